@@ -1,0 +1,148 @@
+"""The environment, read once: `Settings.load()` gives checked values or a ConfigurationError that names the variable."""
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from platformdirs import user_data_path
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from tzlocal import get_localzone_name
+
+from formant_mcp.errors import ConfigurationError
+
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_REGIONS = {"global": "https://api.voice.formantai.com", "india": "https://api.in.voice.formantai.com"}
+
+
+def _trimmed(value: object) -> object:
+    return value.strip() if isinstance(value, str) else value
+
+
+def _lowered(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def _raised(value: object) -> object:
+    return value.strip().upper() if isinstance(value, str) else value
+
+
+class Settings(BaseSettings):
+    """Every setting of the README's table, from `FORMANT_*` variables."""
+
+    model_config = SettingsConfigDict(env_prefix="FORMANT_", env_ignore_empty=True, extra="ignore", frozen=True)
+
+    api_key: Annotated[SecretStr | None, BeforeValidator(_trimmed)] = None
+    api_key_file: Annotated[Path | None, BeforeValidator(_trimmed)] = None
+    provider: Annotated[Literal["formant"], BeforeValidator(_lowered)] = "formant"
+    base_url: Annotated[str, BeforeValidator(_trimmed)] = ""
+    region: Annotated[Literal["global", "india"], BeforeValidator(_lowered)] = "global"
+    store: Annotated[str, BeforeValidator(_trimmed)] = ""
+    recordings_dir: Annotated[Path | None, BeforeValidator(_trimmed)] = None
+    timezone: Annotated[str, BeforeValidator(_trimmed)] = Field(default="", validate_default=True)
+    call_seconds: float = Field(default=20, gt=0, le=600)
+    redact: Annotated[str, BeforeValidator(_trimmed)] = ""
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_raised)] = "WARNING"
+
+    @classmethod
+    def load(cls) -> Self:
+        """Reads the environment.
+
+        Raises:
+            ConfigurationError: a value cannot be used; the message names the variable, never a value.
+        """
+        try:
+            return cls()
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            variable = "_".join(["FORMANT", *(str(part).upper() for part in first["loc"][:1])])
+            raise ConfigurationError(f"{variable}: {first['msg'].removeprefix('Value error, ')}.") from None
+
+    @field_validator("base_url")
+    @classmethod
+    def _check_base_url(cls, value: str) -> str:
+        if not value:
+            return value
+        parts = urlsplit(value)
+        if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+            raise ValueError("use https:// (http:// only for this machine: localhost, 127.0.0.1, [::1])")
+        if not parts.hostname or parts.query or parts.fragment or parts.username or parts.password:
+            raise ValueError("give scheme, host and path only: no query, no fragment, no user name")
+        return value.rstrip("/")
+
+    @field_validator("timezone")
+    @classmethod
+    def _check_timezone(cls, value: str) -> str:
+        name = value or get_localzone_name() or "UTC"
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("not an IANA time zone; write for example Asia/Kolkata or Europe/Berlin") from None
+        return name
+
+    @field_validator("redact")
+    @classmethod
+    def _refuse_redact(cls, value: str) -> str:
+        if value:
+            raise ValueError("hiding is not available in this version, so nothing would be hidden; unset it")
+        return value
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone that dates without one are read and shown in."""
+        return ZoneInfo(self.timezone)
+
+    @property
+    def address(self) -> str:
+        """The provider's address, without a slash at the end."""
+        return self.base_url or _REGIONS[self.region]
+
+    def key(self) -> str:
+        """The API key, from the variable or the key file.
+
+        Raises:
+            ConfigurationError: there is none, the file cannot be read, or it still is a placeholder.
+        """
+        key, variable = self.api_key.get_secret_value() if self.api_key else "", "FORMANT_API_KEY"
+        if not key and self.api_key_file:
+            variable = "FORMANT_API_KEY_FILE"
+            try:
+                key = self.api_key_file.expanduser().read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError):
+                raise ConfigurationError(
+                    f"{variable}: the file cannot be read.", "Check its path and rights."
+                ) from None
+        if not key:
+            raise ConfigurationError(
+                "No API key is set.",
+                "Set FORMANT_API_KEY (or FORMANT_API_KEY_FILE) in the server's env and restart it;"
+                " `formant-mcp --demo` needs no key.",
+            )
+        if "${" in key or not key.isascii() or not key.isprintable() or " " in key:
+            raise ConfigurationError(
+                f"{variable} does not hold a key but a placeholder or stray characters.",
+                "Write the key itself there: the host did not fill in the placeholder.",
+            )
+        return key
+
+    def store_path(self, key: str) -> Path | None:
+        """The store's file: one per provider, address and key, named by their hash; None keeps it in memory."""
+        if self.store == ":memory:":
+            return None
+        if self.store:
+            return Path(self.store).expanduser()
+        return user_data_path("formant-mcp", appauthor=False) / f"{self.account(key)}.sqlite"
+
+    def account(self, key: str) -> str:
+        """A name for provider, address and key that does not give the key away."""
+        return hashlib.sha256("\0".join([self.provider, self.address, key]).encode()).hexdigest()[:24]
+
+    def recordings_path(self) -> Path:
+        """The only folder that recordings are written to."""
+        if self.recordings_dir:
+            return self.recordings_dir.expanduser()
+        if self.store and self.store != ":memory:":
+            return Path(self.store).expanduser().parent / "recordings"
+        return user_data_path("formant-mcp", appauthor=False) / "recordings"
