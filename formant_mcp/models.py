@@ -11,7 +11,6 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-
 Outcome = Literal["success", "failure"] | None
 
 # White space and separators become a space; what is invisible or steers direction goes: C0/C1 controls, soft hyphen,

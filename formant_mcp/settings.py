@@ -1,4 +1,4 @@
-"""The environment, read once: `Settings.load()` gives checked values or a ConfigurationError that names the variable."""
+"""The environment, read once: `Settings.load()` gives checked values or an error that names the variable."""
 
 import hashlib
 from pathlib import Path
