@@ -80,3 +80,7 @@ class Page:
     has_more: bool
     total: int | None = None
     unreadable: int = 0
+
+    def more_after(self, offset: int) -> bool:
+        """Whether the list goes on behind this page, which began at row `offset`, by either of the provider's words."""
+        return self.row_count > 0 and (self.has_more or (self.total or 0) > offset + self.row_count)

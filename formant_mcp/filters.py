@@ -1,0 +1,62 @@
+"""What a question is about: the same filters for every tool, read and checked, ready to be asked of the store."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal
+
+Operator = Literal["=", "!=", "<", "<=", ">", ">=", "exists", "missing"]
+OutcomeFilter = Literal["any", "success", "failure"]
+Order = Literal["newest", "oldest", "longest", "shortest"]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition on a field of the results, `path` as in `language.primary`; texts compare without case.
+
+    A condition but `missing` holds only where the field has a value: `!=` too. A list holds where one of its values
+    does (`!=`: where none is equal).
+    """
+
+    path: str
+    operator: Operator
+    value: str = ""
+
+    def __str__(self) -> str:
+        if self.operator in ("exists", "missing"):
+            return f"{self.path} {self.operator}"
+        return f"{self.path}{self.operator}{self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """All of these hold for a conversation that matches; an empty one asks nothing.
+
+    `since` and `until` are instants in UTC, both included. `contact_digits`: spellings of a number or its last
+    digits, any of which may end the conversation's number.
+    """
+
+    agent_id: str = ""
+    status: tuple[str, ...] = ()
+    call_successful: OutcomeFilter = "any"
+    since: datetime | None = None
+    until: datetime | None = None
+    min_duration_seconds: float | None = None
+    max_duration_seconds: float | None = None
+    contact_digits: tuple[str, ...] = ()
+    failure_reason: str = ""
+    user_id: str = ""
+    results: tuple[Condition, ...] = ()
+
+    @property
+    def needs_detail(self) -> bool:
+        """Whether a list row may not be enough to tell if a conversation matches."""
+        return bool(self.failure_reason or self.results)
+
+    def without_detail(self) -> "Filters":
+        """The part of the question that a list row answers."""
+        return replace(self, failure_reason="", results=())
+
+    @property
+    def only_agent_and_time(self) -> bool:
+        """Whether order and agent alone decide what matches."""
+        return self == Filters(agent_id=self.agent_id, since=self.since, until=self.until)

@@ -1,0 +1,5 @@
+"""The local store: the only place with SQL."""
+
+from formant_mcp.store.store import Store
+
+__all__ = ["Store"]

@@ -1,0 +1,101 @@
+"""What was brought when: how far each list is known, and who is bringing what right now."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from typing import Literal, cast
+
+from formant_mcp.store.criteria import milliseconds
+from formant_mcp.store.database import Database, Value
+from formant_mcp.store.rows import moment, whole
+
+ListOrder = Literal["newest", "oldest", "none"]
+_TIMES = {"checked_at", "complete_at", "covered_since", "covered_to", "pass_started_at"}
+
+
+@dataclass(slots=True)
+class Scope:
+    """How far one list is known: the whole ('') or one agent's.
+
+    `complete_at`: when a full pass last found everything; `excess`: how many the provider then counted but did not
+    list; `shortfall`: how many of those were never looked at; `unreadable`: rows that could not be read.
+    `covered_since` … `covered_to`: everything started in between is here (see the list's order).
+    `pass_*`: a full pass under way: when begun, the row it goes on from, towards the front or the back,
+    the total it last saw, rows read.
+    """
+
+    scope: str
+    list_order: ListOrder | None = None
+    total: int | None = None
+    excess: int = 0
+    unreadable: int = 0
+    shortfall: int = 0
+    checked_at: datetime | None = None
+    complete_at: datetime | None = None
+    covered_since: datetime | None = None
+    covered_to: datetime | None = None
+    pass_started_at: datetime | None = None
+    pass_offset: int = 0
+    pass_backward: int = 0
+    pass_total: int | None = None
+    pass_rows: int = 0
+    pass_unreadable: int = 0
+
+
+_NAMES = tuple(each.name for each in fields(Scope))
+
+
+class Ledger:
+    """Scopes, and leases by which several processes share the work on one store."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def scope(self, scope: str) -> Scope:
+        """How far that list is known; a fresh one where nothing is."""
+        rows = self._database.rows(f"SELECT {', '.join(_NAMES)} FROM scopes WHERE scope = ?", [scope])
+        return _scope(rows[0]) if rows else Scope(scope)
+
+    def update(self, scope: str, **changes: Value | datetime) -> None:
+        """Changes some of what is known of a list."""
+        unknown = changes.keys() - set(_NAMES)
+        if unknown:
+            raise ValueError(unknown)
+        values = [milliseconds(v) if isinstance(v, datetime) else v for v in changes.values()]
+        names = list(changes)
+        self._database.run(
+            f"INSERT INTO scopes (scope, {', '.join(names)}) VALUES (?{', ?' * len(names)})"
+            f" ON CONFLICT (scope) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in names)}",
+            [scope, *values],
+        )
+
+    def lease(self, names: Iterable[str], owner: str, now: datetime, span: timedelta) -> list[str]:
+        """Takes, or takes longer, those of the leases that nobody else holds; gives the ones it got."""
+        at, until = milliseconds(now), milliseconds(now + span)
+        with self._database.transaction():
+            self._database.run("DELETE FROM leases WHERE expires_at <= ?", [at])
+            return [
+                name
+                for name in names
+                if self._database.run(
+                    "INSERT INTO leases VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE"
+                    " SET expires_at = excluded.expires_at WHERE owner = excluded.owner",
+                    [name, owner, until],
+                )
+            ]
+
+    def release(self, names: Iterable[str], owner: str) -> None:
+        """Gives leases back."""
+        self._database.run_many("DELETE FROM leases WHERE name = ? AND owner = ?", ((name, owner) for name in names))
+
+
+def _scope(row: tuple[Value, ...]) -> Scope:
+    known = Scope(str(row[0]), cast(ListOrder | None, row[1]), None if row[2] is None else whole(row[2]))
+    for name, value in zip(_NAMES[3:], row[3:], strict=True):
+        if name in _TIMES:
+            setattr(known, name, moment(value))
+        elif name == "pass_total":
+            known.pass_total = None if value is None else whole(value)
+        else:
+            setattr(known, name, whole(value))
+    return known

@@ -1,0 +1,153 @@
+"""What is asked is answered here: conversations, turns and counts, out of what was saved."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from formant_mcp.filters import Filters, Order
+from formant_mcp.models import Conversation, Turn
+from formant_mcp.store.criteria import ORDERS, Where, milliseconds, where
+from formant_mcp.store.database import Database
+from formant_mcp.store.rows import READ, conversation, number, whole
+from formant_mcp.store.schema import TURN_BITS
+from formant_mcp.store.writing import MAX_TURNS
+
+_COLUMNS = ("status", "agent_id", "failure_reason", "user_id")
+
+
+class Reading:
+    """Gives conversations back. They come without turns and results unless a method says otherwise."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, conversation_ids: Sequence[str]) -> dict[str, Conversation]:
+        """Those of these conversations that are known, with their results, by id."""
+        rows = self._database.rows(
+            f"SELECT results, {READ} FROM conversations WHERE conversation_id IN (SELECT value FROM json_each(?))",
+            [json.dumps(list(conversation_ids))],
+        )
+        found = (
+            replace(conversation(row[1:]), results=None if row[0] is None else json.loads(str(row[0]))) for row in rows
+        )
+        return {each.conversation_id: each for each in found}
+
+    def beginning_with(self, prefix: str, limit: int) -> list[str]:
+        """Ids that begin with `prefix`, in their own order."""
+        rows = self._database.rows(
+            "SELECT conversation_id FROM conversations WHERE conversation_id >= ? AND conversation_id < ?"
+            " ORDER BY conversation_id LIMIT ?",
+            [prefix, prefix + "\U0010ffff", limit],
+        )
+        return [str(row[0]) for row in rows]
+
+    def turn_count(self, conversation_id: str) -> int | None:
+        """How many turns the transcript has; None where there is no transcript."""
+        rows = self._database.rows("SELECT turn_count FROM conversations WHERE conversation_id = ?", [conversation_id])
+        return None if not rows or rows[0][0] is None else whole(rows[0][0])
+
+    def turns(self, conversation_id: str, first: int, count: int) -> list[Turn]:
+        """`count` turns from the one with index `first`, in order."""
+        rows = self._database.rows("SELECT row_id FROM conversations WHERE conversation_id = ?", [conversation_id])
+        start = whole(rows[0][0]) << TURN_BITS if rows else 0
+        rows = self._database.rows(
+            "SELECT turn_id, role, text, seconds FROM turns WHERE turn_id >= ? AND turn_id < ? ORDER BY turn_id",
+            [start + min(first, MAX_TURNS), start + min(first + count, MAX_TURNS)],
+        )
+        return [Turn(whole(row[0]) - start, str(row[1]), str(row[2]), number(row[3])) for row in rows]
+
+    def page(self, filters: Filters, order: Order, limit: int, after: int = 0) -> list[tuple[int, Conversation]]:
+        """The first `limit` that match, or the first after row `after`; each with the number of its row.
+
+        Raises:
+            LookupError: row `after` is no longer there.
+        """
+        asked = where(filters)
+        expression, direction = ORDERS[order]
+        if after:
+            key = self._database.rows(f"SELECT {expression} FROM conversations WHERE row_id = ?", [after])
+            if not key:
+                raise LookupError(after)
+            asked.add(f"({expression}, row_id) {'<' if direction == 'DESC' else '>'} (?, ?)", key[0][0], after)
+        rows = self._database.rows(
+            f"SELECT row_id, {READ} FROM conversations WHERE {asked.sql}"
+            f" ORDER BY {expression} {direction}, row_id {direction} LIMIT ?",
+            [*asked.values, limit],
+        )
+        return [(whole(row[0]), conversation(row[1:])) for row in rows]
+
+    def count(self, filters: Filters) -> int:
+        """How many match."""
+        return self._count(where(filters))
+
+    def count_seen(self, agent_id: str, since: datetime | None = None) -> int:
+        """How many are known, of one agent where given; of those seen since then where given."""
+        asked = where(Filters(agent_id=agent_id))
+        if since:
+            asked.add("seen_at >= ?", milliseconds(since))
+        return self._count(asked)
+
+    def detail_due(self, filters: Filters, now: datetime, limit: int = -1) -> list[str]:
+        """Those that match as far as a list row tells, whose detail is to be read, or read anew; newest first."""
+        asked = _due(filters, now)
+        rows = self._database.rows(
+            f"SELECT conversation_id FROM conversations WHERE {asked.sql}"
+            " ORDER BY started_at DESC, row_id DESC LIMIT ?",
+            [*asked.values, limit],
+        )
+        return [str(row[0]) for row in rows]
+
+    def count_detail_due(self, filters: Filters, now: datetime) -> int:
+        """How many `detail_due` would give."""
+        return self._count(_due(filters, now))
+
+    def due_among(self, conversation_ids: Sequence[str], now: datetime) -> list[str]:
+        """Those of these ids, in their order, that are not known or whose detail is due."""
+        settled = self._database.rows(
+            "SELECT conversation_id FROM conversations WHERE (detail_due_at IS NULL OR detail_due_at > ?)"
+            " AND conversation_id IN (SELECT value FROM json_each(?))",
+            [milliseconds(now), json.dumps(list(conversation_ids))],
+        )
+        have = {row[0] for row in settled}
+        return [each for each in conversation_ids if each not in have]
+
+    def running(self, agent_id: str, now: datetime) -> list[str]:
+        """Calls not over when last seen, a minute ago or more, and begun (or first seen) within a day; newest first."""
+        asked = where(Filters(agent_id=agent_id))
+        asked.add("ended = 0 AND seen_at <= ?", milliseconds(now - timedelta(minutes=1)))
+        asked.add("coalesce(started_at, first_seen_at) > ?", milliseconds(now - timedelta(days=1)))
+        rows = self._database.rows(
+            f"SELECT conversation_id FROM conversations WHERE {asked.sql} ORDER BY started_at DESC",
+            asked.values,
+        )
+        return [str(row[0]) for row in rows]
+
+    def distinct(self, column: str) -> list[str]:
+        """The values that exist in status, agent_id, failure_reason or user_id, at most 1,000, skipping from one
+        to the next so that an index makes it quick."""
+        if column not in _COLUMNS:
+            raise ValueError(column)
+        rows = self._database.rows(
+            f"WITH RECURSIVE v(x) AS (SELECT min({column}) FROM conversations UNION ALL"
+            f" SELECT (SELECT min({column}) FROM conversations WHERE {column} > x) FROM v WHERE x IS NOT NULL)"
+            " SELECT x FROM v WHERE x IS NOT NULL LIMIT 1000"
+        )
+        return [str(row[0]) for row in rows]
+
+    def result_paths(self) -> list[str]:
+        """Every path that a result value was found at, at most 1,000."""
+        return [str(row[0]) for row in self._database.rows("SELECT DISTINCT path FROM result_values LIMIT 1000")]
+
+    def _count(self, asked: Where) -> int:
+        rows = self._database.rows(f"SELECT count(*) FROM conversations WHERE {asked.sql}", asked.values)
+        return whole(rows[0][0])
+
+
+def _due(filters: Filters, now: datetime) -> Where:
+    asked = where(filters.without_detail())
+    asked.add("detail_due_at <= ?", milliseconds(now))
+    if filters.failure_reason and not filters.results:
+        # A list row may have said the reason already, or that there is none.
+        asked.add("(failure_reason_known = 0 OR ended = 0)")
+    return asked

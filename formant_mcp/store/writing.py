@@ -1,0 +1,112 @@
+"""What comes in is saved here: a page of rows or one conversation in one transaction, whole or not at all."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from formant_mcp.models import Conversation
+from formant_mcp.store.criteria import milliseconds
+from formant_mcp.store.database import Database, Value
+from formant_mcp.store.rows import KEPT, WRITTEN, columns, moment, whole
+from formant_mcp.store.schema import TURN_BITS
+from formant_mcp.store.values import flatten
+
+MAX_TURNS = 1 << TURN_BITS
+
+Due = Callable[[Conversation, datetime], datetime | None]
+"""When to read a conversation's detail anew, given that it was read at that time; None for never."""
+
+_UPSERT = f"""
+    INSERT INTO conversations ({", ".join(WRITTEN)}, first_seen_at, seen_at)
+    VALUES ({", ".join("?" * (len(WRITTEN) + 2))})
+    ON CONFLICT (conversation_id) DO UPDATE SET
+        {", ".join(f"{name} = coalesce(excluded.{name}, {name})" for name in KEPT)},
+        outcome = iif(excluded.status IS NULL, outcome, excluded.outcome),
+        ended = iif(excluded.status IS NULL, ended, excluded.ended),
+        status = coalesce(excluded.status, status),
+        failure_reason_known = max(failure_reason_known, excluded.failure_reason_known),
+        seen_at = excluded.seen_at
+"""
+
+
+class Known(NamedTuple):
+    """What was known of a conversation before: when it started, when the provider last showed it."""
+
+    started_at: datetime | None
+    seen_at: datetime
+
+
+class Writing:
+    """Saves and forgets conversations."""
+
+    def __init__(self, database: Database, due: Due) -> None:
+        self._database = database
+        self._due = due
+
+    def save(self, conversations: Iterable[Conversation], now: datetime) -> dict[str, Known]:
+        """Saves what a page or a detail brought; gives those that were known before, by id."""
+        latest = {each.conversation_id: each for each in conversations}
+        at = milliseconds(now)
+        with self._database.transaction():
+            known = self._known(list(latest), now)
+            self._database.run_many(_UPSERT, ((*columns(each), at, at) for each in latest.values()))
+            for each in latest.values():
+                if each.has_detail:
+                    self._save_detail(each, now)
+        return known
+
+    def delete(self, conversation_id: str) -> None:
+        """Forgets a conversation that the provider no longer has."""
+        with self._database.transaction():
+            self._delete("conversation_id = ?", [conversation_id])
+
+    def delete_unseen(self, agent_id: str, since: datetime) -> None:
+        """Forgets what the provider has not shown since then, of one agent where `agent_id` is given."""
+        with self._database.transaction():
+            self._delete("seen_at < ? AND (? = '' OR agent_id = ?)", [milliseconds(since), agent_id, agent_id])
+
+    def _known(self, conversation_ids: list[str], now: datetime) -> dict[str, Known]:
+        rows = self._database.rows(
+            "SELECT conversation_id, started_at, seen_at FROM conversations"
+            " WHERE conversation_id IN (SELECT value FROM json_each(?))",
+            [json.dumps(conversation_ids)],
+        )
+        return {str(row[0]): Known(moment(row[1]), moment(row[2]) or now) for row in rows}
+
+    def _save_detail(self, conversation: Conversation, now: datetime) -> None:
+        rows = self._database.rows(
+            "SELECT row_id FROM conversations WHERE conversation_id = ?", [conversation.conversation_id]
+        )
+        row_id, results = whole(rows[0][0]), conversation.results
+        turns = None if conversation.turns is None else conversation.turns[:MAX_TURNS]
+        self._drop_detail(row_id)
+        self._database.run_many(
+            "INSERT INTO turns VALUES (?, ?, ?, ?)",
+            ((row_id << TURN_BITS | turn.index, turn.role, turn.text, turn.seconds) for turn in turns or ()),
+        )
+        self._database.run_many(
+            "INSERT INTO result_values VALUES (?, ?, ?, ?, ?, ?, ?)",
+            ((row_id, *value) for value in flatten(results or {})),
+        )
+        due = self._due(conversation, now)
+        self._database.run(
+            "UPDATE conversations SET results = ?, turn_count = ?, detail_at = ?, detail_due_at = ? WHERE row_id = ?",
+            [
+                None if results is None else json.dumps(results, ensure_ascii=False),
+                None if turns is None else len(turns),
+                milliseconds(now),
+                due and milliseconds(due),
+                row_id,
+            ],
+        )
+
+    def _drop_detail(self, row_id: int) -> None:
+        start = row_id << TURN_BITS
+        self._database.run("DELETE FROM turns WHERE turn_id >= ? AND turn_id < ?", [start, start + MAX_TURNS])
+        self._database.run("DELETE FROM result_values WHERE row_id = ?", [row_id])
+
+    def _delete(self, condition: str, values: Sequence[Value]) -> None:
+        for row in self._database.rows(f"SELECT row_id FROM conversations WHERE {condition}", values):
+            self._drop_detail(whole(row[0]))
+        self._database.run(f"DELETE FROM conversations WHERE {condition}", values)

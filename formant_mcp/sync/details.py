@@ -1,0 +1,95 @@
+"""Transcripts and results, read one conversation at a time, many at once."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from formant_mcp.errors import FormantError, InvalidResponseError, NotFoundError, ServiceError
+from formant_mcp.source import ConversationSource
+from formant_mcp.store import Store
+from formant_mcp.sync.jobs import Jobs, Progress
+from formant_mcp.sync.leases import Leases
+
+_WORKERS = 16
+_FAILURES_IN_A_ROW = 3  # that many, and it is the service that fails, not one conversation
+_LOOK_EVERY_SECONDS = 0.2
+
+
+class Details:
+    """Reads those details that are due, each once, whoever asks for it."""
+
+    def __init__(
+        self, source: ConversationSource, store: Store, jobs: Jobs, leases: Leases, now: Callable[[], datetime]
+    ) -> None:
+        self._source = source
+        self._store = store
+        self._jobs = jobs
+        self._leases = leases
+        self._now = now
+
+    async def read(self, conversation_ids: Sequence[str], progress: Progress) -> None:
+        """Reads them in this order and saves each as it comes; one that is gone upstream is forgotten here.
+
+        Raises:
+            FormantError: nothing further can be read now; what was read is kept.
+        """
+        await _Reading(self, conversation_ids, progress, self._now()).run()
+
+    async def read_one(self, conversation_id: str, asked_at: datetime) -> None:
+        """Reads one, unless somebody did since it was asked for; waits while somebody does."""
+        name = f"detail:{conversation_id}"
+        while self._store.read.due_among([conversation_id], asked_at):
+            if self._leases.take(name):
+                try:
+                    conversation = await self._source.get_conversation(conversation_id)
+                    self._store.write.save([conversation], self._now())
+                except NotFoundError:
+                    self._store.write.delete(conversation_id)
+                    raise
+                finally:
+                    self._leases.drop(name)
+                return
+            await asyncio.sleep(_LOOK_EVERY_SECONDS)
+
+    async def turn(self, progress: Progress) -> None:
+        """Lets questions that somebody waits for go first."""
+        await self._jobs.turn(progress)
+
+
+class _Reading:
+    """One run over a list of ids by several workers."""
+
+    def __init__(
+        self, details: Details, conversation_ids: Sequence[str], progress: Progress, asked_at: datetime
+    ) -> None:
+        self._details = details
+        self._ids = iter(conversation_ids)
+        self._progress = progress
+        self._asked_at = asked_at
+        self._failures = 0
+        progress.total += len(conversation_ids)
+
+    async def run(self) -> None:
+        workers = [asyncio.create_task(self._work()) for _ in range(min(_WORKERS, self._progress.total))]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            for worker in workers:
+                worker.cancel()
+
+    async def _work(self) -> None:
+        for conversation_id in self._ids:
+            await self._details.turn(self._progress)
+            try:
+                await self._details.read_one(conversation_id, self._asked_at)
+                self._failures = 0
+            except NotFoundError:
+                self._failures = 0
+            except (InvalidResponseError, ServiceError) as error:
+                self._count_failure(error)
+            self._progress.done += 1
+
+    def _count_failure(self, error: FormantError) -> None:
+        self._failures += 1
+        if self._failures >= _FAILURES_IN_A_ROW:
+            raise error

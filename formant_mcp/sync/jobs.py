@@ -1,0 +1,84 @@
+"""Work that outlives the call that asked for it: it goes on in the background, and whoever asks again joins it."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from dataclasses import dataclass, field
+
+from formant_mcp.errors import FormantError
+
+_log = logging.getLogger(__name__)
+_LOOK_EVERY_SECONDS = 0.25
+
+Report = Callable[[int, int], Awaitable[None]]
+"""Told how many requests of how many are done."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a job is, in requests."""
+
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(slots=True)
+class _Job:
+    task: asyncio.Task[None]
+    progress: Progress
+    waiting: int = 0
+
+
+@dataclass(slots=True)
+class Jobs:
+    """The running jobs, by what they are about."""
+
+    _running: dict[Hashable, _Job] = field(default_factory=dict[Hashable, _Job])
+
+    async def join(
+        self, key: Hashable, work: Callable[[Progress], Coroutine[None, None, None]], report: Report | None = None
+    ) -> None:
+        """Waits for the job of that key, begun now if there is none; giving up the wait leaves it running.
+
+        Raises:
+            FormantError: the job failed.
+        """
+        job = self._running.get(key)
+        if job is None:
+            progress = Progress()
+            job = self._running[key] = _Job(asyncio.create_task(work(progress)), progress)
+            job.task.add_done_callback(lambda task: self._ended(key, task))
+        job.waiting += 1
+        try:
+            told = (0, 0)
+            while not job.task.done():
+                await asyncio.wait({job.task}, timeout=_LOOK_EVERY_SECONDS)
+                now = (job.progress.done, job.progress.total)
+                if report and now != told:
+                    told = now
+                    await report(*now)
+            job.task.result()
+        finally:
+            job.waiting -= 1
+
+    async def turn(self, progress: Progress) -> None:
+        """Lets those go first that somebody waits for: a job nobody waits for pauses here while there are any."""
+        while any(job.waiting for job in self._running.values()) and not self._is_waited_for(progress):
+            await asyncio.sleep(_LOOK_EVERY_SECONDS)
+
+    async def aclose(self) -> None:
+        """Ends all jobs."""
+        tasks = [job.task for job in self._running.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _is_waited_for(self, progress: Progress) -> bool:
+        return any(job.waiting for job in self._running.values() if job.progress is progress)
+
+    def _ended(self, key: Hashable, task: asyncio.Task[None]) -> None:
+        del self._running[key]
+        error = None if task.cancelled() else task.exception()
+        if error:
+            reason = error.message if isinstance(error, FormantError) else type(error).__name__
+            _log.warning("Reading ahead stopped: %s", reason)

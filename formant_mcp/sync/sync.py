@@ -1,0 +1,171 @@
+"""Brings what a question needs, within the time it has, and goes on with the rest in the background."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+
+from formant_mcp.errors import ConnectionFailed, FormantError, InvalidRequestError, RateLimitError, ServiceError
+from formant_mcp.filters import Filters
+from formant_mcp.source import ConversationSource, Recording
+from formant_mcp.store import Store
+from formant_mcp.store.ledger import Scope
+from formant_mcp.sync.details import Details
+from formant_mcp.sync.freshness import DAY
+from formant_mcp.sync.jobs import Jobs, Progress, Report
+from formant_mcp.sync.leases import Leases
+from formant_mcp.sync.lists import ListNeed, Lists
+
+_PASSING = (ConnectionFailed, RateLimitError, ServiceError)
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """How far the store can answer a question about the list now.
+
+    `total`: how many conversations the provider says the account has, None where it does not say; `matched` likewise
+    for the list asked for. `requests_left`: pages still to be read where `is_complete` is False.
+    """
+
+    as_of: datetime | None
+    is_complete: bool
+    known: int
+    total: int | None
+    list_total: int | None
+    requests_left: int
+    unreadable: int
+    shortfall: int
+
+
+class Sync:
+    """The one way by which anything comes from the provider into the store."""
+
+    def __init__(self, source: ConversationSource, store: Store, now: Callable[[], datetime]) -> None:
+        self._source = source
+        self._store = store
+        self._now = now
+        self._jobs = Jobs()
+        self._leases = Leases(store.ledger, now)
+        self._details = Details(source, store, self._jobs, self._leases, now)
+
+    async def bring_list(self, need: ListNeed, seconds: float, report: Report | None = None) -> FormantError | None:
+        """Brings that part of the list up to date; gives what stood in the way, if it may pass.
+
+        Raises:
+            FormantError: it will not pass by itself (a refused key, an answer of the wrong form).
+        """
+        return await self._bring(("list", need), lambda progress: self._list(need, progress), seconds, report)
+
+    async def bring_details(
+        self, conversation_ids: Sequence[str], seconds: float, report: Report | None = None
+    ) -> FormantError | None:
+        """Reads transcripts and results of these, in their order; gives and raises what `bring_list` does."""
+        if not conversation_ids:
+            return None
+        ids = tuple(conversation_ids)
+        return await self._bring(("details", ids), lambda progress: self._details.read(ids, progress), seconds, report)
+
+    async def bring_one(self, conversation_id: str, asked_at: datetime, seconds: float) -> FormantError | None:
+        """Reads one conversation where it is due; gives and raises what `bring_list` does.
+
+        Raises:
+            NotFoundError: the provider does not have it.
+        """
+        return await self._bring(
+            ("one", conversation_id), lambda _: self._details.read_one(conversation_id, asked_at), seconds, None
+        )
+
+    def open_recording(self, conversation_id: str) -> AbstractAsyncContextManager[Recording]:
+        """A recording's bytes, straight from the provider."""
+        return self._source.open_recording(conversation_id)
+
+    def knowledge(self, need: ListNeed, asked_at: datetime) -> Knowledge:
+        """How far the store answers that need, as things stand now."""
+        whole = self._store.ledger.scope("")
+        known = whole if whole.complete_at else self._store.ledger.scope(need.agent_id)
+        is_fresh = known.checked_at is not None and known.checked_at >= asked_at
+        return Knowledge(
+            as_of=known.checked_at,
+            is_complete=is_fresh and self._covers(known, need) and not known.unreadable and not known.shortfall,
+            known=self._store.read.count_seen(""),
+            total=whole.total,
+            list_total=known.total if known.scope == need.agent_id else None,
+            requests_left=self._requests_left(known),
+            unreadable=known.unreadable or known.pass_unreadable,
+            shortfall=known.shortfall,
+        )
+
+    @property
+    def requests_per_minute(self) -> float | None:
+        """The provider's present allowance, where it states one."""
+        return self._source.requests_per_minute
+
+    async def aclose(self) -> None:
+        """Ends what runs in the background; what was read is in the store."""
+        await self._jobs.aclose()
+        await self._leases.aclose()
+        await self._source.aclose()
+
+    async def _bring(
+        self,
+        key: Hashable,
+        work: Callable[[Progress], Coroutine[None, None, None]],
+        seconds: float,
+        report: Callable[[int, int], Awaitable[None]] | None,
+    ) -> FormantError | None:
+        try:
+            async with asyncio.timeout(max(0.0, seconds)):
+                await self._jobs.join(key, work, report)
+        except TimeoutError:
+            return None
+        except _PASSING as error:
+            return error
+        return None
+
+    async def _list(self, need: ListNeed, progress: Progress) -> None:
+        whole = self._store.ledger.scope("")
+        scope = "" if whole.complete_at else need.agent_id
+        try:
+            await self._refresh(scope, need, progress)
+        except InvalidRequestError:
+            if not scope:
+                raise
+            scope = ""  # the provider cannot list such an agent: the whole list tells what there is
+            await self._refresh(scope, need, progress)
+        running = self._store.read.running(scope or need.agent_id, self._now())
+        await self._details.read(running, progress)
+
+    async def _refresh(self, scope: str, need: ListNeed, progress: Progress) -> None:
+        asked_at = self._now()
+        lists = Lists(self._source, self._store, self._now, scope, progress)
+        known = self._store.ledger.scope(scope)
+        if known.complete_at:
+            agrees = await lists.look()
+            if agrees and asked_at - known.complete_at < DAY:
+                return
+            if not agrees:
+                self._store.ledger.update(scope, complete_at=None)
+        elif need.is_narrow and known.list_order != "none":
+            async with self._leases.hold(f"newest:{scope}"):
+                if await lists.read_newest(need):
+                    return
+        async with self._leases.hold(f"pass:{scope}"):
+            known = self._store.ledger.scope(scope)
+            if known.complete_at and known.complete_at >= asked_at:
+                return  # another server has read it meanwhile
+            await lists.read_all()
+
+    def _covers(self, known: Scope, need: ListNeed) -> bool:
+        if known.complete_at:
+            return True
+        since = known.covered_since
+        if since is None or not need.is_narrow:
+            return False
+        if need.since:
+            return since <= need.since
+        return self._store.read.count(Filters(agent_id=need.agent_id, since=since)) >= need.newest
+
+    def _requests_left(self, known: Scope) -> int:
+        left = known.pass_offset if known.pass_backward else (known.total or 0) - known.pass_offset
+        return -(-max(0, left) // self._source.page_size)
