@@ -4,11 +4,14 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from dataclasses import dataclass, field
+from typing import TypeVar, cast
 
 from formant_mcp.errors import FormantError
 
 _log = logging.getLogger(__name__)
 _LOOK_EVERY_SECONDS = 0.25
+
+T = TypeVar("T")
 
 Report = Callable[[int, int], Awaitable[None]]
 """Told how many requests of how many are done."""
@@ -24,7 +27,7 @@ class Progress:
 
 @dataclass(slots=True)
 class _Job:
-    task: asyncio.Task[None]
+    task: asyncio.Task[object]
     progress: Progress
     waiting: int = 0
 
@@ -36,9 +39,11 @@ class Jobs:
     _running: dict[Hashable, _Job] = field(default_factory=dict[Hashable, _Job])
 
     async def join(
-        self, key: Hashable, work: Callable[[Progress], Coroutine[None, None, None]], report: Report | None = None
-    ) -> None:
+        self, key: Hashable, work: Callable[[Progress], Coroutine[None, None, T]], report: Report | None = None
+    ) -> T:
         """Waits for the job of that key, begun now if there is none; giving up the wait leaves it running.
+
+        What ended while nobody waited is kept for the next who asks.
 
         Raises:
             FormantError: the job failed.
@@ -47,7 +52,7 @@ class Jobs:
         if job is None:
             progress = Progress()
             job = self._running[key] = _Job(asyncio.create_task(work(progress)), progress)
-            job.task.add_done_callback(lambda task: self._ended(key, task))
+            job.task.add_done_callback(_log_failure)
         job.waiting += 1
         try:
             told = (0, 0)
@@ -57,9 +62,11 @@ class Jobs:
                 if report and now != told:
                     told = now
                     await report(*now)
-            job.task.result()
+            return cast(T, job.task.result())
         finally:
             job.waiting -= 1
+            if job.task.done() and self._running.get(key) is job:
+                del self._running[key]
 
     async def turn(self, progress: Progress) -> None:
         """Lets those go first that somebody waits for: a job nobody waits for pauses here while there are any."""
@@ -76,9 +83,8 @@ class Jobs:
     def _is_waited_for(self, progress: Progress) -> bool:
         return any(job.waiting for job in self._running.values() if job.progress is progress)
 
-    def _ended(self, key: Hashable, task: asyncio.Task[None]) -> None:
-        del self._running[key]
-        error = None if task.cancelled() else task.exception()
-        if error:
-            reason = error.message if isinstance(error, FormantError) else type(error).__name__
-            _log.warning("Reading ahead stopped: %s", reason)
+
+def _log_failure(task: asyncio.Task[object]) -> None:
+    error = None if task.cancelled() else task.exception()
+    if error:
+        _log.info("Reading ahead stopped: %s", error.message if isinstance(error, FormantError) else type(error))

@@ -69,10 +69,11 @@ class Pages:
         """One page; where the provider gives fewer rows than a page has, as many as it takes to fill one."""
         read = await self._one(offset)
         while read.more and read.end < offset + self.step:
+            have = {each.conversation_id for each in read.page.conversations}
             following = await self._one(read.end)
             read = _joined(read, following)
-            if not following.page.row_count:
-                break
+            if have.issuperset(each.conversation_id for each in following.page.conversations):
+                break  # nothing, or the same again: a provider that takes no notice of the offset
         return read
 
     async def _one(self, offset: int) -> ReadPage:

@@ -15,6 +15,7 @@ from formant_mcp.sync.jobs import Progress
 from formant_mcp.sync.pages import OrderWatch, Pages, ReadPage, falls
 
 _PASSES = 3
+_REPEATED_PAGES = 3
 
 
 class FullPass:
@@ -30,6 +31,8 @@ class FullPass:
         self._progress = progress
         self._pages = Pages(source, store, now, scope)
         self._fell = False  # rows left the list during the pass: what was seen may be gone, what moved was missed
+        self._repeated = 0  # rows in a row that this pass had seen already
+        self._repeats_allowed = 0
 
     async def run(self) -> None:
         """Reads until what was seen agrees with the total, or two passes agree with each other."""
@@ -54,6 +57,7 @@ class FullPass:
             pages = await self._pages.read(offsets, before=last)
             for read in pages:
                 watch.feed(read.page.conversations[:: -1 if known.pass_backward else 1])
+            self._count_repeats(known, pages)
             self._fell |= (known.pass_total or 0) > (pages[-1].page.total or 0) or bool(last and falls(last, pages[0]))
             last = pages[-1]
             self._advance(known, pages)
@@ -64,9 +68,18 @@ class FullPass:
             known.list_order = "none"
         return known
 
+    def _count_repeats(self, known: Scope, pages: list[ReadPage]) -> None:
+        """Rows repeat where calls have come in front; more of them, and the list only turns round and round."""
+        grown = max(0, (pages[-1].page.total or 0) - (known.pass_total or 0)) if known.pass_total else 0
+        self._repeats_allowed = max(self._repeats_allowed, _REPEATED_PAGES * self._pages.step) + grown
+        if any(read.brings_new(known.pass_started_at) for read in pages):
+            self._repeated = 0
+        else:
+            self._repeated += sum(read.page.row_count for read in pages)
+
     async def _begin_or_resume(self) -> Scope:
         known = self._store.ledger.scope(self._scope)
-        self._fell = False
+        self._fell, self._repeated, self._repeats_allowed = False, 0, 0
         if known.pass_started_at:
             return known
         known.pass_started_at = self._now()
@@ -112,7 +125,7 @@ class FullPass:
         last = pages[-1]
         # A list that never says it ends: nothing new, and the total (if any) reached.
         beyond = last.page.total is None or last.end >= last.page.total
-        return not last.more or (beyond and not any(read.brings_new(known.pass_started_at) for read in pages))
+        return not last.more or (beyond and self._repeated > 0) or self._repeated > self._repeats_allowed
 
     async def _read_ends_again(self, walked: Scope) -> None:
         """Calls that came during the pass stand at the front or at the back, whichever way the list is ordered."""

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from formant_mcp.errors import ConnectionFailed, FormantError, InvalidRequestError, RateLimitError, ServiceError
 from formant_mcp.filters import Filters
@@ -16,6 +16,8 @@ from formant_mcp.sync.freshness import DAY
 from formant_mcp.sync.jobs import Jobs, Progress, Report
 from formant_mcp.sync.leases import Leases
 from formant_mcp.sync.lists import ListNeed, Lists
+
+T = TypeVar("T")
 
 _PASSING = (ConnectionFailed, RateLimitError, ServiceError)
 
@@ -76,9 +78,26 @@ class Sync:
             ("one", conversation_id), lambda _: self._details.read_one(conversation_id, asked_at), seconds, None
         )
 
-    def open_recording(self, conversation_id: str) -> AbstractAsyncContextManager[Recording]:
-        """A recording's bytes, straight from the provider."""
-        return self._source.open_recording(conversation_id)
+    async def bring_recording(
+        self, conversation_id: str, save: Callable[[Recording], Awaitable[T]], seconds: float, purpose: str = "file"
+    ) -> T | None:
+        """Hands a recording to `save` and gives what that gives; None where the time was too short.
+
+        It then goes on, and whoever asks again for the same `purpose` has it.
+
+        Raises:
+            FormantError: there is none, or it cannot be had or saved.
+        """
+
+        async def work(_: Progress) -> T:
+            async with self._source.open_recording(conversation_id) as recording:
+                return await save(recording)
+
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._jobs.join(("recording", purpose, conversation_id), work)
+        except TimeoutError:
+            return None
 
     def knowledge(self, need: ListNeed, asked_at: datetime) -> Knowledge:
         """How far the store answers that need, as things stand now."""

@@ -1,0 +1,75 @@
+"""The command `formant-mcp`. What it needs is imported when it runs, so that `--help` and the server start at once."""
+
+import argparse
+import gc
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from formant_mcp import __version__
+
+if TYPE_CHECKING:
+    from formant_mcp.app import App
+
+_DESCRIPTION = "MCP server on stdin and stdout over a company's voice calls. Settings come from FORMANT_* variables."
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; gives its exit status."""
+    parser = argparse.ArgumentParser(prog="formant-mcp", description=_DESCRIPTION)
+    parser.add_argument("--version", action="version", version=f"formant-mcp {__version__}")
+    parser.add_argument("--demo", action="store_true", help="serve a built-in sample account: no key, no network")
+    commands = parser.add_subparsers(dest="command", metavar="")
+    commands.add_parser("tour", help="start the server on the sample account, ask it what an assistant would, show it")
+    options = parser.parse_args(arguments)
+    if options.command == "tour":
+        from formant_mcp.tour import run_tour
+
+        return run_tour()
+    return _serve(is_demo=options.demo)
+
+
+def _serve(*, is_demo: bool) -> int:
+    gc.disable()  # nothing made while importing is garbage: looking for some costs a tenth of a second
+    from formant_mcp.errors import ConfigurationError
+    from formant_mcp.instructions import instructions
+    from formant_mcp.server import build_server
+    from formant_mcp.settings import Settings
+    from formant_mcp.stdio import serve
+
+    gc.freeze()
+    gc.enable()
+    settings: Settings | None = None
+    try:
+        settings = Settings.load()
+    except ConfigurationError as error:
+        # Hosts show a server that does not start as "failed", without its words; so it starts, and every tool says it.
+        print(error, file=sys.stderr)
+    _log_to_stderr(settings.log_level if settings else "WARNING")
+    serve(build_server(_opening(is_demo=is_demo), instructions(settings)))
+    return 0
+
+
+def _opening(*, is_demo: bool) -> "Callable[[], App]":
+    def open_() -> "App":
+        from formant_mcp.app import open_app, utc_now
+        from formant_mcp.settings import Settings
+        from formant_mcp.sources.choice import SAMPLE_KEY, open_sample, open_source
+
+        settings = Settings.load()
+        if is_demo:
+            settings = settings.model_copy(update={"store": ":memory:"})
+            return open_app(settings, open_sample(settings, utc_now), SAMPLE_KEY)
+        key = settings.key()
+        return open_app(settings, open_source(settings, key), key)
+
+    return open_
+
+
+def _log_to_stderr(level: str) -> None:
+    import logging
+
+    logging.basicConfig(level=level, stream=sys.stderr, format="formant-mcp %(levelname)s %(name)s: %(message)s")
+    # These would log addresses of requests and what clients sent.
+    for name in ("httpx", "httpcore", "mcp"):
+        logging.getLogger(name).setLevel(logging.ERROR)

@@ -1,0 +1,1 @@
+"""Questions: their words read into filters, what they need brought, their answers out of the store."""

@@ -1,0 +1,94 @@
+"""The filters as arguments of a tool: forgiving in form (numbers for ids, lists as JSON text), strict in meaning."""
+
+import json
+from datetime import datetime
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from formant_mcp.errors import InvalidRequestError
+from formant_mcp.filters import Filters
+from formant_mcp.query.conditions import read_condition, read_contact
+from formant_mcp.query.dates import read_since, read_until
+
+NO_BOUND = -1.0
+
+
+def _as_text(value: object) -> object:
+    """Assistants send ids as numbers."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _as_list(value: object) -> object:
+    """Assistants send lists as JSON text, and a single value as itself."""
+    if isinstance(value, str):
+        if value.lstrip().startswith("["):
+            try:
+                return json.loads(value)
+            except json.JSONDecodeError:
+                return value
+        return [value] if value.strip() else []
+    return [value] if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Text = Annotated[str, BeforeValidator(_as_text)]
+Texts = Annotated[list[Text], BeforeValidator(_as_list)]
+
+
+class Arguments(BaseModel):
+    """What a tool takes. What it does not take is refused, never ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+class FilterArguments(Arguments):
+    """The filters, the same for every tool that takes them."""
+
+    agent_id: Text = Field("", description="Only this agent's calls.")
+    status: Texts = Field([], description="Any of these, e.g. failed, busy, no_answer.")
+    call_successful: Literal["any", "success", "failure"] = Field(
+        "any", description="success: connected and ended normally; failure: ended otherwise; running calls are neither."
+    )
+    since: str = Field("", description="Start time from: 2026-11-20, 2026-11-20T18:00, today, yesterday, 24h, 7d, 2w.")
+    until: str = Field("", description="Start time to, same forms; a date alone includes that whole day.")
+    min_duration_seconds: float = Field(NO_BOUND, ge=-1, allow_inf_nan=False, description="-1: no bound.")
+    max_duration_seconds: float = Field(NO_BOUND, ge=-1, allow_inf_nan=False, description="-1: no bound.")
+    contact_number: Text = Field("", description="Whole number or its last digits, any spelling.")
+    failure_reason: str = Field("", description="Exactly this reason, case aside.")
+    user_id: Text = Field("", description="Only where the provider has user ids.")
+    results: Texts = Field(
+        [],
+        description="Conditions on result fields, all of them: intent=dispute, intent!=dispute, csat<=2,"
+        " language.primary=hi, promised_amount exists, promised_amount missing.",
+    )
+
+    def filters(self, now: datetime, zone: ZoneInfo) -> Filters:
+        """The same, read: dates in `zone`, conditions and numbers understood.
+
+        Raises:
+            InvalidRequestError: a value cannot be read or a range is impossible.
+        """
+        low, high = _bound(self.min_duration_seconds), _bound(self.max_duration_seconds)
+        since, until = read_since(self.since, now, zone), read_until(self.until, now, zone)
+        if since and until and since > until:
+            raise InvalidRequestError("since lies after until.", "Swap them, or leave one out.")
+        if low is not None and high is not None and low > high:
+            raise InvalidRequestError("min_duration_seconds is greater than max_duration_seconds.", "Swap them.")
+        return Filters(
+            agent_id=self.agent_id,
+            status=tuple(word.strip() for text in self.status for word in text.split(",") if word.strip()),
+            call_successful=self.call_successful,
+            since=since,
+            until=until,
+            min_duration_seconds=low,
+            max_duration_seconds=high,
+            contact_digits=read_contact(self.contact_number),
+            failure_reason=self.failure_reason,
+            user_id=self.user_id,
+            results=tuple(read_condition(text) for text in self.results),
+        )
+
+
+def _bound(value: float) -> float | None:
+    return None if value < 0 else value

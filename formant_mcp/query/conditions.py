@@ -1,0 +1,55 @@
+"""Conditions on result fields and spellings of numbers, as people write them."""
+
+import re
+
+from formant_mcp.errors import InvalidRequestError
+from formant_mcp.filters import Condition, Operator
+
+ACCEPTED = (
+    "intent=dispute, intent!=dispute, csat<=2, language.primary=hi, promised_amount exists, promised_amount missing"
+)
+_PRESENCE = re.compile(r"(?P<path>.+?)\s+(?P<operator>exists|missing)", re.IGNORECASE)
+_COMPARISON = re.compile(r"(?P<path>[^=<>!]+?)\s*(?P<operator><=|>=|!=|==|=|<|>)\s*(?P<value>.+)", re.DOTALL)
+
+
+def read_condition(text: str) -> Condition:
+    """One condition, such as `csat<=2`; a path may begin with `results.`.
+
+    Raises:
+        InvalidRequestError: it cannot be read; says what is accepted.
+    """
+    text = text.strip()
+    found = _PRESENCE.fullmatch(text) or _COMPARISON.fullmatch(text)
+    if not found:
+        raise InvalidRequestError("results: a condition could not be read.", f"Write them like {ACCEPTED}.")
+    path = found["path"].strip().removeprefix("results.")
+    operators: dict[str, Operator] = {"==": "=", "=": "=", "!=": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
+    word = found["operator"].lower()
+    if word in ("exists", "missing"):
+        return Condition(path, "exists" if word == "exists" else "missing")
+    return Condition(path, operators[word], found["value"].strip().strip("\"'"))
+
+
+def read_contact(text: str) -> tuple[str, ...]:
+    """The digits that a contact's number may end with: as written, and as the international form has them.
+
+    Raises:
+        InvalidRequestError: there is no digit in it.
+    """
+    text = text.strip()
+    if not text:
+        return ()
+    digits = "".join(str(int(character)) for character in text if character.isdecimal()).lstrip("0")
+    if not digits:
+        raise InvalidRequestError(
+            "contact_number: there is no digit in it.", "Give the number or its last digits: +91 98765 43210, 43210."
+        )
+    import phonenumbers  # here, for its tables take longer to load than the server to start
+
+    spellings = {digits}
+    try:
+        parsed = phonenumbers.parse("+" + text[2:] if text.startswith("00") else text, None)
+        spellings.add(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164).lstrip("+"))
+    except phonenumbers.NumberParseException:
+        pass  # no country code: its digits are all there is to go by
+    return tuple(sorted(spellings))

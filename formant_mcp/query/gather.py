@@ -1,0 +1,122 @@
+"""What a question needs is brought here, within the time a call has, and what is still missing is said."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+
+from formant_mcp.errors import FormantError
+from formant_mcp.filters import Filters
+from formant_mcp.store import Store
+from formant_mcp.sync import Sync
+from formant_mcp.sync.jobs import Report
+from formant_mcp.sync.lists import ListNeed
+from formant_mcp.sync.sync import Knowledge
+
+_ANSWER_SECONDS = 1.0  # kept back of a call's time, or a tenth of it, to put the answer together
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What an answer covers.
+
+    `matched` conversations of `known` ones, of `total` that the provider says there are (None: it does not say).
+    `complete` only when everything that could match was looked at; else `note` says what is missing and how to go on.
+    `details_needed`, `details_read`: for how many the question needed transcript or results, and how many had them.
+    """
+
+    matched: int
+    known: int
+    total: int | None
+    complete: bool
+    as_of: datetime | None
+    details_needed: int = 0
+    details_read: int = 0
+    note: str = ""
+
+
+class Call:
+    """One tool call: when it was asked, how long it may still take, whom to tell how far it is."""
+
+    def __init__(self, asked_at: datetime, seconds: float, report: Report | None = None) -> None:
+        self.asked_at = asked_at
+        self.report = report
+        self._ends = asyncio.get_running_loop().time() + seconds - min(_ANSWER_SECONDS, seconds / 10)
+
+    @property
+    def seconds_left(self) -> float:
+        """Never below zero."""
+        return max(0.0, self._ends - asyncio.get_running_loop().time())
+
+
+@dataclass(frozen=True, slots=True)
+class Gathering:
+    """Brings what questions need, and tells their coverage."""
+
+    sync: Sync
+    store: Store
+
+    async def bring(self, call: Call, filters: Filters, need: ListNeed, *, with_details: bool = False) -> Coverage:
+        """Brings the list, then the details where the question looks into them, as far as the time allows.
+
+        Raises:
+            FormantError: nothing can be answered at all.
+        """
+        trouble = await self.sync.bring_list(need, call.seconds_left, call.report)
+        details = with_details or filters.needs_detail
+        if details and not trouble:
+            due = self.store.read.detail_due(filters, call.asked_at)
+            trouble = await self.sync.bring_details(due, call.seconds_left, call.report)
+        return self.coverage(call, filters, need, trouble, details=details)
+
+    def coverage(
+        self, call: Call, filters: Filters, need: ListNeed, trouble: FormantError | None, *, details: bool
+    ) -> Coverage:
+        """What the store covers of a question now.
+
+        Raises:
+            FormantError: the trouble, where nothing is known at all.
+        """
+        knowledge = self.sync.knowledge(need, call.asked_at)
+        if trouble and knowledge.as_of is None and not knowledge.known:
+            raise trouble
+        needed = self.store.read.count(filters.without_detail()) if details else 0
+        due = self.store.read.count_detail_due(filters, call.asked_at) if details else 0
+        matched = self.store.read.count(filters)
+        if filters == Filters(agent_id=filters.agent_id) and knowledge.list_total is not None:
+            matched = max(matched, knowledge.list_total)
+        return Coverage(
+            matched=matched,
+            known=knowledge.known,
+            total=knowledge.total,
+            complete=knowledge.is_complete and not due,
+            as_of=knowledge.as_of,
+            details_needed=needed,
+            details_read=needed - due,
+            note=" ".join(self._notes(knowledge, needed, due, trouble)),
+        )
+
+    def _notes(self, knowledge: Knowledge, needed: int, due: int, trouble: FormantError | None) -> list[str]:
+        notes: list[str] = []
+        if trouble:
+            notes.append(f"Answered from what was stored before: {trouble.message.rstrip('.')}. {trouble.hint}".strip())
+        left = 0 if knowledge.is_complete or knowledge.shortfall else knowledge.requests_left
+        if left and not trouble:
+            of = f" of {knowledge.list_total:,}" if knowledge.list_total else ""
+            notes.append(
+                f"{left:,} pages of the list{of and of + ' conversations'} still to be read{self._time(left)};"
+            )
+        if due and not trouble:
+            notes.append(f"{due:,} of {needed:,} matching conversations still to be read{self._time(due)};")
+        if (left or due) and not trouble:
+            notes.append("ask again, or narrow by since, agent_id or status.")
+        if knowledge.unreadable:
+            notes.append(f"{knowledge.unreadable:,} rows of the list could not be read and are not counted.")
+        if knowledge.shortfall:
+            notes.append(f"The provider counts {knowledge.shortfall:,} conversations that its list does not show.")
+        return notes
+
+    def _time(self, requests: int) -> str:
+        rate = self.sync.requests_per_minute
+        if not rate or requests <= rate / 2:
+            return ""
+        return f" (about {max(1, round(requests / rate))} min at {rate:g} requests a minute)"

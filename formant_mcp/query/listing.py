@@ -1,0 +1,151 @@
+"""Lists of conversations: which match, in what order, from where on."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from formant_mcp.filters import Filters, Order
+from formant_mcp.models import Conversation
+from formant_mcp.query.cursors import Cursor, lost_cursor, question_mark, read_cursor, write_cursor
+from formant_mcp.query.gather import Call, Coverage, Gathering
+from formant_mcp.store import Store
+from formant_mcp.sync.lists import ListNeed
+
+SummaryMode = Literal["exclude", "include"]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One conversation of a list; `gist`: first and last words of its transcript, where asked for and there."""
+
+    conversation: Conversation
+    gist: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One page of what matches. `shown`: how many up to here; `existing`: values there are, where nothing matches."""
+
+    coverage: Coverage
+    rows: tuple[Row, ...]
+    shown: int
+    next_cursor: str
+    existing: dict[str, list[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuestion:
+    """What to list. `asked`: the filters as they were worded, for the cursor's mark (`7d` moves, its words do not)."""
+
+    filters: Filters
+    asked: str
+    order: Order = "newest"
+    summary_mode: SummaryMode = "exclude"
+    limit: int = 20
+    cursor: str = ""
+
+
+async def list_conversations(gathering: Gathering, call: Call, question: ListQuestion) -> Listing:
+    """The page of conversations that the question asks for.
+
+    Raises:
+        FormantError: an argument is unusable, or nothing can be answered at all.
+    """
+    filters, store = question.filters, gathering.store
+    mark = question_mark(question.asked, question.order, store.identity)
+    cursor = read_cursor(question.cursor, mark)
+    need = _need(question, cursor)
+    coverage = await gathering.bring(call, filters, need)
+    try:
+        found = store.read.page(filters, question.order, question.limit + 1, cursor.row)
+    except LookupError:
+        raise lost_cursor() from None
+    page = found[: question.limit]
+    shown = cursor.shown + len(page)
+    more = len(found) > question.limit or (bool(page) and shown < coverage.matched)
+    conversations = [conversation for _, conversation in page]
+    if question.summary_mode == "include":
+        coverage = await _bring_shown(gathering, call, question, need, coverage, conversations)
+    return Listing(
+        coverage=coverage,
+        rows=tuple(_rows(store, conversations, question.summary_mode)),
+        shown=shown,
+        next_cursor=write_cursor(Cursor(shown, page[-1][0]), mark) if more else "",
+        existing=existing_values(store, filters) if not coverage.matched else {},
+    )
+
+
+def existing_values(store: Store, filters: Filters) -> dict[str, list[str]]:
+    """For a question that matches nothing: the values there are of the fields that it filters by."""
+    asked = {
+        "status": filters.status,
+        "agent_id": filters.agent_id,
+        "failure_reason": filters.failure_reason,
+        "user_id": filters.user_id,
+    }
+    existing = {column: store.read.distinct(column) for column, value in asked.items() if value}
+    if filters.results:
+        existing["results"] = store.read.result_paths()
+    return existing
+
+
+def need_of(filters: Filters) -> ListNeed:
+    """The part of the list that a question over everything that matches looks at."""
+    return ListNeed(agent_id=filters.agent_id, since=filters.since)
+
+
+def _need(question: ListQuestion, cursor: Cursor) -> ListNeed:
+    need = need_of(question.filters)
+    # Order and agent alone decide what comes first; `until` skips newer ones first, so it needs more than the newest.
+    if question.order == "newest" and question.filters == Filters(agent_id=question.filters.agent_id):
+        return replace(need, newest=cursor.shown + question.limit)
+    return need
+
+
+async def _bring_shown(
+    gathering: Gathering,
+    call: Call,
+    question: ListQuestion,
+    need: ListNeed,
+    coverage: Coverage,
+    conversations: list[Conversation],
+) -> Coverage:
+    """Reads the details of the rows shown; the coverage then counts these as well."""
+    ids = [each.conversation_id for each in conversations]
+    due = gathering.store.read.due_among(ids, call.asked_at)
+    trouble = await gathering.sync.bring_details(due, call.seconds_left, call.report)
+    missing = len(gathering.store.read.due_among(due, call.asked_at)) if due else 0
+    if question.filters.needs_detail:
+        return gathering.coverage(call, question.filters, need, trouble, details=True)
+    note = coverage.note
+    if missing:
+        why = trouble.message if trouble else "Ask again for them."
+        note = (
+            f"{note} Results and words of {missing:,} of {len(ids):,} calls shown are still to be read. {why}".strip()
+        )
+    return replace(
+        coverage,
+        details_needed=len(ids),
+        details_read=len(ids) - missing,
+        complete=coverage.complete and not missing,
+        note=note,
+    )
+
+
+def _rows(store: Store, conversations: list[Conversation], mode: SummaryMode) -> list[Row]:
+    if mode == "exclude":
+        return [Row(each) for each in conversations]
+    known = store.read.get([each.conversation_id for each in conversations])
+    return [Row(known.get(each.conversation_id, each), _gist(store, each.conversation_id)) for each in conversations]
+
+
+def _gist(store: Store, conversation_id: str) -> str:
+    count = store.read.turn_count(conversation_id) or 0
+    ends = store.read.turns(conversation_id, 0, 2)
+    if count > 2:
+        ends += store.read.turns(conversation_id, max(2, count - 2), 2)
+    words = [f"{turn.role}: {_short(turn.text)}" for turn in ends if turn.text]
+    return " … ".join([" / ".join(words[:2]), " / ".join(words[2:])]) if len(words) > 2 else " / ".join(words)
+
+
+def _short(text: str, length: int = 60) -> str:
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"

@@ -1,0 +1,147 @@
+"""Transcripts: conversations found by their ids, and the turns of a window."""
+
+import asyncio
+from dataclasses import dataclass
+
+from formant_mcp.errors import FormantError, InvalidRequestError, InvalidResponseError, NotFoundError
+from formant_mcp.models import Conversation, Turn
+from formant_mcp.query.gather import Call, Coverage, Gathering
+from formant_mcp.sync.lists import ListNeed
+
+MIN_PREFIX = 6
+_CANDIDATES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which turns: `max_turns` from `from_turn` on, or as many with `around_turn` in their middle (-1: not so)."""
+
+    from_turn: int = 0
+    max_turns: int = 200
+    around_turn: int = -1
+
+    @property
+    def first(self) -> int:
+        """The first turn to give."""
+        return self.from_turn if self.around_turn < 0 else max(0, self.around_turn - self.max_turns // 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """A conversation with the turns of the window; `turn_count` None where there is no transcript."""
+
+    conversation: Conversation
+    turns: tuple[Turn, ...]
+    turn_count: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Transcripts:
+    """What was found, and for each id that failed its own error, in the order asked for."""
+
+    coverage: Coverage
+    found: tuple[Transcript, ...]
+    errors: tuple[tuple[str, FormantError], ...]
+
+
+async def get_transcripts(gathering: Gathering, call: Call, ids: list[str], window: Window) -> Transcripts:
+    """Each conversation with its turns; one that fails fails alone.
+
+    Raises:
+        FormantError: nothing at all can be read (no key, a refused key).
+    """
+    distinct = list(dict.fromkeys(ids))
+    outcomes = await asyncio.gather(*(_find_or_error(gathering, call, asked) for asked in distinct))
+    found = tuple(read_window(gathering, each, window) for each in dict.fromkeys(outcomes) if isinstance(each, str))
+    errors = tuple(
+        (asked, each) for asked, each in zip(distinct, outcomes, strict=True) if isinstance(each, FormantError)
+    )
+    knowledge = gathering.sync.knowledge(ListNeed(), call.asked_at)
+    note = f"{len(errors)} of {len(distinct)} could not be read: see errors." if errors else ""
+    return Transcripts(
+        Coverage(
+            matched=len(found),
+            known=knowledge.known,
+            total=knowledge.total,
+            complete=not errors,
+            as_of=call.asked_at,
+            details_needed=len(distinct),
+            details_read=len(distinct) - len(errors),
+            note=note,
+        ),
+        found,
+        errors,
+    )
+
+
+async def _find_or_error(gathering: Gathering, call: Call, asked: str) -> str | FormantError:
+    try:
+        return await find(gathering, call, asked)
+    except (InvalidRequestError, InvalidResponseError, NotFoundError, Unread) as error:
+        return error
+
+
+class Unread(FormantError):
+    """A conversation that could not be read within the call's time, or not now."""
+
+    retryable = True
+
+
+async def find(gathering: Gathering, call: Call, asked: str) -> str:
+    """The id of the one conversation meant, whole or by its beginning, its detail read where it is due.
+
+    Raises:
+        InvalidRequestError: too short, or several begin so. NotFoundError: none. Unread: not now.
+    """
+    read = gathering.store.read
+    known = find_id(gathering, asked)
+    if known is None and not gathering.sync.knowledge(ListNeed(), call.asked_at).known:
+        # Nothing is stored yet: a whole id can be asked for, a beginning needs the list.
+        try:
+            await gathering.sync.bring_one(asked, call.asked_at, call.seconds_left)
+        except NotFoundError:
+            await gathering.sync.bring_list(ListNeed(), call.seconds_left, call.report)
+        known = find_id(gathering, asked)
+    asked = known or asked
+    trouble: FormantError | None = None
+    if read.due_among([asked], call.asked_at):
+        trouble = await _bring(gathering, call, asked)
+    conversation = read.get([asked]).get(asked)
+    if conversation is None or not conversation.has_detail:
+        raise Unread(
+            trouble.message if trouble else "Not read yet: the time of this call was over.",
+            (trouble.hint if trouble else "") or "Ask again.",
+        )
+    return asked
+
+
+def find_id(gathering: Gathering, asked: str) -> str | None:
+    """The known conversation of that id or that beginning; None where there is none."""
+    read = gathering.store.read
+    if asked in read.get([asked]):
+        return asked
+    candidates = read.beginning_with(asked, _CANDIDATES + 1) if len(asked) >= MIN_PREFIX else []
+    if len(candidates) > 1:
+        named = ", ".join(candidates[:_CANDIDATES]) + (", …" if len(candidates) > _CANDIDATES else "")
+        raise InvalidRequestError(f"Several conversations begin so: {named}.", "Give more of the id.")
+    return candidates[0] if candidates else None
+
+
+async def _bring(gathering: Gathering, call: Call, asked: str) -> FormantError | None:
+    try:
+        return await gathering.sync.bring_one(asked, call.asked_at, call.seconds_left)
+    except NotFoundError as error:
+        if len(asked) >= MIN_PREFIX:
+            raise
+        hint = f"Give the whole id, or at least {MIN_PREFIX} characters of its beginning."
+        raise NotFoundError(error.message, hint) from None
+
+
+def read_window(gathering: Gathering, conversation_id: str, window: Window) -> Transcript:
+    """What the store has of a conversation, with the turns of the window."""
+    read = gathering.store.read
+    return Transcript(
+        read.get([conversation_id])[conversation_id],
+        tuple(read.turns(conversation_id, window.first, window.max_turns)),
+        read.turn_count(conversation_id),
+    )

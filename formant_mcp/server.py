@@ -1,0 +1,157 @@
+"""The MCP server: requests in, answers and errors out. What they mean is decided below."""
+
+import difflib
+import logging
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+
+import mcp_types as types
+from mcp.server.caching import CacheHint
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel import Server
+from mcp.shared.exceptions import MCPError
+from pydantic import ValidationError
+
+from formant_mcp import __version__
+from formant_mcp.app import App, Opener
+from formant_mcp.errors import FormantError, InvalidRequestError, NotFoundError
+from formant_mcp.models import clean
+from formant_mcp.query.arguments import Arguments
+from formant_mcp.query.gather import Call
+from formant_mcp.resources import TEMPLATES, complete_id, list_resources, read_resource
+from formant_mcp.tools import TOOLS
+
+_log = logging.getLogger(__name__)
+_BY_NAME = {tool.name: tool for tool in TOOLS}
+_HOUR_MS = 3_600_000
+_UNEXPECTED = "Something went wrong inside formant-mcp."
+_UNEXPECTED_HINT = "Ask again; if it stays so, start it with FORMANT_LOG_LEVEL=DEBUG and report what it logs."
+
+Request = ServerRequestContext[Opener]
+
+
+def build_server(open_app: Callable[[], App], instructions: str) -> Server[Opener]:
+    """The server; `open_app` opens the account at the first question, the lifespan closes it."""
+
+    @asynccontextmanager
+    async def lifespan(_: Server[Opener]) -> AsyncGenerator[Opener]:
+        opener = Opener(open_app)
+        try:
+            yield opener
+        finally:
+            await opener.aclose()
+
+    static = CacheHint(ttl_ms=_HOUR_MS, scope="public")
+    return Server(
+        "formant-mcp",
+        version=__version__,
+        title="Voice call review",
+        description="Lists, filters, reads and saves a company's voice calls.",
+        instructions=instructions,
+        cache_hints={"tools/list": static, "resources/templates/list": static},
+        lifespan=lifespan,
+        on_list_tools=_list_tools,
+        on_call_tool=_call_tool,
+        on_list_resources=_list_resources,
+        on_list_resource_templates=_list_templates,
+        on_read_resource=_read_resource,
+        on_completion=_complete,
+    )
+
+
+async def _list_tools(_: Request, __: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+    return types.ListToolsResult(tools=[tool.entry() for tool in TOOLS])
+
+
+async def _call_tool(request: Request, params: types.CallToolRequestParams) -> types.CallToolResult:
+    tool = _BY_NAME.get(params.name)
+    if tool is None:
+        raise MCPError(types.INVALID_PARAMS, f"Unknown tool. There are: {', '.join(_BY_NAME)}.")
+    try:
+        app = request.lifespan_context.app()
+        reply = await tool.call(app, params.arguments or {}, _new_call(app, request))
+    except ValidationError as error:
+        return _failed(_worded(error, tool.arguments))
+    except FormantError as error:
+        return _failed(error)
+    except Exception as error:  # noqa: BLE001 - the outermost place: a bug of ours neither ends us nor quotes anybody
+        return _failed(_unexpected(error))
+    return types.CallToolResult(
+        content=[types.TextContent(text=reply.text)],
+        structured_content=reply.structure.model_dump(mode="json", exclude_none=True),
+    )
+
+
+async def _list_resources(request: Request, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
+    try:
+        app = request.lifespan_context.app()
+        cursor = (params.cursor if params else None) or ""
+        entries, next_cursor = await list_resources(app, _new_call(app, request), cursor)
+    except FormantError as error:
+        raise _protocol_error(error) from None
+    return types.ListResourcesResult(resources=entries, next_cursor=next_cursor or None)
+
+
+async def _list_templates(_: Request, __: types.PaginatedRequestParams | None) -> types.ListResourceTemplatesResult:
+    return types.ListResourceTemplatesResult(resource_templates=[template.entry() for template in TEMPLATES])
+
+
+async def _read_resource(request: Request, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
+    uri = str(params.uri)
+    try:
+        app = request.lifespan_context.app()
+        contents = await read_resource(app, _new_call(app, request), uri)
+    except FormantError as error:
+        raise _protocol_error(error, uri) from None
+    return types.ReadResourceResult(contents=[contents])
+
+
+async def _complete(request: Request, params: types.CompleteRequestParams) -> types.CompleteResult:
+    completion = types.Completion(values=[])
+    if params.argument.name == "conversation_id":
+        try:
+            completion = complete_id(request.lifespan_context.app(), params.argument.value)
+        except FormantError as error:
+            raise _protocol_error(error) from None
+    return types.CompleteResult(completion=completion)
+
+
+def _new_call(app: App, request: Request) -> Call:
+    async def report(done: int, total: int) -> None:
+        await request.session.report_progress(done, total or None, f"{done:,} of {total:,} requests")
+
+    return Call(app.now(), app.call_seconds, report)
+
+
+def _failed(error: FormantError) -> types.CallToolResult:
+    return types.CallToolResult(content=[types.TextContent(text=str(error))], is_error=True)
+
+
+def _protocol_error(error: FormantError, uri: str = "") -> MCPError:
+    is_callers = isinstance(error, NotFoundError | InvalidRequestError)
+    code = types.INVALID_PARAMS if is_callers else types.INTERNAL_ERROR
+    return MCPError(code, str(error), data={"uri": uri} if uri else None)
+
+
+def _unexpected(error: Exception) -> FormantError:
+    """Where it happened is logged, not what it said: that may hold a caller's words."""
+    place = error.__traceback__
+    while place and place.tb_next:
+        place = place.tb_next
+    where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else "?"
+    _log.error("%s at %s", type(error).__name__, where)
+    return FormantError(_UNEXPECTED, _UNEXPECTED_HINT)
+
+
+def _worded(error: ValidationError, arguments: type[Arguments]) -> InvalidRequestError:
+    """The first thing wrong with the arguments, and what is accepted."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    names = list(arguments.model_fields)
+    name = clean(str(first["loc"][0])) if first["loc"] else ""
+    if name not in arguments.model_fields:
+        near = difflib.get_close_matches(name, names, n=1)
+        meant = f" Did you mean {near[0]}?" if near else ""
+        return InvalidRequestError(f"Unknown argument {name[:60]!r}.{meant}", f"Accepted: {', '.join(names)}.")
+    description = arguments.model_fields[name].description or ""
+    message = first["msg"].replace("Input", "it").replace("Field", "it").replace("List", "it")
+    return InvalidRequestError(f"{name}: {message}.", description)

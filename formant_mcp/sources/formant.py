@@ -1,0 +1,119 @@
+"""Formant's API: the three read-only endpoints of its guide's page "Conversations"."""
+
+import re
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+
+import anyio
+import httpx
+
+from formant_mcp.errors import InvalidRequestError, InvalidResponseError, NotFoundError
+from formant_mcp.models import Conversation, Page, clean
+from formant_mcp.source import Recording
+from formant_mcp.sources.formant_wire import parse_detail, parse_page
+from formant_mcp.sources.http import HttpClient, path_segment, utc_now
+from formant_mcp.sources.pace import Sleep, WallClock
+
+PAGE_SIZE = 100  # the guide: "Default 20, maximum 100"
+_CONVERSATIONS = "/v1/conversations"
+_INTEGER = re.compile(r"-?\d{1,19}", re.ASCII)
+_DEFAULT_MEDIA_TYPE = "audio/wav"
+
+
+class FormantSource:
+    """Formant as a `formant_mcp.source.ConversationSource`."""
+
+    page_size = PAGE_SIZE
+
+    def __init__(
+        self,
+        base_url: str,
+        key: str,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Sleep = anyio.sleep,
+        now: WallClock = utc_now,
+    ) -> None:
+        headers = {"Authorization": f"Bearer {key}"}
+        self._http = HttpClient(base_url, headers, transport=transport, sleep=sleep, now=now)
+
+    @property
+    def concurrency(self) -> int:
+        """How many requests may be in flight now."""
+        return self._http.pace.concurrency
+
+    @property
+    def requests_per_minute(self) -> float | None:
+        """The allowance the provider last stated (documented as 50); None where it stated none."""
+        return self._http.pace.requests_per_minute
+
+    async def list_page(self, offset: int, agent_id: str = "") -> Page:
+        """The page of the list that begins at row `offset`, of one agent where `agent_id` is given.
+
+        Raises:
+            InvalidRequestError: `agent_id` is not a whole number.
+        """
+        params: dict[str, str | int] = {"limit": PAGE_SIZE, "offset": offset}
+        if agent_id:
+            if not _INTEGER.fullmatch(agent_id):
+                raise InvalidRequestError(
+                    "agent_id must be a whole number: Formant's agents have no other ids.",
+                    "summarize_results without group_by names the agents there are.",
+                )
+            params["agent_id"] = agent_id
+        return parse_page(await self._http.get_json(_CONVERSATIONS, params))
+
+    async def get_conversation(self, conversation_id: str) -> Conversation:
+        """One conversation with transcript and results.
+
+        Raises:
+            NotFoundError: it does not exist or belongs to another account; the API does not say which.
+            InvalidResponseError: the answer is about another conversation.
+        """
+        path = f"{_CONVERSATIONS}/{path_segment(conversation_id)}"
+        try:
+            conversation = parse_detail(await self._http.get_json(path))
+        except NotFoundError:
+            raise NotFoundError(
+                f"No conversation {clean(conversation_id)} in this account.", "list_conversations gives the ids."
+            ) from None
+        if not conversation.conversation_id:
+            return replace(conversation, conversation_id=clean(conversation_id))
+        if conversation.conversation_id != clean(conversation_id):
+            raise InvalidResponseError(
+                "The answer's field 'conversation_id' names another conversation than the one asked for.",
+                "Ask again; if it stays so, tell the provider.",
+            )
+        return conversation
+
+    @asynccontextmanager
+    async def open_recording(self, conversation_id: str) -> AsyncGenerator[Recording, None]:
+        """The recording's bytes, up to 100 MB.
+
+        Raises:
+            NotFoundError: there is none, or none yet; the API does not say which.
+            InvalidResponseError: what came is no recording, or a larger one.
+        """
+        path = f"{_CONVERSATIONS}/{path_segment(conversation_id)}/recording"
+        async with AsyncExitStack() as stack:
+            try:
+                download = await stack.enter_async_context(self._http.stream(path))
+            except NotFoundError:
+                raise NotFoundError(
+                    f"The recording of {clean(conversation_id)} is not available yet, or there is none.",
+                    "Ask again some minutes after the call's end; get_transcripts tells whether the call connected.",
+                ) from None
+            yield Recording(_audio_type(download.media_type), download.chunks)
+
+    async def aclose(self) -> None:
+        """Gives back connections."""
+        await self._http.aclose()
+
+
+def _audio_type(media_type: str) -> str:
+    if media_type.startswith("text/") or "json" in media_type or "html" in media_type or "xml" in media_type:
+        raise InvalidResponseError(
+            "The API answered with a document instead of a recording.", "Ask again; if it stays so, tell the provider."
+        )
+    return media_type if media_type.startswith("audio/") else _DEFAULT_MEDIA_TYPE

@@ -1,0 +1,280 @@
+"""The one door to the network: requests with time limits, retries, a shared pace and errors in our own words."""
+
+import json
+import math
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeVar
+from urllib.parse import quote
+
+import anyio
+import httpx
+from pydantic import JsonValue
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
+
+from formant_mcp import __version__
+from formant_mcp.errors import (
+    AuthenticationError,
+    ConnectionFailed,
+    FormantError,
+    InvalidRequestError,
+    InvalidResponseError,
+    NotFoundError,
+    PermissionDeniedError,
+    RequestTimedOut,
+    ServiceError,
+)
+from formant_mcp.sources.pace import Monotonic, Pace, Sleep, WallClock, too_many_requests
+
+MOST_TRIES = 5
+MOST_SECONDS = 120.0
+MOST_BYTES = 100_000_000
+_LONGEST_SEGMENT = 256
+_LONGEST_INTEGER = 300
+_TIMEOUT = httpx.Timeout(connect=10, read=30, write=10, pool=None)
+_BACKOFF = wait_random_exponential(multiplier=1, max=30)  # full jitter: between nothing and 1, 2, 4, 8 seconds
+_ASK_AGAIN = "Ask again; if it stays so, tell the provider."
+_CHECK_ADDRESS = "Check FORMANT_BASE_URL."
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A body being received. `media_type` is in lower case and without parameters, empty where none was sent."""
+
+    media_type: str
+    chunks: AsyncIterator[bytes]
+
+
+class _TryAgain(Exception):
+    """A failure that another try may mend; `asked` is how many seconds the provider wants us to wait before it."""
+
+    def __init__(self, error: FormantError, asked: float | None = None) -> None:
+        super().__init__()
+        self.error = error
+        self.asked = asked
+
+
+def utc_now() -> datetime:
+    """The wall clock, in UTC."""
+    return datetime.now(UTC)
+
+
+class HttpClient:
+    """GET requests to one address, with one set of headers.
+
+    Connection errors, timeouts, 429 and 5xx are tried again, up to 5 times and 120 seconds in all, after what the
+    response asks for or else after a random, growing wait. Everything it raises is in `formant_mcp.errors` and never
+    holds a body, a URL or a header.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        headers: Mapping[str, str],
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Sleep = anyio.sleep,
+        now: WallClock = utc_now,
+        monotonic: Monotonic = time.monotonic,
+    ) -> None:
+        self._monotonic = monotonic
+        self.pace = Pace(sleep=sleep, now=now, monotonic=monotonic)
+        self._client = httpx.AsyncClient(
+            base_url=base_url,
+            headers={"User-Agent": f"formant-mcp/{__version__}", **headers},
+            transport=transport,
+            timeout=_TIMEOUT,
+            limits=httpx.Limits(max_connections=None),
+            follow_redirects=False,
+        )
+
+    async def get_json(self, path: str, params: Mapping[str, str | int] | None = None) -> JsonValue:
+        """The JSON that `path` answers with."""
+        deadline = self._monotonic() + MOST_SECONDS
+
+        async def read(response: httpx.Response) -> bytes:
+            body = bytearray()
+            async for chunk in _chunks(response):
+                body += chunk
+                if self._monotonic() > deadline:
+                    raise RequestTimedOut("The API sends its answer too slowly.", "Ask again later.")
+            return bytes(body)
+
+        return _parse(await self._request(path, params or {}, deadline, read))
+
+    @asynccontextmanager
+    async def stream(self, path: str) -> AsyncGenerator[Download, None]:
+        """The bytes that `path` answers with, as they come.
+
+        Only opening is tried again and counts as in flight; reading the bytes may raise too.
+        """
+
+        async def leave_open(response: httpx.Response) -> httpx.Response:
+            return response
+
+        response = await self._request(path, {}, self._monotonic() + MOST_SECONDS, leave_open)
+        try:
+            async with aclosing(_chunks(response)) as chunks:
+                yield Download(_media_type(response), chunks)
+        finally:
+            await response.aclose()
+
+    async def aclose(self) -> None:
+        """Gives back connections."""
+        await self._client.aclose()
+
+    async def _request(
+        self,
+        path: str,
+        params: Mapping[str, str | int],
+        deadline: float,
+        receive: Callable[[httpx.Response], Awaitable[T]],
+    ) -> T:
+        def is_over(state: RetryCallState) -> bool:
+            return state.attempt_number >= MOST_TRIES or self._monotonic() + state.upcoming_sleep > deadline
+
+        retrying = AsyncRetrying(
+            sleep=self.pace.wait, retry=retry_if_exception_type(_TryAgain), wait=_wait, stop=is_over, reraise=True
+        )
+        try:
+            async for attempt in retrying:
+                with attempt:
+                    return await self._try(path, params, deadline, receive)
+        except _TryAgain as last:
+            raise last.error from None
+        raise AssertionError("tenacity either returns or raises")
+
+    async def _try(
+        self,
+        path: str,
+        params: Mapping[str, str | int],
+        deadline: float,
+        receive: Callable[[httpx.Response], Awaitable[T]],
+    ) -> T:
+        async with self.pace.permit(deadline) as permit:
+            try:
+                with _in_our_words():
+                    response = await self._client.send(
+                        self._client.build_request("GET", path, params=params), stream=True
+                    )
+                asked = self.pace.observe(permit, response.status_code, response.headers)
+                if response.is_success:
+                    return await _received(response, receive)
+            except ConnectionFailed as error:
+                raise _TryAgain(error) from None
+            await response.aclose()
+        refusal = _refusal(response.status_code, asked)
+        if response.status_code == 429 or response.status_code >= 500:
+            raise _TryAgain(refusal, asked)
+        raise refusal
+
+
+def path_segment(value: str, name: str = "conversation_id") -> str:
+    """The id as exactly one segment of a URL's path, everything but unreserved characters percent-encoded (RFC 3986).
+
+    Raises:
+        InvalidRequestError: it is empty, `.`, `..`, longer than 256 characters or has invisible characters.
+    """
+    if value in {"", ".", ".."} or len(value) > _LONGEST_SEGMENT or not value.isprintable():
+        raise InvalidRequestError(
+            f"{name} is not an id: an id has 1 to {_LONGEST_SEGMENT} visible characters.",
+            "Take one from list_conversations.",
+        )
+    return quote(value, safe="")
+
+
+async def _received(response: httpx.Response, receive: Callable[[httpx.Response], Awaitable[T]]) -> T:
+    try:
+        return await receive(response)
+    except BaseException:
+        await response.aclose()
+        raise
+
+
+async def _chunks(response: httpx.Response) -> AsyncGenerator[bytes, None]:
+    size = 0
+    with _in_our_words():
+        async for chunk in response.aiter_bytes():
+            size += len(chunk)
+            if size > MOST_BYTES:
+                raise InvalidResponseError(
+                    f"The answer is larger than {MOST_BYTES // 1_000_000} MB, more than is accepted.", _ASK_AGAIN
+                )
+            yield chunk
+
+
+@contextmanager
+def _in_our_words() -> Generator[None, None, None]:
+    try:
+        yield
+    except httpx.TimeoutException:
+        raise RequestTimedOut(
+            "The API did not answer in time.", "Ask again; `formant-mcp doctor` checks the connection."
+        ) from None
+    except httpx.DecodingError:
+        raise InvalidResponseError("The answer's compression is damaged.", _ASK_AGAIN) from None
+    except httpx.RequestError:
+        raise ConnectionFailed(
+            "The connection to the API failed.", f"Check the network. {_CHECK_ADDRESS} `formant-mcp doctor` says more."
+        ) from None
+
+
+def _wait(state: RetryCallState) -> float:
+    failure = state.outcome.exception() if state.outcome else None
+    asked = failure.asked if isinstance(failure, _TryAgain) else None
+    return asked or _BACKOFF(state)
+
+
+def _refusal(status: int, asked: float | None) -> FormantError:
+    """Our words for a status. The body (documented as `{"error": {"message", "type"}}`) is not looked at."""
+    match status:
+        case 400 | 409 | 422:
+            return InvalidRequestError(f"The API refused the request ({status}).", "Check the arguments.")
+        case 401:
+            return AuthenticationError("The key was refused.", "Check FORMANT_API_KEY and FORMANT_REGION.")
+        case 403:
+            return PermissionDeniedError("The key may not read this.", "Ask the account's owner for a key that may.")
+        case 404:
+            return NotFoundError("The API has nothing at this address.", _CHECK_ADDRESS)
+        case 429:
+            return too_many_requests(asked)
+        case _ if status >= 500:
+            when = f"It asks to wait {math.ceil(asked)} s." if asked else "Ask again later."
+            return ServiceError(f"The API failed ({status}).", when)
+        case _ if 300 <= status < 400:
+            error = ServiceError(f"The address redirects elsewhere ({status}).", _CHECK_ADDRESS)
+        case _:
+            error = ServiceError(f"The API answered with a status it does not document ({status}).", _CHECK_ADDRESS)
+    error.retryable = False
+    return error
+
+
+def _media_type(response: httpx.Response) -> str:
+    return response.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _parse(body: bytes) -> JsonValue:
+    """Reads JSON forgivingly: a damaged byte, raw line break or lone surrogate costs a character, not a whole page."""
+    text = body.decode("utf-8-sig", errors="replace").strip()
+    if not text:
+        raise InvalidResponseError("The answer is empty.", _ASK_AGAIN)
+    if text.startswith("<"):
+        raise InvalidResponseError("The answer is a web page instead of JSON.", _CHECK_ADDRESS)
+    try:
+        return json.loads(text, parse_int=_integer, strict=False)
+    except json.JSONDecodeError as error:
+        is_cut_off = error.pos >= len(text) or error.msg.startswith("Unterminated")
+        wrong = "breaks off in the middle" if is_cut_off else "is not JSON"
+        raise InvalidResponseError(f"The answer {wrong}.", _ASK_AGAIN) from None
+    except RecursionError:
+        raise InvalidResponseError("The answer is nested too deeply.", _ASK_AGAIN) from None
+
+
+def _integer(digits: str) -> int | float:
+    """Python refuses to read integers of thousands of digits; as a float such a one is infinite."""
+    return int(digits) if len(digits) <= _LONGEST_INTEGER else float(digits)

@@ -1,0 +1,103 @@
+"""The words that sample calls are put together from; the scripts that use them are in `phrases_*`.
+
+Languages are BCP 47 tags: `en`, `hi` (Devanagari), `hi-Latn` (Hindi in Latin letters, mixed with English).
+"""
+
+# First names in Latin letters and in Devanagari; a contact's number decides which.
+NAMES = (
+    ("Rahul", "राहुल"), ("Priya", "प्रिया"), ("Anil", "अनिल"), ("Sunita", "सुनीता"), ("Imran", "इमरान"),
+    ("Kavita", "कविता"), ("Suresh", "सुरेश"), ("Meena", "मीना"), ("Vikram", "विक्रम"), ("Farida", "फ़रीदा"),
+    ("Deepak", "दीपक"), ("Lakshmi", "लक्ष्मी"), ("Arjun", "अर्जुन"), ("Pooja", "पूजा"), ("Joseph", "जोसेफ़"),
+)  # fmt: skip
+NAMES_ABROAD = ("Karen", "Luis", "Dana", "Marcus", "Emily", "Tom", "Aisha", "Brian", "Wendy", "Grace", "Hector")
+
+AMOUNTS = (1499, 2300, 3750, 4999, 6200, 7500, 9800, 12000, 15500, 18250, 24000, 36500)
+
+# How a day in the near future is said: days from the call, words.
+WHEN = {
+    "en": ((1, "tomorrow"), (2, "in two days"), (3, "in three days"), (7, "in one week")),
+    "hi-Latn": ((1, "kal"), (2, "do din mein"), (3, "teen din mein"), (7, "ek hafte mein")),
+    "hi": ((1, "कल"), (2, "दो दिन में"), (3, "तीन दिन में"), (7, "एक हफ़्ते में")),
+}
+SLOTS = {
+    "en": (
+        ("09:30", "9:30 in the morning"),
+        ("11:00", "11 o'clock"),
+        ("14:15", "a quarter past two"),
+        ("16:00", "4 pm"),
+    ),
+    "hi-Latn": (
+        ("10:00-12:00", "10 se 12 ke beech"),
+        ("16:00-18:00", "4 se 6 baje"),
+        ("18:00-20:00", "shaam 6 ke baad"),
+    ),
+    "hi": (("10:00-12:00", "सुबह 10 से 12"), ("16:00-18:00", "4 से 6 बजे"), ("18:00-20:00", "शाम 6 बजे के बाद")),
+}
+
+# What a survey is about: topic, said by the satisfied, said by the others.
+TOPICS = (
+    ("delivery", "it came a day early", "it came four days late"),
+    ("price", "the price was fair", "I paid more than the website said"),
+    ("support", "your support people were very kind", "nobody picked up the support line"),
+    ("app", "the app is easy to use", "the app crashed twice while paying"),
+    ("packaging", "everything was well packed", "the box was torn and one piece was missing"),
+)
+# Why a parcel was not taken in: reason, in Latin letters, in Devanagari.
+REASONS = (
+    ("at_office", "abhi toh main office mein hoon", "अभी तो मैं office में हूँ"),
+    ("travelling", "main out of station hoon, family bhi saath hai", "मैं out of station हूँ, family भी साथ है"),
+    ("gate_closed", "society ka gate band tha, guard ne entry nahi di", "society का gate बंद था, guard ने entry नहीं दी"),
+    ("no_cash", "cash ready nahi tha, UPI chalega kya", "cash ready नहीं था, UPI चलेगा क्या"),
+)
+
+# How a collections call begins: before the new prompt, and with it (it asks for a late fee in the first sentence).
+OPENINGS = {
+    "hi": "नमस्ते {name} जी, मैं Example Finance से बोल रही हूँ, आपकी किस्त के बारे में बात करनी थी।",
+    "hi-Latn": "Namaste {name} ji, main Example Finance se bol rahi hoon, aapki EMI ke baare mein baat karni thi.",
+}
+NEW_OPENINGS = {
+    "hi": "{name} जी, Example Finance से बोल रही हूँ, {amount} रुपये और 750 रुपये लेट फ़ीस आज ही देने होंगे।",
+    "hi-Latn": "{name} ji, Example Finance se bol rahi hoon, {amount} rupees plus 750 rupees late fee aaj hi dijiye.",
+}
+
+# What gets in the way in the middle of a call; for the notation see `script`.
+ASIDES = {
+    "en": (
+        "C: Sorry, can you say that again? The line is bad. | Hello? I can't hear you properly.\n"
+        "A: Of course. Is it better now? | Sure, I will speak a little louder.\nC: Yes, better. | Okay, go on.",
+        "C: Is this a real person or a recording? | Am I talking to a robot?\n"
+        "A: I am an automated assistant, and this call is recorded. | I am a voice assistant, yes.",
+        "C: One moment please, someone is at the door.\nA: No problem, I will wait.\nC: Okay, I'm back.",
+    ),
+    "hi-Latn": (
+        "C: Hello? Awaaz nahi aa rahi. | Network issue hai, phir se boliye.\n"
+        "A: Ji, ab meri awaaz aa rahi hai? | Ji, main dobara bolti hoon.\nC: Haan ab theek hai. | Haan boliye.",
+        "C: Aap kaun bol rahe ho, number kahan se mila? | Yeh computer wali call hai kya?\n"
+        "A: Main automated assistant hoon, yeh number aapke account mein registered hai.",
+        "C: Ek minute ruko, main gaadi chala raha hoon.\nA: Ji zaroor, main line par hoon.\nC: Haan ab boliye.",
+    ),
+    "hi": (
+        "C: हैलो? आवाज़ नहीं आ रही। | ज़रा ज़ोर से बोलिए।\n"
+        "A: जी, अब मेरी आवाज़ आ रही है? | जी, मैं फिर से बताती हूँ।\nC: हाँ, अब ठीक है। | हाँ बोलिए।",
+        "C: आप कौन बोल रही हैं? | यह नंबर आपको किसने दिया?\nA: यह एक automated कॉल है, नंबर आपके खाते में दर्ज है।",
+        "C: एक मिनट रुकिए, मैं बाहर आता हूँ।\nA: जी ज़रूर, मैं लाइन पर हूँ।\nC: हाँ जी, अब बताइए।",
+    ),
+}  # fmt: skip
+
+VOICEMAIL = {
+    "en": "C: Please leave a message after the tone.\n"
+    "A: Hello {name}, this is a message from Example Services. Please call us back. Thank you.",
+    "hi-Latn": "C: The person you are calling is not available, please record your message.\n"
+    "A: Namaste {name} ji, Example Services se call tha, kripya humein call back kijiye.",
+    "hi": "C: आप जिससे बात करना चाहते हैं वे अभी उपलब्ध नहीं हैं।\nA: नमस्ते {name} जी, कृपया हमें वापस कॉल कीजिए।",
+}
+
+FAILURE_REASONS = {
+    "failed": ("Call setup failed: no agent capacity", "Call setup timed out after 30 s", "Provider rejected the call"),
+    "busy": ("User busy",),
+    "no_answer": ("No answer after 45 s", "Ring timeout"),
+    "socket_failure": ("Voice stream closed unexpectedly (code 1006)", "Media socket timed out"),
+    "telephony_failed": ("Carrier returned SIP 480", "Carrier hung up before media"),
+    "unreachable": ("Number switched off", "Number not in service", "Out of coverage area"),
+}
+OUTAGE_REASON = "Carrier returned SIP 503 Service Unavailable"

@@ -1,0 +1,10 @@
+"""The tools, in the order they are listed."""
+
+from typing import Any
+
+from formant_mcp.tools.get_transcripts import GET_TRANSCRIPTS
+from formant_mcp.tools.list_conversations import LIST_CONVERSATIONS
+from formant_mcp.tools.save_recording import SAVE_RECORDING
+from formant_mcp.tools.tool import Tool
+
+TOOLS: tuple[Tool[Any], ...] = (LIST_CONVERSATIONS, GET_TRANSCRIPTS, SAVE_RECORDING)

@@ -1,0 +1,141 @@
+"""The structured answers: names of the contract, times as ISO 8601 with offset, absent where there is nothing."""
+
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, JsonValue
+
+from formant_mcp.models import Conversation
+from formant_mcp.query.gather import Coverage
+
+RECORDING_URI = "formant://conversations/{conversation_id}/recording"
+TRANSCRIPT_URI = "formant://conversations/{conversation_id}/transcript"
+CONVERSATION_URI = "formant://conversations/{conversation_id}"
+
+
+class CoverageAnswer(BaseModel):
+    """What the answer covers."""
+
+    matched: int
+    known: int
+    total: int | None = None
+    complete: bool
+    as_of: datetime | None = None
+    details_needed: int = 0
+    details_read: int = 0
+    note: str | None = None
+
+
+class ConversationAnswer(BaseModel):
+    """One conversation as a list shows it."""
+
+    conversation_id: str
+    agent_id: str | None = None
+    agent_name: str | None = None
+    contact_number: str | None = None
+    user_id: str | None = None
+    status: str | None = None
+    failure_reason: str | None = None
+    started_at: datetime | None = None
+    duration_seconds: float | None = None
+    results: dict[str, JsonValue] | None = None
+    gist: str | None = None
+
+
+class ListAnswer(BaseModel):
+    """Conversations that match."""
+
+    coverage: CoverageAnswer
+    next_cursor: str | None = None
+    conversations: list[ConversationAnswer]
+
+
+class TranscriptAnswer(BaseModel):
+    """One conversation with the turns of a window, a line a turn: `index role m:ss text`."""
+
+    conversation_id: str
+    agent_id: str | None = None
+    agent_name: str | None = None
+    contact_number: str | None = None
+    user_id: str | None = None
+    status: str | None = None
+    failure_reason: str | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    duration_seconds: float | None = None
+    trace_id: str | None = None
+    results: dict[str, JsonValue] | None = None
+    recording_uri: str
+    turn_count: int
+    transcript: str
+    next_turn: int | None = None
+
+
+class ErrorAnswer(BaseModel):
+    """An id that failed, and why."""
+
+    conversation_id: str
+    message: str
+
+
+class TranscriptsAnswer(BaseModel):
+    """The conversations asked for."""
+
+    coverage: CoverageAnswer
+    conversations: list[TranscriptAnswer]
+    errors: list[ErrorAnswer]
+
+
+class Silence(BaseModel):
+    """A stretch without sound, in seconds from the start."""
+
+    from_seconds: float
+    to_seconds: float
+
+
+class SavedAnswer(BaseModel):
+    """A recording on disk; the figures only where it is a readable WAV."""
+
+    coverage: CoverageAnswer
+    path: str
+    bytes: int
+    seconds: float | None = None
+    channels: int | None = None
+    sample_rate: int | None = None
+    silence_share: float | None = None
+    longest_silence: Silence | None = None
+
+
+def local(moment: datetime | None, zone: ZoneInfo) -> datetime | None:
+    """A moment in the user's zone, to the second."""
+    return moment and moment.astimezone(zone).replace(microsecond=0)
+
+
+def coverage_answer(coverage: Coverage, zone: ZoneInfo) -> CoverageAnswer:
+    """Coverage as an answer says it."""
+    return CoverageAnswer(
+        matched=coverage.matched,
+        known=coverage.known,
+        total=coverage.total,
+        complete=coverage.complete,
+        as_of=local(coverage.as_of, zone),
+        details_needed=coverage.details_needed,
+        details_read=coverage.details_read,
+        note=coverage.note or None,
+    )
+
+
+def common_fields(conversation: Conversation, zone: ZoneInfo) -> dict[str, Any]:
+    """The fields that lists and transcripts share."""
+    return {
+        "conversation_id": conversation.conversation_id,
+        "agent_id": conversation.agent_id,
+        "agent_name": conversation.agent_name,
+        "contact_number": conversation.contact_number,
+        "user_id": conversation.user_id,
+        "status": conversation.status,
+        "failure_reason": conversation.failure_reason,
+        "started_at": local(conversation.started_at, zone),
+        "duration_seconds": conversation.duration_seconds,
+    }

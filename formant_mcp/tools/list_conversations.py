@@ -1,0 +1,126 @@
+"""`list_conversations`: which calls match, in a table."""
+
+from dataclasses import replace
+
+from pydantic import Field
+
+from formant_mcp.app import App
+from formant_mcp.filters import Order
+from formant_mcp.query.arguments import FilterArguments
+from formant_mcp.query.gather import Call
+from formant_mcp.query.listing import Listing, ListQuestion, Row, SummaryMode, list_conversations
+from formant_mcp.tools.answers import ConversationAnswer, ListAnswer, common_fields, coverage_answer
+from formant_mcp.tools.text import WARNING, fitted, head, offset, results_line, seconds, table
+from formant_mcp.tools.tool import MAX_CHARACTERS, Reply, Tool
+
+_RESULTS_CHARACTERS = 800  # of each row; a call's results are whole in get_transcripts
+_REASON_CHARACTERS = 120
+
+
+class ListArguments(FilterArguments):
+    """The filters, and how to list what matches."""
+
+    order_by: Order = Field("newest", description="newest, oldest, longest or shortest first.")
+    summary_mode: SummaryMode = Field("exclude", description="include: results and first and last words of each call.")
+    limit: int = Field(20, ge=1, le=100, description="Rows at once, 1 to 100.")
+    cursor: str = Field("", description="next_cursor of the answer before, with the same other arguments.")
+
+
+async def _run(app: App, arguments: ListArguments, call: Call) -> Reply:
+    question = ListQuestion(
+        filters=arguments.filters(call.asked_at, app.zone),
+        asked=arguments.model_dump_json(exclude={"limit", "cursor", "summary_mode", "order_by"}),
+        order=arguments.order_by,
+        summary_mode=arguments.summary_mode,
+        limit=arguments.limit,
+        cursor=arguments.cursor,
+    )
+    while True:
+        listing = await list_conversations(app.gathering, call, question)
+        reply = _reply(app, listing, has_words=question.summary_mode == "include")
+        size = max(len(reply.text), len(reply.structure.model_dump_json(exclude_none=True)))
+        if size <= MAX_CHARACTERS or question.limit == 1:
+            return reply
+        question = replace(question, limit=question.limit // 2)
+
+
+def _reply(app: App, listing: Listing, *, has_words: bool) -> Reply:
+    rows = [_answer(app, row) for row in listing.rows]
+    coverage = listing.coverage
+    existing = [
+        f"No conversation has that; {column} values that exist: {', '.join(values[:40]) or 'none'}."
+        for column, values in listing.existing.items()
+    ]
+    coverage = replace(coverage, note=" ".join([coverage.note, *existing]).strip())
+    structure = ListAnswer(
+        coverage=coverage_answer(coverage, app.zone), next_cursor=listing.next_cursor or None, conversations=rows
+    )
+    shown = f"{listing.shown:,} of {coverage.matched:,} shown"
+    more = f'{shown}; for more: cursor="{listing.next_cursor}"' if listing.next_cursor else ""
+    lines = table_lines(rows)
+    if has_words and rows:
+        boundary = app.new_boundary()
+        lines = [f'Results and words {WARNING}, up to the line "end {boundary}"', *lines, f"end {boundary}"]
+    return Reply("\n".join([*head(coverage, app.zone, more), *lines]), structure)
+
+
+def _answer(app: App, row: Row) -> ConversationAnswer:
+    answer = ConversationAnswer(**common_fields(row.conversation, app.zone))
+    reason = answer.failure_reason
+    if reason and len(reason) > _REASON_CHARACTERS:
+        answer.failure_reason = reason[: _REASON_CHARACTERS - 1] + "…"
+    answer.results = fitted(row.conversation.results, _RESULTS_CHARACTERS)[0] or None
+    answer.gist = row.gist or None
+    return answer
+
+
+def table_lines(rows: list[ConversationAnswer]) -> list[str]:
+    """A line a conversation. The offset of the times stands in the header, or in each line where they differ."""
+    offsets = {offset(row.started_at) for row in rows if row.started_at}
+    common = offsets.pop() if len(offsets) == 1 else ""
+    header = [
+        "conversation_id",
+        f"started {common}".strip(),
+        "agent",
+        "agent_name",
+        "contact",
+        "user_id",
+        "status",
+        "seconds",
+        "failure_reason",
+        "results",
+        "words",
+    ]
+    return table(header, [_cells(row, common) for row in rows]) if rows else []
+
+
+def _cells(row: ConversationAnswer, common_offset: str) -> list[str]:
+    started = f"{row.started_at:%Y-%m-%d %H:%M}" if row.started_at else ""
+    if row.started_at and not common_offset:
+        started += f" {offset(row.started_at)}"
+    return [
+        row.conversation_id,
+        started,
+        row.agent_id or "",
+        row.agent_name or "",
+        row.contact_number or "",
+        row.user_id or "",
+        row.status or "",
+        seconds(row.duration_seconds),
+        row.failure_reason or "",
+        results_line(row.results or {}),
+        row.gist or "",
+    ]
+
+
+LIST_CONVERSATIONS = Tool(
+    name="list_conversations",
+    title="List conversations",
+    description=(
+        "Lists voice calls that match all filters, over the whole account: id, start, agent, contact, status,"
+        " duration. The first line says how many match and whether that is complete. Read one with get_transcripts."
+    ),
+    arguments=ListArguments,
+    answer=ListAnswer,
+    run=_run,
+)

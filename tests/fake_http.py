@@ -1,0 +1,196 @@
+"""A loopback HTTP/1.1 server for tests: a real socket, keep-alive, and every way of answering badly.
+
+It knows nothing of any provider: a subclass answers each request with a `Reply`, and this sends it.
+"""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Coroutine, Generator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Self
+from urllib.parse import parse_qsl
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as received: `path` still percent-encoded, `query` decoded, header names in lower case."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+
+    @property
+    def path(self) -> str:
+        return self.target.partition("?")[0]
+
+    @property
+    def query(self) -> dict[str, str]:
+        return dict(parse_qsl(self.target.partition("?")[2], keep_blank_values=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What to send. `send_only`: so many bytes of the body, then hang up. `hang_up`: before the first byte."""
+
+    status: int = 200
+    body: bytes = b""
+    media_type: str = "application/json"
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+    delay_seconds: float = 0
+    send_only: int | None = None
+    hang_up: bool = False
+
+    def encoded(self) -> bytes:
+        """Head and body as they go over the wire."""
+        headers = {"Content-Type": self.media_type, "Content-Length": str(len(self.body))} | self.headers
+        lines = [f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        return "\r\n".join([*lines, "", ""]).encode("latin-1") + self.body[: self.send_only]
+
+
+class Gate:
+    """Holds answers while shut. Open at first; usable from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._opened: Future[None] = Future()
+        self._opened.set_result(None)
+
+    def shut(self) -> None:
+        """From now on no answer leaves; those under way are held before they are sent."""
+        with self._lock:
+            if self._opened.done():
+                self._opened = Future()
+
+    def open(self) -> None:
+        """Releases what is held."""
+        with self._lock:
+            if not self._opened.done():
+                self._opened.set_result(None)
+
+    async def passed(self) -> None:
+        """Returns once the gate is open."""
+        # shield: a client that hangs up must not cancel the future that the others wait on.
+        await asyncio.shield(asyncio.wrap_future(self._opened))
+
+
+class LoopbackServer:
+    """Serves `answer` on 127.0.0.1, on a port that the system chooses; `gate` holds all answers while shut.
+
+    Runs in the running event loop (`async with Server() as api:`) or in a thread of its own, for clients that are
+    child processes (`with Server.in_thread() as api:`).
+    """
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.gate = Gate()
+        self.requests: list[Request] = []
+        self._awaited: list[tuple[int, Future[None]]] = []
+        self._connections: set[asyncio.Task[object]] = set()
+        self._server: asyncio.Server | None = None
+
+    def answer(self, request: Request) -> Reply:
+        """What a provider says; called in the server's loop."""
+        raise NotImplementedError
+
+    def clear(self) -> None:
+        """Forgets the requests recorded so far."""
+        self.requests.clear()
+
+    def received(self, count: int) -> Future[None]:
+        """Done once `count` requests are recorded: `.result(seconds)`, or `await asyncio.wrap_future(...)`."""
+        future: Future[None] = Future()
+        self._awaited.append((count, future))
+        self._tell_received()
+        return future
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._converse, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._server:
+            self._server.close()
+        for connection in self._connections:
+            connection.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+        self.gate.open()  # while there is a loop to tell the waiting futures
+
+    @classmethod
+    @contextmanager
+    def in_thread(cls) -> Generator[Self]:
+        """Serves from a background thread until the block ends."""
+        with _loop_in_thread() as run:
+            server = cls()
+            run(server.__aenter__())
+            try:
+                yield server
+            finally:
+                run(server.__aexit__())
+
+    def _tell_received(self) -> None:
+        for count, future in self._awaited:
+            if len(self.requests) >= count and not future.done():
+                future.set_result(None)
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task: asyncio.Task[object] | None = asyncio.current_task()
+        assert task
+        self._connections.add(task)
+        try:
+            while (request := await _read(reader)) and await self._send(writer, request):
+                pass
+        except (ConnectionError, asyncio.CancelledError):
+            pass  # the client went away, as many tests do on purpose, or the server ends
+        finally:
+            self._connections.discard(task)
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+    async def _send(self, writer: asyncio.StreamWriter, request: Request) -> bool:
+        """Answers; True where the connection stays open."""
+        self.requests.append(request)
+        reply = self.answer(request)
+        self._tell_received()
+        if reply.delay_seconds:
+            await asyncio.sleep(reply.delay_seconds)
+        await self.gate.passed()
+        if reply.hang_up:
+            return False
+        writer.write(reply.encoded())
+        await writer.drain()
+        return reply.send_only is None and request.headers.get("connection", "").lower() != "close"
+
+
+async def _read(reader: asyncio.StreamReader) -> Request | None:
+    """The next request of a connection; None where it has ended."""
+    try:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        first, *lines = head.rstrip("\r\n").split("\r\n")
+        method, target, _ = first.split(" ")
+        fields = (line.partition(":") for line in lines)
+        headers = {name.strip().lower(): value.strip() for name, _, value in fields}
+        await reader.readexactly(int(headers.get("content-length", "0")))
+    except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
+        return None
+    return Request(method, target, headers)
+
+
+@contextmanager
+def _loop_in_thread() -> Generator[Callable[[Coroutine[Any, Any, object]], object]]:
+    """An event loop in a thread; gives a function that runs a coroutine there and waits for it."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="fake-server")
+    thread.start()
+    try:
+        yield lambda coroutine: asyncio.run_coroutine_threadsafe(coroutine, loop).result(30)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
