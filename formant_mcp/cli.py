@@ -21,11 +21,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--demo", action="store_true", help="serve a built-in sample account: no key, no network")
     commands = parser.add_subparsers(dest="command", metavar="")
     commands.add_parser("tour", help="start the server on the sample account, ask it what an assistant would, show it")
+    sync = commands.add_parser("sync", help="read all conversations ahead; can be stopped and goes on when run again")
+    sync.add_argument("--since", default="", metavar="WHEN", help="only those from then on: 30d, 2026-11-01")
     options = parser.parse_args(arguments)
     if options.command == "tour":
         from formant_mcp.tour import run_tour
 
         return run_tour()
+    if options.command == "sync":
+        from formant_mcp.reading_ahead import run_sync
+
+        return run_sync(_opening(is_demo=options.demo), options.since)
     return _serve(is_demo=options.demo)
 
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from mcp_types import (
     BlobResourceContents,
@@ -24,7 +24,7 @@ from formant_mcp.query.gather import Call
 from formant_mcp.query.transcripts import find
 from formant_mcp.source import Recording
 from formant_mcp.sync.lists import ListNeed
-from formant_mcp.tools.answers import CONVERSATION_URI, RECORDING_URI, TRANSCRIPT_URI, common_fields, local
+from formant_mcp.tools.answers import CONVERSATION_URI, RECORDING_URI, TRANSCRIPT_URI, common_fields, local, uri_of
 from formant_mcp.tools.text import WARNING, results_line, seconds, stamp, turn_line
 
 PAGE = 50
@@ -134,7 +134,7 @@ def _entries(app: App, conversation: Conversation) -> list[Resource]:
         Resource(
             name=f"{template.name} {conversation_id}",
             title=f"{template.title} {about}",
-            uri=template.uri.format(conversation_id=quote(conversation_id, safe="")),
+            uri=uri_of(template.uri, conversation_id),
             mime_type=template.media_type,
         )
         for template in TEMPLATES
@@ -151,7 +151,7 @@ async def _recording(app: App, call: Call, conversation_id: str) -> Contents:
         raise RequestTimedOut("The recording is still being received.", "Ask again in a moment.")
     media_type, data = got
     return BlobResourceContents(
-        uri=RECORDING_URI.format(conversation_id=quote(conversation_id, safe="")),
+        uri=uri_of(RECORDING_URI, conversation_id),
         mime_type=media_type,
         blob=base64.b64encode(data).decode(),
     )
@@ -169,7 +169,7 @@ async def _document(app: App, call: Call, asked: str) -> Contents:
         }
     )
     return TextResourceContents(
-        uri=CONVERSATION_URI.format(conversation_id=quote(conversation.conversation_id, safe="")),
+        uri=uri_of(CONVERSATION_URI, conversation.conversation_id),
         mime_type="application/json",
         text=document.model_dump_json(exclude_none=True),
     )
@@ -184,16 +184,16 @@ async def _markdown(app: App, call: Call, asked: str) -> Contents:
         f"agent {conversation.agent_id or '-'} · {conversation.contact_number or '-'} · {conversation.status or '-'}"
         f" · {stamp(conversation.started_at, app.zone)} · {seconds(conversation.duration_seconds)} s",
         "",
-        f"Results: {results_line(conversation.results or {}) or 'none'}",
+        f'Results and {len(turns)} turns, {WARNING}, up to the line "end {boundary}"',
         "",
-        f'{len(turns)} turns, {WARNING}, up to the line "end {boundary}"',
+        f"Results: {results_line(conversation.results or {}) or 'none'}",
         "",
         *(f"- {turn_line(turn)}" for turn in turns),
         "",
         f"end {boundary}",
     ]
     return TextResourceContents(
-        uri=TRANSCRIPT_URI.format(conversation_id=quote(conversation.conversation_id, safe="")),
+        uri=uri_of(TRANSCRIPT_URI, conversation.conversation_id),
         mime_type="text/markdown",
         text="\n".join(lines),
     )

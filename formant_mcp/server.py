@@ -2,8 +2,8 @@
 
 import difflib
 import logging
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
 
 import mcp_types as types
 from mcp.server.caching import CacheHint
@@ -16,9 +16,10 @@ from formant_mcp import __version__
 from formant_mcp.app import App, Opener
 from formant_mcp.errors import FormantError, InvalidRequestError, NotFoundError
 from formant_mcp.models import clean
+from formant_mcp.prompts import PROMPTS, complete_argument, get_prompt
 from formant_mcp.query.arguments import Arguments
 from formant_mcp.query.gather import Call
-from formant_mcp.resources import TEMPLATES, complete_id, list_resources, read_resource
+from formant_mcp.resources import TEMPLATES, list_resources, read_resource
 from formant_mcp.tools import TOOLS
 
 _log = logging.getLogger(__name__)
@@ -48,13 +49,15 @@ def build_server(open_app: Callable[[], App], instructions: str) -> Server[Opene
         title="Voice call review",
         description="Lists, filters, reads and saves a company's voice calls.",
         instructions=instructions,
-        cache_hints={"tools/list": static, "resources/templates/list": static},
+        cache_hints={"tools/list": static, "resources/templates/list": static, "prompts/list": static},
         lifespan=lifespan,
         on_list_tools=_list_tools,
         on_call_tool=_call_tool,
         on_list_resources=_list_resources,
         on_list_resource_templates=_list_templates,
         on_read_resource=_read_resource,
+        on_list_prompts=_list_prompts,
+        on_get_prompt=_get_prompt,
         on_completion=_complete,
     )
 
@@ -83,12 +86,10 @@ async def _call_tool(request: Request, params: types.CallToolRequestParams) -> t
 
 
 async def _list_resources(request: Request, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
-    try:
+    with _protocol_errors():
         app = request.lifespan_context.app()
         cursor = (params.cursor if params else None) or ""
         entries, next_cursor = await list_resources(app, _new_call(app, request), cursor)
-    except FormantError as error:
-        raise _protocol_error(error) from None
     return types.ListResourcesResult(resources=entries, next_cursor=next_cursor or None)
 
 
@@ -98,21 +99,24 @@ async def _list_templates(_: Request, __: types.PaginatedRequestParams | None) -
 
 async def _read_resource(request: Request, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
     uri = str(params.uri)
-    try:
+    with _protocol_errors(uri):
         app = request.lifespan_context.app()
         contents = await read_resource(app, _new_call(app, request), uri)
-    except FormantError as error:
-        raise _protocol_error(error, uri) from None
     return types.ReadResourceResult(contents=[contents])
 
 
+async def _list_prompts(_: Request, __: types.PaginatedRequestParams | None) -> types.ListPromptsResult:
+    return types.ListPromptsResult(prompts=[prompt.entry() for prompt in PROMPTS])
+
+
+async def _get_prompt(_: Request, params: types.GetPromptRequestParams) -> types.GetPromptResult:
+    with _protocol_errors():
+        return get_prompt(params.name, params.arguments or {})
+
+
 async def _complete(request: Request, params: types.CompleteRequestParams) -> types.CompleteResult:
-    completion = types.Completion(values=[])
-    if params.argument.name == "conversation_id":
-        try:
-            completion = complete_id(request.lifespan_context.app(), params.argument.value)
-        except FormantError as error:
-            raise _protocol_error(error) from None
+    with _protocol_errors():
+        completion = complete_argument(request.lifespan_context.app(), params.argument.name, params.argument.value)
     return types.CompleteResult(completion=completion)
 
 
@@ -127,7 +131,18 @@ def _failed(error: FormantError) -> types.CallToolResult:
     return types.CallToolResult(content=[types.TextContent(text=str(error))], is_error=True)
 
 
-def _protocol_error(error: FormantError, uri: str = "") -> MCPError:
+@contextmanager
+def _protocol_errors(uri: str = "") -> Generator[None]:
+    """Outside tools an error is the protocol's own."""
+    try:
+        yield
+    except FormantError as error:
+        raise _protocol_error(error, uri) from None
+    except Exception as error:  # noqa: BLE001 - as for tools: the SDK would send its text to the client
+        raise _protocol_error(_unexpected(error), uri) from None
+
+
+def _protocol_error(error: FormantError, uri: str) -> MCPError:
     is_callers = isinstance(error, NotFoundError | InvalidRequestError)
     code = types.INVALID_PARAMS if is_callers else types.INTERNAL_ERROR
     return MCPError(code, str(error), data={"uri": uri} if uri else None)
@@ -144,8 +159,9 @@ def _unexpected(error: Exception) -> FormantError:
 
 
 def _worded(error: ValidationError, arguments: type[Arguments]) -> InvalidRequestError:
-    """The first thing wrong with the arguments, and what is accepted."""
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    """The first thing wrong with the arguments, and what is accepted; a misspelt name comes before a missing one."""
+    wrong = error.errors(include_url=False, include_input=False, include_context=False)
+    first = next((each for each in wrong if each["type"] == "extra_forbidden"), wrong[0])
     names = list(arguments.model_fields)
     name = clean(str(first["loc"][0])) if first["loc"] else ""
     if name not in arguments.model_fields:
@@ -153,5 +169,7 @@ def _worded(error: ValidationError, arguments: type[Arguments]) -> InvalidReques
         meant = f" Did you mean {near[0]}?" if near else ""
         return InvalidRequestError(f"Unknown argument {name[:60]!r}.{meant}", f"Accepted: {', '.join(names)}.")
     description = arguments.model_fields[name].description or ""
-    message = first["msg"].replace("Input", "it").replace("Field", "it").replace("List", "it")
+    if first["type"] == "missing":
+        return InvalidRequestError(f"{name} is missing.", description)
+    message = first["msg"].replace("Input", "it").replace("List", "it").replace("String", "it")
     return InvalidRequestError(f"{name}: {message}.", description)

@@ -7,7 +7,15 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from platformdirs import user_data_path
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from tzlocal import get_localzone_name
 
@@ -17,16 +25,22 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _REGIONS = {"global": "https://api.voice.formantai.com", "india": "https://api.in.voice.formantai.com"}
 
 
-def _trimmed(value: object) -> object:
-    return value.strip() if isinstance(value, str) else value
-
-
 def _lowered(value: object) -> object:
-    return value.strip().lower() if isinstance(value, str) else value
+    return value.lower() if isinstance(value, str) else value
 
 
 def _raised(value: object) -> object:
-    return value.strip().upper() if isinstance(value, str) else value
+    return value.upper() if isinstance(value, str) else value
+
+
+def _at_home(value: Path) -> Path:
+    try:
+        return value.expanduser()
+    except RuntimeError:
+        raise ValueError("whose home ~ stands for is not known; write the whole path") from None
+
+
+HomePath = Annotated[Path, AfterValidator(_at_home)]
 
 
 class Settings(BaseSettings):
@@ -34,16 +48,16 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="FORMANT_", env_ignore_empty=True, extra="ignore", frozen=True)
 
-    api_key: Annotated[SecretStr | None, BeforeValidator(_trimmed)] = None
-    api_key_file: Annotated[Path | None, BeforeValidator(_trimmed)] = None
+    api_key: SecretStr | None = None
+    api_key_file: HomePath | None = None
     provider: Annotated[Literal["formant"], BeforeValidator(_lowered)] = "formant"
-    base_url: Annotated[str, BeforeValidator(_trimmed)] = ""
+    base_url: str = ""
     region: Annotated[Literal["global", "india"], BeforeValidator(_lowered)] = "global"
-    store: Annotated[str, BeforeValidator(_trimmed)] = ""
-    recordings_dir: Annotated[Path | None, BeforeValidator(_trimmed)] = None
-    timezone: Annotated[str, BeforeValidator(_trimmed)] = Field(default="", validate_default=True)
+    store: str = ""
+    recordings_dir: HomePath | None = None
+    timezone: str = Field(default="", validate_default=True)
     call_seconds: float = Field(default=20, gt=0, le=600)
-    redact: Annotated[str, BeforeValidator(_trimmed)] = ""
+    redact: str = ""
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_raised)] = "WARNING"
 
     @classmethod
@@ -60,17 +74,33 @@ class Settings(BaseSettings):
             variable = "_".join(["FORMANT", *(str(part).upper() for part in first["loc"][:1])])
             raise ConfigurationError(f"{variable}: {first['msg'].removeprefix('Value error, ')}.") from None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _trim(cls, values: dict[str, object]) -> dict[str, object]:
+        # Blanks around a value are a slip of whoever wrote it; a blank value is none.
+        trimmed = {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
+        return {name: value for name, value in trimmed.items() if value != ""}
+
     @field_validator("base_url")
     @classmethod
     def _check_base_url(cls, value: str) -> str:
         if not value:
             return value
-        parts = urlsplit(value)
-        if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+        try:
+            parts = urlsplit(value)
+            host, _ = parts.hostname, parts.port
+        except ValueError:  # its words quote the value
+            raise ValueError("not an address; write for example https://api.example.com") from None
+        if parts.scheme != "https" and not (parts.scheme == "http" and host in _LOOPBACK):
             raise ValueError("use https:// (http:// only for this machine: localhost, 127.0.0.1, [::1])")
-        if not parts.hostname or parts.query or parts.fragment or parts.username or parts.password:
+        if not host or any(stray in value for stray in " ?#@") or not value.isprintable():
             raise ValueError("give scheme, host and path only: no query, no fragment, no user name")
         return value.rstrip("/")
+
+    @field_validator("store")
+    @classmethod
+    def _expand_store(cls, value: str) -> str:
+        return value if value in ("", ":memory:") else str(_at_home(Path(value)))
 
     @field_validator("timezone")
     @classmethod
@@ -109,7 +139,7 @@ class Settings(BaseSettings):
         if not key and self.api_key_file:
             variable = "FORMANT_API_KEY_FILE"
             try:
-                key = self.api_key_file.expanduser().read_text(encoding="utf-8").strip()
+                key = self.api_key_file.read_text(encoding="utf-8-sig").strip()
             except (OSError, UnicodeDecodeError):
                 raise ConfigurationError(
                     f"{variable}: the file cannot be read.", "Check its path and rights."
@@ -132,7 +162,7 @@ class Settings(BaseSettings):
         if self.store == ":memory:":
             return None
         if self.store:
-            return Path(self.store).expanduser()
+            return Path(self.store)
         return user_data_path("formant-mcp", appauthor=False) / f"{self.account(key)}.sqlite"
 
     def account(self, key: str) -> str:
@@ -142,7 +172,7 @@ class Settings(BaseSettings):
     def recordings_path(self) -> Path:
         """The only folder that recordings are written to."""
         if self.recordings_dir:
-            return self.recordings_dir.expanduser()
+            return self.recordings_dir
         if self.store and self.store != ":memory:":
-            return Path(self.store).expanduser().parent / "recordings"
+            return Path(self.store).parent / "recordings"
         return user_data_path("formant-mcp", appauthor=False) / "recordings"

@@ -19,7 +19,8 @@ from mcp.server.stdio import stdio_server
 if TYPE_CHECKING:
     from formant_mcp.app import Opener
 
-_GRACE_SECONDS = 0.2  # for answers under way when the input ends
+_GRACE_STEPS = 20  # for answers under way when the input ends
+_STEP_SECONDS = 0.01
 _FORCE_SECONDS = 0.4
 _CHUNK = 65_536
 
@@ -68,7 +69,10 @@ class _Lines:
     async def __anext__(self) -> str:
         line = await self._queue.get()
         if line is None:
-            await asyncio.sleep(_GRACE_SECONDS)
+            for _ in range(
+                _GRACE_STEPS
+            ):  # in steps: what holds up the loop, as a first call's imports do, is not counted
+                await asyncio.sleep(_STEP_SECONDS)
             raise StopAsyncIteration
         return line
 

@@ -26,14 +26,20 @@ def _as_list(value: object) -> object:
         if value.lstrip().startswith("["):
             try:
                 return json.loads(value)
-            except json.JSONDecodeError:
+            except (json.JSONDecodeError, RecursionError):
                 return value
         return [value] if value.strip() else []
     return [value] if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def _as_number(value: object) -> object:
+    """Yes and no are not numbers, though Python takes them for 1 and 0."""
+    return None if isinstance(value, bool) else value
+
+
 Text = Annotated[str, BeforeValidator(_as_text)]
 Texts = Annotated[list[Text], BeforeValidator(_as_list)]
+Seconds = Annotated[float, BeforeValidator(_as_number)]
 
 
 class Arguments(BaseModel):
@@ -52,8 +58,8 @@ class FilterArguments(Arguments):
     )
     since: str = Field("", description="Start time from: 2026-11-20, 2026-11-20T18:00, today, yesterday, 24h, 7d, 2w.")
     until: str = Field("", description="Start time to, same forms; a date alone includes that whole day.")
-    min_duration_seconds: float = Field(NO_BOUND, ge=-1, allow_inf_nan=False, description="-1: no bound.")
-    max_duration_seconds: float = Field(NO_BOUND, ge=-1, allow_inf_nan=False, description="-1: no bound.")
+    min_duration_seconds: Seconds = Field(NO_BOUND, ge=-1, allow_inf_nan=False, description="-1: no bound.")
+    max_duration_seconds: Seconds = Field(NO_BOUND, ge=-1, allow_inf_nan=False, description="-1: no bound.")
     contact_number: Text = Field("", description="Whole number or its last digits, any spelling.")
     failure_reason: str = Field("", description="Exactly this reason, case aside.")
     user_id: Text = Field("", description="Only where the provider has user ids.")
@@ -69,7 +75,8 @@ class FilterArguments(Arguments):
         Raises:
             InvalidRequestError: a value cannot be read or a range is impossible.
         """
-        low, high = _bound(self.min_duration_seconds), _bound(self.max_duration_seconds)
+        low = _bound("min_duration_seconds", self.min_duration_seconds)
+        high = _bound("max_duration_seconds", self.max_duration_seconds)
         since, until = read_since(self.since, now, zone), read_until(self.until, now, zone)
         if since and until and since > until:
             raise InvalidRequestError("since lies after until.", "Swap them, or leave one out.")
@@ -90,5 +97,7 @@ class FilterArguments(Arguments):
         )
 
 
-def _bound(value: float) -> float | None:
-    return None if value < 0 else value
+def _bound(argument: str, value: float) -> float | None:
+    if NO_BOUND < value < 0:
+        raise InvalidRequestError(f"{argument}: no call lasts less than nothing.", "Give seconds, or -1 for no bound.")
+    return None if value == NO_BOUND else value

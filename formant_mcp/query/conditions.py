@@ -8,8 +8,10 @@ from formant_mcp.filters import Condition, Operator
 ACCEPTED = (
     "intent=dispute, intent!=dispute, csat<=2, language.primary=hi, promised_amount exists, promised_amount missing"
 )
-_PRESENCE = re.compile(r"(?P<path>.+?)\s+(?P<operator>exists|missing)", re.IGNORECASE)
-_COMPARISON = re.compile(r"(?P<path>[^=<>!]+?)\s*(?P<operator><=|>=|!=|==|=|<|>)\s*(?P<value>.+)", re.DOTALL)
+_PRESENCE = re.compile(r"(?P<path>[^=<>!]*[^=<>!\s])\s+(?P<operator>exists|missing)", re.IGNORECASE)
+# Two operators in a row (`<>`, `=>`) are a slip, not a value.
+_COMPARISON = re.compile(r"(?P<path>[^=<>!]+)(?P<operator><=|>=|!=|==|=|<|>)(?!\s*[=<>!])(?P<value>.+)", re.DOTALL)
+_SHORTEST_NUMBER = 8  # fewer digits are taken for a number's last ones, zeros and all
 
 
 def read_condition(text: str) -> Condition:
@@ -20,9 +22,9 @@ def read_condition(text: str) -> Condition:
     """
     text = text.strip()
     found = _PRESENCE.fullmatch(text) or _COMPARISON.fullmatch(text)
-    if not found:
+    path = found["path"].strip().removeprefix("results.") if found else ""
+    if not found or not path:
         raise InvalidRequestError("results: a condition could not be read.", f"Write them like {ACCEPTED}.")
-    path = found["path"].strip().removeprefix("results.")
     operators: dict[str, Operator] = {"==": "=", "=": "=", "!=": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
     word = found["operator"].lower()
     if word in ("exists", "missing"):
@@ -39,7 +41,9 @@ def read_contact(text: str) -> tuple[str, ...]:
     text = text.strip()
     if not text:
         return ()
-    digits = "".join(str(int(character)) for character in text if character.isdecimal()).lstrip("0")
+    digits = "".join(str(int(character)) for character in text if character.isdecimal())
+    if is_whole := len(digits) >= _SHORTEST_NUMBER:
+        digits = digits.lstrip("0")  # what stands before a number within a country, or before its country
     if not digits:
         raise InvalidRequestError(
             "contact_number: there is no digit in it.", "Give the number or its last digits: +91 98765 43210, 43210."
@@ -48,7 +52,7 @@ def read_contact(text: str) -> tuple[str, ...]:
 
     spellings = {digits}
     try:
-        parsed = phonenumbers.parse("+" + text[2:] if text.startswith("00") else text, None)
+        parsed = phonenumbers.parse("+" + text[2:] if is_whole and text.startswith("00") else text, None)
         spellings.add(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164).lstrip("+"))
     except phonenumbers.NumberParseException:
         pass  # no country code: its digits are all there is to go by

@@ -11,7 +11,6 @@ ACCEPTED = (
     " or so long ago: 24h, 7d, 2w"
 )
 _AGO = re.compile(r"(\d{1,6})\s*([hdw])", re.IGNORECASE)
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -49,8 +48,10 @@ def _read(text: str, now: datetime, zone: ZoneInfo, argument: str, *, is_end: bo
         if is_end:
             return _midnight(day + timedelta(days=1), zone) - _MILLISECOND
         return _midnight(day, zone)
-    except (ValueError, OverflowError):
+    except ValueError:
         raise InvalidRequestError(f"{argument}: not a date.", f"Give {ACCEPTED}.") from None
+    except OverflowError:
+        raise InvalidRequestError(f"{argument}: a date beyond reach.", "Leave it out to ask without bound.") from None
 
 
 def _day(text: str, now: datetime, zone: ZoneInfo) -> date | None:
@@ -59,7 +60,10 @@ def _day(text: str, now: datetime, zone: ZoneInfo) -> date | None:
         return today
     if text.lower() == "yesterday":
         return today - timedelta(days=1)
-    return date.fromisoformat(text) if _DATE.fullmatch(text) else None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 
-from formant_mcp.errors import FormantError
+from formant_mcp.errors import FormantError, InvalidRequestError
 from formant_mcp.filters import Filters
 from formant_mcp.store import Store
 from formant_mcp.sync import Sync
@@ -55,21 +55,41 @@ class Gathering:
     sync: Sync
     store: Store
 
-    async def bring(self, call: Call, filters: Filters, need: ListNeed, *, with_details: bool = False) -> Coverage:
+    async def bring(
+        self,
+        call: Call,
+        filters: Filters,
+        need: ListNeed,
+        *,
+        with_details: bool = False,
+        also: tuple[Filters, ...] = (),
+    ) -> Coverage:
         """Brings the list, then the details where the question looks into them, as far as the time allows.
+
+        `also`: other filters whose details the question needs as well, such as another period's.
 
         Raises:
             FormantError: nothing can be answered at all.
         """
+        if filters.user_id and "user_id" in self.sync.lacks:
+            raise InvalidRequestError("user_id: this provider's calls have no user ids.", "Leave it out.")
         trouble = await self.sync.bring_list(need, call.seconds_left, call.report)
         details = with_details or filters.needs_detail
-        if details and not trouble:
-            due = self.store.read.detail_due(filters, call.asked_at)
-            trouble = await self.sync.bring_details(due, call.seconds_left, call.report)
-        return self.coverage(call, filters, need, trouble, details=details)
+        for each in (filters, *also) if details else ():
+            if not trouble:
+                due = self.store.read.detail_due(each, call.asked_at)
+                trouble = await self.sync.bring_details(due, call.seconds_left, call.report)
+        return self.coverage(call, filters, need, trouble, details=details, also=also)
 
     def coverage(
-        self, call: Call, filters: Filters, need: ListNeed, trouble: FormantError | None, *, details: bool
+        self,
+        call: Call,
+        filters: Filters,
+        need: ListNeed,
+        trouble: FormantError | None,
+        *,
+        details: bool,
+        also: tuple[Filters, ...] = (),
     ) -> Coverage:
         """What the store covers of a question now.
 
@@ -79,8 +99,9 @@ class Gathering:
         knowledge = self.sync.knowledge(need, call.asked_at)
         if trouble and knowledge.as_of is None and not knowledge.known:
             raise trouble
-        needed = self.store.read.count(filters.without_detail()) if details else 0
-        due = self.store.read.count_detail_due(filters, call.asked_at) if details else 0
+        looked_into = (filters, *also) if details else ()
+        needed = sum(self.store.read.count(each.without_detail()) for each in looked_into)
+        due = sum(self.store.read.count_detail_due(each, call.asked_at) for each in looked_into)
         matched = self.store.read.count(filters)
         if filters == Filters(agent_id=filters.agent_id) and knowledge.list_total is not None:
             matched = max(matched, knowledge.list_total)
@@ -105,9 +126,12 @@ class Gathering:
             notes.append(
                 f"{left:,} pages of the list{of and of + ' conversations'} still to be read{self._time(left)};"
             )
+        is_behind = not (knowledge.is_complete or left or knowledge.unreadable or knowledge.shortfall)
+        if is_behind and not trouble:
+            notes.append("The list could not be looked at in this call's time;")
         if due and not trouble:
             notes.append(f"{due:,} of {needed:,} matching conversations still to be read{self._time(due)};")
-        if (left or due) and not trouble:
+        if (left or is_behind or due) and not trouble:
             notes.append("ask again, or narrow by since, agent_id or status.")
         if knowledge.unreadable:
             notes.append(f"{knowledge.unreadable:,} rows of the list could not be read and are not counted.")

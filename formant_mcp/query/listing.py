@@ -12,6 +12,8 @@ from formant_mcp.sync.lists import ListNeed
 
 SummaryMode = Literal["exclude", "include"]
 
+_MAX_VALUES, _MAX_LENGTH = 30, 40
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -75,16 +77,28 @@ async def list_conversations(gathering: Gathering, call: Call, question: ListQue
 
 
 def existing_values(store: Store, filters: Filters) -> dict[str, list[str]]:
-    """For a question that matches nothing: the values there are of the fields that it filters by."""
+    """For a question that matches nothing: of what it asks for and no conversation has, the values that there are."""
     asked = {
         "status": filters.status,
-        "agent_id": filters.agent_id,
-        "failure_reason": filters.failure_reason,
-        "user_id": filters.user_id,
+        "agent_id": (filters.agent_id,) if filters.agent_id else (),
+        "failure_reason": (filters.failure_reason,) if filters.failure_reason else (),
+        "user_id": (filters.user_id,) if filters.user_id else (),
     }
-    existing = {column: store.read.distinct(column) for column, value in asked.items() if value}
-    if filters.results:
-        existing["results"] = store.read.result_paths()
+    existing: dict[str, list[str]] = {}
+    for column, values in asked.items():
+        found = store.read.distinct(column) if values else []
+        if values and not {value.lower() for value in values} & {value.lower() for value in found}:
+            existing[column] = found
+    kinds = store.figures.paths() if filters.results else {}
+    for condition in filters.results:
+        if not any(path == condition.path or path.startswith(f"{condition.path}.") for path in kinds):
+            existing["result field"] = sorted(kinds)
+        elif condition.operator == "=":
+            field = store.figures.field(Filters(), condition.path, "text", _MAX_VALUES)
+            values = [value for value, _ in field.top if len(value) <= _MAX_LENGTH]
+            # A field of free text has no list of values, and its texts are callers' words.
+            if field.distinct <= _MAX_VALUES and condition.value.casefold() not in {v.casefold() for v in values}:
+                existing[f"results.{condition.path}"] = values
     return existing
 
 

@@ -3,14 +3,14 @@
 import re
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 
 import anyio
 import httpx
 
-from formant_mcp.errors import InvalidRequestError, InvalidResponseError, NotFoundError
-from formant_mcp.models import Conversation, Page, clean
+from formant_mcp.errors import InvalidRequestError, NotFoundError
+from formant_mcp.models import Conversation, Page
 from formant_mcp.source import Recording
+from formant_mcp.sources.answers import as_asked, no_conversation, no_recording, recording_of
 from formant_mcp.sources.formant_wire import parse_detail, parse_page
 from formant_mcp.sources.http import HttpClient, path_segment, utc_now
 from formant_mcp.sources.pace import Sleep, WallClock
@@ -25,6 +25,7 @@ class FormantSource:
     """Formant as a `formant_mcp.source.ConversationSource`."""
 
     page_size = PAGE_SIZE
+    lacks = frozenset({"user_id"})
 
     def __init__(
         self,
@@ -75,17 +76,8 @@ class FormantSource:
         try:
             conversation = parse_detail(await self._http.get_json(path))
         except NotFoundError:
-            raise NotFoundError(
-                f"No conversation {clean(conversation_id)} in this account.", "list_conversations gives the ids."
-            ) from None
-        if not conversation.conversation_id:
-            return replace(conversation, conversation_id=clean(conversation_id))
-        if conversation.conversation_id != clean(conversation_id):
-            raise InvalidResponseError(
-                "The answer's field 'conversation_id' names another conversation than the one asked for.",
-                "Ask again; if it stays so, tell the provider.",
-            )
-        return conversation
+            raise no_conversation(conversation_id) from None
+        return as_asked(conversation, conversation_id)
 
     @asynccontextmanager
     async def open_recording(self, conversation_id: str) -> AsyncGenerator[Recording, None]:
@@ -100,20 +92,9 @@ class FormantSource:
             try:
                 download = await stack.enter_async_context(self._http.stream(path))
             except NotFoundError:
-                raise NotFoundError(
-                    f"The recording of {clean(conversation_id)} is not available yet, or there is none.",
-                    "Ask again some minutes after the call's end; get_transcripts tells whether the call connected.",
-                ) from None
-            yield Recording(_audio_type(download.media_type), download.chunks)
+                raise no_recording(conversation_id) from None
+            yield await recording_of(download, _DEFAULT_MEDIA_TYPE)
 
     async def aclose(self) -> None:
         """Gives back connections."""
         await self._http.aclose()
-
-
-def _audio_type(media_type: str) -> str:
-    if media_type.startswith("text/") or "json" in media_type or "html" in media_type or "xml" in media_type:
-        raise InvalidResponseError(
-            "The API answered with a document instead of a recording.", "Ask again; if it stays so, tell the provider."
-        )
-    return media_type if media_type.startswith("audio/") else _DEFAULT_MEDIA_TYPE

@@ -11,14 +11,23 @@ from pydantic import JsonValue
 
 from formant_mcp.errors import InvalidResponseError
 from formant_mcp.models import Conversation, Outcome, Page, Turn, clean
-from formant_mcp.sources.wire_values import clean_json, count, flag, moment, number, seconds, seconds_between, text
+from formant_mcp.sources.wire_values import (
+    AGENT_WORDS,
+    CONTACT_WORDS,
+    Wire,
+    clean_json,
+    count,
+    first,
+    flag,
+    moment,
+    number,
+    role,
+    seconds,
+    seconds_between,
+    text,
+)
 
-Wire = dict[str, JsonValue]
-
-_LONGEST_ROLE = 40
-_AGENT = frozenset({"agent", "bot", "assistant", "ai"})
-_CONTACT = frozenset({"contact", "human", "customer", "user", "caller", "callee", "client"})
-_SPOKEN_LINE = re.compile(rf"\s*({'|'.join(sorted(_AGENT | _CONTACT))})\s*:(.*)", re.IGNORECASE | re.DOTALL)
+_SPOKEN_LINE = re.compile(rf"\s*({'|'.join(sorted(AGENT_WORDS | CONTACT_WORDS))})\s*:(.*)", re.IGNORECASE | re.DOTALL)
 # Formant's guide, "Status values" and, for calls that still run, its pages on placing calls. The set is open.
 _RUNNING = frozenset(
     {"initiated", "scheduled", "pending", "queued", "in_progress", "ongoing", "ringing", "started", "processing"}
@@ -73,8 +82,8 @@ def parse_transcript(wire: JsonValue, started_at: datetime | None = None) -> tup
         if isinstance(item, dict):
             spoken.append(_said(item, started_at))
         elif isinstance(item, str):
-            spoken += [(role, words, None) for role, words in _said_in_lines(item)]
-    return tuple(Turn(index, role, words, at) for index, (role, words, at) in enumerate(spoken))
+            spoken += [(who, words, None) for who, words in _said_in_lines(item)]
+    return tuple(Turn(index, who, words, at) for index, (who, words, at) in enumerate(spoken))
 
 
 def _row(wire: Wire) -> Conversation:
@@ -136,36 +145,23 @@ def _results(wire: JsonValue) -> Wire | None:
 
 
 def _said(wire: Wire, started_at: datetime | None) -> tuple[str, str, float | None]:
-    role = _first(wire, "role", "speaker")
-    words = _first(wire, "message", "text", "content")
-    at = _first(wire, "start_time", "timestamp")
-    return _role(text(role)), text(words) or "", _seconds_into_call(at, started_at)
+    who = first(wire, "role", "speaker")
+    words = first(wire, "message", "text", "content")
+    at = first(wire, "start_time", "timestamp")
+    return role(who), text(words) or "", _seconds_into_call(at, started_at)
 
 
 def _said_in_lines(wire: str) -> list[tuple[str, str]]:
     spoken: list[tuple[str, str]] = []
     for line in wire.splitlines():
         if found := _SPOKEN_LINE.fullmatch(line):
-            spoken.append((_role(found[1]), clean(found[2])))
+            spoken.append((role(found[1]), clean(found[2])))
         elif spoken:
-            role, words = spoken[-1]
-            spoken[-1] = role, clean(f"{words} {line}")
+            who, words = spoken[-1]
+            spoken[-1] = who, clean(f"{words} {line}")
         elif words := clean(line):
-            spoken.append((_role(None), words))
+            spoken.append((role(None), words))
     return spoken
-
-
-def _first(wire: Wire, *names: str) -> JsonValue:
-    return next((wire[name] for name in names if wire.get(name) is not None), None)
-
-
-def _role(sent: str | None) -> str:
-    word = (sent or "").lower()
-    if word in _AGENT:
-        return "agent"
-    if word in _CONTACT:
-        return "contact"
-    return (sent or "").replace(" ", "_")[:_LONGEST_ROLE] or "unknown"
 
 
 def _seconds_into_call(wire: JsonValue, started_at: datetime | None) -> float | None:

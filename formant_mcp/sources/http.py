@@ -160,7 +160,7 @@ class HttpClient:
             try:
                 with _in_our_words():
                     response = await self._client.send(
-                        self._client.build_request("GET", path, params=params), stream=True
+                        self._client.build_request("GET", path, params=params or None), stream=True
                     )
                 asked = self.pace.observe(permit, response.status_code, response.headers)
                 if response.is_success:
@@ -168,10 +168,10 @@ class HttpClient:
             except ConnectionFailed as error:
                 raise _TryAgain(error) from None
             await response.aclose()
-        refusal = _refusal(response.status_code, asked)
+        refused = refusal(response.status_code, asked)
         if response.status_code == 429 or response.status_code >= 500:
-            raise _TryAgain(refusal, asked)
-        raise refusal
+            raise _TryAgain(refused, asked)
+        raise refused
 
 
 def path_segment(value: str, name: str = "conversation_id") -> str:
@@ -230,8 +230,8 @@ def _wait(state: RetryCallState) -> float:
     return asked or _BACKOFF(state)
 
 
-def _refusal(status: int, asked: float | None) -> FormantError:
-    """Our words for a status. The body (documented as `{"error": {"message", "type"}}`) is not looked at."""
+def refusal(status: int, asked: float | None = None) -> FormantError:
+    """Our words for a status, `asked` being the seconds it asks to wait. No body is ever looked at for them."""
     match status:
         case 400 | 409 | 422:
             return InvalidRequestError(f"The API refused the request ({status}).", "Check the arguments.")

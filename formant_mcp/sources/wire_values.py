@@ -8,8 +8,12 @@ from pydantic import JsonValue
 
 from formant_mcp.models import clean
 
+Wire = dict[str, JsonValue]
+
 MOST_LEVELS = 64
 LONGEST_SECONDS = 7 * 86400.0
+AGENT_WORDS = frozenset({"agent", "bot", "assistant", "ai"})
+CONTACT_WORDS = frozenset({"contact", "human", "customer", "user", "caller", "callee", "client"})
 _TOO_DEEP = "(nested too deeply to be kept)"
 _NUMERIC = re.compile(r"\s*[+-]?\d{1,30}(\.\d{1,30})?\s*", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -18,6 +22,28 @@ _LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 # 10^11 seconds are the year 5138, 10^11 milliseconds 1973: no call is on the wrong side.
 _LEAST_MILLISECONDS = 1e11
 _TOO_LARGE = 2**63
+_LONGEST_ROLE = 40
+
+
+def first(wire: Wire, *names: str) -> JsonValue:
+    """The value of the first of these fields that has one."""
+    return next((wire[name] for name in names if wire.get(name) is not None), None)
+
+
+def part(wire: Wire, name: str) -> Wire:
+    """The object in a field, an empty one where there is none."""
+    value = wire.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def role(value: JsonValue) -> str:
+    """`agent` or `contact` for the words that providers have for them, any other as sent."""
+    sent = text(value) or ""
+    if sent.lower() in AGENT_WORDS:
+        return "agent"
+    if sent.lower() in CONTACT_WORDS:
+        return "contact"
+    return sent.replace(" ", "_")[:_LONGEST_ROLE] or "unknown"
 
 
 def text(value: JsonValue) -> str | None:

@@ -14,6 +14,8 @@ ORDERS: dict[Order, tuple[str, str]] = {
     "shortest": ("coalesce(duration_seconds, 1e18)", "ASC"),
 }
 
+_EXACT = 2**53  # whole numbers from there on share a float with others: such (ids, mostly) are equal as texts alone
+
 
 @dataclass(slots=True)
 class Where:
@@ -65,6 +67,10 @@ def where(filters: Filters) -> Where:
     return asked
 
 
+# Every kind there is, named so that the index is entered at the value and not at the path.
+_OF_PATH = "path = ? AND kind IN ('text', 'number', 'boolean')"
+
+
 def _add_condition(asked: Where, condition: Condition) -> None:
     # A field holding an object has its values below it: `language` exists where `language.primary` does.
     field_is, names = (
@@ -79,9 +85,9 @@ def _add_condition(asked: Where, condition: Condition) -> None:
     elif condition.operator in ("=", "!="):
         number = number_in(condition.value)
         equal, values = ("folded = ?", [condition.value.casefold()])
-        if number is not None:
+        if number is not None and abs(number) < _EXACT:
             equal, values = "(folded = ? OR number = ?)", [*values, number]
-        one = f"row_id IN (SELECT row_id FROM result_values WHERE path = ? AND {equal})"
+        one = f"row_id IN (SELECT row_id FROM result_values WHERE {_OF_PATH} AND {equal})"
         if condition.operator == "=":
             asked.add(one, condition.path, *values)
         else:
@@ -91,7 +97,7 @@ def _add_condition(asked: Where, condition: Condition) -> None:
         number = number_in(condition.value)
         column, value = ("folded", condition.value.casefold()) if number is None else ("number", number)
         asked.add(
-            f"row_id IN (SELECT row_id FROM result_values WHERE path = ? AND {column} {condition.operator} ?)",
+            f"row_id IN (SELECT row_id FROM result_values WHERE {_OF_PATH} AND {column} {condition.operator} ?)",
             condition.path,
             value,
         )

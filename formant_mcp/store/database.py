@@ -7,14 +7,13 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from formant_mcp.errors import StoreError
-from formant_mcp.store.schema import NewerVersionError, migrate
+from formant_mcp.errors import ConfigurationError, StoreError
+from formant_mcp.store.calendar import local_day, local_hour
+from formant_mcp.store.schema import migrate
 
 Value = str | int | float | None
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _PRAGMAS = (
-    "PRAGMA busy_timeout = 5000",
-    "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = NORMAL",
     "PRAGMA temp_store = MEMORY",
     "PRAGMA cache_size = -32768",
@@ -23,14 +22,16 @@ _PRAGMAS = (
 
 
 class Database:
-    """The connection. `path` None keeps everything in memory.
+    """The connection. `path` None keeps everything in memory; `account` is whose conversations a new file is for.
 
     Raises (from every method):
         StoreError: full disk, locked, damaged, from a newer version, or not to be opened.
+        ConfigurationError: the file is another account's.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, account: str) -> None:
         self.path = path
+        self._account = account
         self._connection = self._open()
 
     def close(self) -> None:
@@ -59,65 +60,95 @@ class Database:
             self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
+            with self._in_our_words():
+                self._connection.execute("COMMIT")
         except BaseException:
             if self._connection.in_transaction:  # a full disk may have ended it already
-                self._connection.execute("ROLLBACK")
+                with self._in_our_words():
+                    self._connection.execute("ROLLBACK")
             raise
-        with self._in_our_words():
-            self._connection.execute("COMMIT")
 
     def _open(self) -> sqlite3.Connection:
-        if self.path:
-            _make_private(self.path)
         try:
-            return _connect(self.path)
-        except sqlite3.DatabaseError as error:
-            if self.path is None or error.sqlite_errorcode not in _DAMAGED:
+            return self._connect()
+        except sqlite3.Error as error:
+            if self.path is None or _code(error) not in _DAMAGED:
                 raise _worded(error, self.path) from None
-        _set_aside(self.path)
-        _make_private(self.path)
-        with self._in_our_words():
-            return _connect(self.path)
+        _set_aside(self.path, self._file)
+        try:
+            return self._connect()
+        except sqlite3.Error as error:
+            raise _worded(error, self.path) from None
+
+    def _connect(self) -> sqlite3.Connection:
+        if self.path:
+            self._file = _make_private(self.path)
+        return _connect(self.path, self._account)
 
     @contextmanager
     def _in_our_words(self) -> Generator[None]:
         try:
             yield
         except sqlite3.Error as error:
-            if self.path and getattr(error, "sqlite_errorcode", None) in _DAMAGED:
+            if self.path and _code(error) in _DAMAGED:
                 self._connection.close()
-                kept = _set_aside(self.path)
+                _set_aside(self.path, self._file)
                 self._connection = self._open()
                 raise StoreError(
-                    f"The local store was damaged; it is kept as {kept.name} and a new one begun.", "Ask again."
+                    f"The local store was damaged; it is kept as {self.path.name}.damaged-… and a new one begun.",
+                    "Ask again.",
                 ) from None
             raise _worded(error, self.path) from None
 
 
-def _connect(path: Path | None) -> sqlite3.Connection:
+def _connect(path: Path | None, account: str) -> sqlite3.Connection:
     connection = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
     try:
+        connection.execute("PRAGMA busy_timeout = 5000")
+        connection.create_function("local_day", 2, local_day, deterministic=True)
+        connection.create_function("local_hour", 2, local_hour, deterministic=True)
+        migrate(connection)  # before anything writes: a newer version's file stays as it is
+        _use_wal(connection)
         for pragma in _PRAGMAS:
             connection.execute(pragma)
-        migrate(connection)
-    except NewerVersionError:
-        connection.close()
-        raise StoreError(
-            "The local store was written by a newer version of formant-mcp.",
-            "Update formant-mcp, or set FORMANT_STORE to another path.",
-        ) from None
+        _claim(connection, account)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _make_private(path: Path) -> None:
-    """Makes folder (0700) and file (0600) before SQLite does, which would ask no such thing."""
+def _use_wal(connection: sqlite3.Connection, tries: int = 20) -> None:
+    """Lets others read while one writes. Where several switch at once SQLite fails instead of waiting: so we wait."""
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError as error:
+        if not tries or _code(error) != sqlite3.SQLITE_BUSY:
+            raise
+        connection.execute("BEGIN IMMEDIATE")  # this it does wait for
+        connection.execute("COMMIT")
+        _use_wal(connection, tries - 1)
+
+
+def _claim(connection: sqlite3.Connection, account: str) -> None:
+    """Writes into a new file whose it is; refuses another account's."""
+    whose = "SELECT value FROM meta WHERE name = 'account'"
+    if not connection.execute(whose).fetchall():
+        connection.execute("INSERT INTO meta VALUES ('account', ?) ON CONFLICT (name) DO NOTHING", [account])
+    if connection.execute(whose).fetchone()[0] != account:
+        raise ConfigurationError(
+            "FORMANT_STORE names the store of another account (another provider, address or key).",
+            "Give each account a path of its own, or unset FORMANT_STORE.",
+        )
+
+
+def _make_private(path: Path) -> os.stat_result:
+    """Makes folder (0700) and file (0600) before SQLite does, which would ask no such thing; gives which file it is."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         path.chmod(0o600)
+        return path.stat()
     except OSError as error:
         raise StoreError(
             f"The local store cannot be opened ({error.strerror}).",
@@ -125,27 +156,41 @@ def _make_private(path: Path) -> None:
         ) from None
 
 
-def _set_aside(path: Path) -> Path:
-    """Renames a damaged store, so that nothing is deleted; its journal goes with it."""
+def _set_aside(path: Path, damaged: os.stat_result) -> None:
+    """Renames a damaged store and its journal, so that nothing is deleted; unless another program has by now."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-    for suffix in ("-wal", "-shm", ""):
-        old = path.with_name(path.name + suffix)
-        if old.exists():
-            old.rename(path.with_name(f"{path.name}.damaged-{stamp}{suffix}"))
-    return path.with_name(f"{path.name}.damaged-{stamp}")
+    try:
+        if not os.path.samestat(path.stat(), damaged):
+            return
+        for suffix in ("-journal", "-wal", "-shm", ""):
+            old = path.with_name(path.name + suffix)
+            if old.exists():
+                old.rename(path.with_name(f"{path.name}.damaged-{stamp}{suffix}"))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StoreError(
+            f"The local store is damaged and cannot be renamed ({error.strerror}).",
+            "End what else uses it, then ask again; or set FORMANT_STORE to another path.",
+        ) from None
+
+
+def _code(error: sqlite3.Error) -> int:
+    """SQLite's primary code; its extended ones carry more in their upper bits (sqlite.org/rescode.html)."""
+    return int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)) & 0xFF
 
 
 def _worded(error: sqlite3.Error, path: Path | None) -> StoreError:
-    code = getattr(error, "sqlite_errorcode", None)
+    code = _code(error)
+    name = getattr(error, "sqlite_errorname", type(error).__name__)
     where = f" ({path.parent})" if path else ""
-    if code == sqlite3.SQLITE_FULL:
+    if code == sqlite3.SQLITE_FULL or name == "SQLITE_IOERR_SHMSIZE":
         return StoreError(
             f"The disk of the local store is full{where}; what was stored before is safe.",
             "Free some space, or set FORMANT_STORE to a path on another disk.",
         )
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StoreError("Another program holds the local store.", "Ask again in a few seconds.")
-    name = getattr(error, "sqlite_errorname", type(error).__name__)
     return StoreError(
         f"The local store cannot be used{where}: {name}.", "Check its rights and disk, or set FORMANT_STORE anew."
     )

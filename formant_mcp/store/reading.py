@@ -10,8 +10,7 @@ from formant_mcp.models import Conversation, Turn
 from formant_mcp.store.criteria import ORDERS, Where, milliseconds, where
 from formant_mcp.store.database import Database
 from formant_mcp.store.rows import READ, conversation, number, whole
-from formant_mcp.store.schema import TURN_BITS
-from formant_mcp.store.writing import MAX_TURNS
+from formant_mcp.store.turns import turn_key
 
 _COLUMNS = ("status", "agent_id", "failure_reason", "user_id")
 
@@ -50,10 +49,11 @@ class Reading:
     def turns(self, conversation_id: str, first: int, count: int) -> list[Turn]:
         """`count` turns from the one with index `first`, in order."""
         rows = self._database.rows("SELECT row_id FROM conversations WHERE conversation_id = ?", [conversation_id])
-        start = whole(rows[0][0]) << TURN_BITS if rows else 0
+        row_id = whole(rows[0][0]) if rows else 0
+        start = turn_key(row_id, 0)
         rows = self._database.rows(
             "SELECT turn_id, role, text, seconds FROM turns WHERE turn_id >= ? AND turn_id < ? ORDER BY turn_id",
-            [start + min(first, MAX_TURNS), start + min(first + count, MAX_TURNS)],
+            [turn_key(row_id, first), turn_key(row_id, first + count)],
         )
         return [Turn(whole(row[0]) - start, str(row[1]), str(row[2]), number(row[3])) for row in rows]
 
@@ -79,13 +79,17 @@ class Reading:
 
     def count(self, filters: Filters) -> int:
         """How many match."""
+        if filters == Filters(agent_id=filters.agent_id):
+            return self.count_seen(filters.agent_id)
         return self._count(where(filters))
 
     def count_seen(self, agent_id: str, since: datetime | None = None) -> int:
         """How many are known, of one agent where given; of those seen since then where given."""
+        if since is None:
+            rows = self._database.rows("SELECT sum(count) FROM agents WHERE ? IN ('', agent_id)", [agent_id])
+            return whole(rows[0][0])
         asked = where(Filters(agent_id=agent_id))
-        if since:
-            asked.add("seen_at >= ?", milliseconds(since))
+        asked.add("seen_at >= ?", milliseconds(since))
         return self._count(asked)
 
     def detail_due(self, filters: Filters, now: datetime, limit: int = -1) -> list[str]:
@@ -93,7 +97,8 @@ class Reading:
         asked = _due(filters, now)
         rows = self._database.rows(
             f"SELECT conversation_id FROM conversations WHERE {asked.sql}"
-            " ORDER BY started_at DESC, row_id DESC LIMIT ?",
+            # The plus keeps SQLite from going through all calls in order of time to find the few that are due.
+            " ORDER BY +started_at DESC, row_id DESC LIMIT ?",
             [*asked.values, limit],
         )
         return [str(row[0]) for row in rows]
@@ -114,12 +119,11 @@ class Reading:
 
     def running(self, agent_id: str, now: datetime) -> list[str]:
         """Calls not over when last seen, a minute ago or more, and begun (or first seen) within a day; newest first."""
-        asked = where(Filters(agent_id=agent_id))
-        asked.add("ended = 0 AND seen_at <= ?", milliseconds(now - timedelta(minutes=1)))
-        asked.add("coalesce(started_at, first_seen_at) > ?", milliseconds(now - timedelta(days=1)))
+        minute, day = (milliseconds(now - ago) for ago in (timedelta(minutes=1), timedelta(days=1)))
         rows = self._database.rows(
-            f"SELECT conversation_id FROM conversations WHERE {asked.sql} ORDER BY started_at DESC",
-            asked.values,
+            "SELECT conversation_id FROM conversations WHERE ended = 0 AND seen_at <= ? AND (? = '' OR agent_id = ?)"
+            " AND coalesce(started_at, first_seen_at) > ? ORDER BY started_at DESC",
+            [minute, agent_id, agent_id, day],
         )
         return [str(row[0]) for row in rows]
 
@@ -136,8 +140,13 @@ class Reading:
         return [str(row[0]) for row in rows]
 
     def result_paths(self) -> list[str]:
-        """Every path that a result value was found at, at most 1,000."""
-        return [str(row[0]) for row in self._database.rows("SELECT DISTINCT path FROM result_values LIMIT 1000")]
+        """Every path that a result value was found at, at most 1,000, found as in `distinct`."""
+        rows = self._database.rows(
+            "WITH RECURSIVE v(x) AS (SELECT min(path) FROM result_values UNION ALL"
+            " SELECT (SELECT min(path) FROM result_values WHERE path > x) FROM v WHERE x IS NOT NULL)"
+            " SELECT x FROM v WHERE x IS NOT NULL LIMIT 1000"
+        )
+        return [str(row[0]) for row in rows]
 
     def _count(self, asked: Where) -> int:
         rows = self._database.rows(f"SELECT count(*) FROM conversations WHERE {asked.sql}", asked.values)

@@ -10,10 +10,10 @@ from formant_mcp.store.database import Value
 
 # What a later reading without the value does not empty.
 KEPT = (
-    "agent_id", "agent_name", "contact_number", "contact_reversed", "user_id", "failure_reason", "started_at",
-    "ended_at", "duration_seconds", "trace_id",
+    "agent_id", "agent_name", "contact_number", "user_id", "failure_reason", "started_at", "ended_at",
+    "duration_seconds", "trace_id",
 )  # fmt: skip
-WRITTEN = ("conversation_id", *KEPT, "status", "outcome", "ended", "failure_reason_known")
+WRITTEN = ("conversation_id", *KEPT, "contact_reversed", "status", "outcome", "ended", "failure_reason_known")
 READ = (
     "conversation_id, agent_id, agent_name, contact_number, user_id, status, outcome, ended, failure_reason,"
     " failure_reason_known, started_at, ended_at, duration_seconds, trace_id, detail_at"
@@ -24,9 +24,10 @@ def columns(conversation: Conversation) -> tuple[Value, ...]:
     """The values of WRITTEN."""
     c = conversation
     return (
-        c.conversation_id, c.agent_id, c.agent_name, c.contact_number, reversed_digits(c.contact_number), c.user_id,
-        c.failure_reason, c.started_at and milliseconds(c.started_at), c.ended_at and milliseconds(c.ended_at),
-        c.duration_seconds, c.trace_id, c.status, c.outcome, c.ended, c.failure_reason_known or bool(c.failure_reason),
+        c.conversation_id, c.agent_id, c.agent_name, c.contact_number, c.user_id, c.failure_reason,
+        c.started_at and milliseconds(c.started_at), c.ended_at and milliseconds(c.ended_at), c.duration_seconds,
+        c.trace_id, reversed_digits(c.contact_number), c.status, c.outcome, c.ended,
+        c.failure_reason_known or bool(c.failure_reason),
     )  # fmt: skip
 
 

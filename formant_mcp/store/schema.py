@@ -5,8 +5,12 @@ one range reads a transcript in order.
 """
 
 import sqlite3
+from collections.abc import Iterator
 
-TURN_BITS = 20
+from formant_mcp.errors import StoreError
+from formant_mcp.store.spoken import index_all
+
+_WITH_WORDS = 2
 
 MIGRATIONS = (
     """
@@ -82,6 +86,61 @@ MIGRATIONS = (
 
     CREATE TABLE leases (name TEXT PRIMARY KEY, owner TEXT NOT NULL, expires_at INTEGER NOT NULL) WITHOUT ROWID;
     """,
+    """
+    -- The words of every turn, under its role; rowid is turn_id. The texts themselves stand in turns alone.
+    CREATE VIRTUAL TABLE spoken USING fts5 (agent, contact, other, content = '', tokenize = 'ascii');
+    CREATE TABLE words (word TEXT PRIMARY KEY, stem TEXT NOT NULL) WITHOUT ROWID;
+    CREATE INDEX words_stem ON words (stem);
+    CREATE INDEX conversations_due ON conversations (detail_due_at) WHERE detail_due_at IS NOT NULL;
+    CREATE INDEX conversations_spoken ON conversations (started_at, row_id) WHERE turn_count > 0;
+
+    -- How many calls each agent has ('' where a call has none), and all of them: asked for by every answer.
+    CREATE TABLE agents (agent_id TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
+    INSERT INTO agents SELECT coalesce(agent_id, ''), count(*) FROM conversations GROUP BY 1;
+
+    -- How many calls each agent had with each status and outcome on each day of each zone that is asked for.
+    CREATE TABLE zones (zone TEXT PRIMARY KEY) WITHOUT ROWID;
+    CREATE TABLE tallies (
+        zone TEXT NOT NULL,
+        agent_id TEXT NOT NULL,             -- '' where there is none; so with status and outcome
+        status TEXT NOT NULL,
+        outcome TEXT NOT NULL,
+        day INTEGER NOT NULL,               -- days since 1970 on the zone's calendar, -1000000 where not known
+        count INTEGER NOT NULL,
+        PRIMARY KEY (zone, agent_id, day, status, outcome)
+    ) WITHOUT ROWID;
+    CREATE TRIGGER tally_insert AFTER INSERT ON conversations BEGIN
+        INSERT INTO agents VALUES (coalesce(NEW.agent_id, ''), 1) ON CONFLICT DO UPDATE SET count = count + 1;
+        INSERT INTO tallies
+        SELECT zone, coalesce(NEW.agent_id, ''), coalesce(NEW.status, ''), coalesce(NEW.outcome, ''),
+               local_day(zone, NEW.started_at), 1 FROM zones WHERE true
+        ON CONFLICT DO UPDATE SET count = count + 1;
+    END;
+    CREATE TRIGGER tally_delete AFTER DELETE ON conversations BEGIN
+        UPDATE agents SET count = count - 1 WHERE agent_id = coalesce(OLD.agent_id, '');
+        UPDATE tallies SET count = count - 1
+        WHERE agent_id = coalesce(OLD.agent_id, '') AND status = coalesce(OLD.status, '')
+              AND outcome = coalesce(OLD.outcome, '') AND day = local_day(zone, OLD.started_at)
+              AND zone IN (SELECT zone FROM zones);
+    END;
+    CREATE TRIGGER tally_update AFTER UPDATE OF agent_id, status, outcome, started_at ON conversations
+    WHEN OLD.agent_id IS NOT NEW.agent_id OR OLD.status COLLATE BINARY IS NOT NEW.status
+         OR OLD.outcome IS NOT NEW.outcome OR OLD.started_at IS NOT NEW.started_at
+    BEGIN
+        UPDATE agents SET count = count - 1 WHERE agent_id = coalesce(OLD.agent_id, '');
+        INSERT INTO agents VALUES (coalesce(NEW.agent_id, ''), 1) ON CONFLICT DO UPDATE SET count = count + 1;
+        UPDATE tallies SET count = count - 1
+        WHERE agent_id = coalesce(OLD.agent_id, '') AND status = coalesce(OLD.status, '')
+              AND outcome = coalesce(OLD.outcome, '') AND day = local_day(zone, OLD.started_at)
+              AND zone IN (SELECT zone FROM zones);
+        INSERT INTO tallies
+        SELECT zone, coalesce(NEW.agent_id, ''), coalesce(NEW.status, ''), coalesce(NEW.outcome, ''),
+               local_day(zone, NEW.started_at), 1 FROM zones WHERE true
+        ON CONFLICT DO UPDATE SET count = count + 1;
+    END;
+    DROP INDEX result_values_path;
+    CREATE INDEX result_values_path ON result_values (path, kind, folded, text, number);
+    """,
 )
 
 
@@ -89,11 +148,18 @@ def migrate(database: sqlite3.Connection) -> None:
     """Brings a store of an older version, or an empty one, to this program's version.
 
     Raises:
-        NewerVersionError: the store was written by a newer program.
+        StoreError: it was written by a newer version of this program, or by another program.
     """
-    version = int(database.execute("PRAGMA user_version").fetchone()[0])
+    version, tables = database.execute(
+        "SELECT user_version, (SELECT count(*) FROM sqlite_master) FROM pragma_user_version"
+    ).fetchone()
     if version > len(MIGRATIONS):
-        raise NewerVersionError
+        raise StoreError(
+            "The local store was written by a newer version of formant-mcp.",
+            "Update formant-mcp, or set FORMANT_STORE to another path.",
+        )
+    if tables and not version:
+        raise StoreError("FORMANT_STORE names a database of another program.", "Set it to a path of its own.")
     if version == len(MIGRATIONS):
         return
     database.execute("BEGIN IMMEDIATE")
@@ -101,15 +167,23 @@ def migrate(database: sqlite3.Connection) -> None:
         # Another process may have come first; the version read under the lock is the one that counts.
         version = int(database.execute("PRAGMA user_version").fetchone()[0])
         for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
-            for statement in script.split(";\n"):
-                if statement.strip():
-                    database.execute(statement)
+            for statement in _statements(script):
+                database.execute(statement)
+            if number == _WITH_WORDS:
+                index_all(database)
             database.execute(f"PRAGMA user_version = {number:d}")
         database.execute("COMMIT")
     except BaseException:
-        database.execute("ROLLBACK")
+        if database.in_transaction:  # a full disk may have ended it already
+            database.execute("ROLLBACK")
         raise
 
 
-class NewerVersionError(Exception):
-    """The store's version is higher than any this program knows."""
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script; a trigger is one, whatever stands in it."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

@@ -3,11 +3,14 @@
 import secrets
 from pathlib import Path
 
-from formant_mcp.errors import ConfigurationError
 from formant_mcp.store.database import Database
+from formant_mcp.store.figures import Figures
 from formant_mcp.store.ledger import Ledger
 from formant_mcp.store.reading import Reading
+from formant_mcp.store.search import Search
 from formant_mcp.store.writing import Due, Writing
+
+_IDENTITY = "SELECT value FROM meta WHERE name = 'identity'"
 
 
 class Store:
@@ -21,27 +24,25 @@ class Store:
     """
 
     def __init__(self, path: Path | None, account: str, due: Due) -> None:
-        self._database = Database(path)
+        self._database = Database(path, account)
         self.path = path
         self.write = Writing(self._database, due)
         self.read = Reading(self._database)
+        self.search = Search(self._database)
+        self.figures = Figures(self._database)
         self.ledger = Ledger(self._database)
-        if self._once("account", account) != account:
-            self.close()
-            raise ConfigurationError(
-                "FORMANT_STORE names the store of another account (another provider, address or key).",
-                "Give each account a path of its own, or unset FORMANT_STORE.",
-            )
 
     @property
     def identity(self) -> str:
         """A name of its own for this store, so that a cursor of another one is recognized."""
-        return self._once("identity", secrets.token_hex(8))
+        known = self._database.rows(_IDENTITY)
+        if not known:
+            self._database.run(
+                "INSERT INTO meta VALUES ('identity', ?) ON CONFLICT (name) DO NOTHING", [secrets.token_hex(8)]
+            )
+            known = self._database.rows(_IDENTITY)
+        return str(known[0][0])
 
     def close(self) -> None:
         """Gives the file back."""
         self._database.close()
-
-    def _once(self, name: str, value: str) -> str:
-        self._database.run("INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO NOTHING", [name, value])
-        return str(self._database.rows("SELECT value FROM meta WHERE name = ?", [name])[0][0])

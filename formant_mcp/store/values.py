@@ -50,6 +50,6 @@ def _described(leaf: JsonValue) -> tuple[str, str, float | None]:
         return "boolean", json.dumps(leaf), None
     if isinstance(leaf, int | float):
         number = number_in(str(leaf)) if abs(leaf) < 1e300 else None
-        return "number", json.dumps(leaf), number
+        return "text" if number is None else "number", json.dumps(leaf), number  # what is too large is but a text
     text = str(leaf)
     return "text", text, number_in(text)

@@ -9,10 +9,9 @@ from formant_mcp.models import Conversation
 from formant_mcp.store.criteria import milliseconds
 from formant_mcp.store.database import Database, Value
 from formant_mcp.store.rows import KEPT, WRITTEN, columns, moment, whole
-from formant_mcp.store.schema import TURN_BITS
+from formant_mcp.store.spoken import DELETE, INSERT, INSERT_WORDS, index_rows, word_rows
+from formant_mcp.store.turns import MAX_TURNS, turn_key
 from formant_mcp.store.values import flatten
-
-MAX_TURNS = 1 << TURN_BITS
 
 Due = Callable[[Conversation, datetime], datetime | None]
 """When to read a conversation's detail anew, given that it was read at that time; None for never."""
@@ -22,6 +21,7 @@ _UPSERT = f"""
     VALUES ({", ".join("?" * (len(WRITTEN) + 2))})
     ON CONFLICT (conversation_id) DO UPDATE SET
         {", ".join(f"{name} = coalesce(excluded.{name}, {name})" for name in KEPT)},
+        contact_reversed = iif(excluded.contact_number IS NULL, contact_reversed, excluded.contact_reversed),
         outcome = iif(excluded.status IS NULL, outcome, excluded.outcome),
         ended = iif(excluded.status IS NULL, ended, excluded.ended),
         status = coalesce(excluded.status, status),
@@ -81,10 +81,11 @@ class Writing:
         row_id, results = whole(rows[0][0]), conversation.results
         turns = None if conversation.turns is None else conversation.turns[:MAX_TURNS]
         self._drop_detail(row_id)
-        self._database.run_many(
-            "INSERT INTO turns VALUES (?, ?, ?, ?)",
-            ((row_id << TURN_BITS | turn.index, turn.role, turn.text, turn.seconds) for turn in turns or ()),
-        )
+        keyed = [(turn_key(row_id, turn.index), turn.role, turn.text, turn.seconds) for turn in turns or ()]
+        self._database.run_many("INSERT INTO turns VALUES (?, ?, ?, ?)", keyed)
+        indexed = index_rows([row[:3] for row in keyed])
+        self._database.run_many(INSERT, indexed)
+        self._database.run_many(INSERT_WORDS, word_rows(indexed))
         self._database.run_many(
             "INSERT INTO result_values VALUES (?, ?, ?, ?, ?, ?, ?)",
             ((row_id, *value) for value in flatten(results or {})),
@@ -102,8 +103,10 @@ class Writing:
         )
 
     def _drop_detail(self, row_id: int) -> None:
-        start = row_id << TURN_BITS
-        self._database.run("DELETE FROM turns WHERE turn_id >= ? AND turn_id < ?", [start, start + MAX_TURNS])
+        turns = [turn_key(row_id, 0), turn_key(row_id, MAX_TURNS)]
+        spoken = self._database.rows("SELECT turn_id, role, text FROM turns WHERE turn_id >= ? AND turn_id < ?", turns)
+        self._database.run_many(DELETE, index_rows([(whole(key), str(role), str(text)) for key, role, text in spoken]))
+        self._database.run("DELETE FROM turns WHERE turn_id >= ? AND turn_id < ?", turns)
         self._database.run("DELETE FROM result_values WHERE row_id = ?", [row_id])
 
     def _delete(self, condition: str, values: Sequence[Value]) -> None:

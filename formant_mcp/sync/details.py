@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from formant_mcp.errors import FormantError, InvalidResponseError, NotFoundError, ServiceError
+from formant_mcp.errors import FormantError, InvalidRequestError, InvalidResponseError, NotFoundError, ServiceError
 from formant_mcp.source import ConversationSource
 from formant_mcp.store import Store
 from formant_mcp.sync.jobs import Jobs, Progress
 from formant_mcp.sync.leases import Leases
 
 _WORKERS = 16
-_FAILURES_IN_A_ROW = 3  # that many, and it is the service that fails, not one conversation
+_FAILURES_IN_A_ROW = _WORKERS  # that many, and it is the service that fails, not some conversations
 _LOOK_EVERY_SECONDS = 0.2
 
 
@@ -41,8 +41,10 @@ class Details:
         while self._store.read.due_among([conversation_id], asked_at):
             if self._leases.take(name):
                 try:
-                    conversation = await self._source.get_conversation(conversation_id)
-                    self._store.write.save([conversation], self._now())
+                    # Whoever held the lease before may have read it between our look and our turn.
+                    if self._store.read.due_among([conversation_id], asked_at):
+                        conversation = await self._source.get_conversation(conversation_id)
+                        self._store.write.save([conversation], self._now())
                 except NotFoundError:
                     self._store.write.delete(conversation_id)
                     raise
@@ -76,6 +78,7 @@ class _Reading:
         finally:
             for worker in workers:
                 worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
 
     async def _work(self) -> None:
         for conversation_id in self._ids:
@@ -85,7 +88,7 @@ class _Reading:
                 self._failures = 0
             except NotFoundError:
                 self._failures = 0
-            except (InvalidResponseError, ServiceError) as error:
+            except (InvalidRequestError, InvalidResponseError, ServiceError) as error:
                 self._count_failure(error)
             self._progress.done += 1
 

@@ -39,20 +39,22 @@ class Jobs:
     _running: dict[Hashable, _Job] = field(default_factory=dict[Hashable, _Job])
 
     async def join(
-        self, key: Hashable, work: Callable[[Progress], Coroutine[None, None, T]], report: Report | None = None
+        self,
+        key: Hashable,
+        work: Callable[[Progress], Coroutine[None, None, T]],
+        report: Report | None = None,
+        *,
+        keep: bool = False,
     ) -> T:
         """Waits for the job of that key, begun now if there is none; giving up the wait leaves it running.
 
-        What ended while nobody waited is kept for the next who asks.
+        What ended while nobody waited is forgotten, for by the next time it may be out of date; or kept (`keep`) for
+        the next who asks.
 
         Raises:
             FormantError: the job failed.
         """
-        job = self._running.get(key)
-        if job is None:
-            progress = Progress()
-            job = self._running[key] = _Job(asyncio.create_task(work(progress)), progress)
-            job.task.add_done_callback(_log_failure)
+        job = self._running.get(key) or self._begin(key, work, keep)
         job.waiting += 1
         try:
             told = (0, 0)
@@ -65,8 +67,12 @@ class Jobs:
             return cast(T, job.task.result())
         finally:
             job.waiting -= 1
-            if job.task.done() and self._running.get(key) is job:
-                del self._running[key]
+            if job.task.done():
+                self._forget(key, job)
+
+    def is_running(self, key: Hashable) -> bool:
+        """Whether the job of that key has begun and not ended."""
+        return key in self._running
 
     async def turn(self, progress: Progress) -> None:
         """Lets those go first that somebody waits for: a job nobody waits for pauses here while there are any."""
@@ -79,6 +85,18 @@ class Jobs:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _begin(self, key: Hashable, work: Callable[[Progress], Coroutine[None, None, object]], keep: bool) -> _Job:
+        progress = Progress()
+        job = self._running[key] = _Job(asyncio.create_task(work(progress)), progress)
+        job.task.add_done_callback(_log_failure)
+        if not keep:
+            job.task.add_done_callback(lambda _: self._forget(key, job))
+        return job
+
+    def _forget(self, key: Hashable, job: _Job) -> None:
+        if self._running.get(key) is job:
+            del self._running[key]
 
     def _is_waited_for(self, progress: Progress) -> bool:
         return any(job.waiting for job in self._running.values() if job.progress is progress)

@@ -1,13 +1,13 @@
 """Pages of one list read side by side, saved as they come, and as good as read one after another.
 
-Offsets shift while calls arrive: with the newest first, every new call moves all others one row on. Read from the front
-to the back one after another, that repeats rows but misses none. Side by side, a page may have been read before the
-one in front of it, and a row slip through the seam; the totals tell: from page to page they must not fall.
+Offsets shift while calls come and go, and a row can slip through between one page and the next. So pages overlap: one
+that shows a row of the page before it goes on from there, whatever moved in between, for a list keeps the order of its
+rows. Where two pages do not join, the list is read again from further back until it does.
 """
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from formant_mcp.models import Conversation, Page
@@ -16,14 +16,21 @@ from formant_mcp.store import Store
 from formant_mcp.store.ledger import ListOrder
 from formant_mcp.store.writing import Known
 
+_STEPS_BACK = 4
+_MOST_READ_AGAIN = 8  # and a quarter of all requests: what never joins is a list without an order of its own
+
 
 @dataclass(slots=True)
 class ReadPage:
-    """A page as read and saved: where it began, what it held, what of that was known before."""
+    """A page as read and saved: where it began, what it held, what of that was known before.
+
+    `fresh`: the rows by which it takes a walk on, in the walk's direction.
+    """
 
     offset: int
     page: Page
     known: dict[str, Known] = field(default_factory=dict[str, Known])
+    fresh: list[Conversation] = field(default_factory=list[Conversation])
 
     @property
     def more(self) -> bool:
@@ -35,6 +42,16 @@ class ReadPage:
         """The row behind it."""
         return self.offset + self.page.row_count
 
+    @property
+    def next_offset(self) -> int:
+        """Where the page behind it begins: at its last row, but behind that where it has no other."""
+        return self.end - 1 if self.page.row_count > 1 else self.end
+
+    @property
+    def ids(self) -> set[str]:
+        """Its conversations' ids."""
+        return {each.conversation_id for each in self.page.conversations}
+
     def brings_new(self, since: datetime | None = None) -> bool:
         """Whether it held a conversation that was not known, or not seen since then."""
         return any(
@@ -42,44 +59,105 @@ class ReadPage:
             for each in self.page.conversations
         )
 
+    def joins(self, before: "ReadPage") -> bool:
+        """Whether no row can have slipped through between that page and this one, in front of it or behind it."""
+        if not before.page.row_count:
+            return not self.page.row_count or self.offset < before.offset
+        if not self.page.row_count:
+            # Behind the end, unless rows have left the list.
+            return before.end <= self.offset and (before.page.total is not None or not before.more)
+        if not self.ids.isdisjoint(before.ids):
+            return True
+        front, back = (before, self) if before.offset < self.offset else (self, before)
+        if back.offset != front.end and not front.page.unreadable and not back.page.unreadable:
+            return False
+        # No row that could be on both: that the total did not fall has to do.
+        return front.page.total is not None and front.page.total <= (back.page.total or 0)
+
 
 class Pages:
-    """Reads one list: the whole where `agent_id` is empty, else that agent's."""
+    """Reads one list: the whole where `agent_id` is empty, else that agent's.
+
+    `step`: rows of a full page. A walk reads from one end on: `walked` are the rows it has behind it, `has_gap` says
+    that two of its pages did not join, so that a row may have been missed.
+    """
 
     def __init__(self, source: ConversationSource, store: Store, now: Callable[[], datetime], agent_id: str) -> None:
         self._source = source
         self._store = store
         self._now = now
         self._agent_id = agent_id
+        self._read_again = 0
+        self._backward = False
         self.step = source.page_size
         self.requests = 0
+        self.walked: set[str] = set()
+        self.has_gap = False
 
-    async def read(self, offsets: Sequence[int], before: ReadPage | None = None) -> list[ReadPage]:
-        """The pages at these offsets, side by side; `before` is the page in front of the first."""
-        pages = await together([self._span(offset) for offset in offsets])
-        for index, page in enumerate(pages):
-            front = pages[index - 1] if index else before
-            if front and front.offset < page.offset and falls(front, page):
-                page = pages[index] = await self._span(page.offset)
-                if falls(front, page):  # rows left the list: some of this page moved into the one in front
-                    await self._span(front.offset)
+    @property
+    def stride(self) -> int:
+        """How far each page begins behind the one in front of it."""
+        return max(1, self.step - 1)
+
+    async def read(self, offsets: Sequence[int]) -> list[ReadPage]:
+        """The pages at these offsets, side by side."""
+        return await together([self._one(offset) for offset in offsets])
+
+    def begin_walk(self, *, backward: bool = False) -> None:
+        """Forgets the walk before; towards the front of the list where `backward`."""
+        self._backward, self.walked, self.has_gap = backward, set(), False
+
+    async def walk(self, offsets: Sequence[int], last: ReadPage | None) -> list[ReadPage]:
+        """The next pages of a walk, side by side; each is to join `last`, the page of the walk before it.
+
+        Those that do not are read again, maybe from further back: the walk goes on behind the last one given.
+        """
+        pages: list[ReadPage] = []
+        for page in await self.read(offsets):
+            if last and not page.joins(last) and self.walked.isdisjoint(page.ids):
+                again = await self._from_further_back(last, page)
+                self.has_gap |= again is None
+                page = again or page
+            self.take(page)
+            pages.append(page)
+            last = page
         return pages
 
-    async def _span(self, offset: int) -> ReadPage:
-        """One page; where the provider gives fewer rows than a page has, as many as it takes to fill one."""
-        read = await self._one(offset)
-        while read.more and read.end < offset + self.step:
-            have = {each.conversation_id for each in read.page.conversations}
-            following = await self._one(read.end)
-            read = _joined(read, following)
-            if have.issuperset(each.conversation_id for each in following.page.conversations):
-                break  # nothing, or the same again: a provider that takes no notice of the offset
-        return read
+    def take(self, page: ReadPage) -> None:
+        """Counts a page to the walk. What stands before the rows walked came only now, and leads nowhere."""
+        rows = page.page.conversations[:: -1 if self._backward else 1]
+        places = [place for place, row in enumerate(rows) if row.conversation_id in self.walked]
+        page.fresh = [row for row in rows[places[0] if places else 0 :] if row.conversation_id not in self.walked]
+        self.walked |= page.ids
+
+    async def _from_further_back(self, last: ReadPage, page: ReadPage) -> ReadPage | None:
+        if page.page.row_count and last.end <= page.offset:
+            self._learn_step(last)
+        if self.step == 1 and page.page.total is None:
+            return None  # no page could show that it joins
+        for steps in range(_STEPS_BACK):
+            if self._read_again > _MOST_READ_AGAIN + self.requests // 4:
+                return None
+            self._read_again += 1
+            back = (steps + 1) * self.stride // 2
+            offset = last.offset - self.stride + back if self._backward else last.next_offset - back
+            again = await self._one(max(0, offset))
+            if again.joins(last) or not self.walked.isdisjoint(again.ids) or (offset <= 0 and not self._backward):
+                return again
+        return None
 
     async def _one(self, offset: int) -> ReadPage:
         page = await self._source.list_page(offset, self._agent_id)
         self.requests += 1
-        return ReadPage(offset, page, self._store.write.save(page.conversations, self._now()))
+        read = ReadPage(offset, page, self._store.write.save(page.conversations, self._now()))
+        if offset == 0 and read.more:
+            self._learn_step(read)
+        return read
+
+    def _learn_step(self, read: ReadPage) -> None:
+        """A page that goes on has all the rows that the provider gives at once, however many were asked for."""
+        if 0 < read.page.row_count < self.step:
+            self.step = read.page.row_count
 
 
 @dataclass(slots=True)
@@ -114,18 +192,4 @@ async def together(calls: Sequence[Coroutine[None, None, ReadPage]]) -> list[Rea
     finally:
         for task in tasks:
             task.cancel()
-
-
-def falls(front: ReadPage, page: ReadPage) -> bool:
-    """Whether the provider counted fewer conversations on the second than on the first."""
-    return (front.page.total or 0) > (page.page.total or 0)
-
-
-def _joined(front: ReadPage, back: ReadPage) -> ReadPage:
-    page = replace(
-        back.page,
-        conversations=front.page.conversations + back.page.conversations,
-        row_count=front.page.row_count + back.page.row_count,
-        unreadable=front.page.unreadable + back.page.unreadable,
-    )
-    return ReadPage(front.offset, page, back.known | front.known)
+        await asyncio.gather(*tasks, return_exceptions=True)

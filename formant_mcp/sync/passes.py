@@ -12,10 +12,10 @@ from formant_mcp.source import ConversationSource
 from formant_mcp.store import Store
 from formant_mcp.store.ledger import Scope
 from formant_mcp.sync.jobs import Progress
-from formant_mcp.sync.pages import OrderWatch, Pages, ReadPage, falls
+from formant_mcp.sync.pages import OrderWatch, Pages, ReadPage
 
 _PASSES = 3
-_REPEATED_PAGES = 3
+_REPEATED_PAGES = 3  # that many in a row, and the list only turns round and round
 
 
 class FullPass:
@@ -30,9 +30,10 @@ class FullPass:
         self._scope = scope
         self._progress = progress
         self._pages = Pages(source, store, now, scope)
-        self._fell = False  # rows left the list during the pass: what was seen may be gone, what moved was missed
-        self._repeated = 0  # rows in a row that this pass had seen already
-        self._repeats_allowed = 0
+        self._totals: set[int | None] = set()  # every total that this pass was told
+        self._watch = OrderWatch()
+        self._repeated = 0  # rows in a row that this pass had walked already
+        self._is_stuck = False
 
     async def run(self) -> None:
         """Reads until what was seen agrees with the total, or two passes agree with each other."""
@@ -40,48 +41,44 @@ class FullPass:
         for last_try in (False,) * (_PASSES - 1) + (True,):
             walked = await self._walk()
             await self._read_ends_again(walked)
-            seen = self._store.read.count_seen(self._scope, walked.pass_started_at)
-            found = (seen, walked.pass_total)
-            settled = (walked.pass_total in (None, seen) and not self._fell) or found == before
+            seen, total = self._seen(walked), walked.pass_total
+            agrees = total in (seen, seen + walked.pass_unreadable) or (total is None and not self._pages.has_gap)
+            # The total has fallen: what left the list may have been seen before.
+            steady = total is None or total == max(each or 0 for each in self._totals)
+            settled = (agrees and (steady or last_try)) or (total is not None and (seen, total) == before)
             if settled or last_try:
                 self._accept(walked, seen, settled)
                 return
-            before = found
+            before = (seen, total)
             self._store.ledger.update(self._scope, pass_started_at=None)
 
     async def _walk(self) -> Scope:
-        known, watch, last = await self._begin_or_resume(), OrderWatch(), None
-        over = False
-        while not over:
-            offsets = self._next_offsets(known)
-            pages = await self._pages.read(offsets, before=last)
-            for read in pages:
-                watch.feed(read.page.conversations[:: -1 if known.pass_backward else 1])
-            self._count_repeats(known, pages)
-            self._fell |= (known.pass_total or 0) > (pages[-1].page.total or 0) or bool(last and falls(last, pages[0]))
-            last = pages[-1]
-            self._advance(known, pages)
-            over = self._is_over(known, pages)
-        if watch.order and not known.pass_backward:
-            known.list_order = watch.order
-        elif watch.order in ("none", "oldest"):
+        known = self._store.ledger.scope(self._scope)
+        self._totals, self._watch, self._repeated = set(), OrderWatch(), 0
+        resumes_at = known.pass_started_at
+        last: ReadPage | None = None
+        if resumes_at:
+            self._resume(known)
+        else:
+            await self._begin(known)
+        self._pages.begin_walk(backward=bool(known.pass_backward))
+        while last is None or not self._is_over(known, last):
+            offsets = self._next_offsets(known, last)
+            pages = await self._pages.walk(offsets, last)
+            if last is None and resumes_at and not _shows_any_seen(pages[0], resumes_at):
+                self._store.ledger.update(self._scope, pass_started_at=None)  # the list has moved on meanwhile
+                return await self._walk()
+            before, last, at = last, pages[-1], known.pass_offset
+            self._take(known, pages)
+            self._advance(known, pages, before)
+            self._is_stuck = self._repeated > 0 and last.end <= at and last.offset == offsets[-1]
+        if self._watch.order and not known.pass_backward:
+            known.list_order = self._watch.order
+        elif self._watch.order in ("none", "oldest"):
             known.list_order = "none"
         return known
 
-    def _count_repeats(self, known: Scope, pages: list[ReadPage]) -> None:
-        """Rows repeat where calls have come in front; more of them, and the list only turns round and round."""
-        grown = max(0, (pages[-1].page.total or 0) - (known.pass_total or 0)) if known.pass_total else 0
-        self._repeats_allowed = max(self._repeats_allowed, _REPEATED_PAGES * self._pages.step) + grown
-        if any(read.brings_new(known.pass_started_at) for read in pages):
-            self._repeated = 0
-        else:
-            self._repeated += sum(read.page.row_count for read in pages)
-
-    async def _begin_or_resume(self) -> Scope:
-        known = self._store.ledger.scope(self._scope)
-        self._fell, self._repeated, self._repeats_allowed = False, 0, 0
-        if known.pass_started_at:
-            return known
+    async def _begin(self, known: Scope) -> None:
         known.pass_started_at = self._now()
         known.pass_offset = known.pass_rows = known.pass_unreadable = known.pass_backward = 0
         known.pass_total = None
@@ -89,21 +86,38 @@ class FullPass:
             total = (await self._pages.read([0]))[0].page.total
             if total:
                 known.pass_offset, known.pass_backward, known.pass_total = total, 1, total
-        return known
 
-    def _next_offsets(self, known: Scope) -> list[int]:
-        step, at, width = self._pages.step, known.pass_offset, self._source.concurrency
+    def _resume(self, known: Scope) -> None:
+        """The last page is read again, to see whether the list still goes on from there."""
+        self._totals.add(known.pass_total)
         if known.pass_backward:
-            return [max(0, end - step) for i in range(width) if (end := at - i * step) > 0]
-        if known.pass_total is None or known.pass_total <= at:
-            return [at]
-        return [offset for i in range(width) if (offset := at + i * step) < (known.pass_total or 0)]
+            known.pass_offset += self._pages.step
+        else:
+            known.pass_offset = max(0, known.pass_offset - self._pages.step)
 
-    def _advance(self, known: Scope, pages: list[ReadPage]) -> None:
+    def _next_offsets(self, known: Scope, last: ReadPage | None) -> list[int]:
+        step, stride, width = self._pages.step, self._pages.stride, self._source.concurrency
+        if known.pass_backward:
+            end = known.pass_offset + (step - stride if last else 0)
+            return [max(0, end - i * stride - step) for i in range(width) if i == 0 or end - i * stride > step - stride]
+        first, total = last.next_offset if last else known.pass_offset, known.pass_total or 0
+        return [first, *(at for i in range(1, width) if (at := first + i * stride) + step - stride < total)]
+
+    def _take(self, known: Scope, pages: list[ReadPage]) -> None:
+        """Rows repeat where calls have come in front; where there is nothing else, the list goes round and round."""
+        self._totals.update(read.page.total for read in pages)
+        fresh = [row for read in pages for row in read.fresh]
+        self._watch.feed(fresh)
+        self._repeated = 0 if fresh else self._repeated + sum(read.page.row_count for read in pages)
+
+    def _advance(self, known: Scope, pages: list[ReadPage], before: ReadPage | None) -> None:
         last = pages[-1]
+        for front, read in zip([before, *pages], pages, strict=False):
+            # The same rows once more are no other part of the list: such a provider takes no notice of the offset.
+            if read.page.row_count and (front is None or read.ids != front.ids):
+                known.pass_rows = max(known.pass_rows, read.end)
         known.pass_offset = last.offset if known.pass_backward else last.end
         known.pass_total = last.page.total
-        known.pass_rows += sum(read.page.row_count for read in pages)
         known.pass_unreadable += sum(read.page.unreadable for read in pages)
         self._store.ledger.update(
             self._scope,
@@ -117,42 +131,47 @@ class FullPass:
         )
         left = known.pass_offset if known.pass_backward else max(0, (known.pass_total or 0) - known.pass_offset)
         self._progress.done = self._pages.requests
-        self._progress.total = self._pages.requests + -(-left // self._pages.step)
+        self._progress.total = self._pages.requests + -(-left // self._pages.stride)
 
-    def _is_over(self, known: Scope, pages: list[ReadPage]) -> bool:
+    def _is_over(self, known: Scope, last: ReadPage) -> bool:
         if known.pass_backward:
             return known.pass_offset == 0
-        last = pages[-1]
-        # A list that never says it ends: nothing new, and the total (if any) reached.
-        beyond = last.page.total is None or last.end >= last.page.total
-        return not last.more or (beyond and self._repeated > 0) or self._repeated > self._repeats_allowed
+        total = last.page.total
+        if not last.page.row_count or self._is_stuck or self._repeated > _REPEATED_PAGES * self._source.page_size:
+            return True
+        # The total may be too low or missing, and so may has_more: unless all is seen, it ends where no more comes.
+        may_end = total is not None and last.end >= total and not last.more
+        return may_end and self._seen(known) + known.pass_unreadable >= (total or 0)
+
+    def _seen(self, known: Scope) -> int:
+        return self._store.read.count_seen(self._scope, known.pass_started_at)
 
     async def _read_ends_again(self, walked: Scope) -> None:
         """Calls that came during the pass stand at the front or at the back, whichever way the list is ordered."""
-        if walked.pass_total is None:
-            if walked.pass_rows > self._pages.step:
-                await self._follow(walked, 0)
-            return
-        for at_back in (False, True):
-            seen = self._store.read.count_seen(self._scope, walked.pass_started_at)
-            if seen < (walked.pass_total or 0):
-                await self._follow(walked, max(0, (walked.pass_total or 0) - self._pages.step) if at_back else 0)
+        if walked.pass_rows <= self._pages.step and len(self._totals) == 1:
+            return  # one page shows the list as it is
+        if walked.pass_total is None or len(self._totals) > 1 or self._seen(walked) != walked.pass_total:
+            await self._read_on(walked, 0)
+        if self._seen(walked) < (walked.pass_total or 0):
+            await self._read_on(walked, max(0, walked.pass_rows - 1))
 
-    async def _follow(self, walked: Scope, offset: int) -> None:
-        more = True
-        while more:
+    async def _read_on(self, walked: Scope, offset: int) -> None:
+        """Reads from there as long as that brings something new."""
+        brings_new = True
+        while brings_new:
             read = (await self._pages.read([offset]))[0]
-            self._fell |= (walked.pass_total or 0) > (read.page.total or 0)
             walked.pass_total = read.page.total
-            more = read.more and read.brings_new(walked.pass_started_at)
-            offset = read.end
+            self._totals.add(read.page.total)
+            brings_new = read.brings_new(walked.pass_started_at)
+            offset = read.next_offset
 
     def _accept(self, walked: Scope, seen: int, settled: bool) -> None:
         started_at, total = walked.pass_started_at or self._now(), walked.pass_total
         excess = 0 if total is None else total - seen
         # Rows shown twice or not readable were looked at all the same; what no page showed was not.
         shortfall = max(0, excess - max(0, walked.pass_rows - seen)) if settled else max(1, abs(excess))
-        self._store.write.delete_unseen(self._scope, started_at)
+        if not self._pages.has_gap:
+            self._store.write.delete_unseen(self._scope, started_at)
         self._store.ledger.update(
             self._scope,
             list_order=walked.list_order,
@@ -160,9 +179,13 @@ class FullPass:
             excess=excess,
             shortfall=shortfall,
             unreadable=walked.pass_unreadable,
-            complete_at=started_at,
+            complete_at=started_at if settled else None,
             checked_at=self._now(),
             pass_started_at=None,
             covered_since=None,
             covered_to=None,
         )
+
+
+def _shows_any_seen(read: ReadPage, since: datetime) -> bool:
+    return read.offset == 0 or any(each.seen_at >= since for each in read.known.values())

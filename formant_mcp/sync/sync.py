@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -57,7 +57,15 @@ class Sync:
         Raises:
             FormantError: it will not pass by itself (a refused key, an answer of the wrong form).
         """
-        return await self._bring(("list", need), lambda progress: self._list(need, progress), seconds, report)
+        key, asked_at, ends = ("list", need), self._now(), asyncio.get_running_loop().time() + seconds
+        others = self._jobs.is_running(key)
+        trouble = await self._bring(key, lambda progress: self._list(need, progress), seconds, report)
+        as_of = self.knowledge(need, asked_at).as_of
+        if trouble or not others or (as_of and as_of >= asked_at):
+            return trouble
+        # What another question was bringing may have been read before this one was asked.
+        seconds = ends - asyncio.get_running_loop().time()
+        return await self._bring(key, lambda progress: self._list(need, progress), seconds, report)
 
     async def bring_details(
         self, conversation_ids: Sequence[str], seconds: float, report: Report | None = None
@@ -95,18 +103,18 @@ class Sync:
 
         try:
             async with asyncio.timeout(seconds):
-                return await self._jobs.join(("recording", purpose, conversation_id), work)
+                return await self._jobs.join(("recording", purpose, conversation_id), work, keep=True)
         except TimeoutError:
             return None
 
     def knowledge(self, need: ListNeed, asked_at: datetime) -> Knowledge:
         """How far the store answers that need, as things stand now."""
         whole = self._store.ledger.scope("")
-        known = whole if whole.complete_at else self._store.ledger.scope(need.agent_id)
-        is_fresh = known.checked_at is not None and known.checked_at >= asked_at
+        answers_all = whole.complete_at or self._answers(whole, need, asked_at)
+        known = whole if answers_all else self._store.ledger.scope(need.agent_id)
         return Knowledge(
             as_of=known.checked_at,
-            is_complete=is_fresh and self._covers(known, need) and not known.unreadable and not known.shortfall,
+            is_complete=self._answers(known, need, asked_at) and not known.unreadable and not known.shortfall,
             known=self._store.read.count_seen(""),
             total=whole.total,
             list_total=known.total if known.scope == need.agent_id else None,
@@ -114,6 +122,11 @@ class Sync:
             unreadable=known.unreadable or known.pass_unreadable,
             shortfall=known.shortfall,
         )
+
+    @property
+    def lacks(self) -> frozenset[str]:
+        """The filters that the provider has no field for."""
+        return self._source.lacks
 
     @property
     def requests_per_minute(self) -> float | None:
@@ -151,29 +164,38 @@ class Sync:
             if not scope:
                 raise
             scope = ""  # the provider cannot list such an agent: the whole list tells what there is
-            await self._refresh(scope, need, progress)
+            await self._refresh(scope, replace(need, newest=0), progress)
         running = self._store.read.running(scope or need.agent_id, self._now())
         await self._details.read(running, progress)
 
     async def _refresh(self, scope: str, need: ListNeed, progress: Progress) -> None:
-        asked_at = self._now()
-        lists = Lists(self._source, self._store, self._now, scope, progress)
+        lists = self._lists(scope, progress)
         known = self._store.ledger.scope(scope)
         if known.complete_at:
             agrees = await lists.look()
-            if agrees and asked_at - known.complete_at < DAY:
+            if agrees and self._now() - known.complete_at < DAY:
                 return
-            if not agrees:
+            if not agrees and self._store.ledger.scope(scope).complete_at == known.complete_at:
                 self._store.ledger.update(scope, complete_at=None)
         elif need.is_narrow and known.list_order != "none":
             async with self._leases.hold(f"newest:{scope}"):
                 if await lists.read_newest(need):
                     return
+        await self._read_all(scope, known, progress)
+
+    async def _read_all(self, scope: str, known: Scope, progress: Progress) -> None:
         async with self._leases.hold(f"pass:{scope}"):
-            known = self._store.ledger.scope(scope)
-            if known.complete_at and known.complete_at >= asked_at:
-                return  # another server has read it meanwhile
+            lists = self._lists(scope, progress)
+            complete_at = self._store.ledger.scope(scope).complete_at
+            if complete_at and complete_at != known.complete_at and await lists.look():
+                return  # another question, or another server, has read it meanwhile
             await lists.read_all()
+
+    def _lists(self, scope: str, progress: Progress) -> Lists:
+        return Lists(self._source, self._store, self._now, scope, progress)
+
+    def _answers(self, known: Scope, need: ListNeed, asked_at: datetime) -> bool:
+        return known.checked_at is not None and known.checked_at >= asked_at and self._covers(known, need)
 
     def _covers(self, known: Scope, need: ListNeed) -> bool:
         if known.complete_at:

@@ -5,6 +5,14 @@ from typing import Any
 from formant_mcp.tools.get_transcripts import GET_TRANSCRIPTS
 from formant_mcp.tools.list_conversations import LIST_CONVERSATIONS
 from formant_mcp.tools.save_recording import SAVE_RECORDING
+from formant_mcp.tools.search_transcripts import SEARCH_TRANSCRIPTS
+from formant_mcp.tools.summarize_results import SUMMARIZE_RESULTS
 from formant_mcp.tools.tool import Tool
 
-TOOLS: tuple[Tool[Any], ...] = (LIST_CONVERSATIONS, GET_TRANSCRIPTS, SAVE_RECORDING)
+TOOLS: tuple[Tool[Any], ...] = (
+    LIST_CONVERSATIONS,
+    SEARCH_TRANSCRIPTS,
+    GET_TRANSCRIPTS,
+    SUMMARIZE_RESULTS,
+    SAVE_RECORDING,
+)

@@ -2,16 +2,19 @@
 
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, JsonValue
 
 from formant_mcp.models import Conversation
 from formant_mcp.query.gather import Coverage
+from formant_mcp.tools.text import shortened
 
 RECORDING_URI = "formant://conversations/{conversation_id}/recording"
 TRANSCRIPT_URI = "formant://conversations/{conversation_id}/transcript"
 CONVERSATION_URI = "formant://conversations/{conversation_id}"
+_FIELD_CHARACTERS = 100  # more than any provider's ids, numbers and statuses have
 
 
 class CoverageAnswer(BaseModel):
@@ -139,3 +142,17 @@ def common_fields(conversation: Conversation, zone: ZoneInfo) -> dict[str, Any]:
         "started_at": local(conversation.started_at, zone),
         "duration_seconds": conversation.duration_seconds,
     }
+
+
+def shown_fields(conversation: Conversation, zone: ZoneInfo, reason_characters: int) -> dict[str, Any]:
+    """The same with long texts shortened, so that none of them fills an answer; the id stays whole."""
+    fields = common_fields(conversation, zone)
+    for name, value in fields.items():
+        if isinstance(value, str) and name != "conversation_id":
+            fields[name] = shortened(value, reason_characters if name == "failure_reason" else _FIELD_CHARACTERS)
+    return fields
+
+
+def uri_of(template: str, conversation_id: str) -> str:
+    """The address of one conversation's resource."""
+    return template.format(conversation_id=quote(conversation_id, safe=""))

@@ -1,28 +1,47 @@
 """`get_transcripts`: what was said, and what was extracted from it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from pydantic import Field
 
 from formant_mcp.app import App
 from formant_mcp.errors import InvalidRequestError
+from formant_mcp.models import Conversation, clean
 from formant_mcp.query.arguments import Arguments, Texts
 from formant_mcp.query.gather import Call
-from formant_mcp.query.transcripts import Transcript, Transcripts, Window, get_transcripts
+from formant_mcp.query.transcripts import Transcript, Window, get_transcripts
 from formant_mcp.tools.answers import (
+    CONVERSATION_URI,
     RECORDING_URI,
     TRANSCRIPT_URI,
     ErrorAnswer,
     TranscriptAnswer,
     TranscriptsAnswer,
-    common_fields,
     coverage_answer,
     local,
+    shown_fields,
+    uri_of,
 )
-from formant_mcp.tools.text import WARNING, compact, fitted, head, results_line, seconds, stamp, turn_line
+from formant_mcp.tools.text import (
+    WARNING,
+    compact,
+    fitted,
+    head,
+    results_line,
+    seconds,
+    shortened,
+    stamp,
+    turn_line,
+)
 from formant_mcp.tools.tool import MAX_CHARACTERS, Reply, Tool
 
-_FIELDS_CHARACTERS = 900  # what a conversation takes besides its results and turns, in the longer of both forms
+_FRAME_CHARACTERS = 500  # names of fields, punctuation and the boundary around one conversation, in the longer form
+_HEAD_CHARACTERS = 1_500
+_REASON_CHARACTERS = 400
+_TRACE_CHARACTERS = 100
+_ASKED_CHARACTERS = 256  # longer ids are refused anyway
+_SHORTENED = f"Long results are shortened (…); {CONVERSATION_URI} has them whole."
 
 
 class TranscriptArguments(Arguments):
@@ -51,34 +70,59 @@ async def _run(app: App, arguments: TranscriptArguments, call: Call) -> Reply:
         raise InvalidRequestError("from_turn and around_turn exclude each other.", "Give one of them.")
     window = Window(arguments.from_turn, arguments.max_turns, arguments.around_turn)
     found = await get_transcripts(app.gathering, call, arguments.conversation_ids, window)
-    shown = [_shown(app, each, share) for each, share in zip(found.found, _shares(found), strict=True)]
+    errors = [
+        ErrorAnswer(conversation_id=clean(asked)[:_ASKED_CHARACTERS], message=str(error))
+        for asked, error in found.errors
+    ]
+    room = MAX_CHARACTERS - _HEAD_CHARACTERS - sum(_length(error.model_dump_json()) for error in errors)
+    fields = [_fields(app, each.conversation) for each in found.found]
+    sizes = [_size(each, own) for each, own in zip(found.found, fields, strict=True)]
+    shown = [
+        _shown(app, each, own, share, window.around_turn)
+        for each, own, share in zip(found.found, fields, _shares(sizes, room), strict=True)
+    ]
+    coverage = found.coverage
+    if any(each.is_cut for each in shown):
+        coverage = replace(coverage, note=f"{coverage.note} {_SHORTENED}".strip())
     structure = TranscriptsAnswer(
-        coverage=coverage_answer(found.coverage, app.zone),
-        conversations=[each.answer for each in shown],
-        errors=[ErrorAnswer(conversation_id=asked, message=str(error)) for asked, error in found.errors],
+        coverage=coverage_answer(coverage, app.zone), conversations=[each.answer for each in shown], errors=errors
     )
-    lines = head(found.coverage, app.zone)
-    lines += [f"{error.conversation_id}: {error.message}" for error in structure.errors]
+    lines = [*head(coverage, app.zone), *(f"{error.conversation_id}: {error.message}" for error in errors)]
     for each in shown:
         lines += ["", *_block(app, each)]
     return Reply("\n".join(lines), structure)
 
 
-def _shares(found: Transcripts) -> list[int]:
-    """Characters for each: what it needs, and of what is left over an equal part to those that need more."""
-    left = MAX_CHARACTERS - 2_000 - 400 * len(found.errors)
-    wanted = [_FIELDS_CHARACTERS + _size(each) for each in found.found]
+def _fields(app: App, conversation: Conversation) -> dict[str, Any]:
+    """Everything but results and turns."""
+    trace_id = conversation.trace_id
+    return {
+        **shown_fields(conversation, app.zone, _REASON_CHARACTERS),
+        "ended_at": local(conversation.ended_at, app.zone),
+        "trace_id": shortened(trace_id, _TRACE_CHARACTERS) if trace_id else None,
+    }
+
+
+def _shares(wanted: list[int], room: int) -> list[int]:
+    """Characters for each: what it wants, and of what is left over an equal part to those that want more."""
     shares = [0] * len(wanted)
     smallest_first = sorted(range(len(wanted)), key=wanted.__getitem__)
     for position, index in enumerate(smallest_first):
-        shares[index] = min(wanted[index], left // (len(wanted) - position))
-        left -= shares[index]
+        shares[index] = min(wanted[index], room // (len(wanted) - position))
+        room -= shares[index]
     return shares
 
 
-def _size(transcript: Transcript) -> int:
+def _size(transcript: Transcript, fields: dict[str, Any]) -> int:
     results = transcript.conversation.results
-    return sum(_length(turn_line(turn)) for turn in transcript.turns) + (_length(compact(results)) if results else 0)
+    turns = sum(_length(turn_line(turn)) for turn in transcript.turns)
+    return _frame(transcript, fields) + turns + (_length(compact(results)) if results else 0)
+
+
+def _frame(transcript: Transcript, fields: dict[str, Any]) -> int:
+    """What a conversation takes besides its results and turns; its id stands in its address as well."""
+    conversation_id = _length(transcript.conversation.conversation_id)
+    return _FRAME_CHARACTERS + conversation_id + sum(_length(str(value)) for value in fields.values())
 
 
 def _length(line: str) -> int:
@@ -86,33 +130,46 @@ def _length(line: str) -> int:
     return len(compact(line))
 
 
-def _shown(app: App, transcript: Transcript, share: int) -> _Shown:
+def _shown(app: App, transcript: Transcript, fields: dict[str, Any], share: int, around_turn: int) -> _Shown:
     conversation = transcript.conversation
-    left = share - _FIELDS_CHARACTERS
-    results, is_cut = fitted(conversation.results, left // 2)
+    lines = [turn_line(turn) for turn in transcript.turns]
+    sizes = [_length(line) for line in lines]
+    left = share - _frame(transcript, fields)
+    results, is_cut = fitted(conversation.results, left - min(sum(sizes), left // 2))
     left -= _length(compact(results)) if results else 0
-    lines: list[str] = []
-    for turn in transcript.turns:
-        line = turn_line(turn)
-        if _length(line) > left and not lines:
-            line = _cut(line, left, conversation.conversation_id)
-        elif _length(line) > left:
-            break
-        left -= _length(line)
-        lines.append(line)
-    first = transcript.turns[0].index if transcript.turns else 0
+    start = transcript.turns[0].index if lines else 0
+    window = _fitting(sizes, left, max(0, around_turn - start))
+    first, end = start + window.start, start + window.stop
+    shown = lines[window.start : window.stop]
+    if len(shown) == 1 and sizes[window.start] > left:
+        shown = [_cut(shown[0], left, conversation.conversation_id)]
     count = transcript.turn_count or 0
     answer = TranscriptAnswer(
-        **common_fields(conversation, app.zone),
-        ended_at=local(conversation.ended_at, app.zone),
-        trace_id=conversation.trace_id,
+        **fields,
         results=results,
-        recording_uri=RECORDING_URI.format(conversation_id=conversation.conversation_id),
+        recording_uri=uri_of(RECORDING_URI, conversation.conversation_id),
         turn_count=count,
-        transcript="\n".join(lines),
-        next_turn=first + len(lines) if lines and first + len(lines) < count else None,
+        transcript="\n".join(shown),
+        next_turn=end if shown and end < count else None,
     )
-    return _Shown(answer, tuple(lines), first, is_cut)
+    return _Shown(answer, tuple(shown), first, is_cut)
+
+
+def _fitting(sizes: list[int], room: int, middle: int) -> range:
+    """The lines around the middle one that fit in together; that one in any case."""
+    if not sizes:
+        return range(0)
+    first = min(middle, len(sizes) - 1)
+    end = first + 1
+    room -= sizes[first]
+    grows = True
+    while grows:
+        grows = False
+        if end < len(sizes) and sizes[end] <= room:
+            end, room, grows = end + 1, room - sizes[end], True
+        if first > 0 and sizes[first - 1] <= room:
+            first, room, grows = first - 1, room - sizes[first - 1], True
+    return range(first, end)
 
 
 def _cut(line: str, limit: int, conversation_id: str) -> str:
@@ -120,7 +177,7 @@ def _cut(line: str, limit: int, conversation_id: str) -> str:
     length = max(200, limit - 300)
     while _length(line[:length]) > max(200, limit - 200):
         length = length * 3 // 4
-    where = TRANSCRIPT_URI.format(conversation_id=conversation_id)
+    where = uri_of(TRANSCRIPT_URI, conversation_id)
     return f"{line[:length]}… [{len(line) - length:,} characters more, in {where}]"
 
 
@@ -139,19 +196,17 @@ def _block(app: App, shown: _Shown) -> list[str]:
         f" · {answer.status or '-'} · {stamp(answer.started_at, app.zone)} · {seconds(answer.duration_seconds)} s",
         " · ".join(part for part in optional if part),
     ]
-    if answer.results:
-        cut = " (shortened; whole in formant://conversations/ID)" if shown.is_cut else ""
-        lines.append(f"results{cut}: {results_line(answer.results)}")
+    results = [f"results: {results_line(answer.results)}"] if answer.results else []
+    turns = [f"turns {shown.first}–{shown.first + count - 1} of {answer.turn_count}"] if count else []
+    if results or turns:
+        boundary = app.new_boundary()
+        what = " and ".join([*(["results"] if results else []), *turns])
+        lines += [f'{what}, {WARNING}, up to the line "end {boundary}"', *results, *shown.lines, f"end {boundary}"]
     if not count:
-        return [*lines, _without_turns(answer)]
-    boundary = app.new_boundary()
-    lines += [
-        f"turns {shown.first}–{shown.first + count - 1} of {answer.turn_count}, {WARNING},"
-        f' up to the line "end {boundary}"',
-        *shown.lines,
-        f"end {boundary}",
-    ]
-    return [*lines, f"read on with from_turn={answer.next_turn}"] if answer.next_turn is not None else lines
+        lines.append(_without_turns(answer))
+    elif answer.next_turn is not None:
+        lines.append(f"read on with from_turn={answer.next_turn}")
+    return lines
 
 
 def _without_turns(answer: TranscriptAnswer) -> str:

@@ -9,12 +9,14 @@ from formant_mcp.filters import Order
 from formant_mcp.query.arguments import FilterArguments
 from formant_mcp.query.gather import Call
 from formant_mcp.query.listing import Listing, ListQuestion, Row, SummaryMode, list_conversations
-from formant_mcp.tools.answers import ConversationAnswer, ListAnswer, common_fields, coverage_answer
+from formant_mcp.tools.answers import ConversationAnswer, ListAnswer, coverage_answer, shown_fields
+from formant_mcp.tools.notes import with_notes
 from formant_mcp.tools.text import WARNING, fitted, head, offset, results_line, seconds, table
 from formant_mcp.tools.tool import MAX_CHARACTERS, Reply, Tool
 
 _RESULTS_CHARACTERS = 800  # of each row; a call's results are whole in get_transcripts
 _REASON_CHARACTERS = 120
+_SHORTENED = "Long results are shortened (…); get_transcripts has them whole."
 
 
 class ListArguments(FilterArguments):
@@ -38,20 +40,16 @@ async def _run(app: App, arguments: ListArguments, call: Call) -> Reply:
     while True:
         listing = await list_conversations(app.gathering, call, question)
         reply = _reply(app, listing, has_words=question.summary_mode == "include")
-        size = max(len(reply.text), len(reply.structure.model_dump_json(exclude_none=True)))
-        if size <= MAX_CHARACTERS or question.limit == 1:
+        if reply.size <= MAX_CHARACTERS or question.limit == 1:
             return reply
         question = replace(question, limit=question.limit // 2)
 
 
 def _reply(app: App, listing: Listing, *, has_words: bool) -> Reply:
-    rows = [_answer(app, row) for row in listing.rows]
-    coverage = listing.coverage
-    existing = [
-        f"No conversation has that; {column} values that exist: {', '.join(values[:40]) or 'none'}."
-        for column, values in listing.existing.items()
-    ]
-    coverage = replace(coverage, note=" ".join([coverage.note, *existing]).strip())
+    answers = [_answer(app, row) for row in listing.rows]
+    rows = [answer for answer, _ in answers]
+    is_cut = any(is_cut for _, is_cut in answers)
+    coverage = with_notes(listing.coverage, listing.existing, _SHORTENED if is_cut else "")
     structure = ListAnswer(
         coverage=coverage_answer(coverage, app.zone), next_cursor=listing.next_cursor or None, conversations=rows
     )
@@ -64,14 +62,11 @@ def _reply(app: App, listing: Listing, *, has_words: bool) -> Reply:
     return Reply("\n".join([*head(coverage, app.zone, more), *lines]), structure)
 
 
-def _answer(app: App, row: Row) -> ConversationAnswer:
-    answer = ConversationAnswer(**common_fields(row.conversation, app.zone))
-    reason = answer.failure_reason
-    if reason and len(reason) > _REASON_CHARACTERS:
-        answer.failure_reason = reason[: _REASON_CHARACTERS - 1] + "…"
-    answer.results = fitted(row.conversation.results, _RESULTS_CHARACTERS)[0] or None
-    answer.gist = row.gist or None
-    return answer
+def _answer(app: App, row: Row) -> tuple[ConversationAnswer, bool]:
+    """A row as it is shown, and whether its results had to be shortened."""
+    results, is_cut = fitted(row.conversation.results, _RESULTS_CHARACTERS)
+    fields = shown_fields(row.conversation, app.zone, _REASON_CHARACTERS)
+    return ConversationAnswer(**fields, results=results or None, gist=row.gist or None), is_cut
 
 
 def table_lines(rows: list[ConversationAnswer]) -> list[str]:

@@ -6,7 +6,7 @@ from formant_mcp.app import App
 from formant_mcp.errors import RequestTimedOut
 from formant_mcp.query.arguments import Arguments, Text
 from formant_mcp.query.gather import Call, Coverage
-from formant_mcp.query.transcripts import find_id
+from formant_mcp.query.transcripts import find, find_id
 from formant_mcp.recordings import SavedRecording
 from formant_mcp.source import Recording
 from formant_mcp.sync.lists import ListNeed
@@ -22,7 +22,8 @@ class SaveArguments(Arguments):
 
 
 async def _run(app: App, arguments: SaveArguments, call: Call) -> Reply:
-    conversation_id = find_id(app.gathering, arguments.conversation_id) or arguments.conversation_id
+    asked = arguments.conversation_id
+    conversation_id = find_id(app.gathering, asked) or await find(app.gathering, call, asked)
 
     async def save(recording: Recording) -> SavedRecording:
         return await app.recordings.save(conversation_id, recording)

@@ -25,6 +25,11 @@ class Reply:
     text: str
     structure: BaseModel
 
+    @property
+    def size(self) -> int:
+        """Characters of the longer form."""
+        return max(len(self.text), len(self.structure.model_dump_json(exclude_none=True)))
+
 
 @dataclass(frozen=True, slots=True)
 class Tool(Generic[A]):

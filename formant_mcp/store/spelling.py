@@ -1,0 +1,50 @@
+"""Words spelled alike: for a word that nobody says, those that were perhaps meant."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from string import ascii_lowercase, digits
+from typing import NamedTuple
+
+from formant_mcp.store.words import is_unspaced
+
+_LEAST, _MOST = 3, 24  # letters; what is shorter resembles everything, what is longer takes long to vary
+_SHOWN = 40  # letters of a word that is named; no real one has more
+_RATIO = 0.65
+
+
+class Alike(NamedTuple):
+    """Where to look for words like one: one edit away, or beginning like it."""
+
+    spellings: list[str]
+    beginning: str
+
+
+def alike(word: str) -> Alike:
+    """Where to look for words like this one; nowhere for one that has no spelling to vary."""
+    if len(word) < _LEAST or is_unspaced(word):
+        return Alike([], "\U0010ffff")
+    return Alike(sorted(_one_edit(word)) if len(word) <= _MOST else [], word[: (len(word) + 1) // 2])
+
+
+def nearest(word: str, candidates: Iterable[str]) -> list[str]:
+    """Those that resemble it, the most like it first."""
+    named = sorted(each for each in candidates if len(each) <= _SHOWN)
+    return get_close_matches(word, named, n=20, cutoff=_RATIO)
+
+
+def _one_edit(word: str) -> set[str]:
+    """Every spelling with one letter more, less, another, or two of them swapped."""
+    halves = [(word[:i], word[i:]) for i in range(len(word) + 1)]
+    letters = _letters(word)
+    edits = {a + b[1:] for a, b in halves if b}
+    edits |= {a + b[1] + b[0] + b[2:] for a, b in halves if len(b) > 1}
+    edits |= {a + letter + b[1:] for a, b in halves if b for letter in letters}
+    return edits | {a + letter + b for a, b in halves for letter in letters}
+
+
+def _letters(word: str) -> str:
+    """The letters of its script: a script other than Latin takes a block of 128 in Unicode."""
+    if word.isascii():
+        return ascii_lowercase + digits
+    block = max(map(ord, word)) & ~127
+    return "".join(map(chr, range(block, block + 128)))

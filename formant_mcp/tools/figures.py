@@ -1,0 +1,158 @@
+"""The structured answer of summarize_results."""
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel
+
+from formant_mcp.query.profile import FieldProfile, Profile
+from formant_mcp.query.summary import Compared, Group, Measure
+from formant_mcp.tools.answers import CoverageAnswer, local
+
+Counted = list[str | int]
+"""A value and how many conversations have it."""
+
+
+class MeasureAnswer(BaseModel):
+    """The figures of one measure."""
+
+    count: int
+    sum: float
+    mean: float
+    median: float
+    p90: float
+    min: float
+    max: float
+
+
+class PeriodAnswer(BaseModel):
+    """A group's figures in the other period."""
+
+    count: int
+    share: float
+    success_rate: float
+    measures: dict[str, MeasureAnswer] | None = None
+
+
+class ChangeAnswer(BaseModel):
+    """This period's figure less the other's."""
+
+    count: int
+    share: float
+
+
+class GroupAnswer(BaseModel):
+    """One group: share of everything matched, success rate of its own count."""
+
+    key: dict[str, str]
+    count: int
+    share: float
+    success_rate: float
+    measures: dict[str, MeasureAnswer] | None = None
+    previous: PeriodAnswer | None = None
+    change: ChangeAnswer | None = None
+    example_conversation_id: str | None = None
+
+
+class FieldAnswer(BaseModel):
+    """One result field: its commonest values (`others`: how many more there are), or its figures."""
+
+    path: str
+    kind: str
+    count: int
+    top: list[Counted] | None = None
+    others: int | None = None
+    sum: float | None = None
+    mean: float | None = None
+    median: float | None = None
+    p90: float | None = None
+    min: float | None = None
+    max: float | None = None
+
+
+class ProfileAnswer(BaseModel):
+    """What there is in everything that matches."""
+
+    agents: list[Counted]
+    statuses: list[Counted]
+    started_from: datetime | None = None
+    started_to: datetime | None = None
+    results: list[FieldAnswer]
+
+
+class SummaryAnswer(BaseModel):
+    """Groups, the whole, or the profile."""
+
+    coverage: CoverageAnswer
+    groups: list[GroupAnswer] | None = None
+    overall: GroupAnswer
+    others: int | None = None
+    profile: ProfileAnswer | None = None
+
+
+def group_answer(group: Compared) -> GroupAnswer:
+    """A group as an answer has it."""
+    now, before = group.now, group.previous
+    return GroupAnswer(
+        key=group.key,
+        count=now.count,
+        share=exact(now.share),
+        success_rate=exact(now.success_rate),
+        measures=_measures(now),
+        previous=before
+        and PeriodAnswer(
+            count=before.count,
+            share=exact(before.share),
+            success_rate=exact(before.success_rate),
+            measures=_measures(before),
+        ),
+        change=before and ChangeAnswer(count=now.count - before.count, share=exact(now.share - before.share)),
+        example_conversation_id=now.example or None,
+    )
+
+
+def profile_answer(found: Profile, coverage: CoverageAnswer, zone: ZoneInfo, top: int) -> SummaryAnswer:
+    """The profile as an answer has it, each field with at most `top` values."""
+    return SummaryAnswer(
+        coverage=coverage,
+        overall=group_answer(Compared({}, found.overall)),
+        profile=ProfileAnswer(
+            agents=[[name, count] for name, count in found.agents],
+            statuses=[[name, count] for name, count in found.statuses],
+            started_from=local(found.started_from, zone),
+            started_to=local(found.started_to, zone),
+            results=[_field(field, top) for field in found.results],
+        ),
+    )
+
+
+def exact(value: float) -> float:
+    """Ten significant digits: what can be reckoned on with, without the noise of binary fractions."""
+    return float(f"{value:.10g}")
+
+
+def _field(field: FieldProfile, top: int) -> FieldAnswer:
+    answer = FieldAnswer(path=field.path, kind=field.kind, count=field.count)
+    if field.figures:
+        for name, value in _measure(field.figures).model_dump(exclude={"count"}).items():
+            setattr(answer, name, value)
+    else:
+        answer.top = [[value if len(value) <= 80 else value[:79] + "…", count] for value, count in field.top[:top]]
+        answer.others = max(0, field.distinct - len(answer.top)) or None
+    return answer
+
+
+def _measures(group: Group) -> dict[str, MeasureAnswer] | None:
+    return {name: _measure(measure) for name, measure in group.measures.items()} or None
+
+
+def _measure(measure: Measure) -> MeasureAnswer:
+    return MeasureAnswer(
+        count=measure.count,
+        sum=exact(measure.sum),
+        mean=exact(measure.mean),
+        median=exact(measure.median),
+        p90=exact(measure.p90),
+        min=exact(measure.min),
+        max=exact(measure.max),
+    )

@@ -1,0 +1,226 @@
+"""Builds a large store and prints how long questions take on it, and what its indexes cost.
+
+    python -m tests.benchmarks.bench_store [--conversations 1000000] [--transcripts 100000] [--store FILE]
+
+Every question is asked through the query layer over a source that has nothing new, so that what is timed is the store.
+A store that is there already is used as it is. Figures: median of the runs after one that is not counted.
+"""
+
+import argparse
+import asyncio
+import itertools
+import random
+import sqlite3
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from pydantic import JsonValue
+
+from formant_mcp.errors import NotFoundError
+from formant_mcp.filters import Condition, Filters
+from formant_mcp.models import Conversation, Page, Turn
+from formant_mcp.query.gather import Call, Gathering
+from formant_mcp.query.listing import ListQuestion, list_conversations
+from formant_mcp.query.profile import profile
+from formant_mcp.query.searching import SearchQuestion, search_transcripts
+from formant_mcp.query.summary import SummaryQuestion, summarize
+from formant_mcp.source import Recording
+from formant_mcp.store import Store
+from formant_mcp.store.spoken import DELETE, INSERT, index_rows
+from formant_mcp.sync import Sync
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+DAYS, TURNS, BATCH = 365, 40, 1_000
+ZONE = ZoneInfo("Asia/Kolkata")
+STATUSES = ("completed", "no_answer", "busy", "failed", "telephony_failed", "unreachable", "socket_failure")
+INTENTS = ("promise_to_pay", "payment_confirmed", "dispute", "refusal", "callback", "wrong_number")
+COMMON, RARE = "payment", "lawyer"
+
+
+class NothingNew:
+    """A source whose list is what the store holds already."""
+
+    page_size = 100
+    concurrency = 16
+    requests_per_minute = None
+    lacks: frozenset[str] = frozenset()
+
+    def __init__(self, store: Store) -> None:
+        self._total = store.read.count(Filters())
+        self._newest = tuple(conversation for _, conversation in store.read.page(Filters(), "newest", 100))
+
+    async def list_page(self, offset: int, agent_id: str = "") -> Page:
+        return Page(self._newest, len(self._newest), has_more=True, total=self._total)
+
+    async def get_conversation(self, conversation_id: str) -> Conversation:
+        raise NotFoundError("There is none.")
+
+    def open_recording(self, conversation_id: str) -> AbstractAsyncContextManager[Recording]:
+        raise NotFoundError("There is none.")
+
+    async def aclose(self) -> None:
+        return None
+
+
+def texts(rng: random.Random) -> list[str]:
+    """A pool of turns: about ten words each, COMMON in a tenth of them."""
+    words = [f"{a}{b}{c}" for a, b, c in itertools.product("bdgklmnprst", "aeiou", ("n", "r", "sto", "led", "ka"))]
+    weights = list(itertools.accumulate(1 / (rank + 5) for rank in range(len(words))))
+    pool = [" ".join(rng.choices(words, cum_weights=weights, k=rng.randint(4, 16))) for _ in range(20_000)]
+    return [f"{text} {COMMON}" if i % 10 == 0 else text for i, text in enumerate(pool)]
+
+
+def conversations(count: int, transcripts: int) -> Iterator[Conversation]:
+    """Calls of 20 agents over a year, the newest first; the first `transcripts` of them with 40 turns and results."""
+    rng = random.Random(7)
+    pool = texts(rng)
+    step = timedelta(days=DAYS) / count
+    for i in range(count):
+        started_at = NOW - step * i
+        status = "completed" if i < transcripts or rng.random() < 0.4 else rng.choice(STATUSES[1:])
+        duration = float(rng.randint(20, 900)) if status == "completed" else None
+        turns = None
+        if i < transcripts:
+            turns = tuple(Turn(n, "contact" if n % 2 else "agent", rng.choice(pool), n * 6.0) for n in range(TURNS))
+            if i % 1_000 == 3:
+                turns = (*turns[:-1], Turn(TURNS - 1, "contact", f"I will call my {RARE} now", 234.0))
+        yield Conversation(
+            conversation_id=f"{rng.getrandbits(64):016x}-{i:07d}_1",
+            agent_id=str(100 + i % 20),
+            contact_number=f"+9199999{rng.randint(0, 99_999):05d}",
+            status=status,
+            outcome="success" if status == "completed" else "failure",
+            started_at=started_at,
+            ended_at=started_at + timedelta(seconds=duration or 0),
+            duration_seconds=duration,
+            failure_reason_known=True,
+            results=results(rng) if i < transcripts else None,
+            turns=turns,
+            has_detail=True,
+        )
+
+
+def results(rng: random.Random) -> dict[str, JsonValue]:
+    """Six fields, flat and nested, two of them numbers."""
+    return {
+        "intent": rng.choice(INTENTS),
+        "csat": rng.randint(1, 5),
+        "language": {"primary": rng.choice(("hi", "en", "hi-Latn")), "confidence": round(rng.random(), 2)},
+        "promised_date": f"2026-{rng.randint(1, 12):02d}-{rng.randint(1, 28):02d}",
+        "escalate": rng.random() < 0.05,
+    }
+
+
+def build(path: Path, count: int, transcripts: int) -> None:
+    """Fills a store, as syncing would, and says how long that took."""
+    store = Store(path, "benchmark", lambda conversation, read_at: None)
+    started = time.perf_counter()
+    calls = conversations(count, transcripts)
+    while batch := list(itertools.islice(calls, BATCH)):
+        store.write.save(batch, NOW)
+        done = time.perf_counter() - started
+        print(f"\rbuilding: {batch[-1].conversation_id[-9:-2]} of {count} in {done:.0f} s", end="", flush=True)
+    store.ledger.update("", total=count, complete_at=NOW, checked_at=NOW, list_order="newest")
+    print()
+    store.close()
+
+
+async def median_ms(ask: Callable[[], Awaitable[object]], runs: int) -> tuple[float, float, float]:
+    """Milliseconds: median, least, most."""
+    taken: list[float] = []
+    for run in range(runs + 1):
+        started = time.perf_counter()
+        await ask()
+        if run:
+            taken.append((time.perf_counter() - started) * 1000)
+    return statistics.median(taken), min(taken), max(taken)
+
+
+async def ask_all(path: Path, runs: int) -> None:
+    """Asks each question `runs` times and prints a line for each."""
+    store = Store(path, "benchmark", lambda conversation, read_at: None)
+    gathering = Gathering(Sync(NothingNew(store), store, lambda: NOW), store)
+
+    def call() -> Call:
+        return Call(NOW, 600)
+
+    def listing(filters: Filters) -> Callable[[], Awaitable[object]]:
+        return lambda: list_conversations(gathering, call(), ListQuestion(filters, "benchmark"))
+
+    def summary(*groupings: str, filters: Filters | None = None) -> Callable[[], Awaitable[object]]:
+        return lambda: summarize(gathering, call(), SummaryQuestion(filters or Filters(), groupings), ZONE)
+
+    def search(words: str, filters: Filters | None = None) -> Callable[[], Awaitable[object]]:
+        return lambda: search_transcripts(gathering, call(), SearchQuestion(filters or Filters(), words, "benchmark"))
+
+    week = Filters(agent_id="107", status=("failed", "busy"), since=NOW - timedelta(days=7))
+    questions: dict[str, Callable[[], Awaitable[object]]] = {
+        "list: an agent's failed and busy calls of a week": listing(week),
+        "list: results intent=dispute, csat<=2": listing(
+            Filters(results=(Condition("intent", "=", "dispute"), Condition("csat", "<=", "2")))
+        ),
+        "summary by status": summary("status"),
+        "summary by agent and day": summary("agent_id", "day"),
+        "summary of a week by result field and agent": summary(
+            "results.intent", "agent_id", filters=Filters(since=NOW - timedelta(days=7))
+        ),
+        "search: a rare word": search(RARE),
+        "search: a common word": search(COMMON),
+        "search: a common word, one agent, a month": search(
+            COMMON, Filters(agent_id="107", since=NOW - timedelta(days=30))
+        ),
+        "profile of everything": lambda: profile(gathering, call(), Filters(), 20, ZONE),
+    }
+    print(f"{'question':52} {'median':>8} {'least':>8} {'most':>8}  ms")
+    for name, ask in questions.items():
+        median, least, most = await median_ms(ask, runs)
+        print(f"{name:52} {median:8.1f} {least:8.1f} {most:8.1f}")
+    await gathering.sync.aclose()
+    store.close()
+
+
+def print_costs(path: Path) -> None:
+    """What each table and index takes on disk, and what indexing the words adds to saving a transcript."""
+    with sqlite3.connect(path) as database:
+        sizes = database.execute("SELECT name, sum(pgsize) / 1e6 FROM dbstat GROUP BY name ORDER BY 2 DESC").fetchall()
+        print(f"size: {path.stat().st_size / 1e6:,.0f} MB; the largest parts:")
+        for name, megabytes in sizes[:14]:
+            print(f"  {name:32} {megabytes:8.1f} MB")
+        turns = database.execute("SELECT turn_id, role, text FROM turns LIMIT 20000").fetchall()
+        indexed = index_rows(turns)
+        started = time.perf_counter()
+        index_rows(turns)
+        cut = time.perf_counter() - started
+        started = time.perf_counter()
+        database.executemany(DELETE, indexed)
+        database.executemany(INSERT, indexed)
+        written = (time.perf_counter() - started) / 2
+        database.rollback()
+        print(f"words of a transcript of {TURNS} turns: {1000 * cut * TURNS / len(turns):.2f} ms to cut,"
+              f" {1000 * written * TURNS / len(turns):.2f} ms to write")  # fmt: skip
+
+
+def main() -> None:
+    """Builds the store where it is not there, and measures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--conversations", type=int, default=1_000_000)
+    parser.add_argument("--transcripts", type=int, default=100_000)
+    parser.add_argument("--runs", type=int, default=11)
+    parser.add_argument("--store", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        path = options.store or Path(folder) / "benchmark.sqlite"
+        if not path.exists():
+            build(path, options.conversations, options.transcripts)
+        asyncio.run(ask_all(path, options.runs))
+        print_costs(path)
+
+
+if __name__ == "__main__":
+    main()

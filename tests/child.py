@@ -1,0 +1,122 @@
+"""The program as a child process, spoken to as the hosts of the older era do: lines of JSON on its pipes."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+from pydantic import JsonValue
+
+PROGRAM = Path(sys.executable).with_name("formant-mcp")
+KEY = "key-nobody-may-see"
+END_SECONDS = 2.0  # half a second is promised; the machine that runs the tests may have other things to do
+Message = dict[str, JsonValue]
+
+INITIALIZE: Message = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": "2025-06-18",
+        "capabilities": {},
+        "clientInfo": {"name": "a-host", "version": "1"},
+    },
+}
+INITIALIZED: Message = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+
+
+def request(number: int, method: str, **params: JsonValue) -> Message:
+    """A request of the older era."""
+    return {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+
+
+def calling(number: int, tool: str, **arguments: JsonValue) -> Message:
+    """A tool call of the older era."""
+    return request(number, "tools/call", name=tool, arguments=arguments)
+
+
+def environment(folder: Path, **variables: str) -> dict[str, str]:
+    """A host's environment, without any setting of the user's; what would be kept is kept in `folder`."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("FORMANT_", "XDG_"))}
+    own = {"HOME": str(folder), "FORMANT_STORE": ":memory:", "FORMANT_RECORDINGS_DIR": str(folder / "recordings")}
+    return kept | own | {"FORMANT_TIMEZONE": "Asia/Kolkata"} | variables
+
+
+@dataclass
+class Server:
+    """A child process and what it said so far."""
+
+    process: subprocess.Popen[bytes]
+
+    def send(self, *messages: Message) -> None:
+        """Writes messages, a line each."""
+        assert self.process.stdin
+        self.process.stdin.write(b"".join(json.dumps(message).encode() + b"\n" for message in messages))
+        self.process.stdin.flush()
+
+    def receive(self) -> Message:
+        """The next message."""
+        assert self.process.stdout
+        return json.loads(self.process.stdout.readline())
+
+    def shake_hands(self) -> None:
+        """The handshake of the older era."""
+        self.send(INITIALIZE)
+        assert self.receive()["id"] == 1
+        self.send(INITIALIZED)
+
+    def ends(self) -> int:
+        """Waits for the end, which has to be prompt; gives the exit status."""
+        began = monotonic()
+        status = self.process.wait(30)
+        assert monotonic() - began < END_SECONDS
+        return status
+
+
+@contextmanager
+def started(folder: Path, *arguments: str, **variables: str) -> Generator[Server]:
+    """The program, with pipes; killed where a test left it running."""
+    process = subprocess.Popen(
+        [str(PROGRAM), *arguments],
+        env=environment(folder, **variables),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        yield Server(process)
+    finally:
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            with suppress(OSError):
+                assert pipe
+                pipe.close()
+
+
+def piped(folder: Path, messages: Sequence[Message], *arguments: str, **variables: str) -> tuple[list[Message], str]:
+    """Pipes messages in, closes the pipe, and gives what came back on stdout, all of it JSON, and on stderr."""
+    done = subprocess.run(
+        [str(PROGRAM), *arguments],
+        input=b"".join(json.dumps(message).encode() + b"\n" for message in messages),
+        env=environment(folder, **variables),
+        capture_output=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()], done.stderr.decode()
+
+
+def said(message: Message) -> str:
+    """The text of a tool's answer."""
+    result = message["result"]
+    assert isinstance(result, dict)
+    content = result["content"]
+    assert isinstance(content, list)
+    assert isinstance(content[0], dict)
+    return str(content[0]["text"])

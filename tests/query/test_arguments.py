@@ -1,0 +1,153 @@
+"""Filters as assistants send them: forgiving in form, strict in meaning."""
+
+import json
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+from pydantic import JsonValue, ValidationError
+
+from formant_mcp.errors import InvalidRequestError
+from formant_mcp.filters import Condition, Filters
+from formant_mcp.query.arguments import FilterArguments
+
+NOW = datetime(2026, 11, 21, 5, 12, tzinfo=UTC)
+ZONE = ZoneInfo("Asia/Kolkata")
+
+
+def read(**arguments: JsonValue) -> Filters:
+    return FilterArguments.model_validate(arguments).filters(NOW, ZONE)
+
+
+def test_nothing_asked_filters_nothing() -> None:
+    assert read() == Filters()
+
+
+def test_every_argument_becomes_its_filter() -> None:
+    assert read(
+        agent_id="7",
+        status=["failed", "busy"],
+        call_successful="failure",
+        since="2026-11-20",
+        until="2026-11-20T18:00",
+        min_duration_seconds=10,
+        max_duration_seconds=60.5,
+        contact_number="+91 98765-43210",
+        failure_reason="Line dropped",
+        user_id="u1",
+        results=["intent=dispute", "csat<=2"],
+    ) == Filters(
+        agent_id="7",
+        status=("failed", "busy"),
+        call_successful="failure",
+        since=datetime(2026, 11, 19, 18, 30, tzinfo=UTC),
+        until=datetime(2026, 11, 20, 12, 30, tzinfo=UTC),
+        min_duration_seconds=10.0,
+        max_duration_seconds=60.5,
+        contact_digits=("919876543210",),
+        failure_reason="Line dropped",
+        user_id="u1",
+        results=(Condition("intent", "=", "dispute"), Condition("csat", "<=", "2")),
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "filters"),
+    [
+        ({"agent_id": 123}, Filters(agent_id="123")),
+        ({"agent_id": 0}, Filters(agent_id="0")),
+        ({"agent_id": " 123 "}, Filters(agent_id="123")),
+        ({"user_id": 9}, Filters(user_id="9")),
+        ({"contact_number": 919876543210}, Filters(contact_digits=("919876543210",))),
+        ({"status": "failed"}, Filters(status=("failed",))),
+        ({"status": "failed, busy,"}, Filters(status=("failed", "busy"))),
+        ({"status": ["failed,busy", "no_answer"]}, Filters(status=("failed", "busy", "no_answer"))),
+        ({"status": '["failed", "busy"]'}, Filters(status=("failed", "busy"))),
+        ({"status": " [] "}, Filters()),
+        ({"status": ""}, Filters()),
+        ({"status": 5}, Filters(status=("5",))),
+        ({"status": [5]}, Filters(status=("5",))),
+        ({"results": "intent=a,b"}, Filters(results=(Condition("intent", "=", "a,b"),))),
+        ({"results": '["csat<=2"]'}, Filters(results=(Condition("csat", "<=", "2"),))),
+        ({"min_duration_seconds": "30"}, Filters(min_duration_seconds=30.0)),
+        ({"min_duration_seconds": 0}, Filters(min_duration_seconds=0.0)),
+        ({"min_duration_seconds": -1, "max_duration_seconds": -1}, Filters()),
+        (
+            {"min_duration_seconds": 5, "max_duration_seconds": 5},
+            Filters(min_duration_seconds=5, max_duration_seconds=5),
+        ),
+    ],
+)
+def test_the_form_is_forgiven(arguments: dict[str, JsonValue], filters: Filters) -> None:
+    assert read(**arguments) == filters
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"agent": "7"},
+        {"Agent_id": "7"},
+        {"agent_id": True},
+        {"agent_id": 1.5},
+        {"agent_id": None},
+        {"agent_id": ["7"]},
+        {"status": True},
+        {"status": [True]},
+        {"status": [None]},
+        {"status": "[true]"},
+        {"status": "[unfinished"},
+        {"status": "[" * 100_000},
+        {"status": '[["failed"]]'},
+        {"status": {"any": "failed"}},
+        {"call_successful": True},
+        {"call_successful": "yes"},
+        {"since": 20261120},
+        {"min_duration_seconds": True},
+        {"max_duration_seconds": False},
+        {"min_duration_seconds": "long"},
+        {"min_duration_seconds": -2},
+        {"min_duration_seconds": float("nan")},
+        {"max_duration_seconds": float("inf")},
+        {"max_duration_seconds": "Infinity"},
+        {"results": [{"path": "intent"}]},
+        {"failure_reason": 5},
+        {"failure_reason": "\ud800"},
+    ],
+    ids=lambda arguments: json.dumps(arguments)[:50],
+)
+def test_the_meaning_is_not_guessed(arguments: dict[str, JsonValue]) -> None:
+    with pytest.raises(ValidationError) as raised:
+        read(**arguments)
+    assert raised.value.errors()[0]["loc"][0] == next(iter(arguments))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"since": "today", "until": "yesterday"}, "since lies after until"),
+        ({"since": "2026-11-20T18:00", "until": "2026-11-20T17:59:59.999"}, "since lies after until"),
+        ({"min_duration_seconds": 61, "max_duration_seconds": 60}, "min_duration_seconds is greater"),
+        ({"min_duration_seconds": -0.5}, "min_duration_seconds: "),
+        ({"max_duration_seconds": -0.01}, "max_duration_seconds: "),
+        ({"since": "soon"}, "since: "),
+        ({"until": "soon"}, "until: "),
+        ({"contact_number": "anonymous"}, "contact_number: "),
+        ({"results": ["csat<=2", "intent"]}, "results: "),
+    ],
+)
+def test_what_is_impossible_is_refused_by_name(arguments: dict[str, JsonValue], words: str) -> None:
+    with pytest.raises(InvalidRequestError, match=f"^{words}") as raised:
+        read(**arguments)
+    assert raised.value.hint
+
+
+def test_one_day_is_a_possible_range() -> None:
+    asked = read(since="2026-11-20", until="2026-11-20")
+    assert asked.since
+    assert asked.until
+    assert asked.since < asked.until
+
+
+def test_one_moment_is_a_possible_range() -> None:
+    asked = read(since="2026-11-20T18:00", until="2026-11-20T18:00")
+    assert asked.since == asked.until == datetime(2026, 11, 20, 12, 30, tzinfo=UTC)

@@ -1,0 +1,151 @@
+"""Conditions on results and spellings of numbers, as people write them."""
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from formant_mcp.errors import InvalidRequestError
+from formant_mcp.filters import Condition
+from formant_mcp.query.conditions import read_condition, read_contact
+
+
+@pytest.mark.parametrize(
+    ("text", "condition"),
+    [
+        ("intent=dispute", Condition("intent", "=", "dispute")),
+        ("intent==dispute", Condition("intent", "=", "dispute")),
+        ("intent!=dispute", Condition("intent", "!=", "dispute")),
+        ("csat<=2", Condition("csat", "<=", "2")),
+        ("csat>=2", Condition("csat", ">=", "2")),
+        ("csat<-2.5", Condition("csat", "<", "-2.5")),
+        ("csat > 2", Condition("csat", ">", "2")),
+        ("language.primary=hi", Condition("language.primary", "=", "hi")),
+        ("results.language.primary = hi", Condition("language.primary", "=", "hi")),
+        ("promised_amount exists", Condition("promised_amount", "exists")),
+        ("  promised_amount   MISSING  ", Condition("promised_amount", "missing")),
+        ("results.promised_amount exists", Condition("promised_amount", "exists")),
+        ('intent="payment confirmed"', Condition("intent", "=", "payment confirmed")),
+        ("intent = 'payment confirmed'", Condition("intent", "=", "payment confirmed")),
+        ("next step = call back", Condition("next step", "=", "call back")),
+        ("next step exists", Condition("next step", "exists")),
+        ("इरादा=भुगतान", Condition("इरादा", "=", "भुगतान")),
+        ('intent=""', Condition("intent", "=", "")),
+        ("formula=a=b", Condition("formula", "=", "a=b")),
+        ('sign="<>"', Condition("sign", "=", "<>")),
+        ("reason=documents missing", Condition("reason", "=", "documents missing")),
+        ("intent= exists", Condition("intent", "=", "exists")),
+        ("exists exists", Condition("exists", "exists")),
+        ("missing=exists", Condition("missing", "=", "exists")),
+        ("note=two\nlines", Condition("note", "=", "two\nlines")),
+    ],
+)
+def test_a_condition_is_read_as_it_is_meant(text: str, condition: Condition) -> None:
+    assert read_condition(text) == condition
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "intent",
+        "intent=",
+        "=dispute",
+        "intent!dispute",
+        "intent is dispute",
+        "exists",
+        " missing",
+        "results.=1",
+        "results. exists",
+        "csat=>2",
+        "csat=<2",
+        "csat<>2",
+        "csat===2",
+        "csat>>2",
+        "csat =! 2",
+        "csat= =2",
+        "!=2",
+        "<2",
+    ],
+)
+def test_what_is_no_condition_is_refused_with_what_is_accepted(text: str) -> None:
+    with pytest.raises(InvalidRequestError, match="results: ") as raised:
+        read_condition(text)
+    assert "intent=dispute" in raised.value.hint
+    assert "promised_amount missing" in raised.value.hint
+
+
+@settings(deadline=None)
+@given(st.text() | st.from_regex(r"[a-z. ]{0,5}[=<>! ]{0,3}[a-z=<>! ]{0,5}( exists| missing)?", fullmatch=True))
+def test_any_text_is_a_condition_on_a_path_or_refused(text: str) -> None:
+    try:
+        condition = read_condition(text)
+    except InvalidRequestError:
+        return
+    assert condition.path.strip() == condition.path != ""
+    assert not set("=<>!") & set(condition.path)
+    assert condition.operator not in ("exists", "missing") or not condition.value
+
+
+@pytest.mark.parametrize("sign", ["a", " ", "=", "a ", "exists ", "<>", "\n", "'"])
+def test_a_very_long_text_is_read_or_refused_at_once(sign: str) -> None:
+    # A pattern that tries every cut of a long run of the same takes many seconds for this.
+    begun = time.process_time()
+    for text in (f"a{sign * 30_000}b", f"a{sign * 30_000}=b", f"a={sign * 30_000}b"):
+        try:
+            assert read_condition(text)
+        except InvalidRequestError:
+            continue
+    assert time.process_time() - begun < 1
+
+
+@pytest.mark.parametrize(
+    ("text", "digits"),
+    [
+        ("+91 98765-43210", "919876543210"),
+        ("+91 (987) 654.3210", "919876543210"),
+        ("919876543210", "919876543210"),
+        ("0091 98765 43210", "919876543210"),
+        ("098765 43210", "9876543210"),
+        ("43210", "43210"),
+        ("+९१ ९८७६५ ४३२१०", "919876543210"),
+        ("४३२१०", "43210"),
+        ("tel:+14155550100", "14155550100"),
+        ("0100", "0100"),
+        ("0", "0"),
+        ("000", "000"),
+        ("x-0044", "0044"),
+    ],
+)
+def test_a_number_is_its_digits_however_it_is_spelled(text: str, digits: str) -> None:
+    assert read_contact(text) == (digits,)
+
+
+@pytest.mark.parametrize("text", ["+44 (0)20 7946 0958", "0044 (0)20 7946 0958", "+44(0)2079460958"])
+def test_a_zero_in_brackets_is_left_out_as_well_as_kept(text: str) -> None:
+    assert read_contact(text) == ("4402079460958", "442079460958")
+
+
+@pytest.mark.parametrize("text", ["", "  "])
+def test_no_number_asks_nothing(text: str) -> None:
+    assert read_contact(text) == ()
+
+
+@pytest.mark.parametrize("text", ["anonymous", "+", "()", "²", "+-", "00000000"])
+def test_a_number_without_digits_is_refused(text: str) -> None:
+    with pytest.raises(InvalidRequestError, match="contact_number") as raised:
+        read_contact(text)
+    assert "43210" in raised.value.hint
+
+
+@settings(deadline=None)
+@given(st.text() | st.from_regex(r"(\+|00)?[0-9 ()./x\-;=,०-९]{0,25}(ext\. ?[0-9]{1,5})?", fullmatch=True))
+def test_any_text_is_digits_to_end_with_or_refused(text: str) -> None:
+    try:
+        spellings = read_contact(text)
+    except InvalidRequestError:
+        return
+    assert bool(spellings) == bool(text.strip())
+    assert all(each.isascii() and each.isdigit() for each in spellings)

@@ -1,0 +1,179 @@
+"""Dates as people write them, in the user's zone, across the nights when clocks are changed."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from formant_mcp.errors import InvalidRequestError
+from formant_mcp.query.dates import read_since, read_until
+
+NOW = datetime(2026, 11, 21, 5, 12, tzinfo=UTC)
+KOLKATA = ZoneInfo("Asia/Kolkata")
+BERLIN = ZoneInfo("Europe/Berlin")
+NEW_YORK = ZoneInfo("America/New_York")
+CAIRO = ZoneInfo("Africa/Cairo")
+LAST = timedelta(milliseconds=1)
+
+
+def utc(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-11-20T18:00", "2026-11-20T12:30"),
+        ("2026-11-20 18:00:30.5", "2026-11-20T12:30:30.500"),
+        ("2026-11-20T18:00Z", "2026-11-20T18:00"),
+        ("2026-11-20T18:00+01:00", "2026-11-20T17:00"),
+        ("2026-11-20T18:00-05:00", "2026-11-20T23:00"),
+        ("24h", "2026-11-20T05:12"),
+        ("7d", "2026-11-14T05:12"),
+        ("2w", "2026-11-07T05:12"),
+        (" 2 W ", "2026-11-07T05:12"),
+        ("0h", "2026-11-21T05:12"),
+    ],
+)
+def test_a_moment_is_the_same_at_both_ends(text: str, moment: str) -> None:
+    assert read_since(text, NOW, KOLKATA) == read_until(text, NOW, KOLKATA) == utc(moment)
+
+
+@pytest.mark.parametrize(
+    ("text", "begins"),
+    [
+        ("2026-11-20", "2026-11-19T18:30"),
+        ("20261120", "2026-11-19T18:30"),
+        ("2026-W47-5", "2026-11-19T18:30"),
+        ("today", "2026-11-20T18:30"),
+        (" Today ", "2026-11-20T18:30"),
+        ("yesterday", "2026-11-19T18:30"),
+        ("YESTERDAY", "2026-11-19T18:30"),
+    ],
+)
+def test_a_day_begins_at_its_midnight_and_includes_its_last_moment(text: str, begins: str) -> None:
+    assert read_since(text, NOW, KOLKATA) == utc(begins)
+    assert read_until(text, NOW, KOLKATA) == utc(begins) + timedelta(days=1) - LAST
+
+
+def test_today_is_the_day_of_the_users_zone() -> None:
+    late = utc("2026-11-20T20:00")  # already the 21st in Kolkata, still the 20th in New York
+    assert read_since("today", late, KOLKATA) == utc("2026-11-20T18:30")
+    assert read_since("today", late, NEW_YORK) == utc("2026-11-20T05:00")
+
+
+@pytest.mark.parametrize(
+    ("day", "zone", "begins", "hours"),
+    [
+        ("2026-03-29", BERLIN, "2026-03-28T23:00", 23),
+        ("2026-10-25", BERLIN, "2026-10-24T22:00", 25),
+        ("2026-10-26", BERLIN, "2026-10-25T23:00", 24),
+        ("2026-03-08", NEW_YORK, "2026-03-08T05:00", 23),
+        ("2026-11-01", NEW_YORK, "2026-11-01T04:00", 25),
+        ("2026-04-24", CAIRO, "2026-04-23T22:00", 23),  # there it is midnight itself that is left out
+    ],
+)
+def test_a_day_on_which_clocks_are_changed_is_whole(day: str, zone: ZoneInfo, begins: str, hours: int) -> None:
+    assert read_since(day, NOW, zone) == utc(begins)
+    assert read_until(day, NOW, zone) == utc(begins) + timedelta(hours=hours) - LAST
+
+
+@pytest.mark.parametrize("zone", [KOLKATA, BERLIN, NEW_YORK, CAIRO])
+def test_days_follow_each_other_without_gap_or_overlap(zone: ZoneInfo) -> None:
+    days = [f"{datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=n):%Y-%m-%d}" for n in range(366)]
+    ends = [read_until(day, NOW, zone) for day in days]
+    begins = [read_since(day, NOW, zone) for day in days]
+    assert [end + LAST for end in ends[:-1] if end] == begins[1:]
+
+
+def test_yesterday_is_the_day_before_even_after_one_of_23_hours() -> None:
+    after_the_change = utc("2026-03-29T22:30")  # the 30th in Berlin, 0:30
+    assert read_since("yesterday", after_the_change, BERLIN) == utc("2026-03-28T23:00")
+    assert read_until("yesterday", after_the_change, BERLIN) == utc("2026-03-29T22:00") - LAST
+
+
+@pytest.mark.parametrize("text", ["", " ", "\t\n"])
+def test_nothing_given_is_no_bound(text: str) -> None:
+    assert read_since(text, NOW, KOLKATA) is None
+    assert read_until(text, NOW, KOLKATA) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tomorrow",
+        "last week",
+        "7",
+        "days",
+        "-7d",
+        "7.5d",
+        "1m",
+        "7d ago",
+        "2026-13-01",
+        "2026-02-30",
+        "20.11.2026",
+        "2026-11",
+        "2026-11-20T25:00",
+        "18:00",
+        "1763700000",
+        "２０２６",
+        "9999999d",
+        "2026-11-20T18:00 IST",
+        "\x00",
+    ],
+)
+def test_what_is_no_date_is_refused_with_what_is_accepted(text: str) -> None:
+    for read, argument in ((read_since, "since"), (read_until, "until")):
+        with pytest.raises(InvalidRequestError, match=f"{argument}: not a date") as raised:
+            read(text, NOW, KOLKATA)
+        assert "2026-11-20T18:00" in raised.value.hint
+        assert text not in raised.value.message
+
+
+def test_an_error_names_the_argument_that_was_asked_for() -> None:
+    with pytest.raises(InvalidRequestError, match="compare_since"):
+        read_since("nonsense", NOW, KOLKATA, "compare_since")
+
+
+@pytest.mark.parametrize("text", ["0001-01-01", "9999-12-31", "9999-12-31T23:00-05:00", "0001-01-01T00:00+05:30"])
+def test_a_year_at_the_end_of_the_calendar_is_read_or_refused(text: str) -> None:
+    for read in (read_since, read_until):
+        for zone in (KOLKATA, NEW_YORK):
+            try:
+                assert read(text, NOW, zone)
+            except InvalidRequestError as error:
+                assert "beyond reach" in error.message  # noqa: PT017 - either way is right
+    assert read_since("0002-01-01", NOW, KOLKATA) == datetime(2, 1, 1, tzinfo=UTC) - KOLKATA_BEFORE_1854
+    assert read_until("9998-12-31", NOW, UTC_ZONE) == datetime(9999, 1, 1, tzinfo=UTC) - LAST
+
+
+UTC_ZONE = ZoneInfo("UTC")
+KOLKATA_BEFORE_1854 = timedelta(hours=5, minutes=53, seconds=28)
+
+
+@pytest.mark.parametrize("text", ["999999w", "999999D"])
+def test_so_long_ago_that_there_was_no_calendar_is_refused(text: str) -> None:
+    with pytest.raises(InvalidRequestError, match="since: a date beyond reach"):
+        read_since(text, NOW, KOLKATA)
+
+
+@settings(deadline=None)
+@given(
+    st.text()
+    | st.from_regex(r"[0-9]{1,4}-?[0-9W]{1,3}-?[0-9]{1,2}([T ][0-9:.,+\-Z]{0,16})?", fullmatch=True)
+    | st.from_regex(r"\d{1,7} ?[hdwHDW]", fullmatch=True)
+    | st.datetimes(timezones=st.none() | st.timezones()).map(str)
+)
+@example("9999-12-31")
+@example("0001-01-01")
+def test_any_text_is_read_in_order_or_refused(text: str) -> None:
+    for zone in (KOLKATA, NEW_YORK):
+        try:
+            since, until = read_since(text, NOW, zone), read_until(text, NOW, zone)
+        except InvalidRequestError:
+            continue
+        assert (since is None) == (until is None) == (not text.strip())
+        assert since is None or until is None or since <= until
+        assert since is None or since.utcoffset() == timedelta()

@@ -1,0 +1,71 @@
+"""Whether an answer's text states what its structure states: every value is looked for in the words that show it."""
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import datetime
+
+from pydantic import JsonValue
+
+_NOT_SHOWN_WHERE_ZERO = {"details_needed", "details_read"}
+
+
+def assert_same_facts(text: str, structure: JsonValue) -> None:
+    """Every value of the structure is in the text, and none of them is null."""
+    missing = [f"{path}: {form}" for path, form in _forms("", structure) if not re.search(form, text)]
+    assert not missing, f"not in the text: {missing}\n{text}"
+
+
+def compact(value: JsonValue) -> str:
+    """JSON without blanks, as it goes over the wire."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _forms(path: str, value: JsonValue) -> Iterator[tuple[str, str]]:
+    """Each value's path and, as a pattern, the form in which the text has to hold it."""
+    name = path.rpartition(".")[2]
+    assert value is not None, f"{path} is null instead of absent"
+    match value:
+        case dict() if name == "results":
+            yield from ((f"{path}.{key}", re.escape(f"{key}={_result(each)}")) for key, each in value.items())
+        case dict():
+            for key, each in value.items():
+                yield from _forms(f"{path}.{key}", each)
+        case list():
+            for number, each in enumerate(value):
+                yield from _forms(f"{path}.{number}", each)
+        case bool():
+            yield path, r"; complete\b" if value else r"; incomplete\b"
+        case int() | float():
+            if value or name not in _NOT_SHOWN_WHERE_ZERO:
+                yield path, _number(name, value)
+        case str():
+            yield from ((path, form) for form in _words(name, value))
+
+
+def _words(name: str, value: str) -> list[str]:
+    if name in ("started_at", "ended_at", "as_of"):
+        moment = datetime.fromisoformat(value)
+        assert moment.tzinfo is not None
+        return [f"{moment:%Y-%m-%d %H:%M}", re.escape(moment.isoformat()[-6:])]
+    if name == "next_cursor":
+        return [re.escape(f'cursor="{value}"')]
+    return [re.escape(line) for line in value.split("\n")]
+
+
+def _result(value: JsonValue) -> str:
+    return value if isinstance(value, str) else compact(value)
+
+
+def _number(name: str, value: float) -> str:
+    match name:
+        case "silence_share":
+            return rf"silence {100 * value:.1f} %"
+        case "next_turn":
+            return rf"from_turn={value}\b"
+        case "seconds":  # of a recording as they are, of a turn by the clock
+            return rf"(?<![\w.,])(?:{value:g}|{int(value) // 60}:{int(value) % 60:02d})(?!\w)"
+        case "turn_count":
+            return rf"turns \d+–\d+ of {value}, |transcript has {value},|no transcript"
+        case _:
+            return rf"(?<![\w.,])(?:{value:g}|{value:,})(?![\w])"

@@ -1,0 +1,195 @@
+"""The fields of the cursor family's conversations, in every form that documents show and in forms that none does."""
+
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import JsonValue
+
+from formant_mcp.errors import FormantError
+from formant_mcp.models import Conversation, Turn
+from formant_mcp.sources.cursor_wire import parse_detail, parse_page
+
+
+def detail(**fields: JsonValue) -> Conversation:
+    return parse_detail({"conversation_id": "c1", **fields})
+
+
+def row(**fields: JsonValue) -> Conversation:
+    return parse_page({"conversations": [{"conversation_id": "c1", **fields}]}, "").page.conversations[0]
+
+
+def spoken(transcript: JsonValue) -> list[tuple[str, str, float | None]]:
+    turns = detail(transcript=transcript).turns or ()
+    assert [turn.index for turn in turns] == list(range(len(turns)))
+    return [(turn.role, turn.text, turn.seconds) for turn in turns]
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        (1763636553, datetime(2025, 11, 20, 11, 2, 33, tzinfo=UTC)),
+        ("1763636553", datetime(2025, 11, 20, 11, 2, 33, tzinfo=UTC)),
+        ("2025-11-20T16:32:33+05:30", datetime(2025, 11, 20, 11, 2, 33, tzinfo=UTC)),
+        ("2025-11-20T11:02:33", datetime(2025, 11, 20, 11, 2, 33, tzinfo=UTC)),
+        ("yesterday", None),
+        (0, None),
+        (None, None),
+    ],
+)
+def test_times_are_read_as_numbers_and_as_text(sent: JsonValue, read: datetime | None):
+    assert row(start_time_unix_secs=sent).started_at == read
+    assert row(created_at=sent).started_at == read
+    assert detail(metadata={"start_time_unix_secs": sent}).started_at == read
+
+
+@pytest.mark.parametrize(
+    ("fields", "outcome", "ended"),
+    [
+        ({"status": "done", "call_successful": "success"}, "success", True),
+        ({"status": "done", "call_successful": "Failure"}, "failure", True),
+        ({"status": "done", "call_successful": True}, "success", True),
+        ({"status": "done", "call_successful": False}, "failure", True),
+        ({"status": "done", "call_successful": "unknown"}, None, True),
+        ({"status": "done", "call_successful": 1.5}, None, True),
+        ({"status": "done"}, None, True),
+        ({"status": "failed"}, "failure", True),
+        ({"status": "failed", "call_successful": "unknown"}, None, True),
+        ({"status": "done", "analysis": {"call_successful": "success"}}, "success", True),
+        ({"status": "done", "metadata": {"call_successful": "success"}}, "success", True),
+        ({"status": "in-progress", "call_successful": "unknown"}, None, False),
+        ({"status": "In_Progress"}, None, False),
+        ({"status": "initiated"}, None, False),
+        ({"status": "processing", "call_successful": "success"}, None, False),
+        ({}, None, False),
+        ({"call_duration_secs": 3}, None, True),
+    ],
+)
+def test_success_is_what_the_provider_says_of_a_call_that_ended(
+    fields: dict[str, JsonValue], outcome: str | None, ended: bool
+):
+    read = row(**fields)
+
+    assert (read.outcome, read.ended) == (outcome, ended)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason", "known_from_row"),
+    [
+        ({"call_successful": "failure", "termination_reason": "hung up"}, "hung up", True),
+        (
+            {"status": "failed", "termination_reason": "", "metadata": {"error": {"reason": "no capacity"}}},
+            "no capacity",
+            True,
+        ),
+        ({"status": "failed", "metadata": {"error": {"code": 1008}}}, "error 1008", True),
+        ({"status": "failed", "metadata": {"error": "odd"}}, "odd", True),
+        ({"status": "failed", "call_successful": "unknown", "termination_reason": "cut"}, "cut", True),
+        ({"status": "failed"}, None, False),
+        ({"status": "done", "call_successful": "success", "termination_reason": "end_call"}, None, True),
+        ({"status": "done", "call_successful": "unknown", "termination_reason": "end_call"}, None, True),
+        ({"status": "in-progress"}, None, False),
+    ],
+)
+def test_the_reason_of_a_failure_is_why_it_terminated(
+    fields: dict[str, JsonValue], reason: str | None, known_from_row: bool
+):
+    fields = {"status": "done", **fields}
+
+    assert (row(**fields).failure_reason, row(**fields).failure_reason_known) == (reason, known_from_row)
+    assert (detail(**fields).failure_reason, detail(**fields).failure_reason_known) == (reason, True)
+
+
+def test_a_call_that_runs_is_not_zero_seconds_long():
+    running = row(status="in-progress", start_time_unix_secs=1763636553, call_duration_secs=0)
+    over = row(status="failed", start_time_unix_secs=1763636553, call_duration_secs=0)
+
+    assert (running.duration_seconds, running.ended_at) == (None, None)
+    assert (over.duration_seconds, over.ended_at) == (0, over.started_at)
+
+
+def test_a_row_with_transcript_and_analysis_needs_no_detail():
+    assert not row(transcript=[]).has_detail
+    assert not row(analysis={}, transcript=None).has_detail
+    assert row(transcript=[], analysis={}).has_detail
+
+
+@pytest.mark.parametrize("name", ["evaluation_criteria_results", "data_collection_results"])
+@pytest.mark.parametrize("entries", [None, [], "x", {}])
+def test_an_analysis_without_entries_has_no_results(name: str, entries: JsonValue):
+    assert detail(analysis={name: entries, "transcript_summary": ""}).results is None
+
+
+def test_what_was_collected_may_be_of_any_kind():
+    values: dict[str, JsonValue] = {"a": {"b": [1, "x"]}, "c": 0, "d": None, "e": "bare"}
+    entries: JsonValue = {**{key: {"value": value} for key, value in values.items()}, "e": "bare"}
+
+    assert detail(analysis={"data_collection_results": entries}).results == {"data": values}
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({"role": "user", "message": None}, [("contact", "", None)]),
+        ({"role": "agent", "message": "", "tool_calls": [], "tool_results": None}, [("agent", "", None)]),
+        ({"role": "agent", "message": None, "tool_calls": [{"tool_name": "a"}]}, [("tool", "tool call a", None)]),
+        (
+            {"role": "agent", "message": "Wait.", "tool_calls": [{"tool_name": "a"}], "time_in_call_secs": 3},
+            [("agent", "Wait.", 3), ("tool", "tool call a", 3)],
+        ),
+        (
+            {"tool_results": [{"tool_name": "a"}, {"tool_name": "b", "is_error": True, "result_value": "no"}]},
+            [("tool", "tool result a", None), ("tool", "tool result b: error no", None)],
+        ),
+        (
+            {"tool_calls": [{"tool_name": "a", "tool_has_been_called": False}, {}]},
+            [("tool", "tool call a: not made", None), ("tool", "tool call unnamed", None)],
+        ),
+        ({"tool_results": [{"is_error": True}]}, [("tool", "tool result unnamed: error", None)]),
+        ({"role": "agent", "message": 12}, [("agent", "12", None)]),
+    ],
+)
+def test_a_turn_says_what_was_said_and_which_tools_were_used(
+    entry: JsonValue, said: list[tuple[str, str, float | None]]
+):
+    assert spoken([{"role": "user", "message": "Before"}, entry, None, "after"]) == [("contact", "Before", None), *said]
+
+
+def test_a_tools_long_error_is_cut():
+    long: JsonValue = [{"tool_results": [{"tool_name": "a", "is_error": True, "result_value": "x" * 999}]}]
+
+    assert spoken(long) == [("tool", f"tool result a: error {'x' * 300}", None)]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+NAMES = [
+    "conversation_id", "status", "metadata", "analysis", "transcript", "call_successful", "start_time_unix_secs",
+    "call_duration_secs", "termination_reason", "transcript_summary", "user_id", "error", "role", "message", "tool_calls",
+    "tool_results", "is_error", "result_value", "phone_call", "data_collection_results", "evaluation_criteria_results",
+    "value", "rationale", "data", "conversations", "items", "cursor", "has_more", "total", "code",
+]  # fmt: skip
+SHAPED = st.recursive(
+    JSON,
+    lambda inner: st.dictionaries(st.sampled_from(NAMES), inner, max_size=6) | st.lists(inner, max_size=3),
+    max_leaves=20,
+)
+
+
+@given(SHAPED)
+def test_no_json_breaks_the_reading(wire: JsonValue):
+    with suppress(FormantError):
+        parse_page(wire, "")
+    with suppress(FormantError):
+        parse_detail(wire)
+    body: JsonValue = {"conversation_id": "c1", "transcript": [wire], "metadata": wire, "analysis": wire}
+    assert parse_detail(body).conversation_id == "c1"
+
+
+def test_turns_are_of_our_model():
+    assert detail(transcript=[{"role": "user", "message": "Hi"}]).turns == (Turn(0, "contact", "Hi"),)

@@ -1,0 +1,50 @@
+"""Stores on disk for tests: with something in them, and damaged."""
+
+from datetime import datetime
+from pathlib import Path
+
+from formant_mcp.models import Conversation, Turn
+from formant_mcp.store import Store
+from tests.store.oracle import NOW
+
+WORDS = "Hello, I am calling about your payment that was due on Monday. "
+
+
+def never(_: Conversation, __: datetime) -> None:
+    """Details are final once read."""
+
+
+def open_store(path: Path | None, account: str = "account") -> Store:
+    return Store(path, account, never)
+
+
+def calls(count: int, turns: int = 20) -> list[Conversation]:
+    """Conversations with transcripts, `call-0` first."""
+    said = tuple(Turn(index, "agent", WORDS * 3, float(index)) for index in range(turns))
+    return [
+        Conversation(f"call-{n}", started_at=NOW, has_detail=True, results={"csat": n % 5}, turns=said)
+        for n in range(count)
+    ]
+
+
+def write_store(path: Path, count: int = 300) -> Path:
+    """A store of so many calls, closed again."""
+    store = open_store(path)
+    store.write.save(calls(count), NOW)
+    store.close()
+    return path
+
+
+def damage(path: Path) -> None:
+    """Overwrites all pages but the first few, as a failing disk or a careless copy does."""
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.seek(4096 * 3)
+        file.write(b"\x5a" * (size - 4096 * 3))
+
+
+def set_aside(path: Path) -> list[Path]:
+    """The damaged stores kept beside a store."""
+    return sorted(
+        each for each in path.parent.glob(f"{path.name}.damaged-*") if not each.name.endswith(("-wal", "-shm"))
+    )

@@ -1,0 +1,223 @@
+"""What the filters mean, in plain Python out of the docstrings of `formant_mcp.filters`, and random cases to ask."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from operator import ge, gt, le, lt
+
+from hypothesis import strategies as st
+from pydantic import JsonValue
+
+from formant_mcp.filters import Condition, Filters, Operator, Order
+from formant_mcp.models import Conversation, Outcome, Turn
+
+NOW = datetime(2026, 11, 21, 5, 12, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
+LAST: dict[Order, float] = {"newest": -1e18, "oldest": 1e18, "longest": -1.0, "shortest": 1e18}
+COMPARED = {"<": lt, "<=": le, ">": gt, ">=": ge}
+
+
+def matches(conversation: Conversation, filters: Filters) -> bool:
+    """Whether all that is asked holds; what is not known holds for nothing that is asked."""
+    c, f = conversation, filters
+    digits = "".join(str(int(each)) for each in c.contact_number or "" if each.isdecimal())
+    return (
+        (not f.agent_id or c.agent_id == f.agent_id)
+        and (not f.status or (c.status is not None and ascii_lower(c.status) in map(ascii_lower, f.status)))
+        and (f.call_successful == "any" or c.outcome == f.call_successful)
+        and (f.since is None or (c.started_at is not None and c.started_at >= f.since))
+        and (f.until is None or (c.started_at is not None and c.started_at <= f.until))
+        and within(c.duration_seconds, f.min_duration_seconds, f.max_duration_seconds)
+        and (not f.contact_digits or digits.endswith(f.contact_digits))
+        and (not f.failure_reason or ascii_lower(c.failure_reason or "") == ascii_lower(f.failure_reason))
+        and (not f.user_id or c.user_id == f.user_id)
+        and all(holds(c, condition) for condition in f.results)
+    )
+
+
+def within(seconds: float | None, low: float | None, high: float | None) -> bool:
+    if seconds is None:
+        return low is None and high is None
+    return (low is None or seconds >= low) and (high is None or seconds <= high)
+
+
+def holds(conversation: Conversation, condition: Condition) -> bool:
+    """One condition; nothing is known, not even that a field is missing, before the detail was read."""
+    if not conversation.has_detail:
+        return False
+    found = list(leaves("", conversation.results or {}))
+    here = [value for path, value in found if path == condition.path]
+    if condition.operator in ("exists", "missing"):
+        is_there = bool(here) or any(path.startswith(f"{condition.path}.") for path, _ in found)
+        return is_there == (condition.operator == "exists")
+    if condition.operator == "=":
+        return any(equal(value, condition.value) for value in here)
+    if condition.operator == "!=":
+        return bool(here) and not any(equal(value, condition.value) for value in here)
+    return any(compared(value, condition.operator, condition.value) for value in here)
+
+
+def leaves(path: str, value: JsonValue) -> Iterator[tuple[str, JsonValue]]:
+    """Every value with its dotted path; the values of a list share one; null is no value."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from leaves(f"{path}.{key}" if path else key, inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from leaves(path, inner)
+    elif value is not None:
+        yield path, value
+
+
+def equal(value: JsonValue, asked: str) -> bool:
+    """Equal as texts without case, or as numbers as far as these can be told apart."""
+    number, other = number_of(value), number_of(asked)
+    as_numbers = number is not None and other is not None and abs(other) < 2**53 and number == other
+    return as_numbers or text_of(value).casefold() == asked.casefold()
+
+
+def compared(value: JsonValue, operator: Operator, asked: str) -> bool:
+    """By size where a number is asked for (what is none does not match), else by the alphabet without case."""
+    bound, number = number_of(asked), number_of(value)
+    if bound is None:
+        return bool(COMPARED[operator](text_of(value).casefold(), asked.casefold()))
+    return number is not None and bool(COMPARED[operator](number, bound))
+
+
+def number_of(value: JsonValue) -> float | None:
+    if isinstance(value, bool) or value is None or isinstance(value, dict | list):
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if -1e300 < number < 1e300 and "_" not in str(value) else None
+
+
+def text_of(value: JsonValue) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def ascii_lower(text: str) -> str:
+    return "".join(each.lower() if each.isascii() else each for each in text)
+
+
+def sort_key(conversation: Conversation, order: Order) -> float:
+    """What an order sorts by; a call without the value comes last, whichever way."""
+    if order in ("newest", "oldest"):
+        return conversation.started_at.timestamp() if conversation.started_at else LAST[order]
+    return LAST[order] if conversation.duration_seconds is None else conversation.duration_seconds
+
+
+def is_in_order(conversations: list[Conversation], order: Order) -> bool:
+    """Whether they stand as that order has them, ties in any way."""
+    keys = [sort_key(each, order) for each in conversations]
+    return keys == sorted(keys, reverse=order in ("newest", "longest"))
+
+
+CALL_IDS = st.integers(0, 10**6).map(lambda n: f"call-{n}_1")
+AGENTS = st.sampled_from(["7", "77", "agent_α", "7 "])
+STATUSES = st.sampled_from(["completed", "Completed", "BUSY", "busy", "no_answer", "ärger", "ÄRGER"])
+REASONS = st.sampled_from(["busy", "Busy", "line dropped", "व्यस्त", "ÜBER", "über"])
+USERS = st.sampled_from(["u1", "U1"])
+NUMBERS = st.sampled_from(
+    ["+91 98765-43210", "919876543210", "09876543210", "(415) 555-0100", "०१२३४", "anonymous", ""]
+)
+ENDINGS = st.sampled_from(["43210", "9876543210", "919876543210", "0100", "100", "1234", "0"])
+OUTCOMES: st.SearchStrategy[Outcome] = st.sampled_from(["success", "failure", None])
+MOMENTS = st.integers(-3, 3).map(lambda n: NOW + n * MILLISECOND) | st.integers(-30, 30).map(
+    lambda n: NOW + timedelta(days=n, milliseconds=7 * n)
+)
+SECONDS = st.sampled_from([0.0, 0.5, 1.0, 59.999, 60.0, 61.0, 3600.0])
+TEXTS = ["dispute", "Dispute", "DISPUTES", "भुगतान हुआ", "straße", "STRASSE", "ärger", "ÄRGER", "hi", "true", "", "nan"]
+FIGURES = [
+    "15000",
+    "15000.0",
+    "-2.5",
+    "1e3",
+    "007",
+    "1_000",
+    "٣",
+    "2026-11-20",
+    "98765432109876543",
+    "98765432109876544",
+]
+WORDS = st.sampled_from([*TEXTS, *FIGURES])
+KEYS = ["intent", "language", "primary", "csat", "a", "b", "a.b", "tags", "भाषा"]
+PATHS = st.sampled_from([*KEYS, "language.primary", "tags.intent", "a.b.a", "language.", "never"])
+LEAVES: st.SearchStrategy[JsonValue] = (
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 7)
+    | WORDS
+    | st.sampled_from([1000, -2.5, 0.1, 1e300, 98765432109876543])
+)
+RESULTS: st.SearchStrategy[dict[str, JsonValue]] = st.dictionaries(
+    st.sampled_from(KEYS),
+    st.recursive(
+        LEAVES,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=3),
+        max_leaves=6,
+    ),
+    max_size=5,
+)
+OPERATORS: st.SearchStrategy[Operator] = st.sampled_from(["=", "!=", "<", "<=", ">", ">=", "exists", "missing"])
+ORDERS: st.SearchStrategy[Order] = st.sampled_from(["newest", "oldest", "longest", "shortest"])
+CONDITIONS = st.builds(Condition, PATHS, OPERATORS, WORDS | st.integers(-3, 7).map(str) | st.just("0.10"))
+TURNS = st.lists(
+    st.tuples(st.sampled_from(["agent", "contact", "system"]), WORDS, st.none() | SECONDS), max_size=6
+).map(lambda said: tuple(Turn(index, *each) for index, each in enumerate(said)))
+
+
+@st.composite
+def conversations(draw: st.DrawFn, conversation_id: st.SearchStrategy[str] = CALL_IDS) -> Conversation:
+    """Any conversation; every field but the id may be unknown, and results and turns are there only with a detail."""
+    row = Conversation(
+        conversation_id=draw(conversation_id),
+        agent_id=draw(st.none() | AGENTS),
+        agent_name=draw(st.none() | st.just("Reminder")),
+        contact_number=draw(st.none() | NUMBERS),
+        user_id=draw(st.none() | USERS),
+        status=draw(st.none() | STATUSES),
+        outcome=draw(OUTCOMES),
+        ended=draw(st.booleans()),
+        failure_reason=draw(st.none() | REASONS),
+        failure_reason_known=draw(st.booleans()),
+        started_at=draw(st.none() | MOMENTS),
+        ended_at=draw(st.none() | MOMENTS),
+        duration_seconds=draw(st.none() | SECONDS),
+        trace_id=draw(st.none() | st.just("trace")),
+    )
+    if draw(st.booleans()):
+        return row
+    return replace(row, has_detail=True, results=draw(st.none() | RESULTS), turns=draw(st.none() | TURNS))
+
+
+@st.composite
+def filters(draw: st.DrawFn, like: list[Conversation]) -> Filters:
+    """Up to four things asked, often of a kind that one of these conversations has."""
+    one = draw(st.sampled_from(like)) if like else Conversation("")
+    asked = draw(st.sets(st.sampled_from(list(_ASKED)), max_size=4))
+    found = Filters()
+    for name in sorted(asked):
+        value = getattr(one, _ASKED[name][0], None)
+        of_one = st.just(value if name != "status" else (value,)) if value else st.nothing()
+        found = replace(found, **{name: draw(of_one | _ASKED[name][1])})
+    return found
+
+
+# Each filter with the field of a conversation that it may be taken from, and other values for it.
+_ASKED: dict[str, tuple[str, st.SearchStrategy[object]]] = {
+    "agent_id": ("agent_id", AGENTS),
+    "status": ("status", st.lists(STATUSES, min_size=1, max_size=3).map(tuple)),
+    "call_successful": ("outcome", st.sampled_from(["success", "failure"])),
+    "since": ("started_at", MOMENTS),
+    "until": ("started_at", MOMENTS),
+    "min_duration_seconds": ("duration_seconds", SECONDS),
+    "max_duration_seconds": ("duration_seconds", SECONDS),
+    "contact_digits": ("", st.lists(ENDINGS, min_size=1, max_size=2).map(tuple)),
+    "failure_reason": ("failure_reason", REASONS),
+    "user_id": ("user_id", USERS),
+    "results": ("", st.lists(CONDITIONS, min_size=1, max_size=3).map(tuple)),
+}

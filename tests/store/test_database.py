@@ -1,0 +1,273 @@
+"""The store's file: private, one account's, of this version; what is damaged is kept aside, never deleted."""
+
+import os
+import sqlite3
+import stat
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+
+from formant_mcp.errors import ConfigurationError, StoreError
+from formant_mcp.filters import Filters
+from formant_mcp.models import Conversation
+from formant_mcp.settings import Settings
+from formant_mcp.store.database import Database
+from formant_mcp.store.schema import MIGRATIONS
+from tests.store.files import calls, damage, open_store, set_aside, write_store
+from tests.store.oracle import NOW
+
+KEY = "fm-live-5c1e0f2b9a7d"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "store.sqlite"
+
+
+@pytest.fixture
+def open_umask() -> Generator[None]:
+    """A user whose files are everybody's unless a program sees to it."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.usefixtures("open_umask")
+def test_folder_and_files_are_their_owners_alone(path: Path) -> None:
+    store = open_store(path)
+    store.write.save(calls(1), NOW)
+    assert mode(path.parent) == 0o700
+    assert {each.name: mode(each) for each in path.parent.iterdir()} == dict.fromkeys(
+        ["store.sqlite", "store.sqlite-wal", "store.sqlite-shm"], 0o600
+    )
+    store.close()
+
+
+@pytest.mark.usefixtures("open_umask")
+def test_a_file_that_was_open_to_others_is_closed_to_them_and_its_folder_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    tmp_path.chmod(0o755)
+    path.touch()
+    open_store(path).close()
+    assert [mode(path), mode(tmp_path)] == [0o600, 0o755]
+
+
+def test_the_key_is_in_no_file_and_in_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    settings = Settings.load()
+    path = settings.store_path(KEY)
+    assert path
+    assert path.is_relative_to(tmp_path)
+    store = open_store(path, settings.account(KEY))
+    store.write.save(calls(3), NOW)
+    files = [each for each in tmp_path.rglob("*") if each.is_file()]
+    assert path in files
+    assert not [each for each in files if KEY in str(each) or KEY.encode() in each.read_bytes()]
+    store.close()
+
+
+def test_what_was_saved_is_there_when_the_store_is_opened_again(path: Path) -> None:
+    store = open_store(path)
+    store.write.save(calls(3), NOW)
+    identity = store.identity
+    store.close()
+    store = open_store(path)
+    assert store.read.count(Filters()) == 3
+    assert store.identity == identity
+    store.close()
+
+
+def test_a_store_in_memory_leaves_no_file_and_is_nobody_elses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    one, two = open_store(None), open_store(None)
+    one.write.save(calls(1), NOW)
+    assert two.read.count(Filters()) == 0
+    assert one.identity != two.identity
+    assert list(tmp_path.iterdir()) == []
+    one.close()
+    two.close()
+
+
+def test_a_second_account_is_refused_on_the_same_path(path: Path) -> None:
+    write_store(path, 3)
+    with pytest.raises(ConfigurationError, match="FORMANT_STORE"):
+        open_store(path, "another account")
+    store = open_store(path)
+    assert store.read.count(Filters()) == 3
+    store.close()
+
+
+def test_what_is_no_database_is_set_aside_and_a_new_store_begun(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"not a database\n" * 1000)
+    store = open_store(path)
+    store.write.save(calls(2), NOW)
+    assert store.read.count(Filters()) == 2
+    assert [each.read_bytes() for each in set_aside(path)] == [b"not a database\n" * 1000]
+    store.close()
+
+
+def test_a_store_damaged_while_open_says_so_once_and_then_works_again(path: Path) -> None:
+    write_store(path)
+    store = open_store(path)
+    damage(path)
+    with pytest.raises(StoreError, match="damaged"):
+        store.read.turns("call-250", 0, 5)
+    store.write.save(calls(2), NOW)
+    assert store.read.count(Filters()) == 2
+    assert len(set_aside(path)) == 1
+    assert mode(path) == 0o600
+    store.close()
+
+
+def test_damage_found_while_saving_ends_that_saving_alone(path: Path) -> None:
+    write_store(path)
+    store = open_store(path)
+    damage(path)
+    with pytest.raises(StoreError, match="damaged"):
+        store.write.save(calls(300), NOW)
+    store.write.save(calls(2), NOW)
+    assert store.read.count(Filters()) == 2
+    store.close()
+
+
+def test_a_store_cut_off_in_the_middle_is_damaged_too(path: Path) -> None:
+    write_store(path)
+    store = open_store(path)
+    os.truncate(path, 4096 * 3)
+    with pytest.raises(StoreError, match="damaged"):
+        store.read.turns("call-250", 0, 5)
+    assert store.read.count(Filters()) == 0
+    store.close()
+
+
+def test_damage_that_another_program_met_first_does_not_cost_the_new_store(path: Path) -> None:
+    write_store(path)
+    one, two = open_store(path), open_store(path)
+    damage(path)
+    with pytest.raises(StoreError, match="damaged"):
+        one.read.turns("call-250", 0, 5)
+    one.write.save(calls(2), NOW)
+    with pytest.raises(StoreError, match="damaged"):
+        two.read.turns("call-250", 0, 5)
+    assert two.read.count(Filters()) == 2
+    assert len(set_aside(path)) == 1
+    one.close()
+    two.close()
+
+
+def test_a_damaged_index_of_words_is_damage_as_well(path: Path) -> None:
+    write_store(path, 3)
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("UPDATE spoken_data SET block = x'00'")
+        other.commit()
+    store = open_store(path)
+    with pytest.raises(StoreError, match="damaged"):
+        store.write.save(calls(3), NOW)
+    assert len(set_aside(path)) == 1
+    store.close()
+
+
+def test_a_new_store_in_a_damaged_ones_place_is_the_same_accounts(path: Path) -> None:
+    write_store(path)
+    store = open_store(path)
+    damage(path)
+    with pytest.raises(StoreError, match="damaged"):
+        store.read.turns("call-250", 0, 5)
+    with pytest.raises(ConfigurationError, match="another account"):
+        open_store(path, "another account")
+    store.close()
+
+
+def foreign(path: Path, version: int) -> bytes:
+    """A database with one table, as another program or a later version leaves it."""
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE diary (words TEXT)")
+        other.execute("INSERT INTO diary VALUES ('dear diary')")
+        other.execute(f"PRAGMA user_version = {version}")
+        other.commit()
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(("version", "words"), [(len(MIGRATIONS) + 1, "newer version"), (0, "another program")])
+def test_what_is_not_ours_is_refused_and_left_as_it_is(path: Path, version: int, words: str) -> None:
+    before = foreign(path, version)
+    with pytest.raises(StoreError, match=words):
+        open_store(path)
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("version", range(len(MIGRATIONS)))
+def test_a_store_of_an_older_version_becomes_one_of_this(path: Path, version: int) -> None:
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as older:
+        for script in MIGRATIONS[:version]:
+            older.executescript(script)
+        if version:
+            older.execute("INSERT INTO meta VALUES ('identity', 'kept')")
+        older.execute(f"PRAGMA user_version = {version}")
+        older.commit()
+    store = open_store(path)
+    store.write.save(calls(2), NOW)
+    assert store.read.turn_count("call-1") == 20
+    assert not version or store.identity == "kept"
+    store.close()
+    assert shape(path) == shape(write_store(path.with_name("new.sqlite"), 1))
+
+
+def shape(path: Path) -> list[tuple[str, str]]:
+    """Every table, index and trigger, and how it was made."""
+    with closing(sqlite3.connect(path)) as database:
+        return database.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
+
+
+def test_a_folder_in_the_files_place_and_a_file_in_the_folders_are_told(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "folder", tmp_path / "file" / "store.sqlite"):
+        with pytest.raises(StoreError, match="cannot be opened") as raised:
+            open_store(path)
+        assert "FORMANT_STORE" in raised.value.hint
+
+
+def test_while_another_program_writes_the_store_can_be_opened_and_read_but_not_written(path: Path) -> None:
+    write_store(path, 3)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        store, database = open_store(path), Database(path, "account")
+        assert store.read.count(Filters()) == 3
+        database.rows("PRAGMA busy_timeout = 0")  # or the test would wait as users do
+        with pytest.raises(StoreError, match="Another program") as raised, database.transaction():
+            pass
+        other.execute("ROLLBACK")
+    assert "Ask again" in raised.value.hint
+    with database.transaction():
+        database.run("DELETE FROM conversations")
+    assert store.read.count(Filters()) == 0
+    store.close()
+    database.close()
+
+
+def test_all_of_several_servers_that_begin_at_once_open_the_new_store(tmp_path: Path) -> None:
+    together = Barrier(8)
+
+    def begin(path: Path) -> None:
+        together.wait()
+        store = open_store(path)
+        store.write.save([Conversation("call")], NOW)
+        store.close()
+
+    with ThreadPoolExecutor(8) as threads:
+        for attempt in range(5):
+            list(threads.map(begin, [tmp_path / f"{attempt}.sqlite"] * 8))

@@ -1,0 +1,160 @@
+"""The law of the store: what it gives for a question is what plain Python picks out of what was saved."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from pydantic import JsonValue
+
+from formant_mcp.filters import Condition, Filters, Order
+from formant_mcp.models import Conversation
+from formant_mcp.store import Store
+from tests.store.oracle import (
+    CONDITIONS,
+    NOW,
+    ORDERS,
+    RESULTS,
+    conversations,
+    filters,
+    holds,
+    is_in_order,
+    matches,
+)
+
+several = st.lists(conversations(), max_size=12, unique_by=lambda each: each.conversation_id)
+enough = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def new_store(saved: list[Conversation]) -> Store:
+    store = Store(None, "account", lambda _, __: None)
+    store.write.save(saved, NOW)
+    return store
+
+
+def all_pages(
+    store: Store, asked: Filters, order: Order, limit: int, arrivals: list[list[Conversation]]
+) -> list[Conversation]:
+    """Every page to the end, each asked for after the last row of the one before; new calls arrive in between."""
+    found: list[Conversation] = []
+    after = 0
+    while page := store.read.page(asked, order, limit, after):
+        assert len(page) <= limit
+        found += [conversation for _, conversation in page]
+        after = page[-1][0]
+        if arrivals:
+            store.write.save(arrivals.pop(0), NOW)
+    return found
+
+
+@enough
+@given(saved=several, data=st.data())
+def test_a_filter_finds_in_the_store_what_it_means(saved: list[Conversation], data: st.DataObject) -> None:
+    store = new_store(saved)
+    for asked in data.draw(st.lists(filters(saved), min_size=1, max_size=6)):
+        meant = {each.conversation_id for each in saved if matches(each, asked)}
+        found = store.read.page(asked, "newest", 100)
+        assert {each.conversation_id for _, each in found} == meant
+        assert len(found) == store.read.count(asked) == len(meant)
+    store.close()
+
+
+@enough
+@given(results=RESULTS, conditions=st.lists(CONDITIONS, min_size=1, max_size=12))
+@example({"intent": "STRASSE"}, [Condition("intent", "=", "straße")])
+@example({"intent": ["a", None, "b"]}, [Condition("intent", "!=", "b"), Condition("intent", "!=", "c")])
+@example({"csat": "2.0"}, [Condition("csat", "=", "2"), Condition("csat", "<=", "2"), Condition("csat", "<", "2")])
+@example({"language": {"primary": "hi"}}, [Condition("language", "exists"), Condition("language", "=", "hi")])
+@example({"loan": 98765432109876543}, [Condition("loan", "=", "98765432109876544")])
+@example({"loan": "98765432109876543"}, [Condition("loan", "!=", "98765432109876544")])
+def test_a_condition_on_results_holds_where_its_words_say(
+    results: dict[str, JsonValue], conditions: list[Condition]
+) -> None:
+    call = replace(Conversation("call-1_1", has_detail=True), results=results)
+    store = new_store([call])
+    for condition in conditions:
+        assert store.read.count(Filters(results=(condition,))) == holds(call, condition), condition
+    store.close()
+
+
+@enough
+@given(saved=several, data=st.data(), order=ORDERS, limit=st.integers(1, 5))
+def test_pages_followed_to_the_end_give_every_match_once_in_order(
+    saved: list[Conversation], data: st.DataObject, order: Order, limit: int
+) -> None:
+    store = new_store(saved)
+    asked = data.draw(filters(saved))
+    found = all_pages(store, asked, order, limit, [])
+    assert sorted(each.conversation_id for each in found) == sorted(
+        each.conversation_id for each in saved if matches(each, asked)
+    )
+    assert is_in_order(found, order)
+    store.close()
+
+
+@enough
+@given(
+    calls=st.lists(conversations(), min_size=3, max_size=14, unique_by=lambda each: each.conversation_id),
+    cut=st.integers(1, 10),
+    order=ORDERS,
+    limit=st.integers(1, 3),
+)
+def test_calls_that_arrive_between_pages_neither_hide_nor_repeat_another(
+    calls: list[Conversation], cut: int, order: Order, limit: int
+) -> None:
+    there, arriving = calls[:cut], calls[cut:]
+    store = new_store(there)
+    found = all_pages(store, Filters(), order, limit, [arriving[::2], arriving[1::2]])
+    ids = [each.conversation_id for each in found]
+    assert len(set(ids)) == len(ids)
+    assert {each.conversation_id for each in there} <= set(ids)
+    assert is_in_order(found, order)
+    store.close()
+
+
+def test_calls_without_the_value_come_last_in_every_order() -> None:
+    saved = [Conversation("bare"), Conversation("full", started_at=NOW, duration_seconds=1.0)]
+    store = new_store(saved)
+    orders: tuple[Order, ...] = ("newest", "oldest", "longest", "shortest")
+    for order in orders:
+        assert [each.conversation_id for _, each in store.read.page(Filters(), order, 2)] == ["full", "bare"]
+    store.close()
+
+
+def test_calls_of_the_same_moment_are_paged_one_by_one() -> None:
+    store = new_store([Conversation(f"call-{n}", started_at=NOW) for n in range(5)])
+    found = all_pages(store, Filters(since=NOW, until=NOW), "newest", 1, [])
+    assert [each.conversation_id for each in found] == [f"call-{n}" for n in (4, 3, 2, 1, 0)]
+    store.close()
+
+
+def test_a_page_after_a_row_that_is_gone_is_an_error_not_the_first_page() -> None:
+    store = new_store([Conversation("one"), Conversation("two")])
+    row = store.read.page(Filters(), "newest", 1)[0][0]
+    store.write.delete("two")
+    with pytest.raises(LookupError):
+        store.read.page(Filters(), "newest", 1, row)
+    store.close()
+
+
+def test_both_ends_of_a_span_of_time_are_part_of_it() -> None:
+    store = new_store([Conversation("call", started_at=NOW)])
+    assert store.read.count(Filters(since=NOW, until=NOW)) == 1
+    assert store.read.count(Filters(since=NOW + timedelta(milliseconds=1))) == 0
+    assert store.read.count(Filters(until=NOW - timedelta(milliseconds=1))) == 0
+    store.close()
+
+
+def test_what_a_filter_holds_is_never_read_as_sql() -> None:
+    store = new_store([Conversation("call", agent_id="7", status="busy", failure_reason="busy", user_id="u")])
+    hostile = "' OR 1=1 --"
+    questions = [
+        Filters(agent_id=hostile),
+        Filters(status=(hostile, "%")),
+        Filters(failure_reason=hostile),
+        Filters(user_id=hostile),
+        Filters(results=(Condition(hostile, "exists"), Condition("x", "=", hostile))),
+    ]
+    assert [store.read.count(each) for each in questions] == [0] * 5
+    store.close()

@@ -1,0 +1,263 @@
+"""The index finds just the turns that plain Python finds, whatever was saved, read anew or forgotten."""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from formant_mcp.filters import Filters
+from formant_mcp.models import Conversation, Turn
+from formant_mcp.store import Store, search
+from formant_mcp.store.matching import Expression, Role, Term
+from formant_mcp.store.schema import MIGRATIONS
+from formant_mcp.store.search import Found, Sought
+from tests.store.files import open_store
+from tests.store.oracle import NOW, conversations, filters, matches, sort_key
+from tests.store.said import EXPRESSIONS, ROLES, TURNS, alternatives_said, folded, is_hit
+
+TRANSCRIPTS = st.builds(lambda call, turns: replace(call, turns=turns, has_detail=True), conversations(), TURNS)
+CALLS = st.lists(TRANSCRIPTS, max_size=6, unique_by=lambda each: each.conversation_id)
+
+
+def call(number: int, *said: str, role: str = "contact") -> Conversation:
+    """A call with these turns, the higher its number the newer."""
+    return Conversation(
+        f"call-{number}",
+        started_at=NOW + timedelta(minutes=number),
+        turns=tuple(Turn(index, role, text) for index, text in enumerate(said)),
+        has_detail=True,
+    )
+
+
+def word(text: str) -> Expression:
+    return Expression(((Term(folded(text), "word"),),))
+
+
+def phrase(text: str) -> Expression:
+    return Expression(((Term(folded(text), "phrase"),),))
+
+
+def either(*words: str) -> Expression:
+    return Expression((tuple(Term(folded(each), "word") for each in words),))
+
+
+def stored(*calls: Conversation) -> Store:
+    store = open_store(None)
+    store.write.save(calls, NOW)
+    return store
+
+
+def find(store: Store, expression: Expression, role: Role = "any", asked: Filters | None = None) -> Found:
+    return store.search.find(Sought(expression, role, asked or Filters()), 100)
+
+
+def turns_found(found: Found) -> dict[str, set[int]]:
+    return {each.conversation_id: set(each.turns) for each in found.page}
+
+
+def expected(calls: Sequence[Conversation], sought: Sought) -> dict[str, set[int]]:
+    """The turns that are hits, of the calls that have some."""
+    hits = {
+        each.conversation_id: {turn.index for turn in each.turns or () if is_hit(turn, sought.expression, sought.role)}
+        for each in calls
+        if matches(each, sought.filters)
+    }
+    return {name: indexes for name, indexes in hits.items() if indexes}
+
+
+@settings(deadline=None, max_examples=300)
+@given(calls=CALLS, expression=EXPRESSIONS, role=ROLES, data=st.data())
+def test_a_search_finds_what_plain_python_finds(
+    calls: list[Conversation], expression: Expression, role: Role, data: st.DataObject
+) -> None:
+    sought = Sought(expression, role, data.draw(filters(calls)))
+    store = stored(*calls)
+    found = store.search.find(sought, 100)
+    assert turns_found(found) == expected(calls, sought)
+    assert found.hits == sum(len(each.turns) for each in found.page)
+    assert found.conversations == len(found.page)
+    store.close()
+
+
+@settings(deadline=None)
+@given(calls=CALLS, expression=EXPRESSIONS, role=ROLES)
+def test_more_alternatives_come_first_then_the_newest(
+    calls: list[Conversation], expression: Expression, role: Role
+) -> None:
+    store = stored(*calls)
+    by_id = {each.conversation_id: each for each in calls}
+    places: list[tuple[int, float]] = []
+    for each in find(store, expression, role).page:
+        turns = [turn for turn in by_id[each.conversation_id].turns or () if turn.index in each.turns]
+        places.append((alternatives_said(turns, expression), sort_key(by_id[each.conversation_id], "newest")))
+        best_first = sorted(turns, key=lambda turn: (-alternatives_said([turn], expression), turn.index))
+        assert list(each.turns) == [turn.index for turn in best_first]
+    assert places == sorted(places, reverse=True)
+    store.close()
+
+
+@settings(deadline=None)
+@given(calls=CALLS, expression=EXPRESSIONS, role=ROLES, count=st.integers(1, 3), data=st.data())
+def test_going_on_behind_the_last_one_gives_each_conversation_once(
+    calls: list[Conversation], expression: Expression, role: Role, count: int, data: st.DataObject
+) -> None:
+    store = stored(*calls)
+    sought = Sought(expression, role, data.draw(filters(calls)))
+    page = store.search.find(sought, count).page
+    found = list(page)
+    while page:
+        page = store.search.find(sought, count, page[-1].row).page
+        found += page
+    assert found == list(store.search.find(sought, 100).page)
+    store.close()
+
+
+@pytest.mark.parametrize("probed", [0, 1, 300])
+@settings(deadline=None)
+@given(calls=CALLS, expression=EXPRESSIONS, role=ROLES, count=st.integers(1, 3), data=st.data())
+def test_of_too_many_hits_to_rank_the_newest_come_first(
+    probed: int, calls: list[Conversation], expression: Expression, role: Role, count: int, data: st.DataObject
+) -> None:
+    store = stored(*calls)
+    sought = Sought(expression, role, data.draw(filters(calls)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search, "_RANKED", -1)
+        patch.setattr(search, "_PROBED", probed)
+        page = store.search.find(sought, count).page
+        found = list(page)
+        while page:
+            page = store.search.find(sought, count, page[-1].row).page
+            found += page
+    assert {each.conversation_id: set(each.turns) for each in found} == expected(calls, sought)
+    by_id = {each.conversation_id: each for each in calls}
+    started = [sort_key(by_id[each.conversation_id], "newest") for each in found]
+    assert started == sorted(started, reverse=True)
+    store.close()
+
+
+@settings(deadline=None)
+@given(first=TURNS, then=st.none() | TURNS, expression=EXPRESSIONS)
+def test_what_is_read_anew_or_forgotten_is_found_as_it_is_now(
+    first: tuple[Turn, ...], then: tuple[Turn, ...] | None, expression: Expression
+) -> None:
+    changed, kept = call(1), call(2, "late refund fee", "café 返金")
+    store = stored(replace(changed, turns=first), kept)
+    if then is None:
+        store.write.delete(changed.conversation_id)
+    else:
+        store.write.save([replace(changed, turns=then)], NOW)
+    sought = Sought(expression, "any", Filters())
+    assert turns_found(find(store, expression)) == expected([replace(changed, turns=then), kept], sought)
+    store.close()
+
+
+def test_a_store_from_before_there_was_an_index_gets_one(tmp_path: Path) -> None:
+    path = tmp_path / "old.sqlite"
+    old = sqlite3.connect(path)
+    old.executescript(MIGRATIONS[0])
+    old.executescript(
+        "INSERT INTO meta VALUES ('account', 'account');"
+        "INSERT INTO conversations (row_id, conversation_id, ended, failure_reason_known, turn_count, first_seen_at,"
+        " seen_at) VALUES (7, 'call-7', 1, 1, 2, 0, 0);"
+        f"INSERT INTO turns VALUES ({7 << 20}, 'agent', 'Your late fee', 0), ({7 << 20 | 1}, 'contact', 'Refunds!', 3);"
+        "PRAGMA user_version = 1"
+    )
+    old.close()
+    store = open_store(path)
+    assert turns_found(find(store, word("refund"), "contact")) == {"call-7": {1}}
+    assert turns_found(find(store, phrase("late fee"), "agent")) == {"call-7": {0}}
+    assert find(store, word("refund"), "agent").hits == 0
+    store.write.delete("call-7")
+    assert find(store, word("refund")).hits == 0
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (word("refund"), "You were Refunded, I said."),
+        (word("payments"), "the PAYMENT"),
+        (phrase("लेट फ़ीस"), "यह लेट फीस है।"),
+        (phrase("लेट फीस"), "यह लेट फ़ीस है।"),
+        (word("हिन्दी"), "हिंदी में बोलिए"),
+        (word("15000"), "१५,००० रुपये"),
+        (word("१५०००"), "Rs.15,000 only"),
+        (word("Cafe"), "Le café!"),
+        (phrase("返金"), "すぐに返金をお願いします"),
+        (phrase("ค่าปรับ"), "ฉันไม่จ่ายค่าปรับครับ"),
+        (word("paise"), "Mere paas Paise nahi hain"),
+        (phrase("don't"), "I don’t know"),
+    ],
+)
+def test_it_is_found_however_it_is_spelled(asked: Expression, said: str) -> None:
+    store = stored(call(1, "something else", said))
+    assert turns_found(find(store, asked)) == {"call-1": {1}}
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (phrase("refund"), "refunded"),
+        (word("फीस"), "फीसदी"),
+        (word("का"), "काम के"),
+        (phrase("late fee"), "fee late"),
+        (phrase("返金"), "金返"),
+        (word("1500"), "15000"),
+    ],
+)
+def test_it_is_not_found_where_it_is_not_said(asked: Expression, said: str) -> None:
+    assert find(stored(call(1, said)), asked).hits == 0
+
+
+def test_a_place_that_is_gone_is_said_to_be_gone() -> None:
+    store = stored(*(call(number, "refund", "return") for number in range(3)))
+    sought = Sought(either("refund", "return"), "any", Filters())
+    row = store.search.find(sought, 1).page[0].row
+    store.write.save([call(2, "hello")], NOW)
+    with pytest.raises(LookupError):
+        store.search.find(sought, 1, row)
+    newest_alone = Sought(word("refund"), "any", Filters())
+    assert turns_found(store.search.find(newest_alone, 9, row)) == {"call-1": {0}, "call-0": {0}}
+    store.write.delete("call-2")
+    with pytest.raises(LookupError):
+        store.search.find(newest_alone, 9, row)
+
+
+@pytest.mark.parametrize(
+    ("meant", "typed"),
+    [
+        ("lawyer", "lawer"),
+        ("lawyer", "alwyer"),
+        ("lawyer", "lawwyer"),
+        ("payment", "paymants"),
+        ("भुगतान", "भूगतान"),
+        ("вернуть", "вернут"),
+    ],
+)
+def test_a_slip_names_what_was_perhaps_meant(meant: str, typed: str) -> None:
+    store = stored(call(1, f"{meant} and something altogether different"))
+    assert store.search.nearest(typed) == [meant]
+
+
+def test_what_is_no_longer_said_is_never_named() -> None:
+    store = stored(call(1, "lawyer"), call(2, "lawyers"))
+    store.write.delete("call-1")
+    assert store.search.nearest("lawer") == ["lawyers"]
+    assert not store.search.is_said(Term(("lawyer",), "phrase"))
+    assert store.search.is_said(Term(("lawyer",), "word"))
+
+
+@pytest.mark.parametrize("typed", ["a", "zz", "返", "x" * 400, "\U0001e900" * 30])
+def test_what_has_no_spelling_to_vary_has_nothing_near(typed: str) -> None:
+    assert stored(call(1, "a b 金 xyz")).search.nearest(typed) == []
+
+
+def test_transcripts_are_those_with_turns_that_match() -> None:
+    store = stored(call(1, "hello"), call(2), Conversation("call-3", started_at=NOW), call(4, "hello"))
+    assert store.search.count_transcripts(Filters()) == 2
+    assert store.search.count_transcripts(Filters(since=NOW + timedelta(minutes=2))) == 1

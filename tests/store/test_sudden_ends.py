@@ -1,0 +1,120 @@
+"""A full disk, a process killed while it saves: what was stored before stays, and nothing stands there by half."""
+
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import closing
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from formant_mcp.errors import StoreError
+from formant_mcp.filters import Filters
+from formant_mcp.store import Store
+from formant_mcp.store.database import Database
+from formant_mcp.store.reading import Reading
+from formant_mcp.store.writing import Writing
+from tests.store.files import calls, never, open_store
+from tests.store.oracle import NOW
+
+MEGABYTE = 1 << 20
+
+# Saves ten calls, then begins to save forty large ones, more than is kept in memory, and is killed at the thirtieth.
+KILLED_WHILE_SAVING = """
+import os, signal, sys
+from dataclasses import replace
+from pathlib import Path
+from formant_mcp.store import Store
+from tests.store.files import calls
+from tests.store.oracle import NOW
+
+def due(conversation, read_at):
+    if conversation.conversation_id == "call-39":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+store = Store(Path(sys.argv[1]), "account", due)
+store.write.save(calls(10), NOW)
+large = {"note": "x" * 300_000}
+store.write.save([replace(call, results=large) for call in calls(50)], NOW)
+"""
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Generator[Path]:
+    """A disk of two megabytes."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)]
+    if not sys.platform.startswith("linux") or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("a small disk can be mounted by root on Linux alone")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def test_a_store_that_may_not_grow_keeps_what_it_has_and_goes_on_when_it_may(tmp_path: Path) -> None:
+    database = Database(tmp_path / "store.sqlite", "account")
+    read, write = Reading(database), Writing(database, never)
+    write.save(calls(20), NOW)
+    pages = database.rows("PRAGMA page_count")[0][0]
+    database.rows(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(StoreError, match="full"):
+        write.save(calls(100), NOW)
+    assert read.count(Filters()) == 20
+    assert read.turn_count("call-19") == 20
+    database.rows("PRAGMA max_page_count = 1000000")
+    write.save(calls(100), NOW)
+    assert read.count(Filters()) == 100
+    database.close()
+
+
+def test_on_a_full_disk_what_was_saved_before_is_still_read(small_disk: Path) -> None:
+    store = open_store(small_disk / "store.sqlite")
+    with pytest.raises(StoreError, match="full") as raised:
+        fill(store)
+    assert "FORMANT_STORE" in raised.value.hint
+    saved = store.read.count(Filters())
+    assert saved
+    assert saved % 10 == 0
+    assert store.identity
+    store.close()
+    store = open_store(small_disk / "store.sqlite")
+    assert store.read.count(Filters()) == saved
+    assert store.read.turn_count(f"call-{saved - 1}") == 20
+    store.close()
+
+
+def fill(store: Store) -> None:
+    """Saves ten calls at a time without end."""
+    for first in count(0, 10):
+        store.write.save(calls(first + 10)[first:], NOW)
+
+
+@pytest.mark.parametrize("room", [0, 4096, 8192, 40_960, 102_400])
+def test_a_new_store_on_a_full_disk_says_that_it_is_full(small_disk: Path, room: int) -> None:
+    (small_disk / "other").write_bytes(bytes(2 * MEGABYTE - room))
+    with pytest.raises(StoreError, match="disk of the local store is full"):
+        open_store(small_disk / "store.sqlite")
+    (small_disk / "other").unlink()
+    open_store(small_disk / "store.sqlite").close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no kill -9 there")
+def test_a_process_killed_while_saving_leaves_whole_conversations_only(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    project = Path(__file__).parents[2]
+    ended = subprocess.run([sys.executable, "-c", KILLED_WHILE_SAVING, str(path)], cwd=project, check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert path.with_name("store.sqlite-wal").stat().st_size > 10 * MEGABYTE  # it had begun to write
+    store = open_store(path)
+    ids = store.read.beginning_with("call-", 100)
+    assert len(ids) == 10
+    assert {store.read.turn_count(each) for each in ids} == {20}
+    assert store.read.get(ids)["call-7"].results == {"csat": 2}
+    store.write.save(calls(50), NOW)
+    assert store.read.count(Filters()) == 50
+    store.close()
+    with closing(sqlite3.connect(path)) as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

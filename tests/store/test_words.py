@@ -1,0 +1,90 @@
+"""What is one word, in every script, and which words are the same."""
+
+import sqlite3
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from formant_mcp.store.words import indexable, is_unspaced, stem, words_in
+
+# What the rules are about, among anything else: accents, nuktas, digits, commas, apostrophes, compatibility forms.
+LETTERS = st.sampled_from("aZ9é'’ ,-*\"फज\u093cन्दँ५๑ไ返ガｶﾞ⑴ﷺß") | st.characters(exclude_categories=["Cs"])
+TEXTS = st.text(LETTERS, max_size=20)
+
+
+def folded(text: str) -> list[str]:
+    return [word.folded for word in words_in(text)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("REFUND", "refund"),
+        ("café CAFÉ", "cafe Cafe"),
+        ("Straße", "STRASSE"),
+        ("don't DON’T", "dont dont"),
+        ("15,000 1,50,000", "15000 150000"),
+        ("15,000 रुपये", "१५००० रुपये"),
+        ("१,५०,०००", "150000"),
+        ("๑๕๐๐๐", "15000"),
+        ("लेट फ़ीस", "लेट फीस"),
+        ("फ\u093cीस", "\u095eीस"),
+        ("हिन्दी लम्बा सम्पर्क", "हिंदी लंबा संपर्क"),
+        ("हाँ", "हां"),
+        ("ﾊﾞﾝｸ", "バンク"),
+        ("ＡＢＣ１２３", "abc123"),
+    ],
+)
+def test_spellings_of_the_same_words_are_the_same(one: str, other: str) -> None:
+    assert folded(one) == folded(other)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("हाँ, भुगतान करूँगा।", ["हां", "भुगतान", "करूंगा"]),  # vowel signs belong to the word
+        ("अन्य जन्म", ["अन्य", "जन्म"]),  # a nasal before another row of consonants is a letter
+        ("Haan ji, 15,000 kal dunga!", ["haan", "ji", "15000", "kal", "dunga"]),
+        ("10,20 1,2345", ["10", "20", "1", "2345"]),
+        ("返金を", ["返", "金", "を"]),
+        ("ค่าปรับ", ["ค่", "า", "ป", "รั", "บ"]),
+        ("ATMで5000円", ["atm", "で", "5000", "円"]),
+        ("환불 해주세요", ["환불", "해주세요"]),
+        ("a_b-c@d.e", ["a", "b", "c", "d", "e"]),
+        ("… — !?", []),
+    ],
+)
+def test_a_text_is_cut_into_its_words(text: str, words: list[str]) -> None:
+    assert folded(text) == words
+
+
+@given(text=TEXTS)
+@example("½ ⑴ ﷺ ㌀ İ")
+def test_every_word_is_one_word_of_the_index(text: str) -> None:
+    database = sqlite3.connect(":memory:")
+    database.execute("CREATE VIRTUAL TABLE said USING fts5 (text, tokenize = 'ascii')")
+    database.execute("CREATE VIRTUAL TABLE words USING fts5vocab (said, instance)")
+    database.execute("INSERT INTO said VALUES (?)", [indexable(text)])
+    assert [row[0] for row in database.execute("SELECT term FROM words ORDER BY offset")] == folded(text)
+    database.close()
+
+
+@given(text=TEXTS)
+def test_a_word_is_the_same_by_itself_as_in_its_place(text: str) -> None:
+    for word in words_in(text):
+        assert folded(text[word.start : word.end]) == [word.folded]
+
+
+@given(text=st.text(st.sampled_from("aZ09 ,.'-*"), max_size=20))
+def test_english_is_cut_the_same_whatever_stands_beside_it(text: str) -> None:
+    assert folded(f"{text} é") == [*folded(text), "e"]
+
+
+def test_endings_of_english_share_a_stem_and_other_words_have_none() -> None:
+    assert {stem(word) for word in ("refund", "refunds", "refunded", "refunding")} == {"refund"}
+    assert [stem(word) for word in ("भुगतान", "15000", "as", "返")] == ["भुगतान", "15000", "as", "返"]
+
+
+def test_only_scripts_without_spaces_are_cut_into_characters() -> None:
+    assert [is_unspaced(word) for word in ("返", "รั", "ガ", "a", "ह", "환", "5")] == [True] * 3 + [False] * 4

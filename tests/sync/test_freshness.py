@@ -1,0 +1,38 @@
+"""When a transcript is read anew."""
+
+from datetime import timedelta
+
+import pytest
+
+from formant_mcp.models import Conversation
+from formant_mcp.sync.freshness import next_reading
+from tests.sync.desk import NOON
+
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+RESULTS = {"intent": "dispute"}
+
+
+def ended(ago: timedelta, *, with_results: bool) -> Conversation:
+    return Conversation("c", ended_at=NOON - ago, results=dict(RESULTS) if with_results else None)
+
+
+@pytest.mark.parametrize(
+    ("conversation", "after"),
+    [
+        (ended(HOUR, with_results=True), None),
+        (ended(HOUR - MINUTE, with_results=True), MINUTE),
+        (ended(HOUR - MINUTE, with_results=False), MINUTE),
+        (ended(HOUR, with_results=False), HOUR / 4),
+        (ended(20 * HOUR, with_results=False), 5 * HOUR),
+        (ended(DAY, with_results=False), None),
+        (ended(-HOUR, with_results=True), MINUTE),  # a provider's clock ahead of ours
+        (Conversation("c", ended=False, started_at=NOON - 3 * HOUR, results=dict(RESULTS)), MINUTE),
+        (Conversation("c", ended=False, started_at=NOON - DAY), None),
+        (Conversation("c", started_at=NOON - 2 * HOUR, results=dict(RESULTS)), None),
+        (Conversation("c", results=dict(RESULTS)), None),
+        (Conversation("c"), MINUTE),
+        (Conversation("c", ended=False, results=dict(RESULTS)), MINUTE),
+    ],
+)
+def test_a_call_is_read_anew_until_it_is_final(conversation: Conversation, after: timedelta | None):
+    assert next_reading(conversation, NOON) == (after and NOON + after)

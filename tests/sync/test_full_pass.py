@@ -1,0 +1,140 @@
+"""A full pass: afterwards the store holds exactly what the provider lists, whatever happens meanwhile."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from formant_mcp.sync.lists import ListNeed
+from tests import faults
+from tests.fake_formant import FakeFormant, Order
+from tests.fake_http import Request
+from tests.sync.desk import ALWAYS, DAY, NOON, Clock, add_all, desk_for, ended_calls, later_calls
+
+pytestmark = pytest.mark.anyio
+
+ORDERS: list[Order] = ["newest", "oldest", "none"]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("count", [1, 250])
+async def test_calls_that_come_during_the_pass_are_part_of_it(order: Order, count: int):
+    async with FakeFormant() as api, desk_for(api) as desk:
+        api.conversations, api.order = ended_calls(450), order
+        for _ in range(2):  # the second pass knows the order
+            seen = len(api.requests)
+
+            def come(_: Request, at: int = seen + 3) -> None:
+                if len(api.requests) == at:
+                    add_all(api, later_calls(count, at * 1_000))
+
+            api.on_request = come
+            knowledge = await desk.ask()
+
+            assert knowledge.is_complete
+            assert desk.holds_all()
+            desk.clock.advance(DAY)
+
+
+async def test_a_call_that_goes_during_the_pass_is_not_kept():
+    async with FakeFormant() as api, desk_for(api) as desk:
+        api.conversations = ended_calls(450)
+        first = str(api.conversations[0]["conversation_id"])
+        api.on_request = lambda _: api.remove(first) if len(api.requests) == 3 else None
+        knowledge = await desk.ask()
+
+        assert knowledge.is_complete
+        assert desk.holds_all()
+
+
+async def test_a_list_that_changes_all_the_time_is_not_read_for_ever():
+    async with FakeFormant() as api, desk_for(api) as desk:
+        api.conversations = ended_calls(450)
+
+        def change(_: Request) -> None:
+            number = len(api.requests)
+            add_all(api, later_calls(1, number * 1_000))
+            api.remove(str(api.conversations[number % 400]["conversation_id"]))
+
+        api.on_request = change
+        requests, _ = await desk.cost()
+        assert requests < 60
+
+        api.on_request = None
+        assert (await desk.ask()).is_complete
+        assert desk.holds_all()
+
+
+async def test_an_offset_that_is_taken_no_notice_of_does_not_go_on_for_ever():
+    async with FakeFormant() as api, desk_for(api) as desk:
+        api.conversations = ended_calls(450)
+        page = api.answer(Request("GET", "/v1/conversations?limit=100", {}))
+        api.fault("/v1/conversations?", ALWAYS, lambda _: page)
+        requests, knowledge = await desk.cost()
+
+        assert requests < 60
+        assert not knowledge.is_complete
+        assert len(desk.stored()) == 100
+
+
+async def test_rows_that_cannot_be_read_are_counted_and_hide_no_others():
+    async with FakeFormant() as api, desk_for(api) as desk:
+        api.conversations = ended_calls(450)
+        api.fault("offset=0", ALWAYS, faults.unreadable_row)
+        knowledge = await desk.ask()
+
+        assert not knowledge.is_complete
+        assert knowledge.unreadable == 1
+        assert len(desk.stored()) == 449
+        assert (await desk.cost())[0] == 1
+
+
+async def test_a_too_many_requests_in_the_middle_is_waited_out():
+    async with FakeFormant() as api, desk_for(api) as desk:
+        api.conversations = ended_calls(450)
+        api.fault("offset=198", 1, faults.rate_limit("30"))
+        knowledge = await desk.ask()
+
+        assert knowledge.is_complete
+        assert desk.holds_all()
+        assert max(desk.slept) >= 30
+
+
+@pytest.mark.parametrize("order", ORDERS)
+async def test_a_pass_that_is_broken_off_goes_on_where_it_stopped(order: Order, tmp_path: Path):
+    async with FakeFormant() as api:
+        api.conversations, api.order = ended_calls(4_000), order
+        clock = Clock()
+        async with desk_for(api, path=tmp_path / "store", clock=clock) as desk:
+            halfway = api.received(25)
+            api.on_request = lambda _: api.gate.shut() if len(api.requests) == 25 else None
+            asked = asyncio.create_task(desk.ask())
+            await asyncio.wrap_future(halfway)
+            asked.cancel()
+            await asyncio.gather(asked, return_exceptions=True)
+        api.on_request = None
+        api.gate.open()
+        async with desk_for(api, path=tmp_path / "store", clock=clock) as desk:
+            assert not desk.sync.knowledge(ListNeed(), NOON).is_complete
+            knowledge = await desk.ask()
+
+            assert knowledge.is_complete
+            assert desk.holds_all()
+            assert len(api.requests) <= 41 + 16 + 1  # the pages, those under way when it stopped, the last one again
+
+
+async def test_calls_gone_while_nobody_read_do_not_hide_others_from_a_pass_that_goes_on(tmp_path: Path):
+    async with FakeFormant() as api:
+        api.conversations, api.order, api.with_total = ended_calls(450), "none", False
+        clock = Clock()
+        async with desk_for(api, path=tmp_path / "store", clock=clock) as desk:
+            api.on_request = lambda _: api.gate.shut() if len(api.requests) == 4 else None
+            await desk.sync.bring_list(ListNeed(), 0.1)
+            gone = desk.stored()[:150]
+        api.on_request = None
+        for conversation_id in gone:
+            api.remove(conversation_id)
+        api.gate.open()
+        async with desk_for(api, path=tmp_path / "store", clock=clock) as desk:
+            assert (await desk.ask()).is_complete
+            assert desk.holds_all()

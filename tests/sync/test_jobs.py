@@ -1,0 +1,211 @@
+"""A question's time, and what goes on when it is over."""
+
+import asyncio
+import time
+
+import pytest
+
+from formant_mcp.errors import AuthenticationError, ConnectionFailed, InvalidResponseError, ServiceError
+from formant_mcp.source import Recording
+from formant_mcp.sync.lists import ListNeed
+from tests import faults
+from tests.calls import conversation_id
+from tests.fake_formant import FakeFormant
+from tests.sync.desk import ALWAYS, SECONDS, Desk, add_all, desk_for, ended_calls, later_calls
+
+pytestmark = pytest.mark.anyio
+
+SHORT = 0.05  # seconds
+EVERYTHING = ListNeed()
+
+
+async def knowing(desk: Desk, count: int) -> None:
+    """Waits until so many conversations are stored."""
+    async with asyncio.timeout(SECONDS):
+        while len(desk.stored()) < count:
+            await asyncio.sleep(0.001)
+
+
+async def settled(desk: Desk) -> None:
+    """Waits until a full pass has ended."""
+    async with asyncio.timeout(SECONDS):
+        while not desk.store.ledger.scope("").complete_at:
+            await asyncio.sleep(0.001)
+
+
+async def test_a_question_answers_in_its_time_and_the_rest_goes_on_in_the_background():
+    async with FakeFormant() as api, desk_for(api) as desk:
+        api.conversations = ended_calls(450)
+        api.on_request = lambda _: api.gate.shut() if len(api.requests) == 3 else None
+        began, asked_at = time.monotonic(), desk.clock.now()
+        assert await desk.sync.bring_list(EVERYTHING, SHORT) is None
+        first = desk.sync.knowledge(EVERYTHING, asked_at)
+
+        assert time.monotonic() - began < 1
+        assert not first.is_complete
+        assert 0 < first.known < 450
+        assert first.list_total == 450
+        assert 0 < first.requests_left <= 4
+
+        api.on_request = None
+        api.gate.open()
+        await settled(desk)
+        requests = len(api.requests)
+        later = await desk.ask()
+        assert later.is_complete
+        assert desk.holds_all()
+        assert len(api.requests) - requests == 1  # what the background read is not read again
+
+
+async def test_what_ended_in_the_background_is_not_taken_for_todays_answer():
+    async with FakeFormant() as api, desk_for(api) as desk:
+        api.conversations = ended_calls(20)
+        api.gate.shut()
+        await desk.sync.bring_list(EVERYTHING, SHORT)
+        api.gate.open()
+        await settled(desk)
+        api.conversations = ended_calls(21)
+
+        assert (await desk.ask()).is_complete
+        assert desk.holds_all()
+
+
+async def test_a_failure_in_the_background_is_not_todays_failure():
+    async with FakeFormant() as api, desk_for(api) as desk:
+        api.conversations = ended_calls(20)
+        api.fault("/v1/conversations?", 1, faults.not_json)
+        api.gate.shut()
+        await desk.sync.bring_list(EVERYTHING, SHORT)
+        api.gate.open()
+        await asyncio.wrap_future(api.received(1))
+        await asyncio.sleep(SHORT)
+
+        assert (await desk.ask()).is_complete
+
+
+async def test_the_same_question_asked_twice_at_once_is_one_job():
+    async with FakeFormant() as api, desk_for(api) as desk:
+        api.conversations = ended_calls(450)
+        first, second = await asyncio.gather(desk.ask(), desk.ask())
+
+        assert first.is_complete
+        assert second.is_complete
+        assert len(api.requests) == 5
+
+
+async def test_a_question_asked_while_the_newest_part_is_being_read_is_answered_as_of_now_too():
+    async with FakeFormant() as api, desk_for(api) as desk:
+        api.conversations = ended_calls(1_200)
+        need = ListNeed(newest=20)
+        first = asyncio.create_task(desk.ask(need))
+        await asyncio.wrap_future(api.received(1))
+        add_all(api, later_calls(1))
+        second = await desk.ask(need)
+
+        assert second.is_complete
+        assert desk.stored(limit=1) == [str(later_calls(1)[0]["conversation_id"])]
+        await first
+
+
+async def test_different_questions_at_once_do_not_read_the_list_twice():
+    async with FakeFormant() as api, desk_for(api) as desk:
+        api.conversations = ended_calls(450)
+        await asyncio.gather(desk.ask(), desk.ask(ListNeed(newest=20)), desk.ask(ListNeed(newest=40)))
+
+        assert len(api.requests) <= 9
+        assert desk.holds_all()
+
+
+async def test_who_waits_is_told_how_far_it_is():
+    async with FakeFormant() as api, desk_for(api) as desk:
+        api.conversations = ended_calls(30)
+        await desk.ask()
+        told: list[tuple[int, int]] = []
+
+        async def report(done: int, total: int) -> None:
+            told.append((done, total))
+
+        await desk.sync.bring_details(desk.stored(), SECONDS, report)
+        assert told[-1] == (30, 30)
+
+
+async def test_a_job_that_nobody_waits_for_lets_those_go_first_that_somebody_waits_for():
+    async with FakeFormant() as api, desk_for(api) as desk:
+        api.conversations = ended_calls(100)
+        await desk.ask()
+        api.gate.shut()
+        long, short = desk.stored()[:80], desk.stored()[80:]
+        await desk.sync.bring_details(long, SHORT)
+        waited_for = asyncio.create_task(desk.sync.bring_details(short, SECONDS))
+        await asyncio.sleep(0)
+        api.gate.open()
+        await waited_for
+
+        under_way = 16
+        assert set(desk.detail_ids()[: under_way + len(short)]) == {*long[:under_way], *short}
+        await desk.sync.bring_details(long, SECONDS)
+        assert sorted(desk.detail_ids()) == sorted(desk.listed())
+
+
+async def test_a_wider_question_about_details_goes_on_with_the_narrower_one():
+    async with FakeFormant() as api, desk_for(api) as desk:
+        api.conversations = ended_calls(40)
+        await desk.ask()
+        api.gate.shut()
+        await desk.sync.bring_details(desk.stored()[:20], SHORT)
+        api.gate.open()
+        await desk.sync.bring_details(desk.stored(), SECONDS)
+
+        assert sorted(desk.detail_ids()) == sorted(desk.listed())
+
+
+async def test_a_recording_that_took_too_long_is_there_for_the_next_who_asks():
+    async with FakeFormant() as api, desk_for(api) as desk:
+        api.recordings[conversation_id(0)] = b"RIFF"
+
+        async def save(recording: Recording) -> bytes:
+            return b"".join([chunk async for chunk in recording.chunks])
+
+        api.gate.shut()
+        assert await desk.sync.bring_recording(conversation_id(0), save, SHORT) is None
+        api.gate.open()
+        await asyncio.sleep(SHORT)
+
+        assert await desk.sync.bring_recording(conversation_id(0), save, SECONDS) == b"RIFF"
+        assert len(api.requests) == 1
+
+
+async def test_a_refused_key_is_an_error():
+    async with FakeFormant() as api, desk_for(api) as desk:
+        api.key = "another"
+        with pytest.raises(AuthenticationError):
+            await desk.sync.bring_list(EVERYTHING, SECONDS)
+
+
+async def test_an_answer_of_the_wrong_form_is_an_error():
+    async with FakeFormant() as api, desk_for(api) as desk:
+        api.fault("/v1/conversations", 1, faults.wrong_shape)
+        with pytest.raises(InvalidResponseError):
+            await desk.sync.bring_list(EVERYTHING, SECONDS)
+        assert (await desk.ask()).is_complete
+
+
+async def test_a_service_that_cannot_be_reached_is_a_trouble_that_may_pass():
+    async with FakeFormant() as api:
+        api.url = "http://127.0.0.1:9"
+        async with desk_for(api) as desk:
+            assert isinstance(await desk.sync.bring_list(EVERYTHING, SECONDS), ConnectionFailed)
+            assert not desk.sync.knowledge(EVERYTHING, desk.clock.now()).is_complete
+
+
+async def test_what_was_known_before_a_trouble_is_kept_and_not_called_complete():
+    async with FakeFormant() as api, desk_for(api) as desk:
+        api.conversations = ended_calls(450)
+        before = await desk.ask()
+        api.fault("/v1/conversations", ALWAYS, 500)
+        asked_at = desk.clock.now()
+        trouble = await desk.sync.bring_list(EVERYTHING, SECONDS)
+        now = desk.sync.knowledge(EVERYTHING, asked_at)
+
+        assert isinstance(trouble, ServiceError)
+        assert (now.known, now.is_complete, now.as_of) == (450, False, before.as_of)

@@ -1,0 +1,216 @@
+"""What holds of a full pass for lists of any kind, quiet and changing."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from hypothesis import HealthCheck, Phase, example, given, settings
+from hypothesis import strategies as st
+
+from tests.calls import Row, conversation
+from tests.fake_formant import FakeFormant, Order
+from tests.fake_http import Request
+from tests.sync.desk import (
+    ALWAYS,
+    DAY,
+    NOON,
+    InProcess,
+    desk_for,
+    ended_calls,
+    held_as,
+    without_has_more,
+)
+
+# Not made smaller when it fails: that takes minutes, and an example is short enough to read.
+law = settings(
+    max_examples=150,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow],
+)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """How an account lists its calls."""
+
+    size: int
+    order: Order
+    with_total: bool = True
+    with_has_more: bool = True
+    cap: int | None = None
+    repeats: int = 0
+    total_counts_repeats: bool = False
+    seed: int = 0
+
+    @property
+    def can_be_proven(self) -> bool:
+        """One row at a time and no total: nothing tells that no row slipped through between two of them."""
+        return self.with_total or self.cap != 1 or self.size < 2
+
+    def open(self) -> FakeFormant:
+        api = FakeFormant()
+        api.conversations = ended_calls(self.size)
+        api.order, api.with_total, api.rows_per_page_cap = self.order, self.with_total, self.cap
+        api.repeat_rows, api.total_counts_repeats = self.repeats, self.total_counts_repeats
+        if not self.with_has_more:
+            api.fault("/v1/conversations?", ALWAYS, without_has_more)
+        return api
+
+    def transport(self, api: FakeFormant) -> InProcess:
+        return InProcess(api, random.Random(self.seed))
+
+
+ORDERS: list[Order] = ["newest", "oldest", "none"]
+CAPS = st.none() | st.integers(1, 100)
+
+
+def affordable(listing: Listing) -> bool:
+    """No more than some dozens of pages, to be quick."""
+    return listing.size <= 40 * (listing.cap or 100)
+
+
+listings = st.builds(
+    Listing,
+    size=st.integers(0, 450),
+    order=st.sampled_from(ORDERS),
+    with_total=st.booleans(),
+    with_has_more=st.booleans(),
+    cap=CAPS,
+    repeats=st.sampled_from([0, 0, 1, 3, 30]),
+    total_counts_repeats=st.booleans(),
+    seed=st.integers(0, 1_000),
+).filter(affordable)
+
+
+@given(listings)
+@example(Listing(size=195, order="newest", with_has_more=False, repeats=10))
+@example(Listing(size=300, order="oldest", cap=1, seed=7))
+@example(Listing(size=100, order="newest", with_total=False, with_has_more=False))
+@example(Listing(size=60, order="newest", with_total=False, with_has_more=False, cap=20))
+@example(Listing(size=3, order="none", with_total=False, cap=1))
+@law
+def test_a_quiet_list_is_stored_exactly_however_it_is_listed(listing: Listing):
+    async def run() -> None:
+        api = listing.open()
+        async with desk_for(api, transport=listing.transport(api)) as desk:
+            for _ in range(2):  # the second pass knows the order
+                knowledge = await desk.ask()
+                assert desk.holds_all()
+                assert knowledge.is_complete == listing.can_be_proven
+                desk.clock.advance(DAY)
+
+    asyncio.run(run())
+
+
+@dataclass(frozen=True)
+class Change:
+    """What happens before the so-maniest request is answered: calls come, or go, somewhere in the list."""
+
+    request: int
+    count: int
+    comes: bool
+    place: float
+
+    def happen(self, api: FakeFormant, number: int) -> None:
+        held = list(api.conversations)
+        at = round(self.place * len(held))
+        if self.comes:
+            # In order of time, unless the list has no order.
+            older = held[at] if at < len(held) else None
+            start = NOON - DAY if at == 0 else NOON - 9 * DAY if older is None else None
+            held[at:at] = [_between(older, start, number * 1000 + n) for n in range(self.count)]
+        else:
+            del held[at : at + self.count]
+        api.conversations = held
+
+
+def _between(older: Row | None, start: object, number: int) -> Row:
+    row = conversation(100_000 + number, NOON - DAY)
+    if start is None and older:
+        return row | {"start_timestamp": older["start_timestamp"]}
+    return conversation(100_000 + number, NOON - DAY if older else NOON - 9 * DAY)
+
+
+changes = st.lists(
+    st.builds(
+        Change,
+        request=st.integers(1, 9),
+        count=st.sampled_from([1, 1, 2, 5, 120]),
+        comes=st.booleans(),
+        place=st.sampled_from([0.0, 1.0]) | st.floats(0, 1),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@dataclass
+class Upheaval:
+    """Makes the changes happen, and keeps which calls were there all the time, and which at any time."""
+
+    api: FakeFormant
+    changes: list[Change]
+    always: set[str] = field(default_factory=set[str])
+    ever: set[str] = field(default_factory=set[str])
+    requests: int = 0
+
+    def begin(self) -> Callable[[Request], None]:
+        self.always = self.ever = self._ids()
+        return self._on_request
+
+    def _on_request(self, _: Request) -> None:
+        self.requests += 1
+        for number, change in enumerate(self.changes):
+            if change.request == self.requests:
+                change.happen(self.api, number)
+                self.always = self.always & self._ids()
+                self.ever = self.ever | self._ids()
+
+    def _ids(self) -> set[str]:
+        return {str(row["conversation_id"]) for row in self.api.conversations}
+
+
+moving = st.builds(
+    Listing,
+    size=st.integers(0, 450),
+    order=st.sampled_from(ORDERS),
+    with_total=st.booleans(),
+    cap=CAPS,
+    seed=st.integers(0, 1_000),
+).filter(affordable)
+
+
+@given(moving, changes)
+@example(Listing(300, "oldest", with_total=False), [Change(3, 1, False, 0.0)])
+@example(Listing(300, "oldest"), [Change(3, 1, False, 0.0), Change(3, 1, True, 1.0)])
+@example(Listing(300, "newest", cap=20, with_total=False), [Change(4, 5, False, 0.1)])
+@law
+def test_what_is_called_complete_has_every_call_that_stayed_and_none_that_was_not_there(
+    listing: Listing, changes: list[Change]
+):
+    async def run() -> None:
+        api = listing.open()
+        api.order = "as_held"
+        api.conversations = held_as(listing.order, ended_calls(listing.size))
+        async with desk_for(api, transport=listing.transport(api)) as desk:
+            upheaval = Upheaval(api, changes)
+            api.on_request = upheaval.begin()
+            knowledge = await desk.ask()
+            stored = set(desk.stored())
+            assert len(desk.stored()) == len(stored)
+            assert stored <= upheaval.ever
+            if knowledge.is_complete:
+                assert stored >= upheaval.always
+
+            api.on_request = None  # and once it is quiet, it comes right
+            desk.clock.advance(DAY)
+            knowledge = await desk.ask()
+            if listing.can_be_proven:
+                assert knowledge.is_complete
+                assert desk.holds_all()
+            else:
+                assert set(desk.stored()) >= desk.listed()
+
+    asyncio.run(run())

@@ -1,0 +1,246 @@
+"""The newest part of a long list: a question about it costs some requests, not the whole list."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import pytest
+
+from formant_mcp.filters import Filters
+from formant_mcp.sync.lists import ListNeed
+from tests.calls import LazyRows, conversation, many
+from tests.fake_formant import FakeFormant, Order
+from tests.fake_http import Request
+from tests.sync.desk import ALWAYS, DAY, NOON, Desk, InProcess, add_all, claiming, desk_for, ended_calls, later_calls
+
+pytestmark = pytest.mark.anyio
+
+HUGE = 200_000
+ENOUGH = 40  # requests
+YESTERDAY = datetime(2026, 11, 19, tzinfo=NOON.tzinfo)
+WEEK_AGO = NOON - timedelta(days=7)
+BOTH_ORDERS = pytest.mark.parametrize("order", ["newest", "oldest"])
+
+
+@pytest.fixture(scope="module")
+def huge() -> FakeFormant:
+    """A year of calls, 548 a day; how they are listed is worked out once for all tests."""
+    api = FakeFormant()
+    api.conversations = many(HUGE, NOON - timedelta(minutes=1), timedelta(days=365))
+    return api
+
+
+def opened(api: FakeFormant, order: Order) -> InProcess:
+    api.order = order
+    api.answer(Request("GET", "/v1/conversations", {}))
+    api.clear()
+    return InProcess(api)
+
+
+def expected(api: FakeFormant, since: datetime, agent_id: str = "") -> list[str]:
+    """The ids of the calls since then, newest first."""
+    rows = api.conversations
+    assert isinstance(rows, LazyRows)
+    ids: list[str] = []
+    for n in range(len(rows)):
+        if rows.started_at(n) < since:
+            break
+        if agent_id in ("", str(rows[n]["agent_id"])):
+            ids.append(str(rows[n]["conversation_id"]))
+    return ids
+
+
+@BOTH_ORDERS
+async def test_the_newest_twenty_of_200000_cost_few_requests(huge: FakeFormant, order: Order):
+    async with desk_for(huge, transport=opened(huge, order)) as desk:
+        requests, knowledge = await desk.cost(ListNeed(newest=20))
+
+        assert requests <= ENOUGH
+        assert knowledge.is_complete
+        assert knowledge.total == HUGE
+        assert desk.stored(limit=20) == expected(huge, NOON - DAY)[:20]
+
+
+@BOTH_ORDERS
+async def test_yesterday_of_200000_costs_few_requests(huge: FakeFormant, order: Order):
+    async with desk_for(huge, transport=opened(huge, order)) as desk:
+        requests, knowledge = await desk.cost(ListNeed(since=YESTERDAY))
+
+        assert requests <= ENOUGH
+        assert knowledge.is_complete
+        assert desk.stored(Filters(since=YESTERDAY)) == expected(huge, YESTERDAY)
+
+
+@BOTH_ORDERS
+async def test_an_agents_last_week_of_200000_costs_few_requests(huge: FakeFormant, order: Order):
+    async with desk_for(huge, transport=opened(huge, order)) as desk:
+        requests, knowledge = await desk.cost(ListNeed(agent_id="101", since=WEEK_AGO))
+
+        assert requests <= ENOUGH
+        assert knowledge.is_complete
+        assert desk.stored(Filters(agent_id="101", since=WEEK_AGO)) == expected(huge, WEEK_AGO, "101")
+
+
+@BOTH_ORDERS
+async def test_a_wider_question_reads_only_what_the_narrower_one_did_not(huge: FakeFormant, order: Order):
+    async with desk_for(huge, transport=opened(huge, order)) as desk:
+        await desk.ask(ListNeed(since=NOON - timedelta(days=4)))  # 2,192 calls
+        again, _ = await desk.cost(ListNeed(since=NOON - timedelta(days=4)))
+        wider, knowledge = await desk.cost(ListNeed(since=NOON - timedelta(days=6)))
+
+        assert again <= 3
+        assert wider <= 16  # 1,096 calls more
+        assert knowledge.is_complete
+        assert desk.stored(Filters(since=NOON - timedelta(days=6))) == expected(huge, NOON - timedelta(days=6))
+
+
+async def test_a_long_list_without_order_is_read_whole_and_called_incomplete_until_then(huge: FakeFormant):
+    async with desk_for(huge, transport=opened(huge, "none")) as desk:
+        asked_at = desk.clock.now()
+        assert await desk.sync.bring_list(ListNeed(newest=20), 0.2) is None
+        knowledge = desk.sync.knowledge(ListNeed(newest=20), asked_at)
+
+        assert not knowledge.is_complete
+        assert desk.store.ledger.scope("").list_order == "none"
+        assert 0 < knowledge.requests_left <= HUGE / 100
+        assert knowledge.known > 0
+
+
+@pytest.mark.parametrize("size", [1_001, 1_100, 3_000])
+@pytest.mark.parametrize("agent_id", ["", "123"])
+async def test_lists_of_any_length_give_the_newest(size: int, agent_id: str):
+    async with FakeFormant() as api, desk_for(api) as desk:
+        api.conversations = ended_calls(size)
+        need = ListNeed(agent_id=agent_id, newest=150)
+        requests, knowledge = await desk.cost(need)
+
+        assert knowledge.is_complete
+        assert requests <= 10
+        assert desk.stored(limit=150) == [str(row["conversation_id"]) for row in ended_calls(150)]
+
+
+@pytest.mark.parametrize("cap", [1, 20])
+@BOTH_ORDERS
+async def test_a_provider_that_gives_fewer_rows_than_asked_for_gives_the_newest_all_the_same(order: Order, cap: int):
+    async with FakeFormant() as api, desk_for(api) as desk:
+        api.conversations, api.order, api.rows_per_page_cap = ended_calls(1_100), order, cap
+        knowledge = await desk.ask(ListNeed(newest=50))
+
+        assert knowledge.is_complete
+        assert desk.stored(limit=50) == [str(row["conversation_id"]) for row in ended_calls(50)]
+
+
+def coming(api: FakeFormant, count: int) -> Callable[[Request], None]:
+    """Before each request so many calls come in."""
+    numbers = iter(range(1_000_000, 2_000_000, 100))
+    return lambda _: add_all(api, later_calls(count, next(numbers)))
+
+
+@BOTH_ORDERS
+@pytest.mark.parametrize("count", [1, 30])
+async def test_calls_that_come_meanwhile_neither_hide_others_nor_upset_the_order(order: Order, count: int):
+    async with FakeFormant() as api, desk_for(api) as desk:
+        api.conversations, api.order = ended_calls(3_000), order
+        since = NOON - timedelta(days=2, minutes=1_500)
+        api.on_request = coming(api, count)
+        requests, knowledge = await desk.cost(ListNeed(since=since))
+        api.on_request = None
+
+        assert knowledge.is_complete
+        assert requests < 31
+        assert set(desk.stored()) >= {str(row["conversation_id"]) for row in ended_calls(1_500)}
+        assert desk.store.ledger.scope("").list_order == order
+
+        await desk.ask(ListNeed(since=since))
+        assert desk.stored(Filters(since=since)) == newest_held(api, Filters(since=since), desk)
+
+
+def newest_held(api: FakeFormant, filters: Filters, desk: Desk) -> list[str]:
+    """What the account holds since then, newest first."""
+    assert filters.since
+    starts = {str(row["conversation_id"]): row["start_timestamp"] for row in api.conversations}
+    since = filters.since.timestamp() * 1000
+    held = [(start, each) for each, start in starts.items() if isinstance(start, int) and start >= since]
+    order = {each: place for place, each in enumerate(desk.stored())}
+    return [each for _, each in sorted(held, key=lambda pair: (-pair[0], order.get(pair[1], 0)))]
+
+
+@BOTH_ORDERS
+async def test_a_call_that_goes_meanwhile_hides_no_other(order: Order):
+    async with FakeFormant() as api, desk_for(api) as desk:
+        api.conversations, api.order = ended_calls(3_000), order
+        gone: set[str] = set()
+
+        def remove(_: Request) -> None:
+            if len(api.requests) % 3:
+                return
+            gone.add(str(api.conversations[10]["conversation_id"]))
+            api.conversations = [*api.conversations[:10], *api.conversations[11:]]
+
+        api.on_request = remove
+        since = NOON - timedelta(days=2, minutes=1_500)
+        knowledge = await desk.ask(ListNeed(since=since))
+
+        assert knowledge.is_complete
+        assert set(desk.stored()) >= {str(row["conversation_id"]) for row in ended_calls(1_500)} - gone
+
+
+@BOTH_ORDERS
+@pytest.mark.parametrize("change", ["comes", "goes"])
+async def test_a_change_in_the_midst_of_what_is_known_hides_nothing(order: Order, change: str):
+    async with FakeFormant() as api, desk_for(api) as desk:
+        api.conversations, api.order = ended_calls(3_000), order
+        since = NOON - timedelta(days=2, minutes=900)
+        await desk.ask(ListNeed(since=since))
+        if change == "comes":
+            api.add(conversation(5_000, NOON - timedelta(days=2, minutes=600, seconds=30)))
+        else:
+            api.remove(desk.stored()[600])
+        wider = NOON - timedelta(days=2, minutes=1_200)
+        knowledge = await desk.ask(ListNeed(since=wider))
+
+        assert knowledge.is_complete
+        assert set(desk.stored(Filters(since=wider))) >= set(newest_held(api, Filters(since=wider), desk))
+
+
+async def test_a_page_against_the_order_learned_before_makes_it_give_up_the_order():
+    async with FakeFormant() as api, desk_for(api) as desk:
+        api.conversations = ended_calls(1_200)
+        await desk.ask(ListNeed(newest=20))
+        assert desk.store.ledger.scope("").list_order == "newest"
+
+        api.order = "none"
+        add_all(api, later_calls(1))
+        knowledge = await desk.ask(ListNeed(newest=20))
+
+        assert desk.store.ledger.scope("").list_order == "none"
+        assert knowledge.is_complete
+        assert desk.holds_all()
+
+
+async def test_a_list_that_ends_before_its_total_is_not_read_for_ever():
+    async with FakeFormant() as api, desk_for(api) as desk:
+        api.conversations = ended_calls(1_500)
+        api.fault("/v1/conversations?", ALWAYS, claiming(5_000))
+        requests, knowledge = await desk.cost(ListNeed(since=NOON - timedelta(days=30)))
+
+        assert requests < 40
+        assert not knowledge.is_complete
+        assert desk.holds_all()
+
+
+async def test_a_question_about_everything_is_not_content_with_the_newest_part():
+    async with FakeFormant() as api, desk_for(api) as desk:
+        api.conversations = ended_calls(1_200)
+        await desk.ask(ListNeed(newest=20))
+        assert not desk.sync.knowledge(ListNeed(), NOON).is_complete
+        assert not desk.sync.knowledge(ListNeed(since=NOON - timedelta(days=30)), NOON).is_complete
+
+        assert (await desk.ask()).is_complete
+        assert desk.holds_all()
+
+
+async def test_an_agent_that_the_provider_cannot_list_is_looked_for_in_the_whole_list():
+    async with FakeFormant() as api, desk_for(api) as desk:
+        api.conversations = ended_calls(1_200)
+        assert (await desk.ask(ListNeed(agent_id="nobody", since=NOON - timedelta(days=3)))).is_complete
+        assert (await desk.ask(ListNeed(agent_id="nobody", newest=20))).is_complete

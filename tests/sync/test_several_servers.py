@@ -1,0 +1,131 @@
+"""Several servers on one store: what one is bringing, the others do not bring as well."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from formant_mcp.sync.lists import ListNeed
+from tests.fake_formant import FakeFormant
+from tests.sync.desk import SECONDS, Clock, Desk, desk_for, ended_calls
+
+pytestmark = pytest.mark.anyio
+
+ROOT = Path(__file__).parents[2]
+
+
+@asynccontextmanager
+async def two_desks(api: FakeFormant, path: Path) -> AsyncGenerator[tuple[Desk, Desk]]:
+    clock = Clock()
+    async with desk_for(api, path=path, clock=clock) as first, desk_for(api, path=path, clock=clock) as second:
+        yield first, second
+
+
+def child(api: FakeFormant, path: Path) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.sync.child", api.url, str(path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+
+
+async def test_two_servers_asked_at_once_read_the_list_once(tmp_path: Path):
+    async with FakeFormant() as api, two_desks(api, tmp_path / "store") as (first, second):
+        api.conversations = ended_calls(450)
+        answers = await asyncio.gather(first.ask(), second.ask())
+
+        assert all(each.is_complete for each in answers)
+        assert second.holds_all()
+        assert len(api.requests) <= 5 + 2
+
+
+async def test_what_one_server_has_read_the_other_only_looks_at(tmp_path: Path):
+    async with FakeFormant() as api, two_desks(api, tmp_path / "store") as (first, second):
+        api.conversations = ended_calls(450)
+        await first.ask()
+        requests, knowledge = await second.cost()
+
+        assert requests == 1
+        assert knowledge.is_complete
+
+
+async def test_two_servers_that_both_miss_a_call_read_the_list_once(tmp_path: Path):
+    async with FakeFormant() as api, two_desks(api, tmp_path / "store") as (first, second):
+        api.conversations = ended_calls(450)
+        await first.ask()
+        api.remove(first.stored()[200])
+        before = len(api.requests)
+        answers = await asyncio.gather(first.ask(), second.ask())
+
+        assert all(each.is_complete for each in answers)
+        assert second.holds_all()
+        assert len(api.requests) - before <= 2 + 6 + 1
+
+
+async def test_two_servers_asked_for_the_newest_part_read_it_once(tmp_path: Path):
+    async with FakeFormant() as api, two_desks(api, tmp_path / "store") as (first, second):
+        api.conversations = ended_calls(3_000)
+        need = ListNeed(newest=1_500)
+        answers = await asyncio.gather(first.ask(need), second.ask(need))
+
+        assert all(each.is_complete for each in answers)
+        assert len(api.requests) <= 5 + 20 + 3
+
+
+async def test_two_servers_read_each_detail_once(tmp_path: Path):
+    async with FakeFormant() as api, two_desks(api, tmp_path / "store") as (first, second):
+        api.conversations = ended_calls(80)
+        await first.ask()
+        ids = first.stored()
+        await asyncio.gather(*(desk.sync.bring_details(ids, SECONDS) for desk in (first, second)))
+
+        assert sorted(first.detail_ids()) == sorted(ids)
+        assert second.store.read.due_among(ids, second.clock.now()) == []
+
+
+async def test_the_work_of_a_server_that_died_is_free_after_some_seconds(tmp_path: Path):
+    async with FakeFormant() as api, two_desks(api, tmp_path / "store") as (first, second):
+        api.conversations = ended_calls(20)
+        assert first.store.ledger.lease(["pass:"], "a server that died", first.clock.now(), timedelta(seconds=5))
+        await second.sync.bring_list(ListNeed(), 0.05)
+        assert api.requests == []
+
+        second.clock.advance(timedelta(seconds=5))
+        assert (await second.ask()).is_complete
+
+
+def test_two_processes_read_everything_once(tmp_path: Path):
+    with FakeFormant.in_thread() as api:
+        api.conversations = ended_calls(250)
+        children = [child(api, tmp_path / "store") for _ in range(2)]
+        outputs = [each.communicate(timeout=60)[0] for each in children]
+
+        assert outputs == ["None True\nNone\n"] * 2
+        asked = [request.path for request in api.requests]
+        assert asked.count("/v1/conversations") <= 3 + 2
+        details = [path for path in asked if path != "/v1/conversations"]
+        assert len(details) == len(set(details)) == 250
+
+
+async def test_what_a_killed_process_has_read_is_not_read_again(tmp_path: Path):
+    path = tmp_path / "store"
+    with FakeFormant.in_thread() as api:
+        api.conversations, api.order = ended_calls(3_000), "none"
+        api.on_request = lambda _: api.gate.shut() if len(api.requests) == 20 else None
+        reached = api.received(20)
+        process = child(api, path)
+        await asyncio.to_thread(reached.result, 30)
+        process.kill()
+        process.communicate(timeout=30)
+        api.on_request = None
+        api.gate.open()
+
+        clock = Clock(datetime.now(UTC) + timedelta(seconds=10))  # its leases have run out
+        async with desk_for(api, path=path, clock=clock) as desk:
+            assert 0 < len(desk.stored()) < 3_000
+            assert (await desk.ask()).is_complete
+            assert desk.holds_all()
+            assert len(desk.list_requests()) <= 31 + 16 + 1  # pages, those under way when it died, the last one again

@@ -1,0 +1,194 @@
+"""What the documents say, compared with the program: tables, commands, configurations, links."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any, get_args
+
+import anyio
+import pytest
+from mcp import Client, StdioServerParameters
+from mcp_types import TextContent
+from pydantic_core import PydanticUndefined
+
+from formant_mcp.query.arguments import FilterArguments
+from formant_mcp.resources import TEMPLATES
+from formant_mcp.settings import Settings
+from formant_mcp.tools import TOOLS
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+EXAMPLE = ROOT / "claude_desktop_config.example.json"
+PAGES = sorted(
+    path for pattern in ("*.md", ".github/**/*.md") for path in ROOT.glob(pattern) if ".venv" not in path.parts
+)
+COMMANDS = [
+    "python3 -m venv .venv && .venv/bin/pip install -q . && .venv/bin/formant-mcp tour",
+    "python3 -m venv .venv && .venv/bin/pip install -q -e '.[dev]' && .venv/bin/python -m pytest",
+]
+
+Row = dict[str, str]
+
+
+def table(heading: str, *columns: str) -> list[Row]:
+    """The rows of the README's table with these columns below that heading."""
+    section = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    _, _, rest = section.partition(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}\n")
+    lines = rest.split("\n\n")[0].splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert rows
+    assert {len(row) for row in rows} == {len(columns)}, f"a row of {heading} has too many or too few cells"
+    return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+def quoted(cell: str) -> str:
+    """What stands between the first backticks."""
+    return cell.split("`")[1]
+
+
+def text_of(tool: str) -> Any:
+    return next(each.entry().input_schema for each in TOOLS if each.name == tool)
+
+
+def assert_row_tells(row: Row, name: str, schema: dict[str, Any], required: list[str]) -> None:
+    """The row's default is the schema's; every accepted word and the greatest accepted number stand in it."""
+    if name in required:
+        assert row["default"] == "required"
+    else:
+        assert json.loads(quoted(row["default"])) == schema["default"]
+    for word in schema.get("enum", []):
+        assert f"`{word}`" in row["accepts"]
+    for bound in ("maximum", "maxItems"):
+        if bound in schema:
+            assert str(schema[bound]) in re.findall(r"\d+", row["accepts"])
+
+
+def test_the_two_commands_stand_in_the_readme() -> None:
+    assert [command for command in COMMANDS if f"```sh\n{command}\n```" in README] == COMMANDS
+
+
+def test_the_settings_table_has_every_variable() -> None:
+    rows = table("Settings", "variable", "default", "meaning")
+    assert [quoted(row["variable"]) for row in rows] == [f"FORMANT_{name.upper()}" for name in Settings.model_fields]
+
+
+@pytest.mark.parametrize("row", table("Settings", "variable", "default", "meaning"), ids=lambda row: row["variable"])
+def test_a_setting_has_the_default_and_the_words_of_the_table(row: Row) -> None:
+    field = Settings.model_fields[quoted(row["variable"]).removeprefix("FORMANT_").lower()]
+    assert field.default is not PydanticUndefined
+    if field.default in (None, ""):
+        assert "`" not in row["default"]  # in words, or none
+    else:
+        assert row["default"] == f"`{field.default}`"
+    for word in get_args(field.annotation):
+        assert not isinstance(word, str) or f"`{word}`" in row["meaning"]
+
+
+def test_the_commands_table_has_every_command() -> None:
+    columns = {**os.environ, "COLUMNS": "200"}
+    asked = subprocess.run(
+        [sys.executable, "-m", "formant_mcp", "--help"], capture_output=True, text=True, env=columns, check=True
+    )
+    commands = re.findall(r"^ {4}(\w[\w-]*)  ", asked.stdout, re.MULTILINE)
+    options = re.findall(r"^  (--[\w-]+)  ", asked.stdout, re.MULTILINE)
+    documented = [
+        quoted(row["command"]).removeprefix("formant-mcp").strip() for row in table("Commands", "command", "does")
+    ]
+    assert sorted(documented) == sorted(["", *commands, *options])
+
+
+def test_the_tools_table_has_every_tool() -> None:
+    assert [quoted(row["tool"]) for row in table("Tools", "tool", "gives")] == [tool.name for tool in TOOLS]
+
+
+def test_the_arguments_table_has_every_argument_but_the_filters() -> None:
+    rows = table("Tools", "tool", "argument", "default", "accepts")
+    documented = [(quoted(row["tool"]), quoted(row["argument"])) for row in rows]
+    arguments = [(tool.name, name) for tool in TOOLS for name in tool.entry().input_schema["properties"]]
+    assert documented == [(tool, name) for tool, name in arguments if name not in FilterArguments.model_fields]
+
+
+@pytest.mark.parametrize(
+    "row",
+    table("Tools", "tool", "argument", "default", "accepts"),
+    ids=lambda row: f"{quoted(row['tool'])}-{quoted(row['argument'])}",
+)
+def test_an_argument_is_as_the_table_says(row: Row) -> None:
+    schema = text_of(quoted(row["tool"]))
+    name = quoted(row["argument"])
+    assert_row_tells(row, name, schema["properties"][name], schema.get("required", []))
+
+
+def test_the_filters_table_has_every_filter_that_list_conversations_takes() -> None:
+    documented = [quoted(row["filter"]) for row in table("Filters", "filter", "default", "accepts")]
+    assert documented == list(FilterArguments.model_fields)
+    assert documented == list(text_of("list_conversations")["properties"])[: len(documented)]
+
+
+@pytest.mark.parametrize("row", table("Filters", "filter", "default", "accepts"), ids=lambda row: quoted(row["filter"]))
+def test_a_filter_is_as_the_table_says(row: Row) -> None:
+    name = quoted(row["filter"])
+    assert_row_tells(row, name, text_of("list_conversations")["properties"][name], [])
+
+
+def test_the_resources_table_has_every_template() -> None:
+    rows = table("Resources", "address", "type", "what")
+    assert [(quoted(row["address"]), quoted(row["type"])) for row in rows] == [
+        (template.uri, template.media_type) for template in TEMPLATES
+    ]
+
+
+def test_the_architecture_page_draws_the_layers_that_are_checked() -> None:
+    page = (ROOT / ".github" / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    drawn = re.findall(r"^    (.+)$", page.split("\n## Layers\n")[1], re.MULTILINE)
+    contracts = PYPROJECT["tool"]["importlinter"]["contracts"]
+    assert drawn == next(each["layers"] for each in contracts if each["type"] == "layers")
+
+
+def test_every_dependency_has_its_reason() -> None:
+    decision = (ROOT / ".github" / "decisions" / "0005-dependencies.md").read_text(encoding="utf-8")
+    needed = {re.split(r"[<>=\[;]", each)[0] for each in PYPROJECT["project"]["dependencies"]}
+    assert set(re.findall(r"^\| ([a-z0-9-]+) \| ", decision, re.MULTILINE)) - {"package"} == needed
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_to_a_file_or_a_heading_leads_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    headings = {
+        re.sub(r"[^\w -]", "", line).strip().lower().replace(" ", "-") for line in re.findall(r"^#+ (.+)$", text, re.M)
+    }
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if link.startswith("#"):
+            assert link[1:] in headings
+        elif not link.startswith("https://"):
+            assert (page.parent / link).exists(), link
+
+
+def test_every_json_block_of_the_readme_is_json_and_one_is_the_example_file() -> None:
+    blocks = [json.loads(block) for block in re.findall(r"```json\n(.+?)```", README, re.DOTALL)]
+    assert json.loads(EXAMPLE.read_text(encoding="utf-8")) in blocks
+
+
+def test_the_example_configuration_starts_the_server_which_says_that_the_key_is_a_placeholder(tmp_path: Path) -> None:
+    entry = json.loads(EXAMPLE.read_text(encoding="utf-8"))["mcpServers"]["formant"]
+    folder, script = entry["command"].rsplit("/", 1)
+    assert folder == "/path/to/formant-mcp/.venv/bin"  # what the README's first command makes; here it is:
+    command = str(Path(sys.executable).with_name(script))
+    environment = {**entry["env"], "FORMANT_STORE": str(tmp_path / "calls.sqlite")}
+
+    async def ask() -> tuple[list[str], str]:
+        server = StdioServerParameters(command=command, args=entry["args"], env=environment, cwd=tmp_path)
+        async with Client(server, read_timeout_seconds=30) as client:
+            tools = [tool.name for tool in (await client.list_tools()).tools]
+            result = await client.call_tool("list_conversations", {})
+            assert result.is_error
+            return tools, "".join(each.text for each in result.content if isinstance(each, TextContent))
+
+    tools, error = anyio.run(ask)
+    assert tools == [tool.name for tool in TOOLS]
+    assert "FORMANT_API_KEY does not hold a key but a placeholder" in error

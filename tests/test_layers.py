@@ -1,0 +1,62 @@
+"""The shape of the code: which way it may look, and how long it may get."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted((ROOT / "formant_mcp").rglob("*.py"))
+LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
+
+
+def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [str(LINT_IMPORTS), "--no-logo", "--no-cache"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def test_every_import_goes_down_the_layers() -> None:
+    done = lint_imports(ROOT)
+    assert done.returncode == 0, done.stdout
+    assert "0 broken" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "contract"),
+    [
+        ("store/rows.py", "import formant_mcp.tools", "Data flows one way"),
+        ("without_a_layer.py", "", "Data flows one way"),
+        ("query/dates.py", "import httpx", "Only sources speak HTTP"),
+        ("sync/freshness.py", "import sqlite3", "Only the store speaks SQL"),
+        ("query/gather.py", "import mcp_types", "Nothing below the tools knows MCP"),
+    ],
+)
+def test_an_import_that_goes_the_wrong_way_is_found(tmp_path: Path, module: str, line: str, contract: str) -> None:
+    for path in MODULES:
+        copy = tmp_path / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+    (tmp_path / "pyproject.toml").write_bytes((ROOT / "pyproject.toml").read_bytes())
+    with (tmp_path / "formant_mcp" / module).open("a") as file:
+        file.write(f"\n{line}\n")
+    done = lint_imports(tmp_path)
+    assert done.returncode == 1
+    assert contract in re.findall(r"^(.+) BROKEN$", done.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_no_module_is_300_lines_long_and_no_function_40(path: Path) -> None:
+    source = path.read_text(encoding="utf-8")
+    functions = [
+        node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    lengths = {node.name: (node.end_lineno or 0) - node.lineno + 1 for node in functions}
+    assert len(source.splitlines()) < 300
+    assert {name: length for name, length in lengths.items() if length >= 40} == {}

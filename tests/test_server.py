@@ -1,0 +1,287 @@
+"""Bad input, bad keys, bad answers and bad stores: a clear error with the next step, and nothing is lost by it."""
+
+import asyncio
+import sqlite3
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from mcp import Client, MCPError
+from mcp_types import INVALID_PARAMS
+
+from formant_mcp.app import App
+from formant_mcp.server import build_server
+from tests import faults
+from tests.calls import conversation_id, many
+from tests.faults import Fault
+from tests.serving import KEY, NOW, Account, Assistant
+
+pytestmark = pytest.mark.anyio
+
+CALL = conversation_id(0)
+FILTERS = (
+    "agent_id, status, call_successful, since, until, min_duration_seconds, max_duration_seconds, contact_number,"
+    " failure_reason, user_id, results"
+)
+DATES = (
+    "Give an ISO date (2026-11-20), an ISO date-time (2026-11-20T18:00, with or without an offset), today, yesterday,"
+)
+
+
+@pytest.fixture
+def account(account: Account) -> Account:
+    """45 calls of three agents in ten days."""
+    account.api.conversations = many(45, NOW - timedelta(hours=2), timedelta(days=10))
+    return account
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "said"),
+    [
+        (
+            "list_conversations",
+            {"agnt_id": 1},
+            f"Unknown argument 'agnt_id'. Did you mean agent_id? Accepted: {FILTERS}",
+        ),
+        ("get_transcripts", {"conversation_ids": [CALL], "agent_id": 1}, "Unknown argument 'agent_id'. Accepted: conv"),
+        (
+            "save_recording",
+            {"conversationId": CALL},
+            "Unknown argument 'conversationId'. Did you mean conversation_id?",
+        ),
+        ("save_recording", {}, "conversation_id is missing. Whole, or a unique beginning of at least 6 characters."),
+        ("get_transcripts", {"conversation_ids": []}, "conversation_ids: it should have at least 1 item"),
+        ("get_transcripts", {"conversation_ids": ["x"] * 21}, "conversation_ids: it should have at most 20 items"),
+        (
+            "get_transcripts",
+            {"conversation_ids": [CALL], "max_turns": 0},
+            "max_turns: it should be greater than or equal",
+        ),
+        (
+            "get_transcripts",
+            {"conversation_ids": [CALL], "from_turn": 3, "around_turn": 4},
+            "from_turn and around_turn exclude each other. Give one of them.",
+        ),
+        ("list_conversations", {"limit": 0}, "limit: it should be greater than or equal to 1. Rows at once, 1 to 100."),
+        (
+            "list_conversations",
+            {"limit": 101},
+            "limit: it should be less than or equal to 100. Rows at once, 1 to 100.",
+        ),
+        ("list_conversations", {"limit": "many"}, "limit: it should be a valid integer"),
+        (
+            "list_conversations",
+            {"order_by": "best"},
+            "order_by: it should be 'newest', 'oldest', 'longest' or 'shortest'",
+        ),
+        (
+            "list_conversations",
+            {"call_successful": True},
+            "call_successful: it should be 'any', 'success' or 'failure'",
+        ),
+        ("list_conversations", {"since": "last tuesday"}, f"since: not a date. {DATES}"),
+        ("list_conversations", {"until": "2026-02-30"}, f"until: not a date. {DATES}"),
+        ("list_conversations", {"since": "2026-11-20", "until": "2026-11-19"}, "since lies after until."),
+        ("list_conversations", {"min_duration_seconds": 9, "max_duration_seconds": 8}, "is greater than max_duration"),
+        (
+            "list_conversations",
+            {"results": ["csat is good"]},
+            "results: a condition could not be read. Write them like",
+        ),
+        ("list_conversations", {"contact_number": "unknown"}, "contact_number: there is no digit in it."),
+        (
+            "list_conversations",
+            {"cursor": "20"},
+            "cursor: not one that this server gave. Leave cursor out to begin anew",
+        ),
+        ("list_conversations", {"cursor": "c:20:1:abcdef"}, "cursor: it belongs to another question."),
+    ],
+)
+async def test_an_argument_outside_what_is_accepted_is_refused_and_named(
+    account: Account, tool: str, arguments: dict[str, object], said: str
+) -> None:
+    async with account.connect() as assistant:
+        assert said in await assistant.refused(tool, **arguments)
+        assert (await assistant.ask("list_conversations", limit=1)).coverage["matched"] == 45
+
+
+async def test_a_cursor_is_good_for_its_own_question_and_store_alone(account: Account) -> None:
+    async with account.connect() as assistant:
+        answer = await assistant.ask("list_conversations", limit=5, agent_id="101")
+        cursor = answer.structure["next_cursor"]
+        other = await assistant.refused("list_conversations", limit=5, agent_id="102", cursor=cursor)
+        reordered = await assistant.refused("list_conversations", agent_id="101", order_by="oldest", cursor=cursor)
+        await assistant.ask("list_conversations", limit=7, agent_id="101", cursor=cursor)
+    async with account.connect() as another_store:
+        foreign = await another_store.refused("list_conversations", limit=5, agent_id="101", cursor=cursor)
+    assert {other, reordered, foreign} == {
+        "cursor: it belongs to another question. Leave cursor out to begin anew, or give next_cursor as it was, with"
+        " the same other arguments."
+    }
+
+
+async def test_an_unknown_tool_is_a_protocol_error_that_names_the_tools(account: Account) -> None:
+    async with account.connect() as assistant:
+        with pytest.raises(MCPError) as error:
+            await assistant.client.call_tool("list_conversation", {})
+        names = [tool.name for tool in (await assistant.client.list_tools()).tools]
+    assert error.value.code == INVALID_PARAMS
+    assert error.value.message == f"Unknown tool. There are: {', '.join(names)}."
+
+
+async def test_a_refused_key_is_said_everywhere_and_shown_nowhere(account: Account) -> None:
+    account.api.key = "another-key"
+    async with account.connect() as assistant:
+        for tool, arguments in (
+            ("list_conversations", {}),
+            ("get_transcripts", {"conversation_ids": [CALL]}),
+            ("save_recording", {"conversation_id": CALL}),
+        ):
+            refused = await assistant.refused(tool, **arguments)
+            assert refused == "The key was refused. Check FORMANT_API_KEY and FORMANT_REGION."
+        assert "The key was refused." in str(await assistant.not_read(f"formant://conversations/{CALL}"))
+        account.api.key = KEY
+        assert (await assistant.ask("list_conversations", limit=1)).coverage["complete"] is True
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (faults.html_502, "The API failed (502). Ask again later."),
+        (faults.failing(500), "The API failed (500). Ask again later."),
+        (faults.cut_off_json, "The connection to the API failed."),
+        (faults.hang_up, "The connection to the API failed."),
+        (faults.truncated_json, "The answer breaks off in the middle. Ask again"),
+        (faults.empty_body, "The answer is empty. Ask again"),
+        (faults.not_json, "The answer is a web page instead of JSON. Check FORMANT_BASE_URL."),
+        (faults.wrong_shape, "The answer's field 'data' is not"),
+        (
+            faults.redirect("https://elsewhere.example/"),
+            "The address redirects elsewhere (302). Check FORMANT_BASE_URL.",
+        ),
+    ],
+)
+async def test_a_bad_answer_is_said_in_our_words_and_the_next_question_works(
+    account: Account, fault: Fault, said: str
+) -> None:
+    async with account.connect() as assistant:
+        with account.failing(fault):
+            errors = [
+                await assistant.refused("list_conversations"),
+                await assistant.refused("save_recording", conversation_id=CALL),
+                (await assistant.not_read(f"formant://conversations/{CALL}")).message,
+            ]
+        assert not [error for error in errors if said not in error]
+        assert not [error for error in errors if "Scripted" in error or "<" in error or account.api.url in error]
+        assert (await assistant.ask("list_conversations")).coverage["complete"] is True
+        assert (await assistant.ask("get_transcripts", conversation_ids=[CALL])).ids() == [CALL]
+
+
+@pytest.mark.parametrize("fault", [faults.html_502, faults.truncated_json, faults.empty_body, faults.hang_up])
+async def test_what_was_read_before_is_not_lost_by_a_later_failure(account: Account, fault: Fault) -> None:
+    async with account.connect() as assistant:
+        await assistant.ask("get_transcripts", conversation_ids=[CALL])
+        await assistant.ask("list_conversations", limit=1)
+        with account.failing(fault):
+            read = await assistant.ask("get_transcripts", conversation_ids=[CALL, conversation_id(2)])
+        again = await assistant.ask("get_transcripts", conversation_ids=[CALL, conversation_id(2)])
+    assert read.ids() == [CALL]
+    assert [row["conversation_id"] for row in read.rows("errors")] == [conversation_id(2)]
+    assert again.ids() == [CALL, conversation_id(2)]
+
+
+async def test_a_list_that_cannot_be_looked_at_now_is_answered_from_the_store_and_says_so(account: Account) -> None:
+    async with account.connect() as assistant:
+        await assistant.ask("list_conversations")
+        account.pass_time(hours=1)
+        with account.failing(faults.html_502):
+            answer = await assistant.ask("list_conversations", limit=1)
+    assert (answer.coverage["matched"], answer.coverage["complete"]) == (45, False)
+    assert answer.coverage["as_of"] == "2026-11-21T10:42:00+05:30"
+    assert "Answered from what was stored before: The API failed (502). Ask again later." in answer.text
+
+
+async def test_a_row_that_cannot_be_read_costs_that_row_and_is_said(account: Account) -> None:
+    account.api.fault("offset=0", 1_000, faults.unreadable_row)
+    async with account.connect() as assistant:
+        answer = await assistant.ask("list_conversations", order_by="oldest", limit=1)
+    assert answer.coverage["complete"] is False
+    assert (answer.coverage["known"], answer.coverage["total"]) == (44, 45)
+    assert "1 rows of the list could not be read and are not counted." in answer.text
+
+
+async def test_a_damaged_store_is_set_aside_and_built_anew(account: Account) -> None:
+    path = account.folder / "calls.sqlite"
+    _write(path, b"SQLite format 3\0" + b"nonsense" * 1_000)
+    async with account.connect(store=str(path)) as assistant:
+        assert (await assistant.ask("list_conversations", limit=1)).coverage["matched"] == 45
+    assert len(list(account.folder.glob("calls.sqlite.damaged-*"))) == 1
+
+
+async def test_a_store_of_a_newer_version_is_left_alone_and_said(account: Account) -> None:
+    path = account.folder / "calls.sqlite"
+    _set_version(path, 999)
+    before = _read(path)
+    async with account.connect(store=str(path)) as assistant:
+        for _ in range(2):
+            assert await assistant.refused("list_conversations") == (
+                "The local store was written by a newer version of formant-mcp. Update formant-mcp, or set"
+                " FORMANT_STORE to another path."
+            )
+        assert _read(path) == before
+        path.unlink()  # the mend takes hold without a restart
+        await assistant.ask("list_conversations", limit=1)
+
+
+async def test_another_accounts_store_is_refused(account: Account) -> None:
+    path = str(account.folder / "calls.sqlite")
+    async with account.connect(store=path) as assistant:
+        await assistant.ask("list_conversations", limit=1)
+    async with account.connect(store=path, api_key="another-key") as assistant:
+        refused = await assistant.refused("list_conversations", limit=1)
+    assert "FORMANT_STORE names the store of another account" in refused
+    assert "another-key" not in refused
+
+
+async def test_questions_side_by_side_are_each_answered(account: Account) -> None:
+    async with account.connect() as assistant:
+        answers = await asyncio.gather(
+            *(assistant.ask("get_transcripts", conversation_ids=[conversation_id(n)]) for n in range(12)),
+            *(assistant.ask("list_conversations", agent_id=100 + n % 3) for n in range(6)),
+        )
+    assert [answer.ids() for answer in answers[:12]] == [[conversation_id(n)] for n in range(12)]
+    assert [answer.coverage["matched"] for answer in answers[12:]] == [15] * 6
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+
+
+def _read(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def _set_version(path: Path, version: int) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute(f"PRAGMA user_version = {version}")
+    connection.commit()
+    connection.close()
+
+
+async def test_a_bug_of_ours_is_confessed_without_a_word_of_what_it_held(
+    mode: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken() -> App:
+        raise RuntimeError("what a caller said")
+
+    async with Client(build_server(broken, ""), mode=mode) as client:
+        assistant = Assistant(client)
+        said = [
+            await assistant.refused("list_conversations"),
+            (await assistant.not_read(f"formant://conversations/{CALL}")).message,
+        ]
+    confession = "Something went wrong inside formant-mcp. Ask again; if it stays so, start it with"
+    assert all(each.startswith(confession) for each in said)
+    assert "what a caller said" not in f"{said}"
+    assert "RuntimeError at" in caplog.text
+    assert "what a caller said" not in caplog.text

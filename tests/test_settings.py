@@ -1,0 +1,292 @@
+"""The environment, read once: what each variable does, and errors that name the variable and never its value."""
+
+import socket
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from pydantic import ValidationError
+
+from formant_mcp.errors import ConfigurationError
+from formant_mcp.settings import Settings
+
+KEY = "fm-live-5c1e0f2b9a7d"
+SECRET = "zx-secret-9"
+
+
+@pytest.fixture(autouse=True)
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment without any of our variables, and a home of its own."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"FORMANT_{name.upper()}", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)
+    return monkeypatch
+
+
+def load(**variables: str) -> Settings:
+    """Settings of an environment with these variables, written without their common beginning."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in variables.items():
+            environment.setenv(f"FORMANT_{name}", value)
+        return Settings.load()
+
+
+def refused(**variables: str) -> str:
+    """What is said of these variables; checks that it names the first of them and quotes none."""
+    with pytest.raises(ConfigurationError) as raised:
+        load(**variables)
+    said = str(raised.value)
+    assert said.startswith(f"FORMANT_{next(iter(variables))}: ")
+    assert not [value for value in variables.values() if value.strip() in said]
+    assert not raised.value.__cause__
+    assert raised.value.__suppress_context__  # the cause would quote the value
+    return said
+
+
+def test_without_any_variable_everything_has_its_default(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("TZ", "Europe/Berlin")
+    settings = load()
+    assert settings.model_dump() == {
+        "api_key": None,
+        "api_key_file": None,
+        "provider": "formant",
+        "base_url": "",
+        "region": "global",
+        "store": "",
+        "recordings_dir": None,
+        "timezone": "Europe/Berlin",
+        "call_seconds": 20.0,
+        "redact": "",
+        "log_level": "WARNING",
+    }
+    assert settings.address == "https://api.voice.formantai.com"
+
+
+def test_every_variable_is_read(tmp_path: Path) -> None:
+    settings = load(
+        API_KEY=KEY,
+        PROVIDER="Formant",
+        BASE_URL="https://calls.example.com/api/",
+        STORE=str(tmp_path / "calls.sqlite"),
+        RECORDINGS_DIR=str(tmp_path / "wav"),
+        TIMEZONE="Asia/Kolkata",
+        CALL_SECONDS="7.5",
+        LOG_LEVEL="debug",
+    )
+    assert settings.key() == KEY
+    assert settings.provider == "formant"
+    assert settings.address == "https://calls.example.com/api"
+    assert settings.store_path(KEY) == tmp_path / "calls.sqlite"
+    assert settings.recordings_path() == tmp_path / "wav"
+    assert settings.zone == ZoneInfo("Asia/Kolkata")
+    assert settings.call_seconds == 7.5
+    assert settings.log_level == "DEBUG"
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+@pytest.mark.parametrize("blank", ["", "  ", "\t\n"])
+def test_a_blank_variable_is_as_good_as_none(name: str, blank: str) -> None:
+    assert load(**{name.upper(): blank}) == load()
+
+
+def test_blanks_around_a_value_are_not_part_of_it(tmp_path: Path) -> None:
+    given = {
+        "API_KEY": KEY,
+        "API_KEY_FILE": str(tmp_path / "key"),
+        "BASE_URL": "https://calls.example.com",
+        "REGION": "india",
+        "STORE": ":memory:",
+        "RECORDINGS_DIR": str(tmp_path / "wav"),
+        "TIMEZONE": "Asia/Kolkata",
+        "CALL_SECONDS": "7",
+        "LOG_LEVEL": "INFO",
+        "PROVIDER": "formant",
+    }
+    assert load(**{name: f" {value}\n" for name, value in given.items()}) == load(**given)
+
+
+@pytest.mark.parametrize("region", ["india", "India ", "INDIA"])
+def test_the_region_chooses_the_address_unless_one_is_given(region: str) -> None:
+    assert load(REGION=region).address == "https://api.in.voice.formantai.com"
+    assert load(REGION=region, BASE_URL="https://calls.example.com").address == "https://calls.example.com"
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("http://localhost:8080", "http://localhost:8080"),
+        ("http://LOCALHOST", "http://LOCALHOST"),
+        ("http://127.0.0.1:8080/v2//", "http://127.0.0.1:8080/v2"),
+        ("http://[::1]:8080", "http://[::1]:8080"),
+        ("HTTPS://calls.example.com/", "HTTPS://calls.example.com"),
+    ],
+)
+def test_an_address_is_https_or_http_on_this_machine(url: str, address: str) -> None:
+    assert load(BASE_URL=url).address == address
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"http://{SECRET}.example.com",
+        f"http://localhost.{SECRET}.com",
+        f"http://127.0.0.1.{SECRET}.com",
+        f"http://localhost@{SECRET}.com",
+        f"http://localhost:8080@{SECRET}.com",
+        "http://0.0.0.0:8080",
+        "http://169.254.169.254",
+        f"ftp://{SECRET}.com",
+        f"//{SECRET}.com",
+        SECRET,
+        "https://",
+        "https:///path",
+        f"https://user:{SECRET}@example.com",
+        f"https://{SECRET}@example.com",
+        f"https://@{SECRET}.com",
+        f"https://example.com/?key={SECRET}",
+        f"https://{SECRET}.com?",
+        f"https://{SECRET}.com/#",
+        f"https://example.com/#{SECRET}",
+        f"https://{SECRET}.com:port",
+        f"https://{SECRET}.com:99999",
+        f"https://[{SECRET}]",
+        f"https://[{SECRET}",
+        f"https://{SECRET}\u2100.com",
+        f"https://{SECRET} .com",
+        f"https://{SECRET}\n.com",
+        f"https://{SECRET}\x7f.com",
+    ],
+)
+def test_any_other_address_is_refused_and_not_repeated(url: str) -> None:
+    assert SECRET not in refused(BASE_URL=url)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("PROVIDER", SECRET),
+        ("REGION", SECRET),
+        ("TIMEZONE", SECRET),
+        ("TIMEZONE", "../../etc/passwd"),
+        ("TIMEZONE", "/etc/localtime"),
+        ("TIMEZONE", "America"),
+        ("TIMEZONE", "Mars/Olympus"),
+        ("CALL_SECONDS", "-5"),
+        ("CALL_SECONDS", "abc"),
+        ("CALL_SECONDS", "nan"),
+        ("CALL_SECONDS", "inf"),
+        ("CALL_SECONDS", "601"),
+        ("LOG_LEVEL", SECRET),
+        ("REDACT", "numbers"),
+        ("REDACT", "numbers, emails"),
+        ("STORE", f"~{SECRET}/calls.sqlite"),
+        ("RECORDINGS_DIR", f"~{SECRET}/wav"),
+        ("API_KEY_FILE", f"~{SECRET}/key"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_refused_by_its_variables_name(variable: str, value: str) -> None:
+    assert refused(**{variable: value})
+
+
+def test_a_call_without_any_time_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"FORMANT_CALL_SECONDS: .* greater than 0"):
+        load(CALL_SECONDS="0")
+
+
+def test_hiding_is_refused_rather_than_promised_and_not_done() -> None:
+    assert "nothing would be hidden" in refused(REDACT="ids")
+
+
+def test_a_mistake_of_many_is_told_by_name_too() -> None:
+    assert "FORMANT_REGION" in refused(REGION="nowhere", LOG_LEVEL="loudly")
+
+
+def test_the_key_is_in_no_representation() -> None:
+    settings = load(API_KEY=KEY)
+    for shown in (repr(settings), str(settings), str(settings.model_dump()), settings.model_dump_json()):
+        assert KEY not in shown
+
+
+def test_settings_do_not_change_once_read() -> None:
+    with pytest.raises(ValidationError):
+        load().region = "india"
+
+
+def test_the_key_is_read_from_its_file_unless_it_is_given(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text(f"\ufeff{KEY}\r\n", encoding="utf-8")  # as Windows' editors write it
+    assert load(API_KEY_FILE=str(file)).key() == KEY
+    assert load(API_KEY_FILE="~/key").key() == KEY
+    assert load(API_KEY_FILE=str(file), API_KEY="another").key() == "another"
+    assert load(API_KEY_FILE=str(tmp_path / "nothing"), API_KEY="another").key() == "another"
+
+
+def test_a_key_file_that_cannot_be_read_is_told_by_its_variable(tmp_path: Path) -> None:
+    (tmp_path / "utf-16").write_bytes(f"\ufeff{KEY}".encode("utf-16"))
+    for path in (tmp_path / "nothing", tmp_path, tmp_path / "utf-16"):
+        with pytest.raises(ConfigurationError, match="FORMANT_API_KEY_FILE") as raised:
+            load(API_KEY_FILE=str(path)).key()
+        assert str(path) not in str(raised.value)
+        assert KEY not in str(raised.value)
+
+
+def test_without_a_key_it_is_said_where_to_set_one(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    for settings in (load(), load(API_KEY=" "), load(API_KEY_FILE=str(tmp_path / "empty"))):
+        with pytest.raises(ConfigurationError, match="No API key") as raised:
+            settings.key()
+        assert "FORMANT_API_KEY" in raised.value.hint
+        assert "--demo" in raised.value.hint
+
+
+@pytest.mark.parametrize(
+    "key", ["${FORMANT_API_KEY}", "Bearer ${KEY}", "a b", "schlüssel", "a\x07b", "a\nb", "“quoted”"]
+)
+def test_a_placeholder_or_a_slip_of_the_pen_is_not_taken_for_a_key(key: str, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(key, encoding="utf-8")
+    for settings, variable in (
+        (load(API_KEY=key), "FORMANT_API_KEY "),
+        (load(API_KEY_FILE=str(tmp_path / "key")), "FORMANT_API_KEY_FILE "),
+    ):
+        with pytest.raises(ConfigurationError) as raised:
+            settings.key()
+        assert raised.value.message.startswith(variable)
+        assert key not in str(raised.value)
+
+
+def test_provider_address_and_key_each_have_a_store_of_their_own(tmp_path: Path) -> None:
+    paths = {
+        load().store_path(KEY),
+        load().store_path(f"{KEY}2"),
+        load(REGION="india").store_path(KEY),
+        load(BASE_URL="https://calls.example.com").store_path(KEY),
+        load().model_copy(update={"provider": "voiceos"}).store_path(KEY),
+    }
+    assert len(paths) == 5
+    assert all(path and path.is_relative_to(tmp_path / "data" / "formant-mcp") for path in paths)
+    assert load(BASE_URL="https://api.voice.formantai.com/").store_path(KEY) == load().store_path(KEY)
+
+
+def test_a_store_in_memory_has_no_path() -> None:
+    assert load(STORE=":memory:").store_path(KEY) is None
+
+
+def test_recordings_are_kept_beside_the_store_unless_a_folder_is_given(tmp_path: Path) -> None:
+    default = tmp_path / "data" / "formant-mcp" / "recordings"
+    assert load().recordings_path() == default
+    assert load(STORE=":memory:").recordings_path() == default
+    assert load(STORE="~/calls/store.sqlite").recordings_path() == tmp_path / "calls" / "recordings"
+    assert load(STORE="~/calls/store.sqlite", RECORDINGS_DIR="~/wav").recordings_path() == tmp_path / "wav"
+
+
+def test_reading_the_environment_makes_no_file_and_asks_no_network(
+    tmp_path: Path, environment: pytest.MonkeyPatch
+) -> None:
+    def unreachable(*_: object) -> None:
+        raise AssertionError
+
+    environment.setattr(socket.socket, "connect", unreachable)
+    load(API_KEY=KEY, STORE=str(tmp_path / "calls" / "store.sqlite")).recordings_path()
+    assert list(tmp_path.iterdir()) == []

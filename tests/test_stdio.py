@@ -1,0 +1,209 @@
+"""The program as hosts start it: a child process, lines of JSON on its pipes, both eras, and a clean end."""
+
+import json
+import signal
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import anyio
+import pytest
+from mcp import Client, StdioServerParameters
+from mcp.client.stdio import stdio_client
+from mcp_types import TextContent
+
+from tests.calls import many
+from tests.child import (
+    INITIALIZE,
+    INITIALIZED,
+    KEY,
+    PROGRAM,
+    Message,
+    calling,
+    environment,
+    piped,
+    request,
+    said,
+    started,
+)
+from tests.fake_formant import FakeFormant
+
+ROOT = Path(__file__).parent.parent
+
+
+@contextmanager
+def slow_api() -> Generator[FakeFormant]:
+    """An API that takes requests and never answers them."""
+    with FakeFormant.in_thread() as api:
+        api.conversations = many(250, datetime.now(UTC) - timedelta(hours=2), timedelta(days=10))
+        api.gate.shut()
+        yield api
+
+
+def test_a_host_of_the_older_era_is_served(tmp_path: Path) -> None:
+    with started(tmp_path, "--demo") as server:
+        server.send(INITIALIZE)
+        initialized = server.receive()["result"]
+        assert isinstance(initialized, dict)
+        assert initialized["protocolVersion"] == "2025-06-18"
+        assert "Asia/Kolkata" in str(initialized["instructions"])
+        server.send(INITIALIZED, request(2, "tools/list"))
+        assert '"list_conversations"' in json.dumps(server.receive())
+        server.send(calling(3, "list_conversations", limit=1))
+        assert "conversations match; complete as of" in said(server.receive())
+        assert server.process.stdin
+        server.process.stdin.close()
+        assert server.ends() == 0
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("mode", "version"), [("auto", "2026-07-28"), ("legacy", "2025-11-25")])
+async def test_the_sdks_client_is_served_in_both_eras(tmp_path: Path, mode: str, version: str) -> None:
+    parameters = StdioServerParameters(command=str(PROGRAM), args=["--demo"], env=environment(tmp_path))
+    with anyio.fail_after(60):
+        async with Client(stdio_client(parameters), mode=mode) as client:
+            assert client.protocol_version == version
+            listed = await client.call_tool("list_conversations", {"status": ["failed", "completed"], "limit": 2})
+            assert listed.structured_content
+            ids = [row["conversation_id"] for row in listed.structured_content["conversations"]]
+            read = await client.call_tool("get_transcripts", {"conversation_ids": ids})
+            assert isinstance(read.content[0], TextContent)
+            assert all(each in read.content[0].text for each in ids)
+            resource = await client.read_resource(f"formant://conversations/{ids[0]}")
+            assert ids[0] in resource.contents[0].model_dump()["text"]
+
+
+def test_requests_piped_in_are_answered_before_the_end(tmp_path: Path) -> None:
+    calls = [calling(n, "list_conversations", limit=1, agent_id=agent) for n, agent in ((2, 123), (3, 456))]
+    answers, _ = piped(tmp_path, [INITIALIZE, INITIALIZED, *calls, request(4, "tools/list")], "--demo")
+    assert sorted(int(str(answer["id"])) for answer in answers) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("variables", "error"),
+    [
+        (
+            {"FORMANT_API_KEY": ""},
+            "No API key is set. Set FORMANT_API_KEY (or FORMANT_API_KEY_FILE) in the server's env",
+        ),
+        ({"FORMANT_API_KEY": "${FORMANT_API_KEY}"}, "FORMANT_API_KEY does not hold a key but a placeholder"),
+        (
+            {"FORMANT_BASE_URL": "http://api.example.com"},
+            "FORMANT_BASE_URL: use https:// (http:// only for this machine",
+        ),
+        (
+            {"FORMANT_BASE_URL": "https://example.com/?k=1"},
+            "FORMANT_BASE_URL: give scheme, host and path only: no query",
+        ),
+        ({"FORMANT_TIMEZONE": "Mars/Olympus"}, "FORMANT_TIMEZONE: not an IANA time zone"),
+        ({"FORMANT_CALL_SECONDS": "soon"}, "FORMANT_CALL_SECONDS: "),
+        ({"FORMANT_LOG_LEVEL": "LOUD"}, "FORMANT_LOG_LEVEL: "),
+        ({"FORMANT_PROVIDER": "unheard-of"}, "FORMANT_PROVIDER: "),
+    ],
+)
+def test_it_starts_whatever_is_set_and_every_tool_says_what_to_mend(
+    tmp_path: Path, variables: dict[str, str], error: str
+) -> None:
+    calls = [
+        calling(2, "list_conversations"),
+        calling(3, "get_transcripts", conversation_ids=["e36853de"]),
+        calling(4, "save_recording", conversation_id="e36853de"),
+        request(5, "resources/read", uri="formant://conversations/e36853de/transcript"),
+        request(6, "tools/list"),
+    ]
+    answers, on_stderr = piped(tmp_path, [INITIALIZE, INITIALIZED, *calls], **({"FORMANT_API_KEY": KEY} | variables))
+    by_id = {int(str(answer["id"])): answer for answer in answers}
+    assert all(error in said(by_id[n]) for n in (2, 3, 4))
+    assert all('"isError": true' in json.dumps(by_id[n]) for n in (2, 3, 4))
+    assert error in json.dumps(by_id[5]["error"])
+    assert "list_conversations" in json.dumps(by_id[6]["result"])
+    assert KEY not in f"{answers}{on_stderr}"
+    assert "Traceback" not in on_stderr
+
+
+def test_blanks_round_a_key_are_not_part_of_it(tmp_path: Path) -> None:
+    with FakeFormant.in_thread() as api:
+        api.key = KEY
+        answers, _ = piped(
+            tmp_path,
+            [INITIALIZE, INITIALIZED, calling(2, "list_conversations")],
+            FORMANT_API_KEY=f" {KEY}\n",
+            FORMANT_BASE_URL=api.url,
+        )
+    assert "0 of 0 conversations match; complete" in said(answers[-1])
+
+
+def test_only_protocol_comes_on_stdout_and_no_secret_is_logged(tmp_path: Path) -> None:
+    with FakeFormant.in_thread() as api:
+        api.key = KEY
+        api.conversations = many(3, datetime.now(UTC) - timedelta(hours=2), timedelta(days=1))
+        api.fault("/recording", 1, 500)
+        ids = [str(row["conversation_id"]) for row in api.conversations]
+        messages: list[Message] = [
+            INITIALIZE,
+            INITIALIZED,
+            {"jsonrpc": "2.0", "id": 2, "method": "no/such/method"},
+            calling(3, "list_conversations", summary_mode="include"),
+            calling(4, "get_transcripts", conversation_ids=[*ids, "unknown"]),
+            calling(5, "no_such_tool"),
+        ]
+        answers, on_stderr = piped(
+            tmp_path, messages, FORMANT_API_KEY=KEY, FORMANT_BASE_URL=api.url, FORMANT_LOG_LEVEL="DEBUG"
+        )
+    assert sorted(int(str(answer["id"])) for answer in answers) == [1, 2, 3, 4, 5]
+    assert KEY not in on_stderr
+    assert "Haan ji" not in on_stderr
+
+
+@pytest.mark.parametrize("line", [b"", b"{", b"[]", b'"text"', b"\xff\xfe", b'{"jsonrpc": "2.0"}', b"x" * 200_000])
+def test_a_line_that_is_no_message_is_survived(tmp_path: Path, line: bytes) -> None:
+    with started(tmp_path, "--demo") as server:
+        assert server.process.stdin
+        server.process.stdin.write(line + b"\n")
+        server.send(INITIALIZE, INITIALIZED, request(7, "ping"))
+        received = server.receive()
+        while received.get("id") != 7:
+            received = server.receive()
+        assert received == {"jsonrpc": "2.0", "id": 7, "result": {}}
+
+
+@pytest.mark.parametrize("how", ["end of input", signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("busy", [False, True], ids=["idle", "in the middle of a call"])
+def test_it_ends_at_once_and_cleanly(tmp_path: Path, how: str | signal.Signals, busy: bool) -> None:
+    with slow_api() as api, started(tmp_path, FORMANT_API_KEY=KEY, FORMANT_BASE_URL=api.url) as server:
+        server.shake_hands()
+        if busy:
+            server.send(calling(2, "list_conversations"), calling(3, "save_recording", conversation_id="e36853de"))
+            api.received(2).result(30)
+        if isinstance(how, signal.Signals):
+            server.process.send_signal(how)
+        else:
+            assert server.process.stdin
+            server.process.stdin.close()
+        assert server.ends() == 0
+        assert server.process.stderr
+        assert server.process.stderr.read() == b""
+
+
+def test_it_ends_where_nobody_reads_what_it_says(tmp_path: Path) -> None:
+    with started(tmp_path, "--demo") as server:
+        server.shake_hands()
+        server.send(*(calling(n, "list_conversations", limit=100) for n in range(2, 40)))
+        server.receive()  # the pipe is full by now, or will be
+        server.process.send_signal(signal.SIGTERM)
+        assert server.ends() == 0
+
+
+def test_the_example_configuration_starts_the_server(tmp_path: Path) -> None:
+    example = json.loads((ROOT / "claude_desktop_config.example.json").read_text(encoding="utf-8"))
+    entry = example["mcpServers"]["formant"]
+    command = [entry["command"], *entry["args"]]
+    assert "FORMANT_API_KEY" in entry["env"]
+    if Path(command[0]).name in ("uvx", "uv"):
+        command = command[1:]
+    assert Path(command[0]).name == "formant-mcp"
+    messages = [INITIALIZE, INITIALIZED, calling(2, "list_conversations")]
+    answers, _ = piped(tmp_path, messages, *command[1:], **entry["env"])
+    assert answers[0]["id"] == 1
+    assert "FORMANT_API_KEY does not hold a key but a placeholder" in said(answers[1])

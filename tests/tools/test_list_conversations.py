@@ -1,0 +1,90 @@
+"""`list_conversations`, asked as an assistant asks."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.calls import conversation, conversation_id, many
+from tests.serving import NOW, Account
+from tests.snapshots import assert_same_answer
+
+pytestmark = pytest.mark.anyio
+
+SNAPSHOTS = Path(__file__).parent / "snapshots"
+
+
+@pytest.fixture
+def account(account: Account) -> Account:
+    """45 calls of three agents in ten days, the newest two hours old."""
+    account.api.conversations = many(45, NOW - timedelta(hours=2), timedelta(days=10))
+    return account
+
+
+async def test_a_list_begins_with_its_coverage_and_has_a_line_a_call(account: Account) -> None:
+    async with account.connect() as assistant:
+        answer = await assistant.ask("list_conversations", limit=3)
+    assert_same_answer(SNAPSHOTS / "list.txt", answer)
+
+
+async def test_a_list_that_matches_nothing_names_the_values_there_are(account: Account) -> None:
+    async with account.connect() as assistant:
+        answer = await assistant.ask("list_conversations", status=["completd"], agent_id=7)
+        by_result = await assistant.ask("list_conversations", results=["mood=good"], since="2d")
+    assert_same_answer(SNAPSHOTS / "list_empty.txt", answer)
+    assert (by_result.coverage["matched"], by_result.coverage["complete"]) == (0, True)
+    assert "csat, intent, language.primary" in by_result.text
+
+
+async def test_included_results_and_words_stand_behind_a_boundary(account: Account) -> None:
+    async with account.connect() as assistant:
+        answer = await assistant.ask("list_conversations", limit=3, summary_mode="include")
+    assert_same_answer(SNAPSHOTS / "list_include.txt", answer)
+
+
+async def test_times_that_differ_in_their_offset_carry_it_each(account: Account) -> None:
+    account.api.conversations = [conversation(n, NOW - timedelta(days=100 * n)) for n in (1, 2)]
+    async with account.connect(timezone="Europe/Berlin") as assistant:
+        answer = await assistant.ask("list_conversations")
+    assert_same_answer(SNAPSHOTS / "list_two_offsets.txt", answer)
+
+
+async def test_cursors_lead_through_every_call_once(account: Account) -> None:
+    question: dict[str, object] = {"order_by": "longest", "since": "8d", "limit": 7}
+    async with account.connect() as assistant:
+        answer = await assistant.ask("list_conversations", **question)
+        matched, found = answer.coverage["matched"], answer.ids()
+        while "next_cursor" in answer.structure:
+            account.api.add(conversation(1000 + len(found), NOW - timedelta(minutes=3)))  # new ones move nothing
+            answer = await assistant.ask("list_conversations", cursor=answer.structure["next_cursor"], **question)
+            found += answer.ids()
+    assert len(found) == len(set(found))
+    assert set(found) >= {conversation_id(n) for n in range(36)}
+    assert matched == 36
+
+
+async def test_ids_as_numbers_and_lists_as_json_text_are_understood(account: Account) -> None:
+    async with account.connect() as assistant:
+        strict = await assistant.ask("list_conversations", agent_id="101", status=["busy", "no_answer"])
+        loose = await assistant.ask("list_conversations", agent_id=101, status='["busy", "no_answer"]')
+        single = await assistant.ask("list_conversations", agent_id=" 101 ", status="busy,no_answer")
+    assert strict.ids() == loose.ids() == single.ids()
+    assert len(strict.ids()) == 4
+
+
+@pytest.mark.parametrize(("order", "first"), [("newest", 0), ("oldest", 44), ("longest", 32), ("shortest", 0)])
+async def test_the_first_is_the_first_of_the_whole_account(account: Account, order: str, first: int) -> None:
+    async with account.connect() as assistant:
+        answer = await assistant.ask("list_conversations", order_by=order, limit=1)
+    assert answer.ids() == [conversation_id(first)]
+
+
+async def test_the_questions_of_a_first_session_are_answered_on_the_sample_account(account: Account) -> None:
+    async with account.connect_to_sample() as assistant:
+        failed = await assistant.ask(
+            "list_conversations", agent_id=123, call_successful="failure", since="yesterday", until="yesterday", limit=4
+        )
+        longest = await assistant.ask("list_conversations", agent_id=123, order_by="longest", limit=1)
+        read = await assistant.ask("get_transcripts", conversation_ids=longest.ids(), max_turns=3)
+    assert_same_answer(SNAPSHOTS / "sample_failed_yesterday.txt", failed)
+    assert_same_answer(SNAPSHOTS / "sample_longest_read.txt", read)
