@@ -71,7 +71,7 @@ class _Lines:
         if line is None:
             for _ in range(
                 _GRACE_STEPS
-            ):  # in steps: what holds up the loop, as a first call's imports do, is not counted
+            ):  # so that what holds up the loop, as a first call's imports do, is not counted
                 await asyncio.sleep(_STEP_SECONDS)
             raise StopAsyncIteration
         return line

@@ -8,130 +8,21 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, cast
+from typing import cast
 
 import anyio
 from mcp import Client, MCPError, StdioServerParameters
 from mcp_types import TextContent, TextResourceContents
 from pydantic import JsonValue
 
+from formant_mcp.tour_steps import READ, STEPS, Answer, Step
+
 _SAMPLE_ZONE = "Asia/Kolkata"  # where most of the sample account's calls are made: its yesterday is meant
 _SECONDS = 60  # for one answer: far more than any takes
 _LINES, _CHARACTERS = 12, 116  # of an answer on the screen
 _KEY = "paste your Formant API key here"
-_READ = "resources/read"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back: the text and the structured content, which state the same facts."""
-
-    text: str
-    structure: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One question, in a person's words and as the call that an assistant makes of it.
-
-    `{name}` in the arguments stands for what an earlier step kept: the first conversation's id, under its `keeps`.
-    `holds` tells whether the answer is what `expects` says.
-    """
-
-    question: str
-    tool: str
-    arguments: dict[str, JsonValue]
-    expects: str
-    holds: Callable[[Answer], bool]
-    why: str
-    keeps: str = ""
-
-
-def _has_rows(answer: Answer) -> bool:
-    rows = answer.structure["conversations"]
-    in_text = all(row["conversation_id"] in answer.text for row in rows)
-    return bool(rows) and in_text and len(rows) <= answer.structure["coverage"]["matched"]
-
-
-def _has_turns(answer: Answer) -> bool:
-    read = answer.structure["conversations"]
-    return bool(read) and all(each["transcript"] and each["transcript"] in answer.text for each in read)
-
-
-def _is_saved(answer: Answer) -> bool:
-    path = Path(answer.structure["path"])
-    is_whole = path.is_file() and path.stat().st_size == answer.structure["bytes"]
-    return is_whole and answer.structure.get("seconds", 0) > 0 and str(path) in answer.text
-
-
-def _is_wav(answer: Answer) -> bool:
-    return answer.structure["begins"] == "RIFF" and answer.structure["media_type"] == "audio/wav"
-
-
-STEPS = (
-    Step(
-        question="Which calls of agent 123 have failed since yesterday?",
-        tool="list_conversations",
-        arguments={"agent_id": "123", "call_successful": "failure", "since": "yesterday"},
-        expects="calls, each in the text and in the structured content",
-        holds=_has_rows,
-        why="The first line counts all that match in the whole account and says whether anything is missing.",
-    ),
-    Step(
-        question="Which is that agent's longest call?",
-        tool="list_conversations",
-        arguments={"agent_id": "123", "order_by": "longest", "limit": 1},
-        expects="one call",
-        holds=_has_rows,
-        why="The provider lists calls page by page in its own order; here one question sorts them all.",
-        keeps="longest",
-    ),
-    Step(
-        question="Read me how it begins.",
-        tool="get_transcripts",
-        arguments={"conversation_ids": ["{longest}"], "max_turns": 8},
-        expects="a transcript, the same in the text and in the structured content",
-        holds=_has_turns,
-        why="An hour-long call is read part by part, and callers' words are marked as data, not instructions.",
-    ),
-    Step(
-        question="Find the longest call in Hindi.",
-        tool="list_conversations",
-        arguments={"results": ["language.primary=hi"], "order_by": "longest", "limit": 1},
-        expects="one call",
-        holds=_has_rows,
-        why="Whatever an agent extracts from its calls can be filtered by, nested fields too.",
-        keeps="hindi",
-    ),
-    Step(
-        question="And what was said?",
-        tool="get_transcripts",
-        arguments={"conversation_ids": ["{hindi}"]},
-        expects="a transcript, the same in the text and in the structured content",
-        holds=_has_turns,
-        why="Every script is kept as it came, with turn numbers that can be cited.",
-    ),
-    Step(
-        question="Save its recording.",
-        tool="save_recording",
-        arguments={"conversation_id": "{hindi}"},
-        expects="a file of the size it tells, with its length",
-        holds=_is_saved,
-        why="The figures are measured from the audio; nobody has to listen to find a long silence.",
-    ),
-    Step(
-        question="Give me the recording itself, to attach.",
-        tool=_READ,
-        arguments={"uri": "formant://conversations/{hindi}/recording"},
-        expects="a WAV file",
-        holds=_is_wav,
-        why="Assistants that take audio or files get the provider's bytes, unchanged.",
-    ),
-)
 
 
 def run_tour() -> int:
@@ -180,7 +71,7 @@ async def _take(client: Client, step: Step, number: int, found: dict[str, str]) 
     arguments = {name: _filled(value, found) for name, value in step.arguments.items()}
     print(f"{number}. {step.question}\n   {step.tool} {json.dumps(arguments, ensure_ascii=False)}\n")
     try:
-        answer = await (_read(client, arguments) if step.tool == _READ else _call(client, step.tool, arguments))
+        answer = await (_read(client, arguments) if step.tool == READ else _call(client, step.tool, arguments))
     except (MCPError, RuntimeError) as error:  # the SDK's RuntimeError: an answer that is not of the tool's own schema
         return str(error)
     print(_on_screen(answer.text))

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from pydantic import JsonValue
 
-_NOT_SHOWN_WHERE_ZERO = {"details_needed", "details_read"}
+_NOT_SHOWN_WHERE_ZERO = {"details_needed", "details_read", "others"}
 
 
 def assert_same_facts(text: str, structure: JsonValue) -> None:
@@ -61,6 +61,8 @@ def _number(name: str, value: float) -> str:
     match name:
         case "silence_share":
             return rf"silence {100 * value:.1f} %"
+        case "share" | "success_rate":  # of a change in points, signed
+            return rf"(?<![\w.,])(?:{value:.1%}|{re.escape(f'{100 * value:+.1f}')} points)"
         case "next_turn":
             return rf"from_turn={value}\b"
         case "seconds":  # of a recording as they are, of a turn by the clock
@@ -68,4 +70,4 @@ def _number(name: str, value: float) -> str:
         case "turn_count":
             return rf"turns \d+–\d+ of {value}, |transcript has {value},|no transcript"
         case _:
-            return rf"(?<![\w.,])(?:{value:g}|{value:,})(?![\w])"
+            return rf"(?<![\w.,])(?:{value:g}|{value:,}|{value:.10g})(?![\w])"

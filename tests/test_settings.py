@@ -288,5 +288,7 @@ def test_reading_the_environment_makes_no_file_and_asks_no_network(
         raise AssertionError
 
     environment.setattr(socket.socket, "connect", unreachable)
-    load(API_KEY=KEY, STORE=str(tmp_path / "calls" / "store.sqlite")).recordings_path()
+    for settings in (load(STORE="~/calls/store.sqlite"), load(RECORDINGS_DIR="~/wav"), load(API_KEY=KEY)):
+        assert settings.recordings_path()
+        assert settings.store_path(KEY)
     assert list(tmp_path.iterdir()) == []

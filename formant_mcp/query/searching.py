@@ -13,6 +13,7 @@ from formant_mcp.query.marks import Mark, Needle, marks
 from formant_mcp.store import Store
 from formant_mcp.store.matching import Expression, Role, Term
 from formant_mcp.store.search import FoundConversation, Sought
+from formant_mcp.store.turns import MAX_TURNS
 
 PER_CONVERSATION = 3
 """Hits shown of one conversation."""
@@ -119,8 +120,9 @@ def _hits(
         best = sorted(each.turns[: min(PER_CONVERSATION, question.limit)])
         around = {turn.index: turn for turn in _around(store, each.conversation_id, best, question.context_turns)}
         turns = [around.pop(index) for index in best]
-        for turn in turns:
-            near = range(turn.index - question.context_turns, turn.index + question.context_turns + 1)
+        for turn, following in zip(turns, [*best[1:], MAX_TURNS], strict=True):
+            # What lies behind the next hit stands there.
+            near = range(turn.index - question.context_turns, min(following, turn.index + question.context_turns + 1))
             neighbours = [around.pop(index) for index in near if index in around]
             yield Hit(
                 conversation=known[each.conversation_id],

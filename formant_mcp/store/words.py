@@ -28,7 +28,7 @@ _DIGITS = regex.compile(r"\p{Nd}")
 # Hindi spells a nasal before its own row of consonants as that letter or as anusvara: हिन्दी is हिंदी. Candrabindu is
 # written as anusvara as often as not.
 _NASALS = regex.compile("ङ्(?=[क-घ])|ञ्(?=[च-झ])|ण्(?=[ट-ढ])|न्(?=[त-ध])|म्(?=[प-भ])|\u0901")
-_ENGLISH = regex.compile(r"[a-z]{3,}")
+_ENGLISH = regex.compile(r"[a-z]{3,40}")  # what is longer is no word, and takes long to look at
 
 
 class Word(NamedTuple):

@@ -52,6 +52,12 @@ class ReadPage:
         """Its conversations' ids."""
         return {each.conversation_id for each in self.page.conversations}
 
+    def repeats(self, before: "ReadPage") -> bool:
+        """Whether it held the same rows in the same order."""
+        return [each.conversation_id for each in self.page.conversations] == [
+            each.conversation_id for each in before.page.conversations
+        ]
+
     def brings_new(self, since: datetime | None = None) -> bool:
         """Whether it held a conversation that was not known, or not seen since then."""
         return any(

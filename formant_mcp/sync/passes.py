@@ -114,7 +114,7 @@ class FullPass:
         last = pages[-1]
         for front, read in zip([before, *pages], pages, strict=False):
             # The same rows once more are no other part of the list: such a provider takes no notice of the offset.
-            if read.page.row_count and (front is None or read.ids != front.ids):
+            if read.page.row_count and not (front and read.repeats(front)):
                 known.pass_rows = max(known.pass_rows, read.end)
         known.pass_offset = last.offset if known.pass_backward else last.end
         known.pass_total = last.page.total

@@ -68,8 +68,10 @@ def _reply(app: App, searched: Searched, widths: Widths) -> Reply:
         hits=[hit_answer(hit, widths, app.zone) for hit in searched.hits],
     )
     found = f"{_counted(searched.hits_total, 'hit')} in {_counted(searched.conversations_total, 'conversation')}"
+    if searched.shown < searched.hits_total:
+        found += f"; {searched.shown:,} shown"
     if searched.next_cursor:
-        found += f'; {searched.shown:,} shown; for more: cursor="{searched.next_cursor}"'
+        found += f'; for more: cursor="{searched.next_cursor}"'
     lines = hit_lines(structure.hits, app.zone, app.new_boundary())
     return Reply("\n".join([*head(coverage, app.zone, found), *lines]), structure)
 

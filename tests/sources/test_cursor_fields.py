@@ -170,9 +170,10 @@ JSON = st.recursive(
 )
 NAMES = [
     "conversation_id", "status", "metadata", "analysis", "transcript", "call_successful", "start_time_unix_secs",
-    "call_duration_secs", "termination_reason", "transcript_summary", "user_id", "error", "role", "message", "tool_calls",
-    "tool_results", "is_error", "result_value", "phone_call", "data_collection_results", "evaluation_criteria_results",
-    "value", "rationale", "data", "conversations", "items", "cursor", "has_more", "total", "code",
+    "call_duration_secs", "termination_reason", "transcript_summary", "user_id", "error", "role", "message",
+    "tool_calls", "tool_results", "is_error", "result_value", "phone_call", "data_collection_results",
+    "evaluation_criteria_results", "value", "rationale", "data", "conversations", "items", "cursor", "has_more",
+    "total", "code",
 ]  # fmt: skip
 SHAPED = st.recursive(
     JSON,

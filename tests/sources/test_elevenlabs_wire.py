@@ -222,7 +222,7 @@ def test_a_cursor_that_repeats_itself_is_the_providers_error(fields: dict[str, J
 
 @pytest.mark.parametrize("cursor", [None, "", {}])
 def test_a_list_that_goes_on_without_a_cursor_is_the_providers_error(cursor: JsonValue):
-    with pytest.raises(InvalidResponseError, match="has_more.*no cursor"):
+    with pytest.raises(InvalidResponseError, match=r"has_more.*no cursor"):
         parse_page({"conversations": [], "next_cursor": cursor, "has_more": True}, "")
 
 
@@ -249,9 +249,11 @@ def test_an_answer_without_a_conversation_is_refused(wire: JsonValue):
     ],
 )
 def test_an_error_inside_a_success_is_that_error(wire: JsonValue, error: type[FormantError]):
-    for parse in (parse_detail, lambda wire: parse_page(wire, "")):
-        with pytest.raises(error) as caught:
-            parse(wire)
+    with pytest.raises(error) as of_detail:
+        parse_detail(wire)
+    with pytest.raises(error) as of_page:
+        parse_page(wire, "")
+    for caught in (of_detail, of_page):
         assert "SECRET" not in str(caught.value)
         assert "Upstream unavailable" not in str(caught.value)
 

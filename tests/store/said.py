@@ -1,4 +1,4 @@
-"""What a search means, in plain Python out of the docstrings of `formant_mcp.store.matching`, and random cases of it."""
+"""What a search means, in plain Python out of the docstrings of `formant_mcp.store.matching`, and random searches."""
 
 from hypothesis import strategies as st
 

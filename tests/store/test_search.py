@@ -20,8 +20,13 @@ from tests.store.files import open_store
 from tests.store.oracle import NOW, conversations, filters, matches, sort_key
 from tests.store.said import EXPRESSIONS, ROLES, TURNS, alternatives_said, folded, is_hit
 
-TRANSCRIPTS = st.builds(lambda call, turns: replace(call, turns=turns, has_detail=True), conversations(), TURNS)
-CALLS = st.lists(TRANSCRIPTS, max_size=6, unique_by=lambda each: each.conversation_id)
+
+@st.composite
+def transcripts(draw: st.DrawFn) -> Conversation:
+    return replace(draw(conversations()), turns=draw(TURNS), has_detail=True)
+
+
+CALLS = st.lists(transcripts(), max_size=6, unique_by=lambda each: each.conversation_id)
 
 
 def call(number: int, *said: str, role: str = "contact") -> Conversation:
@@ -70,7 +75,7 @@ def expected(calls: Sequence[Conversation], sought: Sought) -> dict[str, set[int
     return {name: indexes for name, indexes in hits.items() if indexes}
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=200)
 @given(calls=CALLS, expression=EXPRESSIONS, role=ROLES, data=st.data())
 def test_a_search_finds_what_plain_python_finds(
     calls: list[Conversation], expression: Expression, role: Role, data: st.DataObject
@@ -118,7 +123,7 @@ def test_going_on_behind_the_last_one_gives_each_conversation_once(
 
 
 @pytest.mark.parametrize("probed", [0, 1, 300])
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(calls=CALLS, expression=EXPRESSIONS, role=ROLES, count=st.integers(1, 3), data=st.data())
 def test_of_too_many_hits_to_rank_the_newest_come_first(
     probed: int, calls: list[Conversation], expression: Expression, role: Role, count: int, data: st.DataObject
@@ -164,7 +169,7 @@ def test_a_store_from_before_there_was_an_index_gets_one(tmp_path: Path) -> None
         "INSERT INTO meta VALUES ('account', 'account');"
         "INSERT INTO conversations (row_id, conversation_id, ended, failure_reason_known, turn_count, first_seen_at,"
         " seen_at) VALUES (7, 'call-7', 1, 1, 2, 0, 0);"
-        f"INSERT INTO turns VALUES ({7 << 20}, 'agent', 'Your late fee', 0), ({7 << 20 | 1}, 'contact', 'Refunds!', 3);"
+        "INSERT INTO turns VALUES ((7 << 20), 'agent', 'Your late fee', 0), ((7 << 20) + 1, 'contact', 'Refunds!', 3);"
         "PRAGMA user_version = 1"
     )
     old.close()

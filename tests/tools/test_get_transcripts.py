@@ -86,6 +86,7 @@ async def test_a_beginning_that_only_one_call_has_is_enough(account: Account) ->
     async with account.connect() as assistant:
         answer = await assistant.ask("get_transcripts", conversation_ids=[SHORT[:-2], SHORT])
     assert answer.ids() == [SHORT]
+    assert answer.rows("errors") == []
 
 
 async def test_a_window_says_where_to_read_on(account: Account) -> None:

@@ -43,7 +43,7 @@ async def test_included_results_and_words_stand_behind_a_boundary(account: Accou
 
 
 async def test_times_that_differ_in_their_offset_carry_it_each(account: Account) -> None:
-    account.api.conversations = [conversation(n, NOW - timedelta(days=100 * n)) for n in (1, 2)]
+    account.api.conversations = [conversation(n, NOW - timedelta(days=40 * n)) for n in (0, 1)]
     async with account.connect(timezone="Europe/Berlin") as assistant:
         answer = await assistant.ask("list_conversations")
     assert_same_answer(SNAPSHOTS / "list_two_offsets.txt", answer)
