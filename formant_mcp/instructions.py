@@ -7,13 +7,14 @@ Voice calls between a company's voice agents and its contacts: who was called wh
 (transcripts) and what was extracted (results, fields defined by each agent). Read-only but for save_recording.
 
 Order of use:
-1. summarize_results without group_by (since="7d" where the account is large): agents, statuses and result fields there \
-are. With group_by, measures, compare_previous: counts, shares, rates, changes. One call answers "how many".
-2. list_conversations finds calls; for "the longest" order_by=longest, limit=1. search_transcripts finds who said what, \
-in any language or script.
+1. summarize_results without group_by (since="7d" where the account is large): agents, statuses, result fields. \
+With group_by, measures, compare_previous: counts, shares, rates, changes. One call answers "how many".
+2. list_conversations finds calls; for "the longest" order_by=longest, limit=1. search_transcripts finds who said \
+what, in any language or script.
 3. get_transcripts reads up to 20 calls by id or its unique beginning; around_turn shows a hit in its place.
 4. save_recording saves one call's audio and measures silence.
-All take the same filters and look at the whole account; do not page through lists to count.
+All take the same filters and look at the whole account. For a mere number, list_conversations with limit=1 and read \
+the first line; do not page to count.
 
 Every answer begins with its coverage. "complete": everything that could match was looked at. "incomplete": it says \
 what is missing; ask the same again and it has read further, or narrow by since, agent_id or status. Never present an \

@@ -69,9 +69,8 @@ class _Lines:
     async def __anext__(self) -> str:
         line = await self._queue.get()
         if line is None:
-            for _ in range(
-                _GRACE_STEPS
-            ):  # so that what holds up the loop, as a first call's imports do, is not counted
+            # In steps, so that what holds up the loop, as the imports of a first call do, is not counted.
+            for _ in range(_GRACE_STEPS):
                 await asyncio.sleep(_STEP_SECONDS)
             raise StopAsyncIteration
         return line

@@ -8,12 +8,14 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Timer
 from time import monotonic
 
 from pydantic import JsonValue
 
 PROGRAM = Path(sys.executable).with_name("formant-mcp")
 KEY = "key-nobody-may-see"
+MOST_SECONDS = 60.0
 END_SECONDS = 2.0  # half a second is promised; the machine that runs the tests may have other things to do
 Message = dict[str, JsonValue]
 
@@ -88,9 +90,12 @@ def started(folder: Path, *arguments: str, **variables: str) -> Generator[Server
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
+    watchdog = Timer(MOST_SECONDS, process.kill)  # whoever waits for a line then gets an empty one
+    watchdog.start()
     try:
         yield Server(process)
     finally:
+        watchdog.cancel()
         process.kill()
         process.wait()
         for pipe in (process.stdin, process.stdout, process.stderr):
@@ -106,7 +111,7 @@ def piped(folder: Path, messages: Sequence[Message], *arguments: str, **variable
         input=b"".join(json.dumps(message).encode() + b"\n" for message in messages),
         env=environment(folder, **variables),
         capture_output=True,
-        timeout=60,
+        timeout=MOST_SECONDS,
     )
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()], done.stderr.decode()

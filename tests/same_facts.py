@@ -57,6 +57,10 @@ def _result(value: JsonValue) -> str:
     return value if isinstance(value, str) else compact(value)
 
 
+def _decimals(value: float) -> str:
+    return re.escape(f"{value:.4f}".rstrip("0").rstrip("."))
+
+
 def _number(name: str, value: float) -> str:
     match name:
         case "silence_share":
@@ -70,4 +74,4 @@ def _number(name: str, value: float) -> str:
         case "turn_count":
             return rf"turns \d+–\d+ of {value}, |transcript has {value},|no transcript"
         case _:
-            return rf"(?<![\w.,])(?:{value:g}|{value:,}|{value:.10g})(?![\w])"
+            return rf"(?<![\w.,])(?:{value:g}|{value:,}|{_decimals(value)})(?![\w])"

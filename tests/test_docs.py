@@ -97,7 +97,8 @@ def test_the_commands_table_has_every_command() -> None:
     commands = re.findall(r"^ {4}(\w[\w-]*)  ", asked.stdout, re.MULTILINE)
     options = re.findall(r"^  (--[\w-]+)  ", asked.stdout, re.MULTILINE)
     documented = [
-        quoted(row["command"]).removeprefix("formant-mcp").strip() for row in table("Commands", "command", "does")
+        quoted(row["command"]).removeprefix("formant-mcp").partition(" [")[0].strip()
+        for row in table("Commands", "command", "does")
     ]
     assert sorted(documented) == sorted(["", *commands, *options])
 

@@ -48,7 +48,7 @@ def test_the_tour_asks_and_answers_every_step(tour: str) -> None:
 
 
 def test_the_tour_shows_what_came_back(tour: str) -> None:
-    assert len(re.findall(r"^   \| [\d,]+ of 180 conversations match; complete as of", tour, re.MULTILINE)) == 3
+    assert len(re.findall(r"^   \| [\d,]+ of 5\d\d conversations match; complete as of", tour, re.MULTILINE)) >= 5
     assert re.search(r"^   \| 0 agent Hello .+\n   \| 1 contact ", tour, re.MULTILINE)
     assert re.search(r"^   \| saved: .+\.wav \([\d,]{6,} bytes\)$", tour, re.MULTILINE)
     assert re.search(r"^   \| [\d.]+ s · 1 channel\(s\) · 8000 Hz".replace("·", r"\?"), tour, re.MULTILINE)
@@ -72,8 +72,8 @@ def test_the_tour_says_nothing_of_the_users_own_account(tour: str) -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "step", "said"),
     [
-        ("FORMANT_REDACT", "numbers", "step 1 (list_conversations): the answer is an error", "hiding is not available"),
-        ("FORMANT_RECORDINGS_DIR", os.devnull, "step 6 (save_recording): the answer is an error", "cannot be saved"),
+        ("FORMANT_REDACT", "numbers", "step 1 (summarize_results): the answer is an error", "hiding is not available"),
+        ("FORMANT_RECORDINGS_DIR", os.devnull, "step 9 (save_recording): the answer is an error", "cannot be saved"),
     ],
 )
 def test_a_step_that_does_not_work_ends_the_tour_with_a_line_that_names_it(

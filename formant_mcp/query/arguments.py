@@ -52,12 +52,16 @@ class FilterArguments(Arguments):
     """The filters, the same for every tool that takes them."""
 
     agent_id: Text = Field("", description="Only this agent's calls.")
-    status: Texts = Field([], description="Any of these, e.g. failed, busy, no_answer.")
+    status: Texts = Field(
+        [], description="Any of these ways to end, e.g. busy, no_answer; for all failures use call_successful."
+    )
     call_successful: Literal["any", "success", "failure"] = Field(
         "any", description="success: connected and ended normally; failure: ended otherwise; running calls are neither."
     )
-    since: str = Field("", description="Start time from: 2026-11-20, 2026-11-20T18:00, today, yesterday, 24h, 7d, 2w.")
-    until: str = Field("", description="Start time to, same forms; a date alone includes that whole day.")
+    since: str = Field(
+        "", description="Started from: 2026-11-20, 2026-11-20T18:00, today, yesterday, or so long ago: 24h, 7d, 2w."
+    )
+    until: str = Field("", description="Started to, same forms; a date alone includes that whole day.")
     min_duration_seconds: Seconds = Field(NO_BOUND, ge=-1, allow_inf_nan=False, description="-1: no bound.")
     max_duration_seconds: Seconds = Field(NO_BOUND, ge=-1, allow_inf_nan=False, description="-1: no bound.")
     contact_number: Text = Field("", description="Whole number or its last digits, any spelling.")
@@ -65,8 +69,8 @@ class FilterArguments(Arguments):
     user_id: Text = Field("", description="Only where the provider has user ids.")
     results: Texts = Field(
         [],
-        description="Conditions on result fields, all of them: intent=dispute, intent!=dispute, csat<=2,"
-        " language.primary=hi, promised_amount exists, promised_amount missing.",
+        description="Conditions on result fields, all of them (= != < <= > >= exists missing): intent=dispute, csat<=2,"
+        " language.primary=hi, promised_amount missing.",
     )
 
     def filters(self, now: datetime, zone: ZoneInfo) -> Filters:

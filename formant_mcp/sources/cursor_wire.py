@@ -17,6 +17,7 @@ from formant_mcp.sources.http import refusal
 from formant_mcp.sources.wire_values import Wire, clean_json, count, first, flag, moment, part, role, seconds, text
 
 _LISTS = ("conversations", "items")  # the name in Voiceable's envelope is not published
+_OF_ONE = frozenset({"conversation_id", "transcript", "metadata"})
 _RUNNING = frozenset({"initiated", "in-progress", "processing"})
 _ANALYSES = (("evaluation", "evaluation_criteria_results", "result"), ("data", "data_collection_results", "value"))
 _LONGEST_ERROR = 300
@@ -50,7 +51,7 @@ def parse_detail(wire: JsonValue) -> Conversation:
         FormantError: an error inside an answer that says 200, by its code.
     """
     _, body = _opened(wire)
-    if not isinstance(body, dict):
+    if not isinstance(body, dict) or body.keys().isdisjoint(_OF_ONE):
         raise InvalidResponseError("The answer is not a conversation.", _CHECK_ADDRESS)
     return _conversation(body, has_detail=True)
 

@@ -22,6 +22,7 @@ from formant_mcp.sources.wire_values import (
     text,
 )
 
+_OF_ONE = frozenset({"id", "status", "messages"})
 _RUNNING = frozenset({"started", "queued"})
 _NORMAL_ENDS = frozenset({"agent_ended", "user_ended"})
 _CONTACT_FIELD = {"inbound_phone_call": "from_number", "outbound_phone_call": "to_number"}
@@ -57,7 +58,7 @@ def parse_detail(wire: JsonValue) -> Conversation:
     Raises:
         InvalidResponseError: there is no conversation.
     """
-    if not isinstance(wire, dict):
+    if not isinstance(wire, dict) or wire.keys().isdisjoint(_OF_ONE):
         raise InvalidResponseError("The answer is not a conversation.", _CHECK_ADDRESS)
     return _conversation(wire, has_detail=True)
 

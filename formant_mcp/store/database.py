@@ -17,7 +17,6 @@ _PRAGMAS = (
     "PRAGMA synchronous = NORMAL",
     "PRAGMA temp_store = MEMORY",
     "PRAGMA cache_size = -32768",
-    "PRAGMA mmap_size = 1073741824",
 )
 
 

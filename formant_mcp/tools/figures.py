@@ -9,6 +9,8 @@ from formant_mcp.query.profile import FieldProfile, Profile
 from formant_mcp.query.summary import Compared, Group, Measure
 from formant_mcp.tools.answers import CoverageAnswer, local
 
+_FEW = 5
+
 Counted = list[str | int]
 """A value and how many conversations have it."""
 
@@ -137,7 +139,9 @@ def _field(field: FieldProfile, top: int) -> FieldAnswer:
         for name, value in _measure(field.figures).model_dump(exclude={"count"}).items():
             setattr(answer, name, value)
     else:
-        answer.top = [[value if len(value) <= 80 else value[:79] + "…", count] for value, count in field.top[:top]]
+        # Where nearly every call has a value of its own (dates, free text), a few of them tell what it is.
+        shown = min(top, _FEW) if field.distinct > max(_FEW, field.count // 2) else top
+        answer.top = [[value if len(value) <= 80 else value[:79] + "…", count] for value, count in field.top[:shown]]
         answer.others = max(0, field.distinct - len(answer.top)) or None
     return answer
 

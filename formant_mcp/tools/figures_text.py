@@ -91,13 +91,17 @@ def _measure_cells(group: GroupAnswer, measures: Sequence[str], *, has_compariso
 def _measure(measure: MeasureAnswer | None) -> str:
     if measure is None:
         return ""
-    return f"n {measure.count:,} " + " ".join(f"{name} {getattr(measure, name):.10g}" for name in _FIGURES)
+    return f"n {measure.count:,} " + " ".join(f"{name} {_figure(getattr(measure, name))}" for name in _FIGURES)
+
+
+def _figure(value: float) -> str:
+    return f"{value:.4f}".rstrip("0").rstrip(".") if abs(value) < 1e15 else f"{value:g}"
 
 
 def _field_line(field: FieldAnswer) -> str:
     line = f"results.{field.path} ({field.kind}, {field.count:,}): "
     if field.top is None:
-        return line + " ".join(f"{name} {getattr(field, name):.10g}" for name in _FIGURES)
+        return line + " ".join(f"{name} {_figure(getattr(field, name))}" for name in _FIGURES)
     others = f", {field.others:,} others" if field.others else ""
     return line + _counts(field.top) + others
 

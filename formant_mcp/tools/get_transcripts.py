@@ -50,7 +50,7 @@ class TranscriptArguments(Arguments):
     conversation_ids: Texts = Field(
         min_length=1, max_length=20, description="1 to 20 ids, whole or a unique beginning of at least 6 characters."
     )
-    from_turn: int = Field(0, ge=0, description="First turn; next_turn of the answer before reads on.")
+    from_turn: int = Field(0, ge=0, description="First turn, counted from 0; next_turn of the answer before reads on.")
     max_turns: int = Field(200, ge=1, le=2000, description="Turns of each at most.")
     around_turn: int = Field(-1, ge=-1, description="The turns around this one, e.g. a search hit; -1: from from_turn.")
 
@@ -87,7 +87,10 @@ async def _run(app: App, arguments: TranscriptArguments, call: Call) -> Reply:
     structure = TranscriptsAnswer(
         coverage=coverage_answer(coverage, app.zone), conversations=[each.answer for each in shown], errors=errors
     )
-    lines = [*head(coverage, app.zone), *(f"{error.conversation_id}: {error.message}" for error in errors)]
+    lines = [
+        *head(coverage, app.zone, what="conversations read"),
+        *(f"{error.conversation_id}: {error.message}" for error in errors),
+    ]
     for each in shown:
         lines += ["", *_block(app, each)]
     return Reply("\n".join(lines), structure)

@@ -45,7 +45,10 @@ async def _run(app: App, arguments: SaveArguments, call: Call) -> Reply:
                 from_seconds=round(figures.longest_silence_from_seconds, 2),
                 to_seconds=round(figures.longest_silence_to_seconds, 2),
             )
-    return Reply("\n".join([*head(coverage, app.zone), *_lines(structure, saved)]), structure)
+    return Reply(
+        "\n".join([*head(coverage, app.zone, what="conversations: its recording"), *_lines(structure, saved)]),
+        structure,
+    )
 
 
 def _lines(answer: SavedAnswer, saved: SavedRecording) -> list[str]:

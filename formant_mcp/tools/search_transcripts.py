@@ -25,7 +25,7 @@ class SearchArguments(FilterArguments):
 
     query: Text = Field(
         description='Words, all of them in one turn; "a phrase" exactly; a OR b; -without; begin*. x a OR b means x and'
-        " (a or b); no parentheses. Words match case, accents and English endings aside (refund: refunded)."
+        " (a or b); no parentheses. Case, accents and English endings aside (refund: refunded; 15,000: 15000)."
     )
     role: Role = Field("any", description="Who says it.")
     context_turns: int = Field(_DEFAULT_CONTEXT, ge=0, le=5, description="Turns shown before and after each hit.")

@@ -24,7 +24,7 @@ class SummaryArguments(FilterArguments):
     group_by: Texts = Field(
         [],
         description="Up to three of status, agent_id, failure_reason, contact_number, hour, weekday, day, week, month,"
-        " results.<path>. None: the profile of everything.",
+        " results.<path>; times come in their order, others by size. None: the profile of everything.",
     )
     measures: Texts = Field(
         [], description="duration_seconds, results.<path> of a number: count, sum, mean, quantiles."
@@ -92,9 +92,9 @@ SUMMARIZE_RESULTS = Tool(
     name="summarize_results",
     title="Summarize results",
     description=(
-        "Figures over all calls that match: counts, shares, success rates and measures by up to three groupings, for"
-        " one period or compared with another. Without group_by: the profile of everything, i.e. agents, statuses,"
-        " time span and every result field with its values. Begin with that to learn what can be asked."
+        "Figures over all calls that match: counts, shares, success rates (successes of all of them, running ones too)"
+        " and measures by up to three groupings, for one period or compared with another. Without group_by: the"
+        " profile, i.e. agents, statuses, time span and every result field with its values or figures. Begin with it."
     ),
     arguments=SummaryArguments,
     answer=SummaryAnswer,

@@ -15,16 +15,16 @@ _EMPTY = "-"
 _CUT = "…"
 
 
-def head(coverage: Coverage, zone: ZoneInfo, *more: str) -> list[str]:
-    """The first lines of every answer: how many match, of how many, whether that is all, and as of when."""
+def head(coverage: Coverage, zone: ZoneInfo, *more: str, what: str = "conversations match") -> list[str]:
+    """The first lines of every answer: how many match (or `what` else), of how many, whether all, as of when."""
     of = f"{coverage.known:,}"
     if coverage.total is not None and coverage.total != coverage.known:
         of = f"{coverage.total:,} ({coverage.known:,} known)"
     state = "complete" if coverage.complete else "incomplete"
     as_of = f" as of {stamp(coverage.as_of, zone)}" if coverage.as_of else ""
-    lines = [f"{coverage.matched:,} of {of} conversations match; {state}{as_of}. Times: {zone.key}."]
+    lines = [f"{coverage.matched:,} of {of} {what}; {state}{as_of}. Times: {zone.key}."]
     if coverage.details_needed:
-        lines.append(f"Transcripts and results read: {coverage.details_read:,} of {coverage.details_needed:,}.")
+        lines.append(f"transcripts and results read: {coverage.details_read:,} of {coverage.details_needed:,} needed")
     if coverage.note:
         lines.append(coverage.note if coverage.complete else f"Incomplete: {coverage.note}")
     return [*lines, *(line for line in more if line)]

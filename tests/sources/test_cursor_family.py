@@ -205,6 +205,12 @@ async def test_an_answer_about_another_conversation_is_refused():
         await answering("elevenlabs/detail").get_conversation("conv_other")
 
 
+async def test_an_answer_without_an_id_is_about_the_one_asked_for():
+    source = source_for(lambda request: httpx.Response(200, json={"transcript": []}))
+
+    assert (await source.get_conversation(ID)).conversation_id == ID
+
+
 async def test_an_id_that_cannot_be_one_is_refused_before_anything_is_sent():
     def handle(request: httpx.Request) -> httpx.Response:
         raise AssertionError("nothing may be sent")

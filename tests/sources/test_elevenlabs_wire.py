@@ -184,6 +184,13 @@ def test_the_list_in_an_envelope_has_any_of_its_names_or_none(name: str, convers
     assert (read.next_cursor, read.page.has_more) == (next_cursor, bool(next_cursor))
 
 
+def test_the_way_on_may_stand_beside_the_envelopes_data():
+    beside: JsonValue = {"data": {"items": []}, "cursor": "n", "has_more": True, "total": 9}
+    read = parse_page(beside, "")
+
+    assert (read.next_cursor, read.page.total) == ("n", 9)
+
+
 def test_a_bare_list_is_a_whole_one():
     assert parse_page([{"conversation_id": "c1"}], "") == CursorPage(
         Page((Conversation("c1", ended=False),), 1, False), ""
@@ -232,7 +239,9 @@ def test_an_answer_without_a_list_is_refused(wire: JsonValue):
         parse_page(wire, "")
 
 
-@pytest.mark.parametrize("wire", [None, [], "x", {"status": {"code": 200}, "data": None}, {"data": []}])
+@pytest.mark.parametrize(
+    "wire", [None, [], "x", {}, {"detail": "no"}, {"status": {"code": 200}, "data": None}, {"data": []}]
+)
 def test_an_answer_without_a_conversation_is_refused(wire: JsonValue):
     with pytest.raises(InvalidResponseError, match="not a conversation"):
         parse_detail(wire)

@@ -1,10 +1,11 @@
 """What the filters mean, in plain Python out of the docstrings of `formant_mcp.filters`, and random cases to ask."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from operator import ge, gt, le, lt
+from typing import TypeVar
 
 from hypothesis import strategies as st
 from pydantic import JsonValue
@@ -116,46 +117,36 @@ def is_in_order(conversations: list[Conversation], order: Order) -> bool:
     return keys == sorted(keys, reverse=order in ("newest", "longest"))
 
 
+T = TypeVar("T")
+
+
+def maybe(values: Sequence[T]) -> st.SearchStrategy[T | None]:
+    """One of these values, or now and then none."""
+    return st.sampled_from([*values, None])
+
+
 CALL_IDS = st.integers(0, 10**6).map(lambda n: f"call-{n}_1")
-AGENTS = st.sampled_from(["7", "77", "agent_α", "7 "])
-STATUSES = st.sampled_from(["completed", "Completed", "BUSY", "busy", "no_answer", "ärger", "ÄRGER"])
-REASONS = st.sampled_from(["busy", "Busy", "line dropped", "व्यस्त", "ÜBER", "über"])
-USERS = st.sampled_from(["u1", "U1"])
-NUMBERS = st.sampled_from(
-    ["+91 98765-43210", "919876543210", "09876543210", "(415) 555-0100", "०१२३४", "anonymous", ""]
-)
-ENDINGS = st.sampled_from(["43210", "9876543210", "919876543210", "0100", "100", "1234", "0"])
-OUTCOMES: st.SearchStrategy[Outcome] = st.sampled_from(["success", "failure", None])
-MOMENTS = st.integers(-3, 3).map(lambda n: NOW + n * MILLISECOND) | st.integers(-30, 30).map(
-    lambda n: NOW + timedelta(days=n, milliseconds=7 * n)
-)
-SECONDS = st.sampled_from([0.0, 0.5, 1.0, 59.999, 60.0, 61.0, 3600.0])
+AGENTS = ["7", "77", "agent_b", "Agent_b", "agent-b"]
+STATUSES = ["completed", "Completed", "BUSY", "busy", "no_answer", "ärger", "ÄRGER"]
+REASONS = ["busy", "Busy", "line dropped", "व्यस्त", "ÜBER", "über"]
+USERS = ["u1", "U1"]
+NUMBERS = ["+91 98765-43210", "919876543210", "09876543210", "(415) 555-0100", "०१२३४", "anonymous", ""]
+ENDINGS = ["43210", "9876543210", "919876543210", "0100", "100", "1234", "0"]
+OUTCOMES: tuple[Outcome, ...] = ("success", "failure")
+MOMENTS = [NOW + n * MILLISECOND for n in range(-3, 4)] + [NOW + timedelta(days=n) for n in range(-30, 31, 4)]
+SECONDS = [0.0, 0.5, 1.0, 59.999, 60.0, 61.0, 3600.0]
 TEXTS = ["dispute", "Dispute", "DISPUTES", "भुगतान हुआ", "straße", "STRASSE", "ärger", "ÄRGER", "hi", "true", "", "nan"]
-FIGURES = [
-    "15000",
-    "15000.0",
-    "-2.5",
-    "1e3",
-    "007",
-    "1_000",
-    "٣",
-    "2026-11-20",
-    "98765432109876543",
-    "98765432109876544",
-]
-WORDS = st.sampled_from([*TEXTS, *FIGURES])
+FIGURES = "15000 15000.0 -2.5 1e3 007 1_000 ٣ 2026-11-20 98765432109876543 98765432109876544 -2 3 5 0.10"
+WORDS = st.sampled_from([*TEXTS, *FIGURES.split()])
 KEYS = ["intent", "language", "primary", "csat", "a", "b", "a.b", "tags", "भाषा"]
 PATHS = st.sampled_from([*KEYS, "language.primary", "tags.intent", "a.b.a", "language.", "never"])
-LEAVES: st.SearchStrategy[JsonValue] = (
-    st.none()
-    | st.booleans()
-    | st.integers(-3, 7)
-    | WORDS
-    | st.sampled_from([1000, -2.5, 0.1, 1e300, 98765432109876543])
+LEAVES: st.SearchStrategy[JsonValue] = st.one_of(
+    st.none(), st.booleans(), st.integers(-3, 7), WORDS, st.sampled_from([1000, -2.5, 0.1, 1e300, 98765432109876543])
 )
 RESULTS: st.SearchStrategy[dict[str, JsonValue]] = st.dictionaries(
     st.sampled_from(KEYS),
-    st.recursive(
+    LEAVES
+    | st.recursive(
         LEAVES,
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=3),
         max_leaves=6,
@@ -164,10 +155,9 @@ RESULTS: st.SearchStrategy[dict[str, JsonValue]] = st.dictionaries(
 )
 OPERATORS: st.SearchStrategy[Operator] = st.sampled_from(["=", "!=", "<", "<=", ">", ">=", "exists", "missing"])
 ORDERS: st.SearchStrategy[Order] = st.sampled_from(["newest", "oldest", "longest", "shortest"])
-CONDITIONS = st.builds(Condition, PATHS, OPERATORS, WORDS | st.integers(-3, 7).map(str) | st.just("0.10"))
-TURNS = st.lists(
-    st.tuples(st.sampled_from(["agent", "contact", "system"]), WORDS, st.none() | SECONDS), max_size=6
-).map(lambda said: tuple(Turn(index, *each) for index, each in enumerate(said)))
+TURNS = st.lists(st.tuples(st.sampled_from(["agent", "contact", "system"]), WORDS, maybe(SECONDS)), max_size=6).map(
+    lambda said: tuple(Turn(index, *each) for index, each in enumerate(said))
+)
 
 
 @st.composite
@@ -175,49 +165,66 @@ def conversations(draw: st.DrawFn, conversation_id: st.SearchStrategy[str] = CAL
     """Any conversation; every field but the id may be unknown, and results and turns are there only with a detail."""
     row = Conversation(
         conversation_id=draw(conversation_id),
-        agent_id=draw(st.none() | AGENTS),
-        agent_name=draw(st.none() | st.just("Reminder")),
-        contact_number=draw(st.none() | NUMBERS),
-        user_id=draw(st.none() | USERS),
-        status=draw(st.none() | STATUSES),
-        outcome=draw(OUTCOMES),
+        agent_id=draw(maybe(AGENTS)),
+        agent_name=draw(maybe(["Reminder"])),
+        contact_number=draw(maybe(NUMBERS)),
+        user_id=draw(maybe(USERS)),
+        status=draw(maybe(STATUSES)),
+        outcome=draw(maybe(OUTCOMES)),
         ended=draw(st.booleans()),
-        failure_reason=draw(st.none() | REASONS),
+        failure_reason=draw(maybe(REASONS)),
         failure_reason_known=draw(st.booleans()),
-        started_at=draw(st.none() | MOMENTS),
-        ended_at=draw(st.none() | MOMENTS),
-        duration_seconds=draw(st.none() | SECONDS),
-        trace_id=draw(st.none() | st.just("trace")),
+        started_at=draw(maybe(MOMENTS)),
+        ended_at=draw(maybe(MOMENTS)),
+        duration_seconds=draw(maybe(SECONDS)),
+        trace_id=draw(maybe(["trace"])),
     )
-    if draw(st.booleans()):
+    if draw(st.sampled_from(["list row", "detail", "detail"])) == "list row":
         return row
-    return replace(row, has_detail=True, results=draw(st.none() | RESULTS), turns=draw(st.none() | TURNS))
+    return replace(row, has_detail=True, results=draw(RESULTS | RESULTS | st.none()), turns=draw(TURNS | st.none()))
+
+
+@st.composite
+def conditions(draw: st.DrawFn, like: Mapping[str, JsonValue]) -> Condition:
+    """Any condition, often on a field that is among these results, or near its value."""
+    path, value = draw(st.sampled_from(list(leaves("", dict(like))) or [("intent", "hi")]))
+    operator = draw(OPERATORS)
+    near = st.sampled_from([text_of(value), text_of(value).swapcase()])
+    asked = "" if operator in ("exists", "missing") else draw(near | WORDS)
+    return Condition(draw(st.sampled_from([path, path, path.partition(".")[0]]) | PATHS), operator, asked)
 
 
 @st.composite
 def filters(draw: st.DrawFn, like: list[Conversation]) -> Filters:
-    """Up to four things asked, often of a kind that one of these conversations has."""
+    """Up to three things asked, often of a kind that one of these conversations has, or in another case."""
     one = draw(st.sampled_from(like)) if like else Conversation("")
-    asked = draw(st.sets(st.sampled_from(list(_ASKED)), max_size=4))
+    asked = draw(st.lists(st.sampled_from(list(_ASKED)), max_size=3, unique=True))
     found = Filters()
-    for name in sorted(asked):
-        value = getattr(one, _ASKED[name][0], None)
-        of_one = st.just(value if name != "status" else (value,)) if value else st.nothing()
-        found = replace(found, **{name: draw(of_one | _ASKED[name][1])})
+    for name in asked:
+        field, others = _ASKED[name]
+        its = getattr(one, field)
+        if name == "results":
+            value = tuple(draw(st.lists(conditions(its or {}), min_size=1, max_size=2)))
+        elif name == "contact_digits":
+            value = tuple(draw(st.lists(st.sampled_from(others), min_size=1, max_size=2)))
+        else:
+            near = [its, its, its.swapcase() if isinstance(its, str) and name != "call_successful" else its]
+            value = draw(st.sampled_from([*(near if its is not None else []), *others]))
+        found = replace(found, **{name: (value,) if name == "status" else value})
     return found
 
 
 # Each filter with the field of a conversation that it may be taken from, and other values for it.
-_ASKED: dict[str, tuple[str, st.SearchStrategy[object]]] = {
+_ASKED: dict[str, tuple[str, Sequence[object]]] = {
     "agent_id": ("agent_id", AGENTS),
-    "status": ("status", st.lists(STATUSES, min_size=1, max_size=3).map(tuple)),
-    "call_successful": ("outcome", st.sampled_from(["success", "failure"])),
+    "status": ("status", STATUSES),
+    "call_successful": ("outcome", OUTCOMES),
     "since": ("started_at", MOMENTS),
     "until": ("started_at", MOMENTS),
     "min_duration_seconds": ("duration_seconds", SECONDS),
     "max_duration_seconds": ("duration_seconds", SECONDS),
-    "contact_digits": ("", st.lists(ENDINGS, min_size=1, max_size=2).map(tuple)),
+    "contact_digits": ("contact_number", ENDINGS),
     "failure_reason": ("failure_reason", REASONS),
     "user_id": ("user_id", USERS),
-    "results": ("", st.lists(CONDITIONS, min_size=1, max_size=3).map(tuple)),
+    "results": ("results", []),
 }

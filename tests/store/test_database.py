@@ -4,7 +4,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from pathlib import Path
 from threading import Barrier
@@ -143,6 +143,7 @@ def test_damage_found_while_saving_ends_that_saving_alone(path: Path) -> None:
 def test_a_store_cut_off_in_the_middle_is_damaged_too(path: Path) -> None:
     write_store(path)
     store = open_store(path)
+    store.write.save(calls(301)[300:], NOW)  # so that its journal says how long it is, not the file itself
     os.truncate(path, 4096 * 3)
     with pytest.raises(StoreError, match="damaged"):
         store.read.turns("call-250", 0, 5)
@@ -257,6 +258,19 @@ def test_while_another_program_writes_the_store_can_be_opened_and_read_but_not_w
     assert store.read.count(Filters()) == 0
     store.close()
     database.close()
+
+
+def test_a_server_that_begins_while_another_is_making_the_store_waits_for_it(path: Path) -> None:
+    write_store(path, 3)
+    with ThreadPoolExecutor(1) as threads, closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = DELETE")  # as a store is for the first moments of its life
+        other.execute("BEGIN IMMEDIATE")
+        opening = threads.submit(open_store, path)
+        assert not wait([opening], timeout=0.2).done
+        other.execute("COMMIT")
+        store = opening.result()
+    assert store.read.count(Filters()) == 3
+    store.close()
 
 
 def test_all_of_several_servers_that_begin_at_once_open_the_new_store(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_running_calls_are_those_of_a_day_not_seen_for_a_minute(store: Store) ->
 
 
 def test_the_values_there_are_come_once_each(store: Store) -> None:
-    statuses = ["busy", "completed", "Busy", None, "completed"]
+    statuses = ["Busy", "completed", "busy", None, "completed"]
     store.write.save([Conversation(f"call-{n}", status=status) for n, status in enumerate(statuses)], NOW)
     assert [each.lower() for each in store.read.distinct("status")] == ["busy", "completed"]
     assert store.read.distinct("agent_id") == []

@@ -64,15 +64,21 @@ async def test_a_call_without_results_yet_is_read_anew_until_a_day_has_gone_by()
 
 async def test_a_running_call_is_seen_anew_with_the_list_once_a_minute():
     async with FakeFormant() as api, desk_for(api) as desk:
-        api.conversations = [running_call(), *ended_calls(3, first=1)]
+        newer = [conversation(n, NOON - MINUTE, status="no_answer") for n in range(1, 151)]
+        api.conversations = [*newer, running_call()]
         await desk.ask()
         await desk.ask()
         assert desk.detail_ids() == []
 
         desk.clock.advance(MINUTE)
-        api.conversations = [conversation(0, NOON - 10 * MINUTE), *ended_calls(3, first=1)]
+        api.conversations = [*newer, conversation(0, NOON - 10 * MINUTE)]
         await desk.ask()
+        assert desk.detail_ids() == [conversation_id(0)]  # too far down the list for a look
         assert desk.store.read.get([conversation_id(0)])[conversation_id(0)].status == "completed"
+
+        desk.clock.advance(MINUTE)
+        await desk.ask()
+        assert len(desk.detail_ids()) == 1
 
 
 async def test_rows_that_carry_transcript_and_results_need_no_request():

@@ -30,8 +30,8 @@ def account(account: Account) -> Account:
     """Three calls in which things were said, one that nobody answered; the first is the newest."""
     calls = [
         ("Hello, is this Rahul?", "Yes. I want a refund.", "Of what?", "Late fee of 15,000. Refund it, or my lawyer"),
-        ("नमस्ते, लेट फ़ीस बाकी है।", "कौन सी लेट फीस?", "१५,००० रुपये।", "Mujhe refund chahiye", "जी।", "और refund")
-        + ("?", "Refund!"),
+        ("नमस्ते, लेट फ़ीस बाकी है।", "कौन सी लेट फीस?", "१५,००० रुपये।", "Mujhe refund chahiye", "जी।", "और refund",
+         "?", "Refund!"),
         ("お電話ありがとうございます。", "返金をお願いします。", "Le café est fermé."),
     ]  # fmt: skip
     for n, said in enumerate(calls, start=1):
@@ -153,7 +153,7 @@ async def test_more_than_three_hits_of_a_call_are_counted_not_shown(account: Acc
         answer = await assistant.ask("search_transcripts", query="paisa", context_turns=0)
     assert [hit["turn"] for hit in answer.rows("hits")] == [0, 1, 2]
     assert answer.rows("hits")[-1]["more"] == 1_497
-    assert "1,500 hits in 1 conversation\n" in answer.text
+    assert "1,500 hits in 1 conversation; 3 shown\n" in answer.text
     assert "\nand 1,497 more\n" in answer.text
 
 
@@ -205,8 +205,8 @@ async def test_a_long_turn_is_shown_around_its_first_mark(account: Account) -> N
     assert 250 < len(text) < 320
 
 
-async def test_a_turn_of_ten_megabytes_is_searched_and_shown_in_part(account: Account) -> None:
-    said = f"refund {'w' * 5_000_000} {FILLER * 100_000}"
+async def test_a_turn_of_a_megabyte_is_searched_and_shown_in_part(account: Account) -> None:
+    said = f"refund {'w' * 500_000} {FILLER * 10_000}"
     account.api.add(conversation(6, NOW - timedelta(days=5), transcript=spoken("Hello", said, said)))
     async with account.connect() as assistant:
         answer = await assistant.ask("search_transcripts", query="refund -fee", since="6d", until="4d")

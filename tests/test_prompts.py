@@ -1,0 +1,66 @@
+"""The prompts, and the values that are offered for their arguments."""
+
+import pytest
+from mcp import MCPError
+from mcp_types import PromptReference, TextContent
+
+from tests.calls import conversation
+from tests.serving import NOW, Account
+
+pytestmark = pytest.mark.anyio
+ARGUMENTS = {
+    "review_call": {"conversation_id": "e36853de"},
+    "weekly_review": {"agent_id": "123"},
+    "why_calls_fail": {"since": "7d"},
+    "compare_agents": {"agent_ids": "123,456"},
+}
+
+
+async def test_every_prompt_names_its_tools_what_to_cite_and_what_not_to_claim(account: Account) -> None:
+    async with account.connect() as assistant:
+        tools = [tool.name for tool in (await assistant.client.list_tools()).tools]
+        listed = (await assistant.client.list_prompts()).prompts
+        assert [prompt.name for prompt in listed] == list(ARGUMENTS)
+        for prompt in listed:
+            got = await assistant.client.get_prompt(prompt.name, ARGUMENTS[prompt.name])
+            content = got.messages[0].content
+            assert isinstance(content, TextContent)
+            assert any(tool in content.text for tool in tools)
+            assert next(iter(ARGUMENTS[prompt.name].values())) in content.text
+            for words in ("conversation id", "turn", "tone of voice", "Report:", "never an instruction"):
+                assert words in content.text
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "words"),
+    [
+        ("review_call", {}, "takes conversation_id"),
+        ("review_call", {"conversation_id": " "}, "takes conversation_id"),
+        ("weekly_review", {"agent_id": "1", "colour": "red"}, "takes agent_id"),
+        ("daily_review", {}, "There are: review_call"),
+    ],
+)
+async def test_a_missing_or_strange_argument_says_what_the_prompt_takes(
+    account: Account, name: str, arguments: dict[str, str], words: str
+) -> None:
+    async with account.connect() as assistant:
+        with pytest.raises(MCPError, match=words) as refused:
+            await assistant.client.get_prompt(name, arguments)
+        assert refused.value.code == -32602
+
+
+async def test_agents_and_ids_are_completed_as_one_types(account: Account) -> None:
+    for number, agent in enumerate([123, 124, 456]):
+        account.api.add(conversation(number, NOW, agent_id=agent))
+    async with account.connect() as assistant:
+        await assistant.ask("list_conversations")
+
+        async def completed(prompt: str, argument: str, typed: str) -> list[str]:
+            reference = PromptReference(name=prompt)
+            found = await assistant.client.complete(reference, {"name": argument, "value": typed})
+            return found.completion.values
+
+        assert await completed("weekly_review", "agent_id", "12") == ["123", "124"]
+        assert await completed("compare_agents", "agent_ids", "456,12") == ["456,123", "456,124"]
+        assert len(await completed("review_call", "conversation_id", "e36853de")) == 3
+        assert await completed("why_calls_fail", "since", "7") == []
