@@ -189,9 +189,9 @@ def test_it_ends_at_once_and_cleanly(tmp_path: Path, how: str | signal.Signals, 
 def test_it_ends_where_nobody_reads_what_it_says(tmp_path: Path) -> None:
     with started(tmp_path, "--demo") as server:
         server.shake_hands()
-        server.send(calling(2, "list_conversations", order_by="longest", limit=1))
-        longest = said(server.receive()).split("\n")[-1].split("\t")[0]
-        server.send(calling(3, "get_transcripts", conversation_ids=[longest], max_turns=2_000))
+        server.send(calling(2, "list_conversations", order_by="longest", limit=20))
+        longest = [line.split("\t")[0] for line in said(server.receive()).split("\n")[-20:]]
+        server.send(calling(3, "get_transcripts", conversation_ids=[*longest], max_turns=2_000))
         assert server.process.stdout
         server.process.stdout.read(1)  # the answer has begun, and is longer than what a pipe holds
         server.process.send_signal(signal.SIGTERM)

@@ -6,12 +6,11 @@ from datetime import datetime
 from formant_mcp.filters import Condition, Filters, Order
 from formant_mcp.store.database import Value
 
-ORDERS: dict[Order, tuple[str, str]] = {
-    # A call without the value comes last, whichever way it is sorted.
-    "newest": ("coalesce(started_at, -1e18)", "DESC"),
-    "oldest": ("coalesce(started_at, 1e18)", "ASC"),
-    "longest": ("coalesce(duration_seconds, -1)", "DESC"),
-    "shortest": ("coalesce(duration_seconds, 1e18)", "ASC"),
+ORDERS: dict[Order, tuple[str, str]] = {  # a call without the value comes last, whichever way it is sorted
+    "newest": ("started_at", "DESC"),
+    "oldest": ("started_at", "ASC"),
+    "longest": ("duration_seconds", "DESC"),
+    "shortest": ("duration_seconds", "ASC"),
 }
 
 _EXACT = 2**53  # whole numbers from there on share a float with others: such (ids, mostly) are equal as texts alone

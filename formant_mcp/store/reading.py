@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from formant_mcp.filters import Filters, Order
 from formant_mcp.models import Conversation, Turn
 from formant_mcp.store.criteria import ORDERS, Where, milliseconds, where
-from formant_mcp.store.database import Database
+from formant_mcp.store.database import Database, Value
 from formant_mcp.store.rows import READ, conversation, number, whole
 from formant_mcp.store.turns import turn_key
 
@@ -63,18 +63,30 @@ class Reading:
         Raises:
             LookupError: row `after` is no longer there.
         """
-        asked = where(filters)
-        expression, direction = ORDERS[order]
+        column, direction = ORDERS[order]
+        sign = "<" if direction == "DESC" else ">"
+        key: Value = None
         if after:
-            key = self._database.rows(f"SELECT {expression} FROM conversations WHERE row_id = ?", [after])
-            if not key:
+            found = self._database.rows(f"SELECT {column} FROM conversations WHERE row_id = ?", [after])
+            if not found:
                 raise LookupError(after)
-            asked.add(f"({expression}, row_id) {'<' if direction == 'DESC' else '>'} (?, ?)", key[0][0], after)
-        rows = self._database.rows(
-            f"SELECT row_id, {READ} FROM conversations WHERE {asked.sql}"
-            f" ORDER BY {expression} {direction}, row_id {direction} LIMIT ?",
-            [*asked.values, limit],
-        )
+            key = found[0][0]
+        rows: list[tuple[Value, ...]] = []
+        # Apart, those with a value and then those without, so that an index has each in order.
+        for is_known in (True, False) if not after or key is not None else (False,):
+            asked = where(filters)
+            asked.add(f"{column} IS {'NOT ' if is_known else ''}NULL")
+            if after and is_known:
+                asked.add(f"({column}, row_id) {sign} (?, ?)", key, after)
+            elif after and key is None:
+                asked.add(f"row_id {sign} ?", after)
+            rows += self._database.rows(
+                f"SELECT row_id, {READ} FROM conversations WHERE {asked.sql}"
+                f" ORDER BY {column} {direction}, row_id {direction} LIMIT ?",
+                [*asked.values, limit - len(rows)],
+            )
+            if len(rows) == limit:
+                break
         return [(whole(row[0]), conversation(row[1:])) for row in rows]
 
     def count(self, filters: Filters) -> int:

@@ -7,7 +7,7 @@ from heapq import nlargest
 from typing import NamedTuple
 
 from formant_mcp.filters import Filters
-from formant_mcp.store.criteria import ORDERS, Where, where
+from formant_mcp.store.criteria import Where, where
 from formant_mcp.store.database import Database
 from formant_mcp.store.matching import Expression, Role, Term, has_beginning, match_of
 from formant_mcp.store.rows import whole
@@ -17,7 +17,7 @@ from formant_mcp.store.words import stem
 
 _RANKED = 20_000  # so many hits are ranked; of more, the newest tell as much
 _PROBED = 300  # so many of the newest conversations are looked into one by one first
-_STARTED, _ = ORDERS["newest"]
+_STARTED = "coalesce(started_at, -1e18)"  # a call without a time comes last
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from math import isfinite
 from operator import ge, gt, le, lt
 from typing import TypeVar
 
@@ -87,13 +88,16 @@ def compared(value: JsonValue, operator: Operator, asked: str) -> bool:
 
 
 def number_of(value: JsonValue) -> float | None:
-    if isinstance(value, bool) or value is None or isinstance(value, dict | list):
+    """The number that a value is or spells; one too large to reckon with is but a text."""
+    if not isinstance(value, str | int | float) or isinstance(value, bool) or "_" in str(value):
         return None
+    if not isinstance(value, str):
+        return float(value) if abs(value) < 1e300 else None
     try:
         number = float(value)
     except ValueError:
         return None
-    return number if -1e300 < number < 1e300 and "_" not in str(value) else None
+    return number if isfinite(number) else None
 
 
 def text_of(value: JsonValue) -> str:

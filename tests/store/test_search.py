@@ -219,6 +219,11 @@ def test_it_is_not_found_where_it_is_not_said(asked: Expression, said: str) -> N
     assert find(stored(call(1, said)), asked).hits == 0
 
 
+def test_the_turn_that_says_more_of_the_alternatives_is_the_best() -> None:
+    store = stored(call(1, "refund", "fee", "late fee refund", "late fee"))
+    assert find(store, either("refund", "fee", "late")).page[0].turns == (2, 3, 0, 1)
+
+
 def test_a_place_that_is_gone_is_said_to_be_gone() -> None:
     store = stored(*(call(number, "refund", "return") for number in range(3)))
     sought = Sought(either("refund", "return"), "any", Filters())
