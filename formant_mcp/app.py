@@ -16,8 +16,9 @@ from formant_mcp.sync.freshness import next_reading
 
 
 def utc_now() -> datetime:
-    """The wall clock."""
-    return datetime.now(UTC)
+    """The wall clock, to the millisecond: as finely as the store keeps it, so that both compare."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 def new_boundary() -> str:

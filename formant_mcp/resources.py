@@ -30,7 +30,7 @@ from formant_mcp.tools.text import WARNING, results_line, seconds, stamp, turn_l
 PAGE = 50
 _COMPLETIONS = 100
 _URI = re.compile(r"formant://conversations/([^/]+)(/recording|/transcript)?")
-_CURSOR = re.compile(r"r:(\d{1,18})")
+_CURSOR = re.compile(r"r:(\d{1,9}):(\d{1,18})")
 
 Contents = TextResourceContents | BlobResourceContents
 
@@ -99,13 +99,17 @@ async def list_resources(app: App, call: Call, cursor: str) -> tuple[list[Resour
     found = _CURSOR.fullmatch(cursor) if cursor else None
     if cursor and not found:
         raise InvalidRequestError("cursor: not one that this server gave.", "List from the beginning, without it.")
-    await app.gathering.sync.bring_list(ListNeed(newest=PAGE), call.seconds_left)
+    shown, after = (int(found[1]), int(found[2])) if found else (0, 0)
+    read = app.gathering.store.read
+    trouble = await app.gathering.sync.bring_list(ListNeed(newest=shown + PAGE + 1), call.seconds_left)
+    if trouble and not read.count(Filters()):
+        raise trouble
     try:
-        page = app.gathering.store.read.page(Filters(), "newest", PAGE + 1, int(found[1]) if found else 0)
+        page = read.page(Filters(), "newest", PAGE + 1, after)
     except LookupError:
         raise InvalidRequestError("cursor: the call it stood at is gone.", "List from the beginning.") from None
     entries = [entry for _, conversation in page[:PAGE] for entry in _entries(app, conversation)]
-    return entries, f"r:{page[PAGE - 1][0]}" if len(page) > PAGE else ""
+    return entries, f"r:{shown + PAGE}:{page[PAGE - 1][0]}" if len(page) > PAGE else ""
 
 
 def complete_id(app: App, typed: str) -> Completion:

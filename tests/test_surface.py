@@ -26,7 +26,17 @@ ONLY_WRITER = "save_recording"
 
 def plain(entry: BaseModel) -> JsonValue:
     """An entry as it goes over the wire."""
-    return entry.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return ordered(entry.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+
+def ordered(value: JsonValue, *, is_property_map: bool = False) -> JsonValue:
+    """The same in one order, as the eras have their own; properties keep theirs, for it is what assistants see."""
+    if isinstance(value, list):
+        return [ordered(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    names = list(value) if is_property_map else sorted(value)
+    return {name: ordered(value[name], is_property_map=name == "properties") for name in names}
 
 
 async def surface(assistant: Assistant) -> dict[str, JsonValue]:

@@ -86,9 +86,12 @@ class FilterArguments(Arguments):
             raise InvalidRequestError("since lies after until.", "Swap them, or leave one out.")
         if low is not None and high is not None and low > high:
             raise InvalidRequestError("min_duration_seconds is greater than max_duration_seconds.", "Swap them.")
+        status = tuple(word.strip() for text in self.status for word in text.split(",") if word.strip())
+        if self.status and not status:
+            raise InvalidRequestError("status: there is no status in it.", "Give some, e.g. busy, or leave it out.")
         return Filters(
             agent_id=self.agent_id,
-            status=tuple(word.strip() for text in self.status for word in text.split(",") if word.strip()),
+            status=status,
             call_successful=self.call_successful,
             since=since,
             until=until,

@@ -36,7 +36,7 @@ def read_comparison(
         raise InvalidRequestError("Two comparisons at once.", _ONE)
     if until and not since:
         raise InvalidRequestError("compare_until needs compare_since.", _ONE)
-    own_until = filters.until or now
+    own_until = min(filters.until or now, now)  # what lies ahead has no calls to compare
     if previous:
         if filters.since is None:
             raise InvalidRequestError("compare_previous needs since: the time before what?", "Add since, e.g. 7d.")
@@ -45,7 +45,10 @@ def read_comparison(
                 "since lies in the future: there is no time to compare.", "Give an earlier since."
             )
         length = own_until - filters.since
-        return Comparison(filters.since - length - _MILLISECOND, filters.since - _MILLISECOND)
+        try:
+            return Comparison(filters.since - length - _MILLISECOND, filters.since - _MILLISECOND)
+        except OverflowError:
+            raise InvalidRequestError("compare_previous: so early there is no time.", "Give a later since.") from None
     begin = read_since(since, now, zone, "compare_since")
     if begin is None:
         return None

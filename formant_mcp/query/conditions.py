@@ -11,6 +11,10 @@ ACCEPTED = (
 _PRESENCE = re.compile(r"(?P<path>[^=<>!]*[^=<>!\s])\s+(?P<operator>exists|missing)", re.IGNORECASE)
 # Two operators in a row (`<>`, `=>`) are a slip, not a value.
 _COMPARISON = re.compile(r"(?P<path>[^=<>!]+)(?P<operator><=|>=|!=|==|=|<|>)(?!\s*[=<>!])(?P<value>.+)", re.DOTALL)
+_GROUPED = re.compile(r"-?\d{1,3}(?:,\d{2,3})+(?:\.\d+)?")
+_ANOTHER = re.compile(r"\s(?:and|or)\s.+?(?:[=<>]|\sexists$|\smissing$)", re.IGNORECASE)
+_LETTERS = re.compile(r"[^\W\d_]+")
+_BESIDE_NUMBERS = {"tel", "x", "ext"}
 _SHORTEST_NUMBER = 8  # fewer digits are taken for a number's last ones, zeros and all
 
 
@@ -29,7 +33,10 @@ def read_condition(text: str) -> Condition:
     word = found["operator"].lower()
     if word in ("exists", "missing"):
         return Condition(path, "exists" if word == "exists" else "missing")
-    return Condition(path, operators[word], found["value"].strip().strip("\"'"))
+    value = found["value"].strip().strip("\"'")
+    if _ANOTHER.search(value):
+        raise InvalidRequestError("results: two conditions in one text.", "Give a list, one condition each.")
+    return Condition(path, operators[word], value.replace(",", "") if _GROUPED.fullmatch(value) else value)
 
 
 def read_contact(text: str) -> tuple[str, ...]:
@@ -44,9 +51,9 @@ def read_contact(text: str) -> tuple[str, ...]:
     digits = "".join(str(int(character)) for character in text if character.isdecimal())
     if is_whole := len(digits) >= _SHORTEST_NUMBER:
         digits = digits.lstrip("0")  # what stands before a number within a country, or before its country
-    if not digits:
+    if not digits or any(word.lower() not in _BESIDE_NUMBERS for word in _LETTERS.findall(text)):
         raise InvalidRequestError(
-            "contact_number: there is no digit in it.", "Give the number or its last digits: +91 98765 43210, 43210."
+            "contact_number: not a number.", "Give the number or its last digits: +91 98765 43210, 43210."
         )
     import phonenumbers  # here, for its tables take longer to load than the server to start
 

@@ -1,8 +1,8 @@
 """What a question needs is brought here, within the time a call has, and what is still missing is said."""
 
 import asyncio
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from formant_mcp.errors import FormantError, InvalidRequestError
 from formant_mcp.filters import Filters
@@ -12,6 +12,7 @@ from formant_mcp.sync.jobs import Report
 from formant_mcp.sync.lists import ListNeed
 from formant_mcp.sync.sync import Knowledge
 
+_EVER = datetime.min.replace(tzinfo=UTC)
 _ANSWER_SECONDS = 1.0  # kept back of a call's time, or a tenth of it, to put the answer together
 
 
@@ -99,7 +100,7 @@ class Gathering:
         knowledge = self.sync.knowledge(need, call.asked_at)
         if trouble and knowledge.as_of is None and not knowledge.known:
             raise trouble
-        looked_into = (filters, *also) if details else ()
+        looked_into = _apart((filters, *also)) if details else ()
         needed = sum(self.store.read.count(each.without_detail()) for each in looked_into)
         due = sum(self.store.read.count_detail_due(each, call.asked_at) for each in looked_into)
         matched = self.store.read.count(filters)
@@ -144,3 +145,14 @@ class Gathering:
         if not rate or requests <= rate / 2:
             return ""
         return f" (about {max(1, round(requests / rate))} min at {rate:g} requests a minute)"
+
+
+def _apart(periods: tuple[Filters, ...]) -> tuple[Filters, ...]:
+    """Two periods that overlap as one, so that a call in both counts once."""
+    if len(periods) < 2:
+        return periods
+    first, second = sorted(periods, key=lambda each: each.since or _EVER)
+    if first.until and second.since and first.until < second.since:
+        return periods
+    until = None if first.until is None or second.until is None else max(first.until, second.until)
+    return (replace(first, until=until),)

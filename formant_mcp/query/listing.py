@@ -1,5 +1,6 @@
 """Lists of conversations: which match, in what order, from where on."""
 
+import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -12,7 +13,8 @@ from formant_mcp.sync.lists import ListNeed
 
 SummaryMode = Literal["exclude", "include"]
 
-_MAX_VALUES, _MAX_LENGTH = 30, 40
+_MAX_VALUES = 30
+_NAME = re.compile(r"[\w.+-]{1,40}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +74,13 @@ async def list_conversations(gathering: Gathering, call: Call, question: ListQue
         rows=tuple(_rows(store, conversations, question.summary_mode)),
         shown=shown,
         next_cursor=write_cursor(Cursor(shown, page[-1][0]), mark) if more else "",
-        existing=existing_values(store, filters) if not coverage.matched else {},
+        existing=existing_values(store, filters, coverage.matched),
     )
 
 
-def existing_values(store: Store, filters: Filters) -> dict[str, list[str]]:
-    """For a question that matches nothing: of what it asks for and no conversation has, the values that there are."""
+def existing_values(store: Store, filters: Filters, matched: int) -> dict[str, list[str]]:
+    """Of what a question asks for and no conversation has, the values that there are; of several statuses each counts,
+    all else only where nothing matches."""
     asked = {
         "status": filters.status,
         "agent_id": (filters.agent_id,) if filters.agent_id else (),
@@ -86,17 +89,20 @@ def existing_values(store: Store, filters: Filters) -> dict[str, list[str]]:
     }
     existing: dict[str, list[str]] = {}
     for column, values in asked.items():
-        found = store.read.distinct(column) if values else []
-        if values and not {value.lower() for value in values} & {value.lower() for value in found}:
+        found = store.read.distinct(column) if values and (column == "status" or not matched) else []
+        unknown = {value.lower() for value in values} - {value.lower() for value in found}
+        if unknown and (column == "status" or not matched):
             existing[column] = found
-    kinds = store.figures.paths() if filters.results else {}
+    kinds = store.figures.paths() if filters.results and not matched else {}
+    if matched:
+        return existing
     for condition in filters.results:
         if not any(path == condition.path or path.startswith(f"{condition.path}.") for path in kinds):
             existing["result field"] = sorted(kinds)
         elif condition.operator == "=":
             field = store.figures.field(Filters(), condition.path, "text", _MAX_VALUES)
-            values = [value for value, _ in field.top if len(value) <= _MAX_LENGTH]
-            # A field of free text has no list of values, and its texts are callers' words.
+            # Only what looks like a name: free texts are callers' words, and have no place outside their boundary.
+            values = [value for value, _ in field.top if _NAME.fullmatch(value)]
             if field.distinct <= _MAX_VALUES and condition.value.casefold() not in {v.casefold() for v in values}:
                 existing[f"results.{condition.path}"] = values
     return existing

@@ -12,7 +12,7 @@ from formant_mcp.query.summary import Group, Measure, SummaryQuestion, measured,
 from formant_mcp.store import Store
 
 _MAX_FIELDS = 60
-_MAX_VALUES = 50
+_MAX_VALUES = 200
 
 Counts = tuple[tuple[str, int], ...]
 
@@ -31,7 +31,7 @@ class FieldProfile:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What there is in everything that matches; `fields_left_out`: how many result fields are not shown."""
+    """What there is in everything that matches; `left_out`: how many agents and result fields are not shown."""
 
     coverage: Coverage
     overall: Group
@@ -40,7 +40,7 @@ class Profile:
     started_from: datetime | None
     started_to: datetime | None
     results: tuple[FieldProfile, ...]
-    fields_left_out: int
+    left_out: tuple[int, int]
     existing: dict[str, list[str]]
 
 
@@ -54,23 +54,24 @@ async def profile(gathering: Gathering, call: Call, filters: Filters, top: int, 
     figures = gathering.store.figures
     kinds = sorted(figures.paths(filters).items())
     first, last = figures.span(filters)
+    agents = _counts(gathering.store, filters, "agent_id", zone)
     return Profile(
         coverage=coverage,
         overall=overall_of(gathering.store, SummaryQuestion(filters, ()), zone),
-        agents=_counts(gathering.store, filters, "agent_id", zone),
+        agents=agents[:_MAX_VALUES],
         statuses=_counts(gathering.store, filters, "status", zone),
         started_from=_moment(first),
         started_to=_moment(last),
         results=tuple(_field(gathering.store, filters, path, kind, top) for path, kind in kinds[:_MAX_FIELDS]),
-        fields_left_out=max(0, len(kinds) - _MAX_FIELDS),
-        existing=existing_values(gathering.store, filters) if not coverage.matched else {},
+        left_out=(max(0, len(agents) - _MAX_VALUES), max(0, len(kinds) - _MAX_FIELDS)),
+        existing=existing_values(gathering.store, filters, coverage.matched),
     )
 
 
 def _counts(store: Store, filters: Filters, grouping: str, zone: ZoneInfo) -> Counts:
     found = store.figures.tallies(filters, [grouping], zone.key).items()
     counts = [(str(key[0] or NONE), tally.count) for key, tally in found]
-    return tuple(sorted(counts, key=lambda pair: (-pair[1], pair[0]))[:_MAX_VALUES])
+    return tuple(sorted(counts, key=lambda pair: (-pair[1], pair[0])))
 
 
 def _field(store: Store, filters: Filters, path: str, kind: str, top: int) -> FieldProfile:

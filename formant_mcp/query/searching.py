@@ -95,7 +95,7 @@ async def search_transcripts(gathering: Gathering, call: Call, question: SearchQ
         conversations_total=found.conversations,
         shown=shown,
         next_cursor=write_cursor(Cursor(shown, page[-1].row), mark) if len(page) < len(found.page) else "",
-        existing=existing_values(store, filters) if not coverage.matched else {},
+        existing=existing_values(store, filters, coverage.matched),
         advice=_advice(store, question, coverage, expression) if coverage.matched and not found.hits else "",
     )
 

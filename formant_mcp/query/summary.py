@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import Filters
+from formant_mcp.models import clean
 from formant_mcp.query.gather import Call, Coverage, Gathering
 from formant_mcp.query.listing import existing_values, need_of
 from formant_mcp.query.periods import TIMES, label, place, stored
@@ -97,7 +98,10 @@ async def summarize(gathering: Gathering, call: Call, question: SummaryQuestion,
     return Summary(
         coverage=coverage,
         overall=Compared({}, now.overall, before[0].overall if before else None),
-        groups=tuple(
+        # Without a grouping, the whole is all there is.
+        groups=()
+        if not question.groupings
+        else tuple(
             Compared(
                 dict(zip(question.groupings, name, strict=True)),
                 now.group(name),
@@ -106,7 +110,7 @@ async def summarize(gathering: Gathering, call: Call, question: SummaryQuestion,
             for name in ordered[: question.top]
         ),
         others=max(0, len(ordered) - question.top),
-        existing=existing_values(gathering.store, question.filters) if not coverage.matched else {},
+        existing=existing_values(gathering.store, question.filters, coverage.matched),
     )
 
 
@@ -199,11 +203,11 @@ def _check_words(question: SummaryQuestion) -> None:
         raise InvalidRequestError(f"group_by: at most {MAX_GROUPINGS} groupings, each once.", "Leave some out.")
     for name in question.groupings:
         if name not in (*COLUMNS, *TIMES) and not name.startswith(RESULTS):
-            raise InvalidRequestError(f"group_by: no grouping {name[:60]!r}.", f"There are: {accepted}.")
+            raise InvalidRequestError(f"group_by: no grouping {clean(name)[:60]!r}.", f"There are: {accepted}.")
     for name in question.measures:
         if name != DURATION and not name.startswith(RESULTS):
             hint = f"There are: {DURATION}, results.<path> of a number."
-            raise InvalidRequestError(f"measures: no measure {name[:60]!r}.", hint)
+            raise InvalidRequestError(f"measures: no measure {clean(name)[:60]!r}.", hint)
 
 
 def _check_paths(store: Store, question: SummaryQuestion, coverage: Coverage) -> None:
@@ -215,8 +219,10 @@ def _check_paths(store: Store, question: SummaryQuestion, coverage: Coverage) ->
         fitting = [
             RESULTS + path for path, k in kinds.items() if name in question.groupings or k in ("number", "mixed")
         ]
-        known = f"There are: {', '.join(sorted(fitting)[:40]) or 'none'}."
+        known = f"There are: {', '.join(sorted(fitting))[:1_500] or 'none'}."
         if kind is None:
-            raise InvalidRequestError(f"No conversation read so far has {name[:80]}.", known)
+            raise InvalidRequestError(f"No conversation read so far has {clean(name)[:80]}.", known)
         if name in question.measures and kind not in ("number", "mixed"):
-            raise InvalidRequestError(f"measures: {name} is a {kind}, not a number.", f"Group by it, or: {known}")
+            raise InvalidRequestError(
+                f"measures: {clean(name)[:80]} is a {kind}, not a number.", f"Group by it instead. {known}"
+            )

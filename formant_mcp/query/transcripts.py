@@ -57,17 +57,20 @@ async def get_transcripts(gathering: Gathering, call: Call, ids: list[str], wind
         (asked, each) for asked, each in zip(distinct, outcomes, strict=True) if isinstance(each, FormantError)
     )
     knowledge = gathering.sync.knowledge(ListNeed(), call.asked_at)
-    note = f"{len(errors)} of {len(distinct)} could not be read: see errors." if errors else ""
+    old = gathering.store.read.due_among([each.conversation.conversation_id for each in found], call.asked_at)
+    notes = [f"{len(errors)} of {len(distinct)} could not be read: see errors."] if errors else []
+    if old:
+        notes.append(f"{len(old)} could not be read anew now and may have changed since: {', '.join(old)}. Ask again.")
     return Transcripts(
         Coverage(
             matched=len(found),
             known=knowledge.known,
             total=knowledge.total,
-            complete=not errors,
+            complete=not errors and not old,
             as_of=call.asked_at,
             details_needed=len(distinct),
             details_read=len(distinct) - len(errors),
-            note=note,
+            note=" ".join(notes),
         ),
         found,
         errors,
@@ -95,13 +98,15 @@ async def find(gathering: Gathering, call: Call, asked: str) -> str:
     """
     read = gathering.store.read
     known = find_id(gathering, asked)
-    if known is None and not gathering.sync.knowledge(ListNeed(), call.asked_at).known:
-        # Nothing is stored yet: a whole id can be asked for, a beginning needs the list.
+    if known is None and not gathering.sync.knows_all():
+        # What is not stored yet can be asked for by its whole id; a beginning needs the list.
         try:
             await gathering.sync.bring_one(asked, call.asked_at, call.seconds_left)
         except NotFoundError:
             await gathering.sync.bring_list(ListNeed(), call.seconds_left, call.report)
         known = find_id(gathering, asked)
+        if known is None and not gathering.sync.knows_all():
+            raise Unread("Not among the calls listed so far.", "Give the whole id, or ask again: more is being listed.")
     asked = known or asked
     trouble: FormantError | None = None
     if read.due_among([asked], call.asked_at):

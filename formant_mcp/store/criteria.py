@@ -94,7 +94,10 @@ def _add_condition(asked: Where, condition: Condition) -> None:
             asked.add(f"NOT {one}", condition.path, *values)
     else:
         number = number_in(condition.value)
-        column, value = ("folded", condition.value.casefold()) if number is None else ("number", number)
+        # A text is compared with texts alone: numbers do not stand in the order of the alphabet.
+        column, value = ("number", number)
+        if number is None:
+            column, value = ("kind = 'text' AND folded", condition.value.casefold())
         asked.add(
             f"row_id IN (SELECT row_id FROM result_values WHERE {_OF_PATH} AND {column} {condition.operator} ?)",
             condition.path,

@@ -151,15 +151,6 @@ class Reading:
         )
         return [str(row[0]) for row in rows]
 
-    def result_paths(self) -> list[str]:
-        """Every path that a result value was found at, at most 1,000, found as in `distinct`."""
-        rows = self._database.rows(
-            "WITH RECURSIVE v(x) AS (SELECT min(path) FROM result_values UNION ALL"
-            " SELECT (SELECT min(path) FROM result_values WHERE path > x) FROM v WHERE x IS NOT NULL)"
-            " SELECT x FROM v WHERE x IS NOT NULL LIMIT 1000"
-        )
-        return [str(row[0]) for row in rows]
-
     def _count(self, asked: Where) -> int:
         rows = self._database.rows(f"SELECT count(*) FROM conversations WHERE {asked.sql}", asked.values)
         return whole(rows[0][0])

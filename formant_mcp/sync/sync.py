@@ -123,6 +123,10 @@ class Sync:
             shortfall=known.shortfall,
         )
 
+    def knows_all(self) -> bool:
+        """Whether the whole list is known, as of the last look at it."""
+        return self._store.ledger.scope("").complete_at is not None
+
     @property
     def lacks(self) -> frozenset[str]:
         """The filters that the provider has no field for."""

@@ -96,7 +96,7 @@ def group_answer(group: Compared) -> GroupAnswer:
     """A group as an answer has it."""
     now, before = group.now, group.previous
     return GroupAnswer(
-        key=group.key,
+        key={name: value if len(value) <= 80 else value[:79] + "…" for name, value in group.key.items()},
         count=now.count,
         share=exact(now.share),
         success_rate=exact(now.success_rate),

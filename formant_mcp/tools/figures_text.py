@@ -1,23 +1,20 @@
 """How figures read: a line a group with a bar, a line a field."""
 
 from collections.abc import Sequence
-from zoneinfo import ZoneInfo
 
 from formant_mcp.query.comparison import Comparison
 from formant_mcp.tools.figures import Counted, FieldAnswer, GroupAnswer, MeasureAnswer, SummaryAnswer
-from formant_mcp.tools.text import WARNING, stamp, table
+from formant_mcp.tools.text import WARNING, table
 
 _BAR = 10
 _FIGURES = ("sum", "mean", "median", "p90", "min", "max")
 
 
-def summary_lines(answer: SummaryAnswer, comparison: Comparison | None, zone: ZoneInfo) -> list[str]:
-    """The table of the groups, the whole as its last line."""
+def summary_lines(answer: SummaryAnswer, comparison: Comparison | None, boundary: str) -> list[str]:
+    """The table of the groups, the whole as its last line; what was extracted from calls inside the boundary."""
     groups, overall = answer.groups or [], answer.overall
     keys = list(groups[0].key) if groups else []
     lines: list[str] = []
-    if comparison:
-        lines.append(f"before: {stamp(comparison.since, zone)} to {stamp(comparison.until, zone)}")
     header = [*keys, "count", "share", "bar", "success"]
     if comparison:
         header += ["count before", "share before", "success before", "change"]
@@ -33,6 +30,8 @@ def summary_lines(answer: SummaryAnswer, comparison: Comparison | None, zone: Zo
         for row, group in zip([*rows, last], [*groups, overall], strict=True)
     ]
     lines += table(header, body)
+    if any(key.startswith("results.") or key == "failure_reason" for key in keys):
+        lines = [f'Values {WARNING}, up to the line "end {boundary}"', *lines, f"end {boundary}"]
     return [*lines, f"{answer.others:,} more groups, smaller ones, left out"] if answer.others else lines
 
 

@@ -24,4 +24,4 @@ def _existing(column: str, values: Sequence[str]) -> str:
             break
         shown.append(value)
     more = f" and {len(values) - len(shown):,} more" if len(shown) < len(values) else ""
-    return f"No conversation has that; {column} values that exist: {', '.join(shown) or 'none'}{more}."
+    return f"Not every {column} asked for exists; {column} values that exist: {', '.join(shown) or 'none'}{more}."

@@ -5,16 +5,17 @@ from dataclasses import replace
 from pydantic import Field
 
 from formant_mcp.app import App
+from formant_mcp.filters import Filters
 from formant_mcp.query.arguments import FilterArguments, Texts
 from formant_mcp.query.comparison import Comparison, read_comparison
 from formant_mcp.query.gather import Call
-from formant_mcp.query.profile import profile
+from formant_mcp.query.profile import Profile, profile
 from formant_mcp.query.summary import Summary, SummaryQuestion, summarize
 from formant_mcp.tools.answers import coverage_answer
 from formant_mcp.tools.figures import SummaryAnswer, group_answer, profile_answer
 from formant_mcp.tools.figures_text import profile_lines, summary_lines
 from formant_mcp.tools.notes import with_notes
-from formant_mcp.tools.text import head
+from formant_mcp.tools.text import head, stamp
 from formant_mcp.tools.tool import MAX_CHARACTERS, Reply, Tool
 
 
@@ -46,7 +47,7 @@ async def _run(app: App, arguments: SummaryArguments, call: Call) -> Reply:
         zone=app.zone,
     )
     if not (arguments.group_by or arguments.measures or comparison):
-        return await _profile_reply(app, arguments, call)
+        return await _profile_reply(app, arguments, filters, call)
     question = SummaryQuestion(
         filters=filters,
         groupings=tuple(arguments.group_by),
@@ -64,28 +65,43 @@ async def _run(app: App, arguments: SummaryArguments, call: Call) -> Reply:
 
 
 def _summary_reply(app: App, summary: Summary, comparison: Comparison | None) -> Reply:
-    coverage = with_notes(summary.coverage, summary.existing, comparison.note if comparison else "")
+    periods = ""
+    if comparison:
+        periods = f"Compared with {stamp(comparison.since, app.zone)} to {stamp(comparison.until, app.zone)}."
+    note = comparison.note if comparison else ""
+    coverage = with_notes(summary.coverage, summary.existing, periods, note)
     structure = SummaryAnswer(
         coverage=coverage_answer(coverage, app.zone),
         groups=[group_answer(group) for group in summary.groups],
         overall=group_answer(summary.overall),
         others=summary.others,
     )
-    lines = summary_lines(structure, comparison, app.zone)
+    lines = summary_lines(structure, comparison, app.new_boundary())
     return Reply("\n".join([*head(coverage, app.zone), *lines]), structure)
 
 
-async def _profile_reply(app: App, arguments: SummaryArguments, call: Call) -> Reply:
+async def _profile_reply(app: App, arguments: SummaryArguments, filters: Filters, call: Call) -> Reply:
+    found = await profile(app.gathering, call, filters, arguments.top, app.zone)
     top = arguments.top
-    found = await profile(app.gathering, call, arguments.filters(call.asked_at, app.zone), top, app.zone)
-    left_out = f"{found.fields_left_out} result fields are not shown." if found.fields_left_out else ""
-    coverage = with_notes(found.coverage, found.existing, left_out)
     while True:
-        structure = profile_answer(found, coverage_answer(coverage, app.zone), app.zone, top)
-        reply = Reply("\n".join([*head(coverage, app.zone), *profile_lines(structure, app.new_boundary())]), structure)
-        if reply.size <= MAX_CHARACTERS or top == 1:
+        reply = _profile_of(app, found, top)
+        if reply.size <= MAX_CHARACTERS or (top == 1 and len(found.results) < 2):
             return reply
-        top //= 2
+        half = len(found.results) // 2
+        if top == 1:  # shorter values were not enough: fewer fields
+            agents, fields = found.left_out
+            found = replace(found, results=found.results[:half], left_out=(agents, fields + len(found.results) - half))
+        top = max(1, top // 2)
+
+
+def _profile_of(app: App, found: Profile, top: int) -> Reply:
+    agents, fields = found.left_out
+    notes = [f"{agents:,} agents with fewer calls are not shown." if agents else ""]
+    notes.append(f"{fields:,} result fields are not shown." if fields else "")
+    coverage = with_notes(found.coverage, found.existing, *notes)
+    structure = profile_answer(found, coverage_answer(coverage, app.zone), app.zone, top)
+    lines = [*head(coverage, app.zone), *profile_lines(structure, app.new_boundary())]
+    return Reply("\n".join(lines), structure)
 
 
 SUMMARIZE_RESULTS = Tool(

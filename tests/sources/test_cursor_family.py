@@ -225,6 +225,7 @@ async def test_an_id_that_cannot_be_one_is_refused_before_anything_is_sent():
     ("declared", "content", "media_type"),
     [
         ("audio/mpeg", b"ID3\x04", "audio/mpeg"),
+        ("audio/basic", b"RIFF", "audio/basic"),
         ("Audio/Ogg; codecs=opus", b"OggS", "audio/ogg"),
         ("application/octet-stream", b"RIFF\x00\x00\x00\x00WAVE", "audio/wav"),
         ("application/octet-stream", b"OggS\x00", "audio/ogg"),

@@ -110,6 +110,12 @@ def test_a_call_that_runs_is_not_zero_seconds_long():
     assert (over.duration_seconds, over.ended_at) == (0, over.started_at)
 
 
+def test_a_call_that_is_still_processed_has_its_length_but_has_not_ended():
+    processed = row(status="processing", start_time_unix_secs=1763636553, call_duration_secs=9)
+
+    assert (processed.duration_seconds, processed.ended_at, processed.ended) == (9, None, False)
+
+
 def test_a_row_with_transcript_and_analysis_needs_no_detail():
     assert not row(transcript=[]).has_detail
     assert not row(analysis={}, transcript=None).has_detail

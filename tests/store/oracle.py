@@ -83,7 +83,8 @@ def compared(value: JsonValue, operator: Operator, asked: str) -> bool:
     """By size where a number is asked for (what is none does not match), else by the alphabet without case."""
     bound, number = number_of(asked), number_of(value)
     if bound is None:
-        return bool(COMPARED[operator](text_of(value).casefold(), asked.casefold()))
+        is_text = isinstance(value, str) or (not isinstance(value, bool) and number is None)
+        return is_text and bool(COMPARED[operator](text_of(value).casefold(), asked.casefold()))
     return number is not None and bool(COMPARED[operator](number, bound))
 
 

@@ -109,7 +109,7 @@ def test_a_later_detail_leaves_nothing_of_the_one_before(store: Store) -> None:
     store.write.save([replace(DETAIL, results={"csat": 1}, turns=(Turn(0, "agent", "Hello"),))], LATER)
     assert store.read.turns("call-1_1", 0, 10) == [Turn(0, "agent", "Hello")]
     assert store.read.turn_count("call-1_1") == 1
-    assert store.read.result_paths() == ["csat"]
+    assert list(store.figures.paths()) == ["csat"]
 
 
 @pytest.mark.parametrize("first", range(5))
@@ -133,7 +133,7 @@ def test_deleting_forgets_row_turns_and_values_and_leaves_the_others(store: Stor
     store.write.delete("call-1_1")
     assert stored(store) is None
     assert store.read.turns("call-1_1", 0, 10) == []
-    assert store.read.result_paths() == ["csat"]
+    assert list(store.figures.paths()) == ["csat"]
     assert stored(store, "call-2_1") == other
     store.write.save([Conversation("call-1_1")], LATER)
     assert stored(store) == Conversation("call-1_1")
@@ -146,7 +146,7 @@ def test_what_a_full_pass_did_not_see_is_forgotten_of_that_agent_alone(store: St
     store.write.save([Conversation("new-7", agent_id="7")], LATER)
     store.write.delete_unseen("7", LATER)
     assert store.read.beginning_with("", 10) == ["new-7", "old-8", "old-none"]
-    assert store.read.result_paths() == []
+    assert store.figures.paths() == {}
     store.write.delete_unseen("", LATER)
     assert store.read.beginning_with("", 10) == ["new-7"]
 
