@@ -52,8 +52,9 @@ def read_contact(text: str) -> tuple[str, ...]:
     if is_whole := len(digits) >= _SHORTEST_NUMBER:
         digits = digits.lstrip("0")  # what stands before a number within a country, or before its country
     if not digits or any(word.lower() not in _BESIDE_NUMBERS for word in _LETTERS.findall(text)):
+        why = "there are words in it" if digits else "there is no digit in it"
         raise InvalidRequestError(
-            "contact_number: not a number.", "Give the number or its last digits: +91 98765 43210, 43210."
+            f"contact_number: {why}.", "Give the number or its last digits: +91 98765 43210, 43210."
         )
     import phonenumbers  # here, for its tables take longer to load than the server to start
 

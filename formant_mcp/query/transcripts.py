@@ -104,9 +104,10 @@ async def find(gathering: Gathering, call: Call, asked: str) -> str:
             await gathering.sync.bring_one(asked, call.asked_at, call.seconds_left)
         except NotFoundError:
             await gathering.sync.bring_list(ListNeed(), call.seconds_left, call.report)
+            if find_id(gathering, asked) is None and not gathering.sync.knows_all():
+                hint = "Give the whole id, or ask again: more is being listed."
+                raise Unread("Not among the calls listed so far.", hint) from None
         known = find_id(gathering, asked)
-        if known is None and not gathering.sync.knows_all():
-            raise Unread("Not among the calls listed so far.", "Give the whole id, or ask again: more is being listed.")
     asked = known or asked
     trouble: FormantError | None = None
     if read.due_among([asked], call.asked_at):

@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -53,7 +54,8 @@ class NothingNew:
 
     def __init__(self, store: Store) -> None:
         self._total = store.read.count(Filters())
-        self._newest = tuple(conversation for _, conversation in store.read.page(Filters(), "newest", 100))
+        newest = store.read.page(Filters(), "newest", 100)
+        self._newest = tuple(replace(conversation, has_detail=False) for _, conversation in newest)
 
     async def list_page(self, offset: int, agent_id: str = "") -> Page:
         return Page(self._newest, len(self._newest), has_more=True, total=self._total)

@@ -176,15 +176,26 @@ async def read_on(assistant: Assistant, answer: Answer, **question: JsonValue) -
     return found
 
 
+async def test_a_cursor_is_good_for_its_own_question_alone(account: Account) -> None:
+    async with account.connect() as assistant:
+        answer = await assistant.ask("search_transcripts", query="refund", limit=1)
+        question: dict[str, JsonValue] = {"query": "refund", "cursor": answer.structure["next_cursor"]}
+        for other in ({"query": "fee"}, {"role": "contact"}, {"agent_id": "122"}):
+            refused = await assistant.refused("search_transcripts", **(question | other))
+            assert refused.startswith("cursor: it belongs to another question.")
+        assert hits(await assistant.ask("search_transcripts", **question))  # another limit is no other question
+
+
 async def test_what_nobody_asked_to_be_long_is_short_and_the_cursor_goes_through_all(account: Account) -> None:
+    said = (FILLER * 12, f"paisa {FILLER * 12}") * 4
     for n in range(10, 60):
-        account.api.add(conversation(n, NOW - timedelta(days=n), transcript=spoken(*[f"paisa {FILLER * 12}"] * 7)))
+        account.api.add(conversation(n, NOW - timedelta(days=n), transcript=spoken(*said)))
     async with account.connect() as assistant:
         answer = await assistant.ask("search_transcripts", query="paisa")
-        assert len(answer.text) < 9_000
+        assert max(answer.sizes()) < 9_000
         assert len(hits(answer)) == 18
         found = await read_on(assistant, answer, query="paisa")
-        assert sorted(found) == sorted((conversation_id(n), turn) for n in range(10, 60) for turn in range(3))
+        assert sorted(found) == sorted((conversation_id(n), turn) for n in range(10, 60) for turn in (1, 3, 5))
 
         question: dict[str, JsonValue] = {"query": "paisa", "limit": 100, "context_turns": 5}
         answer = await assistant.ask("search_transcripts", **question)
