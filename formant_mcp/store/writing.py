@@ -22,7 +22,9 @@ _UPSERT = f"""
     ON CONFLICT (conversation_id) DO UPDATE SET
         {", ".join(f"{name} = coalesce(excluded.{name}, {name})" for name in KEPT)},
         contact_reversed = iif(excluded.contact_number IS NULL, contact_reversed, excluded.contact_reversed),
-        outcome = iif(excluded.status IS NULL, outcome, excluded.outcome),
+        -- A reading with the same status but less in it (no times) does not undo what an earlier one told.
+        outcome = iif(excluded.status IS NULL OR (excluded.outcome IS NULL AND excluded.ended
+                      AND excluded.status COLLATE BINARY IS conversations.status), outcome, excluded.outcome),
         ended = iif(excluded.status IS NULL, ended, excluded.ended),
         status = coalesce(excluded.status, status),
         failure_reason_known = max(failure_reason_known, excluded.failure_reason_known),

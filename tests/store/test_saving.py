@@ -52,6 +52,8 @@ def merged(old: Conversation, new: Conversation) -> Conversation:
             kept[name] = getattr(old, name)
     if new.status is None:
         kept |= {name: getattr(old, name) for name in WITH_STATUS}
+    elif new.outcome is None and new.ended and new.status == old.status:
+        kept["outcome"] = old.outcome
     if new.has_detail:
         kept |= {"results": new.results, "turns": new.turns}
     kept["has_detail"] = old.has_detail or new.has_detail
@@ -165,3 +167,11 @@ def test_a_transcript_of_ten_thousand_turns_comes_back_in_order(store: Store) ->
     store.write.save([replace(DETAIL, turns=turns)], NOW)
     assert store.read.turn_count("call-1_1") == 10_000
     assert store.read.turns("call-1_1", 9_998, 50) == [turns[9_998], turns[9_999]]
+
+
+def test_a_detail_without_times_does_not_undo_the_outcome_of_its_row(store: Store) -> None:
+    store.write.save([Conversation("call-1_1", status="voicemail_left", outcome="failure", ended_at=NOW)], NOW)
+    store.write.save([Conversation("call-1_1", status="voicemail_left", has_detail=True)], NOW)
+    assert store.read.get(["call-1_1"])["call-1_1"].outcome == "failure"
+    store.write.save([Conversation("call-1_1", status="in_progress", ended=False)], NOW)
+    assert store.read.get(["call-1_1"])["call-1_1"].outcome is None
