@@ -66,13 +66,14 @@ def test_since_reads_only_those_from_then_on(tmp_path: Path) -> None:
 def test_stopped_with_ctrl_c_it_goes_on_where_it_was(tmp_path: Path) -> None:
     with FakeFormant.in_thread() as api:
         first = command(filled(api), tmp_path)
-        reached = api.received(40)
-        reached.result(30)
+        api.received(40).result(30)
+        api.gate.shut()  # else it may be ready before the signal reaches it
         first.send_signal(signal.SIGINT)
         _, told = first.communicate(timeout=60)
         assert first.returncode == 130
         assert "run it again to go on" in told
         assert "Traceback" not in told
+        api.gate.open()
         second = command(api, tmp_path)
         second.communicate(timeout=60)
         assert second.returncode == 0

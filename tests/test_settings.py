@@ -5,6 +5,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+import tzlocal
 from pydantic import ValidationError
 
 from formant_mcp.errors import ConfigurationError
@@ -47,6 +48,7 @@ def refused(**variables: str) -> str:
 
 def test_without_any_variable_everything_has_its_default(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("TZ", "Europe/Berlin")
+    tzlocal.reload_localzone()  # it remembers what an earlier test's zone was
     settings = load()
     assert settings.model_dump() == {
         "api_key": None,

@@ -15,7 +15,7 @@ from formant_mcp.query.gather import Call
 from formant_mcp.query.marks import Needle, marks
 from formant_mcp.query.searching import PER_CONVERSATION, Hit, Searched, SearchQuestion, search_transcripts
 from formant_mcp.store.matching import Expression, Role, Term
-from tests.query.test_summary import gathering_of
+from tests.query.told import gathering_of
 from tests.store.oracle import NOW, conversations, filters, matches
 from tests.store.said import EXPRESSIONS, ROLES, SPOKEN, TEXTS, is_hit
 

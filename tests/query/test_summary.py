@@ -1,7 +1,6 @@
 """Summaries equal what plain Python reckons over the same conversations."""
 
 import asyncio
-from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -10,17 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from formant_mcp.errors import InvalidRequestError, NotFoundError
+from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import Filters
-from formant_mcp.models import Conversation, Page
+from formant_mcp.models import Conversation
 from formant_mcp.query.comparison import read_comparison
-from formant_mcp.query.gather import Call, Gathering
+from formant_mcp.query.gather import Call
 from formant_mcp.query.profile import Profile, profile
 from formant_mcp.query.summary import Compared, Group, Summary, SummaryQuestion, summarize
-from formant_mcp.source import Recording
-from formant_mcp.store import Store
-from formant_mcp.sync import Sync
 from tests.query.summary_oracle import GROUPINGS, labels_of, measure_of, names_of, numbers_of, summary_of
+from tests.query.told import gathering_of
 from tests.store.oracle import NOW, conversations, filters, leaves, matches, text_of
 
 ZONES = st.sampled_from(["UTC", "Asia/Kolkata", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"])
@@ -31,50 +28,6 @@ ANY_GROUPINGS = st.lists(
 )
 MEASURES = st.lists(st.sampled_from(["duration_seconds", "results.csat", "results.a"]), unique=True, max_size=2)
 INTENTS = ("dispute", "refusal")
-
-
-class Told:
-    """A source that lists just these conversations, whole."""
-
-    page_size = 100
-    concurrency = 4
-    requests_per_minute = None
-    lacks: frozenset[str] = frozenset()
-
-    def __init__(self, calls: list[Conversation]) -> None:
-        self._calls = [replace(each, has_detail=True, failure_reason_known=True) for each in calls]
-
-    async def list_page(self, offset: int, agent_id: str = "") -> Page:
-        listed = [each for each in self._calls if not agent_id or each.agent_id == agent_id]
-        page = listed[offset : offset + self.page_size]
-        return Page(tuple(page), len(page), has_more=offset + len(page) < len(listed), total=len(listed))
-
-    async def get_conversation(self, conversation_id: str) -> Conversation:
-        for each in self._calls:
-            if each.conversation_id == conversation_id:
-                return each
-        raise NotFoundError("There is none.")
-
-    def open_recording(self, conversation_id: str) -> AbstractAsyncContextManager[Recording]:
-        raise NotFoundError("There is none.")
-
-    async def aclose(self) -> None:
-        return None
-
-
-def ticking(start: datetime = NOW + timedelta(days=60)):
-    moments = [start]
-
-    def now() -> datetime:
-        moments[0] += timedelta(milliseconds=1)
-        return moments[0]
-
-    return now
-
-
-async def gathering_of(calls: list[Conversation]) -> Gathering:
-    store = Store(None, "test", lambda conversation, read_at: None)
-    return Gathering(Sync(Told(calls), store, ticking()), store)
 
 
 def summarized(calls: list[Conversation], question: SummaryQuestion, zone: str) -> Summary:
@@ -140,8 +93,9 @@ def test_every_figure_is_what_python_reckons(
     try:
         found = summarized(calls, question, zone)
     except InvalidRequestError:
-        known = {path for each in whole for path, _ in leaves("", each.results or {})}
-        numeric = {p for each in whole for p in known if numbers_of(each, f"results.{p}")}
+        listed = [each for each in whole if asked.agent_id in ("", each.agent_id)]  # no other agent's calls are read
+        known = {path for each in listed for path, _ in leaves("", each.results or {})}
+        numeric = {p for each in listed for p in known if numbers_of(each, f"results.{p}")}
         wanted = {name.removeprefix("results.") for name in groupings if name.startswith("results.")}
         counted = {name.removeprefix("results.") for name in measures if name.startswith("results.")}
         assert matched
