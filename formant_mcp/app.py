@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from formant_mcp.query.gather import Gathering
 from formant_mcp.recordings import RecordingsFolder
 from formant_mcp.settings import Settings
-from formant_mcp.source import ConversationSource
+from formant_mcp.source import AnySource
 from formant_mcp.store import Store
 from formant_mcp.sync import Sync
 from formant_mcp.sync.freshness import next_reading
@@ -43,7 +43,7 @@ class App:
         self.gathering.store.close()
 
 
-def open_app(settings: Settings, source: ConversationSource, key: str, now: Callable[[], datetime] = utc_now) -> App:
+def open_app(settings: Settings, source: AnySource, key: str, now: Callable[[], datetime] = utc_now) -> App:
     """Opens the account's store.
 
     Raises:

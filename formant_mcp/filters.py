@@ -48,15 +48,32 @@ class Filters:
     results: tuple[Condition, ...] = ()
 
     @property
-    def needs_detail(self) -> bool:
-        """Whether a list row may not be enough to tell if a conversation matches."""
-        return bool(self.failure_reason or self.results)
-
-    def without_detail(self) -> "Filters":
-        """The part of the question that a list row answers."""
-        return replace(self, failure_reason="", results=())
-
-    @property
     def only_agent_and_time(self) -> bool:
         """Whether order and agent alone decide what matches."""
         return self == Filters(agent_id=self.agent_id, since=self.since, until=self.until)
+
+
+@dataclass(frozen=True, slots=True)
+class DetailNeed:
+    """For which conversations a question needs more than a list row: for those that may match `filters`.
+
+    `whole`: it needs transcript or results of each of them; else only what it filters by. `only_in_detail`: fields
+    that this provider's rows never have.
+    """
+
+    filters: Filters
+    whole: bool = True
+    only_in_detail: frozenset[str] = frozenset()
+
+    @property
+    def candidates(self) -> Filters:
+        """The part of the filters that a list row answers."""
+        filters = replace(self.filters, failure_reason="", results=())
+        if "contact_number" in self.only_in_detail:
+            filters = replace(filters, contact_digits=())
+        return replace(filters, user_id="") if "user_id" in self.only_in_detail else filters
+
+    @property
+    def is_any(self) -> bool:
+        """Whether details are needed at all."""
+        return self.whole or self.candidates != self.filters

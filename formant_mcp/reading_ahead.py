@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from formant_mcp.app import App
 from formant_mcp.errors import FormantError, RateLimitError
-from formant_mcp.filters import Filters
+from formant_mcp.filters import DetailNeed, Filters
 from formant_mcp.query.dates import read_since
 from formant_mcp.sync.jobs import Report
 from formant_mcp.sync.lists import ListNeed
@@ -44,7 +44,7 @@ async def _run(open_app: Callable[[], App], since: str) -> int:
         await _step(
             "transcripts",
             "call",
-            lambda report: sync.bring_details(read.detail_due(filters, asked_at), math.inf, report),
+            lambda report: sync.bring_details(read.detail_due(DetailNeed(filters), asked_at), math.inf, report),
         )
         return _report(app, filters, asked_at)
     finally:
@@ -60,7 +60,7 @@ async def _step(name: str, unit: str, step: Step) -> None:
     with tqdm(desc=name, unit=unit, file=sys.stderr, dynamic_ncols=True) as bar:
 
         async def report(done: int, total: int) -> None:
-            bar.total = total
+            bar.total = total or None  # a list without a total
             bar.update(done - bar.n)
 
         pauses, before = 0, -1
@@ -77,7 +77,7 @@ async def _step(name: str, unit: str, step: Step) -> None:
 
 def _report(app: App, filters: Filters, asked_at: datetime) -> int:
     read = app.gathering.store.read
-    known, left = read.count(filters), read.count_detail_due(filters, asked_at)
+    known, left = read.count(filters), read.count_detail_due(DetailNeed(filters), asked_at)
     print(f"{known:,} conversations, {known - left:,} of them with transcript and results read.", file=sys.stderr)
     if left:
         print(f"{left:,} could not be read; run it again to try them anew.", file=sys.stderr)

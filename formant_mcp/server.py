@@ -122,7 +122,8 @@ async def _complete(request: Request, params: types.CompleteRequestParams) -> ty
 
 def _new_call(app: App, request: Request) -> Call:
     async def report(done: int, total: int) -> None:
-        await request.session.report_progress(done, total or None, f"{done:,} of {total:,} requests")
+        of = f" of {total:,}" if total else ""  # a list without a total
+        await request.session.report_progress(done, total or None, f"{done:,}{of} requests")
 
     return Call(app.now(), app.call_seconds, report)
 

@@ -23,6 +23,9 @@ from formant_mcp.errors import ConfigurationError
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _REGIONS = {"global": "https://api.voice.formantai.com", "india": "https://api.in.voice.formantai.com"}
+_ADDRESSES = {"elevenlabs": "https://api.elevenlabs.io", "voiceos": "https://api.voiceos.io"}
+
+Provider = Literal["formant", "elevenlabs", "voiceable", "voiceos"]
 
 
 def _lowered(value: object) -> object:
@@ -50,7 +53,7 @@ class Settings(BaseSettings):
 
     api_key: SecretStr | None = None
     api_key_file: HomePath | None = None
-    provider: Annotated[Literal["formant"], BeforeValidator(_lowered)] = "formant"
+    provider: Annotated[Provider, BeforeValidator(_lowered)] = "formant"
     base_url: str = ""
     region: Annotated[Literal["global", "india"], BeforeValidator(_lowered)] = "global"
     store: str = ""
@@ -126,8 +129,10 @@ class Settings(BaseSettings):
 
     @property
     def address(self) -> str:
-        """The provider's address, without a slash at the end."""
-        return self.base_url or _REGIONS[self.region]
+        """The provider's address, without a slash at the end; '' where it has none of its own and none is set."""
+        if self.base_url or self.provider == "formant":
+            return self.base_url or _REGIONS[self.region]
+        return _ADDRESSES.get(self.provider, "")
 
     def key(self) -> str:
         """The API key, from the variable or the key file.

@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Protocol
+from datetime import datetime, timedelta
+from typing import Protocol, runtime_checkable
 
 from formant_mcp.filters import OutcomeFilter
 from formant_mcp.models import Conversation, Page
@@ -19,17 +19,15 @@ class Recording:
 
 
 class ConversationSource(Protocol):
-    """One provider's conversations. Every method raises only errors of `formant_mcp.errors`."""
+    """One provider's conversations, but for the way its list is paged. Only errors of `formant_mcp.errors` are raised.
 
-    @property
-    def page_size(self) -> int:
-        """How many rows a full page of the list has."""
-        ...
+    `page_size`: how many rows a full page of the list has; the provider may give fewer. `lacks`: the filters that it
+    has no field for. `only_in_detail`: the fields that a list row never has but its detail may.
+    """
 
-    @property
-    def lacks(self) -> frozenset[str]:
-        """The filters that this provider has no field for."""
-        ...
+    page_size: int
+    lacks: frozenset[str]
+    only_in_detail: frozenset[str]
 
     @property
     def concurrency(self) -> int:
@@ -39,10 +37,6 @@ class ConversationSource(Protocol):
     @property
     def requests_per_minute(self) -> float | None:
         """The allowance the provider last stated; None where it stated none."""
-        ...
-
-    async def list_page(self, offset: int, agent_id: str = "") -> Page:
-        """The page of the list that begins at row `offset`, of one agent where `agent_id` is given."""
         ...
 
     async def get_conversation(self, conversation_id: str) -> Conversation:
@@ -58,12 +52,21 @@ class ConversationSource(Protocol):
         ...
 
 
+class OffsetSource(ConversationSource, Protocol):
+    """A provider whose list can be read from any row on."""
+
+    async def list_page(self, offset: int, agent_id: str = "") -> Page:
+        """The page of the list that begins at row `offset`, of one agent where `agent_id` is given."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Narrowing:
     """What a provider may narrow its list by itself; an empty one asks nothing.
 
     What comes may be more than asked for, never less: bounds are widened where the provider's own are not known to be
-    inclusive, and what it cannot do is left out. `since` and `until` are instants in UTC.
+    inclusive, and what it cannot do is left out. `since` and `until` are instants in UTC, of whatever the provider
+    keeps the time of: see `CursorSource.longest_wait`.
     """
 
     agent_id: str = ""
@@ -82,28 +85,19 @@ class CursorPage:
     next_cursor: str
 
 
-class CursorSource(Protocol):
-    """A provider's conversations where pages hang on each other: what a ConversationSource is, but for its list."""
+@runtime_checkable
+class CursorSource(ConversationSource, Protocol):
+    """A provider whose pages hang on each other.
 
-    @property
-    def page_size(self) -> int:
-        """How many rows a full page of the list has; the provider may give fewer."""
-        ...
+    `narrows_by`: the fields of Narrowing that it can do. `statuses`: those it narrows by, if it does by status;
+    `passing_statuses`: those of them that a conversation leaves again. `longest_wait`: how long before its start a
+    conversation may have been created, where the times it narrows by are those; nothing where they are of the start.
+    """
 
-    @property
-    def concurrency(self) -> int:
-        """How many requests may be in flight now."""
-        ...
-
-    @property
-    def requests_per_minute(self) -> float | None:
-        """The allowance the provider last stated; None where it stated none."""
-        ...
-
-    @property
-    def narrows_by(self) -> frozenset[str]:
-        """The fields of Narrowing that this provider can do."""
-        ...
+    narrows_by: frozenset[str]
+    statuses: frozenset[str]
+    passing_statuses: frozenset[str]
+    longest_wait: timedelta
 
     async def list_from(self, cursor: str, narrowing: Narrowing) -> CursorPage:
         """The page at that cursor, the first for ''.
@@ -114,14 +108,5 @@ class CursorSource(Protocol):
         """
         ...
 
-    async def get_conversation(self, conversation_id: str) -> Conversation:
-        """One conversation with transcript and results."""
-        ...
 
-    def open_recording(self, conversation_id: str) -> AbstractAsyncContextManager[Recording]:
-        """The recording's bytes; NotFoundError where there is none, or none yet."""
-        ...
-
-    async def aclose(self) -> None:
-        """Gives back connections."""
-        ...
+AnySource = OffsetSource | CursorSource

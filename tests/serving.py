@@ -25,7 +25,7 @@ from formant_mcp.app import App, open_app
 from formant_mcp.instructions import instructions
 from formant_mcp.server import build_server
 from formant_mcp.settings import Settings
-from formant_mcp.source import ConversationSource
+from formant_mcp.source import AnySource
 from formant_mcp.sources.choice import open_sample
 from formant_mcp.sources.formant import FormantSource
 from tests.fake_formant import FakeFormant
@@ -183,7 +183,7 @@ class Account:
         }
         return Settings.model_validate({**usual, **overrides})
 
-    def _app(self, settings: Settings, source: ConversationSource, key: str) -> App:
+    def _app(self, settings: Settings, source: AnySource, key: str) -> App:
         app, boundary = open_app(settings, source, key, self.clock), self.boundary
         return app if boundary is None else replace(app, new_boundary=lambda: boundary)
 

@@ -5,12 +5,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from formant_mcp.errors import FormantError, InvalidRequestError
-from formant_mcp.filters import Filters
+from formant_mcp.filters import DetailNeed, Filters
 from formant_mcp.store import Store
 from formant_mcp.sync import Sync
 from formant_mcp.sync.jobs import Report
-from formant_mcp.sync.lists import ListNeed
-from formant_mcp.sync.sync import Knowledge
+from formant_mcp.sync.lists import Knowledge, ListNeed
 
 _EVER = datetime.min.replace(tzinfo=UTC)
 _ANSWER_SECONDS = 1.0  # kept back of a call's time, or a tenth of it, to put the answer together
@@ -75,12 +74,15 @@ class Gathering:
         if filters.user_id and "user_id" in self.sync.lacks:
             raise InvalidRequestError("user_id: this provider's calls have no user ids.", "Leave it out.")
         trouble = await self.sync.bring_list(need, call.seconds_left, call.report)
-        details = with_details or filters.needs_detail
-        for each in (filters, *also) if details else ():
+        for each in self._detail_needs((filters, *also), with_details):
             if not trouble:
                 due = self.store.read.detail_due(each, call.asked_at)
                 trouble = await self.sync.bring_details(due, call.seconds_left, call.report)
-        return self.coverage(call, filters, need, trouble, details=details, also=also)
+        return self.coverage(call, filters, need, trouble, with_details=with_details, also=also)
+
+    def looks_inside(self, filters: Filters) -> bool:
+        """Whether it takes more than list rows to tell what matches."""
+        return DetailNeed(filters, False, self.sync.only_in_detail).is_any
 
     def coverage(
         self,
@@ -89,7 +91,7 @@ class Gathering:
         need: ListNeed,
         trouble: FormantError | None,
         *,
-        details: bool,
+        with_details: bool = False,
         also: tuple[Filters, ...] = (),
     ) -> Coverage:
         """What the store covers of a question now.
@@ -100,8 +102,8 @@ class Gathering:
         knowledge = self.sync.knowledge(need, call.asked_at)
         if trouble and knowledge.as_of is None and not knowledge.known:
             raise trouble
-        looked_into = _apart((filters, *also)) if details else ()
-        needed = sum(self.store.read.count(each.without_detail()) for each in looked_into)
+        looked_into = self._detail_needs(_apart((filters, *also)), with_details)
+        needed = sum(self.store.read.count(each.candidates) for each in looked_into)
         due = sum(self.store.read.count_detail_due(each, call.asked_at) for each in looked_into)
         matched = self.store.read.count(filters)
         if filters == Filters(agent_id=filters.agent_id) and knowledge.list_total is not None:
@@ -117,23 +119,32 @@ class Gathering:
             note=" ".join(self._notes(knowledge, needed, due, trouble)),
         )
 
+    def _detail_needs(self, periods: tuple[Filters, ...], with_details: bool) -> list[DetailNeed]:
+        needs = [DetailNeed(each, with_details, self.sync.only_in_detail) for each in periods]
+        return [need for need in needs if need.is_any]
+
     def _notes(self, knowledge: Knowledge, needed: int, due: int, trouble: FormantError | None) -> list[str]:
         notes: list[str] = []
         if trouble:
             notes.append(f"Answered from what was stored before: {trouble.message.rstrip('.')}. {trouble.hint}".strip())
         left = 0 if knowledge.is_complete or knowledge.shortfall else knowledge.requests_left
+        if knowledge.is_listing and not trouble:
+            notes.append(f"The list is still being read, {knowledge.known:,} conversations so far;")
         if left and not trouble:
             of = f" of {knowledge.list_total:,}" if knowledge.list_total else ""
             notes.append(
                 f"{left:,} pages of the list{of and of + ' conversations'} still to be read{self._time(left)};"
             )
-        is_behind = not (knowledge.is_complete or left or knowledge.unreadable or knowledge.shortfall)
+        is_listing = knowledge.is_listing or bool(left)
+        is_behind = not (knowledge.is_complete or is_listing or knowledge.unreadable or knowledge.shortfall)
         if is_behind and not trouble:
             notes.append("The list could not be looked at in this call's time;")
         if due and not trouble:
             notes.append(f"{due:,} of {needed:,} matching conversations still to be read{self._time(due)};")
-        if (left or is_behind or due) and not trouble:
+        if (is_listing or is_behind or due) and not trouble:
             notes.append("ask again, or narrow by since, agent_id or status.")
+        if knowledge.is_complete and knowledge.total is None and knowledge.list_total is None:
+            notes.append("The provider tells no total; its last page was reached.")
         if knowledge.unreadable:
             notes.append(f"{knowledge.unreadable:,} rows of the list could not be read and are not counted.")
         if knowledge.shortfall:

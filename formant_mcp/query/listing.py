@@ -110,7 +110,14 @@ def existing_values(store: Store, filters: Filters, matched: int) -> dict[str, l
 
 def need_of(filters: Filters) -> ListNeed:
     """The part of the list that a question over everything that matches looks at."""
-    return ListNeed(agent_id=filters.agent_id, since=filters.since)
+    return ListNeed(
+        agent_id=filters.agent_id,
+        since=filters.since,
+        until=filters.until,
+        call_successful=filters.call_successful,
+        user_id=filters.user_id,
+        status=filters.status[0] if len(filters.status) == 1 else "",
+    )
 
 
 def _need(question: ListQuestion, cursor: Cursor) -> ListNeed:
@@ -134,8 +141,10 @@ async def _bring_shown(
     due = gathering.store.read.due_among(ids, call.asked_at)
     trouble = await gathering.sync.bring_details(due, call.seconds_left, call.report)
     missing = len(gathering.store.read.due_among(due, call.asked_at)) if due else 0
-    if question.filters.needs_detail:
-        return gathering.coverage(call, question.filters, need, trouble, details=True)
+    needed, read = len(ids), len(ids) - missing
+    if gathering.looks_inside(question.filters):
+        coverage = gathering.coverage(call, question.filters, need, trouble)
+        needed, read = coverage.details_needed, coverage.details_read
     note = coverage.note
     if missing:
         why = trouble.message if trouble else "Ask again for them."
@@ -144,8 +153,8 @@ async def _bring_shown(
         )
     return replace(
         coverage,
-        details_needed=len(ids),
-        details_read=len(ids) - missing,
+        details_needed=needed,
+        details_read=read,
         complete=coverage.complete and not missing,
         note=note,
     )

@@ -86,11 +86,11 @@ async def summarize(gathering: Gathering, call: Call, question: SummaryQuestion,
     periods, need = [question.filters], need_of(question.filters)
     if question.compared_with:
         periods.append(replace(question.filters, since=question.compared_with[0], until=question.compared_with[1]))
-        need = replace(
-            need, since=min(periods[0].since, periods[1].since) if periods[0].since and periods[1].since else None
-        )
+        begins, ends = zip(*((each.since, each.until) for each in periods), strict=True)
+        need = replace(need, since=None if None in begins else min(begins), until=None if None in ends else max(ends))
     names = (*question.groupings, *question.measures)
-    looks_inside = any(name.startswith(RESULTS) or name == "failure_reason" for name in names)
+    in_detail = {"failure_reason", *gathering.sync.only_in_detail}
+    looks_inside = any(name.startswith(RESULTS) or name in in_detail for name in names)
     coverage = await gathering.bring(call, question.filters, need, with_details=looks_inside, also=tuple(periods[1:]))
     _check_paths(gathering.store, question, coverage)
     now, *before = [_Reckoning(gathering.store, filters, question, zone) for filters in periods]

@@ -1,1 +1,1 @@
-"""The providers' APIs, each behind `formant_mcp.source.ConversationSource`."""
+"""The providers' APIs, each behind `formant_mcp.source`."""

@@ -2,21 +2,53 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
+from typing import Protocol
 
-from formant_mcp.settings import Settings
-from formant_mcp.source import ConversationSource
+import httpx
+
+from formant_mcp.settings import Provider, Settings
+from formant_mcp.source import AnySource
+from formant_mcp.sources.cursor_family import ELEVENLABS, VOICEABLE, CursorFamilySource
 from formant_mcp.sources.formant import FormantSource
 from formant_mcp.sources.sample.calls import sample_calls
+from formant_mcp.sources.sample.elevenlabs_api import SampleElevenLabsTransport
 from formant_mcp.sources.sample.formant_api import SampleFormantTransport
+from formant_mcp.sources.sample.voiceos_api import SampleVoiceOsTransport
+from formant_mcp.sources.voiceos import VoiceOsSource
 
 SAMPLE_KEY = "sample"
+_SAMPLE_ADDRESS = "https://api.example.com"  # no request leaves this process
 
 
-def open_source(settings: Settings, key: str) -> ConversationSource:
-    """The configured provider's API."""
-    return FormantSource(settings.address, key)
+class _Open(Protocol):
+    def __call__(self, base_url: str, key: str, *, transport: httpx.AsyncBaseTransport | None = None) -> AnySource: ...
 
 
-def open_sample(settings: Settings, now: Callable[[], datetime]) -> ConversationSource:
-    """The sample account: the same client over an API in this process."""
-    return FormantSource(settings.address, SAMPLE_KEY, transport=SampleFormantTransport(sample_calls(now()), now))
+_SOURCES: dict[Provider, _Open] = {
+    "formant": FormantSource,
+    "elevenlabs": partial(CursorFamilySource, ELEVENLABS),
+    "voiceable": partial(CursorFamilySource, VOICEABLE),
+    "voiceos": VoiceOsSource,
+}
+_SAMPLES = {
+    "formant": SampleFormantTransport,
+    "elevenlabs": SampleElevenLabsTransport,
+    "voiceable": partial(SampleElevenLabsTransport, path=VOICEABLE.conversations, key_header=VOICEABLE.key_header),
+    "voiceos": SampleVoiceOsTransport,
+}
+
+
+def open_source(settings: Settings, key: str) -> AnySource:
+    """The configured provider's API.
+
+    Raises:
+        ConfigurationError: the provider has no address of its own, and none is set.
+    """
+    return _SOURCES[settings.provider](settings.address, key)
+
+
+def open_sample(settings: Settings, now: Callable[[], datetime]) -> AnySource:
+    """The sample account in the configured provider's shape: the same client over an API in this process."""
+    transport = _SAMPLES[settings.provider](sample_calls(now()), now)
+    return _SOURCES[settings.provider](_SAMPLE_ADDRESS, SAMPLE_KEY, transport=transport)

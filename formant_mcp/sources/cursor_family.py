@@ -7,6 +7,7 @@ import math
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import anyio
 import httpx
@@ -26,22 +27,25 @@ _WIDER_SECONDS = 1
 
 @dataclass(frozen=True, slots=True)
 class CursorFamily:
-    """How one member of the family is reached. `base_url` is empty where its documents name no address."""
+    """How one member of the family is reached."""
 
     name: str
     conversations: str
     key_header: str
-    base_url: str = ""
 
 
 VOICEABLE = CursorFamily("Voiceable", "/conversations", "X-API-Key")
-ELEVENLABS = CursorFamily("ElevenLabs", "/v1/convai/conversations", "xi-api-key", "https://api.elevenlabs.io")
+ELEVENLABS = CursorFamily("ElevenLabs", "/v1/convai/conversations", "xi-api-key")
 
 
 class CursorFamilySource:
     """A member of the family as a `formant_mcp.source.CursorSource`."""
 
     page_size = PAGE_SIZE
+    lacks = frozenset[str]()
+    only_in_detail = frozenset({"contact_number", "user_id"})
+    statuses = passing_statuses = frozenset[str]()
+    longest_wait = timedelta()
     narrows_by = frozenset({"agent_id", "since", "until", "call_successful", "user_id"})
 
     def __init__(
@@ -54,13 +58,12 @@ class CursorFamilySource:
         sleep: Sleep = anyio.sleep,
         now: WallClock = utc_now,
     ) -> None:
-        address = base_url or family.base_url
-        if not address:
+        if not base_url:
             raise ConfigurationError(
                 f"{family.name} has no address of its own.", "Set FORMANT_BASE_URL to the one your account was given."
             )
         self._conversations = family.conversations
-        self._http = HttpClient(address, {family.key_header: key}, transport=transport, sleep=sleep, now=now)
+        self._http = HttpClient(base_url, {family.key_header: key}, transport=transport, sleep=sleep, now=now)
 
     @property
     def concurrency(self) -> int:

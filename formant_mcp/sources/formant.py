@@ -22,10 +22,11 @@ _DEFAULT_MEDIA_TYPE = "audio/wav"
 
 
 class FormantSource:
-    """Formant as a `formant_mcp.source.ConversationSource`."""
+    """Formant as a `formant_mcp.source.OffsetSource`."""
 
     page_size = PAGE_SIZE
     lacks = frozenset({"user_id"})
+    only_in_detail = frozenset[str]()
 
     def __init__(
         self,

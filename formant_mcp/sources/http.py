@@ -236,7 +236,10 @@ def refusal(status: int, asked: float | None = None) -> FormantError:
         case 400 | 409 | 422:
             return InvalidRequestError(f"The API refused the request ({status}).", "Check the arguments.")
         case 401:
-            return AuthenticationError("The key was refused.", "Check FORMANT_API_KEY and FORMANT_REGION.")
+            return AuthenticationError(
+                "The key was refused.",
+                "Check FORMANT_API_KEY, and that FORMANT_PROVIDER, FORMANT_REGION and FORMANT_BASE_URL are the account's.",
+            )
         case 403:
             return PermissionDeniedError("The key may not read this.", "Ask the account's owner for a key that may.")
         case 404:

@@ -24,20 +24,23 @@ from formant_mcp.sources.http import Download, HttpClient, path_segment, utc_now
 from formant_mcp.sources.pace import Sleep, WallClock
 from formant_mcp.sources.voiceos_wire import parse_detail, parse_page
 
-BASE_URL = "https://api.voiceos.io"
 PAGE_SIZE = 100  # the reference: "limit", 100 by default
 _CONVERSATIONS = "/conversations"
 _STATUSES = frozenset({"started", "ended", "queued"})
 _INDEX = re.compile(r"[1-9]\d{0,8}", re.ASCII)
 _USUAL_MEDIA_TYPE = "audio/mpeg"
 _WIDER = timedelta(seconds=1)
-_LONGEST_QUEUED = timedelta(days=1)  # our guess: a call is created when it is queued, and may start much later
 
 
 class VoiceOsSource:
     """VoiceOS as a `formant_mcp.source.CursorSource`; a cursor is the index of a page."""
 
     page_size = PAGE_SIZE
+    lacks = frozenset({"user_id"})
+    only_in_detail = frozenset[str]()
+    statuses = _STATUSES
+    passing_statuses = frozenset({"started", "queued"})
+    longest_wait = timedelta(days=1)  # our guess: a call is created when it is queued, and may start much later
     narrows_by = frozenset({"since", "until", "call_successful", "status"})
 
     def __init__(
@@ -50,7 +53,7 @@ class VoiceOsSource:
         now: WallClock = utc_now,
     ) -> None:
         self._transport, self._sleep, self._now = transport, sleep, now
-        self._address = httpx.URL(base_url or BASE_URL)
+        self._address = httpx.URL(base_url)
         headers = {"Authorization": f"Bearer {key}"}
         self._http = HttpClient(str(self._address), headers, transport=transport, sleep=sleep, now=now)
 
@@ -132,10 +135,10 @@ class VoiceOsSource:
 
 
 def _narrowed(narrowing: Narrowing) -> dict[str, str | int]:
-    """The parameters for it; wider at both ends, for they are about when a call was created, not when it started."""
+    """The parameters for it; a second wider at both ends, for nothing says whether bounds are included."""
     params: dict[str, str | int] = {}
     if narrowing.since:
-        params["created_after"] = _iso(narrowing.since, -_LONGEST_QUEUED)
+        params["created_after"] = _iso(narrowing.since, -_WIDER)
     if narrowing.until:
         params["created_before"] = _iso(narrowing.until, _WIDER)
     if narrowing.status.lower() in _STATUSES:

@@ -7,21 +7,21 @@ from typing import Literal, cast
 
 from formant_mcp.store.criteria import milliseconds
 from formant_mcp.store.database import Database, Value
-from formant_mcp.store.rows import moment, whole
+from formant_mcp.store.rows import moment, text, whole
 
 ListOrder = Literal["newest", "oldest", "none"]
-_TIMES = {"checked_at", "complete_at", "covered_since", "covered_to", "pass_started_at"}
+_TIMES = {"checked_at", "complete_at", "covered_since", "covered_to", "covered_at", "pass_started_at"}
 
 
 @dataclass(slots=True)
 class Scope:
-    """How far one list is known: the whole ('') or one agent's.
+    """How far one list is known: the whole (''), one agent's, or what else a provider narrows it by.
 
     `complete_at`: when a full pass last found everything; `excess`: how many the provider then counted but did not
     list; `shortfall`: how many of those were never looked at; `unreadable`: rows that could not be read.
-    `covered_since` … `covered_to`: everything started in between is here (see the list's order).
-    `pass_*`: a full pass under way: when begun, the row it goes on from, towards the front or the back,
-    the total it last saw, rows read.
+    `covered_since` … `covered_to`: everything started in between is here (see the list's order), read from
+    `covered_at` on. `pass_*`: a full pass under way: when begun, the row or cursor it goes on from, towards the front
+    or the back, the total it last saw, rows read.
     """
 
     scope: str
@@ -40,6 +40,8 @@ class Scope:
     pass_total: int | None = None
     pass_rows: int = 0
     pass_unreadable: int = 0
+    pass_cursor: str | None = None
+    covered_at: datetime | None = None
 
 
 _NAMES = tuple(each.name for each in fields(Scope))
@@ -96,6 +98,8 @@ def _scope(row: tuple[Value, ...]) -> Scope:
             setattr(known, name, moment(value))
         elif name == "pass_total":
             known.pass_total = None if value is None else whole(value)
+        elif name == "pass_cursor":
+            known.pass_cursor = text(value)
         else:
             setattr(known, name, whole(value))
     return known

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from formant_mcp.filters import Filters, Order
+from formant_mcp.filters import DetailNeed, Filters, Order
 from formant_mcp.models import Conversation, Turn
 from formant_mcp.store.criteria import ORDERS, Where, milliseconds, where
 from formant_mcp.store.database import Database, Value
@@ -104,9 +104,9 @@ class Reading:
         asked.add("seen_at >= ?", milliseconds(since))
         return self._count(asked)
 
-    def detail_due(self, filters: Filters, now: datetime, limit: int = -1) -> list[str]:
-        """Those that match as far as a list row tells, whose detail is to be read, or read anew; newest first."""
-        asked = _due(filters, now)
+    def detail_due(self, need: DetailNeed, now: datetime, limit: int = -1) -> list[str]:
+        """Those whose detail is to be read, or read anew, before they can be told about; newest first."""
+        asked = _due(need, now)
         rows = self._database.rows(
             f"SELECT conversation_id FROM conversations WHERE {asked.sql}"
             # The plus keeps SQLite from going through all calls in order of time to find the few that are due.
@@ -115,9 +115,18 @@ class Reading:
         )
         return [str(row[0]) for row in rows]
 
-    def count_detail_due(self, filters: Filters, now: datetime) -> int:
+    def count_detail_due(self, need: DetailNeed, now: datetime) -> int:
         """How many `detail_due` would give."""
-        return self._count(_due(filters, now))
+        return self._count(_due(need, now))
+
+    def unseen(self, filters: Filters, since: datetime, limit: int) -> list[str]:
+        """Those that match and that the provider has not shown since then."""
+        asked = where(filters)
+        asked.add("seen_at < ?", milliseconds(since))
+        rows = self._database.rows(
+            f"SELECT conversation_id FROM conversations WHERE {asked.sql} LIMIT ?", [*asked.values, limit]
+        )
+        return [str(row[0]) for row in rows]
 
     def due_among(self, conversation_ids: Sequence[str], now: datetime) -> list[str]:
         """Those of these ids, in their order, that are not known or whose detail is due."""
@@ -156,10 +165,17 @@ class Reading:
         return whole(rows[0][0])
 
 
-def _due(filters: Filters, now: datetime) -> Where:
-    asked = where(filters.without_detail())
+def _due(need: DetailNeed, now: datetime) -> Where:
+    asked = where(need.candidates)
     asked.add("detail_due_at <= ?", milliseconds(now))
-    if filters.failure_reason and not filters.results:
-        # A list row may have said the reason already, or that there is none.
-        asked.add("(failure_reason_known = 0 OR ended = 0)")
+    if need.whole or need.filters.results:
+        return asked
+    # Where only single fields are asked for, a call that has them is settled.
+    unsettled: list[str] = []
+    if need.filters.failure_reason:  # a list row may have said it already, or that there is none
+        unsettled.append("failure_reason_known = 0 OR ended = 0")
+    if replace(need.candidates, failure_reason=need.filters.failure_reason) != need.filters:
+        unsettled.append("detail_at IS NULL")
+    if unsettled:
+        asked.add(f"({' OR '.join(unsettled)})")
     return asked

@@ -141,6 +141,11 @@ MIGRATIONS = (
     DROP INDEX result_values_path;
     CREATE INDEX result_values_path ON result_values (path, kind, folded, text, number);
     """,
+    """
+    -- A list that goes on from a cursor: where the full pass under way is, and since when what is covered is.
+    ALTER TABLE scopes ADD COLUMN pass_cursor TEXT;
+    ALTER TABLE scopes ADD COLUMN covered_at INTEGER;
+    """,
 )
 
 

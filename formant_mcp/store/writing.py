@@ -56,12 +56,21 @@ class Writing:
             for each in latest.values():
                 if each.has_detail:
                     self._save_detail(each, now)
+                elif each.results:
+                    self._save_listed_results(each)
         return known
 
     def delete(self, conversation_id: str) -> None:
         """Forgets a conversation that the provider no longer has."""
         with self._database.transaction():
             self._delete("conversation_id = ?", [conversation_id])
+
+    def mark_due(self, conversation_ids: Sequence[str]) -> None:
+        """Lets the details of these be read anew when they are next asked for, final or not."""
+        self._database.run(
+            "UPDATE conversations SET detail_due_at = 0 WHERE conversation_id IN (SELECT value FROM json_each(?))",
+            [json.dumps(list(conversation_ids))],
+        )
 
     def delete_unseen(self, agent_id: str, since: datetime) -> None:
         """Forgets what the provider has not shown since then, of one agent where `agent_id` is given."""
@@ -75,6 +84,13 @@ class Writing:
             [json.dumps(conversation_ids)],
         )
         return {str(row[0]): Known(moment(row[1]), moment(row[2]) or now) for row in rows}
+
+    def _save_listed_results(self, conversation: Conversation) -> None:
+        """What a list row told of the results, such as the provider's summary, until the detail tells them all."""
+        self._database.run(
+            "UPDATE conversations SET results = ? WHERE conversation_id = ? AND detail_at IS NULL",
+            [json.dumps(conversation.results, ensure_ascii=False), conversation.conversation_id],
+        )
 
     def _save_detail(self, conversation: Conversation, now: datetime) -> None:
         rows = self._database.rows(

@@ -70,6 +70,11 @@ class Jobs:
             if job.task.done():
                 self._forget(key, job)
 
+    def start(self, key: Hashable, work: Callable[[Progress], Coroutine[None, None, object]]) -> None:
+        """Begins the job of that key, unless it runs; nobody waits for it."""
+        if key not in self._running:
+            self._begin(key, work, keep=False)
+
     def is_running(self, key: Hashable) -> bool:
         """Whether the job of that key has begun and not ended."""
         return key in self._running

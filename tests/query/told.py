@@ -20,6 +20,7 @@ class Told:
     concurrency = 4
     requests_per_minute = None
     lacks: frozenset[str] = frozenset()
+    only_in_detail: frozenset[str] = frozenset()
 
     def __init__(self, calls: list[Conversation]) -> None:
         self._calls = [replace(each, has_detail=True, failure_reason_known=True) for each in calls]

@@ -1,7 +1,10 @@
 """Fixtures for tests of sources."""
 
+from collections.abc import AsyncGenerator
+
 import pytest
 
+from tests.providers import PROVIDERS, Opened
 from tests.sources.scripted import Clock
 
 
@@ -15,3 +18,10 @@ def anyio_backend() -> str:
 def clock() -> Clock:
     """A clock that only sleeping moves."""
     return Clock()
+
+
+@pytest.fixture(params=PROVIDERS, ids=lambda provider: provider.name)
+async def opened(request: pytest.FixtureRequest) -> AsyncGenerator[Opened]:
+    """An empty account of each provider in turn, its API and its source."""
+    async with request.param.opened() as opened:
+        yield opened

@@ -45,7 +45,7 @@ async def test_the_answer_comes_from_the_path_below_the_address():
     ("status", "error", "hint"),
     [
         (400, InvalidRequestError, "arguments"),
-        (401, AuthenticationError, "FORMANT_API_KEY and FORMANT_REGION"),
+        (401, AuthenticationError, "FORMANT_PROVIDER, FORMANT_REGION"),
         (403, PermissionDeniedError, "key"),
         (404, NotFoundError, "FORMANT_BASE_URL"),
         (409, InvalidRequestError, "arguments"),

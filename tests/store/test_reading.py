@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from formant_mcp.filters import Condition, Filters
+from formant_mcp.filters import Condition, DetailNeed, Filters
 from formant_mcp.models import Conversation
 from formant_mcp.store import Store
 from tests.store.oracle import NOW
@@ -30,9 +30,9 @@ def test_a_detail_is_due_until_it_was_read_and_again_when_it_said_so(store: Stor
     asked = ["running", "nobody", "final", "row"]
     assert store.read.due_among(asked, NOW + 59 * MINUTE) == ["nobody", "row"]
     assert store.read.due_among(asked, NOW + HOUR) == ["running", "nobody", "row"]
-    assert store.read.detail_due(Filters(), NOW) == ["older", "row"]
-    assert store.read.detail_due(Filters(), NOW, 1) == ["older"]
-    assert store.read.count_detail_due(Filters(), NOW + HOUR) == 3
+    assert store.read.detail_due(DetailNeed(Filters()), NOW) == ["older", "row"]
+    assert store.read.detail_due(DetailNeed(Filters()), NOW, 1) == ["older"]
+    assert store.read.count_detail_due(DetailNeed(Filters()), NOW + HOUR) == 3
 
 
 def test_only_what_may_match_is_due_and_what_a_list_row_told_is_not(store: Store) -> None:
@@ -44,9 +44,10 @@ def test_only_what_may_match_is_due_and_what_a_list_row_told_is_not(store: Store
     ]
     store.write.save(rows, NOW)
     asked = Filters(agent_id="7", failure_reason="busy")
-    assert store.read.detail_due(asked, NOW) == ["unknown"]
+    assert store.read.detail_due(DetailNeed(asked, whole=False), NOW) == ["unknown"]
+    assert store.read.count_detail_due(DetailNeed(asked), NOW) == 3  # a search needs the transcripts as well
     with_results = Filters(agent_id="7", failure_reason="busy", results=(Condition("intent", "exists"),))
-    assert store.read.count_detail_due(with_results, NOW) == 3
+    assert store.read.count_detail_due(DetailNeed(with_results, whole=False), NOW) == 3
 
 
 def test_running_calls_are_those_of_a_day_not_seen_for_a_minute(store: Store) -> None:

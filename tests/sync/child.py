@@ -5,7 +5,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from formant_mcp.filters import Filters
+from formant_mcp.filters import DetailNeed, Filters
 from formant_mcp.sources.formant import FormantSource
 from formant_mcp.store import Store
 from formant_mcp.sync import Sync
@@ -23,7 +23,7 @@ async def main(url: str, path: Path) -> None:
     try:
         asked_at = utc_now()
         print(await sync.bring_list(ListNeed(), 60), sync.knowledge(ListNeed(), asked_at).is_complete)
-        print(await sync.bring_details(store.read.detail_due(Filters(), utc_now()), 60))
+        print(await sync.bring_details(store.read.detail_due(DetailNeed(Filters()), utc_now()), 60))
     finally:
         await sync.aclose()
         store.close()

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from formant_mcp.errors import NotFoundError, RateLimitError, ServiceError
-from formant_mcp.filters import Filters
+from formant_mcp.filters import DetailNeed, Filters
 from tests import faults
 from tests.calls import Row, conversation, conversation_id
 from tests.fake_formant import FakeFormant
@@ -20,13 +20,13 @@ MINUTE = timedelta(minutes=1)
 async def read_due(desk: Desk) -> int:
     """Brings the details that are due, as a question about all of them does; gives how many requests that took."""
     before = len(desk.detail_ids())
-    due = desk.store.read.detail_due(Filters(), desk.clock.now())
+    due = desk.store.read.detail_due(DetailNeed(Filters()), desk.clock.now())
     assert await desk.sync.bring_details(due, SECONDS) is None
     return len(desk.detail_ids()) - before
 
 
 def unread(desk: Desk) -> list[str]:
-    return desk.store.read.detail_due(Filters(), desk.clock.now())
+    return desk.store.read.detail_due(DetailNeed(Filters()), desk.clock.now())
 
 
 def running_call(n: int = 0) -> Row:

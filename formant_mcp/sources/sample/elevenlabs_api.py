@@ -22,23 +22,35 @@ Wire = dict[str, JsonValue]
 
 
 class SampleElevenLabsTransport(httpx.AsyncBaseTransport):
-    """Answers for ElevenLabs from `calls`, as of `now()` (aware); any key will do. No network, no waiting."""
+    """Answers for ElevenLabs from `calls`, as of `now()` (aware); any key will do. No network, no waiting.
 
-    def __init__(self, calls: Iterable[SampleCall], now: Callable[[], datetime]) -> None:
+    Others of the cursor family have the same shape at another `path`, with the key in another header.
+    """
+
+    def __init__(
+        self,
+        calls: Iterable[SampleCall],
+        now: Callable[[], datetime],
+        *,
+        path: str = _LIST,
+        key_header: str = "xi-api-key",
+    ) -> None:
         self._calls = sorted(calls, key=lambda call: call.started_at, reverse=True)
         self._by_id = {call.conversation_id: call for call in self._calls}
         self._now = now
+        self._path = path
+        self._key_header = key_header
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """One answer to one request."""
-        if not request.headers.get("xi-api-key", "").strip():
+        if not request.headers.get(self._key_header, "").strip():
             return _error(401, "invalid_api_key", "Invalid API key")
         path = request.url.path
-        if request.method != "GET" or not (path == _LIST or path.startswith(f"{_LIST}/")):
+        if request.method != "GET" or not (path == self._path or path.startswith(f"{self._path}/")):
             return _error(404, "not_found", "Not Found")
-        if path == _LIST:
+        if path == self._path:
             return self._list(request.url.params)
-        conversation_id, _, rest = path.removeprefix(f"{_LIST}/").partition("/")
+        conversation_id, _, rest = path.removeprefix(f"{self._path}/").partition("/")
         return self._one(conversation_id, rest)
 
     def _list(self, params: httpx.QueryParams) -> httpx.Response:

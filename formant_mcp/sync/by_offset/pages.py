@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from formant_mcp.models import Conversation, Page
-from formant_mcp.source import ConversationSource
+from formant_mcp.source import OffsetSource
 from formant_mcp.store import Store
 from formant_mcp.store.ledger import ListOrder
 from formant_mcp.store.writing import Known
@@ -88,7 +88,7 @@ class Pages:
     that two of its pages did not join, so that a row may have been missed.
     """
 
-    def __init__(self, source: ConversationSource, store: Store, now: Callable[[], datetime], agent_id: str) -> None:
+    def __init__(self, source: OffsetSource, store: Store, now: Callable[[], datetime], agent_id: str) -> None:
         self._source = source
         self._store = store
         self._now = now

@@ -8,11 +8,11 @@ the whole.
 from collections.abc import Callable
 from datetime import datetime
 
-from formant_mcp.source import ConversationSource
+from formant_mcp.source import OffsetSource
 from formant_mcp.store import Store
 from formant_mcp.store.ledger import Scope
+from formant_mcp.sync.by_offset.pages import OrderWatch, Pages, ReadPage
 from formant_mcp.sync.jobs import Progress
-from formant_mcp.sync.pages import OrderWatch, Pages, ReadPage
 
 _PASSES = 3
 _REPEATED_PAGES = 3  # that many in a row, and the list only turns round and round
@@ -22,7 +22,7 @@ class FullPass:
     """Reads one list from end to end."""
 
     def __init__(
-        self, source: ConversationSource, store: Store, now: Callable[[], datetime], scope: str, progress: Progress
+        self, source: OffsetSource, store: Store, now: Callable[[], datetime], scope: str, progress: Progress
     ) -> None:
         self._source = source
         self._store = store

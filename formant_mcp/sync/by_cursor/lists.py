@@ -1,0 +1,154 @@
+"""The lists of a provider whose pages hang on each other: the whole, and what it narrows down to by itself."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+
+from formant_mcp.source import CursorSource, Narrowing
+from formant_mcp.store import Store
+from formant_mcp.store.ledger import Scope
+from formant_mcp.sync.by_cursor.one_list import OneList, scope_of
+from formant_mcp.sync.details import Details
+from formant_mcp.sync.freshness import DAY
+from formant_mcp.sync.jobs import Jobs, Progress
+from formant_mcp.sync.leases import Leases
+from formant_mcp.sync.lists import Knowledge, ListNeed
+
+_WAIT_FOR_THE_REST_SECONDS = 2.0  # a small account is read whole in this time
+
+
+class CursorLists:
+    """Keeps them known: what is new where all is known, the part that a question asks for, else a full pass."""
+
+    def __init__(
+        self,
+        source: CursorSource,
+        store: Store,
+        details: Details,
+        jobs: Jobs,
+        leases: Leases,
+        now: Callable[[], datetime],
+    ) -> None:
+        self.narrows_by = source.narrows_by
+        self._source = source
+        self._store = store
+        self._details = details
+        self._jobs = jobs
+        self._leases = leases
+        self._now = now
+
+    def usable(self, need: ListNeed) -> ListNeed:
+        """The need without what the provider cannot narrow its list by; `until` only of a period that is long over."""
+        can = self.narrows_by
+        is_over = need.since and need.until and need.until < self._now() - DAY
+        return ListNeed(
+            agent_id=need.agent_id if "agent_id" in can else "",
+            since=need.since if "since" in can else None,
+            until=need.until if is_over and "until" in can else None,
+            newest=need.newest if "since" in can else 0,
+            call_successful=need.call_successful if "call_successful" in can else "any",
+            user_id=need.user_id if "user_id" in can else "",
+            status=need.status.lower() if need.status.lower() in self._source.statuses and "status" in can else "",
+        )
+
+    async def bring(self, need: ListNeed, progress: Progress) -> None:
+        """Brings that part of the list up to date, and what was running when last seen.
+
+        Raises:
+            FormantError: nothing further can be read now; what was read is kept.
+        """
+        if self._is_in_whole(need):
+            need = ListNeed()
+        narrowing = _narrowing(need)
+        known = self._store.ledger.scope(scope_of(narrowing))
+        if known.complete_at and need.status not in self._source.passing_statuses:
+            await self._one(narrowing, progress).look()
+            if self._now() - known.complete_at >= DAY:
+                self._jobs.start(("pass", known.scope), lambda progress: self._run_pass(narrowing, progress))
+        elif need.until and not self._covers(known, need):
+            if not self._is_recent(self._period(need)):
+                await self._pass(self._period(need), progress)
+        elif need.is_narrow:
+            await self._reach(narrowing, need, progress)
+        else:
+            await self._pass(narrowing, progress)
+        await self._details.read(self._store.read.running(need.agent_id, self._now()), progress)
+
+    def knowledge(self, need: ListNeed, asked_at: datetime) -> Knowledge:
+        """How far the store answers that need, as things stand now, for a question asked at that time."""
+        whole = self._store.ledger.scope("")
+        known = whole if self._is_in_whole(need) else self._store.ledger.scope(scope_of(_narrowing(need)))
+        covers, fresh = self._covers(known, need), bool(known.checked_at and known.checked_at >= asked_at)
+        if need.until and not covers and self._is_recent(self._period(need)):
+            known, covers, fresh = self._store.ledger.scope(scope_of(self._period(need))), True, True
+        count = self._store.read.count_seen("")
+        return Knowledge(
+            as_of=known.checked_at,
+            is_complete=covers and fresh and not known.unreadable and not known.shortfall,
+            known=count,
+            # What came since the total was told is counted here.
+            total=count + whole.shortfall if whole.complete_at and whole.total is not None else None,
+            is_listing=not covers,
+            unreadable=known.unreadable or known.pass_unreadable,
+            shortfall=known.shortfall,
+        )
+
+    async def _reach(self, narrowing: Narrowing, need: ListNeed, progress: Progress) -> None:
+        """Back in time as far as the need goes; for the newest calls, the rest follows, and is not waited for long."""
+        async with self._leases.hold(f"newest:{scope_of(narrowing)}"):
+            reached = await self._one(narrowing, progress).reach(need)
+        if need.newest:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_WAIT_FOR_THE_REST_SECONDS if reached else None):
+                    await self._pass(narrowing, progress)
+
+    async def _pass(self, narrowing: Narrowing, progress: Progress) -> None:
+        """Waits for a full pass, whoever began it, and for what came while it ran."""
+
+        async def tell(done: int, total: int) -> None:
+            progress.done, progress.total = done, total
+
+        begun_at, scope = self._now(), scope_of(narrowing)
+        await self._jobs.join(("pass", scope), lambda progress: self._run_pass(narrowing, progress), tell)
+        complete_at = self._store.ledger.scope(scope).complete_at
+        if complete_at and complete_at < begun_at and not narrowing.until:
+            await self._one(narrowing, progress).look()
+
+    async def _run_pass(self, narrowing: Narrowing, progress: Progress) -> None:
+        one = self._one(narrowing, progress)
+        before = self._store.ledger.scope(one.scope).complete_at
+        async with self._leases.hold(f"pass:{one.scope}"):
+            if self._store.ledger.scope(one.scope).complete_at == before:  # else another server has read it meanwhile
+                await one.read_all()
+
+    def _one(self, narrowing: Narrowing, progress: Progress) -> OneList:
+        return OneList(self._source, self._store, self._details, self._now, narrowing, progress)
+
+    def _is_in_whole(self, need: ListNeed) -> bool:
+        """Whether the whole list is known, and its rows tell which of them are asked for."""
+        is_hidden = bool(need.user_id) and "user_id" in self._source.only_in_detail
+        return not is_hidden and self._store.ledger.scope("").complete_at is not None
+
+    def _period(self, need: ListNeed) -> Narrowing:
+        """A list of its own for a period that is over: nothing is added to it."""
+        since = need.since and need.since - self._source.longest_wait
+        return replace(_narrowing(need), since=since, until=need.until)
+
+    def _is_recent(self, narrowing: Narrowing) -> bool:
+        """Whether a full pass over that list found everything within a day."""
+        complete_at = self._store.ledger.scope(scope_of(narrowing)).complete_at
+        return complete_at is not None and self._now() - complete_at < DAY
+
+    def _covers(self, known: Scope, need: ListNeed) -> bool:
+        if known.complete_at:
+            return True
+        return bool(known.covered_since and need.since and known.covered_since <= need.since)
+
+
+def _narrowing(need: ListNeed) -> Narrowing:
+    """What the provider is asked for, but for the times."""
+    return Narrowing(
+        agent_id=need.agent_id, call_successful=need.call_successful, user_id=need.user_id, status=need.status
+    )

@@ -1,0 +1,217 @@
+"""How one list is kept known whose pages hang on each other: by what is new, by windows back in time, or whole.
+
+A list is what the provider gives for one narrowing: the whole account's, one agent's, one user's, ... Its order is of
+no account: a window is asked for by its times and read to its end.
+"""
+
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import datetime
+from urllib.parse import urlencode
+
+from formant_mcp.errors import InvalidResponseError
+from formant_mcp.filters import Filters
+from formant_mcp.models import Page
+from formant_mcp.source import CursorSource, Narrowing
+from formant_mcp.store import Store
+from formant_mcp.store.ledger import Scope
+from formant_mcp.store.writing import Known
+from formant_mcp.sync.by_cursor.walk import walk
+from formant_mcp.sync.details import Details
+from formant_mcp.sync.freshness import DAY, HOUR
+from formant_mcp.sync.jobs import Progress
+from formant_mcp.sync.lists import ListNeed
+
+_WIDER_EACH_TIME = 4
+_WINDOWS = 5  # for the newest calls: together almost a year; what is older is read with all the rest
+_MOST_LOOKED_UP = 100  # calls that a list no longer shows, asked for one by one; if there are more, they are gone
+
+
+class OneList:
+    """Brings one list up to date; `scope` is its name in the ledger, '' for the whole."""
+
+    def __init__(
+        self,
+        source: CursorSource,
+        store: Store,
+        details: Details,
+        now: Callable[[], datetime],
+        narrowing: Narrowing,
+        progress: Progress,
+    ) -> None:
+        self._source = source
+        self._store = store
+        self._details = details
+        self._now = now
+        self._narrowing = narrowing
+        self._progress = progress
+        self.scope = scope_of(narrowing)
+
+    async def look(self) -> None:
+        """Reads what came since the list was last read.
+
+        Further back by an hour, for a call may be listed only when it is over; by a day where what the list is
+        narrowed by may change while a call runs.
+        """
+        known, begun_at = self._store.ledger.scope(self.scope), self._now()
+        changes = replace(self._narrowing, agent_id="") != Narrowing()
+        since = (known.covered_to or begun_at) - (DAY if changes else HOUR)
+        unreadable = await self._read(replace(self._narrowing, since=since))
+        self._store.ledger.update(
+            self.scope, covered_to=begun_at, checked_at=begun_at, unreadable=max(unreadable, known.unreadable)
+        )
+
+    async def reach(self, need: ListNeed) -> bool:
+        """Reads back in time, window by window, as far as the need goes; False where it takes the whole list."""
+        known, begun_at = self._store.ledger.scope(self.scope), self._now()
+        edge = known.covered_since if known.covered_at and begun_at - known.covered_at < DAY else None
+        if edge:
+            await self.look()
+        span = 7 * DAY if need.since else DAY
+        windows = 0
+        while edge is None or not self._meets(need, edge):
+            if need.newest and windows == _WINDOWS:
+                return False
+            since = (edge or begun_at) - span
+            since = max(need.since, since) if need.since else since
+            await self._read_window(since, edge, begun_at)
+            edge, span, windows = since, span * _WIDER_EACH_TIME, windows + 1
+        return True
+
+    async def read_all(self) -> None:
+        """A full pass; it goes on where one was broken off.
+
+        Raises:
+            FormantError: it breaks off; what was read is kept.
+        """
+        known = self._store.ledger.scope(self.scope)
+        cursor = (known.pass_cursor or "") if known.pass_started_at else ""
+        while not await self._pass(known, cursor):
+            cursor = ""
+        started_at = known.pass_started_at or self._now()
+        since = self._narrowing.since and self._narrowing.since + self._source.longest_wait
+        await self._settle(replace(self._narrowing, since=since), started_at)
+        # What came during the pass may or may not be listed, and the total may or may not count it.
+        shortfall = max(0, (known.pass_total or 0) - known.pass_rows)
+        self._store.ledger.update(
+            self.scope,
+            total=known.pass_total,
+            shortfall=shortfall,
+            unreadable=known.pass_unreadable,
+            complete_at=started_at,
+            checked_at=started_at,
+            covered_to=started_at,
+            covered_since=None,
+            pass_started_at=None,
+            pass_cursor=None,
+        )
+
+    async def _pass(self, known: Scope, cursor: str) -> bool:
+        """False where the list does not go on from there as it did, so that it is to be begun again."""
+        resumed_at = cursor
+        try:
+            async with aclosing(walk(self._source, self._narrowing, cursor)) as pages:
+                async for at, listed in pages:
+                    if not at:
+                        known.pass_started_at, known.pass_total = self._now(), None
+                        known.pass_rows = known.pass_unreadable = 0
+                    before = await self._save(listed.page)
+                    if at and at == resumed_at and not _shows_any_seen(before, known.pass_started_at):
+                        return False
+                    resumed_at = ""
+                    self._note(known, at, listed.page)
+                    await self._details.turn(self._progress)
+        except InvalidResponseError:
+            self._store.ledger.update(self.scope, pass_started_at=None)  # going on there would only end there again
+            raise
+        return True
+
+    def _note(self, known: Scope, at: str, page: Page) -> None:
+        """The pass goes on with the page last read, to see whether the list still does."""
+        self._store.ledger.update(
+            self.scope,
+            pass_started_at=known.pass_started_at,
+            pass_cursor=at,
+            pass_rows=known.pass_rows,
+            pass_unreadable=known.pass_unreadable,
+            pass_total=known.pass_total,
+        )
+        known.pass_rows += page.row_count
+        known.pass_unreadable += page.unreadable
+        if page.total is not None:
+            known.pass_total = min(page.total, known.pass_total or page.total)
+
+    def _meets(self, need: ListNeed, edge: datetime) -> bool:
+        if need.since:
+            return edge <= need.since
+        return self._store.read.count(_filters(replace(self._narrowing, since=edge))) >= need.newest
+
+    async def _read_window(self, since: datetime, until: datetime | None, begun_at: datetime) -> None:
+        window = replace(self._narrowing, since=since - self._source.longest_wait, until=until)
+        read_at = self._now()
+        unreadable = await self._read(window)
+        await self._settle(replace(window, since=since), read_at)
+        known = self._store.ledger.scope(self.scope)
+        if until is None:
+            known.unreadable = 0
+            self._store.ledger.update(self.scope, covered_to=begun_at, covered_at=begun_at, checked_at=begun_at)
+        self._store.ledger.update(self.scope, covered_since=since, unreadable=known.unreadable + unreadable)
+
+    async def _read(self, narrowing: Narrowing) -> int:
+        """Reads such a list to its end; gives how many rows could not be read."""
+        unreadable = 0
+        async with aclosing(walk(self._source, narrowing)) as pages:
+            async for at, listed in pages:
+                await self._save(listed.page)
+                unreadable = listed.page.unreadable + (unreadable if at else 0)
+        return unreadable
+
+    async def _save(self, page: Page) -> dict[str, Known]:
+        before = self._store.write.save(page.conversations, self._now())
+        self._progress.done += 1
+        if self._narrowing.user_id and "user_id" in self._source.only_in_detail:
+            known = self._store.read.get([each.conversation_id for each in page.conversations])
+            await self._details.read([each for each, row in known.items() if not row.has_detail], self._progress)
+        return before
+
+    async def _settle(self, narrowing: Narrowing, begun_at: datetime) -> None:
+        """Calls that should have been shown and were not are asked for by themselves: changed, passed over, or gone.
+
+        Pages counted from the front pass over a row where another has gone meanwhile.
+        """
+        hidden = self._store.read.unseen(_filters(narrowing), begun_at, _MOST_LOOKED_UP + 1)
+        if len(hidden) > _MOST_LOOKED_UP and narrowing == Narrowing():
+            self._store.write.delete_unseen("", begun_at)
+        elif hidden:
+            self._store.write.mark_due(hidden)
+            await self._details.read(hidden, self._progress)
+
+
+def scope_of(narrowing: Narrowing) -> str:
+    """The name of that list in the ledger."""
+    fields = {
+        "agent_id": narrowing.agent_id,
+        "call_successful": "" if narrowing.call_successful == "any" else narrowing.call_successful,
+        "user_id": narrowing.user_id,
+        "status": narrowing.status,
+        "since": narrowing.since.isoformat() if narrowing.since else "",
+        "until": narrowing.until.isoformat() if narrowing.until else "",
+    }
+    return urlencode({name: value for name, value in fields.items() if value})
+
+
+def _filters(narrowing: Narrowing) -> Filters:
+    """The conversations that such a list has, as far as it is known."""
+    return Filters(
+        agent_id=narrowing.agent_id,
+        status=(narrowing.status,) if narrowing.status else (),
+        call_successful=narrowing.call_successful,
+        since=narrowing.since,
+        until=narrowing.until,
+        user_id=narrowing.user_id,
+    )
+
+
+def _shows_any_seen(before: dict[str, Known], since: datetime | None) -> bool:
+    return not before or any(since and each.seen_at >= since for each in before.values())

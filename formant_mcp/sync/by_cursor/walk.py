@@ -1,0 +1,48 @@
+"""A list read from cursor to cursor, whatever it does short of ending: then the error says what it does instead."""
+
+from collections.abc import AsyncGenerator
+
+from formant_mcp.errors import InvalidRequestError, InvalidResponseError
+from formant_mcp.source import CursorPage, CursorSource, Narrowing
+
+_MOST_IDLE_PAGES = 100  # so many in a row without anything new, and the list goes round, or nowhere
+_TELL_PROVIDER = "Ask again; if it stays so, tell the provider."
+
+
+async def walk(
+    source: CursorSource, narrowing: Narrowing, cursor: str = ""
+) -> AsyncGenerator[tuple[str, CursorPage], None]:
+    """Page after page from that cursor on, each with the cursor it was read at ('': the list's beginning).
+
+    Where the provider refuses a cursor, the list is begun again, once.
+
+    Raises:
+        InvalidResponseError: the list never ends, or the provider refuses its cursors.
+    """
+    cursors, shown, idle, begun_again = {cursor}, set[str](), 0, False
+    while True:
+        try:
+            page = await source.list_from(cursor, narrowing)
+        except InvalidRequestError as error:
+            if not cursor or not error.message.startswith("cursor"):
+                raise
+            if begun_again:
+                raise InvalidResponseError("The provider refuses cursors that it gave.", _TELL_PROVIDER) from None
+            cursor, cursors, shown, idle, begun_again = "", {""}, set[str](), 0, True
+            continue
+        yield cursor, page
+        if not page.next_cursor:
+            return
+        ids = {each.conversation_id for each in page.page.conversations}
+        idle = 0 if ids - shown else idle + 1
+        shown |= ids
+        if page.next_cursor in cursors:
+            raise _never_ends("gave a cursor again that it gave before")
+        if idle >= _MOST_IDLE_PAGES:
+            raise _never_ends(f"gave {idle} pages in a row without anything new")
+        cursor = page.next_cursor
+        cursors.add(cursor)
+
+
+def _never_ends(what: str) -> InvalidResponseError:
+    return InvalidResponseError(f"The provider {what}: its list would never end.", _TELL_PROVIDER)
