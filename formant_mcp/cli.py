@@ -42,6 +42,7 @@ def _serve(*, is_demo: bool) -> int:
     from formant_mcp.server import build_server
     from formant_mcp.settings import Settings
     from formant_mcp.stdio import serve
+    from formant_mcp.vocabulary import VOCABULARIES
 
     gc.freeze()
     gc.enable()
@@ -52,7 +53,8 @@ def _serve(*, is_demo: bool) -> int:
         # Hosts show a server that does not start as "failed", without its words; so it starts, and every tool says it.
         print(error, file=sys.stderr)
     _log_to_stderr(settings.log_level if settings else "WARNING")
-    serve(build_server(_opening(is_demo=is_demo), instructions(settings)))
+    words = VOCABULARIES[settings.provider if settings else "formant"]
+    serve(build_server(_opening(is_demo=is_demo), instructions(settings, words), words))
     return 0
 
 

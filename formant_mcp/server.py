@@ -21,6 +21,7 @@ from formant_mcp.query.arguments import Arguments
 from formant_mcp.query.gather import Call
 from formant_mcp.resources import TEMPLATES, list_resources, read_resource
 from formant_mcp.tools import TOOLS
+from formant_mcp.vocabulary import Vocabulary
 
 _log = logging.getLogger(__name__)
 _BY_NAME = {tool.name: tool for tool in TOOLS}
@@ -31,8 +32,8 @@ _UNEXPECTED_HINT = "Ask again; if it stays so, start it with FORMANT_LOG_LEVEL=D
 Request = ServerRequestContext[Opener]
 
 
-def build_server(open_app: Callable[[], App], instructions: str) -> Server[Opener]:
-    """The server; `open_app` opens the account at the first question, the lifespan closes it."""
+def build_server(open_app: Callable[[], App], instructions: str, words: Vocabulary) -> Server[Opener]:
+    """The server, described in the provider's `words`; `open_app` opens the account at the first question."""
 
     @asynccontextmanager
     async def lifespan(_: Server[Opener]) -> AsyncGenerator[Opener]:
@@ -41,6 +42,9 @@ def build_server(open_app: Callable[[], App], instructions: str) -> Server[Opene
             yield opener
         finally:
             await opener.aclose()
+
+    async def list_tools(_: Request, __: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+        return types.ListToolsResult(tools=[tool.entry(words) for tool in TOOLS])
 
     static = CacheHint(ttl_ms=_HOUR_MS, scope="public")
     return Server(
@@ -51,7 +55,7 @@ def build_server(open_app: Callable[[], App], instructions: str) -> Server[Opene
         instructions=instructions,
         cache_hints={"tools/list": static, "resources/templates/list": static, "prompts/list": static},
         lifespan=lifespan,
-        on_list_tools=_list_tools,
+        on_list_tools=list_tools,
         on_call_tool=_call_tool,
         on_list_resources=_list_resources,
         on_list_resource_templates=_list_templates,
@@ -60,10 +64,6 @@ def build_server(open_app: Callable[[], App], instructions: str) -> Server[Opene
         on_get_prompt=_get_prompt,
         on_completion=_complete,
     )
-
-
-async def _list_tools(_: Request, __: types.PaginatedRequestParams | None) -> types.ListToolsResult:
-    return types.ListToolsResult(tools=[tool.entry() for tool in TOOLS])
 
 
 async def _call_tool(request: Request, params: types.CallToolRequestParams) -> types.CallToolResult:

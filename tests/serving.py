@@ -28,6 +28,7 @@ from formant_mcp.settings import Settings
 from formant_mcp.source import AnySource
 from formant_mcp.sources.choice import open_sample
 from formant_mcp.sources.formant import FormantSource
+from formant_mcp.vocabulary import VOCABULARIES
 from tests.fake_formant import FakeFormant
 from tests.faults import Fault
 from tests.same_facts import assert_same_facts, compact
@@ -163,9 +164,9 @@ class Account:
             yield assistant
 
     @asynccontextmanager
-    async def connect_to_sample(self) -> AsyncGenerator[Assistant]:
+    async def connect_to_sample(self, **overrides: str | float) -> AsyncGenerator[Assistant]:
         """The same over the sample account, as `formant-mcp --demo` opens it."""
-        settings = self._settings({})
+        settings = self._settings(overrides)
 
         def open_() -> App:
             return self._app(settings, open_sample(settings, self.clock), "sample")
@@ -189,7 +190,8 @@ class Account:
 
     @asynccontextmanager
     async def _client(self, settings: Settings, open_: Callable[[], App]) -> AsyncGenerator[Assistant]:
-        async with Client(build_server(open_, instructions(settings)), mode=self.mode) as client:
+        words = VOCABULARIES[settings.provider]
+        async with Client(build_server(open_, instructions(settings, words), words), mode=self.mode) as client:
             yield Assistant(client)
 
 

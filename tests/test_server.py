@@ -11,6 +11,7 @@ from mcp_types import INVALID_PARAMS
 
 from formant_mcp.app import App
 from formant_mcp.server import build_server
+from formant_mcp.vocabulary import VOCABULARIES
 from tests import faults
 from tests.calls import conversation_id, many
 from tests.faults import Fault
@@ -138,7 +139,7 @@ async def test_a_refused_key_is_said_everywhere_and_shown_nowhere(account: Accou
             ("save_recording", {"conversation_id": CALL}),
         ):
             refused = await assistant.refused(tool, **arguments)
-            assert refused == "The key was refused. Check FORMANT_API_KEY and FORMANT_REGION."
+            assert refused == "The key was refused. Check FORMANT_API_KEY, and that FORMANT_PROVIDER, FORMANT_REGION and FORMANT_BASE_URL fit it."
         assert "The key was refused." in str(await assistant.not_read(f"formant://conversations/{CALL}"))
         account.api.key = KEY
         assert (await assistant.ask("list_conversations", limit=1)).coverage["complete"] is True
@@ -274,7 +275,7 @@ async def test_a_bug_of_ours_is_confessed_without_a_word_of_what_it_held(
     def broken() -> App:
         raise RuntimeError("what a caller said")
 
-    async with Client(build_server(broken, ""), mode=mode) as client:
+    async with Client(build_server(broken, "", VOCABULARIES["formant"]), mode=mode) as client:
         assistant = Assistant(client)
         said = [
             await assistant.refused("list_conversations"),

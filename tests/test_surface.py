@@ -11,6 +11,9 @@ import pytest
 from mcp_types import Tool
 from pydantic import BaseModel, JsonValue
 
+from formant_mcp.instructions import instructions
+from formant_mcp.tools import TOOLS
+from formant_mcp.vocabulary import VOCABULARIES
 from tests.serving import Account, Assistant
 from tests.snapshots import assert_same_as_file
 
@@ -147,3 +150,21 @@ async def test_both_eras_are_told_who_serves_them(account: Account) -> None:
         assert client.server_capabilities.tools is not None
         assert client.server_capabilities.resources is not None
         assert client.server_capabilities.logging is None
+
+
+def test_each_provider_is_described_in_its_own_words_alone() -> None:
+    theirs = {
+        "formant": {"busy", "no_answer", "promised_amount"},
+        "elevenlabs": {"in-progress", "data.intent", "evaluation."},
+        "voiceable": {"in-progress", "data.intent", "evaluation."},
+        "voiceos": {"started, queued", "cost.total", "ended_reason"},
+    }
+    for provider, words in VOCABULARIES.items():
+        tools = [tool.entry(words).model_dump_json() for tool in TOOLS]
+        told = "".join([instructions(None, words), *tools])
+        others = {word for each in theirs.values() for word in each} - theirs[provider]
+        assert not [word for word in others if word in told]
+        assert all(word in told for word in theirs[provider])
+        assert "{" not in "".join(tool.description for tool in TOOLS)
+        assert "Formant" not in told
+        assert len(instructions(None, words)) <= MOST_INSTRUCTIONS

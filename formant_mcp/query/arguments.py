@@ -49,11 +49,11 @@ class Arguments(BaseModel):
 
 
 class FilterArguments(Arguments):
-    """The filters, the same for every tool that takes them."""
+    """The filters, the same for every tool that takes them; what stands in braces is worded for each provider."""
 
     agent_id: Text = Field("", description="Only this agent's calls.")
     status: Texts = Field(
-        [], description="Any of these ways to end, e.g. busy, no_answer; for all failures use call_successful."
+        [], description="Any of these ways to end, e.g. {statuses}; for all failures use call_successful."
     )
     call_successful: Literal["any", "success", "failure"] = Field(
         "any", description="success: connected and ended normally; failure: ended otherwise; running calls are neither."
@@ -66,11 +66,10 @@ class FilterArguments(Arguments):
     max_duration_seconds: Seconds = Field(NO_BOUND, ge=-1, allow_inf_nan=False, description="-1: no bound.")
     contact_number: Text = Field("", description="Whole number or its last digits, any spelling.")
     failure_reason: str = Field("", description="Exactly this reason, case aside.")
-    user_id: Text = Field("", description="Only where the provider has user ids.")
+    user_id: Text = Field("", description="{user_id}")
     results: Texts = Field(
         [],
-        description="Conditions on result fields, all of them (= != < <= > >= exists missing): intent=dispute, csat<=2,"
-        " language.primary=hi, promised_amount missing.",
+        description="Conditions on result fields, all of them (= != < <= > >= exists missing): {results}.",
     )
 
     def filters(self, now: datetime, zone: ZoneInfo) -> Filters:

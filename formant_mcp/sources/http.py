@@ -238,7 +238,7 @@ def refusal(status: int, asked: float | None = None) -> FormantError:
         case 401:
             return AuthenticationError(
                 "The key was refused.",
-                "Check FORMANT_API_KEY, and that FORMANT_PROVIDER, FORMANT_REGION and FORMANT_BASE_URL are the account's.",
+                "Check FORMANT_API_KEY, and that FORMANT_PROVIDER, FORMANT_REGION and FORMANT_BASE_URL fit it.",
             )
         case 403:
             return PermissionDeniedError("The key may not read this.", "Ask the account's owner for a key that may.")

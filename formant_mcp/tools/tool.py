@@ -11,6 +11,7 @@ from pydantic import BaseModel, JsonValue
 from formant_mcp.app import App
 from formant_mcp.query.arguments import Arguments
 from formant_mcp.query.gather import Call
+from formant_mcp.vocabulary import Vocabulary
 
 A = TypeVar("A", bound=Arguments)
 
@@ -51,13 +52,13 @@ class Tool(Generic[A]):
         """
         return await self.run(app, self.arguments.model_validate(arguments), call)
 
-    def entry(self) -> ToolEntry:
-        """The tool as the server lists it."""
+    def entry(self, words: Vocabulary) -> ToolEntry:
+        """The tool as the server lists it, in the provider's words."""
         return ToolEntry(
             name=self.name,
             title=self.title,
             description=self.description,
-            input_schema=_plain(self.arguments.model_json_schema()),
+            input_schema=_plain(_worded(self.arguments.model_json_schema(), words)),
             output_schema=_plain(self.answer.model_json_schema(mode="serialization")),
             annotations=ToolAnnotations(
                 title=self.title,
@@ -67,6 +68,13 @@ class Tool(Generic[A]):
                 open_world_hint=True,
             ),
         )
+
+
+def _worded(schema: dict[str, Any], words: Vocabulary) -> dict[str, Any]:
+    properties = schema.get("properties", {})
+    for argument in properties.values():
+        argument["description"] = words.fill(argument["description"])
+    return schema
 
 
 def _plain(schema: dict[str, Any]) -> dict[str, Any]:

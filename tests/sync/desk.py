@@ -7,7 +7,7 @@ async with desk_for(api) as desk:
 
 import json
 import random
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -17,13 +17,14 @@ import anyio.lowlevel
 import httpx
 
 from formant_mcp.filters import Filters
+from formant_mcp.source import AnySource
 from formant_mcp.sources.formant import FormantSource
 from formant_mcp.store import Store
 from formant_mcp.sync import Sync
 from formant_mcp.sync.freshness import next_reading
-from formant_mcp.sync.lists import ListNeed
-from formant_mcp.sync.sync import Knowledge
+from formant_mcp.sync.lists import Knowledge, ListNeed
 from tests.calls import Row, conversation
+from tests.fake_api import FakeApi
 from tests.fake_formant import FakeFormant, Order
 from tests.fake_http import Reply, Request
 from tests.faults import Fault
@@ -53,13 +54,13 @@ class Clock:
 class InProcess(httpx.AsyncBaseTransport):
     """The account without a socket, for thousands of examples; with a `chance`, answers overtake each other."""
 
-    api: FakeFormant
+    api: FakeApi
     chance: random.Random | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         for _ in range(self.chance.randrange(6) if self.chance else 0):
             await anyio.lowlevel.checkpoint()
-        asked = Request(request.method, request.url.raw_path.decode(), {})
+        asked = Request(request.method, request.url.raw_path.decode(), dict(request.headers))
         self.api.requests.append(asked)
         reply = self.api.answer(asked)
         return httpx.Response(reply.status, content=reply.body, headers=reply.headers)
@@ -69,7 +70,7 @@ class InProcess(httpx.AsyncBaseTransport):
 class Desk:
     """One server's Sync and store. `slept`: the waits between tries, none of which took any time."""
 
-    api: FakeFormant
+    api: FakeApi
     sync: Sync
     store: Store
     clock: Clock
@@ -93,7 +94,7 @@ class Desk:
 
     def listed(self) -> set[str]:
         """The ids in the account."""
-        return {str(row["conversation_id"]) for row in self.api.conversations}
+        return {self.api.id_of(row) for row in self.api.conversations}
 
     def holds_all(self) -> bool:
         """Whether the store holds exactly what the account does, each once."""
@@ -111,8 +112,9 @@ class Desk:
 
 @asynccontextmanager
 async def desk_for(
-    api: FakeFormant,
+    api: FakeApi,
     *,
+    connect: Callable[..., AnySource] = FormantSource,
     transport: httpx.AsyncBaseTransport | None = None,
     path: Path | None = None,
     clock: Clock | None = None,
@@ -126,7 +128,7 @@ async def desk_for(
         await anyio.lowlevel.checkpoint()
 
     url = api.url or "http://127.0.0.1"
-    source = FormantSource(url, "any-key", transport=transport, sleep=sleep, now=clock.now)
+    source = connect(url, "any-key", transport=transport, sleep=sleep, now=clock.now)
     store = Store(path, "account", next_reading)
     sync = Sync(source, store, clock.now)
     try:

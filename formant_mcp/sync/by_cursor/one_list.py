@@ -92,16 +92,16 @@ class OneList:
         started_at = known.pass_started_at or self._now()
         since = self._narrowing.since and self._narrowing.since + self._source.longest_wait
         await self._settle(replace(self._narrowing, since=since), started_at)
-        # What came during the pass may or may not be listed, and the total may or may not count it.
-        shortfall = max(0, (known.pass_total or 0) - known.pass_rows)
+        looked_at = self._store.ledger.scope(self.scope).covered_to  # a question may have looked further meanwhile
+        seen_to = max(started_at, looked_at) if looked_at else started_at
         self._store.ledger.update(
             self.scope,
             total=known.pass_total,
-            shortfall=shortfall,
+            shortfall=max(0, (known.pass_total or 0) - known.pass_rows),
             unreadable=known.pass_unreadable,
             complete_at=started_at,
-            checked_at=started_at,
-            covered_to=started_at,
+            checked_at=seen_to,
+            covered_to=seen_to,
             covered_since=None,
             pass_started_at=None,
             pass_cursor=None,

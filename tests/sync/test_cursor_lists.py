@@ -1,0 +1,260 @@
+"""Lists whose pages hang on each other: after a complete answer the store holds what the account does."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from formant_mcp.errors import InvalidResponseError
+from formant_mcp.filters import Filters
+from formant_mcp.sync.lists import ListNeed
+from tests.fake_api import Order
+from tests.fake_cursor import FakeCursorFamily, FakeElevenLabs
+from tests.fake_http import Request
+from tests.fake_voiceos import FakeVoiceOs
+from tests.providers import ELEVENLABS, VOICEABLE, VOICEOS, Provider
+from tests.sync.desk import DAY, NOON, Clock, Desk, InProcess, desk_for
+
+pytestmark = pytest.mark.anyio
+
+CURSORS = (ELEVENLABS, VOICEABLE, VOICEOS)
+ORDERS: tuple[Order, ...] = ("newest", "oldest", "none")
+MINUTE = timedelta(minutes=1)
+LONG_OVER = NOON - 2 * DAY
+each_provider = pytest.mark.parametrize("provider", CURSORS, ids=lambda provider: provider.name)
+
+
+@asynccontextmanager
+async def opened(
+    provider: Provider, count: int, apart: timedelta = MINUTE, path: Path | None = None
+) -> AsyncGenerator[Desk]:
+    async with provider.api() as api:
+        api.conversations = provider.calls(count, LONG_OVER, apart)
+        async with desk_for(api, connect=provider.connect, path=path) as desk:
+            yield desk
+
+
+def lists(desk: Desk) -> list[Request]:
+    """The requests for pages of the list."""
+    return [each for each in desk.api.requests if each.path.endswith("/conversations")]
+
+
+def is_timed(request: Request) -> bool:
+    return bool(request.query.keys() & {"call_start_after_unix", "created_after"})
+
+
+@each_provider
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_whatever_is_asked_and_happens_the_store_holds_what_the_account_does(provider: Provider, data: st.DataObject):
+    asyncio.run(_live(provider, data))
+
+
+async def _live(provider: Provider, data: st.DataObject) -> None:
+    api = provider.api()
+    api.order, api.rows_per_page_cap = data.draw(st.sampled_from(ORDERS)), data.draw(st.sampled_from([1, 7, 100]))
+    hours = data.draw(st.lists(st.integers(1, 24 * 40), max_size=30))
+    api.conversations = [provider.call(n, NOON - timedelta(hours=ago), n % 3) for n, ago in enumerate(hours)]
+    async with desk_for(api, connect=provider.connect, transport=InProcess(api)) as desk:
+        for step in range(data.draw(st.integers(1, 6))):
+            if data.draw(st.booleans()):
+                api.add(provider.call(1_000 + step, desk.clock.moment, step % 3))
+            if api.conversations and data.draw(st.booleans()):
+                api.remove(data.draw(st.sampled_from([api.id_of(row) for row in api.conversations])))
+                desk.clock.advance(2 * DAY)  # what is gone may stay known for a day
+                await desk.ask()
+                await _until_held(desk)  # the daily pass runs in the background
+            days = data.draw(st.sampled_from([None, 1, 8, 60]))
+            agent = data.draw(st.sampled_from(["", "1"]))
+            since = None if days is None else desk.clock.moment - days * DAY
+            need = ListNeed(agent, since, 0 if days else data.draw(st.sampled_from([0, 5])))
+            knowledge = await desk.ask(need)
+            wanted = {
+                api.id_of(row)
+                for row in api.conversations
+                if (not agent or row["agent_id"] == agent) and (not since or api.started(row) >= since.timestamp())
+            }
+            assert knowledge.is_complete
+            assert set(desk.stored(Filters(agent_id=agent, since=since))) == wanted
+
+
+async def _until_held(desk: Desk) -> None:
+    for _ in range(1_000):
+        if desk.holds_all():
+            return
+        await asyncio.sleep(0.005)
+
+
+@each_provider
+async def test_the_newest_are_asked_for_by_their_time(provider: Provider):
+    async with opened(provider, 3_000) as desk:
+        desk.clock.moment = LONG_OVER + MINUTE
+        halted = asyncio.Event()
+        desk.api.on_request = lambda request: None if is_timed(request) else (desk.api.gate.shut(), halted.set())[0]
+        knowledge = await desk.ask(ListNeed(newest=20))
+        assert is_timed(lists(desk)[0])
+        newest = [desk.api.id_of(row) for row in desk.api.conversations[:20]]
+        assert desk.stored(limit=20) == newest
+        assert not knowledge.is_complete  # the rest is still being read, and nobody knows how much that is
+        assert knowledge.is_listing
+        desk.api.on_request = None
+        desk.api.gate.open()
+        assert (await desk.ask()).is_complete
+        assert desk.holds_all()
+
+
+@each_provider
+async def test_a_time_is_reached_without_the_rest_and_what_is_known_is_not_read_again(provider: Provider):
+    async with opened(provider, 2_000, timedelta(hours=1)) as desk:
+        need = ListNeed(since=LONG_OVER - timedelta(hours=150))
+        cost, knowledge = await desk.cost(need)
+        assert knowledge.is_complete
+        assert cost <= 8
+        assert all(map(is_timed, lists(desk)))
+        assert len(desk.stored(Filters(since=need.since))) == 151
+        assert (await desk.cost(need))[0] == 1
+
+
+@each_provider
+async def test_a_period_long_over_is_asked_for_with_both_its_ends(provider: Provider):
+    async with opened(provider, 2_000, timedelta(hours=1)) as desk:
+        need = ListNeed(since=LONG_OVER - 60 * DAY, until=LONG_OVER - 59 * DAY)
+        cost, knowledge = await desk.cost(need)
+        assert knowledge.is_complete
+        assert cost == 1
+        assert len(desk.stored(Filters(since=need.since, until=need.until))) == 25
+        assert (await desk.cost(need)) == (0, knowledge)
+
+
+@each_provider
+async def test_what_is_new_costs_one_request_where_all_is_known(provider: Provider):
+    async with opened(provider, 500) as desk:
+        await desk.ask()
+        desk.api.add(provider.call(9_000, desk.clock.moment, status="completed"))
+        cost, knowledge = await desk.cost()
+        assert knowledge.is_complete
+        assert desk.holds_all()
+        assert cost == 1
+
+
+@each_provider
+async def test_a_pass_that_is_broken_off_goes_on_from_its_cursor(provider: Provider, tmp_path: Path):
+    await _broken_off(provider, tmp_path, requests=21 + 2)
+
+
+@pytest.mark.parametrize("provider", [ELEVENLABS, VOICEABLE], ids=lambda provider: provider.name)
+async def test_a_pass_whose_cursor_is_refused_starts_over(provider: Provider, tmp_path: Path):
+    await _broken_off(provider, tmp_path, refuse=True, requests=21 + 12)
+
+
+async def _broken_off(provider: Provider, folder: Path, requests: int, *, refuse: bool = False) -> None:
+    clock = Clock()
+    async with provider.api() as api:
+        api.conversations = provider.calls(2_000, LONG_OVER)
+        api.on_request = lambda _: api.gate.shut() if len(api.requests) == 10 else None
+        async with desk_for(api, connect=provider.connect, path=folder / "store", clock=clock) as desk:
+            await desk.sync.bring_list(ListNeed(), 0.3)
+            assert not desk.sync.knowledge(ListNeed(), NOON).is_complete
+        if refuse:
+            api.fault("cursor=", 1, 422)
+        api.on_request = None
+        api.gate.open()
+        async with desk_for(api, connect=provider.connect, path=folder / "store", clock=clock) as desk:
+            assert (await desk.ask()).is_complete
+            assert desk.holds_all()
+            assert 20 <= len(lists(desk)) <= requests
+
+
+@each_provider
+async def test_a_call_that_is_gone_is_forgotten_by_the_daily_pass_which_nobody_waits_for(provider: Provider):
+    async with opened(provider, 300) as desk:
+        await desk.ask()
+        desk.api.remove(desk.api.id_of(desk.api.conversations[150]))
+        desk.clock.advance(DAY)
+        assert (await desk.ask()).is_complete
+        await _until_held(desk)
+        assert desk.holds_all()
+
+
+async def test_a_row_that_pages_passed_over_is_not_forgotten():
+    async with opened(VOICEOS, 300) as desk:
+        await desk.ask()
+        desk.clock.advance(DAY)
+        gone, passed_over = (desk.api.id_of(desk.api.conversations[place]) for place in (50, 100))
+        desk.api.on_request = lambda request: desk.api.remove(gone) if request.query.get("index") == "2" else None
+        await desk.ask()
+        await _until_held(desk)
+        assert passed_over in desk.stored()
+        assert desk.holds_all()
+
+
+async def test_calls_that_wait_or_run_are_asked_for_by_their_status_each_time():
+    async with opened(VOICEOS, 300) as desk:
+        api = desk.api
+        api.add(VOICEOS.call(900, NOON - 5 * DAY, status="queued"))
+        cost, knowledge = await desk.cost(ListNeed(status="queued"))
+        assert (knowledge.is_complete, cost) == (True, 1)
+        assert len(desk.stored(Filters(status=("queued",)))) == 1
+        api.remove(api.id_of(next(row for row in api.conversations if row["status"] == "queued")))
+        api.add(VOICEOS.call(900, NOON - 5 * DAY, status="completed"))
+        assert (await desk.ask(ListNeed(status="queued"))).is_complete
+        assert not desk.stored(Filters(status=("queued",)))
+
+
+async def test_a_total_that_the_list_does_not_show_is_told():
+    async with opened(VOICEABLE, 150) as desk:
+        knowledge = await desk.ask()
+        assert (knowledge.total, knowledge.shortfall, knowledge.is_complete) == (150, 0, True)
+
+
+@pytest.mark.parametrize("cap", [30, 100])
+@pytest.mark.parametrize("option", ["empty_pages", "times_as_text", "with_has_more"])
+@pytest.mark.parametrize("provider", [ELEVENLABS, VOICEABLE], ids=lambda provider: provider.name)
+async def test_an_odd_list_still_gives_every_conversation_once(provider: Provider, option: str, cap: int):
+    async with opened(provider, 250) as desk:
+        assert isinstance(desk.api, FakeCursorFamily)
+        setattr(desk.api, option, option != "with_has_more")
+        desk.api.rows_per_page_cap = cap
+        assert (await desk.ask()).is_complete
+        assert desk.holds_all()
+
+
+@pytest.mark.parametrize("cycle", [1, 2, 5])
+async def test_cursors_that_come_round_end_in_an_error_that_says_so(cycle: int):
+    async with opened(ELEVENLABS, 950) as desk:
+        assert isinstance(desk.api, FakeElevenLabs)
+        desk.api.cursor_cycle = cycle
+        with pytest.raises(InvalidResponseError, match=r"gave (a|the same) cursor again"):
+            await desk.sync.bring_list(ListNeed(), 30)
+        desk.api.cursor_cycle = None
+        assert (await desk.ask()).is_complete
+        assert desk.holds_all()
+
+
+async def test_a_list_that_never_ends_is_left_with_an_error_that_says_so():
+    async with opened(VOICEOS, 10) as desk:
+        assert isinstance(desk.api, FakeVoiceOs)
+        desk.api.fault(
+            lambda request: request.path.endswith("/conversations"),
+            1_000,
+            lambda good: type(good)(body=b'{"items": [], "has_more": true}', media_type="application/json"),
+        )
+        with pytest.raises(InvalidResponseError, match="100 pages in a row without anything new"):
+            await desk.sync.bring_list(ListNeed(), 30)
+
+
+@pytest.mark.parametrize("provider", [ELEVENLABS, VOICEABLE], ids=lambda provider: provider.name)
+async def test_one_users_calls_are_asked_for_and_known_by_their_details(provider: Provider):
+    async with opened(provider, 200) as desk:
+        detail = desk.api.whole(desk.api.conversations[3])
+        user = str(detail["user_id"])
+        wanted = {desk.api.id_of(row) for row in desk.api.conversations if desk.api.whole(row)["user_id"] == user}
+        _, knowledge = await desk.cost(ListNeed(user_id=user))
+        assert knowledge.is_complete
+        assert set(desk.stored(Filters(user_id=user))) == wanted
+        assert len(desk.api.requests) == 1 + len(wanted)
