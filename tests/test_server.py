@@ -139,7 +139,7 @@ async def test_a_refused_key_is_said_everywhere_and_shown_nowhere(account: Accou
             ("save_recording", {"conversation_id": CALL}),
         ):
             refused = await assistant.refused(tool, **arguments)
-            assert refused == "The key was refused. Check FORMANT_API_KEY, and that FORMANT_PROVIDER, FORMANT_REGION and FORMANT_BASE_URL fit it."
+            assert refused.startswith("The key was refused. Check FORMANT_API_KEY, and that FORMANT_PROVIDER, ")
         assert "The key was refused." in str(await assistant.not_read(f"formant://conversations/{CALL}"))
         account.api.key = KEY
         assert (await assistant.ask("list_conversations", limit=1)).coverage["complete"] is True

@@ -51,6 +51,7 @@ class NothingNew:
     concurrency = 16
     requests_per_minute = None
     lacks: frozenset[str] = frozenset()
+    only_in_detail: frozenset[str] = frozenset()
 
     def __init__(self, store: Store) -> None:
         self._total = store.read.count(Filters())

@@ -1,0 +1,249 @@
+"""`formant-mcp --demo` as each provider: every tool works, and all tell the same of the same calls."""
+
+import base64
+import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from mcp_types import BlobResourceContents
+from pydantic import JsonValue
+
+from tests.child import Message, calling, request, said, started
+from tests.fake_formant import FakeFormant
+from tests.serving import Account, Answer, Assistant
+
+pytestmark = pytest.mark.anyio
+
+TOOLS = ["list_conversations", "search_transcripts", "get_transcripts", "summarize_results", "save_recording"]
+PROVIDERS = ["formant", "elevenlabs", "voiceable", "voiceos"]
+OTHERS = PROVIDERS[1:]
+IN_ITS_FAMILY = ["elevenlabs", "voiceable"]
+# ElevenLabs sends whole seconds, VoiceOS only when a call began and ended: half a second either way.
+ROUNDED = 0.5
+STATUSES = {
+    "formant": {"completed", "no_answer", "in_progress"},
+    "elevenlabs": {"done", "failed", "in-progress"},
+    "voiceable": {"done", "failed", "in-progress"},
+    "voiceos": {"ended", "started"},
+}
+
+
+@asynccontextmanager
+async def demo(provider: str, folder: Path, mode: str = "auto") -> AsyncGenerator[Assistant]:
+    """A server on the sample account in that provider's shape; nothing is asked of the API beside it."""
+    async with FakeFormant() as api:
+        async with Account(api, mode, folder).connect_to_sample(provider=provider) as assistant:
+            yield assistant
+        assert api.requests == []
+
+
+async def groups(assistant: Assistant, by: str, **arguments: object) -> tuple[dict[str, list[JsonValue]], JsonValue]:
+    """Count, share and success rate of the hundred largest groups, and how many others there are."""
+    answer = await assistant.ask("summarize_results", group_by=[by], top=100, **arguments)
+    assert answer.coverage["complete"] is True
+    figures = {json.dumps(row["key"]): [row[name] for name in FIGURES] for row in answer.rows("groups")}
+    return figures, answer.structure.get("others", 0)
+
+
+FIGURES = ("count", "share", "success_rate")
+
+
+async def overall(assistant: Assistant, **arguments: object) -> dict[str, JsonValue]:
+    """The figures of all calls that match."""
+    answer = await assistant.ask("summarize_results", **{"group_by": ["agent_id"], **arguments})
+    assert answer.coverage["complete"] is True
+    told = answer.structure["overall"]
+    assert isinstance(told, dict)
+    return told
+
+
+async def profile(assistant: Assistant) -> dict[str, JsonValue]:
+    """What all calls are like."""
+    result = await assistant.client.call_tool("summarize_results", {"top": 100})
+    assert result.structured_content
+    return result.structured_content["profile"]
+
+
+async def fields(assistant: Assistant) -> dict[str, list[JsonValue]]:
+    """Of each result field, everything but its name."""
+    rows = (await profile(assistant))["results"]
+    assert isinstance(rows, list)
+    return {str(row["path"]): [row[name] for name in row if name != "path"] for row in rows if isinstance(row, dict)}
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_every_tool_answers(provider: str, mode: str, tmp_path: Path) -> None:
+    async with demo(provider, tmp_path, mode) as assistant:
+        assert sorted(tool.name for tool in (await assistant.client.list_tools()).tools) == sorted(TOOLS)
+
+        listed = await assistant.ask("list_conversations", call_successful="success", limit=3)
+        assert (len(listed.rows()), listed.coverage["complete"]) == (3, True)
+        shown = await assistant.ask("list_conversations", call_successful="success", limit=3, summary_mode="include")
+        assert shown.ids() == listed.ids()
+        assert all(row["results"] and row["gist"] for row in shown.rows())
+
+        found = await assistant.ask("search_transcripts", query="refund", limit=2)
+        assert all("refund" in str(hit["text"]).lower() for hit in found.rows("hits"))
+        hit = found.rows("hits")[0]
+
+        read = await assistant.ask("get_transcripts", conversation_ids=[hit["conversation_id"], *listed.ids()])
+        assert read.structure["errors"] == []
+        assert [row["conversation_id"] for row in read.rows()] == [hit["conversation_id"], *listed.ids()]
+        assert str(hit["text"]).replace("**", "") in str(read.rows()[0]["transcript"])  # what is found is marked
+        assert all(row["turn_count"] for row in read.rows())
+
+        await assert_recording(assistant, listed)
+        statuses = (await profile(assistant))["statuses"]
+        assert isinstance(statuses, list)
+        assert STATUSES[provider] <= {str(each[0]) for each in statuses if isinstance(each, list)}
+
+
+def content_of(saved: Answer) -> bytes:
+    """What is in the file."""
+    return Path(str(saved.structure["path"])).read_bytes()
+
+
+async def assert_recording(assistant: Assistant, listed: Answer) -> None:
+    """The file and the resource are the same sound, about as long as the call."""
+    row = listed.rows()[-1]
+    saved = await assistant.ask("save_recording", conversation_id=row["conversation_id"])
+    data = content_of(saved)
+    assert (data[:4], len(data)) == (b"RIFF", saved.structure["bytes"])
+    uri = f"formant://conversations/{row['conversation_id']}/recording"
+    (content,) = (await assistant.client.read_resource(uri)).contents
+    assert isinstance(content, BlobResourceContents)
+    assert (content.mime_type, base64.b64decode(content.blob)) == ("audio/wav", data)
+    seconds, lasted = saved.structure["seconds"], row["duration_seconds"]
+    assert isinstance(seconds, float)
+    assert isinstance(lasted, float)
+    assert abs(seconds - lasted) <= 1
+
+
+@pytest.mark.parametrize("provider", OTHERS)
+async def test_the_summaries_agree_with_formants(provider: str, tmp_path: Path) -> None:
+    async with demo("formant", tmp_path) as formant, demo(provider, tmp_path) as other:
+        expected, told = await overall(formant), await overall(other)
+        assert {name: told[name] for name in FIGURES} == {name: expected[name] for name in FIGURES}
+        for grouping in ("agent_id", "day", "week", "month", "weekday", "hour", "contact_number"):
+            assert await groups(other, grouping) == await groups(formant, grouping)
+        for successful in ("success", "failure"):
+            by_agent = await groups(formant, "agent_id", call_successful=successful)
+            assert await groups(other, "agent_id", call_successful=successful) == by_agent
+            assert len(by_agent[0]) == 5
+        for name in ("started_from", "started_to"):
+            moments = [datetime.fromisoformat(str((await profile(each))[name])) for each in (formant, other)]
+            assert timedelta() <= moments[0] - moments[1] < timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("provider", OTHERS)
+async def test_the_durations_agree_but_for_rounding(provider: str, tmp_path: Path) -> None:
+    """Of calls that succeeded: of others, some providers have no duration and some one of nothing."""
+    asked = {"call_successful": "success", "measures": ["duration_seconds"]}
+    async with demo("formant", tmp_path) as formant, demo(provider, tmp_path) as other:
+        expected, told = duration_of(await overall(formant, **asked)), duration_of(await overall(other, **asked))
+    assert told["count"] == expected["count"] > 100
+    for name in ("mean", "median", "p90", "min", "max"):
+        assert abs(told[name] - expected[name]) <= ROUNDED, name
+    assert abs(told["sum"] - expected["sum"]) <= ROUNDED * expected["count"]
+
+
+def duration_of(told: dict[str, JsonValue]) -> dict[str, float]:
+    measures = told["measures"]
+    assert isinstance(measures, dict)
+    duration = measures["duration_seconds"]
+    assert isinstance(duration, dict)
+    return {name: value for name, value in duration.items() if isinstance(value, int | float)}
+
+
+@pytest.mark.parametrize("provider", OTHERS)
+@pytest.mark.parametrize("query", ["refund", '"customer care" OR complaint', "भुगतान", "paid -website"])
+async def test_a_search_finds_the_same_turns(provider: str, query: str, tmp_path: Path) -> None:
+    answers: list[Answer] = []
+    for each in ("formant", provider):
+        async with demo(each, tmp_path) as assistant:
+            answers.append(await assistant.ask("search_transcripts", query=query, limit=100))
+    expected, told = answers
+    for name in ("hits_total", "conversations_total"):
+        assert told.structure[name] == expected.structure[name] != 0
+    turns = [[(hit["conversation_id"], hit["turn"], hit["text"]) for hit in each.rows("hits")] for each in answers]
+    assert sorted(turns[1], key=str) == sorted(turns[0], key=str)
+
+
+@pytest.mark.parametrize("provider", IN_ITS_FAMILY)
+async def test_what_formant_extracts_is_data_there(provider: str, tmp_path: Path) -> None:
+    async with demo("formant", tmp_path) as formant, demo(provider, tmp_path) as other:
+        expected, told = await fields(formant), await fields(other)
+        summaries = told.pop("summary")
+        assert told == {f"data.{path}": figures for path, figures in expected.items()}
+        assert len(told) > 20
+        assert summaries[0] == "text"
+        intents, _ = await groups(formant, "results.intent")
+        renamed = {key.replace("results.intent", "results.data.intent"): each for key, each in intents.items()}
+        assert (await groups(other, "results.data.intent"))[0] == renamed
+        unhappy = await formant.ask("list_conversations", results=["csat<=2", "nps exists"])
+        found = await other.ask("list_conversations", results=["data.csat<=2", "data.nps exists"])
+        assert found.ids() == unhappy.ids() != []
+
+
+async def test_voiceos_extracts_nothing_and_tells_costs(tmp_path: Path) -> None:
+    async with demo("voiceos", tmp_path) as assistant:
+        paths = await fields(assistant)
+        assert {path.partition(".")[0] for path in paths} == {"type", "ended_reason", "cost"}
+        parts = [paths[path] for path in paths if path.startswith("cost.") and path != "cost.total"]
+        assert [part[0] for part in parts] == ["number"] * 5
+        measured = await overall(assistant, measures=["results.cost.total"])
+        ended = await assistant.ask("list_conversations", results=["cost.total exists"], limit=1)
+        running = await assistant.ask("list_conversations", results=["cost missing"])
+        failed = await assistant.ask("list_conversations", call_successful="failure", limit=1)
+        unknown = await assistant.ask("list_conversations", failure_reason="unknown", limit=1)
+    measures = measured["measures"]
+    assert isinstance(measures, dict)
+    cost = measures["results.cost.total"]
+    assert isinstance(cost, dict)
+    assert (cost["count"], cost["min"]) == (ended.coverage["matched"], 0)
+    assert [row["status"] for row in running.rows()] == ["started"] * 2
+    assert failed.coverage["matched"] == unknown.coverage["matched"] != 0
+
+
+async def test_elevenlabs_has_user_ids_and_voiceos_says_that_it_has_none(tmp_path: Path) -> None:
+    async with demo("elevenlabs", tmp_path) as assistant:
+        listed = await assistant.ask("list_conversations", limit=1)
+        read = await assistant.ask("get_transcripts", conversation_ids=listed.ids())
+        (row,) = read.rows()
+        of_user = await assistant.ask("list_conversations", user_id=row["user_id"], limit=100)
+        of_number = await assistant.ask("list_conversations", contact_number=row["contact_number"], limit=100)
+        assert of_user.ids() == of_number.ids()
+        assert set(listed.ids()) <= set(of_user.ids())
+    async with demo("voiceos", tmp_path) as assistant:
+        assert "no user ids" in await assistant.refused("list_conversations", user_id="user_1")
+
+
+@pytest.mark.parametrize("provider", ["elevenlabs", "voiceos"])
+def test_the_program_serves_it_without_a_key(provider: str, tmp_path: Path) -> None:
+    with started(tmp_path, "--demo", FORMANT_PROVIDER=provider) as server:
+        server.shake_hands()
+
+        def ask(message: Message) -> str:
+            server.send(message)
+            answer = server.receive()
+            result = answer["result"]
+            assert isinstance(result, dict)
+            assert not result.get("isError"), said(answer)
+            return said(answer) if "content" in result else json.dumps(result)
+
+        assert all(f'"{name}"' in ask(request(2, "tools/list")) for name in TOOLS)
+        assert "conversations match; complete as of" in ask(calling(3, "list_conversations", limit=1))
+        listed = ask(calling(4, "list_conversations", call_successful="success", limit=1))
+        conversation_id = listed.splitlines()[-1].partition("\t")[0]
+        assert "refund" in ask(calling(5, "search_transcripts", query="refund")).lower()
+        assert conversation_id in ask(calling(6, "get_transcripts", conversation_ids=[conversation_id]))
+        assert "\nall\t" in ask(calling(7, "summarize_results", group_by=["agent_id"]))
+        assert "saved: " in ask(calling(8, "save_recording", conversation_id=conversation_id))
+        uri = f"formant://conversations/{conversation_id}/recording"
+        assert '"audio/wav"' in ask(request(9, "resources/read", uri=uri))
+        assert server.process.stdin
+        server.process.stdin.close()
+        assert server.ends() == 0
