@@ -152,7 +152,9 @@ class FakeCursorFamily(FakeApi):
         options = (self.order, self.bounds_included, *sorted(filters.items()))
         if options not in self._lists:
             wanted = ((place, row) for place, row in enumerate(self.conversations) if self._is_asked_for(row, filters))
-            self._lists[options] = sorted(((self.sort_key(row), self.id_of(row)), place) for place, row in wanted)
+            self._lists[options] = sorted(
+                ((float(self.sort_key(row)), self.id_of(row)), place) for place, row in wanted
+            )
         return self._lists[options]
 
     def _is_asked_for(self, row: Row, filters: dict[str, str]) -> bool:

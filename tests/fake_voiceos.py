@@ -115,17 +115,22 @@ class FakeVoiceOs(FakeApi):
 
 
 class FakeAudioHost(LoopbackServer):
-    """Another host, where the recordings lie behind signed addresses. It refuses who shows it a key."""
+    """Another host, where the recordings lie behind signed addresses. It refuses who shows it a key.
+
+    `expired`: no signature is good any longer.
+    """
 
     def __init__(self, recordings: Mapping[str, bytes], media_type: str = "audio/mpeg") -> None:
         super().__init__()
+        self.expired = False
         self._recordings, self._media_type = recordings, media_type
 
     def answer(self, request: Request) -> Reply:
         conversation_id = unquote(request.path.removeprefix(f"{_FILES}/"))
         if "authorization" in request.headers:
             return Reply(400, b"Only one way of authorization is allowed.", "text/plain")
-        if request.query.get("X-Signature") != "a/b=" or conversation_id not in self._recordings:
+        is_good = request.query.get("X-Signature") == "a/b=" and not self.expired
+        if not is_good or conversation_id not in self._recordings:
             return Reply(403, b"Access denied.", "text/plain")
         return Reply(body=self._recordings[conversation_id], media_type=self._media_type)
 

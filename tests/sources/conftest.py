@@ -4,8 +4,13 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from tests.providers import PROVIDERS, Opened
+from tests.providers import ELEVENLABS, PROVIDERS, VOICEABLE, VOICEOS, Opened, Provider
+from tests.sources.cursors import OpenedByCursor, opened_by
 from tests.sources.scripted import Clock
+
+
+def _name(provider: Provider) -> str:
+    return provider.name
 
 
 @pytest.fixture
@@ -20,8 +25,22 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(params=PROVIDERS, ids=lambda provider: provider.name)
+@pytest.fixture(params=PROVIDERS, ids=_name)
 async def opened(request: pytest.FixtureRequest) -> AsyncGenerator[Opened]:
     """An empty account of each provider in turn, its API and its source."""
     async with request.param.opened() as opened:
+        yield opened
+
+
+@pytest.fixture(params=[ELEVENLABS, VOICEABLE, VOICEOS], ids=_name)
+async def by_cursor(request: pytest.FixtureRequest) -> AsyncGenerator[OpenedByCursor]:
+    """The same of each provider whose list is paged by cursor."""
+    async with opened_by(request.param) as opened:
+        yield opened
+
+
+@pytest.fixture(params=[ELEVENLABS, VOICEABLE], ids=_name)
+async def by_opaque_cursor(request: pytest.FixtureRequest) -> AsyncGenerator[OpenedByCursor]:
+    """The same of those whose cursors mean nothing to us."""
+    async with opened_by(request.param) as opened:
         yield opened

@@ -1,21 +1,52 @@
 """What the tests of cursor sources share."""
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
 from formant_mcp.models import Conversation
 from formant_mcp.source import CursorSource, Narrowing
+from tests.calls import conversation_id
+from tests.fake_cursor import FakeCursorFamily
+from tests.fake_voiceos import FakeVoiceOs
+from tests.providers import Provider
+from tests.sources.scripted import NOON
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
-KEY = "key-nobody-may-see"
 EVERYTHING = Narrowing()
 Handler = Callable[[httpx.Request], httpx.Response]
 
 
-async def no_sleep(seconds: float) -> None:
-    """Time passes at once."""
+@dataclass(frozen=True)
+class OpenedByCursor:
+    """A provider whose list is paged by cursor: its API and its source."""
+
+    provider: Provider
+    api: FakeCursorFamily | FakeVoiceOs
+    source: CursorSource
+
+    @property
+    def family(self) -> FakeCursorFamily:
+        """The API, where it is one of the cursor family."""
+        assert isinstance(self.api, FakeCursorFamily)
+        return self.api
+
+    def hold(self, count: int) -> list[str]:
+        """The ids of so many calls, a minute apart, which the account has from now on; the newest at noon."""
+        self.api.conversations = self.provider.calls(count, NOON)
+        return [conversation_id(n) for n in range(count)]
+
+
+@asynccontextmanager
+async def opened_by(provider: Provider) -> AsyncGenerator[OpenedByCursor]:
+    """An empty account of that provider."""
+    async with provider.opened() as opened:
+        assert isinstance(opened.api, FakeCursorFamily | FakeVoiceOs)
+        assert isinstance(opened.source, CursorSource)
+        yield OpenedByCursor(provider, opened.api, opened.source)
 
 
 def sent(name: str) -> bytes:
@@ -23,17 +54,6 @@ def sent(name: str) -> bytes:
     return (FIXTURES / f"{name}.json").read_bytes()
 
 
-async def received(source: CursorSource, conversation_id: str) -> tuple[str, bytes]:
-    """A recording's media type and bytes."""
-    async with source.open_recording(conversation_id) as recording:
-        return recording.media_type, b"".join([chunk async for chunk in recording.chunks])
-
-
-async def whole_list(source: CursorSource, narrowing: Narrowing = EVERYTHING) -> list[Conversation]:
-    """Every row, page after page."""
-    page = await source.list_from("", narrowing)
-    rows = [*page.page.conversations]
-    while page.next_cursor:
-        page = await source.list_from(page.next_cursor, narrowing)
-        rows += page.page.conversations
-    return rows
+def ids(rows: Iterable[Conversation]) -> list[str]:
+    """The rows' ids."""
+    return [row.conversation_id for row in rows]

@@ -17,12 +17,13 @@ from formant_mcp.sources.sample.formant_api import SampleFormantTransport
 from formant_mcp.sources.sample.speech import wav_of
 from formant_mcp.sources.sample.voiceos_api import SampleVoiceOsTransport
 from formant_mcp.sources.voiceos import VoiceOsSource
-from tests.sources.cursors import received, whole_list
+from tests.providers import received, whole_list
 
 pytestmark = pytest.mark.anyio
 
 NOW = datetime(2026, 7, 21, 10, 42, tzinfo=UTC)
 Opened = Callable[[tuple[SampleCall, ...]], CursorSource]
+API = "https://api.example.test"
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +32,11 @@ def calls() -> tuple[SampleCall, ...]:
 
 
 def elevenlabs(calls: tuple[SampleCall, ...], key: str = "k") -> CursorFamilySource:
-    return CursorFamilySource(ELEVENLABS, "", key, transport=SampleElevenLabsTransport(calls, lambda: NOW))
+    return CursorFamilySource(ELEVENLABS, API, key, transport=SampleElevenLabsTransport(calls, lambda: NOW))
 
 
 def voiceos(calls: tuple[SampleCall, ...], key: str = "k") -> VoiceOsSource:
-    return VoiceOsSource("", key, transport=SampleVoiceOsTransport(calls, lambda: NOW))
+    return VoiceOsSource(API, key, transport=SampleVoiceOsTransport(calls, lambda: NOW))
 
 
 both = pytest.mark.parametrize("opened", [elevenlabs, voiceos])

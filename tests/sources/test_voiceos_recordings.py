@@ -5,7 +5,8 @@ import pytest
 
 from formant_mcp.errors import AuthenticationError, InvalidResponseError, NotFoundError, ServiceError
 from formant_mcp.sources.voiceos import VoiceOsSource
-from tests.sources.cursors import KEY, Handler, no_sleep, received, sent
+from tests.providers import KEY, no_wait, received
+from tests.sources.cursors import Handler, sent
 
 pytestmark = pytest.mark.anyio
 
@@ -15,7 +16,7 @@ ELSEWHERE = "https://recordings.example.com/0f8d4c1e.mp3?X-Signature=a%2Fb%3D"
 
 
 def source_for(handler: Handler, base_url: str) -> VoiceOsSource:
-    return VoiceOsSource(base_url, KEY, transport=httpx.MockTransport(handler), sleep=no_sleep)
+    return VoiceOsSource(base_url, KEY, transport=httpx.MockTransport(handler), sleep=no_wait)
 
 
 def pointing(address: object, recording: httpx.Response | None = None, base_url: str = API) -> VoiceOsSource:

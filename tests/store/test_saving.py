@@ -175,3 +175,12 @@ def test_a_detail_without_times_does_not_undo_the_outcome_of_its_row(store: Stor
     assert store.read.get(["call-1_1"])["call-1_1"].outcome == "failure"
     store.write.save([Conversation("call-1_1", status="in_progress", ended=False)], NOW)
     assert store.read.get(["call-1_1"])["call-1_1"].outcome is None
+
+
+def test_what_a_row_tells_of_the_results_is_kept_until_the_detail_tells_them_all(store: Store) -> None:
+    store.write.save([Conversation("one", results={"summary": "They spoke."})], NOW)
+    assert store.read.get(["one"])["one"].results == {"summary": "They spoke."}
+    assert store.read.due_among(["one"], NOW) == ["one"]
+    store.write.save([Conversation("one", results={"summary": "They agreed.", "a": 1}, has_detail=True)], NOW)
+    store.write.save([Conversation("one", results={"summary": "They spoke."})], NOW)
+    assert store.read.get(["one"])["one"].results == {"summary": "They agreed.", "a": 1}
