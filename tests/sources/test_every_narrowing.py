@@ -47,13 +47,13 @@ async def test_no_call_at_a_bound_is_missed(by_cursor: OpenedByCursor, bounds_in
 
 
 async def test_times_between_two_seconds_widen_the_bounds(by_cursor: OpenedByCursor):
-    by_cursor.hold(60)
+    by_cursor.api.conversations = by_cursor.provider.calls(60, NOON, apart=timedelta(seconds=1))
     by_cursor.api.bounds_included = False
-    half = timedelta(milliseconds=500)
-    narrowed = await whole_list(by_cursor.source, Narrowing(since=SINCE + half, until=UNTIL - half))
+    since, until = NOON - timedelta(seconds=20.5), NOON - timedelta(seconds=9.5)
+    narrowed = await whole_list(by_cursor.source, Narrowing(since=since, until=until))
 
-    assert set(map(conversation_id, range(11, 20))) <= set(ids(narrowed))
-    assert len(narrowed) <= 11
+    assert set(map(conversation_id, range(10, 21))) <= set(ids(narrowed))
+    assert len(narrowed) <= 13
 
 
 @pytest.mark.parametrize(("narrowing", "is_wanted"), QUESTIONS)
