@@ -24,8 +24,8 @@ _CURSOR_FAMILY = Vocabulary(
     statuses="failed, in-progress",
     results="data.intent=dispute, data.csat<=2, evaluation.polite=failure, data.amount missing",
     user_id="Exactly this user id.",
-    note="Results: summary, data.<id> (collected), evaluation.<id>, each with its rationale. Numbers and user ids stand"
-    " in a call's details only.",
+    note="Results: summary, data.<id> (collected), evaluation.<id>, each with its rationale. Success and"
+    " failure are the provider's verdict; unknown is neither. Numbers and user ids stand in a call's details only.",
 )
 VOCABULARIES: dict[Provider, Vocabulary] = {
     "formant": Vocabulary(

@@ -87,7 +87,7 @@ class FilterArguments(Arguments):
             raise InvalidRequestError("min_duration_seconds is greater than max_duration_seconds.", "Swap them.")
         status = tuple(word.strip() for text in self.status for word in text.split(",") if word.strip())
         if self.status and not status:
-            raise InvalidRequestError("status: there is no status in it.", "Give some, e.g. busy, or leave it out.")
+            raise InvalidRequestError("status: there is no status in it.", "Give some, or leave it out.")
         return Filters(
             agent_id=self.agent_id,
             status=status,

@@ -1,8 +1,6 @@
 """Lists whose pages hang on each other: after a complete answer the store holds what the account does."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,42 +8,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from formant_mcp.errors import InvalidResponseError
 from formant_mcp.filters import Filters
 from formant_mcp.sync.lists import ListNeed
-from tests.fake_api import Order
-from tests.fake_cursor import FakeCursorFamily, FakeElevenLabs
-from tests.fake_http import Request
-from tests.fake_voiceos import FakeVoiceOs
 from tests.providers import ELEVENLABS, VOICEABLE, VOICEOS, Provider
-from tests.sync.desk import DAY, NOON, Clock, Desk, InProcess, desk_for
+from tests.sync.cursor_desk import (
+    LONG_OVER,
+    MINUTE,
+    ORDERS,
+    each_provider,
+    is_timed,
+    lists,
+    opened,
+    read_whole,
+)
+from tests.sync.desk import DAY, NOON, Clock, InProcess, desk_for
 
 pytestmark = pytest.mark.anyio
-
-CURSORS = (ELEVENLABS, VOICEABLE, VOICEOS)
-ORDERS: tuple[Order, ...] = ("newest", "oldest", "none")
-MINUTE = timedelta(minutes=1)
-LONG_OVER = NOON - 2 * DAY
-each_provider = pytest.mark.parametrize("provider", CURSORS, ids=lambda provider: provider.name)
-
-
-@asynccontextmanager
-async def opened(
-    provider: Provider, count: int, apart: timedelta = MINUTE, path: Path | None = None
-) -> AsyncGenerator[Desk]:
-    async with provider.api() as api:
-        api.conversations = provider.calls(count, LONG_OVER, apart)
-        async with desk_for(api, connect=provider.connect, path=path) as desk:
-            yield desk
-
-
-def lists(desk: Desk) -> list[Request]:
-    """The requests for pages of the list."""
-    return [each for each in desk.api.requests if each.path.endswith("/conversations")]
-
-
-def is_timed(request: Request) -> bool:
-    return bool(request.query.keys() & {"call_start_after_unix", "created_after"})
 
 
 @each_provider
@@ -67,7 +45,7 @@ async def _live(provider: Provider, data: st.DataObject) -> None:
             if api.conversations and data.draw(st.booleans()):
                 api.remove(data.draw(st.sampled_from([api.id_of(row) for row in api.conversations])))
                 desk.clock.advance(2 * DAY)  # what is gone may stay known for a day
-                await _read_whole(desk)
+                await read_whole(desk)
             days = data.draw(st.sampled_from([None, 1, 8, 60]))
             agent = data.draw(st.sampled_from(["", "1"]))
             since = None if days is None else desk.clock.moment - days * DAY
@@ -80,15 +58,6 @@ async def _live(provider: Provider, data: st.DataObject) -> None:
             }
             assert knowledge.is_complete
             assert set(desk.stored(Filters(agent_id=agent, since=since))) == wanted
-
-
-async def _read_whole(desk: Desk) -> None:
-    """Asks, and waits for the daily pass, which runs in the background."""
-    asked_at = desk.clock.now()
-    await desk.ask()
-    async with asyncio.timeout(20):
-        while (desk.store.ledger.scope("").complete_at or NOON - DAY) < asked_at:
-            await asyncio.sleep(0.005)
 
 
 @each_provider
@@ -178,7 +147,7 @@ async def test_a_call_that_is_gone_is_forgotten_by_the_daily_pass_which_nobody_w
         desk.api.remove(desk.api.id_of(desk.api.conversations[150]))
         desk.clock.advance(DAY)
         assert (await desk.ask()).is_complete
-        await _read_whole(desk)
+        await read_whole(desk)
         assert desk.holds_all()
 
 
@@ -188,7 +157,7 @@ async def test_a_row_that_pages_passed_over_is_not_forgotten():
         desk.clock.advance(DAY)
         gone, passed_over = (desk.api.id_of(desk.api.conversations[place]) for place in (50, 100))
         desk.api.on_request = lambda request: desk.api.remove(gone) if request.query.get("index") == "2" else None
-        await _read_whole(desk)
+        await read_whole(desk)
         assert passed_over in desk.stored()
         assert {*desk.stored(), gone} == {*desk.listed(), gone}
 
@@ -210,51 +179,3 @@ async def test_a_total_that_the_list_does_not_show_is_told():
     async with opened(VOICEABLE, 150) as desk:
         knowledge = await desk.ask()
         assert (knowledge.total, knowledge.shortfall, knowledge.is_complete) == (150, 0, True)
-
-
-@pytest.mark.parametrize("cap", [30, 100])
-@pytest.mark.parametrize("option", ["empty_pages", "times_as_text", "with_has_more"])
-@pytest.mark.parametrize("provider", [ELEVENLABS, VOICEABLE], ids=lambda provider: provider.name)
-async def test_an_odd_list_still_gives_every_conversation_once(provider: Provider, option: str, cap: int):
-    async with opened(provider, 250) as desk:
-        assert isinstance(desk.api, FakeCursorFamily)
-        setattr(desk.api, option, option != "with_has_more")
-        desk.api.rows_per_page_cap = cap
-        assert (await desk.ask()).is_complete
-        assert desk.holds_all()
-
-
-@pytest.mark.parametrize("cycle", [1, 2, 5])
-async def test_cursors_that_come_round_end_in_an_error_that_says_so(cycle: int):
-    async with opened(ELEVENLABS, 950) as desk:
-        assert isinstance(desk.api, FakeElevenLabs)
-        desk.api.cursor_cycle = cycle
-        with pytest.raises(InvalidResponseError, match=r"gave (a|the same) cursor again"):
-            await desk.sync.bring_list(ListNeed(), 30)
-        desk.api.cursor_cycle = None
-        assert (await desk.ask()).is_complete
-        assert desk.holds_all()
-
-
-async def test_a_list_that_never_ends_is_left_with_an_error_that_says_so():
-    async with opened(VOICEOS, 10) as desk:
-        assert isinstance(desk.api, FakeVoiceOs)
-        desk.api.fault(
-            lambda request: request.path.endswith("/conversations"),
-            1_000,
-            lambda good: type(good)(body=b'{"items": [], "has_more": true}', media_type="application/json"),
-        )
-        with pytest.raises(InvalidResponseError, match="100 pages in a row without anything new"):
-            await desk.sync.bring_list(ListNeed(), 30)
-
-
-@pytest.mark.parametrize("provider", [ELEVENLABS, VOICEABLE], ids=lambda provider: provider.name)
-async def test_one_users_calls_are_asked_for_and_known_by_their_details(provider: Provider):
-    async with opened(provider, 200) as desk:
-        detail = desk.api.whole(desk.api.conversations[3])
-        user = str(detail["user_id"])
-        wanted = {desk.api.id_of(row) for row in desk.api.conversations if desk.api.whole(row)["user_id"] == user}
-        _, knowledge = await desk.cost(ListNeed(user_id=user))
-        assert knowledge.is_complete
-        assert set(desk.stored(Filters(user_id=user))) == wanted
-        assert len(desk.api.requests) == 1 + len(wanted)

@@ -9,10 +9,10 @@ from datetime import datetime
 from formant_mcp.source import CursorSource, Narrowing
 from formant_mcp.store import Store
 from formant_mcp.store.ledger import Scope
-from formant_mcp.sync.by_cursor.one_list import OneList, scope_of
+from formant_mcp.sync.by_cursor.one_list import OneList, earlier, has_holes, scope_of
 from formant_mcp.sync.details import Details
-from formant_mcp.sync.freshness import DAY
-from formant_mcp.sync.jobs import Jobs, Progress
+from formant_mcp.sync.freshness import DAY, HOUR
+from formant_mcp.sync.jobs import Jobs, Progress, Report
 from formant_mcp.sync.leases import Leases
 from formant_mcp.sync.lists import Knowledge, ListNeed
 
@@ -42,6 +42,9 @@ class CursorLists:
     def usable(self, need: ListNeed) -> ListNeed:
         """The need without what the provider cannot narrow its list by; `until` only of a period that is long over."""
         can = self.narrows_by
+        status = need.status.lower() if "status" in can and need.status.lower() in self._source.statuses else ""
+        if status in self._source.passing_statuses:  # few at a time, and any may have left it: all are read each time
+            need = replace(need, since=None, until=None, newest=0)
         is_over = need.since and need.until and need.until < self._now() - DAY
         return ListNeed(
             agent_id=need.agent_id if "agent_id" in can else "",
@@ -50,7 +53,7 @@ class CursorLists:
             newest=need.newest if "since" in can else 0,
             call_successful=need.call_successful if "call_successful" in can else "any",
             user_id=need.user_id if "user_id" in can else "",
-            status=need.status.lower() if need.status.lower() in self._source.statuses and "status" in can else "",
+            status=status,
         )
 
     async def bring(self, need: ListNeed, progress: Progress) -> None:
@@ -59,11 +62,12 @@ class CursorLists:
         Raises:
             FormantError: nothing further can be read now; what was read is kept.
         """
+        agent_id = need.agent_id
         if self._is_in_whole(need):
             need = ListNeed()
         narrowing = _narrowing(need)
         known = self._store.ledger.scope(scope_of(narrowing))
-        if known.complete_at and need.status not in self._source.passing_statuses:
+        if known.complete_at and need.status not in self._source.passing_statuses and not has_holes(known):
             await self._one(narrowing, progress).look()
             if self._now() - known.complete_at >= DAY:
                 self._jobs.start(("pass", known.scope), lambda progress: self._run_pass(narrowing, progress))
@@ -74,7 +78,7 @@ class CursorLists:
             await self._reach(narrowing, need, progress)
         else:
             await self._pass(narrowing, progress)
-        await self._details.read(self._store.read.running(need.agent_id, self._now()), progress)
+        await self._details.read(self._store.read.running(agent_id, self._now()), progress)
 
     def knowledge(self, need: ListNeed, asked_at: datetime) -> Knowledge:
         """How far the store answers that need, as things stand now, for a question asked at that time."""
@@ -97,8 +101,16 @@ class CursorLists:
 
     async def _reach(self, narrowing: Narrowing, need: ListNeed, progress: Progress) -> None:
         """Back in time as far as the need goes; for the newest calls, the rest follows, and is not waited for long."""
-        async with self._leases.hold(f"newest:{scope_of(narrowing)}"):
-            reached = await self._one(narrowing, progress).reach(need)
+        key = ("newest", scope_of(narrowing))
+
+        async def work(progress: Progress) -> bool:
+            async with self._leases.hold(f"newest:{scope_of(narrowing)}"):
+                return await self._one(narrowing, progress).reach(need)
+
+        # Another question's, if it runs, is waited for, so that it does not pause while it holds the lease.
+        while self._jobs.is_running(key):
+            await self._jobs.join(key, work, _telling(progress))
+        reached = await self._jobs.join(key, work, _telling(progress))
         if need.newest:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_WAIT_FOR_THE_REST_SECONDS if reached else None):
@@ -106,12 +118,8 @@ class CursorLists:
 
     async def _pass(self, narrowing: Narrowing, progress: Progress) -> None:
         """Waits for a full pass, whoever began it, and for what came while it ran."""
-
-        async def tell(done: int, total: int) -> None:
-            progress.done, progress.total = done, total
-
         begun_at, scope = self._now(), scope_of(narrowing)
-        await self._jobs.join(("pass", scope), lambda progress: self._run_pass(narrowing, progress), tell)
+        await self._jobs.join(("pass", scope), lambda progress: self._run_pass(narrowing, progress), _telling(progress))
         complete_at = self._store.ledger.scope(scope).complete_at
         if complete_at and complete_at < begun_at and not narrowing.until:
             await self._one(narrowing, progress).look()
@@ -133,13 +141,15 @@ class CursorLists:
 
     def _period(self, need: ListNeed) -> Narrowing:
         """A list of its own for a period that is over: nothing is added to it."""
-        since = need.since and need.since - self._source.longest_wait
-        return replace(_narrowing(need), since=since, until=need.until)
+        # Whole hours, so that `30d` asked again is the same list.
+        since = need.since and earlier(need.since, self._source.longest_wait).replace(minute=0, second=0, microsecond=0)
+        until = need.until and need.until.replace(minute=0, second=0, microsecond=0) + HOUR
+        return replace(_narrowing(need), since=since, until=until)
 
     def _is_recent(self, narrowing: Narrowing) -> bool:
         """Whether a full pass over that list found everything within a day."""
-        complete_at = self._store.ledger.scope(scope_of(narrowing)).complete_at
-        return complete_at is not None and self._now() - complete_at < DAY
+        known = self._store.ledger.scope(scope_of(narrowing))
+        return known.complete_at is not None and self._now() - known.complete_at < DAY and not has_holes(known)
 
     def _covers(self, known: Scope, need: ListNeed) -> bool:
         if known.complete_at:
@@ -152,3 +162,12 @@ def _narrowing(need: ListNeed) -> Narrowing:
     return Narrowing(
         agent_id=need.agent_id, call_successful=need.call_successful, user_id=need.user_id, status=need.status
     )
+
+
+def _telling(progress: Progress) -> Report:
+    """Lets a job that is waited for count as the one that waits."""
+
+    async def tell(done: int, total: int) -> None:
+        progress.done, progress.total = done, total
+
+    return tell

@@ -7,7 +7,7 @@ no account: a window is asked for by its times and read to its end.
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
 from formant_mcp.errors import InvalidResponseError
@@ -25,7 +25,8 @@ from formant_mcp.sync.lists import ListNeed
 
 _WIDER_EACH_TIME = 4
 _WINDOWS = 5  # for the newest calls: together almost a year; what is older is read with all the rest
-_MOST_LOOKED_UP = 100  # calls that a list no longer shows, asked for one by one; if there are more, they are gone
+_LOOKED_UP_AT_ONCE = 100
+_FIRST_MOMENT = datetime.min.replace(tzinfo=UTC)
 
 
 class OneList:
@@ -56,16 +57,22 @@ class OneList:
         """
         known, begun_at = self._store.ledger.scope(self.scope), self._now()
         changes = replace(self._narrowing, agent_id="") != Narrowing()
-        since = (known.covered_to or begun_at) - (DAY if changes else HOUR)
+        # The earlier of both: this machine's clock may have been put right since.
+        since = min(known.covered_to or begun_at, begun_at) - (DAY if changes else HOUR)
         unreadable = await self._read(replace(self._narrowing, since=since))
+        known = self._store.ledger.scope(self.scope)  # another look may have ended meanwhile
         self._store.ledger.update(
-            self.scope, covered_to=begun_at, checked_at=begun_at, unreadable=max(unreadable, known.unreadable)
+            self.scope,
+            covered_to=max(begun_at, known.covered_to or begun_at),
+            checked_at=max(begun_at, known.checked_at or begun_at),
+            unreadable=max(unreadable, known.unreadable),
         )
 
     async def reach(self, need: ListNeed) -> bool:
         """Reads back in time, window by window, as far as the need goes; False where it takes the whole list."""
         known, begun_at = self._store.ledger.scope(self.scope), self._now()
-        edge = known.covered_since if known.covered_at and begun_at - known.covered_at < DAY else None
+        is_recent = known.covered_at is not None and begun_at - known.covered_at < DAY
+        edge = known.covered_since if is_recent and not has_holes(known) else None
         if edge:
             await self.look()
         span = 7 * DAY if need.since else DAY
@@ -73,7 +80,7 @@ class OneList:
         while edge is None or not self._meets(need, edge):
             if need.newest and windows == _WINDOWS:
                 return False
-            since = (edge or begun_at) - span
+            since = earlier(edge or begun_at, span)
             since = max(need.since, since) if need.since else since
             await self._read_window(since, edge, begun_at)
             edge, span, windows = since, span * _WIDER_EACH_TIME, windows + 1
@@ -116,18 +123,18 @@ class OneList:
                     if not at:
                         known.pass_started_at, known.pass_total = self._now(), None
                         known.pass_rows = known.pass_unreadable = 0
-                    before = await self._save(listed.page)
+                    before, unreadable = await self._save(listed.page)
                     if at and at == resumed_at and not _shows_any_seen(before, known.pass_started_at):
                         return False
                     resumed_at = ""
-                    self._note(known, at, listed.page)
+                    self._note(known, at, listed.page, unreadable)
                     await self._details.turn(self._progress)
         except InvalidResponseError:
             self._store.ledger.update(self.scope, pass_started_at=None)  # going on there would only end there again
             raise
         return True
 
-    def _note(self, known: Scope, at: str, page: Page) -> None:
+    def _note(self, known: Scope, at: str, page: Page, unreadable: int) -> None:
         """The pass goes on with the page last read, to see whether the list still does."""
         self._store.ledger.update(
             self.scope,
@@ -138,7 +145,7 @@ class OneList:
             pass_total=known.pass_total,
         )
         known.pass_rows += page.row_count
-        known.pass_unreadable += page.unreadable
+        known.pass_unreadable += unreadable
         if page.total is not None:
             known.pass_total = min(page.total, known.pass_total or page.total)
 
@@ -148,7 +155,7 @@ class OneList:
         return self._store.read.count(_filters(replace(self._narrowing, since=edge))) >= need.newest
 
     async def _read_window(self, since: datetime, until: datetime | None, begun_at: datetime) -> None:
-        window = replace(self._narrowing, since=since - self._source.longest_wait, until=until)
+        window = replace(self._narrowing, since=earlier(since, self._source.longest_wait), until=until)
         read_at = self._now()
         unreadable = await self._read(window)
         await self._settle(replace(window, since=since), read_at)
@@ -163,29 +170,43 @@ class OneList:
         unreadable = 0
         async with aclosing(walk(self._source, narrowing)) as pages:
             async for at, listed in pages:
-                await self._save(listed.page)
-                unreadable = listed.page.unreadable + (unreadable if at else 0)
+                _, more = await self._save(listed.page)
+                unreadable = more + (unreadable if at else 0)
         return unreadable
 
-    async def _save(self, page: Page) -> dict[str, Known]:
+    async def _save(self, page: Page) -> tuple[dict[str, Known], int]:
+        """Gives what was known before, and how many rows could not be read so far as the question needs them."""
         before = self._store.write.save(page.conversations, self._now())
         self._progress.done += 1
-        if self._narrowing.user_id and "user_id" in self._source.only_in_detail:
-            known = self._store.read.get([each.conversation_id for each in page.conversations])
-            await self._details.read([each for each, row in known.items() if not row.has_detail], self._progress)
-        return before
+        if not self._narrowing.user_id or "user_id" not in self._source.only_in_detail:
+            return before, page.unreadable
+        ids = [each.conversation_id for each in page.conversations]
+        await self._details.read(self._without_detail(ids), self._progress)
+        return before, page.unreadable + len(self._without_detail(ids))
+
+    def _without_detail(self, conversation_ids: list[str]) -> list[str]:
+        return [each for each, row in self._store.read.get(conversation_ids).items() if not row.has_detail]
 
     async def _settle(self, narrowing: Narrowing, begun_at: datetime) -> None:
         """Calls that should have been shown and were not are asked for by themselves: changed, passed over, or gone.
 
-        Pages counted from the front pass over a row where another has gone meanwhile.
+        Pages counted from the front pass over a row where another has gone meanwhile. Where so many are gone, and none
+        of those asked for was still there, the others are taken for gone as well.
         """
-        hidden = self._store.read.unseen(_filters(narrowing), begun_at, _MOST_LOOKED_UP + 1)
-        if len(hidden) > _MOST_LOOKED_UP and narrowing == Narrowing():
-            self._store.write.delete_unseen("", begun_at)
-        elif hidden:
+        filters = _filters(narrowing)
+        while hidden := self._store.read.unseen(filters, begun_at, _LOOKED_UP_AT_ONCE):
             self._store.write.mark_due(hidden)
             await self._details.read(hidden, self._progress)
+            left = self._store.read.get(hidden)
+            if not left and narrowing == Narrowing():
+                self._store.write.delete_unseen("", begun_at)
+            if not set(hidden) - set(self._store.read.unseen(filters, begun_at, _LOOKED_UP_AT_ONCE)):
+                return  # they cannot be asked for now: what was known of them stays
+
+
+def earlier(moment: datetime, span: timedelta) -> datetime:
+    """That long before, or the calendar's beginning."""
+    return moment - span if moment - _FIRST_MOMENT > span else _FIRST_MOMENT
 
 
 def scope_of(narrowing: Narrowing) -> str:
@@ -199,6 +220,11 @@ def scope_of(narrowing: Narrowing) -> str:
         "until": narrowing.until.isoformat() if narrowing.until else "",
     }
     return urlencode({name: value for name, value in fields.items() if value})
+
+
+def has_holes(known: Scope) -> bool:
+    """Whether details are missing that tell which calls of a user's list are theirs: it is read again."""
+    return "user_id=" in known.scope and known.unreadable > 0
 
 
 def _filters(narrowing: Narrowing) -> Filters:

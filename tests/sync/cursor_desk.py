@@ -1,0 +1,48 @@
+"""A Sync over an account whose pages hang on each other."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.fake_api import Order
+from tests.fake_http import Request
+from tests.providers import ELEVENLABS, VOICEABLE, VOICEOS, Provider
+from tests.sync.desk import DAY, NOON, Desk, desk_for
+
+CURSORS = (ELEVENLABS, VOICEABLE, VOICEOS)
+ORDERS: tuple[Order, ...] = ("newest", "oldest", "none")
+MINUTE = timedelta(minutes=1)
+LONG_OVER = NOON - 2 * DAY
+each_provider = pytest.mark.parametrize("provider", CURSORS, ids=lambda provider: provider.name)
+
+
+@asynccontextmanager
+async def opened(
+    provider: Provider, count: int, apart: timedelta = MINUTE, path: Path | None = None
+) -> AsyncGenerator[Desk]:
+    async with provider.api() as api:
+        api.conversations = provider.calls(count, LONG_OVER, apart)
+        async with desk_for(api, connect=provider.connect, path=path) as desk:
+            yield desk
+
+
+def lists(desk: Desk) -> list[Request]:
+    """The requests for pages of the list."""
+    return [each for each in desk.api.requests if each.path.endswith("/conversations")]
+
+
+def is_timed(request: Request) -> bool:
+    return bool(request.query.keys() & {"call_start_after_unix", "created_after"})
+
+
+async def read_whole(desk: Desk) -> None:
+    """Asks, and waits for the daily pass, which runs in the background."""
+    asked_at = desk.clock.now()
+    await desk.ask()
+    async with asyncio.timeout(20):
+        while (desk.store.ledger.scope("").complete_at or NOON - DAY) < asked_at:
+            await asyncio.sleep(0.005)

@@ -1,0 +1,122 @@
+"""Lists by cursor that go wrong: every conversation once, or an error that says what the provider did."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from formant_mcp.errors import InvalidResponseError
+from formant_mcp.filters import Filters
+from formant_mcp.sync.lists import ListNeed
+from tests.fake_cursor import FakeCursorFamily, FakeElevenLabs
+from tests.fake_voiceos import FakeVoiceOs
+from tests.providers import ELEVENLABS, VOICEABLE, VOICEOS, Provider
+from tests.sync.cursor_desk import LONG_OVER, each_provider, is_timed, opened, read_whole
+from tests.sync.desk import DAY
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize("cap", [30, 100])
+@pytest.mark.parametrize("option", ["empty_pages", "times_as_text", "with_has_more"])
+@pytest.mark.parametrize("provider", [ELEVENLABS, VOICEABLE], ids=lambda provider: provider.name)
+async def test_an_odd_list_still_gives_every_conversation_once(provider: Provider, option: str, cap: int):
+    async with opened(provider, 250) as desk:
+        assert isinstance(desk.api, FakeCursorFamily)
+        setattr(desk.api, option, option != "with_has_more")
+        desk.api.rows_per_page_cap = cap
+        assert (await desk.ask()).is_complete
+        assert desk.holds_all()
+
+
+@pytest.mark.parametrize("cycle", [1, 2, 5])
+async def test_cursors_that_come_round_end_in_an_error_that_says_so(cycle: int):
+    async with opened(ELEVENLABS, 950) as desk:
+        assert isinstance(desk.api, FakeElevenLabs)
+        desk.api.cursor_cycle = cycle
+        with pytest.raises(InvalidResponseError, match=r"gave (a|the same) cursor again"):
+            await desk.sync.bring_list(ListNeed(), 30)
+        desk.api.cursor_cycle = None
+        assert (await desk.ask()).is_complete
+        assert desk.holds_all()
+
+
+async def test_a_list_that_never_ends_is_left_with_an_error_that_says_so():
+    async with opened(VOICEOS, 10) as desk:
+        assert isinstance(desk.api, FakeVoiceOs)
+        desk.api.fault(
+            lambda request: request.path.endswith("/conversations"),
+            1_000,
+            lambda good: type(good)(body=b'{"items": [], "has_more": true}', media_type="application/json"),
+        )
+        with pytest.raises(InvalidResponseError, match="100 pages in a row without anything new"):
+            await desk.sync.bring_list(ListNeed(), 30)
+
+
+@pytest.mark.parametrize("provider", [ELEVENLABS, VOICEABLE], ids=lambda provider: provider.name)
+async def test_one_users_calls_are_asked_for_and_known_by_their_details(provider: Provider):
+    async with opened(provider, 200) as desk:
+        detail = desk.api.whole(desk.api.conversations[3])
+        user = str(detail["user_id"])
+        wanted = {desk.api.id_of(row) for row in desk.api.conversations if desk.api.whole(row)["user_id"] == user}
+        _, knowledge = await desk.cost(ListNeed(user_id=user))
+        assert knowledge.is_complete
+        assert set(desk.stored(Filters(user_id=user))) == wanted
+        assert len(desk.api.requests) == 1 + len(wanted)
+
+
+@pytest.mark.parametrize("provider", [ELEVENLABS, VOICEABLE], ids=lambda provider: provider.name)
+@pytest.mark.parametrize("since", [None, LONG_OVER - 5 * DAY])
+async def test_a_users_calls_whose_details_fail_are_missed_and_tried_again(provider: Provider, since: datetime | None):
+    async with opened(provider, 200) as desk:
+        mine = desk.api.conversations[3]
+        user = str(desk.api.whole(mine)["user_id"])
+        desk.api.fault(f"/{desk.api.id_of(mine)}", 20, 500)
+        need = ListNeed(user_id=user, since=since)
+        assert not (await desk.ask(need)).is_complete
+        desk.api.fault("no request has this", 1, 500)
+        for _ in range(20):
+            if (await desk.ask(need)).is_complete:
+                break
+        assert desk.api.id_of(mine) in desk.stored(Filters(user_id=user))
+
+
+@each_provider
+async def test_a_relative_period_asked_again_is_the_same_list(provider: Provider):
+    async with opened(provider, 2_000, timedelta(hours=1)) as desk:
+        for cost in (1, 0, 0):
+            now = desk.clock.now()
+            need = ListNeed(since=now - 62 * DAY, until=now - 61 * DAY)
+            found, knowledge = await desk.cost(need)
+            assert (found, knowledge.is_complete) == (cost, True)
+
+
+@each_provider
+async def test_the_beginning_of_the_calendar_is_a_time_like_others(provider: Provider):
+    async with opened(provider, 30) as desk:
+        assert (await desk.ask(ListNeed(since=datetime.min.replace(tzinfo=UTC)))).is_complete
+        assert desk.holds_all()
+
+
+@each_provider
+async def test_more_calls_than_are_looked_up_at_once_may_be_gone(provider: Provider):
+    async with opened(provider, 400) as desk:
+        await desk.ask()
+        for row in desk.api.conversations[100:350]:
+            desk.api.remove(desk.api.id_of(row))
+        desk.clock.advance(DAY)
+        await read_whole(desk)
+        assert desk.holds_all()
+
+
+async def test_a_list_that_comes_empty_by_mistake_costs_nothing():
+    async with opened(ELEVENLABS, 400) as desk:
+        await desk.ask()
+        desk.clock.advance(DAY)
+        empty = b'{"conversations": [], "has_more": false}'
+        desk.api.fault(
+            lambda request: request.path.endswith("/conversations") and not is_timed(request),
+            1,
+            lambda good: type(good)(body=empty, media_type="application/json"),
+        )
+        await read_whole(desk)
+        assert desk.holds_all()
