@@ -2,6 +2,7 @@
 
 import argparse
 import gc
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -12,18 +13,35 @@ if TYPE_CHECKING:
     from formant_mcp.app import App
 
 _DESCRIPTION = "MCP server on stdin and stdout over a company's voice calls. Settings come from FORMANT_* variables."
+_INTERRUPTED = 130  # what a shell reports of a program ended by Ctrl-C
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; gives its exit status."""
+    """Runs the command; returns its exit status."""
+    options = build_parser().parse_args(arguments)
+    try:
+        return _run(options)
+    except BrokenPipeError:  # whoever read the output has left; Python would complain once more while flushing
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return _INTERRUPTED
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line: options, and one entry per subcommand."""
     parser = argparse.ArgumentParser(prog="formant-mcp", description=_DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"formant-mcp {__version__}")
     parser.add_argument("--demo", action="store_true", help="serve a built-in sample account: no key, no network")
     commands = parser.add_subparsers(dest="command", metavar="")
-    commands.add_parser("tour", help="start the server on the sample account, ask it what an assistant would, show it")
-    sync = commands.add_parser("sync", help="read all conversations ahead; can be stopped and goes on when run again")
-    sync.add_argument("--since", default="", metavar="WHEN", help="only those from then on: 30d, 2026-11-01")
-    options = parser.parse_args(arguments)
+    commands.add_parser("tour", help="run a guided demo against the sample account")
+    sync = commands.add_parser("sync", help="download all conversations; resumable")
+    sync.add_argument("--since", default="", metavar="WHEN", help="only calls since then: 30d, 2026-11-01")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
     if options.command == "tour":
         from formant_mcp.tour import run_tour
 
@@ -40,17 +58,21 @@ def _serve(*, is_demo: bool) -> int:
     from formant_mcp.errors import ConfigurationError
     from formant_mcp.instructions import instructions
     from formant_mcp.server import build_server
-    from formant_mcp.settings import Settings
+    from formant_mcp.settings import Settings, unknown_variables
     from formant_mcp.stdio import serve
     from formant_mcp.vocabulary import VOCABULARIES
 
     gc.freeze()
     gc.enable()
+    for warning in unknown_variables(os.environ):
+        print(warning, file=sys.stderr)
     settings: Settings | None = None
     try:
         settings = Settings.load()
+        if not is_demo:
+            settings.key()
     except ConfigurationError as error:
-        # Hosts show a server that does not start as "failed", without its words; so it starts, and every tool says it.
+        # Hosts show a server that does not start as "failed" without a reason, so it starts, and every tool reports it.
         print(error, file=sys.stderr)
     _log_to_stderr(settings.log_level if settings else "WARNING")
     words = VOCABULARIES[settings.provider if settings else "formant"]
@@ -66,7 +88,7 @@ def _opening(*, is_demo: bool) -> "Callable[[], App]":
 
         settings = Settings.load()
         if is_demo:
-            settings = settings.model_copy(update={"store": ":memory:"})
+            settings = settings.for_demo()
             return open_app(settings, open_sample(settings, utc_now), SAMPLE_KEY)
         key = settings.key()
         return open_app(settings, open_source(settings, key), key)

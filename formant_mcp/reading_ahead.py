@@ -1,10 +1,12 @@
-"""`formant-mcp sync`: everything read ahead, so that every later question finds it there."""
+"""`formant-mcp sync`: downloads every conversation, so that each later question is answered from the store."""
 
 import asyncio
 import math
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from time import monotonic
+from typing import Protocol
 
 from tqdm import tqdm
 
@@ -15,70 +17,161 @@ from formant_mcp.query.dates import read_since
 from formant_mcp.sync.jobs import Report
 from formant_mcp.sync.lists import ListNeed
 
-_PAUSE_SECONDS = 60.0
-_PAUSES = 10  # so many passing troubles in a row without anything read, and it is given up
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 5, 60
+_LINE_EVERY_SECONDS = 5.0
+_BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {unit}s{postfix}"
 
 Step = Callable[[Report], Awaitable[FormantError | None]]
+Sleep = Callable[[float], Awaitable[None]]
 
 
 def run_sync(open_app: Callable[[], App], since: str) -> int:
-    """Brings the store fully up to date; gives the exit status. Stopped at any time, it goes on when run again."""
+    """Brings the store fully up to date; returns the exit status. Stopped at any time, it resumes when run again."""
     try:
         return asyncio.run(_run(open_app, since))
     except KeyboardInterrupt:
-        print("Stopped. What was read is stored; run it again to go on.", file=sys.stderr)
+        print("Stopped. Progress is saved; run again to resume.", file=sys.stderr)
         return 130
     except FormantError as error:
         print(error, file=sys.stderr)
         return 1
 
 
+class _Display(Protocol):
+    def show(self, done: int, total: int, note: str, *, at_once: bool = False) -> None:
+        """The progress (`total` 0: not known) and a note; `at_once` where it must not be passed over."""
+        ...
+
+    def close(self) -> None:
+        """Ends the output."""
+        ...
+
+
+class _Bar:
+    """A progress bar, for a terminal."""
+
+    def __init__(self, name: str, unit: str) -> None:
+        self._bar = tqdm(desc=name, unit=unit, file=sys.stderr, dynamic_ncols=True, bar_format=_BAR)
+
+    def show(self, done: int, total: int, note: str, *, at_once: bool = False) -> None:
+        self._bar.total = total or None
+        self._bar.n = done
+        self._bar.set_postfix_str(note)
+
+    def close(self) -> None:
+        self._bar.close()
+
+
+class _Lines:
+    """A line now and then, for a file or a pipe."""
+
+    def __init__(self, name: str, unit: str) -> None:
+        self._name, self._unit = name, unit
+        self._line, self._printed_at = "", -math.inf
+
+    def show(self, done: int, total: int, note: str, *, at_once: bool = False) -> None:
+        of = f" of {total:,}" if total else ""
+        self._line = f"{self._name}: {done:,}{of} {self._unit}s. {note}".rstrip()
+        if at_once or monotonic() - self._printed_at >= _LINE_EVERY_SECONDS:
+            self._print()
+
+    def close(self) -> None:
+        if self._line:
+            self._print()
+
+    def _print(self) -> None:
+        print(self._line, file=sys.stderr, flush=True)
+        self._line, self._printed_at = "", monotonic()
+
+
 async def _run(open_app: Callable[[], App], since: str) -> int:
     app = open_app()
     try:
-        begin = read_since(since, app.now(), app.zone)
-        sync, read = app.gathering.sync, app.gathering.store.read
-        need, filters = ListNeed(since=begin), Filters(since=begin)
-        await _step("list", "page", lambda report: sync.bring_list(need, math.inf, report))
-        asked_at = app.now()
-        await _step(
-            "transcripts",
-            "call",
-            lambda report: sync.bring_details(read.detail_due(DetailNeed(filters), asked_at), math.inf, report),
-        )
-        return _report(app, filters, asked_at)
+        return await download(app, since)
     finally:
         await app.aclose()
 
 
-async def _step(name: str, unit: str, step: Step) -> None:
-    """One stretch of reading with its bar; what passes by itself is waited for.
+async def download(app: App, since: str, sleep: Sleep = asyncio.sleep) -> int:
+    """Downloads the list, then every transcript; returns the exit status.
 
     Raises:
-        FormantError: it does not pass.
+        FormantError: the very first request failed, or a later failure will not pass by itself.
     """
-    with tqdm(desc=name, unit=unit, file=sys.stderr, dynamic_ncols=True) as bar:
+    begin = read_since(since, app.now(), app.zone)
+    sync, read = app.gathering.sync, app.gathering.store.read
+    need, filters = ListNeed(since=begin), Filters(since=begin)
+    steps = _Steps(app, sleep)
+    await steps.run("list", "page", lambda report: sync.bring_list(need, math.inf, report))
+    asked_at = app.now()
+    due = DetailNeed(filters)
+    await steps.run(
+        "transcripts",
+        "call",
+        lambda report: sync.bring_details(read.detail_due(due, asked_at), math.inf, report),
+        lambda: read.count_detail_due(due, asked_at),
+    )
+    return _report(app, filters, asked_at)
 
-        async def report(done: int, total: int) -> None:
-            bar.total = total or None  # a list without a total
-            bar.update(done - bar.n)
 
-        pauses, before = 0, -1
-        while trouble := await step(report):
-            pauses, before = (0, bar.n) if bar.n > before else (pauses + 1, before)
-            if pauses > _PAUSES:
-                raise trouble
-            seconds = trouble.retry_after_seconds if isinstance(trouble, RateLimitError) else None
-            bar.set_postfix_str(trouble.message)
-            await asyncio.sleep(seconds or _PAUSE_SECONDS)
-            bar.set_postfix_str("")
-            bar.reset()
+class _Steps:
+    """Runs steps until each is done, however often the provider fails in between; never where nothing works at all."""
+
+    def __init__(self, app: App, sleep: Sleep) -> None:
+        self._sync = app.gathering.sync
+        self._sleep = sleep
+        self._has_worked = False
+
+    async def run(self, name: str, unit: str, step: Step, count_left: Callable[[], int] | None = None) -> None:
+        """One step with its progress; `count_left` counts what it has still to do, where the store can.
+
+        Raises:
+            FormantError: the very first request failed, or the failure will not pass by itself.
+        """
+        display: _Display = _Bar(name, unit) if sys.stderr.isatty() else _Lines(name, unit)
+        to_do = count_left() if count_left else 0
+        before, done, total = 0, 0, 0
+
+        async def report(now_done: int, now_total: int) -> None:
+            nonlocal done, total
+            done, total = (before + now_done, to_do) if to_do else (now_done, now_total)
+            display.show(done, total, self._time_left(total - done))
+
+        try:
+            failures = 0
+            while error := await step(report):
+                if count_left:
+                    done = to_do - count_left()  # what failed was reported as done too
+                has_advanced, before = done > before, done
+                self._has_worked |= has_advanced
+                if not self._has_worked and not isinstance(error, RateLimitError):
+                    raise error
+                failures = 1 if has_advanced else failures + 1
+                pause = _pause_seconds(error, failures)
+                for seconds in range(pause, 0, -1):
+                    note = f"{error.message} Next try in {seconds} s."
+                    display.show(done, total, note, at_once=seconds == pause)
+                    await self._sleep(1)
+            self._has_worked = True
+        finally:
+            display.close()
+
+    def _time_left(self, requests: int) -> str:
+        rate = self._sync.requests_per_minute
+        if not rate or requests <= 0:
+            return ""
+        return f"About {max(1, math.ceil(requests / rate))} min left at {rate:g} requests a minute."
+
+
+def _pause_seconds(error: FormantError, failures: int) -> int:
+    asked = error.retry_after_seconds if isinstance(error, RateLimitError) else None
+    return math.ceil(asked or min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** (failures - 1)))
 
 
 def _report(app: App, filters: Filters, asked_at: datetime) -> int:
     read = app.gathering.store.read
     known, left = read.count(filters), read.count_detail_due(DetailNeed(filters), asked_at)
-    print(f"{known:,} conversations, {known - left:,} of them with transcript and results read.", file=sys.stderr)
+    print(f"{known:,} conversations, {known - left:,} of them with transcript and results.", file=sys.stderr)
     if left:
-        print(f"{left:,} could not be read; run it again to try them anew.", file=sys.stderr)
+        print(f"{left:,} could not be downloaded; run again to retry them.", file=sys.stderr)
     return 1 if left else 0

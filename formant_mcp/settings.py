@@ -1,6 +1,8 @@
 """The environment, read once: `Settings.load()` gives checked values or an error that names the variable."""
 
+import difflib
 import hashlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -28,6 +30,20 @@ _ADDRESSES = {"elevenlabs": "https://api.elevenlabs.io", "voiceos": "https://api
 Provider = Literal["formant", "elevenlabs", "voiceable", "voiceos"]
 
 
+_PREFIX = "FORMANT_"
+
+
+def unknown_variables(names: Iterable[str]) -> Iterator[str]:
+    """A warning for each of these variables that looks like a setting but is none, with the nearest setting's name."""
+    known = [field.upper() for field in Settings.model_fields]
+    for name in sorted(names):
+        setting = name.upper().removeprefix(_PREFIX)
+        if setting != name.upper() and setting not in known:
+            near = difflib.get_close_matches(setting, known, n=1)
+            meant = f" Did you mean {_PREFIX}{near[0]}?" if near else ""
+            yield f"{name[:60]} is not a setting of formant-mcp and is ignored.{meant}"
+
+
 def _lowered(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
@@ -49,7 +65,7 @@ HomePath = Annotated[Path, AfterValidator(_at_home)]
 class Settings(BaseSettings):
     """Every setting of the README's table, from `FORMANT_*` variables."""
 
-    model_config = SettingsConfigDict(env_prefix="FORMANT_", env_ignore_empty=True, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
 
     api_key: SecretStr | None = None
     api_key_file: HomePath | None = None
@@ -134,6 +150,11 @@ class Settings(BaseSettings):
             return self.base_url or _REGIONS[self.region]
         return _ADDRESSES.get(self.provider, "")
 
+    def for_demo(self) -> Self:
+        """The same for the sample account: it keeps no store, and its recordings apart from a real account's."""
+        folder = self.recordings_dir / "demo" if self.recordings_dir else _data_path("formant-mcp-demo") / "recordings"
+        return self.model_copy(update={"store": ":memory:", "recordings_dir": folder})
+
     def key(self) -> str:
         """The API key, from the variable or the key file.
 
@@ -168,7 +189,7 @@ class Settings(BaseSettings):
             return None
         if self.store:
             return Path(self.store)
-        return user_data_path("formant-mcp", appauthor=False) / f"{self.account(key)}.sqlite"
+        return _data_path("formant-mcp") / f"{self.account(key)}.sqlite"
 
     def account(self, key: str) -> str:
         """A name for provider, address and key that does not give the key away."""
@@ -180,4 +201,8 @@ class Settings(BaseSettings):
             return self.recordings_dir
         if self.store and self.store != ":memory:":
             return Path(self.store).parent / "recordings"
-        return user_data_path("formant-mcp", appauthor=False) / "recordings"
+        return _data_path("formant-mcp") / "recordings"
+
+
+def _data_path(name: str) -> Path:
+    return user_data_path(name, appauthor=False)

@@ -1,29 +1,36 @@
-"""`formant-mcp sync` as a child process: everything read ahead, once, however often it is stopped."""
+"""`formant-mcp sync`: everything downloaded once, however often it is stopped and whatever fails in between."""
 
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Generator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from formant_mcp.app import open_app
+from formant_mcp.errors import ConnectionFailed
+from formant_mcp.reading_ahead import download
+from formant_mcp.settings import Settings
+from formant_mcp.sources.formant import FormantSource
 from tests.calls import conversation
 from tests.fake_formant import FakeFormant
+from tests.faults import hang_up
 from tests.serving import KEY, NOW
 
 COUNT = 150
 
 
-def command(api: FakeFormant, folder: Path, *arguments: str) -> subprocess.Popen[str]:
+def command(api: FakeFormant, folder: Path, *arguments: str, stderr: int = subprocess.PIPE) -> subprocess.Popen[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FORMANT_")}
     environment |= {"FORMANT_API_KEY": KEY, "FORMANT_BASE_URL": api.url, "FORMANT_STORE": str(folder / "store.sqlite")}
     return subprocess.Popen(
         [sys.executable, "-m", "formant_mcp", "sync", *arguments],
         env=environment,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
     )
 
@@ -37,14 +44,97 @@ def details(api: FakeFormant) -> list[str]:
     return [request.path for request in api.requests if request.path != "/v1/conversations"]
 
 
-def test_everything_is_read_and_the_bar_tells_how_far_it_is(tmp_path: Path) -> None:
+@pytest.fixture
+def api() -> Generator[FakeFormant]:
+    with FakeFormant.in_thread() as api:
+        yield api
+
+
+class Clock:
+    """A sleep that takes no time, and how often it was asked to."""
+
+    def __init__(self) -> None:
+        self.slept = 0
+
+    async def sleep(self, seconds: float) -> None:
+        assert seconds == 1
+        self.slept += 1
+
+
+async def _no_wait(_: float) -> None: ...
+
+
+async def downloaded(api: FakeFormant, clock: Clock) -> int:
+    """What the command does, in this process, with the waits left out."""
+    settings = Settings.model_validate({"api_key": KEY, "base_url": api.url, "store": ":memory:"})
+    app = open_app(settings, FormantSource(settings.address, KEY, sleep=_no_wait), KEY, lambda: NOW)
+    try:
+        return await download(app, "", clock.sleep)
+    finally:
+        await app.aclose()
+
+
+@pytest.mark.anyio
+async def test_where_nothing_works_it_stops_with_the_reason(api: FakeFormant) -> None:
+    filled(api).fault("/v1/conversations", 1_000, hang_up)
+    clock = Clock()
+    with pytest.raises(ConnectionFailed):
+        await downloaded(api, clock)
+    assert clock.slept == 0
+
+
+@pytest.mark.anyio
+async def test_a_later_failure_is_shown_with_the_next_try_and_waited_for(
+    api: FakeFormant, capsys: pytest.CaptureFixture[str]
+) -> None:
+    filled(api).fault(lambda request: request.path != "/v1/conversations", 40 * 5, 503)
+    clock = Clock()
+    assert await downloaded(api, clock) == 0
+    assert clock.slept >= 5
+    shown = capsys.readouterr().err
+    assert "transcripts: 0 of 150 calls. The API failed (503). Next try in 5 s." in shown
+    assert f"{COUNT:,} conversations, {COUNT:,} of them with transcript and results." in shown
+
+
+@pytest.mark.anyio
+async def test_the_time_left_comes_from_the_allowance(api: FakeFormant, capsys: pytest.CaptureFixture[str]) -> None:
+    filled(api).rate_limit_headers(1_000, 60)
+    assert await downloaded(api, Clock()) == 0
+    assert "About 1 min left at 1000 requests a minute." in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+def test_in_a_terminal_there_is_a_bar(tmp_path: Path) -> None:
+    import pty
+    import termios
+
+    with FakeFormant.in_thread() as api:
+        ours, terminal = pty.openpty()
+        termios.tcsetwinsize(terminal, (24, 100))
+        with command(filled(api), tmp_path, stderr=terminal) as done:
+            os.close(terminal)
+            shown = b""
+            while chunk := _read(ours):
+                shown += chunk
+            assert done.wait(60) == 0
+        assert f"{COUNT}/{COUNT} calls".encode() in shown
+        os.close(ours)
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 65_536)
+    except OSError:  # the other end is closed
+        return b""
+
+
+def test_everything_is_downloaded_once_and_lines_show_the_progress(tmp_path: Path) -> None:
     with FakeFormant.in_thread() as api:
         done = command(filled(api), tmp_path)
         out, told = done.communicate(timeout=60)
         assert (done.returncode, out) == (0, "")
-        assert f"{COUNT}/{COUNT}" in told
-        assert "call/s" in told
-        assert f"{COUNT} conversations, {COUNT} of them with transcript and results read." in told
+        assert f"transcripts: {COUNT} of {COUNT} calls." in told
+        assert f"{COUNT} conversations, {COUNT} of them with transcript and results." in told
         assert sorted(details(api)) == sorted(set(details(api)))
         before = len(details(api))
         again = command(api, tmp_path)
@@ -71,7 +161,7 @@ def test_stopped_with_ctrl_c_it_goes_on_where_it_was(tmp_path: Path) -> None:
         first.send_signal(signal.SIGINT)
         _, told = first.communicate(timeout=60)
         assert first.returncode == 130
-        assert "run it again to go on" in told
+        assert "run again to resume" in told
         assert "Traceback" not in told
         api.gate.open()
         second = command(api, tmp_path)

@@ -213,15 +213,11 @@ def _in_our_words() -> Generator[None, None, None]:
     try:
         yield
     except httpx.TimeoutException:
-        raise RequestTimedOut(
-            "The API did not answer in time.", "Ask again; `formant-mcp doctor` checks the connection."
-        ) from None
+        raise RequestTimedOut("The API did not answer in time.", "Check the network, and ask again.") from None
     except httpx.DecodingError:
         raise InvalidResponseError("The answer's compression is damaged.", _ASK_AGAIN) from None
     except httpx.RequestError:
-        raise ConnectionFailed(
-            "The connection to the API failed.", f"Check the network. {_CHECK_ADDRESS} `formant-mcp doctor` says more."
-        ) from None
+        raise ConnectionFailed("The connection to the API failed.", f"Check the network. {_CHECK_ADDRESS}") from None
 
 
 def _wait(state: RetryCallState) -> float:

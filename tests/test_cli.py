@@ -1,0 +1,128 @@
+"""The command line: what it warns of, what it leaves alone, how it ends, and that every command it names exists."""
+
+import argparse
+import ast
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import formant_mcp
+from formant_mcp.cli import build_parser
+from tests.child import INITIALIZE, INITIALIZED, calling, environment, piped, said
+
+PACKAGE = Path(formant_mcp.__file__).parent
+_NAMED = re.compile(r"formant-mcp(?: --demo)? ([a-z]+)")
+_FOLLOWED_BY_PROSE = {"and", "is", "on", "needs", "or"}
+
+
+def texts(path: Path) -> Iterator[str]:
+    """Every string of a module that is not a docstring, parts of f-strings included."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            yield node.value
+
+
+def subcommands() -> set[str]:
+    parser = build_parser()
+    actions = [each for each in parser._actions if isinstance(each, argparse._SubParsersAction)]  # pyright: ignore
+    return {str(name) for action in actions for name in action.choices}  # pyright: ignore
+
+
+def test_every_command_named_in_a_text_exists() -> None:
+    named = {
+        (str(path.relative_to(PACKAGE)), word)
+        for path in PACKAGE.rglob("*.py")
+        for text in texts(path)
+        for word in _NAMED.findall(text)
+        if word not in _FOLLOWED_BY_PROSE
+    }
+    assert {each for each in named if each[1] not in subcommands()} == set()
+
+
+def test_every_command_named_in_the_readme_exists() -> None:
+    readme = (PACKAGE.parent / "README.md").read_text(encoding="utf-8")
+    named = {word for code in re.findall(r"`(formant-mcp [^`]+)`", readme) for word in _NAMED.findall(code)}
+    assert {"sync", "tour"} <= named <= subcommands()
+
+
+def test_unknown_variables_are_named_with_the_nearest_setting(tmp_path: Path) -> None:
+    variables = {"FORMANT_API_KEYS": "sk-secret-value", "FORMANT_STORE": ":memory:", "FORMANT_ZZZ": "1"}
+    _, on_stderr = piped(tmp_path, [INITIALIZE, INITIALIZED], "--demo", **variables)
+    assert on_stderr.splitlines() == [
+        "FORMANT_API_KEYS is not a setting of formant-mcp and is ignored. Did you mean FORMANT_API_KEY?",
+        "FORMANT_ZZZ is not a setting of formant-mcp and is ignored.",
+    ]
+
+
+def test_a_missing_key_is_one_line_at_the_start_and_nothing_in_the_demo(tmp_path: Path) -> None:
+    _, on_stderr = piped(tmp_path, [INITIALIZE, INITIALIZED])
+    assert on_stderr.startswith("No API key is set. Set FORMANT_API_KEY")
+    assert len(on_stderr.splitlines()) == 1
+    _, on_stderr = piped(tmp_path, [INITIALIZE, INITIALIZED], "--demo")
+    assert on_stderr == ""
+
+
+@pytest.mark.parametrize("has_folder", [True, False])
+def test_the_demo_writes_nothing_beside_a_real_accounts_files(tmp_path: Path, has_folder: bool) -> None:
+    real = tmp_path / "real"
+    real.mkdir()
+    recordings = {"FORMANT_RECORDINGS_DIR": str(real / "recordings") if has_folder else ""}
+    variables = {"FORMANT_API_KEY": "k", "FORMANT_STORE": str(real / "store.sqlite"), **recordings}
+    variables |= {"XDG_DATA_HOME": str(tmp_path / "data")}
+    listed = calling(2, "list_conversations", order_by="shortest", call_successful="success", limit=1)
+    answers, _ = piped(tmp_path, [INITIALIZE, INITIALIZED, listed], "--demo", **variables)
+    conversation_id = said(next(each for each in answers if each["id"] == 2)).splitlines()[-1].split("\t")[0]
+    saving = calling(2, "save_recording", conversation_id=conversation_id)
+    answers, _ = piped(tmp_path, [INITIALIZE, INITIALIZED, saving], "--demo", **variables)
+    saved = said(next(each for each in answers if each["id"] == 2))
+    files = [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) == 1
+    assert files[0] in saved
+    assert files[0].startswith("real/recordings/demo/" if has_folder else "data/formant-mcp-demo/recordings/")
+
+
+def tour(tmp_path: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "formant_mcp", "tour"],
+        env=environment(tmp_path),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for a child")
+def test_ctrl_c_ends_the_tour_without_a_traceback(tmp_path: Path) -> None:
+    process = tour(tmp_path)
+    assert process.stdout
+    assert "A tour of formant-mcp" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, on_stderr = process.communicate(timeout=60)
+    assert (process.returncode, on_stderr) == (130, "Stopped.\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no broken pipes of this kind")
+def test_a_closed_pipe_ends_the_tour_without_a_traceback(tmp_path: Path) -> None:
+    process = tour(tmp_path)
+    assert process.stdout
+    assert process.stderr
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(60) == 1
+    process.stderr.close()
