@@ -1,18 +1,25 @@
 """The parts put together: what every tool works with, opened when first needed."""
 
+import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from formant_mcp.errors import NotFoundError, RequestTimedOut
 from formant_mcp.query.gather import Gathering
 from formant_mcp.recordings import RecordingsFolder
 from formant_mcp.settings import Settings
 from formant_mcp.source import AnySource
-from formant_mcp.store import Store
+from formant_mcp.store import Account, Store
+from formant_mcp.store.owner import another_account, read_owner
 from formant_mcp.sync import Sync
 from formant_mcp.sync.freshness import next_reading
+
+_CHECK_SHARE = 0.9  # of a call's time, for checking whose a store is
 
 
 def utc_now() -> datetime:
@@ -43,13 +50,22 @@ class App:
         self.gathering.store.close()
 
 
-def open_app(settings: Settings, source: AnySource, key: str, now: Callable[[], datetime] = utc_now) -> App:
-    """Opens the account's store.
+def open_app(
+    settings: Settings,
+    source: AnySource,
+    key: str,
+    now: Callable[[], datetime] = utc_now,
+    *,
+    path: Path | None = None,
+    takes_over: bool = False,
+) -> App:
+    """Opens the account's store, at `path` or where the settings say; `takes_over`: the key was proven to be its.
 
     Raises:
         ConfigurationError, StoreError: the store cannot be used.
     """
-    store = Store(settings.store_path(key), settings.account(key), next_reading)
+    account = Account(settings.service(), settings.account(key))
+    store = Store(path or settings.store_path(key), account, next_reading, takes_over=takes_over)
     return App(
         gathering=Gathering(Sync(source, store, now), store),
         recordings=RecordingsFolder(settings.recordings_path()),
@@ -59,22 +75,68 @@ def open_app(settings: Settings, source: AnySource, key: str, now: Callable[[], 
     )
 
 
+async def open_account(settings: Settings, source: AnySource, key: str, now: Callable[[], datetime] = utc_now) -> App:
+    """Opens the key's store; a store of another key where the provider shows that both are of one account.
+
+    Raises:
+        ConfigurationError, StoreError: the store cannot be used. FormantError: whose it is cannot be checked now.
+    """
+    try:
+        async with asyncio.timeout(settings.call_seconds * _CHECK_SHARE):
+            path, takes_over = await _find_store(settings, source, key)
+    except TimeoutError:
+        raise RequestTimedOut("Checking the new key took too long.", "Ask again in a moment.") from None
+    return open_app(settings, source, key, now, path=path, takes_over=takes_over)
+
+
+async def _find_store(settings: Settings, source: AnySource, key: str) -> tuple[Path | None, bool]:
+    """The file for this key, and whether the key is new to it."""
+    own, account = settings.store_path(key), settings.account(key)
+    if own is None:
+        return None, False
+    is_fixed = bool(settings.store)
+    owners = {own: read_owner(own)}
+    if not owners[own] and not is_fixed:
+        owners |= {path: read_owner(path) for path in sorted(own.parent.glob("*.sqlite"))}
+    others = {path: owner for path, owner in owners.items() if owner and owner.service == settings.service()}
+    for path, owner in others.items():
+        if account in owner.keys:
+            return path, False
+    for path, owner in others.items():
+        if await _has_any(source, owner.sample):
+            return path, True
+        if is_fixed:
+            raise another_account()
+    return own, False
+
+
+async def _has_any(source: AnySource, conversation_ids: Sequence[str]) -> bool:
+    """Whether the provider answers for one of these conversations, any of which may have been deleted there."""
+    for conversation_id in conversation_ids:
+        with suppress(NotFoundError):
+            await source.get_conversation(conversation_id)
+            return True
+    return False
+
+
 class Opener:
     """Opens the account at the first question, so that the server is there at once, and without a key too."""
 
-    def __init__(self, open_: Callable[[], App]) -> None:
+    def __init__(self, open_: Callable[[], Awaitable[App]]) -> None:
         self._open = open_
         self._app: App | None = None
+        self._lock = asyncio.Lock()
 
-    def app(self) -> App:
+    async def app(self) -> App:
         """The open account.
 
         Raises:
-            ConfigurationError, StoreError: what to set or mend; asked again, it is tried again.
+            FormantError: what to set or fix; the next question tries again.
         """
-        if self._app is None:
-            self._app = self._open()
-        return self._app
+        async with self._lock:
+            if self._app is None:
+                self._app = await self._open()
+            return self._app
 
     async def aclose(self) -> None:
         """Closes what was opened."""

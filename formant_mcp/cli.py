@@ -4,7 +4,7 @@ import argparse
 import gc
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from formant_mcp import __version__
@@ -80,9 +80,9 @@ def _serve(*, is_demo: bool) -> int:
     return 0
 
 
-def _opening(*, is_demo: bool) -> "Callable[[], App]":
-    def open_() -> "App":
-        from formant_mcp.app import open_app, utc_now
+def _opening(*, is_demo: bool) -> "Callable[[], Awaitable[App]]":
+    async def open_() -> "App":
+        from formant_mcp.app import open_account, open_app, utc_now
         from formant_mcp.settings import Settings
         from formant_mcp.sources.choice import SAMPLE_KEY, open_sample, open_source
 
@@ -91,7 +91,12 @@ def _opening(*, is_demo: bool) -> "Callable[[], App]":
             settings = settings.for_demo()
             return open_app(settings, open_sample(settings, utc_now), SAMPLE_KEY)
         key = settings.key()
-        return open_app(settings, open_source(settings, key), key)
+        source = open_source(settings, key)
+        try:
+            return await open_account(settings, source, key)
+        except BaseException:
+            await source.aclose()
+            raise
 
     return open_
 

@@ -25,7 +25,7 @@ Step = Callable[[Report], Awaitable[FormantError | None]]
 Sleep = Callable[[float], Awaitable[None]]
 
 
-def run_sync(open_app: Callable[[], App], since: str) -> int:
+def run_sync(open_app: Callable[[], Awaitable[App]], since: str) -> int:
     """Brings the store fully up to date; returns the exit status. Stopped at any time, it resumes when run again."""
     try:
         return asyncio.run(_run(open_app, since))
@@ -84,8 +84,8 @@ class _Lines:
         self._line, self._printed_at = "", monotonic()
 
 
-async def _run(open_app: Callable[[], App], since: str) -> int:
-    app = open_app()
+async def _run(open_app: Callable[[], Awaitable[App]], since: str) -> int:
+    app = await open_app()
     try:
         return await download(app, since)
     finally:

@@ -2,7 +2,7 @@
 
 import difflib
 import logging
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 
 import mcp_types as types
@@ -32,7 +32,7 @@ _UNEXPECTED_HINT = "Ask again; if it stays so, start it with FORMANT_LOG_LEVEL=D
 Request = ServerRequestContext[Opener]
 
 
-def build_server(open_app: Callable[[], App], instructions: str, words: Vocabulary) -> Server[Opener]:
+def build_server(open_app: Callable[[], Awaitable[App]], instructions: str, words: Vocabulary) -> Server[Opener]:
     """The server, described in the provider's `words`; `open_app` opens the account at the first question."""
 
     @asynccontextmanager
@@ -71,7 +71,7 @@ async def _call_tool(request: Request, params: types.CallToolRequestParams) -> t
     if tool is None:
         raise MCPError(types.INVALID_PARAMS, f"Unknown tool. There are: {', '.join(_BY_NAME)}.")
     try:
-        app = request.lifespan_context.app()
+        app = await request.lifespan_context.app()
         reply = await tool.call(app, params.arguments or {}, _new_call(app, request))
     except ValidationError as error:
         return _failed(_worded(error, tool.arguments))
@@ -87,7 +87,7 @@ async def _call_tool(request: Request, params: types.CallToolRequestParams) -> t
 
 async def _list_resources(request: Request, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
     with _protocol_errors():
-        app = request.lifespan_context.app()
+        app = await request.lifespan_context.app()
         cursor = (params.cursor if params else None) or ""
         entries, next_cursor = await list_resources(app, _new_call(app, request), cursor)
     return types.ListResourcesResult(resources=entries, next_cursor=next_cursor or None)
@@ -100,7 +100,7 @@ async def _list_templates(_: Request, __: types.PaginatedRequestParams | None) -
 async def _read_resource(request: Request, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
     uri = str(params.uri)
     with _protocol_errors(uri):
-        app = request.lifespan_context.app()
+        app = await request.lifespan_context.app()
         contents = await read_resource(app, _new_call(app, request), uri)
     return types.ReadResourceResult(contents=[contents])
 
@@ -116,7 +116,9 @@ async def _get_prompt(_: Request, params: types.GetPromptRequestParams) -> types
 
 async def _complete(request: Request, params: types.CompleteRequestParams) -> types.CompleteResult:
     with _protocol_errors():
-        completion = complete_argument(request.lifespan_context.app(), params.argument.name, params.argument.value)
+        completion = complete_argument(
+            await request.lifespan_context.app(), params.argument.name, params.argument.value
+        )
     return types.CompleteResult(completion=completion)
 
 

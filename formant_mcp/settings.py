@@ -193,7 +193,11 @@ class Settings(BaseSettings):
 
     def account(self, key: str) -> str:
         """A name for provider, address and key that does not give the key away."""
-        return hashlib.sha256("\0".join([self.provider, self.address, key]).encode()).hexdigest()[:24]
+        return _hash(self.provider, self.address, key)
+
+    def service(self) -> str:
+        """A name for provider and address, whatever the key."""
+        return _hash(self.provider, self.address)
 
     def recordings_path(self) -> Path:
         """The only folder that recordings are written to."""
@@ -206,3 +210,7 @@ class Settings(BaseSettings):
 
 def _data_path(name: str) -> Path:
     return user_data_path(name, appauthor=False)
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]

@@ -157,7 +157,7 @@ class Account:
         settings = self._settings(overrides)
         key = settings.key()
 
-        def open_() -> App:
+        async def open_() -> App:
             return self._app(settings, FormantSource(settings.address, key, sleep=_no_wait), key)
 
         async with self._client(settings, open_) as assistant:
@@ -168,7 +168,7 @@ class Account:
         """The same over the sample account, as `formant-mcp --demo` opens it."""
         settings = self._settings(overrides)
 
-        def open_() -> App:
+        async def open_() -> App:
             return self._app(settings, open_sample(settings, self.clock), "sample")
 
         async with self._client(settings, open_) as assistant:

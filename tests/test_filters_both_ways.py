@@ -15,7 +15,7 @@ from formant_mcp.filters import Condition, Filters
 from formant_mcp.query.gather import Call, Gathering
 from formant_mcp.query.listing import ListQuestion, list_conversations
 from formant_mcp.source import CursorSource
-from formant_mcp.store import Store
+from formant_mcp.store import Account, Store
 from formant_mcp.sync import Sync
 from formant_mcp.sync.freshness import next_reading
 from formant_mcp.sync.lists import ListNeed
@@ -157,7 +157,7 @@ async def account(provider: Provider, *, bounds_included: bool, narrows: bool) -
             api.created_at = {calls.conversation_id(n): started(n) - waited[n] for n in waited}
         if not narrows:
             source.narrows_by = frozenset()
-        store = Store(None, "account", next_reading)
+        store = Store(None, Account("service", "account"), next_reading)
         sync = Sync(source, store, clock.now)
         try:
             yield Asked(provider, api, Gathering(sync, store), clock)

@@ -272,7 +272,7 @@ def _set_version(path: Path, version: int) -> None:
 async def test_a_bug_of_ours_is_confessed_without_a_word_of_what_it_held(
     mode: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken() -> App:
+    async def broken() -> App:
         raise RuntimeError("what a caller said")
 
     async with Client(build_server(broken, "", VOCABULARIES["formant"]), mode=mode) as client:

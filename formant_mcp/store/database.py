@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from formant_mcp.errors import ConfigurationError, StoreError
+from formant_mcp.errors import StoreError
 from formant_mcp.store.calendar import local_day, local_hour
+from formant_mcp.store.owner import Account, claim, enter
 from formant_mcp.store.schema import migrate
 
 Value = str | int | float | None
@@ -21,16 +22,20 @@ _PRAGMAS = (
 
 
 class Database:
-    """The connection. `path` None keeps everything in memory; `account` is whose conversations a new file is for.
+    """The connection. `path` None keeps everything in memory; `account` is whose conversations are kept.
+
+    `takes_over`: the account's key is a new one, proven to be of the file's account.
 
     Raises (from every method):
         StoreError: full disk, locked, damaged, from a newer version, or not to be opened.
         ConfigurationError: the file is another account's.
     """
 
-    def __init__(self, path: Path | None, account: str) -> None:
+    def __init__(self, path: Path | None, account: Account, *, takes_over: bool = False) -> None:
         self.path = path
         self._account = account
+        self._takes_over = takes_over
+        self._is_claimed = False
         self._connection = self._open()
 
     def close(self) -> None:
@@ -67,6 +72,13 @@ class Database:
                     self._connection.execute("ROLLBACK")
             raise
 
+    def claim(self) -> None:
+        """Makes a new file this account's, before the first thing that the provider sent is saved."""
+        if not self._is_claimed:
+            with self._in_our_words():
+                claim(self._connection, self._account)
+            self._is_claimed = True
+
     def _open(self) -> sqlite3.Connection:
         try:
             return self._connect()
@@ -82,7 +94,13 @@ class Database:
     def _connect(self) -> sqlite3.Connection:
         if self.path:
             self._file = _make_private(self.path)
-        return _connect(self.path, self._account)
+        connection = _connect(self.path)
+        try:
+            self._is_claimed = enter(connection, self._account, takes_over=self._takes_over)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     @contextmanager
     def _in_our_words(self) -> Generator[None]:
@@ -100,7 +118,7 @@ class Database:
             raise _worded(error, self.path) from None
 
 
-def _connect(path: Path | None, account: str) -> sqlite3.Connection:
+def _connect(path: Path | None) -> sqlite3.Connection:
     connection = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA busy_timeout = 5000")
@@ -110,7 +128,6 @@ def _connect(path: Path | None, account: str) -> sqlite3.Connection:
         _use_wal(connection)
         for pragma in _PRAGMAS:
             connection.execute(pragma)
-        _claim(connection, account)
     except BaseException:
         connection.close()
         raise
@@ -127,18 +144,6 @@ def _use_wal(connection: sqlite3.Connection, tries: int = 20) -> None:
         connection.execute("BEGIN IMMEDIATE")  # this it does wait for
         connection.execute("COMMIT")
         _use_wal(connection, tries - 1)
-
-
-def _claim(connection: sqlite3.Connection, account: str) -> None:
-    """Writes into a new file whose it is; refuses another account's."""
-    whose = "SELECT value FROM meta WHERE name = 'account'"
-    if not connection.execute(whose).fetchall():
-        connection.execute("INSERT INTO meta VALUES ('account', ?) ON CONFLICT (name) DO NOTHING", [account])
-    if connection.execute(whose).fetchone()[0] != account:
-        raise ConfigurationError(
-            "FORMANT_STORE names the store of another account (another provider, address or key).",
-            "Give each account a path of its own, or unset FORMANT_STORE.",
-        )
 
 
 def _make_private(path: Path) -> os.stat_result:

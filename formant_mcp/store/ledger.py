@@ -65,6 +65,7 @@ class Ledger:
             raise ValueError(unknown)
         values = [milliseconds(v) if isinstance(v, datetime) else v for v in changes.values()]
         names = list(changes)
+        self._database.claim()
         self._database.run(
             f"INSERT INTO scopes (scope, {', '.join(names)}) VALUES (?{', ?' * len(names)})"
             f" ON CONFLICT (scope) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in names)}",

@@ -6,6 +6,7 @@ from pathlib import Path
 from formant_mcp.store.database import Database
 from formant_mcp.store.figures import Figures
 from formant_mcp.store.ledger import Ledger
+from formant_mcp.store.owner import Account
 from formant_mcp.store.reading import Reading
 from formant_mcp.store.search import Search
 from formant_mcp.store.writing import Due, Writing
@@ -16,15 +17,15 @@ _IDENTITY = "SELECT value FROM meta WHERE name = 'identity'"
 class Store:
     """Everything known of one account.
 
-    `path` None keeps it in memory. `account` names the account without giving its key away: a file that holds another
-    one's conversations is refused. `due` says when a detail is to be read anew.
+    `path` None keeps it in memory. A file that holds another account's conversations is refused; `takes_over` lets a
+    new key in. `due` says when a detail is to be read anew.
 
     Raises:
         StoreError: the file cannot be used. ConfigurationError: it belongs to another account.
     """
 
-    def __init__(self, path: Path | None, account: str, due: Due) -> None:
-        self._database = Database(path, account)
+    def __init__(self, path: Path | None, account: Account, due: Due, *, takes_over: bool = False) -> None:
+        self._database = Database(path, account, takes_over=takes_over)
         self.path = path
         self.write = Writing(self._database, due)
         self.read = Reading(self._database)

@@ -51,6 +51,7 @@ class Writing:
         latest = {each.conversation_id: each for each in conversations}
         at = milliseconds(now)
         with self._database.transaction():
+            self._database.claim()
             known = self._known(list(latest), now)
             self._database.run_many(_UPSERT, ((*columns(each), at, at) for each in latest.values()))
             for each in latest.values():

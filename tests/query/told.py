@@ -8,7 +8,7 @@ from formant_mcp.errors import NotFoundError
 from formant_mcp.models import Conversation, Page
 from formant_mcp.query.gather import Gathering
 from formant_mcp.source import Recording
-from formant_mcp.store import Store
+from formant_mcp.store import Account, Store
 from formant_mcp.sync import Sync
 from tests.store.oracle import NOW
 
@@ -54,5 +54,5 @@ def ticking(start: datetime = NOW + timedelta(days=60)):
 
 
 async def gathering_of(calls: list[Conversation]) -> Gathering:
-    store = Store(None, "test", lambda conversation, read_at: None)
+    store = Store(None, Account("service", "test"), lambda conversation, read_at: None)
     return Gathering(Sync(Told(calls), store, ticking()), store)

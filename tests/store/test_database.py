@@ -15,6 +15,7 @@ from formant_mcp.errors import ConfigurationError, StoreError
 from formant_mcp.filters import Filters
 from formant_mcp.models import Conversation
 from formant_mcp.settings import Settings
+from formant_mcp.store import Account
 from formant_mcp.store.database import Database
 from formant_mcp.store.schema import MIGRATIONS
 from tests.store.files import calls, damage, open_store, set_aside, write_store
@@ -184,6 +185,7 @@ def test_a_new_store_in_a_damaged_ones_place_is_the_same_accounts(path: Path) ->
     damage(path)
     with pytest.raises(StoreError, match="damaged"):
         store.read.turns("call-250", 0, 5)
+    store.write.save(calls(1), NOW)
     with pytest.raises(ConfigurationError, match="another account"):
         open_store(path, "another account")
     store.close()
@@ -246,7 +248,7 @@ def test_while_another_program_writes_the_store_can_be_opened_and_read_but_not_w
     write_store(path, 3)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        store, database = open_store(path), Database(path, "account")
+        store, database = open_store(path), Database(path, Account("service", "key"))
         assert store.read.count(Filters()) == 3
         database.rows("PRAGMA busy_timeout = 0")  # or the test would wait as users do
         with pytest.raises(StoreError, match="Another program") as raised, database.transaction():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from formant_mcp.filters import DetailNeed, Filters
 from formant_mcp.sources.formant import FormantSource
-from formant_mcp.store import Store
+from formant_mcp.store import Account, Store
 from formant_mcp.sync import Sync
 from formant_mcp.sync.freshness import next_reading
 from formant_mcp.sync.lists import ListNeed
@@ -18,7 +18,7 @@ def utc_now() -> datetime:
 
 
 async def main(url: str, path: Path) -> None:
-    store = Store(path, "account", next_reading)
+    store = Store(path, Account("service", "account"), next_reading)
     sync = Sync(FormantSource(url, "any-key"), store, utc_now)
     try:
         asked_at = utc_now()

@@ -19,7 +19,7 @@ import httpx
 from formant_mcp.filters import Filters
 from formant_mcp.source import AnySource
 from formant_mcp.sources.formant import FormantSource
-from formant_mcp.store import Store
+from formant_mcp.store import Account, Store
 from formant_mcp.sync import Sync
 from formant_mcp.sync.freshness import next_reading
 from formant_mcp.sync.lists import Knowledge, ListNeed
@@ -129,7 +129,7 @@ async def desk_for(
 
     url = api.url or "http://127.0.0.1"
     source = connect(url, "any-key", transport=transport, sleep=sleep, now=clock.now)
-    store = Store(path, "account", next_reading)
+    store = Store(path, Account("service", "account"), next_reading)
     sync = Sync(source, store, clock.now)
     try:
         yield Desk(api, sync, store, clock, slept)

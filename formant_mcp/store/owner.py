@@ -1,0 +1,101 @@
+"""Whose conversations a store's file holds: the provider and address they come from, and the keys that may read them.
+
+A key is known by a hash. A new file belongs to nobody until the provider has answered its key with something to save;
+so a mistyped key claims nothing. A new key of the same provider and address is let in where the provider answers it for
+conversations of the file: see `formant_mcp.app`.
+"""
+
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from formant_mcp.errors import ConfigurationError
+
+_SAMPLE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account as a store knows it: hashes of provider and address (`service`), and of these with the key (`key`)."""
+
+    service: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose a file is: the service, the keys that may read it, and the ids of a few conversations in it."""
+
+    service: str
+    keys: frozenset[str]
+    sample: tuple[str, ...]
+
+
+def read_owner(path: Path) -> Owner | None:
+    """Whose the file at `path` is; None where there is none, it belongs to nobody yet, or it cannot be read."""
+    if not path.is_file():
+        return None
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            keys, service = _keys(connection), _value(connection, "service")
+            rows = connection.execute(
+                "SELECT conversation_id FROM conversations ORDER BY started_at DESC LIMIT ?", [_SAMPLE]
+            ).fetchall()
+    except sqlite3.Error:
+        return None
+    return Owner(service, keys, tuple(str(row[0]) for row in rows)) if keys else None
+
+
+def enter(connection: sqlite3.Connection, account: Account, *, takes_over: bool) -> bool:
+    """Whether the file is this account's; False where it belongs to nobody yet. `takes_over` lets a new key in.
+
+    Raises:
+        ConfigurationError: the file is another account's.
+    """
+    keys, service = _keys(connection), _value(connection, "service")
+    if not keys:
+        return False
+    is_of_service = service in ("", account.service)  # files of older versions do not say
+    if account.key not in keys and not (takes_over and is_of_service):
+        raise another_account()
+    if not service or account.key not in keys:
+        _write(connection, account, keys)
+    return True
+
+
+def claim(connection: sqlite3.Connection, account: Account) -> None:
+    """Makes a file that belongs to nobody this account's.
+
+    Raises:
+        ConfigurationError: another account has claimed it meanwhile.
+    """
+    keys = _keys(connection)
+    if keys and account.key not in keys:
+        raise another_account()
+    _write(connection, account, keys)
+
+
+def another_account() -> ConfigurationError:
+    """The error for a store that another account's conversations are in."""
+    return ConfigurationError(
+        "FORMANT_STORE names the store of another account (another provider, address or key).",
+        "Give each account a path of its own, or unset FORMANT_STORE.",
+    )
+
+
+def _keys(connection: sqlite3.Connection) -> frozenset[str]:
+    return frozenset(_value(connection, "account").split())
+
+
+def _value(connection: sqlite3.Connection, name: str) -> str:
+    row = connection.execute("SELECT value FROM meta WHERE name = ?", [name]).fetchone()
+    return str(row[0]) if row else ""
+
+
+def _write(connection: sqlite3.Connection, account: Account, keys: frozenset[str]) -> None:
+    values = [("account", " ".join(sorted({*keys, account.key}))), ("service", account.service)]
+    connection.executemany(
+        "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        values,
+    )

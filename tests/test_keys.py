@@ -1,0 +1,120 @@
+"""Keys over a store: a refused one claims nothing, a rotated one takes it over, a foreign one sees nothing of it."""
+
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from mcp import Client
+
+from formant_mcp.app import App, open_account
+from formant_mcp.instructions import instructions
+from formant_mcp.server import build_server
+from formant_mcp.settings import Settings
+from formant_mcp.sources.formant import FormantSource
+from formant_mcp.vocabulary import VOCABULARIES
+from tests.calls import conversation
+from tests.fake_formant import FakeFormant
+from tests.faults import html_502
+from tests.serving import NOW, Assistant
+
+pytestmark = pytest.mark.anyio
+COUNT = 5
+
+
+@pytest.fixture
+def api() -> Generator[FakeFormant]:
+    with FakeFormant.in_thread() as api:
+        api.conversations = [conversation(n, NOW - timedelta(days=2, hours=n)) for n in range(COUNT)]
+        api.key = "first"
+        yield api
+
+
+@pytest.fixture(params=["fixed", "default"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Where calls are kept: a path of the user's own, or the data folder."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    return str(tmp_path / "store.sqlite") if request.param == "fixed" else ""
+
+
+async def _no_wait(_: float) -> None: ...
+
+
+@asynccontextmanager
+async def connected(api: FakeFormant, key: str, store: str, hours_later: int = 0) -> AsyncGenerator[Assistant]:
+    settings = Settings.model_validate({"api_key": key, "base_url": api.url, "store": store, "timezone": "UTC"})
+
+    async def open_() -> App:
+        source = FormantSource(settings.address, key, sleep=_no_wait)
+        try:
+            return await open_account(settings, source, key, lambda: NOW + timedelta(hours=hours_later))
+        except BaseException:
+            await source.aclose()
+            raise
+
+    words = VOCABULARIES["formant"]
+    async with Client(build_server(open_, instructions(settings, words), words)) as client:
+        yield Assistant(client)
+
+
+async def read_everything(api: FakeFormant, key: str, store: str, hours_later: int = 0) -> list[str]:
+    """What is asked of the API for a question that needs every transcript."""
+    before = len(api.requests)
+    async with connected(api, key, store, hours_later) as assistant:
+        answer = await assistant.ask("search_transcripts", query="hello")
+        assert answer.coverage["complete"]
+        assert answer.coverage["known"] == len(api.conversations)
+    return [request.path for request in api.requests[before:]]
+
+
+async def test_a_mistyped_key_does_not_keep_the_right_one_out(api: FakeFormant, store: str) -> None:
+    async with connected(api, "frist", store) as assistant:
+        assert "The key was refused." in await assistant.refused("list_conversations")
+    assert len(await read_everything(api, "first", store)) > COUNT
+
+
+async def test_a_rotated_key_goes_on_with_what_is_stored(api: FakeFormant, store: str) -> None:
+    await read_everything(api, "first", store)
+    api.key = "second"
+    requests = await read_everything(api, "second", store)
+    details = [path for path in requests if path != "/v1/conversations"]
+    assert len(details) == 1  # the check; nothing is fetched a second time
+    again = await read_everything(api, "second", store)
+    assert [path for path in again if path != "/v1/conversations"] == []
+
+
+async def test_a_rotated_key_is_let_in_though_the_newest_calls_were_deleted(api: FakeFormant, store: str) -> None:
+    await read_everything(api, "first", store)
+    api.key = "second"
+    for row in api.conversations[:2]:
+        api.remove(api.id_of(row))
+    requests = await read_everything(api, "second", store, hours_later=25)
+    assert len([path for path in requests if path != "/v1/conversations"]) == 3
+
+
+async def test_another_accounts_key_sees_nothing_of_it(api: FakeFormant, store: str) -> None:
+    await read_everything(api, "first", store)
+    api.key = "foreign"
+    api.conversations = [conversation(100, NOW - timedelta(days=3))]
+    if store:
+        async with connected(api, "foreign", store) as assistant:
+            refused = await assistant.refused("search_transcripts", query="hello")
+            assert "FORMANT_STORE names the store of another account" in refused
+    else:
+        assert len(await read_everything(api, "foreign", store)) == 3 + 2  # the check, its own list and its own call
+
+
+async def test_a_refused_key_does_not_reach_the_store(api: FakeFormant, store: str) -> None:
+    await read_everything(api, "first", store)
+    async with connected(api, "wrong", store) as assistant:
+        assert "The key was refused." in await assistant.refused("search_transcripts", query="hello")
+
+
+async def test_while_the_api_fails_a_new_key_is_not_judged(api: FakeFormant, store: str) -> None:
+    await read_everything(api, "first", store)
+    api.key = "second"
+    api.fault("/v1/conversations/", 5, html_502)
+    async with connected(api, "second", store) as assistant:
+        assert "The API failed (502)." in await assistant.refused("list_conversations")
+        assert (await assistant.ask("list_conversations")).coverage["known"] == COUNT
