@@ -9,7 +9,7 @@ it is null, its text and its structure state the same facts, and neither is long
 """
 
 import threading
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -189,7 +189,7 @@ class Account:
         return app if boundary is None else replace(app, new_boundary=lambda: boundary)
 
     @asynccontextmanager
-    async def _client(self, settings: Settings, open_: Callable[[], App]) -> AsyncGenerator[Assistant]:
+    async def _client(self, settings: Settings, open_: Callable[[], Awaitable[App]]) -> AsyncGenerator[Assistant]:
         words = VOCABULARIES[settings.provider]
         async with Client(build_server(open_, instructions(settings, words), words), mode=self.mode) as client:
             yield Assistant(client)

@@ -35,7 +35,7 @@ def due(conversation, read_at):
     if conversation.conversation_id == "call-39":
         os.kill(os.getpid(), signal.SIGKILL)
 
-store = Store(Path(sys.argv[1]), Account("service", "account"), due)
+store = Store(Path(sys.argv[1]), Account("service", "key"), due)
 store.write.save(calls(10), NOW)
 large = {"note": "x" * 300_000}
 store.write.save([replace(call, results=large) for call in calls(50)], NOW)
@@ -55,7 +55,7 @@ def small_disk(tmp_path: Path) -> Generator[Path]:
 
 
 def test_a_store_that_may_not_grow_keeps_what_it_has_and_goes_on_when_it_may(tmp_path: Path) -> None:
-    database = Database(tmp_path / "store.sqlite", Account("service", "account"))
+    database = Database(tmp_path / "store.sqlite", Account("service", "key"))
     read, write = Reading(database), Writing(database, never)
     write.save(calls(20), NOW)
     pages = database.rows("PRAGMA page_count")[0][0]
