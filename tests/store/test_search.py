@@ -166,7 +166,7 @@ def test_a_store_from_before_there_was_an_index_gets_one(tmp_path: Path) -> None
     old = sqlite3.connect(path)
     old.executescript(MIGRATIONS[0])
     old.executescript(
-        "INSERT INTO meta VALUES ('account', 'account');"
+        "INSERT INTO meta VALUES ('account', 'key');"
         "INSERT INTO conversations (row_id, conversation_id, ended, failure_reason_known, turn_count, first_seen_at,"
         " seen_at) VALUES (7, 'call-7', 1, 1, 2, 0, 0);"
         "INSERT INTO turns VALUES ((7 << 20), 'agent', 'Your late fee', 0), ((7 << 20) + 1, 'contact', 'Refunds!', 3);"
