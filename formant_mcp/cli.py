@@ -76,7 +76,8 @@ def _serve(*, is_demo: bool) -> int:
         print(error, file=sys.stderr)
     _log_to_stderr(settings.log_level if settings else "WARNING")
     words = VOCABULARIES[settings.provider if settings else "formant"]
-    serve(build_server(_opening(is_demo=is_demo), instructions(settings, words), words))
+    call_seconds = settings.call_seconds if settings else 0.0  # without settings a call only says what to set
+    serve(build_server(_opening(is_demo=is_demo), instructions(settings, words), words), call_seconds)
     return 0
 
 

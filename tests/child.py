@@ -32,7 +32,7 @@ INITIALIZE: Message = {
 INITIALIZED: Message = {"jsonrpc": "2.0", "method": "notifications/initialized"}
 
 
-def request(number: int, method: str, **params: JsonValue) -> Message:
+def request(number: int | str, method: str, **params: JsonValue) -> Message:
     """A request of the older era."""
     return {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
 
@@ -55,11 +55,15 @@ class Server:
 
     process: subprocess.Popen[bytes]
 
+    def write(self, data: bytes) -> None:
+        """Writes bytes as they are."""
+        assert self.process.stdin
+        self.process.stdin.write(data)
+        self.process.stdin.flush()
+
     def send(self, *messages: Message) -> None:
         """Writes messages, a line each."""
-        assert self.process.stdin
-        self.process.stdin.write(b"".join(json.dumps(message).encode() + b"\n" for message in messages))
-        self.process.stdin.flush()
+        self.write(b"".join(json.dumps(message).encode() + b"\n" for message in messages))
 
     def receive(self) -> Message:
         """The next message."""
@@ -72,6 +76,17 @@ class Server:
         assert self.receive()["id"] == 1
         self.send(INITIALIZED)
 
+    def close_stdin(self) -> None:
+        """Ends the input."""
+        assert self.process.stdin
+        self.process.stdin.close()
+
+    def rest(self) -> tuple[list[Message], bytes]:
+        """What it says until it ends, on stdout, all of it JSON, and on stderr."""
+        assert self.process.stdout
+        assert self.process.stderr
+        return [json.loads(line) for line in self.process.stdout], self.process.stderr.read()
+
     def ends(self) -> int:
         """Waits for the end, which has to be prompt; gives the exit status."""
         began = monotonic()
@@ -81,8 +96,8 @@ class Server:
 
 
 @contextmanager
-def started(folder: Path, *arguments: str, **variables: str) -> Generator[Server]:
-    """The program, with pipes; killed where a test left it running."""
+def started(folder: Path, *arguments: str, seconds: float = MOST_SECONDS, **variables: str) -> Generator[Server]:
+    """The program, with pipes; killed where a test left it running, or after so many seconds."""
     process = subprocess.Popen(
         [str(PROGRAM), *arguments],
         env=environment(folder, **variables),
@@ -90,7 +105,7 @@ def started(folder: Path, *arguments: str, **variables: str) -> Generator[Server
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    watchdog = Timer(MOST_SECONDS, process.kill)  # whoever waits for a line then gets an empty one
+    watchdog = Timer(seconds, process.kill)  # whoever waits for a line then gets an empty one
     watchdog.start()
     try:
         yield Server(process)

@@ -6,14 +6,16 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import sleep
 
 import anyio
 import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp_types import TextContent
+from pydantic import JsonValue
 
-from tests.calls import many
+from tests.calls import conversation, detail, many
 from tests.child import (
     INITIALIZE,
     INITIALIZED,
@@ -52,8 +54,7 @@ def test_a_host_of_the_older_era_is_served(tmp_path: Path) -> None:
         assert '"list_conversations"' in json.dumps(server.receive())
         server.send(calling(3, "list_conversations", limit=1))
         assert "conversations match; complete as of" in said(server.receive())
-        assert server.process.stdin
-        server.process.stdin.close()
+        server.close_stdin()
         assert server.ends() == 0
 
 
@@ -156,34 +157,110 @@ def test_only_protocol_comes_on_stdout_and_no_secret_is_logged(tmp_path: Path) -
     assert not [each for each in (api.url, ids[0], "Haan ji") if each in on_stderr]
 
 
-@pytest.mark.parametrize("line", [b"", b"{", b"[]", b'"text"', b"\xff\xfe", b'{"jsonrpc": "2.0"}', b"x" * 200_000])
-def test_a_line_that_is_no_message_is_survived(tmp_path: Path, line: bytes) -> None:
-    with started(tmp_path, "--demo") as server:
-        assert server.process.stdin
-        server.process.stdin.write(line + b"\n")
-        server.send(INITIALIZE, INITIALIZED, request(7, "ping"))
-        received = server.receive()
-        while received.get("id") != 7:
-            received = server.receive()
-        assert received == {"jsonrpc": "2.0", "id": 7, "result": {}}
-
-
 @pytest.mark.parametrize("how", ["end of input", signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("busy", [False, True], ids=["idle", "in the middle of a call"])
-def test_it_ends_at_once_and_cleanly(tmp_path: Path, how: str | signal.Signals, busy: bool) -> None:
-    with slow_api() as api, started(tmp_path, FORMANT_API_KEY=KEY, FORMANT_BASE_URL=api.url) as server:
+def test_an_idle_server_ends_at_once_and_cleanly(tmp_path: Path, how: str | signal.Signals) -> None:
+    with started(tmp_path, "--demo") as server:
         server.shake_hands()
-        if busy:
-            server.send(calling(2, "list_conversations"), calling(3, "save_recording", conversation_id="e36853de"))
-            api.received(2).result(30)
         if isinstance(how, signal.Signals):
             server.process.send_signal(how)
         else:
-            assert server.process.stdin
-            server.process.stdin.close()
+            server.close_stdin()
+        assert server.ends() == 0
+        assert server.rest() == ([], b"")
+
+
+@pytest.mark.parametrize("signals", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("is_input_over", [False, True], ids=["", "input over"])
+def test_a_signal_ends_it_at_once_in_the_middle_of_a_call(
+    tmp_path: Path, signals: signal.Signals, is_input_over: bool
+) -> None:
+    with slow_api() as api, started(tmp_path, FORMANT_API_KEY=KEY, FORMANT_BASE_URL=api.url) as server:
+        server.shake_hands()
+        server.send(calling(2, "list_conversations"), calling(3, "save_recording", conversation_id="e36853de"))
+        api.received(2).result(30)
+        if is_input_over:
+            server.close_stdin()
+        server.process.send_signal(signals)
+        assert server.ends() == 0
+        messages, on_stderr = server.rest()
+        assert sorted(int(str(message["id"])) for message in messages) == [2, 3]
+        assert on_stderr == b""
+
+
+def test_questions_under_way_when_the_input_ends_are_answered(tmp_path: Path) -> None:
+    with slow_api() as api, started(tmp_path, FORMANT_API_KEY=KEY, FORMANT_BASE_URL=api.url) as server:
+        server.shake_hands()
+        server.send(calling(2, "list_conversations"), request("3", "resources/list"))
+        api.received(1).result(30)
+        server.close_stdin()
+        sleep(0.5)  # longer than it takes to end
+        assert server.process.poll() is None
+        api.gate.open()
+        messages, on_stderr = server.rest()
+        assert {message["id"]: "result" in message for message in messages} == {2: True, "3": True}
+        assert "250 of 250 conversations match" in said(next(each for each in messages if each["id"] == 2))
+        assert server.ends() == 0
+        assert on_stderr == b""
+
+
+def test_questions_that_nobody_answers_are_waited_for_as_long_as_a_call_may_take(tmp_path: Path) -> None:
+    with (
+        slow_api() as api,
+        started(tmp_path, FORMANT_API_KEY=KEY, FORMANT_BASE_URL=api.url, FORMANT_CALL_SECONDS="1") as server,
+    ):
+        server.shake_hands()
+        server.send(calling(2, "list_conversations"), calling(3, "search_transcripts", query="refund"))
+        server.close_stdin()
+        messages, _ = server.rest()
+        assert {message["id"]: "result" in message for message in messages} == {2: True, 3: True}
+        assert server.ends() == 0
+
+
+def test_a_cancelled_question_is_not_waited_for(tmp_path: Path) -> None:
+    with slow_api() as api, started(tmp_path, FORMANT_API_KEY=KEY, FORMANT_BASE_URL=api.url) as server:
+        server.shake_hands()
+        server.send(calling(2, "list_conversations"), calling(3, "save_recording", conversation_id="e36853de"))
+        api.received(2).result(30)
+        cancelled: list[Message] = [
+            {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": n}} for n in (2, 3)
+        ]
+        server.send(*cancelled)
+        server.close_stdin()
+        assert server.ends() == 0
+        assert server.rest() == ([], b"")
+
+
+def test_a_last_message_without_a_line_feed_is_answered(tmp_path: Path) -> None:
+    with started(tmp_path, "--demo") as server:
+        server.shake_hands()
+        server.write(json.dumps(request(2, "ping")).encode())
+        server.close_stdin()
+        assert server.rest() == ([{"jsonrpc": "2.0", "id": 2, "result": {}}], b"")
+
+
+def test_it_ends_where_the_client_closed_its_end(tmp_path: Path) -> None:
+    with started(tmp_path, "--demo") as server:
+        server.shake_hands()
+        assert server.process.stdout
+        server.process.stdout.close()
+        server.send(request(2, "ping"), request(3, "tools/list"))
         assert server.ends() == 0
         assert server.process.stderr
         assert server.process.stderr.read() == b""
+
+
+def test_an_answer_larger_than_clients_take_is_an_error_in_words(tmp_path: Path) -> None:
+    with FakeFormant.in_thread() as api:
+        row = conversation(1, datetime.now(UTC) - timedelta(hours=2))
+        turns: JsonValue = [{"role": "agent", "message": "क" * 100_000}] * 40
+        api.add(row, detail(row) | {"transcript": turns})
+        transcript = f"formant://conversations/{row['conversation_id']}/transcript"
+        messages = [INITIALIZE, INITIALIZED, request(2, "resources/read", uri=transcript), request(3, "ping")]
+        answers, _ = piped(tmp_path, messages, FORMANT_API_KEY=KEY, FORMANT_BASE_URL=api.url)
+    by_id = {answer["id"]: answer for answer in answers}
+    assert by_id[3]["result"] == {}
+    assert "The answer is larger than the 9.5 MiB" in json.dumps(by_id[2]["error"])
+    assert "get_transcripts" in json.dumps(by_id[2]["error"])
 
 
 def test_it_ends_where_nobody_reads_what_it_says(tmp_path: Path) -> None:
