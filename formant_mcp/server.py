@@ -73,6 +73,7 @@ async def _call_tool(request: Request, params: types.CallToolRequestParams) -> t
     try:
         app = await request.lifespan_context.app()
         reply = await tool.call(app, params.arguments or {}, _new_call(app, request))
+        structure = reply.structure.model_dump(mode="json", exclude_none=True)
     except ValidationError as error:
         return _failed(_worded(error, tool.arguments))
     except FormantError as error:
@@ -81,7 +82,7 @@ async def _call_tool(request: Request, params: types.CallToolRequestParams) -> t
         return _failed(_unexpected(error))
     return types.CallToolResult(
         content=[types.TextContent(text=reply.text)],
-        structured_content=reply.structure.model_dump(mode="json", exclude_none=True),
+        structured_content=structure,
     )
 
 

@@ -5,7 +5,6 @@ https://docs.stoplight.io/docs/prism
 """
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -16,7 +15,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from tempfile import TemporaryFile
 
-import pytest
+from tests import npm
 
 DOCUMENT = Path(__file__).parent / "openapi" / "formant-openapi.yaml"
 PACKAGE = "@stoplight/prism-cli@5.14"  # the last that runs on Node 20
@@ -24,19 +23,8 @@ START_SECONDS = 120
 
 
 def install(folder: Path) -> Path:
-    """Installs Prism below `folder`; gives the program. Skips the test where there is no Node.
-
-    Starting it directly saves what `npx` costs at each start. Install scripts stay off: one of them reports usage.
-    """
-    if missing := [name for name in ("node", "npm") if shutil.which(name) is None]:
-        pytest.skip(f"Prism needs {' and '.join(missing)} on the PATH")
-    options = ["--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"]
-    done = subprocess.run(
-        ["npm", "install", "--prefix", str(folder), *options, PACKAGE], capture_output=True, text=True, timeout=300
-    )
-    if done.returncode:
-        raise RuntimeError(f"npm could not install {PACKAGE}:\n{done.stderr}")
-    return folder / "node_modules" / ".bin" / "prism"
+    """Installs Prism below `folder`; gives the program. Starting it directly saves what `npx` costs at each start."""
+    return npm.install(folder, PACKAGE) / ".bin" / "prism"
 
 
 @contextmanager

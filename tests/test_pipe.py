@@ -20,13 +20,16 @@ from mcp_types import (
     PROTOCOL_VERSION_META_KEY,
     UNSUPPORTED_PROTOCOL_VERSION,
 )
+from mcp_types.jsonrpc import JSONRPCNotification, JSONRPCResponse
 from mcp_types.version import LATEST_MODERN_VERSION
 from pydantic import JsonValue
 
+from formant_mcp.jsonrpc import MOST_BYTES, line_of
 from tests.child import INITIALIZE, Message, Server, calling, request, started
 
 PARSE, INVALID, NO_METHOD, PARAMS = -32700, -32600, -32601, -32602
 ANSWERED = 0
+TYPESCRIPT_MOST, TYPESCRIPT_READS = 10 * 1024 * 1024, 64 * 1024  # what its SDK buffers, what Node reads at once
 PING = b'{"jsonrpc":"2.0","id":7,"method":"ping"}'
 NUMBERS = count(1)
 
@@ -310,3 +313,25 @@ def test_nothing_goes_unanswered_in_the_newer_era(tmp_path: Path) -> None:
             assert code(server.receive()) == expected
         server.close_stdin()
         assert server.ends() == 0
+
+
+@pytest.mark.parametrize(
+    ("result", "answer"),
+    [
+        ({"a": float("nan")}, "could not be written as JSON"),
+        ({"a": "क" * 4_000_000}, "The answer is larger than the 9.5 MiB"),
+        ({"a": "half \ud83d"}, '"half ?"'),
+    ],
+)
+def test_a_result_that_cannot_be_sent_is_an_error_or_mended(result: dict[str, JsonValue], answer: str) -> None:
+    line = line_of(JSONRPCResponse(jsonrpc="2.0", id="seven", result=result)).decode()
+    assert answer in line
+    assert json.loads(line)["id"] == "seven"
+
+
+def test_no_message_is_as_large_as_typescript_clients_refuse() -> None:
+    for size in range(MOST_BYTES - 50, MOST_BYTES, 7):
+        line = line_of(JSONRPCResponse(jsonrpc="2.0", id=1, result={"a": "x" * size}))
+        assert len(line) + TYPESCRIPT_READS < TYPESCRIPT_MOST
+    notification = JSONRPCNotification(jsonrpc="2.0", method="notifications/progress", params={"a": "x" * MOST_BYTES})
+    assert line_of(notification) == b""

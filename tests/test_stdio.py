@@ -2,6 +2,8 @@
 
 import json
 import signal
+import subprocess
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -15,7 +17,7 @@ from mcp.client.stdio import stdio_client
 from mcp_types import TextContent
 from pydantic import JsonValue
 
-from tests.calls import conversation, detail, many
+from tests.calls import Row, conversation, detail, many
 from tests.child import (
     INITIALIZE,
     INITIALIZED,
@@ -249,11 +251,42 @@ def test_it_ends_where_the_client_closed_its_end(tmp_path: Path) -> None:
         assert server.process.stderr.read() == b""
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-"])
+def test_it_ends_where_a_host_gives_it_no_pipe(tmp_path: Path, closed: str) -> None:
+    command = ["sh", "-c", f'exec "$0" --demo {closed}', str(PROGRAM)]
+    done = subprocess.run(command, input=b"", env=environment(tmp_path), capture_output=True, timeout=30)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+STRAY = """
+import os, threading, time
+from formant_mcp.cli import main
+
+def print_once_it_serves():
+    while not os.path.sameopenfile(1, 2):
+        time.sleep(0.01)
+    print("stray", flush=True)
+
+threading.Thread(target=print_once_it_serves).start()
+main(["--demo"])
+"""
+
+
+def test_what_anything_else_prints_is_not_between_the_messages(tmp_path: Path) -> None:
+    lines = json.dumps(INITIALIZE).encode()
+    command = [sys.executable, "-c", STRAY]
+    done = subprocess.run(command, input=lines, env=environment(tmp_path), capture_output=True, timeout=30)
+    assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == [1]
+    assert done.stderr == b"stray\n"
+
+
 def test_an_answer_larger_than_clients_take_is_an_error_in_words(tmp_path: Path) -> None:
     with FakeFormant.in_thread() as api:
         row = conversation(1, datetime.now(UTC) - timedelta(hours=2))
-        turns: JsonValue = [{"role": "agent", "message": "क" * 100_000}] * 40
-        api.add(row, detail(row) | {"transcript": turns})
+        turns: list[JsonValue] = [{"role": "agent", "message": "क" * 100_000}] * 40
+        whole: Row = detail(row)
+        whole["transcript"] = turns
+        api.add(row, whole)
         transcript = f"formant://conversations/{row['conversation_id']}/transcript"
         messages = [INITIALIZE, INITIALIZED, request(2, "resources/read", uri=transcript), request(3, "ping")]
         answers, _ = piped(tmp_path, messages, FORMANT_API_KEY=KEY, FORMANT_BASE_URL=api.url)
