@@ -11,7 +11,7 @@ Order = Literal["newest", "oldest", "longest", "shortest"]
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One condition on a field of the results, `path` as in `language.primary`; texts compare without case.
+    """One condition on a field of the results, `path` as in `language.primary`. `formant_mcp.values` reads its value.
 
     A condition but `missing` holds only where the field has a value: `!=` too. A list holds where one of its values
     does (`!=`: where none is equal).
@@ -31,8 +31,8 @@ class Condition:
 class Filters:
     """All of these hold for a conversation that matches; an empty one asks nothing.
 
-    `since` and `until` are instants in UTC, both included. `contact_digits`: spellings of a number or its last
-    digits, any of which may end the conversation's number.
+    `since` and `until` are instants in UTC, both included. `status` and `failure_reason` compare as labels.
+    `contact_digits`: spellings of a number or its last digits (see `formant_mcp.contacts`), any of which may be it.
     """
 
     agent_id: str = ""

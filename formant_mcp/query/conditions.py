@@ -2,8 +2,10 @@
 
 import re
 
+from formant_mcp.contacts import parse_contact, spellings
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import Condition, Operator
+from formant_mcp.values import read_value
 
 ACCEPTED = (
     "intent=dispute, intent!=dispute, csat<=2, language.primary=hi, promised_amount exists, promised_amount missing"
@@ -11,11 +13,9 @@ ACCEPTED = (
 _PRESENCE = re.compile(r"(?P<path>[^=<>!]*[^=<>!\s])\s+(?P<operator>exists|missing)", re.IGNORECASE)
 # Two operators in a row (`<>`, `=>`) are a slip, not a value.
 _COMPARISON = re.compile(r"(?P<path>[^=<>!]+)(?P<operator><=|>=|!=|==|=|<|>)(?!\s*[=<>!])(?P<value>.+)", re.DOTALL)
-_GROUPED = re.compile(r"-?\d{1,3}(?:,\d{2,3})+(?:\.\d+)?")
 _ANOTHER = re.compile(r"\s(?:and|or)\s.+?(?:[=<>]|\sexists$|\smissing$)", re.IGNORECASE)
-_LETTERS = re.compile(r"[^\W\d_]+")
-_BESIDE_NUMBERS = {"tel", "x", "ext"}
-_SHORTEST_NUMBER = 8  # fewer digits are taken for a number's last ones, zeros and all
+# A figure, and then letters, a slash or a comma: `2.5 lakh`, `20 Nov 2026`, `20/11/2026`, `12,5`.
+_FIGURE_AND_MORE = re.compile(r"[^\w\s]{0,2}\s?\d[^,/]{0,60}?(?:[^\W\d_]|[,/])")
 
 
 def read_condition(text: str) -> Condition:
@@ -36,32 +36,36 @@ def read_condition(text: str) -> Condition:
     value = found["value"].strip().strip("\"'")
     if _ANOTHER.search(value):
         raise InvalidRequestError("results: two conditions in one text.", "Give a list, one condition each.")
-    return Condition(path, operators[word], value.replace(",", "") if _GROUPED.fullmatch(value) else value)
+    if word in ("<", "<=", ">", ">="):
+        _check_size(value)
+    return Condition(path, operators[word], value)
+
+
+def _check_size(value: str) -> None:
+    """Refuses what has no size: texts that begin with a figure do not sort by it."""
+    if _FIGURE_AND_MORE.match(value) and read_value(value).kind == "text":
+        raise InvalidRequestError(
+            "results: <, <=, > and >= compare plain numbers, ISO dates or words; a value in them is none of these.",
+            "Write it in full: amount>=250000 for 2.5 lakh, due_date<=2026-11-20 for 20 Nov 2026.",
+        )
 
 
 def read_contact(text: str) -> tuple[str, ...]:
-    """The digits that a contact's number may end with: as written, and as the international form has them.
+    """How a contact may be stored that is given by its number, its last digits or its address.
 
     Raises:
-        InvalidRequestError: there is no digit in it.
+        InvalidRequestError: it is none of these.
     """
-    text = text.strip()
-    if not text:
+    if not text.strip():
         return ()
-    digits = "".join(str(int(character)) for character in text if character.isdecimal())
-    if is_whole := len(digits) >= _SHORTEST_NUMBER:
-        digits = digits.lstrip("0")  # what stands before a number within a country, or before its country
-    if not digits or any(word.lower() not in _BESIDE_NUMBERS for word in _LETTERS.findall(text)):
-        why = "there are words in it" if digits else "there is no digit in it"
-        raise InvalidRequestError(
-            f"contact_number: {why}.", "Give the number or its last digits: +91 98765 43210, 43210."
-        )
-    import phonenumbers  # here, for its tables take longer to load than the server to start
-
-    spellings = {digits}
-    try:
-        parsed = phonenumbers.parse("+" + text[2:] if is_whole and text.startswith("00") else text, None)
-        spellings.add(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164).lstrip("+"))
-    except phonenumbers.NumberParseException:
-        pass  # no country code: its digits are all there is to go by
-    return tuple(sorted(spellings))
+    contact = parse_contact(text)
+    is_address = contact is not None and not contact.digits
+    if contact is None or (contact.digits == contact.normal and re.fullmatch("0{8,}", contact.normal)):
+        why = "there is no number in it"
+    elif is_address and len(text.split()) > 1:
+        why = "there are words in it"
+    else:
+        return spellings(contact)
+    raise InvalidRequestError(
+        f"contact_number: {why}.", "Give the number or its last digits: +91 98765 43210, 43210; or an address as shown."
+    )

@@ -10,6 +10,7 @@ from formant_mcp.query.cursors import Cursor, lost_cursor, question_mark, read_c
 from formant_mcp.query.gather import Call, Coverage, Gathering
 from formant_mcp.store import Store
 from formant_mcp.sync.lists import ListNeed
+from formant_mcp.values import label
 
 SummaryMode = Literal["exclude", "include"]
 
@@ -90,7 +91,7 @@ def existing_values(store: Store, filters: Filters, matched: int) -> dict[str, l
     existing: dict[str, list[str]] = {}
     for column, values in asked.items():
         found = store.read.distinct(column) if values and (column == "status" or not matched) else []
-        unknown = {value.lower() for value in values} - {value.lower() for value in found}
+        unknown = {label(value) for value in values} - {label(value) for value in found}
         if unknown and (column == "status" or not matched):
             existing[column] = found
     kinds = store.figures.paths() if filters.results and not matched else {}
@@ -103,7 +104,7 @@ def existing_values(store: Store, filters: Filters, matched: int) -> dict[str, l
             field = store.figures.field(Filters(), condition.path, "text", _MAX_VALUES)
             # Only what looks like a name: free texts are callers' words, and have no place outside their boundary.
             values = [value for value, _ in field.top if _NAME.fullmatch(value)]
-            if field.distinct <= _MAX_VALUES and condition.value.casefold() not in {v.casefold() for v in values}:
+            if field.distinct <= _MAX_VALUES and label(condition.value) not in map(label, values):
                 existing[f"results.{condition.path}"] = values
     return existing
 

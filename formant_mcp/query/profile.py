@@ -76,7 +76,7 @@ def _counts(store: Store, filters: Filters, grouping: str, zone: ZoneInfo) -> Co
 
 def _field(store: Store, filters: Filters, path: str, kind: str, top: int) -> FieldProfile:
     found = store.figures.field(filters, path, kind, top)
-    figures = measured(found.numbers) if found.numbers else None
+    figures = found.numbers and measured(found.numbers)
     return FieldProfile(path, kind, found.count, found.top, found.distinct, figures)
 
 

@@ -3,7 +3,6 @@
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -15,7 +14,7 @@ from formant_mcp.query.gather import Call, Coverage, Gathering
 from formant_mcp.query.listing import existing_values, need_of
 from formant_mcp.query.periods import TIMES, label, place, stored
 from formant_mcp.store import Store
-from formant_mcp.store.figures import COLUMNS, DURATION, RESULTS, Key, Tally
+from formant_mcp.store.figures import COLUMNS, DURATION, RESULTS, Key, Numbers, Tally
 
 MAX_GROUPINGS = 3
 Names = tuple[str, ...]
@@ -23,15 +22,19 @@ Names = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """Figures over the numbers of a group: quantiles as `statistics.quantiles(..., method="inclusive")` has them."""
+    """Figures over the numbers of a group: quantiles as `statistics.quantiles(..., method="inclusive")` has them.
+
+    `left_out`: how many values of the field are no numbers. Of no number at all there are only count and sum.
+    """
 
     count: int
     sum: float
-    mean: float
-    median: float
-    p90: float
-    min: float
-    max: float
+    mean: float | None = None
+    median: float | None = None
+    p90: float | None = None
+    min: float | None = None
+    max: float | None = None
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +132,7 @@ class _Reckoning:
         self._stored = [stored(grouping, question.groupings) for grouping in question.groupings]
         self._zone = zone.key
         self.tallies: dict[Names, Tally] = {}
-        self._values: dict[str, dict[Names, list[float]]] = {}
+        self._values: dict[str, dict[Names, Numbers]] = {}
         for key, tally in self._figures.tallies(filters, self._stored, zone.key).items():
             name = self._name(key)
             if name in self.tallies:
@@ -137,14 +140,17 @@ class _Reckoning:
             else:
                 self.tallies[name] = tally
         for measure in question.measures:
-            values: dict[Names, list[float]] = defaultdict(list)
-            for key, found in self._figures.values(filters, self._stored, measure, zone.key).items():
-                values[self._name(key)] += found
+            values: dict[Names, Numbers] = defaultdict(Numbers)
+            for key, found in self._figures.numbers(filters, self._stored, measure, zone.key).items():
+                values[self._name(key)].add(found)
             self._values[measure] = values
         whole = self._figures.tallies(filters, [], zone.key).get((), Tally(0, 0, 0, "", ()))
         self._total = whole.count
         self._whole = whole
-        self._whole_values = {m: self._figures.values(filters, [], m, zone.key).get((), []) for m in question.measures}
+        self._whole_values = {
+            measure: self._figures.numbers(filters, [], measure, zone.key).get((), Numbers())
+            for measure in question.measures
+        }
 
     @property
     def overall(self) -> Group:
@@ -153,10 +159,10 @@ class _Reckoning:
 
     def group(self, name: Names) -> Group:
         """One group; an empty one where there is none of that name."""
-        values = {measure: by_name.get(name, []) for measure, by_name in self._values.items()}
+        values = {measure: by_name.get(name, Numbers()) for measure, by_name in self._values.items()}
         return self._group(self.tallies.get(name, Tally(0, 0, 0, "", ())), values, self._stored)
 
-    def _group(self, tally: Tally, values: dict[str, list[float]], groupings: list[str]) -> Group:
+    def _group(self, tally: Tally, values: dict[str, Numbers], groupings: list[str]) -> Group:
         example = tally.example
         if tally.count and not example:
             example = self._figures.example(self._filters, groupings, tally.key, self._zone)
@@ -164,7 +170,7 @@ class _Reckoning:
             count=tally.count,
             share=tally.count / self._total if self._total else 0.0,
             success_rate=tally.successes / tally.count if tally.count else 0.0,
-            measures={name: measured(found) for name, found in values.items() if found},
+            measures={name: measured(found) for name, found in values.items() if found.found or found.left_out},
             example=example,
         )
 
@@ -175,12 +181,22 @@ class _Reckoning:
         )
 
 
-def measured(values: Sequence[float]) -> Measure:
-    """The figures of at least one number."""
+def measured(numbers: Numbers) -> Measure:
+    """The figures of some numbers."""
+    values = numbers.found
+    if not values:
+        return Measure(0, 0.0, left_out=numbers.left_out)
     deciles = statistics.quantiles(values, n=10, method="inclusive") if len(values) > 1 else [values[0]] * 9
     total = math.fsum(values)
     return Measure(
-        len(values), total, total / len(values), statistics.median(values), deciles[8], min(values), max(values)
+        count=len(values),
+        sum=total,
+        mean=total / len(values),
+        median=statistics.median(values),
+        p90=deciles[8],
+        min=min(values),
+        max=max(values),
+        left_out=numbers.left_out,
     )
 
 

@@ -2,13 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from formant_mcp.filters import Filters
 from formant_mcp.store.calendar import UNKNOWN_DAY
 from formant_mcp.store.criteria import where
 from formant_mcp.store.database import Database, Value
-from formant_mcp.store.rows import number, text, whole
+from formant_mcp.store.rows import text, whole
 
 COLUMNS = ("status", "agent_id", "failure_reason", "contact_number")
 DAY = "local_day"
@@ -17,6 +17,8 @@ DURATION = "duration_seconds"
 RESULTS = "results."
 
 _DAY_MS = 86_400_000
+# What each stored kind of value is called.
+_KINDS = {"text": "text", "date": "text", "number": "number", "numeral": "number", "boolean": "boolean"}
 _OF_A_DAY = {"agent_id", "status", DAY}
 
 Key = tuple[str | int | None, ...]
@@ -41,6 +43,24 @@ class Tally:
             self.newest_at, self.example, self.key = other.newest_at, other.example, other.key
 
 
+@dataclass(slots=True)
+class Numbers:
+    """The numbers of a field, and how many other values it has: texts that read as no number, yes and no."""
+
+    found: list[float] = field(default_factory=list[float])
+    left_out: int = 0
+
+    def add(self, other: "Numbers") -> None:
+        """Takes in those of another group."""
+        self.found += other.found
+        self.left_out += other.left_out
+
+    @property
+    def are_most(self) -> bool:
+        """Whether half of the values or more are numbers."""
+        return len(self.found) >= max(1, self.left_out)
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
     """One field of the results: its kind, how many conversations have it, and its commonest values or its numbers."""
@@ -50,7 +70,7 @@ class Field:
     count: int
     top: tuple[tuple[str, int], ...] = ()
     distinct: int = 0
-    numbers: tuple[float, ...] = ()
+    numbers: Numbers | None = None
 
 
 class Figures:
@@ -78,17 +98,16 @@ class Figures:
                 )
         return found
 
-    def values(self, filters: Filters, groupings: Sequence[str], measure: str, zone: str) -> dict[Key, list[float]]:
+    def numbers(self, filters: Filters, groupings: Sequence[str], measure: str, zone: str) -> dict[Key, Numbers]:
         """The numbers of DURATION or of `results.<path>`, by the same groupings."""
         columns, source, values = _grouped(filters, groupings, zone)
-        column = DURATION
+        column, is_asked = DURATION, f"{DURATION} IS NOT NULL"
         if measure != DURATION:
-            source += " JOIN result_values m ON m.row_id = c.row_id AND m.path = ? AND m.kind = 'number'"
-            values, column = [*values, measure.removeprefix(RESULTS)], "m.number"
-        rows = self._database.rows(f"SELECT {columns} {column} FROM {source} WHERE {column} IS NOT NULL", values)
-        found: dict[Key, list[float]] = defaultdict(list)
-        for *key, value in rows:
-            found[_key(key)].append(number(value) or 0.0)
+            source += " JOIN result_values m ON m.row_id = c.row_id AND m.path = ?"
+            values, column, is_asked = [*values, measure.removeprefix(RESULTS)], "m.number", "1"
+        found: dict[Key, Numbers] = defaultdict(Numbers)
+        for *key, value in self._database.rows(f"SELECT {columns} {column} FROM {source} WHERE {is_asked}", values):
+            _count_in(found[_key(key)], value)
         return found
 
     def example(self, filters: Filters, groupings: Sequence[str], key: Key, zone: str) -> str:
@@ -127,25 +146,29 @@ class Figures:
         within, values = _within(filters or Filters())
         kinds: dict[str, str] = {}
         for path, kind in self._database.rows(
-            # Each path is looked at three times instead of at each of its values.
+            # Each path is searched once for each kind instead of at each of its values.
             "WITH RECURSIVE p(path) AS (SELECT min(path) FROM result_values UNION ALL"
             " SELECT (SELECT min(path) FROM result_values WHERE path > p.path) FROM p WHERE p.path IS NOT NULL),"
-            " k(kind) AS (VALUES ('text'), ('number'), ('boolean'))"
+            " k(kind) AS (VALUES ('text'), ('number'), ('boolean'), ('numeral'), ('date'))"
             " SELECT p.path, k.kind FROM p, k WHERE p.path IS NOT NULL AND EXISTS"
             f" (SELECT 1 FROM result_values v WHERE v.path = p.path AND v.kind = k.kind AND {within})",
             values,
         ):
-            kinds[str(path)] = "mixed" if str(path) in kinds else str(kind)
+            named = _KINDS[str(kind)]
+            kinds[str(path)] = named if kinds.get(str(path), named) == named else "mixed"
         return kinds
 
     def field(self, filters: Filters, path: str, kind: str, top: int) -> Field:
-        """One field over everything that matches: numbers for a number, else the `top` commonest values."""
+        """One field over everything that matches: its numbers where most values are, else the `top` commonest."""
         within, values = _within(filters)
         source, values = f"FROM result_values v WHERE path = ? AND {within}", [path, *values]
         count = self._database.rows(f"SELECT count(*) {source} AND position = 0", values)[0][0]
-        if kind == "number":
-            rows = self._database.rows(f"SELECT number {source} AND number IS NOT NULL", values)
-            return Field(path, kind, whole(count), numbers=tuple(number(row[0]) or 0.0 for row in rows))
+        if kind in ("number", "mixed"):
+            numbers = Numbers()
+            for (value,) in self._database.rows(f"SELECT number {source}", values):
+                _count_in(numbers, value)
+            if numbers.are_most:
+                return Field(path, kind, whole(count), numbers=numbers)
         each = f"SELECT text, count(*) n {source} AND {_is_first('v')} GROUP BY text"
         rows = self._database.rows(
             f"SELECT text, n, count(*) OVER () FROM ({each}) ORDER BY n DESC, text LIMIT ?", [*values, top]
@@ -224,6 +247,13 @@ def _within(filters: Filters) -> tuple[str, list[Value]]:
     if not asked.parts:
         return "1", []
     return f"v.row_id IN (SELECT row_id FROM conversations c WHERE {asked.sql})", asked.values
+
+
+def _count_in(numbers: Numbers, value: Value) -> None:
+    if value is None:
+        numbers.left_out += 1
+    else:
+        numbers.found.append(float(value))
 
 
 def _key(parts: Sequence[Value]) -> Key:

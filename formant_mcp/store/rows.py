@@ -7,6 +7,7 @@ from typing import cast
 from formant_mcp.models import Conversation, Outcome
 from formant_mcp.store.criteria import milliseconds
 from formant_mcp.store.database import Value
+from formant_mcp.store.values import reversed_contact
 
 # What a later reading without the value does not empty.
 KEPT = (
@@ -26,7 +27,7 @@ def columns(conversation: Conversation) -> tuple[Value, ...]:
     return (
         c.conversation_id, c.agent_id, c.agent_name, c.contact_number, c.user_id, c.failure_reason,
         c.started_at and milliseconds(c.started_at), c.ended_at and milliseconds(c.ended_at), c.duration_seconds,
-        c.trace_id, reversed_digits(c.contact_number), c.status, c.outcome, c.ended,
+        c.trace_id, reversed_contact(c.contact_number), c.status, c.outcome, c.ended,
         c.failure_reason_known or bool(c.failure_reason),
     )  # fmt: skip
 
@@ -50,12 +51,6 @@ def conversation(row: Sequence[Value]) -> Conversation:
         trace_id=text(row[13]),
         has_detail=row[14] is not None,
     )
-
-
-def reversed_digits(number: str | None) -> str | None:
-    """A number's digits in any script, last first; None where it has none."""
-    digits = "".join(str(int(c)) for c in reversed(number or "") if c.isdecimal())
-    return digits or None
 
 
 def moment(value: Value) -> datetime | None:

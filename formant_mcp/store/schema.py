@@ -9,8 +9,10 @@ from collections.abc import Iterator
 
 from formant_mcp.errors import StoreError
 from formant_mcp.store.spoken import index_all
+from formant_mcp.store.values import read_again
 
 _WITH_WORDS = 2
+_WITH_MEANINGS = 4
 
 MIGRATIONS = (
     """
@@ -146,6 +148,11 @@ MIGRATIONS = (
     ALTER TABLE scopes ADD COLUMN pass_cursor TEXT;
     ALTER TABLE scopes ADD COLUMN covered_at INTEGER;
     """,
+    """
+    -- From here on result_values.kind of a text that reads as a number is numeral, of a date date; folded is the normal
+    -- form of formant_mcp.values, contact_reversed that of formant_mcp.contacts. What was written before is read anew.
+    CREATE INDEX conversations_reason ON conversations (failure_reason) WHERE failure_reason IS NOT NULL;
+    """,
 )
 
 
@@ -176,6 +183,8 @@ def migrate(database: sqlite3.Connection) -> None:
                 database.execute(statement)
             if number == _WITH_WORDS:
                 index_all(database)
+            if number == _WITH_MEANINGS:
+                read_again(database)
             database.execute(f"PRAGMA user_version = {number:d}")
         database.execute("COMMIT")
     except BaseException:

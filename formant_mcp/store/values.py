@@ -1,16 +1,21 @@
 """The results of a call, flattened to what can be filtered by and counted: one row a leaf."""
 
 import json
+import sqlite3
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from pydantic import JsonValue
 
-from formant_mcp.store.criteria import number_in
+from formant_mcp.contacts import parse_contact
+from formant_mcp.values import EXACT, read_value
 
 
 class ResultValue(NamedTuple):
-    """One value of one field: where it stands, what it is, how it is shown, compared and reckoned with."""
+    """One value of one field: where it is, what it is, how it is shown, compared and calculated with.
+
+    `kind`: `number`, `boolean`; of texts `numeral` (it reads as a number), `date`, else `text`.
+    """
 
     path: str
     position: int
@@ -25,11 +30,34 @@ def flatten(results: Mapping[str, JsonValue]) -> list[ResultValue]:
     found: list[ResultValue] = []
     counts: dict[str, int] = {}
     for path, leaf in _leaves(results):
-        kind, text, number = _described(leaf)
         position = counts.get(path, 0)
         counts[path] = position + 1
-        found.append(ResultValue(path, position, kind, text, text.casefold(), number))
+        found.append(ResultValue(path, position, *_described(leaf)))
     return found
+
+
+def read_again(database: sqlite3.Connection) -> None:
+    """Reads values and contacts of a store anew that was written before they were read as they are now."""
+    rows = database.execute("SELECT row_id, path, position, kind, text, folded, number FROM result_values").fetchall()
+    database.executemany(
+        "UPDATE result_values SET kind = ?, folded = ?, number = ? WHERE row_id = ? AND path = ? AND position = ?",
+        (
+            (now[0], *now[2:], row_id, path, position)
+            for row_id, path, position, kind, text, folded, number in rows
+            if (now := _described(text if kind == "text" else json.loads(text))) != (kind, text, folded, number)
+        ),
+    )
+    contacts = database.execute("SELECT contact_number, contact_reversed, row_id FROM conversations").fetchall()
+    database.executemany(
+        "UPDATE conversations SET contact_reversed = ? WHERE row_id = ?",
+        ((now, row_id) for number, before, row_id in contacts if (now := reversed_contact(number)) != before),
+    )
+
+
+def reversed_contact(number: str | None) -> str | None:
+    """A contact's normal form, last character first, so that "ends with" becomes "begins with"."""
+    contact = parse_contact(number)
+    return contact and contact.normal[::-1]
 
 
 def _leaves(results: Mapping[str, JsonValue]) -> Iterator[tuple[str, JsonValue]]:
@@ -45,11 +73,16 @@ def _leaves(results: Mapping[str, JsonValue]) -> Iterator[tuple[str, JsonValue]]
             yield path, value
 
 
-def _described(leaf: JsonValue) -> tuple[str, str, float | None]:
+def _described(leaf: JsonValue) -> tuple[str, str, str, float | None]:
+    """Kind, text, normal form, and number."""
     if isinstance(leaf, bool):
-        return "boolean", json.dumps(leaf), None
+        text = json.dumps(leaf)
+        return "boolean", text, text, None
     if isinstance(leaf, int | float):
-        number = number_in(str(leaf)) if abs(leaf) < 1e300 else None
-        return "text" if number is None else "number", json.dumps(leaf), number  # what is too large is but a text
+        text, is_number = json.dumps(leaf), abs(leaf) < 1e300  # what is too large is only a text
+        return "number" if is_number else "text", text, read_value(text).normal, float(leaf) if is_number else None
     text = str(leaf)
-    return "text", text, number_in(text)
+    kind, normal, number = read_value(text)
+    if number is not None and abs(number) < EXACT:
+        return "numeral", text, normal, number
+    return "date" if kind == "date" else "text", text, normal, None

@@ -16,15 +16,16 @@ Counted = list[str | int]
 
 
 class MeasureAnswer(BaseModel):
-    """The figures of one measure."""
+    """The figures of one measure; `left_out`: values that are no numbers."""
 
     count: int
     sum: float
-    mean: float
-    median: float
-    p90: float
-    min: float
-    max: float
+    mean: float | None = None
+    median: float | None = None
+    p90: float | None = None
+    min: float | None = None
+    max: float | None = None
+    left_out: int | None = None
 
 
 class PeriodAnswer(BaseModel):
@@ -57,19 +58,24 @@ class GroupAnswer(BaseModel):
 
 
 class FieldAnswer(BaseModel):
-    """One result field: its commonest values (`others`: how many more there are), or its figures."""
+    """One result field: its commonest values (`others`: how many more there are), or its figures.
+
+    `count` is of conversations; `numbers`: how many values the figures are of, where that is another count.
+    """
 
     path: str
     kind: str
     count: int
     top: list[Counted] | None = None
     others: int | None = None
+    numbers: int | None = None
     sum: float | None = None
     mean: float | None = None
     median: float | None = None
     p90: float | None = None
     min: float | None = None
     max: float | None = None
+    left_out: int | None = None
 
 
 class ProfileAnswer(BaseModel):
@@ -138,6 +144,7 @@ def _field(field: FieldProfile, top: int) -> FieldAnswer:
     if field.figures:
         for name, value in _measure(field.figures).model_dump(exclude={"count"}).items():
             setattr(answer, name, value)
+        answer.numbers = field.figures.count if field.figures.count != field.count else None
     else:
         # Where nearly every call has a value of its own (dates, free text), a few of them tell what it is.
         shown = min(top, _FEW) if field.distinct > max(_FEW, field.count // 2) else top
@@ -154,9 +161,14 @@ def _measure(measure: Measure) -> MeasureAnswer:
     return MeasureAnswer(
         count=measure.count,
         sum=exact(measure.sum),
-        mean=exact(measure.mean),
-        median=exact(measure.median),
-        p90=exact(measure.p90),
-        min=exact(measure.min),
-        max=exact(measure.max),
+        mean=_exact(measure.mean),
+        median=_exact(measure.median),
+        p90=_exact(measure.p90),
+        min=_exact(measure.min),
+        max=_exact(measure.max),
+        left_out=measure.left_out or None,
     )
+
+
+def _exact(value: float | None) -> float | None:
+    return None if value is None else exact(value)

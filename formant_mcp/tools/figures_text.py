@@ -88,9 +88,16 @@ def _measure_cells(group: GroupAnswer, measures: Sequence[str], *, has_compariso
 
 
 def _measure(measure: MeasureAnswer | None) -> str:
-    if measure is None:
-        return ""
-    return f"n {measure.count:,} " + " ".join(f"{name} {_figure(getattr(measure, name))}" for name in _FIGURES)
+    return "" if measure is None else _figures(measure, measure.count)
+
+
+def _figures(measure: MeasureAnswer | FieldAnswer, count: int | None) -> str:
+    """How many numbers, how many other values, and what the numbers are."""
+    words = [] if count is None else [f"n {count:,}"]
+    if measure.left_out:
+        words.append(f"({measure.left_out:,} not {'a number' if measure.left_out == 1 else 'numbers'})")
+    values = {name: getattr(measure, name) for name in _FIGURES}
+    return " ".join([*words, *(f"{name} {_figure(value)}" for name, value in values.items() if value is not None)])
 
 
 def _figure(value: float) -> str:
@@ -100,7 +107,7 @@ def _figure(value: float) -> str:
 def _field_line(field: FieldAnswer) -> str:
     line = f"results.{field.path} ({field.kind}, {field.count:,}): "
     if field.top is None:
-        return line + " ".join(f"{name} {_figure(getattr(field, name))}" for name in _FIGURES)
+        return line + _figures(field, field.numbers)
     others = f", {field.others:,} others" if field.others else ""
     return line + _counts(field.top) + others
 

@@ -6,9 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from zoneinfo import ZoneInfo
 
+from pydantic import JsonValue
+
 from formant_mcp.models import Conversation
 from formant_mcp.query.summary import Group, Measure
-from tests.store.oracle import leaves, text_of
+from tests.store.oracle import leaves, number_of, text_of
 
 Names = tuple[str, ...]
 GROUPINGS = ["status", "agent_id", "failure_reason", "contact_number", "hour", "weekday", "day", "week", "month"]
@@ -41,19 +43,27 @@ def numbers_of(conversation: Conversation, measure: str) -> list[float]:
     if measure == "duration_seconds":
         return [] if conversation.duration_seconds is None else [conversation.duration_seconds]
     path = measure.removeprefix("results.")
-    return [
-        float(value)
-        for at, value in leaves("", conversation.results or {})
-        if at == path and isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
-    ]
+    values = [number_of(value) for value in values_of(conversation, path)]
+    return [value for value in values if value is not None]
 
 
-def measure_of(values: list[float]) -> Measure:
+def values_of(conversation: Conversation, path: str) -> list[JsonValue]:
+    """Every value of a field."""
+    return [value for at, value in leaves("", conversation.results or {}) if at == path]
+
+
+def left_out_of(conversation: Conversation, measure: str) -> int:
+    """How many values of a field are no numbers."""
+    values = [] if measure == "duration_seconds" else values_of(conversation, measure.removeprefix("results."))
+    return sum(number_of(value) is None for value in values)
+
+
+def measure_of(values: list[float], left_out: int) -> Measure:
+    if not values:
+        return Measure(0, 0.0, left_out=left_out)
     p90 = values[0] if len(values) == 1 else statistics.quantiles(values, n=10, method="inclusive")[8]
-    total = math.fsum(values)
-    return Measure(
-        len(values), total, statistics.fmean(values), statistics.median(values), p90, min(values), max(values)
-    )
+    total, middle = math.fsum(values), statistics.median(values)
+    return Measure(len(values), total, statistics.fmean(values), middle, p90, min(values), max(values), left_out)
 
 
 def summary_of(
@@ -71,9 +81,10 @@ def summary_of(
 
 def _group(calls: list[Conversation], total: int, measures: Sequence[str]) -> Group:
     values = {measure: [n for call in calls for n in numbers_of(call, measure)] for measure in measures}
+    left_out = {measure: sum(left_out_of(call, measure) for call in calls) for measure in measures}
     return Group(
         count=len(calls),
         share=len(calls) / total,
         success_rate=sum(call.outcome == "success" for call in calls) / len(calls),
-        measures={measure: measure_of(found) for measure, found in values.items() if found},
+        measures={m: measure_of(found, left_out[m]) for m, found in values.items() if found or left_out[m]},
     )

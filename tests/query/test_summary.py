@@ -16,7 +16,7 @@ from formant_mcp.query.comparison import read_comparison
 from formant_mcp.query.gather import Call
 from formant_mcp.query.profile import Profile, profile
 from formant_mcp.query.summary import Compared, Group, Summary, SummaryQuestion, summarize
-from tests.query.summary_oracle import GROUPINGS, labels_of, measure_of, names_of, numbers_of, summary_of
+from tests.query.summary_oracle import GROUPINGS, labels_of, left_out_of, measure_of, names_of, numbers_of, summary_of
 from tests.query.told import gathering_of
 from tests.store.oracle import NOW, conversations, filters, leaves, matches, text_of
 
@@ -154,7 +154,10 @@ def test_the_profile_names_every_field_with_what_it_holds(calls: list[Conversati
         having = [each for each in matched if any(at == field.path for at, _ in leaves("", each.results or {}))]
         assert field.count == len(having)
         if field.figures:
-            expected = measure_of([n for each in matched for n in numbers_of(each, f"results.{field.path}")])
+            measure = f"results.{field.path}"
+            left_out = sum(left_out_of(each, measure) for each in matched)
+            expected = measure_of([n for each in matched for n in numbers_of(each, measure)], left_out)
+            assert expected.count >= max(1, left_out)
             for figure in expected.__slots__:
                 assert getattr(field.figures, figure) == pytest.approx(getattr(expected, figure))
         else:

@@ -4,15 +4,16 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from math import isfinite
 from operator import ge, gt, le, lt
 from typing import TypeVar
 
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
+from formant_mcp.contacts import parse_contact
 from formant_mcp.filters import Condition, Filters, Operator, Order
 from formant_mcp.models import Conversation, Outcome, Turn
+from formant_mcp.values import label, read_value
 
 NOW = datetime(2026, 11, 21, 5, 12, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
@@ -23,16 +24,16 @@ COMPARED = {"<": lt, "<=": le, ">": gt, ">=": ge}
 def matches(conversation: Conversation, filters: Filters) -> bool:
     """Whether all that is asked holds; what is not known holds for nothing that is asked."""
     c, f = conversation, filters
-    digits = "".join(str(int(each)) for each in c.contact_number or "" if each.isdecimal())
+    contact = parse_contact(c.contact_number)
     return (
         (not f.agent_id or c.agent_id == f.agent_id)
-        and (not f.status or (c.status is not None and ascii_lower(c.status) in map(ascii_lower, f.status)))
+        and (not f.status or (c.status is not None and label(c.status) in map(label, f.status)))
         and (f.call_successful == "any" or c.outcome == f.call_successful)
         and (f.since is None or (c.started_at is not None and c.started_at >= f.since))
         and (f.until is None or (c.started_at is not None and c.started_at <= f.until))
         and within(c.duration_seconds, f.min_duration_seconds, f.max_duration_seconds)
-        and (not f.contact_digits or digits.endswith(f.contact_digits))
-        and (not f.failure_reason or ascii_lower(c.failure_reason or "") == ascii_lower(f.failure_reason))
+        and (not f.contact_digits or any(contact and spelled(contact.normal, each) for each in f.contact_digits))
+        and (not f.failure_reason or label(c.failure_reason or "") == label(f.failure_reason))
         and (not f.user_id or c.user_id == f.user_id)
         and all(holds(c, condition) for condition in f.results)
     )
@@ -73,40 +74,53 @@ def leaves(path: str, value: JsonValue) -> Iterator[tuple[str, JsonValue]]:
 
 
 def equal(value: JsonValue, asked: str) -> bool:
-    """Equal as texts without case, or as numbers as far as these can be told apart."""
-    number, other = number_of(value), number_of(asked)
-    as_numbers = number is not None and other is not None and abs(other) < 2**53 and number == other
-    return as_numbers or text_of(value).casefold() == asked.casefold()
+    """Equal in normal form, as numbers of less than 16 digits, or within the day or minute asked for."""
+    mine, other = read_value(text_of(value)), read_value(asked)
+    if other.kind == "date":
+        return kind_of(value) == "date" and mine.normal.startswith(other.normal)
+    number = number_of(value)
+    as_numbers = number is not None and other.number is not None and abs(other.number) < 10**15
+    return mine.normal == other.normal or (as_numbers and number == other.number)
 
 
 def compared(value: JsonValue, operator: Operator, asked: str) -> bool:
-    """By size where a number is asked for (what is none does not match), else by the alphabet without case."""
-    bound, number = number_of(asked), number_of(value)
-    if bound is None:
-        is_text = isinstance(value, str) or (not isinstance(value, bool) and number is None)
-        return is_text and bool(COMPARED[operator](text_of(value).casefold(), asked.casefold()))
-    return number is not None and bool(COMPARED[operator](number, bound))
+    """A number by size, a date by the calendar, else by the alphabet; what is of another kind does not match."""
+    mine, other = read_value(text_of(value)), read_value(asked)
+    if other.number is not None:
+        number = number_of(value)
+        return number is not None and bool(COMPARED[operator](number, other.number))
+    if kind_of(value) != other.kind:
+        return False
+    if other.kind == "date" and mine.normal.startswith(other.normal):
+        return operator in ("<=", ">=")
+    return bool(COMPARED[operator](mine.normal, other.normal))
+
+
+def kind_of(value: JsonValue) -> str:
+    """`number`, `date`, `text` or `boolean`; a number too large to calculate with is only a text."""
+    if isinstance(value, bool):
+        return "boolean"
+    kind = read_value(value).kind if isinstance(value, str) else "text"
+    return "number" if number_of(value) is not None else "text" if kind == "number" else kind
 
 
 def number_of(value: JsonValue) -> float | None:
-    """The number that a value is or spells; one too large to reckon with is but a text."""
-    if not isinstance(value, str | int | float) or isinstance(value, bool) or "_" in str(value):
+    """The number that a value is or spells; a text of 16 digits or more is an id."""
+    if isinstance(value, str):
+        number = read_value(value).number
+        return number if number is not None and abs(number) < 10**15 else None
+    if not isinstance(value, int | float) or isinstance(value, bool):
         return None
-    if not isinstance(value, str):
-        return float(value) if abs(value) < 1e300 else None
-    try:
-        number = float(value)
-    except ValueError:
-        return None
-    return number if isfinite(number) else None
+    return float(value) if abs(value) < 1e300 else None
 
 
 def text_of(value: JsonValue) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def ascii_lower(text: str) -> str:
-    return "".join(each.lower() if each.isascii() else each for each in text)
+def spelled(normal: str, asked: str) -> bool:
+    """Whether a contact is this one: its end, or with `=` all of it."""
+    return normal == asked[1:] if asked.startswith("=") else normal.endswith(asked)
 
 
 def sort_key(conversation: Conversation, order: Order) -> float:
@@ -132,21 +146,36 @@ def maybe(values: Sequence[T]) -> st.SearchStrategy[T | None]:
 
 CALL_IDS = st.integers(0, 10**6).map(lambda n: f"call-{n}_1")
 AGENTS = ["7", "77", "agent_b", "Agent_b", "agent-b"]
-STATUSES = ["completed", "Completed", "BUSY", "busy", "no_answer", "ärger", "ÄRGER"]
-REASONS = ["busy", "Busy", "line dropped", "व्यस्त", "ÜBER", "über"]
+STATUSES = ["completed", "Completed", "BUSY", "busy", "no_answer", "No-Answer", "ärger", "ÄRGER"]
+REASONS = ["busy", "Busy", "line dropped", "line-dropped", "व्यस्त", "ÜBER", "über"]
 USERS = ["u1", "U1"]
-NUMBERS = ["+91 98765-43210", "919876543210", "09876543210", "(415) 555-0100", "०१२३४", "anonymous", ""]
-ENDINGS = ["43210", "9876543210", "919876543210", "0100", "100", "1234", "0"]
+NUMBERS = ["+91 98765-43210", "919876543210", "09876543210", "(415) 555-0100", "०१२३४", "anonymous", "user_3210", ""]
+ENDINGS = ["43210", "9876543210", "919876543210", "=9876543210", "=3210", "0100", "100", "1234", "0", "=anonymous"]
 OUTCOMES: tuple[Outcome, ...] = ("success", "failure")
 MOMENTS = [NOW + n * MILLISECOND for n in range(-3, 4)] + [NOW + timedelta(days=n) for n in range(-30, 31, 4)]
 SECONDS = [0.0, 0.5, 1.0, 59.999, 60.0, 61.0, 3600.0]
-TEXTS = ["dispute", "Dispute", "DISPUTES", "भुगतान हुआ", "straße", "STRASSE", "ärger", "ÄRGER", "hi", "true", "", "nan"]
-FIGURES = "15000 15000.0 -2.5 1e3 007 1_000 ٣ 2026-11-20 98765432109876543 98765432109876544 -2 3 5 0.10"
-WORDS = st.sampled_from([*TEXTS, *FIGURES.split()])
+LABELS = ["dispute", "Dispute", "DISPUTES", "भुगतान हुआ", "straße", "STRASSE", "ärger", "ÄRGER", "hi", "true", "", "nan"]
+SPELLINGS = [
+    "payment confirmed",
+    "Payment_Confirmed",
+    "payment-confirmed",
+    "₹ 2.5 lakh",
+    "2026-11-20 10:00",
+    "20/11/2026",
+]
+FIGURES = (
+    "15000 15000.0 15,000 1,50,000 ₹15,000 -2.5 1e3 7 007 +5 1_000 ٣ 98765432109876543 98765432109876544 -2 3 5 0.10"
+)
+DATES = "2026-11 2026-11-20 2026-11-20T10:00:00Z 2026-11-20T10:00:00+05:30 2026-11-21"
+WORDS = st.sampled_from([*LABELS, *SPELLINGS, *FIGURES.split(), *DATES.split()])
 KEYS = ["intent", "language", "primary", "csat", "a", "b", "a.b", "tags", "भाषा"]
 PATHS = st.sampled_from([*KEYS, "language.primary", "tags.intent", "a.b.a", "language.", "never"])
 LEAVES: st.SearchStrategy[JsonValue] = st.one_of(
-    st.none(), st.booleans(), st.integers(-3, 7), WORDS, st.sampled_from([1000, -2.5, 0.1, 1e300, 98765432109876543])
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 7),
+    WORDS,
+    st.sampled_from([1000, 15000, 1e22, 1e-7, -2.5, 0.1, 1e300, 98765432109876543]),
 )
 RESULTS: st.SearchStrategy[dict[str, JsonValue]] = st.dictionaries(
     st.sampled_from(KEYS),
