@@ -1,16 +1,17 @@
-"""Where in a text the words stand that a query found."""
+"""Where in a text the words are that a query found."""
 
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from formant_mcp.store.words import Word, words_in
+from formant_mcp.store.matching import Term
+from formant_mcp.store.words import Word, divided, words_in
 
-_FAR = 2_000  # characters behind the first mark: no answer shows so much of one turn
+_FAR = 2_000  # characters after the first mark: no answer shows so much of one turn
 
 
 class Needle(NamedTuple):
-    """Words one right behind the other, the last of them in any of these forms, or (`may_go_on`) beginning so."""
+    """Words one right after the other, the last of them in any of these forms, or (`may_go_on`) beginning so."""
 
     words: tuple[str, ...]
     forms: Collection[str]
@@ -18,11 +19,23 @@ class Needle(NamedTuple):
 
 
 Mark = tuple[int, int]
-"""Where it begins, and where it is over."""
+"""Where it starts and ends."""
+
+
+def needles_of(term: Term, forms: Iterable[str]) -> Iterator[Needle]:
+    """What to mark for a term that is found in these forms, some of them several words."""
+    if term.kind == "beginning":
+        yield Needle(term.words, (), True)
+        return
+    words = [divided(form) for form in forms]
+    single = {each[0] for each in words if len(each) == 1}
+    if single:
+        yield Needle(("",), single, False)
+    yield from (Needle(each, each[-1:], False) for each in words if len(each) > 1)
 
 
 def marks(text: str, needles: Sequence[Needle]) -> tuple[Mark, ...]:
-    """The places of the needles in order, those that overlap or touch as one; none far behind the first."""
+    """The places of the needles in order, those that overlap or touch as one; none far after the first."""
     recent: deque[Word] = deque(maxlen=max(len(needle.words) for needle in needles))
     found: list[Mark] = []
     for word in words_in(text):

@@ -1,4 +1,4 @@
-"""Searching: which turns say what is asked, each with the words marked and the turns around it."""
+"""Searching: which turns say what is searched for, each with the words marked and the turns around it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -9,16 +9,15 @@ from formant_mcp.query.cursors import Cursor, lost_cursor, question_mark, read_c
 from formant_mcp.query.expressions import read_expression
 from formant_mcp.query.gather import Call, Coverage, Gathering
 from formant_mcp.query.listing import existing_values, need_of
-from formant_mcp.query.marks import Mark, Needle, marks
+from formant_mcp.query.marks import Mark, marks, needles_of
+from formant_mcp.query.search_advice import Advice
 from formant_mcp.store import Store
-from formant_mcp.store.matching import Expression, Role, Term
+from formant_mcp.store.matching import Expression, Role
 from formant_mcp.store.search import FoundConversation, Sought
 from formant_mcp.store.turns import MAX_TURNS
 
 PER_CONVERSATION = 3
 """Hits shown of one conversation."""
-
-_NAMED = 5  # words that nobody says, for which others are looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +50,42 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Searched:
-    """One page of hits, of so many in so many conversations. `shown`: how many up to here.
+    """One page of hits, of so many in so many conversations, after `shown_before` on the pages before it.
 
-    `existing`: values there are, where no conversation matches. `advice`: what was looked at and what else to write,
-    where nothing was found.
+    `rows`: of the conversations of this page, in order; `more_follow`: whether there is another page. `existing`:
+    values that exist, where no conversation matches. `advice`: what else to search for.
     """
 
     coverage: Coverage
     hits: tuple[Hit, ...]
     hits_total: int
     conversations_total: int
-    shown: int
-    next_cursor: str
+    shown_before: int
+    rows: tuple[int, ...]
+    more_follow: bool
+    mark: str
     existing: dict[str, list[str]]
     advice: str
+
+    @property
+    def shown(self) -> int:
+        """How many hits up to here."""
+        return self.shown_before + len(self.hits)
+
+    @property
+    def next_cursor(self) -> str:
+        """Where the next page starts; empty if there is none."""
+        return write_cursor(Cursor(self.shown, self.rows[-1]), self.mark) if self.more_follow else ""
+
+    def first(self, count: int) -> "Searched":
+        """The same page with its first conversations only, at least one."""
+        count = max(1, count)
+        if count >= len(self.rows):
+            return self
+        kept = {each.conversation.conversation_id: None for each in self.hits}
+        ids = set(list(kept)[:count])
+        hits = tuple(hit for hit in self.hits if hit.conversation.conversation_id in ids)
+        return replace(self, hits=hits, rows=self.rows[:count], more_follow=True)
 
 
 async def search_transcripts(gathering: Gathering, call: Call, question: SearchQuestion) -> Searched:
@@ -86,22 +107,23 @@ async def search_transcripts(gathering: Gathering, call: Call, question: SearchQ
     except LookupError:
         raise lost_cursor() from None
     page = _fitting(found.page, question.limit)
-    hits = tuple(_hits(store, expression, question, page))
-    shown = cursor.shown + len(hits)
+    advice = Advice(store, question.query, expression, question.role, filters)
     return Searched(
         coverage=coverage,
-        hits=hits,
+        hits=tuple(_hits(store, expression, question, page)),
         hits_total=found.hits,
         conversations_total=found.conversations,
-        shown=shown,
-        next_cursor=write_cursor(Cursor(shown, page[-1].row), mark) if len(page) < len(found.page) else "",
+        shown_before=cursor.shown,
+        rows=tuple(each.row for each in page),
+        more_follow=len(page) < len(found.page),
+        mark=mark,
         existing=existing_values(store, filters, coverage.matched),
-        advice=_advice(store, question, coverage, expression) if coverage.matched and not found.hits else "",
+        advice=advice.for_hits() if found.hits else advice.for_none(coverage) if coverage.matched else "",
     )
 
 
 def _fitting(found: tuple[FoundConversation, ...], limit: int) -> list[FoundConversation]:
-    """As many conversations as the limit has room for, so that the next page can begin behind a whole one."""
+    """As many conversations as the limit has room for, so that the next page can start after a whole one."""
     page: list[FoundConversation] = []
     for each in found:
         limit -= min(len(each.turns), PER_CONVERSATION)
@@ -115,13 +137,14 @@ def _hits(
     store: Store, expression: Expression, question: SearchQuestion, page: list[FoundConversation]
 ) -> Iterator[Hit]:
     known = store.read.get([each.conversation_id for each in page])
-    needles = [_needle(store, term) for terms in expression.all_of for term in terms]
+    terms = dict.fromkeys(term for terms in expression.all_of for term in terms)
+    needles = [needle for term in terms for needle in needles_of(term, store.search.forms(term))]
     for each in page:
         best = sorted(each.turns[: min(PER_CONVERSATION, question.limit)])
         around = {turn.index: turn for turn in _around(store, each.conversation_id, best, question.context_turns)}
         turns = [around.pop(index) for index in best]
         for turn, following in zip(turns, [*best[1:], MAX_TURNS], strict=True):
-            # What lies behind the next hit stands there.
+            # What comes after the next hit is shown there.
             near = range(turn.index - question.context_turns, min(following, turn.index + question.context_turns + 1))
             neighbours = [around.pop(index) for index in near if index in around]
             yield Hit(
@@ -138,33 +161,3 @@ def _around(store: Store, conversation_id: str, indexes: list[int], context_turn
     for index in indexes:
         first = max(0, index - context_turns)
         yield from store.read.turns(conversation_id, first, index + context_turns + 1 - first)
-
-
-def _needle(store: Store, term: Term) -> Needle:
-    return Needle(term.words, store.search.forms(term), term.kind == "beginning")
-
-
-def _advice(store: Store, question: SearchQuestion, coverage: Coverage, expression: Expression) -> str:
-    """For a search that found nothing: what it looked at, and what else could be asked."""
-    transcripts = store.search.count_transcripts(question.filters)
-    looked = f"No turn says that; looked at {transcripts:,} transcripts of {coverage.matched:,} matching conversations."
-    unsaid = [term for term in _single_words(expression) if not store.search.is_said(term)]
-    if not unsaid:
-        return f"{looked} Each word is said somewhere: try fewer words, a OR b instead of a b, or fewer filters."
-    named = (_nearest(store, term.words[0]) for term in unsaid[:_NAMED])
-    return " ".join([looked, *named])
-
-
-def _single_words(expression: Expression) -> list[Term]:
-    """Every word of what is wanted by itself."""
-    words: dict[Term, None] = {}
-    for term in (term for terms in expression.all_of for term in terms):
-        words |= {Term((word,), "phrase"): None for word in term.words[:-1]}
-        words[replace(term, words=term.words[-1:])] = None
-    return list(words)
-
-
-def _nearest(store: Store, word: str) -> str:
-    near = store.search.nearest(word)
-    told = f"the nearest words that callers or agents say: {', '.join(near)}" if near else "nor any word like it"
-    return f'Nobody says "{word[:40]}"; {told}.'

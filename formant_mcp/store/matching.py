@@ -10,9 +10,10 @@ Kind = Literal["word", "phrase", "beginning"]
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """Folded words, one right behind the other.
+    """Folded words, one right after the other.
 
-    A `word` is found in every form of the same stem, a `phrase` as it stands; of a `beginning` the last word may go on.
+    A `word` is found in every form of the same stem; one of several words (follow-up) also written as one word. A
+    `phrase` is found as it is; of a `beginning` the last word may go on.
     """
 
     words: tuple[str, ...]
@@ -28,7 +29,7 @@ class Expression:
 
 
 Forms = Callable[[Term], Iterable[str]]
-"""The words that a term of the kind `word` is found in."""
+"""What a term is found as."""
 
 
 def match_of(expression: Expression, role: Role, forms: Forms) -> str:
@@ -49,6 +50,4 @@ def _any_of(terms: Iterable[Term], forms: Forms) -> str:
 
 
 def _asked(term: Term, forms: Forms) -> list[str]:
-    if term.kind == "word":
-        return [f'"{form}"' for form in sorted(forms(term))]
-    return [f'"{" ".join(term.words)}"' + (" *" if term.kind == "beginning" else "")]
+    return [f'"{form}"' + (" *" if term.kind == "beginning" else "") for form in sorted(forms(term))]

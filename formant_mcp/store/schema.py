@@ -8,11 +8,10 @@ import sqlite3
 from collections.abc import Iterator
 
 from formant_mcp.errors import StoreError
-from formant_mcp.store.spoken import index_all
+from formant_mcp.store.spoken import index_all, index_joined_words
 from formant_mcp.store.values import read_again
 
-_WITH_WORDS = 2
-_WITH_MEANINGS = 4
+_WITH_WORDS, _WITH_JOINED_WORDS, _WITH_MEANINGS = 2, 4, 4
 
 MIGRATIONS = (
     """
@@ -150,8 +149,9 @@ MIGRATIONS = (
     """,
     """
     -- From here on result_values.kind of a text that reads as a number is numeral, of a date date; folded is the normal
-    -- form of formant_mcp.values, contact_reversed that of formant_mcp.contacts. What was written before is read anew.
+    -- form of formant_mcp.values, contact_reversed that of formant_mcp.contacts. What was written before is read again.
     CREATE INDEX conversations_reason ON conversations (failure_reason) WHERE failure_reason IS NOT NULL;
+    -- Words with an apostrophe or a hyphen are indexed again (index_joined_words).
     """,
 )
 
@@ -185,6 +185,8 @@ def migrate(database: sqlite3.Connection) -> None:
                 index_all(database)
             if number == _WITH_MEANINGS:
                 read_again(database)
+            if number == _WITH_JOINED_WORDS and version >= _WITH_WORDS:
+                index_joined_words(database)
             database.execute(f"PRAGMA user_version = {number:d}")
         database.execute("COMMIT")
     except BaseException:

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from heapq import nlargest
 from typing import NamedTuple
@@ -11,12 +12,13 @@ from formant_mcp.store.criteria import Where, where
 from formant_mcp.store.database import Database
 from formant_mcp.store.matching import Expression, Role, Term, has_beginning, match_of
 from formant_mcp.store.rows import whole
-from formant_mcp.store.spelling import alike, nearest
+from formant_mcp.store.spelling import alike, begin_of, nearest
 from formant_mcp.store.turns import MAX_TURNS, ROW_OF, row_of, turn_key
-from formant_mcp.store.words import stem
+from formant_mcp.store.words import divided, stem
 
 _RANKED = 20_000  # so many hits are ranked; of more, the newest tell as much
 _PROBED = 300  # so many of the newest conversations are looked into one by one first
+_ALL = Filters()
 _STARTED = "coalesce(started_at, -1e18)"  # a call without a time comes last
 
 
@@ -85,7 +87,7 @@ class Search:
             LookupError: row `after` is no longer there, or no longer a hit's.
         """
         match = self._match(sought)
-        if sought.filters == Filters():
+        if sought.filters == _ALL:
             hits, conversations = self._count(match)
             if hits > _RANKED:
                 return Found(hits, conversations, self._page(match, self._newest(match, count, after), _Scores()))
@@ -102,22 +104,37 @@ class Search:
         return Found(hits, len(found), self._page(match, rows, scores))
 
     def forms(self, term: Term) -> set[str]:
-        """The words that a term's last word is found in: those of the same stem, if it is one word, and itself."""
+        """What a term is found as: itself; a `word` also as every word, or words that are joined, of the same stem."""
+        as_it_is = " ".join(term.words)
         if term.kind != "word":
-            return {term.words[-1]}
-        rows = self._database.rows("SELECT word FROM words WHERE stem = ?", [stem(term.words[0])])
-        return {term.words[0], *(str(row[0]) for row in rows)}
+            return {as_it_is}
+        rows = self._database.rows("SELECT word FROM words WHERE stem = ?", [stem("".join(term.words))])
+        return {as_it_is, *(str(row[0]) for row in rows)}
 
-    def is_said(self, term: Term) -> bool:
-        """Whether it is said in any conversation, by anybody."""
-        match = match_of(Expression(((term,),)), "any", self.forms)
-        return bool(self._database.rows("SELECT 1 FROM spoken WHERE spoken MATCH ? LIMIT 1", [match]))
+    def is_said(self, term: Term, role: Role = "any", filters: Filters = _ALL) -> bool:
+        """Whether it is said by that role in any conversation that matches."""
+        match = match_of(Expression(((term,),)), role, self.forms)
+        if filters == _ALL:
+            return bool(self._database.rows("SELECT 1 FROM spoken WHERE spoken MATCH ? LIMIT 1", [match]))
+        condition = where(filters)
+        sql = (
+            f"SELECT 1 FROM (SELECT {ROW_OF} AS found FROM spoken WHERE spoken MATCH ?)"
+            f" CROSS JOIN conversations ON row_id = found WHERE {condition.sql} LIMIT 1"
+        )
+        return bool(self._database.rows(sql, [match, *condition.values]))
 
-    def nearest(self, word: str, count: int = 3) -> list[str]:
-        """The words said in any conversation that are spelled most like it."""
-        # Words of conversations that are forgotten still stand in `words`, so each is looked for in the index.
-        said = (each for each in nearest(word, self._alike(word)) if self.is_said(Term((each,), "phrase")))
-        return [each for each, _ in zip(said, range(count), strict=False)]
+    def similar(self, term: Term) -> Iterator[str]:
+        """The words of all conversations that are spelled most like it; some may no longer be said."""
+        return iter(nearest("".join(term.words), self._alike("".join(term.words))))
+
+    def longer(self, term: Term) -> Iterator[str]:
+        """The words of all conversations that begin like it (`begin_of`) and go on, the shortest first."""
+        begin = begin_of("".join(term.words))
+        if not begin:
+            return iter(())
+        forms = self.forms(term)
+        words = (word for word in self._words_from(begin) if word not in forms)
+        return iter(sorted(words, key=lambda word: (len(word), word)))
 
     def count_transcripts(self, filters: Filters) -> int:
         """How many of the conversations that match have a transcript with turns."""
@@ -227,12 +244,15 @@ class Search:
         return [whole(key[0]) for key in found]
 
     def _alike(self, word: str) -> set[str]:
-        asked = alike(word)
+        near = alike(word)
         rows = self._database.rows(
-            "SELECT word FROM words WHERE word IN (SELECT value FROM json_each(?))", [json.dumps(asked.spellings)]
+            "SELECT word FROM words WHERE word IN (SELECT value FROM json_each(?))", [json.dumps(near.spellings)]
         )
-        rows += self._database.rows(
-            "SELECT word FROM words WHERE word >= ? AND word < ? LIMIT 1000",
-            [asked.beginning, asked.beginning + "\U0010ffff"],
+        return {*(str(row[0]) for row in rows), *self._words_from(near.beginning)} - {word}
+
+    def _words_from(self, beginning: str) -> list[str]:
+        """Single words that begin so, 1,000 at most."""
+        rows = self._database.rows(
+            "SELECT word FROM words WHERE word >= ? AND word < ? LIMIT 1000", [beginning, beginning + "\U0010ffff"]
         )
-        return {str(row[0]) for row in rows} - {word}
+        return [str(row[0]) for row in rows if len(divided(str(row[0]))) == 1]

@@ -1,15 +1,20 @@
-"""Words spelled alike: for a word that nobody says, those that were perhaps meant."""
+"""Words spelled alike: for a word that does not occur, those that were perhaps meant."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 from string import ascii_lowercase, digits
 from typing import NamedTuple
 
+import regex
+
 from formant_mcp.store.words import is_unspaced
 
 _LEAST, _MOST = 3, 24  # letters; what is shorter resembles everything, what is longer takes long to vary
 _SHOWN = 40  # letters of a word that is named; no real one has more
 _RATIO = 0.65
+_HANGUL, _MARK, _LAST_MARKS = (regex.compile(each) for each in (r"\p{Hangul}", r"\p{M}", r"\p{M}+$"))
+# Articles and prepositions that Arabic writes as part of the word.
+_ARABIC = ("ال", "وال", "بال", "فال", "كال", "لل")
 
 
 class Alike(NamedTuple):
@@ -23,7 +28,21 @@ def alike(word: str) -> Alike:
     """Where to look for words like this one; nowhere for one that has no spelling to vary."""
     if len(word) < _LEAST or is_unspaced(word):
         return Alike([], "\U0010ffff")
-    return Alike(sorted(_one_edit(word)) if len(word) <= _MOST else [], word[: (len(word) + 1) // 2])
+    spellings = {*_one_edit(word), *(before + word for before in _ARABIC)} if len(word) <= _MOST else set[str]()
+    return Alike(sorted(spellings), word[: (len(word) + 1) // 2])
+
+
+def begin_of(word: str) -> str:
+    """What words begin with that may be this one with another ending; empty for a word too short to tell.
+
+    A last vowel sign goes, for in Indian scripts the ending takes its place (ரீஃபண்ட், ரீஃபண்டை). Short: less than two
+    letters, or for Korean less than one.
+    """
+    begin = _LAST_MARKS.sub("", word)
+    letters = len(_MARK.sub("", begin))
+    if is_unspaced(word) or letters < (1 if _HANGUL.match(word) else 2):
+        return ""
+    return begin
 
 
 def nearest(word: str, candidates: Iterable[str]) -> list[str]:

@@ -1,26 +1,45 @@
-"""What counts as a word, in every script: the same for what is stored and for what is asked.
+"""What counts as a word, in every script: the same for what is stored and for what is searched.
 
 Words are compared without case and accents (Devanagari's nukta is one, its vowel signs are not: they belong to the
-word). Digits are one script, and `15,000` is `15000`. Scripts that are written without spaces are cut into characters,
-so that a word is found inside a run. English words also have a stem, by which `refund` finds `refunded`.
+word; dotless ı is i). Digits are one script, and `15,000` is `15000`. Scripts that are written without spaces are cut
+into characters, so that a word is found inside a run. English words also have a stem, by which `refund` finds
+`refunded`. An apostrophe divides words (l'ordine, Ahmet'in), except in other scripts than Latin and before what
+English contracts (don't, customer's). Words that an apostrophe or a hyphen joins are also found written as one. The
+index keeps their order only, so where e-mail was said anywhere, email finds `e mail` as well.
 """
 
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from functools import cache, lru_cache
+from itertools import pairwise
 from typing import NamedTuple, cast
 
 import regex
 
 _UNSPACED = r"[[\p{Han}\p{Hiragana}\p{Katakana}ーｰ\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]--\p{Nd}]"
-_WORD = regex.compile(
-    r"(?P<number>\p{Nd}{1,3}(?:,\p{Nd}{2,3})*,\p{Nd}{3}(?!\p{Nd}))"
-    rf"|(?P<unspaced>{_UNSPACED})[\p{{M}}ﾞﾟ]*"
-    rf"|(?P<word>[[\p{{L}}\p{{M}}\p{{N}}]--{_UNSPACED}]+(?:['’][[\p{{L}}\p{{M}}]--{_UNSPACED}]+)*)",
-    regex.V1,  # which has sets less sets
-)
-_ASCII_WORD = re.compile(r"\d{1,3}(?:,\d{2,3})*,\d{3}(?!\d)|[a-z0-9]+(?:'[a-z]+)*")
+_LETTERS = rf"[[\p{{L}}\p{{M}}]--{_UNSPACED}]+"
+_CONTRACTED = "(?:s|t|d|m|ll|re|ve|em|am|all|clock)"
+
+
+def _word_pattern(after_apostrophe: str) -> regex.Pattern[str]:
+    """What is one word; it goes on beyond an apostrophe with `after_apostrophe`."""
+    return regex.compile(
+        r"(?P<number>\p{Nd}{1,3}(?:,\p{Nd}{2,3})*,\p{Nd}{3}(?!\p{Nd}))"
+        rf"|(?P<unspaced>{_UNSPACED})[\p{{M}}ﾞﾟ]*"
+        rf"|(?P<word>[[\p{{L}}\p{{M}}\p{{N}}]--{_UNSPACED}]+(?:['’](?:{after_apostrophe}))*)",
+        regex.V1,  # which has sets less sets
+    )
+
+
+_WORD = _word_pattern(rf"(?i:{_CONTRACTED})(?![\p{{L}}\p{{M}}\p{{N}}])|(?!\p{{Latin}}){_LETTERS}")
+_WORD_UNTIL_VERSION_3 = _word_pattern(_LETTERS)
+_ASCII_CONTRACTED = rf"'(?={_CONTRACTED}(?![a-z0-9]))"
+_ASCII_WORD = re.compile(rf"\d{{1,3}}(?:,\d{{2,3}})*,\d{{3}}(?!\d)|[a-z0-9]+(?:{_ASCII_CONTRACTED}[a-z]+)*")
+_ASCII_APOSTROPHE = re.compile(rf"(?<=[a-z0-9]){_ASCII_CONTRACTED}")
+_ASCII_JOINED = re.compile(r"[a-z0-9]['-][a-z0-9]")
+_JOINTS = {"'": "'", "’": "'", "-": "-", "‐": "-", "‑": "-"}
+_JOINT = re.compile("[ '-]")
 _MARKS = str.maketrans("", "", "',")
 # Accents, and whatever ASCII a compatibility form such as ⑴ leaves behind: the index would cut the word there.
 _DROPPED = regex.compile(r"[\u0300-\u036f\u093c\u09bc\u0a3c\u0abc\u0b3c’]|[[\x00-\x7f]--[a-z0-9]]", regex.V1)
@@ -28,6 +47,8 @@ _DIGITS = regex.compile(r"\p{Nd}")
 # Hindi spells a nasal before its own row of consonants as that letter or as anusvara: हिन्दी is हिंदी. Candrabindu is
 # written as anusvara as often as not.
 _NASALS = regex.compile("ङ्(?=[क-घ])|ञ्(?=[च-झ])|ण्(?=[ट-ढ])|न्(?=[त-ध])|म्(?=[प-भ])|\u0901")
+_PLAIN = str.maketrans("ıłøđ", "ilod")  # Latin letters that Unicode does not take apart, typed without their stroke
+_LONGEST = 64  # characters of joined words that are found as one
 _ENGLISH = regex.compile(r"[a-z]{3,40}")  # what is longer is no word, and takes long to look at
 
 
@@ -51,16 +72,57 @@ def words_in(text: str) -> Iterator[Word]:
             yield Word(folded, found.start(), found.end())
 
 
+def joint(text: str, word: Word, following: Word) -> str:
+    """The apostrophe or hyphen that joins a word to the next one, empty if none does (two numbers are not joined)."""
+    if following.start - word.end != 1 or (text[word.end - 1].isdigit() and text[following.start].isdigit()):
+        return ""
+    return _JOINTS.get(text[word.end], "")
+
+
 def indexable(text: str) -> str:
-    """A text as it is indexed: its words, a blank between them."""
+    """A text as it is indexed: its words, a blank, an apostrophe or a hyphen between them."""
     if text.isascii():  # the same, ten times as quick: nearly all of English
-        return " ".join(_ASCII_WORD.findall(text.lower())).translate(_MARKS)
-    return " ".join(word.folded for word in words_in(text))
+        plain = _ASCII_APOSTROPHE.sub("", text.lower())
+        if not _ASCII_JOINED.search(plain):
+            return " ".join(_ASCII_WORD.findall(plain)).translate(_MARKS)
+    words = list(words_in(text))
+    joints = [joint(text, word, following) or " " for word, following in pairwise(words)]
+    return "".join(part for word, end in zip(words, [*joints, ""], strict=False) for part in (word.folded, end))
+
+
+def forms_in(indexed: str) -> dict[str, str]:
+    """The stem of each word of an indexed text, and of words that are joined, as if written as one."""
+    stems: dict[str, str] = {}
+    for piece in indexed.split():
+        words = divided(piece)
+        stems |= {word: stem(word) for word in words}
+        if len(words) > 1:
+            joints = _JOINT.findall(piece)
+            joined = [piece, *(f"{words[n]}{mark}{words[n + 1]}" for n, mark in enumerate(joints))]
+            stems |= {each: stem("".join(divided(each))) for each in joined if len(each) <= _LONGEST}
+    return stems
+
+
+def divided(form: str) -> tuple[str, ...]:
+    """The single words of a form, which may be several words, joined or not."""
+    return tuple(_JOINT.split(form))
+
+
+def indexed_until_version_3(text: str) -> str:
+    """A text as stores up to version 3 have it in their index; to remove it, its very words are needed."""
+    found = (
+        _fold(each[0].replace(",", "") if each["number"] else each[0]) for each in _WORD_UNTIL_VERSION_3.finditer(text)
+    )
+    return " ".join(word for word in found if word)
 
 
 @lru_cache(maxsize=65_536)
 def fold(word: str) -> str:
     """A word without case and accents, its digits as 0 to 9."""
+    return _fold(word).translate(_PLAIN)
+
+
+def _fold(word: str) -> str:
     if word.isascii():
         return word.lower().translate(_MARKS)
     plain = unicodedata.normalize("NFKD", word).casefold()

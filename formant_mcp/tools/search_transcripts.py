@@ -1,7 +1,5 @@
 """`search_transcripts`: what was said, in all calls."""
 
-from dataclasses import replace
-
 from pydantic import Field
 
 from formant_mcp.app import App
@@ -24,12 +22,15 @@ class SearchArguments(FilterArguments):
     """The filters, and what to search for in the calls that match."""
 
     query: Text = Field(
-        description='Words, all of them in one turn; "a phrase" exactly; a OR b; -without; begin*. x a OR b means x and'
-        " (a or b); no parentheses. Case, accents and English endings aside (refund: refunded; 15,000: 15000)."
+        description='Words, all of them in one turn; "a phrase" exactly; a OR b; -without (or NOT); begin*; (groups).'
+        " x a OR b means x and (a or b). Case, accents and English endings aside (refund: refunded; 15,000: 15000);"
+        " in other languages begin* finds endings."
     )
     role: Role = Field("any", description="Who says it.")
     context_turns: int = Field(_DEFAULT_CONTEXT, ge=0, le=5, description="Turns shown before and after each hit.")
-    limit: int = Field(_DEFAULT_LIMIT, ge=1, le=100, description="Hits at once, 1 to 100; at most 3 of a call.")
+    limit: int = Field(
+        _DEFAULT_LIMIT, ge=1, le=100, description="Most hits in an answer, 1 to 100; at most 3 of a call, never split."
+    )
     cursor: str = Field("", description="next_cursor of the answer before, with the same other arguments.")
 
 
@@ -43,16 +44,17 @@ async def _run(app: App, arguments: SearchArguments, call: Call) -> Reply:
         limit=arguments.limit,
         cursor=arguments.cursor,
     )
+    searched = await search_transcripts(app.gathering, call, question)
     is_default = question.limit <= _DEFAULT_LIMIT and question.context_turns <= _DEFAULT_CONTEXT
-    while True:
-        reply = _fitting(app, question, await search_transcripts(app.gathering, call, question), is_default=is_default)
-        if reply.size <= MAX_CHARACTERS or question.limit == 1:
-            return reply
-        question = replace(question, limit=question.limit // 2)
+    reply = _fitting(app, searched, is_default=is_default)
+    while reply.size > MAX_CHARACTERS and len(searched.rows) > 1:
+        searched = searched.first(len(searched.rows) // 2)
+        reply = _fitting(app, searched, is_default=is_default)
+    return reply
 
 
-def _fitting(app: App, question: SearchQuestion, searched: Searched, *, is_default: bool) -> Reply:
-    """The hits as wide as they fit; what nobody asked to be long stays short."""
+def _fitting(app: App, searched: Searched, *, is_default: bool) -> Reply:
+    """The hits as wide as they fit; an answer that nobody asked to be long stays short."""
     replies = [_reply(app, searched, widths) for widths in _WIDTHS]
     room = _DEFAULT_CHARACTERS if is_default else MAX_CHARACTERS
     return next((reply for reply in replies if reply.size <= room), replies[-1])
@@ -68,6 +70,8 @@ def _reply(app: App, searched: Searched, widths: Widths) -> Reply:
         hits=[hit_answer(hit, widths, app.zone) for hit in searched.hits],
     )
     found = f"{_counted(searched.hits_total, 'hit')} in {_counted(searched.conversations_total, 'conversation')}"
+    if not coverage.complete:
+        found += " so far"
     if searched.shown < searched.hits_total:
         found += f"; {searched.shown:,} shown"
     if searched.next_cursor:

@@ -16,6 +16,8 @@ from formant_mcp.store import Store, search
 from formant_mcp.store.matching import Expression, Role, Term
 from formant_mcp.store.schema import MIGRATIONS
 from formant_mcp.store.search import Found, Sought
+from formant_mcp.store.spoken import DELETE, INSERT, index_rows
+from formant_mcp.store.words import indexed_until_version_3
 from tests.store.files import open_store
 from tests.store.oracle import NOW, conversations, filters, matches, sort_key
 from tests.store.said import EXPRESSIONS, ROLES, TURNS, alternatives_said, folded, is_hit
@@ -40,6 +42,11 @@ def call(number: int, *said: str, role: str = "contact") -> Conversation:
 
 
 def word(text: str) -> Expression:
+    return Expression(((Term(folded(text), "word"),),))
+
+
+def joined(text: str) -> Expression:
+    """Words that a hyphen or an apostrophe joins, as one."""
     return Expression(((Term(folded(text), "word"),),))
 
 
@@ -182,6 +189,34 @@ def test_a_store_from_before_there_was_an_index_gets_one(tmp_path: Path) -> None
     store.close()
 
 
+def test_a_store_from_before_words_were_divided_is_indexed_anew(tmp_path: Path) -> None:
+    said = ["l'ordine e-mail", "I don't know", "ALDIM mı", "Łódź l'a2", "dell’ordine", "O'Brien's 10-20", "फीस"]
+    one = call(7, *said)
+    path = tmp_path / "version3.sqlite"
+    store = open_store(path)
+    store.write.save([one], NOW)
+    store.close()
+    old = sqlite3.connect(path)
+    turns = old.execute("SELECT turn_id, role, text FROM turns").fetchall()
+    old.executemany(DELETE, index_rows(turns))
+    old.executemany(INSERT, index_rows(turns, indexed_until_version_3))
+    old.execute("DELETE FROM words")
+    old.execute("PRAGMA user_version = 3")
+    old.commit()
+    old.close()
+    store = open_store(path)
+    for query in (word("ordine"), word("aldim"), word("email"), word("mi"), word("lodz"), word("brien"), word("फीस")):
+        sought = Sought(query, "any", Filters())
+        assert turns_found(find(store, query)) == expected([one], sought) != {}
+    store.write.delete("call-7")
+    store.close()
+    with sqlite3.connect(path) as database:
+        assert database.execute(
+            "SELECT count(*) FROM spoken WHERE spoken MATCH 'lordine OR ordine OR a2 OR la'"
+        ).fetchone() == (0,)
+        database.execute("INSERT INTO spoken (spoken) VALUES ('integrity-check')")
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
@@ -197,6 +232,27 @@ def test_a_store_from_before_there_was_an_index_gets_one(tmp_path: Path) -> None
         (phrase("ค่าปรับ"), "ฉันไม่จ่ายค่าปรับครับ"),
         (word("paise"), "Mere paas Paise nahi hain"),
         (phrase("don't"), "I don’t know"),
+        (word("ordine"), "Non ho l'ordine"),
+        (word("ordine"), "il numero dell’ordine"),
+        (phrase("l'ordine 42"), "l’ordine 42 è qui"),
+        (phrase("ordine 42"), "l'ordine 42"),
+        (word("accord"), "D’accord, merci"),
+        (word("istanbul"), "İSTANBUL'da oturuyorum"),
+        (word("ahmet"), "Ahmet'in kartı"),
+        (word("iade"), "İADE'yi istiyorum"),
+        (word("aldim"), "ben ALDIM"),
+        (word("aldım"), "ben aldim"),
+        (word("customer"), "the customer's card"),
+        (word("dsouza"), "this is D'Souza"),
+        (word("souza"), "this is D’Souza"),
+        (word("email"), "send an e-mail"),
+        (word("emails"), "by E‑Mail please"),
+        (joined("e-mail"), "my email"),
+        (joined("e-mail"), "my e mail"),
+        (joined("follow-ups"), "a followup"),
+        (word("rahul"), "that is R-A-H-U-L"),
+        (word("covid19"), "COVID-19"),
+        (word("zloty"), "sto złotych złoty"),
     ],
 )
 def test_it_is_found_however_it_is_spelled(asked: Expression, said: str) -> None:
@@ -213,6 +269,10 @@ def test_it_is_found_however_it_is_spelled(asked: Expression, said: str) -> None
         (phrase("late fee"), "fee late"),
         (phrase("返金"), "金返"),
         (word("1500"), "15000"),
+        (word("don"), "I don't know"),
+        (word("1020"), "10-20"),
+        (word("email"), "e - mail"),
+        (phrase("email"), "e-mail"),
     ],
 )
 def test_it_is_not_found_where_it_is_not_said(asked: Expression, said: str) -> None:
@@ -253,20 +313,39 @@ def test_a_place_that_is_gone_is_said_to_be_gone() -> None:
 )
 def test_a_slip_names_what_was_perhaps_meant(meant: str, typed: str) -> None:
     store = stored(call(1, f"{meant} and something altogether different"))
-    assert store.search.nearest(typed) == [meant]
+    assert list(store.search.similar(Term((typed,), "word"))) == [meant]
 
 
-def test_what_is_no_longer_said_is_never_named() -> None:
+def test_what_is_no_longer_said_is_not_said() -> None:
     store = stored(call(1, "lawyer"), call(2, "lawyers"))
     store.write.delete("call-1")
-    assert store.search.nearest("lawer") == ["lawyers"]
     assert not store.search.is_said(Term(("lawyer",), "phrase"))
     assert store.search.is_said(Term(("lawyer",), "word"))
 
 
+@settings(deadline=None)
+@given(calls=CALLS, expression=EXPRESSIONS, role=ROLES, data=st.data())
+def test_a_term_is_said_where_it_is_found(
+    calls: list[Conversation], expression: Expression, role: Role, data: st.DataObject
+) -> None:
+    store = stored(*calls)
+    narrowed = data.draw(st.just(Filters()) | filters(calls))
+    for term in expression.none_of:
+        hits = find(store, Expression(((term,),)), role, narrowed).hits
+        assert store.search.is_said(term, role, narrowed) == bool(hits)
+    store.close()
+
+
+def test_longer_words_come_shortest_first_and_not_what_was_found() -> None:
+    store = stored(call(1, "pay pays paypal payroll-x repay"), call(2, "환불을 환불이요 환 불"))
+    assert list(store.search.longer(Term(("pay",), "word"))) == ["paypal", "payroll"]
+    assert list(store.search.longer(Term(("환불",), "word"))) == ["환불을", "환불이요"]
+    assert list(store.search.longer(Term(("p",), "word"))) == []
+
+
 @pytest.mark.parametrize("typed", ["a", "zz", "返", "x" * 400, "\U0001e900" * 30])
 def test_what_has_no_spelling_to_vary_has_nothing_near(typed: str) -> None:
-    assert stored(call(1, "a ab zzz 金 xyz")).search.nearest(typed) == []
+    assert list(stored(call(1, "a ab zzz 金 xyz")).search.similar(Term((typed,), "word"))) == []
 
 
 def test_transcripts_are_those_with_turns_that_match() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from formant_mcp.store.words import Word, indexable, is_unspaced, stem, words_in
+from formant_mcp.store.words import Word, forms_in, indexable, indexed_until_version_3, is_unspaced, stem, words_in
 
 # What the rules are about, among anything else: accents, nuktas, digits, commas, apostrophes, compatibility forms.
 LETTERS = st.sampled_from("aZ9é'’ ,-*\"फज\u093cन्दँ५๑ไ返ガｶﾞ⑴ﷺß") | st.characters(exclude_categories=["Cs"])
@@ -36,6 +36,8 @@ def folded(text: str) -> list[str]:
         ("हाँ", "हां"),
         ("ﾊﾞﾝｸ", "バンク"),
         ("ＡＢＣ１２３", "abc123"),
+        ("IŞIK İADE", "ışık iade"),
+        ("ŁÓDŹ Øre Đồng", "lodz ore dong"),
     ],
 )
 def test_spellings_of_the_same_words_are_the_same(one: str, other: str) -> None:
@@ -55,6 +57,11 @@ def test_spellings_of_the_same_words_are_the_same(one: str, other: str) -> None:
         ("ATMで5000円", ["atm", "で", "5000", "円"]),
         ("환불 해주세요", ["환불", "해주세요"]),
         ("a_b-c@d.e", ["a", "b", "c", "d", "e"]),
+        ("l'ordine D’accord", ["l", "ordine", "d", "accord"]),
+        ("don't couldn't've CUSTOMER'S o'clock y'all", ["dont", "couldntve", "customers", "oclock", "yall"]),
+        ("Ahmet'in Türkiye’de", ["ahmet", "in", "turkiye", "de"]),
+        ("комп'ютер об’єкт", ["компютер", "обєкт"]),
+        ("aujourd'hui c'è", ["aujourd", "hui", "c", "e"]),
         ("… — !?", []),
     ],
 )
@@ -92,3 +99,25 @@ def test_endings_of_english_share_a_stem_and_other_words_have_none() -> None:
 
 def test_only_scripts_without_spaces_are_cut_into_characters() -> None:
     assert [is_unspaced(word) for word in ("返", "รั", "ガ", "a", "ह", "환", "5")] == [True] * 3 + [False] * 4
+
+
+def test_joined_words_are_also_one_word() -> None:
+    assert forms_in(indexable("Follow-ups l’e-mail 10-20")) == {
+        "follow": "follow",
+        "ups": "up",
+        "follow-ups": "followup",
+        "l": "l",
+        "e": "e",
+        "mail": "mail",
+        "l'e-mail": "lemail",
+        "l'e": "le",
+        "e-mail": "email",
+        "10": "10",
+        "20": "20",
+    }
+
+
+@given(text=TEXTS)
+def test_only_joined_and_stroked_letters_were_indexed_otherwise_before(text: str) -> None:
+    if not set(text) & set("'’ıłŁøØđĐ"):
+        assert indexed_until_version_3(text).split() == folded(text)

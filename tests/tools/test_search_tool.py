@@ -75,6 +75,9 @@ async def test_the_sample_account_knows_who_threatened_with_a_lawyer_in_either_s
         ("law*", [(1, 3)]),
         ("refunded -lawyer", [(1, 1), (2, 3), (2, 5), (2, 7)]),
         ("refund chahiye", [(2, 3)]),
+        ("refund NOT lawyer NOT chahiye", [(1, 1), (2, 5), (2, 7)]),
+        ("lawyer | chahiye", [(1, 3), (2, 3)]),
+        ("refund && (lawyer || chahiye)", [(1, 3), (2, 3)]),
     ],
 )
 async def test_the_language_finds_it_in_every_script(
@@ -128,7 +131,9 @@ async def test_a_search_over_a_part_says_how_many_were_read(account: Account) ->
     ("arguments", "why"),
     [
         ({"query": ""}, "query: no word to search for"),
-        ({"query": "-refund"}, "query: only what the turns must not say"),
+        ({"query": "-refund"}, "query: it has only exclusions"),
+        ({"query": "agent:secret"}, 'use the argument role="agent"'),
+        ({"query": "secret NEAR/3 fee"}, "query: NEAR"),
         ({"query": "secret " * 2_000}, "query: longer than 500 characters"),
         ({"query": "secret", "role": "customer"}, "role"),
         ({"query": "secret", "limit": 101}, "limit"),
@@ -201,6 +206,32 @@ async def test_what_nobody_asked_to_be_long_is_short_and_the_cursor_goes_through
         answer = await assistant.ask("search_transcripts", **question)
         assert 20_000 < max(answer.sizes()) <= 45_000
         assert sorted(await read_on(assistant, answer, **question)) == sorted(found)
+
+
+async def test_an_answer_too_long_is_cut_without_asking_again(account: Account) -> None:
+    said = (FILLER * 12, f"paisa {FILLER * 12}") * 4
+    for n in range(10, 60):
+        account.api.add(conversation(n, NOW - timedelta(days=n), transcript=spoken(*said)))
+    async with account.connect() as assistant:
+        await assistant.ask("search_transcripts", query="paisa")
+        before = len(account.api.requests)
+        answer = await assistant.ask("search_transcripts", query="paisa", limit=2)
+        of_two = len(account.api.requests) - before
+        before = len(account.api.requests)
+        answer = await assistant.ask("search_transcripts", query="paisa", limit=100, context_turns=5)
+    assert len(hits(answer)) < 99
+    assert "next_cursor" in answer.structure
+    assert len(account.api.requests) - before <= of_two
+
+
+async def test_a_search_over_a_part_says_nothing_of_what_was_not_read(account: Account) -> None:
+    for n in (1, 2, 3, 9):
+        account.api.fault(conversation_id(n), 99, 503)
+    async with account.connect() as assistant:
+        answer = await assistant.ask("search_transcripts", query="refund")
+    assert "No transcripts to search (4 conversations match the filters; 4 still to be loaded)." in answer.text
+    assert "\n0 hits in 0 conversations so far\n" in answer.text + "\n"
+    assert "occur" not in answer.text
 
 
 async def test_a_long_turn_is_shown_around_its_first_mark(account: Account) -> None:

@@ -1,0 +1,102 @@
+"""What other search languages have besides: refused by name, never searched as words."""
+
+import re
+
+import regex
+
+from formant_mcp.errors import InvalidRequestError
+
+ACCEPTED = 'words (refund), "phrases" in quotes, refund OR return, -without, begin*, (groups)'
+
+# A name with a colon or an equals sign is a field in other languages; `10:30`, `https://…` and `Note: …` are text.
+_FIELD = re.compile(r"[{@]?([A-Za-z_][\w.]*)\}?(?::|!?=|[<>]=?)(.*)")
+_FIELDS = {
+    name: hint
+    for names, hint in (
+        (
+            "role speaker agent contact user customer caller human bot assistant from by said_by",
+            'For who says it, use the argument role="agent" or role="contact"; for one agent\'s calls, agent_id.',
+        ),
+        (
+            "text transcript transcripts turn message content body words said query",
+            "Leave the prefix out: only what is said is searched.",
+        ),
+        (
+            "agent_id agent_name status call_successful outcome since until before after date started_at time hour"
+            " duration duration_seconds min_duration_seconds max_duration_seconds contact_number number phone to"
+            " failure_reason reason user_id direction results intent sentiment language id conversation_id",
+            'Use the filter arguments, such as agent_id, status, since or results=["intent=refund"].',
+        ),
+    )
+    for name in names.split()
+}
+_ANY_FIELD = 'Use the filter arguments, such as agent_id or results=["intent=refund"].'
+
+_LETTER = r"[\p{L}\p{M}\p{N}]"
+_REFUSED = [
+    (regex.compile(pattern), what, hint)
+    for pattern, what, hint in (
+        (
+            r"^(?:O?NEAR(?:/\d+)?|(?:W|PRE|N)/\d+|ADJ\d+|XOR|ANDNOT)$",
+            "NEAR and other operators of distance are not supported",
+            'All words are found in one turn anyway; "a phrase" finds them side by side.',
+        ),
+        (
+            rf"(?<!(?:{_LETTER}|\*))\*|\*(?=\**{_LETTER})|\.\+",
+            "* is supported at the end of a word only",
+            "Write refund* for all words that begin so; * stands for no word or part in the middle.",
+        ),
+        (rf"\?(?={_LETTER})", "? as a wildcard is not supported", "Write col* or (color OR colour)."),
+        (
+            "[~^]",
+            "~ and ^ (similar words, distance, weight) are not supported",
+            "Leave them out; where nothing is found, the answer names similar words.",
+        ),
+        (r"\\", "backslashes are not supported", 'Punctuation needs none; a phrase is "in quotes".'),
+        (r"%(?=\p{L})|(?<=[\p{L}\p{M}])%", "% is no wildcard here", "Write refund* for all words that begin so."),
+        (
+            rf"[\]}}](?=[\p{{L}}\p{{N}}*+?{{])|(?<={_LETTER})[\[{{]|\p{{L}}\$$",
+            "regular expressions are not supported",
+            "Write begin* or (refund OR return).",
+        ),
+    )
+]
+_QUOTED = re.compile(r'"[^"]*"')
+_REGEX = re.compile(r"(?<!\S)/(?=\S)[^\"]*\S/[a-z]{0,5}(?!\S)")
+_RANGE = re.compile(r"[\[{]\S+ TO \S+[\]}]")
+
+
+def refuse_unsupported(query: str) -> None:
+    """Refuses what is longer than a word.
+
+    Raises:
+        InvalidRequestError: a regular expression or a range is in it.
+    """
+    outside = _QUOTED.sub('""', query)
+    if _REGEX.search(outside):
+        raise refused("regular expressions (/…/) are not supported", "Write begin* or (refund OR return).")
+    if _RANGE.search(outside):
+        raise refused("ranges (TO) are not supported", "Use the filter arguments, such as since and until.")
+
+
+def refuse_unsupported_word(plain: str, after: str) -> None:
+    """Refuses a part of a query that stands alone between blanks, and before the character `after`.
+
+    Raises:
+        InvalidRequestError: it has an operator in it that is not supported.
+    """
+    field = _FIELD.fullmatch(plain)
+    if field and not field[2].startswith("//"):
+        name = field[1].lower().partition(".")[0]
+        if name in _FIELDS or field[2] or after in ('"', "("):
+            what = f"fields ({name}: or {name}=)" if name in _FIELDS else "fields (name: or name=)"
+            instead = f"{_FIELDS.get(name, _ANY_FIELD)} To search for the text itself, put it in quotes."
+            raise refused(f"{what} are not part of it", instead)
+    for pattern, what, hint in _REFUSED:
+        if pattern.search(plain):
+            raise refused(what, hint)
+
+
+def refused(why: str, instead: str = "") -> InvalidRequestError:
+    """The error for a query: what is wrong, and what to write instead."""
+    return InvalidRequestError(f"query: {why}.", f"{instead} Write {ACCEPTED}.".strip())
