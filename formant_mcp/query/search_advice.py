@@ -62,7 +62,7 @@ class Advice:
         if notes or len(words) > _CHECKED:
             return notes
         wanted = replace(self.expression, none_of=())
-        if self.expression.none_of and self.store.search.find(Sought(wanted, self.role, self.filters), 1).hits:
+        if self.expression.none_of and self.store.search.has_hits(Sought(wanted, self.role, self.filters)):
             return ["Turns there say it, but each also says what is excluded."]
         if len(words) == 1:
             return []

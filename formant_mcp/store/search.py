@@ -113,10 +113,14 @@ class Search:
 
     def is_said(self, term: Term, role: Role = "any", filters: Filters = _ALL) -> bool:
         """Whether it is said by that role in any conversation that matches."""
-        match = match_of(Expression(((term,),)), role, self.forms)
-        if filters == _ALL:
+        return self.has_hits(Sought(Expression(((term,),)), role, filters))
+
+    def has_hits(self, sought: Sought) -> bool:
+        """Whether `find` finds anything; quicker, for it stops at the first hit."""
+        match = self._match(sought)
+        if sought.filters == _ALL:
             return bool(self._database.rows("SELECT 1 FROM spoken WHERE spoken MATCH ? LIMIT 1", [match]))
-        condition = where(filters)
+        condition = where(sought.filters)
         sql = (
             f"SELECT 1 FROM (SELECT {ROW_OF} AS found FROM spoken WHERE spoken MATCH ?)"
             f" CROSS JOIN conversations ON row_id = found WHERE {condition.sql} LIMIT 1"
