@@ -67,6 +67,16 @@ class Conversation:
     has_detail: bool = False
 
 
+def never_connected(conversation: Conversation, turn_count: int | None) -> bool:
+    """Whether a call is over and nobody was ever on the line, so that it has no recording and no transcript.
+
+    Only where the provider's own words leave no doubt: it ended without success, without a duration and without a turn.
+    """
+    said_something = bool(turn_count or conversation.turns)
+    failed = conversation.ended and conversation.outcome == "failure"
+    return failed and not conversation.duration_seconds and not said_something
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """One page of a provider's list, in the provider's order.

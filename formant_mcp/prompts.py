@@ -7,7 +7,8 @@ from mcp_types import Completion, GetPromptResult, Prompt, PromptArgument, Promp
 from formant_mcp.app import App
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.models import clean
-from formant_mcp.resources import complete_id
+from formant_mcp.query.gather import Call
+from formant_mcp.resources import complete_agent, complete_id, completion
 
 _RULES = """\
 Rules: every statement about a call cites its conversation id and the turn, e.g. (e36853de… turn 4). Quote callers word
@@ -56,15 +57,15 @@ def get_prompt(name: str, arguments: dict[str, str]) -> GetPromptResult:
     return review.filled(value)
 
 
-def complete_argument(app: App, argument: str, typed: str) -> Completion:
+async def complete_argument(app: App, call: Call, argument: str, typed: str) -> Completion:
     """Values for a prompt's argument or a resource's id, as one types."""
     if argument == "conversation_id":
-        return complete_id(app, typed)
+        return await complete_id(app, call, typed)
     if argument not in ("agent_id", "agent_ids"):
         return Completion(values=[])
     before, comma, last = typed.rpartition(",") if argument == "agent_ids" else ("", "", typed)
-    agents = [each for each in app.gathering.store.read.distinct("agent_id") if each.startswith(last.strip())]
-    return Completion(values=[f"{before}{comma}{agent}" for agent in agents[:100]], has_more=len(agents) > 100)
+    agents = await complete_agent(app, call, last.strip())
+    return completion([f"{before}{comma}{agent}" for agent in agents])
 
 
 PROMPTS = (

@@ -2,6 +2,7 @@
 
 import base64
 import re
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,18 +18,21 @@ from mcp_types import (
 from pydantic import BaseModel
 
 from formant_mcp.app import App
+from formant_mcp.audio import WAV, AudioKind
 from formant_mcp.errors import ConnectionFailed, InvalidRequestError, NotFoundError, RequestTimedOut
 from formant_mcp.filters import Filters
-from formant_mcp.models import Conversation, Turn
+from formant_mcp.models import Conversation, Turn, clean
 from formant_mcp.query.gather import Call
-from formant_mcp.query.transcripts import find
+from formant_mcp.query.transcripts import find, is_unconnected, recording_error
 from formant_mcp.source import Recording
 from formant_mcp.sync.lists import ListNeed
 from formant_mcp.tools.answers import CONVERSATION_URI, RECORDING_URI, TRANSCRIPT_URI, common_fields, local, uri_of
 from formant_mcp.tools.text import WARNING, results_line, seconds, stamp, turn_line
 
 PAGE = 50
+MOST_BYTES = 7_000_000  # as base64 within the 10 MiB that the TypeScript SDK takes as one message
 _COMPLETIONS = 100
+_COMPLETION_SECONDS = 2.0  # somebody is typing
 _URI = re.compile(r"formant://conversations/([^/]+)(/recording|/transcript)?")
 _CURSOR = re.compile(r"r:(\d{1,9}):(\d{1,18})")
 
@@ -91,7 +95,9 @@ async def read_resource(app: App, call: Call, uri: str) -> Contents:
 
 
 async def list_resources(app: App, call: Call, cursor: str) -> tuple[list[Resource], str]:
-    """The newest conversations' recordings and transcripts, and the cursor of the next page, empty at the end.
+    """The newest calls' recordings and transcripts, and the cursor of the next page, empty at the end.
+
+    A call that never connected has neither; the recording of one that still runs does not exist yet.
 
     Raises:
         InvalidRequestError: the cursor is not one of ours.
@@ -99,30 +105,69 @@ async def list_resources(app: App, call: Call, cursor: str) -> tuple[list[Resour
     found = _CURSOR.fullmatch(cursor) if cursor else None
     if cursor and not found:
         raise InvalidRequestError("cursor: not one that this server gave.", "List from the beginning, without it.")
-    shown, after = (int(found[1]), int(found[2])) if found else (0, 0)
-    read = app.gathering.store.read
-    trouble = await app.gathering.sync.bring_list(ListNeed(newest=shown + PAGE + 1), call.seconds_left)
-    if trouble and not read.count(Filters()):
-        raise trouble
+    passed, after = (int(found[1]), int(found[2])) if found else (0, 0)
+    listed: list[Conversation] = []
+    has_more = True
+    while has_more and len(listed) < PAGE:
+        conversations, has_more = await _newest(app, call, passed, after)
+        for row, conversation in conversations:
+            if not is_unconnected(app.gathering, conversation):
+                listed.append(conversation)
+            passed, after = passed + 1, row
+            if len(listed) == PAGE:
+                has_more = has_more or row != conversations[-1][0]
+                break
+    saved = await app.recordings.saved([each.conversation_id for each in listed])
+    entries = [entry for each in listed for entry in _entries(app, each, saved.get(each.conversation_id))]
+    return entries, f"r:{passed}:{after}" if has_more else ""
+
+
+async def _newest(app: App, call: Call, passed: int, after: int) -> tuple[list[tuple[int, Conversation]], bool]:
+    """A page of calls after row `after`, which is the `passed`th newest, and whether there are more."""
+    read, sync, need = app.gathering.store.read, app.gathering.sync, ListNeed(newest=passed + PAGE + 1)
+    if not sync.knowledge(need, call.asked_at).is_complete:
+        trouble = await sync.bring_list(need, call.seconds_left)
+        if trouble and not read.count(Filters()):
+            raise trouble
     try:
         page = read.page(Filters(), "newest", PAGE + 1, after)
     except LookupError:
         raise InvalidRequestError("cursor: the call it stood at is gone.", "List from the beginning.") from None
-    entries = [entry for _, conversation in page[:PAGE] for entry in _entries(app, conversation)]
-    return entries, f"r:{shown + PAGE}:{page[PAGE - 1][0]}" if len(page) > PAGE else ""
+    return page[:PAGE], len(page) > PAGE
 
 
-def complete_id(app: App, typed: str) -> Completion:
-    """The known ids that begin as one types; the newest where nothing is typed yet."""
+async def complete_id(app: App, call: Call, typed: str) -> Completion:
+    """The stored ids that begin as one types; the newest where nothing is typed yet."""
+    await app.gathering.sync.bring_something(min(call.seconds_left, _COMPLETION_SECONDS))
     read = app.gathering.store.read
     if typed:
         found = read.beginning_with(typed, _COMPLETIONS + 1)
     else:
         found = [each.conversation_id for _, each in read.page(Filters(), "newest", _COMPLETIONS + 1)]
+    return completion(found)
+
+
+async def complete_agent(app: App, call: Call, typed: str) -> list[str]:
+    """The agents whose id or name begins as one types, by what was typed: a name that only one agent has, or the id."""
+    await app.gathering.sync.bring_something(min(call.seconds_left, _COMPLETION_SECONDS))
+    names = app.gathering.store.read.agents()
+    borne = Counter(name for name in names.values() if name)
+    begun = typed.casefold()
+    found: list[str] = []
+    for agent_id, name in names.items():
+        if agent_id.casefold().startswith(begun):
+            found.append(agent_id)
+        elif name and name.casefold().startswith(begun):
+            found.append(name if borne[name] == 1 and "," not in name else agent_id)
+    return found
+
+
+def completion(found: list[str]) -> Completion:
+    """As many values as a completion may have, and whether there are more."""
     return Completion(values=found[:_COMPLETIONS], has_more=len(found) > _COMPLETIONS)
 
 
-def _entries(app: App, conversation: Conversation) -> list[Resource]:
+def _entries(app: App, conversation: Conversation, saved: tuple[AudioKind, int] | None) -> list[Resource]:
     conversation_id = conversation.conversation_id
     about = " · ".join(
         part
@@ -134,23 +179,36 @@ def _entries(app: App, conversation: Conversation) -> list[Resource]:
         )
         if part
     )
-    return [
-        Resource(
-            name=f"{template.name} {conversation_id}",
-            title=f"{template.title} {about}",
-            uri=uri_of(template.uri, conversation_id),
-            mime_type=template.media_type,
-        )
-        for template in TEMPLATES
-        if template.uri != CONVERSATION_URI
-    ]
+    recording_type = saved[0].media_type if saved else app.gathering.sync.recording_type
+    recording = _entry(_RECORDING, conversation_id, about, recording_type, saved[1] if saved else None)
+    transcript = _entry(_TRANSCRIPT, conversation_id, about, _TRANSCRIPT.media_type)
+    return [recording, transcript] if conversation.ended else [transcript]
+
+
+def _entry(template: Template, conversation_id: str, about: str, media_type: str, size: int | None = None) -> Resource:
+    return Resource(
+        name=f"{template.name} {conversation_id}",
+        title=f"{template.title} {about}",
+        uri=uri_of(template.uri, conversation_id),
+        mime_type=media_type,
+        size=size,
+    )
 
 
 async def _recording(app: App, call: Call, conversation_id: str) -> Contents:
     async def receive(recording: Recording) -> tuple[str, bytes]:
-        return recording.media_type, b"".join([chunk async for chunk in recording.chunks])
+        data = bytearray()
+        size = recording.size or 0
+        async for chunk in recording.chunks:
+            data += chunk
+            if max(size, len(data)) > MOST_BYTES:
+                raise _too_large(conversation_id, recording.size)
+        return recording.kind.media_type, bytes(data)
 
-    got = await app.gathering.sync.bring_recording(conversation_id, receive, call.seconds_left, "bytes")
+    try:
+        got = await app.gathering.sync.bring_recording(conversation_id, receive, call.seconds_left, "bytes")
+    except NotFoundError as error:
+        raise await recording_error(app.gathering, call, conversation_id, error) from None
     if got is None:
         raise RequestTimedOut("The recording is still being received.", "Ask again in a moment.")
     media_type, data = got
@@ -158,6 +216,14 @@ async def _recording(app: App, call: Call, conversation_id: str) -> Contents:
         uri=uri_of(RECORDING_URI, conversation_id),
         mime_type=media_type,
         blob=base64.b64encode(data).decode(),
+    )
+
+
+def _too_large(conversation_id: str, size: int | None) -> InvalidRequestError:
+    has = f"has {size / 1e6:.1f} MB" if size else f"has more than {MOST_BYTES / 1e6:g} MB"
+    return InvalidRequestError(
+        f"The recording {has}: more than the {MOST_BYTES / 1e6:g} MB that assistants take as a resource.",
+        f'Call save_recording with conversation_id="{clean(conversation_id)}": it saves the recording as a file.',
     )
 
 
@@ -212,19 +278,18 @@ async def _whole(app: App, call: Call, asked: str) -> tuple[Conversation, list[T
     return conversation, read.turns(conversation_id, 0, read.turn_count(conversation_id) or 0)
 
 
-TEMPLATES = (
-    Template(
-        "recording", "Recording", "A call's audio, as the provider has it.", "audio/wav", RECORDING_URI, _recording
-    ),
-    Template(
-        "transcript", "Transcript", "A call's turns, to read or attach.", "text/markdown", TRANSCRIPT_URI, _markdown
-    ),
-    Template(
-        "conversation",
-        "Conversation",
-        "Everything known of a call: fields, results, turns.",
-        "application/json",
-        CONVERSATION_URI,
-        _document,
-    ),
+_RECORDING = Template(
+    "recording", "Recording", "A call's audio, as the provider has it.", WAV.media_type, RECORDING_URI, _recording
 )
+_TRANSCRIPT = Template(
+    "transcript", "Transcript", "A call's turns, to read or attach.", "text/markdown", TRANSCRIPT_URI, _markdown
+)
+_CONVERSATION = Template(
+    "conversation",
+    "Conversation",
+    "Everything known of a call: fields, results, turns.",
+    "application/json",
+    CONVERSATION_URI,
+    _document,
+)
+TEMPLATES = (_RECORDING, _TRANSCRIPT, _CONVERSATION)

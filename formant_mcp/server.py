@@ -116,10 +116,14 @@ async def _get_prompt(_: Request, params: types.GetPromptRequestParams) -> types
 
 
 async def _complete(request: Request, params: types.CompleteRequestParams) -> types.CompleteResult:
-    with _protocol_errors():
-        completion = complete_argument(
-            await request.lifespan_context.app(), params.argument.name, params.argument.value
-        )
+    """What completes what is typed; nothing where that cannot be said: somebody who types is shown no errors."""
+    name, typed = params.argument.name, params.argument.value
+    try:
+        with _protocol_errors():
+            app = await request.lifespan_context.app()
+            completion = await complete_argument(app, _new_call(app, request), name, typed)
+    except MCPError:
+        completion = types.Completion(values=[])
     return types.CompleteResult(completion=completion)
 
 

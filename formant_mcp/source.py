@@ -6,26 +6,30 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
 
+from formant_mcp.audio import AudioKind
 from formant_mcp.filters import OutcomeFilter
 from formant_mcp.models import Conversation, Page
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A recording being received: its bytes, unchanged, in chunks."""
+    """A recording being received: its bytes, unchanged, in chunks; `size` is how many, where that was said."""
 
-    media_type: str
+    kind: AudioKind
     chunks: AsyncIterator[bytes]
+    size: int | None = None
 
 
 class ConversationSource(Protocol):
     """One provider's conversations, but for the way its list is paged. Only errors of `formant_mcp.errors` are raised.
 
     `page_size`: how many rows a full page of the list has; the provider may give fewer. `lacks`: the filters that it
-    has no field for. `only_in_detail`: the fields that a list row never has but its detail may.
+    has no field for. `only_in_detail`: the fields that a list row never has but its detail may. `recording_type`: the
+    media type that its recordings usually have.
     """
 
     page_size: int
+    recording_type: str
     lacks: frozenset[str]
     only_in_detail: frozenset[str]
 

@@ -136,4 +136,4 @@ async def whole_list(source: AnySource, narrowing: Narrowing | None = None) -> l
 async def received(source: ConversationSource, conversation_id: str) -> tuple[str, bytes]:
     """A recording's media type and bytes."""
     async with source.open_recording(conversation_id) as recording:
-        return recording.media_type, b"".join([chunk async for chunk in recording.chunks])
+        return recording.kind.media_type, b"".join([chunk async for chunk in recording.chunks])

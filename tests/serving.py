@@ -174,6 +174,13 @@ class Account:
         async with self._client(settings, open_) as assistant:
             yield assistant
 
+    @asynccontextmanager
+    async def connect_to(self, source: AnySource, provider: str) -> AsyncGenerator[Assistant]:
+        """The same over an account at that provider, which `source` asks."""
+        settings = self._settings({"provider": provider})
+        async with self._client(settings, lambda: self._app(settings, source, KEY)) as assistant:
+            yield assistant
+
     def _settings(self, overrides: Mapping[str, str | float]) -> Settings:
         usual = {
             "api_key": KEY,

@@ -52,11 +52,11 @@ def test_an_import_that_goes_the_wrong_way_is_found(tmp_path: Path, module: str,
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_no_module_is_300_lines_long_and_no_function_40(path: Path) -> None:
+def test_no_module_is_400_lines_long_and_no_function_50(path: Path) -> None:
     source = path.read_text(encoding="utf-8")
     functions = [
         node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     ]
     lengths = {node.name: (node.end_lineno or 0) - node.lineno + 1 for node in functions}
-    assert len(source.splitlines()) < 300
-    assert {name: length for name, length in lengths.items() if length >= 40} == {}
+    assert len(source.splitlines()) < 400
+    assert {name: length for name, length in lengths.items() if length >= 50} == {}

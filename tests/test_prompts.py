@@ -5,6 +5,7 @@ from mcp import MCPError
 from mcp_types import PromptReference, TextContent
 
 from tests.calls import conversation
+from tests.providers import ELEVENLABS
 from tests.serving import NOW, Account
 
 pytestmark = pytest.mark.anyio
@@ -64,3 +65,42 @@ async def test_agents_and_ids_are_completed_as_one_types(account: Account) -> No
         assert await completed("compare_agents", "agent_ids", "456,12") == ["456,123", "456,124"]
         assert len(await completed("review_call", "conversation_id", "e36853de")) == 3
         assert await completed("why_calls_fail", "since", "7") == []
+
+
+async def test_on_a_fresh_server_agents_are_completed_from_one_page(account: Account) -> None:
+    for number, agent in enumerate([123, 124, 456]):
+        account.api.add(conversation(number, NOW, agent_id=agent))
+    async with account.connect() as assistant:
+        asked = {"name": "agent_id", "value": "12"}
+        found = await assistant.client.complete(PromptReference(name="weekly_review"), asked)
+        assert len(account.api.requests) == 1
+    assert found.completion.values == ["123", "124"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "values"),
+    [
+        ("", ["agent_a", "agent_b", "agent_c", "agent_d"]),
+        ("AGENT_B", ["agent_b"]),
+        ("pay", ["Payments", "agent_b", "agent_c"]),
+        ("Payment Re", ["agent_b", "agent_c"]),
+        ("collections", ["agent_d"]),
+        ("nobody", []),
+    ],
+)
+async def test_agents_are_completed_by_name_where_one_alone_has_it(
+    account: Account, typed: str, values: list[str]
+) -> None:
+    names = {
+        "agent_a": "Payments",
+        "agent_b": "Payment reminders",
+        "agent_c": "Payment reminders",
+        "agent_d": "Collections, EU",
+    }
+    asked = {"name": "agent_id", "value": typed}
+    async with ELEVENLABS.opened() as opened:
+        for number, (agent_id, name) in enumerate(names.items()):
+            opened.api.add(ELEVENLABS.call(number, NOW) | {"agent_id": agent_id, "agent_name": name})
+        async with account.connect_to(opened.source, "elevenlabs") as assistant:
+            found = await assistant.client.complete(PromptReference(name="weekly_review"), asked)
+    assert found.completion.values == values

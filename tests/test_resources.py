@@ -1,8 +1,11 @@
 """The resources: what is listed, what each holds, how ids complete, and what is said of those that are not there."""
 
 import base64
+import gzip
 import json
 import re
+import time
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,7 +19,10 @@ from mcp_types import (
     TextResourceContents,
 )
 
+from tests.audio import sample, wav
 from tests.calls import conversation, conversation_id, many
+from tests.fake_http import Reply
+from tests.providers import ELEVENLABS
 from tests.serving import NOW, Account, Assistant
 from tests.snapshots import assert_same_as_file
 
@@ -68,13 +74,50 @@ async def test_recordings_and_transcripts_are_listed_newest_first_and_each_once(
     async with account.connect() as assistant:
         pages = await listed(assistant)
     uris = [str(each.uri) for page in pages for each in page]
-    assert [len(page) for page in pages] == [100, 100, 60]
+    assert [len(page) for page in pages] == [100, 30]
     assert uris == [
         f"formant://conversations/{conversation_id(n)}/{kind}"
-        for n in range(130)
+        for n in range(0, 130, 2)  # every other call of `many` connected
         for kind in ("recording", "transcript")
     ]
     assert pages[0][0].title == "Recording 2026-11-21 08:42 +05:30 · agent 100 · completed · 20 s"
+    assert {each.mime_type for each in pages[0]} == {"audio/wav", "text/markdown"}
+
+
+@pytest.mark.parametrize("count", [0, 1, 49, 50, 51, 100, 101])
+async def test_pages_are_filled_and_the_last_one_is_known_to_be_it(account: Account, count: int) -> None:
+    connected = [conversation(n, NOW - timedelta(hours=1, minutes=3 * n)) for n in range(count)]
+    unconnected = [
+        conversation(500 + n, NOW - timedelta(hours=1, minutes=3 * n + 1), status="busy") for n in range(130)
+    ]
+    account.api.conversations = [*connected, *unconnected]
+    async with account.connect() as assistant:
+        pages = await listed(assistant)
+        requests = len(account.api.requests)
+    sizes = [len(page) // 2 for page in pages]
+    assert [size for size in sizes[:-1] if size != 50] == []
+    assert sum(sizes) == count
+    assert len(pages) <= max(1, -(-count // 50)) + 1
+    assert requests <= len(pages) + 4
+
+
+async def test_a_call_that_runs_has_a_transcript_but_no_recording_yet(account: Account) -> None:
+    account.api.conversations = [conversation(1, NOW - timedelta(minutes=1), status="in_progress")]
+    async with account.connect() as assistant:
+        ((transcript,),) = await listed(assistant)
+    assert str(transcript.uri) == f"formant://conversations/{conversation_id(1)}/transcript"
+
+
+async def test_a_saved_recording_is_listed_with_its_size_and_type(account: Account) -> None:
+    account.api.recordings = {conversation_id(0): sample("bare.mp3"), conversation_id(2): wav((9000, 1))}
+    async with account.connect() as assistant:
+        for each in account.api.recordings:
+            await assistant.ask("save_recording", conversation_id=each)
+        (page, *_) = await listed(assistant)
+    sizes = {str(each.uri): (each.size, each.mime_type) for each in page if each.name.startswith("recording")}
+    for each, media_type in ((conversation_id(0), "audio/mpeg"), (conversation_id(2), "audio/wav")):
+        assert sizes.pop(f"formant://conversations/{each}/recording") == (len(account.api.recordings[each]), media_type)
+    assert set(sizes.values()) == {(None, "audio/wav")}
 
 
 @pytest.mark.parametrize("cursor", ["x", "r:999999", "c:20:1:abcdef"])
@@ -105,7 +148,7 @@ async def test_a_conversation_is_json_with_all_its_fields(account: Account) -> N
 
 
 async def test_a_recording_is_the_bytes_that_the_provider_has(account: Account) -> None:
-    account.api.recordings[CALL] = bytes(range(256)) * 5_000
+    account.api.recordings[CALL] = wav((9000, 60))
     async with account.connect() as assistant:
         read = await assistant.client.read_resource(f"formant://conversations/{CALL}/recording")
     (content,) = read.contents
@@ -113,6 +156,77 @@ async def test_a_recording_is_the_bytes_that_the_provider_has(account: Account) 
     assert content.mime_type == "audio/wav"
     assert base64.b64decode(content.blob) == account.api.recordings[CALL]
     assert not list(account.folder.iterdir())
+
+
+async def test_a_recording_is_of_the_type_that_its_bytes_are(account: Account) -> None:
+    account.api.recordings[CALL] = sample("bare.mp3")
+    async with account.connect() as assistant:
+        read = await assistant.client.read_resource(f"formant://conversations/{CALL}/recording")
+    assert read.contents[0].mime_type == "audio/mpeg"
+
+
+@pytest.mark.parametrize("with_length", [True, False])
+async def test_a_recording_of_7_mb_is_read_and_a_larger_one_is_to_be_saved(account: Account, with_length: bool) -> None:
+    if not with_length:
+        account.api.fault("/recording", 2, compressed)
+    account.api.recordings[CALL] = b"ID3\4\0\0\0\0\0\0".ljust(7_000_000, b"\0")
+    uri = f"formant://conversations/{CALL}/recording"
+    async with account.connect() as assistant:
+        read = await assistant.client.read_resource(uri)
+        account.api.recordings[CALL] += b"\0"
+        error = await assistant.not_read(uri)
+        saved = await assistant.ask("save_recording", conversation_id=CALL)
+    assert len(base64.b64decode(read.contents[0].model_dump()["blob"])) == 7_000_000
+    size = "7.0 MB" if with_length else "more than 7 MB"
+    assert error.message == (
+        f"The recording has {size}: more than the 7 MB that assistants take as a resource."
+        f' Call save_recording with conversation_id="{CALL}": it saves the recording as a file.'
+    )
+    assert saved.structure["bytes"] == 7_000_001
+
+
+async def test_the_samples_hour_long_call_is_to_be_saved(account: Account) -> None:
+    async with account.connect_to_sample() as assistant:
+        (longest,) = (await assistant.ask("list_conversations", order_by="longest", limit=1)).ids()
+        error = await assistant.not_read(f"formant://conversations/{longest}/recording")
+    assert f'Call save_recording with conversation_id="{longest}"' in error.message
+
+
+async def test_the_sample_offers_the_recordings_of_calls_that_connected(account: Account) -> None:
+    async with account.connect_to_sample() as assistant:
+        uris = [str(each.uri) for page in await listed(assistant) for each in page]
+        rows = (await assistant.ask("list_conversations", min_duration_seconds=1, limit=1)).coverage
+    recordings = [uri for uri in uris if uri.endswith("/recording")]
+    assert len(recordings) == len(set(recordings)) == rows["matched"]
+
+
+async def test_the_type_of_a_recording_not_yet_seen_is_the_providers_usual(account: Account) -> None:
+    async with ELEVENLABS.opened() as opened:
+        opened.api.add(ELEVENLABS.call(1, NOW - timedelta(hours=1)))
+        async with account.connect_to(opened.source, "elevenlabs") as assistant:
+            ((recording, _),) = await listed(assistant)
+    assert recording.mime_type == "audio/mpeg"
+
+
+async def test_a_recording_announced_as_too_large_is_not_received_to_its_end(account: Account) -> None:
+    account.api.recordings[CALL] = b"ID3\4\0\0\0\0\0\0".ljust(60_000_000, b"\0")
+    account.api.fault("/recording", 1, lambda good: replace(good, send_only=100_000))
+    async with account.connect() as assistant:
+        error = await assistant.not_read(f"formant://conversations/{CALL}/recording")
+    assert error.message.startswith("The recording has 60.0 MB")
+
+
+@pytest.mark.parametrize("is_listed", [True, False])
+async def test_the_recording_of_a_call_that_never_connected_is_said_not_to_exist(
+    account: Account, is_listed: bool
+) -> None:
+    unconnected = conversation_id(1)
+    async with account.connect() as assistant:
+        if is_listed:
+            await assistant.ask("list_conversations")
+        error = await assistant.not_read(f"formant://conversations/{unconnected}/recording")
+    assert error.code == INVALID_PARAMS
+    assert error.message.startswith(f"The call {unconnected} never connected (no_answer), so it has no recording.")
 
 
 async def test_a_recording_that_is_not_ready_is_said(account: Account) -> None:
@@ -152,15 +266,53 @@ async def test_what_is_not_there_is_an_error_with_its_address(account: Account, 
 async def test_ids_with_odd_characters_are_read_by_the_addresses_given_for_them(account: Account) -> None:
     odd = "call/7 ü?#%2F"
     account.api.add(conversation(7, NOW - timedelta(hours=1), conversation_id=odd, transcript="BOT: Namaste!"))
-    account.api.recordings[odd] = b"audio"
+    account.api.recordings[odd] = wav((9000, 1))
     async with account.connect() as assistant:
         (pages, *_) = await listed(assistant)
         recording = await assistant.client.read_resource(str(pages[0].uri))
         transcript = await read_text(assistant, str(pages[1].uri))
         answer = await assistant.ask("get_transcripts", conversation_ids=[odd])
     assert "0 agent Namaste!" in transcript.text
-    assert recording.contents[0].model_dump()["blob"] == base64.b64encode(b"audio").decode()
+    assert recording.contents[0].model_dump()["blob"] == base64.b64encode(wav((9000, 1))).decode()
     assert answer.rows()[0]["recording_uri"] == str(pages[0].uri)
+
+
+def compressed(good: Reply) -> Reply:
+    """The same body, compressed on its way: its length is not known before."""
+    return replace(good, body=gzip.compress(good.body, 1), headers={"Content-Encoding": "gzip"})
+
+
+async def test_on_a_fresh_server_ids_complete_from_one_page(account: Account) -> None:
+    async with account.connect() as assistant:
+        newest = await assistant.client.complete(TEMPLATE, {"name": "conversation_id", "value": ""})
+        typed = await assistant.client.complete(TEMPLATE, {"name": "conversation_id", "value": conversation_id(4)[:-3]})
+        assert len(account.api.requests) == 1
+    assert newest.completion.values == [conversation_id(n) for n in range(100)]
+    assert conversation_id(4) in typed.completion.values
+
+
+async def test_a_completion_waits_two_seconds_at_most_and_is_never_an_error(account: Account) -> None:
+    asked = {"name": "conversation_id", "value": ""}
+    async with account.connect() as assistant:
+        account.api.gate.shut()
+        began = time.monotonic()
+        waiting = await assistant.client.complete(TEMPLATE, asked)
+        assert time.monotonic() - began < 4
+        account.api.gate.open()
+    account.api.key = "another"
+    async with account.connect() as assistant:
+        refused = await assistant.client.complete(TEMPLATE, asked)
+    async with account.connect(store=str(account.folder)) as assistant:
+        broken = await assistant.client.complete(TEMPLATE, asked)
+    assert [each.completion.values for each in (waiting, refused, broken)] == [[], [], []]
+
+
+async def test_an_empty_account_is_not_read_with_every_letter(account: Account) -> None:
+    account.api.conversations = []
+    async with account.connect() as assistant:
+        for typed in ("", "e", "e3"):
+            await assistant.client.complete(TEMPLATE, {"name": "conversation_id", "value": typed})
+        assert len(account.api.requests) == 1
 
 
 async def test_ids_complete_as_one_types(account: Account) -> None:

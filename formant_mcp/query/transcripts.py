@@ -1,10 +1,11 @@
 """Transcripts: conversations found by their ids, and the turns of a window."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 
 from formant_mcp.errors import FormantError, InvalidRequestError, InvalidResponseError, NotFoundError
-from formant_mcp.models import Conversation, Turn
+from formant_mcp.models import Conversation, Turn, never_connected
 from formant_mcp.query.gather import Call, Coverage, Gathering
 from formant_mcp.sync.lists import ListNeed
 
@@ -141,6 +142,29 @@ async def _bring(gathering: Gathering, call: Call, asked: str) -> FormantError |
             raise
         hint = f"Give the whole id, or at least {MIN_PREFIX} characters of its beginning."
         raise NotFoundError(error.message, hint) from None
+
+
+async def recording_error(
+    gathering: Gathering, call: Call, conversation_id: str, error: NotFoundError
+) -> NotFoundError:
+    """The error for a recording that cannot be had: where the call never connected, that is why."""
+    read = gathering.store.read
+    if conversation_id not in read.get([conversation_id]):
+        with suppress(FormantError):  # the recording's own error matters more
+            await gathering.sync.bring_one(conversation_id, call.asked_at, call.seconds_left)
+    conversation = read.get([conversation_id]).get(conversation_id)
+    if conversation is None or not is_unconnected(gathering, conversation):
+        return error
+    status = f" ({conversation.status})" if conversation.status else ""
+    return NotFoundError(
+        f"The call {conversation_id} never connected{status}, so it has no recording.",
+        "list_conversations with min_duration_seconds=1 gives calls that connected.",
+    )
+
+
+def is_unconnected(gathering: Gathering, conversation: Conversation) -> bool:
+    """Whether a stored call never connected, so that it has no recording and no transcript."""
+    return never_connected(conversation, gathering.store.read.turn_count(conversation.conversation_id))
 
 
 def read_window(gathering: Gathering, conversation_id: str, window: Window) -> Transcript:

@@ -5,7 +5,7 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from filecmp import cmp
@@ -14,20 +14,12 @@ from pathlib import Path
 
 from anyio import to_thread
 
+from formant_mcp.audio import KINDS, AudioKind
 from formant_mcp.errors import StoreError
-from formant_mcp.recordings.wav import WavFigures, read_figures
+from formant_mcp.recordings.figures import measure
+from formant_mcp.recordings.wav import AudioFigures
 from formant_mcp.source import Recording
 
-_ENDINGS = {
-    "audio/wav": ".wav",
-    "audio/x-wav": ".wav",
-    "audio/wave": ".wav",
-    "audio/vnd.wave": ".wav",
-    "audio/mpeg": ".mp3",
-    "audio/ogg": ".ogg",
-    "audio/webm": ".webm",
-    "audio/mp4": ".m4a",
-}
 _LONGEST_NAME = 80  # leaves room for "-2" and an ending within 100 characters
 _HASH_DIGITS = 16
 _HASHED_OR_NUMBERED = re.compile(rf"-(?:[0-9a-f]{{{_HASH_DIGITS}}}|[0-9]{{1,9}})$")
@@ -37,14 +29,15 @@ _DEVICE = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)", re.IGNORECASE |
 
 @dataclass(frozen=True, slots=True)
 class SavedRecording:
-    """A recording on disk: its absolute `path`, its size in `bytes`, its `figures` if it is a WAV file.
+    """A recording on disk: its absolute `path`, its size in `bytes`, its `figures` where it could be measured.
 
     `existed`: the same bytes were already there, and nothing was written.
     """
 
     path: Path
+    kind: AudioKind
     bytes: int
-    figures: WavFigures | None
+    figures: AudioFigures | None
     existed: bool
 
 
@@ -64,7 +57,7 @@ class RecordingsFolder:
             StoreError: the folder cannot be made or written to. What `recording.chunks` raises comes through unchanged.
         """
         folder = self._folder
-        name, ending = _confined(conversation_id), _ending(recording.media_type)
+        name, kind = _confined(conversation_id), recording.kind
         with _disk_errors(folder):
             # Not in a thread: a cancellation must not find a file whose name is not known here yet.
             temporary, file = _open_temporary(folder)
@@ -73,11 +66,29 @@ class RecordingsFolder:
                 with _disk_errors(folder):
                     await to_thread.run_sync(_write, file, chunk)
             with _disk_errors(folder):
-                return await to_thread.run_sync(_finish, temporary, file, name, ending)
+                return await to_thread.run_sync(_finish, temporary, file, name, kind)
         finally:
             with suppress(OSError):  # an error on the way here matters more than one in clearing up
                 file.close()
                 temporary.unlink(missing_ok=True)
+
+    async def saved(self, conversation_ids: Sequence[str]) -> dict[str, tuple[AudioKind, int]]:
+        """Kind and size in bytes of those of these conversations whose recording is saved, the last one of each."""
+        return await to_thread.run_sync(_saved, self._folder, list(conversation_ids))
+
+
+def _saved(folder: Path, conversation_ids: list[str]) -> dict[str, tuple[AudioKind, int]]:
+    ids = {_confined(each): each for each in conversation_ids}
+    found: dict[str, tuple[int, AudioKind, int]] = {}
+    with suppress(OSError), os.scandir(folder) as entries:  # no folder yet: nothing saved
+        for entry in entries:
+            name, ending = os.path.splitext(entry.name)
+            conversation_id = ids.get(name) or ids.get(re.sub(r"-\d{1,9}$", "", name))
+            if conversation_id and ending in KINDS and entry.is_file(follow_symlinks=False):
+                status = entry.stat()
+                one = (status.st_mtime_ns, KINDS[ending], status.st_size)
+                found[conversation_id] = max(found.get(conversation_id, one), one, key=lambda each: each[0])
+    return {each: (kind, size) for each, (_, kind, size) in found.items()}
 
 
 def _confined(conversation_id: str) -> str:
@@ -97,10 +108,6 @@ def _confined(conversation_id: str) -> str:
     return f"{name[: _LONGEST_NAME - _HASH_DIGITS - 1]}-{digest}"
 
 
-def _ending(media_type: str) -> str:
-    return _ENDINGS.get(media_type.partition(";")[0].strip().lower(), ".bin")
-
-
 def _open_temporary(folder: Path) -> tuple[Path, FileIO]:
     """A new file in `folder` for its owner alone: its absolute path (a name with a dot first, as no recording has)."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
@@ -116,16 +123,16 @@ def _write(file: FileIO, chunk: bytes) -> None:
         rest = rest[file.write(rest) :]
 
 
-def _finish(temporary: Path, file: FileIO, name: str, ending: str) -> SavedRecording:
+def _finish(temporary: Path, file: FileIO, name: str, kind: AudioKind) -> SavedRecording:
     """Gives the written file the first name that is free or already has the same bytes."""
     os.fsync(file.fileno())
     file.close()
     number = 1
     while True:
-        path = temporary.with_name(f"{name}{f'-{number}' if number > 1 else ''}{ending}")
+        path = temporary.with_name(f"{name}{f'-{number}' if number > 1 else ''}{kind.ending}")
         existed = not _take_name(temporary, path)
         if not existed or _same_bytes(temporary, path):
-            return SavedRecording(path, path.stat().st_size, read_figures(path), existed)
+            return SavedRecording(path, kind, path.stat().st_size, measure(path, kind), existed)
         number += 1
 
 

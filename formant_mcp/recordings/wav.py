@@ -1,7 +1,8 @@
 """What a WAV file says about a call without anybody listening: length, channels, sample rate, silence.
 
 The form is RIFF/WAVE as in "Multimedia Programming Interface and Data Specifications 1.0" (IBM, Microsoft, 1991) and
-its revision 3.0 of 1994 (format tags, extensible form); A-law and mu-law are those of ITU-T G.711.
+its revision 3.0 of 1994 (format tags, extensible form), and its 64-bit form of EBU Tech 3306 and ITU-R BS.2088; A-law
+and mu-law are those of ITU-T G.711, floating point is IEEE 754 with full scale at 1.
 
 Silence is our own choice, no standard's: audio is cut into windows of 20 ms, and a window is silent where no sample of
 any channel reaches -45 dBFS (0.56 % of full scale): above the noise of a telephone line, below soft speech.
@@ -12,35 +13,44 @@ import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import BinaryIO
 
-_PCM, _A_LAW, _MU_LAW, _EXTENSIBLE = 0x0001, 0x0006, 0x0007, 0xFFFE
+_PCM, _FLOAT, _A_LAW, _MU_LAW, _EXTENSIBLE = 0x0001, 0x0003, 0x0006, 0x0007, 0xFFFE
+_BITS = {_PCM: (8, 16, 24, 32), _FLOAT: (32, 64)}
+_FORMS = (b"RIFF", b"RF64", b"BW64")
 _SIZE_UNKNOWN = (0, 0xFFFFFFFF)  # what a writer that cannot go back leaves in the header
 _WINDOWS_PER_SECOND = 50
-_QUIET = int(32768 * 10 ** (-45 / 20))  # the loudest quiet sample, where full scale is 32768
+_QUIET_SHARE = 10 ** (-45 / 20)
+_QUIET = int(32768 * _QUIET_SHARE)  # the loudest quiet sample, where full scale is 32768
+_FLOAT_BYTES_COMPARED = 3  # the upper ones: sign, exponent and 12 bits of a double's fraction
+# Names of chunks that are met before the audio, to tell where one begins if its place is in doubt.
+_NAMES = frozenset(
+    re.findall(b"....", b"datafmt factLISTJUNKjunkFLLRPAD bextiXMLcue smplinstPEAKds64ID3 id3 cartaxmlchnaSAUR")
+)
 _BLOCK_BYTES = 1 << 18
 
 # Outside these a header is damaged or hostile; within them neither time nor memory can run away.
-_SAMPLE_RATES = range(1_000, 1_000_001)
+SAMPLE_RATES = range(1_000, 1_000_001)
 _MOST_WINDOW_BYTES = 1 << 23
 _MOST_CHUNKS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class WavFigures:
-    """The figures of one WAV file.
+class AudioFigures:
+    """The figures of one recording; None for what its form does not say.
 
-    `silence_share` is the silent part of the whole, 0 to 1. The longest silence is given in seconds from the start (the
-    first one, where several are equally long); both ends are None where there is no silence.
+    `silence_share` is the silent part of the whole, 0 to 1, and measured in WAV files only. The longest silence is
+    given in seconds from the start (the first, where several are equally long); both ends are None where there is none.
     """
 
     seconds: float
-    channels: int
-    sample_rate: int
-    silence_share: float
-    longest_silence_from_seconds: float | None
-    longest_silence_to_seconds: float | None
+    channels: int | None
+    sample_rate: int | None
+    silence_share: float | None = None
+    longest_silence_from_seconds: float | None = None
+    longest_silence_to_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +71,12 @@ class _Format:
         return self.sample_rate // _WINDOWS_PER_SECOND
 
 
-def read_figures(path: Path) -> WavFigures | None:
+def measure_wav(path: Path) -> AudioFigures | None:
     """The figures of the WAV file at `path`; None where it is no WAV file, or in an encoding not known here.
 
-    Known are PCM of 8, 16, 24 and 32 bits, A-law and mu-law. Of a file that was cut off, or whose header was written
-    before its length was known, the audio that is there counts. The file is read in blocks, never held whole.
+    Known are PCM of 8, 16, 24 and 32 bits, floating point of 32 and 64, A-law and mu-law. Of a file that was cut off,
+    or whose header was written before its length was known, the audio that is there counts. The file is read in blocks,
+    never held whole.
 
     Raises:
         OSError: the file cannot be opened or read. No content of a file raises anything.
@@ -81,10 +92,11 @@ def read_figures(path: Path) -> WavFigures | None:
 def _find_audio(file: BinaryIO) -> tuple[_Format, int] | None:
     """Stops at the first sample; gives the format, and how many bytes of whole frames follow."""
     head = file.read(12)
-    if head[:4] != b"RIFF" or head[8:] != b"WAVE":
+    if head[:4] not in _FORMS or head[8:] != b"WAVE":
         return None
     file_bytes = os.fstat(file.fileno()).st_size
     form: _Format | None = None
+    long_size = 0  # of the audio, where 32 bits are too few for it
     for _ in range(_MOST_CHUNKS):
         header = file.read(8)
         if len(header) < 8:
@@ -93,12 +105,34 @@ def _find_audio(file: BinaryIO) -> tuple[_Format, int] | None:
         start = file.tell()
         if name == b"data":
             there = file_bytes - start
-            audio_bytes = there if size in _SIZE_UNKNOWN else min(size, there)
+            audio_bytes = min((long_size if size in _SIZE_UNKNOWN else size) or there, there)
             return form and (form, audio_bytes - audio_bytes % form.frame_bytes)
         if name == b"fmt ":
             form = _parse_format(file.read(min(size, 40)))
-        file.seek(start + size + size % 2)  # chunks begin at even places
+        elif name == b"ds64":
+            long_size = int.from_bytes(file.read(min(size, 16))[8:], "little")
+        file.seek(start + size)
+        if size % 2:
+            _skip_padding(file)
     return None
+
+
+def _skip_padding(file: BinaryIO) -> None:
+    """Moves on by a byte, unless the next chunk begins here already: not every writer adds the byte."""
+    start = file.tell()
+    following = file.read(9)
+    left = os.fstat(file.fileno()).st_size - start
+    here, padded = (_likeness(following[place : place + 8], left) for place in (0, 1))
+    is_padded = padded > here or (padded == here and following[:1] == b"\0")
+    file.seek(start + is_padded)
+
+
+def _likeness(header: bytes, left: int) -> int:
+    """How much it resembles a chunk's header: 2 where the name is known, 1 where name and size are possible, else 0."""
+    name = header[:4]
+    if name in _NAMES:
+        return 2
+    return int(name.isascii() and name.decode("ascii").isprintable() and int.from_bytes(header[4:], "little") < left)
 
 
 def _parse_format(chunk: bytes) -> _Format | None:
@@ -109,12 +143,12 @@ def _parse_format(chunk: bytes) -> _Format | None:
         encoding = int.from_bytes(chunk[24:26], "little")  # the subformat's GUID begins with the encoding it wraps
     if encoding in (_A_LAW, _MU_LAW):
         width = 1
-    elif encoding == _PCM and bits in (8, 16, 24, 32):
+    elif bits in _BITS.get(encoding, ()):
         width = bits // 8
     else:
         return None
     form = _Format(encoding, channels, sample_rate, width)
-    plausible = channels and sample_rate in _SAMPLE_RATES
+    plausible = channels and sample_rate in SAMPLE_RATES
     return form if plausible and form.window_frames * form.frame_bytes <= _MOST_WINDOW_BYTES else None
 
 
@@ -137,26 +171,52 @@ def _silent_windows(file: BinaryIO, form: _Format, audio_bytes: int) -> tuple[by
 def _quiet_finder(form: _Format) -> Callable[[bytes], bytes]:
     """What turns a block of audio into one byte a sample: zero where it is loud, anything else where it is quiet.
 
-    Whole blocks go through `translate` and one `and` of big integers: no step of Python's own for every sample.
+    Whole blocks go through `translate` and `and`s of big integers: no step of Python's own for every sample.
     """
-    if form.width == 1:
+    width = form.width
+    if width == 1:
         magnitude = {_PCM: _pcm8_magnitude, _A_LAW: _a_law_magnitude, _MU_LAW: _mu_law_magnitude}[form.encoding]
         table = bytes(magnitude(code) <= _QUIET for code in range(256))
         return lambda block: block.translate(table)
 
-    # The two upper bytes decide. The high one is 0 in small positive samples (bit 1), 255 in small negative ones
-    # (bit 2); the low one says for either case whether the sample is small enough.
-    high_table = bytes([1, *[0] * 254, 2])
-    low_table = bytes((low <= _QUIET) | (low >= 256 - _QUIET) << 1 for low in range(256))
-    width = form.width
+    tables = _float_tables(width) if form.encoding == _FLOAT else _pcm_tables()
 
     def find_quiet(block: bytes) -> bytes:
-        high = block[width - 1 :: width].translate(high_table)
-        low = block[width - 2 :: width].translate(low_table)
-        both = int.from_bytes(high, "little") & int.from_bytes(low, "little")
-        return both.to_bytes(len(high), "little")
+        upper_bytes = (block[width - 1 - place :: width].translate(table) for place, table in enumerate(tables))
+        quiet = reduce(int.__and__, (int.from_bytes(each, "little") for each in upper_bytes))
+        return quiet.to_bytes(len(block) // width, "little")
 
     return find_quiet
+
+
+def _pcm_tables() -> list[bytes]:
+    """For the two upper bytes of a sample, the highest first: a bit is left of both where it is quiet.
+
+    The high one is 0 in small positive samples (bit 1), 255 in small negative ones (bit 2); the low one says for either
+    case whether the sample is small enough.
+    """
+    low_table = bytes((low <= _QUIET) | (low >= 256 - _QUIET) << 1 for low in range(256))
+    return [bytes([1, *[0] * 254, 2]), low_table]
+
+
+def _float_tables(width: int) -> list[bytes]:
+    """The same for floating point, whose bits without the sign are in the order of the numbers.
+
+    Bit n is left where the bytes before the nth are those of the threshold and the nth is smaller; in the last byte,
+    smaller or equal.
+    """
+    limit = struct.pack(">f" if width == 4 else ">d", _QUIET_SHARE)[:_FLOAT_BYTES_COMPARED]
+    tables: list[bytes] = []
+    for place, most in enumerate(limit):
+        before, this, after = (1 << place) - 1, 1 << place, 0b111 & -2 << place
+        is_last = place == len(limit) - 1
+        table = bytearray()
+        for code in range(256):
+            byte = code if place else code & 0x7F
+            smaller = byte < most or (is_last and byte == most)
+            table.append(before | this * smaller | after * (byte == most))
+        tables.append(bytes(table))
+    return tables
 
 
 def _pcm8_magnitude(code: int) -> int:
@@ -174,12 +234,12 @@ def _a_law_magnitude(code: int) -> int:
     return (mantissa << 4) + 8 if exponent == 0 else (mantissa << 4) + 264 << exponent - 1
 
 
-def _figures(form: _Format, silent: bytes, frames: int) -> WavFigures:
+def _figures(form: _Format, silent: bytes, frames: int) -> AudioFigures:
     rate, window = form.sample_rate, form.window_frames
     runs = re.finditer(rb"\x01+", silent)
     longest = max(runs, key=lambda run: run.end() - run.start(), default=None)
     missing = len(silent) * window - frames if silent.endswith(b"\x01") else 0
-    return WavFigures(
+    return AudioFigures(
         seconds=frames / rate,
         channels=form.channels,
         sample_rate=rate,

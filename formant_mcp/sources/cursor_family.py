@@ -4,8 +4,7 @@ Voiceable publishes the shape without an address; ElevenLabs with one. What diff
 """
 
 import math
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -15,13 +14,13 @@ import httpx
 from formant_mcp.errors import ConfigurationError, InvalidRequestError, NotFoundError
 from formant_mcp.models import Conversation
 from formant_mcp.source import CursorPage, Narrowing, Recording
-from formant_mcp.sources.answers import as_asked, cursor_refused, no_conversation, no_recording, recording_of
+from formant_mcp.sources.answers import as_asked, cursor_refused, no_conversation
 from formant_mcp.sources.cursor_wire import parse_detail, parse_page
 from formant_mcp.sources.http import HttpClient, path_segment, utc_now
 from formant_mcp.sources.pace import Sleep, WallClock
+from formant_mcp.sources.recordings import open_recording
 
 PAGE_SIZE = 100  # both documents: "1-100, default: 30"
-_USUAL_MEDIA_TYPE = "audio/mpeg"
 _WIDER_SECONDS = 1
 
 
@@ -42,6 +41,7 @@ class CursorFamilySource:
     """A member of the family as a `formant_mcp.source.CursorSource`."""
 
     page_size = PAGE_SIZE
+    recording_type = "audio/mpeg"
     lacks = frozenset[str]()
     only_in_detail = frozenset({"contact_number", "user_id"})
     statuses = passing_statuses = frozenset[str]()
@@ -104,21 +104,10 @@ class CursorFamilySource:
             raise no_conversation(conversation_id) from None
         return as_asked(conversation, conversation_id)
 
-    @asynccontextmanager
-    async def open_recording(self, conversation_id: str) -> AsyncGenerator[Recording, None]:
-        """The recording's bytes, up to 100 MB, of whatever audio type the provider keeps.
-
-        Raises:
-            NotFoundError: there is none, or none yet.
-            InvalidResponseError: what came is no recording, or a larger one.
-        """
+    def open_recording(self, conversation_id: str) -> AbstractAsyncContextManager[Recording]:
+        """The recording's bytes; see `sources.recordings.open_recording`."""
         path = f"{self._conversations}/{path_segment(conversation_id)}/audio"
-        async with AsyncExitStack() as stack:
-            try:
-                download = await stack.enter_async_context(self._http.stream(path))
-            except NotFoundError:
-                raise no_recording(conversation_id) from None
-            yield await recording_of(download, _USUAL_MEDIA_TYPE)
+        return open_recording(self._http, path, conversation_id)
 
     async def aclose(self) -> None:
         """Gives back connections."""

@@ -1,8 +1,7 @@
 """Formant's API: the three read-only endpoints of its guide's page "Conversations"."""
 
 import re
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 
 import anyio
 import httpx
@@ -10,21 +9,22 @@ import httpx
 from formant_mcp.errors import InvalidRequestError, NotFoundError
 from formant_mcp.models import Conversation, Page
 from formant_mcp.source import Recording
-from formant_mcp.sources.answers import as_asked, no_conversation, no_recording, recording_of
+from formant_mcp.sources.answers import as_asked, no_conversation
 from formant_mcp.sources.formant_wire import parse_detail, parse_page
 from formant_mcp.sources.http import HttpClient, path_segment, utc_now
 from formant_mcp.sources.pace import Sleep, WallClock
+from formant_mcp.sources.recordings import open_recording
 
 PAGE_SIZE = 100  # the guide: "Default 20, maximum 100"
 _CONVERSATIONS = "/v1/conversations"
 _INTEGER = re.compile(r"-?\d{1,19}", re.ASCII)
-_DEFAULT_MEDIA_TYPE = "audio/wav"
 
 
 class FormantSource:
     """Formant as a `formant_mcp.source.OffsetSource`."""
 
     page_size = PAGE_SIZE
+    recording_type = "audio/wav"
     lacks = frozenset({"user_id"})
     only_in_detail = frozenset[str]()
 
@@ -80,21 +80,10 @@ class FormantSource:
             raise no_conversation(conversation_id) from None
         return as_asked(conversation, conversation_id)
 
-    @asynccontextmanager
-    async def open_recording(self, conversation_id: str) -> AsyncGenerator[Recording, None]:
-        """The recording's bytes, up to 100 MB.
-
-        Raises:
-            NotFoundError: there is none, or none yet; the API does not say which.
-            InvalidResponseError: what came is no recording, or a larger one.
-        """
+    def open_recording(self, conversation_id: str) -> AbstractAsyncContextManager[Recording]:
+        """The recording's bytes; see `sources.recordings.open_recording`."""
         path = f"{_CONVERSATIONS}/{path_segment(conversation_id)}/recording"
-        async with AsyncExitStack() as stack:
-            try:
-                download = await stack.enter_async_context(self._http.stream(path))
-            except NotFoundError:
-                raise no_recording(conversation_id) from None
-            yield await recording_of(download, _DEFAULT_MEDIA_TYPE)
+        return open_recording(self._http, path, conversation_id)
 
     async def aclose(self) -> None:
         """Gives back connections."""

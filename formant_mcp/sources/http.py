@@ -3,10 +3,11 @@
 import json
 import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Mapping, Set
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -32,6 +33,8 @@ from formant_mcp.sources.pace import Monotonic, Pace, Sleep, WallClock, too_many
 MOST_TRIES = 5
 MOST_SECONDS = 120.0
 MOST_BYTES = 100_000_000
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_LOCATION = "formant_mcp.location"
 _LONGEST_SEGMENT = 256
 _LONGEST_INTEGER = 300
 _TIMEOUT = httpx.Timeout(connect=10, read=30, write=10, pool=None)
@@ -44,9 +47,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A body being received. `media_type` is in lower case and without parameters, empty where none was sent."""
+    """An answer being received.
 
-    media_type: str
+    `address`: where it comes from. `location`: where it redirects to, '' where it does not. `size`: of the body in
+    bytes, None where that was not said. What its headers call the body is not kept: its bytes decide.
+    """
+
+    status: int
+    address: httpx.URL
+    location: str
+    size: int | None
     chunks: AsyncIterator[bytes]
 
 
@@ -82,6 +92,9 @@ class HttpClient:
         now: WallClock = utc_now,
         monotonic: Monotonic = time.monotonic,
     ) -> None:
+        self.address = httpx.URL(base_url)
+        self._new_without_key = partial(HttpClient, "", {}, transport=transport, sleep=sleep, now=now)
+        self._without_key: HttpClient | None = None
         self._monotonic = monotonic
         self.pace = Pace(sleep=sleep, now=now, monotonic=monotonic)
         self._client = httpx.AsyncClient(
@@ -91,6 +104,7 @@ class HttpClient:
             timeout=_TIMEOUT,
             limits=httpx.Limits(max_connections=None),
             follow_redirects=False,
+            event_hooks={"response": [_keep_location]},
         )
 
     async def get_json(self, path: str, params: Mapping[str, str | int] | None = None) -> JsonValue:
@@ -107,9 +121,17 @@ class HttpClient:
 
         return _parse(await self._request(path, params or {}, deadline, read))
 
+    def for_address(self, address: str) -> "HttpClient":
+        """Who may ask that address, or path: this client at its own origin, one without headers elsewhere."""
+        if _origin(self.address.join(address)) == _origin(self.address):
+            return self
+        if self._without_key is None:
+            self._without_key = self._new_without_key()
+        return self._without_key
+
     @asynccontextmanager
-    async def stream(self, path: str) -> AsyncGenerator[Download, None]:
-        """The bytes that `path` answers with, as they come.
+    async def stream(self, path: str, accepted: Set[int] = frozenset()) -> AsyncGenerator[Download, None]:
+        """The bytes that `path` answers with, as they come; redirects and statuses in `accepted` are no errors.
 
         Only opening is tried again and counts as in flight; reading the bytes may raise too.
         """
@@ -117,16 +139,20 @@ class HttpClient:
         async def leave_open(response: httpx.Response) -> httpx.Response:
             return response
 
-        response = await self._request(path, {}, self._monotonic() + MOST_SECONDS, leave_open)
+        deadline = self._monotonic() + MOST_SECONDS
+        response = await self._request(path, {}, deadline, leave_open, accepted | _REDIRECTS)
         try:
             async with aclosing(_chunks(response)) as chunks:
-                yield Download(_media_type(response), chunks)
+                location = response.extensions.get(_LOCATION, "")
+                yield Download(response.status_code, response.url, location, _size(response), chunks)
         finally:
             await response.aclose()
 
     async def aclose(self) -> None:
         """Gives back connections."""
         await self._client.aclose()
+        if self._without_key is not None:
+            await self._without_key.aclose()
 
     async def _request(
         self,
@@ -134,6 +160,7 @@ class HttpClient:
         params: Mapping[str, str | int],
         deadline: float,
         receive: Callable[[httpx.Response], Awaitable[T]],
+        accepted: Set[int] = frozenset(),
     ) -> T:
         def is_over(state: RetryCallState) -> bool:
             return state.attempt_number >= MOST_TRIES or self._monotonic() + state.upcoming_sleep > deadline
@@ -144,7 +171,7 @@ class HttpClient:
         try:
             async for attempt in retrying:
                 with attempt:
-                    return await self._try(path, params, deadline, receive)
+                    return await self._try(path, params, deadline, receive, accepted)
         except _TryAgain as last:
             raise last.error from None
         raise AssertionError("tenacity either returns or raises")
@@ -155,6 +182,7 @@ class HttpClient:
         params: Mapping[str, str | int],
         deadline: float,
         receive: Callable[[httpx.Response], Awaitable[T]],
+        accepted: Set[int] = frozenset(),
     ) -> T:
         async with self.pace.permit(deadline) as permit:
             try:
@@ -163,7 +191,7 @@ class HttpClient:
                         self._client.build_request("GET", path, params=params or None), stream=True
                     )
                 asked = self.pace.observe(permit, response.status_code, response.headers)
-                if response.is_success:
+                if response.is_success or response.status_code in accepted:
                     return await _received(response, receive)
             except ConnectionFailed as error:
                 raise _TryAgain(error) from None
@@ -253,8 +281,20 @@ def refusal(status: int, asked: float | None = None) -> FormantError:
     return error
 
 
-def _media_type(response: httpx.Response) -> str:
-    return response.headers.get("content-type", "").partition(";")[0].strip().lower()
+async def _keep_location(response: httpx.Response) -> None:
+    """Takes the address of a redirect aside: httpx would read it, and fail in its own words where it cannot."""
+    if response.status_code in _REDIRECTS:
+        response.extensions[_LOCATION] = response.headers.pop("location", "")
+
+
+def _size(response: httpx.Response) -> int | None:
+    """The body's length as announced; what is compressed on its way has another."""
+    length = response.headers.get("content-length", "")
+    return int(length) if length.isdecimal() and "content-encoding" not in response.headers else None
+
+
+def _origin(address: httpx.URL) -> tuple[str, str, int | None]:
+    return address.scheme, address.host, address.port
 
 
 def _parse(body: bytes) -> JsonValue:

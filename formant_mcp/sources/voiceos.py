@@ -1,34 +1,25 @@
 """VoiceOS' API: conversations in pages counted from 1, and recordings that lie at another address."""
 
-import ipaddress
 import re
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from datetime import UTC, datetime, timedelta
 
 import anyio
 import httpx
-from pydantic import JsonValue
 
-from formant_mcp.errors import (
-    AuthenticationError,
-    InvalidRequestError,
-    InvalidResponseError,
-    NotFoundError,
-    PermissionDeniedError,
-)
+from formant_mcp.errors import InvalidRequestError, NotFoundError
 from formant_mcp.models import Conversation
 from formant_mcp.source import CursorPage, Narrowing, Recording
-from formant_mcp.sources.answers import as_asked, cursor_refused, no_conversation, no_recording, recording_of
-from formant_mcp.sources.http import Download, HttpClient, path_segment, utc_now
+from formant_mcp.sources.answers import as_asked, cursor_refused, no_conversation
+from formant_mcp.sources.http import HttpClient, path_segment, utc_now
 from formant_mcp.sources.pace import Sleep, WallClock
+from formant_mcp.sources.recordings import open_recording
 from formant_mcp.sources.voiceos_wire import parse_detail, parse_page
 
 PAGE_SIZE = 100  # the reference: "limit", 100 by default
 _CONVERSATIONS = "/conversations"
 _STATUSES = frozenset({"started", "ended", "queued"})
 _INDEX = re.compile(r"[1-9]\d{0,8}", re.ASCII)
-_USUAL_MEDIA_TYPE = "audio/mpeg"
 _WIDER = timedelta(seconds=1)
 
 
@@ -36,6 +27,7 @@ class VoiceOsSource:
     """VoiceOS as a `formant_mcp.source.CursorSource`; a cursor is the index of a page."""
 
     page_size = PAGE_SIZE
+    recording_type = "audio/mpeg"
     lacks = frozenset({"user_id"})
     only_in_detail = frozenset[str]()
     statuses = _STATUSES
@@ -52,10 +44,8 @@ class VoiceOsSource:
         sleep: Sleep = anyio.sleep,
         now: WallClock = utc_now,
     ) -> None:
-        self._transport, self._sleep, self._now = transport, sleep, now
-        self._address = httpx.URL(base_url)
         headers = {"Authorization": f"Bearer {key}"}
-        self._http = HttpClient(str(self._address), headers, transport=transport, sleep=sleep, now=now)
+        self._http = HttpClient(base_url, headers, transport=transport, sleep=sleep, now=now)
 
     @property
     def concurrency(self) -> int:
@@ -99,39 +89,14 @@ class VoiceOsSource:
             raise no_conversation(conversation_id) from None
         return as_asked(conversation, conversation_id)
 
-    @asynccontextmanager
-    async def open_recording(self, conversation_id: str) -> AsyncGenerator[Recording, None]:
-        """The recording's bytes, up to 100 MB, from where the API says they are; the key goes to the API alone.
-
-        Raises:
-            NotFoundError: there is none, or none yet.
-            InvalidResponseError: what came is no recording, or a larger one, or lies where nothing is fetched from.
-        """
+    def open_recording(self, conversation_id: str) -> AbstractAsyncContextManager[Recording]:
+        """The recording's bytes; see `sources.recordings.open_recording`."""
         path = f"{_CONVERSATIONS}/{path_segment(conversation_id)}/recording"
-        async with AsyncExitStack() as stack:
-            try:
-                download = await self._download(await self._http.get_json(path), stack)
-            except NotFoundError:
-                raise no_recording(conversation_id) from None
-            yield await recording_of(download, _USUAL_MEDIA_TYPE)
+        return open_recording(self._http, path, conversation_id)
 
     async def aclose(self) -> None:
         """Gives back connections."""
         await self._http.aclose()
-
-    async def _download(self, wire: JsonValue, stack: AsyncExitStack) -> Download:
-        sent = wire.get("recording_url") if isinstance(wire, dict) else None
-        if not sent:
-            raise NotFoundError("The answer names no recording.")
-        address = _followable(sent, self._address)
-        if _origin(address) == _origin(self._address):
-            return await stack.enter_async_context(self._http.stream(str(address)))
-        elsewhere = HttpClient("", {}, transport=self._transport, sleep=self._sleep, now=self._now)
-        stack.push_async_callback(elsewhere.aclose)
-        try:
-            return await stack.enter_async_context(elsewhere.stream(str(address)))
-        except (AuthenticationError, PermissionDeniedError):  # a signed address that expired: no key of ours is wrong
-            raise NotFoundError("The recording's address is no longer good.") from None
 
 
 def _narrowed(narrowing: Narrowing) -> dict[str, str | int]:
@@ -152,35 +117,3 @@ def _iso(moment: datetime, shift: timedelta) -> str:
     with suppress(OverflowError):  # at the ends of the calendar
         moment += shift
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def _followable(sent: JsonValue, api: httpx.URL) -> httpx.URL:
-    """The address of a recording, if it may be asked: https, or http on this machine if the API is there too."""
-    try:
-        address = httpx.URL(sent if isinstance(sent, str) else "")
-    except httpx.InvalidURL:
-        address = httpx.URL("")
-    is_here = _is_loopback(address.host)
-    allowed = ("https", "http") if is_here else ("https",)
-    if (
-        not address.host
-        or address.userinfo
-        or address.scheme not in allowed
-        or (is_here and not _is_loopback(api.host))
-    ):
-        raise InvalidResponseError(
-            "The answer's field 'recording_url' is no address that may be fetched: only https is.",
-            "Ask again; if it stays so, tell the provider.",
-        )
-    return address
-
-
-def _origin(address: httpx.URL) -> tuple[str, str, int | None]:
-    return address.scheme, address.host, address.port
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

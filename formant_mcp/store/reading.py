@@ -9,7 +9,7 @@ from formant_mcp.filters import DetailNeed, Filters, Order
 from formant_mcp.models import Conversation, Turn
 from formant_mcp.store.criteria import ORDERS, Where, milliseconds, where
 from formant_mcp.store.database import Database, Value
-from formant_mcp.store.rows import READ, conversation, number, whole
+from formant_mcp.store.rows import READ, conversation, number, text, whole
 from formant_mcp.store.turns import turn_key
 
 _COLUMNS = ("status", "agent_id", "failure_reason", "user_id")
@@ -159,6 +159,15 @@ class Reading:
             " SELECT x FROM v WHERE x IS NOT NULL LIMIT 1000"
         )
         return [str(row[0]) for row in rows]
+
+    def agents(self) -> dict[str, str | None]:
+        """The agents there are, at most 1,000, each with the name it has in its newest call."""
+        rows = self._database.rows(
+            "SELECT agent_id, (SELECT agent_name FROM conversations WHERE conversations.agent_id = agents.agent_id"
+            " ORDER BY started_at DESC, row_id DESC LIMIT 1)"
+            " FROM agents WHERE count > 0 AND agent_id != '' ORDER BY agent_id LIMIT 1000"
+        )
+        return {str(row[0]): text(row[1]) for row in rows}
 
     def _count(self, asked: Where) -> int:
         rows = self._database.rows(f"SELECT count(*) FROM conversations WHERE {asked.sql}", asked.values)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from formant_mcp.errors import ConnectionFailed, FormantError, RateLimitError, ServiceError
-from formant_mcp.source import AnySource, CursorSource, Recording
+from formant_mcp.source import AnySource, CursorSource, Narrowing, Recording
 from formant_mcp.store import Store
 from formant_mcp.sync.by_cursor.lists import CursorLists
 from formant_mcp.sync.by_offset.lists import OffsetLists
@@ -29,6 +29,7 @@ class Sync:
         self._now = now
         self._jobs = Jobs()
         self._leases = Leases(store.ledger, now)
+        self._has_begun = False
         self._details = Details(source, store, self._jobs, self._leases, now)
         self._lists: Lists = (
             CursorLists(source, store, self._details, self._jobs, self._leases, now)
@@ -52,6 +53,26 @@ class Sync:
         # What another question was bringing may have been read before this one was asked.
         seconds = ends - asyncio.get_running_loop().time()
         return await self._bring(key, lambda progress: self._lists.bring(need, progress), seconds, report)
+
+    async def bring_something(self, seconds: float) -> None:
+        """Reads the first page of the list where nothing is stored: one request, once, and no claim about the rest.
+
+        Raises:
+            FormantError: it cannot be read now.
+        """
+        if self._has_begun or self._store.read.count_seen(""):
+            return
+
+        async def work(_: Progress) -> None:
+            if isinstance(self._source, CursorSource):
+                page = (await self._source.list_from("", Narrowing())).page
+            else:
+                page = await self._source.list_page(0)
+            self._store.write.save(page.conversations, self._now())
+            self._has_begun = True
+
+        if trouble := await self._bring("something", work, seconds, None):
+            raise trouble
 
     async def bring_details(
         self, conversation_ids: Sequence[str], seconds: float, report: Report | None = None
@@ -105,6 +126,11 @@ class Sync:
     def lacks(self) -> frozenset[str]:
         """The filters that the provider has no field for."""
         return self._source.lacks
+
+    @property
+    def recording_type(self) -> str:
+        """The media type that the provider's recordings usually have."""
+        return self._source.recording_type
 
     @property
     def only_in_detail(self) -> frozenset[str]:

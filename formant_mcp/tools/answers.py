@@ -69,7 +69,7 @@ class TranscriptAnswer(BaseModel):
     duration_seconds: float | None = None
     trace_id: str | None = None
     results: dict[str, JsonValue] | None = None
-    recording_uri: str
+    recording_uri: str | None = None
     turn_count: int
     transcript: str
     next_turn: int | None = None
@@ -98,7 +98,7 @@ class Silence(BaseModel):
 
 
 class SavedAnswer(BaseModel):
-    """A recording on disk; the figures only where it is a readable WAV."""
+    """A recording on disk; those figures that its form of file gives."""
 
     coverage: CoverageAnswer
     path: str

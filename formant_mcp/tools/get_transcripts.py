@@ -7,7 +7,7 @@ from pydantic import Field
 
 from formant_mcp.app import App
 from formant_mcp.errors import InvalidRequestError
-from formant_mcp.models import Conversation, clean
+from formant_mcp.models import Conversation, clean, never_connected
 from formant_mcp.query.arguments import Arguments, Texts
 from formant_mcp.query.gather import Call
 from formant_mcp.query.transcripts import Transcript, Window, get_transcripts
@@ -150,7 +150,9 @@ def _shown(app: App, transcript: Transcript, fields: dict[str, Any], share: int,
     answer = TranscriptAnswer(
         **fields,
         results=results,
-        recording_uri=uri_of(RECORDING_URI, conversation.conversation_id),
+        recording_uri=None
+        if never_connected(conversation, count)
+        else uri_of(RECORDING_URI, conversation.conversation_id),
         turn_count=count,
         transcript="\n".join(shown),
         next_turn=end if shown and end < count else None,
@@ -192,7 +194,7 @@ def _block(app: App, shown: _Shown) -> list[str]:
         answer.failure_reason and f"failure reason: {answer.failure_reason}",
         answer.ended_at and f"ended {stamp(answer.ended_at, app.zone)}",
         answer.trace_id and f"trace {answer.trace_id}",
-        f"recording: {answer.recording_uri}",
+        f"recording: {answer.recording_uri}" if answer.recording_uri else "no recording: the call never connected",
     ]
     lines = [
         f"{answer.conversation_id} · agent {answer.agent_id or '-'} · {answer.contact_number or '-'}"

@@ -1,18 +1,24 @@
 """`save_recording`: the audio on disk, and what its header and level tell."""
 
+from typing import Any
+
 from pydantic import Field
 
 from formant_mcp.app import App
-from formant_mcp.errors import RequestTimedOut
+from formant_mcp.audio import UNKNOWN, WAV, AudioKind
+from formant_mcp.errors import NotFoundError, RequestTimedOut
 from formant_mcp.query.arguments import Arguments, Text
 from formant_mcp.query.gather import Call, Coverage
-from formant_mcp.query.transcripts import find, find_id
-from formant_mcp.recordings import SavedRecording
+from formant_mcp.query.transcripts import find, find_id, recording_error
+from formant_mcp.recordings import AudioFigures, SavedRecording
 from formant_mcp.source import Recording
 from formant_mcp.sync.lists import ListNeed
 from formant_mcp.tools.answers import SavedAnswer, Silence, coverage_answer
-from formant_mcp.tools.text import clock, head
+from formant_mcp.tools.text import clock, head, seconds
 from formant_mcp.tools.tool import Reply, Tool
+
+_LEAST_SHARE = 0.9  # of its call, below which a recording is said to be shorter
+_NOT_WAV = "that needs PCM in a WAV file"
 
 
 class SaveArguments(Arguments):
@@ -28,37 +34,68 @@ async def _run(app: App, arguments: SaveArguments, call: Call) -> Reply:
     async def save(recording: Recording) -> SavedRecording:
         return await app.recordings.save(conversation_id, recording)
 
-    saved = await app.gathering.sync.bring_recording(conversation_id, save, call.seconds_left)
+    try:
+        saved = await app.gathering.sync.bring_recording(conversation_id, save, call.seconds_left)
+    except NotFoundError as error:
+        raise await recording_error(app.gathering, call, conversation_id, error) from None
     if saved is None:
         raise RequestTimedOut("The recording is still being received; nothing is lost.", "Ask again in a moment.")
     knowledge = app.gathering.sync.knowledge(ListNeed(), call.asked_at)
-    coverage = Coverage(matched=1, known=knowledge.known, total=knowledge.total, complete=True, as_of=call.asked_at)
-    structure = SavedAnswer(coverage=coverage_answer(coverage, app.zone), path=str(saved.path), bytes=saved.bytes)
-    figures = saved.figures
-    if figures:
-        structure.seconds = round(figures.seconds, 3)
-        structure.channels = figures.channels
-        structure.sample_rate = figures.sample_rate
-        structure.silence_share = round(figures.silence_share, 4)
-        if figures.longest_silence_from_seconds is not None and figures.longest_silence_to_seconds is not None:
-            structure.longest_silence = Silence(
-                from_seconds=round(figures.longest_silence_from_seconds, 2),
-                to_seconds=round(figures.longest_silence_to_seconds, 2),
-            )
+    conversation = app.gathering.store.read.get([conversation_id]).get(conversation_id)
+    coverage = Coverage(
+        matched=1,
+        known=knowledge.known,
+        total=knowledge.total,
+        complete=True,
+        as_of=call.asked_at,
+        note=_shortfall(saved.figures, conversation.duration_seconds if conversation else None),
+    )
+    structure = SavedAnswer(
+        coverage=coverage_answer(coverage, app.zone), path=str(saved.path), bytes=saved.bytes, **_figures(saved.figures)
+    )
     return Reply(
         "\n".join([*head(coverage, app.zone, what="conversations: its recording"), *_lines(structure, saved)]),
         structure,
     )
 
 
+def _shortfall(figures: AudioFigures | None, call_seconds: float | None) -> str:
+    """What is missing where the recording is shorter than its call by more than a tenth; '' where it is not."""
+    if figures is None or not call_seconds or figures.seconds >= _LEAST_SHARE * call_seconds:
+        return ""
+    missing = seconds(call_seconds - figures.seconds)
+    return f"The recording is {seconds(figures.seconds)} s, the call {seconds(call_seconds)} s: {missing} s shorter."
+
+
+def _figures(figures: AudioFigures | None) -> dict[str, Any]:
+    """The figures as the answer has them."""
+    if figures is None:
+        return {}
+    since, to = figures.longest_silence_from_seconds, figures.longest_silence_to_seconds
+    return {
+        "seconds": round(figures.seconds, 3),
+        "channels": figures.channels,
+        "sample_rate": figures.sample_rate,
+        "silence_share": None if figures.silence_share is None else round(figures.silence_share, 4),
+        "longest_silence": None
+        if since is None or to is None
+        else Silence(from_seconds=round(since, 2), to_seconds=round(to, 2)),
+    }
+
+
 def _lines(answer: SavedAnswer, saved: SavedRecording) -> list[str]:
     lines = [f"{'already there' if saved.existed else 'saved'}: {answer.path} ({answer.bytes:,} bytes)"]
     if answer.seconds is None:
-        return [*lines, "no figures: not a WAV file that can be read"]
-    lines.append(
-        f"{answer.seconds:g} s · {answer.channels} channel(s) · {answer.sample_rate} Hz"
-        f" · silence {100 * (answer.silence_share or 0):.1f} %"
-    )
+        return [*lines, _without_figures(saved.kind)]
+    parts = [
+        f"{answer.seconds:g} s",
+        f"{answer.channels} channel(s)" if answer.channels else "",
+        f"{answer.sample_rate} Hz" if answer.sample_rate else "",
+        f"silence not measured: {_NOT_WAV}"
+        if answer.silence_share is None
+        else f"silence {100 * answer.silence_share:.1f} %",
+    ]
+    lines.append(" · ".join(part for part in parts if part))
     silence = answer.longest_silence
     if silence:
         lines.append(
@@ -69,12 +106,21 @@ def _lines(answer: SavedAnswer, saved: SavedRecording) -> list[str]:
     return lines
 
 
+def _without_figures(kind: AudioKind) -> str:
+    if kind == WAV:
+        return "no audio statistics: not a supported WAV file"
+    if kind == UNKNOWN:
+        return "no audio statistics: the bytes are in no audio format that is known here"
+    return f"no audio statistics: {kind.media_type} is saved, but not measured"
+
+
 SAVE_RECORDING = Tool(
     name="save_recording",
     title="Save a recording",
     description=(
         "Saves a call's recording as a file below the recordings folder and tells path, size, length, channels,"
-        " sample rate, share of silence and the longest silence. Nobody listened: say nothing of tone or emotion."
+        " sample rate and, of a WAV file, share of silence and the longest silence. Nobody listened: say nothing of"
+        " tone or emotion."
     ),
     arguments=SaveArguments,
     answer=SavedAnswer,

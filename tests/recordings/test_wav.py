@@ -5,54 +5,33 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from formant_mcp.recordings import WavFigures, read_figures
+from formant_mcp.recordings.wav import AudioFigures, measure_wav
+from tests.audio import RATE, chunk, fmt, pcm16, riff
 
-PCM, A_LAW, MU_LAW, EXTENSIBLE = 1, 6, 7, 0xFFFE
-RATE = 8000
-
-
-def chunk(name: bytes, data: bytes, size: int | None = None) -> bytes:
-    return name + struct.pack("<I", len(data) if size is None else size) + data + b"\0" * (len(data) % 2)
+PCM, FLOAT, A_LAW, MU_LAW, EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
 
 
-def fmt(encoding: int = PCM, channels: int = 1, rate: int = RATE, bits: int = 16, extension: bytes = b"") -> bytes:
-    frame = channels * bits // 8 & 0xFFFF
-    per_second = rate * frame & 0xFFFFFFFF
-    return chunk(b"fmt ", struct.pack("<HHIIHH", encoding, channels, rate, per_second, frame, bits) + extension)
-
-
-def riff(*chunks: bytes) -> bytes:
-    return chunk(b"RIFF", b"WAVE" + b"".join(chunks))
-
-
-def figures(content: bytes) -> WavFigures | None:
+def figures(content: bytes) -> AudioFigures | None:
     with TemporaryDirectory() as folder:
         path = Path(folder, "a.wav")
         path.write_bytes(content)
-        return read_figures(path)
+        return measure_wav(path)
 
 
-def known(content: bytes) -> WavFigures:
+def known(content: bytes) -> AudioFigures:
     found = figures(content)
     assert found is not None
     return found
-
-
-def pcm16(*parts: tuple[int, float], channels: int = 1) -> bytes:
-    """For each part (level, seconds): that many samples, the level in the last channel and zero in the others."""
-    return b"".join(
-        struct.pack(f"<{channels}h", *[0] * (channels - 1), level) * round(seconds * RATE) for level, seconds in parts
-    )
 
 
 SPEECH_PAUSE_SPEECH = ((9000, 1.0), (0, 1.5), (-9000, 1.0), (3, 0.5))
 
 
 def test_length_form_and_silence_are_exact() -> None:
-    assert figures(riff(fmt(), chunk(b"data", pcm16(*SPEECH_PAUSE_SPEECH)))) == WavFigures(
+    assert figures(riff(fmt(), chunk(b"data", pcm16(*SPEECH_PAUSE_SPEECH)))) == AudioFigures(
         seconds=4.0,
         channels=1,
         sample_rate=8000,
@@ -71,6 +50,11 @@ def test_length_form_and_silence_are_exact() -> None:
         (PCM, 24, b"\xff\xff\x7f", b"\x90\x01\x00"),
         (PCM, 24, b"\x00\x00\x80", b"\x90\xf0\xff"),
         (PCM, 32, b"\x00\x00\x00\x80", b"\x00\x00\xff\xff"),
+        (FLOAT, 32, struct.pack("<f", 0.5), struct.pack("<f", -0.005)),
+        (FLOAT, 32, struct.pack("<f", -0.006), struct.pack("<f", 0.0)),
+        (FLOAT, 32, struct.pack("<f", float("nan")), struct.pack("<f", -0.0)),
+        (FLOAT, 64, struct.pack("<d", -1.5), struct.pack("<d", 1e-300)),
+        (FLOAT, 64, struct.pack("<d", 0.00563), struct.pack("<d", -0.00562)),
         (MU_LAW, 8, b"\x00", b"\xff"),
         (MU_LAW, 8, b"\x80", b"\x7f"),
         (A_LAW, 8, b"\x2a", b"\xd5"),
@@ -84,7 +68,7 @@ def test_every_encoding_tells_loud_from_quiet(
     guid = struct.pack("<HHIH", 22, bits, 4, encoding) + bytes.fromhex("000000001000800000aa00389b71")
     header = fmt(EXTENSIBLE, bits=bits, extension=guid) if wrapped else fmt(encoding, bits=bits)
     audio = loud * RATE + quiet * RATE + loud * RATE * 2
-    assert figures(riff(header, chunk(b"data", audio))) == WavFigures(4.0, 1, RATE, 0.25, 1.0, 2.0)
+    assert figures(riff(header, chunk(b"data", audio))) == AudioFigures(4.0, 1, RATE, 0.25, 1.0, 2.0)
 
 
 @pytest.mark.parametrize(("level", "share"), [(184, 1.0), (-184, 1.0), (185, 0.0), (-185, 0.0), (-32768, 0.0)])
@@ -108,12 +92,12 @@ def test_a_law_is_judged_by_the_level_it_stands_for(code: int, share: float) -> 
 def test_one_loud_channel_ends_the_silence_of_all(channels: int) -> None:
     audio = pcm16(*SPEECH_PAUSE_SPEECH, channels=channels)
     found = figures(riff(fmt(channels=channels), chunk(b"data", audio)))
-    assert found == WavFigures(4.0, channels, RATE, 0.5, 1.0, 2.5)
+    assert found == AudioFigures(4.0, channels, RATE, 0.5, 1.0, 2.5)
 
 
 def test_one_click_makes_its_window_of_20_ms_loud_and_no_other() -> None:
     found = known(riff(fmt(), chunk(b"data", pcm16((0, 0.51), (9000, 1 / RATE), (0, 0.489875)))))
-    assert found == WavFigures(1.0, 1, RATE, 0.98, 0.0, 0.5)
+    assert found == AudioFigures(1.0, 1, RATE, 0.98, 0.0, 0.5)
 
 
 def test_of_equally_long_silences_the_first_is_named() -> None:
@@ -123,32 +107,84 @@ def test_of_equally_long_silences_the_first_is_named() -> None:
 
 def test_a_short_last_window_counts_for_what_it_is() -> None:
     found = known(riff(fmt(), chunk(b"data", pcm16((9000, 0.5), (0, 0.505)))))
-    assert found == WavFigures(1.005, 1, RATE, 0.505 / 1.005, 0.5, 1.005)
+    assert found == AudioFigures(1.005, 1, RATE, 0.505 / 1.005, 0.5, 1.005)
 
 
 def test_without_silence_no_longest_silence_is_named() -> None:
-    assert known(riff(fmt(), chunk(b"data", pcm16((9000, 1.0))))) == WavFigures(1.0, 1, RATE, 0.0, None, None)
+    assert known(riff(fmt(), chunk(b"data", pcm16((9000, 1.0))))) == AudioFigures(1.0, 1, RATE, 0.0, None, None)
 
 
 def test_a_wav_without_audio_lasts_no_time() -> None:
-    assert known(riff(fmt(), chunk(b"data", b""))) == WavFigures(0.0, 1, RATE, 0.0, None, None)
+    assert known(riff(fmt(), chunk(b"data", b""))) == AudioFigures(0.0, 1, RATE, 0.0, None, None)
 
 
 def test_other_chunks_are_passed_over_and_odd_ones_end_at_an_even_place() -> None:
     audio = chunk(b"data", pcm16(*SPEECH_PAUSE_SPEECH))
     content = riff(chunk(b"LIST", b"odd"), fmt(), chunk(b"fact", b"1234"), chunk(b"note", b"x"), audio)
-    assert figures(content + chunk(b"LIST", b"data" * 500)) == WavFigures(4.0, 1, RATE, 0.5, 1.0, 2.5)
+    assert figures(content + chunk(b"LIST", b"data" * 500)) == AudioFigures(4.0, 1, RATE, 0.5, 1.0, 2.5)
+
+
+SPEECH = chunk(b"data", pcm16(*SPEECH_PAUSE_SPEECH))
+INFO = b"INFOISFT\x05\0\0\0abcde"
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        (chunk(b"LIST", INFO, padding=b""),),
+        (chunk(b"LIST", INFO, padding=b"x"),),
+        (chunk(b"LIST", INFO, padding=b""), chunk(b"LIST", INFO)),
+        (chunk(b"LIST", INFO, padding=b""), chunk(b"note", b"x", padding=b"")),
+        (chunk(b"note", b"x", padding=b""), chunk(b"memo", b"12345", padding=b""), chunk(b"fact", b"1234")),
+        (chunk(b"note", b"x"), chunk(b"memo", b"12345")),
+        (chunk(b"LIST", INFO), chunk(b"note", b"x", padding=b"")),
+        (chunk(b"JUNK", b"data\x10\0\0\0x"), chunk(b"JUNK", b"fmt", padding=b"")),
+    ],
+)
+def test_a_chunk_is_found_where_it_is_with_and_without_padding(between: tuple[bytes, ...]) -> None:
+    assert figures(riff(fmt(), *between, SPEECH)) == AudioFigures(4.0, 1, RATE, 0.5, 1.0, 2.5)
+    assert figures(riff(*between, fmt(), SPEECH)) == AudioFigures(4.0, 1, RATE, 0.5, 1.0, 2.5)
+
+
+@pytest.mark.parametrize("form", [b"RF64", b"BW64"])
+@pytest.mark.parametrize("size", [0, 0xFFFFFFFF, 64_000])
+@pytest.mark.parametrize("long_size", [64_000, 0, 2**63, 70_000])
+def test_the_64_bit_form_is_read(form: bytes, size: int, long_size: int) -> None:
+    ds64 = chunk(b"ds64", struct.pack("<QQQI", 0, long_size, 32_000, 0))
+    audio = chunk(b"data", pcm16(*SPEECH_PAUSE_SPEECH), size)
+    content = riff(ds64, fmt(), audio, form=form, size=0xFFFFFFFF)
+    assert figures(content) == AudioFigures(4.0, 1, RATE, 0.5, 1.0, 2.5)
+
+
+def test_in_the_64_bit_form_what_follows_the_audio_is_no_audio() -> None:
+    ds64 = chunk(b"ds64", struct.pack("<QQQI", 0, 64_000, 32_000, 0))
+    audio = chunk(b"data", pcm16(*SPEECH_PAUSE_SPEECH), 0xFFFFFFFF)
+    content = riff(ds64, fmt(), audio, chunk(b"LIST", b"data" * 500), form=b"RF64", size=0xFFFFFFFF)
+    assert figures(content) == AudioFigures(4.0, 1, RATE, 0.5, 1.0, 2.5)
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(width=32), max_size=400), st.sampled_from([32, 64]))
+def test_floating_point_is_judged_sample_by_sample(samples: list[float], bits: int) -> None:
+    rate, packed = 1000, b"".join(struct.pack("<f" if bits == 32 else "<d", each) for each in samples)
+    found = known(riff(fmt(FLOAT, rate=rate, bits=bits), chunk(b"data", packed)))
+    windows = [samples[start : start + 20] for start in range(0, len(samples), 20)]
+    # -45 dBFS is 0.0056234; samples within a hundredth of a decibel of it may go either way.
+    sure = [len(each) for each in windows if all(abs(x) <= 0.005623 for x in each)]
+    possible = [len(each) for each in windows if all(abs(x) <= 0.005630 for x in each)]
+    assert found.silence_share is not None
+    assert sum(sure) <= round(found.silence_share * len(samples)) <= sum(possible)
 
 
 @pytest.mark.parametrize("size", [0, 0xFFFFFFFF, 0x7FFFFFFF, 70_000])
 def test_a_header_that_does_not_know_its_length_gives_what_is_there(size: int) -> None:
     content = riff(fmt(), chunk(b"data", pcm16(*SPEECH_PAUSE_SPEECH), size))
-    assert figures(content) == WavFigures(4.0, 1, RATE, 0.5, 1.0, 2.5)
+    assert figures(content) == AudioFigures(4.0, 1, RATE, 0.5, 1.0, 2.5)
 
 
 def test_a_file_that_was_cut_off_gives_the_whole_frames_that_are_there() -> None:
     whole = riff(fmt(channels=2), chunk(b"data", pcm16((9000, 2.0), channels=2)))
-    assert figures(whole[: 44 + RATE * 4 + 3]) == WavFigures(1.0, 2, RATE, 0.0, None, None)
+    assert figures(whole[: 44 + RATE * 4 + 3]) == AudioFigures(1.0, 2, RATE, 0.0, None, None)
 
 
 @pytest.mark.parametrize(
@@ -161,6 +197,7 @@ def test_a_file_that_was_cut_off_gives_the_whole_frames_that_are_there() -> None
         riff(fmt()),
         riff(chunk(b"data", bytes(100)), fmt()),
         riff(chunk(b"fmt ", bytes(14)), chunk(b"data", bytes(100))),
+        riff(fmt(encoding=FLOAT, bits=16), chunk(b"data", bytes(100))),
         riff(fmt(encoding=2), chunk(b"data", bytes(100))),
         riff(fmt(bits=12), chunk(b"data", bytes(100))),
         riff(fmt(channels=0), chunk(b"data", bytes(100))),
@@ -179,11 +216,11 @@ def test_a_long_file_is_never_held_whole(tmp_path: Path) -> None:
     path.write_bytes(riff(fmt(), chunk(b"data", pcm16((9000, 600.0), (0, 600.0)))))
     tracemalloc.start()
     try:
-        found = read_figures(path)
+        found = measure_wav(path)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert found == WavFigures(1200.0, 1, RATE, 0.5, 600.0, 1200.0)
+    assert found == AudioFigures(1200.0, 1, RATE, 0.5, 600.0, 1200.0)
     assert peak < path.stat().st_size / 10
 
 
@@ -198,17 +235,26 @@ CHUNKS = st.one_of(
     ),
     st.builds(
         chunk,
-        st.sampled_from([b"data", b"fmt ", b"LIST"]),
+        st.sampled_from([b"data", b"fmt ", b"LIST", b"ds64"]),
         st.binary(max_size=200),
         st.none() | st.integers(0, 2**32 - 1),
+        st.sampled_from([b"", b"\0", b"x"]),
     ),
 )
 
 
-@given(st.binary(max_size=300) | st.lists(CHUNKS, max_size=4).map(lambda parts: riff(*parts)), st.integers(0, 40))
+def file_of(form: bytes, chunks: list[bytes]) -> bytes:
+    return riff(*chunks, form=form)
+
+
+FILES = st.builds(file_of, st.sampled_from([b"RIFF", b"RF64"]), st.lists(CHUNKS, max_size=4))
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=300) | FILES, st.integers(0, 40))
 def test_no_bytes_whatever_raise(content: bytes, cut: int) -> None:
     found = figures(content[: len(content) - cut])
-    assert found is None or 0 <= found.silence_share <= 1
+    assert found is None or 0 <= (found.silence_share or 0) <= 1
 
 
 @given(

@@ -9,6 +9,7 @@ from pydantic import JsonValue
 from formant_mcp.errors import InvalidRequestError, InvalidResponseError, NotFoundError
 from formant_mcp.models import Conversation, Outcome
 from tests import calls
+from tests.audio import wav
 from tests.calls import Row, conversation_id
 from tests.fake_api import Order
 from tests.providers import Opened, all_pages, first_page, received, whole_list
@@ -212,14 +213,14 @@ async def test_an_id_of_any_kind_is_one_segment_of_the_address(opened: Opened):
     odd = ["../../agents", "a/b?c=d#e", "a%2Fb", "a b", "क-1", "4711", "...", "x" * 256]
     for each in odd:
         opened.api.add(opened.provider.call(0, NOON) | {opened.api.id_field: each})
-        opened.api.recordings[each] = each.encode()
+        opened.api.recordings[each] = wav((0, 1)) + each.encode()
 
     assert sorted(row.conversation_id for row in (await first_page(opened.source)).conversations) == sorted(odd)
     root = opened.api.requests[0].path
     for each in odd:
         opened.api.clear()
         assert (await opened.source.get_conversation(each)).conversation_id == each
-        assert (await received(opened.source, each))[1] == each.encode()
+        assert (await received(opened.source, each))[1] == wav((0, 1)) + each.encode()
         assert not set("/?#") & set(opened.api.requests[0].target.removeprefix(f"{root}/"))
 
 

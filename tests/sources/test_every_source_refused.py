@@ -18,6 +18,7 @@ from formant_mcp.errors import (
 )
 from formant_mcp.source import CursorSource
 from tests import faults
+from tests.audio import wav
 from tests.calls import conversation_id
 from tests.cursor_calls import tool_turn
 from tests.fake_api import FakeApi
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.anyio
 
 FIRST = conversation_id(0)
 UPSTREAM_WORDS = ("Scripted", "Gateway", "Sign in", "Invalid or missing", "Rate limit", "ot found.", "should be valid")
-RECORDING = b"RIFF\x00\xff" * 50_000
+RECORDING = wav((9000, 9), (0, 9))
 
 
 @pytest.fixture
@@ -71,13 +72,10 @@ def assert_is_in_our_own_words(error: FormantError, api: FakeApi) -> None:
         (401, AuthenticationError, False),
         (403, PermissionDeniedError, False),
         (404, NotFoundError, False),
-        (409, InvalidRequestError, False),
-        (422, InvalidRequestError, False),
         (429, RateLimitError, True),
         (500, ServiceError, True),
         (503, ServiceError, True),
         (faults.html_502, ServiceError, True),
-        (faults.redirect("http://127.0.0.1:1/"), ServiceError, False),
         (faults.hang_up, ConnectionFailed, True),
     ],
     ids=lambda value: value.__name__ if hasattr(value, "__name__") else str(value),
@@ -90,6 +88,16 @@ async def test_a_refusal_is_told_in_our_own_words(
     for raised in await refusals(held):
         assert (type(raised), raised.retryable) == (error, retryable)
     assert len(held.api.requests) == (15 if retryable else 3)
+
+
+@pytest.mark.parametrize("kind", [409, 422, faults.redirect("https://recordings.example.com/")])
+async def test_what_a_recording_may_answer_with_is_an_error_elsewhere(held: Opened, kind: int | Fault):
+    for ask in (lambda: first_page(held.source), lambda: held.source.get_conversation(FIRST)):
+        held.api.fault("", 1, kind)
+        with pytest.raises(InvalidRequestError if isinstance(kind, int) else ServiceError) as caught:
+            await ask()
+        assert_is_in_our_own_words(caught.value, held.api)
+        assert not caught.value.retryable
 
 
 async def test_what_is_no_json_is_the_providers_mistake(held: Opened):
@@ -158,12 +166,10 @@ async def test_the_allowance_that_the_provider_states_is_told(held: Opened):
     assert (held.source.page_size, held.source.concurrency) == (100, 16)
 
 
-async def test_a_recording_comes_unchanged_with_its_type(held: Opened):
-    for media_type in ("audio/wav", "audio/mpeg", "audio/ogg"):
+async def test_a_recording_comes_unchanged_with_the_type_of_its_bytes(held: Opened):
+    for media_type in ("audio/wav", "audio/mpeg", "application/octet-stream", "text/html"):
         held.api.recording_type = media_type
-        assert await received(held.source, FIRST) == (media_type, RECORDING)
-    held.api.recording_type = "application/octet-stream"
-    assert await received(held.source, FIRST) == ("audio/wav", RECORDING)
+        assert await received(held.source, FIRST) == ("audio/wav", RECORDING)
 
 
 async def test_a_recording_that_is_not_there_may_come_later(held: Opened):
@@ -174,10 +180,18 @@ async def test_a_recording_that_is_not_there_may_come_later(held: Opened):
 
 
 async def test_a_document_is_not_taken_for_a_recording(held: Opened):
-    for document in ("application/json", "text/html; charset=utf-8", "application/problem+json", "text/plain"):
-        held.api.recording_type = document
-        with pytest.raises(InvalidResponseError, match="document instead of a recording"):
+    held.api.recordings[FIRST] = b'{"status": "processing"}'
+    for media_type in ("application/json", "audio/wav"):
+        held.api.recording_type = media_type
+        with pytest.raises(NotFoundError, match="a document came in its place"):
             await received(held.source, FIRST)
+
+
+async def test_a_recording_that_breaks_off_is_none(held: Opened):
+    held.api.fault(lambda request: request.path.endswith(("/recording", "/audio")), 1, faults.cut_off_json)
+    held.api.fault("/files/", 1, faults.cut_off_json)
+    with pytest.raises(ConnectionFailed):
+        await received(held.source, FIRST)
 
 
 async def test_an_error_of_the_reader_passes_unchanged(held: Opened):
@@ -192,10 +206,10 @@ async def test_a_recording_at_another_host_is_fetched_without_the_key():
         opened.api.audio_url = audio.url
         opened.api.recordings["a/b c"] = RECORDING
 
-        assert await received(opened.source, "a/b c") == ("audio/mpeg", RECORDING)
+        assert await received(opened.source, "a/b c") == ("audio/wav", RECORDING)
         assert [KEY in str(request) for request in audio.requests] == [False]
         audio.expired = True
-        with pytest.raises(NotFoundError, match="not available yet"):
+        with pytest.raises(NotFoundError, match="may have expired"):
             await received(opened.source, "a/b c")
 
 

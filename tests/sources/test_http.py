@@ -163,16 +163,25 @@ async def test_a_connection_that_breaks_within_a_stream_is_our_error():
 
 
 async def test_opening_a_stream_is_retried_and_its_status_checked(clock: Clock):
-    sound = httpx.Response(200, content=b"RIFF", headers={"Content-Type": "Audio/WAV; rate=8000"})
-    client = client_for(clock, answering(httpx.Response(500), sound, httpx.Response(404)))
+    sound = httpx.Response(200, content=b"RIFF")
+    client = client_for(clock, answering(httpx.Response(500), sound, httpx.Response(404), httpx.Response(404)))
 
     async with client.stream("/v1/things") as download:
-        assert download.media_type == "audio/wav"
+        assert (download.status, download.location, download.size) == (200, "", 4)
         assert await received(download.chunks) == b"RIFF"
     with pytest.raises(NotFoundError):
         await client.stream("/v1/things").__aenter__()
+    async with client.stream("/v1/things", {404}) as download:
+        assert download.status == 404
 
     assert len(clock.slept) == 1
+
+
+async def test_a_stream_says_where_it_is_redirected_to_and_follows_nothing(clock: Clock):
+    client = client_for(clock, answering(httpx.Response(307, headers={"Location": "https://else.where/1"})))
+
+    async with client.stream("/v1/things") as download:
+        assert (download.status, download.location) == (307, "https://else.where/1")
 
 
 @pytest.mark.parametrize(

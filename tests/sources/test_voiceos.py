@@ -8,6 +8,7 @@ import pytest
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.source import Narrowing
 from formant_mcp.sources.voiceos import VoiceOsSource
+from tests.audio import wav
 from tests.providers import KEY, no_wait, received
 from tests.sources.cursors import EVERYTHING, Handler
 
@@ -30,7 +31,7 @@ async def test_each_method_asks_its_endpoint_with_the_key():
         if request.url.path.endswith("/recording"):
             return httpx.Response(200, json={"recording_url": f"{API}/files/1.mp3?a=%2F"})
         if "/files/" in request.url.path:
-            return httpx.Response(200, content=b"ID3")
+            return httpx.Response(200, content=wav((0, 1)))
         is_one = ID in request.url.path
         return httpx.Response(200, json={"id": ID} if is_one else {"items": [], "has_more": False})
 

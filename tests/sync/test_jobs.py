@@ -9,6 +9,7 @@ from formant_mcp.errors import AuthenticationError, ConnectionFailed, InvalidRes
 from formant_mcp.source import Recording
 from formant_mcp.sync.lists import ListNeed
 from tests import faults
+from tests.audio import wav
 from tests.calls import conversation_id
 from tests.fake_formant import FakeFormant
 from tests.sync.desk import ALWAYS, SECONDS, Desk, add_all, desk_for, ended_calls, later_calls
@@ -161,7 +162,7 @@ async def test_a_wider_question_about_details_goes_on_with_the_narrower_one():
 
 async def test_a_recording_that_took_too_long_is_there_for_the_next_who_asks():
     async with FakeFormant() as api, desk_for(api) as desk:
-        api.recordings[conversation_id(0)] = b"RIFF"
+        sound = api.recordings[conversation_id(0)] = wav((9000, 1))
 
         async def save(recording: Recording) -> bytes:
             return b"".join([chunk async for chunk in recording.chunks])
@@ -171,7 +172,7 @@ async def test_a_recording_that_took_too_long_is_there_for_the_next_who_asks():
         api.gate.open()
         await asyncio.sleep(SHORT)
 
-        assert await desk.sync.bring_recording(conversation_id(0), save, SECONDS) == b"RIFF"
+        assert await desk.sync.bring_recording(conversation_id(0), save, SECONDS) == sound
         assert len(api.requests) == 1
 
 

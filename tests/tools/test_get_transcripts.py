@@ -187,3 +187,17 @@ async def test_fields_of_any_length_leave_room_for_what_was_said(account: Accoun
         answer = await assistant.ask("get_transcripts", conversation_ids=ids)
     assert answer.ids() == ids
     assert min(len(indexes(answer, number)) for number in range(20)) > 5
+
+
+async def test_only_a_call_that_connected_has_the_address_of_a_recording(account: Account) -> None:
+    account.api.conversations = [
+        conversation(1, NOW - timedelta(days=1)),
+        conversation(2, NOW - timedelta(days=1), status="no_answer"),
+        conversation(3, NOW - timedelta(days=1), status="busy", duration_seconds=0),
+        conversation(4, NOW - timedelta(minutes=1), status="in_progress"),
+    ]
+    ids = [conversation_id(n) for n in (1, 2, 3, 4)]
+    async with account.connect() as assistant:
+        answer = await assistant.ask("get_transcripts", conversation_ids=ids)
+    assert [row["conversation_id"] for row in answer.rows() if "recording_uri" in row] == [ids[0], ids[3]]
+    assert answer.text.count("no recording: the call never connected") == 2

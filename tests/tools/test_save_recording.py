@@ -1,12 +1,12 @@
 """`save_recording`, asked as an assistant asks."""
 
 import asyncio
-import struct
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from tests.audio import chunk, riff, sample, wav
 from tests.calls import conversation, conversation_id
 from tests.serving import NOW, Account, Answer
 from tests.snapshots import assert_same_answer
@@ -17,15 +17,7 @@ SNAPSHOTS = Path(__file__).parent / "snapshots"
 CALL = conversation_id(1)
 
 
-def wav(*stretches: tuple[float, int]) -> bytes:
-    """8,000 samples a second of one channel of 16 bits: so many seconds at such a level."""
-    samples = b"".join(struct.pack("<h", level) * int(8000 * seconds) for seconds, level in stretches)
-    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, 8000, 16000, 2, 16)
-    data = struct.pack("<4sI", b"data", len(samples)) + samples
-    return struct.pack("<4sI4s", b"RIFF", 4 + len(form) + len(data), b"WAVE") + form + data
-
-
-RECORDING = wav((1, 9000), (0.5, 0), (1, 9000), (1.5, 0), (2, 9000))
+RECORDING = wav((9000, 1), (0, 0.5), (9000, 1), (0, 1.5), (9000, 2))
 
 
 def saved(answer: Answer) -> bytes:
@@ -36,7 +28,7 @@ def saved(answer: Answer) -> bytes:
 @pytest.fixture
 def account(account: Account) -> Account:
     """A call with a recording, and one without."""
-    account.api.add(conversation(1, NOW - timedelta(days=2)))
+    account.api.add(conversation(1, NOW - timedelta(days=2), duration_seconds=6))
     account.api.add(conversation(2, NOW - timedelta(days=2)))
     account.api.recordings[CALL] = RECORDING
     return account
@@ -61,12 +53,104 @@ async def test_the_first_question_of_all_can_be_for_a_recording(account: Account
     assert answer.structure["path"] == by_beginning.structure["path"]
 
 
-async def test_what_is_no_wav_is_saved_without_figures(account: Account) -> None:
-    account.api.recordings[CALL] = b"RIFF but cut off"
+@pytest.mark.parametrize(
+    ("content", "ending", "figures", "said"),
+    [
+        (sample("bare.mp3"), ".mp3", {"seconds": 1.152, "channels": 1, "sample_rate": 8000}, "silence not measured"),
+        (sample("adpcm.wav"), ".wav", {"seconds": 1, "channels": 1, "sample_rate": 8000}, "silence not measured"),
+        (sample("amr.3gp"), ".3gp", {"seconds": 1}, "1 s · silence not measured: that needs PCM in a WAV file"),
+        (sample("amr.amr"), ".amr", {}, "no audio statistics: audio/amr is saved, but not measured"),
+        (riff(chunk(b"data", bytes(9))), ".wav", {}, "no audio statistics: not a supported WAV file"),
+        (b"\1\2\3\4", ".bin", {}, "no audio statistics: the bytes are in no audio format that is known here"),
+    ],
+)
+async def test_what_is_no_pcm_is_saved_with_what_its_form_says(
+    account: Account, content: bytes, ending: str, figures: dict[str, float], said: str
+) -> None:
+    account.api.recordings[CALL] = content
+    account.api.conversations = [{**account.api.conversations[1], "duration_seconds": 1}]
     async with account.connect() as assistant:
         answer = await assistant.ask("save_recording", conversation_id=CALL)
-    assert set(answer.structure) == {"coverage", "path", "bytes"}
-    assert "no figures: not a WAV file that can be read" in answer.text
+    assert saved(answer) == content
+    assert str(answer.structure["path"]).endswith(f"{CALL}{ending}")
+    assert {
+        name: value for name, value in answer.structure.items() if name not in ("coverage", "path", "bytes")
+    } == figures
+    assert said in answer.text
+    assert "not a supported WAV file" not in answer.text or ending == ".wav"
+
+
+@pytest.mark.parametrize(
+    ("call_seconds", "note"),
+    [
+        (420, "The recording is 6 s, the call 420 s: 414 s shorter."),
+        (6.7, "The recording is 6 s, the call 6.7 s: 0.7 s shorter."),
+        (6.6, None),
+        (5, None),
+        (0, None),
+    ],
+)
+async def test_a_recording_shorter_than_its_call_says_so(
+    account: Account, call_seconds: float, note: str | None
+) -> None:
+    started = NOW - timedelta(days=2)
+    account.api.conversations = [conversation(1, started, duration_seconds=call_seconds, end_timestamp=None)]
+    async with account.connect() as assistant:
+        answer = await assistant.ask("save_recording", conversation_id=CALL)
+    assert answer.coverage.get("note") == note
+    assert answer.coverage["complete"] is True
+
+
+async def test_a_compressed_recording_shorter_than_its_call_says_so_too(account: Account) -> None:
+    account.api.recordings[CALL] = sample("opus.opus")
+    async with account.connect() as assistant:
+        answer = await assistant.ask("save_recording", conversation_id=CALL)
+    assert answer.coverage["note"] == "The recording is 1 s, the call 6 s: 5 s shorter."
+
+
+async def test_once_a_recording_is_ready_it_has_the_calls_own_name(account: Account) -> None:
+    async with account.connect() as assistant:
+        for early in (b"", b'{"status": "processing"}', b"<html>", riff(chunk(b"data", b"")), bytes(100)):
+            account.api.recordings[CALL] = early
+            error = await assistant.refused("save_recording", conversation_id=CALL)
+            assert "is not available yet" in error
+        account.api.recordings[CALL] = RECORDING
+        answer = await assistant.ask("save_recording", conversation_id=CALL)
+    assert Path(str(answer.structure["path"])).name == f"{CALL}.wav"
+
+
+@pytest.mark.parametrize("is_listed", [True, False])
+@pytest.mark.parametrize("seconds", [None, 0])
+async def test_a_call_that_never_connected_is_said_to_have_no_recording(
+    account: Account, is_listed: bool, seconds: int | None
+) -> None:
+    account.api.add(conversation(4, NOW - timedelta(days=2), status="busy", duration_seconds=seconds))
+    async with account.connect() as assistant:
+        if is_listed:
+            await assistant.ask("list_conversations")
+        error = await assistant.refused("save_recording", conversation_id=conversation_id(4))
+    assert error.startswith(f"The call {conversation_id(4)} never connected (busy), so it has no recording.")
+
+
+async def test_a_recording_that_is_there_is_saved_whatever_the_call_is_said_to_be(account: Account) -> None:
+    account.api.add(conversation(4, NOW - timedelta(days=2), status="busy"))
+    account.api.recordings[conversation_id(4)] = RECORDING
+    async with account.connect() as assistant:
+        answer = await assistant.ask("save_recording", conversation_id=conversation_id(4))
+    assert saved(answer) == RECORDING
+
+
+@pytest.mark.parametrize("status", ["failed", "completed", "something_new"])
+async def test_a_call_that_may_have_connected_is_not_said_to_be_without_recording(
+    account: Account, status: str
+) -> None:
+    row = conversation(4, NOW - timedelta(days=2), status=status, duration_seconds=None, end_timestamp=None)
+    account.api.add(row, detail={**row, "transcript": [{"role": "agent", "message": "Hello?"}]})
+    async with account.connect() as assistant:
+        read = await assistant.ask("get_transcripts", conversation_ids=[conversation_id(4)])
+        error = await assistant.refused("save_recording", conversation_id=conversation_id(4))
+    assert "recording_uri" in read.rows()[0]
+    assert f"The recording of {conversation_id(4)} is not available yet, or there is none." in error
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,153 @@
+"""What kind of file its first bytes make it, whatever a header or a name says.
+
+Beginnings are those of the formats' own documents: RFC 2361 (RIFF/WAVE), EBU Tech 3306 (RF64) and ITU-R BS.2088 (BW64),
+ISO/IEC 11172-3 and 13818-7 (MPEG audio frames, ADTS), ID3v2.4, ISO/IEC 14496-12 (`ftyp`), RFC 3533 and 7845
+(Ogg, Opus), RFC 9639 (FLAC), RFC 9559 (Matroska), RFC 4867 (AMR), Apple's AIFF and CAF, Sun's AU, Microsoft's ASF.
+"""
+
+import codecs
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+BEGINNING_BYTES = 4096  # enough to see two MPEG frames, the longest of which has 1,728 bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AudioKind:
+    """A kind of file: its media type and the ending of its names."""
+
+    media_type: str
+    ending: str
+
+
+_MEDIA_TYPES = {
+    ".wav": "audio/wav",
+    ".mp3": "audio/mpeg",
+    ".mp2": "audio/mpeg",
+    ".aac": "audio/aac",
+    ".m4a": "audio/mp4",
+    ".3gp": "audio/3gpp",
+    ".flac": "audio/flac",
+    ".ogg": "audio/ogg",
+    ".opus": "audio/ogg",
+    ".spx": "audio/ogg",
+    ".oga": "audio/ogg",
+    ".webm": "audio/webm",
+    ".mka": "audio/matroska",
+    ".amr": "audio/amr",
+    ".awb": "audio/amr-wb",
+    ".aiff": "audio/aiff",
+    ".au": "audio/basic",
+    ".caf": "audio/x-caf",
+    ".w64": "audio/x-w64",
+    ".wma": "audio/x-ms-wma",
+    ".bin": "application/octet-stream",
+}
+KINDS = {ending: AudioKind(media_type, ending) for ending, media_type in _MEDIA_TYPES.items()}
+WAV, MP3, UNKNOWN = KINDS[".wav"], KINDS[".mp3"], KINDS[".bin"]
+
+_MAGIC = (
+    (b"fLaC", ".flac"),
+    (b"#!AMR-WB\n", ".awb"),
+    (b"#!AMR\n", ".amr"),
+    (b".snd\0", ".au"),
+    (b"caff\0", ".caf"),
+    (b"riff.\x91\xcf\x11", ".w64"),
+    (b"0&\xb2u\x8ef\xcf\x11", ".wma"),
+)
+_WAV_FAMILY = (b"RIFF", b"RF64", b"BW64", b"RIFX")
+_OGG_CODECS = ((b"OpusHead", ".opus"), (b"Speex   ", ".spx"), (b"\x7fFLAC", ".oga"))
+
+# Kilobits a second by the header's index: layers III and II of MPEG-1, then both layers of MPEG-2 and 2.5.
+_BITRATES = {
+    (3, 1): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (3, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    (0, 0): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+_SAMPLE_RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+_MARKUP = (b"<", b"{", b"[")
+
+
+def kind_of(beginning: bytes) -> AudioKind | None:
+    """The kind of the file that begins so, None where it is no audio that is known here."""
+    ending = next((ending for magic, ending in _MAGIC if beginning.startswith(magic)), "") or _ending_in(beginning)
+    return KINDS[ending] if ending else _mpeg_kind(beginning)
+
+
+def _ending_in(beginning: bytes) -> str:
+    """The ending for the containers that hold more than one kind of file."""
+    start, form = beginning[:4], beginning[8:12]
+    if start in _WAV_FAMILY and form == b"WAVE":
+        return ".wav"
+    if start == b"FORM" and form in (b"AIFF", b"AIFC"):
+        return ".aiff"
+    if beginning[4:8] == b"ftyp":
+        return ".3gp" if form.startswith(b"3g") else ".m4a"
+    if start == b"OggS":
+        return next((ending for mark, ending in _OGG_CODECS if mark in beginning[28:40]), ".ogg")
+    if start == b"\x1aE\xdf\xa3":
+        return ".mka" if b"matroska" in beginning[:80] else ".webm"
+    return ""
+
+
+def is_document(beginning: bytes) -> bool:
+    """Whether these are the first bytes of a text, of any kind and in any usual encoding: an error, a page, JSON."""
+    if beginning.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        even = beginning[: len(beginning) // 2 * 2]
+        return not _CONTROL.search(even.decode("utf-16", errors="replace").encode())
+    if beginning[1:2] == b"\0" or beginning[:1] == b"\0":  # UTF-16 without its mark: every second byte is zero
+        beginning = beginning.replace(b"\0", b"", len(beginning) // 2)
+    if _CONTROL.search(beginning):
+        return False
+    if beginning.removeprefix(codecs.BOM_UTF8).lstrip().startswith(_MARKUP):
+        return True
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(beginning)  # a character may be cut off at the end
+    except UnicodeDecodeError:
+        return sum(byte < 0x80 for byte in beginning) > len(beginning) * 0.7  # ISO 8859 and its kin
+    return True
+
+
+def _mpeg_kind(beginning: bytes) -> AudioKind | None:
+    """MPEG audio: a tag, or a frame with a plausible header; where that is met by chance too easily, two of them."""
+    if beginning[:3] == b"ID3":
+        sizes = beginning[6:10]
+        if len(sizes) < 4 or beginning[3] == 0xFF or max(sizes) > 0x7F:
+            return None
+        tag_bytes = 10 + (sizes[0] << 21 | sizes[1] << 14 | sizes[2] << 7 | sizes[3])
+        return kind_of(beginning[tag_bytes:]) or MP3
+    if _mpeg_frame_bytes(beginning):
+        if beginning[1] >> 1 & 3 == 1:
+            return MP3
+        return KINDS[".mp2"] if _goes_on(beginning, _mpeg_frame_bytes) else None
+    return KINDS[".aac"] if _goes_on(beginning, _adts_frame_bytes) else None
+
+
+def _goes_on(beginning: bytes, frame_bytes: Callable[[bytes], int]) -> bool:
+    """Whether a frame begins here and, as far as can be seen, another one after it."""
+    size = frame_bytes(beginning)
+    rest = beginning[size:]
+    return 0 < size <= len(beginning) and (len(rest) < 7 or frame_bytes(rest) > 0)
+
+
+def _mpeg_frame_bytes(header: bytes) -> int:
+    """The length of the frame of layer II or III with that header, 0 where it is none."""
+    if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
+        return 0
+    version, layer = header[1] >> 3 & 3, header[1] >> 1 & 3
+    bitrate, rate = header[2] >> 4, header[2] >> 2 & 3
+    if version == 1 or layer not in (1, 2) or bitrate in (0, 15) or rate == 3 or header[3] & 3 == 2:
+        return 0
+    kilobits = _BITRATES[(3, layer) if version == 3 else (0, 0)][bitrate - 1]
+    samples_per_bit = 144 if version == 3 or layer == 2 else 72
+    return samples_per_bit * kilobits * 1000 // _SAMPLE_RATES[version][rate] + (header[2] >> 1 & 1)
+
+
+def _adts_frame_bytes(header: bytes) -> int:
+    """The length of the AAC frame with that ADTS header, 0 where it is none."""
+    if len(header) < 7 or header[0] != 0xFF or header[1] & 0xF6 != 0xF0 or header[2] >> 2 & 15 > 12:
+        return 0
+    size = (header[3] & 3) << 11 | header[4] << 3 | header[5] >> 5
+    return size if size > 7 else 0

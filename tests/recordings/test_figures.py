@@ -1,0 +1,88 @@
+"""Figures of recordings that are no WAV files, and of WAV files that are not PCM."""
+
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from formant_mcp.audio import BEGINNING_BYTES, KINDS, WAV, kind_of
+from formant_mcp.recordings import AudioFigures
+from formant_mcp.recordings.figures import measure
+from tests.audio import SAMPLES, chunk, fmt, riff, sample, wav
+
+
+def measured(content: bytes) -> AudioFigures | None:
+    kind = kind_of(content[:BEGINNING_BYTES])
+    assert kind
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "call")
+        path.write_bytes(content)
+        return measure(path, kind)
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "rate"),
+    [
+        ("tagged.mp3", 1, 8000),
+        ("bare.mp3", 1, 8000),
+        ("layer2.mp2", 1, 16000),
+        ("aac.m4a", 1, 8000),
+        ("amr.3gp", None, None),
+        ("flac.flac", 1, 8000),
+        ("vorbis.ogg", 1, 8000),
+        ("opus.opus", 2, 48000),
+        ("aiff.aiff", 1, 8000),
+        ("adpcm.wav", 1, 8000),
+    ],
+)
+def test_length_channels_and_rate_are_read_without_silence(name: str, channels: int | None, rate: int | None) -> None:
+    found = measured(sample(name))
+    assert found
+    assert 0.99 <= found.seconds <= 1.16  # an MP3 ends with its last whole frame
+    assert found == AudioFigures(found.seconds, channels, rate)
+
+
+@pytest.mark.parametrize("name", ["amr.amr", "adts.aac", "opus.webm", "opus.mka", "ulaw.au", "flac.oga"])
+def test_what_does_not_say_its_length_has_no_figures(name: str) -> None:
+    assert measured(sample(name)) is None
+
+
+def test_a_wav_file_is_measured_with_its_silence() -> None:
+    assert measured(wav((9000, 1), (0, 1))) == AudioFigures(2.0, 1, 8000, 0.5, 1.0, 2.0)
+    assert measured(riff(chunk(b"data", bytes(100)))) is None
+
+
+def test_impossible_figures_are_not_said() -> None:
+    found = measured(riff(fmt(encoding=0x11, channels=200, rate=10, bits=4), chunk(b"data", bytes(100))))
+    assert found is None or (found.channels, found.sample_rate) == (None, None)
+
+
+@settings(deadline=None)  # it waits for the disk
+@given(st.sampled_from(sorted(path.name for path in SAMPLES.iterdir())), st.data())
+def test_damaged_files_raise_nothing_and_take_no_time(name: str, data: st.DataObject) -> None:
+    content = bytearray(sample(name))
+    for _ in range(data.draw(st.integers(0, 6))):
+        place = data.draw(st.integers(12, min(400, len(content) - 1)))
+        content[place : place + 4] = data.draw(st.binary(min_size=4, max_size=4))
+    damaged = bytes(content[: data.draw(st.integers(12, len(content)))])
+    kind = kind_of(damaged[:BEGINNING_BYTES]) or WAV
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "call")
+        path.write_bytes(damaged)
+        began = time.monotonic()
+        found = measure(path, kind)
+    assert time.monotonic() - began < 2
+    assert found is None or found.seconds >= 0
+
+
+@settings(deadline=None)  # it waits for the disk
+@given(st.binary(max_size=300), st.sampled_from(sorted(KINDS)))
+def test_no_bytes_whatever_raise(content: bytes, ending: str) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "call")
+        path.write_bytes(content)
+        found = measure(path, KINDS[ending])
+    assert found is None or found.seconds >= 0
