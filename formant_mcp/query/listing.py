@@ -20,9 +20,13 @@ _NAME = re.compile(r"[\w.+-]{1,40}")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One conversation of a list; `gist`: first and last words of its transcript, where asked for and there."""
+    """One conversation of a list, and the cursor of the list after it.
+
+    `gist`: the first and last words of its transcript, where the question wants them and there are any.
+    """
 
     conversation: Conversation
+    cursor: str
     gist: str = ""
 
 
@@ -35,6 +39,15 @@ class Listing:
     shown: int
     next_cursor: str
     existing: dict[str, list[str]]
+
+    def first(self, count: int) -> "Listing":
+        """The first `count` rows of this page; the list continues after them."""
+        if count >= len(self.rows):
+            return self
+        rows = self.rows[:count]
+        return replace(
+            self, rows=rows, shown=self.shown - len(self.rows) + count, next_cursor=rows[-1].cursor if rows else ""
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +83,12 @@ async def list_conversations(gathering: Gathering, call: Call, question: ListQue
     conversations = [conversation for _, conversation in page]
     if question.summary_mode == "include":
         coverage = await _bring_shown(gathering, call, question, need, coverage, conversations)
+    cursors = [write_cursor(Cursor(cursor.shown + n, row), mark) for n, (row, _) in enumerate(page, 1)]
     return Listing(
         coverage=coverage,
-        rows=tuple(_rows(store, conversations, question.summary_mode)),
+        rows=tuple(_rows(store, conversations, cursors, question.summary_mode)),
         shown=shown,
-        next_cursor=write_cursor(Cursor(shown, page[-1][0]), mark) if more else "",
+        next_cursor=cursors[-1] if more else "",
         existing=existing_values(store, filters, coverage.matched),
     )
 
@@ -161,11 +175,16 @@ async def _bring_shown(
     )
 
 
-def _rows(store: Store, conversations: list[Conversation], mode: SummaryMode) -> list[Row]:
+def _rows(store: Store, conversations: list[Conversation], cursors: list[str], mode: SummaryMode) -> list[Row]:
+    pairs = list(zip(conversations, cursors, strict=True))
     if mode == "exclude":
-        return [Row(each) for each in conversations]
-    known = store.read.get([each.conversation_id for each in conversations])
-    return [Row(known.get(each.conversation_id, each), _gist(store, each.conversation_id)) for each in conversations]
+        return [Row(conversation, cursor) for conversation, cursor in pairs]
+    stored = store.read.get([conversation.conversation_id for conversation in conversations])
+    return [
+        Row(stored.get(conversation_id, conversation), cursor, _gist(store, conversation_id))
+        for conversation, cursor in pairs
+        for conversation_id in [conversation.conversation_id]
+    ]
 
 
 def _gist(store: Store, conversation_id: str) -> str:

@@ -1,7 +1,5 @@
 """`list_conversations`: which calls match, in a table."""
 
-from dataclasses import replace
-
 from pydantic import Field
 
 from formant_mcp.app import App
@@ -12,7 +10,7 @@ from formant_mcp.query.listing import Listing, ListQuestion, Row, SummaryMode, l
 from formant_mcp.tools.answers import ConversationAnswer, ListAnswer, coverage_answer, shown_fields
 from formant_mcp.tools.notes import with_notes
 from formant_mcp.tools.text import WARNING, fitted, head, offset, results_line, seconds, table
-from formant_mcp.tools.tool import MAX_CHARACTERS, Reply, Tool
+from formant_mcp.tools.tool import Reply, Tool, fit
 
 _RESULTS_CHARACTERS = 800  # of each row; a call's results are whole in get_transcripts
 _REASON_CHARACTERS = 120
@@ -37,12 +35,9 @@ async def _run(app: App, arguments: ListArguments, call: Call) -> Reply:
         limit=arguments.limit,
         cursor=arguments.cursor,
     )
-    while True:
-        listing = await list_conversations(app.gathering, call, question)
-        reply = _reply(app, listing, has_words=question.summary_mode == "include")
-        if reply.size <= MAX_CHARACTERS or question.limit == 1:
-            return reply
-        question = replace(question, limit=question.limit // 2)
+    listing = await list_conversations(app.gathering, call, question)
+    has_words = question.summary_mode == "include"
+    return fit(lambda count: _reply(app, listing.first(count), has_words=has_words), len(listing.rows))
 
 
 def _reply(app: App, listing: Listing, *, has_words: bool) -> Reply:

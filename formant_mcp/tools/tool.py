@@ -1,5 +1,6 @@
 """What a tool is: a name, a sentence, arguments, an answer, and a function between them."""
 
+from bisect import bisect_right
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
@@ -30,6 +31,15 @@ class Reply:
     def size(self) -> int:
         """Characters of the longer form."""
         return max(len(self.text), len(self.structure.model_dump_json(exclude_none=True)))
+
+
+def fit(reply_of: Callable[[int], Reply], count: int) -> Reply:
+    """The reply with as many of its `count` items as an answer has room for, but at least one."""
+    reply = reply_of(count)
+    if reply.size <= MAX_CHARACTERS or count <= 1:
+        return reply
+    fitting = bisect_right(range(1, count), MAX_CHARACTERS, key=lambda some: reply_of(some).size)
+    return reply_of(max(1, fitting))
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,10 @@ async def test_a_hundred_rows_with_large_results_are_shortened_and_the_cursor_gi
         assert min(answer.sizes()) > 20_000
         assert "Long results are shortened (…); get_transcripts has them whole." in str(answer.coverage["note"])
         found = answer.ids()
+        assert len(found) < 100
+        assert len(account.api.requests) == 2  # both pages once, although the answer had to be cut
         while "next_cursor" in answer.structure:
+            assert f"{len(found)} of 100 shown" in answer.text
             answer = await assistant.ask("list_conversations", cursor=answer.structure["next_cursor"], **question)
             found += answer.ids()
     assert found == [conversation_id(n) for n in range(100)]
