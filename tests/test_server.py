@@ -199,7 +199,7 @@ async def test_a_list_that_cannot_be_looked_at_now_is_answered_from_the_store_an
             answer = await assistant.ask("list_conversations", limit=1)
     assert (answer.coverage["matched"], answer.coverage["complete"]) == (45, False)
     assert answer.coverage["as_of"] == "2026-11-21T10:42:00+05:30"
-    assert "Answered from what was stored before: The API failed (502). Ask again later." in answer.text
+    assert "Answered from stored data: The API failed (502). Ask again later." in answer.text
 
 
 async def test_a_row_that_cannot_be_read_costs_that_row_and_is_said(account: Account) -> None:

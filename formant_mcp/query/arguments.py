@@ -62,8 +62,12 @@ class FilterArguments(Arguments):
         "", description="Started from: 2026-11-20, 2026-11-20T18:00, today, yesterday, or so long ago: 24h, 7d, 2w."
     )
     until: str = Field("", description="Started to, same forms; a date alone includes that whole day.")
-    min_duration_seconds: Seconds = Field(NO_BOUND, ge=-1, allow_inf_nan=False, description="-1: no bound.")
-    max_duration_seconds: Seconds = Field(NO_BOUND, ge=-1, allow_inf_nan=False, description="-1: no bound.")
+    min_duration_seconds: Seconds = Field(
+        NO_BOUND, ge=-1, allow_inf_nan=False, description="Minimum duration in seconds, inclusive; -1 for no limit."
+    )
+    max_duration_seconds: Seconds = Field(
+        NO_BOUND, ge=-1, allow_inf_nan=False, description="Maximum duration in seconds, inclusive; -1 for no limit."
+    )
     contact_number: Text = Field("", description="Whole number or its last digits, any spelling.")
     failure_reason: str = Field("", description="Exactly this reason, case aside.")
     user_id: Text = Field("", description="{user_id}")

@@ -5,13 +5,20 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from formant_mcp.errors import FormantError, InvalidRequestError
-from formant_mcp.filters import DetailNeed, Filters
+from formant_mcp.filters import Condition, DetailNeed, Filters
 from formant_mcp.store import Store
 from formant_mcp.sync import Sync
 from formant_mcp.sync.jobs import Report
 from formant_mcp.sync.lists import Knowledge, ListNeed
 
 _EVER = datetime.min.replace(tzinfo=UTC)
+_INSIDE = {  # filters whose values may be in details alone, each with a question that needs all of them
+    "failure_reason": Filters(failure_reason="-"),
+    "user_id": Filters(user_id="-"),
+    "results": Filters(results=(Condition("-", "exists"),)),
+}
+_SOME_CALLS = 100
+_GO_ON = "Ask again, narrow by since, agent_id or status, or run `formant-mcp sync` once to load everything."
 _ANSWER_SECONDS = 1.0  # kept back of a call's time, or a tenth of it, to put the answer together
 
 
@@ -22,6 +29,9 @@ class Coverage:
     `matched` conversations of `known` ones, of `total` that the provider says there are (None: it does not say).
     `complete` only when everything that could match was looked at; else `note` says what is missing and how to go on.
     `details_needed`, `details_read`: for how many the question needed transcript or results, and how many had them.
+    `asked_at`: the server's time. `is_whole`: the list that the question looks at is loaded to its end.
+    `is_counted`: nothing more can match. `knows_list`: every conversation of the account is listed. `settled`: the
+    filters whose values are loaded for every conversation of the account.
     """
 
     matched: int
@@ -32,6 +42,11 @@ class Coverage:
     details_needed: int = 0
     details_read: int = 0
     note: str = ""
+    asked_at: datetime | None = None
+    is_whole: bool = True
+    is_counted: bool = True
+    knows_list: bool = True
+    settled: frozenset[str] = frozenset()
 
 
 class Call:
@@ -74,6 +89,9 @@ class Gathering:
         if filters.user_id and "user_id" in self.sync.lacks:
             raise InvalidRequestError("user_id: this provider's calls have no user ids.", "Leave it out.")
         trouble = await self.sync.bring_list(need, call.seconds_left, call.report)
+        if not trouble and not self.store.read.count_seen(""):
+            # Nothing is known of the account: with some of its calls, the answer can name the values that exist.
+            trouble = await self.sync.bring_list(ListNeed(newest=_SOME_CALLS), call.seconds_left, call.report)
         for each in self._detail_needs((filters, *also), with_details):
             if not trouble:
                 due = self.store.read.detail_due(each, call.asked_at)
@@ -102,12 +120,12 @@ class Gathering:
         knowledge = self.sync.knowledge(need, call.asked_at)
         if trouble and knowledge.as_of is None and not knowledge.known:
             raise trouble
-        looked_into = self._detail_needs(_apart((filters, *also)), with_details)
-        needed = sum(self.store.read.count(each.candidates) for each in looked_into)
-        due = sum(self.store.read.count_detail_due(each, call.asked_at) for each in looked_into)
-        matched = self.store.read.count(filters)
+        periods = _apart((filters, *also))
+        needed, due = self._details(call, periods, with_details=with_details)
+        undecided = due if not with_details else self._details(call, periods, with_details=False)[1] if due else 0
+        matched, is_counted = self.store.read.count(filters), knowledge.is_complete and not undecided
         if filters == Filters(agent_id=filters.agent_id) and knowledge.list_total is not None:
-            matched = max(matched, knowledge.list_total)
+            matched, is_counted = max(matched, knowledge.list_total), True
         return Coverage(
             matched=matched,
             known=knowledge.known,
@@ -116,46 +134,72 @@ class Gathering:
             as_of=knowledge.as_of,
             details_needed=needed,
             details_read=needed - due,
-            note=" ".join(self._notes(knowledge, needed, due, trouble)),
+            note=" ".join(self._notes(knowledge, needed, due, undecided, trouble)),
+            asked_at=call.asked_at,
+            is_whole=knowledge.is_complete,
+            is_counted=is_counted,
+            knows_list=self.sync.knows_all(),
+            settled=self._settled(call) if not matched or filters.status else frozenset(),
         )
+
+    def _details(self, call: Call, periods: tuple[Filters, ...], *, with_details: bool) -> tuple[int, int]:
+        """For how many conversations the question needs details, and for how many of them they are still to load."""
+        needs = self._detail_needs(periods, with_details)
+        read = self.store.read
+        return (
+            sum(read.count(need.candidates) for need in needs),
+            sum(read.count_detail_due(need, call.asked_at) for need in needs),
+        )
+
+    def _settled(self, call: Call) -> frozenset[str]:
+        if not self.sync.knows_all():
+            return frozenset()
+        inside = {name: self._details(call, (asks,), with_details=False)[1] for name, asks in _INSIDE.items()}
+        return frozenset({"status", "agent_id"} | {name for name, due in inside.items() if not due})
 
     def _detail_needs(self, periods: tuple[Filters, ...], with_details: bool) -> list[DetailNeed]:
         needs = [DetailNeed(each, with_details, self.sync.only_in_detail) for each in periods]
         return [need for need in needs if need.is_any]
 
-    def _notes(self, knowledge: Knowledge, needed: int, due: int, trouble: FormantError | None) -> list[str]:
-        notes: list[str] = []
-        if trouble:
-            notes.append(f"Answered from what was stored before: {trouble.message.rstrip('.')}. {trouble.hint}".strip())
-        left = 0 if knowledge.is_complete or knowledge.shortfall else knowledge.requests_left
-        if knowledge.is_listing and not trouble:
-            notes.append(f"The list is still being read, {knowledge.known:,} conversations so far;")
-        if left and not trouble:
-            of = f" of {knowledge.list_total:,}" if knowledge.list_total else ""
-            notes.append(
-                f"{left:,} pages of the list{of and of + ' conversations'} still to be read{self._time(left)};"
-            )
-        is_listing = knowledge.is_listing or bool(left)
-        is_behind = not (knowledge.is_complete or is_listing or knowledge.unreadable or knowledge.shortfall)
-        if is_behind and not trouble:
-            notes.append("The list could not be looked at in this call's time;")
-        if due and not trouble:
-            notes.append(f"{due:,} of {needed:,} matching conversations still to be read{self._time(due)};")
-        if (is_listing or is_behind or due) and not trouble:
-            notes.append("ask again, or narrow by since, agent_id or status.")
-        if knowledge.is_complete and knowledge.total is None and knowledge.list_total is None:
-            notes.append("The provider tells no total; its last page was reached.")
+    def _notes(
+        self, knowledge: Knowledge, needed: int, due: int, undecided: int, trouble: FormantError | None
+    ) -> list[str]:
+        """Whole sentences: what went wrong, what is missing, how to continue, and what the provider does not report."""
+        notes = [f"Answered from stored data: {trouble.message.rstrip('.')}. {trouble.hint}".strip()] if trouble else []
+        missing = self._missing_list(knowledge, trouble)
+        if due:
+            what = "conversations that may match" if undecided else "matching conversations"
+            missing.append(f"{due:,} of {needed:,} {what} still to load{'' if trouble else self._time(due)}.")
+        notes += missing
+        if missing and not trouble:
+            notes.append(_GO_ON)
+        if self.sync.knows_all() and knowledge.is_complete and knowledge.total is None and knowledge.list_total is None:
+            notes.append("This provider reports no total; all pages were read.")
         if knowledge.unreadable:
             notes.append(f"{knowledge.unreadable:,} rows of the list could not be read and are not counted.")
         if knowledge.shortfall:
             notes.append(f"The provider counts {knowledge.shortfall:,} conversations that its list does not show.")
         return notes
 
+    def _missing_list(self, knowledge: Knowledge, trouble: FormantError | None) -> list[str]:
+        """What of the list is not loaded or not up to date."""
+        notes: list[str] = []
+        left = 0 if knowledge.is_complete or knowledge.shortfall else knowledge.requests_left
+        if knowledge.is_listing:
+            notes.append(f"The list is still loading: {knowledge.known:,} conversations so far.")
+        if left:
+            time = "" if trouble else self._time(left)
+            notes.append(f"{left:,} more list {'page' if left == 1 else 'pages'} to load{time}.")
+        is_explained = knowledge.is_complete or notes or knowledge.unreadable or knowledge.shortfall or trouble
+        return notes if is_explained else ["The list could not be refreshed within this call's time limit."]
+
     def _time(self, requests: int) -> str:
         rate = self.sync.requests_per_minute
         if not rate or requests <= rate / 2:
             return ""
-        return f" (about {max(1, round(requests / rate))} min at {rate:g} requests a minute)"
+        minutes = max(1, round(requests / rate))
+        time = f"{minutes} min" if minutes < 100 else f"{minutes / 60:.0f} h"
+        return f" (about {time} at {rate:g} requests a minute)"
 
 
 def _apart(periods: tuple[Filters, ...]) -> tuple[Filters, ...]:

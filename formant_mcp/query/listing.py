@@ -163,9 +163,7 @@ async def _bring_shown(
     note = coverage.note
     if missing:
         why = trouble.message if trouble else "Ask again for them."
-        note = (
-            f"{note} Results and words of {missing:,} of {len(ids):,} calls shown are still to be read. {why}".strip()
-        )
+        note = f"{note} Results and words of {missing:,} of {len(ids):,} calls are not loaded yet. {why}".strip()
     return replace(
         coverage,
         details_needed=needed,

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from functools import lru_cache
 
-from formant_mcp.store.figures import DAY, HOUR
+from formant_mcp.store.figures import DAY, HOUR, NOT_READ
 
 NONE = "(none)"
+UNREAD = "(not read yet)"
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 TIMES = ("hour", "weekday", "day", "week", "month")
 _EPOCH = date(1970, 1, 1)
@@ -21,9 +22,12 @@ def stored(grouping: str, all_groupings: Sequence[str]) -> str:
 
 @lru_cache(maxsize=65_536)
 def label(grouping: str, value: str | int | None, base: str) -> str:
-    """The name of a group: `2026-11-20`, `2026-W47`, `2026-11`, `Friday`, `18`, a value as it is, or `(none)`."""
+    """The name of a group: `2026-11-20`, `2026-W47`, `2026-11`, `Friday`, `18`, a value as it is, `(none)` or
+    `(not read yet)`."""
     if value is None or value == "":
         return NONE
+    if value == NOT_READ:
+        return UNREAD
     if isinstance(value, str):
         return value
     if grouping == "hour":

@@ -1,6 +1,6 @@
 """The profile: what there is at all. Agents, statuses, the time span, and every result field with what it holds."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -8,8 +8,9 @@ from formant_mcp.filters import Filters
 from formant_mcp.query.gather import Call, Coverage, Gathering
 from formant_mcp.query.listing import existing_values, need_of
 from formant_mcp.query.periods import NONE
-from formant_mcp.query.summary import Group, Measure, SummaryQuestion, measured, overall_of
+from formant_mcp.query.summary import Group, Measure, measured, overall_of
 from formant_mcp.store import Store
+from formant_mcp.store.figures import Grouping
 
 _MAX_FIELDS = 60
 _MAX_VALUES = 200
@@ -31,7 +32,10 @@ class FieldProfile:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What there is in everything that matches; `left_out`: how many agents and result fields are not shown."""
+    """What there is in everything that matches; `left_out`: how many agents and result fields are not shown.
+
+    `loaded`: of how many calls the result fields are. `agent_names`: by id, where agents have names.
+    """
 
     coverage: Coverage
     overall: Group
@@ -42,40 +46,66 @@ class Profile:
     results: tuple[FieldProfile, ...]
     left_out: tuple[int, int]
     existing: dict[str, list[str]]
+    loaded: int
+    agent_names: dict[str, str]
+    notes: tuple[str, ...]
+
+    def first(self, count: int) -> "Profile":
+        """The first `count` result fields."""
+        agents, fields = self.left_out
+        left_out = len(self.results) - min(count, len(self.results))
+        return replace(self, results=self.results[:count], left_out=(agents, fields + left_out))
 
 
 async def profile(gathering: Gathering, call: Call, filters: Filters, top: int, zone: ZoneInfo) -> Profile:
-    """Brings everything that matches, results included, and says what it is.
+    """Loads everything that matches, results included, and says what it is.
 
     Raises:
         FormantError: nothing can be answered at all.
     """
     coverage = await gathering.bring(call, filters, need_of(filters), with_details=True)
-    figures = gathering.store.figures
-    kinds = sorted(figures.paths(filters).items())
-    first, last = figures.span(filters)
-    agents = _counts(gathering.store, filters, "agent_id", zone)
+    store = gathering.store
+    # While details are missing, what is loaded is apart from what may still change.
+    now = call.asked_at if coverage.details_read < coverage.details_needed else None
+    kinds = sorted(store.figures.paths(filters, now).items())
+    first, last = store.figures.span(filters)
+    agents = _counts(store, filters, "agent_id", zone)
+    overall = overall_of(store, filters, zone)
+    loaded = store.figures.count_loaded(filters, now) if now else overall.count
     return Profile(
         coverage=coverage,
-        overall=overall_of(gathering.store, SummaryQuestion(filters, ()), zone),
+        overall=overall,
         agents=agents[:_MAX_VALUES],
-        statuses=_counts(gathering.store, filters, "status", zone),
+        statuses=_counts(store, filters, "status", zone),
         started_from=_moment(first),
         started_to=_moment(last),
-        results=tuple(_field(gathering.store, filters, path, kind, top) for path, kind in kinds[:_MAX_FIELDS]),
+        results=tuple(_field(store, filters, path, kind, top, now) for path, kind in kinds[:_MAX_FIELDS]),
         left_out=(max(0, len(agents) - _MAX_VALUES), max(0, len(kinds) - _MAX_FIELDS)),
-        existing=existing_values(gathering.store, filters, coverage.matched),
+        existing=existing_values(store, filters, coverage.matched),
+        loaded=loaded,
+        agent_names=store.read.agent_names([agent_id for agent_id, _ in agents[:_MAX_VALUES]]),
+        notes=tuple(_notes(coverage, overall.count, loaded)),
     )
 
 
-def _counts(store: Store, filters: Filters, grouping: str, zone: ZoneInfo) -> Counts:
-    found = store.figures.tallies(filters, [grouping], zone.key).items()
+def _notes(coverage: Coverage, count: int, loaded: int) -> list[str]:
+    """What the figures do not cover yet."""
+    notes: list[str] = []
+    if not (coverage.is_whole and coverage.is_counted):
+        notes.append(f"Figures cover the {count:,} calls found so far.")
+    if loaded < count:
+        notes.append(f"Result fields cover the calls loaded so far: {loaded:,} of {count:,}.")
+    return notes
+
+
+def _counts(store: Store, filters: Filters, name: str, zone: ZoneInfo) -> Counts:
+    found = store.figures.tallies(filters, Grouping((name,), zone.key)).items()
     counts = [(str(key[0] or NONE), tally.count) for key, tally in found]
     return tuple(sorted(counts, key=lambda pair: (-pair[1], pair[0])))
 
 
-def _field(store: Store, filters: Filters, path: str, kind: str, top: int) -> FieldProfile:
-    found = store.figures.field(filters, path, kind, top)
+def _field(store: Store, filters: Filters, path: str, kind: str, top: int, now: datetime | None) -> FieldProfile:
+    found = store.figures.field(filters, path, kind, top, now)
     figures = found.numbers and measured(found.numbers)
     return FieldProfile(path, kind, found.count, found.top, found.distinct, figures)
 

@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -12,12 +12,13 @@ from formant_mcp.filters import Filters
 from formant_mcp.models import clean
 from formant_mcp.query.gather import Call, Coverage, Gathering
 from formant_mcp.query.listing import existing_values, need_of
-from formant_mcp.query.periods import TIMES, label, place, stored
+from formant_mcp.query.periods import TIMES, UNREAD, label, place, stored
 from formant_mcp.store import Store
-from formant_mcp.store.figures import COLUMNS, DURATION, RESULTS, Key, Numbers, Tally
+from formant_mcp.store.figures import COLUMNS, DURATION, LOADED, RESULTS, Grouping, Key, Numbers, Tally
 
 MAX_GROUPINGS = 3
 Names = tuple[str, ...]
+_NOTHING = Tally(0, 0, 0, "", ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +40,18 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The figures of one group in one period."""
+    """The figures of one group in one period.
+
+    `share`: of all calls whose values are loaded; None for those whose are not, and where there are no calls.
+    `share_within_first`: the same of the calls that have the group's first value, where there are several groupings.
+    """
 
     count: int
-    share: float
-    success_rate: float
+    share: float | None
+    success_rate: float | None
     measures: dict[str, Measure]
     example: str = ""
+    share_within_first: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +76,27 @@ class SummaryQuestion:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The groups, the whole as one group, and how many groups were left out."""
+    """The groups, the whole as one group, and how many groups were left out.
+
+    `notes`: what the figures do not cover yet. `agent_names`: those of the groups' agents, by id.
+    """
 
     coverage: Coverage
     overall: Compared
     groups: tuple[Compared, ...]
     others: int
     existing: dict[str, list[str]]
+    notes: tuple[str, ...] = ()
+    agent_names: dict[str, str] = field(default_factory=dict[str, str])
+
+    def first(self, count: int) -> "Summary":
+        """The first `count` groups."""
+        left_out = len(self.groups) - min(count, len(self.groups))
+        return replace(self, groups=self.groups[:count], others=self.others + left_out)
 
 
 async def summarize(gathering: Gathering, call: Call, question: SummaryQuestion, zone: ZoneInfo) -> Summary:
-    """Brings what the question needs and reckons.
+    """Loads what the question needs and computes the figures.
 
     Raises:
         InvalidRequestError: a grouping or measure that does not exist; names those that do.
@@ -93,92 +109,149 @@ async def summarize(gathering: Gathering, call: Call, question: SummaryQuestion,
         need = replace(need, since=None if None in begins else min(begins), until=None if None in ends else max(ends))
     names = (*question.groupings, *question.measures)
     in_detail = {"failure_reason", *gathering.sync.only_in_detail}
-    looks_inside = any(name.startswith(RESULTS) or name in in_detail for name in names)
-    coverage = await gathering.bring(call, question.filters, need, with_details=looks_inside, also=tuple(periods[1:]))
-    _check_paths(gathering.store, question, coverage)
-    now, *before = [_Reckoning(gathering.store, filters, question, zone) for filters in periods]
-    ordered = _ordered(now, before, question)
+    wanted = frozenset(name for name in names if name.startswith(RESULTS) or name in in_detail)
+    coverage = await gathering.bring(call, question.filters, need, with_details=bool(wanted), also=tuple(periods[1:]))
+    not_loaded = wanted if coverage.details_read < coverage.details_needed else frozenset[str]()
+    path_notes = _check_paths(gathering.store, question, coverage)
+    figures = [
+        _PeriodFigures(gathering.store, filters, question, zone, call.asked_at, not_loaded) for filters in periods
+    ]
+    now, before = figures[0], figures[1] if len(figures) > 1 else None
+    ordered = _ordered(figures, question)
+    # Without a grouping, the whole is all there is.
+    shown = ordered[: question.top] if question.groupings else []
+    agents = {value for name in shown for key, value in zip(question.groupings, name, strict=True) if key == "agent_id"}
     return Summary(
         coverage=coverage,
-        overall=Compared({}, now.overall, before[0].overall if before else None),
-        # Without a grouping, the whole is all there is.
-        groups=()
-        if not question.groupings
-        else tuple(
-            Compared(
-                dict(zip(question.groupings, name, strict=True)),
-                now.group(name),
-                before[0].group(name) if before else None,
-            )
-            for name in ordered[: question.top]
+        overall=Compared({}, now.overall, before and before.overall),
+        groups=tuple(
+            Compared(dict(zip(question.groupings, name, strict=True)), now.group(name), before and before.group(name))
+            for name in shown
         ),
-        others=max(0, len(ordered) - question.top),
+        others=len(ordered) - len(shown) if question.groupings else 0,
         existing=existing_values(gathering.store, question.filters, coverage.matched),
+        notes=(*path_notes, *_notes(coverage, now, before)),
+        agent_names=gathering.store.read.agent_names(sorted(agents)) if agents else {},
     )
 
 
-def overall_of(store: Store, question: SummaryQuestion, zone: ZoneInfo) -> Group:
+def overall_of(store: Store, filters: Filters, zone: ZoneInfo) -> Group:
     """Everything that matches as one group."""
-    return _Reckoning(store, question.filters, question, zone).overall
+    return _PeriodFigures(store, filters, SummaryQuestion(filters, ()), zone).overall
 
 
-class _Reckoning:
-    """The figures of one period."""
+class _PeriodFigures:
+    """The figures of one period. `not_loaded`: the names whose values are not loaded for all calls.
 
-    def __init__(self, store: Store, filters: Filters, question: SummaryQuestion, zone: ZoneInfo) -> None:
+    `total`: how many calls there are; `shared`: of how many of them shares are; `measured`: how many of them have all
+    values that the question groups by or measures.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        filters: Filters,
+        question: SummaryQuestion,
+        zone: ZoneInfo,
+        now: datetime | None = None,
+        not_loaded: frozenset[str] = frozenset(),
+    ) -> None:
         self._figures = store.figures
         self._filters = filters
         self._groupings = question.groupings
-        self._stored = [stored(grouping, question.groupings) for grouping in question.groupings]
-        self._zone = zone.key
-        self.tallies: dict[Names, Tally] = {}
+        self._stored = tuple(stored(name, question.groupings) for name in question.groupings)
+        self._by = Grouping(self._stored, zone.key, now, not_loaded)
+        self.tallies = self._tallies()
         self._values: dict[str, dict[Names, Numbers]] = {}
-        for key, tally in self._figures.tallies(filters, self._stored, zone.key).items():
-            name = self._name(key)
-            if name in self.tallies:
-                self.tallies[name].add(tally)
-            else:
-                self.tallies[name] = tally
         for measure in question.measures:
             values: dict[Names, Numbers] = defaultdict(Numbers)
-            for key, found in self._figures.numbers(filters, self._stored, measure, zone.key).items():
+            for key, found in self._figures.numbers(filters, self._by, measure).items():
                 values[self._name(key)].add(found)
             self._values[measure] = values
-        whole = self._figures.tallies(filters, [], zone.key).get((), Tally(0, 0, 0, "", ()))
-        self._total = whole.count
-        self._whole = whole
+        whole = self._by.by()
+        self._whole = self._figures.tallies(filters, whole).get((), _NOTHING)
         self._whole_values = {
-            measure: self._figures.numbers(filters, [], measure, zone.key).get((), Numbers())
-            for measure in question.measures
+            measure: self._figures.numbers(filters, whole, measure).get((), Numbers()) for measure in question.measures
         }
+        self.total = self._whole.count
+        self._grouped = not_loaded & set(question.groupings)
+        self.shared = self._count_loaded(self._grouped)
+        self.measured = self._count_loaded(not_loaded)
+        self._within_first = self._count_first() if len(self._stored) > 1 else {}
 
     @property
     def overall(self) -> Group:
         """Everything as one group."""
-        return self._group(self._whole, self._whole_values, [])
+        return self._group(self._whole, self._whole_values, ())
 
     def group(self, name: Names) -> Group:
         """One group; an empty one where there is none of that name."""
         values = {measure: by_name.get(name, Numbers()) for measure, by_name in self._values.items()}
-        return self._group(self.tallies.get(name, Tally(0, 0, 0, "", ())), values, self._stored)
+        return self._group(self.tallies.get(name, _NOTHING), values, name)
 
-    def _group(self, tally: Tally, values: dict[str, Numbers], groupings: list[str]) -> Group:
+    def _group(self, tally: Tally, values: dict[str, Numbers], name: Names) -> Group:
         example = tally.example
         if tally.count and not example:
-            example = self._figures.example(self._filters, groupings, tally.key, self._zone)
+            by = self._by if name else self._by.by()
+            example = self._figures.example(self._filters, by, tally.key)
+        of, of_first = (self.shared, self._within_first.get(name[0], 0)) if name else (self.total, 0)
+        if UNREAD in name:
+            of, of_first = 0, 0
         return Group(
             count=tally.count,
-            share=tally.count / self._total if self._total else 0.0,
-            success_rate=tally.successes / tally.count if tally.count else 0.0,
-            measures={name: measured(found) for name, found in values.items() if found.found or found.left_out},
+            share=tally.count / of if of else None,
+            success_rate=tally.successes / tally.count if tally.count else None,
+            measures={measure: measured(found) for measure, found in values.items() if found.found or found.left_out},
             example=example,
+            share_within_first=tally.count / of_first if of_first else None,
         )
+
+    def _tallies(self) -> dict[Names, Tally]:
+        tallies: dict[Names, Tally] = {}
+        for key, tally in self._figures.tallies(self._filters, self._by).items():
+            name = self._name(key)
+            if name in tallies:
+                tallies[name].add(tally)
+            else:
+                tallies[name] = tally
+        return tallies
+
+    def _count_loaded(self, names: frozenset[str]) -> int:
+        if not names:
+            return self.total
+        by = replace(self._by.by(LOADED), not_loaded=names)
+        return self._figures.tallies(self._filters, by).get((1,), _NOTHING).count
+
+    def _count_first(self) -> dict[str, int]:
+        """How many of the calls that shares are of have each value of the first grouping."""
+        names = (self._stored[0], LOADED) if self._grouped else (self._stored[0],)
+        by = replace(self._by.by(*names), not_loaded=self._grouped)
+        counts: dict[str, int] = defaultdict(int)
+        for key, tally in self._figures.tallies(self._filters, by).items():
+            if key[-1] == 1 or not self._grouped:
+                counts[label(self._groupings[0], key[0], self._stored[0])] += tally.count
+        return counts
 
     def _name(self, key: Key) -> Names:
         return tuple(
-            label(grouping, value, base)
-            for grouping, value, base in zip(self._groupings, key, self._stored, strict=True)
+            label(name, value, base) for name, value, base in zip(self._groupings, key, self._stored, strict=True)
         )
+
+
+def _notes(coverage: Coverage, now: _PeriodFigures, before: _PeriodFigures | None) -> list[str]:
+    """What the figures do not cover yet."""
+    notes: list[str] = []
+    if not (coverage.is_whole and coverage.is_counted):
+        other = f" and {before.total:,} in the other period" if before else ""
+        notes.append(f"Figures cover the {now.total:,} calls found so far{other}.")
+    periods = [now, before] if before else [now]
+    what, counts = "Shares and figures of values", [(each.shared, each.total) for each in periods]
+    if all(loaded == total for loaded, total in counts):
+        what, counts = "Measures", [(each.measured, each.total) for each in periods]
+    if any(loaded < total for loaded, total in counts):
+        parts = [f"{loaded:,} of {total:,}" for loaded, total in counts]
+        notes.append(f"{what} cover the calls loaded so far: {', in the other period '.join(parts)}.")
+    return notes
 
 
 def measured(numbers: Numbers) -> Measure:
@@ -200,11 +273,11 @@ def measured(numbers: Numbers) -> Measure:
     )
 
 
-def _ordered(now: _Reckoning, before: list[_Reckoning], question: SummaryQuestion) -> list[Names]:
+def _ordered(figures: list[_PeriodFigures], question: SummaryQuestion) -> list[Names]:
     """The groups of both periods, the largest first; where the first grouping is a time, those given in its order."""
     counts: dict[Names, int] = defaultdict(int)
-    for reckoning in (now, *before):
-        for name, tally in reckoning.tallies.items():
+    for period in figures:
+        for name, tally in period.tallies.items():
             counts[name] += tally.count
     largest = sorted(counts, key=lambda name: (-counts[name], name))
     if question.groupings and question.groupings[0] in TIMES:
@@ -226,19 +299,30 @@ def _check_words(question: SummaryQuestion) -> None:
             raise InvalidRequestError(f"measures: no measure {clean(name)[:60]!r}.", hint)
 
 
-def _check_paths(store: Store, question: SummaryQuestion, coverage: Coverage) -> None:
-    """A path nobody has gives no group, and a measure needs numbers: an error says more than an empty figure."""
+def _check_paths(store: Store, question: SummaryQuestion, coverage: Coverage) -> list[str]:
+    """A path that no call has gives no group, and a measure needs numbers: an error says more than an empty figure.
+
+    While calls are not loaded yet that could have the path, a note says so instead.
+    """
     wanted = [name for name in (*question.groupings, *question.measures) if name.startswith(RESULTS)]
     kinds = store.figures.paths() if wanted and coverage.matched else {}
+    is_loaded = coverage.is_whole and coverage.details_read == coverage.details_needed
+    so_far = "" if is_loaded else " loaded so far"
+    notes: list[str] = []
     for name in wanted if kinds else ():
         kind = kinds.get(name.removeprefix(RESULTS))
         fitting = [
             RESULTS + path for path, k in kinds.items() if name in question.groupings or k in ("number", "mixed")
         ]
-        known = f"There are: {', '.join(sorted(fitting))[:1_500] or 'none'}."
+        there_are = f"Fields{' so far' if so_far else ''}: {', '.join(sorted(fitting))[:1_500] or 'none'}."
         if kind is None:
-            raise InvalidRequestError(f"No conversation read so far has {clean(name)[:80]}.", known)
-        if name in question.measures and kind not in ("number", "mixed"):
+            missing = f"No call{so_far} has {clean(name)[:80]}."
+            if is_loaded:
+                raise InvalidRequestError(missing, there_are)
+            notes.append(f"{missing} {there_are}")
+        elif name in question.measures and kind not in ("number", "mixed"):
             raise InvalidRequestError(
-                f"measures: {clean(name)[:80]} is a {kind}, not a number.", f"Group by it instead. {known}"
+                f"measures: {clean(name)[:80]} is a {kind} in all calls{so_far}, not a number.",
+                f"Group by it instead. {there_are}",
             )
+    return notes

@@ -61,7 +61,7 @@ async def get_transcripts(gathering: Gathering, call: Call, ids: list[str], wind
     old = gathering.store.read.due_among([each.conversation.conversation_id for each in found], call.asked_at)
     notes = [f"{len(errors)} of {len(distinct)} could not be read: see errors."] if errors else []
     if old:
-        notes.append(f"{len(old)} could not be read anew now and may have changed since: {', '.join(old)}. Ask again.")
+        notes.append(f"{len(old)} could not be refreshed and may be out of date: {', '.join(old)}. Ask again.")
     return Transcripts(
         Coverage(
             matched=len(found),

@@ -2,11 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from formant_mcp.filters import Filters
 from formant_mcp.store.calendar import UNKNOWN_DAY
-from formant_mcp.store.criteria import where
+from formant_mcp.store.criteria import Where, milliseconds, where
 from formant_mcp.store.database import Database, Value
 from formant_mcp.store.rows import text, whole
 
@@ -15,6 +16,8 @@ DAY = "local_day"
 HOUR = "local_hour"
 DURATION = "duration_seconds"
 RESULTS = "results."
+LOADED = "loaded"  # groups calls by whether the details that a question groups by are loaded: 1 or 0
+NOT_READ = "\x01"  # stands in a key for a value that is not loaded yet; no stored text has such a character
 
 _DAY_MS = 86_400_000
 # What each stored kind of value is called.
@@ -23,6 +26,24 @@ _OF_A_DAY = {"agent_id", "status", DAY}
 
 Key = tuple[str | int | None, ...]
 """A value for each grouping: a text; days or hours since 1970 on the zone's clocks; None where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """What to group by: COLUMNS, DAY, HOUR, LOADED or `results.<path>`, where a list counts for each of its values.
+
+    `not_loaded`: the names whose values may not be loaded yet. A call whose details are due at `now` has NOT_READ for
+    them, and never a value that another reading may change.
+    """
+
+    names: tuple[str, ...]
+    zone: str
+    now: datetime | None = None
+    not_loaded: frozenset[str] = frozenset()
+
+    def by(self, *names: str) -> "Grouping":
+        """The same by other names."""
+        return replace(self, names=names)
 
 
 @dataclass(slots=True)
@@ -79,15 +100,15 @@ class Figures:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def tallies(self, filters: Filters, groupings: Sequence[str], zone: str) -> dict[Key, Tally]:
-        """Counts by groupings: COLUMNS, DAY, HOUR or `results.<path>`, where a list counts for each of its values."""
+    def tallies(self, filters: Filters, grouping: Grouping) -> dict[Key, Tally]:
+        """Counts of each group."""
         coarse = Filters(agent_id=filters.agent_id, status=filters.status, call_successful=filters.call_successful)
-        if set(groupings) <= _OF_A_DAY and filters == coarse:
-            return self._by_day(filters, groupings, zone)
-        columns, source, values = _grouped(filters, groupings, zone)
+        if set(grouping.names) <= _OF_A_DAY and filters == coarse:
+            return self._by_day(filters, grouping.names, grouping.zone)
+        columns, source, values = _grouped(filters, grouping)
         rows = self._database.rows(
             f"SELECT {columns} count(*), sum(outcome IS 'success'), max(coalesce(started_at, 0)), conversation_id"
-            f" FROM {source} {_group_by(groupings)}",
+            f" FROM {source} {_group_by(grouping.names)}",
             values,
         )
         found: dict[Key, Tally] = {}
@@ -98,30 +119,33 @@ class Figures:
                 )
         return found
 
-    def numbers(self, filters: Filters, groupings: Sequence[str], measure: str, zone: str) -> dict[Key, Numbers]:
-        """The numbers of DURATION or of `results.<path>`, by the same groupings."""
-        columns, source, values = _grouped(filters, groupings, zone)
+    def numbers(self, filters: Filters, grouping: Grouping, measure: str) -> dict[Key, Numbers]:
+        """The numbers of DURATION or of `results.<path>` in each group."""
+        columns, source, values = _grouped(filters, grouping)
         column, is_asked = DURATION, f"{DURATION} IS NOT NULL"
         if measure != DURATION:
             source += " JOIN result_values m ON m.row_id = c.row_id AND m.path = ?"
             values, column, is_asked = [*values, measure.removeprefix(RESULTS)], "m.number", "1"
+            if measure in grouping.not_loaded:
+                source += f" AND NOT {_DUE}"
+                values.append(_at(grouping.now))
         found: dict[Key, Numbers] = defaultdict(Numbers)
         for *key, value in self._database.rows(f"SELECT {columns} {column} FROM {source} WHERE {is_asked}", values):
             _count_in(found[_key(key)], value)
         return found
 
-    def example(self, filters: Filters, groupings: Sequence[str], key: Key, zone: str) -> str:
+    def example(self, filters: Filters, grouping: Grouping, key: Key) -> str:
         """The newest conversation of a group by agent, status or day."""
         asked = where(filters)
-        for grouping, value in zip(groupings, key, strict=True):
+        for name, value in zip(grouping.names, key, strict=True):
             if value is None:
-                asked.add(f"{'started_at' if grouping == DAY else grouping} IS NULL")
-            elif grouping != DAY:
-                asked.add(f"{grouping} = ? AND {grouping} COLLATE BINARY = ?", value, value)
+                asked.add(f"{'started_at' if name == DAY else name} IS NULL")
+            elif name != DAY:
+                asked.add(f"{name} = ? AND {name} COLLATE BINARY = ?", value, value)
             else:  # the day in UTC, half a day wider on both sides so that an index finds it, then the day itself
                 around = whole(value) * _DAY_MS
                 asked.add("started_at BETWEEN ? AND ?", around - _DAY_MS, around + 2 * _DAY_MS)
-                asked.add("local_day(?, started_at) = ?", zone, value)
+                asked.add("local_day(?, started_at) = ?", grouping.zone, value)
         rows = self._database.rows(
             f"SELECT conversation_id FROM conversations WHERE {asked.sql} ORDER BY started_at DESC LIMIT 1",
             asked.values,
@@ -141,9 +165,17 @@ class Figures:
         ]
         return (whole(ends[0][0][0]), whole(ends[1][0][0])) if ends[0] else (None, None)
 
-    def paths(self, filters: Filters | None = None) -> dict[str, str]:
-        """The paths of the results' fields, each with its kind; `mixed` where there are several."""
-        within, values = _within(filters or Filters())
+    def count_loaded(self, filters: Filters, now: datetime) -> int:
+        """How many that match have their details, and need not have them read again now."""
+        asked = _loaded(filters, now)
+        return whole(self._database.rows(f"SELECT count(*) FROM conversations c WHERE {asked.sql}", asked.values)[0][0])
+
+    def paths(self, filters: Filters | None = None, now: datetime | None = None) -> dict[str, str]:
+        """The paths of the results' fields, each with its kind; `mixed` where there are several.
+
+        With `now`, only of the calls that `count_loaded` counts.
+        """
+        within, values = _within(filters or Filters(), now)
         kinds: dict[str, str] = {}
         for path, kind in self._database.rows(
             # Each path is searched once for each kind instead of at each of its values.
@@ -158,9 +190,12 @@ class Figures:
             kinds[str(path)] = named if kinds.get(str(path), named) == named else "mixed"
         return kinds
 
-    def field(self, filters: Filters, path: str, kind: str, top: int) -> Field:
-        """One field over everything that matches: its numbers where most values are, else the `top` commonest."""
-        within, values = _within(filters)
+    def field(self, filters: Filters, path: str, kind: str, top: int, now: datetime | None = None) -> Field:
+        """One field over everything that matches: its numbers where most values are, else the `top` commonest.
+
+        With `now`, only of the calls that `count_loaded` counts.
+        """
+        within, values = _within(filters, now)
         source, values = f"FROM result_values v WHERE path = ? AND {within}", [path, *values]
         count = self._database.rows(f"SELECT count(*) {source} AND position = 0", values)[0][0]
         if kind in ("number", "mixed"):
@@ -209,24 +244,47 @@ class Figures:
                 )
 
 
-def _grouped(filters: Filters, groupings: Sequence[str], zone: str) -> tuple[str, str, list[Value]]:
+_DUE = "(c.detail_due_at IS NOT NULL AND c.detail_due_at <= ?)"
+
+
+def _grouped(filters: Filters, grouping: Grouping) -> tuple[str, str, list[Value]]:
     """What to select for the groupings (each with a comma), from where, and the values of both."""
     asked = where(filters)
-    columns, source = "", f"(SELECT * FROM conversations WHERE {asked.sql}) c"
-    zones: list[Value] = []
-    paths: list[Value] = []
-    for index, grouping in enumerate(groupings):
-        if grouping in (DAY, HOUR):
-            columns += f"{grouping}(?, started_at), "
-            zones.append(zone)
-        elif grouping in COLUMNS:
-            columns += f"c.{grouping}, "
-        else:
-            columns += f"g{index}.text, "
+    source = f"(SELECT * FROM conversations WHERE {asked.sql}) c"
+    columns, column_values, paths = "", list[Value](), list[Value]()
+    for index, name in enumerate(grouping.names):
+        column = f"c.{name}"
+        if name in (DAY, HOUR):
+            column = f"{name}(?, started_at)"
+            column_values.append(grouping.zone)
+        elif name == LOADED:
+            due = {_not_loaded(each) for each in grouping.not_loaded}
+            column = f"iif({' OR '.join(sorted(due)) or '0'}, 0, 1)"
+            column_values += [_at(grouping.now)] * len(due)
+        elif name not in COLUMNS:
+            column = f"g{index}.text"
             source += f" LEFT JOIN result_values g{index} ON g{index}.row_id = c.row_id AND g{index}.path = ?"
             source += f" AND {_is_first(f'g{index}')}"
-            paths.append(grouping.removeprefix(RESULTS))
-    return columns, source, [*zones, *asked.values, *paths]
+            paths.append(name.removeprefix(RESULTS))
+            if name in grouping.not_loaded:  # values that may have changed are none, so that the call counts once
+                source += f" AND NOT {_DUE}"
+                paths.append(_at(grouping.now))
+        if name in grouping.not_loaded:
+            column = f"iif({_not_loaded(name)}, ?, {column})"
+            column_values += [_at(grouping.now), NOT_READ]
+        columns += f"{column}, "
+    return columns, source, [*column_values, *asked.values, *paths]
+
+
+def _not_loaded(name: str) -> str:
+    """Whether a call's value of that name may still change; one parameter: the time."""
+    if name == "failure_reason":  # a list row may have it, or say that there is none
+        return f"({_DUE} AND (c.failure_reason_known = 0 OR c.ended = 0))"
+    return f"({_DUE} AND c.detail_at IS NULL)" if name in COLUMNS else _DUE
+
+
+def _at(now: datetime | None) -> int:
+    return 0 if now is None else milliseconds(now)
 
 
 def _is_first(alias: str) -> str:
@@ -242,8 +300,14 @@ def _group_by(groupings: Sequence[str]) -> str:
     return f"GROUP BY {', '.join(f'{i} COLLATE BINARY' for i in range(1, len(groupings) + 1))}" if groupings else ""
 
 
-def _within(filters: Filters) -> tuple[str, list[Value]]:
+def _loaded(filters: Filters, now: datetime) -> Where:
     asked = where(filters)
+    asked.add(f"NOT {_DUE}", milliseconds(now))
+    return asked
+
+
+def _within(filters: Filters, now: datetime | None) -> tuple[str, list[Value]]:
+    asked = _loaded(filters, now) if now else where(filters)
     if not asked.parts:
         return "1", []
     return f"v.row_id IN (SELECT row_id FROM conversations c WHERE {asked.sql})", asked.values

@@ -41,6 +41,28 @@ class Reading:
         )
         return [str(row[0]) for row in rows]
 
+    def shortest_prefix(self, conversation_id: str, minimum: int) -> str:
+        """The shortest beginning of an id, of at least `minimum` characters, that no other stored id has."""
+        neighbours = self._database.rows(
+            "SELECT max(conversation_id) FROM conversations WHERE conversation_id < ?1"
+            " UNION ALL SELECT min(conversation_id) FROM conversations WHERE conversation_id > ?1",
+            [conversation_id],
+        )
+        length = minimum
+        for neighbour in (str(row[0]) for row in neighbours if row[0] is not None):
+            while neighbour.startswith(conversation_id[:length]) and length < len(conversation_id):
+                length += 1
+        return conversation_id[:length]
+
+    def agent_names(self, agent_ids: Sequence[str]) -> dict[str, str]:
+        """The names of these agents, by id, where one of their newest calls has one."""
+        rows = self._database.rows(
+            "SELECT value, (SELECT agent_name FROM (SELECT agent_name FROM conversations WHERE agent_id = value"
+            " ORDER BY started_at DESC LIMIT 20) WHERE agent_name IS NOT NULL LIMIT 1) FROM json_each(?)",
+            [json.dumps(list(agent_ids))],
+        )
+        return {str(agent_id): str(name) for agent_id, name in rows if name is not None}
+
     def turn_count(self, conversation_id: str) -> int | None:
         """How many turns the transcript has; None where there is no transcript."""
         rows = self._database.rows("SELECT turn_count FROM conversations WHERE conversation_id = ?", [conversation_id])

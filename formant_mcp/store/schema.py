@@ -181,18 +181,23 @@ def migrate(database: sqlite3.Connection) -> None:
         for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
             for statement in _statements(script):
                 database.execute(statement)
-            if number == _WITH_WORDS:
-                index_all(database)
-            if number == _WITH_MEANINGS:
-                read_again(database)
-            if number == _WITH_JOINED_WORDS and version >= _WITH_WORDS:
-                index_joined_words(database)
+            _convert(database, version, number)
             database.execute(f"PRAGMA user_version = {number:d}")
         database.execute("COMMIT")
     except BaseException:
         if database.in_transaction:  # a full disk may have ended it already
             database.execute("ROLLBACK")
         raise
+
+
+def _convert(database: sqlite3.Connection, from_version: int, to_version: int) -> None:
+    """Brings what is stored into the form of a version, where SQL alone cannot."""
+    if to_version == _WITH_WORDS:
+        index_all(database)
+    if to_version == _WITH_JOINED_WORDS and from_version >= _WITH_WORDS:
+        index_joined_words(database)
+    if to_version == _WITH_MEANINGS:
+        read_again(database)
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -8,8 +8,10 @@ from pydantic import BaseModel
 from formant_mcp.query.profile import FieldProfile, Profile
 from formant_mcp.query.summary import Compared, Group, Measure
 from formant_mcp.tools.answers import CoverageAnswer, local
+from formant_mcp.tools.text import shortened
 
 _FEW = 5
+_VALUE_CHARACTERS = 80
 
 Counted = list[str | int]
 """A value and how many conversations have it."""
@@ -32,8 +34,8 @@ class PeriodAnswer(BaseModel):
     """A group's figures in the other period."""
 
     count: int
-    share: float
-    success_rate: float
+    share: float | None = None
+    success_rate: float | None = None
     measures: dict[str, MeasureAnswer] | None = None
 
 
@@ -41,16 +43,20 @@ class ChangeAnswer(BaseModel):
     """This period's figure less the other's."""
 
     count: int
-    share: float
+    share: float | None = None
+    success_rate: float | None = None
 
 
 class GroupAnswer(BaseModel):
-    """One group: share of everything matched, success rate of its own count."""
+    """One group: share of everything matched (of what is loaded, where values are missing), success rate of its own
+    count."""
 
     key: dict[str, str]
+    agent_name: str | None = None
     count: int
-    share: float
-    success_rate: float
+    share: float | None = None
+    share_within_first: float | None = None
+    success_rate: float | None = None
     measures: dict[str, MeasureAnswer] | None = None
     previous: PeriodAnswer | None = None
     change: ChangeAnswer | None = None
@@ -82,6 +88,7 @@ class ProfileAnswer(BaseModel):
     """What there is in everything that matches."""
 
     agents: list[Counted]
+    agent_names: dict[str, str] | None = None
     statuses: list[Counted]
     started_from: datetime | None = None
     started_to: datetime | None = None
@@ -98,23 +105,30 @@ class SummaryAnswer(BaseModel):
     profile: ProfileAnswer | None = None
 
 
-def group_answer(group: Compared) -> GroupAnswer:
+def group_answer(group: Compared, agent_names: dict[str, str] | None = None) -> GroupAnswer:
     """A group as an answer has it."""
     now, before = group.now, group.previous
     return GroupAnswer(
-        key={name: value if len(value) <= 80 else value[:79] + "…" for name, value in group.key.items()},
+        key={name: shortened(value, _VALUE_CHARACTERS) for name, value in group.key.items()},
+        agent_name=(agent_names or {}).get(group.key.get("agent_id", "")),
         count=now.count,
-        share=exact(now.share),
-        success_rate=exact(now.success_rate),
+        share=_exact_or_none(now.share),
+        share_within_first=_exact_or_none(now.share_within_first),
+        success_rate=_exact_or_none(now.success_rate),
         measures=_measures(now),
         previous=before
         and PeriodAnswer(
             count=before.count,
-            share=exact(before.share),
-            success_rate=exact(before.success_rate),
+            share=_exact_or_none(before.share),
+            success_rate=_exact_or_none(before.success_rate),
             measures=_measures(before),
         ),
-        change=before and ChangeAnswer(count=now.count - before.count, share=exact(now.share - before.share)),
+        change=before
+        and ChangeAnswer(
+            count=now.count - before.count,
+            share=_difference(now.share, before.share),
+            success_rate=_difference(now.success_rate, before.success_rate),
+        ),
         example_conversation_id=now.example or None,
     )
 
@@ -126,6 +140,7 @@ def profile_answer(found: Profile, coverage: CoverageAnswer, zone: ZoneInfo, top
         overall=group_answer(Compared({}, found.overall)),
         profile=ProfileAnswer(
             agents=[[name, count] for name, count in found.agents],
+            agent_names=found.agent_names or None,
             statuses=[[name, count] for name, count in found.statuses],
             started_from=local(found.started_from, zone),
             started_to=local(found.started_to, zone),
@@ -139,6 +154,14 @@ def exact(value: float) -> float:
     return float(f"{value:.10g}")
 
 
+def _exact_or_none(value: float | None) -> float | None:
+    return None if value is None else exact(value)
+
+
+def _difference(now: float | None, before: float | None) -> float | None:
+    return None if now is None or before is None else exact(now - before)
+
+
 def _field(field: FieldProfile, top: int) -> FieldAnswer:
     answer = FieldAnswer(path=field.path, kind=field.kind, count=field.count)
     if field.figures:
@@ -148,7 +171,7 @@ def _field(field: FieldProfile, top: int) -> FieldAnswer:
     else:
         # Where nearly every call has a value of its own (dates, free text), a few of them tell what it is.
         shown = min(top, _FEW) if field.distinct > max(_FEW, field.count // 2) else top
-        answer.top = [[value if len(value) <= 80 else value[:79] + "…", count] for value, count in field.top[:shown]]
+        answer.top = [[shortened(value, _VALUE_CHARACTERS), count] for value, count in field.top[:shown]]
         answer.others = max(0, field.distinct - len(answer.top)) or None
     return answer
 

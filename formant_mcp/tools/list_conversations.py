@@ -22,8 +22,8 @@ class ListArguments(FilterArguments):
 
     order_by: Order = Field("newest", description="newest, oldest, longest or shortest first.")
     summary_mode: SummaryMode = Field("exclude", description="include: results and first and last words of each call.")
-    limit: int = Field(20, ge=1, le=100, description="Rows at once, 1 to 100.")
-    cursor: str = Field("", description="next_cursor of the answer before, with the same other arguments.")
+    limit: int = Field(20, ge=1, le=100, description="Rows per page, 1 to 100.")
+    cursor: str = Field("", description="next_cursor from the previous answer; keep the other arguments unchanged.")
 
 
 async def _run(app: App, arguments: ListArguments, call: Call) -> Reply:

@@ -4,24 +4,39 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from formant_mcp.query.gather import Coverage
+from formant_mcp.query.summary import RESULTS
+from formant_mcp.tools.text import shortened
 
 _VALUES_CHARACTERS = 1_500
+_VALUE_CHARACTERS = 100
 
 
 def with_notes(coverage: Coverage, existing: Mapping[str, Sequence[str]], *notes: str) -> Coverage:
     """The coverage with more to its note; `existing`: for filters that nothing matches, the values that there are."""
-    named = [_existing(column, values) for column, values in existing.items()]
+    named = [
+        _existing(column, values, is_known=column in coverage.settled or "results" in coverage.settled)
+        for column, values in existing.items()
+    ]
     return replace(coverage, note=" ".join(each for each in (coverage.note, *named, *notes) if each))
 
 
-def _existing(column: str, values: Sequence[str]) -> str:
-    """The values there are, as many as a sentence holds."""
+def _existing(column: str, values: Sequence[str], *, is_known: bool) -> str:
+    """That a value does not occur, and the values that do, as many as a sentence holds."""
     shown: list[str] = []
     left = _VALUES_CHARACTERS
-    for value in values:
+    for value in (shortened(value, _VALUE_CHARACTERS) for value in values):
         left -= len(value) + 2
         if left < 0:
             break
         shown.append(value)
     more = f" and {len(values) - len(shown):,} more" if len(shown) < len(values) else ""
-    return f"Not every {column} asked for exists; {column} values that exist: {', '.join(shown) or 'none'}{more}."
+    if column == "status":  # of several, some may occur
+        none = "Not every status given occurs"
+    else:
+        none = f"No call has this {'value of ' if column.startswith(RESULTS) else ''}{column}"
+    values_are = "Existing result fields" if column == "result field" else "Existing values"
+    if not is_known:
+        none, values_are = f"{none} among the calls loaded so far", f"{values_are} so far"
+    if not shown and not is_known:
+        return f"{none}."
+    return f"{none}. {values_are}: {', '.join(shown) or 'none'}{more}."

@@ -54,7 +54,7 @@ async def _run(app: App, arguments: SaveArguments, call: Call) -> Reply:
         coverage=coverage_answer(coverage, app.zone), path=str(saved.path), bytes=saved.bytes, **_figures(saved.figures)
     )
     return Reply(
-        "\n".join([*head(coverage, app.zone, what="conversations: its recording"), *_lines(structure, saved)]),
+        "\n".join([*head(coverage, app.zone, what="Recording of 1 conversation"), *_lines(structure, saved)]),
         structure,
     )
 

@@ -1,6 +1,6 @@
 """`summarize_results`: figures over everything that matches, or the profile of it."""
 
-from dataclasses import replace
+from functools import partial
 
 from pydantic import Field
 
@@ -16,24 +16,27 @@ from formant_mcp.tools.figures import SummaryAnswer, group_answer, profile_answe
 from formant_mcp.tools.figures_text import profile_lines, summary_lines
 from formant_mcp.tools.notes import with_notes
 from formant_mcp.tools.text import head, stamp
-from formant_mcp.tools.tool import MAX_CHARACTERS, Reply, Tool
+from formant_mcp.tools.tool import MAX_CHARACTERS, Reply, Tool, fit
+
+_ID_CHARACTERS = 8
 
 
 class SummaryArguments(FilterArguments):
-    """The filters, and what to reckon over what matches."""
+    """The filters, and what to compute over what matches."""
 
     group_by: Texts = Field(
         [],
         description="Up to three of status, agent_id, failure_reason, contact_number, hour, weekday, day, week, month,"
-        " results.<path>; times come in their order, others by size. None: the profile of everything.",
+        " results.<path>. Time groups are sorted by time, others by size. Leave empty for a profile of all matching"
+        " calls.",
     )
     measures: Texts = Field(
         [], description="duration_seconds, results.<path> of a number: count, sum, mean, quantiles."
     )
-    compare_since: str = Field("", description="Compare with the period from here, forms as in since,")
-    compare_until: str = Field("", description="to here.")
-    compare_previous: bool = Field(False, description="Compare with the equally long time just before since.")
-    top: int = Field(20, ge=1, le=100, description="Groups, or values of a field, at most: the largest.")
+    compare_since: str = Field("", description="Start of the period to compare with (formats as in since).")
+    compare_until: str = Field("", description="End of the period to compare with.")
+    compare_previous: bool = Field(False, description="Compare with the equally long period just before since.")
+    top: int = Field(20, ge=1, le=100, description="Maximum number of groups, or of values per field; largest first.")
 
 
 async def _run(app: App, arguments: SummaryArguments, call: Call) -> Reply:
@@ -56,12 +59,7 @@ async def _run(app: App, arguments: SummaryArguments, call: Call) -> Reply:
         top=arguments.top,
     )
     summary = await summarize(app.gathering, call, question, app.zone)
-    while True:
-        reply = _summary_reply(app, summary, comparison)
-        if reply.size <= MAX_CHARACTERS or len(summary.groups) < 2:
-            return reply
-        half = len(summary.groups) // 2
-        summary = replace(summary, groups=summary.groups[:half], others=summary.others + len(summary.groups) - half)
+    return fit(lambda count: _summary_reply(app, summary.first(count), comparison), len(summary.groups))
 
 
 def _summary_reply(app: App, summary: Summary, comparison: Comparison | None) -> Reply:
@@ -69,39 +67,38 @@ def _summary_reply(app: App, summary: Summary, comparison: Comparison | None) ->
     if comparison:
         periods = f"Compared with {stamp(comparison.since, app.zone)} to {stamp(comparison.until, app.zone)}."
     note = comparison.note if comparison else ""
-    coverage = with_notes(summary.coverage, summary.existing, periods, note)
+    coverage = with_notes(summary.coverage, summary.existing, *summary.notes, periods, note)
     structure = SummaryAnswer(
         coverage=coverage_answer(coverage, app.zone),
-        groups=[group_answer(group) for group in summary.groups],
+        groups=[group_answer(group, summary.agent_names) for group in summary.groups],
         overall=group_answer(summary.overall),
         others=summary.others,
     )
-    lines = summary_lines(structure, comparison, app.new_boundary())
+    lines = summary_lines(structure, app.new_boundary(), partial(_short_id, app))
     return Reply("\n".join([*head(coverage, app.zone), *lines]), structure)
 
 
 async def _profile_reply(app: App, arguments: SummaryArguments, filters: Filters, call: Call) -> Reply:
     found = await profile(app.gathering, call, filters, arguments.top, app.zone)
-    top = arguments.top
-    while True:
-        reply = _profile_of(app, found, top)
-        if reply.size <= MAX_CHARACTERS or (top == 1 and len(found.results) < 2):
-            return reply
-        half = len(found.results) // 2
-        if top == 1:  # shorter values were not enough: fewer fields
-            agents, fields = found.left_out
-            found = replace(found, results=found.results[:half], left_out=(agents, fields + len(found.results) - half))
-        top = max(1, top // 2)
+    # Fewer values of each field first; if that is not enough, fewer fields.
+    reply = fit(lambda top: _profile_of(app, found, top), arguments.top)
+    if reply.size <= MAX_CHARACTERS:
+        return reply
+    return fit(lambda count: _profile_of(app, found.first(count), 1), len(found.results))
 
 
 def _profile_of(app: App, found: Profile, top: int) -> Reply:
     agents, fields = found.left_out
     notes = [f"{agents:,} agents with fewer calls are not shown." if agents else ""]
     notes.append(f"{fields:,} result fields are not shown." if fields else "")
-    coverage = with_notes(found.coverage, found.existing, *notes)
+    coverage = with_notes(found.coverage, found.existing, *found.notes, *notes)
     structure = profile_answer(found, coverage_answer(coverage, app.zone), app.zone, top)
-    lines = [*head(coverage, app.zone), *profile_lines(structure, app.new_boundary())]
-    return Reply("\n".join(lines), structure)
+    lines = profile_lines(structure, found.loaded, app.new_boundary(), partial(_short_id, app))
+    return Reply("\n".join([*head(coverage, app.zone), *lines]), structure)
+
+
+def _short_id(app: App, conversation_id: str) -> str:
+    return app.gathering.store.read.shortest_prefix(conversation_id, _ID_CHARACTERS)
 
 
 SUMMARIZE_RESULTS = Tool(
@@ -110,7 +107,7 @@ SUMMARIZE_RESULTS = Tool(
     description=(
         "Figures over all calls that match: counts, shares, success rates (successes of all of them, running ones too)"
         " and measures by up to three groupings, for one period or compared with another. Without group_by: the"
-        " profile, i.e. agents, statuses, time span and every result field with its values or figures. Begin with it."
+        " profile, i.e. agents, statuses, time span and every result field with its values or figures. Start here."
     ),
     arguments=SummaryArguments,
     answer=SummaryAnswer,

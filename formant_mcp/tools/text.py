@@ -15,19 +15,43 @@ _EMPTY = "-"
 _CUT = "…"
 
 
-def head(coverage: Coverage, zone: ZoneInfo, *more: str, what: str = "conversations match") -> list[str]:
-    """The first lines of every answer: how many match (or `what` else), of how many, whether all, as of when."""
-    of = f"{coverage.known:,}"
-    if coverage.total is not None and coverage.total != coverage.known:
-        of = f"{coverage.total:,} ({coverage.known:,} known)"
+def head(coverage: Coverage, zone: ZoneInfo, *more: str, what: str = "") -> list[str]:
+    """The first lines of every answer: how many match (or `what` it is about), of how many, whether all, as of when."""
     state = "complete" if coverage.complete else "incomplete"
     as_of = f" as of {stamp(coverage.as_of, zone)}" if coverage.as_of else ""
-    lines = [f"{coverage.matched:,} of {of} {what}; {state}{as_of}. Times: {zone.key}."]
+    lines = [f"{_subject(coverage, what)}; {state}{as_of}. {_times(coverage, zone)}"]
     if coverage.details_needed:
-        lines.append(f"transcripts and results read: {coverage.details_read:,} of {coverage.details_needed:,} needed")
+        lines.append(f"Transcripts loaded: {coverage.details_read:,} of {coverage.details_needed:,}")
     if coverage.note:
         lines.append(coverage.note if coverage.complete else f"Incomplete: {coverage.note}")
     return [*lines, *(line for line in more if line)]
+
+
+def _subject(coverage: Coverage, what: str) -> str:
+    known, total = f"{coverage.known:,}", coverage.total
+    is_all = total is None or total == coverage.known
+    if what:
+        return f"{what} ({known}{'' if is_all else f' of {total:,}'} known)"
+    match = f"conversations match{'' if coverage.is_counted else ' so far'}"
+    if total is None and not coverage.knows_list:
+        return f"{coverage.matched:,} {match} ({known} known so far)"
+    return f"{coverage.matched:,} of {known if is_all else f'{total:,} ({known} known)'} {match}"
+
+
+def _times(coverage: Coverage, zone: ZoneInfo) -> str:
+    """The zone, and the server's own time where the list is of another minute."""
+    if coverage.asked_at is None or (coverage.as_of and _minute(coverage.as_of) == _minute(coverage.asked_at)):
+        return f"Times: {zone.key}."
+    return f"Times: {zone.key}, now {coverage.asked_at.astimezone(zone):%Y-%m-%d %H:%M}."
+
+
+def _minute(moment: datetime) -> datetime:
+    return moment.replace(second=0, microsecond=0)
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 call`, `1,204 calls`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def stamp(moment: datetime | None, zone: ZoneInfo) -> str:

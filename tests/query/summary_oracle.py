@@ -4,6 +4,7 @@ import math
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 from pydantic import JsonValue
@@ -76,7 +77,16 @@ def summary_of(
         total += 1
         for name in names_of(conversation, groupings, zone):
             members[name].append(conversation)
-    return {name: _group(calls, total, measures) for name, calls in members.items()}
+    first: dict[str, set[str]] = defaultdict(set)
+    for name, calls in members.items():
+        first[name[0]] |= {call.conversation_id for call in calls}
+    return {
+        name: replace(
+            _group(calls, total, measures),
+            share_within_first=len(calls) / len(first[name[0]]) if len(groupings) > 1 else None,
+        )
+        for name, calls in members.items()
+    }
 
 
 def _group(calls: list[Conversation], total: int, measures: Sequence[str]) -> Group:

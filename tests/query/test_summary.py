@@ -59,6 +59,7 @@ def approx(group: Group) -> Group:
         group,
         example="",
         share=pytest.approx(group.share),
+        share_within_first=pytest.approx(group.share_within_first),
         success_rate=pytest.approx(group.success_rate),
         measures={
             name: {field: pytest.approx(getattr(measure, field)) for field in measure.__slots__}

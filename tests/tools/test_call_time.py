@@ -12,6 +12,7 @@ from tests.serving import NOW, Account, Answer, Assistant
 pytestmark = pytest.mark.anyio
 
 SECONDS = 0.5
+GO_ON = "Ask again, narrow by since, agent_id or status, or run `formant-mcp sync` once to load everything."
 MOST_SECONDS = 2.0  # the machine that runs the tests may have other things to do
 
 
@@ -55,8 +56,8 @@ async def test_a_list_of_a_slow_api_is_a_part_that_says_so_and_later_the_whole(a
         assert monotonic() - began < MOST_SECONDS
         assert (part.coverage["complete"], part.coverage["total"]) == (False, 120)
         assert part.text.split("\n")[0].startswith("0 of 120 (0 known)") or part.ids()
-        assert "pages of the list of 120 conversations still to be read" in str(part.coverage["note"])
-        assert "ask again, or narrow by since, agent_id or status" in part.text
+        assert "more list pages to load." in str(part.coverage["note"]) or "1 more list page" in part.text
+        assert GO_ON in part.text
         release(account)
         whole = await until_complete(assistant, order_by="longest")
     assert whole.coverage["matched"] == 120
@@ -69,9 +70,7 @@ async def test_nothing_at_all_in_time_says_how_to_go_on(account: Account) -> Non
         part = await assistant.ask("list_conversations")
         assert monotonic() - began < MOST_SECONDS
         assert part.coverage["complete"] is False
-        assert part.coverage["note"] == (
-            "The list could not be looked at in this call's time; ask again, or narrow by since, agent_id or status."
-        )
+        assert part.coverage["note"] == f"The list could not be refreshed within this call's time limit. {GO_ON}"
         account.api.gate.open()
         whole = await until_complete(assistant)
         assert "note" not in whole.coverage
@@ -80,7 +79,7 @@ async def test_nothing_at_all_in_time_says_how_to_go_on(account: Account) -> Non
         stale = await assistant.ask("list_conversations")
         assert stale.coverage["complete"] is False
         assert stale.coverage["as_of"] == whole.coverage["as_of"]
-        assert "could not be looked at in this call's time; ask again" in stale.text
+        assert "could not be refreshed within this call's time limit. Ask again" in stale.text
     assert (whole.coverage["complete"], len(whole.ids())) == (True, 20)
 
 
@@ -93,7 +92,7 @@ async def test_results_that_are_still_to_be_read_are_counted_and_read_in_the_bac
         assert part.coverage["complete"] is False
         assert part.coverage["details_needed"] == 120
         assert part.coverage["details_read"] == 0
-        assert "120 of 120 matching conversations still to be read; ask again, or narrow by" in part.text
+        assert f"120 of 120 matching conversations still to load. {GO_ON}" in part.text
         release(account)
         whole = await until_complete(assistant, results=["csat>=3"])
         assert whole.coverage["details_read"] == 120

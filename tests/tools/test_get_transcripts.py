@@ -94,7 +94,7 @@ async def test_a_window_says_where_to_read_on(account: Account) -> None:
         window: dict[str, object] = {"conversation_ids": [LONG], "max_turns": 90}
         answer = await assistant.ask("get_transcripts", **window)
         assert "turns 0–89 of 500" in answer.text
-        assert "read on with from_turn=90" in answer.text
+        assert "continue with from_turn=90" in answer.text
         assert await read_on(assistant, answer, **window) == list(range(500))
 
 
@@ -133,7 +133,7 @@ async def test_twenty_long_calls_share_one_answer_fairly(account: Account) -> No
         assert shown[-1] == 2  # the short one is whole
         assert max(shown[:-1]) - min(shown[:-1]) <= 1
         assert min(answer.sizes()) > 30_000
-        assert answer.text.count("read on with from_turn=") == 19
+        assert answer.text.count("continue with from_turn=") == 19
 
         window: dict[str, object] = {"conversation_ids": ids[:1]}
         first = await assistant.ask("get_transcripts", **window)

@@ -49,7 +49,7 @@ async def test_the_first_question_of_all_can_be_for_a_recording(account: Account
     async with account.connect() as assistant:
         answer = await assistant.ask("save_recording", conversation_id=CALL)
         by_beginning = await assistant.ask("save_recording", conversation_id="e36853de-9cbb-441e-ad75-000000000001")
-    assert answer.text.startswith("1 of 1 conversations: its recording; complete as of 2026-11-21 10:42 +05:30.")
+    assert answer.text.startswith("Recording of 1 conversation (1 known); complete as of 2026-11-21 10:42 +05:30.")
     assert answer.structure["path"] == by_beginning.structure["path"]
 
 

@@ -97,7 +97,7 @@ async def test_filters_and_the_role_narrow_it(account: Account) -> None:
         of_none = await assistant.ask("search_transcripts", query="refund", status="completd")
     assert hits(by_agent) == [(conversation_id(2), 0)]
     assert hits(of_one) == hits(of_a_day) == [(conversation_id(1), 1), (conversation_id(1), 3)]
-    assert "status values that exist: completed, no_answer" in of_none.text
+    assert "Existing values: completed, no_answer" in of_none.text
 
 
 async def test_only_calls_that_match_are_read_and_each_once(account: Account) -> None:
