@@ -61,13 +61,13 @@ def account(account: Account) -> Account:
         (
             "get_transcripts",
             {"conversation_ids": [CALL], "from_turn": 3, "around_turn": 4},
-            "from_turn and around_turn exclude each other. Give one of them.",
+            "Use either from_turn or around_turn. Leave the other one out.",
         ),
-        ("list_conversations", {"limit": 0}, "limit: it should be greater than or equal to 1. Rows at once, 1 to 100."),
+        ("list_conversations", {"limit": 0}, "limit: it should be greater than or equal to 1. Rows per page, 1 to 100."),
         (
             "list_conversations",
             {"limit": 101},
-            "limit: it should be less than or equal to 100. Rows at once, 1 to 100.",
+            "limit: it should be less than or equal to 100. Rows per page, 1 to 100.",
         ),
         ("list_conversations", {"limit": "many"}, "limit: it should be a valid integer"),
         (

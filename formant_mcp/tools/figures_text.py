@@ -1,6 +1,7 @@
 """How figures read: a line a group, a line a field. A column that says nothing is left out."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from formant_mcp.query.periods import UNREAD
 from formant_mcp.tools.figures import Counted, FieldAnswer, GroupAnswer, MeasureAnswer, PeriodAnswer, SummaryAnswer
@@ -68,7 +69,7 @@ Column = tuple[str, Callable[[GroupAnswer], str]]
 
 def _columns(rows: Sequence[GroupAnswer], keys: list[str]) -> list[Column]:
     """The columns that say something, each with how it shows a group."""
-    columns: list[Column] = [(key, lambda row, key=key: _key(row, key)) for key in keys]
+    columns: list[Column] = [(key, partial(_key, key=key)) for key in keys]
     columns.append(("count", lambda row: f"{row.count:,}"))
     has_shares, has_success = _has_shares(rows), len(_success_rates(rows)) > 1 and not _repeats_status(rows, keys)
     if has_shares:
@@ -86,9 +87,9 @@ def _columns(rows: Sequence[GroupAnswer], keys: list[str]) -> list[Column]:
             columns.append(("success before", lambda row: _percent(row.previous and row.previous.success_rate)))
         columns.append(("change", lambda row: _change(row, has_shares=has_shares, has_success=has_success)))
     names = dict.fromkeys(name for row in rows for name in [*(row.measures or {}), *_before(row)])
-    columns += [(name, lambda row, name=name: _measure((row.measures or {}).get(name))) for name in names]
+    columns += [(name, partial(_measure_now, name=name)) for name in names]
     if any(row.previous for row in rows):
-        columns += [(f"{name} before", lambda row, name=name: _measure(_before(row).get(name))) for name in names]
+        columns += [(f"{name} before", partial(_measure_before, name=name)) for name in names]
     return columns
 
 
@@ -150,6 +151,14 @@ def _percent(value: float | None) -> str:
 
 def _before(row: GroupAnswer) -> dict[str, MeasureAnswer]:
     return (row.previous.measures if row.previous else None) or {}
+
+
+def _measure_now(row: GroupAnswer, name: str) -> str:
+    return _measure((row.measures or {}).get(name))
+
+
+def _measure_before(row: GroupAnswer, name: str) -> str:
+    return _measure(_before(row).get(name))
 
 
 def _measure(measure: MeasureAnswer | None) -> str:

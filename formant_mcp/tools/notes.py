@@ -38,5 +38,5 @@ def _existing(column: str, values: Sequence[str], *, is_known: bool) -> str:
     if not is_known:
         none, values_are = f"{none} among the calls loaded so far", f"{values_are} so far"
     if not shown and not is_known:
-        return f"{none}."
+        return ""  # nothing was loaded that could have it
     return f"{none}. {values_are}: {', '.join(shown) or 'none'}{more}."

@@ -92,7 +92,7 @@ async def test_results_that_are_still_to_be_read_are_counted_and_read_in_the_bac
         assert part.coverage["complete"] is False
         assert part.coverage["details_needed"] == 120
         assert part.coverage["details_read"] == 0
-        assert f"120 of 120 matching conversations still to load. {GO_ON}" in part.text
+        assert f"120 of 120 conversations that may match still to load. {GO_ON}" in part.text
         release(account)
         whole = await until_complete(assistant, results=["csat>=3"])
         assert whole.coverage["details_read"] == 120
