@@ -117,6 +117,13 @@ def test_joined_words_are_also_one_word() -> None:
     }
 
 
+def test_older_stores_are_cleared_of_the_very_words_they_indexed() -> None:
+    text = "l'ordine dell’Ordine e-mail ALDIM mı Łódź l'a2 don't O'Brien's Øre 15,000's फ़ीस"
+    assert indexed_until_version_3(text) == (
+        "lordine dellordine e mail aldim mı łodz la 2 dont obriens øre 15000 s फीस"  # as version 3 did
+    )
+
+
 @given(text=TEXTS)
 def test_only_joined_and_stroked_letters_were_indexed_otherwise_before(text: str) -> None:
     if not set(text) & set("'’ıłŁøØđĐ"):
