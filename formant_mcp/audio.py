@@ -21,6 +21,16 @@ class AudioKind:
     ending: str
 
 
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A frame of MPEG audio: its bytes, and the samples in each of its channels."""
+
+    size: int
+    samples: int
+    sample_rate: int
+    channels: int
+
+
 _MEDIA_TYPES = {
     ".wav": "audio/wav",
     ".mp3": "audio/mpeg",
@@ -66,6 +76,21 @@ _BITRATES = {
     (0, 0): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 _SAMPLE_RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
+_AAC_SAMPLE_RATES = (
+    96_000,
+    88_200,
+    64_000,
+    48_000,
+    44_100,
+    32_000,
+    24_000,
+    22_050,
+    16_000,
+    12_000,
+    11_025,
+    8_000,
+    7_350,
+)
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 _MARKUP = (b"<", b"{", b"[")
 
@@ -110,44 +135,52 @@ def is_document(beginning: bytes) -> bool:
     return True
 
 
-def _mpeg_kind(beginning: bytes) -> AudioKind | None:
-    """MPEG audio: a tag, or a frame with a plausible header; where that is met by chance too easily, two of them."""
-    if beginning[:3] == b"ID3":
-        sizes = beginning[6:10]
-        if len(sizes) < 4 or beginning[3] == 0xFF or max(sizes) > 0x7F:
-            return None
-        tag_bytes = 10 + (sizes[0] << 21 | sizes[1] << 14 | sizes[2] << 7 | sizes[3])
-        return kind_of(beginning[tag_bytes:]) or MP3
-    if _mpeg_frame_bytes(beginning):
-        if beginning[1] >> 1 & 3 == 1:
-            return MP3
-        return KINDS[".mp2"] if _goes_on(beginning, _mpeg_frame_bytes) else None
-    return KINDS[".aac"] if _goes_on(beginning, _adts_frame_bytes) else None
-
-
-def _goes_on(beginning: bytes, frame_bytes: Callable[[bytes], int]) -> bool:
-    """Whether a frame begins here and, as far as can be seen, another one after it."""
-    size = frame_bytes(beginning)
-    rest = beginning[size:]
-    return 0 < size <= len(beginning) and (len(rest) < 7 or frame_bytes(rest) > 0)
-
-
-def _mpeg_frame_bytes(header: bytes) -> int:
-    """The length of the frame of layer II or III with that header, 0 where it is none."""
-    if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
+def tag_bytes(beginning: bytes) -> int:
+    """The length of the ID3v2 tag that these bytes begin with, 0 where they do not."""
+    sizes = beginning[6:10]
+    if beginning[:3] != b"ID3" or len(sizes) < 4 or beginning[3] == 0xFF or max(sizes) > 0x7F:
         return 0
+    return 10 + (sizes[0] << 21 | sizes[1] << 14 | sizes[2] << 7 | sizes[3])
+
+
+def mpeg_frame(header: bytes) -> Frame | None:
+    """The frame of layer II or III with that header of 4 bytes, None where it is none."""
+    if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
+        return None
     version, layer = header[1] >> 3 & 3, header[1] >> 1 & 3
     bitrate, rate = header[2] >> 4, header[2] >> 2 & 3
     if version == 1 or layer not in (1, 2) or bitrate in (0, 15) or rate == 3 or header[3] & 3 == 2:
-        return 0
+        return None
     kilobits = _BITRATES[(3, layer) if version == 3 else (0, 0)][bitrate - 1]
-    samples_per_bit = 144 if version == 3 or layer == 2 else 72
-    return samples_per_bit * kilobits * 1000 // _SAMPLE_RATES[version][rate] + (header[2] >> 1 & 1)
+    samples = 1152 if version == 3 or layer == 2 else 576
+    sample_rate = _SAMPLE_RATES[version][rate]
+    size = samples // 8 * kilobits * 1000 // sample_rate + (header[2] >> 1 & 1)
+    return Frame(size, samples, sample_rate, 1 if header[3] >> 6 == 3 else 2)
 
 
-def _adts_frame_bytes(header: bytes) -> int:
-    """The length of the AAC frame with that ADTS header, 0 where it is none."""
+def adts_frame(header: bytes) -> Frame | None:
+    """The frame of AAC with that ADTS header of 7 bytes, None where it is none."""
     if len(header) < 7 or header[0] != 0xFF or header[1] & 0xF6 != 0xF0 or header[2] >> 2 & 15 > 12:
-        return 0
+        return None
     size = (header[3] & 3) << 11 | header[4] << 3 | header[5] >> 5
-    return size if size > 7 else 0
+    samples = 1024 * ((header[6] & 3) + 1)
+    channels = (header[2] & 1) << 2 | header[3] >> 6
+    return Frame(size, samples, _AAC_SAMPLE_RATES[header[2] >> 2 & 15], channels) if size > 7 else None
+
+
+def _mpeg_kind(beginning: bytes) -> AudioKind | None:
+    """MPEG audio: a tag, or a frame with a plausible header; where that is met by chance too easily, two of them."""
+    if tag := tag_bytes(beginning):
+        return kind_of(beginning[tag:]) or MP3
+    if mpeg_frame(beginning):
+        if beginning[1] >> 1 & 3 == 1:
+            return MP3
+        return KINDS[".mp2"] if _goes_on(beginning, mpeg_frame) else None
+    return KINDS[".aac"] if _goes_on(beginning, adts_frame) else None
+
+
+def _goes_on(beginning: bytes, frame_of: Callable[[bytes], Frame | None]) -> bool:
+    """Whether a frame begins here and, as far as can be seen, another one after it."""
+    frame = frame_of(beginning)
+    rest = beginning[frame.size :] if frame else b""
+    return frame is not None and frame.size <= len(beginning) and (len(rest) < 7 or frame_of(rest) is not None)

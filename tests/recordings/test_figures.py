@@ -29,6 +29,7 @@ def measured(content: bytes) -> AudioFigures | None:
         ("tagged.mp3", 1, 8000),
         ("bare.mp3", 1, 8000),
         ("layer2.mp2", 1, 16000),
+        ("adts.aac", 1, 8000),
         ("aac.m4a", 1, 8000),
         ("amr.3gp", None, None),
         ("flac.flac", 1, 8000),
@@ -45,7 +46,33 @@ def test_length_channels_and_rate_are_read_without_silence(name: str, channels: 
     assert found == AudioFigures(found.seconds, channels, rate)
 
 
-@pytest.mark.parametrize("name", ["amr.amr", "adts.aac", "opus.webm", "opus.mka", "ulaw.au", "flac.oga"])
+def silent_mp3(*kilobits: int, rate: int = 44_100) -> bytes:
+    """A frame of MPEG-1 layer III for each of these bit rates."""
+    index = {32: 1, 64: 5, 128: 9, 320: 14}
+    headers = (b"\xff\xfb" + bytes([index[each] << 4, 0xC4]) for each in kilobits)
+    return b"".join(header.ljust(144_000 * each // rate, b"\0") for header, each in zip(headers, kilobits, strict=True))
+
+
+def test_frames_of_different_sizes_are_counted_and_not_estimated() -> None:
+    found = measured(silent_mp3(*[32] * 500, *[320] * 1_000))
+    assert found
+    assert round(found.seconds, 3) == round(1_500 * 1152 / 44_100, 3)
+
+
+@pytest.mark.parametrize("around", [(b"", b""), (b"ID3\3\0\0\0\0\0\x0a" + bytes(10), b""), (b"", b"TAG" + bytes(125))])
+def test_tags_around_the_frames_are_no_sound(around: tuple[bytes, bytes]) -> None:
+    begins, ends = around
+    found = measured(begins + silent_mp3(*[64] * 10) + ends)
+    assert found
+    assert (round(found.seconds, 3), found.channels, found.sample_rate) == (0.261, 1, 44_100)
+
+
+@pytest.mark.parametrize("damage", [bytes(50_000), b"\xff" * 50_000, b"\xff\xe0" * 25_000])
+def test_a_file_of_frames_that_is_damaged_is_not_measured(damage: bytes) -> None:
+    assert measured(silent_mp3(*[64] * 10) + damage) is None
+
+
+@pytest.mark.parametrize("name", ["amr.amr", "opus.webm", "opus.mka", "ulaw.au", "flac.oga"])
 def test_what_does_not_say_its_length_has_no_figures(name: str) -> None:
     assert measured(sample(name)) is None
 
