@@ -39,13 +39,26 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class Unreadable:
+    """What the provider sent of one conversation and nobody here could understand.
+
+    `transcripts`: 1 where a transcript was sent that gave no words at all. `turns`: turns of a readable transcript
+    whose words were not found, and items of its list that are no turn. `results`: values of the results not kept.
+    """
+
+    transcripts: int = 0
+    turns: int = 0
+    results: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Conversation:
     """One voice call between an agent and a contact, as far as it is known.
 
     `outcome`: `success` for an ended call that connected and ended normally, `failure` for one that ended otherwise,
     None while it runs or where it cannot be told. `ended` is False while a call is queued or running.
     `has_detail`: transcript and results were part of what was read (either may still be None: not there yet).
-    `failure_reason_known`: the field was part of what was read, even if empty.
+    `failure_reason_known`: what was read is the last word on the failure reason, even if it is empty.
     """
 
     conversation_id: str
@@ -65,6 +78,7 @@ class Conversation:
     results: dict[str, JsonValue] | None = None
     turns: tuple[Turn, ...] | None = None
     has_detail: bool = False
+    unreadable: Unreadable = Unreadable()
 
 
 def never_connected(conversation: Conversation, turn_count: int | None) -> bool:

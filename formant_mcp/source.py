@@ -83,10 +83,14 @@ class Narrowing:
 
 @dataclass(frozen=True, slots=True)
 class CursorPage:
-    """One page of a list that goes on from a cursor; `next_cursor` is '' on the last page, and only there."""
+    """One page of a list that goes on from a cursor; `next_cursor` is '' on the last page, and only there.
+
+    `ends_early`: the last page only because the provider announces more and gives no way to it.
+    """
 
     page: Page
     next_cursor: str
+    ends_early: bool = False
 
 
 @runtime_checkable
@@ -108,7 +112,7 @@ class CursorSource(ConversationSource, Protocol):
 
         Raises:
             InvalidRequestError: the message begins with `cursor`: the provider refuses this one, so start over.
-            InvalidResponseError: the provider gives the same cursor again, or none where the list goes on.
+            InvalidResponseError: the answer is no page.
         """
         ...
 

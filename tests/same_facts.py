@@ -74,7 +74,7 @@ def _forms_of_object(path: str, name: str, value: dict[str, JsonValue]) -> Itera
 
 
 def _words(name: str, value: str) -> list[str]:
-    if name in ("started_at", "ended_at", "as_of"):
+    if name in ("started_at", "ended_at", "as_of", "started_from", "started_to"):
         moment = datetime.fromisoformat(value)
         assert moment.tzinfo is not None
         return [f"{moment:%Y-%m-%d %H:%M}", re.escape(moment.isoformat()[-6:])]

@@ -63,7 +63,11 @@ def account(account: Account) -> Account:
             {"conversation_ids": [CALL], "from_turn": 3, "around_turn": 4},
             "Use either from_turn or around_turn. Leave the other one out.",
         ),
-        ("list_conversations", {"limit": 0}, "limit: it should be greater than or equal to 1. Rows per page, 1 to 100."),
+        (
+            "list_conversations",
+            {"limit": 0},
+            "limit: it should be greater than or equal to 1. Rows per page, 1 to 100.",
+        ),
         (
             "list_conversations",
             {"limit": 101},
@@ -208,7 +212,8 @@ async def test_a_row_that_cannot_be_read_costs_that_row_and_is_said(account: Acc
         answer = await assistant.ask("list_conversations", order_by="oldest", limit=1)
     assert answer.coverage["complete"] is False
     assert (answer.coverage["known"], answer.coverage["total"]) == (44, 45)
-    assert "1 rows of the list could not be read and are not counted." in answer.text
+    assert "1 row of the list could not be understood, so this answer may lack something" in answer.text
+    assert answer.coverage["unreadable"] == {"rows": 1}
 
 
 async def test_a_damaged_store_is_set_aside_and_built_anew(account: Account) -> None:

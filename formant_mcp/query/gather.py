@@ -1,7 +1,8 @@
 """What a question needs is brought here, within the time a call has, and what is still missing is said."""
 
 import asyncio
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from formant_mcp.errors import FormantError, InvalidRequestError
@@ -12,6 +13,16 @@ from formant_mcp.sync.jobs import Report
 from formant_mcp.sync.lists import Knowledge, ListNeed
 
 _EVER = datetime.min.replace(tzinfo=UTC)
+WORDS, RESULTS = frozenset({"transcripts", "turns"}), frozenset({"results"})
+"""What a question may look at inside a conversation, as kinds of what may be unreadable there."""
+
+_NOTHING = frozenset[str]()
+_KINDS = (
+    ("rows", "row of the list", "rows of the list"),
+    ("transcripts", "transcript", "transcripts"),
+    ("turns", "turn", "turns"),
+    ("results", "result value", "result values"),
+)
 _INSIDE = {  # filters whose values may be in details alone, each with a question that needs all of them
     "failure_reason": Filters(failure_reason="-"),
     "user_id": Filters(user_id="-"),
@@ -29,6 +40,7 @@ class Coverage:
     `matched` conversations of `known` ones, of `total` that the provider says there are (None: it does not say).
     `complete` only when everything that could match was looked at; else `note` says what is missing and how to go on.
     `details_needed`, `details_read`: for how many the question needed transcript or results, and how many had them.
+    `unreadable`: what the provider sent and nobody here could understand, by kind, where the question looks at it.
     `asked_at`: the server's time. `is_whole`: the list that the question looks at is loaded to its end.
     `is_counted`: nothing more can match. `knows_list`: every conversation of the account is listed. `settled`: the
     filters whose values are loaded for every conversation of the account.
@@ -42,6 +54,7 @@ class Coverage:
     details_needed: int = 0
     details_read: int = 0
     note: str = ""
+    unreadable: dict[str, int] = field(default_factory=dict[str, int])
     asked_at: datetime | None = None
     is_whole: bool = True
     is_counted: bool = True
@@ -77,11 +90,13 @@ class Gathering:
         need: ListNeed,
         *,
         with_details: bool = False,
+        looks_at: frozenset[str] = _NOTHING,
         also: tuple[Filters, ...] = (),
     ) -> Coverage:
         """Brings the list, then the details where the question looks into them, as far as the time allows.
 
-        `also`: other filters whose details the question needs as well, such as another period's.
+        `looks_at`: WORDS, RESULTS or both, where it looks at them in every conversation that matches. `also`: other
+        filters whose details the question needs as well, such as another period's.
 
         Raises:
             FormantError: nothing can be answered at all.
@@ -96,7 +111,7 @@ class Gathering:
             if not trouble:
                 due = self.store.read.detail_due(each, call.asked_at)
                 trouble = await self.sync.bring_details(due, call.seconds_left, call.report)
-        return self.coverage(call, filters, need, trouble, with_details=with_details, also=also)
+        return self.coverage(call, filters, need, trouble, with_details=with_details, looks_at=looks_at, also=also)
 
     def looks_inside(self, filters: Filters) -> bool:
         """Whether it takes more than list rows to tell what matches."""
@@ -110,6 +125,7 @@ class Gathering:
         trouble: FormantError | None,
         *,
         with_details: bool = False,
+        looks_at: frozenset[str] = _NOTHING,
         also: tuple[Filters, ...] = (),
     ) -> Coverage:
         """What the store covers of a question now.
@@ -126,21 +142,35 @@ class Gathering:
         matched, is_counted = self.store.read.count(filters), knowledge.is_complete and not undecided
         if filters == Filters(agent_id=filters.agent_id) and knowledge.list_total is not None:
             matched, is_counted = max(matched, knowledge.list_total), True
+        unreadable = {"rows": knowledge.unreadable} if knowledge.unreadable else {}
+        unreadable |= self._unreadable(periods, looks_at)
         return Coverage(
             matched=matched,
             known=knowledge.known,
             total=knowledge.total,
-            complete=knowledge.is_complete and not due,
+            complete=knowledge.is_complete and not due and not unreadable,
             as_of=knowledge.as_of,
             details_needed=needed,
             details_read=needed - due,
-            note=" ".join(self._notes(knowledge, needed, due, undecided, trouble)),
+            note=" ".join((*self._notes(knowledge, needed, due, undecided, trouble), *unreadable_notes(unreadable))),
+            unreadable=unreadable,
             asked_at=call.asked_at,
             is_whole=knowledge.is_complete,
             is_counted=is_counted,
             knows_list=self.sync.knows_all(),
             settled=self._settled(call) if not matched or filters.status else frozenset(),
         )
+
+    def _unreadable(self, periods: tuple[Filters, ...], looks_at: frozenset[str]) -> dict[str, int]:
+        """By kind, of those that match; results that a filter looks at of all that it looked through."""
+        found: dict[str, int] = {}
+        for each in periods:
+            matching = self.store.read.unreadable(each) if looks_at else {}
+            candidates = self.store.read.unreadable(replace(each, results=())) if each.results else matching
+            for kind in looks_at | (RESULTS if each.results else _NOTHING):
+                count = (candidates if kind in RESULTS else matching).get(kind, 0)
+                found |= {kind: found.get(kind, 0) + count} if count else {}
+        return found
 
     def _details(self, call: Call, periods: tuple[Filters, ...], *, with_details: bool) -> tuple[int, int]:
         """For how many conversations the question needs details, and for how many of them they are still to load."""
@@ -175,8 +205,8 @@ class Gathering:
             notes.append(_GO_ON)
         if self.sync.knows_all() and knowledge.is_complete and knowledge.total is None and knowledge.list_total is None:
             notes.append("This provider reports no total; all pages were read.")
-        if knowledge.unreadable:
-            notes.append(f"{knowledge.unreadable:,} rows of the list could not be read and are not counted.")
+        if knowledge.ends_early:
+            notes.append("The provider announces more conversations than its list gives; how many is not known.")
         if knowledge.shortfall:
             notes.append(f"The provider counts {knowledge.shortfall:,} conversations that its list does not show.")
         return notes
@@ -190,7 +220,8 @@ class Gathering:
         if left:
             time = "" if trouble else self._time(left)
             notes.append(f"{left:,} more list {'page' if left == 1 else 'pages'} to load{time}.")
-        is_explained = knowledge.is_complete or notes or knowledge.unreadable or knowledge.shortfall or trouble
+        has_faults = knowledge.unreadable or knowledge.shortfall or knowledge.ends_early
+        is_explained = knowledge.is_complete or notes or has_faults or trouble
         return notes if is_explained else ["The list could not be refreshed within this call's time limit."]
 
     def _time(self, requests: int) -> str:
@@ -200,6 +231,17 @@ class Gathering:
         minutes = max(1, round(requests / rate))
         time = f"{minutes} min" if minutes < 100 else f"{minutes / 60:.0f} h"
         return f" (about {time} at {rate:g} requests a minute)"
+
+
+def unreadable_notes(unreadable: Mapping[str, int]) -> list[str]:
+    """What could not be understood, as a sentence; none where there is nothing."""
+    counted = [
+        f"{count:,} {one if count == 1 else many}" for kind, one, many in _KINDS if (count := unreadable.get(kind))
+    ]
+    if not counted:
+        return []
+    what = " and ".join([", ".join(counted[:-1]), counted[-1]] if counted[1:] else counted)
+    return [f"{what} could not be understood, so this answer may lack something; an update of formant-mcp may help."]
 
 
 def _apart(periods: tuple[Filters, ...]) -> tuple[Filters, ...]:

@@ -7,7 +7,7 @@ from typing import Literal
 from formant_mcp.filters import Filters, Order
 from formant_mcp.models import Conversation
 from formant_mcp.query.cursors import Cursor, lost_cursor, question_mark, read_cursor, write_cursor
-from formant_mcp.query.gather import Call, Coverage, Gathering
+from formant_mcp.query.gather import Call, Coverage, Gathering, unreadable_notes
 from formant_mcp.store import Store
 from formant_mcp.sync.lists import ListNeed
 from formant_mcp.values import label
@@ -164,12 +164,14 @@ async def _bring_shown(
     if missing:
         why = trouble.message if trouble else "Ask again for them."
         note = f"{note} Results and words of {missing:,} of {len(ids):,} calls are not loaded yet. {why}".strip()
+    unreadable = gathering.store.read.unreadable_among(ids)
     return replace(
         coverage,
         details_needed=needed,
         details_read=read,
-        complete=coverage.complete and not missing,
-        note=note,
+        complete=coverage.complete and not missing and not unreadable,
+        note=" ".join((note, *unreadable_notes(unreadable))).strip(),
+        unreadable=coverage.unreadable | unreadable,
     )
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from formant_mcp.filters import Filters
-from formant_mcp.query.gather import Call, Coverage, Gathering
+from formant_mcp.query.gather import RESULTS, Call, Coverage, Gathering
 from formant_mcp.query.listing import existing_values, need_of
 from formant_mcp.query.periods import NONE
 from formant_mcp.query.summary import Group, Measure, measured, overall_of
@@ -63,7 +63,7 @@ async def profile(gathering: Gathering, call: Call, filters: Filters, top: int, 
     Raises:
         FormantError: nothing can be answered at all.
     """
-    coverage = await gathering.bring(call, filters, need_of(filters), with_details=True)
+    coverage = await gathering.bring(call, filters, need_of(filters), with_details=True, looks_at=RESULTS)
     store = gathering.store
     # While details are missing, what is loaded is apart from what may still change.
     now = call.asked_at if coverage.details_read < coverage.details_needed else None

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import Filters
 from formant_mcp.models import clean
+from formant_mcp.query.gather import RESULTS as RESULT_VALUES
 from formant_mcp.query.gather import Call, Coverage, Gathering
 from formant_mcp.query.listing import existing_values, need_of
 from formant_mcp.query.periods import TIMES, UNREAD, label, place, stored
@@ -110,7 +111,10 @@ async def summarize(gathering: Gathering, call: Call, question: SummaryQuestion,
     names = (*question.groupings, *question.measures)
     in_detail = {"failure_reason", *gathering.sync.only_in_detail}
     wanted = frozenset(name for name in names if name.startswith(RESULTS) or name in in_detail)
-    coverage = await gathering.bring(call, question.filters, need, with_details=bool(wanted), also=tuple(periods[1:]))
+    looks_at = frozenset(RESULT_VALUES if any(name.startswith(RESULTS) for name in names) else ())
+    coverage = await gathering.bring(
+        call, question.filters, need, with_details=bool(wanted), looks_at=looks_at, also=tuple(periods[1:])
+    )
     not_loaded = wanted if coverage.details_read < coverage.details_needed else frozenset[str]()
     path_notes = _check_paths(gathering.store, question, coverage)
     figures = [

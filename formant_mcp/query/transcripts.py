@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from formant_mcp.errors import FormantError, InvalidRequestError, InvalidResponseError, NotFoundError
 from formant_mcp.models import Conversation, Turn, never_connected
-from formant_mcp.query.gather import Call, Coverage, Gathering
+from formant_mcp.query.gather import Call, Coverage, Gathering, unreadable_notes
 from formant_mcp.sync.lists import ListNeed
 
 MIN_PREFIX = 6
@@ -29,11 +29,15 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """A conversation with the turns of the window; `turn_count` None where there is no transcript."""
+    """A conversation with the turns of the window; `turn_count` None where there is no transcript.
+
+    `is_unreadable`: there is one, but in no form that is understood here.
+    """
 
     conversation: Conversation
     turns: tuple[Turn, ...]
     turn_count: int | None
+    is_unreadable: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +62,23 @@ async def get_transcripts(gathering: Gathering, call: Call, ids: list[str], wind
         (asked, each) for asked, each in zip(distinct, outcomes, strict=True) if isinstance(each, FormantError)
     )
     knowledge = gathering.sync.knowledge(ListNeed(), call.asked_at)
-    old = gathering.store.read.due_among([each.conversation.conversation_id for each in found], call.asked_at)
+    ids = [each.conversation.conversation_id for each in found]
+    old, unreadable = gathering.store.read.due_among(ids, call.asked_at), gathering.store.read.unreadable_among(ids)
     notes = [f"{len(errors)} of {len(distinct)} could not be read: see errors."] if errors else []
     if old:
         notes.append(f"{len(old)} could not be refreshed and may be out of date: {', '.join(old)}. Ask again.")
+    notes += unreadable_notes(unreadable)
     return Transcripts(
         Coverage(
             matched=len(found),
             known=knowledge.known,
             total=knowledge.total,
-            complete=not errors and not old,
+            complete=not errors and not old and not unreadable,
             as_of=call.asked_at,
             details_needed=len(distinct),
             details_read=len(distinct) - len(errors),
             note=" ".join(notes),
+            unreadable=unreadable,
         ),
         found,
         errors,
@@ -174,4 +181,5 @@ def read_window(gathering: Gathering, conversation_id: str, window: Window) -> T
         read.get([conversation_id])[conversation_id],
         tuple(read.turns(conversation_id, window.first, window.max_turns)),
         read.turn_count(conversation_id),
+        "transcripts" in read.unreadable_among([conversation_id]),
     )

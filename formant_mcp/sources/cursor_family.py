@@ -80,7 +80,7 @@ class CursorFamilySource:
 
         Raises:
             InvalidRequestError: the message begins with `cursor`: the provider refuses this one, so start over.
-            InvalidResponseError: the provider gives the same cursor again, or none where the list goes on.
+            InvalidResponseError: the answer is no page.
         """
         params: dict[str, str | int] = {"page_size": PAGE_SIZE, "summary_mode": "include", **_narrowed(narrowing)}
         if not cursor:

@@ -5,42 +5,79 @@ configures an agent or calls a tool (headers, bodies, parameters) may hold secre
 Source: the `elevenlabs` Python package's response types, and the page "Conversations" that Voiceable publishes.
 """
 
-from collections.abc import Iterator
+import re
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from pydantic import JsonValue
 
 from formant_mcp.errors import InvalidResponseError
-from formant_mcp.models import Conversation, Outcome, Page, Turn
+from formant_mcp.models import Conversation, Outcome, Page
 from formant_mcp.source import CursorPage
 from formant_mcp.sources.http import refusal
-from formant_mcp.sources.wire_values import Wire, clean_json, count, first, flag, moment, part, role, seconds, text
+from formant_mcp.sources.transcripts import transcript_of
+from formant_mcp.sources.wire_values import (
+    Wire,
+    clean_json,
+    contact,
+    count,
+    first,
+    flag,
+    is_something,
+    moment,
+    object_of,
+    part,
+    rows_of,
+    seconds,
+    text,
+    unpacked,
+)
 
 _LISTS = ("conversations", "items")  # the name in Voiceable's envelope is not published
 _OF_ONE = frozenset({"conversation_id", "transcript", "metadata"})
 _RUNNING = frozenset({"initiated", "in-progress", "processing"})
 _ANALYSES = (("evaluation", "evaluation_criteria_results", "result"), ("data", "data_collection_results", "value"))
-_LONGEST_ERROR = 300
+# Where a number or another address of the contact is: the `elevenlabs` package's ConversationHistoryMetadata.
+_CONTACTS = (("phone_call", "external_number"), ("whatsapp", "whatsapp_user_id"), ("sms", "sms_user_phone_number"))
+# No document lists the termination reasons. Seen in what people publish of their calls: `end_call tool was called.`,
+# `Call ended by remote party`, `The remote party hung up.`, `Client disconnected: 1000` (1001, 1005: RFC 6455, 7.4.1)
+# are how a call normally ends; `voicemail_detection tool was called.`, `no answer - timeout`, `Silence timeout
+# reached`, `Max duration limit reached`, `This request exceeds your quota limit.` are why one came to nothing.
+_WHY = re.compile(
+    r"error|fail|time[ds]?[ -]?out|voice_?mail|answering machine|no[ _-]?answer|not answer|unanswered|reject|declin"
+    r"|busy|quota|credit|limit|exceed|max(?:imum)? (?:duration|inactiv)|silence|inactiv|unreachable|unavailable"
+    r"|not available|invalid|missing|refus|denied|unauthori[sz]ed|forbidden|blocked|abort|crash|lost|unable|could not"
+    r"|cannot|congest|carrier|network|unexpected|before|never",
+    re.IGNORECASE,
+)
+_USUAL = re.compile(
+    r"end_?call|remote party|hung ?up|hang ?up|disconnected(?::? *100[015])?\W*$|transfer|ended|completed|goodbye"
+    r"|conversation over|normal",
+    re.IGNORECASE,
+)
+_NOT_REACHED = frozenset({"voicemail", "busy", "no_answer"})
 _TELL_PROVIDER = "Ask again; if it stays so, tell the provider."
 _CHECK_ADDRESS = "Check FORMANT_BASE_URL: another service may be answering."
 
 
 def parse_page(wire: JsonValue, cursor: str) -> CursorPage:
-    """The page at `cursor`. A row without a conversation_id costs that row alone.
+    """The page at `cursor`, an empty one where its list is null. A row without a conversation_id costs that row alone.
 
     Raises:
-        InvalidResponseError: there is no list, or no way on although the list goes on.
+        InvalidResponseError: there is no list.
         FormantError: an error inside an answer that says 200, by its code.
     """
     outer, body = _opened(wire)
     fields = outer | body if isinstance(body, dict) else outer
-    rows = body if isinstance(body, list) else first(fields, *_LISTS)
-    if not isinstance(rows, list):
+    if isinstance(fields.get("data"), dict):  # the envelope's, already opened
+        fields = {name: value for name, value in fields.items() if name != "data"}
+    rows = body if isinstance(body, list) else rows_of(fields, *_LISTS, "data")
+    if rows is None:
         raise InvalidResponseError("The answer's field 'conversations' is not a list.", _CHECK_ADDRESS)
     read = tuple(conversation for row in rows if isinstance(row, dict) and (conversation := _row(row)).conversation_id)
-    next_cursor = _next_cursor(fields, cursor)
+    next_cursor, ends_early = _next_cursor(fields, cursor)
     page = Page(read, len(rows), bool(next_cursor), count(fields.get("total")), len(rows) - len(read))
-    return CursorPage(page, next_cursor)
+    return CursorPage(page, next_cursor, ends_early)
 
 
 def parse_detail(wire: JsonValue) -> Conversation:
@@ -50,18 +87,11 @@ def parse_detail(wire: JsonValue) -> Conversation:
         InvalidResponseError: there is no conversation.
         FormantError: an error inside an answer that says 200, by its code.
     """
-    _, body = _opened(wire)
-    if not isinstance(body, dict) or body.keys().isdisjoint(_OF_ONE):
+    _, opened = _opened(wire)
+    body = object_of(opened, _OF_ONE)
+    if body is None or body.keys().isdisjoint(_OF_ONE):
         raise InvalidResponseError("The answer is not a conversation.", _CHECK_ADDRESS)
     return _conversation(body, has_detail=True)
-
-
-def parse_transcript(wire: JsonValue) -> tuple[Turn, ...] | None:
-    """The turns: what was said, and each tool's call and result as a turn of the role `tool`."""
-    if not isinstance(wire, list):
-        return None
-    said = [each for entry in wire if isinstance(entry, dict) for each in _said(entry)]
-    return tuple(Turn(index, *each) for index, each in enumerate(said))
 
 
 def _opened(wire: JsonValue) -> tuple[Wire, JsonValue]:
@@ -79,19 +109,15 @@ def _opened(wire: JsonValue) -> tuple[Wire, JsonValue]:
     return wire, wire.get("data", wire)
 
 
-def _next_cursor(fields: Wire, cursor: str) -> str:
+def _next_cursor(fields: Wire, cursor: str) -> tuple[str, bool]:
+    """The cursor of the next page, '' where there is none, and whether the list is announced to go on all the same."""
     sent = fields.get("next_cursor") if "next_cursor" in fields else fields.get("cursor")
     next_cursor = sent if isinstance(sent, str) else text(sent) or ""  # opaque: passed on as it came
     has_more = fields.get("has_more")
     if not (bool(next_cursor) if has_more is None else flag(has_more)):
-        return ""
-    if not next_cursor:
-        raise InvalidResponseError(
-            "The answer says that the list goes on ('has_more') but gives no cursor.", _TELL_PROVIDER
-        )
-    if next_cursor == cursor:
-        raise InvalidResponseError("The provider gave the same cursor again: its list would never end.", _TELL_PROVIDER)
-    return next_cursor
+        return "", False
+    goes_on = next_cursor not in ("", cursor)  # the same one again would give the same page for ever
+    return next_cursor if goes_on else "", not goes_on
 
 
 def _row(wire: Wire) -> Conversation:
@@ -113,24 +139,31 @@ def _conversation(wire: Wire, has_detail: bool) -> Conversation:
         duration_seconds = duration_seconds or None  # a call that runs is listed with 0
     outcome = _outcome(sent("call_successful"), status) if ended else None
     failed = ended and (outcome == "failure" or _plain(status) == "failed")
-    reason = text(sent("termination_reason")) or _error(metadata.get("error"))
+    error, ended_reason = _error(first(metadata, "error") or wire.get("error")), text(sent("termination_reason"))
+    reason = error or _why(ended_reason, metadata, is_failed=_plain(status) == "failed")
+    transcript = transcript_of(wire, "transcript", started_at, duration_seconds)
+    results, lost = _results(analysis, sent("transcript_summary"), ended_reason)
     return Conversation(
         conversation_id=text(wire.get("conversation_id")) or "",
         agent_id=text(wire.get("agent_id")),
         agent_name=text(wire.get("agent_name")),
-        contact_number=text(part(metadata, "phone_call").get("external_number")),
+        contact_number=next(
+            (found for where, field in _CONTACTS if (found := contact(part(metadata, where).get(field)))), None
+        ),
         user_id=text(wire.get("user_id")) or text(part(wire, "conversation_initiation_client_data").get("user_id")),
         status=status,
         outcome=outcome,
         ended=ended,
-        failure_reason=reason if failed else None,
-        failure_reason_known=has_detail or (ended and (not failed or reason is not None)),
+        failure_reason=reason if failed or (error and outcome is None and ended) else None,
+        # A row has no place for the error that its detail may have.
+        failure_reason_known=has_detail or (ended and (not failed or error is not None)),
         started_at=started_at,
         ended_at=_later(started_at, duration_seconds) if ended else None,
         duration_seconds=duration_seconds,
-        results=_results(analysis, sent("transcript_summary")),
-        turns=parse_transcript(wire.get("transcript")),
+        results=results,
+        turns=transcript.turns,
         has_detail=has_detail,
+        unreadable=replace(transcript.unreadable, results=lost),
     )
 
 
@@ -159,11 +192,29 @@ def _error(wire: JsonValue) -> str | None:
     return text(wire.get("reason")) or (f"error {code}" if code else None)
 
 
-def _results(analysis: Wire, summary: JsonValue) -> Wire | None:
-    """The provider's summary, and by id what was evaluated and collected, with why beside it."""
+def _why(ended_reason: str | None, metadata: Wire, *, is_failed: bool) -> str | None:
+    """Why a call failed for which no error was recorded; how a call normally ends is no reason.
+
+    Of other words nobody can tell; they are the reason of a call that the provider itself calls failed.
+    """
+    if ended_reason and (_WHY.search(ended_reason) or (is_failed and not _USUAL.search(ended_reason))):
+        return ended_reason
+    called = (text(part(metadata, where).get("call_result")) for where, _ in _CONTACTS)
+    return next((result for result in called if result in _NOT_REACHED), None)
+
+
+def _results(analysis: Wire, summary: JsonValue, ended_reason: str | None) -> tuple[Wire | None, int]:
+    """The provider's summary, how the call ended, and by id what was evaluated and collected, with why beside it.
+
+    And how many of these values could not be kept.
+    """
     results: Wire = {"summary": said} if (said := text(summary)) else {}
+    if ended_reason:
+        results["ended_reason"] = ended_reason
+    lost = 0
     for ours, theirs, value in _ANALYSES:
-        entries = part(analysis, theirs)
+        entries, more = _entries(first(analysis, theirs, f"{theirs}_list"))
+        lost += more
         values = {key: entry.get(value) if isinstance(entry, dict) else entry for key, entry in entries.items()}
         why = {
             key: entry["rationale"]
@@ -171,41 +222,19 @@ def _results(analysis: Wire, summary: JsonValue) -> Wire | None:
             if isinstance(entry, dict) and entry.get("rationale")
         }
         results |= {name: each for name, each in ((ours, values), (f"{ours}_rationale", why)) if each}
-    cleaned = clean_json(results)
-    return cleaned if isinstance(cleaned, dict) and cleaned else None
+    cleaned, more = clean_json(results)
+    return cleaned if isinstance(cleaned, dict) and cleaned else None, lost + more
 
 
-def _said(wire: Wire) -> Iterator[tuple[str, str, float | None]]:
-    at = seconds(wire.get("time_in_call_secs"))
-    tools = [*map(_tool_call, _objects(wire.get("tool_calls"))), *map(_tool_result, _objects(wire.get("tool_results")))]
-    words = text(first(wire, "message", "text", "content")) or _voices(part(wire, "multivoice_message"))
-    if words or not tools:
-        yield role(wire.get("role")), words, at
-    for line in tools:
-        yield "tool", line, at
-
-
-def _voices(wire: Wire) -> str:
-    """What an agent with several voices said, one part after the other."""
-    return " ".join(said for each in _objects(wire.get("parts")) if (said := text(each.get("text"))))
-
-
-def _tool_call(wire: Wire) -> str:
-    was_made = wire.get("tool_has_been_called") is not False
-    return f"tool call {_tool_name(wire)}{'' if was_made else ': not made'}"
-
-
-def _tool_result(wire: Wire) -> str:
-    if not flag(wire.get("is_error")):
-        return f"tool result {_tool_name(wire)}"
-    # What the agent was told: the raw message of a failed webhook may quote its address and key.
-    why = ": ".join(said for name in ("error_type", "result_value") if (said := text(wire.get(name))))
-    return f"tool result {_tool_name(wire)}: error {why[:_LONGEST_ERROR]}".rstrip()
-
-
-def _tool_name(wire: Wire) -> str:
-    return text(wire.get("tool_name")) or "unnamed"
-
-
-def _objects(wire: JsonValue) -> list[Wire]:
-    return [each for each in wire if isinstance(each, dict)] if isinstance(wire, list) else []
+def _entries(wire: JsonValue) -> tuple[Wire, int]:
+    """What was evaluated or collected, by its id, and how many entries have none."""
+    sent = unpacked(wire)
+    if isinstance(sent, list):
+        entries: Wire = {
+            named: each
+            for each in sent
+            if isinstance(each, dict)
+            and (named := text(first(each, "criteria_id", "data_collection_id", "id", "name")))
+        }
+        return entries, len(sent) - len(entries)
+    return (sent, 0) if isinstance(sent, dict) else ({}, int(is_something(sent)))

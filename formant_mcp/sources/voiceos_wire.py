@@ -5,24 +5,31 @@ A field that cannot be read is not known; only an answer that is no page or no c
 Conversations".
 """
 
+from dataclasses import replace
+
 from pydantic import JsonValue
 
 from formant_mcp.errors import InvalidResponseError
-from formant_mcp.models import Conversation, Outcome, Page, Turn
+from formant_mcp.models import Conversation, Outcome, Page
 from formant_mcp.source import CursorPage
+from formant_mcp.sources.transcripts import transcript_of
 from formant_mcp.sources.wire_values import (
     Wire,
+    contact,
     count,
+    first,
     flag,
+    is_something,
     moment,
     number,
+    object_of,
     part,
-    role,
+    rows_of,
     seconds_between,
     text,
 )
 
-_OF_ONE = frozenset({"id", "status", "messages"})
+_OF_ONE = frozenset({"id", "messages"})
 _RUNNING = frozenset({"started", "queued"})
 _NORMAL_ENDS = frozenset({"agent_ended", "user_ended"})
 _CONTACT_FIELD = {"inbound_phone_call": "from_number", "outbound_phone_call": "to_number"}
@@ -33,14 +40,15 @@ _TELL_PROVIDER = "Ask again; if it stays so, tell the provider."
 def parse_page(wire: JsonValue, index: int) -> CursorPage:
     """The page of that index, its next cursor being the next index. A row without an id costs that row alone.
 
-    Where the answer does not say whether there is more, the list goes on until a page is empty.
+    A list that is null is empty. Where the answer does not say whether there is more, it goes on to an empty page.
 
     Raises:
-        InvalidResponseError: there is no list, or it is another page.
+        InvalidResponseError: there is no list, it is another page, or the answer is an error.
     """
-    rows = wire.get("items") if isinstance(wire, dict) else None
-    if not isinstance(wire, dict) or not isinstance(rows, list):
+    if not isinstance(wire, dict) or (rows := rows_of(wire, "items")) is None:
         raise InvalidResponseError("The answer's field 'items' is not a list.", _CHECK_ADDRESS)
+    if not rows and first(wire, "error", "errors"):
+        raise InvalidResponseError("The answer is an error, although its status says success.", _TELL_PROVIDER)
     stated = count(wire.get("index"))
     if stated is not None and stated != index:
         raise InvalidResponseError(f"The answer is page {stated} and not page {index}, as asked for.", _TELL_PROVIDER)
@@ -58,13 +66,14 @@ def parse_detail(wire: JsonValue) -> Conversation:
     Raises:
         InvalidResponseError: there is no conversation.
     """
-    if not isinstance(wire, dict) or wire.keys().isdisjoint(_OF_ONE):
+    body = object_of(wire, _OF_ONE)
+    if body is None or body.keys().isdisjoint(_OF_ONE | {"status"}):
         raise InvalidResponseError("The answer is not a conversation.", _CHECK_ADDRESS)
-    return _conversation(wire, has_detail=True)
+    return _conversation(body, has_detail=True)
 
 
 def _row(wire: Wire) -> Conversation:
-    return _conversation(wire, has_detail=isinstance(wire.get("messages"), list))
+    return _conversation(wire, has_detail=wire.get("messages") is not None)
 
 
 def _conversation(wire: Wire, has_detail: bool) -> Conversation:
@@ -72,10 +81,13 @@ def _conversation(wire: Wire, has_detail: bool) -> Conversation:
     started_at, ended_at = moment(wire.get("started_at")), moment(wire.get("ended_at"))
     ended = ended_at is not None if status is None else status.lower() not in _RUNNING
     outcome = _outcome(ended_reason) if ended else None
+    duration_seconds = seconds_between(started_at, ended_at) if ended else None
+    transcript = transcript_of(wire, "messages", started_at, duration_seconds)
+    cost, lost = _cost(wire.get("cost_breakdown"))
     return Conversation(
         conversation_id=text(wire.get("id")) or "",
         agent_id=text(wire.get("agent_id")),
-        contact_number=text(part(wire, "phone_call").get(_CONTACT_FIELD.get(kind or "", ""))),
+        contact_number=contact(part(wire, "phone_call").get(_CONTACT_FIELD.get(kind or "", ""))),
         status=status,
         outcome=outcome,
         ended=ended,
@@ -83,10 +95,11 @@ def _conversation(wire: Wire, has_detail: bool) -> Conversation:
         failure_reason_known=has_detail or "ended_reason" in wire,
         started_at=started_at,
         ended_at=ended_at if ended else None,
-        duration_seconds=seconds_between(started_at, ended_at) if ended else None,
-        results=_results(kind, ended_reason, part(wire, "cost_breakdown")),
-        turns=_turns(wire.get("messages")),
+        duration_seconds=duration_seconds,
+        results=_results(kind, ended_reason, cost),
+        turns=transcript.turns,
         has_detail=has_detail,
+        unreadable=replace(transcript.unreadable, results=lost),
     )
 
 
@@ -97,28 +110,22 @@ def _outcome(ended_reason: str | None) -> Outcome:
     return "success" if ended_reason.lower() in _NORMAL_ENDS else "failure"
 
 
-def _results(kind: str | None, ended_reason: str | None, costs: Wire) -> Wire | None:
-    """What the call was, how it ended, and what it cost in USD: in all (`total`) and for each part."""
+def _results(kind: str | None, ended_reason: str | None, cost: Wire) -> Wire | None:
+    """What the call was, how it ended, and what it cost."""
     results: Wire = {}
     if kind:
         results["type"] = kind
     if ended_reason:
         results["ended_reason"] = ended_reason
-    cost: Wire = {
-        name: figure
-        for name, sent in costs.items()
-        if (figure := number(sent.get("cost") if isinstance(sent, dict) else sent)) is not None
-    }
     if cost:
         results["cost"] = cost
     return results or None
 
 
-def _turns(wire: JsonValue) -> tuple[Turn, ...] | None:
-    """The messages in order; their times are not told."""
-    if not isinstance(wire, list):
-        return None
-    messages = [each for each in wire if isinstance(each, dict)]
-    return tuple(
-        Turn(index, role(each.get("role")), text(each.get("content")) or "") for index, each in enumerate(messages)
-    )
+def _cost(wire: JsonValue) -> tuple[Wire, int]:
+    """What the call cost in USD, in all (`total`) and for each part; how many of these are no figure."""
+    if not isinstance(wire, dict):
+        return {}, int(is_something(wire))
+    sent = {name: each.get("cost") if isinstance(each, dict) else each for name, each in wire.items()}
+    cost: Wire = {name: figure for name, each in sent.items() if (figure := number(each)) is not None}
+    return cost, sum(is_something(each) for name, each in sent.items() if name not in cost)

@@ -1,8 +1,10 @@
 """Values as providers send them, made into ours: `None` for whatever cannot be read. Nothing here raises."""
 
+import json
 import math
 import re
 from datetime import UTC, datetime, timedelta
+from urllib.parse import unquote
 
 from pydantic import JsonValue
 
@@ -12,17 +14,29 @@ Wire = dict[str, JsonValue]
 
 MOST_LEVELS = 64
 LONGEST_SECONDS = 7 * 86400.0
-AGENT_WORDS = frozenset({"agent", "bot", "assistant", "ai"})
-CONTACT_WORDS = frozenset({"contact", "human", "customer", "user", "caller", "callee", "client"})
 _TOO_DEEP = "(nested too deeply to be kept)"
 _NUMERIC = re.compile(r"\s*[+-]?\d{1,30}(\.\d{1,30})?\s*", re.ASCII)
+_CLOCK = re.compile(r"(?:(\d{1,3}):)?(\d{1,4}):(\d{1,2}(?:[.,]\d{1,9})?)", re.ASCII)
+_UNITS = re.compile(
+    r"(?:pt)?(?:(?P<hours>\d{1,4})\s*h(?:rs?|ours?)?)?\s*(?:(?P<minutes>\d{1,5})\s*m(?:ins?|inutes?)?(?!s))?"
+    r"\s*(?:(?P<seconds>\d{1,7}(?:\.\d{1,9})?)\s*s(?:ecs?|econds?)?)?\s*(?:(?P<ms>\d{1,10})\s*(?:ms|millis\w*))?",
+    re.ASCII | re.IGNORECASE,
+)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 # 10^11 seconds are the year 5138, 10^11 milliseconds 1973: no call is on the wrong side.
 _LEAST_MILLISECONDS = 1e11
 _TOO_LARGE = 2**63
-_LONGEST_ROLE = 40
+_MOST_WRAPPERS = 4
+_WRAPPERS = ("data", "conversation", "call", "result", "item")
+_MOST_ENCODINGS = 4
+_FENCE = re.compile(r"\A```\w*\s*|\s*```\Z")  # language models wrap their JSON so
+_BLANKS = "\ufeff \t\r\n"
+_FALSE = frozenset({"", "false", "0", "no", "off", "null", "none"})
+# RFC 3261 and RFC 3966: `"Name" <sip:user@host;parameters>`, `tel:+91-98`.
+_ADDRESS = re.compile(r"(?:sips?|tel|whatsapp):(?://)?(?P<user>[^@;?>]*)(?:@[^>]*)?", re.IGNORECASE)
+_PHONE = re.compile(r"\+?[\d\s().*#-]{3,}")
 
 
 def first(wire: Wire, *names: str) -> JsonValue:
@@ -36,14 +50,33 @@ def part(wire: Wire, name: str) -> Wire:
     return value if isinstance(value, dict) else {}
 
 
-def role(value: JsonValue) -> str:
-    """`agent` or `contact` for the words that providers have for them, any other as sent."""
-    sent = text(value) or ""
-    if sent.lower() in AGENT_WORDS:
-        return "agent"
-    if sent.lower() in CONTACT_WORDS:
-        return "contact"
-    return sent.replace(" ", "_")[:_LONGEST_ROLE] or "unknown"
+def rows_of(wire: Wire, *names: str) -> list[JsonValue] | None:
+    """The list in the first of these fields that was sent, null being an empty one; None where there is no list.
+
+    Without such a field the list is empty if the answer says of itself how long the list is, or that it ends.
+    """
+    sent = next((wire[name] for name in names if wire.get(name) is not None), None)
+    if sent is None and (not wire.keys().isdisjoint(names) or _says_empty(wire)):
+        return []
+    return sent if isinstance(sent, list) else None
+
+
+def _says_empty(wire: Wire) -> bool:
+    return bool(wire.keys() & {"has_more", "total"}) and not flag(wire.get("has_more")) and not count(wire.get("total"))
+
+
+def object_of(wire: JsonValue, marks: frozenset[str]) -> Wire | None:
+    """The object that has one of these fields: the answer itself, or what it wraps, alone in a list or not."""
+    for _ in range(_MOST_WRAPPERS):
+        if isinstance(wire, list) and len(wire) == 1:
+            wire = wire[0]
+        if not isinstance(wire, dict):
+            return None
+        inner = next((each for name in _WRAPPERS if isinstance(each := wire.get(name), dict | list)), None)
+        if not wire.keys().isdisjoint(marks) or inner is None:
+            return wire
+        wire = inner
+    return None
 
 
 def text(value: JsonValue) -> str | None:
@@ -69,9 +102,30 @@ def number(value: JsonValue) -> float | None:
 
 
 def seconds(value: JsonValue) -> float | None:
-    """A duration or an offset into a call: between nothing and a week."""
+    """A duration or an offset into a call, between nothing and a week: `90`, `1:30`, `00:01:30.5`, `90s`, `2 min`."""
     figure = number(value)
+    if figure is None and isinstance(value, str):
+        figure = _seconds_in(value.strip())
     return figure if figure is not None and 0 <= figure <= LONGEST_SECONDS else None
+
+
+def _seconds_in(text: str) -> float | None:
+    if found := _CLOCK.fullmatch(text):
+        hours, minutes, rest = found.groups()
+        return int(hours or 0) * 3600 + int(minutes) * 60 + float(rest.replace(",", "."))
+    found = _UNITS.fullmatch(text)
+    if not found or not any(found.groups()):
+        return None
+    units = {"hours": 3600.0, "minutes": 60.0, "seconds": 1.0, "ms": 0.001}
+    return sum(float(found[name] or 0) * length for name, length in units.items())
+
+
+def contact(value: JsonValue) -> str | None:
+    """A phone number, also one inside a SIP, tel or WhatsApp address; an address without a number as it was sent."""
+    sent = text(value)
+    found = _ADDRESS.search(sent) if sent else None
+    user = unquote(found["user"]).strip() if found else ""
+    return text(user) if _PHONE.fullmatch(user) else sent
 
 
 def count(value: JsonValue) -> int | None:
@@ -82,7 +136,7 @@ def count(value: JsonValue) -> int | None:
 
 def flag(value: JsonValue) -> bool:
     """True or false, also where it was sent as a text."""
-    return value.strip().lower() not in {"", "false", "0", "no"} if isinstance(value, str) else bool(value)
+    return value.strip().lower() not in _FALSE if isinstance(value, str) else bool(value)
 
 
 def moment(value: JsonValue) -> datetime | None:
@@ -106,16 +160,52 @@ def seconds_between(start: datetime | None, end: datetime | None) -> float | Non
     return None if start is None or end is None else seconds((end - start).total_seconds())
 
 
-def clean_json(value: JsonValue, levels: int = MOST_LEVELS) -> JsonValue:
-    """The same value with every text and key clean and every number one that JSON can hold."""
-    if isinstance(value, str):
-        return clean(value)
-    if isinstance(value, dict | list) and levels == 0:
-        return _TOO_DEEP
-    if isinstance(value, dict):
-        return {clean(key): clean_json(item, levels - 1) for key, item in value.items()}
-    if isinstance(value, list):
-        return [clean_json(item, levels - 1) for item in value]
-    if isinstance(value, float) or (isinstance(value, int) and abs(value) >= _TOO_LARGE):
-        return number(value)
+def unpacked(value: JsonValue) -> JsonValue:
+    """What a text of JSON holds, however often it was encoded; any other value as it is."""
+    for _ in range(_MOST_ENCODINGS):
+        if not isinstance(value, str):
+            break
+        packed = _FENCE.sub("", value.strip(_BLANKS))
+        if not packed.startswith(("[", "{", '"')):
+            break
+        try:
+            value = json.loads(packed)
+        except (ValueError, RecursionError):
+            break
     return value
+
+
+def is_something(value: JsonValue) -> bool:
+    """Whether there is anything but null, blanks and empty lists or objects."""
+    todo = [value]
+    while todo:
+        each = todo.pop()
+        if isinstance(each, dict):
+            todo.extend(each.values())
+        elif isinstance(each, list):
+            todo.extend(each)
+        elif clean(each) if isinstance(each, str) else each is not None:
+            return True
+    return False
+
+
+def clean_json(value: JsonValue, levels: int = MOST_LEVELS) -> tuple[JsonValue, int]:
+    """The same value with every text and key clean, and how many values had no place in it.
+
+    Those are numbers that JSON cannot hold, what is nested too deeply, and a key's value where two keys became one.
+    """
+    if isinstance(value, str):
+        return clean(value), 0
+    if isinstance(value, dict | list) and levels == 0:
+        return _TOO_DEEP, 1
+    if isinstance(value, dict):
+        kept = {clean(key): clean_json(item, levels - 1) for key, item in value.items()}
+        lost = len(value) - len(kept) + sum(more for _, more in kept.values())
+        return {key: item for key, (item, _) in kept.items()}, lost
+    if isinstance(value, list):
+        items = [clean_json(item, levels - 1) for item in value]
+        return [item for item, _ in items], sum(more for _, more in items)
+    if isinstance(value, float) or (isinstance(value, int) and abs(value) >= _TOO_LARGE):
+        figure = number(value)
+        return figure, int(figure is None)
+    return value, 0

@@ -18,7 +18,8 @@ class Scope:
     """How far one list is known: the whole (''), one agent's, or what else a provider narrows it by.
 
     `complete_at`: when a full pass last found everything; `excess`: how many the provider then counted but did not
-    list; `shortfall`: how many of those were never looked at; `unreadable`: rows that could not be read.
+    list; `shortfall`: how many of those were never looked at; `unreadable`: rows that could not be read; `ends_early`:
+    the provider announced more of the list and gave no way to it.
     `covered_since` … `covered_to`: everything started in between is here (see the list's order), read from
     `covered_at` on. `pass_*`: a full pass under way: when begun, the row or cursor it goes on from, towards the front
     or the back, the total it last saw, rows read.
@@ -42,6 +43,7 @@ class Scope:
     pass_unreadable: int = 0
     pass_cursor: str | None = None
     covered_at: datetime | None = None
+    ends_early: bool = False
 
 
 _NAMES = tuple(each.name for each in fields(Scope))
@@ -99,6 +101,8 @@ def _scope(row: tuple[Value, ...]) -> Scope:
             setattr(known, name, moment(value))
         elif name == "pass_total":
             known.pass_total = None if value is None else whole(value)
+        elif name == "ends_early":
+            known.ends_early = bool(value)
         elif name == "pass_cursor":
             known.pass_cursor = text(value)
         else:

@@ -170,6 +170,16 @@ class Reading:
         )
         return [str(row[0]) for row in rows]
 
+    def unreadable(self, filters: Filters) -> dict[str, int]:
+        """How much of what was sent of those that match could not be understood, by kind; only where it is some."""
+        return self._unreadable(where(filters))
+
+    def unreadable_among(self, conversation_ids: Sequence[str]) -> dict[str, int]:
+        """The same of these conversations."""
+        asked = Where()
+        asked.add("conversation_id IN (SELECT value FROM json_each(?))", json.dumps(list(conversation_ids)))
+        return self._unreadable(asked)
+
     def distinct(self, column: str) -> list[str]:
         """The values that exist in status, agent_id, failure_reason or user_id, at most 1,000, skipping from one
         to the next so that an index makes it quick."""
@@ -190,6 +200,15 @@ class Reading:
             " FROM agents WHERE count > 0 AND agent_id != '' ORDER BY agent_id LIMIT 1000"
         )
         return {str(row[0]): text(row[1]) for row in rows}
+
+    def _unreadable(self, asked: Where) -> dict[str, int]:
+        # From the few that have some to what they are, never through all calls.
+        rows = self._database.rows(
+            "SELECT kind, sum(count) FROM unreadable CROSS JOIN conversations USING (row_id)"
+            f" WHERE {asked.sql} GROUP BY kind ORDER BY kind DESC",
+            asked.values,
+        )
+        return {str(kind): whole(count) for kind, count in rows}
 
     def _count(self, asked: Where) -> int:
         rows = self._database.rows(f"SELECT count(*) FROM conversations WHERE {asked.sql}", asked.values)

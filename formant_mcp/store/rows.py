@@ -28,7 +28,7 @@ def columns(conversation: Conversation) -> tuple[Value, ...]:
         c.conversation_id, c.agent_id, c.agent_name, c.contact_number, c.user_id, c.failure_reason,
         c.started_at and milliseconds(c.started_at), c.ended_at and milliseconds(c.ended_at), c.duration_seconds,
         c.trace_id, reversed_contact(c.contact_number), c.status, c.outcome, c.ended,
-        c.failure_reason_known or bool(c.failure_reason),
+        c.failure_reason_known,
     )  # fmt: skip
 
 

@@ -152,6 +152,22 @@ MIGRATIONS = (
     -- form of formant_mcp.values, contact_reversed that of formant_mcp.contacts. What was written before is read again.
     CREATE INDEX conversations_reason ON conversations (failure_reason) WHERE failure_reason IS NOT NULL;
     -- Words with an apostrophe or a hyphen are indexed again (index_joined_words).
+    -- What was sent of a call and could not be understood: kind is transcripts, turns or results.
+    CREATE TABLE unreadable (
+        row_id INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        count INTEGER NOT NULL,
+        PRIMARY KEY (row_id, kind)
+    ) WITHOUT ROWID;
+    ALTER TABLE scopes ADD COLUMN ends_early INTEGER NOT NULL DEFAULT 0;
+
+    -- Earlier versions understood fewer transcripts, and took the way a call normally ends for a failure reason.
+    UPDATE conversations SET detail_due_at = 0 WHERE detail_at IS NOT NULL AND (
+        (turn_count IS NULL AND duration_seconds > 0) OR row_id IN (SELECT turn_id >> 20 FROM turns WHERE text = '')
+    );
+    UPDATE conversations SET failure_reason = NULL, failure_reason_known = 0, detail_due_at = 0
+    WHERE failure_reason LIKE 'end_call%' OR failure_reason LIKE '%remote party%'
+          OR failure_reason LIKE 'Client disconnected%';
     """,
 )
 

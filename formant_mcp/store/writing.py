@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import NamedTuple
 
@@ -20,7 +21,11 @@ _UPSERT = f"""
     INSERT INTO conversations ({", ".join(WRITTEN)}, first_seen_at, seen_at)
     VALUES ({", ".join("?" * (len(WRITTEN) + 2))})
     ON CONFLICT (conversation_id) DO UPDATE SET
-        {", ".join(f"{name} = coalesce(excluded.{name}, {name})" for name in KEPT)},
+        {", ".join(f"{name} = coalesce(excluded.{name}, {name})" for name in KEPT if name != "failure_reason")},
+        -- A list row may give a reason without having the last word on it.
+        failure_reason = CASE WHEN failure_reason_known > excluded.failure_reason_known THEN failure_reason
+                              WHEN failure_reason_known < excluded.failure_reason_known THEN excluded.failure_reason
+                              ELSE coalesce(excluded.failure_reason, failure_reason) END,
         contact_reversed = iif(excluded.contact_number IS NULL, contact_reversed, excluded.contact_reversed),
         -- A reading with the same status but less in it (no times) does not undo what an earlier one told.
         outcome = iif(excluded.status IS NULL OR (excluded.outcome IS NULL AND excluded.ended
@@ -109,6 +114,10 @@ class Writing:
             "INSERT INTO result_values VALUES (?, ?, ?, ?, ?, ?, ?)",
             ((row_id, *value) for value in flatten(results or {})),
         )
+        self._database.run_many(
+            "INSERT INTO unreadable VALUES (?, ?, ?)",
+            ((row_id, kind, count) for kind, count in asdict(conversation.unreadable).items() if count),
+        )
         due = self._due(conversation, now)
         self._database.run(
             "UPDATE conversations SET results = ?, turn_count = ?, detail_at = ?, detail_due_at = ? WHERE row_id = ?",
@@ -127,6 +136,7 @@ class Writing:
         self._database.run_many(DELETE, index_rows([(whole(key), str(role), str(text)) for key, role, text in spoken]))
         self._database.run("DELETE FROM turns WHERE turn_id >= ? AND turn_id < ?", turns)
         self._database.run("DELETE FROM result_values WHERE row_id = ?", [row_id])
+        self._database.run("DELETE FROM unreadable WHERE row_id = ?", [row_id])
 
     def _delete(self, condition: str, values: Sequence[Value]) -> None:
         for row in self._database.rows(f"SELECT row_id FROM conversations WHERE {condition}", values):

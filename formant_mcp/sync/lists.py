@@ -35,7 +35,8 @@ class Knowledge:
 
     `total`: how many conversations the provider says the account has, None where it does not say; `list_total`
     likewise for the list asked for. `requests_left`: pages still to be read where `is_complete` is False; `is_listing`:
-    there are some, but nobody can tell how many.
+    there are some, but nobody can tell how many. `ends_early`: the provider announces more of the list than it gives a
+    way to.
     """
 
     as_of: datetime | None
@@ -47,6 +48,7 @@ class Knowledge:
     is_listing: bool = False
     unreadable: int = 0
     shortfall: int = 0
+    ends_early: bool = False
 
 
 class Lists(Protocol):

@@ -27,6 +27,7 @@ class CoverageAnswer(BaseModel):
     as_of: datetime | None = None
     details_needed: int = 0
     details_read: int = 0
+    unreadable: dict[str, int] | None = None
     note: str | None = None
 
 
@@ -125,6 +126,7 @@ def coverage_answer(coverage: Coverage, zone: ZoneInfo) -> CoverageAnswer:
         as_of=local(coverage.as_of, zone),
         details_needed=coverage.details_needed,
         details_read=coverage.details_read,
+        unreadable=coverage.unreadable or None,
         note=coverage.note or None,
     )
 

@@ -67,6 +67,7 @@ class _Shown:
     lines: tuple[str, ...]
     first: int
     is_cut: bool
+    is_unreadable: bool
 
 
 async def _run(app: App, arguments: TranscriptArguments, call: Call) -> Reply:
@@ -162,7 +163,7 @@ def _shown(app: App, transcript: Transcript, fields: dict[str, Any], share: int,
         transcript="\n".join(shown),
         next_turn=end if shown and end < count else None,
     )
-    return _Shown(answer, tuple(shown), first, is_cut)
+    return _Shown(answer, tuple(shown), first, is_cut, transcript.is_unreadable)
 
 
 def _fitting(sizes: list[int], room: int, middle: int) -> range:
@@ -213,16 +214,16 @@ def _block(app: App, shown: _Shown) -> list[str]:
         what = " and ".join([*(["results"] if results else []), *turns])
         lines += [f'{what}, {WARNING}, up to the line "end {boundary}"', *results, *shown.lines, f"end {boundary}"]
     if not count:
-        lines.append(_without_turns(answer))
+        lines.append(_without_turns(answer, is_unreadable=shown.is_unreadable))
     elif answer.next_turn is not None:
         lines.append(f"continue with from_turn={answer.next_turn}")
     return lines
 
 
-def _without_turns(answer: TranscriptAnswer) -> str:
+def _without_turns(answer: TranscriptAnswer, *, is_unreadable: bool) -> str:
     if answer.turn_count:
         return f"no turns in this window; the transcript has {answer.turn_count}, from 0"
-    return "no transcript"
+    return "no transcript in a form that can be read" if is_unreadable else "no transcript"
 
 
 GET_TRANSCRIPTS = Tool(

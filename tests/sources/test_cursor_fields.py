@@ -78,7 +78,8 @@ def test_success_is_what_the_provider_says_of_a_call_that_ended(
 @pytest.mark.parametrize(
     ("fields", "reason", "known_from_row"),
     [
-        ({"call_successful": "failure", "termination_reason": "hung up"}, "hung up", True),
+        ({"call_successful": "failure", "termination_reason": "Silence timeout"}, "Silence timeout", False),
+        ({"call_successful": "failure", "termination_reason": "Call ended by remote party"}, None, False),
         (
             {"status": "failed", "termination_reason": "", "metadata": {"error": {"reason": "no capacity"}}},
             "no capacity",
@@ -86,14 +87,14 @@ def test_success_is_what_the_provider_says_of_a_call_that_ended(
         ),
         ({"status": "failed", "metadata": {"error": {"code": 1008}}}, "error 1008", True),
         ({"status": "failed", "metadata": {"error": "odd"}}, "odd", True),
-        ({"status": "failed", "call_successful": "unknown", "termination_reason": "cut"}, "cut", True),
+        ({"status": "failed", "call_successful": "unknown", "termination_reason": "cut"}, "cut", False),
         ({"status": "failed"}, None, False),
         ({"status": "done", "call_successful": "success", "termination_reason": "end_call"}, None, True),
         ({"status": "done", "call_successful": "unknown", "termination_reason": "end_call"}, None, True),
         ({"status": "in-progress"}, None, False),
     ],
 )
-def test_the_reason_of_a_failure_is_why_it_terminated(
+def test_the_reason_of_a_failure_is_its_error_or_what_went_wrong(
     fields: dict[str, JsonValue], reason: str | None, known_from_row: bool
 ):
     fields = {"status": "done", **fields}
@@ -160,7 +161,11 @@ def test_what_was_collected_may_be_of_any_kind():
 def test_a_turn_says_what_was_said_and_which_tools_were_used(
     entry: JsonValue, said: list[tuple[str, str, float | None]]
 ):
-    assert spoken([{"role": "user", "message": "Before"}, entry, None, "after"]) == [("contact", "Before", None), *said]
+    assert spoken([{"role": "user", "message": "Before"}, entry, None, "after"]) == [
+        ("contact", "Before", None),
+        *said,
+        ("unknown", "after", None),
+    ]
 
 
 def test_a_tools_long_error_is_cut():
@@ -196,6 +201,98 @@ def test_no_json_breaks_the_reading(wire: JsonValue):
         parse_detail(wire)
     body: JsonValue = {"conversation_id": "c1", "transcript": [wire], "metadata": wire, "analysis": wire}
     assert parse_detail(body).conversation_id == "c1"
+
+
+@pytest.mark.parametrize(
+    "usual",
+    [
+        "end_call tool was called.", "Call ended by remote party", "The remote party hung up.", "Client disconnected",
+        "Client disconnected: 1000", "Client disconnected: 1005", "user ended", "Call transferred to number",
+        "conversation completed", "agent_ended",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("status", ["done", "failed"])
+def test_how_a_call_normally_ends_is_no_reason_of_its_failure(usual: str, status: str):
+    fields: dict[str, JsonValue] = {"status": status, "call_successful": "failure", "termination_reason": usual}
+
+    for read in (row(**fields), detail(**fields)):
+        assert read.failure_reason is None
+        assert (read.results or {})["ended_reason"] == usual
+
+
+@pytest.mark.parametrize(
+    "why",
+    [
+        "voicemail_detection tool was called.", "no answer - timeout", "busy", "Silence timeout reached",
+        "Ending conversation after 40 seconds of silence.", "Max duration limit reached", "Call rejected",
+        "This request exceeds your quota limit.", "Conversation initiation webhook failed", "LLM error",
+        "Missing required dynamic variables in first message", "failed to connect", "inactivity timeout",
+        "Client disconnected due to an error", "Carrier hung up before media",
+    ],
+)  # fmt: skip
+def test_what_went_wrong_is_the_reason_where_no_error_was_recorded(why: str):
+    fields: dict[str, JsonValue] = {"status": "done", "call_successful": "failure", "termination_reason": why}
+
+    assert row(**fields).failure_reason == detail(**fields).failure_reason == why
+    recorded = detail(**fields, metadata={"error": {"code": 1011, "reason": "The model did not answer"}})
+    assert (recorded.failure_reason, (recorded.results or {})["ended_reason"]) == ("The model did not answer", why)
+    assert detail(**{**fields, "call_successful": "success"}).failure_reason is None
+
+
+def test_words_that_nobody_knows_are_the_reason_only_of_what_the_provider_calls_failed():
+    odd: dict[str, JsonValue] = {"termination_reason": "odd", "call_successful": "failure"}
+
+    assert detail(status="failed", **odd).failure_reason == "odd"
+    assert detail(status="done", **odd).failure_reason is None
+
+
+def test_an_error_is_told_of_a_call_that_nobody_judged():
+    error: JsonValue = {"error": {"code": 1011, "reason": "no model"}}
+
+    assert detail(status="done", call_successful="unknown", metadata=error).failure_reason == "no model"
+    assert detail(status="done", call_successful="success", metadata=error).failure_reason is None
+
+
+def test_a_call_that_reached_nobody_fails_by_its_call_result():
+    metadata: JsonValue = {
+        "termination_reason": "Call ended by remote party",
+        "phone_call": {"call_result": "no_answer"},
+    }
+
+    assert detail(status="done", call_successful="failure", metadata=metadata).failure_reason == "no_answer"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "number"),
+    [
+        ({"phone_call": {"type": "twilio", "external_number": "+14155550123"}}, "+14155550123"),
+        (
+            {"phone_call": {"type": "sip_trunking", "external_number": "sip:+919876543210@10.1.2.3:5060"}},
+            "+919876543210",
+        ),
+        ({"phone_call": {"external_number": '"A" <sip:%2B919876543210;ext=1@host;transport=udp>'}}, "+919876543210"),
+        ({"phone_call": {"external_number": "tel:+91-98765-43210"}}, "+91-98765-43210"),
+        ({"phone_call": {"external_number": "sip:alice@example.com"}}, "sip:alice@example.com"),
+        ({"phone_call": None, "whatsapp": {"whatsapp_user_id": "919876543210"}}, "919876543210"),
+        ({"sms": {"sms_user_phone_number": "+14155550123"}}, "+14155550123"),
+        ({}, None),
+    ],
+)
+def test_a_contact_of_any_channel_is_the_contact(metadata: JsonValue, number: str | None):
+    assert detail(metadata=metadata).contact_number == number
+
+
+def test_what_was_evaluated_may_come_as_a_list_or_in_a_string():
+    entries: JsonValue = [{"criteria_id": "greeted", "result": "success", "rationale": "It did."}]
+    read = detail(
+        analysis={"evaluation_criteria_results_list": entries, "data_collection_results": '{"a": {"value": 1}}'}
+    )
+
+    assert read.results == {
+        "evaluation": {"greeted": "success"}, "evaluation_rationale": {"greeted": "It did."}, "data": {"a": 1},
+    }  # fmt: skip
+    assert read.unreadable.results == 0
+    assert detail(analysis={"data_collection_results": "none of it"}).unreadable.results == 1
 
 
 def test_turns_are_of_our_model():

@@ -127,7 +127,9 @@ def test_what_was_evaluated_and_collected_is_kept(generated: JsonValue):
     assert (read.agent_id or "", read.status) == (words(wire, "agent_id"), wire["status"])
     assert results.get("summary", "") == words(analysis, "transcript_summary")
     for ours, theirs in (("evaluation", "evaluation_criteria_results"), ("data", "data_collection_results")):
-        assert under(results, ours).keys() == {clean(key) for key in under(analysis, theirs)}
+        listed = objects(analysis, f"{theirs}_list") if analysis.get(theirs) is None else []
+        ids = {words(each, "criteria_id") or words(each, "data_collection_id") for each in listed} - {""}
+        assert under(results, ours).keys() == {clean(key) for key in under(analysis, theirs)} | ids
 
 
 @_THOROUGH

@@ -96,7 +96,8 @@ def expected(provider: str) -> Conversation:
             return replace(same, agent_name=None, status="ended", results=results)
         case _:
             why: Row = dict.fromkeys(told, "The caller said so.")
-            said: Row = {"summary": "They spoke about a payment.", "data": told, "data_rationale": why}
+            said: Row = {"summary": "They spoke about a payment.", "ended_reason": "end_call tool was called."}
+            said |= {"data": told, "data_rationale": why}
             return replace(same, user_id="user_14155550107", results=said)
 
 

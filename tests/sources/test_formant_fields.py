@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 
 from formant_mcp.errors import InvalidResponseError
-from formant_mcp.models import Conversation, Turn
+from formant_mcp.models import Conversation, Turn, Unreadable
 from formant_mcp.sources.formant_wire import parse_detail, parse_page
 
 Spoken = list[tuple[str, str, float | None]]
@@ -65,10 +65,12 @@ def test_roles_are_agent_contact_or_as_sent(sent: JsonValue, read: str):
 TRANSCRIPTS: list[tuple[JsonValue, Spoken | None]] = [
     (None, None),
     (5, None),
-    ({"text": "Hi"}, None),
+    ({}, None),
+    ({"text": "Hi"}, [("unknown", "Hi", None)]),
     ([], []),
     ("", []),
-    ([None, 5, [], True], []),
+    ([None, [], ""], []),
+    ([None, 5, [], True], None),
     ([{}], [("unknown", "", None)]),
     ([{"role": "agent", "message": None}], [("agent", "", None)]),
     ([{"role": "agent", "content": "Hi"}], [("agent", "Hi", None)]),
@@ -213,7 +215,9 @@ def test_the_third_of_start_end_and_duration_follows_from_the_others():
 def test_fields_of_the_wrong_type_are_not_known():
     wrong: dict[str, JsonValue] = {name: {"a": [1]} for name in [*TEXTS, "transcript"]}
 
-    assert row(**wrong) == Conversation("c1", ended=False, failure_reason_known=True)
+    assert row(**wrong) == Conversation(
+        "c1", ended=False, failure_reason_known=True, unreadable=Unreadable(transcripts=1)
+    )
     assert row(agent_id=12.0).agent_id == "12"
     assert row(agent_id=12.5).agent_id is None
     assert row(contact_number=14155550123).contact_number == "14155550123"

@@ -173,10 +173,39 @@ def test_a_call_that_nobody_answered():
     )
 
 
-@pytest.mark.parametrize("wire", [None, [], "text", 1, {}, {"data": None}, {"data": {}}, {"items": []}])
+@pytest.mark.parametrize("wire", [None, [], "text", 1, {}, {"data": {}}, {"data": "x"}, {"items": []}])
 def test_a_page_whose_data_is_no_list_names_the_field(wire: JsonValue):
     with pytest.raises(InvalidResponseError, match="'data' is not a list"):
         parse_page(wire)
+
+
+@pytest.mark.parametrize(
+    "wire", [{"data": None}, {"data": None, "has_more": False, "total": 0}, {"has_more": False}, {"total": 0}]
+)
+def test_a_list_that_is_null_or_left_out_is_empty(wire: JsonValue):
+    assert parse_page(wire) == Page((), 0, False, 0 if isinstance(wire, dict) and "total" in wire else None)
+
+
+@pytest.mark.parametrize("wire", [{"data": None, "error": {"message": "no"}}, {"data": [], "errors": ["no"]}])
+def test_an_error_in_a_page_is_no_empty_list(wire: JsonValue):
+    with pytest.raises(InvalidResponseError, match="is an error"):
+        parse_page(wire)
+
+
+ONE: JsonValue = {"conversation_id": "c1", "status": "busy"}
+WRAPPED: list[JsonValue] = [
+    ONE,
+    {"data": ONE},
+    {"data": [ONE]},
+    {"data": {"conversation": ONE}},
+    {"status": "ok", "data": {"call": ONE}},
+]
+
+
+@pytest.mark.parametrize("wire", WRAPPED)
+def test_a_detail_is_read_out_of_its_wrappers(wire: JsonValue):
+    read = parse_detail(wire)
+    assert (read.conversation_id, read.status) == ("c1", "busy")
 
 
 @pytest.mark.parametrize("wire", [None, [], "text", 1, {}, {"data": None}, {"data": []}, {"data": "x"}, {"error": {}}])

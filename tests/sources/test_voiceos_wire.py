@@ -153,10 +153,14 @@ def test_costs_are_figures(costs: JsonValue, read: JsonValue):
     assert (detail(cost_breakdown=costs).results or {}).get("cost") == read
 
 
-@pytest.mark.parametrize("wire", [None, [], {}, {"items": None}, {"items": {}}, {"detail": "no"}])
+@pytest.mark.parametrize("wire", [None, [], {}, {"items": {}}, {"detail": "no"}])
 def test_an_answer_without_a_list_is_refused(wire: JsonValue):
     with pytest.raises(InvalidResponseError, match="items"):
         parse_page(wire, 1)
+
+
+def test_a_list_that_is_null_is_empty():
+    assert parse_page({"items": None, "index": 1, "has_more": False}, 1) == CursorPage(Page((), 0, False), "")
 
 
 @pytest.mark.parametrize("wire", [None, [], {}, {"detail": "no"}])

@@ -38,16 +38,17 @@ def test_a_detail_is_due_until_it_was_read_and_again_when_it_said_so(store: Stor
 def test_only_what_may_match_is_due_and_what_a_list_row_told_is_not(store: Store) -> None:
     rows = [
         Conversation("unknown", agent_id="7", status="failed"),
-        Conversation("told", agent_id="7", status="failed", failure_reason="busy"),
+        Conversation("told", agent_id="7", status="failed", failure_reason="busy", failure_reason_known=True),
+        Conversation("told by halves", agent_id="7", status="failed", failure_reason="busy"),
         Conversation("told that there is none", agent_id="7", status="failed", failure_reason_known=True),
         Conversation("of another agent", agent_id="8", status="failed"),
     ]
     store.write.save(rows, NOW)
     asked = Filters(agent_id="7", failure_reason="busy")
-    assert store.read.detail_due(DetailNeed(asked, whole=False), NOW) == ["unknown"]
-    assert store.read.count_detail_due(DetailNeed(asked), NOW) == 3  # a search needs the transcripts as well
+    assert store.read.detail_due(DetailNeed(asked, whole=False), NOW) == ["told by halves", "unknown"]
+    assert store.read.count_detail_due(DetailNeed(asked), NOW) == 4  # a search needs the transcripts as well
     with_results = Filters(agent_id="7", failure_reason="busy", results=(Condition("intent", "exists"),))
-    assert store.read.count_detail_due(DetailNeed(with_results, whole=False), NOW) == 3
+    assert store.read.count_detail_due(DetailNeed(with_results, whole=False), NOW) == 4
 
 
 def test_running_calls_are_those_of_a_day_not_seen_for_a_minute(store: Store) -> None:

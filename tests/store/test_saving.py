@@ -57,7 +57,9 @@ def merged(old: Conversation, new: Conversation) -> Conversation:
     if new.has_detail:
         kept |= {"results": new.results, "turns": new.turns}
     kept["has_detail"] = old.has_detail or new.has_detail
-    kept["failure_reason_known"] = any((old.failure_reason_known, new.failure_reason_known, kept["failure_reason"]))
+    kept["failure_reason_known"] = max(old.failure_reason_known, new.failure_reason_known)
+    if old.failure_reason_known != new.failure_reason_known:
+        kept["failure_reason"] = (old if old.failure_reason_known else new).failure_reason
     return Conversation(**kept)
 
 

@@ -1,5 +1,7 @@
 """Lists by cursor that go wrong: every conversation once, or an error that says what the provider did."""
 
+import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,6 +10,7 @@ from formant_mcp.errors import InvalidResponseError
 from formant_mcp.filters import Filters
 from formant_mcp.sync.lists import ListNeed
 from tests.fake_cursor import FakeCursorFamily, FakeElevenLabs
+from tests.fake_http import Reply
 from tests.fake_voiceos import FakeVoiceOs
 from tests.providers import ELEVENLABS, VOICEABLE, VOICEOS, Provider
 from tests.sync.cursor_desk import LONG_OVER, each_provider, is_timed, opened, read_whole
@@ -29,15 +32,49 @@ async def test_an_odd_list_still_gives_every_conversation_once(provider: Provide
 
 
 @pytest.mark.parametrize("cycle", [1, 2, 5])
-async def test_cursors_that_come_round_end_in_an_error_that_says_so(cycle: int):
+async def test_cursors_that_come_round_keep_the_rows_and_leave_the_list_open(cycle: int):
     async with opened(ELEVENLABS, 950) as desk:
         assert isinstance(desk.api, FakeElevenLabs)
         desk.api.cursor_cycle = cycle
-        with pytest.raises(InvalidResponseError, match=r"gave (a|the same) cursor again"):
-            await desk.sync.bring_list(ListNeed(), 30)
+        for _ in range(2):
+            knowledge = await desk.ask()
+            assert (knowledge.is_complete, knowledge.ends_early, knowledge.is_listing) == (False, True, False)
+            assert knowledge.known == 100 * (cycle + 1)
         desk.api.cursor_cycle = None
         assert (await desk.ask()).is_complete
         assert desk.holds_all()
+
+
+@pytest.mark.parametrize("need", [ListNeed(), ListNeed(since=LONG_OVER - DAY), ListNeed(newest=20)])
+@pytest.mark.parametrize("provider", [ELEVENLABS, VOICEABLE], ids=lambda provider: provider.name)
+async def test_more_to_come_without_a_way_to_it_leaves_the_list_open_until_it_comes(provider: Provider, need: ListNeed):
+    async with opened(provider, 250) as desk:
+        is_over: list[bool] = []
+        desk.api.fault(lambda request: not is_over and request.path.endswith("/conversations"), 99, _cut)
+        knowledge = await desk.ask(need)
+        assert (knowledge.is_complete, knowledge.ends_early) == (False, True)
+        assert knowledge.known >= 100
+        is_over.append(True)
+        assert (await desk.ask()).is_complete
+        assert desk.holds_all()
+
+
+async def test_a_known_call_that_a_cut_list_does_not_show_is_neither_forgotten_nor_asked_for():
+    async with opened(ELEVENLABS, 250) as desk:
+        await desk.ask()
+        desk.clock.advance(DAY)
+        desk.api.fault(lambda request: request.path.endswith("/conversations") and not is_timed(request), 20, _cut)
+        await desk.ask()
+        await desk.ask()
+        assert desk.holds_all()
+        assert {request.path.rpartition("/")[2] for request in desk.api.requests} == {"conversations"}
+
+
+def _cut(good: Reply) -> Reply:
+    body = json.loads(good.body)
+    paging = body.get("data", body)
+    paging |= {"cursor": None, "next_cursor": None, "has_more": True}
+    return replace(good, body=json.dumps(body).encode())
 
 
 async def test_a_list_that_never_ends_is_left_with_an_error_that_says_so():

@@ -90,13 +90,14 @@ class CursorLists:
         count = self._store.read.count_seen("")
         return Knowledge(
             as_of=known.checked_at,
-            is_complete=covers and fresh and not known.unreadable and not known.shortfall,
+            is_complete=covers and fresh and not (known.unreadable or known.shortfall or known.ends_early),
             known=count,
             # What came since the total was told is counted here.
             total=count + whole.shortfall if whole.complete_at and whole.total is not None else None,
-            is_listing=not covers,
+            is_listing=not covers and not known.ends_early,
             unreadable=known.unreadable or known.pass_unreadable,
             shortfall=known.shortfall,
+            ends_early=known.ends_early,
         )
 
     async def _reach(self, narrowing: Narrowing, need: ListNeed, progress: Progress) -> None:

@@ -59,13 +59,14 @@ class OneList:
         changes = replace(self._narrowing, agent_id="") != Narrowing()
         # The earlier of both: this machine's clock may have been put right since.
         since = min(known.covered_to or begun_at, begun_at) - (DAY if changes else HOUR)
-        unreadable = await self._read(replace(self._narrowing, since=since))
+        unreadable, ends_early = await self._read(replace(self._narrowing, since=since))
         known = self._store.ledger.scope(self.scope)  # another look may have ended meanwhile
         self._store.ledger.update(
             self.scope,
             covered_to=max(begun_at, known.covered_to or begun_at),
             checked_at=max(begun_at, known.checked_at or begun_at),
             unreadable=max(unreadable, known.unreadable),
+            ends_early=known.ends_early or ends_early,
         )
 
     async def reach(self, need: ListNeed) -> bool:
@@ -98,7 +99,8 @@ class OneList:
             cursor = ""
         started_at = known.pass_started_at or self._now()
         since = self._narrowing.since and self._narrowing.since + self._source.longest_wait
-        await self._settle(replace(self._narrowing, since=since), started_at)
+        if not known.ends_early:
+            await self._settle(replace(self._narrowing, since=since), started_at)
         looked_at = self._store.ledger.scope(self.scope).covered_to  # a question may have looked further meanwhile
         seen_to = max(started_at, looked_at) if looked_at else started_at
         self._store.ledger.update(
@@ -106,7 +108,8 @@ class OneList:
             total=known.pass_total,
             shortfall=max(0, (known.pass_total or 0) - known.pass_rows),
             unreadable=known.pass_unreadable,
-            complete_at=started_at,
+            ends_early=known.ends_early,
+            complete_at=None if known.ends_early else started_at,
             checked_at=seen_to,
             covered_to=seen_to,
             covered_since=None,
@@ -126,7 +129,7 @@ class OneList:
                     before, unreadable = await self._save(listed.page)
                     if at and at == resumed_at and not _shows_any_seen(before, known.pass_started_at):
                         return False
-                    resumed_at = ""
+                    resumed_at, known.ends_early = "", listed.ends_early
                     self._note(known, at, listed.page, unreadable)
                     await self._details.turn(self._progress)
         except InvalidResponseError:
@@ -157,22 +160,28 @@ class OneList:
     async def _read_window(self, since: datetime, until: datetime | None, begun_at: datetime) -> None:
         window = replace(self._narrowing, since=earlier(since, self._source.longest_wait), until=until)
         read_at = self._now()
-        unreadable = await self._read(window)
-        await self._settle(replace(window, since=since), read_at)
+        unreadable, ends_early = await self._read(window)
+        if not ends_early:
+            await self._settle(replace(window, since=since), read_at)
         known = self._store.ledger.scope(self.scope)
         if until is None:
-            known.unreadable = 0
+            known.unreadable, known.ends_early = 0, False
             self._store.ledger.update(self.scope, covered_to=begun_at, covered_at=begun_at, checked_at=begun_at)
-        self._store.ledger.update(self.scope, covered_since=since, unreadable=known.unreadable + unreadable)
+        self._store.ledger.update(
+            self.scope,
+            covered_since=since,
+            unreadable=known.unreadable + unreadable,
+            ends_early=known.ends_early or ends_early,
+        )
 
-    async def _read(self, narrowing: Narrowing) -> int:
-        """Reads such a list to its end; gives how many rows could not be read."""
-        unreadable = 0
+    async def _read(self, narrowing: Narrowing) -> tuple[int, bool]:
+        """Reads such a list to its end; gives how many rows could not be read, and whether it ended early."""
+        unreadable, ends_early = 0, False
         async with aclosing(walk(self._source, narrowing)) as pages:
             async for at, listed in pages:
                 _, more = await self._save(listed.page)
-                unreadable = more + (unreadable if at else 0)
-        return unreadable
+                unreadable, ends_early = more + (unreadable if at else 0), listed.ends_early
+        return unreadable, ends_early
 
     async def _save(self, page: Page) -> tuple[dict[str, Known], int]:
         """Gives what was known before, and how many rows could not be read so far as the question needs them."""
@@ -223,8 +232,11 @@ def scope_of(narrowing: Narrowing) -> str:
 
 
 def has_holes(known: Scope) -> bool:
-    """Whether details are missing that tell which calls of a user's list are theirs: it is read again."""
-    return "user_id=" in known.scope and known.unreadable > 0
+    """Whether the list ended early, or details are missing that say which calls of a user's list are theirs.
+
+    It is read again then.
+    """
+    return known.ends_early or ("user_id=" in known.scope and known.unreadable > 0)
 
 
 def _filters(narrowing: Narrowing) -> Filters:

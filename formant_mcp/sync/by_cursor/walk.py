@@ -14,7 +14,8 @@ async def walk(
 ) -> AsyncGenerator[tuple[str, CursorPage], None]:
     """Page after page from that cursor on, each with the cursor it was read at ('': the list's beginning).
 
-    Where the provider refuses a cursor, the list is begun again, once.
+    Where the provider refuses a cursor, the list is begun again, once. Where it gives a cursor again that it gave
+    before, that page is the last.
 
     Raises:
         InvalidResponseError: the list never ends, or the provider refuses its cursors.
@@ -30,19 +31,18 @@ async def walk(
                 raise InvalidResponseError("The provider refuses cursors that it gave.", _TELL_PROVIDER) from None
             cursor, cursors, shown, idle, begun_again = "", {""}, set[str](), 0, True
             continue
+        if page.next_cursor and page.next_cursor in cursors:
+            page = CursorPage(page.page, "", ends_early=True)
         yield cursor, page
         if not page.next_cursor:
             return
         ids = {each.conversation_id for each in page.page.conversations}
         idle = 0 if ids - shown else idle + 1
         shown |= ids
-        if page.next_cursor in cursors:
-            raise _never_ends("gave a cursor again that it gave before")
         if idle >= _MOST_IDLE_PAGES:
-            raise _never_ends(f"gave {idle} pages in a row without anything new")
+            raise InvalidResponseError(
+                f"The provider gave {idle} pages in a row without anything new: its list would never end.",
+                _TELL_PROVIDER,
+            )
         cursor = page.next_cursor
         cursors.add(cursor)
-
-
-def _never_ends(what: str) -> InvalidResponseError:
-    return InvalidResponseError(f"The provider {what}: its list would never end.", _TELL_PROVIDER)

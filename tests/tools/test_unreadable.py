@@ -1,0 +1,141 @@
+"""What was sent and not understood is counted and said, and the answers that look at it are incomplete."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import JsonValue
+
+from formant_mcp.filters import Condition, Filters
+from formant_mcp.models import Conversation, Unreadable
+from formant_mcp.query.gather import unreadable_notes
+from tests.calls import conversation, conversation_id
+from tests.same_facts import assert_same_facts
+from tests.serving import NOW, Account, Answer
+from tests.store.files import open_store
+
+pytestmark = pytest.mark.anyio
+
+READABLE: JsonValue = [{"role": "human", "message": "refund please"}]
+LOST_TURN: JsonValue = [{"role": "agent", "message": "hello"}, {"role": "human", "uttered": "my refund"}]
+LOST_TRANSCRIPT: JsonValue = {"heard": "refund"}
+BROKEN = '{"intent": "dispu'
+
+
+def add(account: Account, n: int, transcript: JsonValue, results: JsonValue) -> None:
+    account.api.add(conversation(n, NOW - timedelta(days=n), transcript=transcript, results=results), at=n - 1)
+
+
+def covered(answer: Answer) -> tuple[JsonValue, JsonValue]:
+    assert_same_facts(answer.text, answer.structure)
+    return answer.coverage.get("unreadable"), answer.coverage["complete"]
+
+
+@pytest.fixture
+def account(account: Account) -> Account:
+    add(account, 1, READABLE, {"intent": "dispute"})
+    add(account, 2, LOST_TURN, {"intent": "dispute"})
+    add(account, 3, LOST_TRANSCRIPT, {"intent": "other"})
+    add(account, 4, READABLE, BROKEN)
+    return account
+
+
+ALL = {"transcripts": 1, "turns": 1, "results": 1}
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "unreadable"),
+    [
+        ("search_transcripts", {"query": "refund"}, {"transcripts": 1, "turns": 1}),
+        ("search_transcripts", {"query": "refund", "until": "4d"}, None),
+        ("search_transcripts", {"query": "refund", "results": ["intent=dispute"]}, {"turns": 1, "results": 1}),
+        ("list_conversations", {}, None),
+        ("list_conversations", {"results": ["intent=dispute"]}, {"results": 1}),
+        ("list_conversations", {"summary_mode": "include"}, ALL),
+        ("list_conversations", {"summary_mode": "include", "limit": 1}, None),
+        ("summarize_results", {}, {"results": 1}),
+        ("summarize_results", {"group_by": ["status"]}, None),
+        ("summarize_results", {"group_by": ["failure_reason"]}, None),
+        ("summarize_results", {"group_by": ["results.intent"]}, {"results": 1}),
+        ("get_transcripts", {"conversation_ids": [conversation_id(1)]}, None),
+        ("get_transcripts", {"conversation_ids": [conversation_id(n) for n in (2, 3, 4)]}, ALL),
+    ],
+)
+async def test_an_answer_is_incomplete_where_it_looks_at_what_was_not_understood(
+    account: Account, tool: str, arguments: dict[str, object], unreadable: JsonValue
+) -> None:
+    async with account.connect() as assistant:
+        await assistant.ask("search_transcripts", query="refund")
+        answer = await assistant.ask(tool, **arguments)
+    assert covered(answer) == (unreadable, unreadable is None)
+    assert ("could not be understood" in answer.text) == (unreadable is not None)
+
+
+async def test_a_transcript_that_was_sent_and_not_understood_is_not_said_to_be_missing(account: Account) -> None:
+    async with account.connect() as assistant:
+        answer = await assistant.ask("get_transcripts", conversation_ids=[conversation_id(3)])
+    assert "no transcript in a form that can be read" in answer.text
+    assert "1 transcript could not be understood, so this answer may lack something" in answer.text
+
+
+async def test_a_call_that_is_read_anew_and_understood_is_counted_no_more(account: Account) -> None:
+    async with account.connect() as assistant:
+        before = await assistant.ask("search_transcripts", query="refund", until="3d", since="4d")
+        assert covered(before) == ({"transcripts": 1}, False)
+    store = open_store(None)
+    lost = Conversation("call", has_detail=True, unreadable=Unreadable(1, 2, 3))
+    store.write.save([lost], NOW)
+    assert store.read.unreadable(Filters()) == {"transcripts": 1, "turns": 2, "results": 3}
+    store.write.save([Conversation("call", status="failed")], NOW)
+    assert store.read.unreadable_among(["call"]) == {"transcripts": 1, "turns": 2, "results": 3}
+    store.write.save([Conversation("call", has_detail=True)], NOW)
+    assert store.read.unreadable(Filters()) == {}
+    store.write.save([lost], NOW)
+    store.write.delete("call")
+    assert store.read.unreadable(Filters()) == {}
+    store.close()
+
+
+COUNTS = st.builds(Unreadable, st.integers(0, 1), st.integers(0, 5), st.integers(0, 5))
+MATCHES: list[tuple[Filters, Callable[[int], bool]]] = [
+    (Filters(), lambda _: True),
+    (Filters(agent_id="1"), lambda n: n % 2 == 1),
+    (Filters(results=(Condition("n", ">=", "2"),)), lambda n: n >= 2),
+]
+
+
+@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(COUNTS, max_size=6))
+def test_the_counts_of_what_matches_add_up(counts: list[Unreadable]) -> None:
+    store = open_store(None)
+    store.write.save(
+        [
+            Conversation(f"call-{n}", agent_id=str(n % 2), results={"n": n}, has_detail=True, unreadable=each)
+            for n, each in enumerate(counts)
+        ],
+        NOW,
+    )
+    for filters, matches in MATCHES:
+        matching = [each for n, each in enumerate(counts) if matches(n)]
+        expected = {
+            "transcripts": sum(each.transcripts for each in matching),
+            "turns": sum(each.turns for each in matching),
+            "results": sum(each.results for each in matching),
+        }
+        assert store.read.unreadable(filters) == {kind: count for kind, count in expected.items() if count}
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("unreadable", "said"),
+    [
+        ({}, []),
+        ({"turns": 1}, ["1 turn"]),
+        ({"rows": 2, "transcripts": 1_000}, ["2 rows of the list and 1,000 transcripts"]),
+        ({"results": 3, "turns": 2, "rows": 1}, ["1 row of the list, 2 turns and 3 result values"]),
+    ],
+)
+def test_what_was_not_understood_is_said_in_words(unreadable: dict[str, int], said: list[str]) -> None:
+    assert [note.partition(" could not be understood")[0] for note in unreadable_notes(unreadable)] == said
