@@ -8,7 +8,7 @@ from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import TypeVar
+from typing import Protocol, TypeVar
 from urllib.parse import quote
 
 import anyio
@@ -37,6 +37,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _LOCATION = "formant_mcp.location"
 _LONGEST_SEGMENT = 256
 _LONGEST_INTEGER = 300
+_LONGEST_ERROR_BODY = 65_536
 _TIMEOUT = httpx.Timeout(connect=10, read=30, write=10, pool=None)
 _BACKOFF = wait_random_exponential(multiplier=1, max=30)  # full jitter: between nothing and 1, 2, 4, 8 seconds
 _ASK_AGAIN = "Ask again; if it stays so, tell the provider."
@@ -60,6 +61,12 @@ class Download:
     chunks: AsyncIterator[bytes]
 
 
+class Refuse(Protocol):
+    """Our words for an answer that is no success; `asked`: the seconds that it asks to wait."""
+
+    async def __call__(self, response: httpx.Response, *, asked: float | None) -> FormantError: ...
+
+
 class _TryAgain(Exception):
     """A failure that another try may mend; `asked` is how many seconds the provider wants us to wait before it."""
 
@@ -77,9 +84,9 @@ def utc_now() -> datetime:
 class HttpClient:
     """GET requests to one address, with one set of headers.
 
-    Connection errors, timeouts, 429 and 5xx are tried again, up to 5 times and 120 seconds in all, after what the
-    response asks for or else after a random, growing wait. Everything it raises is in `formant_mcp.errors` and never
-    holds a body, a URL or a header.
+    Connection errors, timeouts, 429, 5xx and answers that were damaged on their way (cut off, empty, a web page) are
+    tried again, up to 5 times and 120 seconds in all, after what the response asks for or else after a random, growing
+    wait. Everything it raises is in `formant_mcp.errors` and never holds a body, a URL or a header.
     """
 
     def __init__(
@@ -108,18 +115,22 @@ class HttpClient:
         )
 
     async def get_json(self, path: str, params: Mapping[str, str | int] | None = None) -> JsonValue:
-        """The JSON that `path` answers with."""
+        """The JSON that `path` answers with.
+
+        Raises:
+            NotFoundError: the API itself says so; a 404 of anything else, such as a gateway, is a ServiceError.
+        """
         deadline = self._monotonic() + MOST_SECONDS
 
-        async def read(response: httpx.Response) -> bytes:
+        async def read(response: httpx.Response) -> JsonValue:
             body = bytearray()
             async for chunk in _chunks(response):
                 body += chunk
                 if self._monotonic() > deadline:
                     raise RequestTimedOut("The API sends its answer too slowly.", "Ask again later.")
-            return bytes(body)
+            return _parse(bytes(body))
 
-        return _parse(await self._request(path, params or {}, deadline, read))
+        return await self._request(path, params or {}, deadline, read, _refusal_of_json)
 
     def for_address(self, address: str) -> "HttpClient":
         """Who may ask that address, or path: this client at its own origin, one without headers elsewhere."""
@@ -140,7 +151,7 @@ class HttpClient:
             return response
 
         deadline = self._monotonic() + MOST_SECONDS
-        response = await self._request(path, {}, deadline, leave_open, accepted | _REDIRECTS)
+        response = await self._request(path, {}, deadline, leave_open, _refusal_by_status, accepted | _REDIRECTS)
         try:
             async with aclosing(_chunks(response)) as chunks:
                 location = response.extensions.get(_LOCATION, "")
@@ -160,6 +171,7 @@ class HttpClient:
         params: Mapping[str, str | int],
         deadline: float,
         receive: Callable[[httpx.Response], Awaitable[T]],
+        refuse: Refuse,
         accepted: Set[int] = frozenset(),
     ) -> T:
         def is_over(state: RetryCallState) -> bool:
@@ -171,7 +183,7 @@ class HttpClient:
         try:
             async for attempt in retrying:
                 with attempt:
-                    return await self._try(path, params, deadline, receive, accepted)
+                    return await self._try(path, params, deadline, receive, refuse, accepted)
         except _TryAgain as last:
             raise last.error from None
         raise AssertionError("tenacity either returns or raises")
@@ -182,7 +194,8 @@ class HttpClient:
         params: Mapping[str, str | int],
         deadline: float,
         receive: Callable[[httpx.Response], Awaitable[T]],
-        accepted: Set[int] = frozenset(),
+        refuse: Refuse,
+        accepted: Set[int],
     ) -> T:
         async with self.pace.permit(deadline) as permit:
             try:
@@ -193,10 +206,12 @@ class HttpClient:
                 asked = self.pace.observe(permit, response.status_code, response.headers)
                 if response.is_success or response.status_code in accepted:
                     return await _received(response, receive)
-            except ConnectionFailed as error:
-                raise _TryAgain(error) from None
+                refused = await _received(response, partial(refuse, asked=asked))
+            except (ConnectionFailed, InvalidResponseError) as error:
+                if error.retryable:
+                    raise _TryAgain(error) from None
+                raise
             await response.aclose()
-        refused = refusal(response.status_code, asked)
         if response.status_code == 429 or response.status_code >= 500:
             raise _TryAgain(refused, asked)
         raise refused
@@ -243,7 +258,7 @@ def _in_our_words() -> Generator[None, None, None]:
     except httpx.TimeoutException:
         raise RequestTimedOut("The API did not answer in time.", "Check the network, and ask again.") from None
     except httpx.DecodingError:
-        raise InvalidResponseError("The answer's compression is damaged.", _ASK_AGAIN) from None
+        raise _damaged("The answer's compression is damaged.") from None
     except httpx.RequestError:
         raise ConnectionFailed("The connection to the API failed.", f"Check the network. {_CHECK_ADDRESS}") from None
 
@@ -274,9 +289,15 @@ def refusal(status: int, asked: float | None = None) -> FormantError:
             when = f"It asks to wait {math.ceil(asked)} s." if asked else "Ask again later."
             return ServiceError(f"The API failed ({status}).", when)
         case _ if 300 <= status < 400:
-            error = ServiceError(f"The address redirects elsewhere ({status}).", _CHECK_ADDRESS)
+            return _lasting(ServiceError(f"The address redirects elsewhere ({status}).", _CHECK_ADDRESS))
         case _:
-            error = ServiceError(f"The API answered with a status it does not document ({status}).", _CHECK_ADDRESS)
+            return _lasting(
+                ServiceError(f"The API answered with a status it does not document ({status}).", _CHECK_ADDRESS)
+            )
+
+
+def _lasting(error: ServiceError) -> ServiceError:
+    """An error that another try at once would only meet again."""
     error.retryable = False
     return error
 
@@ -297,19 +318,63 @@ def _origin(address: httpx.URL) -> tuple[str, str, int | None]:
     return address.scheme, address.host, address.port
 
 
+def _damaged(message: str, hint: str = _ASK_AGAIN) -> InvalidResponseError:
+    """An answer that was damaged on its way, so that another try may bring it whole."""
+    error = InvalidResponseError(message, hint)
+    error.retryable = True
+    return error
+
+
+async def _refusal_by_status(response: httpx.Response, *, asked: float | None) -> FormantError:
+    return refusal(response.status_code, asked)
+
+
+async def _refusal_of_json(response: httpx.Response, *, asked: float | None) -> FormantError:
+    """The same, but that something is not found is believed of the API's own error alone."""
+    if response.status_code != 404 or await _says_not_found(response):
+        return refusal(response.status_code, asked)
+    return _lasting(
+        ServiceError("The API has nothing at this address (404), or a gateway before it failed.", _CHECK_ADDRESS)
+    )
+
+
+async def _says_not_found(response: httpx.Response) -> bool:
+    """Whether the body of a 404 is an error in the form of one of the APIs. It is read for this alone."""
+    body = bytearray()
+    with _in_our_words():
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > _LONGEST_ERROR_BODY:
+                return False
+    try:
+        sent = _parse(bytes(body))
+    except InvalidResponseError:
+        return False
+    if not isinstance(sent, dict):
+        return False
+    error, status = sent.get("error"), sent.get("status")
+    if isinstance(error, dict):  # Formant: {"error": {"type": "not_found"}}
+        return "not_found" in str(error.get("type", "not_found"))
+    if isinstance(status, dict):
+        status = status.get("code")
+    # ElevenLabs, VoiceOS: {"detail": ...}; Voiceable: {"status": 404, "error": ...}, or {"status": {"code": 404}, ...}
+    return bool(sent.get("detail")) or str(status) == "404"
+
+
 def _parse(body: bytes) -> JsonValue:
     """Reads JSON forgivingly: a damaged byte, raw line break or lone surrogate costs a character, not a whole page."""
     text = body.decode("utf-8-sig", errors="replace").strip()
     if not text:
-        raise InvalidResponseError("The answer is empty.", _ASK_AGAIN)
+        raise _damaged("The answer is empty.")
     if text.startswith("<"):
-        raise InvalidResponseError("The answer is a web page instead of JSON.", _CHECK_ADDRESS)
+        raise _damaged("The answer is a web page instead of JSON.", _CHECK_ADDRESS)
     try:
         return json.loads(text, parse_int=_integer, strict=False)
     except json.JSONDecodeError as error:
         is_cut_off = error.pos >= len(text) or error.msg.startswith("Unterminated")
-        wrong = "breaks off in the middle" if is_cut_off else "is not JSON"
-        raise InvalidResponseError(f"The answer {wrong}.", _ASK_AGAIN) from None
+        if is_cut_off:
+            raise _damaged("The answer breaks off in the middle.") from None
+        raise InvalidResponseError("The answer is not JSON.", _ASK_AGAIN) from None
     except RecursionError:
         raise InvalidResponseError("The answer is nested too deeply.", _ASK_AGAIN) from None
 

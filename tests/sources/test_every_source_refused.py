@@ -22,6 +22,7 @@ from tests.audio import wav
 from tests.calls import conversation_id
 from tests.cursor_calls import tool_turn
 from tests.fake_api import FakeApi
+from tests.fake_http import Reply
 from tests.fake_voiceos import FakeAudioHost, FakeVoiceOs
 from tests.faults import Fault
 from tests.providers import ELEVENLABS, KEY, VOICEABLE, VOICEOS, Opened, first_page, received, whole_list
@@ -107,8 +108,17 @@ async def test_what_is_no_json_is_the_providers_mistake(held: Opened):
         (faults.truncated_json, "breaks off in the middle"),
     ):
         for ask in (lambda: first_page(held.source), lambda: held.source.get_conversation(FIRST)):
-            held.api.fault("", 1, kind)
+            held.api.fault("", 5, kind)
             with pytest.raises(InvalidResponseError, match=f"^The answer {told}") as caught:
+                await ask()
+            assert_is_in_our_own_words(caught.value, held.api)
+
+
+async def test_a_gateways_404_is_no_word_of_the_api(held: Opened):
+    for body in (b"<html><h1>404 Not Found</h1></html>", b"", b'{"message": "no Route matched with those values"}'):
+        for ask in (lambda: first_page(held.source), lambda: held.source.get_conversation(FIRST)):
+            held.api.fault("", 1, lambda good, body=body: Reply(404, body, "text/html"))
+            with pytest.raises(ServiceError, match="404") as caught:
                 await ask()
             assert_is_in_our_own_words(caught.value, held.api)
 
@@ -127,7 +137,8 @@ async def test_json_of_another_shape_is_the_providers_mistake(held: Opened):
 
 
 async def test_what_passes_costs_nothing(held: Opened):
-    for kind in (500, 429, faults.html_502, faults.hang_up, faults.cut_off_json):
+    damaged = (faults.hang_up, faults.cut_off_json, faults.truncated_json, faults.empty_body, faults.not_json)
+    for kind in (500, 429, faults.html_502, *damaged):
         held.api.fault("", 2, kind)
         assert (await first_page(held.source)).row_count == 1
         held.api.fault("", 2, kind)

@@ -1,5 +1,6 @@
 """The door to the network: what it reads, what it refuses, what it says when something is wrong."""
 
+import json
 import logging
 import traceback
 from collections.abc import AsyncIterator
@@ -47,7 +48,7 @@ async def test_the_answer_comes_from_the_path_below_the_address():
         (400, InvalidRequestError, "arguments"),
         (401, AuthenticationError, "FORMANT_PROVIDER, FORMANT_REGION"),
         (403, PermissionDeniedError, "key"),
-        (404, NotFoundError, "FORMANT_BASE_URL"),
+        (404, ServiceError, "FORMANT_BASE_URL"),
         (409, InvalidRequestError, "arguments"),
         (422, InvalidRequestError, "arguments"),
         (302, ServiceError, "FORMANT_BASE_URL"),
@@ -67,6 +68,67 @@ async def test_what_another_try_cannot_mend_is_an_error_at_once(
     assert clock.slept == []
     assert hint in caught.value.hint
     assert not caught.value.retryable
+
+
+FORMANT_ERROR: JsonValue = {"error": {"type": "not_found", "message": BODY}}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        FORMANT_ERROR,
+        {"error": {"message": BODY}},
+        {"detail": {"status": "conversation_not_found", "message": BODY}},
+        {"detail": BODY},
+        {"detail": [{"loc": ["path"], "msg": BODY}]},
+        {"status": {"code": 404, "message": BODY}, "data": None},
+        {"status": 404, "error": BODY, "errors": [BODY]},
+    ],
+)
+async def test_not_found_is_believed_of_the_apis_own_error(clock: Clock, body: JsonValue):
+    with pytest.raises(NotFoundError) as caught:
+        await client_for(clock, answering(httpx.Response(404, json=body))).get_json("/v1/things")
+
+    assert BODY not in "".join(traceback.format_exception(caught.value))
+    assert clock.slept == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"<html>404 Not Found</html>" + BODY.encode(),
+        b"default backend - 404",
+        b'{"message": "no Route matched with those values"}',
+        b'{"error": {"type": "upstream_unavailable"}}',
+        b'{"error": {"type": "not_f',
+        b'["not_found"]',
+        b"[" * 60_000,
+        json.dumps({"error": {"type": "not_found", "message": "x" * 70_000}}).encode(),
+    ],
+)
+async def test_not_found_is_not_believed_of_anything_else(clock: Clock, content: bytes):
+    with pytest.raises(ServiceError, match="404") as caught:
+        await client_for(clock, answering(httpx.Response(404, content=content))).get_json("/v1/things")
+
+    assert BODY not in "".join(traceback.format_exception(caught.value))
+    assert not caught.value.retryable
+    assert clock.slept == []
+
+
+@pytest.mark.parametrize("damaged", [b"", b"<html>Bad gateway</html>", b'{"data": [1,', b'{"data": [{"text": "ab'])
+async def test_a_damaged_answer_is_tried_again(clock: Clock, damaged: bytes):
+    client = client_for(clock, answering(*[httpx.Response(200, content=damaged)] * 4))
+
+    assert await client.get_json("/v1/things") == {}
+    assert len(clock.slept) == 4
+
+
+async def test_an_answer_that_is_not_json_is_not_tried_again(clock: Clock):
+    with pytest.raises(InvalidResponseError):
+        await client_for(clock, answering(httpx.Response(200, content=b"hello"))).get_json("/v1/things")
+
+    assert clock.slept == []
 
 
 async def test_an_answer_that_drips_is_given_up_after_two_minutes(clock: Clock):
@@ -99,7 +161,7 @@ async def test_an_answer_that_drips_is_given_up_after_two_minutes(clock: Clock):
 )
 async def test_an_answer_that_is_not_json_says_what_is_wrong(content: bytes, wrong: str):
     with pytest.raises(InvalidResponseError, match=wrong) as caught:
-        await client_for(Clock(), answering(httpx.Response(200, content=content))).get_json("/v1/things")
+        await client_for(Clock(), answering(*[httpx.Response(200, content=content)] * 5)).get_json("/v1/things")
 
     assert BODY not in "".join(traceback.format_exception(caught.value))
 
