@@ -40,7 +40,7 @@ class ConversationSource(Protocol):
 
     @property
     def requests_per_minute(self) -> float | None:
-        """The allowance the provider last stated; None where it stated none."""
+        """The allowance the provider last stated, else the pace of late; None where there is neither."""
         ...
 
     async def get_conversation(self, conversation_id: str) -> Conversation:

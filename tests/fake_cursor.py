@@ -69,7 +69,8 @@ class FakeCursorFamily(FakeApi):
     `bounds_included`: whether a call that starts at a bound is listed. `with_has_more`: whether pages say so.
     `empty_pages`: behind each page that is not the last comes one without rows. `cursor_cycle`: the page behind so
     many cursors gives the first one again. `refuse_cursors`: any is invalid. `times_as_text`: seconds are sent as text.
-    `with_total`: whether the list says how many there are.
+    `with_total`: whether the list says how many there are. `ignored_filters`: parameters no notice is taken of.
+    `unsent`: fields that neither rows nor details have.
     """
 
     root = ""
@@ -86,6 +87,8 @@ class FakeCursorFamily(FakeApi):
         self.cursor_cycle: int | None = None
         self.refuse_cursors = False
         self.times_as_text = False
+        self.ignored_filters = frozenset[str]()
+        self.unsent = frozenset[str]()
         self._lists: dict[tuple[object, ...], list[tuple[_Key, int]]] = {}
 
     def page(self, rows: list[JsonValue], next_cursor: str | None, more: Row) -> JsonValue:
@@ -148,7 +151,8 @@ class FakeCursorFamily(FakeApi):
 
     def _listed(self, query: dict[str, str]) -> list[tuple[_Key, int]]:
         """The whole list that is asked for, sorted: keys and places in `conversations`."""
-        filters = {name: value for name, value in query.items() if name not in ("cursor", "page_size", "summary_mode")}
+        no_filters = {"cursor", "page_size", "summary_mode"} | self.ignored_filters
+        filters = {name: value for name, value in query.items() if name not in no_filters}
         options = (self.order, self.bounds_included, *sorted(filters.items()))
         if options not in self._lists:
             wanted = ((place, row) for place, row in enumerate(self.conversations) if self._is_asked_for(row, filters))
@@ -176,6 +180,7 @@ class FakeCursorFamily(FakeApi):
         )
 
     def _as_sent(self, conversation: Row) -> JsonValue:
+        conversation = {name: value for name, value in conversation.items() if name not in self.unsent}
         return _seconds_as_text(conversation) if self.times_as_text else conversation
 
 

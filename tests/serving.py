@@ -178,7 +178,11 @@ class Account:
     async def connect_to(self, source: AnySource, provider: str) -> AsyncGenerator[Assistant]:
         """The same over an account at that provider, which `source` asks."""
         settings = self._settings({"provider": provider})
-        async with self._client(settings, lambda: self._app(settings, source, KEY)) as assistant:
+
+        async def open_() -> App:
+            return self._app(settings, source, KEY)
+
+        async with self._client(settings, open_) as assistant:
             yield assistant
 
     def _settings(self, overrides: Mapping[str, str | float]) -> Settings:

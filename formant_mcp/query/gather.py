@@ -205,11 +205,7 @@ class Gathering:
             notes.append(_GO_ON)
         if self.sync.knows_all() and knowledge.is_complete and knowledge.total is None and knowledge.list_total is None:
             notes.append("This provider reports no total; all pages were read.")
-        if knowledge.ends_early:
-            notes.append("The provider announces more conversations than its list gives; how many is not known.")
-        if knowledge.shortfall:
-            notes.append(f"The provider counts {knowledge.shortfall:,} conversations that its list does not show.")
-        return notes
+        return notes + _list_faults(knowledge)
 
     def _missing_list(self, knowledge: Knowledge, trouble: FormantError | None) -> list[str]:
         """What of the list is not loaded or not up to date."""
@@ -220,7 +216,7 @@ class Gathering:
         if left:
             time = "" if trouble else self._time(left)
             notes.append(f"{left:,} more list {'page' if left == 1 else 'pages'} to load{time}.")
-        has_faults = knowledge.unreadable or knowledge.shortfall or knowledge.ends_early
+        has_faults = knowledge.unreadable or knowledge.shortfall or knowledge.ends_early or knowledge.gone
         is_explained = knowledge.is_complete or notes or has_faults or trouble
         return notes if is_explained else ["The list could not be refreshed within this call's time limit."]
 
@@ -242,6 +238,19 @@ def unreadable_notes(unreadable: Mapping[str, int]) -> list[str]:
         return []
     what = " and ".join([", ".join(counted[:-1]), counted[-1]] if counted[1:] else counted)
     return [f"{what} could not be understood, so this answer may lack something; an update of formant-mcp may help."]
+
+
+def _list_faults(knowledge: Knowledge) -> list[str]:
+    """What is wrong with the provider's list."""
+    notes: list[str] = []
+    if knowledge.gone:
+        calls = "1 call" if knowledge.gone == 1 else f"{knowledge.gone:,} calls"
+        notes.append(f"The provider now counts {calls} fewer; they are kept here until its list has been read again.")
+    if knowledge.ends_early:
+        notes.append("The provider announces more conversations than its list gives; how many is not known.")
+    if knowledge.shortfall:
+        notes.append(f"The provider counts {knowledge.shortfall:,} conversations that its list does not show.")
+    return notes
 
 
 def _apart(periods: tuple[Filters, ...]) -> tuple[Filters, ...]:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Literal
 
 from formant_mcp.filters import Filters, Order
@@ -15,6 +16,7 @@ from formant_mcp.values import label
 SummaryMode = Literal["exclude", "include"]
 
 _MAX_VALUES = 30
+_SAME_LIST = timedelta(hours=1)  # so long a list is not checked again between two of its pages
 _NAME = re.compile(r"[\w.+-]{1,40}")
 
 
@@ -71,7 +73,7 @@ async def list_conversations(gathering: Gathering, call: Call, question: ListQue
     filters, store = question.filters, gathering.store
     mark = question_mark(question.asked, question.order, store.identity)
     cursor = read_cursor(question.cursor, mark)
-    need = _need(question, cursor)
+    need = _need(question, cursor, call.asked_at)
     coverage = await gathering.bring(call, filters, need)
     try:
         found = store.read.page(filters, question.order, question.limit + 1, cursor.row)
@@ -135,8 +137,10 @@ def need_of(filters: Filters) -> ListNeed:
     )
 
 
-def _need(question: ListQuestion, cursor: Cursor) -> ListNeed:
+def _need(question: ListQuestion, cursor: Cursor, asked_at: datetime) -> ListNeed:
     need = need_of(question.filters)
+    if cursor.row:  # the page continues a list that was checked for the page before it
+        need = replace(need, fresh_since=asked_at - _SAME_LIST)
     # Order and agent alone decide what comes first; `until` skips newer ones first, so it needs more than the newest.
     if question.order == "newest" and question.filters == Filters(agent_id=question.filters.agent_id):
         return replace(need, newest=cursor.shown + question.limit)

@@ -72,7 +72,7 @@ class CursorFamilySource:
 
     @property
     def requests_per_minute(self) -> float | None:
-        """The allowance the provider last stated; None where it stated none."""
+        """The allowance the provider last stated, else the pace of late; None where there is neither."""
         return self._http.pace.requests_per_minute
 
     async def list_from(self, cursor: str, narrowing: Narrowing) -> CursorPage:

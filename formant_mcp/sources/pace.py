@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -18,6 +19,8 @@ Monotonic = Callable[[], float]
 MOST_IN_FLIGHT = 16
 _SUCCESSES_PER_STEP = 16
 _SAME_WINDOW_SECONDS = 1.0  # resets are stated in whole seconds
+_PACE_SECONDS = 60.0
+_FEWEST_FOR_A_PACE, _MOST_FOR_A_PACE = 10, 100  # answers
 _NUMBER = re.compile(r"\d{1,18}(\.\d{1,18})?", re.ASCII)
 
 
@@ -40,6 +43,7 @@ class Pace:
         self._remaining: int | None = None
         self._resets_at = math.inf
         self._held_until = 0.0
+        self._answered_at = deque[float](maxlen=_MOST_FOR_A_PACE)
 
     @property
     def concurrency(self) -> int:
@@ -48,8 +52,12 @@ class Pace:
 
     @property
     def requests_per_minute(self) -> float | None:
-        """The `X-RateLimit-Limit` last seen."""
-        return self._per_minute
+        """The `X-RateLimit-Limit` last stated, else the pace of the last minute's answers, if there were enough."""
+        if self._per_minute:
+            return self._per_minute
+        recent = [at for at in self._answered_at if self._monotonic() - at <= _PACE_SECONDS]
+        seconds = recent[-1] - recent[0] if len(recent) >= _FEWEST_FOR_A_PACE else 0
+        return round((len(recent) - 1) / seconds * 60) if seconds else None
 
     @asynccontextmanager
     async def permit(self, deadline: float) -> AsyncGenerator[int, None]:
@@ -78,6 +86,7 @@ class Pace:
 
     def observe(self, permit: int, status: int, headers: Mapping[str, str]) -> float | None:
         """Takes in one response; gives the seconds that it asks to wait before the next try, if it does."""
+        self._answered_at.append(self._monotonic())
         now = _date(headers.get("date", "")) or self._now()  # the provider's clock where it tells it: ours may be wrong
         remaining = _number(headers.get("x-ratelimit-remaining"))
         reset = _seconds_until(headers.get("x-ratelimit-reset"), now)

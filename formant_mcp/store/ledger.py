@@ -10,7 +10,16 @@ from formant_mcp.store.database import Database, Value
 from formant_mcp.store.rows import moment, text, whole
 
 ListOrder = Literal["newest", "oldest", "none"]
-_TIMES = {"checked_at", "complete_at", "covered_since", "covered_to", "covered_at", "pass_started_at"}
+_TIMES = {
+    "checked_at",
+    "complete_at",
+    "covered_since",
+    "covered_to",
+    "covered_at",
+    "pass_started_at",
+    "gone_at",
+    "rescan_at",
+}
 
 
 @dataclass(slots=True)
@@ -21,8 +30,10 @@ class Scope:
     list; `shortfall`: how many of those were never looked at; `unreadable`: rows that could not be read; `ends_early`:
     the provider announced more of the list and gave no way to it.
     `covered_since` … `covered_to`: everything started in between is here (see the list's order), read from
-    `covered_at` on. `pass_*`: a full pass under way: when begun, the row or cursor it goes on from, towards the front
-    or the back, the total it last saw, rows read.
+    `covered_at` on. `pass_*`: a full pass under way: when begun, the row or cursor it goes on from, the total it last
+    saw, rows read. `gone`: how many calls are kept that the provider no longer counts
+    or lists, `gone_at`: since when a full pass misses so many of them that one alone is not believed; `rescan_at`: when
+    a pass was last begun because calls may be gone.
     """
 
     scope: str
@@ -37,13 +48,15 @@ class Scope:
     covered_to: datetime | None = None
     pass_started_at: datetime | None = None
     pass_offset: int = 0
-    pass_backward: int = 0
     pass_total: int | None = None
     pass_rows: int = 0
     pass_unreadable: int = 0
     pass_cursor: str | None = None
     covered_at: datetime | None = None
     ends_early: bool = False
+    gone: int = 0
+    gone_at: datetime | None = None
+    rescan_at: datetime | None = None
 
 
 _NAMES = tuple(each.name for each in fields(Scope))

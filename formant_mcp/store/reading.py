@@ -12,6 +12,8 @@ from formant_mcp.store.database import Database, Value
 from formant_mcp.store.rows import READ, conversation, number, text, whole
 from formant_mcp.store.turns import turn_key
 
+_RETRY_MISSING = timedelta(hours=1)
+_NOT_JUST_MISSED = "(missing_at IS NULL OR missing_at <= ?)"
 _COLUMNS = ("status", "agent_id", "failure_reason", "user_id")
 
 
@@ -127,8 +129,12 @@ class Reading:
         return self._count(asked)
 
     def detail_due(self, need: DetailNeed, now: datetime, limit: int = -1) -> list[str]:
-        """Those whose detail is to be read, or read anew, before they can be told about; newest first."""
+        """Those whose detail is to be read, or read anew, before they can be told about; newest first.
+
+        One that the provider did not find is left alone for an hour.
+        """
         asked = _due(need, now)
+        asked.add(_NOT_JUST_MISSED, milliseconds(now - _RETRY_MISSING))
         rows = self._database.rows(
             f"SELECT conversation_id FROM conversations WHERE {asked.sql}"
             # The plus keeps SQLite from going through all calls in order of time to find the few that are due.
@@ -138,7 +144,7 @@ class Reading:
         return [str(row[0]) for row in rows]
 
     def count_detail_due(self, need: DetailNeed, now: datetime) -> int:
-        """How many `detail_due` would give."""
+        """How many are due, those that the provider did not find among them."""
         return self._count(_due(need, now))
 
     def unseen(self, filters: Filters, since: datetime, limit: int) -> list[str]:
@@ -149,6 +155,23 @@ class Reading:
             f"SELECT conversation_id FROM conversations WHERE {asked.sql} LIMIT ?", [*asked.values, limit]
         )
         return [str(row[0]) for row in rows]
+
+    def missing_among(self, conversation_ids: Sequence[str], since: datetime) -> list[str]:
+        """Those of these ids that the provider did not find since then."""
+        rows = self._database.rows(
+            "SELECT conversation_id FROM conversations WHERE missing_at >= ?"
+            " AND conversation_id IN (SELECT value FROM json_each(?))",
+            [milliseconds(since), json.dumps(list(conversation_ids))],
+        )
+        return [str(row[0]) for row in rows]
+
+    def count_missing(self, agent_id: str, since: datetime) -> int:
+        """How many the provider did not find since then, of one agent where given."""
+        rows = self._database.rows(
+            "SELECT count(*) FROM conversations WHERE missing_at >= ? AND (? = '' OR agent_id = ?)",
+            [milliseconds(since), agent_id, agent_id],
+        )
+        return whole(rows[0][0])
 
     def due_among(self, conversation_ids: Sequence[str], now: datetime) -> list[str]:
         """Those of these ids, in their order, that are not known or whose detail is due."""
@@ -162,11 +185,12 @@ class Reading:
 
     def running(self, agent_id: str, now: datetime) -> list[str]:
         """Calls not over when last seen, a minute ago or more, and begun (or first seen) within a day; newest first."""
-        minute, day = (milliseconds(now - ago) for ago in (timedelta(minutes=1), timedelta(days=1)))
+        ago = (timedelta(minutes=1), timedelta(days=1), _RETRY_MISSING)
+        minute, day, missing = (milliseconds(now - each) for each in ago)
         rows = self._database.rows(
             "SELECT conversation_id FROM conversations WHERE ended = 0 AND seen_at <= ? AND (? = '' OR agent_id = ?)"
-            " AND coalesce(started_at, first_seen_at) > ? ORDER BY started_at DESC",
-            [minute, agent_id, agent_id, day],
+            f" AND coalesce(started_at, first_seen_at) > ? AND {_NOT_JUST_MISSED} ORDER BY started_at DESC",
+            [minute, agent_id, agent_id, day, missing],
         )
         return [str(row[0]) for row in rows]
 

@@ -168,6 +168,17 @@ MIGRATIONS = (
     UPDATE conversations SET failure_reason = NULL, failure_reason_known = 0, detail_due_at = 0
     WHERE failure_reason LIKE 'end_call%' OR failure_reason LIKE '%remote party%'
           OR failure_reason LIKE 'Client disconnected%';
+    -- When the provider, asked for it alone, last said that it has no such conversation. A full pass decides.
+    ALTER TABLE conversations ADD COLUMN missing_at INTEGER;
+    CREATE INDEX conversations_missing ON conversations (missing_at) WHERE missing_at IS NOT NULL;
+
+    -- How many calls that are kept may be gone upstream, since when a full pass misses many, and when one last began
+    -- for such a reason.
+    ALTER TABLE scopes ADD COLUMN gone INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE scopes ADD COLUMN gone_at INTEGER;
+    ALTER TABLE scopes ADD COLUMN rescan_at INTEGER;
+    -- A full pass goes from the front to the back alone.
+    UPDATE scopes SET pass_started_at = NULL WHERE pass_backward = 1;
     """,
 )
 

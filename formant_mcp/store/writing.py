@@ -66,10 +66,16 @@ class Writing:
                     self._save_listed_results(each)
         return known
 
-    def delete(self, conversation_id: str) -> None:
-        """Forgets a conversation that the provider no longer has."""
+    def mark_missing(self, conversation_id: str, now: datetime) -> None:
+        """Notes that the provider, asked for this one alone, does not have it."""
+        self._database.run(
+            "UPDATE conversations SET missing_at = ? WHERE conversation_id = ?", [milliseconds(now), conversation_id]
+        )
+
+    def delete(self, *conversation_ids: str) -> None:
+        """Deletes conversations that the provider no longer has."""
         with self._database.transaction():
-            self._delete("conversation_id = ?", [conversation_id])
+            self._delete("conversation_id IN (SELECT value FROM json_each(?))", [json.dumps(conversation_ids)])
 
     def mark_due(self, conversation_ids: Sequence[str]) -> None:
         """Lets the details of these be read anew when they are next asked for, final or not."""
@@ -120,7 +126,8 @@ class Writing:
         )
         due = self._due(conversation, now)
         self._database.run(
-            "UPDATE conversations SET results = ?, turn_count = ?, detail_at = ?, detail_due_at = ? WHERE row_id = ?",
+            "UPDATE conversations SET results = ?, turn_count = ?, detail_at = ?, detail_due_at = ?, missing_at = NULL"
+            " WHERE row_id = ?",
             [
                 None if results is None else json.dumps(results, ensure_ascii=False),
                 None if turns is None else len(turns),

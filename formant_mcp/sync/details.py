@@ -28,7 +28,7 @@ class Details:
         self._now = now
 
     async def read(self, conversation_ids: Sequence[str], progress: Progress) -> None:
-        """Reads them in this order and saves each as it comes; one that is gone upstream is forgotten here.
+        """Reads them in this order and saves each as it comes; one that the provider does not find is kept.
 
         Raises:
             FormantError: nothing further can be read now; what was read is kept.
@@ -36,7 +36,10 @@ class Details:
         await _Reading(self, conversation_ids, progress, self._now()).run()
 
     async def read_one(self, conversation_id: str, asked_at: datetime) -> None:
-        """Reads one, unless somebody did since it was asked for; waits while somebody does."""
+        """Reads one, unless somebody did since it was asked for; waits while somebody does.
+
+        One that the provider does not find is marked as missing: the next full pass over its list decides.
+        """
         name = f"detail:{conversation_id}"
         while self._store.read.due_among([conversation_id], asked_at):
             if self._leases.take(name):
@@ -46,7 +49,7 @@ class Details:
                         conversation = await self._source.get_conversation(conversation_id)
                         self._store.write.save([conversation], self._now())
                 except NotFoundError:
-                    self._store.write.delete(conversation_id)
+                    self._store.write.mark_missing(conversation_id, self._now())
                     raise
                 finally:
                     self._leases.drop(name)

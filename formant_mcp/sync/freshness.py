@@ -8,6 +8,14 @@ MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 
+CONFIRM_AFTER = MINUTE  # many calls are taken for gone only where a second full pass, so much later, misses them too
+_MANY = 5
+
+
+def are_many(missing: int, known: int) -> bool:
+    """Whether so many known calls are missing, a fifth or more likely all, that the provider may be wrong."""
+    return missing * _MANY > known
+
 
 def next_reading(conversation: Conversation, read_at: datetime) -> datetime | None:
     """When to read a conversation's transcript and results anew; None: they are final.

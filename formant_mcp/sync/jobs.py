@@ -25,6 +25,15 @@ class Progress:
     total: int = 0
 
 
+def report_to(progress: Progress) -> Report:
+    """Lets a job that is waited for count as the one that waits."""
+
+    async def report(done: int, total: int) -> None:
+        progress.done, progress.total = done, total
+
+    return report
+
+
 @dataclass(slots=True)
 class _Job:
     task: asyncio.Task[object]

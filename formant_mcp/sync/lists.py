@@ -5,6 +5,8 @@ from datetime import datetime
 from typing import Protocol
 
 from formant_mcp.filters import OutcomeFilter
+from formant_mcp.store.ledger import Scope
+from formant_mcp.sync.freshness import CONFIRM_AFTER, HOUR, are_many
 from formant_mcp.sync.jobs import Progress
 
 
@@ -12,7 +14,8 @@ from formant_mcp.sync.jobs import Progress
 class ListNeed:
     """Which part of the list a question looks at: all since then, or the `newest` so many; 0: all.
 
-    The other fields are filters that a provider may narrow its list by; what comes may be more.
+    `fresh_since`: a list that was checked since then is new enough, as for a page that follows another; None: it is
+    checked now. The other fields are filters that a provider may narrow its list by; what comes may be more.
     """
 
     agent_id: str = ""
@@ -22,6 +25,7 @@ class ListNeed:
     call_successful: OutcomeFilter = "any"
     user_id: str = ""
     status: str = ""
+    fresh_since: datetime | None = None
 
     @property
     def is_narrow(self) -> bool:
@@ -35,8 +39,9 @@ class Knowledge:
 
     `total`: how many conversations the provider says the account has, None where it does not say; `list_total`
     likewise for the list asked for. `requests_left`: pages still to be read where `is_complete` is False; `is_listing`:
-    there are some, but nobody can tell how many. `ends_early`: the provider announces more of the list than it gives a
-    way to.
+    there are some, but nobody can tell how many. `gone`: how many of the calls known the provider no longer counts or
+    lists; they are kept until a full pass over its list has settled it. `ends_early`: the provider announces more of
+    the list than it gives a way to.
     """
 
     as_of: datetime | None
@@ -49,6 +54,23 @@ class Knowledge:
     unreadable: int = 0
     shortfall: int = 0
     ends_early: bool = False
+    gone: int = 0
+
+
+def may_scan_for_gone(known: Scope, now: datetime) -> bool:
+    """Whether a full pass may begin because calls may be gone: hourly, and once more where one has missed many."""
+    if known.gone_at:
+        return now - known.gone_at >= CONFIRM_AFTER
+    return known.rescan_at is None or now - known.rescan_at >= HOUR
+
+
+def doubts(known: Scope, count: int, missing: int, began_at: datetime, now: datetime) -> dict[str, int | datetime]:
+    """What to note of a list whose full pass misses so many of the `count` calls known that one alone is not believed;
+    nothing where it is believed."""
+    is_confirmed = known.gone_at is not None and began_at - known.gone_at >= CONFIRM_AFTER
+    if is_confirmed or not are_many(missing, count):
+        return {}
+    return {"gone": missing, "gone_at": known.gone_at or now}
 
 
 class Lists(Protocol):

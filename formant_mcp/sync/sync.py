@@ -5,7 +5,14 @@ from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
 from datetime import datetime
 from typing import TypeVar
 
-from formant_mcp.errors import ConnectionFailed, FormantError, RateLimitError, ServiceError
+from formant_mcp.errors import (
+    ConnectionFailed,
+    FormantError,
+    InvalidResponseError,
+    NotFoundError,
+    RateLimitError,
+    ServiceError,
+)
 from formant_mcp.source import AnySource, CursorSource, Narrowing, Recording
 from formant_mcp.store import Store
 from formant_mcp.sync.by_cursor.lists import CursorLists
@@ -34,25 +41,29 @@ class Sync:
         self._lists: Lists = (
             CursorLists(source, store, self._details, self._jobs, self._leases, now)
             if isinstance(source, CursorSource)
-            else OffsetLists(source, store, self._details, self._leases, now)
+            else OffsetLists(source, store, self._details, self._jobs, self._leases, now)
         )
 
     async def bring_list(self, need: ListNeed, seconds: float, report: Report | None = None) -> FormantError | None:
-        """Brings that part of the list up to date; gives what stood in the way, if it may pass.
+        """Brings that part of the list up to date; gives what stood in the way, if it may pass or the list is stored.
 
         Raises:
-            FormantError: it will not pass by itself (a refused key, an answer of the wrong form).
+            FormantError: it will not pass by itself (a refused key; of a list not stored yet, a wrong answer).
         """
+        if need.fresh_since and self.knowledge(need, need.fresh_since).is_complete:
+            return None
         need = self._lists.usable(need)
         key, asked_at, ends = ("list", need), self._now(), asyncio.get_running_loop().time() + seconds
         others = self._jobs.is_running(key)
-        trouble = await self._bring(key, lambda progress: self._lists.bring(need, progress), seconds, report)
+        is_stored = self.knowledge(need, asked_at).as_of is not None
+        passing = (*_PASSING, InvalidResponseError) if is_stored else _PASSING
+        trouble = await self._bring(key, lambda progress: self._lists.bring(need, progress), seconds, report, passing)
         as_of = self.knowledge(need, asked_at).as_of
         if trouble or not others or (as_of and as_of >= asked_at):
             return trouble
         # What another question was bringing may have been read before this one was asked.
         seconds = ends - asyncio.get_running_loop().time()
-        return await self._bring(key, lambda progress: self._lists.bring(need, progress), seconds, report)
+        return await self._bring(key, lambda progress: self._lists.bring(need, progress), seconds, report, passing)
 
     async def bring_something(self, seconds: float) -> None:
         """Reads the first page of the list where nothing is stored: one request, once, and no claim about the rest.
@@ -71,26 +82,39 @@ class Sync:
             self._store.write.save(page.conversations, self._now())
             self._has_begun = True
 
-        if trouble := await self._bring("something", work, seconds, None):
+        if trouble := await self._bring("something", work, seconds, None, _PASSING):
             raise trouble
 
     async def bring_details(
         self, conversation_ids: Sequence[str], seconds: float, report: Report | None = None
     ) -> FormantError | None:
-        """Reads transcripts and results of these, in their order; gives and raises what `bring_list` does."""
+        """Reads transcripts and results of these, in their order; gives what stood in the way, if it may pass.
+
+        Raises:
+            FormantError: it will not pass by itself (a refused key).
+        """
         if not conversation_ids:
             return None
         ids = tuple(conversation_ids)
-        return await self._bring(("details", ids), lambda progress: self._details.read(ids, progress), seconds, report)
+        passing = (*_PASSING, InvalidResponseError)
+        return await self._bring(
+            ("details", ids), lambda progress: self._details.read(ids, progress), seconds, report, passing
+        )
 
     async def bring_one(self, conversation_id: str, asked_at: datetime, seconds: float) -> FormantError | None:
-        """Reads one conversation where it is due; gives and raises what `bring_list` does.
+        """Reads one conversation where it is due; gives what stood in the way, if it may pass or the call is stored.
 
         Raises:
-            NotFoundError: the provider does not have it.
+            FormantError: it will not pass by itself, such as NotFoundError of a conversation that is not stored.
         """
+        is_stored = conversation_id in self._store.read.get([conversation_id])
+        passing = (*_PASSING, InvalidResponseError, NotFoundError) if is_stored else _PASSING
         return await self._bring(
-            ("one", conversation_id), lambda _: self._details.read_one(conversation_id, asked_at), seconds, None
+            ("one", conversation_id),
+            lambda _: self._details.read_one(conversation_id, asked_at),
+            seconds,
+            None,
+            passing,
         )
 
     async def bring_recording(
@@ -116,6 +140,7 @@ class Sync:
 
     def knowledge(self, need: ListNeed, asked_at: datetime) -> Knowledge:
         """How far the store answers that need, as things stand now."""
+        asked_at = min(asked_at, need.fresh_since or asked_at)
         return self._lists.knowledge(self._lists.usable(need), asked_at)
 
     def knows_all(self) -> bool:
@@ -139,7 +164,7 @@ class Sync:
 
     @property
     def requests_per_minute(self) -> float | None:
-        """The provider's present allowance, where it states one."""
+        """The provider's present allowance, else the pace of late; None where there is neither."""
         return self._source.requests_per_minute
 
     async def aclose(self) -> None:
@@ -154,12 +179,13 @@ class Sync:
         work: Callable[[Progress], Coroutine[None, None, None]],
         seconds: float,
         report: Callable[[int, int], Awaitable[None]] | None,
+        passing: tuple[type[FormantError], ...],
     ) -> FormantError | None:
         try:
             async with asyncio.timeout(max(0.0, seconds)):
                 await self._jobs.join(key, work, report)
         except TimeoutError:
             return None
-        except _PASSING as error:
+        except passing as error:
             return error
         return None

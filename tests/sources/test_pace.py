@@ -115,6 +115,22 @@ async def test_later_requests_wait_until_the_reset_once_nothing_remains(clock: C
     assert client.pace.requests_per_minute == 50
 
 
+async def test_where_no_allowance_is_stated_the_pace_is_that_of_the_last_minutes_answers(clock: Clock):
+    def handle(_: httpx.Request) -> httpx.Response:
+        clock.seconds += 2
+        return httpx.Response(200, json={})
+
+    client = client_for(clock, handle)
+    for _ in range(9):
+        await client.get_json("/v1/things")
+    assert client.pace.requests_per_minute is None
+    await client.get_json("/v1/things")
+    assert client.pace.requests_per_minute == 30
+
+    clock.seconds += 61
+    assert client.pace.requests_per_minute is None
+
+
 async def test_no_more_requests_are_sent_before_the_reset_than_remain(clock: Clock):
     sent_at: list[float] = []
 

@@ -5,6 +5,7 @@ async with desk_for(api) as desk:
     assert desk.stored() == desk.listed()
 """
 
+import asyncio
 import json
 import random
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -100,6 +101,13 @@ class Desk:
         """Whether the store holds exactly what the account does, each once."""
         stored = self.stored()
         return len(stored) == len(set(stored)) and set(stored) == self.listed()
+
+    async def settled(self, scope: str = "") -> None:
+        """Waits for the full pass over that list that runs in the background, if one does."""
+        async with asyncio.timeout(SECONDS):
+            await asyncio.sleep(0.01)
+            while not self.store.ledger.lease([f"pass:{scope}"], "a test", self.clock.now(), timedelta()):
+                await asyncio.sleep(0.005)
 
     def list_requests(self) -> list[Request]:
         """The requests for pages of the list."""

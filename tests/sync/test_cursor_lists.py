@@ -44,8 +44,9 @@ async def _live(provider: Provider, data: st.DataObject) -> None:
                 api.add(provider.call(1_000 + step, desk.clock.moment, step % 3))
             if api.conversations and data.draw(st.booleans()):
                 api.remove(data.draw(st.sampled_from([api.id_of(row) for row in api.conversations])))
-                desk.clock.advance(2 * DAY)  # what is gone may stay known for a day
-                await read_whole(desk)
+                for _ in range(2):  # where that was one of few calls, a second pass is needed
+                    desk.clock.advance(2 * DAY)  # what is gone may stay known for a day
+                    await read_whole(desk)
             days = data.draw(st.sampled_from([None, 1, 8, 60]))
             agent = data.draw(st.sampled_from(["", "1"]))
             since = None if days is None else desk.clock.moment - days * DAY

@@ -13,7 +13,7 @@ from tests.fake_cursor import FakeCursorFamily, FakeElevenLabs
 from tests.fake_http import Reply
 from tests.fake_voiceos import FakeVoiceOs
 from tests.providers import ELEVENLABS, VOICEABLE, VOICEOS, Provider
-from tests.sync.cursor_desk import LONG_OVER, each_provider, is_timed, opened, read_whole
+from tests.sync.cursor_desk import LONG_OVER, MINUTE, each_provider, is_timed, opened, read_whole
 from tests.sync.desk import DAY
 
 pytestmark = pytest.mark.anyio
@@ -89,22 +89,66 @@ async def test_a_list_that_never_ends_is_left_with_an_error_that_says_so():
             await desk.sync.bring_list(ListNeed(), 30)
 
 
+EMPTY = {
+    "elevenlabs": b'{"conversations": [], "has_more": false}',
+    "voiceable": b'{"status": {"code": 200}, "data": {"conversations": [], "has_more": false}}',
+    "voiceos": b'{"items": [], "index": 1, "has_more": false}',
+}
+
+
+@pytest.mark.parametrize("shown", [True, False])
 @pytest.mark.parametrize("provider", [ELEVENLABS, VOICEABLE], ids=lambda provider: provider.name)
-async def test_one_users_calls_are_asked_for_and_known_by_their_details(provider: Provider):
+async def test_one_users_calls_are_those_of_the_list_that_the_provider_narrows(provider: Provider, shown: bool):
     async with opened(provider, 200) as desk:
+        assert isinstance(desk.api, FakeCursorFamily)
+        desk.api.unsent = frozenset() if shown else frozenset({"user_id"})
         detail = desk.api.whole(desk.api.conversations[3])
         user = str(detail["user_id"])
         wanted = {desk.api.id_of(row) for row in desk.api.conversations if desk.api.whole(row)["user_id"] == user}
         _, knowledge = await desk.cost(ListNeed(user_id=user))
         assert knowledge.is_complete
         assert set(desk.stored(Filters(user_id=user))) == wanted
-        assert len(desk.api.requests) == 1 + len(wanted)
+        assert len(desk.api.requests) == 2  # the list, and whether the provider narrows it at all
+        assert (await desk.ask(ListNeed(user_id="nobody"))).is_complete
+        assert not desk.stored(Filters(user_id="nobody"))
+
+
+@pytest.mark.parametrize("provider", [ELEVENLABS, VOICEABLE], ids=lambda provider: provider.name)
+async def test_where_the_provider_takes_no_notice_of_the_user_the_details_tell(provider: Provider):
+    async with opened(provider, 20) as desk:
+        assert isinstance(desk.api, FakeCursorFamily)
+        desk.api.ignored_filters = frozenset({"user_id"})
+        user = str(desk.api.whole(desk.api.conversations[3])["user_id"])
+        wanted = {desk.api.id_of(row) for row in desk.api.conversations if desk.api.whole(row)["user_id"] == user}
+        assert (await desk.ask(ListNeed(user_id=user))).is_complete
+        assert set(desk.stored(Filters(user_id=user))) == wanted
+
+
+@pytest.mark.parametrize("with_nobody", ["refused", "not found"])
+async def test_a_provider_that_refuses_an_unknown_user_narrows_by_user(with_nobody: str):
+    async with opened(VOICEABLE, 20) as desk:
+        assert isinstance(desk.api, FakeCursorFamily)
+        desk.api.unsent = frozenset({"user_id"})
+        desk.api.fault("user_id=formant-mcp-nobody", 1, 422 if with_nobody == "refused" else 404)
+        user = str(desk.api.whole(desk.api.conversations[3])["user_id"])
+        assert (await desk.ask(ListNeed(user_id=user))).is_complete
+        assert desk.stored(Filters(user_id=user))
+
+
+async def test_an_agents_rows_that_do_not_name_it_are_the_agents():
+    async with opened(VOICEABLE, 20) as desk:
+        assert isinstance(desk.api, FakeCursorFamily)
+        desk.api.unsent = frozenset({"agent_id"})
+        assert (await desk.ask(ListNeed(agent_id="123"))).is_complete
+        assert len(desk.stored(Filters(agent_id="123"))) == 20
 
 
 @pytest.mark.parametrize("provider", [ELEVENLABS, VOICEABLE], ids=lambda provider: provider.name)
 @pytest.mark.parametrize("since", [None, LONG_OVER - 5 * DAY])
 async def test_a_users_calls_whose_details_fail_are_missed_and_tried_again(provider: Provider, since: datetime | None):
-    async with opened(provider, 200) as desk:
+    async with opened(provider, 20) as desk:
+        assert isinstance(desk.api, FakeCursorFamily)
+        desk.api.ignored_filters = frozenset({"user_id"})
         mine = desk.api.conversations[3]
         user = str(desk.api.whole(mine)["user_id"])
         desk.api.fault(f"/{desk.api.id_of(mine)}", 20, 500)
@@ -142,18 +186,32 @@ async def test_more_calls_than_are_looked_up_at_once_may_be_gone(provider: Provi
             desk.api.remove(desk.api.id_of(row))
         desk.clock.advance(DAY)
         await read_whole(desk)
+        knowledge = await desk.ask()
+        assert (knowledge.gone, knowledge.is_complete, len(desk.stored())) == (250, False, 400)
+        assert all(path.endswith("/conversations") for path in (request.path for request in desk.api.requests))
+
+        desk.clock.advance(MINUTE)
+        await read_whole(desk)
         assert desk.holds_all()
+        knowledge = await desk.ask()
+        assert (knowledge.gone, knowledge.is_complete) == (0, True)
 
 
-async def test_a_list_that_comes_empty_by_mistake_costs_nothing():
-    async with opened(ELEVENLABS, 400) as desk:
+@each_provider
+async def test_a_list_that_comes_empty_by_mistake_costs_nothing(provider: Provider):
+    async with opened(provider, 400) as desk:
         await desk.ask()
         desk.clock.advance(DAY)
-        empty = b'{"conversations": [], "has_more": false}'
         desk.api.fault(
             lambda request: request.path.endswith("/conversations") and not is_timed(request),
             1,
-            lambda good: type(good)(body=empty, media_type="application/json"),
+            lambda good: type(good)(body=EMPTY[provider.name], media_type="application/json"),
         )
         await read_whole(desk)
+        knowledge = await desk.ask()
+        assert (knowledge.gone, knowledge.is_complete) == (400, False)
+        desk.clock.advance(MINUTE)
+        await read_whole(desk)
+        assert (await desk.ask()).is_complete
         assert desk.holds_all()
+        assert all(request.path.endswith("/conversations") for request in desk.api.requests)

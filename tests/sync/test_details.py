@@ -9,6 +9,7 @@ from formant_mcp.filters import DetailNeed, Filters
 from tests import faults
 from tests.calls import Row, conversation, conversation_id
 from tests.fake_formant import FakeFormant
+from tests.fake_http import Reply
 from tests.faults import Fault
 from tests.sync.desk import ALWAYS, DAY, NOON, SECONDS, Desk, desk_for, ended_calls
 
@@ -124,17 +125,73 @@ async def test_where_every_detail_fails_it_is_the_service_that_fails_and_is_left
         assert len(set(desk.detail_ids())) < 40
 
 
-async def test_a_conversation_that_is_not_found_is_forgotten():
+async def test_a_conversation_that_is_not_found_is_kept_until_the_list_does_not_show_it_either():
     async with FakeFormant() as api, desk_for(api) as desk:
         api.conversations = ended_calls(20)
         await desk.ask()
         api.remove(conversation_id(3))
-        await read_due(desk)
-        assert desk.holds_all()
-        assert (await desk.cost())[0] == 1  # the counts agree
+        assert await read_due(desk) == 20
+        assert conversation_id(3) in desk.stored()
+        assert desk.store.read.count_detail_due(DetailNeed(Filters()), desk.clock.now()) == 1
+        assert await read_due(desk) == 0  # it is not asked for again and again
 
-        api.remove(conversation_id(4))
-        desk.clock.advance(DAY)
+        await desk.ask()
+        await desk.settled()
+        assert desk.holds_all()
+        assert (await desk.cost())[0] == 1
+
+
+@pytest.mark.parametrize("with_total", [True, False])
+async def test_a_conversation_that_is_not_found_by_mistake_is_read_an_hour_later(with_total: bool):
+    async with FakeFormant() as api, desk_for(api) as desk:
+        api.conversations, api.with_total = ended_calls(20), with_total
+        await desk.ask()
+        api.fault(conversation_id(3), 1, 404)
+        await read_due(desk)
+        await desk.ask()
+        await desk.settled()
+        assert conversation_id(3) in desk.stored()
+        assert await read_due(desk) == 0
+
+        desk.clock.advance(timedelta(hours=1))
+        assert await read_due(desk) == 1
+        assert desk.store.read.turn_count(conversation_id(3))
+
+
+async def test_a_running_call_that_is_not_found_is_not_asked_for_every_minute():
+    async with FakeFormant() as api, desk_for(api) as desk:
+        api.conversations, api.with_total = [running_call(), *ended_calls(5, first=1)], False
+        await desk.ask()
+        api.remove(conversation_id(0))
+        for _ in range(5):
+            desk.clock.advance(MINUTE)
+            await desk.ask()
+            await desk.settled()
+        assert len(desk.detail_ids()) == 1
+        assert desk.holds_all()
+
+
+async def test_what_a_gateway_does_not_find_is_a_failure_of_the_service():
+    async with FakeFormant() as api, desk_for(api) as desk:
+        api.conversations = ended_calls(20)
+        await desk.ask()
+        api.fault(conversation_id(3), 1, lambda _: Reply(404, b"<html>404 Not Found</html>", "text/html"))
+        await read_due(desk)
+        assert unread(desk) == [conversation_id(3)]
+        assert desk.holds_all()
+        assert await read_due(desk) == 1
+
+
+async def test_a_stored_conversation_that_is_not_found_is_no_error():
+    async with FakeFormant() as api, desk_for(api) as desk:
+        api.conversations = [running_call()]
+        await desk.ask()
+        await read_due(desk)
+        api.remove(conversation_id(0))
+        desk.clock.advance(2 * MINUTE)
+        assert isinstance(await desk.sync.bring_one(conversation_id(0), desk.clock.now(), SECONDS), NotFoundError)
+        assert conversation_id(0) in desk.stored()
+
         with pytest.raises(NotFoundError):
             await desk.sync.bring_one("e36853de-gone", desk.clock.now(), SECONDS)
 

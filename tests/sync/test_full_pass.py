@@ -1,6 +1,7 @@
 """A full pass: afterwards the store holds exactly what the provider lists, whatever happens meanwhile."""
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -132,5 +133,8 @@ async def test_calls_gone_while_nobody_read_do_not_hide_others_from_a_pass_that_
             api.remove(conversation_id)
         api.gate.open()
         async with desk_for(api, path=tmp_path / "store", clock=clock) as desk:
+            assert (await desk.ask()).gone == 150
+            assert set(desk.stored()) >= desk.listed()
+            desk.clock.advance(timedelta(minutes=1))
             assert (await desk.ask()).is_complete
             assert desk.holds_all()

@@ -209,8 +209,9 @@ def test_what_is_called_complete_has_every_call_that_stayed_and_none_that_was_no
                 assert stored >= upheaval.always
 
             api.on_request = None  # and once it is quiet, it comes right
-            desk.clock.advance(DAY)
-            knowledge = await desk.ask()
+            for _ in range(2):  # where many calls are gone, a second pass is needed
+                desk.clock.advance(DAY)
+                knowledge = await desk.ask()
             if listing.can_be_proven:
                 assert knowledge.is_complete
                 assert desk.holds_all()

@@ -1,20 +1,31 @@
 """A list known whole is looked at: a request or two where nothing is new, a full pass only where it has to be."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
 
 from tests.calls import conversation
 from tests.fake_formant import FakeFormant, Order
-from tests.sync.desk import ALWAYS, DAY, NOON, add_all, claiming, desk_for, ended_calls, later_calls
+from tests.sync.desk import ALWAYS, DAY, NOON, SECONDS, add_all, claiming, desk_for, ended_calls, later_calls
 
 pytestmark = pytest.mark.anyio
 
+MINUTE = timedelta(minutes=1)
 FULL_PASS = 5  # requests, for the 450 calls of these tests
 LISTED = pytest.mark.parametrize(
     ("order", "with_total"),
     [("newest", True), ("oldest", True), ("none", True), ("newest", False), ("oldest", False)],
 )
+
+
+@contextmanager
+def empty(api: FakeFormant) -> Generator[None]:
+    """While the block runs, the list has no calls."""
+    held, api.conversations = api.conversations, []
+    yield
+    api.conversations = held
 
 
 def account(api: FakeFormant, order: Order = "newest", with_total: bool = True, size: int = 450) -> None:
@@ -65,27 +76,106 @@ async def test_more_new_calls_than_a_page_has_are_all_found(order: Order, with_t
             assert requests <= 5
 
 
-async def test_what_is_gone_upstream_is_gone_after_the_full_pass_that_the_count_asks_for():
+@pytest.mark.parametrize("order", ["newest", "oldest", "none"])
+async def test_a_total_that_has_fallen_is_said_at_once_and_one_pass_in_the_background_finds_what_is_gone(order: Order):
     async with FakeFormant() as api, desk_for(api) as desk:
-        account(api)
+        account(api, order)
         await desk.ask()
         api.remove(desk.stored()[200])
         requests, knowledge = await desk.cost()
+        assert requests <= (1 if order == "newest" else 3)
+        assert (knowledge.gone, knowledge.is_complete, knowledge.requests_left) == (1, False, 0)
 
+        await desk.settled()
         assert desk.holds_all()
-        assert knowledge.is_complete
-        assert requests <= 1 + FULL_PASS
-        assert (await desk.cost())[0] == 1
+        requests, knowledge = await desk.cost()
+        assert requests <= (1 if order == "newest" else 2)
+        assert (knowledge.gone, knowledge.is_complete) == (0, True)
+        assert len(desk.list_requests()) <= 2 * FULL_PASS + 5
 
 
-async def test_one_gone_and_one_new_are_both_found():
+async def test_a_falling_total_begins_a_pass_at_most_hourly():
     async with FakeFormant() as api, desk_for(api) as desk:
         account(api)
         await desk.ask()
         api.remove(desk.stored()[200])
-        add_all(api, later_calls(1))
+        await desk.ask()
+        await desk.settled()
+        for n in range(3):
+            api.remove(desk.stored()[200 + n])
+            requests, knowledge = await desk.cost()
+            await desk.settled()
+            assert requests == 1
+            assert not desk.holds_all()
+        assert (knowledge.gone, knowledge.is_complete) == (3, False)
 
+        desk.clock.advance(timedelta(hours=1))
+        await desk.ask()
+        await desk.settled()
+        assert desk.holds_all()
+
+
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+async def test_one_gone_and_one_new_are_both_found(order: Order):
+    async with FakeFormant() as api, desk_for(api) as desk:
+        account(api, order)
+        await desk.ask()
+        api.remove(desk.stored()[200])
+        add_all(api, later_calls(1))
+        knowledge = await desk.ask()
+        assert (knowledge.gone, knowledge.is_complete) in [(1, False), (0, True)]
+        assert set(desk.stored()) >= desk.listed()  # the new one is there at once
+
+        await desk.settled()
         assert (await desk.ask()).is_complete
+        assert desk.holds_all()
+
+
+@pytest.mark.parametrize(
+    ("order", "with_total"), [("newest", True), ("oldest", True), ("none", True), ("newest", False)]
+)
+async def test_a_list_that_comes_empty_by_mistake_deletes_nothing(order: Order, with_total: bool):
+    async with FakeFormant() as api, desk_for(api) as desk:
+        account(api, order, with_total, 200)
+        await desk.ask()
+        await desk.sync.bring_details(desk.stored(), SECONDS)
+        details = len(desk.detail_ids())
+        for _ in range(2):  # by a look, and by the daily pass
+            with empty(api):
+                knowledge = await desk.ask()
+                await desk.settled()
+                assert (knowledge.gone, knowledge.is_complete) == (200, False)
+                assert len(desk.stored()) == 200
+            desk.clock.advance(2 * MINUTE)
+            await desk.ask()
+            await desk.settled()
+            assert (await desk.ask()).is_complete
+            desk.clock.advance(DAY)
+        assert desk.holds_all()
+        await desk.sync.bring_details(desk.stored(), SECONDS)
+        assert len(desk.detail_ids()) == details
+
+
+@pytest.mark.parametrize("with_total", [True, False])
+@pytest.mark.parametrize("left", [0, 100])
+async def test_many_calls_are_gone_when_a_second_pass_a_minute_later_misses_them_too(left: int, with_total: bool):
+    async with FakeFormant() as api, desk_for(api) as desk:
+        account(api, "newest", with_total, 200)
+        await desk.ask()
+        api.conversations = api.conversations[:left]
+        desk.clock.advance(DAY)
+        for _ in range(5):  # asked again at once, nothing is read but the front
+            knowledge = await desk.ask()
+            await desk.settled()
+            assert (knowledge.gone, knowledge.is_complete) == (200 - left, False)
+            assert len(desk.stored()) == 200
+        assert len(desk.list_requests()) <= 3 + 3 + 5
+
+        desk.clock.advance(MINUTE)
+        await desk.ask()
+        await desk.settled()
+        knowledge = await desk.ask()
+        assert (knowledge.gone, knowledge.is_complete, knowledge.known) == (0, True, left)
         assert desk.holds_all()
 
 

@@ -12,9 +12,9 @@ from formant_mcp.store.ledger import Scope
 from formant_mcp.sync.by_cursor.one_list import OneList, earlier, has_holes, scope_of
 from formant_mcp.sync.details import Details
 from formant_mcp.sync.freshness import DAY, HOUR
-from formant_mcp.sync.jobs import Jobs, Progress, Report
+from formant_mcp.sync.jobs import Jobs, Progress, report_to
 from formant_mcp.sync.leases import Leases
-from formant_mcp.sync.lists import Knowledge, ListNeed
+from formant_mcp.sync.lists import Knowledge, ListNeed, may_scan_for_gone
 
 _WAIT_FOR_THE_REST_SECONDS = 2.0  # a small account is read whole in this time
 
@@ -38,6 +38,7 @@ class CursorLists:
         self._jobs = jobs
         self._leases = leases
         self._now = now
+        self._honoured: dict[str, bool] = {}
 
     def usable(self, need: ListNeed) -> ListNeed:
         """The need without what the provider cannot narrow its list by; `until` only of a period that is long over."""
@@ -69,7 +70,8 @@ class CursorLists:
         known = self._store.ledger.scope(scope_of(narrowing))
         if known.complete_at and need.status not in self._source.passing_statuses and not has_holes(known):
             await self._one(narrowing, progress).look()
-            if self._now() - known.complete_at >= DAY:
+            if self._is_to_be_read_again(known, known.complete_at, agent_id):
+                self._store.ledger.update(known.scope, rescan_at=self._now())
                 self._jobs.start(("pass", known.scope), lambda progress: self._run_pass(narrowing, progress))
         elif need.until and not self._covers(known, need):
             if not self._is_recent(self._period(need)):
@@ -87,10 +89,11 @@ class CursorLists:
         covers, fresh = self._covers(known, need), bool(known.checked_at and known.checked_at >= asked_at)
         if need.until and not covers and self._is_recent(self._period(need)):
             known, covers, fresh = self._store.ledger.scope(scope_of(self._period(need))), True, True
+        gone = known.gone or (self._store.ledger.scope(scope_of(self._period(need))).gone if need.until else 0)
         count = self._store.read.count_seen("")
         return Knowledge(
             as_of=known.checked_at,
-            is_complete=covers and fresh and not (known.unreadable or known.shortfall or known.ends_early),
+            is_complete=covers and fresh and not (known.unreadable or known.shortfall or known.ends_early or gone),
             known=count,
             # What came since the total was told is counted here.
             total=count + whole.shortfall if whole.complete_at and whole.total is not None else None,
@@ -98,6 +101,7 @@ class CursorLists:
             unreadable=known.unreadable or known.pass_unreadable,
             shortfall=known.shortfall,
             ends_early=known.ends_early,
+            gone=gone,
         )
 
     async def _reach(self, narrowing: Narrowing, need: ListNeed, progress: Progress) -> None:
@@ -110,8 +114,8 @@ class CursorLists:
 
         # Another question's, if it runs, is waited for, so that it does not pause while it holds the lease.
         while self._jobs.is_running(key):
-            await self._jobs.join(key, work, _telling(progress))
-        reached = await self._jobs.join(key, work, _telling(progress))
+            await self._jobs.join(key, work, report_to(progress))
+        reached = await self._jobs.join(key, work, report_to(progress))
         if need.newest:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_WAIT_FOR_THE_REST_SECONDS if reached else None):
@@ -120,7 +124,12 @@ class CursorLists:
     async def _pass(self, narrowing: Narrowing, progress: Progress) -> None:
         """Waits for a full pass, whoever began it, and for what came while it ran."""
         begun_at, scope = self._now(), scope_of(narrowing)
-        await self._jobs.join(("pass", scope), lambda progress: self._run_pass(narrowing, progress), _telling(progress))
+        known = self._store.ledger.scope(scope)
+        if known.gone_at and not may_scan_for_gone(known, begun_at):
+            return  # the last one missed many calls: the next is to be some time later
+        await self._jobs.join(
+            ("pass", scope), lambda progress: self._run_pass(narrowing, progress), report_to(progress)
+        )
         complete_at = self._store.ledger.scope(scope).complete_at
         if complete_at and complete_at < begun_at and not narrowing.until:
             await self._one(narrowing, progress).look()
@@ -132,8 +141,16 @@ class CursorLists:
             if self._store.ledger.scope(one.scope).complete_at == before:  # else another server has read it meanwhile
                 await one.read_all()
 
+    def _is_to_be_read_again(self, known: Scope, complete_at: datetime, agent_id: str) -> bool:
+        """Daily; sooner where calls may be gone."""
+        if known.gone_at:
+            return may_scan_for_gone(known, self._now())
+        if self._now() - complete_at >= DAY:
+            return True
+        return self._store.read.count_missing(agent_id, complete_at) > 0 and may_scan_for_gone(known, self._now())
+
     def _one(self, narrowing: Narrowing, progress: Progress) -> OneList:
-        return OneList(self._source, self._store, self._details, self._now, narrowing, progress)
+        return OneList(self._source, self._store, self._details, self._now, narrowing, progress, self._honoured)
 
     def _is_in_whole(self, need: ListNeed) -> bool:
         """Whether the whole list is known, and its rows tell which of them are asked for."""
@@ -163,12 +180,3 @@ def _narrowing(need: ListNeed) -> Narrowing:
     return Narrowing(
         agent_id=need.agent_id, call_successful=need.call_successful, user_id=need.user_id, status=need.status
     )
-
-
-def _telling(progress: Progress) -> Report:
-    """Lets a job that is waited for count as the one that waits."""
-
-    async def tell(done: int, total: int) -> None:
-        progress.done, progress.total = done, total
-
-    return tell

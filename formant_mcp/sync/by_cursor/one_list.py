@@ -8,9 +8,10 @@ from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 from urllib.parse import urlencode
 
-from formant_mcp.errors import InvalidResponseError
+from formant_mcp.errors import InvalidRequestError, InvalidResponseError, NotFoundError
 from formant_mcp.filters import Filters
 from formant_mcp.models import Page
 from formant_mcp.source import CursorSource, Narrowing
@@ -21,16 +22,20 @@ from formant_mcp.sync.by_cursor.walk import walk
 from formant_mcp.sync.details import Details
 from formant_mcp.sync.freshness import DAY, HOUR
 from formant_mcp.sync.jobs import Progress
-from formant_mcp.sync.lists import ListNeed
+from formant_mcp.sync.lists import ListNeed, doubts
 
 _WIDER_EACH_TIME = 4
 _WINDOWS = 5  # for the newest calls: together almost a year; what is older is read with all the rest
 _LOOKED_UP_AT_ONCE = 100
+_NOBODY = "formant-mcp-nobody"  # an id that no user and no agent has
 _FIRST_MOMENT = datetime.min.replace(tzinfo=UTC)
 
 
 class OneList:
-    """Brings one list up to date; `scope` is its name in the ledger, '' for the whole."""
+    """Brings one list up to date; `scope` is its name in the ledger, '' for the whole.
+
+    `honoured`: what was found out of the fields that the provider narrows by, shared by all lists.
+    """
 
     def __init__(
         self,
@@ -40,6 +45,7 @@ class OneList:
         now: Callable[[], datetime],
         narrowing: Narrowing,
         progress: Progress,
+        honoured: dict[str, bool],
     ) -> None:
         self._source = source
         self._store = store
@@ -47,6 +53,7 @@ class OneList:
         self._now = now
         self._narrowing = narrowing
         self._progress = progress
+        self._honoured = honoured
         self.scope = scope_of(narrowing)
 
     async def look(self) -> None:
@@ -83,7 +90,8 @@ class OneList:
                 return False
             since = earlier(edge or begun_at, span)
             since = max(need.since, since) if need.since else since
-            await self._read_window(since, edge, begun_at)
+            if not await self._read_window(since, edge, begun_at):
+                break
             edge, span, windows = since, span * _WIDER_EACH_TIME, windows + 1
         return True
 
@@ -99,8 +107,10 @@ class OneList:
             cursor = ""
         started_at = known.pass_started_at or self._now()
         since = self._narrowing.since and self._narrowing.since + self._source.longest_wait
-        if not known.ends_early:
-            await self._settle(replace(self._narrowing, since=since), started_at)
+        is_settled = known.ends_early or await self._settle(replace(self._narrowing, since=since), started_at)
+        if not is_settled:
+            self._store.ledger.update(self.scope, checked_at=self._now(), pass_started_at=None, pass_cursor=None)
+            return
         looked_at = self._store.ledger.scope(self.scope).covered_to  # a question may have looked further meanwhile
         seen_to = max(started_at, looked_at) if looked_at else started_at
         self._store.ledger.update(
@@ -157,12 +167,13 @@ class OneList:
             return edge <= need.since
         return self._store.read.count(_filters(replace(self._narrowing, since=edge))) >= need.newest
 
-    async def _read_window(self, since: datetime, until: datetime | None, begun_at: datetime) -> None:
+    async def _read_window(self, since: datetime, until: datetime | None, begun_at: datetime) -> bool:
+        """False where it misses so many of the calls known that it is not believed yet."""
         window = replace(self._narrowing, since=earlier(since, self._source.longest_wait), until=until)
         read_at = self._now()
         unreadable, ends_early = await self._read(window)
-        if not ends_early:
-            await self._settle(replace(window, since=since), read_at)
+        if not ends_early and not await self._settle(replace(window, since=since), read_at):
+            return False
         known = self._store.ledger.scope(self.scope)
         if until is None:
             known.unreadable, known.ends_early = 0, False
@@ -173,6 +184,7 @@ class OneList:
             unreadable=known.unreadable + unreadable,
             ends_early=known.ends_early or ends_early,
         )
+        return True
 
     async def _read(self, narrowing: Narrowing) -> tuple[int, bool]:
         """Reads such a list to its end; gives how many rows could not be read, and whether it ended early."""
@@ -185,32 +197,65 @@ class OneList:
 
     async def _save(self, page: Page) -> tuple[dict[str, Known], int]:
         """Gives what was known before, and how many rows could not be read so far as the question needs them."""
-        before = self._store.write.save(page.conversations, self._now())
+        user_id, agent_id = self._narrowing.user_id, self._narrowing.agent_id
+        rows = page.conversations
+        if user_id and await self._is_true_of("user_id", {row.user_id for row in rows}):
+            rows = [replace(row, user_id=row.user_id or user_id) for row in rows]
+        if agent_id and await self._is_true_of("agent_id", {row.agent_id for row in rows}):
+            rows = [replace(row, agent_id=row.agent_id or agent_id) for row in rows]
+        before = self._store.write.save(rows, self._now())
         self._progress.done += 1
-        if not self._narrowing.user_id or "user_id" not in self._source.only_in_detail:
+        if not user_id or None not in {row.user_id for row in rows}:
             return before, page.unreadable
-        ids = [each.conversation_id for each in page.conversations]
+        ids = [row.conversation_id for row in rows]
         await self._details.read(self._without_detail(ids), self._progress)
         return before, page.unreadable + len(self._without_detail(ids))
+
+    async def _is_true_of(self, name: Literal["agent_id", "user_id"], shown: set[str | None]) -> bool:
+        """Whether what the list is narrowed by is true of rows that do not show that field themselves.
+
+        A provider that takes no notice of it would say the same of all calls: it also has some for a user, or an
+        agent, that does not exist.
+        """
+        if None not in shown:
+            return False
+        if name not in self._honoured:
+            narrowing = Narrowing(user_id=_NOBODY) if name == "user_id" else Narrowing(agent_id=_NOBODY)
+            try:
+                self._honoured[name] = not (await self._source.list_from("", narrowing)).page.row_count
+            except (InvalidRequestError, NotFoundError):
+                self._honoured[name] = True
+            self._progress.done += 1
+        return self._honoured[name]
 
     def _without_detail(self, conversation_ids: list[str]) -> list[str]:
         return [each for each, row in self._store.read.get(conversation_ids).items() if not row.has_detail]
 
-    async def _settle(self, narrowing: Narrowing, begun_at: datetime) -> None:
+    async def _settle(self, narrowing: Narrowing, begun_at: datetime) -> bool:
         """Calls that should have been shown and were not are asked for by themselves: changed, passed over, or gone.
 
         Pages counted from the front pass over a row where another has gone meanwhile. Where so many are gone, and none
-        of those asked for was still there, the others are taken for gone as well.
+        of those asked for was still there, the others are taken for gone as well. False where many are missing for the
+        first time: nothing is asked for and nothing deleted until they are missing again some time later.
         """
         filters = _filters(narrowing)
+        if not (narrowing.status or narrowing.call_successful != "any"):  # a call may change these, and leave the list
+            known, missing = self._store.ledger.scope(self.scope), self._store.read.unseen(filters, begun_at, -1)
+            count = self._store.read.count(filters)
+            if doubted := doubts(known, count, len(missing), begun_at, self._now()):
+                self._store.ledger.update(self.scope, **doubted)
+                return False
         while hidden := self._store.read.unseen(filters, begun_at, _LOOKED_UP_AT_ONCE):
             self._store.write.mark_due(hidden)
             await self._details.read(hidden, self._progress)
-            left = self._store.read.get(hidden)
-            if not left and narrowing == Narrowing():
+            gone = self._store.read.missing_among(hidden, begun_at)
+            self._store.write.delete(*gone)
+            if len(gone) == len(hidden) and narrowing == Narrowing():
                 self._store.write.delete_unseen("", begun_at)
             if not set(hidden) - set(self._store.read.unseen(filters, begun_at, _LOOKED_UP_AT_ONCE)):
-                return  # they cannot be asked for now: what was known of them stays
+                break  # they cannot be asked for now: what was known of them stays
+        self._store.ledger.update(self.scope, gone=0, gone_at=None)
+        return True
 
 
 def earlier(moment: datetime, span: timedelta) -> datetime:

@@ -9,24 +9,35 @@ from formant_mcp.filters import Filters
 from formant_mcp.source import OffsetSource
 from formant_mcp.store import Store
 from formant_mcp.store.ledger import Scope
-from formant_mcp.sync.by_offset.one_list import OneList
+from formant_mcp.sync.by_offset.one_list import EVER, OneList
+from formant_mcp.sync.by_offset.pages import Pages
+from formant_mcp.sync.by_offset.passes import FullPass
 from formant_mcp.sync.details import Details
 from formant_mcp.sync.freshness import DAY
-from formant_mcp.sync.jobs import Progress
+from formant_mcp.sync.jobs import Jobs, Progress, report_to
 from formant_mcp.sync.leases import Leases
-from formant_mcp.sync.lists import Knowledge, ListNeed
+from formant_mcp.sync.lists import Knowledge, ListNeed, may_scan_for_gone
+
+_PAGES_READ_ON = 30  # a list of so many pages is read to its end in the background once its newest part is there
 
 
 class OffsetLists:
     """Keeps them known: a glance where all is known, the newest part where that is enough, else a full pass."""
 
     def __init__(
-        self, source: OffsetSource, store: Store, details: Details, leases: Leases, now: Callable[[], datetime]
+        self,
+        source: OffsetSource,
+        store: Store,
+        details: Details,
+        jobs: Jobs,
+        leases: Leases,
+        now: Callable[[], datetime],
     ) -> None:
         self.narrows_by = frozenset({"agent_id"})
         self._source = source
         self._store = store
         self._details = details
+        self._jobs = jobs
         self._leases = leases
         self._now = now
 
@@ -57,42 +68,91 @@ class OffsetLists:
         whole = self._store.ledger.scope("")
         answers_all = whole.complete_at or self._answers(whole, need, asked_at)
         known = whole if answers_all else self._store.ledger.scope(need.agent_id)
+        is_sound = not (known.unreadable or known.shortfall or known.gone)
         return Knowledge(
             as_of=known.checked_at,
-            is_complete=self._answers(known, need, asked_at) and not known.unreadable and not known.shortfall,
+            is_complete=self._answers(known, need, asked_at) and is_sound,
             known=self._store.read.count_seen(""),
             total=whole.total,
             list_total=known.total if known.scope == need.agent_id else None,
             requests_left=self._requests_left(known),
             unreadable=known.unreadable or known.pass_unreadable,
             shortfall=known.shortfall,
+            gone=known.gone,
         )
 
     async def _refresh(self, scope: str, need: ListNeed, progress: Progress) -> None:
-        one = self._one(scope, progress)
         known = self._store.ledger.scope(scope)
         if known.complete_at:
-            agrees = await one.look()
-            if agrees and self._now() - known.complete_at < DAY:
-                return
-            if not agrees and self._store.ledger.scope(scope).complete_at == known.complete_at:
-                self._store.ledger.update(scope, complete_at=None)
-        elif need.is_narrow and known.list_order != "none":
+            await self._refresh_whole(known, known.complete_at, progress)
+        elif not need.is_narrow or known.list_order == "none" or self._is_being_read_on(known):
+            await self._pass(known, progress)
+        else:
+            pages = self._pages(scope)
             async with self._leases.hold(f"newest:{scope}"):
-                if await one.read_newest(need):
-                    return
-        await self._read_all(scope, known, progress)
+                is_read = await self._one(scope, pages).read_newest(need)
+            if not is_read:
+                await self._pass(known, progress, pages)
+            elif self._is_short(self._store.ledger.scope(scope)):
+                self._start_pass(scope, pages)
 
-    async def _read_all(self, scope: str, known: Scope, progress: Progress) -> None:
+    async def _refresh_whole(self, known: Scope, complete_at: datetime, progress: Progress) -> None:
+        """Looks at a list that is known whole; it is read again when that is a day old, or does not explain itself.
+
+        Where the provider only counts fewer calls than are known, that is done in the background.
+        """
+        scope = known.scope
+        is_explained = await self._one(scope, self._pages(scope)).look()
+        is_old = self._now() - complete_at >= DAY
+        looked = self._store.ledger.scope(scope)
+        if not is_explained and looked.complete_at == complete_at and not looked.gone_at:
+            self._store.ledger.update(scope, complete_at=None)
+        if is_old or not is_explained:
+            await self._pass(known, progress)
+            return
+        may_be_gone = looked.gone or self._store.read.count_missing(scope, complete_at)
+        if may_be_gone and may_scan_for_gone(looked, self._now()):
+            self._store.ledger.update(scope, rescan_at=self._now())
+            self._start_pass(scope)
+
+    async def _pass(self, before: Scope, progress: Progress, pages: Pages | None = None) -> None:
+        """Waits for a full pass, whoever began it; `before`: what was known when the question was asked."""
+        scope = before.scope
+        known = self._store.ledger.scope(scope)
+        if known.complete_at in (None, before.complete_at):
+            if known.gone_at and not may_scan_for_gone(known, self._now()):
+                return  # the last one missed many calls: the next is to be some time later
+            key, is_ours = ("pass", scope), not self._jobs.is_running(("pass", scope))
+            await self._jobs.join(key, lambda each: self._run_pass(scope, each, pages), report_to(progress))
+            if is_ours:
+                return
+        if self._store.ledger.scope(scope).complete_at:
+            await self._one(scope, self._pages(scope)).look()
+
+    def _start_pass(self, scope: str, pages: Pages | None = None) -> None:
+        self._jobs.start(("pass", scope), lambda progress: self._run_pass(scope, progress, pages))
+
+    async def _run_pass(self, scope: str, progress: Progress, pages: Pages | None) -> None:
+        before = self._store.ledger.scope(scope).complete_at
         async with self._leases.hold(f"pass:{scope}"):
-            one = self._one(scope, progress)
             complete_at = self._store.ledger.scope(scope).complete_at
-            if complete_at and complete_at != known.complete_at and await one.look():
-                return  # another question, or another server, has read it meanwhile
-            await one.read_all()
+            if complete_at and complete_at != before and await self._one(scope, self._pages(scope)).look():
+                return  # another server has read it meanwhile
+            pages = pages or self._pages(scope)
+            pages.reuse()
+            await FullPass(self._source, self._store, self._details, self._now, scope, progress, pages).run()
 
-    def _one(self, scope: str, progress: Progress) -> OneList:
-        return OneList(self._source, self._store, self._now, scope, progress)
+    def _pages(self, scope: str) -> Pages:
+        return Pages(self._source, self._store, self._now, scope)
+
+    def _one(self, scope: str, pages: Pages) -> OneList:
+        return OneList(self._source, self._store, self._now, scope, pages)
+
+    def _is_being_read_on(self, known: Scope) -> bool:
+        return self._is_short(known) and self._jobs.is_running(("pass", known.scope))
+
+    def _is_short(self, known: Scope) -> bool:
+        return known.total is not None and known.total <= _PAGES_READ_ON * self._source.page_size
 
     def _answers(self, known: Scope, need: ListNeed, asked_at: datetime) -> bool:
         return known.checked_at is not None and known.checked_at >= asked_at and self._covers(known, need)
@@ -105,8 +165,10 @@ class OffsetLists:
             return False
         if need.since:
             return since <= need.since
+        if since <= EVER:
+            return True
         return self._store.read.count(Filters(agent_id=need.agent_id, since=since)) >= need.newest
 
     def _requests_left(self, known: Scope) -> int:
-        left = known.pass_offset if known.pass_backward else (known.total or 0) - known.pass_offset
+        left = 0 if known.complete_at else (known.total or 0) - known.pass_offset
         return -(-max(0, left) // self._source.page_size)

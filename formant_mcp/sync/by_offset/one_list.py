@@ -1,4 +1,4 @@
-"""How a list is kept known: by a glance at its ends, by its newest part, or by a full pass."""
+"""How a list is kept known short of a full pass: by a glance at its ends, or by its newest part."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -9,33 +9,30 @@ from formant_mcp.source import OffsetSource
 from formant_mcp.store import Store
 from formant_mcp.store.ledger import ListOrder, Scope
 from formant_mcp.sync.by_offset.pages import OrderWatch, Pages, ReadPage
-from formant_mcp.sync.by_offset.passes import FullPass
-from formant_mcp.sync.jobs import Progress
 from formant_mcp.sync.lists import ListNeed
 
 _SMALL_LIST_PAGES = 10  # so many pages are read whole: that costs little, and every later question less
 _PROBES = 4
-_EVER = datetime(1970, 1, 1, tzinfo=UTC)
+EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class OneList:
     """Brings one list (the whole, or one agent's) up to date for one need."""
 
     def __init__(
-        self, source: OffsetSource, store: Store, now: Callable[[], datetime], scope: str, progress: Progress
+        self, source: OffsetSource, store: Store, now: Callable[[], datetime], scope: str, pages: Pages
     ) -> None:
         self._source = source
         self._store = store
         self._now = now
         self._scope = scope
-        self._progress = progress
-        self._pages = Pages(source, store, now, scope)
+        self._pages = pages
 
     async def look(self) -> bool:
-        """For a list known whole: looks for what is new; whether what is known agrees with the provider afterwards.
+        """For a list known whole: looks for what is new; whether nothing else can be new afterwards.
 
-        An unordered list without a total hides what is new: a small one is to be read whole, of a large one nothing
-        is claimed until it is.
+        What may be gone is noted as such. An unordered list without a total hides what is new: a small one is to be
+        read whole, of a large one nothing is claimed until it is.
         """
         known, count = self._store.ledger.scope(self._scope), self._store.read.count_seen(self._scope)
         begun_at = self._now()
@@ -43,23 +40,35 @@ class OneList:
         if not is_ordered and known.total is None and count <= _SMALL_LIST_PAGES * self._pages.step:
             return False
         last_known = (count if known.total is None else min(count, known.total - known.excess)) - 1
-        total, holds = await self._read_ends(known.list_order, last_known)
-        if not holds or (total is not None and total - self._store.read.count_seen(self._scope) != known.excess):
+        front, total, holds = await self._read_ends(known.list_order, last_known)
+        expected = self._store.read.count_seen(self._scope) + known.excess
+        if not front.page.row_count and not total:
+            gone = count  # an empty list
+        elif total is not None:
+            gone = max(0, expected - total)
+        else:
+            gone = known.gone if known.gone_at else 0  # only a full pass can tell
+        self._store.ledger.update(self._scope, gone=gone, gone_at=known.gone_at if gone else None)
+        if not holds or (total is not None and total > expected):
             return False
         if is_ordered or total is not None:
             self._store.ledger.update(self._scope, total=total, checked_at=begun_at)
         return True
 
-    async def _read_ends(self, order: ListOrder | None, last_known: int) -> tuple[int | None, bool]:
+    async def _read_ends(self, order: ListOrder | None, last_known: int) -> tuple[ReadPage, int | None, bool]:
         """Reads on from the front, and unless that is where all that is new stands, from the last row known.
 
-        Gives the total, and whether what is known still stands where it stood.
+        Gives the first page, the total, and whether what is known still stands where it stood, or nearer to the front
+        where the total has fallen.
         """
-        total, watch = None, OrderWatch()
-        for read in await self._pages.read([0, last_known] if order != "newest" and last_known > 0 else [0]):
+        ends = await self._pages.read([0, last_known] if order != "newest" and last_known > 0 else [0])
+        front, total, watch = ends[0], ends[0].page.total, OrderWatch()
+        if len(ends) > 1 and not ends[1].known and total and total <= last_known:
+            ends[1:] = await self._pages.read([max(1, total - self._pages.step)])
+        for read in ends:
             at_back = read.offset > 0
             if at_back and not read.known:
-                return total, False
+                return front, total, False
             watch = OrderWatch()
             watch.feed(read.page.conversations)
             while read.more and (at_back or read.brings_new()):
@@ -67,12 +76,8 @@ class OneList:
             total = read.page.total
         if order in ("newest", "oldest") and watch.order not in (None, order):
             self._store.ledger.update(self._scope, list_order="none")
-            return total, total is not None
-        return total, not self._pages.has_gap
-
-    async def read_all(self) -> None:
-        """A full pass."""
-        await FullPass(self._source, self._store, self._now, self._scope, self._progress).run()
+            return front, total, total is not None
+        return front, total, not self._pages.has_gap
 
     async def read_newest(self, need: ListNeed) -> bool:
         """Reads the newest part as far as the need goes; False where the order does not prove what that part is."""
@@ -82,6 +87,7 @@ class OneList:
         if total is None or total <= _SMALL_LIST_PAGES * self._pages.step:
             return False
         order = known.list_order or await self._order(first, total)
+        self._pages.reuse()
         self._store.ledger.update(self._scope, list_order=order, total=total)
         if order == "none":
             return False
@@ -92,8 +98,9 @@ class OneList:
 
     async def _order(self, first: ReadPage, total: int) -> ListOrder:
         """The order that the first page and a few more, up to the last, agree on."""
-        last = (total - 1) // self._pages.step * self._pages.step
-        offsets = sorted({last * i // _PROBES for i in range(1, _PROBES + 1)})
+        stride = self._pages.stride
+        last = self._pages.last_offset(total) // stride
+        offsets = sorted({last * i // _PROBES * stride for i in range(1, _PROBES + 1)})
         watch = OrderWatch()
         for read in [first, *await self._pages.read(offsets)]:
             watch.feed(read.page.conversations)
@@ -144,17 +151,18 @@ class _NewestPart:
             met = self._met()
             if met or place >= total or not goes_on:
                 break
-            reads = await self._pages.walk(self._offsets(order, place, total), last)
+            reads = await self._pages.walk(self._offsets(order, last, total, self._width(place)), last)
         self._save(total, is_all=not met and place >= total)
         return True
 
-    def _offsets(self, order: ListOrder, place: int, total: int) -> list[int]:
-        """The next pages, each beginning with the last row of the one before."""
+    def _offsets(self, order: ListOrder, last: ReadPage | None, total: int, width: int) -> list[int]:
+        """The next pages, each beginning with the last row of another."""
         step, stride = self._pages.step, self._pages.stride
-        seam = step - stride if place else 0
-        places = [place - seam + i * stride for i in range(self._width(place))]
-        ends = [at for at in places if at + seam < total]
-        return ends if order == "newest" else [max(0, total - at - step) for at in ends]
+        if order == "newest":
+            first = last.next_offset if last else 0
+            return [first, *(at for i in range(1, width) if (at := first + i * stride) + step - stride < total)]
+        first = last.offset - stride if last else self._pages.last_offset(total)
+        return [max(0, first), *(max(0, at) for i in range(1, width) if (at := first - i * stride) > -stride)]
 
     def _width(self, place: int) -> int:
         """How many pages to read side by side: no more than the need will take, by the density seen so far."""
@@ -205,8 +213,8 @@ class _NewestPart:
         return self._store.read.count(Filters(agent_id=self._known.scope, since=since))
 
     def _save(self, total: int, is_all: bool) -> None:
-        reached = self._reached or _EVER
-        since = _EVER if is_all else reached + timedelta(milliseconds=1)
+        reached = self._reached or EVER
+        since = EVER if is_all else reached + timedelta(milliseconds=1)
         self._store.ledger.update(
             self._known.scope,
             covered_since=since,

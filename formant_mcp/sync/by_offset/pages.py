@@ -17,6 +17,7 @@ from formant_mcp.store.ledger import ListOrder
 from formant_mcp.store.writing import Known
 
 _STEPS_BACK = 4
+_MOST_KEPT = 50  # pages
 _MOST_READ_AGAIN = 8  # and a quarter of all requests: what never joins is a list without an order of its own
 
 
@@ -84,8 +85,8 @@ class ReadPage:
 class Pages:
     """Reads one list: the whole where `agent_id` is empty, else that agent's.
 
-    `step`: rows of a full page. A walk reads from one end on: `walked` are the rows it has behind it, `has_gap` says
-    that two of its pages did not join, so that a row may have been missed.
+    `began_at`: before the first page was read. `step`: rows of a full page. A walk reads from one end on: `walked` are
+    the rows it has behind it, `has_gap` says that two of its pages did not join, so that a row may have been missed.
     """
 
     def __init__(self, source: OffsetSource, store: Store, now: Callable[[], datetime], agent_id: str) -> None:
@@ -95,6 +96,10 @@ class Pages:
         self._agent_id = agent_id
         self._read_again = 0
         self._backward = False
+        self._pages: dict[int, ReadPage] = {}
+        self._reusable: dict[int, ReadPage] = {}
+        self._total: int | None = None
+        self.began_at = now()
         self.step = source.page_size
         self.requests = 0
         self.walked: set[str] = set()
@@ -104,6 +109,14 @@ class Pages:
     def stride(self) -> int:
         """How far each page begins behind the one in front of it."""
         return max(1, self.step - 1)
+
+    def last_offset(self, total: int) -> int:
+        """Where the last page of a list of so many rows begins, when each page begins with the last row of another."""
+        return max(0, -(-(total - self.step) // self.stride)) * self.stride
+
+    def reuse(self) -> None:
+        """Lets every page read so far be taken once more without a request, while the total stays what it was."""
+        self._reusable, self._pages = self._pages, {}
 
     async def read(self, offsets: Sequence[int]) -> list[ReadPage]:
         """The pages at these offsets, side by side."""
@@ -153,11 +166,18 @@ class Pages:
         return None
 
     async def _one(self, offset: int) -> ReadPage:
+        reusable = self._reusable.pop(offset, None)
+        if reusable and reusable.page.total == self._total:
+            self._pages[offset] = reusable
+            return reusable
         page = await self._source.list_page(offset, self._agent_id)
         self.requests += 1
+        self._total = page.total
         read = ReadPage(offset, page, self._store.write.save(page.conversations, self._now()))
         if offset == 0 and read.more:
             self._learn_step(read)
+        if len(self._pages) < _MOST_KEPT:
+            self._pages[offset] = read
         return read
 
     def _learn_step(self, read: ReadPage) -> None:

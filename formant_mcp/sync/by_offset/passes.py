@@ -1,8 +1,8 @@
 """A full pass: the whole list read once, so that the store holds exactly what the provider lists.
 
-It is saved page by page and goes on where it was stopped, newest first where the order is known. At its end, what was
-seen is counted against the total; where that disagrees, the ends of the list are read again, and then, at most twice,
-the whole.
+It is saved page by page and goes on where it was stopped. At its end, what was seen is counted against the total; where
+that disagrees, the ends of the list are read again, and then, at most twice, the whole. What it did not see is deleted,
+but where that is much only once a second pass, some time later, does not see it either.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,9 @@ from formant_mcp.source import OffsetSource
 from formant_mcp.store import Store
 from formant_mcp.store.ledger import Scope
 from formant_mcp.sync.by_offset.pages import OrderWatch, Pages, ReadPage
+from formant_mcp.sync.details import Details
 from formant_mcp.sync.jobs import Progress
+from formant_mcp.sync.lists import doubts
 
 _PASSES = 3
 _REPEATED_PAGES = 3  # that many in a row, and the list only turns round and round
@@ -22,24 +24,34 @@ class FullPass:
     """Reads one list from end to end."""
 
     def __init__(
-        self, source: OffsetSource, store: Store, now: Callable[[], datetime], scope: str, progress: Progress
+        self,
+        source: OffsetSource,
+        store: Store,
+        details: Details,
+        now: Callable[[], datetime],
+        scope: str,
+        progress: Progress,
+        pages: Pages,
     ) -> None:
         self._source = source
         self._store = store
+        self._details = details
         self._now = now
         self._scope = scope
         self._progress = progress
-        self._pages = Pages(source, store, now, scope)
+        self._pages = pages
         self._totals: set[int | None] = set()  # every total that this pass was told
         self._watch = OrderWatch()
         self._repeated = 0  # rows in a row that this pass had walked already
         self._is_stuck = False
+        self._says_more = False  # some page said that the list goes on: then it also says where it ends
 
     async def run(self) -> None:
         """Reads until what was seen agrees with the total, or two passes agree with each other."""
         before: tuple[int, int | None] | None = None
+        begins_at = self._pages.began_at
         for last_try in (False,) * (_PASSES - 1) + (True,):
-            walked = await self._walk()
+            walked = await self._walk(begins_at)
             await self._read_ends_again(walked)
             seen, total = self._seen(walked), walked.pass_total
             agrees = total in (seen, seen + walked.pass_unreadable) or (total is None and not self._pages.has_gap)
@@ -49,10 +61,10 @@ class FullPass:
             if settled or last_try:
                 self._accept(walked, seen, settled)
                 return
-            before = (seen, total)
+            before, begins_at = (seen, total), self._now()
             self._store.ledger.update(self._scope, pass_started_at=None)
 
-    async def _walk(self) -> Scope:
+    async def _walk(self, begins_at: datetime) -> Scope:
         known = self._store.ledger.scope(self._scope)
         self._totals, self._watch, self._repeated = set(), OrderWatch(), 0
         resumes_at = known.pass_started_at
@@ -60,46 +72,30 @@ class FullPass:
         if resumes_at:
             self._resume(known)
         else:
-            await self._begin(known)
-        self._pages.begin_walk(backward=bool(known.pass_backward))
+            known.pass_started_at, known.pass_total = begins_at, None
+            known.pass_offset = known.pass_rows = known.pass_unreadable = 0
+        self._pages.begin_walk()
         while last is None or not self._is_over(known, last):
+            await self._details.turn(self._progress)
             offsets = self._next_offsets(known, last)
             pages = await self._pages.walk(offsets, last)
             if last is None and resumes_at and not _shows_any_seen(pages[0], resumes_at):
                 self._store.ledger.update(self._scope, pass_started_at=None)  # the list has moved on meanwhile
-                return await self._walk()
+                return await self._walk(self._now())
             before, last, at = last, pages[-1], known.pass_offset
             self._take(known, pages)
             self._advance(known, pages, before)
             self._is_stuck = self._repeated > 0 and last.end <= at and last.offset == offsets[-1]
-        if self._watch.order and not known.pass_backward:
-            known.list_order = self._watch.order
-        elif self._watch.order in ("none", "oldest"):
-            known.list_order = "none"
+        known.list_order = self._watch.order or known.list_order
         return known
-
-    async def _begin(self, known: Scope) -> None:
-        known.pass_started_at = self._now()
-        known.pass_offset = known.pass_rows = known.pass_unreadable = known.pass_backward = 0
-        known.pass_total = None
-        if known.list_order == "oldest":
-            total = (await self._pages.read([0]))[0].page.total
-            if total:
-                known.pass_offset, known.pass_backward, known.pass_total = total, 1, total
 
     def _resume(self, known: Scope) -> None:
         """The last page is read again, to see whether the list still goes on from there."""
         self._totals.add(known.pass_total)
-        if known.pass_backward:
-            known.pass_offset += self._pages.step
-        else:
-            known.pass_offset = max(0, known.pass_offset - self._pages.step)
+        known.pass_offset = max(0, known.pass_offset - self._pages.step)
 
     def _next_offsets(self, known: Scope, last: ReadPage | None) -> list[int]:
         step, stride, width = self._pages.step, self._pages.stride, self._source.concurrency
-        if known.pass_backward:
-            end = known.pass_offset + (step - stride if last else 0)
-            return [max(0, end - i * stride - step) for i in range(width) if i == 0 or end - i * stride > step - stride]
         first, total = last.next_offset if last else known.pass_offset, known.pass_total or 0
         return [first, *(at for i in range(1, width) if (at := first + i * stride) + step - stride < total)]
 
@@ -108,6 +104,7 @@ class FullPass:
         self._totals.update(read.page.total for read in pages)
         fresh = [row for read in pages for row in read.fresh]
         self._watch.feed(fresh)
+        self._says_more |= any(read.page.has_more for read in pages)
         self._repeated = 0 if fresh else self._repeated + sum(read.page.row_count for read in pages)
 
     def _advance(self, known: Scope, pages: list[ReadPage], before: ReadPage | None) -> None:
@@ -116,7 +113,7 @@ class FullPass:
             # The same rows once more are no other part of the list: such a provider takes no notice of the offset.
             if read.page.row_count and not (front and read.repeats(front)):
                 known.pass_rows = max(known.pass_rows, read.end)
-        known.pass_offset = last.offset if known.pass_backward else last.end
+        known.pass_offset = last.end
         known.pass_total = last.page.total
         known.pass_unreadable += sum(read.page.unreadable for read in pages)
         self._store.ledger.update(
@@ -124,20 +121,19 @@ class FullPass:
             total=known.pass_total,
             pass_started_at=known.pass_started_at,
             pass_offset=known.pass_offset,
-            pass_backward=known.pass_backward,
             pass_total=known.pass_total,
             pass_rows=known.pass_rows,
             pass_unreadable=known.pass_unreadable,
         )
-        left = known.pass_offset if known.pass_backward else max(0, (known.pass_total or 0) - known.pass_offset)
+        left = max(0, (known.pass_total or 0) - known.pass_offset)
         self._progress.done = self._pages.requests
         self._progress.total = self._pages.requests + -(-left // self._pages.stride)
 
     def _is_over(self, known: Scope, last: ReadPage) -> bool:
-        if known.pass_backward:
-            return known.pass_offset == 0
         total = last.page.total
         if not last.page.row_count or self._is_stuck or self._repeated > _REPEATED_PAGES * self._source.page_size:
+            return True
+        if total is None and self._says_more and not last.page.has_more and last.page.row_count < self._pages.step:
             return True
         # The total may be too low or missing, and so may has_more: unless all is seen, it ends where no more comes.
         may_end = total is not None and last.end >= total and not last.more
@@ -167,6 +163,12 @@ class FullPass:
 
     def _accept(self, walked: Scope, seen: int, settled: bool) -> None:
         started_at, total = walked.pass_started_at or self._now(), walked.pass_total
+        count = self._store.read.count_seen(self._scope)
+        known = self._store.ledger.scope(self._scope)
+        doubted = doubts(known, count, count - seen, started_at, self._now())
+        if doubted and not self._pages.has_gap:
+            self._store.ledger.update(self._scope, pass_started_at=None, checked_at=self._now(), **doubted)
+            return
         excess = 0 if total is None else total - seen
         # Rows shown twice or not readable were looked at all the same; what no page showed was not.
         shortfall = max(0, excess - max(0, walked.pass_rows - seen)) if settled else max(1, abs(excess))
@@ -184,6 +186,8 @@ class FullPass:
             pass_started_at=None,
             covered_since=None,
             covered_to=None,
+            gone=0,
+            gone_at=None,
         )
 
 
