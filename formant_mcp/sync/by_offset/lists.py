@@ -43,7 +43,7 @@ class OffsetLists:
 
     def usable(self, need: ListNeed) -> ListNeed:
         """Agent and time are all that such a list is narrowed by."""
-        return ListNeed(agent_id=need.agent_id, since=need.since, newest=need.newest)
+        return ListNeed(agent_id=need.agent_id, since=need.since, newest=need.newest, fresh_since=need.fresh_since)
 
     async def bring(self, need: ListNeed, progress: Progress) -> None:
         """Brings that part of the list up to date, and what was running when last seen.
@@ -82,17 +82,17 @@ class OffsetLists:
         )
 
     async def _refresh(self, scope: str, need: ListNeed, progress: Progress) -> None:
-        known = self._store.ledger.scope(scope)
+        known, fresh_since = self._store.ledger.scope(scope), need.fresh_since or self._now()
         if known.complete_at:
             await self._refresh_whole(known, known.complete_at, progress)
         elif not need.is_narrow or known.list_order == "none" or self._is_being_read_on(known):
-            await self._pass(known, progress)
+            await self._pass(known, fresh_since, progress)
         else:
             pages = self._pages(scope)
             async with self._leases.hold(f"newest:{scope}"):
                 is_read = await self._one(scope, pages).read_newest(need)
             if not is_read:
-                await self._pass(known, progress, pages)
+                await self._pass(known, fresh_since, progress, pages)
             elif self._is_short(self._store.ledger.scope(scope)):
                 self._start_pass(scope, pages)
 
@@ -108,15 +108,18 @@ class OffsetLists:
         if not is_explained and looked.complete_at == complete_at and not looked.gone_at:
             self._store.ledger.update(scope, complete_at=None)
         if is_old or not is_explained:
-            await self._pass(known, progress)
+            await self._pass(known, self._now(), progress)
             return
         may_be_gone = looked.gone or self._store.read.count_missing(scope, complete_at)
         if may_be_gone and may_scan_for_gone(looked, self._now()):
             self._store.ledger.update(scope, rescan_at=self._now())
             self._start_pass(scope)
 
-    async def _pass(self, before: Scope, progress: Progress, pages: Pages | None = None) -> None:
-        """Waits for a full pass, whoever began it; `before`: what was known when the question was asked."""
+    async def _pass(self, before: Scope, fresh_since: datetime, progress: Progress, pages: Pages | None = None) -> None:
+        """Waits for a full pass, whoever began it; `before`: what was known when the question was asked.
+
+        What came after another's pass began is looked for, unless that began after `fresh_since`.
+        """
         scope = before.scope
         known = self._store.ledger.scope(scope)
         if known.complete_at in (None, before.complete_at):
@@ -126,7 +129,8 @@ class OffsetLists:
             await self._jobs.join(key, lambda each: self._run_pass(scope, each, pages), report_to(progress))
             if is_ours:
                 return
-        if self._store.ledger.scope(scope).complete_at:
+        complete_at = self._store.ledger.scope(scope).complete_at
+        if complete_at and complete_at < fresh_since:
             await self._one(scope, self._pages(scope)).look()
 
     def _start_pass(self, scope: str, pages: Pages | None = None) -> None:

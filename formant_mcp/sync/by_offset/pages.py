@@ -116,7 +116,7 @@ class Pages:
 
     def reuse(self) -> None:
         """Lets every page read so far be taken once more without a request, while the total stays what it was."""
-        self._reusable, self._pages = self._pages, {}
+        self._reusable |= self._pages
 
     async def read(self, offsets: Sequence[int]) -> list[ReadPage]:
         """The pages at these offsets, side by side."""
@@ -168,7 +168,6 @@ class Pages:
     async def _one(self, offset: int) -> ReadPage:
         reusable = self._reusable.pop(offset, None)
         if reusable and reusable.page.total == self._total:
-            self._pages[offset] = reusable
             return reusable
         page = await self._source.list_page(offset, self._agent_id)
         self.requests += 1
