@@ -8,13 +8,27 @@ Operator = Literal["=", "!=", "<", "<=", ">", ">=", "exists", "missing"]
 OutcomeFilter = Literal["any", "success", "failure"]
 Order = Literal["newest", "oldest", "longest", "shortest"]
 
+NONE = "(none)"
+"""The value of a field that a call does not have, as answers print it; as a filter it finds those calls."""
+NOT_READ_YET = "(not read yet)"
+"""Printed where the value is not loaded; nothing can be filtered by it."""
+CUT = "…"
+"""The end of a printed value that was shortened; as a filter it finds every value that begins so."""
+
+
+def is_whole(value: str) -> bool:
+    """Whether it is a value as a call has it: neither NONE nor cut."""
+    return value != NONE and (not value.endswith(CUT) or value == CUT)
+
 
 @dataclass(frozen=True, slots=True)
 class Condition:
     """One condition on a field of the results, `path` as in `language.primary`. `formant_mcp.values` reads its value.
 
     A condition but `missing` holds only where the field has a value: `!=` too. A list holds where one of its values
-    does (`!=`: where none is equal).
+    does (`!=`: where none is equal). Some values are what answers print: NONE is a field without a value of its own,
+    whatever is below it in an object; `null` is also a field that is missing; one that ends in CUT is equal to every
+    text that begins so; a number is equal to all that are printed like it, in ten digits.
     """
 
     path: str
@@ -31,6 +45,8 @@ class Condition:
 class Filters:
     """All of these hold for a conversation that matches; an empty one asks nothing.
 
+    Texts may be NONE: the field has no value (`contact_digits` then holds it alone); status, failure_reason and user_id
+    may end in CUT: the value begins so.
     `since` and `until` are instants in UTC, both included. `status` and `failure_reason` compare as labels.
     `contact_digits`: spellings of a number or its last digits (see `formant_mcp.contacts`), any of which may be it.
     """

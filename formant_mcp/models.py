@@ -13,6 +13,9 @@ from pydantic import JsonValue
 
 Outcome = Literal["success", "failure"] | None
 
+AGENT_WORDS = frozenset({"agent", "bot", "assistant", "ai"})
+CONTACT_WORDS = frozenset({"contact", "human", "customer", "user", "caller", "callee", "client"})
+
 # White space and separators become a space; what is invisible or steers direction goes: C0/C1 controls, soft hyphen,
 # joiners, bidirectional marks, fillers, variation selectors, tags, lone surrogates, private use, non-characters.
 _SPACES = re.compile(r"[\s\x1c-\x1f\x85\u2028\u2029]+")

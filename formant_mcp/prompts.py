@@ -7,6 +7,7 @@ from mcp_types import Completion, GetPromptResult, Prompt, PromptArgument, Promp
 from formant_mcp.app import App
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.models import clean
+from formant_mcp.query.forms import id_in, is_left_out
 from formant_mcp.query.gather import Call
 from formant_mcp.resources import complete_agent, complete_id, completion
 
@@ -51,10 +52,13 @@ def get_prompt(name: str, arguments: dict[str, str]) -> GetPromptResult:
     review = next((each for each in PROMPTS if each.name == name), None)
     if review is None:
         raise InvalidRequestError("No such prompt.", f"There are: {', '.join(each.name for each in PROMPTS)}.")
-    value = clean(arguments.get(review.argument, ""))[:_ID_LENGTH]
-    if not value or set(arguments) != {review.argument}:
-        raise InvalidRequestError(f"{name} takes {review.argument}.", review.argument_description)
-    return review.filled(value)
+    given = {key: clean(value)[:_ID_LENGTH] for key, value in arguments.items() if not is_left_out(value)}
+    value = given.get(review.argument, "")
+    if set(given) != {review.argument}:
+        raise InvalidRequestError(
+            f"{name} takes {review.argument} and nothing else.", f"{review.argument}: {review.argument_description}"
+        )
+    return review.filled(id_in(value) if review.argument == "conversation_id" else value)
 
 
 async def complete_argument(app: App, call: Call, argument: str, typed: str) -> Completion:
@@ -88,7 +92,7 @@ each with the turn; whether the extracted results agree with what was said; one 
         "Weekly review of an agent",
         "An agent's last seven days against the seven before: volume, success, results, what to look at.",
         "agent_id",
-        "The agent's id.",
+        "The agent's id, e.g. 123, or its name.",
         """\
 Review the last seven days of agent {value}.
 1. summarize_results with agent_id="{value}", since="7d" for the fields there are.

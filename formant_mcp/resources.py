@@ -22,6 +22,7 @@ from formant_mcp.audio import WAV, AudioKind
 from formant_mcp.errors import ConnectionFailed, InvalidRequestError, NotFoundError, RequestTimedOut
 from formant_mcp.filters import Filters
 from formant_mcp.models import Conversation, Turn, clean
+from formant_mcp.query.forms import ADDRESS
 from formant_mcp.query.gather import Call
 from formant_mcp.query.transcripts import find, is_unconnected, recording_error
 from formant_mcp.source import Recording
@@ -33,7 +34,6 @@ PAGE = 50
 MOST_BYTES = 7_000_000  # as base64 within the 10 MiB that the TypeScript SDK takes as one message
 _COMPLETIONS = 100
 _COMPLETION_SECONDS = 2.0  # somebody is typing
-_URI = re.compile(r"formant://conversations/([^/]+)(/recording|/transcript)?")
 _CURSOR = re.compile(r"r:(\d{1,9}):(\d{1,18})")
 
 Contents = TextResourceContents | BlobResourceContents
@@ -85,7 +85,7 @@ async def read_resource(app: App, call: Call, uri: str) -> Contents:
     Raises:
         NotFoundError: nothing does. FormantError: it cannot be read now.
     """
-    found = _URI.fullmatch(uri)
+    found = ADDRESS.fullmatch(uri)
     if not found:
         raise NotFoundError(
             "No such resource.", f"Addresses are {RECORDING_URI}, {TRANSCRIPT_URI}, {CONVERSATION_URI}."

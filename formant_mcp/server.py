@@ -1,9 +1,9 @@
 """The MCP server: requests in, answers and errors out. What they mean is decided below."""
 
-import difflib
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 
 import mcp_types as types
 from mcp.server.caching import CacheHint
@@ -15,9 +15,8 @@ from pydantic import ValidationError
 from formant_mcp import __version__
 from formant_mcp.app import App, Opener
 from formant_mcp.errors import FormantError, InvalidRequestError, NotFoundError
-from formant_mcp.models import clean
 from formant_mcp.prompts import PROMPTS, complete_argument, get_prompt
-from formant_mcp.query.arguments import Arguments
+from formant_mcp.query.arguments import wrong_argument
 from formant_mcp.query.gather import Call
 from formant_mcp.resources import TEMPLATES, list_resources, read_resource
 from formant_mcp.tools import TOOLS
@@ -56,7 +55,7 @@ def build_server(open_app: Callable[[], Awaitable[App]], instructions: str, word
         cache_hints={"tools/list": static, "resources/templates/list": static, "prompts/list": static},
         lifespan=lifespan,
         on_list_tools=list_tools,
-        on_call_tool=_call_tool,
+        on_call_tool=partial(_call_tool, words),
         on_list_resources=_list_resources,
         on_list_resource_templates=_list_templates,
         on_read_resource=_read_resource,
@@ -66,7 +65,7 @@ def build_server(open_app: Callable[[], Awaitable[App]], instructions: str, word
     )
 
 
-async def _call_tool(request: Request, params: types.CallToolRequestParams) -> types.CallToolResult:
+async def _call_tool(words: Vocabulary, request: Request, params: types.CallToolRequestParams) -> types.CallToolResult:
     tool = _BY_NAME.get(params.name)
     if tool is None:
         raise MCPError(types.INVALID_PARAMS, f"Unknown tool. There are: {', '.join(_BY_NAME)}.")
@@ -75,7 +74,8 @@ async def _call_tool(request: Request, params: types.CallToolRequestParams) -> t
         reply = await tool.call(app, params.arguments or {}, _new_call(app, request))
         structure = reply.structure.model_dump(mode="json", exclude_none=True)
     except ValidationError as error:
-        return _failed(_worded(error, tool.arguments))
+        wrong = error.errors(include_url=False, include_input=False, include_context=False)
+        return _failed(InvalidRequestError(words.fill(str(wrong_argument(wrong, tool.arguments)))))
     except FormantError as error:
         return _failed(error)
     except Exception as error:  # noqa: BLE001 - the outermost place: a bug of ours neither ends us nor quotes anybody
@@ -164,20 +164,3 @@ def _unexpected(error: Exception) -> FormantError:
     where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else "?"
     _log.error("%s at %s", type(error).__name__, where)
     return FormantError(_UNEXPECTED, _UNEXPECTED_HINT)
-
-
-def _worded(error: ValidationError, arguments: type[Arguments]) -> InvalidRequestError:
-    """The first thing wrong with the arguments, and what is accepted; a misspelt name comes before a missing one."""
-    wrong = error.errors(include_url=False, include_input=False, include_context=False)
-    first = next((each for each in wrong if each["type"] == "extra_forbidden"), wrong[0])
-    names = list(arguments.model_fields)
-    name = clean(str(first["loc"][0])) if first["loc"] else ""
-    if name not in arguments.model_fields:
-        near = difflib.get_close_matches(name, names, n=1)
-        meant = f" Did you mean {near[0]}?" if near else ""
-        return InvalidRequestError(f"Unknown argument {name[:60]!r}.{meant}", f"Accepted: {', '.join(names)}.")
-    description = arguments.model_fields[name].description or ""
-    if first["type"] == "missing":
-        return InvalidRequestError(f"{name} is missing.", description)
-    message = first["msg"].replace("Input", "it").replace("List", "it").replace("String", "it")
-    return InvalidRequestError(f"{name}: {message}.", description)

@@ -38,6 +38,7 @@ async def test_every_prompt_names_its_tools_what_to_cite_and_what_not_to_claim(a
         ("review_call", {}, "takes conversation_id"),
         ("review_call", {"conversation_id": " "}, "takes conversation_id"),
         ("weekly_review", {"agent_id": "1", "colour": "red"}, "takes agent_id"),
+        ("review_call", {"conversation_id": "null"}, "takes conversation_id"),
         ("daily_review", {}, "There are: review_call"),
     ],
 )
@@ -48,6 +49,16 @@ async def test_a_missing_or_strange_argument_says_what_the_prompt_takes(
         with pytest.raises(MCPError, match=words) as refused:
             await assistant.client.get_prompt(name, arguments)
         assert refused.value.code == -32602
+
+
+@pytest.mark.parametrize("copied", ["`{}`", "formant://conversations/{}/recording", "{}…"])
+async def test_an_id_is_taken_as_it_was_copied_and_an_empty_argument_is_left_out(account: Account, copied: str) -> None:
+    async with account.connect() as assistant:
+        plain = await assistant.client.get_prompt("review_call", {"conversation_id": "e36853de"})
+        got = await assistant.client.get_prompt(
+            "review_call", {"conversation_id": copied.format("e36853de"), "since": ""}
+        )
+    assert got.messages == plain.messages
 
 
 async def test_agents_and_ids_are_completed_as_one_types(account: Account) -> None:

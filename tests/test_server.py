@@ -24,9 +24,7 @@ FILTERS = (
     "agent_id, status, call_successful, since, until, min_duration_seconds, max_duration_seconds, contact_number,"
     " failure_reason, user_id, results"
 )
-DATES = (
-    "Give an ISO date (2026-11-20), an ISO date-time (2026-11-20T18:00, with or without an offset), today, yesterday,"
-)
+DATES = "Give an ISO date (2026-11-20), an ISO date-time (2026-11-20T18:00, with or without an offset), a week"
 
 
 @pytest.fixture
@@ -42,64 +40,67 @@ def account(account: Account) -> Account:
         (
             "list_conversations",
             {"agnt_id": 1},
-            f"Unknown argument 'agnt_id'. Did you mean agent_id? Accepted: {FILTERS}",
+            f"There is no argument 'agnt_id'. Did you mean agent_id? The arguments are {FILTERS}",
         ),
-        ("get_transcripts", {"conversation_ids": [CALL], "agent_id": 1}, "Unknown argument 'agent_id'. Accepted: conv"),
+        (
+            "get_transcripts",
+            {"conversation_ids": [CALL], "colour": 1},
+            "There is no argument 'colour'. The arguments are conversation_ids, from_turn",
+        ),
+        ("get_transcripts", {"conversation_id": CALL}, "Did you mean conversation_ids?"),
+        ("list_conversations", {"params": {"limit": 1}}, "Give the arguments themselves, without an object around"),
+        ("list_conversations", {"start_date": "7d"}, "There is no argument 'start_date'. Did you mean since?"),
         (
             "save_recording",
             {"conversationId": CALL},
-            "Unknown argument 'conversationId'. Did you mean conversation_id?",
+            "There is no argument 'conversationId'. Did you mean conversation_id?",
         ),
-        ("save_recording", {}, "conversation_id is missing. Whole, or a unique beginning of at least 6 characters."),
-        ("get_transcripts", {"conversation_ids": []}, "conversation_ids: it should have at least 1 item"),
-        ("get_transcripts", {"conversation_ids": ["x"] * 21}, "conversation_ids: it should have at most 20 items"),
+        ("save_recording", {}, "conversation_id is missing: it must be one conversation id, e.g. e36853de-"),
+        (
+            "get_transcripts",
+            {"conversation_ids": []},
+            "conversation_ids is missing: it must be 1 to 20 conversation ids, e.g. e36",
+        ),
+        ("get_transcripts", {"conversation_ids": ["x"] * 21}, "conversation_ids must be 1 to 20 conversation ids"),
         (
             "get_transcripts",
             {"conversation_ids": [CALL], "max_turns": 0},
-            "max_turns: it should be greater than or equal",
+            "max_turns must be a whole number from 1 to 2000, e.g. 200.",
         ),
         (
             "get_transcripts",
             {"conversation_ids": [CALL], "from_turn": 3, "around_turn": 4},
             "Use either from_turn or around_turn. Leave the other one out.",
         ),
-        (
-            "list_conversations",
-            {"limit": 0},
-            "limit: it should be greater than or equal to 1. Rows per page, 1 to 100.",
-        ),
-        (
-            "list_conversations",
-            {"limit": 101},
-            "limit: it should be less than or equal to 100. Rows per page, 1 to 100.",
-        ),
-        ("list_conversations", {"limit": "many"}, "limit: it should be a valid integer"),
+        ("list_conversations", {"limit": 0}, "limit must be a whole number from 1 to 100, e.g. 20."),
+        ("list_conversations", {"limit": 101}, "limit must be a whole number from 1 to 100, e.g. 20."),
+        ("list_conversations", {"limit": "many"}, "limit must be a whole number from 1 to 100"),
         (
             "list_conversations",
             {"order_by": "best"},
-            "order_by: it should be 'newest', 'oldest', 'longest' or 'shortest'",
+            "order_by must be newest, oldest, longest or shortest, e.g. shortest.",
         ),
         (
             "list_conversations",
-            {"call_successful": True},
-            "call_successful: it should be 'any', 'success' or 'failure'",
+            {"call_successful": "maybe"},
+            "call_successful must be any, success or failure, e.g. failure.",
         ),
-        ("list_conversations", {"since": "last tuesday"}, f"since: not a date. {DATES}"),
-        ("list_conversations", {"until": "2026-02-30"}, f"until: not a date. {DATES}"),
+        ("list_conversations", {"since": "last tuesday"}, f"since is not a date that can be read. {DATES}"),
+        ("list_conversations", {"until": "2026-02-30"}, f"until is not a date that can be read. {DATES}"),
         ("list_conversations", {"since": "2026-11-20", "until": "2026-11-19"}, "since lies after until."),
         ("list_conversations", {"min_duration_seconds": 9, "max_duration_seconds": 8}, "is greater than max_duration"),
         (
             "list_conversations",
             {"results": ["csat is good"]},
-            "results: a condition could not be read. Write them like",
+            "results has a condition that cannot be read. Write them like",
         ),
         ("list_conversations", {"contact_number": "unknown"}, "contact_number: there is no digit in it."),
         (
             "list_conversations",
             {"cursor": "20"},
-            "cursor: not one that this server gave. Leave cursor out to begin anew",
+            "cursor is not one that this server gave. Leave cursor out to start again",
         ),
-        ("list_conversations", {"cursor": "c:20:1:abcdef"}, "cursor: it belongs to another question."),
+        ("list_conversations", {"cursor": "c:20:1:abcdef"}, "cursor belongs to another question."),
     ],
 )
 async def test_an_argument_outside_what_is_accepted_is_refused_and_named(
@@ -120,8 +121,8 @@ async def test_a_cursor_is_good_for_its_own_question_and_store_alone(account: Ac
     async with account.connect() as another_store:
         foreign = await another_store.refused("list_conversations", limit=5, agent_id="101", cursor=cursor)
     assert {other, reordered, foreign} == {
-        "cursor: it belongs to another question. Leave cursor out to begin anew, or give next_cursor as it was, with"
-        " the same other arguments."
+        "cursor belongs to another question. Leave cursor out to start again, or give next_cursor of the answer before,"
+        " e.g. c:20:4711:9f1c2a, with the same other arguments."
     }
 
 

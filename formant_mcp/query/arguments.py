@@ -1,80 +1,167 @@
-"""The filters as arguments of a tool: forgiving in form (numbers for ids, lists as JSON text), strict in meaning."""
+"""The arguments of tools: forgiving in form (see `forms`), strict in meaning, and what to say where one is wrong."""
 
-import json
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, cast, get_args
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from formant_mcp.errors import InvalidRequestError
-from formant_mcp.filters import Filters
-from formant_mcp.query.conditions import read_condition, read_contact
+from formant_mcp.filters import NONE, NOT_READ_YET, Condition, Filters, OutcomeFilter
+from formant_mcp.models import clean
+from formant_mcp.query.conditions import not_read_yet, read_conditions, read_contact
 from formant_mcp.query.dates import read_since, read_until
+from formant_mcp.query.forms import (
+    as_choice,
+    as_cursor,
+    as_list,
+    as_name,
+    as_number,
+    as_seconds,
+    as_text,
+    is_left_out,
+    json_in,
+)
+from formant_mcp.query.guesses import did_you_mean, nearest
 
 NO_BOUND = -1.0
 
-
-def _as_text(value: object) -> object:
-    """Assistants send ids as numbers."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def _as_list(value: object) -> object:
-    """Assistants send lists as JSON text, and a single value as itself."""
-    if isinstance(value, str):
-        if value.lstrip().startswith("["):
-            try:
-                return json.loads(value)
-            except (json.JSONDecodeError, RecursionError):
-                return value
-        return [value] if value.strip() else []
-    return [value] if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def _as_number(value: object) -> object:
-    """Yes and no are not numbers, though Python takes them for 1 and 0."""
-    return None if isinstance(value, bool) else value
+_YES_NO = {word: value for words, value in (("yes y on 1", "true"), ("no n off 0", "false")) for word in words.split()}
+_OUTCOMES = {
+    **dict.fromkeys(("true", "yes", "1", "successful", "succeeded"), "success"),
+    **dict.fromkeys(("false", "no", "0", "failed", "unsuccessful"), "failure"),
+    **dict.fromkeys(("all", "both", NONE), "any"),
+}
+# Words for an argument that are not spelled like its name.
+_OTHER_NAMES = {
+    "since": "from start start_date start_time date_from after begin",
+    "until": "to end end_date end_time date_to before",
+    "contact_number": "phone phone_number number",
+    "limit": "count max_results page_size per_page",
+    "order_by": "sort sort_by order",
+    "cursor": "page page_token offset next_cursor",
+    "query": "q text search keywords",
+    "conversation_ids": "ids id call_ids",
+    "conversation_id": "id call_id",
+}
 
 
-Text = Annotated[str, BeforeValidator(_as_text)]
-Texts = Annotated[list[Text], BeforeValidator(_as_list)]
-Seconds = Annotated[float, BeforeValidator(_as_number)]
+@dataclass(frozen=True, slots=True)
+class Takes:
+    """What an argument takes and an example of it, for whoever gave something else; in braces the provider's words."""
+
+    what: str
+    example: str
+
+
+Text = Annotated[str, BeforeValidator(as_text), Takes("one text", "busy")]
+Name = Annotated[str, BeforeValidator(as_name), Takes("one text", "123")]
+Agent = Annotated[Name, Takes("the id or name of one agent (for several ask for each, or group_by=agent_id)", "123")]
+Number = Annotated[Name, Takes("one number or its last digits", "+91 98765 43210")]
+Date = Annotated[
+    str, BeforeValidator(as_text), Takes("a date, a time or so long ago", "2026-11-20, 2026-11-20T18:00 or 7d")
+]
+CursorText = Annotated[str, BeforeValidator(as_cursor), Takes("next_cursor of the answer before", "c:20:4711:9f1c2a")]
+Names = Annotated[list[Name], BeforeValidator(as_list(as_name)), Takes("a list of texts", "{statuses}")]
+Seconds = Annotated[float, BeforeValidator(as_seconds), Takes("a number of seconds, or -1 for no bound", "120")]
+Whole = Annotated[int, BeforeValidator(as_number)]
+YesNo = Annotated[bool, BeforeValidator(as_choice(_YES_NO))]
+Outcomes = Annotated[OutcomeFilter, BeforeValidator(as_choice(_OUTCOMES))]
+Fields = Annotated[
+    list[Text],
+    BeforeValidator(as_list(as_name, keys=("field", "path", "name", "key"))),
+    Takes("a list of fields", "status, results.intent"),
+]
+ConversationIds = Annotated[
+    list[Text],
+    BeforeValidator(as_list(as_text, keys=("conversation_id", "id"), separators=r",;\s")),
+    Takes("1 to 20 conversation ids", "e36853de-9cbb-441e-ad75-d3c8ac82abfb_1"),
+]
+ConversationId = Annotated[
+    str, BeforeValidator(as_text), Takes("one conversation id", "e36853de-9cbb-441e-ad75-d3c8ac82abfb_1")
+]
+Conditions = Annotated[
+    list[Condition],
+    BeforeValidator(read_conditions),
+    WithJsonSchema({"type": "array", "items": {"type": "string"}}),
+    Takes("conditions on result fields", "{results}"),
+]
 
 
 class Arguments(BaseModel):
-    """What a tool takes. What it does not take is refused, never ignored."""
+    """What a tool takes. What it does not take is refused, never ignored; null and what is empty count as left out."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _given(cls, sent: object) -> object:
+        if not isinstance(sent, dict):
+            return sent
+        given = cls._flat(cast(dict[str, object], sent))
+        return {name: value for name, value in given.items() if not cls._is_left_out(name, value)}
+
+    @classmethod
+    def _is_left_out(cls, name: str, value: object) -> bool:
+        field = cls.model_fields.get(name)
+        # An argument that has to be given may be the word null.
+        is_word = field is not None and field.is_required() and isinstance(value, str) and value.strip()
+        return field is not None and is_left_out(value) and not is_word
+
+    @classmethod
+    def _flat(cls, sent: dict[str, object]) -> dict[str, object]:
+        """The arguments without an object around some of them."""
+        return sent
 
 
 class FilterArguments(Arguments):
     """The filters, the same for every tool that takes them; what stands in braces is worded for each provider."""
 
-    agent_id: Text = Field("", description="Only this agent's calls.")
-    status: Texts = Field(
+    agent_id: Agent = Field(
+        "", description="Only this agent's calls: its id, or its name where the provider has names."
+    )
+    status: Names = Field(
         [], description="Any of these ways to end, e.g. {statuses}; for all failures use call_successful."
     )
-    call_successful: Literal["any", "success", "failure"] = Field(
+    call_successful: Outcomes = Field(
         "any", description="success: connected and ended normally; failure: ended otherwise; running calls are neither."
     )
-    since: str = Field(
-        "", description="Started from: 2026-11-20, 2026-11-20T18:00, today, yesterday, or so long ago: 24h, 7d, 2w."
+    since: Date = Field(
+        "",
+        description="Started from: 2026-11-20, 2026-11-20T18:00, 2026-W47, 2026-11, today, yesterday, last week, or so"
+        " long ago: 24h, 7d, 2w.",
     )
-    until: str = Field("", description="Started to, same forms; a date alone includes that whole day.")
+    until: Date = Field("", description="Started to, same forms; a day, week or month is included whole.")
     min_duration_seconds: Seconds = Field(
         NO_BOUND, ge=-1, allow_inf_nan=False, description="Minimum duration in seconds, inclusive; -1 for no limit."
     )
     max_duration_seconds: Seconds = Field(
         NO_BOUND, ge=-1, allow_inf_nan=False, description="Maximum duration in seconds, inclusive; -1 for no limit."
     )
-    contact_number: Text = Field("", description="Whole number or its last digits, any spelling.")
-    failure_reason: str = Field("", description="Exactly this reason, case aside.")
-    user_id: Text = Field("", description="{user_id}")
-    results: Texts = Field(
+    contact_number: Number = Field("", description="Whole number or its last digits, any spelling.")
+    failure_reason: Text = Field("", description="Exactly this reason, case aside.")
+    user_id: Name = Field("", description="{user_id}")
+    results: Conditions = Field(
         [],
         description="Conditions on result fields, all of them (= != < <= > >= exists missing): {results}.",
     )
+
+    @classmethod
+    def _flat(cls, sent: dict[str, object]) -> dict[str, object]:
+        inside = sent.get("filters")
+        inside = json_in(inside) if isinstance(inside, str) else inside
+        if "filters" not in sent or not (isinstance(inside, dict) or is_left_out(inside)):
+            return sent
+        filters = cast(dict[str, object], inside or {})
+        twice = next((name for name in filters if name in sent and not is_left_out(sent[name])), "")
+        if twice:
+            raise InvalidRequestError(
+                f"{clean(twice)[:60]} is given twice, inside filters and beside it.", "Give it once, beside the others."
+            )
+        return {name: value for name, value in sent.items() if name != "filters"} | filters
 
     def filters(self, now: datetime, zone: ZoneInfo) -> Filters:
         """The same, read: dates in `zone`, conditions and numbers understood.
@@ -89,25 +176,69 @@ class FilterArguments(Arguments):
             raise InvalidRequestError("since lies after until.", "Swap them, or leave one out.")
         if low is not None and high is not None and low > high:
             raise InvalidRequestError("min_duration_seconds is greater than max_duration_seconds.", "Swap them.")
-        status = tuple(word.strip() for text in self.status for word in text.split(",") if word.strip())
-        if self.status and not status:
-            raise InvalidRequestError("status: there is no status in it.", "Give some, or leave it out.")
+        for name in ("agent_id", "status", "contact_number", "failure_reason", "user_id"):
+            if NOT_READ_YET in (value := getattr(self, name)) and value in (NOT_READ_YET, [NOT_READ_YET]):
+                raise not_read_yet(name)
         return Filters(
             agent_id=self.agent_id,
-            status=status,
+            status=tuple(self.status),
             call_successful=self.call_successful,
             since=since,
             until=until,
             min_duration_seconds=low,
             max_duration_seconds=high,
-            contact_digits=read_contact(self.contact_number),
+            contact_digits=(NONE,) if self.contact_number == NONE else read_contact(self.contact_number),
             failure_reason=self.failure_reason,
             user_id=self.user_id,
-            results=tuple(read_condition(text) for text in self.results),
+            results=tuple(self.results),
         )
+
+
+def wrong_argument(wrong: list[ErrorDetails], arguments: type[Arguments]) -> InvalidRequestError:
+    """What to say of the first thing wrong with the arguments; a misspelt name comes before a missing one."""
+    first = next((each for each in wrong if each["type"] == "extra_forbidden"), wrong[0])
+    name = str(first["loc"][0]) if first["loc"] else ""
+    field = arguments.model_fields.get(name)
+    if field is None:
+        return _unknown(clean(name)[:60], list(arguments.model_fields))
+    is_missing = first["type"] == "missing"
+    return InvalidRequestError(
+        f"{name} is missing: it must be {_accepted(field)}." if is_missing else f"{name} must be {_accepted(field)}."
+    )
+
+
+def _unknown(name: str, names: list[str]) -> InvalidRequestError:
+    word = name.lower()
+    meant = next((each for each in names if word in _OTHER_NAMES.get(each, "").split()), "") or nearest(name, names)
+    hint = f"The arguments are {', '.join(names)}, e.g. {names[0]}=…."
+    if word in ("arguments", "args", "params", "parameters", "input", "filters"):
+        hint = f"Give the arguments themselves, without an object around them: {', '.join(names)}."
+    return InvalidRequestError(f"There is no argument {name!r}.{did_you_mean(meant)}", hint)
+
+
+def _accepted(field: FieldInfo) -> str:
+    """`a whole number from 1 to 100, e.g. 20`"""
+    choices = [str(each) for each in get_args(field.annotation) if isinstance(each, str)]
+    bounds = [
+        str(value)
+        for each in field.metadata
+        for name in ("ge", "le")
+        if (value := getattr(each, name, None)) is not None
+    ]
+    takes = next((each for each in reversed(field.metadata) if isinstance(each, Takes)), None)
+    if takes is None and field.annotation is bool:
+        takes = Takes("true or false", "true")
+    elif takes is None and choices:
+        takes = Takes(f"{', '.join(choices[:-1])} or {choices[-1]}", choices[-1])
+    elif takes is None:
+        takes = Takes(f"a whole number from {' to '.join(bounds)}", str(max(1, field.default)))
+    return f"{takes.what}, e.g. {takes.example}"
 
 
 def _bound(argument: str, value: float) -> float | None:
     if NO_BOUND < value < 0:
-        raise InvalidRequestError(f"{argument}: no call lasts less than nothing.", "Give seconds, or -1 for no bound.")
+        raise InvalidRequestError(
+            f"{argument} is below zero, but no call lasts less than nothing.",
+            "Give seconds, e.g. 120, or -1 for no bound.",
+        )
     return None if value == NO_BOUND else value

@@ -9,7 +9,7 @@ from formant_mcp.filters import Filters
 from formant_mcp.query.dates import read_since, read_until
 
 _MILLISECOND = timedelta(milliseconds=1)
-_ONE = "Give compare_previous alone, or compare_since with or without compare_until."
+_ONE = "Give compare_previous=true alone, or compare_since=2026-W46 with or without compare_until."
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,22 +33,24 @@ def read_comparison(
         InvalidRequestError: two comparisons at once, no beginning, an impossible range.
     """
     if previous and (since or until):
-        raise InvalidRequestError("Two comparisons at once.", _ONE)
+        raise InvalidRequestError("compare_previous and compare_since exclude each other.", _ONE)
     if until and not since:
         raise InvalidRequestError("compare_until needs compare_since.", _ONE)
     own_until = min(filters.until or now, now)  # what lies ahead has no calls to compare
     if previous:
         if filters.since is None:
-            raise InvalidRequestError("compare_previous needs since: the time before what?", "Add since, e.g. 7d.")
+            raise InvalidRequestError("compare_previous needs since, which is not given.", "Add it, e.g. since=7d.")
         if filters.since > own_until:
             raise InvalidRequestError(
-                "since lies in the future: there is no time to compare.", "Give an earlier since."
+                "since lies in the future: there is no time to compare.", "Give an earlier one, e.g. since=7d."
             )
         length = own_until - filters.since
         try:
             return Comparison(filters.since - length - _MILLISECOND, filters.since - _MILLISECOND)
         except OverflowError:
-            raise InvalidRequestError("compare_previous: so early there is no time.", "Give a later since.") from None
+            raise InvalidRequestError(
+                "compare_previous reaches back too far.", "Give a later since, e.g. since=7d."
+            ) from None
     begin = read_since(since, now, zone, "compare_since")
     if begin is None:
         return None

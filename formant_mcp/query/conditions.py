@@ -1,10 +1,14 @@
-"""Conditions on result fields and spellings of numbers, as people write them."""
+"""Conditions on result fields and spellings of numbers, as people, clients and models write them."""
 
+import json
 import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import cast
 
 from formant_mcp.contacts import parse_contact, spellings
 from formant_mcp.errors import InvalidRequestError
-from formant_mcp.filters import Condition, Operator
+from formant_mcp.filters import NONE, NOT_READ_YET, Condition, Operator
+from formant_mcp.query.forms import json_in, unbracketed
 from formant_mcp.values import read_value
 
 ACCEPTED = (
@@ -13,9 +17,48 @@ ACCEPTED = (
 _PRESENCE = re.compile(r"(?P<path>[^=<>!]*[^=<>!\s])\s+(?P<operator>exists|missing)", re.IGNORECASE)
 # Two operators in a row (`<>`, `=>`) are a slip, not a value.
 _COMPARISON = re.compile(r"(?P<path>[^=<>!]+)(?P<operator><=|>=|!=|==|=|<|>)(?!\s*[=<>!])(?P<value>.+)", re.DOTALL)
-_ANOTHER = re.compile(r"\s(?:and|or)\s.+?(?:[=<>]|\sexists$|\smissing$)", re.IGNORECASE)
 # A figure, and then letters, a slash or a comma: `2.5 lakh`, `20 Nov 2026`, `20/11/2026`, `12,5`.
 _FIGURE_AND_MORE = re.compile(r"[^\w\s]{0,2}\s?\d[^,/]{0,60}?(?:[^\W\d_]|[,/])")
+_COMPARED = re.compile(r"\s*(<=|>=|!=|==|=|<|>)\s*(.+)", re.DOTALL)
+_QUOTED = re.compile(r"[=<>]\s*(\"[^\"]*\"|'[^']*')(?=\s*(?:$|[,;\n&|]|and\s|or\s))", re.IGNORECASE)
+_BETWEEN = re.compile(r"[,;\n]|(?<=\s)(?:and|&&?|or|\|\|?)(?=\s)", re.IGNORECASE)
+_BEGINS = re.compile(
+    r"\s{0,20}[^\s=<>!,;][^=<>!,;\n]{0,80}?(?:!=|[=<>]|\s(?:exists|missing)\s{0,20}(?=$|[,;\n&|]|and\s|or\s))",
+    re.IGNORECASE,
+)
+_PATHS = ("path", "field", "name", "key")
+_OPERATOR_NAMES = ("operator", "op", "comparison")
+_MOST_LEVELS = 8
+_OPERATORS: dict[str, Operator] = {
+    word: operator
+    for operator, words in cast(
+        dict[Operator, str],
+        {
+            "=": "= == eq equals equal is",
+            "!=": "!= <> ne neq not not_equals not_equal is_not",
+            "<": "< lt less_than",
+            "<=": "<= lte le",
+            ">": "> gt greater_than",
+            ">=": ">= gte ge",
+            "exists": "exists is_not_null",
+            "missing": "missing is_null not_exists",
+        },
+    ).items()
+    for word in words.split()
+}
+
+
+def read_conditions(sent: object) -> list[Condition]:
+    """The conditions of a text, an object, or a list of both.
+
+    In a text they are separated by commas, semicolons, lines, `and` or `&&`, but only where a condition comes next:
+    `amount=15,000` is one. An object is `{"intent": "dispute"}`, `{"csat": "<=2"}`,
+    `{"csat": {"<=": 2}}` or `{"field": "csat", "operator": "<=", "value": 2}`.
+
+    Raises:
+        InvalidRequestError: one cannot be read; says what is accepted.
+    """
+    return list(_conditions(sent, _MOST_LEVELS))
 
 
 def read_condition(text: str) -> Condition:
@@ -26,19 +69,139 @@ def read_condition(text: str) -> Condition:
     """
     text = text.strip()
     found = _PRESENCE.fullmatch(text) or _COMPARISON.fullmatch(text)
-    path = found["path"].strip().removeprefix("results.") if found else ""
-    if not found or not path:
-        raise InvalidRequestError("results: a condition could not be read.", f"Write them like {ACCEPTED}.")
-    operators: dict[str, Operator] = {"==": "=", "=": "=", "!=": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
-    word = found["operator"].lower()
-    if word in ("exists", "missing"):
-        return Condition(path, "exists" if word == "exists" else "missing")
-    value = found["value"].strip().strip("\"'")
-    if _ANOTHER.search(value):
-        raise InvalidRequestError("results: two conditions in one text.", "Give a list, one condition each.")
-    if word in ("<", "<=", ">", ">="):
+    if not found:
+        raise _unreadable()
+    operator = _OPERATORS[found["operator"].lower()]
+    value = "" if operator in ("exists", "missing") else _without_quotes(found["value"].strip())
+    return _condition(found["path"], operator, value)
+
+
+def _conditions(sent: object, levels: int) -> Iterator[Condition]:
+    if isinstance(sent, str):
+        parsed = json_in(sent)
+        if not isinstance(parsed, str):
+            yield from _conditions(parsed, levels - 1)
+        else:
+            inside = unbracketed(sent)
+            for part in _parts(sent if inside is None else inside):
+                yield from _of_text(part)
+    elif isinstance(sent, list) and levels > 0:
+        for each in cast(list[object], sent):
+            if each is not None:
+                yield from _conditions(each, levels - 1)
+    elif isinstance(sent, dict):
+        yield from _of_object(cast(dict[str, object], sent), levels)
+    else:
+        raise _unreadable()
+
+
+def _parts(text: str) -> Iterator[str]:
+    """The text cut at what stands between two conditions; what is in quotes stays whole."""
+    masked = _QUOTED.sub(lambda found: found[0][0] + "x" * (len(found[0]) - 1), text)
+    start = 0
+    for between in _BETWEEN.finditer(masked):
+        if between.start() < start or not _BEGINS.match(masked, between.end()):
+            continue
+        if between[0].lower() in ("or", "|", "||"):
+            raise InvalidRequestError(
+                "results takes conditions that all hold: there is no OR.",
+                "Ask once for each of them, or count them with group_by, e.g. group_by=results.intent.",
+            )
+        yield text[start : between.start()]
+        start = between.end()
+    yield text[start:]
+
+
+def _of_text(text: str) -> Iterator[Condition]:
+    """The condition of a text, empty ones aside; an object or a list as its value is printed so by answers."""
+    text = _without_quotes(text.strip().strip(",;"))
+    if not text:
+        return
+    condition = read_condition(text)
+    value = json_in(condition.value)
+    if condition.operator != "=" or isinstance(value, str):
+        yield condition
+    else:
+        for each in value if isinstance(value, list) else [value]:
+            yield from _of_pair(condition.path, each, _MOST_LEVELS)
+
+
+def _of_object(sent: Mapping[str, object], levels: int) -> Iterator[Condition]:
+    path = next((sent[name] for name in _PATHS if isinstance(sent.get(name), str)), None)
+    word = next((sent[name] for name in _OPERATOR_NAMES if name in sent), "=")
+    is_one = not sent.keys() - {*_PATHS, *_OPERATOR_NAMES, "value"} and (
+        len(sent) > 1 or not sent.keys() - {*_PATHS[:2]}
+    )
+    if isinstance(path, str) and is_one:
+        yield from _of_operator(path, str(word), sent.get("value"), levels)
+    else:
+        for name, value in sent.items():
+            yield from _of_pair(name, value, levels)
+
+
+def _of_pair(path: str, value: object, levels: int) -> Iterator[Condition]:
+    """The conditions of a field and what it must be: a value, a comparison, or an object of either."""
+    inner = cast(dict[str, object], value) if isinstance(value, dict) else {}
+    if inner and levels > 0:
+        for name, each in inner.items():
+            if _operator(name):
+                yield from _of_operator(path, name, each, levels - 1)
+            else:
+                yield from _of_pair(f"{path}.{name}", each, levels - 1)
+        return
+    compared = _COMPARED.fullmatch(value) if isinstance(value, str) else None
+    if compared:
+        yield _condition(path, _OPERATORS[compared[1]], _without_quotes(compared[2].strip()))
+    elif value in ("exists", "missing"):
+        yield Condition(_path(path), "exists" if value == "exists" else "missing")
+    else:
+        yield from _of_operator(path, "=", cast(object, value), levels)
+
+
+def _of_operator(path: str, word: str, value: object, levels: int) -> Iterator[Condition]:
+    operator = _operator(word)
+    if operator is None:
+        raise InvalidRequestError(
+            "results has no such operator in one of its conditions.",
+            f"There are =, !=, <, <=, >, >=, exists and missing, e.g. {ACCEPTED}.",
+        )
+    if operator in ("exists", "missing"):
+        is_so = value not in (False, "false")
+        yield Condition(_path(path), "exists" if (operator == "exists") == is_so else "missing")
+    elif isinstance(value, list):
+        yield from _of_only(path, word, cast(list[object], value), levels)
+    elif isinstance(value, str):
+        yield _condition(path, operator, value.strip())
+    elif isinstance(value, bool | int | float):
+        yield _condition(path, operator, json.dumps(value))
+    else:
+        raise InvalidRequestError(
+            "results has a condition without a value.",
+            "For calls without the field write missing after its name, e.g. promised_amount missing.",
+        )
+
+
+def _of_only(path: str, word: str, values: Sequence[object], levels: int) -> Iterator[Condition]:
+    if len(values) != 1 or levels <= 0:
+        raise InvalidRequestError(
+            "results takes one value for each condition, and all conditions hold.",
+            "Ask once for each value, e.g. intent=dispute, or count them all with group_by=results.intent.",
+        )
+    yield from _of_operator(path, word, values[0], levels - 1)
+
+
+def _operator(word: str) -> Operator | None:
+    return _OPERATORS.get(word.strip().lower().removeprefix("$").replace(" ", "_"))
+
+
+def _condition(path: str, operator: Operator, value: str) -> Condition:
+    if value == NONE and operator not in ("=", "!="):
+        raise _unreadable()
+    if value == NOT_READ_YET:
+        raise not_read_yet("results")
+    if operator in ("<", "<=", ">", ">="):
         _check_size(value)
-    return Condition(path, operators[word], value)
+    return Condition(_path(path), operator, value)
 
 
 def _check_size(value: str) -> None:
@@ -48,6 +211,30 @@ def _check_size(value: str) -> None:
             "results: <, <=, > and >= compare plain numbers, ISO dates or words; a value in them is none of these.",
             "Write it in full: amount>=250000 for 2.5 lakh, due_date<=2026-11-20 for 20 Nov 2026.",
         )
+
+
+def _path(text: str) -> str:
+    path = _without_quotes(text.strip()).removeprefix("results.")
+    if not path or set(path) & set("=<>!"):
+        raise _unreadable()
+    return path
+
+
+def _without_quotes(text: str) -> str:
+    is_quoted = len(text) > 1 and text[0] in "\"'" and text.find(text[0], 1) == len(text) - 1
+    return text[1:-1] if is_quoted else text
+
+
+def _unreadable() -> InvalidRequestError:
+    return InvalidRequestError("results has a condition that cannot be read.", f"Write them like {ACCEPTED}.")
+
+
+def not_read_yet(argument: str) -> InvalidRequestError:
+    """What to say where a filter asks for what an answer printed in place of a value."""
+    return InvalidRequestError(
+        f"{argument}: {NOT_READ_YET} means that the details of these calls are not loaded, so it is no value.",
+        "Ask the same question again without it: more is loaded each time.",
+    )
 
 
 def read_contact(text: str) -> tuple[str, ...]:

@@ -11,7 +11,10 @@ from typing import NamedTuple
 from formant_mcp.errors import InvalidRequestError
 
 _FORM = re.compile(r"c:(\d{1,9}):(\d{1,18}):([0-9a-f]{6})")
-_HINT = "Leave cursor out to begin anew, or give next_cursor as it was, with the same other arguments."
+_HINT = (
+    "Leave cursor out to start again, or give next_cursor of the answer before, e.g. c:20:4711:9f1c2a, with the same"
+    " other arguments."
+)
 
 
 class Cursor(NamedTuple):
@@ -41,12 +44,12 @@ def read_cursor(text: str, mark: str) -> Cursor:
         return Cursor()
     found = _FORM.fullmatch(text)
     if not found:
-        raise InvalidRequestError("cursor: not one that this server gave.", _HINT)
+        raise InvalidRequestError("cursor is not one that this server gave.", _HINT)
     if found[3] != mark:
-        raise InvalidRequestError("cursor: it belongs to another question.", _HINT)
+        raise InvalidRequestError("cursor belongs to another question.", _HINT)
     return Cursor(int(found[1]), int(found[2]))
 
 
 def lost_cursor() -> InvalidRequestError:
     """What to say where the row that a cursor names is gone."""
-    return InvalidRequestError("cursor: the call it stood at is gone.", "Leave cursor out to begin anew.")
+    return InvalidRequestError("cursor points to a call that is gone.", "Leave cursor out to start again.")

@@ -1,18 +1,33 @@
-"""Dates as people and assistants write them, read in the user's zone, given as instants in UTC."""
+"""Dates as people, clients and models write them and as answers print them, read in the user's zone as UTC instants."""
 
 import re
+from calendar import monthrange
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from formant_mcp.errors import InvalidRequestError
+from formant_mcp.query.forms import UNITS, unquoted
 
 ACCEPTED = (
-    "an ISO date (2026-11-20), an ISO date-time (2026-11-20T18:00, with or without an offset), today, yesterday,"
-    " or so long ago: 24h, 7d, 2w"
+    "an ISO date (2026-11-20), an ISO date-time (2026-11-20T18:00, with or without an offset), a week (2026-W47),"
+    " a month (2026-11), today, yesterday, last week, or so long ago: 24h, 7d, 2w"
 )
-_AGO = re.compile(r"(\d{1,6})\s*([hdw])", re.IGNORECASE)
-_UNITS = {"h": "hours", "d": "days", "w": "weeks"}
+_AGO = re.compile(
+    r"(?P<period>(?:the )?(?:last|past) )?(?P<count>(?P<number>\d{1,6}) ?|an? |one )?(?P<unit>[a-z]+)(?: ago)?",
+    re.ASCII,
+)
+_CALENDAR = re.compile(r"(?P<which>this|last) (?P<unit>week|month|year)")
+_WEEK = re.compile(r"(\d{4})-?w(\d{2})")
+_MONTH = re.compile(r"(\d{4})-(\d{2})")
+_YEAR = re.compile(r"\d{4}", re.ASCII)
+_EPOCH = re.compile(r"\d{10}|\d{13}", re.ASCII)
+_OFFSET = re.compile(r" ?(?:z|utc|gmt|[+-]\d{2}:?\d{2}(?::\d{2})?)$")
+_TO_THE_SECOND = re.compile(r".{10}[t ]\d{2}:\d{2}:\d{2}")
+_AS_PRINTED = re.compile(r".{10} \d{2}:\d{2}")
 _MILLISECOND = timedelta(milliseconds=1)
+
+_Span = tuple[datetime, datetime]
+"""The first and the last instant of what a text names."""
 
 
 def read_since(text: str, now: datetime, zone: ZoneInfo, argument: str = "since") -> datetime | None:
@@ -21,49 +36,112 @@ def read_since(text: str, now: datetime, zone: ZoneInfo, argument: str = "since"
     Raises:
         InvalidRequestError: it cannot be read; names `argument` and what is accepted.
     """
-    return _read(text, now, zone, argument, is_end=False)
+    span = _read(text, now, zone, argument)
+    return span and span[0]
 
 
 def read_until(text: str, now: datetime, zone: ZoneInfo, argument: str = "until") -> datetime | None:
-    """The last instant that counts; a date alone includes that whole day in `zone`. None for an empty text.
+    """The last instant that counts; a day, week, month or year is included whole. None for an empty text.
+
+    So are a second, and the minute of a time as answers print it (`2026-11-20 18:32`): a call that began in it matches.
 
     Raises:
         InvalidRequestError: it cannot be read; names `argument` and what is accepted.
     """
-    return _read(text, now, zone, argument, is_end=True)
+    span = _read(text, now, zone, argument)
+    return span and span[1]
 
 
-def _read(text: str, now: datetime, zone: ZoneInfo, argument: str, *, is_end: bool) -> datetime | None:
-    text = text.strip()
+def _read(text: str, now: datetime, zone: ZoneInfo, argument: str) -> _Span | None:
+    text = " ".join(unquoted(text).lower().split())
     if not text:
         return None
     try:
-        ago = _AGO.fullmatch(text)
-        if ago:
-            return now - timedelta(**{_UNITS[ago[2].lower()]: int(ago[1])})
-        day = _day(text, now, zone)
-        if day is None:
-            moment = datetime.fromisoformat(text)
-            return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
-        if is_end:
-            return _midnight(day + timedelta(days=1), zone) - _MILLISECOND
-        return _midnight(day, zone)
+        return _calendar(text, now, zone) or _ago(text, now, zone) or _moment(text, zone)
     except ValueError:
-        raise InvalidRequestError(f"{argument}: not a date.", f"Give {ACCEPTED}.") from None
+        raise InvalidRequestError(f"{argument} is not a date that can be read.", f"Give {ACCEPTED}.") from None
     except OverflowError:
-        raise InvalidRequestError(f"{argument}: a date beyond reach.", "Leave it out to ask without bound.") from None
+        raise InvalidRequestError(
+            f"{argument} is a date too far away.", "Leave it out for no bound, or give one such as 2026-11-20."
+        ) from None
 
 
-def _day(text: str, now: datetime, zone: ZoneInfo) -> date | None:
+def _calendar(text: str, now: datetime, zone: ZoneInfo) -> _Span | None:
+    """A day, week, month or year by its name or its label; None where it is none."""
     today = now.astimezone(zone).date()
-    if text.lower() == "today":
-        return today
-    if text.lower() == "yesterday":
-        return today - timedelta(days=1)
+    named = _CALENDAR.fullmatch(text.replace("previous ", "last ").replace("current ", "this "))
+    if named:
+        return _days(_period(named["unit"], today, 1 if named["which"] == "last" else 0), zone)
+    if text in ("today", "yesterday"):
+        day = today - timedelta(days=text == "yesterday")
+        return _days((day, day), zone)
+    if week := _WEEK.fullmatch(text):
+        return _days(_period("week", date.fromisocalendar(int(week[1]), int(week[2]), 1), 0), zone)
+    if month := _MONTH.fullmatch(text):
+        return _days(_period("month", date(int(month[1]), int(month[2]), 1), 0), zone)
+    if _YEAR.fullmatch(text):
+        return _days((date(int(text), 1, 1), date(int(text), 12, 31)), zone)
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text.replace("/", "-").upper())
     except ValueError:
         return None
+    return _days((day, day), zone)
+
+
+def _period(unit: str, day: date, before: int) -> tuple[date, date]:
+    """The first and last day of the week, month or year that a day is in, or of so many before."""
+    if unit == "week":
+        monday = day - timedelta(days=day.weekday(), weeks=before)
+        return monday, monday + timedelta(days=6)
+    if unit == "month":
+        first = _months_before(day.replace(day=1), before)
+        return first, first.replace(day=monthrange(first.year, first.month)[1])
+    return date(day.year - before, 1, 1), date(day.year - before, 12, 31)
+
+
+def _ago(text: str, now: datetime, zone: ZoneInfo) -> _Span | None:
+    """So long ago, or the period from then to now (`last 7 days`); None where it is neither."""
+    if text == "now":
+        return now, now
+    found = _AGO.fullmatch(text)
+    unit = UNITS.get(found["unit"]) if found and (found["period"] or found["count"]) else None
+    if not found or not unit:
+        return None
+    number = int(found["number"] or 1)
+    if unit in ("month", "year"):
+        here = now.astimezone(zone)
+        day = _months_before(here.date(), number * (12 if unit == "year" else 1))
+        begin = datetime.combine(day, here.time(), zone).astimezone(UTC)
+    else:
+        begin = now - timedelta(**{f"{unit}s": number})
+    return begin, now if found["period"] else begin
+
+
+def _months_before(day: date, months: int) -> date:
+    month = day.year * 12 + day.month - 1 - months
+    if month < 12:
+        raise OverflowError(months)
+    year, month = month // 12, month % 12 + 1
+    return date(year, month, min(day.day, monthrange(year, month)[1]))
+
+
+def _moment(text: str, zone: ZoneInfo) -> _Span:
+    """A time: seconds or milliseconds since 1970, or ISO 8601, also with a blank before its offset."""
+    if _EPOCH.fullmatch(text):
+        begin = datetime.fromtimestamp(int(text[:10]), UTC) + int(text[10:] or 0) * _MILLISECOND
+        return begin, begin if text[10:] else begin + timedelta(seconds=1) - _MILLISECOND
+    offset = _OFFSET.search(text)
+    local = text[: offset.start()] if offset else text
+    zoned = offset[0].strip().replace("utc", "z").replace("gmt", "z") if offset else ""
+    moment = datetime.fromisoformat((local + zoned).upper())
+    begin = (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+    if _TO_THE_SECOND.fullmatch(local):
+        return begin, begin + timedelta(seconds=1) - _MILLISECOND
+    return begin, begin + timedelta(minutes=1) - _MILLISECOND if _AS_PRINTED.fullmatch(local) else begin
+
+
+def _days(days: tuple[date, date], zone: ZoneInfo) -> _Span:
+    return _midnight(days[0], zone), _midnight(days[1] + timedelta(days=1), zone) - _MILLISECOND
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:

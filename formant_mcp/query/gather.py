@@ -140,7 +140,7 @@ class Gathering:
         needed, due = self._details(call, periods, with_details=with_details)
         undecided = due if not with_details else self._details(call, periods, with_details=False)[1] if due else 0
         matched, is_counted = self.store.read.count(filters), knowledge.is_complete and not undecided
-        if filters == Filters(agent_id=filters.agent_id) and knowledge.list_total is not None:
+        if filters == Filters(agent_id=need.agent_id) and knowledge.list_total is not None:
             matched, is_counted = max(matched, knowledge.list_total), True
         unreadable = {"rows": knowledge.unreadable} if knowledge.unreadable else {}
         unreadable |= self._unreadable(periods, looks_at)

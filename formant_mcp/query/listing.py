@@ -5,10 +5,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from formant_mcp.filters import Filters, Order
+from formant_mcp.filters import Filters, Order, is_whole
 from formant_mcp.models import Conversation
+from formant_mcp.query.agents import existing_agents
 from formant_mcp.query.cursors import Cursor, lost_cursor, question_mark, read_cursor, write_cursor
 from formant_mcp.query.gather import Call, Coverage, Gathering, unreadable_notes
+from formant_mcp.query.guesses import nearest
 from formant_mcp.store import Store
 from formant_mcp.sync.lists import ListNeed
 from formant_mcp.values import label
@@ -33,6 +35,14 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Existing:
+    """The values that there are of something of which an unknown one was asked for; `meant`: perhaps this one."""
+
+    values: list[str]
+    meant: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Listing:
     """One page of what matches. `shown`: how many up to here; `existing`: values there are, where nothing matches."""
 
@@ -40,7 +50,7 @@ class Listing:
     rows: tuple[Row, ...]
     shown: int
     next_cursor: str
-    existing: dict[str, list[str]]
+    existing: dict[str, Existing]
 
     def first(self, count: int) -> "Listing":
         """The first `count` rows of this page; the list continues after them."""
@@ -95,7 +105,7 @@ async def list_conversations(gathering: Gathering, call: Call, question: ListQue
     )
 
 
-def existing_values(store: Store, filters: Filters, matched: int) -> dict[str, list[str]]:
+def existing_values(store: Store, filters: Filters, matched: int) -> dict[str, Existing]:
     """Of what a question asks for and no conversation has, the values that there are; of several statuses each counts,
     all else only where nothing matches."""
     asked = {
@@ -104,36 +114,46 @@ def existing_values(store: Store, filters: Filters, matched: int) -> dict[str, l
         "failure_reason": (filters.failure_reason,) if filters.failure_reason else (),
         "user_id": (filters.user_id,) if filters.user_id else (),
     }
-    existing: dict[str, list[str]] = {}
+    existing: dict[str, Existing] = {}
     for column, values in asked.items():
-        found = store.read.distinct(column) if values and (column == "status" or not matched) else []
-        unknown = {label(value) for value in values} - {label(value) for value in found}
-        if unknown and (column == "status" or not matched):
-            existing[column] = found
-    kinds = store.figures.paths() if filters.results and not matched else {}
-    if matched:
-        return existing
+        if not values or (matched and column != "status"):
+            continue
+        found = store.read.distinct(column)
+        labels = {label(value) for value in found}
+        unknown = [each for each in values if label(each) not in labels and is_whole(each)]
+        if unknown:
+            is_agent = column == "agent_id"
+            shown, meant = existing_agents(store, unknown[0]) if is_agent else (found, nearest(unknown[0], found))
+            existing[column] = Existing(shown, meant)
+    return existing if matched or not filters.results else existing | _existing_results(store, filters)
+
+
+def _existing_results(store: Store, filters: Filters) -> dict[str, Existing]:
+    """The same for conditions on results."""
+    existing: dict[str, Existing] = {}
+    paths = sorted(store.figures.paths())
     for condition in filters.results:
-        if not any(path == condition.path or path.startswith(f"{condition.path}.") for path in kinds):
-            existing["result field"] = sorted(kinds)
-        elif condition.operator == "=":
+        if not any(path == condition.path or path.startswith(f"{condition.path}.") for path in paths):
+            below = next((path for path in paths if path.endswith(f".{condition.path}")), "")
+            existing["result field"] = Existing(paths, below or nearest(condition.path, paths))
+        elif condition.operator == "=" and is_whole(condition.value):
             field = store.figures.field(Filters(), condition.path, "text", _MAX_VALUES)
             # Only what looks like a name: free texts are callers' words, and have no place outside their boundary.
             values = [value for value, _ in field.top if _NAME.fullmatch(value)]
             if field.distinct <= _MAX_VALUES and label(condition.value) not in map(label, values):
-                existing[f"results.{condition.path}"] = values
+                existing[f"results.{condition.path}"] = Existing(values, nearest(condition.value, values))
     return existing
 
 
 def need_of(filters: Filters) -> ListNeed:
     """The part of the list that a question over everything that matches looks at."""
     return ListNeed(
-        agent_id=filters.agent_id,
+        agent_id=filters.agent_id if is_whole(filters.agent_id) else "",
         since=filters.since,
         until=filters.until,
         call_successful=filters.call_successful,
-        user_id=filters.user_id,
-        status=filters.status[0] if len(filters.status) == 1 else "",
+        user_id=filters.user_id if is_whole(filters.user_id) else "",
+        status=filters.status[0] if len(filters.status) == 1 and is_whole(filters.status[0]) else "",
     )
 
 
@@ -142,7 +162,7 @@ def _need(question: ListQuestion, cursor: Cursor, asked_at: datetime) -> ListNee
     if cursor.row:  # the page continues a list that was checked for the page before it
         need = replace(need, fresh_since=asked_at - _SAME_LIST)
     # Order and agent alone decide what comes first; `until` skips newer ones first, so it needs more than the newest.
-    if question.order == "newest" and question.filters == Filters(agent_id=question.filters.agent_id):
+    if question.order == "newest" and question.filters == Filters(agent_id=need.agent_id):
         return replace(need, newest=cursor.shown + question.limit)
     return need
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from functools import lru_cache
 
+from formant_mcp.filters import NONE
+from formant_mcp.filters import NOT_READ_YET as UNREAD
 from formant_mcp.store.figures import DAY, HOUR, NOT_READ
 
-NONE = "(none)"
-UNREAD = "(not read yet)"
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 TIMES = ("hour", "weekday", "day", "week", "month")
 _EPOCH = date(1970, 1, 1)

@@ -4,10 +4,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from formant_mcp.filters import Filters
+from formant_mcp.filters import NONE, Filters
 from formant_mcp.query.gather import RESULTS, Call, Coverage, Gathering
-from formant_mcp.query.listing import existing_values, need_of
-from formant_mcp.query.periods import NONE
+from formant_mcp.query.listing import Existing, existing_values, need_of
 from formant_mcp.query.summary import Group, Measure, measured, overall_of
 from formant_mcp.store import Store
 from formant_mcp.store.figures import Grouping
@@ -45,7 +44,7 @@ class Profile:
     started_to: datetime | None
     results: tuple[FieldProfile, ...]
     left_out: tuple[int, int]
-    existing: dict[str, list[str]]
+    existing: dict[str, Existing]
     loaded: int
     agent_names: dict[str, str]
     notes: tuple[str, ...]

@@ -8,7 +8,7 @@ from formant_mcp.models import Conversation, Turn
 from formant_mcp.query.cursors import Cursor, lost_cursor, question_mark, read_cursor, write_cursor
 from formant_mcp.query.expressions import read_expression
 from formant_mcp.query.gather import WORDS, Call, Coverage, Gathering
-from formant_mcp.query.listing import existing_values, need_of
+from formant_mcp.query.listing import Existing, existing_values, need_of
 from formant_mcp.query.marks import Mark, marks, needles_of
 from formant_mcp.query.search_advice import Advice
 from formant_mcp.store import Store
@@ -64,7 +64,7 @@ class Searched:
     rows: tuple[int, ...]
     more_follow: bool
     mark: str
-    existing: dict[str, list[str]]
+    existing: dict[str, Existing]
     advice: str
 
     @property

@@ -12,7 +12,8 @@ from formant_mcp.filters import Filters
 from formant_mcp.models import clean
 from formant_mcp.query.gather import RESULTS as RESULT_VALUES
 from formant_mcp.query.gather import Call, Coverage, Gathering
-from formant_mcp.query.listing import existing_values, need_of
+from formant_mcp.query.guesses import did_you_mean, nearest
+from formant_mcp.query.listing import Existing, existing_values, need_of
 from formant_mcp.query.periods import TIMES, UNREAD, label, place, stored
 from formant_mcp.store import Store
 from formant_mcp.store.figures import COLUMNS, DURATION, LOADED, RESULTS, Grouping, Key, Numbers, Tally
@@ -86,7 +87,7 @@ class Summary:
     overall: Compared
     groups: tuple[Compared, ...]
     others: int
-    existing: dict[str, list[str]]
+    existing: dict[str, Existing]
     notes: tuple[str, ...] = ()
     agent_names: dict[str, str] = field(default_factory=dict[str, str])
 
@@ -320,10 +321,12 @@ def _check_paths(store: Store, question: SummaryQuestion, coverage: Coverage) ->
         ]
         there_are = f"Fields{' so far' if so_far else ''}: {', '.join(sorted(fitting))[:1_500] or 'none'}."
         if kind is None:
-            missing = f"No call{so_far} has {clean(name)[:80]}."
+            argument = "group_by" if name in question.groupings else "measures"
+            guess = nearest(name.removeprefix(RESULTS), kinds)
+            missing = f"call{so_far} has {clean(name)[:80]}.{did_you_mean(guess and RESULTS + guess)}"
             if is_loaded:
-                raise InvalidRequestError(missing, there_are)
-            notes.append(f"{missing} {there_are}")
+                raise InvalidRequestError(f"{argument}: no {missing}", there_are)
+            notes.append(f"No {missing} {there_are}")
         elif name in question.measures and kind not in ("number", "mixed"):
             raise InvalidRequestError(
                 f"measures: {clean(name)[:80]} is a {kind} in all calls{so_far}, not a number.",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from formant_mcp.errors import FormantError, InvalidRequestError, InvalidResponseError, NotFoundError
 from formant_mcp.models import Conversation, Turn, never_connected
+from formant_mcp.query.forms import id_in
 from formant_mcp.query.gather import Call, Coverage, Gathering, unreadable_notes
 from formant_mcp.sync.lists import ListNeed
 
@@ -106,6 +107,9 @@ async def find(gathering: Gathering, call: Call, asked: str) -> str:
     """
     read = gathering.store.read
     known = find_id(gathering, asked)
+    asked = known or id_in(asked)
+    if not asked:
+        raise InvalidRequestError("There is no conversation id in it.", "Give one as answers print it.")
     if known is None and not gathering.sync.knows_all():
         # What is not stored yet can be asked for by its whole id; a beginning needs the list.
         try:
@@ -132,6 +136,9 @@ async def find(gathering: Gathering, call: Call, asked: str) -> str:
 def find_id(gathering: Gathering, asked: str) -> str | None:
     """The known conversation of that id or that beginning; None where there is none."""
     read = gathering.store.read
+    if asked in read.get([asked]):
+        return asked
+    asked = id_in(asked)
     if asked in read.get([asked]):
         return asked
     candidates = read.beginning_with(asked, _CANDIDATES + 1) if len(asked) >= MIN_PREFIX else []

@@ -1,10 +1,12 @@
 """Filters as SQL. Every value is a parameter; what is not known (NULL) matches no condition but `missing`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from math import floor, log10
 
 from formant_mcp.contacts import WHOLE
-from formant_mcp.filters import Condition, Filters, Order
+from formant_mcp.filters import CUT, NONE, Condition, Filters, Order, is_whole
 from formant_mcp.store.database import Value
 from formant_mcp.values import EXACT, label, read_value
 
@@ -16,6 +18,8 @@ ORDERS: dict[Order, tuple[str, str]] = {  # a call without the value comes last,
 }
 
 _AFTER_ALL = "\U0010ffff"  # after every character that a text can have
+_DIGITS = 10  # that answers print of a number
+_LABELLED = {"status", "failure_reason"}  # compared as labels, other names as they are
 
 
 @dataclass(slots=True)
@@ -45,35 +49,57 @@ def where(filters: Filters) -> Where:
     """What a conversation must be to match."""
     asked = Where()
     simple: tuple[tuple[str, Value], ...] = (
-        ("agent_id = ?", filters.agent_id or None),
         ("outcome = ?", None if filters.call_successful == "any" else filters.call_successful),
         ("started_at >= ?", filters.since and milliseconds(filters.since)),
         ("started_at <= ?", filters.until and milliseconds(filters.until)),
         ("duration_seconds >= ?", filters.min_duration_seconds),
         ("duration_seconds <= ?", filters.max_duration_seconds),
-        ("user_id = ?", filters.user_id or None),
     )
     for part, value in simple:
         if value is not None:
             asked.add(part, value)
-    if filters.status:
-        _add_labels(asked, "status", filters.status)
-    if filters.failure_reason:
-        _add_labels(asked, "failure_reason", (filters.failure_reason,))
-    if filters.contact_digits:
+    for column, names in (
+        ("agent_id", (filters.agent_id,)),
+        ("status", filters.status),
+        ("failure_reason", (filters.failure_reason,)),
+        ("user_id", (filters.user_id,)),
+    ):
+        if any(names):
+            _add_names(asked, column, names)
+    if filters.contact_digits == (NONE,):
+        asked.add("coalesce(contact_number, '') = ''")
+    elif filters.contact_digits:
         _add_contact(asked, filters.contact_digits)
     for condition in filters.results:
         _add_condition(asked, condition)
     return asked
 
 
-def _add_labels(asked: Where, column: str, labels: tuple[str, ...]) -> None:
-    """Any of these labels, in any spelling that there is: from one to the next, which an index makes quick."""
-    asked.add(
+def _add_names(asked: Where, column: str, names: Sequence[str]) -> None:
+    """Any of these values of a column: as they are, those that begin so where one is cut, or none."""
+    whole = [name for name in names if is_whole(name)]
+    parts = [_any_of(column, len(whole))] if whole else []
+    values: list[Value] = [label(name) if column in _LABELLED else name for name in whole]
+    for name in names:
+        if name == NONE:  # what is counted day by day has an empty text instead
+            is_known = " AND (failure_reason_known OR detail_at IS NOT NULL)" if column == "failure_reason" else ""
+            parts.append(f"(coalesce({column}, '') = ''{is_known})")
+        elif not is_whole(name):
+            begin = name.removesuffix(CUT).rstrip()
+            parts.append(f"({column} = ? OR {column} >= ? AND {column} < ?)")
+            values += [name, begin, begin + _AFTER_ALL]
+    asked.add(parts[0] if len(parts) == 1 else f"({' OR '.join(parts)})", *values)
+
+
+def _any_of(column: str, count: int) -> str:
+    """One of `count` values. Of labels, any spelling that there is, found from one to the next, which is quick."""
+    marks = ", ".join("?" * count)
+    if column not in _LABELLED:
+        return f"{column} IN ({marks})" if count > 1 else f"{column} = ?"
+    return (
         f"{column} IN (WITH RECURSIVE v(x) AS (SELECT min({column}) FROM conversations WHERE {column} IS NOT NULL"
         f" UNION ALL SELECT (SELECT min({column}) FROM conversations WHERE {column} > x) FROM v WHERE x IS NOT NULL)"
-        f" SELECT x FROM v WHERE label(x) IN ({', '.join('?' * len(labels))}))",
-        *(label(each) for each in labels),
+        f" SELECT x FROM v WHERE label(x) IN ({marks}))"
     )
 
 
@@ -102,34 +128,55 @@ def _add_condition(asked: Where, condition: Condition) -> None:
         asked.add(f"{some})", *names)
     elif condition.operator == "missing":
         asked.add(f"detail_at IS NOT NULL AND NOT {some})", *names)
+    elif condition.value == NONE:  # its own value, whatever is below it
+        own = "row_id IN (SELECT row_id FROM result_values WHERE path = ?)"
+        asked.add(f"detail_at IS NOT NULL AND NOT {own}" if condition.operator == "=" else own, condition.path)
     else:
         is_so, values = _compared(condition)
         one = f"row_id IN (SELECT row_id FROM result_values WHERE {is_so})"
-        if condition.operator == "!=":
+        if condition.operator == "=" and condition.value.lower() == "null":
+            asked.add(f"({one} OR detail_at IS NOT NULL AND NOT {some}))", condition.path, *values, *names)
+        elif condition.operator == "!=":
             asked.add("row_id IN (SELECT row_id FROM result_values WHERE path = ?)", condition.path)
-            one = f"NOT {one}"
-        asked.add(one, condition.path, *values)
+            asked.add(f"NOT {one}", condition.path, *values)
+        else:
+            asked.add(one, condition.path, *values)
 
 
 def _compared(condition: Condition) -> tuple[str, list[Value]]:
     """What a value must be that is equal (also for `!=`), less or greater: each kind compares with its own alone."""
     kind, normal, number = read_value(condition.value)
-    is_equality, operator = condition.operator in ("=", "!="), condition.operator
+    operator = condition.operator
+    if operator in ("=", "!="):
+        return _equal(condition.value)
     if kind == "date":  # all of its day (month, minute) is equal to it
-        of_dates = "path = ? AND kind = 'date'"
-        if is_equality:
-            return f"{of_dates} AND folded >= ? AND folded < ?", [normal, normal + _AFTER_ALL]
         side, bound = {
             "<": ("<", normal),
             "<=": ("<", normal + _AFTER_ALL),
             ">": (">=", normal + _AFTER_ALL),
             ">=": (">=", normal),
         }[operator]
-        return f"{of_dates} AND folded {side} ?", [bound]
-    if is_equality:
-        if number is None or abs(number) >= EXACT:
-            return f"{_OF_PATH} AND folded = ?", [normal]
-        return f"{_OF_PATH} AND (folded = ? OR number = ?)", [normal, number]
+        return f"path = ? AND kind = 'date' AND folded {side} ?", [bound]
     if number is None:
         return f"path = ? AND kind = 'text' AND folded {operator} ?", [normal]
-    return f"{_OF_PATH} AND number {operator} ?", [number]
+    return f"{_OF_PATH} AND number {operator} ?", [_printed_so(number)[operator in ("<=", ">")]]
+
+
+def _equal(value: str) -> tuple[str, list[Value]]:
+    kind, normal, number = read_value(value)
+    if kind == "date":
+        return "path = ? AND kind = 'date' AND folded >= ? AND folded < ?", [normal, normal + _AFTER_ALL]
+    if not is_whole(value):
+        begin = label(value.removesuffix(CUT).rstrip())
+        return f"{_OF_PATH} AND (folded = ? OR folded >= ? AND folded < ?)", [normal, begin, begin + _AFTER_ALL]
+    if number is None or abs(number) >= EXACT:
+        return f"{_OF_PATH} AND folded = ?", [normal]
+    return f"{_OF_PATH} AND (folded = ? OR number BETWEEN ? AND ?)", [normal, *_printed_so(number)]
+
+
+def _printed_so(number: float) -> tuple[float, float]:
+    """From where to where the numbers are that answers print like this one, in ten significant digits."""
+    if not number or abs(number) >= 10 ** (_DIGITS - 1):
+        return number, number
+    half = 10.0 ** (floor(log10(abs(number))) + 1 - _DIGITS) / 2
+    return number - half, number + half

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from formant_mcp.filters import DetailNeed, Filters, Order
+from formant_mcp.filters import DetailNeed, Filters, Order, is_whole
 from formant_mcp.models import Conversation, Turn
 from formant_mcp.store.criteria import ORDERS, Where, milliseconds, where
 from formant_mcp.store.database import Database, Value
@@ -115,7 +115,7 @@ class Reading:
 
     def count(self, filters: Filters) -> int:
         """How many match."""
-        if filters == Filters(agent_id=filters.agent_id):
+        if filters == Filters(agent_id=filters.agent_id) and is_whole(filters.agent_id):
             return self.count_seen(filters.agent_id)
         return self._count(where(filters))
 

@@ -8,7 +8,7 @@ from pydantic import Field
 from formant_mcp.app import App
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.models import Conversation, clean, never_connected
-from formant_mcp.query.arguments import Arguments, Texts
+from formant_mcp.query.arguments import Arguments, ConversationIds, Whole
 from formant_mcp.query.gather import Call
 from formant_mcp.query.transcripts import Transcript, Window, get_transcripts
 from formant_mcp.tools.answers import (
@@ -49,14 +49,14 @@ _SHORTENED = f"Long results are shortened (…); {CONVERSATION_URI} has them who
 class TranscriptArguments(Arguments):
     """Which conversations, and which of their turns."""
 
-    conversation_ids: Texts = Field(
+    conversation_ids: ConversationIds = Field(
         min_length=1, max_length=20, description="1 to 20 ids, whole or a unique beginning of at least 6 characters."
     )
-    from_turn: int = Field(
+    from_turn: Whole = Field(
         0, ge=0, description="First turn, from 0. Use next_turn from the previous answer to continue."
     )
-    max_turns: int = Field(200, ge=1, le=2000, description="Maximum number of turns per conversation.")
-    around_turn: int = Field(-1, ge=-1, description="Center on this turn (e.g. a search hit); -1 to use from_turn.")
+    max_turns: Whole = Field(200, ge=1, le=2000, description="Maximum number of turns per conversation.")
+    around_turn: Whole = Field(-1, ge=-1, description="Center on this turn (e.g. a search hit); -1 to use from_turn.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,15 @@
 """`list_conversations`: which calls match, in a table."""
 
-from pydantic import Field
+from dataclasses import replace
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
 
 from formant_mcp.app import App
 from formant_mcp.filters import Order
-from formant_mcp.query.arguments import FilterArguments
+from formant_mcp.query.agents import for_agent
+from formant_mcp.query.arguments import CursorText, FilterArguments, Whole
+from formant_mcp.query.forms import as_choice
 from formant_mcp.query.gather import Call
 from formant_mcp.query.listing import Listing, ListQuestion, Row, SummaryMode, list_conversations
 from formant_mcp.tools.answers import ConversationAnswer, ListAnswer, coverage_answer, shown_fields
@@ -20,10 +25,16 @@ _SHORTENED = "Long results are shortened (…); get_transcripts has them whole."
 class ListArguments(FilterArguments):
     """The filters, and how to list what matches."""
 
-    order_by: Order = Field("newest", description="newest, oldest, longest or shortest first.")
-    summary_mode: SummaryMode = Field("exclude", description="include: results and first and last words of each call.")
-    limit: int = Field(20, ge=1, le=100, description="Rows per page, 1 to 100.")
-    cursor: str = Field("", description="next_cursor from the previous answer; keep the other arguments unchanged.")
+    order_by: Annotated[Order, BeforeValidator(as_choice({}))] = Field(
+        "newest", description="newest, oldest, longest or shortest first."
+    )
+    summary_mode: Annotated[SummaryMode, BeforeValidator(as_choice({"true": "include", "false": "exclude"}))] = Field(
+        "exclude", description="include: results and first and last words of each call."
+    )
+    limit: Whole = Field(20, ge=1, le=100, description="Rows per page, 1 to 100.")
+    cursor: CursorText = Field(
+        "", description="next_cursor from the previous answer; keep the other arguments unchanged."
+    )
 
 
 async def _run(app: App, arguments: ListArguments, call: Call) -> Reply:
@@ -35,7 +46,12 @@ async def _run(app: App, arguments: ListArguments, call: Call) -> Reply:
         limit=arguments.limit,
         cursor=arguments.cursor,
     )
-    listing = await list_conversations(app.gathering, call, question)
+    listing = await for_agent(
+        app.gathering,
+        call,
+        question.filters,
+        lambda filters: list_conversations(app.gathering, call, replace(question, filters=filters)),
+    )
     has_words = question.summary_mode == "include"
     return fit(lambda count: _reply(app, listing.first(count), has_words=has_words), len(listing.rows))
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from formant_mcp.query.gather import Coverage
+from formant_mcp.query.guesses import did_you_mean
+from formant_mcp.query.listing import Existing
 from formant_mcp.query.summary import RESULTS
 from formant_mcp.tools.text import shortened
 
@@ -11,11 +13,12 @@ _VALUES_CHARACTERS = 1_500
 _VALUE_CHARACTERS = 100
 
 
-def with_notes(coverage: Coverage, existing: Mapping[str, Sequence[str]], *notes: str) -> Coverage:
+def with_notes(coverage: Coverage, existing: Mapping[str, Existing], *notes: str) -> Coverage:
     """The coverage with more to its note; `existing`: for filters that nothing matches, the values that there are."""
     named = [
-        _existing(column, values, is_known=column in coverage.settled or "results" in coverage.settled)
-        for column, values in existing.items()
+        _existing(column, each.values, is_known=column in coverage.settled or "results" in coverage.settled)
+        + did_you_mean(each.meant)
+        for column, each in existing.items()
     ]
     return replace(coverage, note=" ".join(each for each in (coverage.note, *named, *notes) if each))
 

@@ -7,7 +7,7 @@ from pydantic import Field
 from formant_mcp.app import App
 from formant_mcp.audio import UNKNOWN, WAV, AudioKind
 from formant_mcp.errors import NotFoundError, RequestTimedOut
-from formant_mcp.query.arguments import Arguments, Text
+from formant_mcp.query.arguments import Arguments, ConversationId
 from formant_mcp.query.gather import Call, Coverage
 from formant_mcp.query.transcripts import find, find_id, recording_error
 from formant_mcp.recordings import AudioFigures, SavedRecording
@@ -24,7 +24,9 @@ _NOT_WAV = "that needs PCM in a WAV file"
 class SaveArguments(Arguments):
     """Whose recording."""
 
-    conversation_id: Text = Field(min_length=1, description="Whole, or a unique beginning of at least 6 characters.")
+    conversation_id: ConversationId = Field(
+        min_length=1, description="Whole, or a unique beginning of at least 6 characters."
+    )
 
 
 async def _run(app: App, arguments: SaveArguments, call: Call) -> Reply:

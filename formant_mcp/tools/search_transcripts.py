@@ -1,9 +1,15 @@
 """`search_transcripts`: what was said, in all calls."""
 
-from pydantic import Field
+from dataclasses import replace
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
 
 from formant_mcp.app import App
-from formant_mcp.query.arguments import FilterArguments, Text
+from formant_mcp.models import AGENT_WORDS, CONTACT_WORDS
+from formant_mcp.query.agents import for_agent
+from formant_mcp.query.arguments import CursorText, FilterArguments, Takes, Whole
+from formant_mcp.query.forms import as_choice, as_text
 from formant_mcp.query.gather import Call
 from formant_mcp.query.searching import Searched, SearchQuestion, search_transcripts
 from formant_mcp.store.matching import Role
@@ -18,20 +24,25 @@ _DEFAULT_CHARACTERS = 9_000
 _WIDTHS = (Widths(300, 160), Widths(240, 100), Widths(160, 60))  # the first that fits
 
 
+_ROLES = dict.fromkeys(AGENT_WORDS, "agent") | dict.fromkeys(CONTACT_WORDS, "contact") | {"all": "any", "both": "any"}
+
+
 class SearchArguments(FilterArguments):
     """The filters, and what to search for in the calls that match."""
 
-    query: Text = Field(
+    query: Annotated[str, BeforeValidator(as_text), Takes("words to search for", 'refund or "late fee"')] = Field(
         description='Words, all of them in one turn; "a phrase" exactly; a OR b; -without (or NOT); begin*; (groups).'
         " x a OR b means x and (a or b). Case, accents and English endings aside (refund: refunded; 15,000: 15000);"
         " in other languages begin* finds endings."
     )
-    role: Role = Field("any", description="Who says it.")
-    context_turns: int = Field(_DEFAULT_CONTEXT, ge=0, le=5, description="Turns shown before and after each hit.")
-    limit: int = Field(
+    role: Annotated[Role, BeforeValidator(as_choice(_ROLES))] = Field("any", description="Who says it.")
+    context_turns: Whole = Field(_DEFAULT_CONTEXT, ge=0, le=5, description="Turns shown before and after each hit.")
+    limit: Whole = Field(
         _DEFAULT_LIMIT, ge=1, le=100, description="Most hits in an answer, 1 to 100; at most 3 of a call, never split."
     )
-    cursor: str = Field("", description="next_cursor of the answer before, with the same other arguments.")
+    cursor: CursorText = Field(
+        "", description="next_cursor from the previous answer; keep the other arguments unchanged."
+    )
 
 
 async def _run(app: App, arguments: SearchArguments, call: Call) -> Reply:
@@ -44,7 +55,12 @@ async def _run(app: App, arguments: SearchArguments, call: Call) -> Reply:
         limit=arguments.limit,
         cursor=arguments.cursor,
     )
-    searched = await search_transcripts(app.gathering, call, question)
+    searched = await for_agent(
+        app.gathering,
+        call,
+        question.filters,
+        lambda filters: search_transcripts(app.gathering, call, replace(question, filters=filters)),
+    )
     is_default = question.limit <= _DEFAULT_LIMIT and question.context_turns <= _DEFAULT_CONTEXT
     reply = _fitting(app, searched, is_default=is_default)
     while reply.size > MAX_CHARACTERS and len(searched.rows) > 1:

@@ -1,14 +1,17 @@
 """`summarize_results`: figures over everything that matches, or the profile of it."""
 
+from dataclasses import replace
 from functools import partial
 
 from pydantic import Field
 
 from formant_mcp.app import App
 from formant_mcp.filters import Filters
-from formant_mcp.query.arguments import FilterArguments, Texts
+from formant_mcp.query.agents import for_agent
+from formant_mcp.query.arguments import Date, Fields, FilterArguments, Whole, YesNo
 from formant_mcp.query.comparison import Comparison, read_comparison
 from formant_mcp.query.gather import Call
+from formant_mcp.query.groupings import read_groupings, read_measures
 from formant_mcp.query.profile import Profile, profile
 from formant_mcp.query.summary import Summary, SummaryQuestion, summarize
 from formant_mcp.tools.answers import coverage_answer
@@ -24,19 +27,19 @@ _ID_CHARACTERS = 8
 class SummaryArguments(FilterArguments):
     """The filters, and what to compute over what matches."""
 
-    group_by: Texts = Field(
+    group_by: Fields = Field(
         [],
         description="Up to three of status, agent_id, failure_reason, contact_number, hour, weekday, day, week, month,"
         " results.<path>. Time groups are sorted by time, others by size. Leave empty for a profile of all matching"
         " calls.",
     )
-    measures: Texts = Field(
+    measures: Fields = Field(
         [], description="duration_seconds, results.<path> of a number: count, sum, mean, quantiles."
     )
-    compare_since: str = Field("", description="Start of the period to compare with (formats as in since).")
-    compare_until: str = Field("", description="End of the period to compare with.")
-    compare_previous: bool = Field(False, description="Compare with the equally long period just before since.")
-    top: int = Field(20, ge=1, le=100, description="Maximum number of groups, or of values per field; largest first.")
+    compare_since: Date = Field("", description="Start of the period to compare with (formats as in since).")
+    compare_until: Date = Field("", description="End of the period to compare with.")
+    compare_previous: YesNo = Field(False, description="Compare with the equally long period just before since.")
+    top: Whole = Field(20, ge=1, le=100, description="Maximum number of groups, or of values per field; largest first.")
 
 
 async def _run(app: App, arguments: SummaryArguments, call: Call) -> Reply:
@@ -53,12 +56,17 @@ async def _run(app: App, arguments: SummaryArguments, call: Call) -> Reply:
         return await _profile_reply(app, arguments, filters, call)
     question = SummaryQuestion(
         filters=filters,
-        groupings=tuple(arguments.group_by),
-        measures=tuple(arguments.measures),
+        groupings=read_groupings(arguments.group_by),
+        measures=read_measures(arguments.measures),
         compared_with=(comparison.since, comparison.until) if comparison else None,
         top=arguments.top,
     )
-    summary = await summarize(app.gathering, call, question, app.zone)
+    summary = await for_agent(
+        app.gathering,
+        call,
+        filters,
+        lambda meant: summarize(app.gathering, call, replace(question, filters=meant), app.zone),
+    )
     return fit(lambda count: _summary_reply(app, summary.first(count), comparison), len(summary.groups))
 
 
@@ -79,7 +87,9 @@ def _summary_reply(app: App, summary: Summary, comparison: Comparison | None) ->
 
 
 async def _profile_reply(app: App, arguments: SummaryArguments, filters: Filters, call: Call) -> Reply:
-    found = await profile(app.gathering, call, filters, arguments.top, app.zone)
+    found = await for_agent(
+        app.gathering, call, filters, lambda meant: profile(app.gathering, call, meant, arguments.top, app.zone)
+    )
     # Fewer values of each field first; if that is not enough, fewer fields.
     reply = fit(lambda top: _profile_of(app, found, top), arguments.top)
     if reply.size <= MAX_CHARACTERS:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import Condition
-from formant_mcp.query.conditions import read_condition, read_contact
+from formant_mcp.query.conditions import read_condition, read_conditions, read_contact
 
 
 @pytest.mark.parametrize(
@@ -71,10 +71,82 @@ def test_a_condition_is_read_as_it_is_meant(text: str, condition: Condition) -> 
     ],
 )
 def test_what_is_no_condition_is_refused_with_what_is_accepted(text: str) -> None:
-    with pytest.raises(InvalidRequestError, match="results: ") as raised:
+    with pytest.raises(InvalidRequestError, match=r"^results has a condition that cannot be read") as raised:
         read_condition(text)
     assert "intent=dispute" in raised.value.hint
     assert "promised_amount missing" in raised.value.hint
+
+
+DISPUTE, LOW = Condition("intent", "=", "dispute"), Condition("csat", "<=", "2")
+
+
+@pytest.mark.parametrize(
+    ("sent", "conditions"),
+    [
+        ("intent=dispute, csat<=2", [DISPUTE, LOW]),
+        ("intent=dispute,csat<=2", [DISPUTE, LOW]),
+        ("intent=dispute; csat<=2;", [DISPUTE, LOW]),
+        ("intent=dispute\ncsat<=2", [DISPUTE, LOW]),
+        ("intent=dispute and csat<=2", [DISPUTE, LOW]),
+        ("intent=dispute AND csat <= 2", [DISPUTE, LOW]),
+        ("intent=dispute && results.csat<=2", [DISPUTE, LOW]),
+        ("[intent=dispute, csat<=2]", [DISPUTE, LOW]),
+        ("['intent=dispute', 'csat<=2']", [DISPUTE, LOW]),
+        ('["intent=dispute", "csat<=2"]', [DISPUTE, LOW]),
+        (["intent=dispute", None, "csat<=2"], [DISPUTE, LOW]),
+        ({"intent": "dispute", "csat": "<=2"}, [DISPUTE, LOW]),
+        ("{'intent': 'dispute'}", [DISPUTE]),
+        ({"intent": ["dispute"], "csat": {"<=": 2}}, [DISPUTE, LOW]),
+        ({"csat": {"$lte": 2}}, [LOW]),
+        ([{"field": "csat", "operator": "lte", "value": 2}], [LOW]),
+        ({"path": "csat", "op": "<=", "value": "2"}, [LOW]),
+        ({"name": "intent", "value": "dispute"}, [DISPUTE]),
+        ({"key": "intent", "comparison": "is not null"}, [Condition("intent", "exists")]),
+        ({"intent": "missing"}, [Condition("intent", "missing")]),
+        ({"intent": {"exists": False}}, [Condition("intent", "missing")]),
+        ({"language": {"primary": "hi"}}, [Condition("language.primary", "=", "hi")]),
+        ({"escalate": True}, [Condition("escalate", "=", "true")]),
+        ({"note": "a=1 and b=2"}, [Condition("note", "=", "a=1 and b=2")]),
+        ("amount=15,000", [Condition("amount", "=", "15000")]),
+        ("amount=15,000, csat<=2", [Condition("amount", "=", "15000"), LOW]),
+        ("note=first, second", [Condition("note", "=", "first, second")]),
+        ("note=bread and butter", [Condition("note", "=", "bread and butter")]),
+        ('note="a, b=1", csat<=2', [Condition("note", "=", "a, b=1"), LOW]),
+        ("intent exists, csat<=2", [Condition("intent", "exists"), LOW]),
+        ('language={"primary":"hi"}, csat<=2', [Condition("language.primary", "=", "hi"), LOW]),
+        ('tags=["a","b"]', [Condition("tags", "=", "a"), Condition("tags", "=", "b")]),
+        ("intent=(none)", [Condition("intent", "=", "(none)")]),
+        ("", []),
+        ([], []),
+        ({}, []),
+    ],
+    ids=str,
+)
+def test_conditions_are_read_in_the_shapes_that_models_send(sent: object, conditions: list[Condition]) -> None:
+    assert read_conditions(sent) == conditions
+
+
+@pytest.mark.parametrize(
+    ("sent", "words"),
+    [
+        ("intent=dispute or intent=refund", "there is no OR"),
+        ("intent=dispute || csat<=2", "there is no OR"),
+        ({"intent": ["dispute", "refund"]}, "one value for each condition"),
+        ({"intent": []}, "one value for each condition"),
+        ({"intent": None}, "a condition without a value"),
+        ({"field": "intent"}, "a condition without a value"),
+        ({"field": "intent", "operator": "like", "value": "d"}, "no such operator"),
+        ("intent=(not read yet)", "not loaded"),
+        ("intent, csat<=2", "cannot be read"),
+        (5, "cannot be read"),
+        (True, "cannot be read"),
+        ([[[[[[[[[["intent=dispute"]]]]]]]]]], "cannot be read"),
+    ],
+)
+def test_conditions_that_cannot_be_asked_are_refused(sent: object, words: str) -> None:
+    with pytest.raises(InvalidRequestError, match="results") as raised:
+        read_conditions(sent)
+    assert words in raised.value.message
 
 
 @settings(deadline=None)
@@ -89,13 +161,14 @@ def test_any_text_is_a_condition_on_a_path_or_refused(text: str) -> None:
     assert condition.operator not in ("exists", "missing") or not condition.value
 
 
-@pytest.mark.parametrize("sign", ["a", " ", "=", "a ", "exists ", "<>", "\n", "'"])
+@pytest.mark.parametrize("sign", ["a", " ", "=", "a ", "exists ", "<>", "\n", "'", ",", ", a", '="', " and "])
 def test_a_very_long_text_is_read_or_refused_at_once(sign: str) -> None:
     # A pattern that tries every cut of a long run of the same takes many seconds for this.
     begun = time.process_time()
     for text in (f"a{sign * 30_000}b", f"a{sign * 30_000}=b", f"a={sign * 30_000}b"):
         try:
             assert read_condition(text)
+            assert read_conditions(text)
         except InvalidRequestError:
             continue
     assert time.process_time() - begun < 1

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from formant_mcp.filters import Filters
 from formant_mcp.models import Conversation, Turn
 from formant_mcp.query.gather import Call
+from formant_mcp.query.listing import Existing
 from formant_mcp.query.marks import Needle, marks
 from formant_mcp.query.searching import PER_CONVERSATION, Hit, Searched, SearchQuestion, search_transcripts
 from formant_mcp.store.matching import Expression, Role, Term
@@ -215,7 +216,7 @@ def test_the_first_conversations_of_a_page_are_the_page_of_a_smaller_limit(count
 def test_filters_that_nothing_matches_name_the_values_there_are() -> None:
     asked = SearchQuestion(Filters(status=("completd",)), "refund", "")
     (found,) = pages([replace(call(1, "refund"), status="completed")], asked)
-    assert (found.hits_total, found.advice, found.existing) == (0, "", {"status": ["completed"]})
+    assert (found.hits_total, found.advice, found.existing) == (0, "", {"status": Existing(["completed"], "completed")})
 
 
 def test_the_coverage_counts_the_transcripts_looked_into() -> None:

@@ -202,7 +202,6 @@ def test_the_smaller_groups_are_left_out_and_counted() -> None:
 @pytest.mark.parametrize(
     ("groupings", "measures", "words"),
     [
-        (("colour",), (), "no grouping"),
         (("status", "day", "hour", "week"), (), "at most 3"),
         (("status", "status"), (), "each once"),
         (("results.colour",), (), "results.intent"),
@@ -222,7 +221,7 @@ def test_a_grouping_or_measure_that_is_none_names_those_that_are(
 @pytest.mark.parametrize(
     ("asked", "since", "until", "previous", "words"),
     [
-        (Filters(), "7d", "", True, "Two comparisons"),
+        (Filters(), "7d", "", True, "compare_previous and compare_since exclude"),
         (Filters(), "", "7d", False, "needs compare_since"),
         (Filters(), "", "", True, "needs since"),
         (Filters(), "2d", "5d", False, "after compare_until"),

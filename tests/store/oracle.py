@@ -1,7 +1,7 @@
 """What the filters mean, in plain Python out of the docstrings of `formant_mcp.filters`, and random cases to ask."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from operator import ge, gt, le, lt
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 
 from formant_mcp.contacts import parse_contact
-from formant_mcp.filters import Condition, Filters, Operator, Order
+from formant_mcp.filters import NONE, Condition, Filters, Operator, Order, is_whole
 from formant_mcp.models import Conversation, Outcome, Turn
 from formant_mcp.values import label, read_value
 
@@ -26,17 +26,45 @@ def matches(conversation: Conversation, filters: Filters) -> bool:
     c, f = conversation, filters
     contact = parse_contact(c.contact_number)
     return (
-        (not f.agent_id or c.agent_id == f.agent_id)
-        and (not f.status or (c.status is not None and label(c.status) in map(label, f.status)))
+        (not f.agent_id or named(c.agent_id, f.agent_id))
+        and (not f.status or any(labelled(c.status, each) for each in f.status))
         and (f.call_successful == "any" or c.outcome == f.call_successful)
         and (f.since is None or (c.started_at is not None and c.started_at >= f.since))
         and (f.until is None or (c.started_at is not None and c.started_at <= f.until))
         and within(c.duration_seconds, f.min_duration_seconds, f.max_duration_seconds)
-        and (not f.contact_digits or any(contact and spelled(contact.normal, each) for each in f.contact_digits))
-        and (not f.failure_reason or label(c.failure_reason or "") == label(f.failure_reason))
-        and (not f.user_id or c.user_id == f.user_id)
+        and (
+            f.contact_digits in ((), (NONE,))
+            or any(contact and spelled(contact.normal, each) for each in f.contact_digits)
+        )
+        and (f.contact_digits != (NONE,) or not c.contact_number)
+        and (not f.failure_reason or labelled(c.failure_reason, f.failure_reason))
+        and (f.failure_reason != NONE or c.failure_reason_known or c.has_detail)
+        and (not f.user_id or named(c.user_id, f.user_id))
         and all(holds(c, condition) for condition in f.results)
     )
+
+
+def named(value: str | None, asked: str, folded: Callable[[str], str] = str) -> bool:
+    """Whether a field has the value asked for, one that begins as a cut one does, or none where that is asked for."""
+    if asked == NONE:
+        return value is None
+    return value is not None and same(folded(value), folded(asked))
+
+
+def labelled(value: str | None, asked: str) -> bool:
+    """The same for a status or a reason, which compare as labels."""
+    if value is None or not is_whole(asked):
+        return named(value, asked, ascii_lower)
+    return label(value) == label(asked)
+
+
+def same(value: str, asked: str) -> bool:
+    return value == asked or (asked.endswith("…") and asked != "…" and value.startswith(asked[:-1]))
+
+
+def ascii_lower(text: str) -> str:
+    """A text without case as SQLite's NOCASE has it."""
+    return "".join(each.lower() if each.isascii() else each for each in text)
 
 
 def within(seconds: float | None, low: float | None, high: float | None) -> bool:
@@ -54,6 +82,11 @@ def holds(conversation: Conversation, condition: Condition) -> bool:
     if condition.operator in ("exists", "missing"):
         is_there = bool(here) or any(path.startswith(f"{condition.path}.") for path, _ in found)
         return is_there == (condition.operator == "exists")
+    is_below = any(path.startswith(f"{condition.path}.") for path, _ in found)
+    if condition.value == NONE:
+        return bool(here) == (condition.operator == "!=")
+    if condition.operator == "=" and condition.value.lower() == "null" and not here and not is_below:
+        return True
     if condition.operator == "=":
         return any(equal(value, condition.value) for value in here)
     if condition.operator == "!=":
@@ -74,13 +107,17 @@ def leaves(path: str, value: JsonValue) -> Iterator[tuple[str, JsonValue]]:
 
 
 def equal(value: JsonValue, asked: str) -> bool:
-    """Equal in normal form, as numbers of less than 16 digits, or within the day or minute asked for."""
+    """Equal in normal form, as numbers (less than 16 digits, ten of which count), or within a day or minute."""
     mine, other = read_value(text_of(value)), read_value(asked)
     if other.kind == "date":
         return kind_of(value) == "date" and mine.normal.startswith(other.normal)
+    if not is_whole(asked):
+        return mine.normal == other.normal or mine.normal.startswith(label(asked[:-1].rstrip()))
     number = number_of(value)
     as_numbers = number is not None and other.number is not None and abs(other.number) < 10**15
-    return mine.normal == other.normal or (as_numbers and number == other.number)
+    return mine.normal == other.normal or (
+        as_numbers and number is not None and other.number is not None and printed(number) == printed(other.number)
+    )
 
 
 def compared(value: JsonValue, operator: Operator, asked: str) -> bool:
@@ -88,7 +125,7 @@ def compared(value: JsonValue, operator: Operator, asked: str) -> bool:
     mine, other = read_value(text_of(value)), read_value(asked)
     if other.number is not None:
         number = number_of(value)
-        return number is not None and bool(COMPARED[operator](number, other.number))
+        return number is not None and bool(COMPARED[operator](printed(number), printed(other.number)))
     if kind_of(value) != other.kind:
         return False
     if other.kind == "date" and mine.normal.startswith(other.normal):
@@ -112,6 +149,11 @@ def number_of(value: JsonValue) -> float | None:
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
     return float(value) if abs(value) < 1e300 else None
+
+
+def printed(number: float) -> float:
+    """As answers print it, in ten digits; large ones whole, for they are ids."""
+    return float(f"{number:.10g}") if abs(number) < 1e9 else number
 
 
 def text_of(value: JsonValue) -> str:
@@ -165,6 +207,7 @@ SPELLINGS = [
 ]
 FIGURES = (
     "15000 15000.0 15,000 1,50,000 ₹15,000 -2.5 1e3 7 007 +5 1_000 ٣ 98765432109876543 98765432109876544 -2 3 5 0.10"
+    " 0.3333333333 -0.6666666667"
 )
 DATES = "2026-11 2026-11-20 2026-11-20T10:00:00Z 2026-11-20T10:00:00+05:30 2026-11-21"
 WORDS = st.sampled_from([*LABELS, *SPELLINGS, *FIGURES.split(), *DATES.split()])
@@ -175,7 +218,7 @@ LEAVES: st.SearchStrategy[JsonValue] = st.one_of(
     st.booleans(),
     st.integers(-3, 7),
     WORDS,
-    st.sampled_from([1000, 15000, 1e22, 1e-7, -2.5, 0.1, 1e300, 98765432109876543]),
+    st.sampled_from([1000, 15000, 1e22, 1e-7, -2.5, 0.1, 1 / 3, -2 / 3, 1e300, 98765432109876543]),
 )
 RESULTS: st.SearchStrategy[dict[str, JsonValue]] = st.dictionaries(
     st.sampled_from(KEYS),
@@ -223,8 +266,9 @@ def conditions(draw: st.DrawFn, like: Mapping[str, JsonValue]) -> Condition:
     """Any condition, often on a field that is among these results, or near its value."""
     path, value = draw(st.sampled_from(list(leaves("", dict(like))) or [("intent", "hi")]))
     operator = draw(OPERATORS)
-    near = st.sampled_from([text_of(value), text_of(value).swapcase()])
+    near = st.sampled_from([text_of(value), text_of(value).swapcase(), f"{text_of(value)[:3]}…", "null"])
     asked = "" if operator in ("exists", "missing") else draw(near | WORDS)
+    asked = draw(st.sampled_from([asked, asked, NONE])) if operator in ("=", "!=") else asked
     return Condition(draw(st.sampled_from([path, path, path.partition(".")[0]]) | PATHS), operator, asked)
 
 
@@ -240,10 +284,12 @@ def filters(draw: st.DrawFn, like: list[Conversation]) -> Filters:
         if name == "results":
             value = tuple(draw(st.lists(conditions(its or {}), min_size=1, max_size=2)))
         elif name == "contact_digits":
-            value = tuple(draw(st.lists(st.sampled_from(others), min_size=1, max_size=2)))
+            value = draw(st.just((NONE,)) | st.lists(st.sampled_from(others), min_size=1, max_size=2).map(tuple))
         else:
             near = [its, its, its.swapcase() if isinstance(its, str) and name != "call_successful" else its]
             value = draw(st.sampled_from([*(near if its is not None else []), *others]))
+            if name in ("agent_id", "status", "failure_reason", "user_id"):
+                value = draw(st.sampled_from([value, value, value, NONE, f"{str(value)[:2]}…"]))
         found = replace(found, **{name: (value,) if name == "status" else value})
     return found
 

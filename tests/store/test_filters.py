@@ -76,6 +76,10 @@ def test_a_condition_on_results_holds_where_its_words_say(results: dict[str, Jso
         ({"language": {"primary": "hi"}}, ["language exists", "language=hi", "language.primary=HI", "lang exists"]),
         ({"loan": 98765432109876543}, ["loan=98765432109876544", "loan=98765432109876543"]),
         ({"loan": "98765432109876543"}, ["loan!=98765432109876544"]),
+        ({"x": 1 / 3}, ["x=0.3333333333", "x!=0.3333333333", "x<=0.3333333333", "x>0.3333333333", "x=0.33", "x<0.33"]),
+        ({"x": None}, ["x=null", "x!=null", "x=(none)", "x!=(none)"]),
+        ({"x": {"y": 1}}, ["x=null", "x missing", "x=(none)", "x!=(none)"]),
+        ({"note": "late fee was charged"}, ["note=Late fee…", "note!=late…", "note=fee…", "note=…"]),
         ({"due": "2026-11-20"}, ["due<2026-11-21", "due>=2026-11-20", "due<5"]),
     ],
 )

@@ -130,12 +130,12 @@ async def test_a_search_over_a_part_says_how_many_were_read(account: Account) ->
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        ({"query": ""}, "query: no word to search for"),
+        ({"query": ""}, "query is missing"),
         ({"query": "-refund"}, "query: it has only exclusions"),
         ({"query": "agent:secret"}, 'use the argument role="agent"'),
         ({"query": "secret NEAR/3 fee"}, "query: NEAR"),
         ({"query": "secret " * 2_000}, "query: longer than 500 characters"),
-        ({"query": "secret", "role": "customer"}, "role"),
+        ({"query": "secret", "role": "nobody"}, "role"),
         ({"query": "secret", "limit": 101}, "limit"),
         ({"query": "secret", "context_turns": 6}, "context_turns"),
         ({"query": "secret", "cursor": "c:1:1:000000"}, "cursor"),
@@ -187,7 +187,7 @@ async def test_a_cursor_is_good_for_its_own_question_alone(account: Account) -> 
         question: dict[str, JsonValue] = {"query": "refund", "cursor": answer.structure["next_cursor"]}
         for other in ({"query": "fee"}, {"role": "contact"}, {"agent_id": "122"}):
             refused = await assistant.refused("search_transcripts", **(question | other))
-            assert refused.startswith("cursor: it belongs to another question.")
+            assert refused.startswith("cursor belongs to another question.")
         assert hits(await assistant.ask("search_transcripts", **question))  # another limit is no other question
 
 

@@ -1,0 +1,174 @@
+"""The forms in which clients and models send an argument, each read into the one that is used.
+
+null, an empty text and an empty list count as left out; a list comes as JSON text, with commas or lines, or as a single
+value; numbers and booleans come as text. What cannot be read is passed on as it is: pydantic then refuses it.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import cast
+from urllib.parse import unquote
+
+from pydantic import JsonValue
+
+ADDRESS = re.compile(r"formant://conversations/([^/]+)(/recording|/transcript)?")
+"""The address of a conversation, its recording or its transcript; the id in it is percent-encoded."""
+
+UNITS = {
+    word: unit
+    for unit, words in {
+        "second": "s sec secs second seconds",
+        "minute": "m min mins minute minutes",
+        "hour": "h hr hrs hour hours",
+        "day": "d day days",
+        "week": "w wk wks week weeks",
+        "month": "month months",
+        "year": "y yr yrs year years",
+    }.items()
+    for word in words.split()
+}
+_SECONDS = {"second": 1, "minute": 60, "hour": 3600}
+_NULLS = ("", "null", "undefined")
+_PAIRS = {"`": "`", '"': '"', "'": "'", "“": "”", "<": ">"}
+_LABEL = re.compile(r"(?:conversation_id|id|next_cursor|cursor)\s*[=:]\s*", re.IGNORECASE)
+_GROUPED = re.compile(r"-?\d{1,3}(?:,\d{2,3})+(?:\.\d+)?")
+_MEASURED = re.compile(r"(\S+?)\s*([a-z]+)", re.IGNORECASE)
+
+
+def is_left_out(value: object) -> bool:
+    """Whether it counts as not given: null (as a text too), an empty text, list or object."""
+    if isinstance(value, str):
+        return value.strip().lower() in _NULLS
+    return value is None or value in ([], {})
+
+
+def unquoted(text: str) -> str:
+    """The text without the quotes, backquotes or angle brackets around it."""
+    text = text.strip()
+    while len(text) > 1 and _PAIRS.get(text[0]) == text[-1]:
+        text = text[1:-1].strip()
+    return text
+
+
+def unlabelled(text: str) -> str:
+    """The text without quotes and without a name before it, as in `cursor="c:20:4711:9f1c2a"`."""
+    return unquoted(_LABEL.sub("", unquoted(text), count=1) if _LABEL.match(unquoted(text)) else text)
+
+
+def id_in(text: str) -> str:
+    """The conversation id of a text: of its address, in quotes, or shortened with `…`, as answers print it."""
+    text = unlabelled(text)
+    address = ADDRESS.fullmatch(text)
+    text = unquote(address[1]) if address else text
+    return text.removesuffix("…").removesuffix("...").strip()
+
+
+def json_in(text: str) -> JsonValue:
+    """The list or object that a text is the JSON of, or what Python prints for it; the text itself where it is none."""
+    if not text.lstrip().startswith(("[", "{")):
+        return text
+    for spelling in (text, "" if '"' in text else text.replace("'", '"')):
+        try:
+            return cast(JsonValue, json.loads(spelling))
+        except (ValueError, RecursionError):
+            continue
+    return text
+
+
+def unbracketed(text: str) -> str | None:
+    """A list without quotes, `[failed, busy]`, as what stands in it; None where only one bracket is there."""
+    text = text.strip()
+    if text.startswith("[") != text.endswith("]"):
+        return None
+    return text[1:-1] if text.startswith("[") else text
+
+
+def as_text(value: object) -> object:
+    """A text: numbers are ids, and a list of one is that one."""
+    value = _single(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def as_name(value: object) -> object:
+    """A text that is a value of a field: without quotes; `-`, which answers print for none, is `(none)`."""
+    value = as_text(json_in(value) if isinstance(value, str) else value)
+    if not isinstance(value, str):
+        return value
+    name = unquoted(value)
+    return "(none)" if name == "-" else name
+
+
+def as_cursor(value: object) -> object:
+    """A cursor, also with its name and quotes."""
+    value = _single(value)
+    return unlabelled(value) if isinstance(value, str) else value
+
+
+def as_number(value: object) -> object:
+    """A number; yes and no are none, though Python takes them for 1 and 0."""
+    value = _single(value)
+    if not isinstance(value, str):
+        return None if isinstance(value, bool) else value
+    text = unquoted(value)
+    return text.replace(",", "") if _GROUPED.fullmatch(text) else text
+
+
+def as_seconds(value: object) -> object:
+    """A duration: a number, or one with its unit, such as `142 s` or `2 min`."""
+    value = as_number(value)
+    found = _MEASURED.fullmatch(value) if isinstance(value, str) else None
+    factor = _SECONDS.get(UNITS.get(found[2].lower(), "")) if found else None
+    if not found or not factor:
+        return value
+    try:
+        return float(cast(str, as_number(found[1]))) * factor
+    except ValueError:
+        return value
+
+
+def as_choice(others: Mapping[str, str]) -> Callable[[object], object]:
+    """One of several words, upper or lower case, or another word for one of them."""
+
+    def read(value: object) -> object:
+        value = _single(value)
+        if not isinstance(value, str | bool | int):
+            return value
+        word = unquoted(str(value)).lower()
+        return others.get(word, word)
+
+    return read
+
+
+def as_list(
+    read: Callable[[object], object], keys: Sequence[str] = (), separators: str = ",;\n"
+) -> Callable[[object], object]:
+    """A list whose items `read` reads; an object is an item by its field of one of these names."""
+
+    def read_all(value: object) -> object:
+        if isinstance(value, str):
+            value = json_in(value)
+        if isinstance(value, str):
+            inside = unbracketed(value)
+            if inside is None:
+                return value
+            value = inside
+        items = cast(list[object], value) if isinstance(value, list) else [value]
+        return [read(part) for item in items for part in _parts(item, keys, separators) if not is_left_out(part)]
+
+    return read_all
+
+
+def _parts(item: object, keys: Sequence[str], separators: str) -> Sequence[object]:
+    if isinstance(item, dict):
+        fields = cast(dict[str, object], item)
+        item = next((fields[key] for key in keys if isinstance(fields.get(key), str)), fields)
+    return re.split(f"[{separators}]", item) if isinstance(item, str) else [item]
+
+
+def _single(value: object) -> object:
+    """A list of one is that one."""
+    items = cast(list[object], value) if isinstance(value, list) else []
+    return items[0] if len(items) == 1 else cast(object, value)
