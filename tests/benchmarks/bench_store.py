@@ -52,6 +52,7 @@ class NothingNew:
     requests_per_minute = None
     lacks: frozenset[str] = frozenset()
     only_in_detail: frozenset[str] = frozenset()
+    recording_type: str = "audio/wav"
 
     def __init__(self, store: Store) -> None:
         self._total = store.read.count(Filters())

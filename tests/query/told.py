@@ -21,6 +21,7 @@ class Told:
     requests_per_minute = None
     lacks: frozenset[str] = frozenset()
     only_in_detail: frozenset[str] = frozenset()
+    recording_type: str = "audio/wav"
 
     def __init__(self, calls: list[Conversation]) -> None:
         self._calls = [replace(each, has_detail=True, failure_reason_known=True) for each in calls]
