@@ -14,8 +14,10 @@ import pytest
 from formant_mcp.errors import ConfigurationError, StoreError
 from formant_mcp.filters import Filters
 from formant_mcp.models import Conversation
+from formant_mcp.query.conditions import read_condition, read_contact
 from formant_mcp.settings import Settings
 from formant_mcp.store import Account
+from formant_mcp.store.calendar import local_day
 from formant_mcp.store.database import Database
 from formant_mcp.store.schema import MIGRATIONS
 from tests.store.files import calls, damage, open_store, set_aside, write_store
@@ -227,6 +229,40 @@ def test_a_store_of_an_older_version_becomes_one_of_this(path: Path, version: in
     assert not version or store.identity == "kept"
     store.close()
     assert shape(path) == shape(write_store(path.with_name("new.sqlite"), 1))
+
+
+def test_values_and_numbers_of_an_older_store_are_read_as_they_are_now(path: Path) -> None:
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as older:
+        older.create_function("local_day", 2, local_day, deterministic=True)
+        for script in MIGRATIONS[:3]:
+            older.executescript(script)
+        older.executescript(
+            "INSERT INTO meta VALUES ('account', 'account');"
+            "INSERT INTO conversations (row_id, conversation_id, contact_number, contact_reversed, ended, status,"
+            " failure_reason, failure_reason_known, detail_at, first_seen_at, seen_at) VALUES"
+            " (1, 'old', '+91 098765-43210 x5', '5012345678901 9', 1, 'no_answer', 'line dropped', 1, 0, 0, 0);"
+            "INSERT INTO result_values VALUES (1, 'amount', 0, 'text', '₹15,000', '₹15,000', NULL),"
+            " (1, 'code', 0, 'text', '007', '007', 7), (1, 'csat', 0, 'number', '4.0', '4.0', 4),"
+            " (1, 'due', 0, 'text', '2026-11-20T10:00:00Z', '2026-11-20t10:00:00z', NULL),"
+            " (1, 'intent', 0, 'text', 'Payment-Confirmed', 'payment-confirmed', NULL),"
+            " (1, 'paid', 0, 'boolean', 'true', 'true', NULL);"
+            "PRAGMA user_version = 3"
+        )
+    store = open_store(path)
+    results = ["amount>=15000", "code=007", "csat=4", "due<=2026-11-20", "intent=payment confirmed", "paid=true"]
+    asked = Filters(
+        status=("No Answer",),
+        failure_reason="Line-Dropped",
+        contact_digits=read_contact("+919876543210"),
+        results=tuple(read_condition(each) for each in results),
+    )
+    assert store.read.count(asked) == 1
+    assert store.read.count(Filters(results=(read_condition("code=7"),))) == 0
+    assert store.figures.paths() == {
+        "amount": "number", "code": "text", "csat": "number", "due": "text", "intent": "text", "paid": "boolean"
+    }  # fmt: skip
+    store.close()
 
 
 def shape(path: Path) -> list[tuple[str, str]]:
