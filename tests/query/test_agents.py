@@ -60,7 +60,7 @@ async def account(provider: Provider = ELEVENLABS) -> AsyncGenerator[AskedAccoun
             agent = ids[n % len(ids)]
             fields = {"agent_id": agent, "agent_name": NAMES[agent]} if provider is ELEVENLABS else {}
             opened.api.add(provider.call(n, NOON - n * timedelta(minutes=1)) | fields)
-        clock, store = Clock(), Store(None, "account", next_reading)
+        clock, store = Clock(), Store(None, Account("service", "account"), next_reading)
         sync = Sync(opened.source, store, clock.now)
         try:
             yield AskedAccount(Gathering(sync, store), opened.api, clock)

@@ -217,6 +217,34 @@ async def test_a_page_against_the_order_learned_before_makes_it_give_up_the_orde
         assert desk.holds_all()
 
 
+async def test_an_empty_list_by_mistake_leaves_the_newest_part_and_is_forgotten_when_the_list_is_back():
+    async with FakeFormant() as api, desk_for(api) as desk:
+        api.conversations = ended_calls(6_000)
+        need = ListNeed(newest=50)
+        await desk.ask(need)
+        kept, held = desk.stored(), api.conversations
+        api.conversations = []
+        knowledge = await desk.ask(need)
+        assert (knowledge.gone, knowledge.is_complete) == (len(kept), False)
+        assert desk.stored() == kept
+
+        api.conversations = held
+        knowledge = await desk.ask(need)
+        assert (knowledge.gone, knowledge.is_complete) == (0, True)
+
+
+async def test_a_short_list_is_read_to_its_end_in_the_background_and_no_page_twice():
+    async with FakeFormant() as api, desk_for(api) as desk:
+        api.conversations = ended_calls(2_400)
+        requests, _ = await desk.cost(ListNeed(newest=20))
+        assert requests <= 7
+        await desk.settled()
+        assert desk.holds_all()
+        assert len(api.requests) == 25
+        requests, knowledge = await desk.cost()
+        assert (requests, knowledge.is_complete) == (1, True)
+
+
 async def test_a_list_that_ends_before_its_total_is_not_read_for_ever():
     async with FakeFormant() as api, desk_for(api) as desk:
         api.conversations = ended_calls(1_500)

@@ -215,10 +215,13 @@ class _NewestPart:
     def _save(self, total: int, is_all: bool) -> None:
         reached = self._reached or EVER
         since = EVER if is_all else reached + timedelta(milliseconds=1)
+        gone = max(0, self._store.read.count_seen(self._known.scope) - total)
         self._store.ledger.update(
             self._known.scope,
             covered_since=since,
             covered_to=self._newest,
             excess=total - self._count_from(since),
+            gone=gone,
+            gone_at=self._known.gone_at if gone else None,
             checked_at=self._begun_at,
         )
