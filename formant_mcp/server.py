@@ -1,9 +1,11 @@
 """The MCP server: requests in, answers and errors out. What they mean is decided below."""
 
 import logging
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
+from typing import Any, cast
 
 import mcp_types as types
 from mcp.server.caching import CacheHint
@@ -20,6 +22,7 @@ from formant_mcp.query.arguments import wrong_argument
 from formant_mcp.query.gather import Call
 from formant_mcp.resources import TEMPLATES, list_resources, read_resource
 from formant_mcp.tools import TOOLS
+from formant_mcp.tools.tool import Tool
 from formant_mcp.vocabulary import Vocabulary
 
 _log = logging.getLogger(__name__)
@@ -69,9 +72,23 @@ async def _call_tool(words: Vocabulary, request: Request, params: types.CallTool
     tool = _BY_NAME.get(params.name)
     if tool is None:
         raise MCPError(types.INVALID_PARAMS, f"Unknown tool. There are: {', '.join(_BY_NAME)}.")
+    began_at = time.monotonic()
+    result = await _result(tool, words, request, params.arguments or {})
+    structure = cast(dict[str, Any], result.structured_content or {})
+    coverage = cast(dict[str, Any], structure.get("coverage", {}))
+    outcome = "error" if result.is_error else "complete" if coverage.get("complete") else "incomplete"
+    matched, known = coverage.get("matched", 0), coverage.get("known", 0)
+    ms = (time.monotonic() - began_at) * 1000
+    _log.debug("tool %s: %s, %s of %s calls, %d ms", tool.name, outcome, matched, known, ms)
+    return result
+
+
+async def _result(
+    tool: Tool[Any], words: Vocabulary, request: Request, arguments: dict[str, Any]
+) -> types.CallToolResult:
     try:
         app = await request.lifespan_context.app()
-        reply = await tool.call(app, params.arguments or {}, _new_call(app, request))
+        reply = await tool.call(app, arguments, _new_call(app, request))
         structure = reply.structure.model_dump(mode="json", exclude_none=True)
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_input=False, include_context=False)

@@ -1,6 +1,8 @@
 """Bad input, bad keys, bad answers and bad stores: a clear error with the next step, and nothing is lost by it."""
 
 import asyncio
+import logging
+import re
 import sqlite3
 from datetime import timedelta
 from pathlib import Path
@@ -292,3 +294,32 @@ async def test_a_bug_of_ours_is_confessed_without_a_word_of_what_it_held(
     assert "what a caller said" not in f"{said}"
     assert "RuntimeError at" in caplog.text
     assert "what a caller said" not in caplog.text
+
+
+async def test_debug_logs_each_tool_call_request_and_job_without_ids_or_words(
+    account: Account, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG, "formant_mcp"):
+        async with account.connect() as assistant:
+            account.api.fault("offset=0", 1, faults.html_502)
+            hits = (await assistant.ask("search_transcripts", query="hello OR yes OR payment")).rows("hits")
+            assert hits
+            await assistant.refused("list_conversations", contact_number="secret 43210")
+            await assistant.refused("save_recording", conversation_id=CALL)
+    lines = [record.getMessage() for record in caplog.records if record.name.startswith("formant_mcp")]
+    for form in (
+        r"tool search_transcripts: complete, \d+ of 45 calls, \d+ ms",
+        r"tool list_conversations: error, .*",
+        r"GET list: 200, \d+ ms, waited \d+ ms",
+        r"GET list: retry 1 in [\d.]+ s",
+        r"GET conversation: 200, \d+ ms, waited \d+ ms",
+        r"GET recording: \d+, \d+ ms, waited \d+ ms",
+        r"GET recording: \d+, \d+ ms, waited \d+ ms",
+        r"job list: done after \d+ ms",
+    ):
+        assert [line for line in lines if re.fullmatch(form, line)], (form, lines)
+    logged = "\n".join(lines)
+    assert KEY not in logged
+    assert "43210" not in logged
+    assert not [row for row in account.api.conversations if str(row["conversation_id"]) in logged]
+    assert not [hit for hit in hits if str(hit["text"]) in logged]

@@ -84,9 +84,11 @@ class CursorFamilySource:
         """
         params: dict[str, str | int] = {"page_size": PAGE_SIZE, "summary_mode": "include", **_narrowed(narrowing)}
         if not cursor:
-            return parse_page(await self._http.get_json(self._conversations, params), "")
+            return parse_page(await self._http.get_json("list", self._conversations, params), "")
         try:
-            return parse_page(await self._http.get_json(self._conversations, {**params, "cursor": cursor}), cursor)
+            return parse_page(
+                await self._http.get_json("list", self._conversations, {**params, "cursor": cursor}), cursor
+            )
         except (InvalidRequestError, NotFoundError):
             raise cursor_refused() from None
 
@@ -99,7 +101,7 @@ class CursorFamilySource:
         """
         path = f"{self._conversations}/{path_segment(conversation_id)}"
         try:
-            conversation = parse_detail(await self._http.get_json(path))
+            conversation = parse_detail(await self._http.get_json("conversation", path))
         except NotFoundError:
             raise no_conversation(conversation_id) from None
         return as_asked(conversation, conversation_id)

@@ -64,7 +64,7 @@ class FormantSource:
                     "summarize_results without group_by names the agents there are.",
                 )
             params["agent_id"] = agent_id
-        return parse_page(await self._http.get_json(_CONVERSATIONS, params))
+        return parse_page(await self._http.get_json("list", _CONVERSATIONS, params))
 
     async def get_conversation(self, conversation_id: str) -> Conversation:
         """One conversation with transcript and results.
@@ -75,7 +75,7 @@ class FormantSource:
         """
         path = f"{_CONVERSATIONS}/{path_segment(conversation_id)}"
         try:
-            conversation = parse_detail(await self._http.get_json(path))
+            conversation = parse_detail(await self._http.get_json("conversation", path))
         except NotFoundError:
             raise no_conversation(conversation_id) from None
         return as_asked(conversation, conversation_id)

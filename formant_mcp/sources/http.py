@@ -1,6 +1,7 @@
 """The one door to the network: requests with time limits, retries, a shared pace and errors in our own words."""
 
 import json
+import logging
 import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Mapping, Set
@@ -8,7 +9,7 @@ from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 from urllib.parse import quote
 
 import anyio
@@ -42,6 +43,8 @@ _TIMEOUT = httpx.Timeout(connect=10, read=30, write=10, pool=None)
 _BACKOFF = wait_random_exponential(multiplier=1, max=30)  # full jitter: between nothing and 1, 2, 4, 8 seconds
 _ASK_AGAIN = "Ask again; if it stays so, tell the provider."
 _CHECK_ADDRESS = "Check FORMANT_BASE_URL."
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -114,8 +117,8 @@ class HttpClient:
             event_hooks={"response": [_keep_location]},
         )
 
-    async def get_json(self, path: str, params: Mapping[str, str | int] | None = None) -> JsonValue:
-        """The JSON that `path` answers with.
+    async def get_json(self, name: str, path: str, params: Mapping[str, str | int] | None = None) -> JsonValue:
+        """The JSON that `path` answers with; the log calls it `name`, for a path holds ids.
 
         Raises:
             NotFoundError: the API itself says so; a 404 of anything else, such as a gateway, is a ServiceError.
@@ -130,7 +133,7 @@ class HttpClient:
                     raise RequestTimedOut("The API sends its answer too slowly.", "Ask again later.")
             return _parse(bytes(body))
 
-        return await self._request(path, params or {}, deadline, read, _refusal_of_json)
+        return await self._request(_Get(name, path, params or {}, deadline, read, _refusal_of_json))
 
     def for_address(self, address: str) -> "HttpClient":
         """Who may ask that address, or path: this client at its own origin, one without headers elsewhere."""
@@ -151,7 +154,9 @@ class HttpClient:
             return response
 
         deadline = self._monotonic() + MOST_SECONDS
-        response = await self._request(path, {}, deadline, leave_open, _refusal_by_status, accepted | _REDIRECTS)
+        response = await self._request(
+            _Get("recording", path, {}, deadline, leave_open, _refusal_by_status, accepted | _REDIRECTS)
+        )
         try:
             async with aclosing(_chunks(response)) as chunks:
                 location = response.extensions.get(_LOCATION, "")
@@ -165,56 +170,71 @@ class HttpClient:
         if self._without_key is not None:
             await self._without_key.aclose()
 
-    async def _request(
-        self,
-        path: str,
-        params: Mapping[str, str | int],
-        deadline: float,
-        receive: Callable[[httpx.Response], Awaitable[T]],
-        refuse: Refuse,
-        accepted: Set[int] = frozenset(),
-    ) -> T:
+    async def _request(self, get: "_Get[T]") -> T:
         def is_over(state: RetryCallState) -> bool:
-            return state.attempt_number >= MOST_TRIES or self._monotonic() + state.upcoming_sleep > deadline
+            return state.attempt_number >= MOST_TRIES or self._monotonic() + state.upcoming_sleep > get.deadline
+
+        def log_retry(state: RetryCallState) -> None:
+            _log.debug("GET %s: retry %d in %.1f s", get.name, state.attempt_number, state.upcoming_sleep)
 
         retrying = AsyncRetrying(
-            sleep=self.pace.wait, retry=retry_if_exception_type(_TryAgain), wait=_wait, stop=is_over, reraise=True
+            sleep=self.pace.wait,
+            retry=retry_if_exception_type(_TryAgain),
+            wait=_wait,
+            stop=is_over,
+            reraise=True,
+            before_sleep=log_retry,
         )
         try:
             async for attempt in retrying:
                 with attempt:
-                    return await self._try(path, params, deadline, receive, refuse, accepted)
+                    return await self._try(get)
         except _TryAgain as last:
             raise last.error from None
         raise AssertionError("tenacity either returns or raises")
 
-    async def _try(
-        self,
-        path: str,
-        params: Mapping[str, str | int],
-        deadline: float,
-        receive: Callable[[httpx.Response], Awaitable[T]],
-        refuse: Refuse,
-        accepted: Set[int],
-    ) -> T:
-        async with self.pace.permit(deadline) as permit:
+    async def _try(self, get: "_Get[T]") -> T:
+        requested_at = self._monotonic()
+        async with self.pace.permit(get.deadline) as permit:
+            sent_at, outcome = self._monotonic(), "cancelled"
             try:
                 with _in_our_words():
                     response = await self._client.send(
-                        self._client.build_request("GET", path, params=params or None), stream=True
+                        self._client.build_request("GET", get.path, params=get.params or None), stream=True
                     )
+                outcome = str(response.status_code)
                 asked = self.pace.observe(permit, response.status_code, response.headers)
-                if response.is_success or response.status_code in accepted:
-                    return await _received(response, receive)
-                refused = await _received(response, partial(refuse, asked=asked))
+                if response.is_success or response.status_code in get.accepted:
+                    return await _received(response, get.receive)
+                refused = await _received(response, partial(get.refuse, asked=asked))
             except (ConnectionFailed, InvalidResponseError) as error:
+                outcome = type(error).__name__
                 if error.retryable:
                     raise _TryAgain(error) from None
                 raise
+            finally:
+                taken, waited = self._monotonic() - sent_at, sent_at - requested_at
+                _log.debug("GET %s: %s, %d ms, waited %d ms", get.name, outcome, taken * 1000, waited * 1000)
             await response.aclose()
         if response.status_code == 429 or response.status_code >= 500:
             raise _TryAgain(refused, asked)
         raise refused
+
+
+@dataclass(frozen=True, slots=True)
+class _Get(Generic[T]):
+    """One request: what for, by when (of the monotonic clock), and what becomes of an answer and of a refusal.
+
+    `name` is what the log calls it; statuses in `accepted` are no refusals.
+    """
+
+    name: str
+    path: str
+    params: Mapping[str, str | int]
+    deadline: float
+    receive: Callable[[httpx.Response], Awaitable[T]]
+    refuse: Refuse
+    accepted: Set[int] = frozenset()
 
 
 def path_segment(value: str, name: str = "conversation_id") -> str:

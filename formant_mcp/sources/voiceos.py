@@ -69,7 +69,7 @@ class VoiceOsSource:
         index = int(cursor or 1)
         params: dict[str, str | int] = {"limit": PAGE_SIZE, "index": index, **_narrowed(narrowing)}
         try:
-            return parse_page(await self._http.get_json(_CONVERSATIONS, params), index)
+            return parse_page(await self._http.get_json("list", _CONVERSATIONS, params), index)
         except (InvalidRequestError, NotFoundError):
             if not cursor:
                 raise
@@ -84,7 +84,7 @@ class VoiceOsSource:
         """
         path = f"{_CONVERSATIONS}/{path_segment(conversation_id)}"
         try:
-            conversation = parse_detail(await self._http.get_json(path))
+            conversation = parse_detail(await self._http.get_json("conversation", path))
         except NotFoundError:
             raise no_conversation(conversation_id) from None
         return as_asked(conversation, conversation_id)

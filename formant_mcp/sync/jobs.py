@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar, cast
-
-from formant_mcp.errors import FormantError
 
 _log = logging.getLogger(__name__)
 _LOOK_EVERY_SECONDS = 0.25
@@ -103,7 +103,7 @@ class Jobs:
     def _begin(self, key: Hashable, work: Callable[[Progress], Coroutine[None, None, object]], keep: bool) -> _Job:
         progress = Progress()
         job = self._running[key] = _Job(asyncio.create_task(work(progress)), progress)
-        job.task.add_done_callback(_log_failure)
+        job.task.add_done_callback(partial(_log_end, _name_of(key), time.monotonic()))
         if not keep:
             job.task.add_done_callback(lambda _: self._forget(key, job))
         return job
@@ -116,7 +116,13 @@ class Jobs:
         return any(job.waiting for job in self._running.values() if job.progress is progress)
 
 
-def _log_failure(task: asyncio.Task[object]) -> None:
-    error = None if task.cancelled() else task.exception()
-    if error:
-        _log.info("Reading ahead stopped: %s", error.message if isinstance(error, FormantError) else type(error))
+def _name_of(key: Hashable) -> str:
+    """What the log calls a job: the rest of its key holds ids and filters."""
+    return str(cast(tuple[object, ...], key)[0] if isinstance(key, tuple) else key)
+
+
+def _log_end(name: str, began_at: float, task: asyncio.Task[object]) -> None:
+    outcome = "cancelled" if task.cancelled() else "done"
+    if not task.cancelled() and (error := task.exception()):
+        outcome = type(error).__name__  # its message may name a conversation
+    _log.debug("job %s: %s after %d ms", name, outcome, (time.monotonic() - began_at) * 1000)

@@ -12,7 +12,7 @@ from formant_mcp.filters import Filters
 from formant_mcp.query.agents import for_agent
 from formant_mcp.query.gather import Call, Gathering
 from formant_mcp.query.listing import Listing, ListQuestion, list_conversations
-from formant_mcp.store import Store
+from formant_mcp.store import Account, Store
 from formant_mcp.sync import Sync
 from formant_mcp.sync.freshness import next_reading
 from tests.fake_api import FakeApi
