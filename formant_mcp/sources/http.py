@@ -1,6 +1,5 @@
 """The one door to the network: requests with time limits, retries, a shared pace and errors in our own words."""
 
-import json
 import logging
 import math
 import time
@@ -8,8 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 from urllib.parse import quote
 
 import anyio
@@ -29,6 +27,7 @@ from formant_mcp.errors import (
     RequestTimedOut,
     ServiceError,
 )
+from formant_mcp.sources.json_body import damaged, parse_json, says_not_found
 from formant_mcp.sources.pace import Monotonic, Pace, Sleep, WallClock, too_many_requests
 
 MOST_TRIES = 5
@@ -37,7 +36,6 @@ MOST_BYTES = 100_000_000
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _LOCATION = "formant_mcp.location"
 _LONGEST_SEGMENT = 256
-_LONGEST_INTEGER = 300
 _LONGEST_ERROR_BODY = 65_536
 _TIMEOUT = httpx.Timeout(connect=10, read=30, write=10, pool=None)
 _BACKOFF = wait_random_exponential(multiplier=1, max=30)  # full jitter: between nothing and 1, 2, 4, 8 seconds
@@ -62,12 +60,6 @@ class Download:
     location: str
     size: int | None
     chunks: AsyncIterator[bytes]
-
-
-class Refuse(Protocol):
-    """Our words for an answer that is no success; `asked`: the seconds that it asks to wait."""
-
-    async def __call__(self, response: httpx.Response, *, asked: float | None) -> FormantError: ...
 
 
 class _TryAgain(Exception):
@@ -131,9 +123,9 @@ class HttpClient:
                 body += chunk
                 if self._monotonic() > deadline:
                     raise RequestTimedOut("The API sends its answer too slowly.", "Ask again later.")
-            return _parse(bytes(body))
+            return parse_json(bytes(body))
 
-        return await self._request(_Get(name, path, params or {}, deadline, read, _refusal_of_json))
+        return await self._request(_Get(name, path, params or {}, deadline, read))
 
     def for_address(self, address: str) -> "HttpClient":
         """Who may ask that address, or path: this client at its own origin, one without headers elsewhere."""
@@ -153,10 +145,8 @@ class HttpClient:
         async def leave_open(response: httpx.Response) -> httpx.Response:
             return response
 
-        deadline = self._monotonic() + MOST_SECONDS
-        response = await self._request(
-            _Get("recording", path, {}, deadline, leave_open, _refusal_by_status, accepted | _REDIRECTS)
-        )
+        deadline, accepted = self._monotonic() + MOST_SECONDS, accepted | _REDIRECTS
+        response = await self._request(_Get("recording", path, {}, deadline, leave_open, accepted, believes_404=True))
         try:
             async with aclosing(_chunks(response)) as chunks:
                 location = response.extensions.get(_LOCATION, "")
@@ -206,7 +196,7 @@ class HttpClient:
                 asked = self.pace.observe(permit, response.status_code, response.headers)
                 if response.is_success or response.status_code in get.accepted:
                     return await _received(response, get.receive)
-                refused = await _received(response, partial(get.refuse, asked=asked))
+                is_own = get.believes_404 or response.status_code != 404 or await _received(response, _is_apis_own)
             except (ConnectionFailed, InvalidResponseError) as error:
                 outcome = type(error).__name__
                 if error.retryable:
@@ -216,6 +206,7 @@ class HttpClient:
                 taken, waited = self._monotonic() - sent_at, sent_at - requested_at
                 _log.debug("GET %s: %s, %d ms, waited %d ms", get.name, outcome, taken * 1000, waited * 1000)
             await response.aclose()
+        refused = refusal(response.status_code, asked) if is_own else _foreign_404()
         if response.status_code == 429 or response.status_code >= 500:
             raise _TryAgain(refused, asked)
         raise refused
@@ -223,9 +214,9 @@ class HttpClient:
 
 @dataclass(frozen=True, slots=True)
 class _Get(Generic[T]):
-    """One request: what for, by when (of the monotonic clock), and what becomes of an answer and of a refusal.
+    """One request: what for, by when (of the monotonic clock), and what becomes of a good answer.
 
-    `name` is what the log calls it; statuses in `accepted` are no refusals.
+    `name` is what the log calls it; statuses in `accepted` are no refusals; `believes_404`: whoever sends one.
     """
 
     name: str
@@ -233,8 +224,8 @@ class _Get(Generic[T]):
     params: Mapping[str, str | int]
     deadline: float
     receive: Callable[[httpx.Response], Awaitable[T]]
-    refuse: Refuse
     accepted: Set[int] = frozenset()
+    believes_404: bool = False
 
 
 def path_segment(value: str, name: str = "conversation_id") -> str:
@@ -278,7 +269,7 @@ def _in_our_words() -> Generator[None, None, None]:
     except httpx.TimeoutException:
         raise RequestTimedOut("The API did not answer in time.", "Check the network, and ask again.") from None
     except httpx.DecodingError:
-        raise _damaged("The answer's compression is damaged.") from None
+        raise damaged("The answer's compression is damaged.") from None
     except httpx.RequestError:
         raise ConnectionFailed("The connection to the API failed.", f"Check the network. {_CHECK_ADDRESS}") from None
 
@@ -338,67 +329,18 @@ def _origin(address: httpx.URL) -> tuple[str, str, int | None]:
     return address.scheme, address.host, address.port
 
 
-def _damaged(message: str, hint: str = _ASK_AGAIN) -> InvalidResponseError:
-    """An answer that was damaged on its way, so that another try may bring it whole."""
-    error = InvalidResponseError(message, hint)
-    error.retryable = True
-    return error
-
-
-async def _refusal_by_status(response: httpx.Response, *, asked: float | None) -> FormantError:
-    return refusal(response.status_code, asked)
-
-
-async def _refusal_of_json(response: httpx.Response, *, asked: float | None) -> FormantError:
-    """The same, but that something is not found is believed of the API's own error alone."""
-    if response.status_code != 404 or await _says_not_found(response):
-        return refusal(response.status_code, asked)
-    return _lasting(
-        ServiceError("The API has nothing at this address (404), or a gateway before it failed.", _CHECK_ADDRESS)
-    )
-
-
-async def _says_not_found(response: httpx.Response) -> bool:
-    """Whether the body of a 404 is an error in the form of one of the APIs. It is read for this alone."""
+async def _is_apis_own(response: httpx.Response) -> bool:
+    """Whether a 404 is the API's word: its body is looked at for this alone, and only as far as an error is long."""
     body = bytearray()
-    with _in_our_words():
-        async for chunk in response.aiter_bytes():
+    async with aclosing(_chunks(response)) as chunks:
+        async for chunk in chunks:
             body += chunk
             if len(body) > _LONGEST_ERROR_BODY:
                 return False
-    try:
-        sent = _parse(bytes(body))
-    except InvalidResponseError:
-        return False
-    if not isinstance(sent, dict):
-        return False
-    error, status = sent.get("error"), sent.get("status")
-    if isinstance(error, dict):  # Formant: {"error": {"type": "not_found"}}
-        return "not_found" in str(error.get("type", "not_found"))
-    if isinstance(status, dict):
-        status = status.get("code")
-    # ElevenLabs, VoiceOS: {"detail": ...}; Voiceable: {"status": 404, "error": ...}, or {"status": {"code": 404}, ...}
-    return bool(sent.get("detail")) or str(status) == "404"
+    return says_not_found(bytes(body))
 
 
-def _parse(body: bytes) -> JsonValue:
-    """Reads JSON forgivingly: a damaged byte, raw line break or lone surrogate costs a character, not a whole page."""
-    text = body.decode("utf-8-sig", errors="replace").strip()
-    if not text:
-        raise _damaged("The answer is empty.")
-    if text.startswith("<"):
-        raise _damaged("The answer is a web page instead of JSON.", _CHECK_ADDRESS)
-    try:
-        return json.loads(text, parse_int=_integer, strict=False)
-    except json.JSONDecodeError as error:
-        is_cut_off = error.pos >= len(text) or error.msg.startswith("Unterminated")
-        if is_cut_off:
-            raise _damaged("The answer breaks off in the middle.") from None
-        raise InvalidResponseError("The answer is not JSON.", _ASK_AGAIN) from None
-    except RecursionError:
-        raise InvalidResponseError("The answer is nested too deeply.", _ASK_AGAIN) from None
-
-
-def _integer(digits: str) -> int | float:
-    """Python refuses to read integers of thousands of digits; as a float such a one is infinite."""
-    return int(digits) if len(digits) <= _LONGEST_INTEGER else float(digits)
+def _foreign_404() -> ServiceError:
+    return _lasting(
+        ServiceError("The API has nothing at this address (404), or a gateway before it failed.", _CHECK_ADDRESS)
+    )

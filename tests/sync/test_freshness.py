@@ -1,11 +1,13 @@
-"""When a transcript is read anew."""
+"""When a transcript is read anew, and when missing calls are believed to be gone."""
 
 from datetime import timedelta
 
 import pytest
 
 from formant_mcp.models import Conversation
+from formant_mcp.store.ledger import Scope
 from formant_mcp.sync.freshness import next_reading
+from formant_mcp.sync.lists import doubts
 from tests.sync.desk import NOON
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -36,3 +38,16 @@ def ended(ago: timedelta, *, with_results: bool) -> Conversation:
 )
 def test_a_call_is_read_anew_until_it_is_final(conversation: Conversation, after: timedelta | None):
     assert next_reading(conversation, NOON) == (after and NOON + after)
+
+
+@pytest.mark.parametrize(
+    ("missing", "missed_before", "believed"),
+    [(20, None, True), (21, None, False), (100, None, False), (100, 59, False), (100, 60, True)],
+)
+def test_many_missing_calls_are_believed_of_a_pass_that_began_a_minute_after_another_missed_them(
+    missing: int, missed_before: int | None, believed: bool
+):
+    began_at = NOON
+    gone_at = None if missed_before is None else began_at - timedelta(seconds=missed_before)
+    noted = doubts(Scope("", gone_at=gone_at), 100, missing, began_at, NOON + timedelta(seconds=5))
+    assert noted == ({} if believed else {"gone": missing, "gone_at": gone_at or NOON + timedelta(seconds=5)})

@@ -1,0 +1,61 @@
+"""A body read as JSON, or what is wrong with it in our own words; nothing of it is ever shown."""
+
+import json
+
+from pydantic import JsonValue
+
+from formant_mcp.errors import InvalidResponseError
+
+_LONGEST_INTEGER = 300
+_ASK_AGAIN = "Ask again; if it stays so, tell the provider."
+
+
+def parse_json(body: bytes) -> JsonValue:
+    """Reads JSON forgivingly: a damaged byte, raw line break or lone surrogate costs a character, not a whole page.
+
+    Raises:
+        InvalidResponseError: it is no JSON; retryable where it was damaged on its way.
+    """
+    text = body.decode("utf-8-sig", errors="replace").strip()
+    if not text:
+        raise damaged("The answer is empty.")
+    if text.startswith("<"):
+        raise damaged("The answer is a web page instead of JSON.", "Check FORMANT_BASE_URL.")
+    try:
+        return json.loads(text, parse_int=_integer, strict=False)
+    except json.JSONDecodeError as error:
+        is_cut_off = error.pos >= len(text) or error.msg.startswith("Unterminated")
+        if is_cut_off:
+            raise damaged("The answer breaks off in the middle.") from None
+        raise InvalidResponseError("The answer is not JSON.", _ASK_AGAIN) from None
+    except RecursionError:
+        raise InvalidResponseError("The answer is nested too deeply.", _ASK_AGAIN) from None
+
+
+def _integer(digits: str) -> int | float:
+    """Python refuses to read integers of thousands of digits; as a float such a one is infinite."""
+    return int(digits) if len(digits) <= _LONGEST_INTEGER else float(digits)
+
+
+def says_not_found(body: bytes) -> bool:
+    """Whether the body of a 404 is an error in the form of one of the APIs, and not a gateway's."""
+    try:
+        sent = parse_json(body)
+    except InvalidResponseError:
+        return False
+    if not isinstance(sent, dict):
+        return False
+    error, status = sent.get("error"), sent.get("status")
+    if isinstance(error, dict):  # Formant: {"error": {"type": "not_found"}}
+        return "not_found" in str(error.get("type", "not_found"))
+    if isinstance(status, dict):
+        status = status.get("code")
+    # ElevenLabs, VoiceOS: {"detail": ...}; Voiceable: {"status": 404, "error": ...}, or {"status": {"code": 404}, ...}
+    return bool(sent.get("detail")) or str(status) == "404"
+
+
+def damaged(message: str, hint: str = _ASK_AGAIN) -> InvalidResponseError:
+    """An answer that was damaged on its way, so that another try may bring it whole."""
+    error = InvalidResponseError(message, hint)
+    error.retryable = True
+    return error
