@@ -173,6 +173,8 @@ class _Reader:
         who, is_named = speaker(fields)
         said = _words_in(fields, levels)
         within = self._within(fields, levels)
+        if within and is_named and not said and all(who == "unknown" for who, *_ in within.spoken):
+            said = " ".join(words for _, words, _ in within.spoken if words)
         if is_named and (said or not within or not within.worth[1]) and not (within and within.named):
             self._turn(fields, who, said)
             return
@@ -234,7 +236,8 @@ class _Reader:
             if side(name):
                 for each in value if isinstance(value, list) else [value]:
                     if said := _words(each, levels):
-                        self.spoken.append((role(name), said, self._at(fields)))
+                        inner = {plain(n): v for n, v in each.items()} if isinstance(each, dict) else fields
+                        self.spoken.append((role(name), said, self._at(inner)))
 
     def _at(self, fields: Wire) -> float | None:
         """When the turn begins, by the first of its fields that says so."""

@@ -46,6 +46,7 @@ TIMED: Spoken = [("agent", "Hello", 1.0), ("contact", "Yes, I", 5.0)]
         [{"word": "Hello", "speaker": "agent"}, {"word": "Yes,", "speaker": "user"}, {"word": "I", "speaker": "user"}],
         [{"type": "message", "message": {"role": "assistant", "content": [{"text": "Hello"}]}}, {"user": "Yes, I"}],
         [{"agent": "Hello"}, {"customer": "Yes, I"}],
+        [{"role": "agent", "data": {"text": "Hello"}}, {"role": "user", "item": {"say": "Yes, I"}}],
         {"agent": ["Hello"], "customer": ["Yes, I"]},
         [["agent", "Hello"], ["user", "Yes, I"]],
         ["BOT: Hello", "HUMAN: Yes, I"],

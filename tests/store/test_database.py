@@ -12,7 +12,7 @@ from threading import Barrier
 import pytest
 
 from formant_mcp.errors import ConfigurationError, StoreError
-from formant_mcp.filters import Filters
+from formant_mcp.filters import DetailNeed, Filters
 from formant_mcp.models import Conversation
 from formant_mcp.query.conditions import read_condition, read_contact
 from formant_mcp.settings import Settings
@@ -238,7 +238,7 @@ def test_values_and_numbers_of_an_older_store_are_read_as_they_are_now(path: Pat
         for script in MIGRATIONS[:3]:
             older.executescript(script)
         older.executescript(
-            "INSERT INTO meta VALUES ('account', 'account');"
+            "INSERT INTO meta VALUES ('account', 'key');"
             "INSERT INTO conversations (row_id, conversation_id, contact_number, contact_reversed, ended, status,"
             " failure_reason, failure_reason_known, detail_at, first_seen_at, seen_at) VALUES"
             " (1, 'old', '+91 098765-43210 x5', '5012345678901 9', 1, 'no_answer', 'line dropped', 1, 0, 0, 0);"
@@ -263,6 +263,38 @@ def test_values_and_numbers_of_an_older_store_are_read_as_they_are_now(path: Pat
         "amount": "number", "code": "text", "csat": "number", "due": "text", "intent": "text", "paid": "boolean"
     }  # fmt: skip
     store.close()
+
+
+def test_what_an_older_version_may_have_misread_is_read_again(path: Path) -> None:
+    path.parent.mkdir()
+    rows = [
+        ("no turns", None, 60, None),
+        ("never connected", "busy", None, None),
+        ("silent turn", None, 60, 1),
+        ("ended as usual", "end_call tool was called.", 60, 2),
+        ("well read", "busy", 60, 2),
+    ]
+    with closing(sqlite3.connect(path)) as older:
+        for script in MIGRATIONS[:3]:
+            older.executescript(script)
+        older.create_function("local_day", 2, lambda *_: 0)
+        older.execute("INSERT INTO meta VALUES ('identity', 'kept')")
+        for name, reason, seconds, turns in rows:
+            older.execute(
+                "INSERT INTO conversations (conversation_id, ended, failure_reason, failure_reason_known,"
+                " duration_seconds, turn_count, detail_at, detail_due_at, first_seen_at, seen_at)"
+                " VALUES (?, 1, ?, 1, ?, ?, 1, NULL, 1, 1)",
+                [name, reason, seconds, turns],
+            )
+        older.execute("INSERT INTO turns VALUES ((3 << 20) | 0, 'contact', '', NULL)")
+        older.execute("PRAGMA user_version = 3")
+        older.commit()
+    store = open_store(path)
+    due = store.read.detail_due(DetailNeed(Filters()), NOW)
+    known = store.read.get([name for name, *_ in rows])
+    store.close()
+    assert sorted(due) == ["ended as usual", "no turns", "silent turn"]
+    assert [known[name].failure_reason for name, *_ in rows] == [None, "busy", None, None, "busy"]
 
 
 def shape(path: Path) -> list[tuple[str, str]]:

@@ -62,12 +62,21 @@ async def test_more_to_come_without_a_way_to_it_leaves_the_list_open_until_it_co
 async def test_a_known_call_that_a_cut_list_does_not_show_is_neither_forgotten_nor_asked_for():
     async with opened(ELEVENLABS, 250) as desk:
         await desk.ask()
+        desk.store.ledger.update("", complete_at=None)  # so that all is read again
         desk.clock.advance(DAY)
         desk.api.fault(lambda request: request.path.endswith("/conversations") and not is_timed(request), 20, _cut)
-        await desk.ask()
-        await desk.ask()
+        assert (await desk.ask()).ends_early
         assert desk.holds_all()
         assert {request.path.rpartition("/")[2] for request in desk.api.requests} == {"conversations"}
+
+
+async def test_a_part_read_to_its_end_does_not_complete_a_list_that_was_cut():
+    async with opened(ELEVENLABS, 250) as desk:
+        desk.api.fault(lambda request: request.path.endswith("/conversations") and not is_timed(request), 20, _cut)
+        await desk.ask()
+        part = ListNeed(since=LONG_OVER - DAY)
+        assert (await desk.ask(part)).is_complete
+        assert not desk.sync.knowledge(ListNeed(), desk.clock.now() - DAY).is_complete
 
 
 def _cut(good: Reply) -> Reply:
