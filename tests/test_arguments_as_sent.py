@@ -135,7 +135,8 @@ async def test_a_wrong_value_is_refused_in_a_sentence_that_names_its_argument(
                 is_unfound = tool == "save_recording" and "conversation" in said.lower()
                 assert name in said or is_unfound, (tool, name, wrong, said)
                 assert said.endswith("."), said
-                assert not re.search(r"[{}]|Input|should|validation|Errno|type=", said), said
+                own = said.replace(str(wrong), "")  # an id that is not found is named as it was given
+                assert not re.search(r"[{}]|Input|should|validation|Errno|type=", own), said
         assert refusals > 300
 
 

@@ -210,7 +210,7 @@ def wrong_argument(wrong: list[ErrorDetails], arguments: type[Arguments]) -> Inv
 def _unknown(name: str, names: list[str]) -> InvalidRequestError:
     word = name.lower()
     meant = next((each for each in names if word in _OTHER_NAMES.get(each, "").split()), "") or nearest(name, names)
-    hint = f"The arguments are {', '.join(names)}, e.g. {names[0]}=…."
+    hint = f"The arguments are {', '.join(names)}."
     if word in ("arguments", "args", "params", "parameters", "input", "filters"):
         hint = f"Give the arguments themselves, without an object around them: {', '.join(names)}."
     return InvalidRequestError(f"There is no argument {name!r}.{did_you_mean(meant)}", hint)

@@ -37,7 +37,7 @@ async def test_the_answer_comes_from_the_path_below_the_address():
     def handle(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, json={"url": str(request.url), "key": request.headers["authorization"]})
 
-    answer = await client_for(Clock(), handle).get_json("/v1/things", {"limit": 2})
+    answer = await client_for(Clock(), handle).get_json("things", "/v1/things", {"limit": 2})
 
     assert answer == {"url": "https://api.example.test/base/v1/things?limit=2", "key": f"Bearer {KEY}"}
 
@@ -63,7 +63,7 @@ async def test_what_another_try_cannot_mend_is_an_error_at_once(
     )
 
     with pytest.raises(error) as caught:
-        await client.get_json("/v1/things")
+        await client.get_json("things", "/v1/things")
 
     assert clock.slept == []
     assert hint in caught.value.hint
@@ -87,7 +87,7 @@ FORMANT_ERROR: JsonValue = {"error": {"type": "not_found", "message": BODY}}
 )
 async def test_not_found_is_believed_of_the_apis_own_error(clock: Clock, body: JsonValue):
     with pytest.raises(NotFoundError) as caught:
-        await client_for(clock, answering(httpx.Response(404, json=body))).get_json("/v1/things")
+        await client_for(clock, answering(httpx.Response(404, json=body))).get_json("things", "/v1/things")
 
     assert BODY not in "".join(traceback.format_exception(caught.value))
     assert clock.slept == []
@@ -109,7 +109,7 @@ async def test_not_found_is_believed_of_the_apis_own_error(clock: Clock, body: J
 )
 async def test_not_found_is_not_believed_of_anything_else(clock: Clock, content: bytes):
     with pytest.raises(ServiceError, match="404") as caught:
-        await client_for(clock, answering(httpx.Response(404, content=content))).get_json("/v1/things")
+        await client_for(clock, answering(httpx.Response(404, content=content))).get_json("things", "/v1/things")
 
     assert BODY not in "".join(traceback.format_exception(caught.value))
     assert not caught.value.retryable
@@ -120,13 +120,13 @@ async def test_not_found_is_not_believed_of_anything_else(clock: Clock, content:
 async def test_a_damaged_answer_is_tried_again(clock: Clock, damaged: bytes):
     client = client_for(clock, answering(*[httpx.Response(200, content=damaged)] * 4))
 
-    assert await client.get_json("/v1/things") == {}
+    assert await client.get_json("things", "/v1/things") == {}
     assert len(clock.slept) == 4
 
 
 async def test_an_answer_that_is_not_json_is_not_tried_again(clock: Clock):
     with pytest.raises(InvalidResponseError):
-        await client_for(clock, answering(httpx.Response(200, content=b"hello"))).get_json("/v1/things")
+        await client_for(clock, answering(httpx.Response(200, content=b"hello"))).get_json("things", "/v1/things")
 
     assert clock.slept == []
 
@@ -141,7 +141,7 @@ async def test_an_answer_that_drips_is_given_up_after_two_minutes(clock: Clock):
         return httpx.Response(200, content=drip())
 
     with pytest.raises(RequestTimedOut):
-        await client_for(clock, handle).get_json("/v1/things")
+        await client_for(clock, handle).get_json("things", "/v1/things")
 
     assert clock.seconds == 125
 
@@ -161,7 +161,9 @@ async def test_an_answer_that_drips_is_given_up_after_two_minutes(clock: Clock):
 )
 async def test_an_answer_that_is_not_json_says_what_is_wrong(content: bytes, wrong: str):
     with pytest.raises(InvalidResponseError, match=wrong) as caught:
-        await client_for(Clock(), answering(*[httpx.Response(200, content=content)] * 5)).get_json("/v1/things")
+        await client_for(Clock(), answering(*[httpx.Response(200, content=content)] * 5)).get_json(
+            "things", "/v1/things"
+        )
 
     assert BODY not in "".join(traceback.format_exception(caught.value))
 
@@ -178,7 +180,10 @@ async def test_an_answer_that_is_not_json_says_what_is_wrong(content: bytes, wro
 )
 async def test_strange_json_is_read_as_far_as_possible(content: bytes, value: str):
     assert (
-        repr(await client_for(Clock(), answering(httpx.Response(200, content=content))).get_json("/v1/things")) == value
+        repr(
+            await client_for(Clock(), answering(httpx.Response(200, content=content))).get_json("things", "/v1/things")
+        )
+        == value
     )
 
 
@@ -190,7 +195,7 @@ async def test_a_damaged_compression_is_an_invalid_answer():
         return httpx.Response(200, content=body(), headers={"Content-Encoding": "gzip"})
 
     with pytest.raises(InvalidResponseError, match="compression"):
-        await client_for(Clock(), handle).get_json("/v1/things")
+        await client_for(Clock(), handle).get_json("things", "/v1/things")
 
 
 async def test_an_endless_answer_is_refused():
@@ -201,7 +206,7 @@ async def test_an_endless_answer_is_refused():
     client = client_for(Clock(), lambda request: httpx.Response(200, content=endless()))
 
     with pytest.raises(InvalidResponseError, match="100 MB"):
-        await client.get_json("/v1/things")
+        await client.get_json("things", "/v1/things")
     async with client.stream("/v1/things") as download:
         with pytest.raises(InvalidResponseError, match="100 MB"):
             await received(download.chunks)
@@ -254,7 +259,7 @@ async def test_no_error_and_no_warning_holds_body_address_or_key(
     caplog: pytest.LogCaptureFixture, failure: httpx.Response | Exception
 ):
     with caplog.at_level(logging.WARNING), pytest.raises(FormantError) as caught:
-        await client_for(Clock(), answering(*[failure] * 5)).get_json("/v1/things", {"agent_id": AGENT})
+        await client_for(Clock(), answering(*[failure] * 5)).get_json("things", "/v1/things", {"agent_id": AGENT})
 
     said = "".join(traceback.format_exception(caught.value)) + repr(caught.value) + caught.value.hint + caplog.text
     assert caught.value.message
@@ -276,7 +281,7 @@ async def test_an_id_stays_one_segment_of_the_path(value: str, segment: str):
     def handle(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, json=request.url.raw_path.decode())
 
-    answer: JsonValue = await client_for(Clock(), handle).get_json(f"/v1/things/{path_segment(value)}/end")
+    answer: JsonValue = await client_for(Clock(), handle).get_json("things", f"/v1/things/{path_segment(value)}/end")
 
     assert answer == f"/base/v1/things/{segment}/end"
 

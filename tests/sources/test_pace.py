@@ -30,7 +30,7 @@ async def test_what_may_pass_is_tried_five_times_with_growing_random_waits(
     client = client_for(clock, answering(*[failure] * 5))
 
     with pytest.raises(error) as caught:
-        await client.get_json("/v1/things")
+        await client.get_json("things", "/v1/things")
 
     assert type(caught.value) is error
     assert len(clock.slept) == 4
@@ -43,7 +43,7 @@ async def test_a_failure_that_passes_is_not_seen(clock: Clock):
         clock, answering(httpx.Response(502), httpx.ConnectTimeout("slow"), httpx.Response(200, json=[1]))
     )
 
-    assert await client.get_json("/v1/things") == [1]
+    assert await client.get_json("things", "/v1/things") == [1]
     assert len(clock.slept) == 2
 
 
@@ -63,7 +63,7 @@ async def test_a_failure_that_passes_is_not_seen(clock: Clock):
 async def test_a_refusal_is_waited_out_for_exactly_as_long_as_it_says(clock: Clock, headers: dict[str, str]):
     client = client_for(clock, answering(httpx.Response(429, headers=headers), httpx.Response(200, json=[1])))
 
-    assert await client.get_json("/v1/things") == [1]
+    assert await client.get_json("things", "/v1/things") == [1]
     assert clock.slept == [60]
 
 
@@ -73,7 +73,7 @@ async def test_a_refusal_is_waited_out_for_exactly_as_long_as_it_says(clock: Clo
 async def test_a_wait_that_cannot_be_read_is_a_wait_of_our_own(clock: Clock, headers: dict[str, str]):
     client = client_for(clock, answering(httpx.Response(429, headers=headers)))
 
-    await client.get_json("/v1/things")
+    await client.get_json("things", "/v1/things")
 
     assert 0 < clock.slept[0] <= 1
 
@@ -82,9 +82,9 @@ async def test_a_wait_beyond_two_minutes_is_handed_to_the_caller_at_once(clock: 
     client = client_for(clock, answering(httpx.Response(429, headers={"Retry-After": "121"})))
 
     with pytest.raises(RateLimitError) as first:
-        await client.get_json("/v1/things")
+        await client.get_json("things", "/v1/things")
     with pytest.raises(RateLimitError) as second:
-        await client.get_json("/v1/things")
+        await client.get_json("things", "/v1/things")
 
     assert clock.slept == []
     assert (first.value.retry_after_seconds, second.value.retry_after_seconds) == (121, 121)
@@ -96,7 +96,7 @@ async def test_all_tries_together_stay_within_two_minutes(clock: Clock):
     client = client_for(clock, answering(*[refusal] * 5))
 
     with pytest.raises(ServiceError, match="50 s"):
-        await client.get_json("/v1/things")
+        await client.get_json("things", "/v1/things")
 
     assert clock.slept == [50, 50]
 
@@ -106,10 +106,10 @@ async def test_later_requests_wait_until_the_reset_once_nothing_remains(clock: C
     client = client_for(clock, answering(httpx.Response(200, json=[1], headers=headers)))
 
     assert client.pace.requests_per_minute is None
-    assert await client.get_json("/v1/things") == [1]
+    assert await client.get_json("things", "/v1/things") == [1]
     assert clock.slept == []
-    await client.get_json("/v1/things")
-    await client.get_json("/v1/things")
+    await client.get_json("things", "/v1/things")
+    await client.get_json("things", "/v1/things")
 
     assert clock.slept == [20]
     assert client.pace.requests_per_minute == 50
@@ -122,9 +122,9 @@ async def test_where_no_allowance_is_stated_the_pace_is_that_of_the_last_minutes
 
     client = client_for(clock, handle)
     for _ in range(9):
-        await client.get_json("/v1/things")
+        await client.get_json("things", "/v1/things")
     assert client.pace.requests_per_minute is None
-    await client.get_json("/v1/things")
+    await client.get_json("things", "/v1/things")
     assert client.pace.requests_per_minute == 30
 
     clock.seconds += 61
@@ -140,10 +140,10 @@ async def test_no_more_requests_are_sent_before_the_reset_than_remain(clock: Clo
         return httpx.Response(200, json={}, headers=headers if len(sent_at) == 1 else {})
 
     client = client_for(clock, handle)
-    await client.get_json("/v1/things")
+    await client.get_json("things", "/v1/things")
     async with anyio.create_task_group() as group:
         for _ in range(6):
-            group.start_soon(client.get_json, "/v1/things")
+            group.start_soon(client.get_json, "things", "/v1/things")
 
     assert sent_at[:4] == [0, 0, 0, 0]
     assert len(sent_at) == 7
@@ -169,7 +169,7 @@ async def test_once_the_allowance_is_known_requests_in_flight_do_not_exceed_it(c
     for count in (16, 8):
         async with anyio.create_task_group() as group:
             for _ in range(count):
-                group.start_soon(client.get_json, "/v1/things")
+                group.start_soon(client.get_json, "things", "/v1/things")
 
     assert sent_in[:5] == [16, 6, 6, 6, 0]
 
@@ -188,8 +188,8 @@ async def test_an_answer_that_another_overtook_gives_nothing_back(clock: Clock):
     client = client_for(clock, handle)
     async with anyio.create_task_group() as group:
         for _ in range(2):
-            group.start_soon(client.get_json, "/v1/things")
-    await client.get_json("/v1/things")
+            group.start_soon(client.get_json, "things", "/v1/things")
+    await client.get_json("things", "/v1/things")
 
     assert clock.slept == [20]
 
@@ -201,7 +201,7 @@ async def test_what_an_earlier_window_left_says_nothing_about_the_present_one(cl
         clock, answering(*[httpx.Response(200, json={}, headers=headers) for headers in (present, earlier)])
     )
     for _ in range(3):
-        await client.get_json("/v1/things")
+        await client.get_json("things", "/v1/things")
 
     assert clock.slept == []
 
@@ -215,7 +215,7 @@ async def test_a_wait_that_was_slept_is_over_though_the_clock_stands_still(clock
     transport = httpx.MockTransport(answering(refusal, httpx.Response(200, json=[1])))
     client = HttpClient("https://api.example.test", {}, transport=transport, sleep=sleep, monotonic=lambda: 0.0)
 
-    assert await client.get_json("/v1/things") == [1]
+    assert await client.get_json("things", "/v1/things") == [1]
     assert clock.slept == [30]
 
 
@@ -230,7 +230,7 @@ async def test_a_refusal_holds_every_other_request_too(clock: Clock):
     clock.dawn = anyio.Event()
     async with anyio.create_task_group() as group:
         for _ in range(2):
-            group.start_soon(client.get_json, "/v1/things")
+            group.start_soon(client.get_json, "things", "/v1/things")
             await others_have_run()
         assert sent_at == [0]
         clock.dawn.set()
@@ -258,7 +258,7 @@ async def test_sixteen_requests_go_side_by_side_and_half_as_many_after_a_refusal
         most = 0
         async with anyio.create_task_group() as group:
             for _ in range(count):
-                group.start_soon(client.get_json, "/v1/things")
+                group.start_soon(client.get_json, "things", "/v1/things")
         return most
 
     assert await ask_for(20) == 16
@@ -279,7 +279,7 @@ async def test_requests_refused_together_halve_the_pace_once_and_it_never_falls_
 
     async def ask() -> None:
         with pytest.raises(RateLimitError):
-            await client.get_json("/v1/things")
+            await client.get_json("things", "/v1/things")
 
     async with anyio.create_task_group() as group:
         for _ in range(16):
@@ -289,7 +289,7 @@ async def test_requests_refused_together_halve_the_pace_once_and_it_never_falls_
     stubborn = client_for(Clock(), answering(*[httpx.Response(429)] * 10))
     for _ in range(2):
         with pytest.raises(RateLimitError):
-            await stubborn.get_json("/v1/things")
+            await stubborn.get_json("things", "/v1/things")
     assert stubborn.pace.concurrency == 1
 
 
@@ -303,9 +303,9 @@ async def test_a_cancelled_request_gives_its_place_back():
     client = client_for(Clock(), handle)
     async with anyio.create_task_group() as group:
         for _ in range(32):
-            group.start_soon(client.get_json, "/v1/things")
+            group.start_soon(client.get_json, "things", "/v1/things")
         await others_have_run()
         group.cancel_scope.cancel()
     answer.set()
 
-    assert await client.get_json("/v1/things") == {}
+    assert await client.get_json("things", "/v1/things") == {}
