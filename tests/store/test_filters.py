@@ -80,6 +80,8 @@ def test_a_condition_on_results_holds_where_its_words_say(results: dict[str, Jso
         ({"x": None}, ["x=null", "x!=null", "x=(none)", "x!=(none)"]),
         ({"x": {"y": 1}}, ["x=null", "x missing", "x=(none)", "x!=(none)"]),
         ({"note": "late fee was charged"}, ["note=Late fee…", "note!=late…", "note=fee…", "note=…"]),
+        ({"rate": 1e-7}, ["rate=0.0000001", "rate=1e-07", "rate!=0.0000001", "rate<1"]),
+        ({"loan": "4111111111111111"}, ["loan=4111111111111111", "loan=4,111,111,111,111,111", "loan>5", "loan<z"]),
         ({"due": "2026-11-20"}, ["due<2026-11-21", "due>=2026-11-20", "due<5"]),
     ],
 )
