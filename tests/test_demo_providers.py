@@ -176,10 +176,10 @@ async def test_a_search_finds_the_same_turns(provider: str, query: str, tmp_path
 async def test_what_formant_extracts_is_data_there(provider: str, tmp_path: Path) -> None:
     async with demo("formant", tmp_path) as formant, demo(provider, tmp_path) as other:
         expected, told = await fields(formant), await fields(other)
-        summaries = told.pop("summary")
+        summaries, endings = told.pop("summary"), told.pop("ended_reason")
         assert told == {f"data.{path}": figures for path, figures in expected.items()}
         assert len(told) > 20
-        assert summaries[0] == "text"
+        assert summaries[0] == endings[0] == "text"
         intents, _ = await groups(formant, "results.intent")
         renamed = {key.replace("results.intent", "results.data.intent"): each for key, each in intents.items()}
         assert (await groups(other, "results.data.intent"))[0] == renamed

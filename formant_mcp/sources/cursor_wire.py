@@ -135,8 +135,7 @@ def _conversation(wire: Wire, has_detail: bool) -> Conversation:
     status, duration_seconds = text(wire.get("status")), seconds(sent("call_duration_secs"))
     ended = duration_seconds is not None if status is None else _plain(status) not in _RUNNING
     started_at = moment(sent("start_time_unix_secs", "created_at"))
-    if not ended:
-        duration_seconds = duration_seconds or None  # a call that runs is listed with 0
+    duration_seconds = duration_seconds if ended else duration_seconds or None  # a call that runs is listed with 0
     outcome = _outcome(sent("call_successful"), status) if ended else None
     failed = ended and (outcome == "failure" or _plain(status) == "failed")
     error, ended_reason = _error(first(metadata, "error") or wire.get("error")), text(sent("termination_reason"))
@@ -147,9 +146,7 @@ def _conversation(wire: Wire, has_detail: bool) -> Conversation:
         conversation_id=text(wire.get("conversation_id")) or "",
         agent_id=text(wire.get("agent_id")),
         agent_name=text(wire.get("agent_name")),
-        contact_number=next(
-            (found for where, field in _CONTACTS if (found := contact(part(metadata, where).get(field)))), None
-        ),
+        contact_number=_contact(metadata),
         user_id=text(wire.get("user_id")) or text(part(wire, "conversation_initiation_client_data").get("user_id")),
         status=status,
         outcome=outcome,
@@ -165,6 +162,10 @@ def _conversation(wire: Wire, has_detail: bool) -> Conversation:
         has_detail=has_detail,
         unreadable=replace(transcript.unreadable, results=lost),
     )
+
+
+def _contact(metadata: Wire) -> str | None:
+    return next((found for where, field in _CONTACTS if (found := contact(part(metadata, where).get(field)))), None)
 
 
 def _later(started_at: datetime | None, duration_seconds: float | None) -> datetime | None:

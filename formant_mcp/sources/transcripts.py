@@ -2,10 +2,8 @@
 
 Read are lists of turns, wrappers around such lists, objects keyed by number or by side, JSON in a string, and texts of
 lines (see `spoken_lines`). Names are compared without case and marks. What cannot be read is counted, never guessed.
-What calls a tool (parameters, headers, bodies) may hold secrets and is not read.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import groupby
@@ -14,48 +12,22 @@ from typing import NamedTuple
 from pydantic import JsonValue
 
 from formant_mcp.models import Turn, Unreadable
-from formant_mcp.sources.speakers import SPEAKER_FIELDS, plain, role, side, speaker
+from formant_mcp.sources.speakers import plain, role, side, speaker
 from formant_mcp.sources.spoken_lines import Said, read_texts
-from formant_mcp.sources.wire_values import Wire, flag, is_something, moment, number, seconds, text, unpacked
+from formant_mcp.sources.turn_fields import WORDS, may_hold_words, times_in, tool_lines, words_in, words_of
+from formant_mcp.sources.wire_values import Wire, is_something, moment, number, seconds, text, unpacked
 
 _TRANSCRIPTS = (
     "transcript", "messages", "turns", "utterances", "transcriptobject", "transcripts", "transcription",
 )  # fmt: skip
 _PARTS_OF_CALL = ("data", "call", "conversation", "artifact", "recording")
-_WORDS = (
-    "message", "text", "content", "utterance", "transcript", "sentence", "body", "value", "say", "said", "speech",
-    "phrase", "line", "msg", "caption", "transcription", "spokentext", "messagetext", "textcontent", "transcripttext",
-    "statement", "punctuatedword", "word", "words", "multivoicemessage", "parts", "sentences", "segments", "lines",
-    "paragraphs", "tokens", "chunks", "alternatives",
-)  # fmt: skip
 _WRAPPERS = (
     "transcript", "turns", "messages", "utterances", "conversation", "dialogue", "dialog", "items", "segments",
     "entries", "transcripts", "transcriptobject", "transcription", "monologues", "history", "chat", "log", "lines",
     "events", "data", "results", "result", "call", "artifact", "content", "value", "body", "paragraphs", "sentences",
     "message", "item", "turn", "entry",
 )  # fmt: skip
-_TIMES = (
-    "timeincallsecs", "starttime", "start", "startsecs", "startseconds", "secondsfromstart", "timeincall", "offset",
-    "offsetseconds", "startoffset", "time", "timestamp", "at", "begin", "begintime", "ts", "t", "seconds", "secs",
-    "startms", "starttimems", "startmillis", "offsetms", "timestampms", "timems", "beginms", "startat", "startedat",
-    "createdat", "createdatunixms", "sentat", "date", "datetime",
-)  # fmt: skip
-# What describes a turn instead of being said in it. Ids, times and addresses go by their ending.
-_ABOUT = frozenset({
-    "id", "uuid", "kind", "index", "status", "state", "confidence", "score", "language", "lang", "locale", "model",
-    "emotion", "sentiment", "intent", "tone", "metadata", "meta", "tools", "toolcalls", "toolresults",
-    "functioncall", "usage", "url", "uri", "audio", "mimetype", "format", "end", "duration", "interrupted",
-    "feedback", "agentmetadata", "llmoverride", "producingllm", "conversationturnmetrics", "ragretrievalinfo",
-    "llmusage", "originalmessage", "ignoredasbackchannel", "platformevent", "reasoning", "sourcemedium",
-    "useridentifier", "triggeredguardrails", "fileinput", "fileinputs", "voicelabel", "toolname", "parameters",
-    "arguments", "headers",
-})  # fmt: skip
-_ABOUT_ENDINGS = ("id", "ids", "url", "uri", "time", "ms", "secs", "seconds", "at")
-_SPOKEN = re.compile(r"[^\W\d_]")
-_SENTENCE = re.compile(r"[^\W\d_].*\s.*[^\W\d_]|[^\W\d_\x00-\x7f]", re.DOTALL)
-_STOPS = frozenset(".,!?;:…।")
 _MOST_LEVELS = 8
-_LONGEST_ERROR = 300
 _SLACK_SECONDS = 60.0
 
 
@@ -171,7 +143,7 @@ class _Reader:
             self._list([fields[name] for name in sorted(fields, key=int)], levels)
             return
         who, is_named = speaker(fields)
-        said = _words_in(fields, levels)
+        said = words_in(fields, levels)
         within = self._within(fields, levels)
         if within and is_named and not said and all(who == "unknown" for who, *_ in within.spoken):
             said = " ".join(words for _, words, _ in within.spoken if words)
@@ -184,7 +156,7 @@ class _Reader:
         if said and (is_named or who != "unknown"):
             own._turn(fields, who, said)
         elif said:
-            sent = next(fields[name] for name in _WORDS if _words(fields.get(name), levels - 1))
+            sent = next(fields[name] for name in WORDS if words_of(fields.get(name), levels - 1))
             own._text(sent if isinstance(sent, str) else said, self._at(fields))
             own._tools(fields)
         best = max((each for each in (within, own) if each), key=lambda each: each.worth)
@@ -203,7 +175,7 @@ class _Reader:
                 if is_something(value):
                     reader.read(value, levels - 1)
                 else:
-                    reader.is_empty = name not in _WORDS
+                    reader.is_empty = name not in WORDS
                 found.append(reader)
         return max(found, key=lambda each: (each.worth, each.is_empty), default=None)
 
@@ -217,39 +189,29 @@ class _Reader:
     def _turn(self, fields: Wire, who: str, said: str) -> None:
         """One turn: what was said, and each tool's call and result as a turn of the role `tool`."""
         self.named += who != "unknown"
-        has_tools = bool(_objects(fields.get("toolcalls")) or _objects(fields.get("toolresults")))
-        if said or not has_tools:
-            is_lost = not said and _may_hold_words(fields)
+        if said or not tool_lines(fields):
+            is_lost = not said and may_hold_words(fields)
             self.unreadable += is_lost
             if not is_lost or who != "unknown":
                 self.spoken.append((who, said, self._at(fields)))
         self._tools(fields)
 
     def _tools(self, fields: Wire) -> None:
-        calls, results = _objects(fields.get("toolcalls")), _objects(fields.get("toolresults"))
-        for line in (*map(_tool_call, calls), *map(_tool_result, results)):
-            self.spoken.append(("tool", line, self._at(fields)))
+        self.spoken += [("tool", line, self._at(fields)) for line in tool_lines(fields)]
 
     def _by_side(self, fields: Wire, levels: int) -> None:
         """Turns whose fields are the sides themselves: `{"agent": "Hello", "customer": ["Hi", "Bye"]}`."""
         for name, value in fields.items():
             if side(name):
                 for each in value if isinstance(value, list) else [value]:
-                    if said := _words(each, levels):
+                    if said := words_of(each, levels):
                         inner = {plain(n): v for n, v in each.items()} if isinstance(each, dict) else fields
                         self.spoken.append((role(name), said, self._at(inner)))
 
     def _at(self, fields: Wire) -> float | None:
         """When the turn begins, by the first of its fields that says so."""
-        for name in _TIMES:
-            value = fields.get(name)
-            if isinstance(value, list) and value:
-                value = value[0]
-            if isinstance(value, dict):
-                value = next((value[each] for each in ("start", "seconds", "from") if each in value), None)
-            if value is not None and (at := self._seconds(name, value)) is not None:
-                return at
-        return None
+        said = (self._seconds(name, value) for name, value in times_in(fields))
+        return next((at for at in said if at is not None), None)
 
     def _seconds(self, name: str, value: JsonValue) -> float | None:
         """Seconds from the start, from such seconds or a time; call and turn times may be rounded differently."""
@@ -261,29 +223,6 @@ class _Reader:
             return None
         offset = (said_at - self.started_at).total_seconds()
         return seconds(max(0.0, offset) if offset > -1 else offset)
-
-
-def _words_in(fields: Wire, levels: int) -> str:
-    return next((said for name in _WORDS if (said := _words(fields.get(name), levels - 1))), "")
-
-
-def _words(value: JsonValue, levels: int) -> str:
-    """The words in a text, a list of parts, or an object that holds them."""
-    value = _unpacked_parts(value)
-    if isinstance(value, list) and levels:
-        parts = [said for each in value if (said := _words(each, levels - 1))]
-        return "".join(part if part in _STOPS or not index else f" {part}" for index, part in enumerate(parts))
-    if isinstance(value, dict) and levels:
-        return _words_in({plain(name): each for name, each in value.items()}, levels)
-    if isinstance(value, float):
-        return text(value) or ("" if number(value) is None else str(value))
-    return text(value) or ""
-
-
-def _unpacked_parts(value: JsonValue) -> JsonValue:
-    """Parts in a string of JSON as parts; a text that merely begins as JSON does stays a text."""
-    parts = unpacked(value)
-    return parts if isinstance(parts, dict | list) and (value is parts or _words(parts, 2)) else value
 
 
 def _turns_of_single_words(items: list[JsonValue]) -> Iterable[JsonValue]:
@@ -301,32 +240,6 @@ def _objects_by_line(wire: str) -> list[JsonValue]:
     return found if len(found) > 1 and all(isinstance(each, dict) for each in found) else []
 
 
-def _may_hold_words(fields: Wire) -> bool:
-    """Whether something was sent, under a name that is not known here, that may be what was said.
-
-    Beside words that were sent as null or empty, that takes more than a single word.
-    """
-    if any(_texts_in({name: fields.get(name)}, _SPOKEN) or isinstance(fields.get(name), bool) for name in _WORDS):
-        return True
-    pattern = _SENTENCE if any(name in fields for name in _WORDS) else _SPOKEN
-    return _texts_in({name: each for name, each in fields.items() if name not in SPEAKER_FIELDS}, pattern)
-
-
-def _texts_in(fields: Wire, pattern: re.Pattern[str]) -> bool:
-    todo = list(fields.items())
-    while todo:
-        name, value = todo.pop()
-        if name in _ABOUT or name in _TIMES or (name not in _WORDS and name.endswith(_ABOUT_ENDINGS)):
-            continue
-        if isinstance(value, dict):
-            todo.extend((plain(inner), each) for inner, each in value.items())
-        elif isinstance(value, list):
-            todo.extend(("", each) for each in value)
-        elif isinstance(value, str) and pattern.search(value):
-            return True
-    return False
-
-
 def _in_seconds(reader: _Reader, duration_seconds: float | None) -> Iterator[tuple[str, str, float | None]]:
     """The turns with milliseconds made into seconds where only that fits the call; times beyond its end are none."""
     times = [at for _, _, at in reader.spoken if at is not None]
@@ -337,26 +250,3 @@ def _in_seconds(reader: _Reader, duration_seconds: float | None) -> Iterator[tup
         if at is not None and is_in_milliseconds:
             at /= 1000
         yield who, words, None if are_no_offsets else at
-
-
-def _tool_call(wire: Wire) -> str:
-    was_made = wire.get("tool_has_been_called") is not False
-    return f"tool call {_tool_name(wire)}{'' if was_made else ': not made'}"
-
-
-def _tool_result(wire: Wire) -> str:
-    if not flag(wire.get("is_error")):
-        return f"tool result {_tool_name(wire)}"
-    # What the agent was told: the raw message of a failed webhook may quote its address and key.
-    why = ": ".join(said for name in ("error_type", "result_value") if (said := text(wire.get(name))))
-    return f"tool result {_tool_name(wire)}: error {why[:_LONGEST_ERROR]}".rstrip()
-
-
-def _tool_name(wire: Wire) -> str:
-    function = wire.get("function")
-    named = function.get("name") if isinstance(function, dict) else wire.get("name")
-    return text(wire.get("tool_name")) or text(named) or "unnamed"
-
-
-def _objects(wire: JsonValue) -> list[Wire]:
-    return [each for each in wire if isinstance(each, dict)] if isinstance(wire, list) else []

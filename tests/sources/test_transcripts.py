@@ -182,6 +182,7 @@ def test_a_turn_without_words_is_silent(silent: JsonValue):
         {"role": "user", "message": {"audio": "a.wav", "heard": "Hello"}},
         {"role": "user", "message": True},
         {"kind": "x", "heard": "Hello"},
+        {"role": "user", "what": "Hello"},
         7,
         True,
     ],
