@@ -107,7 +107,7 @@ def _is_complete(answer: Answer) -> bool:
     if coverage is None:  # a resource is one thing, and has none
         return True
     first_line = answer.text.partition("\n")[0]
-    return coverage["complete"] and first_line.startswith(f"{coverage['matched']:,} of ") and "; complete" in first_line
+    return coverage["complete"] and f"{coverage['matched']:,} " in first_line and "; complete" in first_line
 
 
 def _filled(value: JsonValue, found: dict[str, str]) -> JsonValue:

@@ -139,26 +139,34 @@ class Gathering:
         periods = _apart((filters, *also))
         needed, due = self._details(call, periods, with_details=with_details)
         undecided = due if not with_details else self._details(call, periods, with_details=False)[1] if due else 0
-        matched, is_counted = self.store.read.count(filters), knowledge.is_complete and not undecided
+        outdated = len(self.store.read.running(filters.agent_id, call.asked_at))
+        is_whole = knowledge.is_complete and not outdated
+        matched, is_counted = self.store.read.count(filters), is_whole and not undecided
         if filters == Filters(agent_id=need.agent_id) and knowledge.list_total is not None:
             matched, is_counted = max(matched, knowledge.list_total), True
         unreadable = {"rows": knowledge.unreadable} if knowledge.unreadable else {}
         unreadable |= self._unreadable(periods, looks_at)
+        missing = self._missing_list(knowledge, trouble)
+        if outdated:
+            missing.append(f"{outdated:,} running {'call' if outdated == 1 else 'calls'} could not be refreshed.")
+        if due:
+            what = "conversations that may match" if undecided else "matching conversations"
+            missing.append(f"{due:,} of {needed:,} {what} still to load{'' if trouble else self._time(due)}.")
         return Coverage(
             matched=matched,
             known=knowledge.known,
             total=knowledge.total,
-            complete=knowledge.is_complete and not due and not unreadable,
+            complete=is_whole and not due and not unreadable,
             as_of=knowledge.as_of,
             details_needed=needed,
             details_read=needed - due,
-            note=" ".join((*self._notes(knowledge, needed, due, undecided, trouble), *unreadable_notes(unreadable))),
+            note=" ".join((*self._notes(knowledge, missing, trouble), *unreadable_notes(unreadable))),
             unreadable=unreadable,
             asked_at=call.asked_at,
-            is_whole=knowledge.is_complete,
+            is_whole=is_whole,
             is_counted=is_counted,
             knows_list=self.sync.knows_all(),
-            settled=self._settled(call) if not matched or filters.status else frozenset(),
+            settled=self._settled(call) if is_whole and (not matched or filters.status) else frozenset(),
         )
 
     def _unreadable(self, periods: tuple[Filters, ...], looks_at: frozenset[str]) -> dict[str, int]:
@@ -191,15 +199,9 @@ class Gathering:
         needs = [DetailNeed(each, with_details, self.sync.only_in_detail) for each in periods]
         return [need for need in needs if need.is_any]
 
-    def _notes(
-        self, knowledge: Knowledge, needed: int, due: int, undecided: int, trouble: FormantError | None
-    ) -> list[str]:
+    def _notes(self, knowledge: Knowledge, missing: list[str], trouble: FormantError | None) -> list[str]:
         """Whole sentences: what went wrong, what is missing, how to continue, and what the provider does not report."""
         notes = [f"Answered from stored data: {trouble.message.rstrip('.')}. {trouble.hint}".strip()] if trouble else []
-        missing = self._missing_list(knowledge, trouble)
-        if due:
-            what = "conversations that may match" if undecided else "matching conversations"
-            missing.append(f"{due:,} of {needed:,} {what} still to load{'' if trouble else self._time(due)}.")
         notes += missing
         if missing and not trouble:
             notes.append(_GO_ON)

@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from formant_mcp.errors import FormantError, InvalidRequestError, InvalidResponseError, NotFoundError
 from formant_mcp.models import Conversation, Turn, never_connected
@@ -32,13 +32,15 @@ class Window:
 class Transcript:
     """A conversation with the turns of the window; `turn_count` None where there is no transcript.
 
-    `is_unreadable`: there is one, but in no form that is understood here.
+    `is_unreadable`: there is one, but in no form that is understood here. `is_final`: the call is over and its
+    transcript is up to date.
     """
 
     conversation: Conversation
     turns: tuple[Turn, ...]
     turn_count: int | None
     is_unreadable: bool
+    is_final: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,10 @@ async def get_transcripts(gathering: Gathering, call: Call, ids: list[str], wind
     knowledge = gathering.sync.knowledge(ListNeed(), call.asked_at)
     ids = [each.conversation.conversation_id for each in found]
     old, unreadable = gathering.store.read.due_among(ids, call.asked_at), gathering.store.read.unreadable_among(ids)
+    found = tuple(
+        replace(each, is_final=each.conversation.ended and each.conversation.conversation_id not in old)
+        for each in found
+    )
     notes = [f"{len(errors)} of {len(distinct)} could not be read: see errors."] if errors else []
     if old:
         notes.append(f"{len(old)} could not be refreshed and may be out of date: {', '.join(old)}. Ask again.")
@@ -77,7 +83,7 @@ async def get_transcripts(gathering: Gathering, call: Call, ids: list[str], wind
             complete=not errors and not old and not unreadable,
             as_of=call.asked_at,
             details_needed=len(distinct),
-            details_read=len(distinct) - len(errors),
+            details_read=len(distinct) - len(errors) - len(old),
             note=" ".join(notes),
             unreadable=unreadable,
         ),

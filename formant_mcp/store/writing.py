@@ -17,14 +17,18 @@ from formant_mcp.store.values import flatten
 Due = Callable[[Conversation, datetime], datetime | None]
 """When to read a conversation's detail anew, given that it was read at that time; None for never."""
 
+# That a running call had no reason says nothing once it is over.
+_WAS_KNOWN = (
+    "(failure_reason_known AND (ended OR NOT excluded.ended OR excluded.status IS NULL OR failure_reason IS NOT NULL))"
+)
 _UPSERT = f"""
     INSERT INTO conversations ({", ".join(WRITTEN)}, first_seen_at, seen_at)
     VALUES ({", ".join("?" * (len(WRITTEN) + 2))})
     ON CONFLICT (conversation_id) DO UPDATE SET
         {", ".join(f"{name} = coalesce(excluded.{name}, {name})" for name in KEPT if name != "failure_reason")},
         -- A list row may give a reason without having the last word on it.
-        failure_reason = CASE WHEN failure_reason_known > excluded.failure_reason_known THEN failure_reason
-                              WHEN failure_reason_known < excluded.failure_reason_known THEN excluded.failure_reason
+        failure_reason = CASE WHEN {_WAS_KNOWN} > excluded.failure_reason_known THEN failure_reason
+                              WHEN {_WAS_KNOWN} < excluded.failure_reason_known THEN excluded.failure_reason
                               ELSE coalesce(excluded.failure_reason, failure_reason) END,
         contact_reversed = iif(excluded.contact_number IS NULL, contact_reversed, excluded.contact_reversed),
         -- A reading with the same status but less in it (no times) does not undo what an earlier one told.
@@ -32,7 +36,7 @@ _UPSERT = f"""
                       AND excluded.status COLLATE BINARY IS conversations.status), outcome, excluded.outcome),
         ended = iif(excluded.status IS NULL, ended, excluded.ended),
         status = coalesce(excluded.status, status),
-        failure_reason_known = max(failure_reason_known, excluded.failure_reason_known),
+        failure_reason_known = max(excluded.failure_reason_known, {_WAS_KNOWN}),
         seen_at = excluded.seen_at
 """
 

@@ -5,7 +5,7 @@ from functools import partial
 
 from formant_mcp.query.periods import UNREAD
 from formant_mcp.tools.figures import Counted, FieldAnswer, GroupAnswer, MeasureAnswer, PeriodAnswer, SummaryAnswer
-from formant_mcp.tools.text import WARNING, counted, table
+from formant_mcp.tools.text import WARNING, counted, offset, table
 
 _FIGURES = ("sum", "mean", "median", "p90", "min", "max")
 
@@ -46,13 +46,15 @@ def profile_lines(answer: SummaryAnswer, loaded: int, boundary: str, short_id: S
         facts.append(f"newest: {short_id(overall.example_conversation_id)}")
     lines = ["; ".join(facts)] if facts else []
     if found.started_from and found.started_to:
-        lines.append(f"started {found.started_from:%Y-%m-%d %H:%M} to {found.started_to:%Y-%m-%d %H:%M}")
+        first, last = found.started_from, found.started_to
+        lines.append(f"started {first:%Y-%m-%d %H:%M} {offset(first)} to {last:%Y-%m-%d %H:%M} {offset(last)}")
     names = found.agent_names or {}
     if found.agents:
         lines.append(f"agents: {', '.join(_with_calls(agent, names) for agent in found.agents)}")
         lines.append(f"statuses: {', '.join(_with_calls(status, {}) for status in found.statuses)}")
     missing = overall.count - loaded
-    so_far = f" in the {loaded:,} calls loaded so far ({missing:,} not loaded yet)" if missing else ""
+    so_far = "" if answer.coverage.complete else f" in the {loaded:,} calls loaded so far"
+    so_far += f" ({missing:,} not loaded yet)" if missing else ""
     if not found.results:
         return [*lines, f"no result fields{so_far}"]
     of = f" of {loaded:,} calls loaded" if missing else ""

@@ -67,7 +67,7 @@ class _Shown:
     lines: tuple[str, ...]
     first: int
     is_cut: bool
-    is_unreadable: bool
+    without_turns: str
 
 
 async def _run(app: App, arguments: TranscriptArguments, call: Call) -> Reply:
@@ -88,13 +88,17 @@ async def _run(app: App, arguments: TranscriptArguments, call: Call) -> Reply:
     ]
     turns = [turn for each in found.found for turn in each.turns]
     has_no_times = bool(turns) and all(turn.seconds is None for turn in turns)
-    notes = [_SHORTENED if any(each.is_cut for each in shown) else "", "Turns have no times." if has_no_times else ""]
-    coverage = with_notes(found.coverage, {}, *notes)
+    coverage = with_notes(found.coverage, {}, _SHORTENED if any(each.is_cut for each in shown) else "")
     structure = TranscriptsAnswer(
         coverage=coverage_answer(coverage, app.zone), conversations=[each.answer for each in shown], errors=errors
     )
     lines = [
-        *head(coverage, app.zone, what=f"Transcripts of {counted(coverage.matched, 'conversation')}"),
+        *head(
+            coverage,
+            app.zone,
+            "Turns have no times." if has_no_times else "",
+            what=f"Transcripts of {counted(coverage.matched, 'conversation')}",
+        ),
         *(f"{error.conversation_id}: {error.message}" for error in errors),
     ]
     for each in shown:
@@ -163,7 +167,7 @@ def _shown(app: App, transcript: Transcript, fields: dict[str, Any], share: int,
         transcript="\n".join(shown),
         next_turn=end if shown and end < count else None,
     )
-    return _Shown(answer, tuple(shown), first, is_cut, transcript.is_unreadable)
+    return _Shown(answer, tuple(shown), first, is_cut, _without_turns(transcript))
 
 
 def _fitting(sizes: list[int], room: int, middle: int) -> range:
@@ -214,16 +218,19 @@ def _block(app: App, shown: _Shown) -> list[str]:
         what = " and ".join([*(["results"] if results else []), *turns])
         lines += [f'{what}, {WARNING}, up to the line "end {boundary}"', *results, *shown.lines, f"end {boundary}"]
     if not count:
-        lines.append(_without_turns(answer, is_unreadable=shown.is_unreadable))
+        lines.append(shown.without_turns)
     elif answer.next_turn is not None:
         lines.append(f"continue with from_turn={answer.next_turn}")
     return lines
 
 
-def _without_turns(answer: TranscriptAnswer, *, is_unreadable: bool) -> str:
-    if answer.turn_count:
-        return f"no turns in this window; the transcript has {answer.turn_count}, from 0"
-    return "no transcript in a form that can be read" if is_unreadable else "no transcript"
+def _without_turns(transcript: Transcript) -> str:
+    """What to say where no turn is shown."""
+    if transcript.turn_count:
+        return f"no turns in this window; the transcript has {transcript.turn_count}, from 0"
+    if transcript.is_unreadable:
+        return "no transcript in a form that can be read"
+    return "no transcript" if transcript.is_final else "no transcript yet"
 
 
 GET_TRANSCRIPTS = Tool(

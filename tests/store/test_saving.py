@@ -57,9 +57,12 @@ def merged(old: Conversation, new: Conversation) -> Conversation:
     if new.has_detail:
         kept |= {"results": new.results, "turns": new.turns}
     kept["has_detail"] = old.has_detail or new.has_detail
-    kept["failure_reason_known"] = max(old.failure_reason_known, new.failure_reason_known)
-    if old.failure_reason_known != new.failure_reason_known:
-        kept["failure_reason"] = (old if old.failure_reason_known else new).failure_reason
+    # That a running call had no reason says nothing once it is over.
+    says_more = old.ended or not new.ended or new.status is None or old.failure_reason is not None
+    was_known = old.failure_reason_known and says_more
+    kept["failure_reason_known"] = was_known or new.failure_reason_known
+    if was_known != new.failure_reason_known:
+        kept["failure_reason"] = (old if was_known else new).failure_reason
     return Conversation(**kept)
 
 

@@ -1,0 +1,492 @@
+"""With any part of an account missing, no answer says what is false of the whole account.
+
+The provider fails for a drawn part of the calls and of the list, or the time of a question is over; some calls changed
+since they were loaded. Every answer is compared with the account as it is.
+"""
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import JsonValue
+
+from formant_mcp.app import App
+from formant_mcp.errors import FormantError, ServiceError
+from formant_mcp.models import Conversation, Page, Turn
+from formant_mcp.query.gather import Call, Gathering
+from formant_mcp.recordings import RecordingsFolder
+from formant_mcp.store import Store
+from formant_mcp.sync import Sync
+from formant_mcp.sync.freshness import next_reading
+from formant_mcp.tools import TOOLS
+from tests.query.told import Told
+from tests.same_facts import assert_same_facts
+from tests.store.oracle import NOW, OUTCOMES
+
+UNREAD, NONE = "(not read yet)", "(none)"
+START = NOW - timedelta(hours=30)
+LATER = timedelta(minutes=10)
+INTENTS, REASONS = ("dispute", "refund"), ("line dropped", "voicemail")
+TOOL = {tool.name: tool for tool in TOOLS}
+Figures = dict[str, JsonValue]
+
+
+@dataclass(frozen=True)
+class Situation:
+    """The account as it was when first loaded (or not), as it is, and what of it cannot be had."""
+
+    before: tuple[Conversation, ...]
+    now: tuple[Conversation, ...]
+    failing: frozenset[str]
+    loaded_before: frozenset[str]
+    pages: int
+    seconds: float
+    only_in_detail: frozenset[str]
+
+
+class Partly(Told):
+    """List rows without details; some details fail, and the list from some page on."""
+
+    page_size = 4
+
+    def __init__(self, situation: Situation) -> None:
+        super().__init__([])
+        self.only_in_detail = situation.only_in_detail
+        self.pages = 99
+        self.failing = frozenset[str]()
+
+    def show(self, calls: Iterable[Conversation]) -> None:
+        self._calls = [replace(call, has_detail=True, failure_reason_known=True) for call in calls]
+
+    async def list_page(self, offset: int, agent_id: str = "") -> Page:
+        if offset >= self.pages * self.page_size:
+            raise ServiceError("The API failed (502).")
+        page = await super().list_page(offset, agent_id)
+        return replace(page, conversations=tuple(self._row(call) for call in page.conversations))
+
+    async def get_conversation(self, conversation_id: str) -> Conversation:
+        if conversation_id in self.failing:
+            raise ServiceError("The API failed (502).")
+        return await super().get_conversation(conversation_id)
+
+    def _row(self, call: Conversation) -> Conversation:
+        hidden = dict.fromkeys(self.only_in_detail)
+        return replace(
+            call, results=None, turns=None, failure_reason=None, failure_reason_known=False, has_detail=False, **hidden
+        )
+
+
+@st.composite
+def situations(draw: st.DrawFn) -> Situation:
+    """Up to ten calls, the newest first."""
+    count = draw(st.integers(0, 10))
+    now = tuple(draw(a_call(n)) for n in range(count))
+    ids = [call.conversation_id for call in now]
+    some = st.sets(st.sampled_from(ids)).map(frozenset) if ids else st.just(frozenset[str]())
+    running = draw(some)
+    before = tuple(
+        replace(call, status="in_progress", outcome=None, ended=False, results=None, failure_reason=None, turns=None)
+        if call.conversation_id in running
+        else call
+        for call in now
+    )
+    return Situation(
+        before=before,
+        now=now,
+        failing=draw(some),
+        loaded_before=draw(some),
+        pages=draw(st.sampled_from([0, 1, 2, 99, 99, 99])),
+        seconds=draw(st.sampled_from([0.0, 60.0, 60.0, 60.0])),
+        only_in_detail=draw(st.sampled_from([frozenset[str](), frozenset({"contact_number"})])),
+    )
+
+
+@st.composite
+def a_call(draw: st.DrawFn, n: int) -> Conversation:
+    outcome = draw(st.sampled_from(OUTCOMES))
+    intent, csat = draw(st.sampled_from([*INTENTS, None])), draw(st.sampled_from([1, 2, 5, None]))
+    results: dict[str, JsonValue] = {
+        name: value for name, value in [("intent", intent), ("csat", csat)] if value is not None
+    }
+    return Conversation(
+        f"call-{n:04d}",
+        agent_id=draw(st.sampled_from(["7", "8"])),
+        agent_name="Sales",
+        contact_number=draw(st.sampled_from(["+919876543210", "+14155550100"])),
+        status="completed" if outcome == "success" else "failed",
+        outcome=outcome,
+        failure_reason=None if outcome == "success" else draw(st.sampled_from([*REASONS, None])),
+        started_at=START - n * timedelta(minutes=1),
+        duration_seconds=draw(st.sampled_from([10.0, 20.0])),
+        results=results or None,
+        turns=(
+            Turn(0, "agent", "Good morning.", 0.0),
+            Turn(1, "contact", draw(st.sampled_from(["yes", "no way"])), 2.0),
+        ),
+    )
+
+
+@dataclass
+class Said:
+    """What a tool said, twice."""
+
+    text: str
+    structure: Figures
+
+    @property
+    def coverage(self) -> Figures:
+        return objects([self.structure["coverage"]])[0]
+
+    @property
+    def note(self) -> str:
+        return str(self.coverage.get("note", ""))
+
+
+class Desk:
+    """The tools over an account that partly fails, in this process; the clock moves with each look at it."""
+
+    def __init__(self, situation: Situation) -> None:
+        self.situation = situation
+        self.moment = START + timedelta(minutes=2)
+        self.source = Partly(situation)
+        store = Store(None, "test", next_reading)
+        self.app = App(
+            Gathering(Sync(self.source, store, self.clock), store),
+            RecordingsFolder(None),  # pyright: ignore[reportArgumentType]
+            ZoneInfo("UTC"),
+            60,
+            self.clock,
+        )
+
+    def clock(self) -> datetime:
+        self.moment += timedelta(milliseconds=1)
+        return self.moment
+
+    async def prepare(self) -> None:
+        """Loads what was loaded before; then some calls end, and the provider fails."""
+        situation = self.situation
+        self.source.show(situation.before)
+        if situation.loaded_before:
+            self.source.failing = frozenset(call.conversation_id for call in situation.before) - situation.loaded_before
+            await self.ask("summarize_results")
+        self.source.show(situation.now)
+        self.source.failing, self.source.pages = situation.failing, situation.pages
+        self.moment += LATER
+
+    async def ask(self, tool: str, seconds: float = 60.0, **arguments: JsonValue) -> Said:
+        reply = await TOOL[tool].call(self.app, dict(arguments), Call(self.clock(), seconds))
+        structure = reply.structure.model_dump(mode="json", exclude_none=True)
+        assert_same_facts(reply.text, structure)
+        return Said(reply.text, structure)
+
+
+def answers(situation: Situation, tool: str, **arguments: JsonValue) -> Said | None:
+    """The answer; None where nothing at all could be answered, which is said as an error."""
+
+    async def ask() -> Said | None:
+        desk = Desk(situation)
+        try:
+            await desk.prepare()
+            return await desk.ask(tool, situation.seconds, **arguments)
+        except FormantError:
+            return None
+        finally:
+            await desk.app.aclose()
+
+    return asyncio.run(ask())
+
+
+def objects(value: JsonValue) -> list[Figures]:
+    assert isinstance(value, list)
+    return [each for each in value if isinstance(each, dict)]
+
+
+def pairs(value: JsonValue) -> dict[str, int]:
+    """Values, each with how many calls have it."""
+    found: dict[str, int] = {}
+    for pair in value if isinstance(value, list) else []:
+        assert isinstance(pair, list)
+        found[str(pair[0])] = count(pair[1])
+    return found
+
+
+def count(value: JsonValue) -> int:
+    assert isinstance(value, int)
+    return value
+
+
+def number(value: JsonValue) -> float:
+    assert isinstance(value, int | float)
+    return float(value)
+
+
+def value_of(call: Conversation, name: str) -> str:
+    if name.startswith("results."):
+        return str((call.results or {}).get(name.removeprefix("results."), NONE))
+    return str(getattr(call, name) or NONE)
+
+
+def successes(calls: Iterable[Conversation]) -> int:
+    return sum(call.outcome == "success" for call in calls)
+
+
+FILTERS: list[dict[str, JsonValue]] = [
+    {},
+    {"agent_id": "7"},
+    {"status": ["failed"]},
+    {"results": ["intent=dispute"]},
+    {"results": ["intent missing"]},
+    {"failure_reason": "voicemail"},
+    {"contact_number": "43210"},
+    {"agent_id": "nobody"},
+    {"results": ["intent=never"]},
+    {"status": ["never"]},
+]
+
+
+def matching(situation: Situation, asked: Figures) -> list[Conversation]:
+    """The calls that match as they are now."""
+    return [call for call in situation.now if matches(call, asked)]
+
+
+def matching_then(situation: Situation, asked: Figures) -> list[Conversation]:
+    """The calls that match, each with the status of now and (an old list is said to be old) with the one before."""
+    old = [
+        replace(call, status=before.status, outcome=before.outcome)
+        for call, before in zip(situation.now, situation.before, strict=True)
+        if call.status != before.status
+    ]
+    return [call for call in [*situation.now, *old] if matches(call, asked)]
+
+
+def matches(call: Conversation, asked: Figures) -> bool:
+    intent = value_of(call, "results.intent")
+    facts: Figures = {
+        "agent_id": call.agent_id,
+        "status": [call.status],
+        "failure_reason": call.failure_reason,
+        "contact_number": str(call.contact_number)[-5:],
+        "results": ["intent missing" if intent == NONE else f"intent={intent}"],
+    }
+    return all(facts[name] == value for name, value in asked.items())
+
+
+def check_coverage(answer: Said, situation: Situation, asked: Figures) -> None:
+    """What every answer says of what it covers, and of the values that exist."""
+    matched, true = count(answer.coverage["matched"]), len(matching(situation, asked))
+    most = len(matching_then(situation, asked))
+    first = answer.text.split("\n")[0]
+    is_stale = "missing" in str(asked)  # a call without a value when it was loaded may have one now
+    if "match so far" not in first:
+        assert matched == true
+    assert matched <= most or is_stale
+    if answer.coverage["complete"]:
+        assert matched == true
+        assert "so far" not in answer.note
+    else:
+        assert answer.note
+    for name, existing in re.findall(
+        r"No(?:t every| call has this(?: value of)?) ([\w.]+)[^.:]*\. Existing values: (.*?)\.", answer.note
+    ):
+        values = {value_of(call, name) for call in situation.now} - {NONE}
+        assert set(existing.split(", ")) == (values or {"none"})
+
+
+@contextmanager
+def explained(*facts: object) -> Generator[None]:
+    try:
+        yield
+    except AssertionError as error:
+        error.add_note("\n".join(str(fact) for fact in facts))
+        raise
+
+
+@settings(max_examples=80, deadline=None)
+@given(situation=situations(), asked=st.sampled_from(FILTERS), mode=st.sampled_from(["exclude", "include"]))
+def test_a_list_shows_only_what_matches(situation: Situation, asked: Figures, mode: str) -> None:
+    answer = answers(situation, "list_conversations", **asked, summary_mode=mode)
+    if answer is None:
+        return
+    with explained(answer.text):
+        check_coverage(answer, situation, asked)
+        true = {call.conversation_id for call in matching(situation, asked)}
+        most = {call.conversation_id for call in matching_then(situation, asked)}
+        shown = [str(row["conversation_id"]) for row in objects(answer.structure["conversations"])]
+        if "missing" not in str(asked):
+            assert set(shown) <= most
+        if answer.coverage["complete"]:
+            assert set(shown) == true
+
+
+GROUPINGS = ["status", "agent_id", "failure_reason", "contact_number", "results.intent", "results.csat"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    situation=situations(),
+    asked=st.sampled_from(FILTERS),
+    groupings=st.lists(st.sampled_from(GROUPINGS), unique=True, max_size=2),
+    measures=st.lists(st.sampled_from(["duration_seconds", "results.csat"]), unique=True, max_size=1),
+)
+def test_groups_shares_and_measures_are_of_what_was_read(
+    situation: Situation, asked: Figures, groupings: list[str], measures: list[str]
+) -> None:
+    if not groupings and not measures:
+        return
+    answer = answers(situation, "summarize_results", **asked, group_by=[*groupings], measures=[*measures], top=100)
+    if answer is None:
+        return
+    calls, most = matching(situation, asked), matching_then(situation, asked)
+    groups, overall = objects(answer.structure["groups"]), objects([answer.structure["overall"]])[0]
+    with explained(answer.text):
+        check_coverage(answer, situation, asked)
+        if "missing" in str(asked) and not answer.coverage["complete"]:
+            return
+        assert count(overall["count"]) <= len(most)
+        assert not groupings or sum(count(group["count"]) for group in groups) == count(overall["count"])
+        read = sum(count(group["count"]) for group in groups if UNREAD not in objects([group["key"]])[0].values())
+        if read < count(overall["count"]) and groupings:
+            assert f"loaded so far: {read} of {overall['count']}" in answer.note
+        check_shares(groups, read, groupings)
+        for group in [*groups, overall]:
+            check_group(group, calls, most, answer)
+
+
+def check_shares(groups: list[Figures], read: int, groupings: list[str]) -> None:
+    """Shares are of what was read, within the first grouping too; what was not read has none."""
+    first: Counter[str] = Counter()
+    keys = [{name: str(value) for name, value in objects([group["key"]])[0].items()} for group in groups]
+    for group, key in zip(groups, keys, strict=True):
+        if UNREAD not in key.values():
+            first[key[groupings[0]]] += count(group["count"])
+    for group, key in zip(groups, keys, strict=True):
+        if UNREAD in key.values():
+            assert not {"share", "share_within_first"} & set(group)
+            continue
+        assert abs(number(group["share"]) - count(group["count"]) / read) < 1e-9
+        if len(groupings) > 1:
+            assert abs(number(group["share_within_first"]) - count(group["count"]) / first[key[groupings[0]]]) < 1e-9
+
+
+def check_group(group: Figures, calls: list[Conversation], most: list[Conversation], answer: Said) -> None:
+    key = {name: str(value) for name, value in objects([group["key"]])[0].items()}
+    true, maybe = (
+        [call for call in some if all(value in (UNREAD, value_of(call, name)) for name, value in key.items())]
+        for some in (calls, most)
+    )
+    assert count(group["count"]) <= len(maybe)
+    is_whole = answer.coverage["complete"] or not ("cover the calls" in answer.note or "so far" in answer.note)
+    if is_whole and UNREAD not in key.values():
+        assert count(group["count"]) == len(true)
+        rate = group.get("success_rate")
+        assert (rate is None) == (not true)
+        assert rate is None or abs(number(rate) - successes(true) / len(true)) < 1e-9
+    for path, measure in objects([group.get("measures", {})])[0].items():
+        found, figures = numbers(maybe, path), objects([measure])[0]
+        assert count(figures["count"]) <= len(found)
+        assert number(figures["min"]) >= min(found)
+        assert number(figures["max"]) <= max(found)
+        if answer.coverage["complete"]:
+            assert abs(number(figures["sum"]) - sum(numbers(true, path))) < 1e-9
+
+
+def numbers(calls: Iterable[Conversation], path: str) -> list[float]:
+    name = path.removeprefix("results.")
+    values = [call.duration_seconds if name == path else (call.results or {}).get(name) for call in calls]
+    return [float(value) for value in values if isinstance(value, int | float)]
+
+
+@settings(max_examples=80, deadline=None)
+@given(situation=situations(), asked=st.sampled_from(FILTERS))
+def test_a_profile_marks_the_fields_that_cover_a_part(situation: Situation, asked: Figures) -> None:
+    answer = answers(situation, "summarize_results", **asked)
+    if answer is None:
+        return
+    calls, most = matching(situation, asked), matching_then(situation, asked)
+    profile = objects([answer.structure["profile"]])[0]
+    with explained(answer.text):
+        check_coverage(answer, situation, asked)
+        if "missing" in str(asked) and not answer.coverage["complete"]:
+            return
+        fields = {str(field["path"]): field for field in objects(profile["results"])}
+        for path, field in fields.items():
+            true = [call for call in most if value_of(call, f"results.{path}") != NONE]
+            assert count(field["count"]) <= len(true)
+            for value, n in pairs(field.get("top")).items():
+                assert n <= sum(value_of(call, f"results.{path}") == value for call in true)
+            if not answer.coverage["complete"] and count(field["count"]) < len(true):
+                assert "so far" in answer.note
+        if not answer.coverage["complete"] and "Result fields cover" in answer.note:
+            assert len(re.findall(r"^results\.\w+ \(\w+, \d+ of \d+ calls loaded\)", answer.text, re.MULTILINE)) == len(
+                fields
+            )
+        if re.search(r"^no result fields$", answer.text, re.MULTILINE) and "so far" not in answer.note:
+            assert not any(call.results for call in calls)
+        for name, column in (("agents", "agent_id"), ("statuses", "status")):
+            true, maybe = (Counter(value_of(call, column) for call in some) for some in (calls, most))
+            shown = pairs(profile.get(name))
+            assert all(n <= maybe[value] for value, n in shown.items())
+            assert shown == true or "so far" in answer.note
+
+
+@settings(max_examples=60, deadline=None)
+@given(situation=situations(), grouping=st.sampled_from(GROUPINGS), cut=st.integers(0, 10))
+def test_a_comparison_is_of_what_was_read_in_both_periods(situation: Situation, grouping: str, cut: int) -> None:
+    middle = START - cut * timedelta(minutes=1)
+    answer = answers(
+        situation,
+        "summarize_results",
+        group_by=[grouping],
+        since=middle.isoformat(),
+        compare_since=(START - timedelta(days=1)).isoformat(),
+        top=100,
+    )
+    if answer is None:
+        return
+    with explained(answer.text):
+        for group in objects(answer.structure["groups"]):
+            value = str(objects([group["key"]])[0][grouping])
+            true = [call for call in matching_then(situation, {}) if value in (UNREAD, value_of(call, grouping))]
+            periods = [[call for call in true if (call.started_at or middle) >= middle], true]
+            periods[1] = [call for call in true if call not in periods[0]]
+            for figures, calls in zip([group, objects([group["previous"]])[0]], periods, strict=True):
+                assert count(figures["count"]) <= len(calls)
+                if answer.coverage["complete"]:
+                    assert count(figures["count"]) == len([call for call in calls if call in situation.now])
+                assert ("success_rate" in figures) == bool(figures["count"])
+            if value == UNREAD:
+                assert "share" not in group
+                assert "share" not in objects([group["change"]])[0]
+
+
+@settings(max_examples=60, deadline=None)
+@given(situation=situations())
+def test_transcripts_and_hits_are_those_of_the_account(situation: Situation) -> None:
+    hits = answers(situation, "search_transcripts", query="no way")
+    true = {call.conversation_id for call in situation.now if call.turns and call.turns[1].text == "no way"}
+    if hits:
+        found = {str(hit["conversation_id"]) for hit in objects(hits.structure["hits"])}
+        assert found <= true
+        assert count(hits.structure["hits_total"]) <= len(true)
+        assert not hits.coverage["complete"] or found == true
+    if not situation.now:
+        return
+    ids = [call.conversation_id for call in situation.now]
+    read = answers(situation, "get_transcripts", conversation_ids=[*ids])
+    if read is None:
+        return
+    with explained(read.text):
+        shown = {
+            str(row["conversation_id"]): str(row["transcript"]) for row in objects(read.structure["conversations"])
+        }
+        for call in situation.now:
+            if read.coverage["complete"] or shown.get(call.conversation_id):
+                assert [turn.text in shown[call.conversation_id] for turn in call.turns or ()] == [True, True]
+        assert ("no transcript\n" in f"{read.text}\n") is False
