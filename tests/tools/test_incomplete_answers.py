@@ -22,7 +22,7 @@ from formant_mcp.errors import FormantError, ServiceError
 from formant_mcp.models import Conversation, Page, Turn
 from formant_mcp.query.gather import Call, Gathering
 from formant_mcp.recordings import RecordingsFolder
-from formant_mcp.store import Store
+from formant_mcp.store import Account, Store
 from formant_mcp.sync import Sync
 from formant_mcp.sync.freshness import next_reading
 from formant_mcp.tools import TOOLS
@@ -156,7 +156,7 @@ class Desk:
         self.situation = situation
         self.moment = START + timedelta(minutes=2)
         self.source = Partly(situation)
-        store = Store(None, "test", next_reading)
+        store = Store(None, Account("service", "test"), next_reading)
         self.app = App(
             Gathering(Sync(self.source, store, self.clock), store),
             RecordingsFolder(None),  # pyright: ignore[reportArgumentType]
