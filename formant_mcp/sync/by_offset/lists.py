@@ -10,15 +10,13 @@ from formant_mcp.source import OffsetSource
 from formant_mcp.store import Store
 from formant_mcp.store.ledger import Scope
 from formant_mcp.sync.by_offset.one_list import EVER, OneList
-from formant_mcp.sync.by_offset.pages import Pages
+from formant_mcp.sync.by_offset.pages import SHORT_LIST_PAGES, Pages
 from formant_mcp.sync.by_offset.passes import FullPass
 from formant_mcp.sync.details import Details
 from formant_mcp.sync.freshness import DAY
 from formant_mcp.sync.jobs import Jobs, Progress, report_to
 from formant_mcp.sync.leases import Leases
 from formant_mcp.sync.lists import Knowledge, ListNeed, may_scan_for_gone
-
-_PAGES_READ_ON = 30  # a list of so many pages is read to its end in the background once its newest part is there
 
 
 class OffsetLists:
@@ -156,7 +154,7 @@ class OffsetLists:
         return self._is_short(known) and self._jobs.is_running(("pass", known.scope))
 
     def _is_short(self, known: Scope) -> bool:
-        return known.total is not None and known.total <= _PAGES_READ_ON * self._source.page_size
+        return known.total is not None and known.total <= SHORT_LIST_PAGES * self._source.page_size
 
     def _answers(self, known: Scope, need: ListNeed, asked_at: datetime) -> bool:
         return known.checked_at is not None and known.checked_at >= asked_at and self._covers(known, need)

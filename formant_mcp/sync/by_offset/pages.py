@@ -16,6 +16,7 @@ from formant_mcp.store import Store
 from formant_mcp.store.ledger import ListOrder
 from formant_mcp.store.writing import Known
 
+SHORT_LIST_PAGES = 30  # read to its end in the background, at once, when its newest part is there
 _STEPS_BACK = 4
 _MOST_KEPT = 50  # pages
 _MOST_READ_AGAIN = 8  # and a quarter of all requests: what never joins is a list without an order of its own

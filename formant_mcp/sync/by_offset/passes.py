@@ -11,7 +11,7 @@ from datetime import datetime
 from formant_mcp.source import OffsetSource
 from formant_mcp.store import Store
 from formant_mcp.store.ledger import Scope
-from formant_mcp.sync.by_offset.pages import OrderWatch, Pages, ReadPage
+from formant_mcp.sync.by_offset.pages import SHORT_LIST_PAGES, OrderWatch, Pages, ReadPage
 from formant_mcp.sync.details import Details
 from formant_mcp.sync.jobs import Progress
 from formant_mcp.sync.lists import doubts
@@ -76,7 +76,8 @@ class FullPass:
             known.pass_offset = known.pass_rows = known.pass_unreadable = 0
         self._pages.begin_walk()
         while last is None or not self._is_over(known, last):
-            await self._details.turn(self._progress)
+            if (known.pass_total or 0) > SHORT_LIST_PAGES * self._source.page_size:
+                await self._details.turn(self._progress)
             offsets = self._next_offsets(known, last)
             pages = await self._pages.walk(offsets, last)
             if last is None and resumes_at and not _shows_any_seen(pages[0], resumes_at):
