@@ -296,7 +296,8 @@ def check_coverage(answer: Said, situation: Situation, asked: Figures) -> None:
         r"No(?:t every| call has this(?: value of)?) ([\w.]+)[^.:]*\. Existing values: (.*?)\.", answer.note
     ):
         values = {value_of(call, name) for call in situation.now} - {NONE}
-        assert set(existing.split(", ")) == (values or {"none"})
+        ids = {re.sub(r".* \((.+)\)$", r"\1", each) for each in existing.split(", ")}  # an agent is `Name (id)`
+        assert ids == (values or {"none"})
 
 
 @contextmanager
