@@ -209,7 +209,8 @@ async def test_a_filter_finds_the_same_whoever_narrows_the_list(
         carried = asked.list_requests()
     assert len(by_provider) == len(set(by_provider))
     assert set(by_provider) == expected(provider, filters)
-    assert_narrowed(provider, filters, carried)
+    # Where nothing matches, some of the account's calls are listed after that, to name the values that exist.
+    assert_narrowed(provider, filters, carried if by_provider else carried[:1])
 
     async with account(provider, bounds_included=bounds_included, narrows=False) as asked:
         by_us = await asked.ids(filters)

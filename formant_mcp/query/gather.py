@@ -150,7 +150,7 @@ class Gathering:
         if outdated:
             missing.append(f"{outdated:,} running {'call' if outdated == 1 else 'calls'} could not be refreshed.")
         if due:
-            what = "conversations that may match" if undecided else "matching conversations"
+            what = "conversations that may match" if self.looks_inside(filters) else "matching conversations"
             missing.append(f"{due:,} of {needed:,} {what} still to load{'' if trouble else self._time(due)}.")
         return Coverage(
             matched=matched,

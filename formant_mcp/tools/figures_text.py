@@ -17,8 +17,11 @@ def summary_lines(answer: SummaryAnswer, boundary: str, short_id: ShortId) -> li
     """The table of the groups, the whole as its last line; what was extracted from calls inside the boundary."""
     groups, overall = answer.groups or [], answer.overall
     keys = list(groups[0].key) if groups else []
-    is_whole = len(groups) == 1 and not answer.others and groups[0].count == overall.count
-    rows = groups if is_whole else [*groups, overall]
+    repeats = len(groups) == 1 and not answer.others and groups[0].count == overall.count
+    if repeats and groups[0].example_conversation_id == overall.example_conversation_id:
+        rows = groups  # the whole would say the same again
+    else:
+        rows = [*groups, overall]
     columns = _columns(rows, keys)
     lines = table([name for name, _ in columns], [[cell(row) for _, cell in columns] for row in rows])
     # The last column, so that nobody looks for more of an id than there is.

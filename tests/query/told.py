@@ -18,7 +18,7 @@ class Told:
 
     page_size = 100
     concurrency = 4
-    requests_per_minute = None
+    requests_per_minute: float | None = None
     lacks: frozenset[str] = frozenset()
     only_in_detail: frozenset[str] = frozenset()
     recording_type: str = "audio/wav"

@@ -61,6 +61,8 @@ class Partly(Told):
         self.only_in_detail = situation.only_in_detail
         self.pages = 99
         self.failing = frozenset[str]()
+        self.requests_per_minute: float | None = None
+        self.waits = False
 
     def show(self, calls: Iterable[Conversation]) -> None:
         self._calls = [replace(call, has_detail=True, failure_reason_known=True) for call in calls]
@@ -72,6 +74,8 @@ class Partly(Told):
         return replace(page, conversations=tuple(self._row(call) for call in page.conversations))
 
     async def get_conversation(self, conversation_id: str) -> Conversation:
+        if self.waits:
+            await asyncio.Event().wait()
         if conversation_id in self.failing:
             raise ServiceError("The API failed (502).")
         return await super().get_conversation(conversation_id)
@@ -131,6 +135,11 @@ def a_call(draw: st.DrawFn, n: int) -> Conversation:
             Turn(1, "contact", draw(st.sampled_from(["yes", "no way"])), 2.0),
         ),
     )
+
+
+A_CALL = Conversation(
+    "call-0000", agent_id="7", agent_name="Sales", status="completed", outcome="success", started_at=START
+)
 
 
 @dataclass
@@ -422,7 +431,8 @@ def test_a_profile_marks_the_fields_that_cover_a_part(situation: Situation, aske
             assert count(field["count"]) <= len(true)
             for value, n in pairs(field.get("top")).items():
                 assert n <= sum(value_of(call, f"results.{path}") == value for call in true)
-            if not answer.coverage["complete"] and count(field["count"]) < len(true):
+            whole = [call for call in calls if value_of(call, f"results.{path}") != NONE]
+            if not answer.coverage["complete"] and count(field["count"]) < len(whole):
                 assert "so far" in answer.note
         if not answer.coverage["complete"] and "Result fields cover" in answer.note:
             assert len(re.findall(r"^results\.\w+ \(\w+, \d+ of \d+ calls loaded\)", answer.text, re.MULTILINE)) == len(
@@ -491,3 +501,39 @@ def test_transcripts_and_hits_are_those_of_the_account(situation: Situation) -> 
             if read.coverage["complete"] or shown.get(call.conversation_id):
                 assert [turn.text in shown[call.conversation_id] for turn in call.turns or ()] == [True, True]
         assert ("no transcript\n" in f"{read.text}\n") is False
+
+
+def test_an_incomplete_answer_says_how_long_the_rest_takes_and_what_loads_it() -> None:
+    times = [START - n * timedelta(minutes=1) for n in range(60)]
+    now = tuple(replace(A_CALL, conversation_id=f"call-{n:04d}", started_at=time) for n, time in enumerate(times))
+    ids = frozenset(call.conversation_id for call in now)
+    situation = Situation(now, now, ids, frozenset(), 99, 0.3, frozenset())
+
+    async def ask() -> Said:
+        desk = Desk(situation)
+        desk.source.requests_per_minute = 50.0
+        desk.source.waits = True
+        try:
+            await desk.prepare()
+            return await desk.ask("summarize_results", 0.3, group_by=["results.intent"])
+        finally:
+            await desk.app.aclose()
+
+    answer = asyncio.run(ask())
+    assert (
+        "60 of 60 matching conversations still to load (about 1 min at 50 requests a minute). Ask again, narrow by"
+        " since, agent_id or status, or run `formant-mcp sync` once to load everything."
+    ) in answer.note
+    assert "results.intent\tcount\texample\n(not read yet)\t60\t" in answer.text
+
+
+def test_agents_are_shown_with_their_names() -> None:
+    situation = Situation((A_CALL,), (A_CALL,), frozenset(), frozenset(), 99, 60.0, frozenset())
+    groups = answers(situation, "summarize_results", group_by=["agent_id"])
+    assert groups
+    assert "Sales (7)\t1" in groups.text
+    assert objects(groups.structure["groups"])[0]["agent_name"] == "Sales"
+    whole = answers(situation, "summarize_results")
+    assert whole
+    assert "agents: Sales (7, 1 call)" in whole.text
+    assert objects([whole.structure["profile"]])[0]["agent_names"] == {"7": "Sales"}

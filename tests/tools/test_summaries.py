@@ -1,0 +1,88 @@
+"""`summarize_results`: how figures read. Each says what it counts, and none is there for nothing."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.calls import conversation
+from tests.serving import NOW, Account
+
+pytestmark = pytest.mark.anyio
+
+WEEK = timedelta(days=7)
+
+
+def lines(text: str) -> list[list[str]]:
+    """The cells of each line of a table."""
+    return [line.split("\t") for line in text.split("\n") if "\t" in line]
+
+
+@pytest.fixture
+def account(account: Account) -> Account:
+    """Two weeks of two agents: agent 1 gets worse, agent 2 makes three calls."""
+    statuses = ["completed"] * 6 + ["completed", "busy", "busy", "busy"]
+    for n, status in enumerate(statuses):
+        week = timedelta(days=9) if n < 6 else timedelta(days=2)
+        account.api.add(conversation(n, NOW - week, agent_id=1, status=status))
+    for n in range(10, 13):
+        account.api.add(conversation(n, NOW - timedelta(days=2), agent_id=2, status="completed"))
+    return account
+
+
+async def test_a_change_names_the_figure_that_changed(account: Account) -> None:
+    async with account.connect() as assistant:
+        answer = await assistant.ask("summarize_results", group_by=["agent_id"], since="7d", compare_previous=True)
+    row = next(row for row in lines(answer.text) if row[0] == "1")
+    assert "-2; share -42.9 points, success -75.0 points" in row
+    change = answer.rows("groups")[0]["change"]
+    assert change == {"count": -2, "share": -0.4285714286, "success_rate": -0.75}
+    # There is no rate, and no change, where there were no calls.
+    assert "change" in answer.rows("groups")[1]
+    assert answer.rows("groups")[1]["change"] == {"count": 3, "share": 0.4285714286}
+
+
+async def test_two_groupings_give_the_share_within_the_first_too(account: Account) -> None:
+    async with account.connect() as assistant:
+        answer = await assistant.ask("summarize_results", group_by=["agent_id", "status"])
+    header, *rows = lines(answer.text)
+    assert header[:5] == ["agent_id", "status", "count", "share", "share in agent_id"]
+    assert [row[:5] for row in rows[:2]] == [
+        ["1", "completed", "7", "53.8%", "70.0%"],
+        ["1", "busy", "3", "23.1%", "30.0%"],
+    ]
+
+
+async def test_columns_that_repeat_the_grouping_are_left_out(account: Account) -> None:
+    async with account.connect() as assistant:
+        by_status = await assistant.ask("summarize_results", group_by=["status"])
+        one = await assistant.ask("summarize_results", agent_id=2, group_by=["agent_id"])
+    assert lines(by_status.text)[0] == ["status", "count", "share", "example"]
+    assert "success rate of all: 76.9%" in by_status.text
+    assert lines(one.text) == [["agent_id", "count", "example"], ["2", "3", lines(one.text)[1][2]]]
+    assert "success rate 100.0%" in one.text
+
+
+async def test_how_many_groups_there_are_is_said(account: Account) -> None:
+    async with account.connect() as assistant:
+        answer = await assistant.ask("summarize_results", group_by=["contact_number"], top=2)
+    assert answer.text.endswith("2 of 13 groups shown")
+    assert answer.structure["others"] == 11
+
+
+async def test_an_example_is_as_short_as_it_can_be_and_can_be_read(account: Account) -> None:
+    async with account.connect() as assistant:
+        answer = await assistant.ask("summarize_results", group_by=["agent_id"])
+        example = lines(answer.text)[1][-1]
+        # These ids differ in their last characters only.
+        assert str(answer.rows("groups")[0]["example_conversation_id"]).startswith(example)
+        read = await assistant.ask("get_transcripts", conversation_ids=[example])
+    assert read.ids() == [answer.rows("groups")[0]["example_conversation_id"]]
+
+
+async def test_the_profile_says_what_its_numbers_count(account: Account) -> None:
+    account.api.add(conversation(99, NOW - WEEK, agent_id=3, status="completed", results={"retries": 0}))
+    async with account.connect() as assistant:
+        answer = await assistant.ask("summarize_results")
+    assert "agents: 1 (10 calls), 2 (3 calls), 3 (1 call)" in answer.text
+    assert "statuses: completed (11 calls), busy (3 calls)" in answer.text
+    assert "results.retries (number, 1): all 0" in answer.text
