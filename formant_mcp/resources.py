@@ -210,7 +210,10 @@ async def _recording(app: App, call: Call, conversation_id: str) -> Contents:
     except NotFoundError as error:
         raise await recording_error(app.gathering, call, conversation_id, error) from None
     if got is None:
-        raise RequestTimedOut("The recording is still being received.", "Ask again in a moment.")
+        raise RequestTimedOut(
+            "The recording has not been received in full within this call's time; the server keeps trying.",
+            "Ask again in a moment.",
+        )
     media_type, data = got
     return BlobResourceContents(
         uri=uri_of(RECORDING_URI, conversation_id),

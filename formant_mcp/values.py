@@ -59,8 +59,7 @@ _DATE = re.compile(
     r"([12]\d{3})-(\d\d)(?:-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s?(Z|[+-]\d\d(?::?\d\d)?)?)?)?",
     re.IGNORECASE | re.ASCII,
 )
-# Blanks, underscores and hyphens between two words; a hyphen after a blank may be a minus and stays.
-_JOINT = re.compile(r"[\s_]+(?:-+[\s_]+)*(?![\s_-]|$)|(?<![\s_-])-+(?![\s_-]|$)")
+_JOINT = re.compile(r"[\s_-]+(?=[^\s_-])")
 
 
 def read_value(text: str) -> Meaning:
@@ -84,7 +83,15 @@ def label(text: str) -> str:
 
 
 def _joined(text: str) -> str:
-    return text[:1] + _JOINT.sub("_", text[1:])
+    return text[:1] + _JOINT.sub(_joint, text[1:])
+
+
+def _joint(found: re.Match[str]) -> str:
+    """What joins two words, as `_`; a hyphen between a blank and a word may be a minus and stays."""
+    joint = found[0]
+    if joint[-1] == "-":
+        return joint if joint.strip("-") else "_"
+    return joint[: len(joint) - len(joint.lstrip("-"))] + "_"
 
 
 def _folded(text: str) -> str:

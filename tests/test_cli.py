@@ -18,7 +18,7 @@ from tests.child import INITIALIZE, INITIALIZED, calling, environment, piped, sa
 
 PACKAGE = Path(formant_mcp.__file__).parent
 _NAMED = re.compile(r"formant-mcp(?: --demo)? ([a-z]+)")
-_FOLLOWED_BY_PROSE = {"and", "is", "on", "needs", "or"}
+_FOLLOWED_BY_PROSE = {"and", "is", "may", "needs", "on", "or"}
 
 
 def texts(path: Path) -> Iterator[str]:

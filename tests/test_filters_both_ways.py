@@ -209,8 +209,12 @@ async def test_a_filter_finds_the_same_whoever_narrows_the_list(
         carried = asked.list_requests()
     assert len(by_provider) == len(set(by_provider))
     assert set(by_provider) == expected(provider, filters)
-    # Where nothing matches, some of the account's calls are listed after that, to name the values that exist.
-    assert_narrowed(provider, filters, carried if by_provider else carried[:1])
+    # The list of nobody's calls is asked for once, to see whether the provider narrows by user. Where nothing matches,
+    # some of the account's calls are listed at the end, to name the values that exist.
+    carried = [each for each in carried if each.query.get("user_id") != "formant-mcp-nobody"]
+    if not by_provider:
+        carried = [each for each in carried if stated([each], AFTER)] if filters.since else carried[:1]
+    assert_narrowed(provider, filters, carried)
 
     async with account(provider, bounds_included=bounds_included, narrows=False) as asked:
         by_us = await asked.ids(filters)

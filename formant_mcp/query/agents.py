@@ -33,7 +33,8 @@ async def for_agent(gathering: Gathering, call: Call, filters: Filters, ask: Cal
     meant = _meant(gathering.store, asked)
     if not meant and not re.search(rf"[\s,{CUT}]", asked):
         answer = await ask(filters)
-        if _meant(gathering.store, asked) == asked or _is_all_listed(gathering, call):
+        meant = _meant(gathering.store, asked)
+        if meant == asked or (not meant and _is_all_listed(gathering, call)):
             return answer
     if not meant and not _is_all_listed(gathering, call):
         await gathering.sync.bring_list(ListNeed(), call.seconds_left, call.report)
@@ -72,7 +73,8 @@ def _meant(store: Store, asked: str) -> str:
     names = {agent_id: name.casefold() for agent_id, name in store.read.agent_names(ids).items()}
     wanted = asked.casefold()
     beginning = wanted.removesuffix(CUT).removesuffix("...")
-    same = [agent_id for agent_id, name in names.items() if name == wanted]
+    same = [each for each in ids if each.casefold() == wanted]
+    same = same or [agent_id for agent_id, name in names.items() if name == wanted]
     if not same and beginning and beginning != wanted:
         same = [
             each

@@ -28,6 +28,9 @@ from formant_mcp.query.forms import (
 from formant_mcp.query.guesses import did_you_mean, nearest
 
 NO_BOUND = -1.0
+_MOST_CHARACTERS = 100_000
+_MOST_ITEMS = 1_000
+_MOST_CONDITIONS = 100
 
 _YES_NO = {word: value for words, value in (("yes y on 1", "true"), ("no n off 0", "false")) for word in words.split()}
 _OUTCOMES = {
@@ -102,6 +105,8 @@ class Arguments(BaseModel):
         if not isinstance(sent, dict):
             return sent
         given = cls._flat(cast(dict[str, object], sent))
+        for name, value in given.items():
+            _check_length(name, value)
         return {name: value for name, value in given.items() if not cls._is_left_out(name, value)}
 
     @classmethod
@@ -115,6 +120,17 @@ class Arguments(BaseModel):
     def _flat(cls, sent: dict[str, object]) -> dict[str, object]:
         """The arguments without an object around some of them."""
         return sent
+
+
+def _check_length(name: str, value: object) -> None:
+    """Refuses what nobody means and only takes long to read."""
+    if not isinstance(value, str | list):
+        return
+    most, what = (_MOST_CHARACTERS, "characters") if isinstance(value, str) else (_MOST_ITEMS, "items")
+    if len(cast(str | list[object], value)) > most:
+        raise InvalidRequestError(
+            f"{clean(name[:60])} is longer than the {most:,} {what} that are read.", "Ask in several steps."
+        )
 
 
 class FilterArguments(Arguments):
@@ -179,6 +195,10 @@ class FilterArguments(Arguments):
         for name in ("agent_id", "status", "contact_number", "failure_reason", "user_id"):
             if NOT_READ_YET in (value := getattr(self, name)) and value in (NOT_READ_YET, [NOT_READ_YET]):
                 raise not_read_yet(name)
+        if len(self.results) > _MOST_CONDITIONS:
+            raise InvalidRequestError(
+                f"results takes at most {_MOST_CONDITIONS} conditions.", "Leave some out, e.g. those that always hold."
+            )
         return Filters(
             agent_id=self.agent_id,
             status=tuple(self.status),

@@ -206,7 +206,8 @@ def _condition(path: str, operator: Operator, value: str) -> Condition:
 
 def _check_size(value: str) -> None:
     """Refuses what has no size: texts that begin with a figure do not sort by it."""
-    if _FIGURE_AND_MORE.match(value) and read_value(value).kind == "text":
+    is_text = read_value(value).kind == "text"
+    if is_text and (_FIGURE_AND_MORE.match(value) or set(value) & set("<>=")):
         raise InvalidRequestError(
             "results: <, <=, > and >= compare plain numbers, ISO dates or words; a value in them is none of these.",
             "Write it in full: amount>=250000 for 2.5 lakh, due_date<=2026-11-20 for 20 Nov 2026.",

@@ -146,9 +146,7 @@ class Gathering:
             matched, is_counted = max(matched, knowledge.list_total), True
         unreadable = {"rows": knowledge.unreadable} if knowledge.unreadable else {}
         unreadable |= self._unreadable(periods, looks_at)
-        missing = self._missing_list(knowledge, trouble)
-        if outdated:
-            missing.append(f"{outdated:,} running {'call' if outdated == 1 else 'calls'} could not be refreshed.")
+        missing = self._missing_list(knowledge, outdated, trouble)
         if due:
             what = "conversations that may match" if self.looks_inside(filters) else "matching conversations"
             missing.append(f"{due:,} of {needed:,} {what} still to load{'' if trouble else self._time(due)}.")
@@ -209,7 +207,7 @@ class Gathering:
             notes.append("This provider reports no total; all pages were read.")
         return notes + _list_faults(knowledge)
 
-    def _missing_list(self, knowledge: Knowledge, trouble: FormantError | None) -> list[str]:
+    def _missing_list(self, knowledge: Knowledge, outdated: int, trouble: FormantError | None) -> list[str]:
         """What of the list is not loaded or not up to date."""
         notes: list[str] = []
         left = 0 if knowledge.is_complete or knowledge.shortfall else knowledge.requests_left
@@ -220,7 +218,11 @@ class Gathering:
             notes.append(f"{left:,} more list {'page' if left == 1 else 'pages'} to load{time}.")
         has_faults = knowledge.unreadable or knowledge.shortfall or knowledge.ends_early or knowledge.gone
         is_explained = knowledge.is_complete or notes or has_faults or trouble
-        return notes if is_explained else ["The list could not be refreshed within this call's time limit."]
+        if not is_explained:
+            notes.append("The list could not be refreshed within this call's time limit.")
+        if outdated:
+            notes.append(f"{outdated:,} running {'call' if outdated == 1 else 'calls'} could not be refreshed.")
+        return notes
 
     def _time(self, requests: int) -> str:
         rate = self.sync.requests_per_minute

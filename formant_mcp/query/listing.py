@@ -119,8 +119,9 @@ def existing_values(store: Store, filters: Filters, matched: int) -> dict[str, E
         if not values or (matched and column != "status"):
             continue
         found = store.read.distinct(column)
-        labels = {label(value) for value in found}
-        unknown = [each for each in values if label(each) not in labels and is_whole(each)]
+        form = label if column in ("status", "failure_reason") else str
+        forms = {form(value) for value in found}
+        unknown = [each for each in values if form(each) not in forms and is_whole(each)]
         if unknown:
             is_agent = column == "agent_id"
             shown, meant = existing_agents(store, unknown[0]) if is_agent else (found, nearest(unknown[0], found))

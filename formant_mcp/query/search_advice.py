@@ -74,7 +74,7 @@ class Advice:
         if self._is_said_here(term):
             return ""
         if self.role != "any" and search.is_said(term, "any", self.filters):
-            return f"{word} occurs there, but not by the {self.role}."
+            return f"{word} occurs there, but not in turns marked as the {self.role}'s."
         if self.filters != Filters() and search.is_said(term, self.role):
             return f"{word} occurs in other conversations, not in the transcripts searched."
         return self._on_absent(term)

@@ -19,6 +19,7 @@ from formant_mcp.store import Store
 from formant_mcp.store.figures import COLUMNS, DURATION, LOADED, RESULTS, Grouping, Key, Numbers, Tally
 
 MAX_GROUPINGS = 3
+_CLOCK_GROUPS = 25  # the hours of a day, and calls without a time
 Names = tuple[str, ...]
 _NOTHING = Tally(0, 0, 0, "", ())
 
@@ -124,7 +125,7 @@ async def summarize(gathering: Gathering, call: Call, question: SummaryQuestion,
     now, before = figures[0], figures[1] if len(figures) > 1 else None
     ordered = _ordered(figures, question)
     # Without a grouping, the whole is all there is.
-    shown = ordered[: question.top] if question.groupings else []
+    shown = ordered[: _most(question)] if question.groupings else []
     agents = {value for name in shown for key, value in zip(question.groupings, name, strict=True) if key == "agent_id"}
     return Summary(
         coverage=coverage,
@@ -278,6 +279,11 @@ def measured(numbers: Numbers) -> Measure:
     )
 
 
+def _most(question: SummaryQuestion) -> int:
+    """How many groups are given: hours and weekdays are few, and a hole among them would read as nothing."""
+    return max(question.top, _CLOCK_GROUPS) if question.groupings in (("hour",), ("weekday",)) else question.top
+
+
 def _ordered(figures: list[_PeriodFigures], question: SummaryQuestion) -> list[Names]:
     """The groups of both periods, the largest first; where the first grouping is a time, those given in its order."""
     counts: dict[Names, int] = defaultdict(int)
@@ -286,8 +292,8 @@ def _ordered(figures: list[_PeriodFigures], question: SummaryQuestion) -> list[N
             counts[name] += tally.count
     largest = sorted(counts, key=lambda name: (-counts[name], name))
     if question.groupings and question.groupings[0] in TIMES:
-        time, shown = question.groupings[0], largest[: question.top]
-        largest[: question.top] = sorted(shown, key=lambda name: (place(time, name[0]), -counts[name], name))
+        time, shown = question.groupings[0], largest[: _most(question)]
+        largest[: _most(question)] = sorted(shown, key=lambda name: (place(time, name[0]), -counts[name], name))
     return largest
 
 

@@ -37,7 +37,7 @@ _REFUSED = [
     (regex.compile(pattern), what, hint)
     for pattern, what, hint in (
         (
-            r"^(?:O?NEAR(?:/\d+)?|(?:W|PRE|N)/\d+|ADJ\d+|XOR|ANDNOT)$",
+            r"^(?:O?NEAR(?:/\d+)?|(?i:W|PRE|N)/\d+|ADJ\d*|AROUND|WITHIN|SAME|XOR|AND-?NOT|<(?:-|\d+)>)$",
             "NEAR and other operators of distance are not supported",
             'All words are found in one turn anyway; "a phrase" finds them side by side.',
         ),

@@ -190,7 +190,7 @@ def _error(wire: JsonValue) -> str | None:
     if not isinstance(wire, dict):
         return text(wire)
     code = text(wire.get("code"))
-    return text(wire.get("reason")) or (f"error {code}" if code else None)
+    return text(first(wire, "reason", "message")) or (f"error {code}" if code else None)
 
 
 def _why(ended_reason: str | None, metadata: Wire, *, is_failed: bool) -> str | None:

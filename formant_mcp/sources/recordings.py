@@ -24,6 +24,7 @@ _ADDRESS_FIELDS = ("recording_url", "audio_url", "signed_url", "download_url", "
 _BYTES, _GONE = frozenset({200, 203}), 410
 _NOT_THERE = frozenset({404, 409, _GONE, 422, 425})
 _EXPIRED = frozenset({400, 401, 403})  # from a storage address: its signature is no longer good, and no key is wrong
+_HIGHEST_PORT = 65_535
 _TELL_PROVIDER = "Ask again; if it stays so, tell the provider."
 
 
@@ -124,7 +125,10 @@ def _followable(current: httpx.URL, sent: str, api: httpx.URL) -> httpx.URL:
     try:
         named = httpx.URL(sent)
         address = named if named.scheme else current.join(named)
-    except httpx.InvalidURL:
+        if (address.port or 0) > _HIGHEST_PORT:
+            raise httpx.InvalidURL("port")
+        str(address.host)  # decodes the name of an international domain
+    except (httpx.InvalidURL, UnicodeError):
         address = httpx.URL("")
     is_here = _is_loopback(address.host)
     allowed = ("https", "http") if is_here else ("https",)

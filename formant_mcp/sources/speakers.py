@@ -15,23 +15,7 @@ _CONTACT = frozenset({
     "contact", "human", "customer", "user", "caller", "callee", "client", "lead", "person", "enduser", "patient",
     "prospect", "borrower", "recipient", "consumer", "member", "guest", "respondent", "inbound", "incoming",
 })  # fmt: skip
-_DIRECTIONS = frozenset({"outbound", "outgoing", "inbound", "incoming"})
-# A field of these names says who speaks, whatever it holds ...
-_ALWAYS = (
-    "role", "speaker", "sender", "participant", "speakerrole", "speakertype", "senderrole", "sendertype",
-    "participantrole", "speakername", "speakerlabel", "sendername", "participantname", "speakerid", "participantid",
-    "from", "author", "party", "who", "side", "talker", "actor",
-)  # fmt: skip
-# ... of these only where it holds a word for one of the two sides, a person's name aside.
-_PERHAPS = ("type", "channel", "source", "direction", "label", "user")
-_NAMES = ("name", "displayname", "username")
-_INSIDE = ("role", "type", "kind", "name", "label", "displayname", "speaker", "id")
-_LONGEST = 40
 _MARKS = re.compile(r"[\W_]+")
-
-SPEAKER_FIELDS = frozenset((*_ALWAYS, *_PERHAPS, *_NAMES))
-LABELS = sorted((_AGENT | _CONTACT) - _DIRECTIONS, key=len, reverse=True)
-"""The words that begin a line of a transcript that is one text."""
 
 
 def plain(name: str) -> str:
@@ -39,10 +23,36 @@ def plain(name: str) -> str:
     return _MARKS.sub("", name).lower()
 
 
+_HINDI_AGENT = frozenset(map(plain, ("एजेंट", "एजेन्ट", "बॉट", "सहायक")))
+_HINDI_CONTACT = frozenset(map(plain, ("ग्राहक", "कॉलर", "उपयोगकर्ता", "ग्राहिका")))
+_DIRECTIONS = frozenset({"outbound", "outgoing", "inbound", "incoming"})
+# A field of these names says who speaks, whatever it holds ...
+_ALWAYS = (
+    "role", "speaker", "sender", "participant", "speakerrole", "speakertype", "senderrole", "sendertype",
+    "usertype", "participantrole",
+    "speakername", "speakerlabel", "sendername", "participantname", "speakerid", "participantid",
+    "from", "author", "party", "who", "side", "talker", "actor",
+)  # fmt: skip
+# ... of these only where it holds a word for one of the two sides, a person's name aside.
+_PERHAPS = ("type", "event", "channel", "source", "direction", "label", "user")
+_NAMES = ("name", "displayname", "username")
+_INSIDE = ("role", "type", "kind", "name", "label", "displayname", "speaker", "id")
+_LONGEST = 40
+# `is_agent`, `fromUser`: true or false; `customer_message`, `user_speech`: whose it is.
+_IS = re.compile(r"(?:is|from|by)(?P<side>\w+)")
+_KIND = re.compile(r"(?P<side>.+?)[_\W]*(?:message|speech|utterance|turn|input|transcript)", re.IGNORECASE)
+
+SPEAKER_FIELDS = frozenset((*_ALWAYS, *_PERHAPS, *_NAMES))
+LABELS = sorted((_AGENT | _CONTACT) - _DIRECTIONS, key=len, reverse=True)
+"""The words that begin a line of a transcript that is one text."""
+
+
 def side(word: str) -> str | None:
     """`agent` or `contact` for a word for one of them."""
     compared = plain(word)
-    return "agent" if compared in _AGENT else "contact" if compared in _CONTACT else None
+    if compared in _AGENT or compared in _HINDI_AGENT:
+        return "agent"
+    return "contact" if compared in _CONTACT or compared in _HINDI_CONTACT else None
 
 
 def role(value: JsonValue) -> str:
@@ -54,15 +64,31 @@ def role(value: JsonValue) -> str:
 def speaker(fields: Wire) -> tuple[str, bool]:
     """Who speaks in a turn of these fields (by plain names), and whether it says so outright."""
     said = [name for value in map(fields.get, _ALWAYS) if (name := _named(value))]
-    others = [name for value in map(fields.get, _PERHAPS) if (name := _named(value)) and side(name)]
+    others = [name for value in map(fields.get, _PERHAPS) if (name := _side_in(_named(value) or ""))]
+    others += filter(None, (_side_by(name, value) for name, value in fields.items()))
     known = next((found for name in (*said, *others) if (found := side(name))), None)
     if known or said:
         return known or role(said[0]), bool(said)
     return role(next((fields[name] for name in _NAMES if text(fields.get(name))), None)), False
 
 
+def _side_in(word: str) -> str | None:
+    """The side that a kind of turn names."""
+    found = _KIND.fullmatch(word)
+    return side(word) or (side(found["side"]) if found else None)
+
+
+def _side_by(name: str, value: JsonValue) -> str | None:
+    """The side by a field that is true or false."""
+    found = _IS.fullmatch(name) if isinstance(value, bool) else None
+    named = side(found["side"]) if found else None
+    return {"agent": "contact", "contact": "agent"}[named] if named and not value else named
+
+
 def _named(value: JsonValue) -> str | None:
     """The name in a field, or in the object that stands there."""
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
     if not isinstance(value, dict):
         return text(value)
     fields = {plain(name): each for name, each in value.items()}

@@ -13,16 +13,17 @@ from typing import NamedTuple
 from formant_mcp.models import clean
 from formant_mcp.sources.speakers import LABELS, role, side
 
-_CLOCK = r"\d{1,4}:\d{2}(?::\d{2})?(?:[.,]\d{1,6})?"
+_CLOCK = r"\d{1,4}:\d{2}(?::\d{2})?(?:[.,]\d{1,6})?(?:\s?[AaPp]\.?[Mm]\b\.?)?"
 _DATED = rf"\d{{4}}-\d\d-\d\d[T ]{_CLOCK}(?:Z|[+-]\d\d:?\d\d)?"
-_TIME = rf"(?:{_DATED}|{_CLOCK}|\d{{1,6}}(?:\.\d{{1,3}})?\s?(?:s|secs?|ms))"
+_TIME = rf"(?:{_DATED}|{_CLOCK}|\d{{1,6}}(?:\.\d{{1,3}})?\s?(?:s|secs?|ms)|\d{{1,6}}\.\d{{1,3}})"
 _IN_BRACKETS = rf"[\[(<{{]\s*(?P<time>{_TIME})(?:\s*(?:-+>|[-–]|to)\s*{_TIME})?\s*[\])>}}]"
 _LEADING = re.compile(_IN_BRACKETS)
-_LEADING_BARE = re.compile(rf"(?P<time>{_DATED}|{_CLOCK})(?=\s|-|–|\|)")
+_LEADING_BARE = re.compile(rf"(?P<time>{_DATED}|{_CLOCK}|\d{{1,6}}(?:\.\d{{1,3}})?\s?s)(?=\s|-|–|\|)")
 _AFTER_NAME = re.compile(rf"(?:{_IN_BRACKETS}|\s(?P<bare>{_CLOCK}))\s*\Z")
 _CUE = re.compile(rf"\s*(?P<time>{_CLOCK})\s*--+>\s*{_CLOCK}.*")
 _NUMBER = re.compile(r"\s*\d{1,6}\s*")
-_BULLET = re.compile(r"\A(?:[>#•]|[-*–]\s)[>#•\s]*")
+_BULLET = re.compile(r"\A(?:[>#•]|[-*–]\s|\d{1,4}[.)]\s)[>#•\s]*")
+_BRACKETED = re.compile(r"[\[(<{]\s*(?P<name>[^\[\](){}<>]{1,40})\s*[\])>}]\s*(?P<words>[^:：\s].*)")
 _NAME = re.compile(
     rf"(?P<name>(?:{_IN_BRACKETS}|[^:：|\t<>]){{1,60}}?(?:\s{_CLOCK})?[*_\s]*)(?:[:：|\t]|>(?=\s))(?P<words>.*)"
 )
@@ -32,6 +33,8 @@ _NUMBERED = re.compile(
 )
 _LIKE_A_NAME = re.compile(r"[^\W\d_][\w.'’ -]{0,29}")
 _MARKUP = (
+    (re.compile(rf"(?i)<({'|'.join(LABELS)})>"), r"\n\1: "),
+    (re.compile(rf"(?i)</(?:{'|'.join(LABELS)})>"), ""),
     (re.compile(r"(?i)<br\s*/?>|</(?:p|div|li|tr)>"), "\n"),
     (re.compile(r"(?i)<v(?:\.[\w.]+)?\s+([^<>]{1,40})>"), r"\1: "),
     (re.compile(r"(?i)</?(?:v|b|i|p|em|strong|span|div|li|ul|ol|tr|td)(?:\s[^<>]{0,80})?>"), ""),
@@ -89,7 +92,7 @@ def _joined(lines: list[_Line], speakers: set[str]) -> Iterator[Said]:
 def _role(line: _Line, speakers: set[str]) -> str | None:
     """Who begins to speak on this line; None where it is no beginning."""
     found = _QUALIFIED.fullmatch(line.name)
-    for name in found.groups() if found else (line.name,):
+    for name in found.groups() if found else (line.name, *line.name.split(" - ")):
         if side(name):
             return side(name)
     name = (found["name"] if found else line.name) or line.name
@@ -127,6 +130,8 @@ def _taken_apart(line: str, cue: str) -> _Line:
         whole = rest if is_timed else line  # a time that nobody speaks at is a word like others
     if (after := _AFTER_NAME.search(rest)) and side(rest[: after.start()]):  # the words follow below
         return _Line(rest[: after.start()].strip(), "", whole, after["time"] or after["bare"], is_timed)
+    if (found := _BRACKETED.fullmatch(rest)) and side(found["name"]):
+        return _Line(found["name"], found["words"], whole, time, is_timed)
     found = _NAME.match(rest)
     if not found:
         dashed, _, words = rest.partition(" - ")

@@ -127,8 +127,8 @@ class _Reader:
     def _list(self, wire: list[JsonValue], levels: int) -> None:
         items = [unpacked(item) for item in wire]
         self.is_empty = self.is_empty or not is_something(items)
-        if len(items) == 2 and isinstance(who := items[0], str) and isinstance(items[1], str) and side(who):
-            self.spoken.append((role(who), text(items[1]) or "", None))
+        if row := _row(items):
+            self.spoken.append(row)
             return
         texts = iter(read_texts([item for item in items if isinstance(item, str)]))
         for item in _turns_of_single_words(items):
@@ -223,6 +223,17 @@ class _Reader:
             return None
         offset = (said_at - self.started_at).total_seconds()
         return seconds(max(0.0, offset) if offset > -1 else offset)
+
+
+def _row(items: list[JsonValue]) -> tuple[str, str, float | None] | None:
+    """A turn that is a list: who, what was said, and perhaps a time, in any order."""
+    texts = [item for item in items if isinstance(item, str)]
+    times = [item for item in items if not isinstance(item, str)]
+    who = next((each for each in texts if side(each)), None)
+    if who is None or len(texts) != 2 or len(times) > 2 or not all(number(time) is not None for time in times):
+        return None
+    said = next((each for each in texts if each is not who), "")
+    return role(who), text(said) or "", seconds(times[0]) if times else None
 
 
 def _turns_of_single_words(items: list[JsonValue]) -> Iterable[JsonValue]:

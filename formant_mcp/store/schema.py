@@ -151,6 +151,7 @@ MIGRATIONS = (
     -- From here on result_values.kind of a text that reads as a number is numeral, of a date date; folded is the normal
     -- form of formant_mcp.values, contact_reversed that of formant_mcp.contacts. What was written before is read again.
     CREATE INDEX conversations_reason ON conversations (failure_reason) WHERE failure_reason IS NOT NULL;
+    DELETE FROM result_values WHERE trim(text) = '';
     -- Words with an apostrophe or a hyphen are indexed again (index_joined_words).
     -- What was sent of a call and could not be understood: kind is transcripts, turns or results.
     CREATE TABLE unreadable (

@@ -69,7 +69,7 @@ def _leaves(results: Mapping[str, JsonValue]) -> Iterator[tuple[str, JsonValue]]
             todo.extend((f"{path}.{key}", inner) for key, inner in reversed(list(value.items())))
         elif isinstance(value, list):
             todo.extend((path, inner) for inner in reversed(value))
-        elif value is not None:
+        elif value is not None and str(value).strip():  # an empty text is no value
             yield path, value
 
 

@@ -66,7 +66,7 @@ def _reply(app: App, listing: Listing, *, has_words: bool) -> Reply:
     )
     shown = f"{listing.shown:,} of {coverage.matched:,} shown"
     more = f'{shown}; for more: cursor="{listing.next_cursor}"' if listing.next_cursor else ""
-    lines = table_lines(rows)
+    lines = table_lines(rows, _without_reason(listing))
     if has_words and rows:
         boundary = app.new_boundary()
         lines = [f'Results and words {WARNING}, up to the line "end {boundary}"', *lines, f"end {boundary}"]
@@ -80,7 +80,15 @@ def _answer(app: App, row: Row) -> tuple[ConversationAnswer, bool]:
     return ConversationAnswer(**fields, results=results or None, gist=row.gist or None), is_cut
 
 
-def table_lines(rows: list[ConversationAnswer]) -> list[str]:
+def _without_reason(listing: Listing) -> set[str]:
+    """Failed calls whose reason is not loaded, where others' reasons are shown."""
+    calls = [row.conversation for row in listing.rows]
+    if not any(call.failure_reason for call in calls):
+        return set()
+    return {call.conversation_id for call in calls if call.outcome == "failure" and not call.failure_reason_known}
+
+
+def table_lines(rows: list[ConversationAnswer], without_reason: set[str]) -> list[str]:
     """A line a conversation. The offset of the times stands in the header, or in each line where they differ."""
     offsets = {offset(row.started_at) for row in rows if row.started_at}
     common = offsets.pop() if len(offsets) == 1 else ""
@@ -97,10 +105,10 @@ def table_lines(rows: list[ConversationAnswer]) -> list[str]:
         "results",
         "words",
     ]
-    return table(header, [_cells(row, common) for row in rows]) if rows else []
+    return table(header, [_cells(row, common, without_reason) for row in rows]) if rows else []
 
 
-def _cells(row: ConversationAnswer, common_offset: str) -> list[str]:
+def _cells(row: ConversationAnswer, common_offset: str, without_reason: set[str]) -> list[str]:
     started = f"{row.started_at:%Y-%m-%d %H:%M}" if row.started_at else ""
     if row.started_at and not common_offset:
         started += f" {offset(row.started_at)}"
@@ -113,7 +121,7 @@ def _cells(row: ConversationAnswer, common_offset: str) -> list[str]:
         row.user_id or "",
         row.status or "",
         seconds(row.duration_seconds),
-        row.failure_reason or "",
+        row.failure_reason or ("(not read yet)" if row.conversation_id in without_reason else ""),
         results_line(row.results or {}),
         row.gist or "",
     ]

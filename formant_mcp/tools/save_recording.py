@@ -41,7 +41,10 @@ async def _run(app: App, arguments: SaveArguments, call: Call) -> Reply:
     except NotFoundError as error:
         raise await recording_error(app.gathering, call, conversation_id, error) from None
     if saved is None:
-        raise RequestTimedOut("The recording is still being received; nothing is lost.", "Ask again in a moment.")
+        raise RequestTimedOut(
+            "The recording has not been received in full within this call's time; the server keeps trying.",
+            "Ask again in a moment.",
+        )
     knowledge = app.gathering.sync.knowledge(ListNeed(), call.asked_at)
     conversation = app.gathering.store.read.get([conversation_id]).get(conversation_id)
     coverage = Coverage(

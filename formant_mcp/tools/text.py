@@ -34,13 +34,13 @@ def _subject(coverage: Coverage, what: str) -> str:
         return f"{what} ({known}{'' if is_all else f' of {total:,}'} known)"
     match = f"conversations match{'' if coverage.is_counted else ' so far'}"
     if total is None and not coverage.knows_list:
-        return f"{coverage.matched:,} {match} ({known} known so far)"
+        return f"{coverage.matched:,} {match} ({known} known{'' if coverage.complete else ' so far'})"
     return f"{coverage.matched:,} of {known if is_all else f'{total:,} ({known} known)'} {match}"
 
 
 def _times(coverage: Coverage, zone: ZoneInfo) -> str:
     """The zone, and the server's own time where the list is of another minute."""
-    if coverage.asked_at is None or (coverage.as_of and _minute(coverage.as_of) == _minute(coverage.asked_at)):
+    if coverage.asked_at is None or (coverage.as_of and _minute(coverage.as_of) >= _minute(coverage.asked_at)):
         return f"Times: {zone.key}."
     return f"Times: {zone.key}, now {coverage.asked_at.astimezone(zone):%Y-%m-%d %H:%M}."
 

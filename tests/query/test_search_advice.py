@@ -89,7 +89,7 @@ def test_words_of_other_conversations_are_said_to_be_there() -> None:
 
 def test_words_of_another_role_are_said_to_be_theirs() -> None:
     advice = for_none("refund", call(1, "a refund", role="agent"), role="contact")
-    assert advice.endswith('"refund" occurs there, but not by the contact.')
+    assert advice.endswith('"refund" occurs there, but not in turns marked as the contact\'s.')
 
 
 def test_unread_transcripts_are_never_spoken_of() -> None:

@@ -201,8 +201,12 @@ def test_a_store_from_before_words_were_divided_is_indexed_anew(tmp_path: Path) 
     old.executemany(DELETE, index_rows(turns))
     old.executemany(INSERT, index_rows(turns, indexed_until_version_3))
     old.execute("DELETE FROM words")
-    old.execute("PRAGMA user_version = 3")
-    old.commit()
+    old.executescript(
+        "DROP TABLE unreadable; DROP INDEX conversations_missing; DROP INDEX conversations_reason;"
+        "ALTER TABLE conversations DROP COLUMN missing_at; ALTER TABLE scopes DROP COLUMN ends_early;"
+        "ALTER TABLE scopes DROP COLUMN gone; ALTER TABLE scopes DROP COLUMN gone_at;"
+        "ALTER TABLE scopes DROP COLUMN rescan_at; PRAGMA user_version = 3"
+    )
     old.close()
     store = open_store(path)
     for query in (word("ordine"), word("aldim"), word("email"), word("mi"), word("lodz"), word("brien"), word("फीस")):

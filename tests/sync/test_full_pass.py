@@ -126,7 +126,7 @@ async def test_calls_gone_while_nobody_read_do_not_hide_others_from_a_pass_that_
         clock = Clock()
         async with desk_for(api, path=tmp_path / "store", clock=clock) as desk:
             api.on_request = lambda _: api.gate.shut() if len(api.requests) == 4 else None
-            await desk.sync.bring_list(ListNeed(), 0.1)
+            await desk.sync.bring_list(ListNeed(), 1.0)
             gone = desk.stored()[:150]
         api.on_request = None
         for conversation_id in gone:

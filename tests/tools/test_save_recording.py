@@ -178,7 +178,10 @@ async def test_a_recording_that_takes_longer_than_the_call_goes_on_coming(accoun
         await assistant.ask("list_conversations")
         account.api.gate.shut()
         error = await assistant.refused("save_recording", conversation_id=CALL)
-        assert error == "The recording is still being received; nothing is lost. Ask again in a moment."
+        assert error == (
+            "The recording has not been received in full within this call's time; the server keeps trying."
+            " Ask again in a moment."
+        )
         account.api.gate.open()
         answer = await assistant.ask("save_recording", conversation_id=CALL)
     assert answer.structure["bytes"] == len(RECORDING)

@@ -105,7 +105,7 @@ async def test_a_sum_says_over_how_many_values_it_is_and_how_many_it_left_out(ac
     ]
     text = str(profile.content)
     assert "results.amount (mixed, 8): n 6 (2 not numbers) sum 190500.5" in text
-    assert "payment-confirmed 1" in text  # a number or two among labels leave the field its labels
+    assert "payment-confirmed (1)" in text  # a number or two among labels leave the field its labels
     assert "sum" not in str(intent)
 
 
