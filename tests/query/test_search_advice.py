@@ -172,7 +172,7 @@ def test_what_is_said_of_each_word_is_true(turns: Sequence[tuple[Turn, ...]], wo
         if here:
             assert f'"{word}"' not in said
         elif by_others:
-            assert f'"{word}" occurs there, but not by the {role}.' in said
+            assert f'"{word}" occurs there, but not in turns marked as the {role}\'s.' in said
         elif elsewhere:
             assert f'"{word}" occurs in other conversations, not in the transcripts searched.' in said
         else:

@@ -102,7 +102,7 @@ def leaves(path: str, value: JsonValue) -> Iterator[tuple[str, JsonValue]]:
     elif isinstance(value, list):
         for inner in value:
             yield from leaves(path, inner)
-    elif value is not None:
+    elif value is not None and str(value).strip():
         yield path, value
 
 
