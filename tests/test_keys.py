@@ -20,7 +20,7 @@ from tests.faults import html_502
 from tests.serving import NOW, Assistant
 
 pytestmark = pytest.mark.anyio
-COUNT = 5
+COUNT = 20  # so that two that are gone are few
 
 
 @pytest.fixture

@@ -96,7 +96,7 @@ def account(account: Account) -> Account:
             {"results": ["csat is good"]},
             "results has a condition that cannot be read. Write them like",
         ),
-        ("list_conversations", {"contact_number": "unknown"}, "contact_number: there is no digit in it."),
+        ("list_conversations", {"contact_number": "43210 or 43211"}, "contact_number: there are words in it."),
         (
             "list_conversations",
             {"cursor": "20"},
