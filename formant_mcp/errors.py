@@ -16,6 +16,9 @@
 A message never holds a key, a response body or what anybody said on a call.
 """
 
+ASK_AGAIN = "Ask again; if it stays so, tell the provider."
+CHECK_ADDRESS = "Check FORMANT_BASE_URL: another service may be answering."
+
 
 class FormantError(Exception):
     """The base of the tree: `message` says what is wrong, `hint` the next step."""

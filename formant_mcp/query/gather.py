@@ -13,7 +13,7 @@ from formant_mcp.sync.jobs import Report
 from formant_mcp.sync.lists import Knowledge, ListNeed
 
 _EVER = datetime.min.replace(tzinfo=UTC)
-WORDS, RESULTS = frozenset({"transcripts", "turns"}), frozenset({"results"})
+WORDS, RESULTS, SPEAKERS = frozenset({"transcripts", "turns"}), frozenset({"results"}), frozenset({"speakers"})
 """What a question may look at inside a conversation, as kinds of what may be unreadable there."""
 
 _NOTHING = frozenset[str]()
@@ -22,6 +22,7 @@ _KINDS = (
     ("transcripts", "transcript", "transcripts"),
     ("turns", "turn", "turns"),
     ("results", "result value", "result values"),
+    ("speakers", "turn's speaker", "turns' speakers"),
 )
 _INSIDE = {  # filters whose values may be in details alone, each with a question that needs all of them
     "failure_reason": Filters(failure_reason="-"),
@@ -95,8 +96,8 @@ class Gathering:
     ) -> Coverage:
         """Brings the list, then the details where the question looks into them, as far as the time allows.
 
-        `looks_at`: WORDS, RESULTS or both, where it looks at them in every conversation that matches. `also`: other
-        filters whose details the question needs as well, such as another period's.
+        `looks_at`: of WORDS, RESULTS and SPEAKERS, those that it looks at in every conversation that matches. `also`:
+        other filters whose details the question needs as well, such as another period's.
 
         Raises:
             FormantError: nothing can be answered at all.
@@ -248,8 +249,10 @@ def _list_faults(knowledge: Knowledge) -> list[str]:
     """What is wrong with the provider's list."""
     notes: list[str] = []
     if knowledge.gone:
-        calls = "1 call" if knowledge.gone == 1 else f"{knowledge.gone:,} calls"
-        notes.append(f"The provider now counts {calls} fewer; they are kept here until its list has been read again.")
+        calls, them = ("1 call", "it") if knowledge.gone == 1 else (f"{knowledge.gone:,} calls", "them")
+        notes.append(
+            f"{calls} may be gone: the provider no longer lists {them}. Nothing is deleted until that is sure."
+        )
     if knowledge.ends_early:
         notes.append("The provider announces more conversations than its list gives; how many is not known.")
     if knowledge.shortfall:

@@ -18,6 +18,11 @@ from formant_mcp.values import label
 SummaryMode = Literal["exclude", "include"]
 
 _MAX_VALUES = 30
+# Words for how a call turned out, which is more than one status.
+_OUTCOMES = {
+    **dict.fromkeys(("failure", "failures", "unsuccessful"), "failure"),
+    **dict.fromkeys(("success", "successful"), "success"),
+}
 _SAME_LIST = timedelta(hours=1)  # so long a list is not checked again between two of its pages
 _NAME = re.compile(r"[\w.+-]{1,40}")
 
@@ -125,6 +130,8 @@ def existing_values(store: Store, filters: Filters, matched: int) -> dict[str, E
         if unknown:
             is_agent = column == "agent_id"
             shown, meant = existing_agents(store, unknown[0]) if is_agent else (found, nearest(unknown[0], found))
+            if column == "status" and (outcome := _OUTCOMES.get(label(unknown[0]))):
+                meant = f"call_successful={outcome}"
             existing[column] = Existing(shown, meant)
     return existing if matched or not filters.results else existing | _existing_results(store, filters)
 

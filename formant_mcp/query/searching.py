@@ -7,7 +7,7 @@ from formant_mcp.filters import Filters
 from formant_mcp.models import Conversation, Turn
 from formant_mcp.query.cursors import Cursor, lost_cursor, question_mark, read_cursor, write_cursor
 from formant_mcp.query.expressions import read_expression
-from formant_mcp.query.gather import WORDS, Call, Coverage, Gathering
+from formant_mcp.query.gather import SPEAKERS, WORDS, Call, Coverage, Gathering
 from formant_mcp.query.listing import Existing, existing_values, need_of
 from formant_mcp.query.marks import Mark, marks, needles_of
 from formant_mcp.query.search_advice import Advice
@@ -100,7 +100,8 @@ async def search_transcripts(gathering: Gathering, call: Call, question: SearchQ
     expression = read_expression(question.query)
     mark = question_mark("search", question.asked, question.query, question.role, store.identity)
     cursor = read_cursor(question.cursor, mark)
-    coverage = await gathering.bring(call, filters, need_of(filters), with_details=True, looks_at=WORDS)
+    looks_at = WORDS if question.role == "any" else WORDS | SPEAKERS
+    coverage = await gathering.bring(call, filters, need_of(filters), with_details=True, looks_at=looks_at)
     try:
         # One conversation more than can be shown tells whether there is a next page.
         found = store.search.find(Sought(expression, question.role, filters), question.limit + 1, cursor.row)

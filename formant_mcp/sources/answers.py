@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from formant_mcp.errors import InvalidRequestError, InvalidResponseError, NotFoundError
+from formant_mcp.errors import ASK_AGAIN, InvalidRequestError, InvalidResponseError, NotFoundError
 from formant_mcp.models import Conversation, clean
 
 
@@ -17,7 +17,7 @@ def as_asked(conversation: Conversation, conversation_id: str) -> Conversation:
     if conversation.conversation_id != clean(conversation_id):
         raise InvalidResponseError(
             "The answer's field 'conversation_id' names another conversation than the one asked for.",
-            "Ask again; if it stays so, tell the provider.",
+            ASK_AGAIN,
         )
     return conversation
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from pydantic import JsonValue
 
-from formant_mcp.errors import InvalidResponseError
+from formant_mcp.errors import ASK_AGAIN, CHECK_ADDRESS, InvalidResponseError
 from formant_mcp.models import Conversation, Outcome, Page
 from formant_mcp.source import CursorPage
 from formant_mcp.sources.http import refusal
@@ -56,8 +56,6 @@ _USUAL = re.compile(
     re.IGNORECASE,
 )
 _NOT_REACHED = frozenset({"voicemail", "busy", "no_answer"})
-_TELL_PROVIDER = "Ask again; if it stays so, tell the provider."
-_CHECK_ADDRESS = "Check FORMANT_BASE_URL: another service may be answering."
 
 
 def parse_page(wire: JsonValue, cursor: str) -> CursorPage:
@@ -73,7 +71,7 @@ def parse_page(wire: JsonValue, cursor: str) -> CursorPage:
         fields = {name: value for name, value in fields.items() if name != "data"}
     rows = body if isinstance(body, list) else rows_of(fields, *_LISTS, "data")
     if rows is None:
-        raise InvalidResponseError("The answer's field 'conversations' is not a list.", _CHECK_ADDRESS)
+        raise InvalidResponseError("The answer's field 'conversations' is not a list.", CHECK_ADDRESS)
     read = tuple(conversation for row in rows if isinstance(row, dict) and (conversation := _row(row)).conversation_id)
     next_cursor, ends_early = _next_cursor(fields, cursor)
     page = Page(read, len(rows), bool(next_cursor), count(fields.get("total")), len(rows) - len(read))
@@ -90,7 +88,7 @@ def parse_detail(wire: JsonValue) -> Conversation:
     _, opened = _opened(wire)
     body = object_of(opened, _OF_ONE)
     if body is None or body.keys().isdisjoint(_OF_ONE):
-        raise InvalidResponseError("The answer is not a conversation.", _CHECK_ADDRESS)
+        raise InvalidResponseError("The answer is not a conversation.", CHECK_ADDRESS)
     return _conversation(body, has_detail=True)
 
 
@@ -105,7 +103,7 @@ def _opened(wire: JsonValue) -> tuple[Wire, JsonValue]:
     if wire.keys() & {"conversation_id", *_LISTS}:
         return wire, wire
     if wire.get("data") is None and first(wire, "error", "errors"):
-        raise InvalidResponseError("The answer is an error, although its status says success.", _TELL_PROVIDER)
+        raise InvalidResponseError("The answer is an error, although its status says success.", ASK_AGAIN)
     return wire, wire.get("data", wire)
 
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from pydantic import JsonValue
 
-from formant_mcp.errors import InvalidResponseError
+from formant_mcp.errors import ASK_AGAIN, CHECK_ADDRESS, InvalidResponseError
 from formant_mcp.models import Conversation, Outcome, Page
 from formant_mcp.sources.results import read_results
 from formant_mcp.sources.transcripts import transcript_of
@@ -47,9 +47,7 @@ def parse_page(wire: JsonValue) -> Page:
     if not isinstance(wire, dict) or (rows := rows_of(wire, "data")) is None:
         raise _wrong_envelope("a list")
     if not rows and first(wire, "error", "errors"):
-        raise InvalidResponseError(
-            "The answer is an error, although its status says success.", "Ask again; if it stays so, tell the provider."
-        )
+        raise InvalidResponseError("The answer is an error, although its status says success.", ASK_AGAIN)
     conversations = tuple(
         conversation for row in rows if isinstance(row, dict) and (conversation := _row(row)).conversation_id
     )
@@ -129,6 +127,4 @@ def _outcome(status: str | None, ended_at: datetime | None) -> tuple[Outcome, bo
 
 
 def _wrong_envelope(expected: str) -> InvalidResponseError:
-    return InvalidResponseError(
-        f"The answer's field 'data' is not {expected}.", "Check FORMANT_BASE_URL: another service may be answering."
-    )
+    return InvalidResponseError(f"The answer's field 'data' is not {expected}.", CHECK_ADDRESS)

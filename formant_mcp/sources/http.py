@@ -18,6 +18,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 
 from formant_mcp import __version__
 from formant_mcp.errors import (
+    ASK_AGAIN,
     AuthenticationError,
     ConnectionFailed,
     FormantError,
@@ -40,7 +41,6 @@ _LONGEST_SEGMENT = 256
 _LONGEST_ERROR_BODY = 65_536
 _TIMEOUT = httpx.Timeout(connect=10, read=30, write=10, pool=None)
 _BACKOFF = wait_random_exponential(multiplier=1, max=30)  # full jitter: between nothing and 1, 2, 4, 8 seconds
-_ASK_AGAIN = "Ask again; if it stays so, tell the provider."
 _CHECK_ADDRESS = "Check FORMANT_BASE_URL."
 
 _log = logging.getLogger(__name__)
@@ -258,7 +258,7 @@ async def _chunks(response: httpx.Response) -> AsyncGenerator[bytes, None]:
             size += len(chunk)
             if size > MOST_BYTES:
                 raise InvalidResponseError(
-                    f"The answer is larger than {MOST_BYTES // 1_000_000} MB, more than is accepted.", _ASK_AGAIN
+                    f"The answer is larger than {MOST_BYTES // 1_000_000} MB, more than is accepted.", ASK_AGAIN
                 )
             yield chunk
 

@@ -4,10 +4,9 @@ import json
 
 from pydantic import JsonValue
 
-from formant_mcp.errors import InvalidResponseError
+from formant_mcp.errors import ASK_AGAIN, InvalidResponseError
 
 _LONGEST_INTEGER = 300
-_ASK_AGAIN = "Ask again; if it stays so, tell the provider."
 
 
 def parse_json(body: bytes) -> JsonValue:
@@ -27,9 +26,9 @@ def parse_json(body: bytes) -> JsonValue:
         is_cut_off = error.pos >= len(text) or error.msg.startswith("Unterminated")
         if is_cut_off:
             raise damaged("The answer breaks off in the middle.") from None
-        raise InvalidResponseError("The answer is not JSON.", _ASK_AGAIN) from None
+        raise InvalidResponseError("The answer is not JSON.", ASK_AGAIN) from None
     except RecursionError:
-        raise InvalidResponseError("The answer is nested too deeply.", _ASK_AGAIN) from None
+        raise InvalidResponseError("The answer is nested too deeply.", ASK_AGAIN) from None
 
 
 def _integer(digits: str) -> int | float:
@@ -54,7 +53,7 @@ def says_not_found(body: bytes) -> bool:
     return bool(sent.get("detail")) or str(status) == "404"
 
 
-def damaged(message: str, hint: str = _ASK_AGAIN) -> InvalidResponseError:
+def damaged(message: str, hint: str = ASK_AGAIN) -> InvalidResponseError:
     """An answer that was damaged on its way, so that another try may bring it whole."""
     error = InvalidResponseError(message, hint)
     error.retryable = True

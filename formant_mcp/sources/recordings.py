@@ -13,7 +13,7 @@ import httpx
 from pydantic import JsonValue
 
 from formant_mcp.audio import BEGINNING_BYTES, UNKNOWN, WAV, is_document, kind_of
-from formant_mcp.errors import InvalidResponseError, NotFoundError
+from formant_mcp.errors import ASK_AGAIN, InvalidResponseError, NotFoundError
 from formant_mcp.models import clean
 from formant_mcp.source import Recording
 from formant_mcp.sources.http import Download, HttpClient
@@ -22,10 +22,9 @@ _MOST_HOPS = 5
 _MOST_DOCUMENT_BYTES = 65_536
 _ADDRESS_FIELDS = ("recording_url", "audio_url", "signed_url", "download_url", "url")
 _BYTES, _GONE = frozenset({200, 203}), 410
-_NOT_THERE = frozenset({404, 409, _GONE, 422, 425})
+_NOT_THERE = frozenset({404, 409, _GONE, 416, 422, 425, 451})
 _EXPIRED = frozenset({400, 401, 403})  # from a storage address: its signature is no longer good, and no key is wrong
 _HIGHEST_PORT = 65_535
-_TELL_PROVIDER = "Ask again; if it stays so, tell the provider."
 
 
 @asynccontextmanager
@@ -46,9 +45,7 @@ async def open_recording(http: HttpClient, path: str, conversation_id: str) -> A
                 yield found
                 return
             address = str(_followable(download.address, found, http.address))
-    raise InvalidResponseError(
-        "The recording's address leads from one address to the next without end.", _TELL_PROVIDER
-    )
+    raise InvalidResponseError("The recording's address leads from one address to the next without end.", ASK_AGAIN)
 
 
 async def _understood(download: Download, conversation_id: str) -> Recording | str:
@@ -139,7 +136,7 @@ def _followable(current: httpx.URL, sent: str, api: httpx.URL) -> httpx.URL:
         or (is_here and not _is_loopback(api.host))
     ):
         raise InvalidResponseError(
-            "The address that the provider gives for the recording may not be fetched: only https is.", _TELL_PROVIDER
+            "The address that the provider gives for the recording may not be fetched: only https is.", ASK_AGAIN
         )
     return address
 

@@ -42,6 +42,12 @@ _LONGEST = 40
 _IS = re.compile(r"(?:is|from|by)(?P<side>\w+)")
 _KIND = re.compile(r"(?P<side>.+?)[_\W]*(?:message|speech|utterance|turn|input|transcript)", re.IGNORECASE)
 
+# Those who speak besides the two sides of a call.
+_OTHERS = frozenset({
+    "tool", "function", "system", "event", "ivr", "operator", "supervisor", "interpreter", "narrator", "moderator",
+    "developer", "representative",
+})  # fmt: skip
+
 SPEAKER_FIELDS = frozenset((*_ALWAYS, *_PERHAPS, *_NAMES))
 LABELS = sorted((_AGENT | _CONTACT) - _DIRECTIONS, key=len, reverse=True)
 """The words that begin a line of a transcript that is one text."""
@@ -94,3 +100,8 @@ def _named(value: JsonValue) -> str | None:
     fields = {plain(name): each for name, each in value.items()}
     names = [name for each in map(fields.get, _INSIDE) if (name := text(each))]
     return next((name for name in names if side(name)), names[0] if names else None)
+
+
+def is_of_no_side(who: str) -> bool:
+    """Whether a role leaves open which side speaks: none was found, a number, or a name of a person."""
+    return who not in ("agent", "contact") and plain(who) not in _OTHERS

@@ -12,9 +12,17 @@ from typing import NamedTuple
 from pydantic import JsonValue
 
 from formant_mcp.models import Turn, Unreadable
-from formant_mcp.sources.speakers import plain, role, side, speaker
+from formant_mcp.sources.speakers import is_of_no_side, plain, role, side, speaker
 from formant_mcp.sources.spoken_lines import Said, read_texts
-from formant_mcp.sources.turn_fields import WORDS, may_hold_words, times_in, tool_lines, words_in, words_of
+from formant_mcp.sources.turn_fields import (
+    WORDS,
+    has_lost_part,
+    may_hold_words,
+    times_in,
+    tool_lines,
+    words_in,
+    words_of,
+)
 from formant_mcp.sources.wire_values import Wire, is_something, moment, number, seconds, text, unpacked
 
 _TRANSCRIPTS = (
@@ -73,8 +81,9 @@ def read_transcript(
     reader.read(sent, _MOST_LEVELS)
     if not reader.worth[1] and (reader.unreadable or reader.is_lost(sent)):
         return Transcript(None, Unreadable(transcripts=1))
-    turns = (Turn(index, *each) for index, each in enumerate(_in_seconds(reader, duration_seconds)))
-    return Transcript(tuple(turns), Unreadable(turns=reader.unreadable))
+    turns = tuple(Turn(index, *each) for index, each in enumerate(_in_seconds(reader, duration_seconds)))
+    of_nobody = sum(bool(turn.text) and is_of_no_side(turn.role) for turn in turns)
+    return Transcript(turns, Unreadable(turns=reader.unreadable, speakers=of_nobody))
 
 
 class _Reader:
@@ -191,7 +200,7 @@ class _Reader:
         self.named += who != "unknown"
         if said or not tool_lines(fields):
             is_lost = not said and may_hold_words(fields)
-            self.unreadable += is_lost
+            self.unreadable += is_lost or (bool(said) and has_lost_part(fields))
             if not is_lost or who != "unknown":
                 self.spoken.append((who, said, self._at(fields)))
         self._tools(fields)

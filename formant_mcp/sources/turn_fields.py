@@ -36,6 +36,8 @@ _ABOUT = frozenset({
 _ABOUT_ENDINGS = ("id", "ids", "url", "uri", "time", "ms", "secs", "seconds")
 _SPOKEN = re.compile(r"[^\W\d_]")
 _SENTENCE = re.compile(r"[^\W\d_].*\s.*[^\W\d_]|[^\W\d_\x00-\x7f]", re.DOTALL)
+# Kinds of parts that stand beside what is said.
+_NOT_SPOKEN = re.compile(r"tool|function|image|audio|video|file|document|think|reason", re.IGNORECASE)
 _STOPS = frozenset(".,!?;:…।")
 _LONGEST_ERROR = 300
 
@@ -73,6 +75,16 @@ def may_hold_words(fields: Wire) -> bool:
         return True
     pattern = _SENTENCE if any(name in fields for name in WORDS) else _SPOKEN
     return _texts_in({name: each for name, each in fields.items() if name not in SPEAKER_FIELDS}, pattern)
+
+
+def has_lost_part(fields: Wire) -> bool:
+    """Whether words are in parts, and one of them holds words under a name that is not known here."""
+    parts = (part for name in WORDS for part in _objects(_unpacked_parts(fields.get(name))))
+    named = ({plain(name): value for name, value in part.items()} for part in parts)
+    return any(
+        not words_in(part, 2) and not _NOT_SPOKEN.search(str(part.get("type", ""))) and may_hold_words(part)
+        for part in named
+    )
 
 
 def _texts_in(fields: Wire, pattern: re.Pattern[str]) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from pydantic import JsonValue
 
-from formant_mcp.errors import InvalidResponseError
+from formant_mcp.errors import ASK_AGAIN, CHECK_ADDRESS, InvalidResponseError
 from formant_mcp.models import Conversation, Outcome, Page
 from formant_mcp.source import CursorPage
 from formant_mcp.sources.transcripts import transcript_of
@@ -33,8 +33,6 @@ _OF_ONE = frozenset({"id", "messages"})
 _RUNNING = frozenset({"started", "queued"})
 _NORMAL_ENDS = frozenset({"agent_ended", "user_ended"})
 _CONTACT_FIELD = {"inbound_phone_call": "from_number", "outbound_phone_call": "to_number"}
-_CHECK_ADDRESS = "Check FORMANT_BASE_URL: another service may be answering."
-_TELL_PROVIDER = "Ask again; if it stays so, tell the provider."
 
 
 def parse_page(wire: JsonValue, index: int) -> CursorPage:
@@ -46,12 +44,12 @@ def parse_page(wire: JsonValue, index: int) -> CursorPage:
         InvalidResponseError: there is no list, it is another page, or the answer is an error.
     """
     if not isinstance(wire, dict) or (rows := rows_of(wire, "items")) is None:
-        raise InvalidResponseError("The answer's field 'items' is not a list.", _CHECK_ADDRESS)
+        raise InvalidResponseError("The answer's field 'items' is not a list.", CHECK_ADDRESS)
     if not rows and first(wire, "error", "errors"):
-        raise InvalidResponseError("The answer is an error, although its status says success.", _TELL_PROVIDER)
+        raise InvalidResponseError("The answer is an error, although its status says success.", ASK_AGAIN)
     stated = count(wire.get("index"))
     if stated is not None and stated != index:
-        raise InvalidResponseError(f"The answer is page {stated} and not page {index}, as asked for.", _TELL_PROVIDER)
+        raise InvalidResponseError(f"The answer is page {stated} and not page {index}, as asked for.", ASK_AGAIN)
     read = tuple(conversation for row in rows if isinstance(row, dict) and (conversation := _row(row)).conversation_id)
     has_more = wire.get("has_more")
     goes_on = bool(rows) if has_more is None else flag(has_more)
@@ -68,7 +66,7 @@ def parse_detail(wire: JsonValue) -> Conversation:
     """
     body = object_of(wire, _OF_ONE)
     if body is None or body.keys().isdisjoint(_OF_ONE | {"status"}):
-        raise InvalidResponseError("The answer is not a conversation.", _CHECK_ADDRESS)
+        raise InvalidResponseError("The answer is not a conversation.", CHECK_ADDRESS)
     return _conversation(body, has_detail=True)
 
 

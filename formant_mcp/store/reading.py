@@ -199,8 +199,9 @@ class Reading:
         return self._unreadable(where(filters))
 
     def unreadable_among(self, conversation_ids: Sequence[str]) -> dict[str, int]:
-        """The same of these conversations."""
+        """The same of these conversations, but for speakers: who reads a turn sees that its speaker is not known."""
         asked = Where()
+        asked.add("kind != 'speakers'")
         asked.add("conversation_id IN (SELECT value FROM json_each(?))", json.dumps(list(conversation_ids)))
         return self._unreadable(asked)
 

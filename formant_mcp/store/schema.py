@@ -153,13 +153,15 @@ MIGRATIONS = (
     CREATE INDEX conversations_reason ON conversations (failure_reason) WHERE failure_reason IS NOT NULL;
     DELETE FROM result_values WHERE trim(text) = '';
     -- Words with an apostrophe or a hyphen are indexed again (index_joined_words).
-    -- What was sent of a call and could not be understood: kind is transcripts, turns or results.
+    -- What was sent of a call and could not be understood: kind is transcripts, turns, results or speakers.
     CREATE TABLE unreadable (
         row_id INTEGER NOT NULL,
         kind TEXT NOT NULL,
         count INTEGER NOT NULL,
         PRIMARY KEY (row_id, kind)
     ) WITHOUT ROWID;
+    INSERT INTO unreadable SELECT turn_id >> 20, 'speakers', count(*) FROM turns
+    WHERE text != '' AND role NOT IN ('agent', 'contact', 'tool', 'system') GROUP BY 1;
     ALTER TABLE scopes ADD COLUMN ends_early INTEGER NOT NULL DEFAULT 0;
 
     -- Earlier versions understood fewer transcripts, and took the way a call normally ends for a failure reason.

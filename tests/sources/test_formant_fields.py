@@ -245,6 +245,7 @@ def test_every_text_is_clean():
             results={"ab c": [{"ab c": "ab c"}]},
             turns=(Turn(0, "ab_c", "ab c"),),
             has_detail=True,
+            unreadable=Unreadable(speakers=1),
         ),
     )
 

@@ -24,8 +24,12 @@ LOST_TRANSCRIPT: JsonValue = {"heard": "refund"}
 BROKEN = '{"intent": "dispu'
 
 
-def add(account: Account, n: int, transcript: JsonValue, results: JsonValue) -> None:
-    account.api.add(conversation(n, NOW - timedelta(days=n), transcript=transcript, results=results), at=n - 1)
+OTHER_AGENT = 999
+
+
+def add(account: Account, n: int, transcript: JsonValue, results: JsonValue, **fields: JsonValue) -> None:
+    call = conversation(n, NOW - timedelta(days=n), transcript=transcript, results=results) | fields
+    account.api.add(call, at=n - 1)
 
 
 def covered(answer: Answer) -> tuple[JsonValue, JsonValue]:
@@ -139,3 +143,29 @@ def test_the_counts_of_what_matches_add_up(counts: list[Unreadable]) -> None:
 )
 def test_what_was_not_understood_is_said_in_words(unreadable: dict[str, int], said: list[str]) -> None:
     assert [note.partition(" could not be understood")[0] for note in unreadable_notes(unreadable)] == said
+
+
+@pytest.mark.parametrize("speaker", [{}, {"speaker": "Speaker 1"}, {"speaker": 1}, {"role": "spk_0"}])
+async def test_a_search_by_role_counts_turns_whose_speaker_is_not_known(
+    account: Account, speaker: dict[str, JsonValue]
+) -> None:
+    add(account, 5, [{**speaker, "message": "my refund is late"}], {}, agent_id=OTHER_AGENT)
+    async with account.connect() as assistant:
+        by_role = await assistant.ask("search_transcripts", query="refund", role="contact", agent_id=OTHER_AGENT)
+        by_anybody = await assistant.ask("search_transcripts", query="refund", agent_id=OTHER_AGENT)
+        read = await assistant.ask("get_transcripts", conversation_ids=[conversation_id(5)])
+    assert covered(by_role) == ({"speakers": 1}, False)
+    assert "1 turn's speaker could not be understood" in by_role.text
+    assert by_anybody.structure["hits_total"] == 1
+    assert covered(by_anybody) == covered(read) == (None, True)
+
+
+async def test_a_part_of_a_turn_that_is_not_understood_is_counted_beside_one_that_is(account: Account) -> None:
+    said: JsonValue = {"type": "text", "text": "hello"}
+    image: JsonValue = {"type": "image_url", "alt_words": "a photo of a bill"}
+    lost: JsonValue = {"type": "voice_part", "value_text": "my secret word"}
+    add(account, 5, [{"role": "human", "content": [said, lost]}], {}, agent_id=OTHER_AGENT)
+    add(account, 6, [{"role": "human", "content": [said, image]}], {}, agent_id=OTHER_AGENT)
+    async with account.connect() as assistant:
+        answer = await assistant.ask("search_transcripts", query="secret", agent_id=OTHER_AGENT)
+    assert covered(answer) == ({"turns": 1}, False)

@@ -2,11 +2,10 @@
 
 from collections.abc import AsyncGenerator
 
-from formant_mcp.errors import InvalidRequestError, InvalidResponseError
+from formant_mcp.errors import ASK_AGAIN, InvalidRequestError, InvalidResponseError
 from formant_mcp.source import CursorPage, CursorSource, Narrowing
 
 _MOST_IDLE_PAGES = 100  # so many in a row without anything new, and the list goes round, or nowhere
-_TELL_PROVIDER = "Ask again; if it stays so, tell the provider."
 
 
 async def walk(
@@ -28,7 +27,7 @@ async def walk(
             if not cursor or not error.message.startswith("cursor"):
                 raise
             if begun_again:
-                raise InvalidResponseError("The provider refuses cursors that it gave.", _TELL_PROVIDER) from None
+                raise InvalidResponseError("The provider refuses cursors that it gave.", ASK_AGAIN) from None
             cursor, cursors, shown, idle, begun_again = "", {""}, set[str](), 0, True
             continue
         if page.next_cursor and page.next_cursor in cursors:
@@ -42,7 +41,7 @@ async def walk(
         if idle >= _MOST_IDLE_PAGES:
             raise InvalidResponseError(
                 f"The provider gave {idle} pages in a row without anything new: its list would never end.",
-                _TELL_PROVIDER,
+                ASK_AGAIN,
             )
         cursor = page.next_cursor
         cursors.add(cursor)
