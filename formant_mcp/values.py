@@ -5,8 +5,8 @@ A text is read as the first of these that it is:
 - **number**: `15000`, `12500.50`, `.5`, `-2.5` (also with `−`), with grouped thousands as in `15,000`, `1,50,000`,
   `1 500`, `15'000`, or with a decimal comma after them (`12.500,50`). One currency sign, code or word, or a percent
   sign, may be before or after it (`₹15,000`, `Rs. 500/-`, `INR 500`, `500 EUR`, `80%`); it is left out, and nothing is
-  converted. Digits of any script count. `12.500` is 12.5.
-  Not numbers, because they may be codes or other numbers: `007`, `+5`, `1e5`, `1_000`, `12,5`, `1.234.567`,
+  converted. Digits of any script count. `12.500` is 12.5, as is `KWD 12.500`.
+  Not numbers, because they may be codes or other numbers: `007`, `+5`, `1e5`, `1_000`, `12,5`, `1.234.567`, `€12.500`,
   `4111 1111 1111 1111`, and amounts with a word that multiplies (`2.5 lakh`, `5k`).
 - **date**: `2026-11`, `2026-11-20`, `2026-11-20T10:00`, `2026-11-20 10:00:00.5+05:30`. The time is as written: no zone
   is converted. A date in a question means all of its month, day or minute. Other forms (`20/11/2026`) are texts.
@@ -47,12 +47,13 @@ _CURRENCY = (
     rf"(?:(?:{_CODES})|Rs\.?|(?:rupee|dollar|euro|peso)s?|रुपये|रुपए|रुपया|रु\.?"
     r"|(?:US|AU?|CA?|SG?|HK|NZ|MX|R)?\$|[£¤¥৳฿\u20a0-\u20cf])"
 )
+_IN_THOUSANDTHS = frozenset({"KWD", "BHD", "OMR"})  # elsewhere, three digits after a point may be thousands
 _FIGURE = re.compile(
     rf"(?P<sign>-)?(?:\s?(?P<currency>{_CURRENCY})\s?(?P<inner_sign>-)?)?"
     r"(?:(?P<whole>0|[1-9]\d{0,2}(?P<gap>[,' ])\d{3}(?:(?P=gap)\d{3})*|[1-9]\d?(?:,\d\d)+,\d{3}|[1-9]\d*)?"
     r"(?:\.(?P<part>\d+))?"
     r"|(?P<dotted>[1-9]\d{0,2}(?:\.\d{3})+),(?P<decimals>\d+))"
-    rf"\s?(?:{_CURRENCY}|(?P<percent>%))?\s?(?:/-)?",
+    rf"\s?(?:(?P<currency_after>{_CURRENCY})|(?P<percent>%))?\s?(?:/-)?",
     re.IGNORECASE | re.ASCII,
 )
 _DATE = re.compile(
@@ -120,7 +121,9 @@ def _figure(text: str) -> str | None:
         return None
     whole = re.sub(r"\D", "", found["whole"] or found["dotted"] or "")
     part = found["part"] or found["decimals"] or ""
-    if not whole + part:
+    currency = (found["currency"] or found["currency_after"] or "").upper()
+    may_be_thousands = len(found["part"] or "") == 3 and 1 <= len(found["whole"] or "") <= 3 and whole != "0"
+    if not whole + part or (currency and currency not in _IN_THOUSANDTHS and may_be_thousands):
         return None
     part = part.rstrip("0")
     digits = f"{whole or '0'}.{part}" if part else whole or "0"

@@ -26,7 +26,7 @@ NUMBERS: dict[str, list[str]] = {
         "500 €",
         "500 rupees",
     ],
-    "12.5": ["12.5", "12.500", "$12.50", "US$ 12.50", "A$12.50", "१२.५"],
+    "12.5": ["12.5", "12.500", "$12.50", "KWD 12.500", "US$ 12.50", "A$12.50", "१२.५"],
     "1500": ["1500", "1,500", "1 500", "1\u202f500", "1\u00a0500", "1'500", "1’500", "R$ 1.500,00"],
     "15000": [
         "15000",
@@ -74,6 +74,8 @@ TEXTS = [
     "4111 1111 1111 1111",
     "98765 43210",
     "1.234.567",
+    "€15.000",
+    "15.000 €",
     "192.168.100.200",
     "2.5 lakh",
     "₹ 2.5 lakh",
@@ -184,7 +186,8 @@ def test_any_number_is_found_in_any_grouping_currency_and_script(
     }[grouping]
     text = f"{'-' if whole < 0 else ''}{symbol}{grouped}{part}"
     native = "".join(chr(zero + int(each)) if zero and each.isdigit() else each for each in text)
-    assert read_value(native).number == float(f"{whole}{part}")
+    may_be_thousands = symbol and part == ".125" and 0 < abs(whole) < 1_000
+    assert read_value(native).number == (None if may_be_thousands else float(f"{whole}{part}"))
 
 
 def indian(digits: str) -> str:

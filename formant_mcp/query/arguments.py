@@ -65,7 +65,7 @@ Name = Annotated[str, BeforeValidator(as_name), Takes("one text", "123")]
 Agent = Annotated[Name, Takes("the id or name of one agent (for several ask for each, or group_by=agent_id)", "123")]
 Number = Annotated[Name, Takes("one number or its last digits", "+91 98765 43210")]
 Date = Annotated[
-    str, BeforeValidator(as_text), Takes("a date, a time or so long ago", "2026-11-20, 2026-11-20T18:00 or 7d")
+    str, BeforeValidator(as_text), Takes("a date, a date-time, or how long ago", "2026-11-20, 2026-11-20T18:00 or 7d")
 ]
 CursorText = Annotated[str, BeforeValidator(as_cursor), Takes("next_cursor of the answer before", "c:20:4711:9f1c2a")]
 Names = Annotated[list[Name], BeforeValidator(as_list(as_name)), Takes("a list of texts", "{statuses}")]
@@ -158,7 +158,7 @@ class FilterArguments(Arguments):
         NO_BOUND, ge=-1, allow_inf_nan=False, description="Maximum duration in seconds, inclusive; -1 for no limit."
     )
     contact_number: Number = Field("", description="Whole number or its last digits, any spelling.")
-    failure_reason: Text = Field("", description="Exactly this reason, case aside.")
+    failure_reason: Text = Field("", description="Exactly this reason; case does not matter.")
     user_id: Name = Field("", description="{user_id}")
     results: Conditions = Field(
         [],

@@ -80,14 +80,14 @@ class Advice:
         return self._on_absent(term)
 
     def _on_absent(self, term: Term) -> str:
-        absent = f'"{_shown(term)}" does not occur in the transcripts searched.'
+        absent = f'"{_shown(term)}" does not occur in the transcripts searched'
         if longer := self._longer(term):
-            return f"{absent} Longer words do: {', '.join(longer)}; {_begin(term)}* finds them."
+            return f"{absent}. Longer words do: {', '.join(longer)}; {_begin(term)}* finds them."
         if similar := self._said(self.store.search.similar(term), self._is_said_here):
-            return f"{absent} Similar words: {', '.join(similar)}."
+            return f"{absent}. Similar words: {', '.join(similar)}."
         if similar := self._said(self.store.search.similar(term), self.store.search.is_said):
-            return f"{absent} Similar words in other conversations: {', '.join(similar)}."
-        return f"{absent} No similar words there."
+            return f"{absent}. Similar words in other conversations: {', '.join(similar)}."
+        return f"{absent}, nor does any similar word."
 
     def _longer(self, term: Term) -> list[str]:
         return self._said(self.store.search.longer(term), self._is_said_here)

@@ -71,7 +71,7 @@ async def get_transcripts(gathering: Gathering, call: Call, ids: list[str], wind
         replace(each, is_final=each.conversation.ended and each.conversation.conversation_id not in old)
         for each in found
     )
-    notes = [f"{len(errors)} of {len(distinct)} could not be read: see errors."] if errors else []
+    notes = [f"{len(errors)} of {len(distinct)} could not be read; `errors` says why."] if errors else []
     if old:
         notes.append(f"{len(old)} could not be refreshed and may be out of date: {', '.join(old)}. Ask again.")
     notes += unreadable_notes(unreadable)
@@ -150,7 +150,7 @@ def find_id(gathering: Gathering, asked: str) -> str | None:
     candidates = read.beginning_with(asked, _CANDIDATES + 1) if len(asked) >= MIN_PREFIX else []
     if len(candidates) > 1:
         named = ", ".join(candidates[:_CANDIDATES]) + (", …" if len(candidates) > _CANDIDATES else "")
-        raise InvalidRequestError(f"Several conversations begin so: {named}.", "Give more of the id.")
+        raise InvalidRequestError(f"Several ids begin with that: {named}.", "Give more of the id.")
     return candidates[0] if candidates else None
 
 

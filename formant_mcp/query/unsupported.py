@@ -44,7 +44,7 @@ _REFUSED = [
         (
             rf"(?<!(?:{_LETTER}|\*))\*|\*(?=\**{_LETTER})|\.\+",
             "* is supported at the end of a word only",
-            "Write refund* for all words that begin so; * stands for no word or part in the middle.",
+            "Write refund* for all words that begin with it; * stands for no word or part in the middle.",
         ),
         (rf"\?(?={_LETTER})", "? as a wildcard is not supported", "Write col* or (color OR colour)."),
         (
@@ -53,7 +53,7 @@ _REFUSED = [
             "Leave them out; where nothing is found, the answer names similar words.",
         ),
         (r"\\", "backslashes are not supported", 'Punctuation needs none; a phrase is "in quotes".'),
-        (r"%(?=\p{L})|(?<=[\p{L}\p{M}])%", "% is no wildcard here", "Write refund* for all words that begin so."),
+        (r"%(?=\p{L})|(?<=[\p{L}\p{M}])%", "% is no wildcard here", "Write refund* for all words that begin with it."),
         (
             rf"[\]}}](?=[\p{{L}}\p{{N}}*+?{{])|(?<={_LETTER})[\[{{]|\p{{L}}\$$",
             "regular expressions are not supported",

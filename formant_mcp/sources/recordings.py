@@ -22,7 +22,7 @@ _MOST_HOPS = 5
 _MOST_DOCUMENT_BYTES = 65_536
 _ADDRESS_FIELDS = ("recording_url", "audio_url", "signed_url", "download_url", "url")
 _BYTES, _GONE = frozenset({200, 203}), 410
-_NOT_THERE = frozenset({404, 409, _GONE, 416, 422, 425, 451})
+_NOT_THERE = frozenset({300, 304, 404, 409, _GONE, 416, 422, 425, 451})
 _EXPIRED = frozenset({400, 401, 403})  # from a storage address: its signature is no longer good, and no key is wrong
 _HIGHEST_PORT = 65_535
 
@@ -75,7 +75,7 @@ async def _understood(download: Download, conversation_id: str) -> Recording | s
         document = beginning + (await _read_up_to(download.chunks, _MOST_DOCUMENT_BYTES))[0]
         if address := _address_in(document):
             return address
-        raise _no_recording(conversation_id, "a document came in its place")
+        raise _no_recording(conversation_id, "a document came instead")
     return Recording(kind or UNKNOWN, _rejoined(beginning, download.chunks), download.size)
 
 

@@ -43,8 +43,20 @@ _LONGEST_ERROR = 300
 
 
 def words_in(fields: Wire, levels: int) -> str:
-    """What is said in a turn of these fields."""
-    return next((said for name in WORDS if (said := words_of(fields.get(name), levels - 1))), "")
+    """What is said in a turn of these fields: the first that holds words, and every other text with different ones."""
+    said = ""
+    for name in WORDS:
+        value = fields.get(name)
+        if value is None or (said and not (isinstance(value, str) and _SENTENCE.search(value))):
+            continue
+        words = words_of(value, levels - 1)
+        if not said or not (_letters(words) in _letters(said) or _letters(said) in _letters(words)):
+            said = f"{said} {words}".strip()
+    return said
+
+
+def _letters(words: str) -> str:
+    return "".join(filter(str.isalnum, words.casefold()))
 
 
 def words_of(value: JsonValue, levels: int) -> str:

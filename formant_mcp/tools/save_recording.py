@@ -123,7 +123,7 @@ SAVE_RECORDING = Tool(
     name="save_recording",
     title="Save a recording",
     description=(
-        "Saves a call's recording as a file below the recordings folder and tells path, size, length, channels,"
+        "Saves a call's recording as a file in the recordings folder and returns its path, size, length, channels,"
         " sample rate and, of a WAV file, share of silence and the longest silence. Nobody listened: say nothing of"
         " tone or emotion."
     ),

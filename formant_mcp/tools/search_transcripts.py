@@ -38,7 +38,7 @@ class SearchArguments(FilterArguments):
     role: Annotated[Role, BeforeValidator(as_choice(_ROLES))] = Field("any", description="Who says it.")
     context_turns: Whole = Field(_DEFAULT_CONTEXT, ge=0, le=5, description="Turns shown before and after each hit.")
     limit: Whole = Field(
-        _DEFAULT_LIMIT, ge=1, le=100, description="Most hits in an answer, 1 to 100; at most 3 of a call, never split."
+        _DEFAULT_LIMIT, ge=1, le=100, description="Most hits in an answer, 1 to 100; at most 3 of one call."
     )
     cursor: CursorText = Field(
         "", description="next_cursor from the previous answer; keep the other arguments unchanged."

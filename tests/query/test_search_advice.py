@@ -101,7 +101,7 @@ def test_unread_transcripts_are_never_spoken_of() -> None:
     assert advice.startswith(
         "No matches in the 1 transcript loaded so far (81 conversations match the filters; 80 still to be loaded)."
     )
-    assert '"refund" does not occur in the transcripts searched.' in advice
+    assert '"refund" does not occur in the transcripts searched' in advice
     assert for_none("refund", call(1)) == (
         "No transcripts to search (1 conversation matches the filters; none has a transcript)."
     )
@@ -112,7 +112,7 @@ def test_words_of_deleted_conversations_are_not_named() -> None:
     store.write.delete("call-1")
     coverage = Coverage(1, 1, 1, True, NOW)
     assert advice_on(store, "lawer").for_none(coverage).endswith("Similar words: lawyers.")
-    assert advice_on(store, "환불").for_none(coverage).endswith("No similar words there.")
+    assert advice_on(store, "환불").for_none(coverage).endswith("nor does any similar word.")
 
 
 def test_words_that_occur_apart_are_not_called_absent() -> None:
@@ -139,7 +139,7 @@ def test_operators_in_small_letters_are_said_to_be_words() -> None:
     one = call(1, "refund or return, not both")
     assert for_hits("refund or return", one) == '"or" is searched as a word; operators are in capitals (OR, NOT).'
     assert for_hits('"refund or" OR x -"not"', one) == (
-        '"x" does not occur in the transcripts searched. No similar words there.'
+        '"x" does not occur in the transcripts searched, nor does any similar word.'
     )
     assert for_none("refund and not both", one).endswith(
         '"and", "not" are searched as words; operators are in capitals (OR, NOT).'
@@ -176,5 +176,5 @@ def test_what_is_said_of_each_word_is_true(turns: Sequence[tuple[Turn, ...]], wo
         elif elsewhere:
             assert f'"{word}" occurs in other conversations, not in the transcripts searched.' in said
         else:
-            assert f'"{word}" does not occur in the transcripts searched.' in said
+            assert f'"{word}" does not occur in the transcripts searched' in said
     store.close()

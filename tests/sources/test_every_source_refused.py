@@ -194,7 +194,7 @@ async def test_a_document_is_not_taken_for_a_recording(held: Opened):
     held.api.recordings[FIRST] = b'{"status": "processing"}'
     for media_type in ("application/json", "audio/wav"):
         held.api.recording_type = media_type
-        with pytest.raises(NotFoundError, match="a document came in its place"):
+        with pytest.raises(NotFoundError, match="a document came instead"):
             await received(held.source, FIRST)
 
 

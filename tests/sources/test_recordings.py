@@ -62,6 +62,8 @@ NOTHING: list[tuple[int, str, bytes]] = [
     (206, "audio/wav", SOUND[:500]),
     (404, "application/json", b'{"error": {"type": "not_found"}}'),
     (409, "audio/wav", SOUND),
+    (300, "text/html", b""),
+    (304, "audio/wav", b""),
     (410, "application/json", b"{}"),
     (422, "application/json", b'{"detail": []}'),
     (425, "text/plain", b"Too early"),
@@ -332,7 +334,7 @@ async def test_storage_without_the_recording_is_no_recording(status: int, said: 
 
 async def test_a_redirect_to_a_page_is_no_recording():
     page = httpx.Response(200, text="<!doctype html><title>Sign in</title>", headers={"Content-Type": "audio/wav"})
-    with pytest.raises(NotFoundError, match="a document came in its place"):
+    with pytest.raises(NotFoundError, match="a document came instead"):
         await received(pointing(ELSEWHERE, page), ID)
 
 

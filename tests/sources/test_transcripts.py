@@ -150,6 +150,18 @@ def test_the_same_turn_sent_twice_is_two_turns():
 
 
 @pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"message": "I want a refund", "text": "My lawyer will call"}, "I want a refund My lawyer will call"),
+        ({"message": "I want a refund", "content": "<p>I want a refund!</p>"}, "I want a refund"),
+        ({"message": "I want a refund", "words": [{"word": "want"}], "value": "x1"}, "I want a refund"),
+    ],
+)
+def test_a_turn_that_says_different_words_under_two_names_has_both(fields: dict[str, JsonValue], said: str):
+    assert spoken([{"role": "user", **fields}]) == [("contact", said, None)]
+
+
+@pytest.mark.parametrize(
     "wire", [None, "", "null", "[]", [], {}, {"turns": []}, {"turns": None, "status": "done"}, [None]]
 )
 def test_where_nothing_was_sent_nothing_is_missing(wire: JsonValue):

@@ -287,14 +287,19 @@ def test_what_an_older_version_may_have_misread_is_read_again(path: Path) -> Non
                 [name, reason, seconds, turns],
             )
         older.execute("INSERT INTO turns VALUES ((3 << 20) | 0, 'contact', '', NULL)")
+        older.execute(
+            "INSERT INTO turns VALUES ((5 << 20) | 0, 'Rahul', 'Hello', NULL), ((5 << 20) | 1, 'agent', 'Hi', NULL)"
+        )
         older.execute("PRAGMA user_version = 3")
         older.commit()
     store = open_store(path)
     due = store.read.detail_due(DetailNeed(Filters()), NOW)
     known = store.read.get([name for name, *_ in rows])
+    unreadable = store.read.unreadable(Filters())
     store.close()
     assert sorted(due) == ["ended as usual", "no turns", "silent turn"]
     assert [known[name].failure_reason for name, *_ in rows] == [None, "busy", None, None, "busy"]
+    assert unreadable == {"speakers": 1}
 
 
 def shape(path: Path) -> list[tuple[str, str]]:

@@ -161,7 +161,7 @@ async def test_a_call_that_may_have_connected_is_not_said_to_be_without_recordin
             conversation_id(3),
             f"No conversation {conversation_id(3)} in this account. list_conversations gives the ids.",
         ),
-        ("e36853de", f"Several conversations begin so: {CALL}, {conversation_id(2)}. Give more of the id."),
+        ("e36853de", f"Several ids begin with that: {CALL}, {conversation_id(2)}. Give more of the id."),
         ("../../etc/passwd", "No conversation ../../etc/passwd in this account."),
         ("..", "conversation_id is not an id"),
     ],
