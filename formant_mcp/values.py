@@ -8,8 +8,9 @@ A text is read as the first of these that it is:
   converted. Digits of any script count. `12.500` is 12.5, as is `KWD 12.500`.
   Not numbers, because they may be codes or other numbers: `007`, `+5`, `1e5`, `1_000`, `12,5`, `1.234.567`, `€12.500`,
   `4111 1111 1111 1111`, and amounts with a word that multiplies (`2.5 lakh`, `5k`).
-- **date**: `2026-11`, `2026-11-20`, `2026-11-20T10:00`, `2026-11-20 10:00:00.5+05:30`. The time is as written: no zone
-  is converted. A date in a question means all of its month, day or minute. Other forms (`20/11/2026`) are texts.
+- **date**: `2026-11`, `2026-11-20`, `2026-11-20T10:00`, `2026-11-20 10:00:00.5+05:30`. Two times that both have a zone
+  compare as instants; else what is written compares. A date in a question means all of its month, day, minute or
+  second. Other forms (`20/11/2026`) are texts.
 - **text**, compared by its label: case, width, blanks, and `_` or `-` between words make no difference, so
   `Payment-Confirmed` is `payment_confirmed`. Groups and counts show values as they were sent, each spelling by itself.
 
@@ -60,6 +61,7 @@ _DATE = re.compile(
     r"([12]\d{3})-(\d\d)(?:-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s?(Z|[+-]\d\d(?::?\d\d)?)?)?)?",
     re.IGNORECASE | re.ASCII,
 )
+_TIME = re.compile(r"[\d-]{10}T\d\d:\d\d(?::(\d\d)(?:\.(\d+))?)?[+-]\d\d:\d\d", re.ASCII)
 _JOINT = re.compile(r"[\s_-]+(?=[^\s_-])")
 
 
@@ -71,6 +73,19 @@ def read_value(text: str) -> Meaning:
 @lru_cache(maxsize=65_536)
 def _read_short(text: str) -> Meaning:
     return _figure_or_date(text) or Meaning("text", label(text))
+
+
+def instants(normal: str) -> tuple[float, float] | None:
+    """When the time of a date's normal form begins and is over, in seconds since 1970; None without time or zone."""
+    found = _TIME.fullmatch(normal)
+    try:
+        begin = datetime.fromisoformat(normal) if found else None
+    except ValueError:  # a zone beyond 24 hours
+        return None
+    if not found or not begin:
+        return None
+    second, part = found.groups()
+    return begin.timestamp(), begin.timestamp() + (10.0 ** -len(part or "") if second else 60)
 
 
 def label(text: str) -> str:

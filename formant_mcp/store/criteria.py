@@ -6,9 +6,9 @@ from datetime import datetime
 from math import floor, log10
 
 from formant_mcp.contacts import WHOLE
-from formant_mcp.filters import CUT, NONE, Condition, Filters, Order, is_whole
+from formant_mcp.filters import CUT, NONE, Condition, Filters, Operator, Order, is_whole
 from formant_mcp.store.database import Value
-from formant_mcp.values import EXACT, label, read_value
+from formant_mcp.values import EXACT, instants, label, read_value
 
 ORDERS: dict[Order, tuple[str, str]] = {  # a call without the value comes last, whichever way it is sorted
     "newest": ("started_at", "DESC"),
@@ -149,23 +149,34 @@ def _compared(condition: Condition) -> tuple[str, list[Value]]:
     operator = condition.operator
     if operator in ("=", "!="):
         return _equal(condition.value)
-    if kind == "date":  # all of its day (month, minute) is equal to it
-        side, bound = {
-            "<": ("<", normal),
-            "<=": ("<", normal + _AFTER_ALL),
-            ">": (">=", normal + _AFTER_ALL),
-            ">=": (">=", normal),
-        }[operator]
-        return f"path = ? AND kind = 'date' AND folded {side} ?", [bound]
+    if kind == "date":
+        return _dates(operator, normal)
     if number is None:
         return f"path = ? AND kind = 'text' AND folded {operator} ?", [normal]
     return f"{_OF_PATH} AND number {operator} ?", [_printed_so(number)[operator in ("<=", ">")]]
 
 
+def _dates(operator: Operator, normal: str) -> tuple[str, list[Value]]:
+    """All of a date's day (month, minute) is equal to it; times with a zone compare as instants."""
+    begin, end = 0, 1
+    sides = {"<": [("<", begin)], "<=": [("<", end)], ">": [(">=", end)], ">=": [(">=", begin)]}
+    bounds = sides.get(operator, [(">=", begin), ("<", end)])
+
+    def is_within(column: str) -> str:
+        return " AND ".join(f"{column} {side} ?" for side, _ in bounds)
+
+    as_written: list[Value] = [(normal, normal + _AFTER_ALL)[which] for _, which in bounds]
+    span = instants(normal)
+    if span is None:
+        return f"path = ? AND kind = 'date' AND {is_within('folded')}", as_written
+    compares = f"CASE WHEN instant(folded) IS NULL THEN {is_within('folded')} ELSE {is_within('instant(folded)')} END"
+    return f"path = ? AND kind = 'date' AND {compares}", [*as_written, *(span[which] for _, which in bounds)]
+
+
 def _equal(value: str) -> tuple[str, list[Value]]:
     kind, normal, number = read_value(value)
     if kind == "date":
-        return "path = ? AND kind = 'date' AND folded >= ? AND folded < ?", [normal, normal + _AFTER_ALL]
+        return _dates("=", normal)
     if not is_whole(value):
         begin = label(value.removesuffix(CUT).rstrip())
         return f"{_OF_PATH} AND (folded = ? OR folded >= ? AND folded < ?)", [normal, begin, begin + _AFTER_ALL]

@@ -11,7 +11,7 @@ from formant_mcp.errors import StoreError
 from formant_mcp.store.calendar import local_day, local_hour
 from formant_mcp.store.owner import Account, claim, enter
 from formant_mcp.store.schema import migrate
-from formant_mcp.values import label
+from formant_mcp.values import instants, label
 
 Value = str | int | float | None
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -126,6 +126,7 @@ def _connect(path: Path | None) -> sqlite3.Connection:
         connection.create_function("local_day", 2, local_day, deterministic=True)
         connection.create_function("local_hour", 2, local_hour, deterministic=True)
         connection.create_function("label", 1, _label_of, deterministic=True)
+        connection.create_function("instant", 1, _instant_of, deterministic=True)
         migrate(connection)  # before anything writes: a newer version's file stays as it is
         _use_wal(connection)
         for pragma in _PRAGMAS:
@@ -138,6 +139,11 @@ def _connect(path: Path | None) -> sqlite3.Connection:
 
 def _label_of(text: str | None) -> str | None:
     return None if text is None else label(text)
+
+
+def _instant_of(normal: str) -> float | None:
+    span = instants(normal)
+    return span and span[0]
 
 
 def _use_wal(connection: sqlite3.Connection, tries: int = 20) -> None:

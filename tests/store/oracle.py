@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from formant_mcp.contacts import parse_contact
 from formant_mcp.filters import NONE, Condition, Filters, Operator, Order, is_whole
 from formant_mcp.models import Conversation, Outcome, Turn
-from formant_mcp.values import label, read_value
+from formant_mcp.values import instants, label, read_value
 
 NOW = datetime(2026, 11, 21, 5, 12, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
@@ -110,6 +110,9 @@ def equal(value: JsonValue, asked: str) -> bool:
     """Equal in normal form, as numbers (less than 16 digits, ten of which count), or within a day or minute."""
     mine, other = read_value(text_of(value)), read_value(asked)
     if other.kind == "date":
+        mine_at, other_at = instants(mine.normal), instants(other.normal)
+        if mine_at and other_at:
+            return other_at[0] <= mine_at[0] < other_at[1]
         return kind_of(value) == "date" and mine.normal.startswith(other.normal)
     if not is_whole(asked):
         return mine.normal == other.normal or mine.normal.startswith(label(asked[:-1].rstrip()))
@@ -128,8 +131,11 @@ def compared(value: JsonValue, operator: Operator, asked: str) -> bool:
         return number is not None and bool(COMPARED[operator](printed(number), printed(other.number)))
     if kind_of(value) != other.kind:
         return False
-    if other.kind == "date" and mine.normal.startswith(other.normal):
+    if other.kind == "date" and equal(value, asked):
         return operator in ("<=", ">=")
+    mine_at, other_at = instants(mine.normal), instants(other.normal)
+    if mine_at and other_at:
+        return bool(COMPARED[operator](mine_at[0], other_at[0]))
     return bool(COMPARED[operator](mine.normal, other.normal))
 
 

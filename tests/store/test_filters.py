@@ -33,6 +33,22 @@ def new_store(saved: list[Conversation]) -> Store:
     return store
 
 
+def test_times_with_a_zone_compare_as_instants() -> None:
+    times = ["2026-11-20T23:30:00-08:00", "2026-11-21T01:00:00+05:30", "2026-11-20T20:00Z", "2026-11-20T21:00"]
+    store = new_store([Conversation(str(n), results={"due": due}, has_detail=True) for n, due in enumerate(times)])
+
+    def found(condition: str) -> str:
+        page = store.read.page(Filters(results=(read_condition(condition),)), "newest", 100)
+        return "".join(sorted(each.conversation_id for _, each in page))
+
+    assert found("due<2026-11-20T22:00Z") == "123"
+    assert found("due>2026-11-20T20:00Z") == "03"
+    assert found("due=2026-11-21T01:30+05:30") == "2"
+    assert found("due!=2026-11-21T01:30+05:30") == "013"
+    assert found("due>=2026-11-21") == "1"  # days are as written
+    store.close()
+
+
 def all_pages(
     store: Store, asked: Filters, order: Order, limit: int, arrivals: list[list[Conversation]]
 ) -> list[Conversation]:
@@ -83,6 +99,10 @@ def test_a_condition_on_results_holds_where_its_words_say(results: dict[str, Jso
         ({"rate": 1e-7}, ["rate=0.0000001", "rate=1e-07", "rate!=0.0000001", "rate<1"]),
         ({"loan": "4111111111111111"}, ["loan=4111111111111111", "loan=4,111,111,111,111,111", "loan>5", "loan<z"]),
         ({"due": "2026-11-20"}, ["due<2026-11-21", "due>=2026-11-20", "due<5"]),
+        (
+            {"due": "2026-11-21T01:00+05:30"},  # 19:30 UTC of the day before
+            ["due=2026-11-20T19:30Z", "due<2026-11-20T22:00Z", "due>2026-11-20T19:30:00Z", "due=2026-11-21"],
+        ),
     ],
 )
 def test_numbers_texts_and_lists_compare_as_people_mean(results: dict[str, JsonValue], asked: list[str]) -> None:
