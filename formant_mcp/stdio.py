@@ -120,6 +120,7 @@ class _Pipe:
                 return SessionMessage(message, ServerMessageMetadata(on_request_unanswered=self._cancelled))
             if message is not None:
                 return SessionMessage(message)
+        self._read.put_nowait(None)  # for the next one who reads: the SDK does so again if nothing was requested
         await self._answer_the_rest()
         raise StopAsyncIteration
 

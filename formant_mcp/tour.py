@@ -146,4 +146,4 @@ claude mcp add formant --env FORMANT_API_KEY="$FORMANT_API_KEY" -- {command}
 Once formant-mcp is on PyPI, and with uv, nothing need be installed first:
 claude mcp add formant --env FORMANT_API_KEY="$FORMANT_API_KEY" -- uvx formant-mcp
 
-To try an assistant on this sample account first, put --demo behind the command (in JSON: "args": ["--demo"])."""
+To try an assistant on this sample account first, add --demo after the command (in JSON: "args": ["--demo"])."""

@@ -123,7 +123,7 @@ STEPS = (
         why="Every script is kept as it came, with turn numbers that can be cited.",
     ),
     Step(
-        question="Who threatened with a lawyer?",
+        question="Who threatened legal action?",
         tool="search_transcripts",
         arguments={"query": "lawyer OR legal OR वकील", "role": "contact"},
         expects="turns, each with its call and its place",

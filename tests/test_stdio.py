@@ -240,6 +240,14 @@ def test_a_last_message_without_a_line_feed_is_answered(tmp_path: Path) -> None:
         assert server.rest() == ([{"jsonrpc": "2.0", "id": 2, "result": {}}], b"")
 
 
+@pytest.mark.parametrize("sent", [b"", b"garbage\n"])
+def test_it_ends_with_its_input_before_anything_was_requested(tmp_path: Path, sent: bytes) -> None:
+    with started(tmp_path, "--demo") as server:
+        server.write(sent)
+        server.close_stdin()
+        assert server.ends() == 0
+
+
 def test_it_ends_where_the_client_closed_its_end(tmp_path: Path) -> None:
     with started(tmp_path, "--demo") as server:
         server.shake_hands()

@@ -1,5 +1,6 @@
 """One SQLite connection: opened privately, migrated, its errors in our words."""
 
+import logging
 import os
 import sqlite3
 from collections.abc import Generator, Iterable, Sequence
@@ -13,8 +14,11 @@ from formant_mcp.store.owner import Account, claim, enter
 from formant_mcp.store.schema import migrate
 from formant_mcp.values import instants, label
 
+_log = logging.getLogger(__name__)
+
 Value = str | int | float | None
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_MAGIC = b"SQLite format 3\0"  # https://sqlite.org/fileformat.html#the_database_header
 _PRAGMAS = (
     "PRAGMA synchronous = NORMAL",
     "PRAGMA temp_store = MEMORY",
@@ -87,6 +91,7 @@ class Database:
             if self.path is None or _code(error) not in _DAMAGED:
                 raise _worded(error, self.path) from None
         _set_aside(self.path, self._file)
+        _log.warning("The local store was damaged. It is kept as %s.damaged-…, and a new one was created.", self.path)
         try:
             return self._connect()
         except sqlite3.Error as error:
@@ -94,6 +99,7 @@ class Database:
 
     def _connect(self) -> sqlite3.Connection:
         if self.path:
+            _refuse_what_is_no_database(self.path)
             self._file = _make_private(self.path)
         connection = _connect(self.path)
         try:
@@ -113,7 +119,7 @@ class Database:
                 _set_aside(self.path, self._file)
                 self._connection = self._open()
                 raise StoreError(
-                    f"The local store was damaged; it is kept as {self.path.name}.damaged-… and a new one begun.",
+                    f"The local store was damaged; it is kept as {self.path.name}.damaged-… and a new one was created.",
                     "Ask again.",
                 ) from None
             raise _worded(error, self.path) from None
@@ -170,6 +176,20 @@ def _make_private(path: Path) -> os.stat_result:
             f"The local store cannot be opened ({error.strerror}).",
             "Set FORMANT_STORE to a file that can be written, or to :memory:.",
         ) from None
+
+
+def _refuse_what_is_no_database(path: Path) -> None:
+    """Leaves a file alone that some other program wrote; one that begins with zeros may be a damaged store."""
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(len(_MAGIC))
+    except OSError:  # a new store, or one that cannot be opened, which opening it says
+        return
+    if beginning.strip(b"\0") and not _MAGIC.startswith(beginning):
+        raise StoreError(
+            f"{path.name} is not a store of formant-mcp, so it was left as it is.",
+            "Set FORMANT_STORE to another path, or move that file away.",
+        )
 
 
 def _set_aside(path: Path, damaged: os.stat_result) -> None:

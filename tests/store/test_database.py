@@ -109,14 +109,26 @@ def test_a_second_account_is_refused_on_the_same_path(path: Path) -> None:
     store.close()
 
 
-def test_what_is_no_database_is_set_aside_and_a_new_store_begun(path: Path) -> None:
+@pytest.mark.parametrize("damaged", [b"\0" * 10_000, b"SQLite format 3\0" + b"not a database\n" * 1000])
+def test_a_damaged_beginning_is_set_aside_and_a_new_store_created(path: Path, damaged: bytes) -> None:
     path.parent.mkdir()
-    path.write_bytes(b"not a database\n" * 1000)
+    path.write_bytes(damaged)
     store = open_store(path)
     store.write.save(calls(2), NOW)
     assert store.read.count(Filters()) == 2
-    assert [each.read_bytes() for each in set_aside(path)] == [b"not a database\n" * 1000]
+    assert [each.read_bytes() for each in set_aside(path)] == [damaged]
     store.close()
+
+
+def test_a_file_that_is_no_database_is_left_as_it_is(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"dear diary\n")
+    path.chmod(0o644)
+    with pytest.raises(StoreError, match="is not a store of formant-mcp"):
+        open_store(path)
+    assert path.read_bytes() == b"dear diary\n"
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_a_store_damaged_while_open_says_so_once_and_then_works_again(path: Path) -> None:
