@@ -1,6 +1,7 @@
 """Who speaks: the words that providers have for the two sides of a call, made into ours."""
 
 import re
+from functools import lru_cache
 
 from pydantic import JsonValue
 
@@ -18,6 +19,7 @@ _CONTACT = frozenset({
 _MARKS = re.compile(r"[\W_]+")
 
 
+@lru_cache(4096)
 def plain(name: str) -> str:
     """A name as it is compared: `start_time`, `startTime` and `Start Time` are one."""
     return _MARKS.sub("", name).lower()
@@ -27,7 +29,7 @@ _HINDI_AGENT = frozenset(map(plain, ("एजेंट", "एजेन्ट", "�
 _HINDI_CONTACT = frozenset(map(plain, ("ग्राहक", "कॉलर", "उपयोगकर्ता", "ग्राहिका")))
 _DIRECTIONS = frozenset({"outbound", "outgoing", "inbound", "incoming"})
 # A field of these names says who speaks, whatever it holds ...
-_ALWAYS = (
+SAYS_WHO = (
     "role", "speaker", "sender", "participant", "speakerrole", "speakertype", "senderrole", "sendertype",
     "usertype", "participantrole",
     "speakername", "speakerlabel", "sendername", "participantname", "speakerid", "participantid",
@@ -38,6 +40,16 @@ _PERHAPS = ("type", "event", "channel", "source", "direction", "label", "user")
 _NAMES = ("name", "displayname", "username")
 _INSIDE = ("role", "type", "kind", "name", "label", "displayname", "speaker", "id")
 _LONGEST = 40
+# `Priya (Agent)`, `Customer - Rahul`; `Agent Smith`, yet not `Customer Care` or `Human Agent`.
+_PARTS = re.compile(r"\s[-–—/|]\s|[\[\]():|]")
+_WITH_NAME = re.compile(
+    r"(?P<side>agent|bot|assistant|customer|caller|client|user|borrower|patient) (?P<name>\w.+)", re.I
+)
+_JOBS = re.compile(
+    r"\b(?:care|services?|support|success|experience|happiness|executive|rep\w*|manager|relation\w*|desk|help|team"
+    r"|cent(?:er|re)|line|advis[eo]r|specialist|officer|\d+)\b",
+    re.IGNORECASE,
+)
 # `is_agent`, `fromUser`: true or false; `customer_message`, `user_speech`: whose it is.
 _IS = re.compile(r"(?:is|from|by)(?P<side>\w+)")
 _KIND = re.compile(r"(?P<side>.+?)[_\W]*(?:message|speech|utterance|turn|input|transcript)", re.IGNORECASE)
@@ -48,7 +60,7 @@ _OTHERS = frozenset({
     "developer", "representative",
 })  # fmt: skip
 
-SPEAKER_FIELDS = frozenset((*_ALWAYS, *_PERHAPS, *_NAMES))
+SPEAKER_FIELDS = frozenset((*SAYS_WHO, *_PERHAPS, *_NAMES))
 LABELS = sorted((_AGENT | _CONTACT) - _DIRECTIONS, key=len, reverse=True)
 """The words that begin a line of a transcript that is one text."""
 
@@ -61,6 +73,15 @@ def side(word: str) -> str | None:
     return "contact" if compared in _CONTACT or compared in _HINDI_CONTACT else None
 
 
+def side_in(name: str) -> str | None:
+    """The one side that a name tells: `Priya (Agent)`, `Customer - Rahul`, `Agent Smith`."""
+    named = {found for part in _PARTS.split(name) if (found := side(part))}
+    if not named and (found := _WITH_NAME.fullmatch(name.strip())) and not _JOBS.search(found["name"]):
+        is_free = not any(side(word) for word in found["name"].split())
+        named = {side(found["side"])} if is_free else set[str | None]()
+    return named.pop() if len(named) == 1 else None
+
+
 def role(value: JsonValue) -> str:
     """`agent` or `contact` for the words that providers have for them, any other as sent."""
     sent = text(value) or ""
@@ -69,16 +90,16 @@ def role(value: JsonValue) -> str:
 
 def speaker(fields: Wire) -> tuple[str, bool]:
     """Who speaks in a turn of these fields (by plain names), and whether it says so outright."""
-    said = [name for value in map(fields.get, _ALWAYS) if (name := _named(value))]
-    others = [name for value in map(fields.get, _PERHAPS) if (name := _side_in(_named(value) or ""))]
+    said = [name for each in SAYS_WHO if each in fields and (name := _named(fields[each]))]
+    others = [found for each in _PERHAPS if each in fields and (found := _side_of_kind(_named(fields[each]) or ""))]
     others += filter(None, (_side_by(name, value) for name, value in fields.items()))
-    known = next((found for name in (*said, *others) if (found := side(name))), None)
+    known = next((found for tells in (side, side_in) for name in (*said, *others) if (found := tells(name))), None)
     if known or said:
         return known or role(said[0]), bool(said)
     return role(next((fields[name] for name in _NAMES if text(fields.get(name))), None)), False
 
 
-def _side_in(word: str) -> str | None:
+def _side_of_kind(word: str) -> str | None:
     """The side that a kind of turn names."""
     found = _KIND.fullmatch(word)
     return side(word) or (side(found["side"]) if found else None)

@@ -11,7 +11,7 @@ from itertools import zip_longest
 from typing import NamedTuple
 
 from formant_mcp.models import clean
-from formant_mcp.sources.speakers import LABELS, role, side
+from formant_mcp.sources.speakers import LABELS, role, side, side_in
 
 _CLOCK = r"\d{1,4}:\d{2}(?::\d{2})?(?:[.,]\d{1,6})?(?:\s?[AaPp]\.?[Mm]\b\.?)?"
 _DATED = rf"\d{{4}}-\d\d-\d\d[T ]{_CLOCK}(?:Z|[+-]\d\d:?\d\d)?"
@@ -27,8 +27,9 @@ _BRACKETED = re.compile(r"[\[(<{]\s*(?P<name>[^\[\](){}<>]{1,40})\s*[\])>}]\s*(?
 _NAME = re.compile(
     rf"(?P<name>(?:{_IN_BRACKETS}|[^:：|\t<>]){{1,60}}?(?:\s{_CLOCK})?[*_\s]*)(?:[:：|\t]|>(?=\s))(?P<words>.*)"
 )
-_QUALIFIED = re.compile(r"(?P<name>.*?)\s*[\[(](?P<note>[^\])]*)[\])]")
-_NUMBERED = re.compile(
+_QUALIFIED = re.compile(r"[\[(]|\s-\s")
+_NOTE = re.compile(r"\s*[\[(][^\])]*[\])]\Z")
+NUMBERED = re.compile(
     rf"(?:{'|'.join(LABELS)}|speaker|spk|participant|channel|voice)[\s_#-]*(?:\d{{1,3}}|[a-z])", re.IGNORECASE
 )
 _LIKE_A_NAME = re.compile(r"[^\W\d_][\w.'’ -]{0,29}")
@@ -91,13 +92,13 @@ def _joined(lines: list[_Line], speakers: set[str]) -> Iterator[Said]:
 
 def _role(line: _Line, speakers: set[str]) -> str | None:
     """Who begins to speak on this line; None where it is no beginning."""
-    found = _QUALIFIED.fullmatch(line.name)
-    for name in found.groups() if found else (line.name, *line.name.split(" - ")):
-        if side(name):
-            return side(name)
-    name = (found["name"] if found else line.name) or line.name
+    if found := side(line.name) or (side_in(line.name) if _QUALIFIED.search(line.name) else None):
+        return found
+    name = _NOTE.sub("", line.name).strip() or line.name
     is_timed_name = line.is_timed and _LIKE_A_NAME.fullmatch(name)
-    return role(name) if _NUMBERED.fullmatch(name) or is_timed_name or line.name in speakers else None
+    if not (NUMBERED.fullmatch(name) or is_timed_name or line.name in speakers):
+        return None
+    return side_in(name) or role(name)
 
 
 def _lines(text: str) -> Iterator[_Line]:

@@ -1,10 +1,13 @@
 """The one place that decides whether a transcript could be read, whatever its shape and whoever sent it.
 
-Read are lists of turns, wrappers around such lists, objects keyed by number or by side, JSON in a string, and texts of
-lines (see `spoken_lines`). Names are compared without case and marks. What cannot be read is counted, never guessed.
+Read are lists of turns, wrappers around such lists, objects keyed by number or by side, JSON and tables in a string
+(see `packed_texts`), and texts of lines (see `spoken_lines`). Names are compared without case and marks. Where words
+stand in several places, the fullest is taken; of the others is taken or counted what it does not say. What cannot be
+read is counted, never guessed.
 """
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import groupby
 from typing import NamedTuple
@@ -12,12 +15,15 @@ from typing import NamedTuple
 from pydantic import JsonValue
 
 from formant_mcp.models import Turn, Unreadable
+from formant_mcp.sources.packed_texts import is_no_speech, objects_in, says_none, table
 from formant_mcp.sources.speakers import is_of_no_side, plain, role, side, speaker
-from formant_mcp.sources.spoken_lines import Said, read_texts
+from formant_mcp.sources.spoken_lines import NUMBERED, Said, read_texts
 from formant_mcp.sources.turn_fields import (
     WORDS,
     has_lost_part,
+    letters,
     may_hold_words,
+    may_say_more,
     times_in,
     tool_lines,
     words_in,
@@ -25,17 +31,28 @@ from formant_mcp.sources.turn_fields import (
 )
 from formant_mcp.sources.wire_values import Wire, is_something, moment, number, seconds, text, unpacked
 
-_TRANSCRIPTS = (
-    "transcript", "messages", "turns", "utterances", "transcriptobject", "transcripts", "transcription",
-)  # fmt: skip
-_PARTS_OF_CALL = ("data", "call", "conversation", "artifact", "recording")
-_WRAPPERS = (
+_NAMES = frozenset({"messages", "turns", "utterances"})
+_NAME = re.compile(
+    r"(?!.*(?:transcriber|transcriptionist)).*(?:transcript|dialog)\w*|\w*(?:chat|conversation|message)(?:history|log)"
+)
+_NO_TRANSCRIPT = re.compile(
+    r".*(?:ids?|ur[li]s?|link|path|file|status|state|summary|languages?|model|provider|config|settings|options|at|time"
+    r"|secs|seconds|ms|error|format|type|version|count|length|cost|enabled|available|title|hash)"
+)
+_PARTS_OF_CALL = ("data", "call", "conversation", "artifact", "recording", "analysis")
+_WRAPPERS = frozenset({
     "transcript", "turns", "messages", "utterances", "conversation", "dialogue", "dialog", "items", "segments",
     "entries", "transcripts", "transcriptobject", "transcription", "monologues", "history", "chat", "log", "lines",
     "events", "data", "results", "result", "call", "artifact", "content", "value", "body", "paragraphs", "sentences",
-    "message", "item", "turn", "entry",
-)  # fmt: skip
+    "message", "item", "turn", "entry", "replies", "reply", "responses",
+})  # fmt: skip
+_REPLIES = ("reply", "replies")
+# What may stand beside a transcript: only turns of a known side are taken from there.
+_BESIDE = frozenset(
+    {"data", "results", "result", "call", "artifact", "value", "body", "log", "events", "item", "entry", "chat"}
+)
 _MOST_LEVELS = 8
+_MOST_CELLS = 4
 _SLACK_SECONDS = 60.0
 
 
@@ -50,20 +67,17 @@ def transcript_of(
     wire: Wire, name: str, started_at: datetime | None, duration_seconds: float | None = None
 ) -> Transcript:
     """The transcript of a conversation: in the field of that name, else under another name or in an object inside."""
-    found = [read_transcript(wire.get(name), started_at, duration_seconds)]
-    for value in () if found[0].turns else _elsewhere(wire):
-        found.append(read_transcript(value, started_at, duration_seconds))
-        if found[-1].turns:
-            return found[-1]
-    return next((each for each in found if each.unreadable.transcripts), found[0])
+    values = [wire.get(name), *_elsewhere({each: value for each, value in wire.items() if each != name})]
+    readers = [reader for value in values if (reader := _read(unpacked(value), started_at))]
+    return _finished(readers, started_at, duration_seconds)
 
 
 def _elsewhere(wire: Wire, levels: int = 2) -> Iterator[JsonValue]:
     """What else of a conversation may be its transcript; a count or a flag of such a name is none."""
     fields = {plain(name): value for name, value in wire.items()}
-    for name in _TRANSCRIPTS:
-        value = fields.get(name)
-        if isinstance(value, str | list | dict) and is_something(value):
+    for name, value in fields.items():
+        is_named = name in _NAMES or (_NAME.fullmatch(name) and not _NO_TRANSCRIPT.fullmatch(name))
+        if isinstance(value, str | list | dict) and is_named and is_something(value):
             yield value
     for name in _PARTS_OF_CALL if levels else ():
         if isinstance(part := fields.get(name), dict):
@@ -74,13 +88,31 @@ def read_transcript(
     wire: JsonValue, started_at: datetime | None = None, duration_seconds: float | None = None
 ) -> Transcript:
     """The turns of a transcript of any shape. Nothing here raises."""
-    sent = unpacked(wire)
+    reader = _read(unpacked(wire), started_at)
+    return _finished([reader] if reader else [], started_at, duration_seconds)
+
+
+def _read(sent: JsonValue, started_at: datetime | None) -> "_Reader | None":
+    """What was made of a transcript; None where none was sent."""
     if sent is None or sent == {}:
-        return Transcript(None, Unreadable())
+        return None
     reader = _Reader(started_at)
     reader.read(sent, _MOST_LEVELS)
     if not reader.worth[1] and (reader.unreadable or reader.is_lost(sent)):
+        reader.is_unreadable = True
+    return reader
+
+
+def _finished(readers: "Sequence[_Reader]", started_at: datetime | None, duration_seconds: float | None) -> Transcript:
+    reader = _Reader(started_at)
+    if any(each.worth[1] for each in readers):
+        reader.take_all([each for each in readers if each.worth[1]])
+    elif any(each.is_unreadable for each in readers):
         return Transcript(None, Unreadable(transcripts=1))
+    elif readers:
+        reader = readers[0]
+    else:
+        return Transcript(None, Unreadable())
     turns = tuple(Turn(index, *each) for index, each in enumerate(_in_seconds(reader, duration_seconds)))
     of_nobody = sum(bool(turn.text) and is_of_no_side(turn.role) for turn in turns)
     return Transcript(turns, Unreadable(turns=reader.unreadable, speakers=of_nobody))
@@ -90,7 +122,8 @@ class _Reader:
     """Collects what is said in one transcript, or in one part of it.
 
     `unreadable`: turns without words that could be read, and items that are no turn. `named`: turns whose own fields
-    say who speaks. `is_empty`: a list of turns was found, and nothing in it. `has_clock`: times came as `m:ss`.
+    say who speaks. `is_empty`: a list of turns was found, and nothing in it. `is_unreadable`: something was sent that
+    gave no words. `is_beside`: it stands where other things may. `has_clock`: times came as `m:ss`.
     """
 
     def __init__(self, started_at: datetime | None) -> None:
@@ -98,7 +131,7 @@ class _Reader:
         self.spoken: list[tuple[str, str, float | None]] = []
         self.unreadable = 0
         self.named = 0
-        self.is_empty = False
+        self.is_empty = self.is_unreadable = self.is_beside = False
         self.has_clock = False
 
     def is_lost(self, sent: JsonValue) -> bool:
@@ -112,6 +145,11 @@ class _Reader:
         said = [who for who, words, _ in self.spoken if words]
         return any(who in ("agent", "contact") for who in said), bool(said)
 
+    @property
+    def fullness(self) -> tuple[bool, int, int]:
+        """Whether a side is known of some words, how much is said, and in how many turns."""
+        return self.worth[0], sum(len(letters(words)) for _, words, _ in self.spoken), len(self.spoken)
+
     def read(self, wire: JsonValue, levels: int) -> None:
         """Adds the turns of a list, an object or a text."""
         if isinstance(wire, str):
@@ -124,17 +162,29 @@ class _Reader:
             self.unreadable += 1
 
     def _text(self, sent: str, at: float | None = None) -> None:
-        if objects := _objects_by_line(sent):
+        objects, lost = objects_in(sent)
+        self.unreadable += lost
+        if objects:
             self._list(objects, _MOST_LEVELS)
+        elif says_none(sent):
+            self.is_empty = True
+        else:
+            self._lines(sent, read_texts([sent])[0], at)
+
+    def _lines(self, sent: str, said: list[Said], at: float | None = None) -> None:
+        """What was read in a text of lines, where it is speech."""
+        if is_no_speech(sent) and all(each.role == "unknown" for each in said):
+            self.unreadable += 1
             return
-        for said in read_texts([sent])[0]:
-            self._say(said, at)
+        for each in said:
+            self._say(each, at)
 
     def _say(self, said: Said, at: float | None = None) -> None:
         self.spoken.append((said.role, said.words, self._seconds("", said.time) if said.time else at))
 
     def _list(self, wire: list[JsonValue], levels: int) -> None:
         items = [unpacked(item) for item in wire]
+        items = table(items) or items
         self.is_empty = self.is_empty or not is_something(items)
         if row := _row(items):
             self.spoken.append(row)
@@ -142,8 +192,7 @@ class _Reader:
         texts = iter(read_texts([item for item in items if isinstance(item, str)]))
         for item in _turns_of_single_words(items):
             if isinstance(item, str):
-                for said in next(texts):
-                    self._say(said)
+                self._lines(item, next(texts))
             else:
                 self.read(item, levels - 1)
 
@@ -153,40 +202,70 @@ class _Reader:
             return
         who, is_named = speaker(fields)
         said = words_in(fields, levels)
-        within = self._within(fields, levels)
+        inside = self._inside(fields, levels)
+        within = max(inside, key=lambda each: (each.worth, each.is_empty), default=None)
         if within and is_named and not said and all(who == "unknown" for who, *_ in within.spoken):
             said = " ".join(words for _, words, _ in within.spoken if words)
-        if is_named and (said or not within or not within.worth[1]) and not (within and within.named):
-            self._turn(fields, who, said)
-            return
-        own = _Reader(self.started_at)
-        if not is_named and not said:
-            own._by_side(fields, levels)
-        if said and (is_named or who != "unknown"):
-            own._turn(fields, who, said)
-        elif said:
-            sent = next(fields[name] for name in WORDS if words_of(fields.get(name), levels - 1))
-            own._text(sent if isinstance(sent, str) else said, self._at(fields))
-            own._tools(fields)
-        best = max((each for each in (within, own) if each), key=lambda each: each.worth)
-        if best.worth[1] or (within and within.is_empty):
-            self._take(best if best.worth[1] else within or best)
+        is_signed = is_named or who != "unknown"
+        own = [] if is_signed or not said else self._unsigned(fields, "" if within and within.worth[1] else said)
+        if not own:
+            own = [_Reader(self.started_at)]
+        if said and is_signed:
+            own[0]._turn(fields, who, said)
+        elif not said and not is_named:
+            own[0]._by_side(fields, levels)
+        if spoken := [each for each in (*own, *inside) if each.worth[1]]:
+            self.take_all(spoken)
+        elif within and within.is_empty and not is_named:
+            self._take(within)
+        elif own[0].is_empty or own[0].unreadable:
+            self._take(own[0])
         else:
             self._turn(fields, who, "")
 
-    def _within(self, fields: Wire, levels: int) -> "_Reader | None":
-        """What the best of the fields that may hold turns has."""
+    def _unsigned(self, fields: Wire, otherwise: str) -> "list[_Reader]":
+        """Texts of which no field says who speaks, perhaps of lines; what was found in parts where there is none."""
+        sent = [(name, each) for name in WORDS if isinstance(each := fields.get(name), str) and words_of(each, 1)]
+        texts = [each for index, (name, each) in enumerate(sent) if not index or may_say_more(name, each)]
+        readers: list[_Reader] = []
+        for each in texts or filter(None, [otherwise]):
+            readers.append(_Reader(self.started_at))
+            readers[-1]._text(each, self._at(fields))
+        if readers:
+            readers[0]._tools(fields)
+        return readers
+
+    def _inside(self, fields: Wire, levels: int) -> "list[_Reader]":
+        """What each of the fields has that may hold turns."""
         found: list[_Reader] = []
-        for name in _WRAPPERS:
-            value = unpacked(fields.get(name)) if name in fields else None
-            if isinstance(value, dict | list) or (name in fields and value in (None, "")):
+        for name in filter(_WRAPPERS.__contains__, fields):
+            value = unpacked(fields[name])
+            if isinstance(value, dict | list) or value in (None, "") or name in _REPLIES:
                 reader = _Reader(self.started_at)
                 if is_something(value):
                     reader.read(value, levels - 1)
                 else:
                     reader.is_empty = name not in WORDS
+                reader.is_beside = name in _BESIDE
                 found.append(reader)
-        return max(found, key=lambda each: (each.worth, each.is_empty), default=None)
+        return found
+
+    def take_all(self, readers: "Sequence[_Reader]") -> None:
+        """Takes the fullest, and what the others say besides: talk of known sides, else a count of what is missing."""
+        fullest = max(readers, key=lambda each: each.fullness)
+        taken = _Heard(fullest) if len(readers) > 1 else None
+        for each in readers:
+            if each is fullest or taken is None or (each.worth[0] and taken.is_other_talk(each)):
+                self._take(each)
+            elif each.worth[0] or not each.is_beside:
+                self.unreadable += taken.missing_of(each)
+        if taken:
+            self._in_order()
+
+    def _in_order(self) -> None:
+        """By time, where every turn has one."""
+        if all(at is not None for *_, at in self.spoken):
+            self.spoken.sort(key=lambda each: each[2] or 0.0)
 
     def _take(self, other: "_Reader") -> None:
         self.spoken += other.spoken
@@ -216,6 +295,9 @@ class _Reader:
                     if said := words_of(each, levels):
                         inner = {plain(n): v for n, v in each.items()} if isinstance(each, dict) else fields
                         self.spoken.append((role(name), said, self._at(inner)))
+                    else:
+                        self.unreadable += may_hold_words({"": each})
+        self._in_order()
 
     def _at(self, fields: Wire) -> float | None:
         """When the turn begins, by the first of its fields that says so."""
@@ -234,30 +316,57 @@ class _Reader:
         return seconds(max(0.0, offset) if offset > -1 else offset)
 
 
+class _Heard:
+    """The words of one reading, to compare others with."""
+
+    def __init__(self, reader: _Reader) -> None:
+        self._all = letters(" ".join(words for _, words, _ in reader.spoken))
+        self._words = {word for _, said, _ in reader.spoken for word in _words(said)}
+
+    def missing_of(self, other: _Reader) -> int:
+        """How many turns of another reading say something that was not heard."""
+        said = [words for _, words, _ in other.spoken if words]
+        if letters(" ".join(said)) in self._all:
+            return 0
+        return sum(not self._words.issuperset(_words(words)) for words in said)
+
+    def is_other_talk(self, other: _Reader) -> bool:
+        """Whether most of its words are not those heard: no second form of the same talk."""
+        words = {word for _, said, _ in other.spoken for word in _words(said)}
+        return len(words - self._words) * 2 > len(words) and self.missing_of(other) > 0
+
+
+def _words(said: str) -> Iterator[str]:
+    return filter(None, map(letters, said.split()))
+
+
 def _row(items: list[JsonValue]) -> tuple[str, str, float | None] | None:
     """A turn that is a list: who, what was said, and perhaps a time, in any order."""
     texts = [item for item in items if isinstance(item, str)]
-    times = [item for item in items if not isinstance(item, str)]
-    who = next((each for each in texts if side(each)), None)
-    if who is None or len(texts) != 2 or len(times) > 2 or not all(number(time) is not None for time in times):
+    who = next((each for tells in (side, NUMBERED.fullmatch) for each in texts if tells(each)), None)
+    if who is None or not 2 <= len(items) <= _MOST_CELLS:
         return None
-    said = next((each for each in texts if each is not who), "")
-    return role(who), text(said) or "", seconds(times[0]) if times else None
+    others = [item for item in items if item is not who]
+    said = next((each for each in others if isinstance(each, str) and seconds(each) is None), None)
+    said = said if said is not None else next((each for each in reversed(others) if isinstance(each, str)), None)
+    times = [seconds(each) for each in others if each is not said]
+    if said is None or None in times:
+        return None
+    return role(who), text(said) or "", times[0] if times else None
 
 
 def _turns_of_single_words(items: list[JsonValue]) -> Iterable[JsonValue]:
     """A list that has each word as an item of its own: what one speaker says in a row is one turn."""
     if not all(isinstance(item, dict) and isinstance(item.get("word"), str) and "text" not in item for item in items):
         return items
-    words = [item for item in items if isinstance(item, dict)]
-    runs = [list(run) for _, run in groupby(words, key=lambda item: speaker({plain(n): v for n, v in item.items()}))]
-    return [{**run[0], "word": None, "words": [*run]} for run in runs]
+    words = [{plain(name): value for name, value in item.items()} for item in items if isinstance(item, dict)]
+    return [_turn_of(list(run)) for _, run in groupby(words, key=speaker)]
 
 
-def _objects_by_line(wire: str) -> list[JsonValue]:
-    """The objects of a text that has one in each line."""
-    found = [unpacked(line) for line in wire.splitlines() if line.strip()]
-    return found if len(found) > 1 and all(isinstance(each, dict) for each in found) else []
+def _turn_of(words: list[Wire]) -> JsonValue:
+    """A turn of single words, with the other fields of the first."""
+    turn: Wire = {name: value for name, value in words[0].items() if name not in WORDS}
+    return {**turn, "words": [*words]}
 
 
 def _in_seconds(reader: _Reader, duration_seconds: float | None) -> Iterator[tuple[str, str, float | None]]:

@@ -17,6 +17,11 @@ WORDS = (
     "statement", "punctuatedword", "word", "words", "multivoicemessage", "parts", "sentences", "segments", "lines",
     "paragraphs", "tokens", "chunks", "alternatives",
 )  # fmt: skip
+# The same words in another form: read only where nothing else says them.
+_SAME_WORDS = frozenset({
+    "punctuatedword", "word", "words", "multivoicemessage", "sentences", "segments", "lines", "paragraphs", "tokens",
+    "chunks", "alternatives",
+})  # fmt: skip
 _TIMES = (
     "timeincallsecs", "starttime", "start", "startsecs", "startseconds", "secondsfromstart", "timeincall", "offset",
     "offsetseconds", "startoffset", "time", "timestamp", "at", "begin", "begintime", "ts", "t", "seconds", "secs",
@@ -31,7 +36,8 @@ _ABOUT = frozenset({
     "feedback", "agentmetadata", "llmoverride", "producingllm", "conversationturnmetrics", "ragretrievalinfo",
     "llmusage", "originalmessage", "ignoredasbackchannel", "platformevent", "reasoning", "sourcemedium",
     "useridentifier", "triggeredguardrails", "fileinput", "fileinputs", "voicelabel", "toolname", "parameters",
-    "arguments", "headers", "updatedat", "endedat",
+    "arguments", "headers", "updatedat", "endedat", "inlinedata", "filedata", "inputaudio", "functionresponse",
+    "executablecode", "codeexecutionresult",
 })  # fmt: skip
 _ABOUT_ENDINGS = ("id", "ids", "url", "uri", "time", "ms", "secs", "seconds")
 _SPOKEN = re.compile(r"[^\W\d_]")
@@ -43,19 +49,32 @@ _LONGEST_ERROR = 300
 
 
 def words_in(fields: Wire, levels: int) -> str:
-    """What is said in a turn of these fields: the first that holds words, and every other text with different ones."""
+    """What is said in a turn of these fields: the first that holds words, and every other with different ones."""
     said = ""
     for name in WORDS:
         value = fields.get(name)
-        if value is None or (said and not (isinstance(value, str) and _SENTENCE.search(value))):
+        if value is None or (said and not may_say_more(name, value)):
             continue
-        words = words_of(value, levels - 1)
-        if not said or not (_letters(words) in _letters(said) or _letters(said) in _letters(words)):
+        words = _first_of(value, levels) if name == "alternatives" else words_of(value, levels - 1)
+        if not said or not (letters(words) in letters(said) or letters(said) in letters(words)):
             said = f"{said} {words}".strip()
     return said
 
 
-def _letters(words: str) -> str:
+def may_say_more(name: str, value: JsonValue) -> bool:
+    """Whether it is a sentence or parts, and not the same words in another form."""
+    is_more = bool(_SENTENCE.search(value)) if isinstance(value, str) else isinstance(value, list | dict)
+    return is_more and name not in _SAME_WORDS
+
+
+def _first_of(value: JsonValue, levels: int) -> str:
+    """The likeliest of several readings of the same sound."""
+    readings = value if isinstance(value, list) else [value]
+    return next((words for each in readings if (words := words_of(each, max(0, levels - 2)))), "")
+
+
+def letters(words: str) -> str:
+    """The words without case, blanks and marks."""
     return "".join(filter(str.isalnum, words.casefold()))
 
 

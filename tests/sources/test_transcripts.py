@@ -226,6 +226,15 @@ def test_a_transcript_that_gives_no_words_is_counted_once(wire: JsonValue):
         {"transcript": 5, "messages": [{"role": "agent", "content": "Hello"}]},
         {"call": {"transcript": "Agent: Hello"}},
         {"data": {"call": {"transcript": [{"role": "agent", "text": "Hello"}]}}},
+        {"transcript_json": [{"role": "agent", "text": "Hello"}], "transcript_summary": "They said hello to all."},
+        {"conversationTranscript": "Agent: Hello", "transcript_language": "en"},
+        {"transcript": None, "call_transcript": "Agent: Hello", "transcript_id": "Agent: no"},
+        {"transcript_text": "Agent: Hello"},
+        {"dialogue": [{"role": "agent", "content": "Hello"}]},
+        {"transcript": [], "chat_history": [{"role": "agent", "content": "Hello"}]},
+        {"transcript": None, "analysis": {"transcript": [{"role": "agent", "content": "Hello"}]}},
+        {"transcript": "hello", "messages": [{"role": "agent", "content": "Hello"}]},
+        {"transcript": "https://a.b/c", "messages": [{"role": "agent", "content": "Hello"}]},
     ],
 )
 def test_a_transcript_is_found_under_another_name_or_further_inside(fields: dict[str, JsonValue]):
@@ -235,8 +244,117 @@ def test_a_transcript_is_found_under_another_name_or_further_inside(fields: dict
     assert read.unreadable == NOTHING
 
 
+def test_of_two_transcripts_the_fuller_is_taken_and_what_only_the_other_has_is_counted():
+    full: JsonValue = [{"role": "agent", "text": "Hello"}, {"role": "user", "text": "my refund"}]
+    half: JsonValue = [{"role": "agent", "text": "Hello"}]
+
+    for one, other in ((full, half), (half, full)):
+        read = transcript_of({"transcript": one, "messages": other}, "transcript", None)
+        assert [turn.text for turn in read.turns or ()] == ["Hello", "my refund"]
+        assert read.unreadable == NOTHING
+    read = transcript_of({"transcript": full, "raw_transcript": "Hello. My refund is late."}, "transcript", None)
+    assert (len(read.turns or ()), read.unreadable) == (2, Unreadable(turns=1))
+
+
 def test_a_count_of_messages_is_no_transcript():
     assert transcript_of({"messages": 12, "turns": True}, "transcript", None) == (None, NOTHING)
+
+
+A_LIST: list[JsonValue] = [{"role": "agent", "text": "Hello"}, {"role": "user", "text": "Yes, I"}]
+WORD_BY_WORD: list[JsonValue] = [
+    {"word": "hello", "punctuated_word": "Hello,", "speaker": "customer", "start": 0, "end": 1, "confidence": 0.9},
+    {"word": "sir", "punctuated_word": "sir.", "speaker": "customer", "start": 1, "end": 2, "confidence": 0.9},
+    {"word": "yes", "punctuated_word": "Yes.", "speaker": "agent", "start": 3, "end": 4, "confidence": 0.9},
+]
+
+
+@pytest.mark.parametrize(
+    ("wire", "read"),
+    [
+        (WORD_BY_WORD, [("contact", "Hello, sir.", 0.0), ("agent", "Yes.", 3.0)]),
+        ([{"role": "agent", "text": "hi", "messages": [{"role": "user", "text": "yes"}]}], ["agent hi", "contact yes"]),
+        ([{"role": "agent", "text": "hi", "replies": [{"role": "user", "text": "yes"}]}], ["agent hi", "contact yes"]),
+        ([{"role": "agent", "text": "hi", "parts": [{"text": "there"}]}], ["agent hi there"]),
+        ({"turns": A_LIST[:1], "items": A_LIST[1:]}, BOTH),
+        ({"history": A_LIST[:1], "messages": A_LIST[1:]}, BOTH),
+        ({"messages": A_LIST, "history": A_LIST[:1]}, BOTH),
+        ({"text": "Agent: Hello\nUser: Yes, I", "messages": A_LIST[:1]}, BOTH),
+        ({"text": "hello yes i", "segments": A_LIST}, BOTH),
+        ([{"role": "user", "alternatives": [{"transcript": "a refund"}, {"transcript": "a regent"}]}], ["contact a refund"]),
+        ([["0:01", "agent", "Hello"], ["0:05", "user", "Yes, I"]], TIMED),
+        ([[1, "agent", "Hello"], [5, "user", "Yes, I"]], TIMED),
+        ([["agent", "0:01", "0:04", "Hello"], ["user", "0:05", "0:06", "Yes, I"]], TIMED),
+        ([["time", "speaker", "text"], ["0:01", "Agent", "Hello"], ["0:05", "User", "Yes, I"]], TIMED),
+        ('time,speaker,text\n0:01,Agent,Hello\n0:05,User,"Yes, I"', TIMED),
+        ("Speaker;Message\nAgent;Hello\nUser;Yes, I", BOTH),
+        ("[{'role': 'agent', 'text': 'Hello'}, {'role': 'user', 'text': 'Yes, I', 'at': None}]", BOTH),
+        ('{"role":"agent","text":"Hello"} {"role":"user","text":"Yes, I"}', BOTH),
+        (
+            {"agent": [{"text": "a", "start": 0}, {"text": "c", "start": 9}], "customer": [{"text": "b", "start": 5}]},
+            [("agent", "a", 0.0), ("contact", "b", 5.0), ("agent", "c", 9.0)],
+        ),
+        (
+            [{"role": "user", "parts": [{"text": "look"}, {"inlineData": {"mimeType": "audio/wav", "data": "QUJD"}}]}],
+            ["contact look"],
+        ),
+        ([{"speaker": "Priya (Agent)", "text": "a"}, {"speaker": "Customer - Rahul", "text": "b"}], ["agent a", "contact b"]),
+        ([{"speaker": {"id": 1, "name": "Agent Smith"}, "text": "a"}], ["agent a"]),
+        ([{"speaker": "Customer Care", "text": "a"}, {"speaker": "Human Agent", "text": "b"}], ["Customer_Care a", "Human_Agent b"]),
+        ("hello", ["unknown hello"]),
+        ("[laughs] hello", ["unknown [laughs] hello"]),
+        ([{"role": "user", "text": "https://a.b/c"}], ["contact https://a.b/c"]),
+    ],
+)  # fmt: skip
+def test_words_that_were_sent_are_read_once_and_in_order(wire: JsonValue, read: list[str] | Spoken):
+    found = spoken(wire)
+    assert found == read or [f"{who} {words}" for who, words, _ in found] == read
+
+
+@pytest.mark.parametrize(
+    ("wire", "lost"),
+    [
+        ({"messages": A_LIST, "text": "Hello. Yes, I want my refund"}, 1),
+        ([{"role": "agent", "text": "hello", "items": [{"text": "my refund"}]}], 1),
+        ([{"role": "agent", "text": "hello", "reply": "my refund"}], 1),
+        ([{"agent": "hello", "customer": {"said_now": "my refund"}}], 1),
+        ('{"role":"agent","text":"hello"}\n{"role":"user","text":"yes"}\n{"role":"user","text":"my ref', 1),
+        ('[{"role":"agent","text":"hello"},{"role":"user","text":"my ref', 1),
+        ('{"turns": [{"role":"agent","text":"hello"},{"role":"user","text":"my ref', 1),
+        ([{"role": "agent", "text": "hello"}, '{"role":"user","text":"my ref'], 1),
+        ([{"role": "agent", "text": "hello", "mood": "very glad", "data": {"note": "not said"}}], 0),
+        ({"messages": [{"role": "agent", "text": "hello"}], "events": [{"message": "Call began"}]}, 0),
+    ],
+)  # fmt: skip
+def test_words_that_stand_beside_what_was_read_are_counted(wire: JsonValue, lost: int):
+    read = read_transcript(wire)
+
+    assert next(turn for turn in read.turns or ()).text.lower() == "hello"
+    assert read.unreadable == Unreadable(turns=lost)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://storage.example/transcripts/1.json?sig=abc",
+        '{"heard": "hel',
+        "{'heard': 'hel",
+        "<?xml version='1.0'?><turn>hello</turn>",
+        "<transcript><turn role='agent'>hello</turn><turn role='user'>ok</turn></transcript>",
+        "- role: user\n  content: hello\n- role: bot\n  content: ok",
+    ],
+)
+def test_an_address_and_broken_markup_are_no_spoken_turn(text: str):
+    assert read_transcript(text) == (None, Unreadable(transcripts=1))
+    assert read_transcript({"transcript": text}) == (None, Unreadable(transcripts=1))
+
+
+@pytest.mark.parametrize(
+    "text", ["Transcript not available", "No transcript available.", "N/A", "None", "transcript is not ready yet"]
+)
+def test_a_text_that_says_there_is_no_transcript_is_none(text: str):
+    assert not read_transcript(text).turns
+    assert read_transcript(text).unreadable == NOTHING
+    assert spoken(f"Agent: {text}") == [("agent", text, None)]
 
 
 def test_what_calls_a_tool_is_not_read():
