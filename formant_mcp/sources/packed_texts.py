@@ -13,7 +13,7 @@ from formant_mcp.sources.wire_values import unpacked
 
 _MOST_MISSES = 16
 _DECODER = json.JSONDecoder()
-_JSON = re.compile(r"""[\s\\"]*(?:\{\s*(?:[\\"'{}]|\Z)|\[\s*(?:[\\"'{]|\[\s*["'\d]))""")
+_JSON = re.compile(r"""[\s\\"]*(?:\{\s*(?:[\\"'{}]|\Z)|\[\s*(?:[\\"'{]|\Z|\[\s*["'\d]))""")
 _PYTHON = re.compile(r"[\[{]\s*'|[\[{]\s*\{\s*'")
 _MARKUP = re.compile(r"\s*<(?:[?!]\w|(\w[\w:.-]*)(?:\s[^<>]*)?>.*</\1>\s*\Z)", re.DOTALL)
 _YAML = re.compile(

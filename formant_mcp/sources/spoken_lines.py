@@ -115,11 +115,11 @@ def _lines(text: str) -> Iterator[_Line]:
         if found := _CUE.fullmatch(line):
             cue = found["time"]
         elif not (_NUMBER.fullmatch(line) and _CUE.fullmatch(following)):
-            yield _taken_apart(line, cue)
+            yield _taken_apart(line, cue, goes_on=bool(following))
             cue = ""
 
 
-def _taken_apart(line: str, cue: str) -> _Line:
+def _taken_apart(line: str, cue: str, *, goes_on: bool) -> _Line:
     rest = _BULLET.sub("", line.strip())
     in_brackets = _LEADING.match(rest)
     leading = in_brackets or _LEADING_BARE.match(rest)
@@ -135,8 +135,9 @@ def _taken_apart(line: str, cue: str) -> _Line:
         return _Line(found["name"], found["words"], whole, time, is_timed)
     found = _NAME.match(rest)
     if not found:
-        dashed, _, words = rest.partition(" - ")
-        return _Line(dashed, words, whole, time, is_timed) if side(dashed) else _Line("", "", whole, time, is_timed)
+        dashed, dash, words = rest.partition(" - ")
+        is_name = (dash or goes_on) and side(dashed)  # the last line is what somebody says
+        return _Line(dashed, words, whole, time, is_timed) if is_name else _Line("", "", whole, time, is_timed)
     name, words = found["name"].strip(), found["words"]
     if name.startswith(("*", "_")):
         name, words = name.strip("*_ "), words.lstrip("*_ ")

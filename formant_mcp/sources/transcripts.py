@@ -19,6 +19,7 @@ from formant_mcp.sources.packed_texts import is_no_speech, objects_in, says_none
 from formant_mcp.sources.speakers import is_of_no_side, plain, role, side, speaker
 from formant_mcp.sources.spoken_lines import NUMBERED, Said, read_texts
 from formant_mcp.sources.turn_fields import (
+    SAME_WORDS,
     WORDS,
     has_lost_part,
     letters,
@@ -46,10 +47,11 @@ _WRAPPERS = frozenset({
     "events", "data", "results", "result", "call", "artifact", "content", "value", "body", "paragraphs", "sentences",
     "message", "item", "turn", "entry", "replies", "reply", "responses",
 })  # fmt: skip
+_PLACES = _WRAPPERS | (frozenset(WORDS) - SAME_WORDS)
 _REPLIES = ("reply", "replies")
 # What may stand beside a transcript: only turns of a known side are taken from there.
 _BESIDE = frozenset(
-    {"data", "results", "result", "call", "artifact", "value", "body", "log", "events", "item", "entry", "chat"}
+    {"data", "results", "result", "call", "artifact", "value", "body", "log", "events", "item", "turn", "entry", "chat"}
 )
 _MOST_LEVELS = 8
 _MOST_CELLS = 4
@@ -238,9 +240,10 @@ class _Reader:
     def _inside(self, fields: Wire, levels: int) -> "list[_Reader]":
         """What each of the fields has that may hold turns."""
         found: list[_Reader] = []
-        for name in filter(_WRAPPERS.__contains__, fields):
+        for name in filter(_PLACES.__contains__, fields):
             value = unpacked(fields[name])
-            if isinstance(value, dict | list) or value in (None, "") or name in _REPLIES:
+            is_text = name in _REPLIES or (name not in WORDS and name not in _BESIDE and may_say_more(name, value))
+            if is_text or isinstance(value, dict | list) or value in (None, ""):
                 reader = _Reader(self.started_at)
                 if is_something(value):
                     reader.read(value, levels - 1)
@@ -254,11 +257,14 @@ class _Reader:
         """Takes the fullest, and what the others say besides: talk of known sides, else a count of what is missing."""
         fullest = max(readers, key=lambda each: each.fullness)
         taken = _Heard(fullest) if len(readers) > 1 else None
+        before = least = self.unreadable
         for each in readers:
             if each is fullest or taken is None or (each.worth[0] and taken.is_other_talk(each)):
                 self._take(each)
             elif each.worth[0] or not each.is_beside:
                 self.unreadable += taken.missing_of(each)
+                least = max(least, before + each.unreadable)  # the same turns in another form: counted once
+        self.unreadable = max(self.unreadable, least)
         if taken:
             self._in_order()
 
@@ -290,13 +296,18 @@ class _Reader:
     def _by_side(self, fields: Wire, levels: int) -> None:
         """Turns whose fields are the sides themselves: `{"agent": "Hello", "customer": ["Hi", "Bye"]}`."""
         for name, value in fields.items():
-            if side(name):
-                for each in value if isinstance(value, list) else [value]:
-                    if said := words_of(each, levels):
-                        inner = {plain(n): v for n, v in each.items()} if isinstance(each, dict) else fields
-                        self.spoken.append((role(name), said, self._at(inner)))
-                    else:
-                        self.unreadable += may_hold_words({"": each})
+            for each in (value if isinstance(value, list) else [value]) if side(name) else ():
+                if isinstance(each, dict | list):
+                    reader = _Reader(self.started_at)
+                    reader.read(each, levels - 1)
+                    reader.spoken = [
+                        (role(name) if is_of_no_side(who) else who, said, self._at(fields) if at is None else at)
+                        for who, said, at in reader.spoken
+                        if said
+                    ]
+                    self._take(reader)
+                elif said := words_of(each, 1):
+                    self.spoken.append((role(name), said, self._at(fields)))
         self._in_order()
 
     def _at(self, fields: Wire) -> float | None:

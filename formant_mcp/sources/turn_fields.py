@@ -18,7 +18,7 @@ WORDS = (
     "paragraphs", "tokens", "chunks", "alternatives",
 )  # fmt: skip
 # The same words in another form: read only where nothing else says them.
-_SAME_WORDS = frozenset({
+SAME_WORDS = frozenset({
     "punctuatedword", "word", "words", "multivoicemessage", "sentences", "segments", "lines", "paragraphs", "tokens",
     "chunks", "alternatives",
 })  # fmt: skip
@@ -64,7 +64,7 @@ def words_in(fields: Wire, levels: int) -> str:
 def may_say_more(name: str, value: JsonValue) -> bool:
     """Whether it is a sentence or parts, and not the same words in another form."""
     is_more = bool(_SENTENCE.search(value)) if isinstance(value, str) else isinstance(value, list | dict)
-    return is_more and name not in _SAME_WORDS
+    return is_more and name not in SAME_WORDS
 
 
 def _first_of(value: JsonValue, levels: int) -> str:
