@@ -73,21 +73,15 @@ def read_texts(texts: Sequence[str]) -> list[list[Said]]:
 
 
 def _joined(lines: list[_Line], speakers: set[str]) -> Iterator[Said]:
-    said: Said | None = None
+    turns: list[tuple[str, str, list[str]]] = []
     for line in lines:
-        who = _role(line, speakers)
-        if who:
-            following = Said(who, clean(line.words), line.time)
-        elif line.is_timed or not said:
-            following = Said("unknown", clean(line.whole), line.time if line.is_timed else "")
+        if who := _role(line, speakers):
+            turns.append((who, line.time, [line.words]))
+        elif line.is_timed or not turns:
+            turns.append(("unknown", line.time if line.is_timed else "", [line.whole]))
         else:
-            said = said._replace(words=clean(f"{said.words} {line.whole}"))
-            continue
-        if said:
-            yield said
-        said = following
-    if said:
-        yield said
+            turns[-1][2].append(line.whole)
+    return (Said(who, clean(" ".join(said)), time) for who, time, said in turns)
 
 
 def _role(line: _Line, speakers: set[str]) -> str | None:

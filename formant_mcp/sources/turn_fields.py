@@ -43,7 +43,9 @@ _ABOUT_ENDINGS = ("id", "ids", "url", "uri", "time", "ms", "secs", "seconds")
 _SPOKEN = re.compile(r"[^\W\d_]")
 _SENTENCE = re.compile(r"[^\W\d_].*\s.*[^\W\d_]|[^\W\d_\x00-\x7f]", re.DOTALL)
 # Kinds of parts that stand beside what is said.
-_NOT_SPOKEN = re.compile(r"tool|function|image|audio|video|file|document|think|reason", re.IGNORECASE)
+_NOT_SPOKEN = re.compile(
+    r"(?!.*transcri).*(?:tool|function|image|audio|video|file|document|think|reason)", re.IGNORECASE
+)
 _STOPS = frozenset(".,!?;:…।")
 _LONGEST_ERROR = 300
 
@@ -102,6 +104,8 @@ def may_hold_words(fields: Wire) -> bool:
 
     Beside words that were sent as null or empty, that takes more than a single word.
     """
+    if _NOT_SPOKEN.match(str(fields.get("type", ""))):
+        return False
     if any(_texts_in({name: fields.get(name)}, _SPOKEN) or isinstance(fields.get(name), bool) for name in WORDS):
         return True
     pattern = _SENTENCE if any(name in fields for name in WORDS) else _SPOKEN
@@ -112,10 +116,7 @@ def has_lost_part(fields: Wire) -> bool:
     """Whether words are in parts, and one of them holds words under a name that is not known here."""
     parts = (part for name in WORDS for part in _objects(_unpacked_parts(fields.get(name))))
     named = ({plain(name): value for name, value in part.items()} for part in parts)
-    return any(
-        not words_in(part, 2) and not _NOT_SPOKEN.search(str(part.get("type", ""))) and may_hold_words(part)
-        for part in named
-    )
+    return any(not words_in(part, 2) and may_hold_words(part) for part in named)
 
 
 def _texts_in(fields: Wire, pattern: re.Pattern[str]) -> bool:
