@@ -62,7 +62,7 @@ def parse_page(wire: JsonValue, cursor: str) -> CursorPage:
     """The page at `cursor`, an empty one where its list is null. A row without a conversation_id costs that row alone.
 
     Raises:
-        InvalidResponseError: there is no list.
+        InvalidResponseError: there is no list, or an error stands beside an empty one.
         FormantError: an error inside an answer that says 200, by its code.
     """
     outer, body = _opened(wire)
@@ -72,6 +72,8 @@ def parse_page(wire: JsonValue, cursor: str) -> CursorPage:
     rows = body if isinstance(body, list) else rows_of(fields, *_LISTS, "data")
     if rows is None:
         raise InvalidResponseError("The answer's field 'conversations' is not a list.", CHECK_ADDRESS)
+    if not rows and first(fields, "error", "errors"):
+        raise _error_in_success()
     read = tuple(conversation for row in rows if isinstance(row, dict) and (conversation := _row(row)).conversation_id)
     next_cursor, ends_early = _next_cursor(fields, cursor)
     page = Page(read, len(rows), bool(next_cursor), count(fields.get("total")), len(rows) - len(read))
@@ -103,8 +105,12 @@ def _opened(wire: JsonValue) -> tuple[Wire, JsonValue]:
     if wire.keys() & {"conversation_id", *_LISTS}:
         return wire, wire
     if wire.get("data") is None and first(wire, "error", "errors"):
-        raise InvalidResponseError("The answer is an error, although its status says success.", ASK_AGAIN)
+        raise _error_in_success()
     return wire, wire.get("data", wire)
+
+
+def _error_in_success() -> InvalidResponseError:
+    return InvalidResponseError("The answer is an error, although its status says success.", ASK_AGAIN)
 
 
 def _next_cursor(fields: Wire, cursor: str) -> tuple[str, bool]:

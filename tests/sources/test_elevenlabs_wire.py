@@ -258,6 +258,20 @@ def test_a_list_that_is_null_is_empty(wire: JsonValue):
     assert (read.page.conversations, read.page.row_count, read.next_cursor, read.ends_early) == ((), 0, "", False)
 
 
+@pytest.mark.parametrize(
+    "wire",
+    [
+        {"conversations": [], "error": "backend unavailable"},
+        {"conversations": None, "has_more": False, "error": {"message": "no"}},
+        {"data": {"conversations": [], "errors": ["no"]}},
+        {"status": {"code": 200}, "error": "no", "data": []},
+    ],
+)
+def test_an_error_beside_an_empty_list_is_no_empty_list(wire: JsonValue):
+    with pytest.raises(InvalidResponseError, match="is an error"):
+        parse_page(wire, "")
+
+
 @pytest.mark.parametrize("wire", [None, "x", 7, {}, {"data": {}}, {"conversations": {}}, {"detail": "no"}])
 def test_an_answer_without_a_list_is_refused(wire: JsonValue):
     with pytest.raises(InvalidResponseError, match="conversations"):
