@@ -145,7 +145,8 @@ class Sync:
 
     def knows_all(self) -> bool:
         """Whether the whole list is known, as of the last look at it."""
-        return self._store.ledger.scope("").complete_at is not None
+        whole = self._store.ledger.scope("")
+        return whole.complete_at is not None and not whole.ends_early
 
     @property
     def lacks(self) -> frozenset[str]:

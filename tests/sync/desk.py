@@ -175,6 +175,11 @@ def claiming(total: int) -> Fault:
     return lambda good: replace(good, body=json.dumps(json.loads(good.body) | {"total": total}).encode())
 
 
+def with_more(good: Reply) -> Reply:
+    """A list that says that it goes on."""
+    return replace(good, body=json.dumps(json.loads(good.body) | {"has_more": True}).encode())
+
+
 def without_has_more(good: Reply) -> Reply:
     """A list that does not say whether it goes on."""
     body = json.loads(good.body)

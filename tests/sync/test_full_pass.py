@@ -1,6 +1,7 @@
 """A full pass: afterwards the store holds exactly what the provider lists, whatever happens meanwhile."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from formant_mcp.sync.lists import ListNeed
 from tests import faults
 from tests.fake_formant import FakeFormant, Order
 from tests.fake_http import Request
-from tests.sync.desk import ALWAYS, DAY, NOON, Clock, add_all, desk_for, ended_calls, later_calls
+from tests.sync.desk import ALWAYS, DAY, NOON, Clock, add_all, desk_for, ended_calls, later_calls, with_more
 
 pytestmark = pytest.mark.anyio
 
@@ -72,6 +73,42 @@ async def test_an_offset_that_is_taken_no_notice_of_does_not_go_on_for_ever():
         assert requests < 60
         assert not knowledge.is_complete
         assert len(desk.stored()) == 100
+
+
+@pytest.mark.parametrize("count", [0, 50, 100, 250])
+async def test_a_list_without_a_total_that_announces_more_than_it_gives_ends_early(count: int):
+    async with FakeFormant() as api, desk_for(api) as desk:
+        api.conversations, api.with_total = ended_calls(count), False
+        api.fault("/v1/conversations?", ALWAYS, with_more)
+        first = await desk.ask()
+        requests, again = await desk.cost()
+
+        assert desk.holds_all()
+        for knowledge in (first, again):
+            assert (knowledge.is_complete, knowledge.ends_early, knowledge.known) == (False, True, count)
+        assert not desk.sync.knows_all()
+        assert requests == 1
+
+
+async def test_a_list_that_once_ended_early_loses_nothing_and_is_read_again():
+    async with FakeFormant() as api, desk_for(api) as desk:
+        api.conversations, api.with_total = ended_calls(250), False
+        assert (await desk.ask()).is_complete
+        desk.clock.advance(DAY)
+        cut = True
+        api.fault(
+            lambda request: cut and int(request.query.get("offset", "0")) > 150,
+            ALWAYS,
+            lambda good: with_more(replace(good, body=b'{"data": []}')),
+        )
+        assert not (await desk.ask()).is_complete
+        assert desk.holds_all()
+        cut = False
+        desk.clock.advance(timedelta(hours=2))
+        await desk.ask()
+        await desk.settled()
+        assert (await desk.ask()).is_complete
+        assert desk.holds_all()
 
 
 async def test_rows_that_cannot_be_read_are_counted_and_hide_no_others():

@@ -66,7 +66,7 @@ class OffsetLists:
         whole = self._store.ledger.scope("")
         answers_all = whole.complete_at or self._answers(whole, need, asked_at)
         known = whole if answers_all else self._store.ledger.scope(need.agent_id)
-        is_sound = not (known.unreadable or known.shortfall or known.gone)
+        is_sound = not (known.unreadable or known.shortfall or known.ends_early or known.gone)
         return Knowledge(
             as_of=known.checked_at,
             is_complete=self._answers(known, need, asked_at) and is_sound,
@@ -76,6 +76,7 @@ class OffsetLists:
             requests_left=self._requests_left(known),
             unreadable=known.unreadable or known.pass_unreadable,
             shortfall=known.shortfall,
+            ends_early=known.ends_early,
             gone=known.gone,
         )
 
@@ -97,7 +98,7 @@ class OffsetLists:
     async def _refresh_whole(self, known: Scope, complete_at: datetime, progress: Progress) -> None:
         """Looks at a list that is known whole; it is read again when that is a day old, or does not explain itself.
 
-        Where the provider only counts fewer calls than are known, that is done in the background.
+        Where the provider only counts fewer calls than are known, or announces more, that is done in the background.
         """
         scope = known.scope
         is_explained = await self._one(scope, self._pages(scope)).look()
@@ -109,7 +110,7 @@ class OffsetLists:
             await self._pass(known, self._now(), progress)
             return
         may_be_gone = looked.gone or self._store.read.count_missing(scope, complete_at)
-        if may_be_gone and may_scan_for_gone(looked, self._now()):
+        if (may_be_gone or looked.ends_early) and may_scan_for_gone(looked, self._now()):
             self._store.ledger.update(scope, rescan_at=self._now())
             self._start_pass(scope)
 

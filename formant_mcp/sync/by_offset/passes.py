@@ -2,7 +2,8 @@
 
 It is saved page by page and goes on where it was stopped. At its end, what was seen is counted against the total; where
 that disagrees, the ends of the list are read again, and then, at most twice, the whole. What it did not see is deleted,
-but where that is much only once a second pass, some time later, does not see it either.
+but where that is much only once a second pass, some time later, does not see it either, and never where the list ends
+although the provider announces more of it.
 """
 
 from collections.abc import Callable
@@ -88,6 +89,7 @@ class FullPass:
             self._advance(known, pages, before)
             self._is_stuck = self._repeated > 0 and last.end <= at and last.offset == offsets[-1]
         known.list_order = self._watch.order or known.list_order
+        known.ends_early = last.page.has_more and not last.page.total
         return known
 
     def _resume(self, known: Scope) -> None:
@@ -173,7 +175,7 @@ class FullPass:
         excess = 0 if total is None else total - seen
         # Rows shown twice or not readable were looked at all the same; what no page showed was not.
         shortfall = max(0, excess - max(0, walked.pass_rows - seen)) if settled else max(1, abs(excess))
-        if not self._pages.has_gap:
+        if not self._pages.has_gap and not walked.ends_early:
             self._store.write.delete_unseen(self._scope, started_at)
         self._store.ledger.update(
             self._scope,
@@ -182,6 +184,7 @@ class FullPass:
             excess=excess,
             shortfall=shortfall,
             unreadable=walked.pass_unreadable,
+            ends_early=walked.ends_early,
             complete_at=started_at if settled else None,
             checked_at=self._now(),
             pass_started_at=None,
