@@ -1,5 +1,6 @@
 """What a question is about: the same filters for every tool, read and checked, ready to be asked of the store."""
 
+from collections.abc import Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
@@ -14,6 +15,18 @@ NOT_READ_YET = "(not read yet)"
 """Printed where the value is not loaded; nothing can be filtered by it."""
 CUT = "…"
 """The end of a printed value that was shortened; as a filter it finds every value that begins so."""
+
+
+FIELDS = {
+    "started_at": ("since", "until"),
+    "duration_seconds": ("min_duration_seconds", "max_duration_seconds"),
+    "status": ("status", "call_successful"),
+    "agent_id": ("agent_id",),
+    "contact_number": ("contact_digits",),
+    "failure_reason": ("failure_reason",),
+    "user_id": ("user_id",),
+}
+"""A conversation's own fields, each with the filters that ask for it."""
 
 
 def is_whole(value: str) -> bool:
@@ -62,6 +75,16 @@ class Filters:
     failure_reason: str = ""
     user_id: str = ""
     results: tuple[Condition, ...] = ()
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """The conversation's own fields that these ask for."""
+        return frozenset(name for name in FIELDS if self.without({name}) != self)
+
+    def without(self, fields: Set[str]) -> "Filters":
+        """What is left when nothing is asked for these of its own fields."""
+        nothing = Filters()
+        return replace(self, **{each: getattr(nothing, each) for name in fields for each in FIELDS[name]})
 
     @property
     def only_agent_and_time(self) -> bool:

@@ -47,13 +47,15 @@ class Unreadable:
 
     `transcripts`: 1 where a transcript was sent that gave no words at all. `turns`: turns of a readable transcript
     whose words were not found, and items of its list that are no turn. `results`: values of the results not kept.
-    `speakers`: turns of which it is not known whether the agent or the contact speaks.
+    `speakers`: turns of which it is not known whether the agent or the contact speaks. `fields`: names of the
+    conversation's own fields (see `formant_mcp.filters.FIELDS`).
     """
 
     transcripts: int = 0
     turns: int = 0
     results: int = 0
     speakers: int = 0
+    fields: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,13 @@
 """What a question needs is brought here, within the time a call has, and what is still missing is said."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from formant_mcp.errors import FormantError, InvalidRequestError
-from formant_mcp.filters import Condition, DetailNeed, Filters
+from formant_mcp.filters import FIELDS, Condition, DetailNeed, Filters
 from formant_mcp.store import Store
 from formant_mcp.sync import Sync
 from formant_mcp.sync.jobs import Report
@@ -14,7 +15,7 @@ from formant_mcp.sync.lists import Knowledge, ListNeed
 
 _EVER = datetime.min.replace(tzinfo=UTC)
 WORDS, RESULTS, SPEAKERS = frozenset({"transcripts", "turns"}), frozenset({"results"}), frozenset({"speakers"})
-"""What a question may look at inside a conversation, as kinds of what may be unreadable there."""
+"""What a question may look at inside a conversation, as kinds of what may be unreadable there; its own fields, too."""
 
 _NOTHING = frozenset[str]()
 _KINDS = (
@@ -23,6 +24,13 @@ _KINDS = (
     ("turns", "turn", "turns"),
     ("results", "result value", "result values"),
     ("speakers", "turn's speaker", "turns' speakers"),
+    ("started_at", "start time", "start times"),
+    ("duration_seconds", "duration", "durations"),
+    ("status", "status", "statuses"),
+    ("agent_id", "agent id", "agent ids"),
+    ("contact_number", "contact number", "contact numbers"),
+    ("failure_reason", "failure reason", "failure reasons"),
+    ("user_id", "user id", "user ids"),
 )
 _INSIDE = {  # filters whose values may be in details alone, each with a question that needs all of them
     "failure_reason": Filters(failure_reason="-"),
@@ -62,6 +70,16 @@ class Coverage:
     knows_list: bool = True
     settled: frozenset[str] = frozenset()
 
+    def but_for(self, unreadable: Mapping[str, int]) -> "Coverage":
+        """The same for a question that looks at these, too; what is counted already is not counted again."""
+        more = {kind: count for kind, count in unreadable.items() if kind not in self.unreadable}
+        return replace(
+            self,
+            complete=self.complete and not more,
+            note=" ".join((self.note, *unreadable_notes(more))).strip(),
+            unreadable=self.unreadable | more,
+        )
+
 
 class Call:
     """One tool call: when it was asked, how long it may still take, whom to tell how far it is."""
@@ -96,8 +114,9 @@ class Gathering:
     ) -> Coverage:
         """Brings the list, then the details where the question looks into them, as far as the time allows.
 
-        `looks_at`: of WORDS, RESULTS and SPEAKERS, those that it looks at in every conversation that matches. `also`:
-        other filters whose details the question needs as well, such as another period's.
+        `looks_at`: of WORDS, RESULTS, SPEAKERS and FIELDS, those that it looks at in every conversation that matches,
+        beside what it filters by. `also`: other filters whose details the question needs as well, such as another
+        period's.
 
         Raises:
             FormantError: nothing can be answered at all.
@@ -142,11 +161,12 @@ class Gathering:
         undecided = due if not with_details else self._details(call, periods, with_details=False)[1] if due else 0
         outdated = len(self.store.read.running(filters.agent_id, call.asked_at))
         is_whole = knowledge.is_complete and not outdated
-        matched, is_counted = self.store.read.count(filters), is_whole and not undecided
-        if filters == Filters(agent_id=need.agent_id) and knowledge.list_total is not None:
-            matched, is_counted = max(matched, knowledge.list_total), True
         unreadable = {"rows": knowledge.unreadable} if knowledge.unreadable else {}
         unreadable |= self._unreadable(periods, looks_at)
+        is_clear = not unreadable.keys() & filters.fields  # else some more may match
+        matched, is_counted = self.store.read.count(filters), is_whole and not undecided and is_clear
+        if filters == Filters(agent_id=need.agent_id) and knowledge.list_total is not None:
+            matched, is_counted = max(matched, knowledge.list_total), True
         missing = self._missing_list(knowledge, outdated, trouble)
         if due:
             what = "conversations that may match" if self.looks_inside(filters) else "matching conversations"
@@ -165,19 +185,21 @@ class Gathering:
             is_whole=is_whole,
             is_counted=is_counted,
             knows_list=self.sync.knows_all(),
-            settled=self._settled(call) if is_whole and (not matched or filters.status) else frozenset(),
+            settled=self._settled(call) if is_whole and is_clear and (not matched or filters.status) else frozenset(),
         )
 
     def _unreadable(self, periods: tuple[Filters, ...], looks_at: frozenset[str]) -> dict[str, int]:
-        """By kind, of those that match; results that a filter looks at of all that it looked through."""
-        found: dict[str, int] = {}
+        """By kind, of those that match; what a filter looks at of all that it looked through."""
+        found, read, seen = Counter[str](), self.store.read, set[Filters]()
         for each in periods:
-            matching = self.store.read.unreadable(each) if looks_at else {}
-            candidates = self.store.read.unreadable(replace(each, results=())) if each.results else matching
-            for kind in looks_at | (RESULTS if each.results else _NOTHING):
-                count = (candidates if kind in RESULTS else matching).get(kind, 0)
-                found |= {kind: found.get(kind, 0) + count} if count else {}
-        return found
+            fields, results = FIELDS.keys() & (looks_at | each.fields), RESULTS & looks_at
+            candidates = each.without(read.unreadable(Filters(), fields).keys())
+            found.update(read.unreadable(each, looks_at - fields - RESULTS))
+            found.update(read.unreadable(replace(each, results=()), RESULTS if each.results else results))
+            if candidates not in seen:  # of both periods, where their bounds are what is left out
+                found.update(read.unreadable(candidates, fields))
+            seen.add(candidates)
+        return dict(found)
 
     def _details(self, call: Call, periods: tuple[Filters, ...], *, with_details: bool) -> tuple[int, int]:
         """For how many conversations the question needs details, and for how many of them they are still to load."""

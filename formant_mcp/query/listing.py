@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from formant_mcp.filters import Filters, Order, is_whole
+from formant_mcp.filters import FIELDS, Filters, Order, is_whole
 from formant_mcp.models import Conversation
 from formant_mcp.query.agents import existing_agents
 from formant_mcp.query.cursors import Cursor, lost_cursor, question_mark, read_cursor, write_cursor
-from formant_mcp.query.gather import Call, Coverage, Gathering, unreadable_notes
+from formant_mcp.query.gather import Call, Coverage, Gathering
 from formant_mcp.query.guesses import nearest
 from formant_mcp.store import Store
 from formant_mcp.sync.lists import ListNeed
@@ -89,7 +89,8 @@ async def list_conversations(gathering: Gathering, call: Call, question: ListQue
     mark = question_mark(question.asked, question.order, store.identity)
     cursor = read_cursor(question.cursor, mark)
     need = _need(question, cursor, call.asked_at)
-    coverage = await gathering.bring(call, filters, need)
+    ordered_by = frozenset({"started_at" if question.order in ("newest", "oldest") else "duration_seconds"})
+    coverage = await gathering.bring(call, filters, need, looks_at=ordered_by)
     try:
         found = store.read.page(filters, question.order, question.limit + 1, cursor.row)
     except LookupError:
@@ -98,6 +99,8 @@ async def list_conversations(gathering: Gathering, call: Call, question: ListQue
     shown = cursor.shown + len(page)
     more = len(found) > question.limit or (bool(page) and shown < coverage.matched)
     conversations = [conversation for _, conversation in page]
+    ids = [each.conversation_id for each in conversations]
+    coverage = coverage.but_for(store.read.unreadable_among(ids, FIELDS.keys()))
     if question.summary_mode == "include":
         coverage = await _bring_shown(gathering, call, question, need, coverage, conversations)
     cursors = [write_cursor(Cursor(cursor.shown + n, row), mark) for n, (row, _) in enumerate(page, 1)]
@@ -196,15 +199,13 @@ async def _bring_shown(
     if missing:
         why = trouble.message if trouble else "Ask again for them."
         note = f"{note} Results and words of {missing:,} of {len(ids):,} calls are not loaded yet. {why}".strip()
-    unreadable = gathering.store.read.unreadable_among(ids)
     return replace(
         coverage,
         details_needed=needed,
         details_read=read,
-        complete=coverage.complete and not missing and not unreadable,
-        note=" ".join((note, *unreadable_notes(unreadable))).strip(),
-        unreadable=coverage.unreadable | unreadable,
-    )
+        complete=coverage.complete and not missing,
+        note=note,
+    ).but_for(gathering.store.read.unreadable_among(ids))
 
 
 def _rows(store: Store, conversations: list[Conversation], cursors: list[str], mode: SummaryMode) -> list[Row]:

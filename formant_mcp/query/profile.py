@@ -56,13 +56,16 @@ class Profile:
         return replace(self, results=self.results[:count], left_out=(agents, fields + left_out))
 
 
+_LOOKS_AT = RESULTS | {"started_at", "status", "agent_id"}
+
+
 async def profile(gathering: Gathering, call: Call, filters: Filters, top: int, zone: ZoneInfo) -> Profile:
     """Loads everything that matches, results included, and says what it is.
 
     Raises:
         FormantError: nothing can be answered at all.
     """
-    coverage = await gathering.bring(call, filters, need_of(filters), with_details=True, looks_at=RESULTS)
+    coverage = await gathering.bring(call, filters, need_of(filters), with_details=True, looks_at=_LOOKS_AT)
     store = gathering.store
     # While details are missing, what is loaded is apart from what may still change.
     now = call.asked_at if coverage.details_read < coverage.details_needed else None

@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import Filters
 from formant_mcp.models import clean
-from formant_mcp.query.gather import RESULTS as RESULT_VALUES
 from formant_mcp.query.gather import Call, Coverage, Gathering
 from formant_mcp.query.guesses import did_you_mean, nearest
 from formant_mcp.query.listing import Existing, existing_values, need_of
@@ -113,7 +112,9 @@ async def summarize(gathering: Gathering, call: Call, question: SummaryQuestion,
     names = (*question.groupings, *question.measures)
     in_detail = {"failure_reason", *gathering.sync.only_in_detail}
     wanted = frozenset(name for name in names if name.startswith(RESULTS) or name in in_detail)
-    looks_at = frozenset(RESULT_VALUES if any(name.startswith(RESULTS) for name in names) else ())
+    looks_at = frozenset(
+        "results" if name.startswith(RESULTS) else "started_at" if name in TIMES else name for name in names
+    )
     coverage = await gathering.bring(
         call, question.filters, need, with_details=bool(wanted), looks_at=looks_at, also=tuple(periods[1:])
     )

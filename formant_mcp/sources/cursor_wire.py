@@ -17,12 +17,14 @@ from formant_mcp.source import CursorPage
 from formant_mcp.sources.http import refusal
 from formant_mcp.sources.transcripts import transcript_of
 from formant_mcp.sources.wire_values import (
+    Fields,
     Wire,
     clean_json,
     contact,
     count,
     first,
     flag,
+    is_no_object,
     is_something,
     moment,
     object_of,
@@ -36,18 +38,21 @@ from formant_mcp.sources.wire_values import (
 _LISTS = ("conversations", "items")  # the name in Voiceable's envelope is not published
 _OF_ONE = frozenset({"conversation_id", "transcript", "metadata"})
 _RUNNING = frozenset({"initiated", "in-progress", "processing"})
-_ANALYSES = (("evaluation", "evaluation_criteria_results", "result"), ("data", "data_collection_results", "value"))
+_ANALYSES = (("evaluation", "evaluation_criteria_results"), ("data", "data_collection_results"))
+_VALUES = ("value", "result", "outcome", "answer")
 # Where a number or another address of the contact is: the `elevenlabs` package's ConversationHistoryMetadata.
 _CONTACTS = (("phone_call", "external_number"), ("whatsapp", "whatsapp_user_id"), ("sms", "sms_user_phone_number"))
+_OF_METADATA = frozenset({"started_at", "duration_seconds", "contact_number"})
 # No document lists the termination reasons. Seen in what people publish of their calls: `end_call tool was called.`,
 # `Call ended by remote party`, `The remote party hung up.`, `Client disconnected: 1000` (1001, 1005: RFC 6455, 7.4.1)
-# are how a call normally ends; `voicemail_detection tool was called.`, `no answer - timeout`, `Silence timeout
-# reached`, `Max duration limit reached`, `This request exceeds your quota limit.` are why one came to nothing.
+# are how a call normally ends, and so is what says that it is normal; `voicemail_detection tool was called.`, `no
+# answer - timeout`, `Silence timeout reached`, `Max duration limit reached`, `This request exceeds your quota limit.`,
+# `Client disconnected: 1006`, `SIP status 480` are why one came to nothing.
 _WHY = re.compile(
     r"error|fail|time[ds]?[ -]?out|voice_?mail|answering machine|no[ _-]?answer|not answer|unanswered|reject|declin"
     r"|busy|quota|credit|limit|exceed|max(?:imum)? (?:duration|inactiv)|silence|inactiv|unreachable|unavailable"
     r"|not available|invalid|missing|refus|denied|unauthori[sz]ed|forbidden|blocked|abort|crash|lost|unable|could not"
-    r"|cannot|congest|carrier|network|unexpected|before|never",
+    r"|cannot|congest|carrier|network|unexpected|before|never|disconnected\W+(?!100[015]\b)\d{4}\b|\bsip\b.*\b[456]\d\d\b",
     re.IGNORECASE,
 )
 _USUAL = re.compile(
@@ -55,6 +60,7 @@ _USUAL = re.compile(
     r"|conversation over|normal",
     re.IGNORECASE,
 )
+_NORMAL = re.compile(r"\bnormal", re.IGNORECASE)
 _NOT_REACHED = frozenset({"voicemail", "busy", "no_answer"})
 
 
@@ -125,33 +131,33 @@ def _next_cursor(fields: Wire, cursor: str) -> tuple[str, bool]:
 
 
 def _row(wire: Wire) -> Conversation:
-    return _conversation(wire, isinstance(wire.get("transcript"), list) and isinstance(wire.get("analysis"), dict))
+    return _conversation(
+        wire, isinstance(wire.get("transcript"), list) and isinstance(unpacked(wire.get("analysis")), dict)
+    )
 
 
 def _conversation(wire: Wire, has_detail: bool) -> Conversation:
     metadata, analysis = part(wire, "metadata"), part(wire, "analysis")
-
-    def sent(*names: str) -> JsonValue:
-        return next(
-            (value for where in (wire, metadata, analysis) if (value := first(where, *names)) is not None), None
-        )
-
-    status, duration_seconds = text(wire.get("status")), seconds(sent("call_duration_secs"))
+    fields = Fields(wire, metadata, analysis)
+    status = fields.understood("status", text, wire.get("status"))
+    duration_seconds = fields.read("duration_seconds", seconds, "call_duration_secs")
     ended = duration_seconds is not None if status is None else _plain(status) not in _RUNNING
-    started_at = moment(sent("start_time_unix_secs", "created_at"))
+    started_at = fields.read("started_at", moment, "start_time_unix_secs", "created_at")
     duration_seconds = duration_seconds if ended else duration_seconds or None  # a call that runs is listed with 0
-    outcome = _outcome(sent("call_successful"), status) if ended else None
+    outcome = _outcome(fields.sent("call_successful"), status) if ended else None
     failed = ended and (outcome == "failure" or _plain(status) == "failed")
-    error, ended_reason = _error(first(metadata, "error") or wire.get("error")), text(sent("termination_reason"))
+    error, ended_reason = _error(first(metadata, "error") or wire.get("error")), text(fields.sent("termination_reason"))
     reason = error or _why(ended_reason, metadata, is_failed=_plain(status) == "failed")
     transcript = transcript_of(wire, "transcript", started_at, duration_seconds)
-    results, lost = _results(analysis, sent("transcript_summary"), ended_reason)
+    client = part(wire, "conversation_initiation_client_data")
+    lost_fields = _OF_METADATA if is_no_object(wire, "metadata") else frozenset[str]()
+    results, lost = _results(analysis, fields.sent("transcript_summary"), ended_reason)
     return Conversation(
         conversation_id=text(wire.get("conversation_id")) or "",
-        agent_id=text(wire.get("agent_id")),
+        agent_id=fields.read("agent_id", text),
         agent_name=text(wire.get("agent_name")),
-        contact_number=_contact(metadata),
-        user_id=text(wire.get("user_id")) or text(part(wire, "conversation_initiation_client_data").get("user_id")),
+        contact_number=_contact(fields, metadata),
+        user_id=fields.read("user_id", text) or fields.understood("user_id", text, client.get("user_id")),
         status=status,
         outcome=outcome,
         ended=ended,
@@ -164,12 +170,15 @@ def _conversation(wire: Wire, has_detail: bool) -> Conversation:
         results=results,
         turns=transcript.turns,
         has_detail=has_detail,
-        unreadable=replace(transcript.unreadable, results=lost),
+        unreadable=replace(
+            transcript.unreadable, results=lost + is_no_object(wire, "analysis"), fields=fields.lost | lost_fields
+        ),
     )
 
 
-def _contact(metadata: Wire) -> str | None:
-    return next((found for where, field in _CONTACTS if (found := contact(part(metadata, where).get(field)))), None)
+def _contact(fields: Fields, metadata: Wire) -> str | None:
+    found = (fields.understood("contact_number", contact, part(metadata, where).get(name)) for where, name in _CONTACTS)
+    return next(filter(None, found), None)
 
 
 def _later(started_at: datetime | None, duration_seconds: float | None) -> datetime | None:
@@ -202,7 +211,11 @@ def _why(ended_reason: str | None, metadata: Wire, *, is_failed: bool) -> str | 
 
     Of other words nobody can tell; they are the reason of a call that the provider itself calls failed.
     """
-    if ended_reason and (_WHY.search(ended_reason) or (is_failed and not _USUAL.search(ended_reason))):
+    if (
+        ended_reason
+        and not _NORMAL.search(ended_reason)
+        and (_WHY.search(ended_reason) or (is_failed and not _USUAL.search(ended_reason)))
+    ):
         return ended_reason
     called = (text(part(metadata, where).get("call_result")) for where, _ in _CONTACTS)
     return next((result for result in called if result in _NOT_REACHED), None)
@@ -217,10 +230,10 @@ def _results(analysis: Wire, summary: JsonValue, ended_reason: str | None) -> tu
     if ended_reason:
         results["ended_reason"] = ended_reason
     lost = 0
-    for ours, theirs, value in _ANALYSES:
+    for ours, theirs in _ANALYSES:
         entries, more = _entries(first(analysis, theirs, f"{theirs}_list"))
-        lost += more
-        values = {key: entry.get(value) if isinstance(entry, dict) else entry for key, entry in entries.items()}
+        values = {key: first(entry, *_VALUES) if isinstance(entry, dict) else entry for key, entry in entries.items()}
+        lost += more + sum(isinstance(each, dict) and each.keys().isdisjoint(_VALUES) for each in entries.values())
         why = {
             key: entry["rationale"]
             for key, entry in entries.items()

@@ -15,6 +15,7 @@ from formant_mcp.models import Conversation, Outcome, Page
 from formant_mcp.sources.results import read_results
 from formant_mcp.sources.transcripts import transcript_of
 from formant_mcp.sources.wire_values import (
+    Fields,
     Wire,
     contact,
     count,
@@ -77,9 +78,11 @@ def _row(wire: Wire) -> Conversation:
 
 
 def _conversation(wire: Wire, has_detail: bool) -> Conversation:
-    status = text(wire.get("status"))
-    started_at, ended_at = moment(wire.get("start_timestamp")), moment(wire.get("end_timestamp"))
-    duration_seconds = seconds(wire.get("duration_seconds"))
+    fields = Fields(wire)
+    status = fields.read("status", text)
+    started_at = fields.read("started_at", moment, "start_timestamp")
+    ended_at = fields.read("duration_seconds", moment, "end_timestamp")
+    duration_seconds = fields.read("duration_seconds", seconds)
     if duration_seconds is None:
         duration_seconds = seconds_between(started_at, ended_at)
     if ended_at is None and duration_seconds is not None and not _is_running(status):
@@ -89,12 +92,12 @@ def _conversation(wire: Wire, has_detail: bool) -> Conversation:
     results, lost = read_results(wire.get("results"))
     return Conversation(
         conversation_id=text(wire.get("conversation_id")) or "",
-        agent_id=text(wire.get("agent_id")),
-        contact_number=contact(wire.get("contact_number")),
+        agent_id=fields.read("agent_id", text),
+        contact_number=fields.read("contact_number", contact),
         status=status,
         outcome=outcome,
         ended=ended,
-        failure_reason=text(wire.get("failure_reason")),
+        failure_reason=fields.read("failure_reason", text),
         failure_reason_known=has_detail or "failure_reason" in wire,
         started_at=started_at,
         ended_at=ended_at,
@@ -103,7 +106,7 @@ def _conversation(wire: Wire, has_detail: bool) -> Conversation:
         results=results,
         turns=transcript.turns,
         has_detail=has_detail,
-        unreadable=replace(transcript.unreadable, results=lost),
+        unreadable=replace(transcript.unreadable, results=lost, fields=fields.lost),
     )
 
 

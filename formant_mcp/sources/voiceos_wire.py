@@ -14,6 +14,7 @@ from formant_mcp.models import Conversation, Outcome, Page
 from formant_mcp.source import CursorPage
 from formant_mcp.sources.transcripts import transcript_of
 from formant_mcp.sources.wire_values import (
+    Fields,
     Wire,
     contact,
     count,
@@ -75,17 +76,20 @@ def _row(wire: Wire) -> Conversation:
 
 
 def _conversation(wire: Wire, has_detail: bool) -> Conversation:
-    status, kind, ended_reason = text(wire.get("status")), text(wire.get("type")), text(wire.get("ended_reason"))
-    started_at, ended_at = moment(wire.get("started_at")), moment(wire.get("ended_at"))
+    fields, kind = Fields(wire), text(wire.get("type"))
+    status, ended_reason = fields.read("status", text), fields.read("failure_reason", text, "ended_reason")
+    started_at = fields.read("started_at", moment)
+    ended_at = fields.read("duration_seconds", moment, "ended_at")
     ended = ended_at is not None if status is None else status.lower() not in _RUNNING
     outcome = _outcome(ended_reason) if ended else None
     duration_seconds = seconds_between(started_at, ended_at) if ended else None
+    contact_sent = part(wire, "phone_call").get(_CONTACT_FIELD.get(kind or "", ""))
     transcript = transcript_of(wire, "messages", started_at, duration_seconds)
     cost, lost = _cost(wire.get("cost_breakdown"))
     return Conversation(
         conversation_id=text(wire.get("id")) or "",
-        agent_id=text(wire.get("agent_id")),
-        contact_number=contact(part(wire, "phone_call").get(_CONTACT_FIELD.get(kind or "", ""))),
+        agent_id=fields.read("agent_id", text),
+        contact_number=fields.understood("contact_number", contact, contact_sent),
         status=status,
         outcome=outcome,
         ended=ended,
@@ -97,7 +101,7 @@ def _conversation(wire: Wire, has_detail: bool) -> Conversation:
         results=_results(kind, ended_reason, cost),
         turns=transcript.turns,
         has_detail=has_detail,
-        unreadable=replace(transcript.unreadable, results=lost),
+        unreadable=replace(transcript.unreadable, results=lost, fields=fields.lost),
     )
 
 

@@ -3,7 +3,10 @@
 import json
 import math
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import TypeVar
 from urllib.parse import unquote
 
 from pydantic import JsonValue
@@ -11,6 +14,7 @@ from pydantic import JsonValue
 from formant_mcp.models import clean
 
 Wire = dict[str, JsonValue]
+T = TypeVar("T")
 
 MOST_LEVELS = 64
 LONGEST_SECONDS = 7 * 86400.0
@@ -25,14 +29,24 @@ _UNITS = re.compile(
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2100, 1, 1, tzinfo=UTC)
-# 10^11 seconds are the year 5138, 10^11 milliseconds 1973: no call is on the wrong side.
-_LEAST_MILLISECONDS = 1e11
+# 10^11 seconds are the year 5138, 10^11 milliseconds 1973: no call is on the wrong side. So with 10^11 thousandths of
+# these, and once more.
+_TOO_MANY_SECONDS = 1e11
+_FINEST = 3  # thousandths of thousandths of thousandths: nanoseconds
+_IN_UTC = re.compile(r"\s*(?:UTC|GMT)$", re.IGNORECASE)
+_OFFSET_APART = re.compile(r"\s+(?=[+-]\d\d:?\d\d$)", re.ASCII)
+_RFC_2822 = re.compile(
+    r"(?:[a-z]{3},\s*)?\d{1,2}\s+[a-z]{3}\s+\d{4}\s+\d{1,2}:\d\d(?::\d\d)?\s*(?:[+-]\d{4}|[a-z]{1,4})?",
+    re.ASCII | re.IGNORECASE,
+)
 _TOO_LARGE = 2**63
 _MOST_WRAPPERS = 4
 _WRAPPERS = ("data", "conversation", "call", "result", "item")
 _MOST_ENCODINGS = 4
 _FENCE = re.compile(r"\A```\w*\s*|\s*```\Z")  # language models wrap their JSON so
 _BLANKS = "\ufeff \t\r\n"
+# What an object that stands for a single value has that value under.
+_BARE = ("value", "id", "code", "number", "phone", "phone_number", "seconds", "name")
 _FALSE = frozenset({"", "false", "0", "no", "off", "null", "none"})
 # RFC 3261 and RFC 3966: `"Name" <sip:user@host;parameters>`, `tel:+91-98`.
 _ADDRESS = re.compile(r"(?:sips?|tel|whatsapp):(?://)?(?P<user>[^@;?>]*)(?:@[^>]*)?", re.IGNORECASE)
@@ -45,9 +59,48 @@ def first(wire: Wire, *names: str) -> JsonValue:
 
 
 def part(wire: Wire, name: str) -> Wire:
-    """The object in a field, an empty one where there is none."""
-    value = wire.get(name)
+    """The object in a field, also as JSON in a text; an empty one where there is none."""
+    value = unpacked(wire.get(name))
     return value if isinstance(value, dict) else {}
+
+
+def is_no_object(wire: Wire, name: str) -> bool:
+    """Whether something was sent in a field that is to be an object, and it is none."""
+    value = unpacked(wire.get(name))
+    return not isinstance(value, dict) and is_something(value)
+
+
+class Fields:
+    """Reads single fields of a conversation, each from the first of some objects that has it.
+
+    `lost`: our names of those that were sent and not understood.
+    """
+
+    def __init__(self, *objects: Wire) -> None:
+        self._objects = objects
+        self._lost = set[str]()
+
+    @property
+    def lost(self) -> frozenset[str]:
+        """Fields that were sent and not understood."""
+        return frozenset(self._lost)
+
+    def sent(self, *names: str) -> JsonValue:
+        """The value as it was sent under the first of these names that has one."""
+        return next((value for where in self._objects if (value := first(where, *names)) is not None), None)
+
+    def read(self, field: str, form: Callable[[JsonValue], T | None], *names: str) -> T | None:
+        """Our field, in that form, sent under one of these names, or under its own."""
+        return self.understood(field, form, self.sent(*names or (field,)))
+
+    def understood(self, field: str, form: Callable[[JsonValue], T | None], sent: JsonValue) -> T | None:
+        """The same of a value at hand: the value itself, or the one that an object obviously stands for."""
+        value = form(sent)
+        if value is None and isinstance(sent, dict):
+            value = form(first(sent, *_BARE))
+        if value is None and flag(sent) and is_something(sent):
+            self._lost.add(field)
+        return value
 
 
 def rows_of(wire: Wire, *names: str) -> list[JsonValue] | None:
@@ -140,13 +193,22 @@ def flag(value: JsonValue) -> bool:
 
 
 def moment(value: JsonValue) -> datetime | None:
-    """A time of this century, in UTC: from epoch seconds or milliseconds, or ISO 8601 (UTC where it names no zone)."""
+    """A time of this century, in UTC (where it names no zone, too).
+
+    From epoch seconds or thousandths of them, down to nanoseconds; from ISO 8601 or an RFC 2822 date.
+    """
     figure = number(value)
     try:
         if figure is not None:
-            sent = _EPOCH + timedelta(seconds=figure / 1000 if abs(figure) >= _LEAST_MILLISECONDS else figure)
+            for _ in range(_FINEST):
+                figure = figure / 1000 if abs(figure) >= _TOO_MANY_SECONDS else figure
+            sent = _EPOCH + timedelta(seconds=figure)
         elif isinstance(value, str):
-            sent = datetime.fromisoformat(value.strip())
+            said = value.strip()
+            if _RFC_2822.fullmatch(said):
+                sent = parsedate_to_datetime(said)
+            else:
+                sent = datetime.fromisoformat(_OFFSET_APART.sub("", _IN_UTC.sub("", said)))
             sent = sent.replace(tzinfo=UTC) if sent.tzinfo is None else sent.astimezone(UTC)
         else:
             return None

@@ -1,12 +1,12 @@
 """What is asked is answered here: conversations, turns and counts, out of what was saved."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Sequence, Set
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 
-from formant_mcp.filters import DetailNeed, Filters, Order, is_whole
-from formant_mcp.models import Conversation, Turn
+from formant_mcp.filters import FIELDS, DetailNeed, Filters, Order, is_whole
+from formant_mcp.models import Conversation, Turn, Unreadable
 from formant_mcp.store.criteria import ORDERS, Where, milliseconds, where
 from formant_mcp.store.database import Database, Value
 from formant_mcp.store.rows import READ, conversation, number, text, whole
@@ -14,6 +14,7 @@ from formant_mcp.store.turns import turn_key
 
 _RETRY_MISSING = timedelta(hours=1)
 _NOT_JUST_MISSED = "(missing_at IS NULL OR missing_at <= ?)"
+_KINDS = frozenset(each.name for each in fields(Unreadable)) - {"fields"} | FIELDS.keys()
 _COLUMNS = ("status", "agent_id", "failure_reason", "user_id")
 
 
@@ -194,16 +195,20 @@ class Reading:
         )
         return [str(row[0]) for row in rows]
 
-    def unreadable(self, filters: Filters) -> dict[str, int]:
-        """How much of what was sent of those that match could not be understood, by kind; only where it is some."""
-        return self._unreadable(where(filters))
+    def unreadable(self, filters: Filters, kinds: Set[str] = _KINDS) -> dict[str, int]:
+        """How much of what was sent of those that match could not be understood, of these kinds; only where it is some.
 
-    def unreadable_among(self, conversation_ids: Sequence[str]) -> dict[str, int]:
+        The kinds are those of `Unreadable`, and its fields.
+        """
+        return self._unreadable(where(filters), kinds) if kinds else {}
+
+    def unreadable_among(
+        self, conversation_ids: Sequence[str], kinds: Set[str] = _KINDS - {"speakers"}
+    ) -> dict[str, int]:
         """The same of these conversations, but for speakers: who reads a turn sees that its speaker is not known."""
         asked = Where()
-        asked.add("kind != 'speakers'")
         asked.add("conversation_id IN (SELECT value FROM json_each(?))", json.dumps(list(conversation_ids)))
-        return self._unreadable(asked)
+        return self._unreadable(asked, kinds)
 
     def distinct(self, column: str) -> list[str]:
         """The values that exist in status, agent_id, failure_reason or user_id, at most 1,000, skipping from one
@@ -226,12 +231,15 @@ class Reading:
         )
         return {str(row[0]): text(row[1]) for row in rows}
 
-    def _unreadable(self, asked: Where) -> dict[str, int]:
-        # From the few that have some to what they are, never through all calls.
+    def _unreadable(self, asked: Where, kinds: Set[str]) -> dict[str, int]:
+        # From the few that have some to what they are, never through all calls. A field that is known by now counts no
+        # more.
+        is_unknown = " ".join(f"WHEN '{name}' THEN {name} IS NULL" for name in FIELDS)
         rows = self._database.rows(
             "SELECT kind, sum(count) FROM unreadable CROSS JOIN conversations USING (row_id)"
-            f" WHERE {asked.sql} GROUP BY kind ORDER BY kind DESC",
-            asked.values,
+            f" WHERE kind IN (SELECT value FROM json_each(?)) AND CASE kind {is_unknown} ELSE 1 END AND {asked.sql}"
+            " GROUP BY kind ORDER BY kind DESC",
+            [json.dumps(sorted(kinds)), *asked.values],
         )
         return {str(kind): whole(count) for kind, count in rows}
 

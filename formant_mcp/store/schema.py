@@ -183,6 +183,10 @@ MIGRATIONS = (
     -- A full pass goes from the front to the back alone.
     UPDATE scopes SET pass_started_at = NULL WHERE pass_backward = 1;
     """,
+    """
+    -- unreadable.kind may also be the name of a field of conversations.
+    CREATE INDEX unreadable_kind ON unreadable (kind, row_id, count);
+    """,
 )
 
 

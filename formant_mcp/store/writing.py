@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import datetime
 from typing import NamedTuple
 
-from formant_mcp.models import Conversation
+from formant_mcp.models import Conversation, Unreadable
 from formant_mcp.store.criteria import milliseconds
 from formant_mcp.store.database import Database, Value
 from formant_mcp.store.rows import KEPT, WRITTEN, columns, moment, whole
@@ -17,6 +17,7 @@ from formant_mcp.store.values import flatten
 Due = Callable[[Conversation, datetime], datetime | None]
 """When to read a conversation's detail anew, given that it was read at that time; None for never."""
 
+_OF_DETAIL = tuple(each.name for each in fields(Unreadable) if each.name != "fields")
 # That a running call had no reason says nothing once it is over.
 _WAS_KNOWN = (
     "(failure_reason_known AND (ended OR NOT excluded.ended OR excluded.status IS NULL OR failure_reason IS NOT NULL))"
@@ -68,6 +69,8 @@ class Writing:
                     self._save_detail(each, now)
                 elif each.results:
                     self._save_listed_results(each)
+                if each.unreadable.fields:
+                    self._save_unread_fields(each)
         return known
 
     def mark_missing(self, conversation_id: str, now: datetime) -> None:
@@ -108,6 +111,14 @@ class Writing:
             [json.dumps(conversation.results, ensure_ascii=False), conversation.conversation_id],
         )
 
+    def _save_unread_fields(self, conversation: Conversation) -> None:
+        """They count until a later reading has the field: see `Reading.unreadable`."""
+        self._database.run(
+            "INSERT OR IGNORE INTO unreadable SELECT row_id, value, 1 FROM conversations, json_each(?)"
+            " WHERE conversation_id = ?",
+            [json.dumps(sorted(conversation.unreadable.fields)), conversation.conversation_id],
+        )
+
     def _save_detail(self, conversation: Conversation, now: datetime) -> None:
         rows = self._database.rows(
             "SELECT row_id FROM conversations WHERE conversation_id = ?", [conversation.conversation_id]
@@ -126,7 +137,7 @@ class Writing:
         )
         self._database.run_many(
             "INSERT INTO unreadable VALUES (?, ?, ?)",
-            ((row_id, kind, count) for kind, count in asdict(conversation.unreadable).items() if count),
+            ((row_id, kind, count) for kind in _OF_DETAIL if (count := getattr(conversation.unreadable, kind))),
         )
         due = self._due(conversation, now)
         self._database.run(
@@ -147,9 +158,13 @@ class Writing:
         self._database.run_many(DELETE, index_rows([(whole(key), str(role), str(text)) for key, role, text in spoken]))
         self._database.run("DELETE FROM turns WHERE turn_id >= ? AND turn_id < ?", turns)
         self._database.run("DELETE FROM result_values WHERE row_id = ?", [row_id])
-        self._database.run("DELETE FROM unreadable WHERE row_id = ?", [row_id])
+        self._database.run(
+            "DELETE FROM unreadable WHERE row_id = ? AND kind IN (SELECT value FROM json_each(?))",
+            [row_id, json.dumps(_OF_DETAIL)],
+        )
 
     def _delete(self, condition: str, values: Sequence[Value]) -> None:
         for row in self._database.rows(f"SELECT row_id FROM conversations WHERE {condition}", values):
             self._drop_detail(whole(row[0]))
+            self._database.run("DELETE FROM unreadable WHERE row_id = ?", [row[0]])
         self._database.run(f"DELETE FROM conversations WHERE {condition}", values)

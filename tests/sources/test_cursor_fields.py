@@ -1,5 +1,6 @@
 """The fields of the cursor family's conversations, in every form that documents show and in forms that none does."""
 
+import json
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 
 from formant_mcp.errors import FormantError
-from formant_mcp.models import Conversation, Turn
+from formant_mcp.models import Conversation, Turn, Unreadable
 from formant_mcp.sources.cursor_wire import parse_detail, parse_page
 
 
@@ -208,7 +209,8 @@ def test_no_json_breaks_the_reading(wire: JsonValue):
     [
         "end_call tool was called.", "Call ended by remote party", "The remote party hung up.", "Client disconnected",
         "Client disconnected: 1000", "Client disconnected: 1005", "user ended", "Call transferred to number",
-        "conversation completed", "agent_ended",
+        "conversation completed", "agent_ended", "Call ended by remote party (network normal)",
+        "Normal clearing by the carrier",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("status", ["done", "failed"])
@@ -227,7 +229,8 @@ def test_how_a_call_normally_ends_is_no_reason_of_its_failure(usual: str, status
         "Ending conversation after 40 seconds of silence.", "Max duration limit reached", "Call rejected",
         "This request exceeds your quota limit.", "Conversation initiation webhook failed", "LLM error",
         "Missing required dynamic variables in first message", "failed to connect", "inactivity timeout",
-        "Client disconnected due to an error", "Carrier hung up before media",
+        "Client disconnected: 1006", "Client disconnected: 1011", "client disconnected (4001)", "SIP status 480",
+        "SIP/2.0 603", "Abnormal end: no answer", "Client disconnected due to an error", "Carrier hung up before media",
     ],
 )  # fmt: skip
 def test_what_went_wrong_is_the_reason_where_no_error_was_recorded(why: str):
@@ -293,6 +296,64 @@ def test_what_was_evaluated_may_come_as_a_list_or_in_a_string():
     }  # fmt: skip
     assert read.unreadable.results == 0
     assert detail(analysis={"data_collection_results": "none of it"}).unreadable.results == 1
+
+
+def test_analysis_and_metadata_may_come_as_json_in_a_string():
+    collected: JsonValue = {"call_successful": "success", "data_collection_results": {"amount": {"value": 5}}}
+    metadata: JsonValue = {"call_duration_secs": 60, "phone_call": {"external_number": "+14155550123"}}
+    read = detail(status="done", analysis=json.dumps(collected), metadata=json.dumps(metadata))
+
+    assert (read.outcome, read.results) == ("success", {"data": {"amount": 5}})
+    assert (read.duration_seconds, read.contact_number) == (60, "+14155550123")
+    assert read.unreadable == Unreadable()
+    assert row(transcript=[], analysis=json.dumps(collected)).has_detail
+
+
+def test_analysis_and_metadata_that_are_no_objects_are_counted():
+    read = detail(status="done", analysis="it went well", metadata=["60 s"])
+
+    assert read.unreadable.results == 1
+    assert read.unreadable.fields == {"started_at", "duration_seconds", "contact_number"}
+    assert detail(analysis="", metadata=[]).unreadable == Unreadable()
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "lost"),
+    [
+        ({"value": 5}, 5, 0),
+        ({"result": "success"}, "success", 0),
+        ({"outcome": "success", "value": None}, "success", 0),
+        ({"answer": "yes"}, "yes", 0),
+        ({"value": None}, None, 0),
+        ({"collected": 5}, None, 1),
+    ],
+)
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [("evaluation", "evaluation_criteria_results"), ("data", "data_collection_results")]
+)
+def test_an_entrys_value_is_found_under_any_of_its_names_or_counted(
+    ours: str, theirs: str, entry: JsonValue, value: JsonValue, lost: int
+):
+    read = detail(analysis={theirs: {"amount": entry}})
+
+    assert read.results == {ours: {"amount": value}}
+    assert read.unreadable.results == lost
+
+
+@pytest.mark.parametrize(
+    ("fields", "lost"),
+    [
+        ({"status": {"state": ["done"]}}, {"status"}),
+        ({"start_time_unix_secs": "some time ago"}, {"started_at"}),
+        ({"metadata": {"call_duration_secs": "one minute"}}, {"duration_seconds"}),
+        ({"agent_id": ["a"]}, {"agent_id"}),
+        ({"user_id": {"a": 1}}, {"user_id"}),
+        ({"metadata": {"phone_call": {"external_number": ["+1"]}}}, {"contact_number"}),
+        ({"start_time_unix_secs": 0, "user_id": "", "agent_id": None}, frozenset[str]()),
+    ],
+)
+def test_a_field_that_was_sent_and_not_understood_is_named(fields: dict[str, JsonValue], lost: set[str]):
+    assert detail(**fields).unreadable.fields == lost
 
 
 def test_turns_are_of_our_model():

@@ -155,9 +155,17 @@ def test_results_nested_beyond_measure_are_kept_to_a_depth():
         "2023-06-01T07:55:54Z",
         "2023-06-01T13:25:54+05:30",
         "2023-06-01 07:55:54",
+        STARTED * 10**6,
+        str(STARTED * 10**9),
+        "2023-06-01 07:55:54 UTC",
+        "2023-06-01 13:25:54 +0530",
+        "Thu, 01 Jun 2023 07:55:54 GMT",
+        "1 Jun 2023 13:25:54 +0530",
+        {"seconds": STARTED},
+        {"value": "2023-06-01T07:55:54Z"},
     ],
 )
-def test_a_time_is_read_in_seconds_milliseconds_or_iso(sent: JsonValue):
+def test_a_time_is_read_in_any_unit_or_usual_spelling(sent: JsonValue):
     assert row(start_timestamp=sent).started_at == STARTED_AT
 
 
@@ -168,7 +176,7 @@ def test_a_time_is_read_in_seconds_milliseconds_or_iso(sent: JsonValue):
         True,
         0,
         -1,
-        10**15,
+        10**20,
         10**400,
         float("nan"),
         float("inf"),
@@ -178,8 +186,9 @@ def test_a_time_is_read_in_seconds_milliseconds_or_iso(sent: JsonValue):
         "9" * 30,
         "nan",
         "0001-01-01T00:00:00+05:00",
+        "Thu, 99 Jun 2023 07:55:54 GMT",
         [STARTED],
-        {"seconds": STARTED},
+        {"then": STARTED},
     ],
 )
 def test_a_time_that_cannot_be_is_not_known(sent: JsonValue):
@@ -215,12 +224,58 @@ def test_the_third_of_start_end_and_duration_follows_from_the_others():
 def test_fields_of_the_wrong_type_are_not_known():
     wrong: dict[str, JsonValue] = {name: {"a": [1]} for name in [*TEXTS, "transcript"]}
 
+    lost = frozenset({"agent_id", "contact_number", "status", "failure_reason"})
     assert row(**wrong) == Conversation(
-        "c1", ended=False, failure_reason_known=True, unreadable=Unreadable(transcripts=1)
+        "c1", ended=False, failure_reason_known=True, unreadable=Unreadable(transcripts=1, fields=lost)
     )
     assert row(agent_id=12.0).agent_id == "12"
     assert row(agent_id=12.5).agent_id is None
     assert row(contact_number=14155550123).contact_number == "14155550123"
+
+
+@pytest.mark.parametrize(
+    ("fields", "read"),
+    [
+        ({"status": {"code": "completed", "label": "Completed"}}, {"status": "completed", "outcome": "success"}),
+        ({"agent_id": {"id": 7, "name": "A"}}, {"agent_id": "7"}),
+        ({"contact_number": {"phone": "+919876543210"}}, {"contact_number": "+919876543210"}),
+        ({"contact_number": {"number": "sip:+919876543210@host"}}, {"contact_number": "+919876543210"}),
+        ({"duration_seconds": {"value": "1:30"}}, {"duration_seconds": 90.0}),
+        ({"failure_reason": {"code": "busy"}}, {"failure_reason": "busy"}),
+    ],
+)
+def test_an_object_that_obviously_stands_for_a_value_is_that_value(
+    fields: dict[str, JsonValue], read: dict[str, JsonValue]
+):
+    found = row(**fields)
+
+    assert {name: getattr(found, name) for name in read} == read
+    assert not found.unreadable.fields
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("start_timestamp", "started_at"),
+        ("end_timestamp", "duration_seconds"),
+        ("duration_seconds", "duration_seconds"),
+        ("status", "status"),
+        ("agent_id", "agent_id"),
+        ("contact_number", "contact_number"),
+        ("failure_reason", "failure_reason"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("sent", "is_lost"), [({"a": 1}, True), ([[7]], True), (None, False), ("", False), ({}, False), (False, False)]
+)
+def test_a_field_that_was_sent_and_not_understood_is_named(name: str, field: str, sent: JsonValue, is_lost: bool):
+    assert row(**{name: sent}).unreadable.fields == ({field} if is_lost else frozenset[str]())
+
+
+def test_a_time_or_a_duration_in_words_is_not_understood():
+    assert row(start_timestamp="one day", duration_seconds="one minute").unreadable.fields == {
+        "started_at", "duration_seconds"
+    }  # fmt: skip
 
 
 def test_every_text_is_clean():

@@ -141,6 +141,21 @@ def test_the_contacts_number_is_the_other_ends(kind: JsonValue, number: str | No
 
 
 @pytest.mark.parametrize(
+    ("fields", "lost"),
+    [
+        ({"status": ["ended"]}, {"status"}),
+        ({"started_at": "some time ago", "ended_at": "later"}, {"started_at", "duration_seconds"}),
+        ({"agent_id": {"team": 1}}, {"agent_id"}),
+        ({"ended_reason": {"why": 1}}, {"failure_reason"}),
+        ({"type": "inbound_phone_call", "phone_call": {"from_number": ["+1"]}}, {"contact_number"}),
+        ({"status": {"code": "ended"}, "ended_at": None, "agent_id": ""}, frozenset[str]()),
+    ],
+)
+def test_a_field_that_was_sent_and_not_understood_is_named(fields: dict[str, JsonValue], lost: set[str]):
+    assert detail(**fields).unreadable.fields == lost
+
+
+@pytest.mark.parametrize(
     ("costs", "read"),
     [
         ({"total": 0.2, "voice": {"cost": "0.1"}, "telephony": None, "agent": {}}, {"total": 0.2, "voice": 0.1}),

@@ -145,6 +145,79 @@ def test_what_was_not_understood_is_said_in_words(unreadable: dict[str, int], sa
     assert [note.partition(" could not be understood")[0] for note in unreadable_notes(unreadable)] == said
 
 
+LOST_FIELDS: dict[str, JsonValue] = {
+    "start_timestamp": "some time ago",
+    "end_timestamp": None,
+    "duration_seconds": "one minute",
+    "status": {"state": ["completed"]},
+    "agent_id": {"team": 7},
+    "contact_number": ["+919876543210"],
+    "failure_reason": {"why": "busy"},
+}
+
+
+@pytest.mark.parametrize(
+    ("lost", "tool", "arguments", "unreadable"),
+    [
+        ("start_timestamp", "list_conversations", {}, {"started_at": 1}),
+        ("start_timestamp", "list_conversations", {"since": "7d"}, {"started_at": 1}),
+        ("start_timestamp", "search_transcripts", {"query": "refund", "until": "today"}, {"started_at": 1}),
+        ("start_timestamp", "search_transcripts", {"query": "refund"}, None),
+        ("start_timestamp", "summarize_results", {"group_by": ["weekday"]}, {"started_at": 1}),
+        ("start_timestamp", "summarize_results", {"group_by": ["status"], "since": "7d"}, {"started_at": 1}),
+        ("start_timestamp", "summarize_results", {"group_by": ["status"]}, None),
+        ("duration_seconds", "list_conversations", {"order_by": "longest"}, {"duration_seconds": 1}),
+        ("duration_seconds", "list_conversations", {"min_duration_seconds": 10}, {"duration_seconds": 1}),
+        ("duration_seconds", "summarize_results", {"measures": ["duration_seconds"]}, {"duration_seconds": 1}),
+        ("status", "list_conversations", {"status": "completed"}, {"status": 1}),
+        ("status", "list_conversations", {"call_successful": "success"}, {"status": 1}),
+        ("status", "list_conversations", {"status": "completed", "limit": 1}, {"status": 1}),
+        ("status", "summarize_results", {}, {"status": 1}),
+        ("contact_number", "list_conversations", {"contact_number": "98765"}, {"contact_number": 1}),
+        ("contact_number", "list_conversations", {}, {"contact_number": 1}),
+        ("failure_reason", "summarize_results", {"group_by": ["failure_reason"]}, {"failure_reason": 1}),
+        ("agent_id", "summarize_results", {"group_by": ["agent_id"]}, {"agent_id": 1}),
+        ("agent_id", "list_conversations", {"agent_id": "7"}, {"agent_id": 1}),
+        ("agent_id", "search_transcripts", {"query": "refund"}, None),
+    ],
+)
+async def test_an_answer_is_incomplete_where_it_looks_at_a_field_that_was_not_understood(
+    account: Account, lost: str, tool: str, arguments: dict[str, object], unreadable: JsonValue
+) -> None:
+    account.api.conversations = []
+    add(account, 1, READABLE, {})
+    fields = {"end_timestamp": None, "duration_seconds": None} if lost == "start_timestamp" else {}
+    add(account, 2, READABLE, {}, **(fields | {lost: LOST_FIELDS[lost], "end_timestamp": None}))
+    async with account.connect() as assistant:
+        answer = await assistant.ask(tool, **arguments)
+        again = await assistant.ask(tool, **arguments)
+    assert covered(answer) == covered(again) == (unreadable, unreadable is None)
+    assert ("could not be understood" in answer.text) == (unreadable is not None)
+
+
+async def test_two_periods_count_a_start_that_was_not_understood_once(account: Account) -> None:
+    account.api.conversations = []
+    add(account, 1, READABLE, {})
+    add(account, 2, READABLE, {}, start_timestamp="some time ago", end_timestamp=None)
+    async with account.connect() as assistant:
+        answer = await assistant.ask("summarize_results", group_by=["status"], since="7d", compare_previous=True)
+    assert covered(answer) == ({"started_at": 1}, False)
+
+
+def test_a_field_counts_until_a_reading_has_it() -> None:
+    store = open_store(None)
+    lost = Unreadable(fields=frozenset({"started_at", "contact_number"}))
+    store.write.save([Conversation("call", unreadable=lost)], NOW)
+    store.write.save([Conversation("call", has_detail=True, unreadable=Unreadable(results=1))], NOW)
+    assert store.read.unreadable(Filters()) == {"started_at": 1, "results": 1, "contact_number": 1}
+    assert store.read.unreadable(Filters(), {"started_at"}) == {"started_at": 1}
+    store.write.save([Conversation("call", started_at=NOW)], NOW)
+    assert store.read.unreadable(Filters()) == {"results": 1, "contact_number": 1}
+    store.write.delete("call")
+    assert store.read.unreadable(Filters()) == {}
+    store.close()
+
+
 @pytest.mark.parametrize("speaker", [{}, {"speaker": "Speaker 1"}, {"speaker": 1}, {"role": "spk_0"}])
 async def test_a_search_by_role_counts_turns_whose_speaker_is_not_known(
     account: Account, speaker: dict[str, JsonValue]
