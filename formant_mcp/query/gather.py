@@ -161,8 +161,7 @@ class Gathering:
         undecided = due if not with_details else self._details(call, periods, with_details=False)[1] if due else 0
         outdated = len(self.store.read.running(filters.agent_id, call.asked_at))
         is_whole = knowledge.is_complete and not outdated
-        unreadable = {"rows": knowledge.unreadable} if knowledge.unreadable else {}
-        unreadable |= self._unreadable(periods, looks_at)
+        unreadable = self._unreadable(periods, looks_at, knowledge.unreadable)
         is_clear = not unreadable.keys() & filters.fields  # else some more may match
         matched, is_counted = self.store.read.count(filters), is_whole and not undecided and is_clear
         if filters == Filters(agent_id=need.agent_id) and knowledge.list_total is not None:
@@ -188,9 +187,9 @@ class Gathering:
             settled=self._settled(call) if is_whole and is_clear and (not matched or filters.status) else frozenset(),
         )
 
-    def _unreadable(self, periods: tuple[Filters, ...], looks_at: frozenset[str]) -> dict[str, int]:
+    def _unreadable(self, periods: tuple[Filters, ...], looks_at: frozenset[str], rows: int) -> dict[str, int]:
         """By kind, of those that match; what a filter looks at of all that it looked through."""
-        found, read, seen = Counter[str](), self.store.read, set[Filters]()
+        found, read, seen = Counter({"rows": rows}), self.store.read, set[Filters]()
         for each in periods:
             fields, results = FIELDS.keys() & (looks_at | each.fields), RESULTS & looks_at
             candidates = each.without(read.unreadable(Filters(), fields).keys())
@@ -199,7 +198,7 @@ class Gathering:
             if candidates not in seen:  # of both periods, where their bounds are what is left out
                 found.update(read.unreadable(candidates, fields))
             seen.add(candidates)
-        return dict(found)
+        return {kind: count for kind, count in found.items() if count}
 
     def _details(self, call: Call, periods: tuple[Filters, ...], *, with_details: bool) -> tuple[int, int]:
         """For how many conversations the question needs details, and for how many of them they are still to load."""
