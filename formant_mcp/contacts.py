@@ -36,6 +36,11 @@ _PLAIN = re.compile(r"\+?[1-9]\d{7,14}", re.ASCII)
 _INSIDE = re.compile(r"<([^<>]+)>")
 _SCHEME = re.compile(r"^\s*[a-z][a-z0-9.+-]*:(?://)?\s*(?=\S)", re.IGNORECASE)
 _EXTENSION = re.compile(r"[;,#]|(?<![^\W\d_])(?:ext(?:n|ension)?|x|p|w|ramal|anexo)[\s.:=#-]*(?=\d)", re.IGNORECASE)
+# What separates two numbers: not what comes before an extension, or before digits dialled later (`,,12345678#`).
+_ANOTHER = re.compile(
+    r"[,;/|&\s](?=\+\d)|(?<!,)[,;/|&]\s*(?=\(?\d(?:[\s().-]{0,3}\d){7,}(?!\d|\s?#))|(?<=\d{8})\s+(?=\d{8})"
+)
+_SEVERAL_ENDINGS = re.compile(r"\d{3,7}(?:\s*[,;]\s*\d{3,7})+")
 _MASK = re.compile(r"[x*•×]{2,}|^x(?=\W*\d)", re.IGNORECASE)
 _NOT_DIGITS = re.compile(r"[^0-9]+")
 _LETTERS = re.compile(r"[^\W\d_]+")
@@ -70,6 +75,14 @@ def parse_contact(text: str | None) -> Contact | None:
     if number:
         return _parse_number(number)
     return Contact(label(before_parameters)) if any(each.isalpha() for each in before_parameters) else None
+
+
+def are_several(text: str) -> bool:
+    """Whether it is more than one number, or the last digits of more than one."""
+    text = _address(text).partition("@")[0]
+    return bool(_SEVERAL_ENDINGS.fullmatch(text)) or any(
+        len(_digits(text[: between.start()])) >= _SHORTEST_NUMBER for between in _ANOTHER.finditer(text)
+    )
 
 
 def spellings(contact: Contact) -> tuple[str, ...]:

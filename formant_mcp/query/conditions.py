@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
-from formant_mcp.contacts import parse_contact, spellings
+from formant_mcp.contacts import are_several, parse_contact, spellings
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import NONE, NOT_READ_YET, Condition, Operator
 from formant_mcp.query.forms import json_in, unbracketed
@@ -246,6 +246,8 @@ def read_contact(text: str) -> tuple[str, ...]:
     """
     if not text.strip():
         return ()
+    if are_several(text):
+        raise InvalidRequestError("contact_number takes one number.", "Ask once for each.")
     contact = parse_contact(text)
     is_address = contact is not None and not contact.digits
     if contact is None or (contact.digits == contact.normal and re.fullmatch("0{8,}", contact.normal)):

@@ -203,6 +203,41 @@ def test_what_is_neither_a_number_nor_an_address_is_refused(text: str) -> None:
     assert "43210" in raised.value.hint
 
 
+@pytest.mark.parametrize("between", [",", ", ", ";", " ; ", "/", " / ", " ", "  ", "\n", " | ", " & ", ",,"], ids=repr)
+@pytest.mark.parametrize("second", ["+919999907002", "+91 99999 07002", "+9107"])
+def test_several_numbers_are_refused(between: str, second: str) -> None:
+    for first in ("+919999904010", "09999904010", "99999 04010"):
+        with pytest.raises(InvalidRequestError, match="takes one number") as raised:
+            read_contact(f"{first}{between}{second}")
+        assert raised.value.hint == "Ask once for each."
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["919999904010,919999907002", "9999904010 9999907002", "9999904010; 99999 07002", "04010,07002"],
+)
+def test_several_numbers_without_a_country_are_refused_too(text: str) -> None:
+    with pytest.raises(InvalidRequestError, match="takes one number"):
+        read_contact(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "+91 98765 43210,,123456789#",
+        "+91 98765 43210,12345",
+        "+91 98765 43210 x12345678",
+        "tel:+91-98765-43210;phone-context=+91",
+        "sip:+919876543210@10.200.123.123:5060",
+        "089/12345678",
+        "+49 30 / 12345678",
+        "*67 +919876543210",
+    ],
+)
+def test_what_belongs_to_one_number_is_not_another(text: str) -> None:
+    assert read_contact(text)
+
+
 @settings(deadline=None)
 @given(st.text() | st.from_regex(r"(\+|00)?[0-9 ()./x\-;=,०-९]{0,25}(ext\. ?[0-9]{1,5})?", fullmatch=True))
 def test_any_text_is_digits_to_end_with_or_refused(text: str) -> None:
