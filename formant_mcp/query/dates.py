@@ -2,7 +2,7 @@
 
 import re
 from calendar import monthrange
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 from formant_mcp.errors import InvalidRequestError
@@ -19,11 +19,15 @@ _AGO = re.compile(
 _CALENDAR = re.compile(r"(?P<which>this|last) (?P<unit>week|month|year)")
 _WEEK = re.compile(r"(\d{4})-?w(\d{2})")
 _MONTH = re.compile(r"(\d{4})-(\d{2})")
-_YEAR = re.compile(r"\d{4}", re.ASCII)
+_YEAR = re.compile(r"19\d\d|20\d\d|2100", re.ASCII)  # other four digits are a time more often than a year
 _EPOCH = re.compile(r"\d{10}|\d{13}", re.ASCII)
-_OFFSET = re.compile(r" ?(?:z|utc|gmt|[+-]\d{2}:?\d{2}(?::\d{2})?)$")
-_TO_THE_SECOND = re.compile(r".{10}[t ]\d{2}:\d{2}:\d{2}")
-_AS_PRINTED = re.compile(r".{10} \d{2}:\d{2}")
+_MOMENT = re.compile(
+    r"(?P<day>\d{4}[-/]?(?:\d{2}[-/]?\d{2}|w\d{2}-?\d))(?:[t ](?P<clock>\d[\d:.,]*))?"
+    r"(?: ?(?P<offset>z|utc|gmt|[+-]\d{2}:?\d{2}(?::\d{2})?))?",
+    re.ASCII,
+)
+_DAYS_END = re.compile(r"24(?::?00){0,2}")
+_PRECISIONS = ((re.compile(r"\d{2}(?::?\d{2})?"), timedelta(minutes=1)), (re.compile(r"[^.,]*"), timedelta(seconds=1)))
 _MILLISECOND = timedelta(milliseconds=1)
 
 _Span = tuple[datetime, datetime]
@@ -41,9 +45,9 @@ def read_since(text: str, now: datetime, zone: ZoneInfo, argument: str = "since"
 
 
 def read_until(text: str, now: datetime, zone: ZoneInfo, argument: str = "until") -> datetime | None:
-    """The last instant that counts; a day, week, month or year is included whole. None for an empty text.
+    """The last instant that counts. None for an empty text.
 
-    So are a second, and the minute of a time as answers print it (`2026-11-20 18:32`): a call that began in it matches.
+    A day, week, month or year is included whole. So is a minute or second: a call that began in it matches.
 
     Raises:
         InvalidRequestError: it cannot be read; names `argument` and what is accepted.
@@ -81,11 +85,7 @@ def _calendar(text: str, now: datetime, zone: ZoneInfo) -> _Span | None:
         return _days(_period("month", date(int(month[1]), int(month[2]), 1), 0), zone)
     if _YEAR.fullmatch(text):
         return _days((date(int(text), 1, 1), date(int(text), 12, 31)), zone)
-    try:
-        day = date.fromisoformat(text.replace("/", "-").upper())
-    except ValueError:
-        return None
-    return _days((day, day), zone)
+    return None
 
 
 def _period(unit: str, day: date, before: int) -> tuple[date, date]:
@@ -126,23 +126,35 @@ def _months_before(day: date, months: int) -> date:
 
 
 def _moment(text: str, zone: ZoneInfo) -> _Span:
-    """A time: seconds or milliseconds since 1970, or ISO 8601, also with a blank before its offset."""
+    """A day or a time: ISO 8601, also with a blank before its offset, or seconds or milliseconds since 1970.
+
+    A day with an offset is the whole day there. A time without one is in `zone`; 24:00 is the end of its day.
+    """
     if _EPOCH.fullmatch(text):
         begin = datetime.fromtimestamp(int(text[:10]), UTC) + int(text[10:] or 0) * _MILLISECOND
         return begin, begin if text[10:] else begin + timedelta(seconds=1) - _MILLISECOND
-    offset = _OFFSET.search(text)
-    local = text[: offset.start()] if offset else text
-    zoned = offset[0].strip().replace("utc", "z").replace("gmt", "z") if offset else ""
-    moment = datetime.fromisoformat((local + zoned).upper())
-    begin = (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
-    if _TO_THE_SECOND.fullmatch(local):
-        return begin, begin + timedelta(seconds=1) - _MILLISECOND
-    return begin, begin + timedelta(minutes=1) - _MILLISECOND if _AS_PRINTED.fullmatch(local) else begin
+    found = _MOMENT.fullmatch(text)
+    if not found:
+        raise ValueError(text)
+    day, clock, offset = date.fromisoformat(found["day"].replace("/", "-").upper()), found["clock"], found["offset"]
+    where = _offset(offset) if offset else zone
+    whole_day = _days((day, day), where)
+    if not clock:
+        return whole_day
+    if _DAYS_END.fullmatch(clock):
+        return whole_day[1], whole_day[1]
+    begin = datetime.combine(day, time.fromisoformat(clock), where).astimezone(UTC)
+    length = next((length for form, length in _PRECISIONS if form.fullmatch(clock)), _MILLISECOND)
+    return begin, begin + length - _MILLISECOND
 
 
-def _days(days: tuple[date, date], zone: ZoneInfo) -> _Span:
+def _offset(text: str) -> tzinfo | None:
+    return UTC if text[0] not in "+-" else time.fromisoformat(f"00:00{text}").tzinfo
+
+
+def _days(days: tuple[date, date], zone: tzinfo | None) -> _Span:
     return _midnight(days[0], zone), _midnight(days[1] + timedelta(days=1), zone) - _MILLISECOND
 
 
-def _midnight(day: date, zone: ZoneInfo) -> datetime:
+def _midnight(day: date, zone: tzinfo | None) -> datetime:
     return datetime.combine(day, time(), zone).astimezone(UTC)

@@ -41,7 +41,7 @@ def test_every_argument_becomes_its_filter() -> None:
         status=("failed", "busy"),
         call_successful="failure",
         since=datetime(2026, 11, 19, 18, 30, tzinfo=UTC),
-        until=datetime(2026, 11, 20, 12, 30, tzinfo=UTC),
+        until=datetime(2026, 11, 20, 12, 30, 59, 999000, tzinfo=UTC),
         min_duration_seconds=10.0,
         max_duration_seconds=60.5,
         contact_digits=("=919876543210", "=9876543210"),
@@ -181,6 +181,7 @@ def test_one_day_is_a_possible_range() -> None:
     assert asked.since < asked.until
 
 
-def test_one_moment_is_a_possible_range() -> None:
+def test_one_minute_is_a_possible_range() -> None:
     asked = read(since="2026-11-20T18:00", until="2026-11-20T18:00")
-    assert asked.since == asked.until == datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
+    assert asked.since == datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
+    assert asked.until == datetime(2026, 11, 20, 12, 30, 59, 999000, tzinfo=UTC)

@@ -25,11 +25,7 @@ def utc(text: str) -> datetime:
 @pytest.mark.parametrize(
     ("text", "moment"),
     [
-        ("2026-11-20T18:00", "2026-11-20T12:30"),
         ("2026-11-20 18:00:30.5", "2026-11-20T12:30:30.500"),
-        ("2026-11-20T18:00Z", "2026-11-20T18:00"),
-        ("2026-11-20T18:00+01:00", "2026-11-20T17:00"),
-        ("2026-11-20T18:00-05:00", "2026-11-20T23:00"),
         ("24h", "2026-11-20T05:12"),
         ("7d", "2026-11-14T05:12"),
         ("2w", "2026-11-07T05:12"),
@@ -48,10 +44,6 @@ def utc(text: str) -> datetime:
         ("a month ago", "2026-10-21T05:12"),
         ("9 months", "2026-02-21T05:12"),
         ("2 years", "2024-11-21T05:12"),
-        ("2026-11-20T18:00 +05:30", "2026-11-20T12:30"),
-        ("2026-11-20t18:00z", "2026-11-20T18:00"),
-        ("2026-11-20T18:00 UTC", "2026-11-20T18:00"),
-        ("`2026-11-20T18:00`", "2026-11-20T12:30"),
         ("1763700000000", "2025-11-21T04:40"),
     ],
 )
@@ -123,6 +115,21 @@ def test_the_last_days_go_on_to_now(text: str, begins: str) -> None:
         ("1763700000", "2025-11-21T04:40", timedelta(seconds=1)),
         ("2026-11-20 18:32 +05:30", "2026-11-20T13:02", timedelta(minutes=1)),
         ("2026-11-20 18:32", "2026-11-20T13:02", timedelta(minutes=1)),
+        ("2026-11-20T18:32", "2026-11-20T13:02", timedelta(minutes=1)),
+        ("20261120T1832", "2026-11-20T13:02", timedelta(minutes=1)),
+        ("`2026/11/20 18:32`", "2026-11-20T13:02", timedelta(minutes=1)),
+        ("2026-11-20T18:00Z", "2026-11-20T18:00", timedelta(minutes=1)),
+        ("2026-11-20t18:00z", "2026-11-20T18:00", timedelta(minutes=1)),
+        ("2026-11-20T18:00 UTC", "2026-11-20T18:00", timedelta(minutes=1)),
+        ("2026-11-20T18:00+01:00", "2026-11-20T17:00", timedelta(minutes=1)),
+        ("2026-11-20T18:00-05:00", "2026-11-20T23:00", timedelta(minutes=1)),
+        ("2026-11-20 18:00 +0530", "2026-11-20T12:30", timedelta(minutes=1)),
+        ("2026-11-20T18", "2026-11-20T12:30", timedelta(minutes=1)),
+        ("2026-11-20+05:30", "2026-11-19T18:30", timedelta(days=1)),
+        ("2026-11-20 +0530", "2026-11-19T18:30", timedelta(days=1)),
+        ("2026-11-20-05:00", "2026-11-20T05:00", timedelta(days=1)),
+        ("2026-11-20Z", "2026-11-20T00:00", timedelta(days=1)),
+        ("2026-11-20 UTC", "2026-11-20T00:00", timedelta(days=1)),
     ],
 )
 def test_a_time_as_answers_print_it_includes_the_calls_that_it_was_printed_for(
@@ -130,6 +137,11 @@ def test_a_time_as_answers_print_it_includes_the_calls_that_it_was_printed_for(
 ) -> None:
     assert read_since(text, NOW, KOLKATA) == utc(begins)
     assert read_until(text, NOW, KOLKATA) == utc(begins) + lasts - LAST
+
+
+@pytest.mark.parametrize("text", ["2026-11-20T24:00", "2026-11-20 24:00:00", "2026-11-20T24:00+05:30"])
+def test_24_00_is_the_end_of_its_day(text: str) -> None:
+    assert read_since(text, NOW, KOLKATA) == read_until(text, NOW, KOLKATA) == utc("2026-11-20T18:30") - LAST
 
 
 def test_a_month_before_the_31st_is_the_last_day_of_a_shorter_one() -> None:
@@ -206,6 +218,17 @@ def test_nothing_given_is_no_bound(text: str) -> None:
         "２０２６",
         "9999999d",
         "2026-11-20T18:00 IST",
+        "2026-11-20x05:30",
+        "2026-11-20_05:30",
+        "2026-11-20T24:01",
+        "2026-11-20T18:60",
+        "2026-11-20T18:00+25:00",
+        "2026-11-20T18:00+05",
+        "1800",
+        "0930",
+        "1899",
+        "2101",
+        "2026-1120",
         "\x00",
     ],
 )
