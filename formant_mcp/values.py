@@ -20,6 +20,7 @@ Two values are equal if their normal forms are, or if both are numbers of the sa
 import re
 import unicodedata
 from datetime import datetime
+from decimal import Decimal
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -62,6 +63,7 @@ _DATE = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 _TIME = re.compile(r"[\d-]{10}T\d\d:\d\d(?::(\d\d)(?:\.(\d+))?)?[+-]\d\d:\d\d", re.ASCII)
+_POWER = re.compile(r"-?\d{1,20}(?:\.\d{1,20})?e[+-]?\d{1,2}", re.IGNORECASE | re.ASCII)
 _JOINT = re.compile(r"[\s_-]+(?=[^\s_-])")
 
 
@@ -73,6 +75,14 @@ def read_value(text: str) -> Meaning:
 @lru_cache(maxsize=65_536)
 def _read_short(text: str) -> Meaning:
     return _figure_or_date(text) or Meaning("text", label(text))
+
+
+def plain_number(text: str) -> str:
+    """`5` for `+5`, `10000` for `1e4`: in a question they are numbers, if perhaps codes too. Another text as it is."""
+    rest = text.removeprefix("+").lstrip()
+    if _POWER.fullmatch(rest):
+        return f"{Decimal(rest):f}"
+    return rest if rest[:1] not in ("+", "-") and read_value(rest).kind == "number" else text
 
 
 def instants(normal: str) -> tuple[float, float] | None:

@@ -162,8 +162,13 @@ def is_possible(name: str, schema: dict[str, Any], value: JsonValue) -> bool:
         ),
         ({"results": {"intent": ["dispute", "refund"]}}, "results takes one value for each condition"),
         ({"results": "intent=dispute or intent=refund"}, "results takes conditions that all hold: there is no OR."),
-        ({"results": {"intent": None}}, "results has a condition without a value. For calls without the field write"),
-        ({"results": {"intent": {"contains": "a"}, "x": {"like": 1}}}, "No call"),
+        (
+            {"results": {"field": "intent"}},
+            "results has a condition without a value. For calls without the field write",
+        ),
+        ({"results": {"intent": {"contains": "a"}}}, "results has no such operator"),
+        ({"results": {"intent": {"a": "b"}}}, "No call"),
+        ({"contact_number": "+919999904010,+919999907002"}, "contact_number takes one number. Ask once for each."),
         ({"results": [{"field": "csat", "operator": "between", "value": 2}]}, "results has no such operator"),
     ],
 )

@@ -30,7 +30,8 @@ UNITS = {
 }
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600}
 _NULLS = ("", "null", "undefined")
-_PAIRS = {"`": "`", '"': '"', "'": "'", "“": "”", "<": ">"}
+QUOTES = {"`": "`", '"': '"', "'": "'", "“": "”", "‘": "’"}
+_PAIRS = {**QUOTES, "<": ">"}
 _LABEL = re.compile(r"(?:conversation_id|id|next_cursor|cursor)\s*[=:]\s*", re.IGNORECASE)
 _GROUPED = re.compile(r"-?\d{1,3}(?:,\d{2,3})+(?:\.\d+)?")
 _MEASURED = re.compile(r"(\S+?)\s*([a-z]+)", re.IGNORECASE)

@@ -8,7 +8,7 @@ from math import floor, log10
 from formant_mcp.contacts import WHOLE
 from formant_mcp.filters import CUT, NONE, Condition, Filters, Operator, Order, is_whole
 from formant_mcp.store.database import Value
-from formant_mcp.values import EXACT, instants, label, read_value
+from formant_mcp.values import EXACT, instants, label, plain_number, read_value
 
 ORDERS: dict[Order, tuple[str, str]] = {  # a call without the value comes last, whichever way it is sorted
     "newest": ("started_at", "DESC"),
@@ -145,10 +145,10 @@ def _add_condition(asked: Where, condition: Condition) -> None:
 
 def _compared(condition: Condition) -> tuple[str, list[Value]]:
     """What a value must be that is equal (also for `!=`), less or greater: each kind compares with its own alone."""
-    kind, normal, number = read_value(condition.value)
     operator = condition.operator
     if operator in ("=", "!="):
         return _equal(condition.value)
+    kind, normal, number = read_value(plain_number(condition.value))
     if kind == "date":
         return _dates(operator, normal)
     if number is None:
@@ -177,6 +177,8 @@ def _equal(value: str) -> tuple[str, list[Value]]:
     kind, normal, number = read_value(value)
     if kind == "date":
         return _dates("=", normal)
+    if kind == "text":  # as a text it may be a code
+        number = read_value(plain_number(value)).number
     if not is_whole(value):
         begin = label(value.removesuffix(CUT).rstrip())
         return f"{_OF_PATH} AND (folded = ? OR folded >= ? AND folded < ?)", [normal, begin, begin + _AFTER_ALL]

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from formant_mcp.contacts import parse_contact
 from formant_mcp.filters import NONE, Condition, Filters, Operator, Order, is_whole
 from formant_mcp.models import Conversation, Outcome, Turn
-from formant_mcp.values import instants, label, read_value
+from formant_mcp.values import instants, label, plain_number, read_value
 
 NOW = datetime(2026, 11, 21, 5, 12, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
@@ -116,16 +116,16 @@ def equal(value: JsonValue, asked: str) -> bool:
         return kind_of(value) == "date" and mine.normal.startswith(other.normal)
     if not is_whole(asked):
         return mine.normal == other.normal or mine.normal.startswith(label(asked[:-1].rstrip()))
-    number = number_of(value)
-    as_numbers = number is not None and other.number is not None and abs(other.number) < 10**15
+    number, other_number = number_of(value), read_value(plain_number(asked)).number
+    as_numbers = number is not None and other_number is not None and abs(other_number) < 10**15
     return mine.normal == other.normal or (
-        as_numbers and number is not None and other.number is not None and printed(number) == printed(other.number)
+        as_numbers and number is not None and other_number is not None and printed(number) == printed(other_number)
     )
 
 
 def compared(value: JsonValue, operator: Operator, asked: str) -> bool:
     """A number by size, a date by the calendar, else by the alphabet; what is of another kind does not match."""
-    mine, other = read_value(text_of(value)), read_value(asked)
+    mine, other = read_value(text_of(value)), read_value(plain_number(asked))
     if other.number is not None:
         number = number_of(value)
         return number is not None and bool(COMPARED[operator](printed(number), printed(other.number)))
