@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from formant_mcp.errors import FormantError, InvalidRequestError
 from formant_mcp.filters import FIELDS, Condition, DetailNeed, Filters
+from formant_mcp.query.sizes import size_notes
 from formant_mcp.store import Store
 from formant_mcp.sync import Sync
 from formant_mcp.sync.jobs import Report
@@ -178,7 +179,13 @@ class Gathering:
             as_of=knowledge.as_of,
             details_needed=needed,
             details_read=needed - due,
-            note=" ".join((*self._notes(knowledge, missing, trouble), *unreadable_notes(unreadable))),
+            note=" ".join(
+                (
+                    *self._notes(knowledge, missing, trouble),
+                    *unreadable_notes(unreadable),
+                    *size_notes(self.store, filters),
+                )
+            ),
             unreadable=unreadable,
             asked_at=call.asked_at,
             is_whole=is_whole,

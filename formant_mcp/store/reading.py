@@ -15,6 +15,8 @@ from formant_mcp.store.turns import turn_key
 _RETRY_MISSING = timedelta(hours=1)
 _NOT_JUST_MISSED = "(missing_at IS NULL OR missing_at <= ?)"
 _KINDS = frozenset(each.name for each in fields(Unreadable)) - {"fields"} | FIELDS.keys()
+_VALUE_KINDS = ("text", "number", "boolean", "numeral", "date")
+_SAME_SIZE = {"number": ("numeral",)}
 _COLUMNS = ("status", "agent_id", "failure_reason", "user_id")
 
 
@@ -209,6 +211,21 @@ class Reading:
         asked = Where()
         asked.add("conversation_id IN (SELECT value FROM json_each(?))", json.dumps(list(conversation_ids)))
         return self._unreadable(asked, kinds)
+
+    def count_not_compared(self, filters: Filters, path: str, kind: str) -> int:
+        """How many have a value there of which a `kind` is neither less nor more; of those that match the rest."""
+        kinds = [each for each in _VALUE_KINDS if each not in (kind, *_SAME_SIZE.get(kind, ()))]
+        has_one = f"path = ? AND kind IN ({', '.join('?' * len(kinds))})"
+        if not self._database.rows(f"SELECT 1 FROM result_values WHERE {has_one} LIMIT 1", [path, *kinds]):
+            return 0
+        asked = where(replace(filters, results=tuple(each for each in filters.results if each.path != path)))
+        asked.add(f"row_id IN (SELECT row_id FROM result_values WHERE {has_one})", path, *kinds)
+        return self._count(asked)
+
+    def largest(self, path: str) -> float | None:
+        """The largest number of a field, as it was sent; None where there is none."""
+        rows = self._database.rows("SELECT max(number) FROM result_values WHERE path = ? AND kind = 'number'", [path])
+        return number(rows[0][0])
 
     def distinct(self, column: str) -> list[str]:
         """The values that exist in status, agent_id, failure_reason or user_id, at most 1,000, skipping from one

@@ -121,3 +121,41 @@ async def test_an_order_that_cannot_be_meant_is_refused_with_what_can(account: A
     async with account.connect() as assistant:
         error = await assistant.refused("list_conversations", results=["amount>=2.5 lakh"])
     assert "amount>=250000" in error
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected", "note"),
+    [
+        ("amount>=100000", [2], "2 calls have a value of amount that is not a number, and so was not compared."),
+        ("amount>+1e4", [0, 1, 2, 3], "2 calls have a value of amount that is not a number, and so was not compared."),
+        (
+            "amount>ten",
+            [5, 6],
+            "6 calls have a value of amount that is not a word, and so was not compared. For numbers and dates write"
+            " one to compare with, e.g. amount>=3 or amount>=2026-11-20.",
+        ),
+        ("due>=2026-12-01", [3], "3 calls have a value of due that is not an ISO date, and so was not compared."),
+        ("intent>=e", [0, 1, 2, 5], "1 call has a value of intent that is not a word, and so was not compared."),
+        ("amount>=1000, intent=dispute", [3], None),
+        ("amount=+15000", [0, 1], None),
+        ("amount=1.5e4", [0, 1], None),
+        ("amount!=+15000", [2, 3, 4, 5, 6, 7], None),
+    ],
+)
+async def test_what_a_size_passes_over_is_counted(
+    account: Account, condition: str, expected: list[int], note: str | None
+) -> None:
+    async with account.connect() as assistant:
+        for tool in ("list_conversations", "summarize_results"):
+            answer = await assistant.ask(tool, results=condition)
+            assert answer.coverage["matched"] == len(expected)
+            found = str(answer.coverage.get("note", ""))
+            assert note in found if note else "not compared" not in found
+            if tool == "list_conversations":
+                assert places(answer) == expected
+
+
+async def test_a_percentage_of_what_is_at_most_one_is_told_so(account: Account) -> None:
+    async with account.connect_to_sample() as assistant:
+        answer = await assistant.ask("list_conversations", results="language.confidence>=90%")
+    assert "language.confidence is at most 0.99: for 90% write 0.9." in str(answer.coverage["note"])
