@@ -4,12 +4,13 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
 import mcp_types as types
 from mcp.server.caching import CacheHint
-from mcp.server.context import ServerRequestContext
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
 from pydantic import ValidationError
@@ -17,8 +18,10 @@ from pydantic import ValidationError
 from formant_mcp import __version__
 from formant_mcp.app import App, Opener
 from formant_mcp.errors import FormantError, InvalidRequestError, NotFoundError
+from formant_mcp.models import clean
 from formant_mcp.prompts import PROMPTS, complete_argument, get_prompt
 from formant_mcp.query.arguments import wrong_argument
+from formant_mcp.query.forms import is_left_out, json_in
 from formant_mcp.query.gather import Call
 from formant_mcp.resources import TEMPLATES, list_resources, read_resource
 from formant_mcp.tools import TOOLS
@@ -27,6 +30,14 @@ from formant_mcp.vocabulary import Vocabulary
 
 _log = logging.getLogger(__name__)
 _BY_NAME = {tool.name: tool for tool in TOOLS}
+_FORMS = {
+    "string_type": "a text",
+    "dict_type": "an object, names with values",
+    "model_type": "an object, names with values",
+    "model_attributes_type": "an object, names with values",
+    "int_type": "a whole number",
+    "list_type": "a list",
+}
 _HOUR_MS = 3_600_000
 _UNEXPECTED = "Something went wrong inside formant-mcp."
 _UNEXPECTED_HINT = "Ask again; if it stays so, start it with FORMANT_LOG_LEVEL=DEBUG and report what it logs."
@@ -49,7 +60,7 @@ def build_server(open_app: Callable[[], Awaitable[App]], instructions: str, word
         return types.ListToolsResult(tools=[tool.entry(words) for tool in TOOLS])
 
     static = CacheHint(ttl_ms=_HOUR_MS, scope="public")
-    return Server(
+    server = Server(
         "formant-mcp",
         version=__version__,
         title="Voice call review",
@@ -66,6 +77,26 @@ def build_server(open_app: Callable[[], Awaitable[App]], instructions: str, word
         on_get_prompt=_get_prompt,
         on_completion=_complete,
     )
+    server.middleware.append(_read_params)
+    return server
+
+
+async def _read_params(ctx: ServerRequestContext[Opener, Any], call_next: CallNext) -> HandlerResult:
+    """Takes a tool's arguments as JSON text too, and says which parameter of a request is wrong."""
+    params = dict(ctx.params or {})
+    sent = params.get("arguments")
+    inside = json_in(sent) if isinstance(sent, str) else sent
+    if ctx.method == "tools/call" and (is_left_out(inside) or isinstance(inside, dict)):
+        params["arguments"] = inside or {}
+        ctx = replace(ctx, params=params)
+    try:
+        return await call_next(ctx)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    # A parameter that a type stands for is the last name of its place.
+    name = next((clean(each)[:60] for each in reversed(wrong["loc"]) if isinstance(each, str)), "params")
+    what = "is missing" if wrong["type"] == "missing" else f"must be {_FORMS.get(wrong['type'], 'of another form')}"
+    raise MCPError(types.INVALID_PARAMS, f"{clean(ctx.method)[:60]}: {name} {what}.")
 
 
 async def _call_tool(words: Vocabulary, request: Request, params: types.CallToolRequestParams) -> types.CallToolResult:

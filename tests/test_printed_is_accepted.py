@@ -160,11 +160,33 @@ async def test_ids_and_addresses_are_accepted_however_they_were_copied(assistant
         f'["{one}"]',
         f"['{one}']",
         f" {one} \n {address}",
+        f"{address}/",
+        f"[recording]({address})",
+        f"[the recording of it]({address})",
+        [f"[recording]({address})"],
+        f"recording: {address}",
+        f"{one}.",
+        f"See {address}.".removeprefix("See "),
+        f"- {one}",
+        f"1. `{one}`",
+        f"call {one}",
+        address.upper().replace(one.upper(), one),
     ]
     for form in copied:
         answer = await assistant.ask("get_transcripts", conversation_ids=form, max_turns=1)
         assert answer.ids() == [one], form
-    for both in (f"{one},{other}", f"{one}\n{other}", f'["{one}", "{other}"]', [f"{one}, {other}"]):
+        if isinstance(form, str | dict):
+            saved = await assistant.ask("save_recording", conversation_id=form)
+            assert one in str(saved.structure["path"]), form
+    for both in (
+        f"{one},{other}",
+        f"{one}\n{other}",
+        f'["{one}", "{other}"]',
+        [f"{one}, {other}"],
+        f"{one} and {other}",
+        f"- {one}\n- {other}",
+        [f"[a]({address}) and `{other}`"],
+    ):
         assert (await assistant.ask("get_transcripts", conversation_ids=both, max_turns=1)).ids() == [one, other]
 
 

@@ -17,6 +17,8 @@ from formant_mcp.query.dates import read_since, read_until
 from formant_mcp.query.forms import (
     as_choice,
     as_cursor,
+    as_id,
+    as_ids,
     as_list,
     as_name,
     as_number,
@@ -62,6 +64,7 @@ class Takes:
 
 Text = Annotated[str, BeforeValidator(as_text), Takes("one text", "busy")]
 Name = Annotated[str, BeforeValidator(as_name), Takes("one text", "123")]
+Reason = Annotated[Name, Takes("one text", "busy")]
 Agent = Annotated[Name, Takes("the id or name of one agent (for several ask for each, or group_by=agent_id)", "123")]
 Number = Annotated[Name, Takes("one number or its last digits", "+91 98765 43210")]
 Date = Annotated[
@@ -80,11 +83,11 @@ Fields = Annotated[
 ]
 ConversationIds = Annotated[
     list[Text],
-    BeforeValidator(as_list(as_text, keys=("conversation_id", "id"), separators=r",;\s")),
+    BeforeValidator(as_ids),
     Takes("1 to 20 conversation ids", "e36853de-9cbb-441e-ad75-d3c8ac82abfb_1"),
 ]
 ConversationId = Annotated[
-    str, BeforeValidator(as_text), Takes("one conversation id", "e36853de-9cbb-441e-ad75-d3c8ac82abfb_1")
+    str, BeforeValidator(as_id), Takes("one conversation id", "e36853de-9cbb-441e-ad75-d3c8ac82abfb_1")
 ]
 Conditions = Annotated[
     list[Condition],
@@ -158,7 +161,7 @@ class FilterArguments(Arguments):
         NO_BOUND, ge=-1, allow_inf_nan=False, description="Maximum duration in seconds, inclusive; -1 for no limit."
     )
     contact_number: Number = Field("", description="Whole number or its last digits, any spelling.")
-    failure_reason: Text = Field("", description="Exactly this reason; case does not matter.")
+    failure_reason: Reason = Field("", description="Exactly this reason; case does not matter.")
     user_id: Name = Field("", description="{user_id}")
     results: Conditions = Field(
         [],

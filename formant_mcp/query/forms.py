@@ -12,6 +12,13 @@ from urllib.parse import unquote
 
 from pydantic import JsonValue
 
+_ADDRESS_IN = re.compile(r"formant://conversations/([^/\s()<>\[\]\"'`?#,;]+)", re.IGNORECASE)
+_LINK = re.compile(r"\[[^\[\]\n]{0,100}\]\(([^()\s]+)\)")
+_BESIDE_IDS = re.compile(
+    r"and|or|&|[-*•·]|\d{1,3}[.)]|(?:recordings?|transcripts?|conversations?|calls?|conversation_ids?|ids?)[:=]?",
+    re.IGNORECASE,
+)
+_CALLS = re.compile(r"(?:(?P<within>, )| \()\d[\d,]* calls?\)$")
 ADDRESS = re.compile(r"formant://conversations/([^/]+)(/recording|/transcript)?")
 """The address of a conversation, its recording or its transcript; the id in it is percent-encoded."""
 
@@ -60,9 +67,9 @@ def unlabelled(text: str) -> str:
 def id_in(text: str) -> str:
     """The conversation id of a text: of its address, in quotes, or shortened with `…`, as answers print it."""
     text = unlabelled(text)
-    address = ADDRESS.fullmatch(text)
+    address = _ADDRESS_IN.search(text)
     text = unquote(address[1]) if address else text
-    return text.removesuffix("…").removesuffix("...").strip()
+    return text.removesuffix("…").rstrip(".").strip()
 
 
 def json_in(text: str) -> JsonValue:
@@ -94,12 +101,20 @@ def as_text(value: object) -> object:
 
 
 def as_name(value: object) -> object:
-    """A text that is a value of a field: without quotes; `-`, which answers print for none, is `(none)`."""
-    value = as_text(json_in(value) if isinstance(value, str) else value)
+    """A text that is a value of a field: without quotes, or how many calls have it, as in `busy (12 calls)`.
+
+    `-`, which answers print for none, is `(none)`.
+    """
+    inside = json_in(value) if isinstance(value, str) else None
+    value = as_text(inside if isinstance(inside, list) else value)
     if not isinstance(value, str):
         return value
-    name = unquoted(value)
+    name = _without_calls(unquoted(value))
     return "(none)" if name == "-" else name
+
+
+def _without_calls(text: str) -> str:
+    return _CALLS.sub(lambda found: ")" if found["within"] else "", text)
 
 
 def as_cursor(value: object) -> object:
@@ -162,11 +177,32 @@ def as_list(
     return read_all
 
 
+def as_ids(value: object) -> object:
+    """Conversation ids, also in a sentence or a list as Markdown has it; of what stands beside them, words are left."""
+    items = cast(list[object], value) if isinstance(value, list) else [value]
+    items = [_LINK.sub(r" \1 ", each) if isinstance(each, str) else each for each in items]
+    found = _ids(items if isinstance(value, list) else items[0])
+    if not isinstance(found, list):
+        return found
+    ids = cast(list[object], found)
+    return [each for each in ids if not (isinstance(each, str) and _BESIDE_IDS.fullmatch(each))] or ids
+
+
+def as_id(value: object) -> object:
+    """One of them."""
+    found = as_ids(value)
+    ids = cast(list[object], found) if isinstance(found, list) else []
+    return as_text(ids[0] if len(ids) == 1 else value)
+
+
 def _parts(item: object, keys: Sequence[str], separators: str) -> Sequence[object]:
     if isinstance(item, dict):
         fields = cast(dict[str, object], item)
         item = next((fields[key] for key in keys if isinstance(fields.get(key), str)), fields)
-    return re.split(f"[{separators}]", item) if isinstance(item, str) else [item]
+    return re.split(f"[{separators}]", _without_calls(item)) if isinstance(item, str) else [item]
+
+
+_ids = as_list(as_text, keys=("conversation_id", "id"), separators=r",;\s")
 
 
 def _single(value: object) -> object:
