@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from formant_mcp.settings import Provider
 from formant_mcp.tools import TOOLS
 from formant_mcp.vocabulary import VOCABULARIES
 from tests.calls import conversation_id, many
+from tests.child import INITIALIZE, INITIALIZED, piped, request, said
 from tests.serving import NOW, Account
 
 pytestmark = pytest.mark.anyio
@@ -204,3 +206,31 @@ async def test_a_misspelt_word_gets_a_guess(
     async with account.connect() as assistant:
         result = await assistant.client.call_tool(tool, arguments)
     assert f"Did you mean {meant}" in str(result.content[0].model_dump()["text"])
+
+
+def test_arguments_that_are_empty_or_json_text_are_read_and_a_wrong_parameter_is_named(tmp_path: Path) -> None:
+    forms: list[JsonValue] = ["", [], None, '{"limit": 3}']
+    listed = [
+        request(n, "tools/call", name="list_conversations", arguments=form) for n, form in enumerate(forms, start=10)
+    ]
+    wrong = {
+        20: request(20, "tools/call", name="list_conversations", arguments="soon"),
+        21: request(21, "tools/call", name="list_conversations", arguments=[1]),
+        22: request(22, "tools/call", name=5),
+        23: request(23, "tools/call"),
+        24: request(24, "resources/read", uri=7),
+        25: request(25, "prompts/get", name="weekly_review", arguments={"agent_id": 123}),
+    }
+    messages, _ = piped(tmp_path, [INITIALIZE, INITIALIZED, *listed, *wrong.values()], "--demo")
+    by_id = {message.get("id"): message for message in messages}
+    shown = [re.search(r"(\d+) of [\d,]+ shown", said(by_id[number])) for number in (10, 11, 12, 13)]
+    assert [found and found[1] for found in shown] == ["20", "20", "20", "3"]
+    errors = {number: by_id[number]["error"] for number in wrong}
+    assert {number: isinstance(error, dict) and error["message"] for number, error in errors.items()} == {
+        20: "tools/call: arguments must be an object, names with values.",
+        21: "tools/call: arguments must be an object, names with values.",
+        22: "tools/call: name must be a text.",
+        23: "tools/call: name is missing.",
+        24: "resources/read: uri must be a text.",
+        25: "prompts/get: agent_id must be a text.",
+    }

@@ -12,6 +12,7 @@ import pytest
 from pydantic import JsonValue
 
 from formant_mcp.filters import NONE, NOT_READ_YET
+from formant_mcp.vocabulary import VOCABULARIES
 from tests.fake_formant import FakeFormant
 from tests.serving import Account, Answer, Assistant
 
@@ -19,20 +20,21 @@ pytestmark = pytest.mark.anyio
 
 WEEK: dict[str, object] = {"since": "2026-11-14", "until": "2026-11-20"}
 GROUPINGS = ("status", "agent_id", "failure_reason", "contact_number", "day", "week", "month")
-MOST = 4  # values of a grouping that are asked for again
+MOST = 8  # values of a grouping that are asked for again
 
 
-@pytest.fixture(params=["formant", "elevenlabs", "voiceos"])
+@pytest.fixture(params=list(VOCABULARIES))
 async def assistant(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Assistant]:
     """Connected to the sample account of each provider, as each sends it."""
     async with FakeFormant() as api:
         account = Account(api, "auto", tmp_path)
-        async with account.connect_to_sample(provider=request.param, base_url="", call_seconds=60) as assistant:
+        async with account.connect_to_sample(provider=request.param, base_url=api.url, call_seconds=60) as assistant:
             yield assistant
 
 
 async def matched(assistant: Assistant, **arguments: object) -> JsonValue:
-    answer = await assistant.ask("list_conversations", **{**WEEK, "limit": 1, **arguments})
+    """How many calls of all match, or of the week where that is given."""
+    answer = await assistant.ask("list_conversations", **{"limit": 1, **arguments})
     assert answer.coverage["complete"] is True
     return answer.coverage["matched"]
 
@@ -49,8 +51,7 @@ def groups(answer: Answer) -> Iterator[tuple[str, str, JsonValue]]:
 def asking_for(grouping: str, value: str) -> dict[str, object]:
     """The filter that a group's key is the value of."""
     if grouping in ("day", "week", "month"):
-        # Both ends, but within the week that was asked for.
-        return {"since": max(value, "2026-11-14"), "until": value} if grouping == "day" else {"since": value}
+        return {"since": value, "until": value}
     if grouping.startswith("results."):
         return {"results": [f"{grouping}={value}"]}
     return {grouping: value}
@@ -59,10 +60,12 @@ def asking_for(grouping: str, value: str) -> dict[str, object]:
 async def test_a_group_is_found_by_its_key(assistant: Assistant) -> None:
     fields = [f"results.{field['path']}" for field in listed((await profile(assistant))["results"])]
     for grouping in (*GROUPINGS, *fields):
-        answer = await assistant.ask("summarize_results", **WEEK, group_by=grouping, top=100)
+        answer = await assistant.ask("summarize_results", group_by=grouping, top=100)
         for name, value, count in groups(answer):
-            if name not in ("week", "month"):
-                assert await matched(assistant, **asking_for(name, value)) == count, (name, value)
+            assert await matched(assistant, **asking_for(name, value)) == count, (name, value)
+            if name in ("status", "agent_id", "failure_reason"):
+                for form in (f"`{value}`", f"{value} ({count} calls)"):
+                    assert await matched(assistant, **{name: form}) == count, (name, form)
 
 
 @pytest.mark.parametrize(("grouping", "since", "until"), [("week", "2026-W45", "2026-W47"), ("month", "2026-10", "")])
@@ -77,8 +80,8 @@ async def test_a_week_and_a_month_are_found_by_their_label(
 
 
 async def profile(assistant: Assistant) -> dict[str, JsonValue]:
-    """What there is in that week."""
-    found = (await assistant.client.call_tool("summarize_results", WEEK)).structured_content
+    """What there is."""
+    found = (await assistant.client.call_tool("summarize_results", {"top": 100})).structured_content
     assert found is not None
     return found["profile"]
 
@@ -104,7 +107,19 @@ async def test_the_values_of_a_profile_are_found(assistant: Assistant) -> None:
     for field in listed(found["results"]):
         path, count = str(field["path"]), field["count"]
         for value, having in pairs(field.get("top", [])):
-            assert await matched(assistant, results={path: value}) == having, (path, value)
+            printed = f"{path}={value}"
+            for form in (
+                {path: value},
+                [printed],
+                printed,
+                f"`{printed}`",
+                f'{path}="{value}"',
+                {path: {"value": value}},
+            ):
+                if '"' not in value or form == {path: value} or form == [printed]:
+                    assert await matched(assistant, results=form) == having, (form, value)
+            both = f"{path} exists and {printed}"
+            assert await matched(assistant, results=both) == having, both
         if "top" not in field:
             for bound, operator in (("min", ">="), ("max", "<=")):
                 assert await matched(assistant, results=f"{path}{operator}{field[bound]}") == count
