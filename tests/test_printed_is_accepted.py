@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 
 WEEK: dict[str, object] = {"since": "2026-11-14", "until": "2026-11-20"}
 GROUPINGS = ("status", "agent_id", "failure_reason", "contact_number", "day", "week", "month")
-MOST = 8  # values of a grouping that are asked for again
+MOST = 5  # values of a grouping that are asked for again
 
 
 @pytest.fixture(params=list(VOCABULARIES))
@@ -81,7 +81,7 @@ async def test_a_week_and_a_month_are_found_by_their_label(
 
 async def profile(assistant: Assistant) -> dict[str, JsonValue]:
     """What there is."""
-    found = (await assistant.client.call_tool("summarize_results", {"top": 100})).structured_content
+    found = (await assistant.client.call_tool("summarize_results", {"top": 20})).structured_content
     assert found is not None
     return found["profile"]
 
@@ -106,20 +106,14 @@ async def test_the_values_of_a_profile_are_found(assistant: Assistant) -> None:
     assert await matched(assistant, **span) == await matched(assistant)
     for field in listed(found["results"]):
         path, count = str(field["path"]), field["count"]
-        for value, having in pairs(field.get("top", [])):
+        for place, (value, having) in enumerate(pairs(field.get("top", []))):
             printed = f"{path}={value}"
-            for form in (
-                {path: value},
-                [printed],
-                printed,
-                f"`{printed}`",
-                f'{path}="{value}"',
-                {path: {"value": value}},
-            ):
-                if '"' not in value or form == {path: value} or form == [printed]:
-                    assert await matched(assistant, results=form) == having, (form, value)
-            both = f"{path} exists and {printed}"
-            assert await matched(assistant, results=both) == having, both
+            forms: list[JsonValue] = [{path: value}, [printed]]
+            if place < 3 or " and " in value:
+                forms += [printed, f"{path} exists and {printed}", {path: {"value": value}}]
+                forms += [] if '"' in value else [f"`{printed}`", f'{path}="{value}"']
+            for form in forms:
+                assert await matched(assistant, results=form) == having, form
         if "top" not in field:
             for bound, operator in (("min", ">="), ("max", "<=")):
                 assert await matched(assistant, results=f"{path}{operator}{field[bound]}") == count
@@ -159,7 +153,7 @@ async def test_ids_and_addresses_are_accepted_however_they_were_copied(assistant
     one, other = alone[:2]
     (read,) = (await assistant.ask("get_transcripts", conversation_ids=[one])).rows()
     address = str(read["recording_uri"])
-    copied: list[object] = [
+    copied: list[JsonValue] = [
         one,
         [f"`{one}`"],
         f'"{one}"',
@@ -190,7 +184,7 @@ async def test_ids_and_addresses_are_accepted_however_they_were_copied(assistant
     for form in copied:
         answer = await assistant.ask("get_transcripts", conversation_ids=form, max_turns=1)
         assert answer.ids() == [one], form
-        if isinstance(form, str | dict):
+        if not isinstance(form, list):
             saved = await assistant.ask("save_recording", conversation_id=form)
             assert one in str(saved.structure["path"]), form
     for both in (
