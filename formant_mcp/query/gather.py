@@ -191,7 +191,9 @@ class Gathering:
             is_whole=is_whole,
             is_counted=is_counted,
             knows_list=self.sync.knows_all(),
-            settled=self._settled(call) if is_whole and is_clear and (not matched or filters.status) else frozenset(),
+            settled=self._settled(call)
+            if is_whole and is_clear and (not matched or _may_not_occur(filters))
+            else frozenset(),
         )
 
     def _unreadable(self, periods: tuple[Filters, ...], looks_at: frozenset[str], rows: int) -> dict[str, int]:
@@ -260,6 +262,11 @@ class Gathering:
         minutes = max(1, round(requests / rate))
         time = f"{minutes} min" if minutes < 100 else f"{minutes / 60:.0f} h"
         return f" (about {time} at {rate:g} requests a minute)"
+
+
+def _may_not_occur(filters: Filters) -> bool:
+    """Whether something is asked for that perhaps no call has, although calls match."""
+    return bool(filters.status) or any(condition.operator == "!=" for condition in filters.results)
 
 
 def unreadable_notes(unreadable: Mapping[str, int]) -> list[str]:

@@ -1,11 +1,12 @@
 """Lists of conversations: which match, in what order, from where on."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from formant_mcp.filters import FIELDS, Filters, Order, is_whole
+from formant_mcp.filters import FIELDS, Condition, Filters, Order, is_whole
 from formant_mcp.models import Conversation
 from formant_mcp.query.agents import existing_agents
 from formant_mcp.query.cursors import Cursor, lost_cursor, question_mark, read_cursor, write_cursor
@@ -18,6 +19,7 @@ from formant_mcp.values import label
 SummaryMode = Literal["exclude", "include"]
 
 _MAX_VALUES = 30
+_GUESSED_FROM = 1_000
 # Words for how a call turned out, which is more than one status.
 _OUTCOMES = {
     **dict.fromkeys(("failure", "failures", "unsuccessful"), "failure"),
@@ -41,10 +43,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Existing:
-    """The values that there are of something of which an unknown one was asked for; `meant`: perhaps this one."""
+    """The values that there are of something of which an unknown one was asked for, and how many `more` are not named.
+
+    `meant`: perhaps this one.
+    """
 
     values: list[str]
     meant: str = ""
+    more: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +120,8 @@ async def list_conversations(gathering: Gathering, call: Call, question: ListQue
 
 
 def existing_values(store: Store, filters: Filters, matched: int) -> dict[str, Existing]:
-    """Of what a question asks for and no conversation has, the values that there are; of several statuses each counts,
-    all else only where nothing matches."""
+    """Of what a question asks for and no conversation has, the values that there are; of several statuses, and of what
+    is excluded, each counts, all else only where nothing matches."""
     asked = {
         "status": filters.status,
         "agent_id": (filters.agent_id,) if filters.agent_id else (),
@@ -136,24 +142,34 @@ def existing_values(store: Store, filters: Filters, matched: int) -> dict[str, E
             if column == "status" and (outcome := _OUTCOMES.get(label(unknown[0]))):
                 meant = f"call_successful={outcome}"
             existing[column] = Existing(shown, meant)
-    return existing if matched or not filters.results else existing | _existing_results(store, filters)
+    conditions = [condition for condition in filters.results if not matched or condition.operator == "!="]
+    return existing | _existing_results(store, conditions) if conditions else existing
 
 
-def _existing_results(store: Store, filters: Filters) -> dict[str, Existing]:
+def _existing_results(store: Store, conditions: Sequence[Condition]) -> dict[str, Existing]:
     """The same for conditions on results."""
     existing: dict[str, Existing] = {}
     paths = sorted(store.figures.paths())
-    for condition in filters.results:
+    for condition in conditions:
         if not any(path == condition.path or path.startswith(f"{condition.path}.") for path in paths):
             below = next((path for path in paths if path.endswith(f".{condition.path}")), "")
             existing["result field"] = Existing(paths, below or nearest(condition.path, paths))
-        elif condition.operator == "=" and is_whole(condition.value):
-            field = store.figures.field(Filters(), condition.path, "text", _MAX_VALUES)
-            # Only what looks like a name: free texts are callers' words, and have no place outside their boundary.
-            values = [value for value, _ in field.top if _NAME.fullmatch(value)]
-            if field.distinct <= _MAX_VALUES and label(condition.value) not in map(label, values):
-                existing[f"results.{condition.path}"] = Existing(values, nearest(condition.value, values))
+        elif condition.operator in ("=", "!=") and is_whole(condition.value) and not _occurs(store, condition):
+            existing[f"results.{condition.path}"] = _existing_values(store, condition)
     return existing
+
+
+def _occurs(store: Store, condition: Condition) -> bool:
+    return store.read.count(Filters(results=(replace(condition, operator="="),))) > 0
+
+
+def _existing_values(store: Store, condition: Condition) -> Existing:
+    """Only what looks like a name is named: free texts are callers' words, and have no place outside their boundary."""
+    field = store.figures.field(Filters(), condition.path, "text", _GUESSED_FROM)
+    values = [value for value, _ in field.top]
+    meant = nearest(condition.value, values)
+    named = [value for value in values if _NAME.fullmatch(value)] if field.distinct <= _MAX_VALUES else []
+    return Existing(named, meant if _NAME.fullmatch(meant) else "", field.distinct - len(named))
 
 
 def need_of(filters: Filters) -> ListNeed:

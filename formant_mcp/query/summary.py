@@ -44,7 +44,8 @@ class Measure:
 class Group:
     """The figures of one group in one period.
 
-    `share`: of all calls whose values are loaded; None for those whose are not, and where there are no calls.
+    `share`: of all calls whose values are loaded; None for those whose are not, for the whole while some are not, and
+    where there are no calls.
     `share_within_first`: the same of the calls that have the group's first value, where there are several groupings.
     """
 
@@ -58,16 +59,28 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A group by its names, now and in the other period (None where nothing is compared)."""
+    """A group by its names, now and in the other period (None where nothing is compared).
+
+    `is_settled`: no call that is still to be loaded can change how many calls it has, now or before.
+    """
 
     key: dict[str, str]
     now: Group
     previous: Group | None = None
+    is_settled: bool = True
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether it is of calls whose values are not loaded."""
+        return UNREAD in self.key.values()
 
 
 @dataclass(frozen=True, slots=True)
 class SummaryQuestion:
-    """What to summarize, how grouped, with which measures, compared with what; the `top` groups are given."""
+    """What to summarize, how grouped, with which measures, compared with what; the `top` groups are given.
+
+    Groups of calls that are not loaded are given besides.
+    """
 
     filters: Filters
     groupings: tuple[str, ...]
@@ -92,9 +105,13 @@ class Summary:
     agent_names: dict[str, str] = field(default_factory=dict[str, str])
 
     def first(self, count: int) -> "Summary":
-        """The first `count` groups."""
-        left_out = len(self.groups) - min(count, len(self.groups))
-        return replace(self, groups=self.groups[:count], others=self.others + left_out)
+        """The first `count` groups, and as many of calls that are not loaded."""
+        kept: dict[bool, list[int]] = {False: [], True: []}
+        for n, group in enumerate(self.groups):
+            kept[group.is_unread].append(n)
+        places = sorted(n for some in kept.values() for n in some[:count])
+        left_out = len(self.groups) - len(places)
+        return replace(self, groups=tuple(self.groups[n] for n in places), others=self.others + left_out)
 
 
 async def summarize(gathering: Gathering, call: Call, question: SummaryQuestion, zone: ZoneInfo) -> Summary:
@@ -124,18 +141,24 @@ async def summarize(gathering: Gathering, call: Call, question: SummaryQuestion,
         _PeriodFigures(gathering.store, filters, question, zone, call.asked_at, not_loaded) for filters in periods
     ]
     now, before = figures[0], figures[1] if len(figures) > 1 else None
-    ordered = _ordered(figures, question)
     # Without a grouping, the whole is all there is.
-    shown = ordered[: _most(question)] if question.groupings else []
+    shown, others = _shown(figures, question) if question.groupings else ([], 0)
+    is_settled = coverage.is_whole and coverage.is_counted
+    are_settled = is_settled and all(each.shared == each.total for each in figures)
     agents = {value for name in shown for key, value in zip(question.groupings, name, strict=True) if key == "agent_id"}
     return Summary(
         coverage=coverage,
-        overall=Compared({}, now.overall, before and before.overall),
+        overall=Compared({}, now.overall, before and before.overall, is_settled),
         groups=tuple(
-            Compared(dict(zip(question.groupings, name, strict=True)), now.group(name), before and before.group(name))
+            Compared(
+                dict(zip(question.groupings, name, strict=True)),
+                now.group(name),
+                before and before.group(name),
+                are_settled,
+            )
             for name in shown
         ),
-        others=len(ordered) - len(shown) if question.groupings else 0,
+        others=others,
         existing=existing_values(gathering.store, question.filters, coverage.matched),
         notes=(*path_notes, *_notes(coverage, now, before)),
         agent_names=gathering.store.read.agent_names(sorted(agents)) if agents else {},
@@ -201,8 +224,8 @@ class _PeriodFigures:
         if tally.count and not example:
             by = self._by if name else self._by.by()
             example = self._figures.example(self._filters, by, tally.key)
-        of, of_first = (self.shared, self._within_first.get(name[0], 0)) if name else (self.total, 0)
-        if UNREAD in name:
+        of, of_first = self.shared, self._within_first.get(name[0], 0) if name else 0
+        if UNREAD in name or (not name and self.shared < self.total):
             of, of_first = 0, 0
         return Group(
             count=tally.count,
@@ -285,17 +308,21 @@ def _most(question: SummaryQuestion) -> int:
     return max(question.top, _CLOCK_GROUPS) if question.groupings in (("hour",), ("weekday",)) else question.top
 
 
-def _ordered(figures: list[_PeriodFigures], question: SummaryQuestion) -> list[Names]:
-    """The groups of both periods, the largest first; where the first grouping is a time, those given in its order."""
+def _shown(figures: list[_PeriodFigures], question: SummaryQuestion) -> tuple[list[Names], int]:
+    """The groups of both periods that are given, and how many are not.
+
+    The largest first, after them those of calls that are not loaded; where the first grouping is a time, in its order.
+    """
     counts: dict[Names, int] = defaultdict(int)
     for period in figures:
         for name, tally in period.tallies.items():
             counts[name] += tally.count
     largest = sorted(counts, key=lambda name: (-counts[name], name))
-    if question.groupings and question.groupings[0] in TIMES:
-        time, shown = question.groupings[0], largest[: _most(question)]
-        largest[: _most(question)] = sorted(shown, key=lambda name: (place(time, name[0]), -counts[name], name))
-    return largest
+    most, first = _most(question), question.groupings[0]
+    shown = [name for is_unread in (False, True) for name in [n for n in largest if (UNREAD in n) == is_unread][:most]]
+    if first in TIMES:
+        shown.sort(key=lambda name: place(first, name[0]))
+    return shown, len(largest) - len(shown)
 
 
 def _check_words(question: SummaryQuestion) -> None:

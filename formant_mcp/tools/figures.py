@@ -49,7 +49,7 @@ class ChangeAnswer(BaseModel):
 
 class GroupAnswer(BaseModel):
     """One group: share of everything matched (of what is loaded, where values are missing), success rate of its own
-    count."""
+    count; no change while calls that are not loaded could make it another."""
 
     key: dict[str, str]
     agent_name: str | None = None
@@ -123,12 +123,13 @@ def group_answer(group: Compared, agent_names: dict[str, str] | None = None) -> 
             success_rate=_exact_or_none(before.success_rate),
             measures=_measures(before),
         ),
-        change=before
-        and ChangeAnswer(
+        change=ChangeAnswer(
             count=now.count - before.count,
-            share=_difference(now.share, before.share),
+            share=_difference(now.share, before.share) if group.key else None,
             success_rate=_difference(now.success_rate, before.success_rate),
-        ),
+        )
+        if before and group.is_settled
+        else None,
         example_conversation_id=now.example or None,
     )
 

