@@ -2,21 +2,24 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import islice, product
+from math import prod
 
 import regex
 
 from formant_mcp.filters import Filters
-from formant_mcp.query.expressions import words_like_operators
+from formant_mcp.query.expressions import MAX_TERMS, words_like_operators
 from formant_mcp.query.gather import Coverage
 from formant_mcp.store import Store
 from formant_mcp.store.matching import Expression, Role, Term
 from formant_mcp.store.search import Sought
-from formant_mcp.store.spelling import begin_of
+from formant_mcp.store.spelling import begins_of
+from formant_mcp.store.words import is_unspaced
 
 _CHECKED = 8  # words of a query that are checked one by one
 _NAMED = 3  # other words named for one of them
 _CANDIDATES = 6  # of which so many are checked in the index
+_SPELLED = 6  # letters of a word that may be spelled
 _SHOWN = 40  # characters of a query's word that are repeated
 # Languages that attach endings or particles, for which there are no stems here.
 _OTHER_SCRIPT = regex.compile(r"[[\p{L}]--[\p{Latin}\p{Han}\p{Hiragana}\p{Katakana}]]", regex.V1)
@@ -41,7 +44,9 @@ class Advice:
         single = [term for term in terms if term.kind == "word" and term not in absent]
         for term in [term for term in single if _OTHER_SCRIPT.match(term.words[0])][:_NAMED]:
             if longer := self._longer(term):
-                notes.append(f"Longer words, not searched for: {', '.join(longer)}; {_begin(term)}* finds them.")
+                notes.append(
+                    f"Longer words, not searched for: {', '.join(longer)}; {_begins(term, longer)} finds them."
+                )
         return " ".join([*notes, *self._on_operators()])
 
     def for_none(self, coverage: Coverage) -> str:
@@ -57,16 +62,34 @@ class Advice:
         return " ".join([first, *self._why_none(), *self._on_operators()])
 
     def _why_none(self) -> list[str]:
-        words = _single_words(term for terms in self.expression.all_of for term in terms)
-        notes = [note for word in words[:_CHECKED] if (note := self._on_word(word))]
+        terms = dict.fromkeys(term for terms in self.expression.all_of for term in terms)
+        others = {term: other for term in terms if (other := self._otherwise(term))}
+        words = _single_words(term for term in terms if term not in others)
+        notes = [
+            f'"{_shown(term)}" is written "{_shown(other)}" there; that finds it.' for term, other in others.items()
+        ]
+        notes += [note for word in words[:_CHECKED] if (note := self._on_word(word))]
         if notes or len(words) > _CHECKED:
             return notes
         wanted = replace(self.expression, none_of=())
         if self.expression.none_of and self.store.search.has_hits(Sought(wanted, self.role, self.filters)):
-            return ["Turns there say it, but each also says what is excluded."]
-        if len(words) == 1:
+            return ["Matching turns exist, but all contain an excluded word."]
+        if len(words) == 1 or (apart := _apart(wanted)) is None:
             return []
+        if self.store.search.has_hits(Sought(apart, self.role, self.filters)):
+            return [self._on_apart(replace(apart, none_of=self.expression.none_of))]
         return ["Each word occurs there, but not together in one turn. Try fewer words, a OR b, or fewer filters."]
+
+    def _on_apart(self, apart: Expression) -> str:
+        """That words of a phrase occur in one turn, and whether they are found there."""
+        is_found = self.store.search.has_hits(Sought(apart, self.role, self.filters))
+        found = "; without quotes, and with blanks between them, they are found" if is_found else ""
+        return f"These words occur in one turn, but not side by side in that order{found}."
+
+    def _otherwise(self, term: Term) -> Term | None:
+        """How it is written where it was not found."""
+        other = _written_otherwise(term)
+        return other if other and self._is_said_here(other) and not self._is_said_here(term) else None
 
     def _on_word(self, term: Term) -> str:
         """Where a word occurs if not in what was searched; empty if it does."""
@@ -82,7 +105,7 @@ class Advice:
     def _on_absent(self, term: Term) -> str:
         absent = f'"{_shown(term)}" does not occur in the transcripts searched'
         if longer := self._longer(term):
-            return f"{absent}. Longer words do: {', '.join(longer)}; {_begin(term)}* finds them."
+            return f"{absent}. Longer words do: {', '.join(longer)}; {_begins(term, longer)} finds them."
         if similar := self._said(self.store.search.similar(term), self._is_said_here):
             return f"{absent}. Similar words: {', '.join(similar)}."
         if similar := self._said(self.store.search.similar(term), self.store.search.is_said):
@@ -125,5 +148,23 @@ def _shown(term: Term) -> str:
     return " ".join(term.words)[:_SHOWN]
 
 
-def _begin(term: Term) -> str:
-    return begin_of("".join(term.words))
+def _begins(term: Term, longer: Iterable[str]) -> str:
+    """The search that finds these longer words."""
+    begins = begins_of("".join(term.words))
+    return " OR ".join(f"{begin}*" for begin in begins if any(word.startswith(begin) for word in longer))
+
+
+def _written_otherwise(term: Term) -> Term | None:
+    """A short word letter by letter (USA, U.S.A.), and such letters as a word."""
+    word, count = "".join(term.words), len(term.words)
+    if not 2 <= len(word) <= _SPELLED or not word.isalpha() or is_unspaced(word[0]) or count not in (1, len(word)):
+        return None
+    return Term(tuple(word), "phrase") if count == 1 else Term((word,), "word")
+
+
+def _apart(expression: Expression) -> Expression | None:
+    """The same with phrases as single words, wherever they stand in a turn; None where that is too much to ask."""
+    clauses = [[_single_words([term]) for term in terms] for terms in expression.all_of]
+    if sum(prod(map(len, words)) for words in clauses) > MAX_TERMS:
+        return None
+    return replace(expression, all_of=tuple(alternatives for words in clauses for alternatives in product(*words)))

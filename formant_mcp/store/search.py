@@ -12,7 +12,7 @@ from formant_mcp.store.criteria import Where, where
 from formant_mcp.store.database import Database
 from formant_mcp.store.matching import Expression, Role, Term, has_beginning, match_of
 from formant_mcp.store.rows import whole
-from formant_mcp.store.spelling import alike, begin_of, nearest
+from formant_mcp.store.spelling import alike, begins_of, nearest
 from formant_mcp.store.turns import MAX_TURNS, ROW_OF, row_of, turn_key
 from formant_mcp.store.words import divided, stem
 
@@ -132,12 +132,10 @@ class Search:
         return iter(nearest("".join(term.words), self._alike("".join(term.words))))
 
     def longer(self, term: Term) -> Iterator[str]:
-        """The words of all conversations that begin like it (`begin_of`) and go on, the shortest first."""
-        begin = begin_of("".join(term.words))
-        if not begin:
-            return iter(())
+        """The words of all conversations that begin like it (`begins_of`) and go on, the shortest first."""
         forms = self.forms(term)
-        words = (word for word in self._words_from(begin) if word not in forms)
+        begins = begins_of("".join(term.words))
+        words = {word for begin in begins for word in self._words_from(begin) if word not in forms}
         return iter(sorted(words, key=lambda word: (len(word), word)))
 
     def count_transcripts(self, filters: Filters) -> int:

@@ -12,6 +12,10 @@ from formant_mcp.store.words import is_unspaced
 _LEAST, _MOST = 3, 24  # letters; what is shorter resembles everything, what is longer takes long to vary
 _SHOWN = 40  # letters of a word that is named; no real one has more
 _RATIO = 0.65
+# Endings that change before another is attached: Tamil's -ம் (பணம், பணத்தை; மரம், மரங்கள்), Turkish p, t and k before a
+# vowel (hesap, hesabımı).
+_CHANGED = {"ம்": ("த்த", "ங்க")} | {hard: tuple(soft + vowel for vowel in "aeiou") for hard, soft in ("pb", "td", "kg")}
+_CHANGING = 4  # letters of a word, or more, of which the last may change so
 _HANGUL, _MARK, _LAST_MARKS = (regex.compile(each) for each in (r"\p{Hangul}", r"\p{M}", r"\p{M}+$"))
 # Articles and prepositions that Arabic writes as part of the word.
 _ARABIC = ("ال", "وال", "بال", "فال", "كال", "لل")
@@ -32,8 +36,8 @@ def alike(word: str) -> Alike:
     return Alike(sorted(spellings), word[: (len(word) + 1) // 2])
 
 
-def begin_of(word: str) -> str:
-    """What words begin with that may be this one with another ending; empty for a word too short to tell.
+def begins_of(word: str) -> list[str]:
+    """What words begin with that may be this one with another ending; nothing for a word too short to tell.
 
     A last vowel sign goes, for in Indian scripts the ending takes its place (ரீஃபண்ட், ரீஃபண்டை). Short: less than two
     letters, or for Korean less than one.
@@ -41,8 +45,14 @@ def begin_of(word: str) -> str:
     begin = _LAST_MARKS.sub("", word)
     letters = len(_MARK.sub("", begin))
     if is_unspaced(word) or letters < (1 if _HANGUL.match(word) else 2):
-        return ""
-    return begin
+        return []
+    changed = [
+        word.removesuffix(end) + other
+        for end, others in _CHANGED.items()
+        if word.endswith(end) and len(word) >= _CHANGING
+        for other in others
+    ]
+    return [begin, *changed]
 
 
 def nearest(word: str, candidates: Iterable[str]) -> list[str]:
