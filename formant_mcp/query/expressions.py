@@ -32,7 +32,7 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _Kind = Literal["term", "open", "close", "OR", "AND", "NOT"]
-_OPERATORS: dict[str, _Kind] = {"OR": "OR", "AND": "AND", "NOT": "NOT"}
+_OPERATORS: dict[str, _Kind] = {"OR": "OR", "AND": "AND", **dict.fromkeys(("NOT", "ANDNOT", "AND-NOT"), "NOT")}
 _DEFAULT_KINDS: dict[str, _Kind] = {"either": "OR", "both": "AND", "close": "close"}
 
 
@@ -109,7 +109,7 @@ class _Parser:
             return self._primary(depth)
         self._at += 1
         if self.next_kind() == "NOT":
-            raise refused("an exclusion of an exclusion", "Write the word without signs to find it.")
+            raise refused("a double negation", "Write the word without signs to find it.")
         excluded = self._primary(depth)
         if excluded.none_of or len(excluded.all_of) != 1:
             raise refused(
@@ -165,9 +165,10 @@ def _tokens_of(found: re.Match[str]) -> Iterator[_Token]:
         raise refused('a " is not closed', "Close it, or leave it out.")
     if (found["open"] and before not in ("", *' ()|&"')) or (found["close"] and after.isalnum()):
         raise refused("a parenthesis inside a word", "Write refund OR refunds, refund*, or leave it out.")
-    if plain in _OPERATORS:
+    bare = (plain or "").rstrip(",;.")
+    if bare in _OPERATORS:
         yield from _sign(signs)
-        yield _Token(_OPERATORS[plain])
+        yield _Token(_OPERATORS[bare])
         return
     if not found[0].strip("-+!") and (after.strip() or (after and len(found[0]) == 1)):
         raise refused("a -, + or ! by itself", "Write -word, without a blank, to exclude a word; else leave it out.")
@@ -179,7 +180,7 @@ def _tokens_of(found: re.Match[str]) -> Iterator[_Token]:
         term = _phrase(found["phrase"] or found["single"], bool(found["star"]))
     if term or found["open"]:
         yield from _sign(signs)
-        yield _Token("term", term, (plain or "").lower()) if term else _Token("open")
+        yield _Token("term", term, bare.lower()) if term else _Token("open")
     elif found.lastgroup in _DEFAULT_KINDS:
         yield _Token(_DEFAULT_KINDS[found.lastgroup])
 

@@ -5,6 +5,7 @@ import re
 import regex
 
 from formant_mcp.errors import InvalidRequestError
+from formant_mcp.models import clean
 
 ACCEPTED = 'words (refund), "phrases" in quotes, refund OR return, -without, begin*, (groups)'
 
@@ -30,6 +31,7 @@ _FIELDS = {
     )
     for name in names.split()
 }
+_SPACED_FIELD = regex.compile(rf"(?i)(?<![^\s(])@?({'|'.join(_FIELDS)})\s+(?::|!?=|[<>]=?)(?!\w*:)")
 _ANY_FIELD = 'Use the filter arguments, such as agent_id or results=["intent=refund"].'
 
 _LETTER = r"[\p{L}\p{M}\p{N}]"
@@ -37,14 +39,15 @@ _REFUSED = [
     (regex.compile(pattern), what, hint)
     for pattern, what, hint in (
         (
-            r"^(?:O?NEAR(?:/\d+)?|(?i:W|PRE|N)/\d+|ADJ\d*|AROUND|WITHIN|SAME|XOR|AND-?NOT|<(?:-|\d+)>)$",
+            r"^(?:O?NEAR(?:/\d+)?|(?i:W|PRE|N)/\d+|ADJ\d*|AROUND|WITHIN|SAME|<(?:-|\d+)>)$",
             "NEAR and other operators of distance are not supported",
             'All words are found in one turn anyway; "a phrase" finds them side by side.',
         ),
+        ("^XOR$", "XOR is not supported", "Search twice: for a -b, and for b -a."),
         (
             rf"(?<!(?:{_LETTER}|\*))\*|\*(?=\**{_LETTER})|\.\+",
             "* is supported at the end of a word only",
-            "Write refund* for all words that begin with it; * stands for no word or part in the middle.",
+            "Write refund* for all words that begin with it; * works only at the end of a word.",
         ),
         (rf"\?(?={_LETTER})", "? as a wildcard is not supported", "Write col* or (color OR colour)."),
         (
@@ -53,7 +56,7 @@ _REFUSED = [
             "Leave them out; where nothing is found, the answer names similar words.",
         ),
         (r"\\", "backslashes are not supported", 'Punctuation needs none; a phrase is "in quotes".'),
-        (r"%(?=\p{L})|(?<=[\p{L}\p{M}])%", "% is no wildcard here", "Write refund* for all words that begin with it."),
+        (r"%(?=\p{L})|(?<=[\p{L}\p{M}])%", "% is not a wildcard", "Write refund* for all words that begin with it."),
         (
             rf"[\]}}](?=[\p{{L}}\p{{N}}*+?{{])|(?<={_LETTER})[\[{{]|\p{{L}}\$$",
             "regular expressions are not supported",
@@ -70,11 +73,13 @@ def refuse_unsupported(query: str) -> None:
     """Refuses what is longer than a word.
 
     Raises:
-        InvalidRequestError: a regular expression or a range is in it.
+        InvalidRequestError: a regular expression, a range or a field with a blank after it is in it.
     """
     outside = _QUOTED.sub('""', query)
     if _REGEX.search(outside):
         raise refused("regular expressions (/…/) are not supported", "Write begin* or (refund OR return).")
+    if field := _SPACED_FIELD.search(outside):
+        raise _refused_field(field[1].lower())
     if _RANGE.search(outside):
         raise refused("ranges (TO) are not supported", "Use the filter arguments, such as since and until.")
 
@@ -85,16 +90,22 @@ def refuse_unsupported_word(plain: str, after: str) -> None:
     Raises:
         InvalidRequestError: it has an operator in it that is not supported.
     """
+    if plain.startswith("@") and (name := plain[1:].rstrip(",.;").lower()) in _FIELDS:
+        raise _refused_field(name)
     field = _FIELD.fullmatch(plain)
     if field and not field[2].startswith("//"):
         name = field[1].lower().partition(".")[0]
         if name in _FIELDS or field[2] or after in ('"', "("):
-            what = f"fields ({name}: or {name}=)" if name in _FIELDS else "fields (name: or name=)"
-            instead = f"{_FIELDS.get(name, _ANY_FIELD)} To search for the text itself, put it in quotes."
-            raise refused(f"{what} are not part of it", instead)
+            raise _refused_field(name)
     for pattern, what, hint in _REFUSED:
         if pattern.search(plain):
             raise refused(what, hint)
+
+
+def _refused_field(name: str) -> InvalidRequestError:
+    shown = clean(name)[:40]
+    instead = f"{_FIELDS.get(name, _ANY_FIELD)} To search for the text itself, put it in quotes."
+    return refused(f"fields ({shown}: or {shown}=) are not part of it", instead)
 
 
 def refused(why: str, instead: str = "") -> InvalidRequestError:

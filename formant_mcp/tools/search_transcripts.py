@@ -30,12 +30,12 @@ _ROLES = dict.fromkeys(AGENT_WORDS, "agent") | dict.fromkeys(CONTACT_WORDS, "con
 class SearchArguments(FilterArguments):
     """The filters, and what to search for in the calls that match."""
 
-    query: Annotated[str, BeforeValidator(as_text), Takes("words to search for", 'refund or "late fee"')] = Field(
+    query: Annotated[str, BeforeValidator(as_text), Takes("words to search for", 'refund OR "late fee"')] = Field(
         description='Words, all of them in one turn; "a phrase" exactly; a OR b; -without (or NOT); begin*; (groups).'
-        " x a OR b means x and (a or b). Case, accents and English endings aside (refund: refunded; 15,000: 15000);"
+        " x a OR b means x and (a or b). Ignores case, accents and English endings (refund: refunded; 15,000: 15000);"
         " in other languages begin* finds endings."
     )
-    role: Annotated[Role, BeforeValidator(as_choice(_ROLES))] = Field("any", description="Who says it.")
+    role: Annotated[Role, BeforeValidator(as_choice(_ROLES))] = Field("any", description="Who is speaking.")
     context_turns: Whole = Field(_DEFAULT_CONTEXT, ge=0, le=5, description="Turns shown before and after each hit.")
     limit: Whole = Field(
         _DEFAULT_LIMIT, ge=1, le=100, description="Most hits in an answer, 1 to 100; at most 3 of one call."
