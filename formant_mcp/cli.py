@@ -3,9 +3,10 @@
 import argparse
 import gc
 import os
+import re
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from formant_mcp import __version__
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from formant_mcp.app import App
 
 _DESCRIPTION = "MCP server on stdin and stdout over a company's voice calls. Settings come from FORMANT_* variables."
+_COMMANDS, _OPTIONS = ("tour", "sync"), ("--demo", "--since", "--version", "--help")
+_EXAMPLE = "`formant-mcp sync --since 30d`"
 _INTERRUPTED = 130  # what a shell reports of a program ended by Ctrl-C
 
 
@@ -29,9 +32,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _INTERRUPTED
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are sentences that name what is accepted."""
+
+    def error(self, message: str) -> NoReturn:
+        """Says what is wrong with the command line, and ends the program."""
+        import difflib
+
+        found = re.search(r"(?:invalid choice: '|unrecognized arguments: )([^' ]{1,40})", message)
+        if not found:
+            self.exit(2, f"formant-mcp: --since needs a value, for example {_EXAMPLE}.\n")
+        near = difflib.get_close_matches(found[1], (*_COMMANDS, *_OPTIONS), n=1, cutoff=0.7)
+        meant = f" Did you mean {near[0]}?" if near else ""
+        accepted = f"Commands are {' and '.join(_COMMANDS)}, options {', '.join(_OPTIONS)}; for example {_EXAMPLE}."
+        self.exit(2, f"formant-mcp: {found[1]} is no command or option here.{meant} {accepted}\n")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The command line: options, and one entry per subcommand."""
-    parser = argparse.ArgumentParser(prog="formant-mcp", description=_DESCRIPTION)
+    parser = _Parser(prog="formant-mcp", description=_DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"formant-mcp {__version__}")
     parser.add_argument("--demo", action="store_true", help="serve a built-in sample account: no key, no network")
     commands = parser.add_subparsers(dest="command", metavar="")

@@ -117,7 +117,7 @@ Find out why calls failed since {value}.
    group_by=["status","hour"]; then group_by=["agent_id"].
 3. For each large cause: list_conversations with the same filters, limit=5; read those that have transcripts.
 Report: causes from the largest, each with count, share, hours and agents concerned, and two conversation ids; which of
-them lie with the telephone network, with the called side, with the agent; what to do first.
+them are caused by the telephone network, by the person called, by the agent; what to do first.
 """,
     ),
     Review(
@@ -132,8 +132,8 @@ Compare the agents {value} over the last 30 days.
 2. For each: summarize_results with agent_id, since="30d" for its result fields; then group_by the field that tells how
    its calls turned out. Compare only fields that mean the same.
 3. Where they differ most: two calls of each with get_transcripts.
-Report: one table, an agent a column; where they differ and how sure that is at these counts; what one agent does that
-the others could take over, with the turns that show it.
+Report: one table, an agent a column; where they differ and how certain that is with these counts; what one agent does
+that the others could adopt, with the turns that show it.
 """,
     ),
 )

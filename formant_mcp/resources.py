@@ -104,7 +104,7 @@ async def list_resources(app: App, call: Call, cursor: str) -> tuple[list[Resour
     """
     found = _CURSOR.fullmatch(cursor) if cursor else None
     if cursor and not found:
-        raise InvalidRequestError("cursor: not one that this server gave.", "List from the beginning, without it.")
+        raise InvalidRequestError("cursor was not issued by this server.", "List from the beginning, without it.")
     passed, after = (int(found[1]), int(found[2])) if found else (0, 0)
     listed: list[Conversation] = []
     has_more = True
@@ -132,7 +132,7 @@ async def _newest(app: App, call: Call, passed: int, after: int) -> tuple[list[t
     try:
         page = read.page(Filters(), "newest", PAGE + 1, after)
     except LookupError:
-        raise InvalidRequestError("cursor: the call it stood at is gone.", "List from the beginning.") from None
+        raise InvalidRequestError("cursor: the call it pointed to is gone.", "List from the beginning.") from None
     return page[:PAGE], len(page) > PAGE
 
 
@@ -223,9 +223,9 @@ async def _recording(app: App, call: Call, conversation_id: str) -> Contents:
 
 
 def _too_large(conversation_id: str, size: int | None) -> InvalidRequestError:
-    has = f"has {size / 1e6:.1f} MB" if size else f"has more than {MOST_BYTES / 1e6:g} MB"
+    most = f"more than the {MOST_BYTES / 1e6:g} MB that assistants accept as a resource"
     return InvalidRequestError(
-        f"The recording {has}: more than the {MOST_BYTES / 1e6:g} MB that assistants take as a resource.",
+        f"The recording is {size / 1e6:.1f} MB, {most}." if size else f"The recording is {most}.",
         f'Call save_recording with conversation_id="{clean(conversation_id)}": it saves the recording as a file.',
     )
 
@@ -290,7 +290,7 @@ _TRANSCRIPT = Template(
 _CONVERSATION = Template(
     "conversation",
     "Conversation",
-    "Everything known of a call: fields, results, turns.",
+    "Everything stored about a call: fields, results, turns.",
     "application/json",
     CONVERSATION_URI,
     _document,

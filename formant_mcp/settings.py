@@ -4,7 +4,7 @@ import difflib
 import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -42,6 +42,16 @@ def unknown_variables(names: Iterable[str]) -> Iterator[str]:
             near = difflib.get_close_matches(setting, known, n=1)
             meant = f" Did you mean {_PREFIX}{near[0]}?" if near else ""
             yield f"{name[:60]} is not a setting of formant-mcp and is ignored.{meant}"
+
+
+def _accepts(name: str, value: str) -> str:
+    """What a setting takes, and which of its words was perhaps meant; never the value itself."""
+    words = [str(word) for word in get_args(Settings.model_fields[name].annotation)] if name else []
+    if not words:
+        return " takes a number of seconds above 0 and up to 600, for example 20."
+    near = difflib.get_close_matches(value.lower(), [word.lower() for word in words], n=1)
+    meant = f" Did you mean {near[0]}?" if near else ""
+    return f" takes one of {', '.join(words)}, for example {words[0]}.{meant}"
 
 
 def _lowered(value: object) -> object:
@@ -89,9 +99,11 @@ class Settings(BaseSettings):
         try:
             return cls()
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            variable = "_".join(["FORMANT", *(str(part).upper() for part in first["loc"][:1])])
-            raise ConfigurationError(f"{variable}: {first['msg'].removeprefix('Value error, ')}.") from None
+            first = error.errors(include_url=False)[0]
+            name = str(first["loc"][0]) if first["loc"] else ""
+            ours = first["msg"].removeprefix("Value error, ")
+            why = f": {ours}." if ours != first["msg"] else _accepts(name, str(first["input"]))
+            raise ConfigurationError(f"{_PREFIX}{name.upper()}{why}") from None
 
     @model_validator(mode="before")
     @classmethod

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import formant_mcp
-from formant_mcp.cli import build_parser
+from formant_mcp.cli import build_parser, main
 from tests.child import INITIALIZE, INITIALIZED, calling, environment, piped, said
 
 PACKAGE = Path(formant_mcp.__file__).parent
@@ -126,3 +126,21 @@ def test_a_closed_pipe_ends_the_tour_without_a_traceback(tmp_path: Path) -> None
     assert process.stderr.read() == ""
     assert process.wait(60) == 1
     process.stderr.close()
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("doctor", "doctor is no command or option here. Commands are tour and sync, options --demo, --since,"),
+        ("tuor", "tuor is no command or option here. Did you mean tour?"),
+        ("sync --sinec 3d", "--sinec is no command or option here. Did you mean --since?"),
+        ("sync --since", "--since needs a value, for example `formant-mcp sync --since 30d`."),
+    ],
+)
+def test_a_mistyped_command_line_says_what_is_accepted(
+    typed: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(typed.split())
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith(f"formant-mcp: {words}")

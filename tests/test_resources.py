@@ -177,9 +177,9 @@ async def test_a_recording_of_7_mb_is_read_and_a_larger_one_is_to_be_saved(accou
         error = await assistant.not_read(uri)
         saved = await assistant.ask("save_recording", conversation_id=CALL)
     assert len(base64.b64decode(read.contents[0].model_dump()["blob"])) == 7_000_000
-    size = "7.0 MB" if with_length else "more than 7 MB"
+    size = "7.0 MB, " if with_length else ""
     assert error.message == (
-        f"The recording has {size}: more than the 7 MB that assistants take as a resource."
+        f"The recording is {size}more than the 7 MB that assistants accept as a resource."
         f' Call save_recording with conversation_id="{CALL}": it saves the recording as a file.'
     )
     assert saved.structure["bytes"] == 7_000_001
@@ -213,7 +213,7 @@ async def test_a_recording_announced_as_too_large_is_not_received_to_its_end(acc
     account.api.fault("/recording", 1, lambda good: replace(good, send_only=100_000))
     async with account.connect() as assistant:
         error = await assistant.not_read(f"formant://conversations/{CALL}/recording")
-    assert error.message.startswith("The recording has 60.0 MB")
+    assert error.message.startswith("The recording is 60.0 MB")
 
 
 @pytest.mark.parametrize("is_listed", [True, False])

@@ -89,7 +89,7 @@ def account(account: Account) -> Account:
         ),
         ("list_conversations", {"since": "last tuesday"}, f"since is not a date that can be read. {DATES}"),
         ("list_conversations", {"until": "2026-02-30"}, f"until is not a date that can be read. {DATES}"),
-        ("list_conversations", {"since": "2026-11-20", "until": "2026-11-19"}, "since lies after until."),
+        ("list_conversations", {"since": "2026-11-20", "until": "2026-11-19"}, "since is after until."),
         ("list_conversations", {"min_duration_seconds": 9, "max_duration_seconds": 8}, "is greater than max_duration"),
         (
             "list_conversations",
@@ -100,7 +100,7 @@ def account(account: Account) -> Account:
         (
             "list_conversations",
             {"cursor": "20"},
-            "cursor is not one that this server gave. Leave cursor out to start again",
+            "cursor was not issued by this server. Leave cursor out to start again",
         ),
         ("list_conversations", {"cursor": "c:20:1:abcdef"}, "cursor belongs to another question."),
     ],

@@ -193,7 +193,9 @@ def test_a_value_that_cannot_be_used_is_refused_by_its_variables_name(variable: 
 
 
 def test_a_call_without_any_time_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match=r"FORMANT_CALL_SECONDS: .* greater than 0"):
+    with pytest.raises(
+        ConfigurationError, match=r"FORMANT_CALL_SECONDS takes a number of seconds above 0 and up to 600"
+    ):
         load(CALL_SECONDS="0")
 
 
@@ -294,3 +296,27 @@ def test_reading_the_environment_makes_no_file_and_asks_no_network(
         assert settings.recordings_path()
         assert settings.store_path(KEY)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("CALL_SECONDS", "soon", "takes a number of seconds above 0 and up to 600, for example 20."),
+        ("CALL_SECONDS", "601", "takes a number of seconds above 0 and up to 600, for example 20."),
+        (
+            "PROVIDER",
+            "elevnlabs",
+            "takes one of formant, elevenlabs, voiceable, voiceos, for example formant. Did you mean elevenlabs?",
+        ),
+        ("REGION", "mars", "takes one of global, india, for example global."),
+        (
+            "LOG_LEVEL",
+            "warn",
+            "takes one of DEBUG, INFO, WARNING, ERROR, CRITICAL, for example DEBUG. Did you mean warning?",
+        ),
+    ],
+)
+def test_a_setting_that_cannot_be_used_says_what_it_takes(name: str, value: str, words: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        load(**{name: value})
+    assert raised.value.message == f"FORMANT_{name} {words}"

@@ -88,5 +88,5 @@ def _meant(store: Store, asked: str) -> str:
         )
     if len(same) > 1:
         named = ", ".join(same[:_SHOWN]) + (", …" if len(same) > _SHOWN else "")
-        raise InvalidRequestError(f"agent_id: several agents are called so: {named}.", "Give one of these ids.")
+        raise InvalidRequestError(f"agent_id: several agents have this name: {named}.", "Give one of these ids.")
     return same[0] if same else ""

@@ -67,12 +67,10 @@ Name = Annotated[str, BeforeValidator(as_name), Takes("one text", "123")]
 Reason = Annotated[Name, Takes("one text", "busy")]
 Agent = Annotated[Name, Takes("the id or name of one agent (for several ask for each, or group_by=agent_id)", "123")]
 Number = Annotated[Name, Takes("one number or its last digits", "+91 98765 43210")]
-Date = Annotated[
-    str, BeforeValidator(as_text), Takes("a date, a date-time, or how long ago", "2026-11-20, 2026-11-20T18:00 or 7d")
-]
+Date = Annotated[str, BeforeValidator(as_text), Takes("a date, a date-time, or how long ago (7d)", "2026-11-20")]
 CursorText = Annotated[str, BeforeValidator(as_cursor), Takes("next_cursor of the answer before", "c:20:4711:9f1c2a")]
 Names = Annotated[list[Name], BeforeValidator(as_list(as_name)), Takes("a list of texts", "{statuses}")]
-Seconds = Annotated[float, BeforeValidator(as_seconds), Takes("a number of seconds, or -1 for no bound", "120")]
+Seconds = Annotated[float, BeforeValidator(as_seconds), Takes("a number of seconds, or -1 for no limit", "120")]
 Whole = Annotated[int, BeforeValidator(as_number)]
 YesNo = Annotated[bool, BeforeValidator(as_choice(_YES_NO))]
 Outcomes = Annotated[OutcomeFilter, BeforeValidator(as_choice(_OUTCOMES))]
@@ -150,10 +148,12 @@ class FilterArguments(Arguments):
     )
     since: Date = Field(
         "",
-        description="Started from: 2026-11-20, 2026-11-20T18:00, 2026-W47, 2026-11, today, yesterday, last week, or so"
-        " long ago: 24h, 7d, 2w.",
+        description="Calls that started at or after: 2026-11-20, 2026-11-20T18:00, 2026-W47, 2026-11, today, yesterday,"
+        " last week, or so long ago: 24h, 7d, 2w.",
     )
-    until: Date = Field("", description="Started to, same forms; a day, week or month is included whole.")
+    until: Date = Field(
+        "", description="Calls that started at or before; same formats; a day, week or month is included whole."
+    )
     min_duration_seconds: Seconds = Field(
         NO_BOUND, ge=-1, allow_inf_nan=False, description="Minimum duration in seconds, inclusive; -1 for no limit."
     )
@@ -177,9 +177,7 @@ class FilterArguments(Arguments):
         filters = cast(dict[str, object], inside or {})
         twice = next((name for name in filters if name in sent and not is_left_out(sent[name])), "")
         if twice:
-            raise InvalidRequestError(
-                f"{clean(twice)[:60]} is given twice, inside filters and beside it.", "Give it once, beside the others."
-            )
+            raise InvalidRequestError(f"{clean(twice)[:60]} is given both inside and outside filters.", "Give it once.")
         return {name: value for name, value in sent.items() if name != "filters"} | filters
 
     def filters(self, now: datetime, zone: ZoneInfo) -> Filters:
@@ -192,16 +190,14 @@ class FilterArguments(Arguments):
         high = _bound("max_duration_seconds", self.max_duration_seconds)
         since, until = read_since(self.since, now, zone), read_until(self.until, now, zone)
         if since and until and since > until:
-            raise InvalidRequestError("since lies after until.", "Swap them, or leave one out.")
+            raise InvalidRequestError("since is after until.", "Swap them, or leave one out.")
         if low is not None and high is not None and low > high:
             raise InvalidRequestError("min_duration_seconds is greater than max_duration_seconds.", "Swap them.")
         for name in ("agent_id", "status", "contact_number", "failure_reason", "user_id"):
             if NOT_READ_YET in (value := getattr(self, name)) and value in (NOT_READ_YET, [NOT_READ_YET]):
                 raise not_read_yet(name)
         if len(self.results) > _MOST_CONDITIONS:
-            raise InvalidRequestError(
-                f"results takes at most {_MOST_CONDITIONS} conditions.", "Leave some out, e.g. those that always hold."
-            )
+            raise InvalidRequestError(f"results takes at most {_MOST_CONDITIONS} conditions.", "Use fewer conditions.")
         return Filters(
             agent_id=self.agent_id,
             status=tuple(self.status),
@@ -261,7 +257,7 @@ def _accepted(field: FieldInfo) -> str:
 def _bound(argument: str, value: float) -> float | None:
     if NO_BOUND < value < 0:
         raise InvalidRequestError(
-            f"{argument} is below zero, but no call lasts less than nothing.",
-            "Give seconds, e.g. 120, or -1 for no bound.",
+            f"{argument} must not be negative.",
+            "Give seconds, e.g. 120, or -1 for no limit.",
         )
     return None if value == NO_BOUND else value

@@ -33,7 +33,7 @@ def read_comparison(
         InvalidRequestError: two comparisons at once, no beginning, an impossible range.
     """
     if previous and (since or until):
-        raise InvalidRequestError("compare_previous and compare_since exclude each other.", _ONE)
+        raise InvalidRequestError("compare_previous and compare_since cannot be combined.", _ONE)
     if until and not since:
         raise InvalidRequestError("compare_until needs compare_since.", _ONE)
     own_until = min(filters.until or now, now)  # what lies ahead has no calls to compare
@@ -58,7 +58,7 @@ def read_comparison(
     if end is None:
         end = filters.since - _MILLISECOND if filters.since and filters.since > begin else now
     if begin > end:
-        raise InvalidRequestError("compare_since lies after compare_until.", "Swap them, or leave compare_until out.")
+        raise InvalidRequestError("compare_since is after compare_until.", "Swap them, or leave compare_until out.")
     return Comparison(begin, end, _note(filters, begin, end, now))
 
 

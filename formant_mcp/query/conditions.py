@@ -277,7 +277,7 @@ def _check_size(value: str) -> None:
     is_text = read_value(plain_number(value)).kind == "text"
     if is_text and (_FIGURE_AND_MORE.match(value) or set(value) & set("<>=")):
         raise InvalidRequestError(
-            "results: <, <=, > and >= compare plain numbers, ISO dates or words; a value in them is none of these.",
+            "results: <, <=, > and >= compare plain numbers, ISO dates or words; one value is none of these.",
             "Write it in full: amount>=250000 for 2.5 lakh, due_date<=2026-11-20 for 20 Nov 2026.",
         )
 

@@ -44,7 +44,7 @@ def read_cursor(text: str, mark: str) -> Cursor:
         return Cursor()
     found = _FORM.fullmatch(text)
     if not found:
-        raise InvalidRequestError("cursor is not one that this server gave.", _HINT)
+        raise InvalidRequestError("cursor was not issued by this server.", _HINT)
     if found[3] != mark:
         raise InvalidRequestError("cursor belongs to another question.", _HINT)
     return Cursor(int(found[1]), int(found[2]))

@@ -66,7 +66,7 @@ def _read(text: str, now: datetime, zone: ZoneInfo, argument: str) -> _Span | No
         raise InvalidRequestError(f"{argument} is not a date that can be read.", f"Give {ACCEPTED}.") from None
     except OverflowError:
         raise InvalidRequestError(
-            f"{argument} is a date too far away.", "Leave it out for no bound, or give one such as 2026-11-20."
+            f"{argument} is a date too far away.", "Leave it out for no limit, or give one such as 2026-11-20."
         ) from None
 
 

@@ -286,7 +286,7 @@ def _list_faults(knowledge: Knowledge) -> list[str]:
     if knowledge.gone:
         calls, them = ("1 call", "it") if knowledge.gone == 1 else (f"{knowledge.gone:,} calls", "them")
         notes.append(
-            f"{calls} may be gone: the provider no longer lists {them}. Nothing is deleted until that is sure."
+            f"{calls} may be gone: the provider no longer lists {them}. Nothing is deleted until this is confirmed."
         )
     if knowledge.ends_early:
         notes.append("The provider announces more conversations than its list gives; how many is not known.")

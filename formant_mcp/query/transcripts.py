@@ -115,7 +115,7 @@ async def find(gathering: Gathering, call: Call, asked: str) -> str:
     known = find_id(gathering, asked)
     asked = known or id_in(asked)
     if not asked:
-        raise InvalidRequestError("There is no conversation id in it.", "Give one as answers print it.")
+        raise InvalidRequestError("This contains no conversation id.", "Copy one from an answer.")
     if known is None and not gathering.sync.knows_all():
         # What is not stored yet can be asked for by its whole id; a beginning needs the list.
         try:
@@ -133,7 +133,7 @@ async def find(gathering: Gathering, call: Call, asked: str) -> str:
     conversation = read.get([asked]).get(asked)
     if conversation is None or not conversation.has_detail:
         raise Unread(
-            trouble.message if trouble else "Not read yet: the time of this call was over.",
+            trouble.message if trouble else "Not loaded within this call's time limit.",
             (trouble.hint if trouble else "") or "Ask again.",
         )
     return asked

@@ -14,7 +14,7 @@ from formant_mcp.recordings import AudioFigures, SavedRecording
 from formant_mcp.source import Recording
 from formant_mcp.sync.lists import ListNeed
 from formant_mcp.tools.answers import SavedAnswer, Silence, coverage_answer
-from formant_mcp.tools.text import clock, head, seconds
+from formant_mcp.tools.text import clock, counted, head, seconds
 from formant_mcp.tools.tool import Reply, Tool
 
 _LEAST_SHARE = 0.9  # of its call, below which a recording is said to be shorter
@@ -94,7 +94,7 @@ def _lines(answer: SavedAnswer, saved: SavedRecording) -> list[str]:
         return [*lines, _without_figures(saved.kind)]
     parts = [
         f"{answer.seconds:g} s",
-        f"{answer.channels} channel(s)" if answer.channels else "",
+        counted(answer.channels, "channel") if answer.channels else "",
         f"{answer.sample_rate} Hz" if answer.sample_rate else "",
         f"silence not measured: {_NOT_WAV}"
         if answer.silence_share is None
@@ -124,8 +124,8 @@ SAVE_RECORDING = Tool(
     title="Save a recording",
     description=(
         "Saves a call's recording as a file in the recordings folder and returns its path, size, length, channels,"
-        " sample rate and, of a WAV file, share of silence and the longest silence. Nobody listened: say nothing of"
-        " tone or emotion."
+        " sample rate and, of a WAV file, share of silence and the longest silence. The audio was not listened"
+        " to: make no claims about tone or emotion."
     ),
     arguments=SaveArguments,
     answer=SavedAnswer,

@@ -29,7 +29,7 @@ def head(coverage: Coverage, zone: ZoneInfo, *more: str, what: str = "") -> list
 
 def _subject(coverage: Coverage, what: str) -> str:
     known, total = f"{coverage.known:,}", coverage.total
-    is_all = total is None or total == coverage.known
+    is_all = total is None or total <= coverage.known
     if what:
         return f"{what} ({known}{'' if is_all else f' of {total:,}'} known)"
     match = f"conversations match{'' if coverage.is_counted else ' so far'}"
@@ -64,7 +64,7 @@ def stamp(moment: datetime | None, zone: ZoneInfo) -> str:
 
 def offset(moment: datetime) -> str:
     """The offset of a local moment: `+05:30`."""
-    return moment.isoformat()[-6:]
+    return f"{moment:%z}"[:3] + ":" + f"{moment:%z}"[3:5]
 
 
 def seconds(value: float | None) -> str:

@@ -110,7 +110,7 @@ async def test_an_id_costs_no_more_than_its_own_list(provider: Provider, agent: 
 
 async def test_a_name_that_several_agents_have_names_their_ids() -> None:
     async with account() as here:
-        with pytest.raises(InvalidRequestError, match="agent_id: several agents are called so: agent_3, agent_4"):
+        with pytest.raises(InvalidRequestError, match="agent_id: several agents have this name: agent_3, agent_4"):
             await here.ask("Twins")
 
 

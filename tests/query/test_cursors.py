@@ -51,7 +51,7 @@ def test_a_cursor_of_another_question_is_refused() -> None:
     ],
 )
 def test_what_this_server_did_not_write_is_refused(text: str) -> None:
-    with pytest.raises(InvalidRequestError, match="cursor is not one that this server gave") as raised:
+    with pytest.raises(InvalidRequestError, match="cursor was not issued by this server") as raised:
         read_cursor(text, MARK)
     assert text not in raised.value.message
 

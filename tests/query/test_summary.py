@@ -221,7 +221,7 @@ def test_a_grouping_or_measure_that_is_none_names_those_that_are(
 @pytest.mark.parametrize(
     ("asked", "since", "until", "previous", "words"),
     [
-        (Filters(), "7d", "", True, "compare_previous and compare_since exclude"),
+        (Filters(), "7d", "", True, "compare_previous and compare_since cannot be combined"),
         (Filters(), "", "7d", False, "needs compare_since"),
         (Filters(), "", "", True, "needs since"),
         (Filters(), "2d", "5d", False, "after compare_until"),

@@ -108,7 +108,7 @@ async def test_transcripts_that_do_not_come_in_time_fail_alone(account: Account)
         answer = await assistant.ask("get_transcripts", conversation_ids=newest)
         assert answer.ids() == newest[:1]
         assert answer.rows("errors") == [
-            {"conversation_id": newest[1], "message": "Not read yet: the time of this call was over. Ask again."}
+            {"conversation_id": newest[1], "message": "Not loaded within this call's time limit. Ask again."}
         ]
         account.api.gate.open()
         answer = await assistant.ask("get_transcripts", conversation_ids=newest)

@@ -1,0 +1,21 @@
+"""The first lines of an answer."""
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from formant_mcp.query.gather import Coverage
+from formant_mcp.tools.text import head, stamp
+
+
+@pytest.mark.parametrize(
+    ("zone", "shown"), [("Asia/Kolkata", "1899-12-31 23:53 +05:53"), ("America/New_York", "1899-12-31 13:00 -05:00")]
+)
+def test_an_offset_is_hours_and_minutes_in_any_year(zone: str, shown: str) -> None:
+    assert stamp(datetime(1899, 12, 31, 18, 0, tzinfo=UTC), ZoneInfo(zone)) == shown
+
+
+def test_more_than_the_provider_counts_is_said_as_what_is_known() -> None:
+    coverage = Coverage(matched=1_500, known=1_500, total=1_499, complete=True, as_of=None)
+    assert head(coverage, ZoneInfo("UTC"))[0] == "1,500 of 1,500 conversations match; complete. Times: UTC."
