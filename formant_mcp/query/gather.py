@@ -167,10 +167,11 @@ class Gathering:
         matched, is_counted = self.store.read.count(filters), is_whole and not undecided and is_clear
         if filters == Filters(agent_id=need.agent_id) and knowledge.list_total is not None:
             matched, is_counted = max(matched, knowledge.list_total), True
+        of = f"{needed:,} {'conversations that may match' if self.looks_inside(filters) else 'matching conversations'}"
+        failures = self._failures(call, periods, with_details=with_details) if due else Counter[str]()
         missing = self._missing_list(knowledge, outdated, trouble)
-        if due:
-            what = "conversations that may match" if self.looks_inside(filters) else "matching conversations"
-            missing.append(f"{due:,} of {needed:,} {what} still to load{'' if trouble else self._time(due)}.")
+        missing += self._still_to_load(due - failures.total(), of, trouble)
+        notes = self._notes(knowledge, missing, trouble)
         return Coverage(
             matched=matched,
             known=knowledge.known,
@@ -180,11 +181,12 @@ class Gathering:
             details_needed=needed,
             details_read=needed - due,
             note=" ".join(
-                (
-                    *self._notes(knowledge, missing, trouble),
+                [
+                    *notes,
+                    *failure_notes(failures, of),
                     *unreadable_notes(unreadable),
                     *size_notes(self.store, filters),
-                )
+                ]
             ),
             unreadable=unreadable,
             asked_at=call.asked_at,
@@ -217,6 +219,13 @@ class Gathering:
             sum(read.count(need.candidates) for need in needs),
             sum(read.count_detail_due(need, call.asked_at) for need in needs),
         )
+
+    def _failures(self, call: Call, periods: tuple[Filters, ...], *, with_details: bool) -> Counter[str]:
+        """Of the details still to load, how many could not be, by the reason."""
+        found = Counter[str]()
+        for need in self._detail_needs(periods, with_details):
+            found.update(self.store.read.failures(need, call.asked_at))
+        return found
 
     def _settled(self, call: Call) -> frozenset[str]:
         if not self.sync.knows_all():
@@ -255,6 +264,9 @@ class Gathering:
             notes.append(f"{outdated:,} running {'call' if outdated == 1 else 'calls'} could not be refreshed.")
         return notes
 
+    def _still_to_load(self, left: int, of: str, trouble: FormantError | None) -> list[str]:
+        return [f"{left:,} of {of} still to load{'' if trouble else self._time(left)}."] if left else []
+
     def _time(self, requests: int) -> str:
         rate = self.sync.requests_per_minute
         if not rate or requests <= rate / 2:
@@ -267,6 +279,12 @@ class Gathering:
 def _may_not_occur(filters: Filters) -> bool:
     """Whether something is asked for that perhaps no call has, although calls match."""
     return bool(filters.status) or any(condition.operator == "!=" for condition in filters.results)
+
+
+def failure_notes(failures: Mapping[str, int], of: str) -> list[str]:
+    """Why details could not be loaded, a sentence a reason; `of` which calls."""
+    notes = [f"{count:,} of {of} could not be loaded: {why}." for why, count in failures.items()]
+    return [*notes, "A later question tries them again."] if notes else []
 
 
 def unreadable_notes(unreadable: Mapping[str, int]) -> list[str]:

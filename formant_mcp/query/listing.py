@@ -10,7 +10,7 @@ from formant_mcp.filters import FIELDS, Condition, Filters, Order, is_whole
 from formant_mcp.models import Conversation
 from formant_mcp.query.agents import existing_agents
 from formant_mcp.query.cursors import Cursor, lost_cursor, question_mark, read_cursor, write_cursor
-from formant_mcp.query.gather import Call, Coverage, Gathering
+from formant_mcp.query.gather import Call, Coverage, Gathering, failure_notes
 from formant_mcp.query.guesses import nearest
 from formant_mcp.store import Store
 from formant_mcp.sync.lists import ListNeed
@@ -213,8 +213,11 @@ async def _bring_shown(
         needed, read = coverage.details_needed, coverage.details_read
     note = coverage.note
     if missing:
-        why = trouble.message if trouble else "Ask again for them."
-        note = f"{note} Results and words of {missing:,} of {len(ids):,} calls are not loaded yet. {why}".strip()
+        failures = gathering.store.read.failures_among(due, call.asked_at)
+        if left := missing - sum(failures.values()):
+            why = trouble.message if trouble else "Ask again for them."
+            note = f"{note} Results and words of {left:,} of {len(ids):,} calls are not loaded yet. {why}"
+        note = " ".join((note, *failure_notes(failures, f"{len(ids):,} calls shown"))).strip()
     return replace(
         coverage,
         details_needed=needed,

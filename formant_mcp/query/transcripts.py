@@ -4,10 +4,11 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from formant_mcp.errors import FormantError, InvalidRequestError, InvalidResponseError, NotFoundError
+from formant_mcp.errors import ASK_AGAIN, FormantError, InvalidRequestError, NotFoundError
 from formant_mcp.models import Conversation, Turn, never_connected
 from formant_mcp.query.forms import id_in
 from formant_mcp.query.gather import Call, Coverage, Gathering, unreadable_notes
+from formant_mcp.sync.details import FAILS_ALONE, reason
 from formant_mcp.sync.lists import ListNeed
 
 MIN_PREFIX = 6
@@ -95,7 +96,7 @@ async def get_transcripts(gathering: Gathering, call: Call, ids: list[str], wind
 async def _find_or_error(gathering: Gathering, call: Call, asked: str) -> str | FormantError:
     try:
         return await find(gathering, call, asked)
-    except (InvalidRequestError, InvalidResponseError, NotFoundError, Unread) as error:
+    except (*FAILS_ALONE, Unread) as error:
         return error
 
 
@@ -131,6 +132,8 @@ async def find(gathering: Gathering, call: Call, asked: str) -> str:
     if read.due_among([asked], call.asked_at):
         trouble = await _bring(gathering, call, asked)
     conversation = read.get([asked]).get(asked)
+    if conversation and not conversation.has_detail and isinstance(trouble, FAILS_ALONE):
+        raise Unread(f"Listed, but the provider gives no details of it: {reason(trouble)}.", ASK_AGAIN)
     if conversation is None or not conversation.has_detail:
         raise Unread(
             trouble.message if trouble else "Not loaded within this call's time limit.",

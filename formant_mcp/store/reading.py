@@ -132,12 +132,8 @@ class Reading:
         return self._count(asked)
 
     def detail_due(self, need: DetailNeed, now: datetime, limit: int = -1) -> list[str]:
-        """Those whose detail is to be read, or read anew, before they can be told about; newest first.
-
-        One that the provider did not find is left alone for an hour.
-        """
+        """Those whose detail is to be read, or read anew, before they can be told about; newest first."""
         asked = _due(need, now)
-        asked.add(_NOT_JUST_MISSED, milliseconds(now - _RETRY_MISSING))
         rows = self._database.rows(
             f"SELECT conversation_id FROM conversations WHERE {asked.sql}"
             # The plus keeps SQLite from going through all calls in order of time to find the few that are due.
@@ -147,8 +143,27 @@ class Reading:
         return [str(row[0]) for row in rows]
 
     def count_detail_due(self, need: DetailNeed, now: datetime) -> int:
-        """How many are due, those that the provider did not find among them."""
+        """How many are due."""
         return self._count(_due(need, now))
+
+    def failures(self, need: DetailNeed, asked_at: datetime) -> dict[str, int]:
+        """How many of those due could not be read since then, or are not asked for again yet; by the reason."""
+        return self._failures(_due(need, asked_at), asked_at)
+
+    def failures_among(self, conversation_ids: Sequence[str], asked_at: datetime) -> dict[str, int]:
+        """The same of these ids."""
+        asked = Where()
+        asked.add("conversation_id IN (SELECT value FROM json_each(?))", json.dumps(list(conversation_ids)))
+        return self._failures(asked, asked_at)
+
+    def waiting(self, now: datetime) -> set[str]:
+        """Those whose details could not be read a short while ago, so that no question asks for them yet."""
+        rows = self._database.rows("SELECT conversation_id FROM conversations WHERE retry_at > ?", [milliseconds(now)])
+        return {str(row[0]) for row in rows}
+
+    def has_details(self) -> bool:
+        """Whether the details of any conversation were ever read."""
+        return bool(self._database.rows("SELECT 1 FROM conversations WHERE detail_at IS NOT NULL LIMIT 1"))
 
     def unseen(self, filters: Filters, since: datetime, limit: int) -> list[str]:
         """Those that match and that the provider has not shown since then."""
@@ -259,6 +274,13 @@ class Reading:
             [json.dumps(sorted(kinds)), *asked.values],
         )
         return {str(kind): whole(count) for kind, count in rows}
+
+    def _failures(self, asked: Where, asked_at: datetime) -> dict[str, int]:
+        asked.add("retry_at >= ?", milliseconds(asked_at))
+        rows = self._database.rows(
+            f"SELECT failure, count(*) FROM conversations WHERE {asked.sql} GROUP BY 1 ORDER BY 2 DESC, 1", asked.values
+        )
+        return {str(why): whole(count) for why, count in rows}
 
     def _count(self, asked: Where) -> int:
         rows = self._database.rows(f"SELECT count(*) FROM conversations WHERE {asked.sql}", asked.values)

@@ -79,6 +79,17 @@ class Writing:
             "UPDATE conversations SET missing_at = ? WHERE conversation_id = ?", [milliseconds(now), conversation_id]
         )
 
+    def mark_failed(self, conversation_id: str, why: str, retry_at: datetime) -> None:
+        """Notes why the details of this one could not be read, and when a question may ask for them again."""
+        self._database.run(
+            "UPDATE conversations SET failure = ?, retry_at = ? WHERE conversation_id = ?",
+            [why, milliseconds(retry_at), conversation_id],
+        )
+
+    def retry_failed(self) -> None:
+        """Lets the next question ask for every detail that could not be read."""
+        self._database.run("UPDATE conversations SET retry_at = NULL WHERE retry_at IS NOT NULL")
+
     def delete(self, *conversation_ids: str) -> None:
         """Deletes conversations that the provider no longer has."""
         with self._database.transaction():
@@ -141,8 +152,8 @@ class Writing:
         )
         due = self._due(conversation, now)
         self._database.run(
-            "UPDATE conversations SET results = ?, turn_count = ?, detail_at = ?, detail_due_at = ?, missing_at = NULL"
-            " WHERE row_id = ?",
+            "UPDATE conversations SET results = ?, turn_count = ?, detail_at = ?, detail_due_at = ?, missing_at = NULL,"
+            " failure = NULL, retry_at = NULL WHERE row_id = ?",
             [
                 None if results is None else json.dumps(results, ensure_ascii=False),
                 None if turns is None else len(turns),

@@ -4,15 +4,33 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from formant_mcp.errors import FormantError, InvalidRequestError, InvalidResponseError, NotFoundError, ServiceError
+from formant_mcp.errors import (
+    ASK_AGAIN,
+    FormantError,
+    InvalidRequestError,
+    InvalidResponseError,
+    NotFoundError,
+    PermissionDeniedError,
+    ServiceError,
+)
 from formant_mcp.source import ConversationSource
 from formant_mcp.store import Store
+from formant_mcp.sync.freshness import next_try
 from formant_mcp.sync.jobs import Jobs, Progress
 from formant_mcp.sync.leases import Leases
 
 _WORKERS = 16
 _FAILURES_IN_A_ROW = _WORKERS  # that many, and it is the service that fails, not some conversations
 _LOOK_EVERY_SECONDS = 0.2
+FAILS_ALONE = (NotFoundError, PermissionDeniedError, InvalidRequestError, InvalidResponseError, ServiceError)
+"""What goes wrong with one conversation and says nothing of the others."""
+
+
+def reason(error: FormantError) -> str:
+    """Why a conversation's details could not be read, as the end of a sentence."""
+    if isinstance(error, NotFoundError):
+        return "the provider answers 'not found'"
+    return (error.message[:1].lower() + error.message[1:]).rstrip(".")
 
 
 class Details:
@@ -27,18 +45,25 @@ class Details:
         self._leases = leases
         self._now = now
 
-    async def read(self, conversation_ids: Sequence[str], progress: Progress) -> None:
-        """Reads them in this order and saves each as it comes; one that the provider does not find is kept.
+    async def read(self, conversation_ids: Sequence[str], progress: Progress, *, for_question: bool = False) -> None:
+        """Reads them in this order and saves each as it comes; one that cannot be read fails alone.
 
         Raises:
             FormantError: nothing further can be read now; what was read is kept.
+            PermissionDeniedError: they are for a question, and the key may read the details of no conversation.
         """
-        await _Reading(self, conversation_ids, progress, self._now()).run()
+        try:
+            await _Reading(self, conversation_ids, progress, self._now()).run()
+        except PermissionDeniedError:
+            if for_question and not self._store.read.has_details():
+                self._store.write.retry_failed()  # whoever gives the key this right need not wait
+                raise
 
     async def read_one(self, conversation_id: str, asked_at: datetime) -> None:
         """Reads one, unless somebody did since it was asked for; waits while somebody does.
 
-        One that the provider does not find is marked as missing: the next full pass over its list decides.
+        Why one cannot be read is noted. One that the provider does not find is marked as missing: the next full pass
+        over its list decides.
         """
         name = f"detail:{conversation_id}"
         while self._store.read.due_among([conversation_id], asked_at):
@@ -48,13 +73,19 @@ class Details:
                     if self._store.read.due_among([conversation_id], asked_at):
                         conversation = await self._source.get_conversation(conversation_id)
                         self._store.write.save([conversation], self._now())
-                except NotFoundError:
-                    self._store.write.mark_missing(conversation_id, self._now())
+                except FAILS_ALONE as error:
+                    self._note(conversation_id, error)
                     raise
                 finally:
                     self._leases.drop(name)
                 return
             await asyncio.sleep(_LOOK_EVERY_SECONDS)
+
+    def _note(self, conversation_id: str, error: FormantError) -> None:
+        now = self._now()
+        self._store.write.mark_failed(conversation_id, reason(error), next_try(error, now))
+        if isinstance(error, NotFoundError):
+            self._store.write.mark_missing(conversation_id, now)
 
     async def turn(self, progress: Progress) -> None:
         """Lets questions that somebody waits for go first."""
@@ -69,9 +100,11 @@ class _Reading:
     ) -> None:
         self._details = details
         self._ids = iter(conversation_ids)
+        self._count = len(conversation_ids)
         self._progress = progress
         self._asked_at = asked_at
         self._failures = 0
+        self._refusals: list[PermissionDeniedError] = []
         progress.total += len(conversation_ids)
 
     async def run(self) -> None:
@@ -82,6 +115,8 @@ class _Reading:
             for worker in workers:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
+        if self._refusals and len(self._refusals) == self._count:
+            raise self._refusals[0]
 
     async def _work(self) -> None:
         for conversation_id in self._ids:
@@ -91,11 +126,16 @@ class _Reading:
                 self._failures = 0
             except NotFoundError:
                 self._failures = 0
-            except (InvalidRequestError, InvalidResponseError, ServiceError) as error:
+            except FAILS_ALONE as error:
                 self._count_failure(error)
             self._progress.done += 1
 
     def _count_failure(self, error: FormantError) -> None:
         self._failures += 1
-        if self._failures >= _FAILURES_IN_A_ROW:
-            raise error
+        if isinstance(error, PermissionDeniedError):
+            self._refusals.append(error)
+        if self._failures < _FAILURES_IN_A_ROW:
+            return
+        if isinstance(error, InvalidRequestError | InvalidResponseError):  # neither arguments nor address are wrong
+            raise ServiceError(error.message, ASK_AGAIN)
+        raise error

@@ -2,11 +2,13 @@
 
 from datetime import datetime, timedelta
 
+from formant_mcp.errors import FormantError, NotFoundError, ServiceError
 from formant_mcp.models import Conversation
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
+_RETRY_AFTER = 5 * MINUTE
 
 CONFIRM_AFTER = MINUTE  # many calls are taken for gone only where a second full pass, so much later, misses them too
 _MANY = 5
@@ -32,3 +34,10 @@ def next_reading(conversation: Conversation, read_at: datetime) -> datetime | No
     if not conversation.ended or age < HOUR:
         return read_at + MINUTE
     return read_at + age / 4
+
+
+def next_try(error: FormantError, now: datetime) -> datetime:
+    """When a question may ask again for details that could not be read: at once where the failure may have passed."""
+    if isinstance(error, NotFoundError):
+        return now + HOUR
+    return now if error.retryable or isinstance(error, ServiceError) else now + _RETRY_AFTER

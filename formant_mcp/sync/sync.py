@@ -5,19 +5,12 @@ from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
 from datetime import datetime
 from typing import TypeVar
 
-from formant_mcp.errors import (
-    ConnectionFailed,
-    FormantError,
-    InvalidResponseError,
-    NotFoundError,
-    RateLimitError,
-    ServiceError,
-)
+from formant_mcp.errors import ConnectionFailed, FormantError, InvalidResponseError, RateLimitError, ServiceError
 from formant_mcp.source import AnySource, CursorSource, Narrowing, Recording
 from formant_mcp.store import Store
 from formant_mcp.sync.by_cursor.lists import CursorLists
 from formant_mcp.sync.by_offset.lists import OffsetLists
-from formant_mcp.sync.details import Details
+from formant_mcp.sync.details import FAILS_ALONE, Details
 from formant_mcp.sync.jobs import Jobs, Progress, Report
 from formant_mcp.sync.leases import Leases
 from formant_mcp.sync.lists import Knowledge, ListNeed, Lists
@@ -90,15 +83,22 @@ class Sync:
     ) -> FormantError | None:
         """Reads transcripts and results of these, in their order; gives what stood in the way, if it may pass.
 
+        Those that could not be read a short while ago are left alone.
+
         Raises:
-            FormantError: it will not pass by itself (a refused key).
+            FormantError: it will not pass by itself (a refused key, or one that may read no details at all).
         """
-        if not conversation_ids:
+        waiting = self._store.read.waiting(self._now())
+        ids = tuple(each for each in conversation_ids if each not in waiting)
+        if not ids:
             return None
-        ids = tuple(conversation_ids)
         passing = (*_PASSING, InvalidResponseError)
         return await self._bring(
-            ("details", ids), lambda progress: self._details.read(ids, progress), seconds, report, passing
+            ("details", ids),
+            lambda progress: self._details.read(ids, progress, for_question=True),
+            seconds,
+            report,
+            passing,
         )
 
     async def bring_one(self, conversation_id: str, asked_at: datetime, seconds: float) -> FormantError | None:
@@ -108,7 +108,7 @@ class Sync:
             FormantError: it will not pass by itself, such as NotFoundError of a conversation that is not stored.
         """
         is_stored = conversation_id in self._store.read.get([conversation_id])
-        passing = (*_PASSING, InvalidResponseError, NotFoundError) if is_stored else _PASSING
+        passing = (*_PASSING, *FAILS_ALONE) if is_stored else _PASSING
         return await self._bring(
             ("one", conversation_id),
             lambda _: self._details.read_one(conversation_id, asked_at),

@@ -203,6 +203,8 @@ def test_a_store_from_before_words_were_divided_is_indexed_anew(tmp_path: Path) 
     old.execute("DELETE FROM words")
     old.executescript(
         "DROP TABLE unreadable; DROP INDEX conversations_missing; DROP INDEX conversations_reason;"
+        "DROP INDEX conversations_retry; ALTER TABLE conversations DROP COLUMN retry_at;"
+        "ALTER TABLE conversations DROP COLUMN failure;"
         "ALTER TABLE conversations DROP COLUMN missing_at; ALTER TABLE scopes DROP COLUMN ends_early;"
         "ALTER TABLE scopes DROP COLUMN gone; ALTER TABLE scopes DROP COLUMN gone_at;"
         "ALTER TABLE scopes DROP COLUMN rescan_at; PRAGMA user_version = 3"
