@@ -12,6 +12,7 @@ from formant_mcp import __version__
 
 if TYPE_CHECKING:
     from formant_mcp.app import App
+    from formant_mcp.settings import Settings
 
 _DESCRIPTION = "MCP server on stdin and stdout over a company's voice calls. Settings come from FORMANT_* variables."
 _COMMANDS, _OPTIONS = ("tour", "sync"), ("--demo", "--since", "--version", "--help")
@@ -61,39 +62,56 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> int:
+    gc.disable()  # nothing made while importing is garbage: looking for some costs a tenth of a second
+    settings, trouble = _prepare()
+    if options.command is None:
+        return _serve(settings, trouble, is_demo=options.demo)
+    gc.enable()
     if options.command == "tour":
         from formant_mcp.tour import run_tour
 
         return run_tour()
-    if options.command == "sync":
-        from formant_mcp.reading_ahead import run_sync
+    from formant_mcp.reading_ahead import run_sync
 
-        return run_sync(_opening(is_demo=options.demo), options.since)
-    return _serve(is_demo=options.demo)
+    return run_sync(_opening(is_demo=options.demo), options.since)
 
 
-def _serve(*, is_demo: bool) -> int:
-    gc.disable()  # nothing made while importing is garbage: looking for some costs a tenth of a second
+def _prepare() -> "tuple[Settings | None, str]":
+    """What every command begins with: warnings of variables that are no settings, and a log on stderr.
+
+    Gives the settings, or why they cannot be used.
+    """
+    from formant_mcp.errors import ConfigurationError
+    from formant_mcp.settings import Settings, unknown_variables
+
+    for warning in unknown_variables(os.environ):
+        print(warning, file=sys.stderr)
+    settings, trouble = None, ""
+    try:
+        settings = Settings.load()
+    except ConfigurationError as error:
+        trouble = str(error)
+    _log_to_stderr(settings.log_level if settings else "WARNING")
+    return settings, trouble
+
+
+def _serve(settings: "Settings | None", trouble: str, *, is_demo: bool) -> int:
     from formant_mcp.errors import ConfigurationError
     from formant_mcp.instructions import instructions
     from formant_mcp.server import build_server
-    from formant_mcp.settings import Settings, unknown_variables
     from formant_mcp.stdio import serve
     from formant_mcp.vocabulary import VOCABULARIES
 
     gc.freeze()
     gc.enable()
-    for warning in unknown_variables(os.environ):
-        print(warning, file=sys.stderr)
-    settings: Settings | None = None
-    try:
-        settings = Settings.load()
-        if not is_demo:
+    if settings and not is_demo:
+        try:
             settings.key()
-    except ConfigurationError as error:
+        except ConfigurationError as error:
+            trouble = str(error)
+    if trouble:
         # Hosts show a server that does not start as "failed" without a reason, so it starts, and every tool reports it.
-        print(error, file=sys.stderr)
-    _log_to_stderr(settings.log_level if settings else "WARNING")
+        print(trouble, file=sys.stderr)
     words = VOCABULARIES[settings.provider if settings else "formant"]
     call_seconds = settings.call_seconds if settings else 0.0  # without settings a call only says what to set
     serve(build_server(_opening(is_demo=is_demo), instructions(settings, words), words), call_seconds)

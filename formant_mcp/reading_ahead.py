@@ -14,6 +14,7 @@ from formant_mcp.app import App
 from formant_mcp.errors import FormantError, RateLimitError
 from formant_mcp.filters import DetailNeed, Filters
 from formant_mcp.query.dates import read_since
+from formant_mcp.query.gather import counted_kinds
 from formant_mcp.sync.jobs import Report
 from formant_mcp.sync.lists import ListNeed
 
@@ -100,6 +101,7 @@ async def download(app: App, since: str, sleep: Sleep = asyncio.sleep) -> int:
     """
     begin = read_since(since, app.now(), app.zone)
     sync, read = app.gathering.sync, app.gathering.store.read
+    app.gathering.store.write.retry_failed()  # who runs this wants all of it now
     need, filters = ListNeed(since=begin), Filters(since=begin)
     steps = _Steps(app, sleep)
     await steps.run("list", "page", lambda report: sync.bring_list(need, math.inf, report))
@@ -169,9 +171,14 @@ def _pause_seconds(error: FormantError, failures: int) -> int:
 
 
 def _report(app: App, filters: Filters, asked_at: datetime) -> int:
-    read = app.gathering.store.read
-    known, left = read.count(filters), read.count_detail_due(DetailNeed(filters), asked_at)
-    print(f"{known:,} conversations, {known - left:,} of them with transcript and results.", file=sys.stderr)
+    read, need = app.gathering.store.read, DetailNeed(filters)
+    known, left = read.count(filters), read.count_detail_due(need, asked_at)
+    rows = app.gathering.sync.knowledge(ListNeed(since=filters.since), asked_at).unreadable
+    lines = [f"{known:,} conversations, {known - left:,} of them downloaded."]
+    if lost := counted_kinds({"rows": rows} | read.unreadable(filters)):
+        lines.append(f"{lost} could not be understood; an update of formant-mcp may help.")
     if left:
-        print(f"{left:,} could not be downloaded; run again to retry them.", file=sys.stderr)
+        lines += [f"{count:,} could not be downloaded: {why}." for why, count in read.failures(need, asked_at).items()]
+        lines.append(f"Run again to retry {'it' if left == 1 else 'them'}.")
+    print("\n".join(lines), file=sys.stderr)
     return 1 if left else 0

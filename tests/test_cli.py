@@ -68,6 +68,18 @@ def test_unknown_variables_are_named_with_the_nearest_setting(tmp_path: Path) ->
     ]
 
 
+@pytest.mark.parametrize("arguments", [["tour"], ["--demo", "sync"]])
+def test_other_commands_name_unknown_variables_and_keep_the_log_level(tmp_path: Path, arguments: list[str]) -> None:
+    variables = environment(tmp_path, FORMANT_STOER="1", FORMANT_LOG_LEVEL="DEBUG")
+    done = subprocess.run(
+        [sys.executable, "-m", "formant_mcp", *arguments], env=variables, capture_output=True, text=True, timeout=60
+    )
+    warning = "FORMANT_STOER is not a setting of formant-mcp and is ignored. Did you mean FORMANT_STORE?"
+    assert done.stderr.splitlines().count(warning) == 1
+    assert "formant-mcp DEBUG" in done.stderr
+    assert done.returncode == 0
+
+
 def test_a_missing_key_is_one_line_at_the_start_and_nothing_in_the_demo(tmp_path: Path) -> None:
     _, on_stderr = piped(tmp_path, [INITIALIZE, INITIALIZED])
     assert on_stderr.startswith("No API key is set. Set FORMANT_API_KEY")

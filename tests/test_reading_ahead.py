@@ -15,9 +15,9 @@ from formant_mcp.errors import ConnectionFailed
 from formant_mcp.reading_ahead import download
 from formant_mcp.settings import Settings
 from formant_mcp.sources.formant import FormantSource
-from tests.calls import conversation
+from tests.calls import conversation, conversation_id
 from tests.fake_formant import FakeFormant
-from tests.faults import hang_up
+from tests.faults import Fault, hang_up, wrong_shape
 from tests.serving import KEY, NOW
 
 COUNT = 150
@@ -64,9 +64,9 @@ class Clock:
 async def _no_wait(_: float) -> None: ...
 
 
-async def downloaded(api: FakeFormant, clock: Clock) -> int:
+async def downloaded(api: FakeFormant, clock: Clock, store: str = ":memory:") -> int:
     """What the command does, in this process, with the waits left out."""
-    settings = Settings.model_validate({"api_key": KEY, "base_url": api.url, "store": ":memory:"})
+    settings = Settings.model_validate({"api_key": KEY, "base_url": api.url, "store": store})
     app = open_app(settings, FormantSource(settings.address, KEY, sleep=_no_wait), KEY, lambda: NOW)
     try:
         return await download(app, "", clock.sleep)
@@ -93,7 +93,46 @@ async def test_a_later_failure_is_shown_with_the_next_try_and_waited_for(
     assert clock.slept >= 5
     shown = capsys.readouterr().err
     assert "transcripts: 0 of 150 calls. The API failed (503). Next try in 5 s." in shown
-    assert f"{COUNT:,} conversations, {COUNT:,} of them with transcript and results." in shown
+    assert f"{COUNT:,} conversations, {COUNT:,} of them downloaded." in shown
+
+
+REASONS: list[tuple[int | Fault, str]] = [
+    (404, "the provider answers 'not found'"),
+    (403, "the key may not read this"),
+    (422, "the API refused the request (422)"),
+    (503, "the API failed (503)"),
+    (wrong_shape, "the answer's field 'data' is not an object"),
+]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("kind", "why"), REASONS)
+async def test_why_a_call_could_not_be_downloaded_is_said_and_another_run_tries_it_again(
+    api: FakeFormant, kind: int | Fault, why: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    is_broken = True
+    filled(api).fault(lambda request: is_broken and conversation_id(7) in request.path, 1_000, kind)
+    assert await downloaded(api, Clock(), str(tmp_path / "store.sqlite")) == 1
+    assert capsys.readouterr().err.splitlines()[-3:] == [
+        "150 conversations, 149 of them downloaded.",
+        f"1 could not be downloaded: {why}.",
+        "Run again to retry it.",
+    ]
+    is_broken = False
+    assert await downloaded(api, Clock(), str(tmp_path / "store.sqlite")) == 0
+
+
+@pytest.mark.anyio
+async def test_what_could_not_be_understood_is_counted(api: FakeFormant, capsys: pytest.CaptureFixture[str]) -> None:
+    lost = conversation(COUNT, NOW - timedelta(days=3), transcript={"heard": "refund"}, results='{"intent": "dispu')
+    filled(api).add(lost)
+    api.add(conversation(COUNT + 1, NOW - timedelta(days=3), conversation_id=None))
+    assert await downloaded(api, Clock()) == 0
+    assert capsys.readouterr().err.splitlines()[-2:] == [
+        "151 conversations, 151 of them downloaded.",
+        "1 row of the list, 1 transcript and 1 result value could not be understood;"
+        " an update of formant-mcp may help.",
+    ]
 
 
 @pytest.mark.anyio
@@ -134,7 +173,7 @@ def test_everything_is_downloaded_once_and_lines_show_the_progress(tmp_path: Pat
         out, told = done.communicate(timeout=60)
         assert (done.returncode, out) == (0, "")
         assert f"transcripts: {COUNT} of {COUNT} calls." in told
-        assert f"{COUNT} conversations, {COUNT} of them with transcript and results." in told
+        assert f"{COUNT} conversations, {COUNT} of them downloaded." in told
         assert sorted(details(api)) == sorted(set(details(api)))
         before = len(details(api))
         again = command(api, tmp_path)

@@ -169,8 +169,7 @@ class Gathering:
             matched, is_counted = max(matched, knowledge.list_total), True
         of = f"{needed:,} {'conversations that may match' if self.looks_inside(filters) else 'matching conversations'}"
         failures = self._failures(call, periods, with_details=with_details) if due else Counter[str]()
-        missing = self._missing_list(knowledge, outdated, trouble)
-        missing += self._still_to_load(due - failures.total(), of, trouble)
+        missing = self._missing_list(knowledge, outdated, trouble) + self._to_load(due - failures.total(), of, trouble)
         notes = self._notes(knowledge, missing, trouble)
         return Coverage(
             matched=matched,
@@ -264,7 +263,7 @@ class Gathering:
             notes.append(f"{outdated:,} running {'call' if outdated == 1 else 'calls'} could not be refreshed.")
         return notes
 
-    def _still_to_load(self, left: int, of: str, trouble: FormantError | None) -> list[str]:
+    def _to_load(self, left: int, of: str, trouble: FormantError | None) -> list[str]:
         return [f"{left:,} of {of} still to load{'' if trouble else self._time(left)}."] if left else []
 
     def _time(self, requests: int) -> str:
@@ -289,13 +288,17 @@ def failure_notes(failures: Mapping[str, int], of: str) -> list[str]:
 
 def unreadable_notes(unreadable: Mapping[str, int]) -> list[str]:
     """What could not be understood, as a sentence; none where there is nothing."""
+    what = counted_kinds(unreadable)
+    why = "could not be understood, so this answer may lack something; an update of formant-mcp may help."
+    return [f"{what} {why}"] if what else []
+
+
+def counted_kinds(unreadable: Mapping[str, int]) -> str:
+    """How much of each kind could not be understood; '' where there is nothing."""
     counted = [
         f"{count:,} {one if count == 1 else many}" for kind, one, many in _KINDS if (count := unreadable.get(kind))
     ]
-    if not counted:
-        return []
-    what = " and ".join([", ".join(counted[:-1]), counted[-1]] if counted[1:] else counted)
-    return [f"{what} could not be understood, so this answer may lack something; an update of formant-mcp may help."]
+    return " and ".join([", ".join(counted[:-1]), counted[-1]] if counted[1:] else counted)
 
 
 def _list_faults(knowledge: Knowledge) -> list[str]:
