@@ -2,6 +2,7 @@
 
 import logging
 import math
+import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Mapping, Set
 from contextlib import aclosing, asynccontextmanager, contextmanager
@@ -42,6 +43,10 @@ _LONGEST_ERROR_BODY = 65_536
 _TIMEOUT = httpx.Timeout(connect=10, read=30, write=10, pool=None)
 _BACKOFF = wait_random_exponential(multiplier=1, max=30)  # full jitter: between nothing and 1, 2, 4, 8 seconds
 _CHECK_ADDRESS = "Check FORMANT_BASE_URL."
+_ASK_LATER = (
+    "This address has answered before, so the provider, or a gateway before it, may have failed. Ask again later."
+)
+_RANGE = re.compile(r"bytes 0-(\d{1,18})/(\d{1,18})", re.ASCII | re.IGNORECASE)
 
 _log = logging.getLogger(__name__)
 
@@ -53,13 +58,15 @@ class Download:
     """An answer being received.
 
     `address`: where it comes from. `location`: where it redirects to, '' where it does not. `size`: of the body in
-    bytes, None where that was not said. What its headers call the body is not kept: its bytes decide.
+    bytes, None where that was not said. `is_part`: it may not be all of what was asked for. What its headers call the
+    body is not kept: its bytes decide.
     """
 
     status: int
     address: httpx.URL
     location: str
     size: int | None
+    is_part: bool
     chunks: AsyncIterator[bytes]
 
 
@@ -98,6 +105,7 @@ class HttpClient:
         self.address = httpx.URL(base_url)
         self._new_without_key = partial(HttpClient, "", {}, transport=transport, sleep=sleep, now=now)
         self._without_key: HttpClient | None = None
+        self._has_answered = False
         self._monotonic = monotonic
         self.pace = Pace(sleep=sleep, now=now, monotonic=monotonic)
         self._client = httpx.AsyncClient(
@@ -126,7 +134,9 @@ class HttpClient:
                     raise RequestTimedOut("The API sends its answer too slowly.", "Ask again later.")
             return parse_json(bytes(body))
 
-        return await self._request(_Get(name, path, params or {}, deadline, read))
+        sent = await self._request(_Get(name, path, params or {}, deadline, read))
+        self._has_answered = True
+        return sent
 
     def for_address(self, address: str) -> "HttpClient":
         """Who may ask that address, or path: this client at its own origin, one without headers elsewhere."""
@@ -134,6 +144,7 @@ class HttpClient:
             return self
         if self._without_key is None:
             self._without_key = self._new_without_key()
+            self._without_key._has_answered = True  # FORMANT_BASE_URL is right: what it names gave that address
         return self._without_key
 
     @asynccontextmanager
@@ -151,7 +162,8 @@ class HttpClient:
         try:
             async with aclosing(_chunks(response)) as chunks:
                 location = response.extensions.get(_LOCATION, "")
-                yield Download(response.status_code, response.url, location, _size(response), chunks)
+                is_part = response.status_code == 206 and not _is_all(response.headers.get("content-range", ""))
+                yield Download(response.status_code, response.url, location, _size(response), is_part, chunks)
         finally:
             await response.aclose()
 
@@ -181,8 +193,16 @@ class HttpClient:
                 with attempt:
                     return await self._try(get)
         except _TryAgain as last:
-            raise last.error from None
+            raise self._advised(last.error) from None
+        except FormantError as error:
+            raise self._advised(error) from None
         raise AssertionError("tenacity either returns or raises")
+
+    def _advised(self, error: FormantError) -> FormantError:
+        """The error; an address that has answered before is not blamed."""
+        if self._has_answered:
+            error.hint = error.hint.replace(_CHECK_ADDRESS, _ASK_LATER)
+        return error
 
     async def _try(self, get: "_Get[T]") -> T:
         requested_at = self._monotonic()
@@ -324,6 +344,12 @@ def _size(response: httpx.Response) -> int | None:
     """The body's length as announced; what is compressed on its way has another."""
     length = response.headers.get("content-length", "")
     return int(length) if length.isdecimal() and "content-encoding" not in response.headers else None
+
+
+def _is_all(content_range: str) -> bool:
+    """Whether a range of bytes is everything there is (RFC 9110, 14.4)."""
+    found = _RANGE.fullmatch(content_range.strip())
+    return found is not None and int(found[1]) + 1 == int(found[2])
 
 
 def _origin(address: httpx.URL) -> tuple[str, str, int | None]:

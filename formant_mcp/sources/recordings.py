@@ -21,9 +21,12 @@ from formant_mcp.sources.http import Download, HttpClient
 _MOST_HOPS = 5
 _MOST_DOCUMENT_BYTES = 65_536
 _ADDRESS_FIELDS = ("recording_url", "audio_url", "signed_url", "download_url", "url")
-_BYTES, _GONE = frozenset({200, 203}), 410
-_NOT_THERE = frozenset({300, 304, 404, 409, _GONE, 416, 422, 425, 451})
+_BYTES, _GONE = frozenset({200, 201, 203, 206, 208, 226}), 410
+_OF_KEY = frozenset({401, 403, 429})  # from the API: about the key or its allowance, not about this recording
+_NOT_THERE = frozenset(range(300, 500)) - _OF_KEY
+_NOT_YET = frozenset({300, 304, 404, 409, 416, 422, 425, 451})
 _EXPIRED = frozenset({400, 401, 403})  # from a storage address: its signature is no longer good, and no key is wrong
+_DEEPEST = 3  # {"data": [{"recording": {"url": …}}]}
 _HIGHEST_PORT = 65_535
 
 
@@ -40,7 +43,7 @@ async def open_recording(http: HttpClient, path: str, conversation_id: str) -> A
         client = http.for_address(address)
         accepted = _NOT_THERE if client is http else _NOT_THERE | _EXPIRED
         async with client.stream(address, accepted) as download:
-            found = await _understood(download, conversation_id)
+            found = await _understood(download, conversation_id, is_elsewhere=client is not http)
             if isinstance(found, Recording):
                 yield found
                 return
@@ -48,23 +51,11 @@ async def open_recording(http: HttpClient, path: str, conversation_id: str) -> A
     raise InvalidResponseError("The recording's address leads from one address to the next without end.", ASK_AGAIN)
 
 
-async def _understood(download: Download, conversation_id: str) -> Recording | str:
+async def _understood(download: Download, conversation_id: str, *, is_elsewhere: bool) -> Recording | str:
     """The recording, or the address that it is said to have."""
     if download.location:
         return download.location
-    if download.status == _GONE:
-        raise NotFoundError(
-            f"The recording of {clean(conversation_id)} is no longer available: the provider has removed it.",
-            "get_transcripts still gives what was said.",
-        )
-    if download.status in _EXPIRED:
-        raise NotFoundError(
-            f"The recording of {clean(conversation_id)} is not available: the address that the provider gave for it is"
-            " refused, and may have expired.",
-            "Ask again for a new address; if it stays so, tell the provider.",
-        )
-    if download.status not in _BYTES:
-        raise _no_recording(conversation_id)
+    _check_status(download, conversation_id, is_elsewhere=is_elsewhere)
     beginning, is_whole = await _read_up_to(download.chunks, BEGINNING_BYTES)
     kind = kind_of(beginning)
     if kind is WAV and is_whole and beginning[-8:-4] == b"data":
@@ -77,6 +68,30 @@ async def _understood(download: Download, conversation_id: str) -> Recording | s
             return address
         raise _no_recording(conversation_id, "a document came instead")
     return Recording(kind or UNKNOWN, _rejoined(beginning, download.chunks), download.size)
+
+
+def _check_status(download: Download, conversation_id: str, *, is_elsewhere: bool) -> None:
+    """Raises what a status says of the recording, where it is not that it comes."""
+    if download.status == _GONE:
+        raise NotFoundError(
+            f"The recording of {clean(conversation_id)} is no longer available: the provider has removed it.",
+            "get_transcripts still gives what was said.",
+        )
+    if is_elsewhere and download.status in _EXPIRED:
+        raise NotFoundError(
+            f"The recording of {clean(conversation_id)} is not available: the address that the provider gave for it is"
+            " refused, and may have expired.",
+            "Ask again for a new address; if it stays so, tell the provider.",
+        )
+    if download.status >= 400 and download.status not in _NOT_YET:
+        raise NotFoundError(
+            f"The recording of {clean(conversation_id)} is not available (status {download.status}).",
+            "Ask again later; if it stays so, tell the provider.",
+        )
+    if download.status not in _BYTES:
+        raise _no_recording(conversation_id)
+    if download.is_part:
+        raise _no_recording(conversation_id, "only a part of it came")
 
 
 def _no_recording(conversation_id: str, why: str = "") -> NotFoundError:
@@ -104,17 +119,25 @@ async def _rejoined(beginning: bytes, chunks: AsyncIterator[bytes]) -> AsyncGene
 
 
 def _address_in(document: bytes) -> str:
-    """The address that a JSON object names, itself or in its `data`; '' where it names none."""
+    """The address that JSON names; '' where it names none."""
     try:
         wire: JsonValue = json.loads(document)
     except (ValueError, RecursionError):
         return ""
-    for fields in (wire, wire.get("data") if isinstance(wire, dict) else None):
-        if isinstance(fields, dict):
-            named = (fields.get(name) for name in _ADDRESS_FIELDS)
-            if address := next((each for each in named if isinstance(each, str) and each), ""):
-                return address
-    return ""
+    return _named_in(wire, _DEEPEST)
+
+
+def _named_in(wire: JsonValue, levels: int) -> str:
+    """The address that a value is or names: itself, in a list of it alone, or that many levels down."""
+    if isinstance(wire, list):
+        return _named_in(wire[0], levels) if len(wire) == 1 and not isinstance(wire[0], list) else ""
+    if isinstance(wire, str):
+        return wire if wire.startswith(("https://", "http://")) else ""
+    if not isinstance(wire, dict) or not levels:
+        return ""
+    named = (wire.get(name) for name in _ADDRESS_FIELDS)
+    below = (_named_in(each, levels - 1) for each in wire.values() if isinstance(each, dict | list))
+    return next((each for each in named if isinstance(each, str) and each), "") or next(filter(None, below), "")
 
 
 def _followable(current: httpx.URL, sent: str, api: httpx.URL) -> httpx.URL:

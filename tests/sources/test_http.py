@@ -70,6 +70,24 @@ async def test_what_another_try_cannot_mend_is_an_error_at_once(
     assert not caught.value.retryable
 
 
+@pytest.mark.parametrize(
+    "failure",
+    [
+        *[httpx.Response(status) for status in (404, 302, 305, 402, 418)],
+        httpx.ConnectError("no route"),
+        httpx.Response(200, content=b"<html>Sign in</html>"),
+    ],
+)
+async def test_an_address_that_has_answered_before_is_not_blamed(clock: Clock, failure: httpx.Response | Exception):
+    client = client_for(clock, answering(httpx.Response(200, json={}), *[failure] * 5))
+    await client.get_json("things", "/v1/things")
+    with pytest.raises(FormantError) as caught:
+        await client.get_json("things", "/v1/things")
+
+    assert "FORMANT_BASE_URL" not in caught.value.hint
+    assert "the provider, or a gateway before it, may have failed. Ask again later." in caught.value.hint
+
+
 FORMANT_ERROR: JsonValue = {"error": {"type": "not_found", "message": BODY}}
 
 

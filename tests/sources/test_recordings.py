@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 
 from formant_mcp.audio import BEGINNING_BYTES, UNKNOWN, kind_of
-from formant_mcp.errors import AuthenticationError, FormantError, InvalidResponseError, NotFoundError, ServiceError
+from formant_mcp.errors import (
+    AuthenticationError,
+    ConnectionFailed,
+    FormantError,
+    InvalidResponseError,
+    NotFoundError,
+    ServiceError,
+)
 from formant_mcp.recordings import RecordingsFolder, SavedRecording
 from formant_mcp.source import AnySource
 from formant_mcp.sources import cursor_family
@@ -56,7 +63,6 @@ NOTHING: list[tuple[int, str, bytes]] = [
     (200, "application/json", b'{"recording_url": null, "url": ""}'),
     (200, "application/json", b'{"recording_url": 7}'),
     (200, "application/json", b"[" * 100_000),
-    (201, "audio/wav", SOUND),
     (202, "application/json", b'{"status":"processing"}'),
     (204, "", b""),
     (206, "audio/wav", SOUND[:500]),
@@ -164,7 +170,7 @@ def test_whatever_comes_it_is_a_file_of_these_bytes_or_an_error_and_no_file(stat
             assert saved.hint
             assert names == []
         else:
-            assert status in (200, 203)
+            assert status in (200, 201, 203)
             assert names == [saved.path.name]
             assert saved.path.read_bytes() == body
             assert saved.path.suffix == (kind_of(body[:BEGINNING_BYTES]) or UNKNOWN).ending
@@ -197,6 +203,12 @@ async def test_a_redirect_is_followed_without_the_key(provider: str, status: int
         {"audio_url": ELSEWHERE, "expires": 60},
         {"signed_url": ELSEWHERE},
         {"data": {"recording_url": ELSEWHERE}},
+        {"recording": {"url": ELSEWHERE}},
+        {"data": [{"recording_url": ELSEWHERE}]},
+        {"data": {"recording": {"url": ELSEWHERE}}},
+        [{"url": ELSEWHERE}],
+        [ELSEWHERE],
+        ELSEWHERE,
     ],
 )
 async def test_an_address_in_json_is_followed_without_the_key(provider: str, document: JsonValue):
@@ -341,6 +353,40 @@ async def test_a_redirect_to_a_page_is_no_recording():
 async def test_a_redirect_that_names_no_address_is_no_recording():
     with pytest.raises(NotFoundError, match="not available yet"):
         await received(source_for(lambda request: httpx.Response(302)), ID)
+
+
+@pytest.mark.parametrize(
+    "status", [400, 402, 405, 406, 408, 412, 413, 414, 415, 417, 418, 421, 423, 424, 426, 428, 431]
+)
+async def test_a_status_that_no_document_names_blames_no_setting(status: int):
+    with pytest.raises(NotFoundError, match=rf"is not available \(status {status}\)") as caught:
+        await received(source_for(lambda request: httpx.Response(status)), ID)
+    assert "FORMANT_BASE_URL" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [201, 203, 206, 208, 226])
+async def test_the_bytes_decide_whatever_the_success_is_called(status: int):
+    headers = {"Content-Range": f"bytes 0-{len(SOUND) - 1}/{len(SOUND)}"} if status == 206 else {}
+    source = source_for(lambda request: httpx.Response(status, content=SOUND, headers=headers))
+    assert await received(source, ID) == ("audio/wav", SOUND)
+
+
+@pytest.mark.parametrize("content_range", ["", "bytes 0-99/900", "bytes 0-99/*", "bytes 1-99/100", "x" * 1_000])
+async def test_a_part_of_a_recording_is_none(content_range: str):
+    answer = httpx.Response(206, content=SOUND, headers={"Content-Range": content_range})
+    with pytest.raises(NotFoundError, match="only a part of it came"):
+        await received(source_for(lambda request: answer), ID)
+
+
+async def test_storage_that_cannot_be_reached_blames_no_setting():
+    def handle(request: httpx.Request) -> httpx.Response:
+        if request.url.host == "api.example.test":
+            return httpx.Response(302, headers={"Location": ELSEWHERE})
+        raise httpx.ConnectError("no route")
+
+    with pytest.raises(ConnectionFailed) as caught:
+        await received(source_for(handle), ID)
+    assert "FORMANT_BASE_URL" not in str(caught.value)
 
 
 async def test_a_key_that_the_api_refuses_is():
