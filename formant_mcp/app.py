@@ -9,7 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from formant_mcp.errors import NotFoundError, RequestTimedOut
+from formant_mcp.errors import (
+    InvalidRequestError,
+    InvalidResponseError,
+    NotFoundError,
+    PermissionDeniedError,
+    RequestTimedOut,
+)
 from formant_mcp.query.gather import Gathering
 from formant_mcp.recordings import RecordingsFolder
 from formant_mcp.settings import Settings
@@ -111,9 +117,9 @@ async def _find_store(settings: Settings, source: AnySource, key: str) -> tuple[
 
 
 async def _has_any(source: AnySource, conversation_ids: Sequence[str]) -> bool:
-    """Whether the provider answers for one of these conversations, any of which may have been deleted there."""
+    """Whether the provider gives one of these conversations; any may be deleted there, or have no details."""
     for conversation_id in conversation_ids:
-        with suppress(NotFoundError):
+        with suppress(NotFoundError, InvalidRequestError, InvalidResponseError, PermissionDeniedError):
             await source.get_conversation(conversation_id)
             return True
     return False

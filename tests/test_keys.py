@@ -16,7 +16,7 @@ from formant_mcp.sources.formant import FormantSource
 from formant_mcp.vocabulary import VOCABULARIES
 from tests.calls import conversation
 from tests.fake_formant import FakeFormant
-from tests.faults import html_502
+from tests.faults import Fault, html_502, wrong_shape
 from tests.serving import NOW, Assistant
 
 pytestmark = pytest.mark.anyio
@@ -87,10 +87,34 @@ async def test_a_rotated_key_goes_on_with_what_is_stored(api: FakeFormant, store
 async def test_a_rotated_key_is_let_in_though_the_newest_calls_were_deleted(api: FakeFormant, store: str) -> None:
     await read_everything(api, "first", store)
     api.key = "second"
-    for row in api.conversations[:2]:
+    for row in api.conversations[:3]:
         api.remove(api.id_of(row))
     requests = await read_everything(api, "second", store, hours_later=25)
-    assert len([path for path in requests if path != "/v1/conversations"]) == 3
+    assert len([path for path in requests if path != "/v1/conversations"]) == 2
+
+
+@pytest.mark.parametrize("kind", [403, 422, wrong_shape])
+async def test_a_rotated_key_is_let_in_though_one_call_asked_for_has_no_details(
+    api: FakeFormant, store: str, kind: int | Fault
+) -> None:
+    await read_everything(api, "first", store)
+    api.key = "second"
+    api.fault("/v1/conversations/", 1, kind)
+    assert len(await read_everything(api, "second", store)) > 2
+
+
+async def test_a_store_that_an_account_without_calls_left_is_the_next_keys(api: FakeFormant, tmp_path: Path) -> None:
+    store, calls = str(tmp_path / "store.sqlite"), api.conversations
+    api.conversations = []
+    assert await read_everything(api, "first", store)
+    api.conversations, api.key = calls, "second"
+    async with connected(api, "frist", store) as assistant:
+        assert "The key was refused." in await assistant.refused("list_conversations")
+    await read_everything(api, "second", store)
+    api.key = "first"
+    api.conversations = []
+    async with connected(api, "first", store) as assistant:
+        assert "another account" in await assistant.refused("list_conversations")
 
 
 async def test_another_accounts_key_sees_nothing_of_it(api: FakeFormant, store: str) -> None:
@@ -102,7 +126,7 @@ async def test_another_accounts_key_sees_nothing_of_it(api: FakeFormant, store: 
             refused = await assistant.refused("search_transcripts", query="hello")
             assert "FORMANT_STORE names the store of another account" in refused
     else:
-        assert len(await read_everything(api, "foreign", store)) == 3 + 2  # the check, its own list and its own call
+        assert len(await read_everything(api, "foreign", store)) == 6 + 2  # the check, its own list and its own call
 
 
 async def test_a_refused_key_does_not_reach_the_store(api: FakeFormant, store: str) -> None:

@@ -81,8 +81,7 @@ class Database:
         """Makes a new file this account's, before the first thing that the provider sent is saved."""
         if not self._is_claimed:
             with self._in_our_words():
-                claim(self._connection, self._account)
-            self._is_claimed = True
+                self._is_claimed = claim(self._connection, self._account)
 
     def _open(self) -> sqlite3.Connection:
         try:

@@ -1,8 +1,8 @@
 """Whose conversations a store's file holds: the provider and address they come from, and the keys that may read them.
 
-A key is known by a hash. A new file belongs to nobody until the provider has answered its key with something to save;
-so a mistyped key claims nothing. A new key of the same provider and address is let in where the provider answers it for
-conversations of the file: see `formant_mcp.app`.
+A key is known by a hash. A file without conversations belongs to nobody: it is claimed with the first thing that the
+provider sends to be saved, so a mistyped key claims nothing. A new key of the same provider and address is let in where
+the provider answers it for conversations of the file: see `formant_mcp.app`.
 """
 
 import sqlite3
@@ -12,7 +12,8 @@ from pathlib import Path
 
 from formant_mcp.errors import ConfigurationError
 
-_SAMPLE = 3
+_AGES = (0, 1 / 2, 1, 1 / 4, 3 / 4, 1 / 8)
+"""Which conversations to ask the provider for, as shares of all, newest first: any stretch may be deleted there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +39,10 @@ def read_owner(path: Path) -> Owner | None:
         return None
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-            keys, service = _keys(connection), _value(connection, "service")
-            rows = connection.execute(
-                "SELECT conversation_id FROM conversations ORDER BY started_at DESC LIMIT ?", [_SAMPLE]
-            ).fetchall()
+            keys, service, sample = _keys(connection), _value(connection, "service"), _sample(connection)
     except sqlite3.Error:
         return None
-    return Owner(service, keys, tuple(str(row[0]) for row in rows)) if keys else None
+    return Owner(service, keys, sample) if keys and sample else None
 
 
 def enter(connection: sqlite3.Connection, account: Account, *, takes_over: bool) -> bool:
@@ -54,6 +52,10 @@ def enter(connection: sqlite3.Connection, account: Account, *, takes_over: bool)
         ConfigurationError: the file is another account's.
     """
     keys, service = _keys(connection), _value(connection, "service")
+    if _is_empty(connection):
+        if account.key not in keys:
+            connection.execute("DELETE FROM scopes")  # what an account without calls knew of its list
+        return False
     if not keys:
         return False
     is_of_service = service in ("", account.service)  # files of older versions do not say
@@ -64,16 +66,18 @@ def enter(connection: sqlite3.Connection, account: Account, *, takes_over: bool)
     return True
 
 
-def claim(connection: sqlite3.Connection, account: Account) -> None:
-    """Makes a file that belongs to nobody this account's.
+def claim(connection: sqlite3.Connection, account: Account) -> bool:
+    """Makes a file that belongs to nobody this account's; False as long as another may still claim it.
 
     Raises:
         ConfigurationError: another account has claimed it meanwhile.
     """
-    keys = _keys(connection)
-    if keys and account.key not in keys:
-        raise another_account()
-    _write(connection, account, keys)
+    keys, is_empty = _keys(connection), _is_empty(connection)
+    if account.key not in keys:
+        if keys and not is_empty:
+            raise another_account()
+        _write(connection, account, frozenset())
+    return not is_empty
 
 
 def another_account() -> ConfigurationError:
@@ -86,6 +90,19 @@ def another_account() -> ConfigurationError:
 
 def _keys(connection: sqlite3.Connection) -> frozenset[str]:
     return frozenset(_value(connection, "account").split())
+
+
+def _is_empty(connection: sqlite3.Connection) -> bool:
+    return connection.execute("SELECT 1 FROM conversations LIMIT 1").fetchone() is None
+
+
+def _sample(connection: sqlite3.Connection) -> tuple[str, ...]:
+    """The ids of conversations of several ages, those to ask for first first."""
+    count = int(connection.execute("SELECT count(*) FROM conversations").fetchone()[0])
+    places = dict.fromkeys(round(age * (count - 1)) for age in _AGES) if count else ()
+    newest_first = "SELECT conversation_id FROM conversations ORDER BY started_at DESC, row_id DESC LIMIT 1 OFFSET ?"
+    rows = (connection.execute(newest_first, [place]).fetchone() for place in places)
+    return tuple(str(row[0]) for row in rows if row)
 
 
 def _value(connection: sqlite3.Connection, name: str) -> str:

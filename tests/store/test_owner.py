@@ -2,6 +2,8 @@
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -30,11 +32,28 @@ def test_opening_claims_nothing_and_saving_does(path: Path) -> None:
         open_store(path, "mistyped")
 
 
-def test_an_empty_account_claims_the_file_by_what_it_knows_of_the_list(path: Path) -> None:
+def test_a_file_without_conversations_is_the_next_keys_and_forgets_what_was_known_of_the_list(path: Path) -> None:
+    store = open_store(path)
+    store.ledger.update("", complete_at=NOW)
+    assert read_owner(path) is None
+    same, other = open_store(path), open_store(path, "other", "another service")
+    assert other.ledger.scope("").complete_at is None
+    other.write.save(calls(1), NOW)
+    assert read_owner(path) == Owner("another service", frozenset({"other"}), ("call-0",))
+    for each in (store, same):
+        with pytest.raises(ConfigurationError, match="another account"):
+            each.write.save(calls(1), NOW)
+        each.close()
+    other.close()
+
+
+def test_an_account_without_conversations_keeps_what_it_knows_of_the_list(path: Path) -> None:
     store = open_store(path)
     store.ledger.update("", complete_at=NOW)
     store.close()
-    assert read_owner(path) == Owner("service", frozenset({"key"}), ())
+    store = open_store(path)
+    assert store.ledger.scope("").complete_at == NOW
+    store.close()
 
 
 def test_of_two_that_open_a_new_file_the_first_to_save_has_it(path: Path) -> None:
@@ -75,11 +94,14 @@ def test_a_file_of_an_older_version_says_its_service_once_its_own_key_opens_it(p
     assert owner.service == "service"
 
 
-def test_the_sample_is_at_most_three_conversations(path: Path) -> None:
-    write_store(path, 30)
+@pytest.mark.parametrize(("count", "ages"), [(1, [0]), (3, [0, 1, 2]), (41, [0, 20, 40, 10, 30, 5])])
+def test_the_sample_is_of_several_ages(path: Path, count: int, ages: list[int]) -> None:
+    store = open_store(path)
+    store.write.save([replace(each, started_at=NOW - timedelta(days=n)) for n, each in enumerate(calls(count))], NOW)
+    store.close()
     owner = read_owner(path)
     assert owner
-    assert len(owner.sample) == 3
+    assert list(owner.sample) == [f"call-{age}" for age in ages]
 
 
 def test_what_is_no_store_has_no_owner(path: Path) -> None:
