@@ -180,16 +180,16 @@ MIGRATIONS = (
     ALTER TABLE scopes ADD COLUMN gone INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE scopes ADD COLUMN gone_at INTEGER;
     ALTER TABLE scopes ADD COLUMN rescan_at INTEGER;
-    -- Why the details of a call could not be read when last asked for, and when a question may ask for them again.
-    ALTER TABLE conversations ADD COLUMN failure TEXT;
-    ALTER TABLE conversations ADD COLUMN retry_at INTEGER;
-    CREATE INDEX conversations_retry ON conversations (retry_at) WHERE retry_at IS NOT NULL;
     -- A full pass goes from the front to the back alone.
     UPDATE scopes SET pass_started_at = NULL WHERE pass_backward = 1;
     """,
     """
     -- unreadable.kind may also be the name of a field of conversations.
     CREATE INDEX unreadable_kind ON unreadable (kind, row_id, count);
+    -- Why the details of a call could not be read when last asked for, and when a question may ask for them again.
+    ALTER TABLE conversations ADD COLUMN failure TEXT;
+    ALTER TABLE conversations ADD COLUMN retry_at INTEGER;
+    CREATE INDEX conversations_retry ON conversations (retry_at) WHERE retry_at IS NOT NULL;
     """,
 )
 
