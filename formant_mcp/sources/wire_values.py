@@ -78,7 +78,7 @@ class Fields:
 
     def __init__(self, *objects: Wire) -> None:
         self._objects = objects
-        self._lost = set[str]()
+        self._lost: set[str] = set()
 
     @property
     def lost(self) -> frozenset[str]:
@@ -87,7 +87,11 @@ class Fields:
 
     def sent(self, *names: str) -> JsonValue:
         """The value as it was sent under the first of these names that has one."""
-        return next((value for where in self._objects if (value := first(where, *names)) is not None), None)
+        for where in self._objects:
+            for name in names:
+                if (value := where.get(name)) is not None:
+                    return value
+        return None
 
     def read(self, field: str, form: Callable[[JsonValue], T | None], *names: str) -> T | None:
         """Our field, in that form, sent under one of these names, or under its own."""
@@ -200,8 +204,9 @@ def moment(value: JsonValue) -> datetime | None:
     figure = number(value)
     try:
         if figure is not None:
-            for _ in range(_FINEST):
-                figure = figure / 1000 if abs(figure) >= _TOO_MANY_SECONDS else figure
+            scales = 0
+            while abs(figure) >= _TOO_MANY_SECONDS and scales < _FINEST:
+                figure, scales = figure / 1000, scales + 1
             sent = _EPOCH + timedelta(seconds=figure)
         elif isinstance(value, str):
             said = value.strip()
