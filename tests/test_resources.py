@@ -126,7 +126,7 @@ async def test_a_cursor_that_is_not_ours_is_refused(account: Account, cursor: st
         with pytest.raises(MCPError) as error:
             await assistant.client.list_resources(cursor=cursor)
     assert error.value.code == INVALID_PARAMS
-    assert error.value.message.startswith("cursor: ")
+    assert error.value.message.startswith("cursor was not issued by this server")
     assert "List from the beginning" in error.value.message
 
 

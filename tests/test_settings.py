@@ -39,7 +39,8 @@ def refused(**variables: str) -> str:
     with pytest.raises(ConfigurationError) as raised:
         load(**variables)
     said = str(raised.value)
-    assert said.startswith(f"FORMANT_{next(iter(variables))}: ")
+    variable = f"FORMANT_{next(iter(variables))}"
+    assert said.startswith((f"{variable}: ", f"{variable} takes "))
     assert not [value for value in variables.values() if value.strip() in said]
     assert not raised.value.__cause__
     assert raised.value.__suppress_context__  # the cause would quote the value

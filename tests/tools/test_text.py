@@ -10,7 +10,7 @@ from formant_mcp.tools.text import head, stamp
 
 
 @pytest.mark.parametrize(
-    ("zone", "shown"), [("Asia/Kolkata", "1899-12-31 23:53 +05:53"), ("America/New_York", "1899-12-31 13:00 -05:00")]
+    ("zone", "shown"), [("Asia/Kolkata", "1899-12-31 23:21 +05:21"), ("America/New_York", "1899-12-31 13:00 -05:00")]
 )
 def test_an_offset_is_hours_and_minutes_in_any_year(zone: str, shown: str) -> None:
     assert stamp(datetime(1899, 12, 31, 18, 0, tzinfo=UTC), ZoneInfo(zone)) == shown
