@@ -91,10 +91,10 @@ def spellings(contact: Contact) -> tuple[str, ...]:
     if not digits:
         return (WHOLE + normal,)
     if len(digits) < _SHORTEST_NUMBER:
-        return (normal,)
+        return (WHOLE + normal,) if is_marked else (normal,)
     abroad = set(_from_abroad(contact))
-    if abroad and is_marked:
-        return tuple(sorted(abroad))
+    if is_marked:
+        return tuple(sorted(abroad)) or (WHOLE + normal,)
     others = abroad or {spelled for region in _OWN_WAYS for spelled in _as_dialled_in(region, digits)}
     return tuple(sorted({normal, *(each for each in others if not each.endswith(normal))}))
 

@@ -20,6 +20,7 @@ from formant_mcp.sync.lists import ListNeed
 
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 5, 60
 _LINE_EVERY_SECONDS = 5.0
+_FASTEST = 6_000  # requests a minute; what is faster is no network, and over before it can be estimated
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {unit}s{postfix}"
 
 Step = Callable[[Report], Awaitable[FormantError | None]]
@@ -160,7 +161,7 @@ class _Steps:
 
     def _time_left(self, requests: int) -> str:
         rate = self._sync.requests_per_minute
-        if not rate or requests <= 0:
+        if not rate or rate > _FASTEST or requests <= 0:
             return ""
         return f"About {max(1, math.ceil(requests / rate))} min left at {rate:g} requests a minute."
 

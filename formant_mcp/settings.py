@@ -190,8 +190,8 @@ class Settings(BaseSettings):
             )
         if "${" in key or not key.isascii() or not key.isprintable() or " " in key:
             raise ConfigurationError(
-                f"{variable} does not hold a key but a placeholder or stray characters.",
-                "Write the key itself there: the host did not fill in the placeholder.",
+                f"{variable} contains a placeholder, or characters that no key has (blanks, letters with accents).",
+                "Write the key itself there, and nothing else.",
             )
         return key
 

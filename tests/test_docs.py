@@ -194,4 +194,4 @@ def test_the_example_configuration_starts_the_server_which_says_that_the_key_is_
 
     tools, error = anyio.run(ask)
     assert tools == [tool.name for tool in TOOLS]
-    assert "FORMANT_API_KEY does not hold a key but a placeholder" in error
+    assert "FORMANT_API_KEY contains a placeholder" in error

@@ -90,7 +90,7 @@ def test_requests_piped_in_are_answered_before_the_end(tmp_path: Path) -> None:
             {"FORMANT_API_KEY": ""},
             "No API key is set. Set FORMANT_API_KEY (or FORMANT_API_KEY_FILE) in the server's env",
         ),
-        ({"FORMANT_API_KEY": "${FORMANT_API_KEY}"}, "FORMANT_API_KEY does not hold a key but a placeholder"),
+        ({"FORMANT_API_KEY": "${FORMANT_API_KEY}"}, "FORMANT_API_KEY contains a placeholder"),
         (
             {"FORMANT_BASE_URL": "http://api.example.com"},
             "FORMANT_BASE_URL: use https:// (http:// only for this machine",
@@ -327,4 +327,4 @@ def test_the_example_configuration_starts_the_server(tmp_path: Path) -> None:
     messages = [INITIALIZE, INITIALIZED, calling(2, "list_conversations")]
     answers, _ = piped(tmp_path, messages, *command[1:], **entry["env"])
     assert answers[0]["id"] == 1
-    assert "FORMANT_API_KEY does not hold a key but a placeholder" in said(answers[1])
+    assert "FORMANT_API_KEY contains a placeholder" in said(answers[1])

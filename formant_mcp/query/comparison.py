@@ -58,7 +58,8 @@ def read_comparison(
     if end is None:
         end = filters.since - _MILLISECOND if filters.since and filters.since > begin else now
     if begin > end:
-        raise InvalidRequestError("compare_since is after compare_until.", "Swap them, or leave compare_until out.")
+        end_is = "compare_until" if until else "now"
+        raise InvalidRequestError(f"compare_since is after {end_is}.", "Give an earlier one, e.g. 2026-W46.")
     return Comparison(begin, end, _note(filters, begin, end, now))
 
 

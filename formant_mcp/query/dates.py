@@ -10,7 +10,7 @@ from formant_mcp.query.forms import UNITS, unquoted
 
 ACCEPTED = (
     "an ISO date (2026-11-20), an ISO date-time (2026-11-20T18:00, with or without an offset), a week (2026-W47),"
-    " a month (2026-11), today, yesterday, last week, or how long ago: 24h, 7d, 2w"
+    " a month (2026-11), today, yesterday, this week, last month, or how long ago: 24h, 7d, 2w, last 7 days"
 )
 _AGO = re.compile(
     r"(?P<period>(?:the )?(?:last|past) )?(?P<count>(?P<number>\d{1,6}) ?|an? |one )?(?P<unit>[a-z]+)(?: ago)?",

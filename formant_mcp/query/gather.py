@@ -51,9 +51,9 @@ class Coverage:
     `complete` only when everything that could match was looked at; else `note` says what is missing and how to go on.
     `details_needed`, `details_read`: for how many the question needed transcript or results, and how many had them.
     `unreadable`: what the provider sent and nobody here could understand, by kind, where the question looks at it.
-    `asked_at`: the server's time. `is_whole`: the list that the question looks at is loaded to its end.
-    `is_counted`: nothing more can match. `knows_list`: every conversation of the account is listed. `settled`: the
-    filters whose values are loaded for every conversation of the account.
+    `asked_at`: the server's time; `since`, `until`: of the question. `is_whole`: the list that the question looks at is
+    loaded to its end. `is_counted`: nothing more can match. `knows_list`: every conversation of the account is listed.
+    `settled`: the filters whose values are loaded for every conversation of the account.
     """
 
     matched: int
@@ -66,6 +66,8 @@ class Coverage:
     note: str = ""
     unreadable: dict[str, int] = field(default_factory=dict[str, int])
     asked_at: datetime | None = None
+    since: datetime | None = None
+    until: datetime | None = None
     is_whole: bool = True
     is_counted: bool = True
     knows_list: bool = True
@@ -189,6 +191,8 @@ class Gathering:
             ),
             unreadable=unreadable,
             asked_at=call.asked_at,
+            since=filters.since,
+            until=filters.until,
             is_whole=is_whole,
             is_counted=is_counted,
             knows_list=self.sync.knows_all(),

@@ -47,6 +47,8 @@ class Advice:
                 notes.append(
                     f"Longer words, not searched for: {', '.join(longer)}; {_begins(term, longer)} finds them."
                 )
+        if self.expression.none_of:
+            notes.append("An exclusion holds for the turn: other turns of these calls may say it.")
         return " ".join([*notes, *self._on_operators()])
 
     def for_none(self, coverage: Coverage) -> str:
@@ -55,6 +57,8 @@ class Advice:
         unread = coverage.details_needed - coverage.details_read
         matching = f"{coverage.matched:,} conversation{'s match' if coverage.matched != 1 else ' matches'} the filters"
         loading = f"; {unread:,} still to be loaded" if unread else ""
+        silent = coverage.matched - unread - transcripts
+        loading += f"; {silent:,} without a transcript" if silent > 0 and transcripts else ""
         if not transcripts:
             return f"No transcripts to search ({matching}{loading or '; none has a transcript'})."
         searched = f"{transcripts:,} transcript{'s' if transcripts != 1 else ''}"

@@ -8,7 +8,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from formant_mcp.errors import InvalidRequestError
-from formant_mcp.filters import Filters
+from formant_mcp.filters import NONE, Filters
 from formant_mcp.models import clean
 from formant_mcp.query.gather import Call, Coverage, Gathering
 from formant_mcp.query.guesses import did_you_mean, nearest
@@ -20,6 +20,7 @@ from formant_mcp.store.figures import COLUMNS, DURATION, LOADED, RESULTS, Groupi
 MAX_GROUPINGS = 3
 _CLOCK_GROUPS = 25  # the hours of a day, and calls without a time
 Names = tuple[str, ...]
+_MOST_NAMED = 5
 _NOTHING = Tally(0, 0, 0, "", ())
 
 
@@ -313,11 +314,11 @@ def _shown(figures: list[_PeriodFigures], question: SummaryQuestion) -> tuple[li
 
     The largest first, after them those of calls that are not loaded; where the first grouping is a time, in its order.
     """
-    counts: dict[Names, int] = defaultdict(int)
-    for period in figures:
+    counts: dict[Names, list[int]] = defaultdict(lambda: [0] * len(figures))
+    for place_of, period in enumerate(figures):
         for name, tally in period.tallies.items():
-            counts[name] += tally.count
-    largest = sorted(counts, key=lambda name: (-counts[name], name))
+            counts[name][place_of] = -tally.count
+    largest = sorted(counts, key=lambda name: (counts[name], name))
     most, first = _most(question), question.groupings[0]
     shown = [name for is_unread in (False, True) for name in [n for n in largest if (UNREAD in n) == is_unread][:most]]
     if first in TIMES:
@@ -354,12 +355,16 @@ def _check_paths(store: Store, question: SummaryQuestion, coverage: Coverage) ->
             RESULTS + path for path, k in kinds.items() if name in question.groupings or k in ("number", "mixed")
         ]
         there_are = f"Fields{' so far' if so_far else ''}: {', '.join(sorted(fitting))[:1_500] or 'none'}."
+        below = sorted(RESULTS + path for path in kinds if path.startswith(f"{name.removeprefix(RESULTS)}."))
+        if below and name in question.groupings and kind is not None:
+            notes.append(f"Where {name} is an object it counts as {NONE}; group by {', '.join(below[:_MOST_NAMED])}.")
         if kind is None:
             argument = "group_by" if name in question.groupings else "measures"
             guess = nearest(name.removeprefix(RESULTS), kinds)
             missing = f"call{so_far} has {clean(name)[:80]}.{did_you_mean(guess and RESULTS + guess)}"
             if is_loaded:
-                raise InvalidRequestError(f"{argument}: no {missing}", there_are)
+                others = (*COLUMNS, *TIMES) if argument == "group_by" else (DURATION,)
+                raise InvalidRequestError(f"{argument}: no {missing}", f"{there_are} Or: {', '.join(others)}.")
             notes.append(f"No {missing} {there_are}")
         elif name in question.measures and kind not in ("number", "mixed"):
             raise InvalidRequestError(

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from formant_mcp.errors import ASK_AGAIN, FormantError, InvalidRequestError, NotFoundError
-from formant_mcp.models import Conversation, Turn, never_connected
+from formant_mcp.models import Conversation, Turn, clean, never_connected
 from formant_mcp.query.forms import id_in
 from formant_mcp.query.gather import Call, Coverage, Gathering, unreadable_notes
 from formant_mcp.sync.details import FAILS_ALONE, reason
@@ -81,7 +81,7 @@ async def get_transcripts(gathering: Gathering, call: Call, ids: list[str], wind
             matched=len(found),
             known=knowledge.known,
             total=knowledge.total,
-            complete=not errors and not old and not unreadable,
+            complete=not any(isinstance(error, Unread) for _, error in errors) and not old and not unreadable,
             as_of=call.asked_at,
             details_needed=len(distinct),
             details_read=len(distinct) - len(errors) - len(old),
@@ -117,6 +117,10 @@ async def find(gathering: Gathering, call: Call, asked: str) -> str:
     asked = known or id_in(asked)
     if not asked:
         raise InvalidRequestError("This contains no conversation id.", "Copy one from an answer.")
+    if known is None and len(asked) < MIN_PREFIX:
+        raise InvalidRequestError(
+            f"{clean(asked)} is too short.", f"Give the whole id, or at least {MIN_PREFIX} characters of its beginning."
+        )
     if known is None and not gathering.sync.knows_all():
         # What is not stored yet can be asked for by its whole id; a beginning needs the list.
         try:

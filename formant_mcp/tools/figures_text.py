@@ -33,7 +33,7 @@ def summary_lines(answer: SummaryAnswer, boundary: str, short_id: ShortId) -> li
         lines = [f'Values {WARNING}, up to the line "end {boundary}"', *lines, f"end {boundary}"]
     lines += _success_line(rows, keys)
     if answer.others:
-        lines.append(f"{len(groups):,} of {len(groups) + answer.others:,} groups shown")
+        lines.append(f"{len(groups):,} of {len(groups) + answer.others:,} groups shown, the largest; top shows more")
     return lines
 
 

@@ -19,6 +19,7 @@ from formant_mcp.tools.tool import Reply, Tool, fit
 
 _RESULTS_CHARACTERS = 800  # of each row; a call's results are whole in get_transcripts
 _REASON_CHARACTERS = 120
+_LOADS_REASONS = "summary_mode=include also loads the failure reasons that are not read yet."
 _SHORTENED = "Long results are shortened (…); get_transcripts has them whole."
 
 
@@ -60,13 +61,15 @@ def _reply(app: App, listing: Listing, *, has_words: bool) -> Reply:
     answers = [_answer(app, row) for row in listing.rows]
     rows = [answer for answer, _ in answers]
     is_cut = any(is_cut for _, is_cut in answers)
-    coverage = with_notes(listing.coverage, listing.existing, _SHORTENED if is_cut else "")
+    without_reason = _without_reason(listing)
+    unread = _LOADS_REASONS if without_reason else ""
+    coverage = with_notes(listing.coverage, listing.existing, _SHORTENED if is_cut else "", unread)
     structure = ListAnswer(
         coverage=coverage_answer(coverage, app.zone), next_cursor=listing.next_cursor or None, conversations=rows
     )
     shown = f"{listing.shown:,} of {coverage.matched:,} shown"
     more = f'{shown}; for more: cursor="{listing.next_cursor}"' if listing.next_cursor else ""
-    lines = table_lines(rows, _without_reason(listing))
+    lines = table_lines(rows, without_reason)
     if has_words and rows:
         boundary = app.new_boundary()
         lines = [f'Results and words {WARNING}, up to the line "end {boundary}"', *lines, f"end {boundary}"]

@@ -89,7 +89,7 @@ def _reply(app: App, searched: Searched, widths: Widths) -> Reply:
     if not coverage.complete:
         found += " so far"
     if searched.shown < searched.hits_total:
-        found += f"; {searched.shown:,} shown"
+        found += f"; {searched.shown:,} shown, at most 3 of a call: get_transcripts gives the rest"
     if searched.next_cursor:
         found += f'; for more: cursor="{searched.next_cursor}"'
     lines = hit_lines(structure.hits, app.zone, app.new_boundary())

@@ -19,7 +19,7 @@ def head(coverage: Coverage, zone: ZoneInfo, *more: str, what: str = "") -> list
     """The first lines of every answer: how many match (or `what` it is about), of how many, whether all, as of when."""
     state = "complete" if coverage.complete else "incomplete"
     as_of = f" as of {stamp(coverage.as_of, zone)}" if coverage.as_of else ""
-    lines = [f"{_subject(coverage, what)}; {state}{as_of}. {_times(coverage, zone)}"]
+    lines = [f"{_subject(coverage, what)}; {state}{as_of}. {_times(coverage, zone)}{_period(coverage, zone)}"]
     if coverage.details_needed:
         lines.append(f"Transcripts loaded: {coverage.details_read:,} of {coverage.details_needed:,}")
     if coverage.note:
@@ -32,10 +32,11 @@ def _subject(coverage: Coverage, what: str) -> str:
     is_all = total is None or total <= coverage.known
     if what:
         return f"{what} ({known}{'' if is_all else f' of {total:,}'} known)"
-    match = f"conversations match{'' if coverage.is_counted else ' so far'}"
+    match = f"match{'es' if coverage.matched == 1 else ''}{'' if coverage.is_counted else ' so far'}"
     if total is None and not coverage.knows_list:
-        return f"{coverage.matched:,} {match} ({known} known{'' if coverage.complete else ' so far'})"
-    return f"{coverage.matched:,} of {known if is_all else f'{total:,} ({known} known)'} {match}"
+        so_far = "" if coverage.complete else " so far"
+        return f"{counted(coverage.matched, 'conversation')} {match} ({known} known{so_far})"
+    return f"{coverage.matched:,} of {known if is_all else f'{total:,} ({known} known)'} conversations {match}"
 
 
 def _times(coverage: Coverage, zone: ZoneInfo) -> str:
@@ -43,6 +44,14 @@ def _times(coverage: Coverage, zone: ZoneInfo) -> str:
     if coverage.asked_at is None or (coverage.as_of and _minute(coverage.as_of) >= _minute(coverage.asked_at)):
         return f"Times: {zone.key}."
     return f"Times: {zone.key}, now {coverage.asked_at.astimezone(zone):%Y-%m-%d %H:%M}."
+
+
+def _period(coverage: Coverage, zone: ZoneInfo) -> str:
+    """From when to when the calls started that the question is about, where it says so."""
+    since, until = (each and f"{each.astimezone(zone):%Y-%m-%d %H:%M}" for each in (coverage.since, coverage.until))
+    if not since and not until:
+        return ""
+    return f" Started{f' {since}' if since else ''}{f' to {until}' if until else ' or later'}."
 
 
 def _minute(moment: datetime) -> datetime:

@@ -145,6 +145,7 @@ def test_operators_in_small_letters_are_said_to_be_words() -> None:
     assert for_hits("refund or return", one) == '"or" is searched as a word; operators are in capitals (OR, NOT).'
     assert for_hits('"refund or" OR x -"not"', one) == (
         '"x" does not occur in the transcripts searched, nor does any similar word.'
+        " An exclusion holds for the turn: other turns of these calls may say it."
     )
     assert for_none("refund and not both", one).endswith(
         '"and", "not" are searched as words; operators are in capitals (OR, NOT).'

@@ -67,7 +67,7 @@ async def test_columns_that_repeat_the_grouping_are_left_out(account: Account) -
 async def test_how_many_groups_there_are_is_said(account: Account) -> None:
     async with account.connect() as assistant:
         answer = await assistant.ask("summarize_results", group_by=["contact_number"], top=2)
-    assert answer.text.endswith("2 of 13 groups shown")
+    assert answer.text.endswith("2 of 13 groups shown, the largest; top shows more")
     assert answer.structure["others"] == 11
 
 
