@@ -29,14 +29,16 @@ def head(coverage: Coverage, zone: ZoneInfo, *more: str, what: str = "") -> list
 
 def _subject(coverage: Coverage, what: str) -> str:
     known, total = f"{coverage.known:,}", coverage.total
-    is_all = total is None or total <= coverage.known
+    is_more = total is not None and total < coverage.known  # the provider's count fell, and nothing is deleted yet
+    told = f"; the provider counts {total:,}" if is_more else ""
+    is_all = is_more or total is None or total == coverage.known
     if what:
-        return f"{what} ({known}{'' if is_all else f' of {total:,}'} known)"
+        return f"{what} ({known}{'' if is_all else f' of {total:,}'} known{told})"
     match = f"match{'es' if coverage.matched == 1 else ''}{'' if coverage.is_counted else ' so far'}"
     if total is None and not coverage.knows_list:
         so_far = "" if coverage.complete else " so far"
         return f"{counted(coverage.matched, 'conversation')} {match} ({known} known{so_far})"
-    return f"{coverage.matched:,} of {known if is_all else f'{total:,} ({known} known)'} conversations {match}"
+    return f"{coverage.matched:,} of {known if is_all else f'{total:,} ({known} known)'} conversations {match}{told}"
 
 
 def _times(coverage: Coverage, zone: ZoneInfo) -> str:

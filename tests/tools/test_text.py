@@ -18,4 +18,6 @@ def test_an_offset_is_hours_and_minutes_in_any_year(zone: str, shown: str) -> No
 
 def test_more_than_the_provider_counts_is_said_as_what_is_known() -> None:
     coverage = Coverage(matched=1_500, known=1_500, total=1_499, complete=True, as_of=None)
-    assert head(coverage, ZoneInfo("UTC"))[0] == "1,500 of 1,500 conversations match; complete. Times: UTC."
+    assert head(coverage, ZoneInfo("UTC"))[0] == (
+        "1,500 of 1,500 conversations match; the provider counts 1,499; complete. Times: UTC."
+    )
