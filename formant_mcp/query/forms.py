@@ -69,7 +69,7 @@ def id_in(text: str) -> str:
     text = unlabelled(text)
     address = _ADDRESS_IN.search(text)
     text = unquote(address[1]) if address else text
-    return text.removesuffix("…").rstrip(".").strip()
+    return re.sub(r"(?<=\w)\.+$", "", text.removesuffix("…")).strip()
 
 
 def json_in(text: str) -> JsonValue:
