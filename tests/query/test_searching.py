@@ -190,7 +190,8 @@ def test_a_conversation_that_no_longer_fits_waits_for_the_next_page() -> None:
 def test_nothing_found_says_what_was_searched_and_what_is_said_instead() -> None:
     calls = [call(1, "Call my lawyer", "refund"), call(2, "लेट फ़ीस"), call(3)]
     advice = searched('lawer "refunds" "लेट फीश" "rifund it"', *calls).advice
-    assert advice.startswith("No matches in 2 transcripts (3 conversations match the filters; 1 without a transcript). ")
+    nothing = "No matches in 2 transcripts (3 conversations match the filters; 1 without a transcript). "
+    assert advice.startswith(nothing)
     for absent, similar in (("lawer", "lawyer"), ("refunds", "refund"), ("फीश", "फीस"), ("rifund", "refund")):
         assert f'"{absent}" does not occur in the transcripts searched. Similar words: {similar}.' in advice
     assert '"लेट"' not in advice
