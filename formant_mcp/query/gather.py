@@ -161,18 +161,16 @@ class Gathering:
             raise trouble
         periods = _apart((filters, *also))
         needed, due = self._details(call, periods, with_details=with_details)
-        undecided = due if not with_details else self._details(call, periods, with_details=False)[1] if due else 0
+        undecided = self._details(call, periods, with_details=False)[1] if due and with_details else due
         outdated = len(self.store.read.running(filters.agent_id, call.asked_at))
         is_whole = knowledge.is_complete and not outdated
         unreadable = self._unreadable(periods, looks_at, knowledge.unreadable)
         is_clear = not unreadable.keys() & filters.fields  # else some more may match
-        matched, is_counted = self.store.read.count(filters), is_whole and not undecided and is_clear
-        if filters == Filters(agent_id=need.agent_id) and knowledge.list_total is not None:
-            matched, is_counted = max(matched, knowledge.list_total), True
-        of = f"{needed:,} {'conversations that may match' if self.looks_inside(filters) else 'matching conversations'}"
-        failures = self._failures(call, periods, with_details=with_details) if due else Counter[str]()
+        matched, is_listed = self._matched(filters, need, knowledge)
+        of = self._of(needed, filters)
+        failures = self._failures(call, periods if due else (), with_details=with_details)
         missing = self._missing_list(knowledge, outdated, trouble) + self._to_load(due - failures.total(), of, trouble)
-        notes = self._notes(knowledge, missing, trouble)
+        notes = [*self._notes(knowledge, missing, trouble), *failure_notes(failures, of), *unreadable_notes(unreadable)]
         return Coverage(
             matched=matched,
             known=knowledge.known,
@@ -181,25 +179,27 @@ class Gathering:
             as_of=knowledge.as_of,
             details_needed=needed,
             details_read=needed - due,
-            note=" ".join(
-                [
-                    *notes,
-                    *failure_notes(failures, of),
-                    *unreadable_notes(unreadable),
-                    *size_notes(self.store, filters),
-                ]
-            ),
+            note=" ".join([*notes, *size_notes(self.store, filters)]),
             unreadable=unreadable,
             asked_at=call.asked_at,
             since=filters.since,
             until=filters.until,
             is_whole=is_whole,
-            is_counted=is_counted,
+            is_counted=is_listed or (is_whole and not undecided and is_clear),
             knows_list=self.sync.knows_all(),
-            settled=self._settled(call)
-            if is_whole and is_clear and (not matched or _may_not_occur(filters))
-            else frozenset(),
+            settled=self._settled(call, filters, matched) if is_whole and is_clear else frozenset(),
         )
+
+    def _matched(self, filters: Filters, need: ListNeed, knowledge: Knowledge) -> tuple[int, bool]:
+        """How many match, and whether the provider itself counts them."""
+        matched = self.store.read.count(filters)
+        if filters == Filters(agent_id=need.agent_id) and knowledge.list_total is not None:
+            return max(matched, knowledge.list_total), True
+        return matched, False
+
+    def _of(self, needed: int, filters: Filters) -> str:
+        what = "conversations that may match" if self.looks_inside(filters) else "matching conversations"
+        return f"{needed:,} {what}"
 
     def _unreadable(self, periods: tuple[Filters, ...], looks_at: frozenset[str], rows: int) -> dict[str, int]:
         """By kind, of those that match; what a filter looks at of all that it looked through."""
@@ -230,8 +230,10 @@ class Gathering:
             found.update(self.store.read.failures(need, call.asked_at))
         return found
 
-    def _settled(self, call: Call) -> frozenset[str]:
-        if not self.sync.knows_all():
+    def _settled(self, call: Call, filters: Filters, matched: int) -> frozenset[str]:
+        """Empty also where everything asked for occurs, and nobody needs to know."""
+        may_not_occur = filters.status or any(condition.operator == "!=" for condition in filters.results)
+        if (matched and not may_not_occur) or not self.sync.knows_all():
             return frozenset()
         inside = {name: self._details(call, (asks,), with_details=False)[1] for name, asks in _INSIDE.items()}
         return frozenset({"status", "agent_id"} | {name for name, due in inside.items() if not due})
@@ -277,11 +279,6 @@ class Gathering:
         minutes = max(1, round(requests / rate))
         time = f"{minutes} min" if minutes < 100 else f"{minutes / 60:.0f} h"
         return f" (about {time} at {rate:g} requests a minute)"
-
-
-def _may_not_occur(filters: Filters) -> bool:
-    """Whether something is asked for that perhaps no call has, although calls match."""
-    return bool(filters.status) or any(condition.operator == "!=" for condition in filters.results)
 
 
 def failure_notes(failures: Mapping[str, int], of: str) -> list[str]:

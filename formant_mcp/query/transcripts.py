@@ -117,10 +117,6 @@ async def find(gathering: Gathering, call: Call, asked: str) -> str:
     asked = known or id_in(asked)
     if not asked:
         raise InvalidRequestError("This contains no conversation id.", "Copy one from an answer.")
-    if known is None and len(asked) < MIN_PREFIX:
-        raise InvalidRequestError(
-            f"{clean(asked)} is too short.", f"Give the whole id, or at least {MIN_PREFIX} characters of its beginning."
-        )
     if known is None and not gathering.sync.knows_all():
         # What is not stored yet can be asked for by its whole id; a beginning needs the list.
         try:
@@ -164,11 +160,11 @@ def find_id(gathering: Gathering, asked: str) -> str | None:
 async def _bring(gathering: Gathering, call: Call, asked: str) -> FormantError | None:
     try:
         return await gathering.sync.bring_one(asked, call.asked_at, call.seconds_left)
-    except NotFoundError as error:
+    except NotFoundError:
         if len(asked) >= MIN_PREFIX:
             raise
         hint = f"Give the whole id, or at least {MIN_PREFIX} characters of its beginning."
-        raise NotFoundError(error.message, hint) from None
+        raise NotFoundError(f"No conversation has the id {clean(asked)}.", hint) from None
 
 
 async def recording_error(

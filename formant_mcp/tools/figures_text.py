@@ -18,7 +18,8 @@ def summary_lines(answer: SummaryAnswer, boundary: str, short_id: ShortId) -> li
     groups, overall = answer.groups or [], answer.overall
     keys = list(groups[0].key) if groups else []
     repeats = len(groups) == 1 and not answer.others and groups[0].count == overall.count
-    if repeats and groups[0].example_conversation_id == overall.example_conversation_id:
+    is_same = repeats and groups[0].change == overall.change
+    if is_same and groups[0].example_conversation_id == overall.example_conversation_id:
         rows = groups  # the whole would say the same again
     else:
         rows = [*groups, overall]

@@ -131,7 +131,7 @@ async def test_an_order_that_cannot_be_meant_is_refused_with_what_can(account: A
         ("amount>+1e4", [0, 1, 2, 3], "2 calls have a value of amount that is not a number, and so was not compared."),
         (
             "amount>ten",
-            [5, 6],
+            [5],
             "6 calls have a value of amount that is not a word, and so was not compared. For numbers and dates write"
             " one to compare with, e.g. amount>=3 or amount>=2026-11-20.",
         ),
