@@ -69,7 +69,6 @@ def assert_is_in_our_own_words(error: FormantError, api: FakeApi) -> None:
 @pytest.mark.parametrize(
     ("kind", "error", "retryable"),
     [
-        (400, InvalidRequestError, False),
         (401, AuthenticationError, False),
         (403, PermissionDeniedError, False),
         (404, NotFoundError, False),
@@ -91,7 +90,7 @@ async def test_a_refusal_is_told_in_our_own_words(
     assert len(held.api.requests) == (15 if retryable else 3)
 
 
-@pytest.mark.parametrize("kind", [409, 422, faults.redirect("https://recordings.example.com/")])
+@pytest.mark.parametrize("kind", [400, 409, 422, faults.redirect("https://recordings.example.com/")])
 async def test_what_a_recording_may_answer_with_is_an_error_elsewhere(held: Opened, kind: int | Fault):
     for ask in (lambda: first_page(held.source), lambda: held.source.get_conversation(FIRST)):
         held.api.fault("", 1, kind)
