@@ -108,9 +108,9 @@ async def test_the_values_of_a_profile_are_found(assistant: Assistant) -> None:
         path, count = str(field["path"]), field["count"]
         for place, (value, having) in enumerate(pairs(field.get("top", []))):
             printed = f"{path}={value}"
-            forms: list[object] = [{path: value}, [printed]]
+            forms: list[object] = [[printed]]
             if not place or " and " in value:
-                forms += [printed, f"{path} exists and {printed}", {path: {"value": value}}]
+                forms += [{path: value}, printed, f"{path} exists and {printed}", {path: {"value": value}}]
                 forms += [] if '"' in value else [f"`{printed}`", f'{path}="{value}"']
             for form in forms:
                 assert await matched(assistant, results=form) == having, form
