@@ -16,10 +16,10 @@ from formant_mcp.errors import (
     PermissionDeniedError,
     RequestTimedOut,
 )
+from formant_mcp.providers.base import AnyProvider
 from formant_mcp.query.gather import Gathering
 from formant_mcp.recordings import RecordingsFolder
 from formant_mcp.settings import Settings
-from formant_mcp.source import AnySource
 from formant_mcp.store import Account, Store
 from formant_mcp.store.owner import another_account, read_owner
 from formant_mcp.sync import Sync
@@ -58,7 +58,7 @@ class App:
 
 def open_app(
     settings: Settings,
-    source: AnySource,
+    source: AnyProvider,
     key: str,
     now: Callable[[], datetime] = utc_now,
     *,
@@ -81,7 +81,7 @@ def open_app(
     )
 
 
-async def open_account(settings: Settings, source: AnySource, key: str, now: Callable[[], datetime] = utc_now) -> App:
+async def open_account(settings: Settings, source: AnyProvider, key: str, now: Callable[[], datetime] = utc_now) -> App:
     """Opens the key's store; a store of another key where the provider shows that both are of one account.
 
     Raises:
@@ -95,7 +95,7 @@ async def open_account(settings: Settings, source: AnySource, key: str, now: Cal
     return open_app(settings, source, key, now, path=path, takes_over=takes_over)
 
 
-async def _find_store(settings: Settings, source: AnySource, key: str) -> tuple[Path | None, bool]:
+async def _find_store(settings: Settings, source: AnyProvider, key: str) -> tuple[Path | None, bool]:
     """The file for this key, and whether the key is new to it."""
     own, account = settings.store_path(key), settings.account(key)
     if own is None:
@@ -116,7 +116,7 @@ async def _find_store(settings: Settings, source: AnySource, key: str) -> tuple[
     return own, False
 
 
-async def _has_any(source: AnySource, conversation_ids: Sequence[str]) -> bool:
+async def _has_any(source: AnyProvider, conversation_ids: Sequence[str]) -> bool:
     """Whether the provider gives one of these conversations; any may be deleted there, or have no details."""
     for conversation_id in conversation_ids:
         with suppress(NotFoundError, InvalidRequestError, InvalidResponseError, PermissionDeniedError):

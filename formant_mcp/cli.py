@@ -121,8 +121,8 @@ def _serve(settings: "Settings | None", trouble: str, *, is_demo: bool) -> int:
 def _opening(*, is_demo: bool) -> "Callable[[], Awaitable[App]]":
     async def open_() -> "App":
         from formant_mcp.app import open_account, open_app, utc_now
+        from formant_mcp.providers.choice import SAMPLE_KEY, open_sample, open_source
         from formant_mcp.settings import Settings
-        from formant_mcp.sources.choice import SAMPLE_KEY, open_sample, open_source
 
         settings = Settings.load()
         if is_demo:

@@ -96,21 +96,21 @@ class Filters:
 class DetailNeed:
     """For which conversations a question needs more than a list row: for those that may match `filters`.
 
-    `whole`: it needs transcript or results of each of them; else only what it filters by. `only_in_detail`: fields
+    `whole`: it needs transcript or results of each of them; else only what it filters by. `detail_only_fields`: fields
     that this provider's rows never have.
     """
 
     filters: Filters
     whole: bool = True
-    only_in_detail: frozenset[str] = frozenset()
+    detail_only_fields: frozenset[str] = frozenset()
 
     @property
     def candidates(self) -> Filters:
         """The part of the filters that a list row answers."""
         filters = replace(self.filters, failure_reason="", results=())
-        if "contact_number" in self.only_in_detail:
+        if "contact_number" in self.detail_only_fields:
             filters = replace(filters, contact_digits=())
-        return replace(filters, user_id="") if "user_id" in self.only_in_detail else filters
+        return replace(filters, user_id="") if "user_id" in self.detail_only_fields else filters
 
     @property
     def is_any(self) -> bool:

@@ -22,10 +22,10 @@ from formant_mcp.audio import WAV, AudioKind
 from formant_mcp.errors import ConnectionFailed, InvalidRequestError, NotFoundError, RequestTimedOut
 from formant_mcp.filters import Filters
 from formant_mcp.models import Conversation, Turn, clean
+from formant_mcp.providers.base import Recording
 from formant_mcp.query.forms import ADDRESS
 from formant_mcp.query.gather import Call
 from formant_mcp.query.transcripts import find, is_unconnected, recording_error
-from formant_mcp.source import Recording
 from formant_mcp.sync.lists import ListNeed
 from formant_mcp.tools.answers import CONVERSATION_URI, RECORDING_URI, TRANSCRIPT_URI, common_fields, local, uri_of
 from formant_mcp.tools.text import WARNING, results_line, seconds, stamp, turn_line

@@ -26,7 +26,7 @@ from formant_mcp.query.gather import Call
 from formant_mcp.resources import TEMPLATES, list_resources, read_resource
 from formant_mcp.tools import TOOLS
 from formant_mcp.tools.tool import Tool
-from formant_mcp.vocabulary import Vocabulary
+from formant_mcp.vocabulary import ProviderWording
 
 _log = logging.getLogger(__name__)
 _BY_NAME = {tool.name: tool for tool in TOOLS}
@@ -45,7 +45,7 @@ _UNEXPECTED_HINT = "Ask again; if it stays so, start it with FORMANT_LOG_LEVEL=D
 Request = ServerRequestContext[Opener]
 
 
-def build_server(open_app: Callable[[], Awaitable[App]], instructions: str, words: Vocabulary) -> Server[Opener]:
+def build_server(open_app: Callable[[], Awaitable[App]], instructions: str, words: ProviderWording) -> Server[Opener]:
     """The server, described in the provider's `words`; `open_app` opens the account at the first question."""
 
     @asynccontextmanager
@@ -99,7 +99,9 @@ async def _read_params(ctx: ServerRequestContext[Opener, Any], call_next: CallNe
     raise MCPError(types.INVALID_PARAMS, f"{clean(ctx.method)[:60]}: {name} {what}.")
 
 
-async def _call_tool(words: Vocabulary, request: Request, params: types.CallToolRequestParams) -> types.CallToolResult:
+async def _call_tool(
+    words: ProviderWording, request: Request, params: types.CallToolRequestParams
+) -> types.CallToolResult:
     tool = _BY_NAME.get(params.name)
     if tool is None:
         raise MCPError(types.INVALID_PARAMS, f"Unknown tool. There are: {', '.join(_BY_NAME)}.")
@@ -115,7 +117,7 @@ async def _call_tool(words: Vocabulary, request: Request, params: types.CallTool
 
 
 async def _result(
-    tool: Tool[Any], words: Vocabulary, request: Request, arguments: dict[str, Any]
+    tool: Tool[Any], words: ProviderWording, request: Request, arguments: dict[str, Any]
 ) -> types.CallToolResult:
     try:
         app = await request.lifespan_context.app()

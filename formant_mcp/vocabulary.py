@@ -6,7 +6,7 @@ from formant_mcp.settings import Provider
 
 
 @dataclass(frozen=True, slots=True)
-class Vocabulary:
+class ProviderWording:
     """Examples of statuses and of conditions on results, what `user_id` takes, and what else to know."""
 
     statuses: str
@@ -20,15 +20,15 @@ class Vocabulary:
         return filled.replace("{user_id}", self.user_id)
 
 
-_CURSOR_FAMILY = Vocabulary(
+_CURSOR_FAMILY = ProviderWording(
     statuses="failed, in-progress",
     results="data.intent=dispute, data.csat<=2, evaluation.polite=failure, data.amount missing",
     user_id="Exactly this user id.",
     note="Results: summary, data.<id> (collected), evaluation.<id>, each with its rationale. Success and"
     " failure are the provider's verdict; unknown is neither. Numbers and user ids stand in a call's details only.",
 )
-VOCABULARIES: dict[Provider, Vocabulary] = {
-    "formant": Vocabulary(
+VOCABULARIES: dict[Provider, ProviderWording] = {
+    "formant": ProviderWording(
         statuses="busy, no_answer",
         results="intent=dispute, csat<=2, language.primary=hi, promised_amount missing",
         user_id="This provider has none: leave it empty.",
@@ -36,7 +36,7 @@ VOCABULARIES: dict[Provider, Vocabulary] = {
     ),
     "elevenlabs": _CURSOR_FAMILY,
     "voiceable": _CURSOR_FAMILY,
-    "voiceos": Vocabulary(
+    "voiceos": ProviderWording(
         statuses="started, queued",
         results="cost.total>0.2, type=web_call, ended_reason=unknown, cost.telephony missing",
         user_id="This provider has none: leave it empty.",

@@ -7,7 +7,7 @@ from pydantic import JsonValue
 from formant_mcp.models import Conversation
 from tests import calls, cursor_calls
 from tests.calls import Row
-from tests.providers import ELEVENLABS, VOICEOS, Provider
+from tests.provider_apis import ELEVENLABS, VOICEOS, ProviderFixture
 from tests.sync.desk import NOON
 
 COUNT = 250
@@ -25,11 +25,11 @@ def word(n: int) -> str:
     return RUNNING.get(n, calls.STATUSES[n * 5 % len(calls.STATUSES)])
 
 
-def row_of(provider: Provider, n: int) -> Row:
+def row_of(provider: ProviderFixture, n: int) -> Row:
     return provider.call(n, started(n), agent_id=100 + n // 2 % 3, status=word(n))
 
 
-def truth(provider: Provider, n: int) -> Conversation:
+def truth(provider: ProviderFixture, n: int) -> Conversation:
     """What the call is, out of what it was built from."""
     row, status, at = row_of(provider, n), word(n), started(n)
     completed, ended = status == "completed", n not in RUNNING

@@ -23,11 +23,11 @@ from pydantic import JsonValue
 
 from formant_mcp.app import App, open_app
 from formant_mcp.instructions import instructions
+from formant_mcp.providers.base import AnyProvider
+from formant_mcp.providers.choice import open_sample
+from formant_mcp.providers.formant import FormantProvider
 from formant_mcp.server import build_server
 from formant_mcp.settings import Settings
-from formant_mcp.source import AnySource
-from formant_mcp.sources.choice import open_sample
-from formant_mcp.sources.formant import FormantSource
 from formant_mcp.vocabulary import VOCABULARIES
 from tests.fake_formant import FakeFormant
 from tests.faults import Fault
@@ -158,7 +158,7 @@ class Account:
         key = settings.key()
 
         async def open_() -> App:
-            return self._app(settings, FormantSource(settings.address, key, sleep=_no_wait), key)
+            return self._app(settings, FormantProvider(settings.address, key, sleep=_no_wait), key)
 
         async with self._client(settings, open_) as assistant:
             yield assistant
@@ -175,7 +175,7 @@ class Account:
             yield assistant
 
     @asynccontextmanager
-    async def connect_to(self, source: AnySource, provider: str) -> AsyncGenerator[Assistant]:
+    async def connect_to(self, source: AnyProvider, provider: str) -> AsyncGenerator[Assistant]:
         """The same over an account at that provider, which `source` asks."""
         settings = self._settings({"provider": provider})
 
@@ -195,7 +195,7 @@ class Account:
         }
         return Settings.model_validate({**usual, **overrides})
 
-    def _app(self, settings: Settings, source: AnySource, key: str) -> App:
+    def _app(self, settings: Settings, source: AnyProvider, key: str) -> App:
         app, boundary = open_app(settings, source, key, self.clock), self.boundary
         return app if boundary is None else replace(app, new_boundary=lambda: boundary)
 

@@ -12,9 +12,9 @@ from math import floor
 import pytest
 
 from formant_mcp.filters import Condition, Filters
+from formant_mcp.providers.base import CursorProvider
 from formant_mcp.query.gather import Call, Gathering
 from formant_mcp.query.listing import ListQuestion, list_conversations
-from formant_mcp.source import CursorSource
 from formant_mcp.store import Account, Store
 from formant_mcp.sync import Sync
 from formant_mcp.sync.freshness import next_reading
@@ -25,7 +25,7 @@ from tests.fake_cursor import FakeCursorFamily
 from tests.fake_http import Request
 from tests.fake_voiceos import FakeVoiceOs
 from tests.mixed_calls import COUNT, LATE, row_of, started, truth, word
-from tests.providers import ELEVENLABS, VOICEABLE, VOICEOS, Provider
+from tests.provider_apis import ELEVENLABS, VOICEABLE, VOICEOS, ProviderFixture
 from tests.store.oracle import matches
 from tests.sync.desk import NOON, SECONDS, Clock
 
@@ -105,7 +105,7 @@ OF_VOICEOS: dict[str, Filters] = {
 PROVIDERS = (ELEVENLABS, VOICEABLE, VOICEOS)
 
 
-def cases(provider: Provider) -> dict[str, Filters]:
+def cases(provider: ProviderFixture) -> dict[str, Filters]:
     return BOTH | (OF_VOICEOS if provider is VOICEOS else OF_FAMILY)
 
 
@@ -113,7 +113,7 @@ def cases(provider: Provider) -> dict[str, Filters]:
 class Asked:
     """An account over the provider's API, and what is known of it."""
 
-    provider: Provider
+    provider: ProviderFixture
     api: FakeApi
     gathering: Gathering
     clock: Clock
@@ -144,19 +144,19 @@ class Asked:
 
 
 @asynccontextmanager
-async def account(provider: Provider, *, bounds_included: bool, narrows: bool) -> AsyncGenerator[Asked]:
+async def account(provider: ProviderFixture, *, bounds_included: bool, narrows: bool) -> AsyncGenerator[Asked]:
     """A new store, over an API with all the calls."""
     async with provider.opened() as opened:
         api, source, clock = opened.api, opened.source, Clock()
         assert isinstance(api, FakeCursorFamily | FakeVoiceOs)
-        assert isinstance(source, CursorSource)
+        assert isinstance(source, CursorProvider)
         api.bounds_included = bounds_included
         api.conversations = [row_of(provider, n) for n in range(COUNT)]
         if isinstance(api, FakeVoiceOs):
             waited = {n: timedelta(hours=n % 23) for n in range(COUNT) if n % LATE == 0 or word(n) == "queued"}
             api.created_at = {calls.conversation_id(n): started(n) - waited[n] for n in waited}
         if not narrows:
-            source.narrows_by = frozenset()
+            source.server_side_filters = frozenset()
         store = Store(None, Account("service", "account"), next_reading)
         sync = Sync(source, store, clock.now)
         try:
@@ -166,7 +166,7 @@ async def account(provider: Provider, *, bounds_included: bool, narrows: bool) -
             store.close()
 
 
-def expected(provider: Provider, filters: Filters) -> set[str]:
+def expected(provider: ProviderFixture, filters: Filters) -> set[str]:
     held = (truth(provider, n) for n in range(COUNT))
     return {each.conversation_id for each in held if matches(each, filters)}
 
@@ -180,7 +180,7 @@ def stated(requests: list[Request], names: tuple[str, str]) -> list[float]:
     return [seconds_of(each.query[name]) for each in requests for name in names if name in each.query]
 
 
-def narrowed_by(provider: Provider, filters: Filters) -> dict[str, str]:
+def narrowed_by(provider: ProviderFixture, filters: Filters) -> dict[str, str]:
     """What every request for the list has to carry, but for times."""
     if provider is not VOICEOS:
         asked = {"agent_id": filters.agent_id, "user_id": filters.user_id}
@@ -201,7 +201,7 @@ def narrowed_by(provider: Provider, filters: Filters) -> dict[str, str]:
     ],
 )
 async def test_a_filter_finds_the_same_whoever_narrows_the_list(
-    provider: Provider, name: str, bounds_included: bool
+    provider: ProviderFixture, name: str, bounds_included: bool
 ) -> None:
     filters = cases(provider)[name]
     async with account(provider, bounds_included=bounds_included, narrows=True) as asked:
@@ -223,7 +223,7 @@ async def test_a_filter_finds_the_same_whoever_narrows_the_list(
     assert by_us == by_provider
 
 
-def assert_narrowed(provider: Provider, filters: Filters, carried: list[Request]) -> None:
+def assert_narrowed(provider: ProviderFixture, filters: Filters, carried: list[Request]) -> None:
     """That the provider was asked for no more than it can leave out, and for all that may match."""
     wanted = narrowed_by(provider, filters)
     assert carried
@@ -244,7 +244,7 @@ def assert_narrowed(provider: Provider, filters: Filters, carried: list[Request]
 
 @pytest.mark.parametrize("narrows", [True, False])
 @pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: provider.name)
-async def test_a_filter_finds_the_same_where_all_is_known(provider: Provider, narrows: bool) -> None:
+async def test_a_filter_finds_the_same_where_all_is_known(provider: ProviderFixture, narrows: bool) -> None:
     async with account(provider, bounds_included=True, narrows=narrows) as asked:
         await asked.know_all()
         for name, filters in cases(provider).items():
@@ -254,7 +254,7 @@ async def test_a_filter_finds_the_same_where_all_is_known(provider: Provider, na
 
 
 @pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: provider.name)
-async def test_one_question_after_the_other_each_finds_its_own(provider: Provider) -> None:
+async def test_one_question_after_the_other_each_finds_its_own(provider: ProviderFixture) -> None:
     async with account(provider, bounds_included=False, narrows=True) as asked:
         for name, filters in sorted(cases(provider).items(), key=lambda case: case[0] == "nothing"):
             found = await asked.ids(filters)

@@ -10,9 +10,9 @@ from mcp import Client
 
 from formant_mcp.app import App, open_account
 from formant_mcp.instructions import instructions
+from formant_mcp.providers.formant import FormantProvider
 from formant_mcp.server import build_server
 from formant_mcp.settings import Settings
-from formant_mcp.sources.formant import FormantSource
 from formant_mcp.vocabulary import VOCABULARIES
 from tests.calls import conversation
 from tests.fake_formant import FakeFormant
@@ -46,7 +46,7 @@ async def connected(api: FakeFormant, key: str, store: str, hours_later: int = 0
     settings = Settings.model_validate({"api_key": key, "base_url": api.url, "store": store, "timezone": "UTC"})
 
     async def open_() -> App:
-        source = FormantSource(settings.address, key, sleep=_no_wait)
+        source = FormantProvider(settings.address, key, sleep=_no_wait)
         try:
             return await open_account(settings, source, key, lambda: NOW + timedelta(hours=hours_later))
         except BaseException:

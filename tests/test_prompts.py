@@ -5,7 +5,7 @@ from mcp import MCPError
 from mcp_types import PromptReference, TextContent
 
 from tests.calls import conversation
-from tests.providers import ELEVENLABS
+from tests.provider_apis import ELEVENLABS
 from tests.serving import NOW, Account
 
 pytestmark = pytest.mark.anyio

@@ -12,9 +12,9 @@ import pytest
 
 from formant_mcp.app import open_app
 from formant_mcp.errors import ConnectionFailed
+from formant_mcp.providers.formant import FormantProvider
 from formant_mcp.reading_ahead import download
 from formant_mcp.settings import Settings
-from formant_mcp.sources.formant import FormantSource
 from tests.calls import conversation, conversation_id
 from tests.fake_formant import FakeFormant
 from tests.faults import Fault, hang_up, wrong_shape
@@ -67,7 +67,7 @@ async def _no_wait(_: float) -> None: ...
 async def downloaded(api: FakeFormant, clock: Clock, store: str = ":memory:") -> int:
     """What the command does, in this process, with the waits left out."""
     settings = Settings.model_validate({"api_key": KEY, "base_url": api.url, "store": store})
-    app = open_app(settings, FormantSource(settings.address, KEY, sleep=_no_wait), KEY, lambda: NOW)
+    app = open_app(settings, FormantProvider(settings.address, KEY, sleep=_no_wait), KEY, lambda: NOW)
     try:
         return await download(app, "", clock.sleep)
     finally:

@@ -22,7 +22,7 @@ from mcp_types import (
 from tests.audio import sample, wav
 from tests.calls import conversation, conversation_id, many
 from tests.fake_http import Reply
-from tests.providers import ELEVENLABS
+from tests.provider_apis import ELEVENLABS
 from tests.serving import NOW, Account, Assistant
 from tests.snapshots import assert_same_as_file
 

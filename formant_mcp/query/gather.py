@@ -124,7 +124,7 @@ class Gathering:
         Raises:
             FormantError: nothing can be answered at all.
         """
-        if filters.user_id and "user_id" in self.sync.lacks:
+        if filters.user_id and "user_id" in self.sync.unsupported_filters:
             raise InvalidRequestError("user_id: this provider's calls have no user ids.", "Leave it out.")
         trouble = await self.sync.bring_list(need, call.seconds_left, call.report)
         if not trouble and not self.store.read.count_seen(""):
@@ -138,7 +138,7 @@ class Gathering:
 
     def looks_inside(self, filters: Filters) -> bool:
         """Whether it takes more than list rows to tell what matches."""
-        return DetailNeed(filters, False, self.sync.only_in_detail).is_any
+        return DetailNeed(filters, False, self.sync.detail_only_fields).is_any
 
     def coverage(
         self,
@@ -239,7 +239,7 @@ class Gathering:
         return frozenset({"status", "agent_id"} | {name for name, due in inside.items() if not due})
 
     def _detail_needs(self, periods: tuple[Filters, ...], with_details: bool) -> list[DetailNeed]:
-        needs = [DetailNeed(each, with_details, self.sync.only_in_detail) for each in periods]
+        needs = [DetailNeed(each, with_details, self.sync.detail_only_fields) for each in periods]
         return [need for need in needs if need.is_any]
 
     def _notes(self, knowledge: Knowledge, missing: list[str], trouble: FormantError | None) -> list[str]:

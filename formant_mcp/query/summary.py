@@ -128,7 +128,7 @@ async def summarize(gathering: Gathering, call: Call, question: SummaryQuestion,
         begins, ends = zip(*((each.since, each.until) for each in periods), strict=True)
         need = replace(need, since=None if None in begins else min(begins), until=None if None in ends else max(ends))
     names = (*question.groupings, *question.measures)
-    in_detail = {"failure_reason", *gathering.sync.only_in_detail}
+    in_detail = {"failure_reason", *gathering.sync.detail_only_fields}
     wanted = frozenset(name for name in names if name.startswith(RESULTS) or name in in_detail)
     looks_at = frozenset(
         "results" if name.startswith(RESULTS) else "started_at" if name in TIMES else name for name in names

@@ -16,9 +16,9 @@ from anyio import to_thread
 
 from formant_mcp.audio import KINDS, AudioKind
 from formant_mcp.errors import StoreError
+from formant_mcp.providers.base import Recording
 from formant_mcp.recordings.figures import measure
 from formant_mcp.recordings.wav import AudioFigures
-from formant_mcp.source import Recording
 
 _LONGEST_NAME = 80  # leaves room for "-2" and an ending within 100 characters
 _HASH_DIGITS = 16

@@ -13,7 +13,7 @@ from formant_mcp.errors import (
     PermissionDeniedError,
     ServiceError,
 )
-from formant_mcp.source import ConversationSource
+from formant_mcp.providers.base import Provider
 from formant_mcp.store import Store
 from formant_mcp.sync.freshness import next_try
 from formant_mcp.sync.jobs import Jobs, Progress
@@ -36,10 +36,8 @@ def reason(error: FormantError) -> str:
 class Details:
     """Reads those details that are due, each once, whoever asks for it."""
 
-    def __init__(
-        self, source: ConversationSource, store: Store, jobs: Jobs, leases: Leases, now: Callable[[], datetime]
-    ) -> None:
-        self._source = source
+    def __init__(self, source: Provider, store: Store, jobs: Jobs, leases: Leases, now: Callable[[], datetime]) -> None:
+        self._provider = source
         self._store = store
         self._jobs = jobs
         self._leases = leases
@@ -71,7 +69,7 @@ class Details:
                 try:
                     # Whoever held the lease before may have read it between our look and our turn.
                     if self._store.read.due_among([conversation_id], asked_at):
-                        conversation = await self._source.get_conversation(conversation_id)
+                        conversation = await self._provider.get_conversation(conversation_id)
                         self._store.write.save([conversation], self._now())
                 except FAILS_ALONE as error:
                     self._note(conversation_id, error)

@@ -76,10 +76,10 @@ def doubts(known: Scope, count: int, missing: int, began_at: datetime, now: date
 class Lists(Protocol):
     """Keeps the lists of one account known, in the way that its provider's paging allows.
 
-    `narrows_by`: the fields of a need that the provider narrows its list by.
+    `server_side_filters`: the fields of a need that the provider narrows its list by.
     """
 
-    narrows_by: frozenset[str]
+    server_side_filters: frozenset[str]
 
     def usable(self, need: ListNeed) -> ListNeed:
         """The need without what this provider cannot narrow its list by."""

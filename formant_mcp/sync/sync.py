@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from formant_mcp.errors import ConnectionFailed, FormantError, InvalidResponseError, RateLimitError, ServiceError
-from formant_mcp.source import AnySource, CursorSource, Narrowing, Recording
+from formant_mcp.providers.base import AnyProvider, CursorProvider, Narrowing, Recording
 from formant_mcp.store import Store
 from formant_mcp.sync.by_cursor.lists import CursorLists
 from formant_mcp.sync.by_offset.lists import OffsetLists
@@ -23,8 +23,8 @@ _PASSING = (ConnectionFailed, RateLimitError, ServiceError)
 class Sync:
     """The one way by which anything comes from the provider into the store."""
 
-    def __init__(self, source: AnySource, store: Store, now: Callable[[], datetime]) -> None:
-        self._source = source
+    def __init__(self, source: AnyProvider, store: Store, now: Callable[[], datetime]) -> None:
+        self._provider = source
         self._store = store
         self._now = now
         self._jobs = Jobs()
@@ -33,7 +33,7 @@ class Sync:
         self._details = Details(source, store, self._jobs, self._leases, now)
         self._lists: Lists = (
             CursorLists(source, store, self._details, self._jobs, self._leases, now)
-            if isinstance(source, CursorSource)
+            if isinstance(source, CursorProvider)
             else OffsetLists(source, store, self._details, self._jobs, self._leases, now)
         )
 
@@ -68,10 +68,10 @@ class Sync:
             return
 
         async def work(_: Progress) -> None:
-            if isinstance(self._source, CursorSource):
-                page = (await self._source.list_from("", Narrowing())).page
+            if isinstance(self._provider, CursorProvider):
+                page = (await self._provider.list_from("", Narrowing())).page
             else:
-                page = await self._source.list_page(0)
+                page = await self._provider.list_page(0)
             self._store.write.save(page.conversations, self._now())
             self._has_begun = True
 
@@ -129,7 +129,7 @@ class Sync:
         """
 
         async def work(_: Progress) -> T:
-            async with self._source.open_recording(conversation_id) as recording:
+            async with self._provider.open_recording(conversation_id) as recording:
                 return await save(recording)
 
         try:
@@ -149,30 +149,30 @@ class Sync:
         return whole.complete_at is not None and not whole.ends_early
 
     @property
-    def lacks(self) -> frozenset[str]:
+    def unsupported_filters(self) -> frozenset[str]:
         """The filters that the provider has no field for."""
-        return self._source.lacks
+        return self._provider.unsupported_filters
 
     @property
     def recording_type(self) -> str:
         """The media type that the provider's recordings usually have."""
-        return self._source.recording_type
+        return self._provider.recording_type
 
     @property
-    def only_in_detail(self) -> frozenset[str]:
+    def detail_only_fields(self) -> frozenset[str]:
         """The filters that a list row does not answer, nor the provider for it."""
-        return self._source.only_in_detail - self._lists.narrows_by
+        return self._provider.detail_only_fields - self._lists.server_side_filters
 
     @property
     def requests_per_minute(self) -> float | None:
         """The provider's present allowance, else the pace of late; None where there is neither."""
-        return self._source.requests_per_minute
+        return self._provider.requests_per_minute
 
     async def aclose(self) -> None:
         """Ends what runs in the background; what was read is in the store."""
         await self._jobs.aclose()
         await self._leases.aclose()
-        await self._source.aclose()
+        await self._provider.aclose()
 
     async def _bring(
         self,

@@ -7,11 +7,11 @@ from pydantic import Field
 from formant_mcp.app import App
 from formant_mcp.audio import UNKNOWN, WAV, AudioKind
 from formant_mcp.errors import NotFoundError, RequestTimedOut
+from formant_mcp.providers.base import Recording
 from formant_mcp.query.arguments import Arguments, ConversationId
 from formant_mcp.query.gather import Call, Coverage
 from formant_mcp.query.transcripts import find, find_id, recording_error
 from formant_mcp.recordings import AudioFigures, SavedRecording
-from formant_mcp.source import Recording
 from formant_mcp.sync.lists import ListNeed
 from formant_mcp.tools.answers import SavedAnswer, Silence, coverage_answer
 from formant_mcp.tools.text import clock, counted, head, seconds

@@ -12,7 +12,7 @@ from pydantic import BaseModel, JsonValue
 from formant_mcp.app import App
 from formant_mcp.query.arguments import Arguments
 from formant_mcp.query.gather import Call
-from formant_mcp.vocabulary import Vocabulary
+from formant_mcp.vocabulary import ProviderWording
 
 A = TypeVar("A", bound=Arguments)
 
@@ -62,7 +62,7 @@ class Tool(Generic[A]):
         """
         return await self.run(app, self.arguments.model_validate(arguments), call)
 
-    def entry(self, words: Vocabulary) -> ToolEntry:
+    def entry(self, words: ProviderWording) -> ToolEntry:
         """The tool as the server lists it, in the provider's words."""
         return ToolEntry(
             name=self.name,
@@ -80,7 +80,7 @@ class Tool(Generic[A]):
         )
 
 
-def _worded(schema: dict[str, Any], words: Vocabulary) -> dict[str, Any]:
+def _worded(schema: dict[str, Any], words: ProviderWording) -> dict[str, Any]:
     properties = schema.get("properties", {})
     for argument in properties.values():
         argument["description"] = words.fill(argument["description"])

@@ -26,12 +26,12 @@ from pydantic import JsonValue
 from formant_mcp.errors import NotFoundError
 from formant_mcp.filters import Condition, Filters
 from formant_mcp.models import Conversation, Page, Turn
+from formant_mcp.providers.base import Recording
 from formant_mcp.query.gather import Call, Gathering
 from formant_mcp.query.listing import ListQuestion, list_conversations
 from formant_mcp.query.profile import profile
 from formant_mcp.query.searching import SearchQuestion, search_transcripts
 from formant_mcp.query.summary import SummaryQuestion, summarize
-from formant_mcp.source import Recording
 from formant_mcp.store import Account, Store
 from formant_mcp.store.spoken import DELETE, INSERT, index_rows
 from formant_mcp.sync import Sync
@@ -50,8 +50,8 @@ class NothingNew:
     page_size = 100
     concurrency = 16
     requests_per_minute = None
-    lacks: frozenset[str] = frozenset()
-    only_in_detail: frozenset[str] = frozenset()
+    unsupported_filters: frozenset[str] = frozenset()
+    detail_only_fields: frozenset[str] = frozenset()
     recording_type: str = "audio/wav"
 
     def __init__(self, store: Store) -> None:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import JsonValue
 
-from formant_mcp.sources.sample.calls import SampleCall
+from formant_mcp.demo.calls import SampleCall
 from formant_mcp.store.words import fold, words_in
 
 ZONE = ZoneInfo("Asia/Kolkata")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from formant_mcp.sources.sample.calls import sample_calls
+from formant_mcp.demo.calls import sample_calls
 from tests.evals.questions import QUESTIONS, Calls
 from tests.fake_formant import FakeFormant
 from tests.serving import NOW, Account

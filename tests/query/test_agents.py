@@ -16,7 +16,7 @@ from formant_mcp.store import Account, Store
 from formant_mcp.sync import Sync
 from formant_mcp.sync.freshness import next_reading
 from tests.fake_api import FakeApi
-from tests.providers import ELEVENLABS, FORMANT, Provider
+from tests.provider_apis import ELEVENLABS, FORMANT, ProviderFixture
 from tests.sync.desk import NOON, SECONDS, Clock
 
 pytestmark = pytest.mark.anyio
@@ -53,7 +53,7 @@ class AskedAccount:
 
 
 @asynccontextmanager
-async def account(provider: Provider = ELEVENLABS) -> AsyncGenerator[AskedAccount]:
+async def account(provider: ProviderFixture = ELEVENLABS) -> AsyncGenerator[AskedAccount]:
     async with provider.opened() as opened:
         ids = list(NAMES)
         for n in range(CALLS):
@@ -99,7 +99,7 @@ async def test_an_agent_is_found_by_what_answers_print_on_a_store_that_knows_not
 @pytest.mark.parametrize(
     ("provider", "agent"), [(ELEVENLABS, "agent_1"), (FORMANT, "123")], ids=["elevenlabs", "formant"]
 )
-async def test_an_id_costs_no_more_than_its_own_list(provider: Provider, agent: str) -> None:
+async def test_an_id_costs_no_more_than_its_own_list(provider: ProviderFixture, agent: str) -> None:
     async with account(provider) as here:
         await here.ask_plainly(agent)
         cost = here.lists

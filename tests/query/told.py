@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 from formant_mcp.errors import NotFoundError
 from formant_mcp.models import Conversation, Page
+from formant_mcp.providers.base import Recording
 from formant_mcp.query.gather import Gathering
-from formant_mcp.source import Recording
 from formant_mcp.store import Account, Store
 from formant_mcp.sync import Sync
 from tests.store.oracle import NOW
@@ -19,8 +19,8 @@ class Told:
     page_size = 100
     concurrency = 4
     requests_per_minute: float | None = None
-    lacks: frozenset[str] = frozenset()
-    only_in_detail: frozenset[str] = frozenset()
+    unsupported_filters: frozenset[str] = frozenset()
+    detail_only_fields: frozenset[str] = frozenset()
     recording_type: str = "audio/wav"
 
     def __init__(self, calls: list[Conversation]) -> None:

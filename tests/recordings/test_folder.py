@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from formant_mcp.audio import KINDS, MP3, WAV, AudioKind
 from formant_mcp.errors import NotFoundError, StoreError
+from formant_mcp.providers.base import Recording
 from formant_mcp.recordings import AudioFigures, RecordingsFolder, SavedRecording
-from formant_mcp.source import Recording
 from tests.audio import wav
 
 ID = "e36853de-9cbb-441e-ad75-d3c8ac82abfb_1"

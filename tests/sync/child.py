@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from formant_mcp.filters import DetailNeed, Filters
-from formant_mcp.sources.formant import FormantSource
+from formant_mcp.providers.formant import FormantProvider
 from formant_mcp.store import Account, Store
 from formant_mcp.sync import Sync
 from formant_mcp.sync.freshness import next_reading
@@ -19,7 +19,7 @@ def utc_now() -> datetime:
 
 async def main(url: str, path: Path) -> None:
     store = Store(path, Account("service", "account"), next_reading)
-    sync = Sync(FormantSource(url, "any-key"), store, utc_now)
+    sync = Sync(FormantProvider(url, "any-key"), store, utc_now)
     try:
         asked_at = utc_now()
         print(await sync.bring_list(ListNeed(), 60), sync.knowledge(ListNeed(), asked_at).is_complete)

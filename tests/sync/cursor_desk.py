@@ -10,7 +10,7 @@ import pytest
 
 from tests.fake_api import Order
 from tests.fake_http import Request
-from tests.providers import ELEVENLABS, VOICEABLE, VOICEOS, Provider
+from tests.provider_apis import ELEVENLABS, VOICEABLE, VOICEOS, ProviderFixture
 from tests.sync.desk import DAY, NOON, Desk, desk_for
 
 CURSORS = (ELEVENLABS, VOICEABLE, VOICEOS)
@@ -22,7 +22,7 @@ each_provider = pytest.mark.parametrize("provider", CURSORS, ids=lambda provider
 
 @asynccontextmanager
 async def opened(
-    provider: Provider, count: int, apart: timedelta = MINUTE, path: Path | None = None
+    provider: ProviderFixture, count: int, apart: timedelta = MINUTE, path: Path | None = None
 ) -> AsyncGenerator[Desk]:
     async with provider.api() as api:
         api.conversations = provider.calls(count, LONG_OVER, apart)

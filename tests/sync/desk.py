@@ -18,8 +18,8 @@ import anyio.lowlevel
 import httpx
 
 from formant_mcp.filters import Filters
-from formant_mcp.source import AnySource
-from formant_mcp.sources.formant import FormantSource
+from formant_mcp.providers.base import AnyProvider
+from formant_mcp.providers.formant import FormantProvider
 from formant_mcp.store import Account, Store
 from formant_mcp.sync import Sync
 from formant_mcp.sync.freshness import next_reading
@@ -122,7 +122,7 @@ class Desk:
 async def desk_for(
     api: FakeApi,
     *,
-    connect: Callable[..., AnySource] = FormantSource,
+    connect: Callable[..., AnyProvider] = FormantProvider,
     transport: httpx.AsyncBaseTransport | None = None,
     path: Path | None = None,
     clock: Clock | None = None,

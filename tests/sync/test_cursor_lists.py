@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from formant_mcp.filters import Filters
 from formant_mcp.sync.lists import ListNeed
-from tests.providers import ELEVENLABS, VOICEABLE, VOICEOS, Provider
+from tests.provider_apis import ELEVENLABS, VOICEABLE, VOICEOS, ProviderFixture
 from tests.sync.cursor_desk import (
     LONG_OVER,
     MINUTE,
@@ -29,11 +29,13 @@ pytestmark = pytest.mark.anyio
 @each_provider
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
-def test_whatever_is_asked_and_happens_the_store_holds_what_the_account_does(provider: Provider, data: st.DataObject):
+def test_whatever_is_asked_and_happens_the_store_holds_what_the_account_does(
+    provider: ProviderFixture, data: st.DataObject
+):
     asyncio.run(_live(provider, data))
 
 
-async def _live(provider: Provider, data: st.DataObject) -> None:
+async def _live(provider: ProviderFixture, data: st.DataObject) -> None:
     api = provider.api()
     api.order, api.rows_per_page_cap = data.draw(st.sampled_from(ORDERS)), data.draw(st.sampled_from([1, 7, 100]))
     hours = data.draw(st.lists(st.integers(1, 24 * 40), max_size=30))
@@ -62,7 +64,7 @@ async def _live(provider: Provider, data: st.DataObject) -> None:
 
 
 @each_provider
-async def test_the_newest_are_asked_for_by_their_time(provider: Provider):
+async def test_the_newest_are_asked_for_by_their_time(provider: ProviderFixture):
     async with opened(provider, 3_000) as desk:
         desk.clock.moment = LONG_OVER + MINUTE
         halted = asyncio.Event()
@@ -80,7 +82,7 @@ async def test_the_newest_are_asked_for_by_their_time(provider: Provider):
 
 
 @each_provider
-async def test_a_time_is_reached_without_the_rest_and_what_is_known_is_not_read_again(provider: Provider):
+async def test_a_time_is_reached_without_the_rest_and_what_is_known_is_not_read_again(provider: ProviderFixture):
     async with opened(provider, 2_000, timedelta(hours=1)) as desk:
         need = ListNeed(since=LONG_OVER - timedelta(hours=150))
         cost, knowledge = await desk.cost(need)
@@ -92,7 +94,7 @@ async def test_a_time_is_reached_without_the_rest_and_what_is_known_is_not_read_
 
 
 @each_provider
-async def test_a_period_long_over_is_asked_for_with_both_its_ends(provider: Provider):
+async def test_a_period_long_over_is_asked_for_with_both_its_ends(provider: ProviderFixture):
     async with opened(provider, 2_000, timedelta(hours=1)) as desk:
         need = ListNeed(since=LONG_OVER - 60 * DAY, until=LONG_OVER - 59 * DAY)
         cost, knowledge = await desk.cost(need)
@@ -103,7 +105,7 @@ async def test_a_period_long_over_is_asked_for_with_both_its_ends(provider: Prov
 
 
 @each_provider
-async def test_what_is_new_costs_one_request_where_all_is_known(provider: Provider):
+async def test_what_is_new_costs_one_request_where_all_is_known(provider: ProviderFixture):
     async with opened(provider, 500) as desk:
         await desk.ask()
         desk.api.add(provider.call(9_000, desk.clock.moment, status="completed"))
@@ -114,16 +116,16 @@ async def test_what_is_new_costs_one_request_where_all_is_known(provider: Provid
 
 
 @each_provider
-async def test_a_pass_that_is_broken_off_goes_on_from_its_cursor(provider: Provider, tmp_path: Path):
+async def test_a_pass_that_is_broken_off_goes_on_from_its_cursor(provider: ProviderFixture, tmp_path: Path):
     await _broken_off(provider, tmp_path, requests=21 + 2)
 
 
 @pytest.mark.parametrize("provider", [ELEVENLABS, VOICEABLE], ids=lambda provider: provider.name)
-async def test_a_pass_whose_cursor_is_refused_starts_over(provider: Provider, tmp_path: Path):
+async def test_a_pass_whose_cursor_is_refused_starts_over(provider: ProviderFixture, tmp_path: Path):
     await _broken_off(provider, tmp_path, refuse=True, requests=21 + 12)
 
 
-async def _broken_off(provider: Provider, folder: Path, requests: int, *, refuse: bool = False) -> None:
+async def _broken_off(provider: ProviderFixture, folder: Path, requests: int, *, refuse: bool = False) -> None:
     clock = Clock()
     async with provider.api() as api:
         api.conversations = provider.calls(2_000, LONG_OVER)
@@ -142,7 +144,7 @@ async def _broken_off(provider: Provider, folder: Path, requests: int, *, refuse
 
 
 @each_provider
-async def test_a_call_that_is_gone_is_forgotten_by_the_daily_pass_which_nobody_waits_for(provider: Provider):
+async def test_a_call_that_is_gone_is_forgotten_by_the_daily_pass_which_nobody_waits_for(provider: ProviderFixture):
     async with opened(provider, 300) as desk:
         await desk.ask()
         desk.api.remove(desk.api.id_of(desk.api.conversations[150]))

@@ -12,7 +12,7 @@ from formant_mcp.sync.lists import ListNeed
 from tests.fake_cursor import FakeCursorFamily, FakeElevenLabs
 from tests.fake_http import Reply
 from tests.fake_voiceos import FakeVoiceOs
-from tests.providers import ELEVENLABS, VOICEABLE, VOICEOS, Provider
+from tests.provider_apis import ELEVENLABS, VOICEABLE, VOICEOS, ProviderFixture
 from tests.sync.cursor_desk import LONG_OVER, MINUTE, each_provider, is_timed, opened, read_whole
 from tests.sync.desk import DAY
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 @pytest.mark.parametrize("cap", [30, 100])
 @pytest.mark.parametrize("option", ["empty_pages", "times_as_text", "with_has_more"])
 @pytest.mark.parametrize("provider", [ELEVENLABS, VOICEABLE], ids=lambda provider: provider.name)
-async def test_an_odd_list_still_gives_every_conversation_once(provider: Provider, option: str, cap: int):
+async def test_an_odd_list_still_gives_every_conversation_once(provider: ProviderFixture, option: str, cap: int):
     async with opened(provider, 250) as desk:
         assert isinstance(desk.api, FakeCursorFamily)
         setattr(desk.api, option, option != "with_has_more")
@@ -47,7 +47,9 @@ async def test_cursors_that_come_round_keep_the_rows_and_leave_the_list_open(cyc
 
 @pytest.mark.parametrize("need", [ListNeed(), ListNeed(since=LONG_OVER - DAY), ListNeed(newest=20)])
 @pytest.mark.parametrize("provider", [ELEVENLABS, VOICEABLE], ids=lambda provider: provider.name)
-async def test_more_to_come_without_a_way_to_it_leaves_the_list_open_until_it_comes(provider: Provider, need: ListNeed):
+async def test_more_to_come_without_a_way_to_it_leaves_the_list_open_until_it_comes(
+    provider: ProviderFixture, need: ListNeed
+):
     async with opened(provider, 250) as desk:
         is_over: list[bool] = []
         desk.api.fault(lambda request: not is_over and request.path.endswith("/conversations"), 99, _cut)
@@ -107,7 +109,7 @@ EMPTY = {
 
 @pytest.mark.parametrize("shown", [True, False])
 @pytest.mark.parametrize("provider", [ELEVENLABS, VOICEABLE], ids=lambda provider: provider.name)
-async def test_one_users_calls_are_those_of_the_list_that_the_provider_narrows(provider: Provider, shown: bool):
+async def test_one_users_calls_are_those_of_the_list_that_the_provider_narrows(provider: ProviderFixture, shown: bool):
     async with opened(provider, 200) as desk:
         assert isinstance(desk.api, FakeCursorFamily)
         desk.api.unsent = frozenset() if shown else frozenset({"user_id"})
@@ -123,7 +125,7 @@ async def test_one_users_calls_are_those_of_the_list_that_the_provider_narrows(p
 
 
 @pytest.mark.parametrize("provider", [ELEVENLABS, VOICEABLE], ids=lambda provider: provider.name)
-async def test_where_the_provider_takes_no_notice_of_the_user_the_details_tell(provider: Provider):
+async def test_where_the_provider_takes_no_notice_of_the_user_the_details_tell(provider: ProviderFixture):
     async with opened(provider, 20) as desk:
         assert isinstance(desk.api, FakeCursorFamily)
         desk.api.ignored_filters = frozenset({"user_id"})
@@ -154,7 +156,9 @@ async def test_an_agents_rows_that_do_not_name_it_are_the_agents():
 
 @pytest.mark.parametrize("provider", [ELEVENLABS, VOICEABLE], ids=lambda provider: provider.name)
 @pytest.mark.parametrize("since", [None, LONG_OVER - 5 * DAY])
-async def test_a_users_calls_whose_details_fail_are_missed_and_tried_again(provider: Provider, since: datetime | None):
+async def test_a_users_calls_whose_details_fail_are_missed_and_tried_again(
+    provider: ProviderFixture, since: datetime | None
+):
     async with opened(provider, 20) as desk:
         assert isinstance(desk.api, FakeCursorFamily)
         desk.api.ignored_filters = frozenset({"user_id"})
@@ -171,7 +175,7 @@ async def test_a_users_calls_whose_details_fail_are_missed_and_tried_again(provi
 
 
 @each_provider
-async def test_a_relative_period_asked_again_is_the_same_list(provider: Provider):
+async def test_a_relative_period_asked_again_is_the_same_list(provider: ProviderFixture):
     async with opened(provider, 2_000, timedelta(hours=1)) as desk:
         for cost in (1, 0, 0):
             now = desk.clock.now()
@@ -181,14 +185,14 @@ async def test_a_relative_period_asked_again_is_the_same_list(provider: Provider
 
 
 @each_provider
-async def test_the_beginning_of_the_calendar_is_a_time_like_others(provider: Provider):
+async def test_the_beginning_of_the_calendar_is_a_time_like_others(provider: ProviderFixture):
     async with opened(provider, 30) as desk:
         assert (await desk.ask(ListNeed(since=datetime.min.replace(tzinfo=UTC)))).is_complete
         assert desk.holds_all()
 
 
 @each_provider
-async def test_more_calls_than_are_looked_up_at_once_may_be_gone(provider: Provider):
+async def test_more_calls_than_are_looked_up_at_once_may_be_gone(provider: ProviderFixture):
     async with opened(provider, 400) as desk:
         await desk.ask()
         for row in desk.api.conversations[100:350]:
@@ -207,7 +211,7 @@ async def test_more_calls_than_are_looked_up_at_once_may_be_gone(provider: Provi
 
 
 @each_provider
-async def test_a_list_that_comes_empty_by_mistake_costs_nothing(provider: Provider):
+async def test_a_list_that_comes_empty_by_mistake_costs_nothing(provider: ProviderFixture):
     async with opened(provider, 400) as desk:
         await desk.ask()
         desk.clock.advance(DAY)

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from formant_mcp.errors import AuthenticationError, ConnectionFailed, InvalidResponseError, ServiceError
-from formant_mcp.source import Recording
+from formant_mcp.providers.base import Recording
 from formant_mcp.sync.lists import ListNeed
 from tests import faults
 from tests.audio import wav

@@ -41,7 +41,7 @@ class Situation:
     loaded_before: frozenset[str]
     pages: int
     seconds: float
-    only_in_detail: frozenset[str]
+    detail_only_fields: frozenset[str]
 
 
 class Partly(Told):
@@ -51,7 +51,7 @@ class Partly(Told):
 
     def __init__(self, situation: Situation) -> None:
         super().__init__([])
-        self.only_in_detail = situation.only_in_detail
+        self.detail_only_fields = situation.detail_only_fields
         self.pages = 99
         self.failing = frozenset[str]()
         self.requests_per_minute: float | None = None
@@ -74,7 +74,7 @@ class Partly(Told):
         return await super().get_conversation(conversation_id)
 
     def _row(self, call: Conversation) -> Conversation:
-        hidden = dict.fromkeys(self.only_in_detail)
+        hidden = dict.fromkeys(self.detail_only_fields)
         return replace(
             call, results=None, turns=None, failure_reason=None, failure_reason_known=False, has_detail=False, **hidden
         )
@@ -101,7 +101,7 @@ def situations(draw: st.DrawFn) -> Situation:
         loaded_before=draw(some),
         pages=draw(st.sampled_from([0, 1, 2, 99, 99, 99])),
         seconds=draw(st.sampled_from([0.0, 60.0, 60.0, 60.0])),
-        only_in_detail=draw(st.sampled_from([frozenset[str](), frozenset({"contact_number"})])),
+        detail_only_fields=draw(st.sampled_from([frozenset[str](), frozenset({"contact_number"})])),
     )
 
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
-from formant_mcp.source import CursorSource, Narrowing
+from formant_mcp.providers.base import CursorProvider, Narrowing
 from formant_mcp.store import Store
 from formant_mcp.store.ledger import Scope
 from formant_mcp.sync.by_cursor.one_list import OneList, earlier, has_holes, scope_of
@@ -24,15 +24,15 @@ class CursorLists:
 
     def __init__(
         self,
-        source: CursorSource,
+        source: CursorProvider,
         store: Store,
         details: Details,
         jobs: Jobs,
         leases: Leases,
         now: Callable[[], datetime],
     ) -> None:
-        self.narrows_by = source.narrows_by
-        self._source = source
+        self.server_side_filters = source.server_side_filters
+        self._provider = source
         self._store = store
         self._details = details
         self._jobs = jobs
@@ -42,9 +42,11 @@ class CursorLists:
 
     def usable(self, need: ListNeed) -> ListNeed:
         """The need without what the provider cannot narrow its list by; `until` only of a period that is long over."""
-        can = self.narrows_by
-        status = need.status.lower() if "status" in can and need.status.lower() in self._source.statuses else ""
-        if status in self._source.passing_statuses:  # few at a time, and any may have left it: all are read each time
+        can = self.server_side_filters
+        status = need.status.lower() if "status" in can and need.status.lower() in self._provider.statuses else ""
+        if (
+            status in self._provider.transient_statuses
+        ):  # few at a time, and any may have left it: all are read each time
             need = replace(need, since=None, until=None, newest=0)
         is_over = need.since and need.until and need.until < self._now() - DAY
         return ListNeed(
@@ -68,7 +70,7 @@ class CursorLists:
             need = ListNeed()
         narrowing = _narrowing(need)
         known = self._store.ledger.scope(scope_of(narrowing))
-        if known.complete_at and need.status not in self._source.passing_statuses and not has_holes(known):
+        if known.complete_at and need.status not in self._provider.transient_statuses and not has_holes(known):
             await self._one(narrowing, progress).look()
             if self._is_to_be_read_again(known, known.complete_at, agent_id):
                 self._store.ledger.update(known.scope, rescan_at=self._now())
@@ -150,17 +152,19 @@ class CursorLists:
         return self._store.read.count_missing(agent_id, complete_at) > 0 and may_scan_for_gone(known, self._now())
 
     def _one(self, narrowing: Narrowing, progress: Progress) -> OneList:
-        return OneList(self._source, self._store, self._details, self._now, narrowing, progress, self._honoured)
+        return OneList(self._provider, self._store, self._details, self._now, narrowing, progress, self._honoured)
 
     def _is_in_whole(self, need: ListNeed) -> bool:
         """Whether the whole list is known, and its rows tell which of them are asked for."""
-        is_hidden = bool(need.user_id) and "user_id" in self._source.only_in_detail
+        is_hidden = bool(need.user_id) and "user_id" in self._provider.detail_only_fields
         return not is_hidden and self._store.ledger.scope("").complete_at is not None
 
     def _period(self, need: ListNeed) -> Narrowing:
         """A list of its own for a period that is over: nothing is added to it."""
         # Whole hours, so that `30d` asked again is the same list.
-        since = need.since and earlier(need.since, self._source.longest_wait).replace(minute=0, second=0, microsecond=0)
+        since = need.since and earlier(need.since, self._provider.max_queue_time).replace(
+            minute=0, second=0, microsecond=0
+        )
         until = need.until and need.until.replace(minute=0, second=0, microsecond=0) + HOUR
         return replace(_narrowing(need), since=since, until=until)
 

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from formant_mcp.errors import InvalidRequestError, InvalidResponseError, NotFoundError
 from formant_mcp.filters import Filters
 from formant_mcp.models import Page
-from formant_mcp.source import CursorSource, Narrowing
+from formant_mcp.providers.base import CursorProvider, Narrowing
 from formant_mcp.store import Store
 from formant_mcp.store.ledger import Scope
 from formant_mcp.store.writing import Known
@@ -39,7 +39,7 @@ class OneList:
 
     def __init__(
         self,
-        source: CursorSource,
+        source: CursorProvider,
         store: Store,
         details: Details,
         now: Callable[[], datetime],
@@ -47,7 +47,7 @@ class OneList:
         progress: Progress,
         honoured: dict[str, bool],
     ) -> None:
-        self._source = source
+        self._provider = source
         self._store = store
         self._details = details
         self._now = now
@@ -106,7 +106,7 @@ class OneList:
         while not await self._pass(known, cursor):
             cursor = ""
         started_at = known.pass_started_at or self._now()
-        since = self._narrowing.since and self._narrowing.since + self._source.longest_wait
+        since = self._narrowing.since and self._narrowing.since + self._provider.max_queue_time
         is_settled = known.ends_early or await self._settle(replace(self._narrowing, since=since), started_at)
         if not is_settled:
             self._store.ledger.update(self.scope, checked_at=self._now(), pass_started_at=None, pass_cursor=None)
@@ -131,7 +131,7 @@ class OneList:
         """False where the list does not go on from there as it did, so that it is to be begun again."""
         resumed_at = cursor
         try:
-            async with aclosing(walk(self._source, self._narrowing, cursor)) as pages:
+            async with aclosing(walk(self._provider, self._narrowing, cursor)) as pages:
                 async for at, listed in pages:
                     if not at:
                         known.pass_started_at, known.pass_total = self._now(), None
@@ -169,7 +169,7 @@ class OneList:
 
     async def _read_window(self, since: datetime, until: datetime | None, begun_at: datetime) -> bool:
         """False where it misses so many of the calls known that it is not believed yet."""
-        window = replace(self._narrowing, since=earlier(since, self._source.longest_wait), until=until)
+        window = replace(self._narrowing, since=earlier(since, self._provider.max_queue_time), until=until)
         read_at = self._now()
         unreadable, ends_early = await self._read(window)
         if not ends_early and not await self._settle(replace(window, since=since), read_at):
@@ -189,7 +189,7 @@ class OneList:
     async def _read(self, narrowing: Narrowing) -> tuple[int, bool]:
         """Reads such a list to its end; gives how many rows could not be read, and whether it ended early."""
         unreadable, ends_early = 0, False
-        async with aclosing(walk(self._source, narrowing)) as pages:
+        async with aclosing(walk(self._provider, narrowing)) as pages:
             async for at, listed in pages:
                 _, more = await self._save(listed.page)
                 unreadable, ends_early = more + (unreadable if at else 0), listed.ends_early
@@ -222,7 +222,7 @@ class OneList:
         if name not in self._honoured:
             narrowing = Narrowing(user_id=_NOBODY) if name == "user_id" else Narrowing(agent_id=_NOBODY)
             try:
-                self._honoured[name] = not (await self._source.list_from("", narrowing)).page.row_count
+                self._honoured[name] = not (await self._provider.list_from("", narrowing)).page.row_count
             except (InvalidRequestError, NotFoundError):
                 self._honoured[name] = True
             self._progress.done += 1

@@ -3,13 +3,13 @@
 from collections.abc import AsyncGenerator
 
 from formant_mcp.errors import ASK_AGAIN, InvalidRequestError, InvalidResponseError
-from formant_mcp.source import CursorPage, CursorSource, Narrowing
+from formant_mcp.providers.base import CursorPage, CursorProvider, Narrowing
 
 _MOST_IDLE_PAGES = 100  # so many in a row without anything new, and the list goes round, or nowhere
 
 
 async def walk(
-    source: CursorSource, narrowing: Narrowing, cursor: str = ""
+    source: CursorProvider, narrowing: Narrowing, cursor: str = ""
 ) -> AsyncGenerator[tuple[str, CursorPage], None]:
     """Page after page from that cursor on, each with the cursor it was read at ('': the list's beginning).
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import Filters
-from formant_mcp.source import OffsetSource
+from formant_mcp.providers.base import OffsetProvider
 from formant_mcp.store import Store
 from formant_mcp.store.ledger import Scope
 from formant_mcp.sync.by_offset.one_list import EVER, OneList
@@ -24,15 +24,15 @@ class OffsetLists:
 
     def __init__(
         self,
-        source: OffsetSource,
+        source: OffsetProvider,
         store: Store,
         details: Details,
         jobs: Jobs,
         leases: Leases,
         now: Callable[[], datetime],
     ) -> None:
-        self.narrows_by = frozenset({"agent_id"})
-        self._source = source
+        self.server_side_filters = frozenset({"agent_id"})
+        self._provider = source
         self._store = store
         self._details = details
         self._jobs = jobs
@@ -143,19 +143,19 @@ class OffsetLists:
                 return  # another server has read it meanwhile
             pages = pages or self._pages(scope)
             pages.reuse()
-            await FullPass(self._source, self._store, self._details, self._now, scope, progress, pages).run()
+            await FullPass(self._provider, self._store, self._details, self._now, scope, progress, pages).run()
 
     def _pages(self, scope: str) -> Pages:
-        return Pages(self._source, self._store, self._now, scope)
+        return Pages(self._provider, self._store, self._now, scope)
 
     def _one(self, scope: str, pages: Pages) -> OneList:
-        return OneList(self._source, self._store, self._now, scope, pages)
+        return OneList(self._provider, self._store, self._now, scope, pages)
 
     def _is_being_read_on(self, known: Scope) -> bool:
         return self._is_short(known) and self._jobs.is_running(("pass", known.scope))
 
     def _is_short(self, known: Scope) -> bool:
-        return known.total is not None and known.total <= SHORT_LIST_PAGES * self._source.page_size
+        return known.total is not None and known.total <= SHORT_LIST_PAGES * self._provider.page_size
 
     def _answers(self, known: Scope, need: ListNeed, asked_at: datetime) -> bool:
         return known.checked_at is not None and known.checked_at >= asked_at and self._covers(known, need)
@@ -174,4 +174,4 @@ class OffsetLists:
 
     def _requests_left(self, known: Scope) -> int:
         left = 0 if known.complete_at else (known.total or 0) - known.pass_offset
-        return -(-max(0, left) // self._source.page_size)
+        return -(-max(0, left) // self._provider.page_size)

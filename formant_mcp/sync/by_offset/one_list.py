@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from formant_mcp.filters import Filters
 from formant_mcp.models import Page
-from formant_mcp.source import OffsetSource
+from formant_mcp.providers.base import OffsetProvider
 from formant_mcp.store import Store
 from formant_mcp.store.ledger import ListOrder, Scope
 from formant_mcp.sync.by_offset.pages import OrderWatch, Pages, ReadPage
@@ -20,9 +20,9 @@ class OneList:
     """Brings one list (the whole, or one agent's) up to date for one need."""
 
     def __init__(
-        self, source: OffsetSource, store: Store, now: Callable[[], datetime], scope: str, pages: Pages
+        self, source: OffsetProvider, store: Store, now: Callable[[], datetime], scope: str, pages: Pages
     ) -> None:
-        self._source = source
+        self._provider = source
         self._store = store
         self._now = now
         self._scope = scope
@@ -91,7 +91,7 @@ class OneList:
         self._store.ledger.update(self._scope, list_order=order, total=total)
         if order == "none":
             return False
-        if not await _NewestPart(self._store, self._pages, self._source, begun_at, known, need).read(order, first):
+        if not await _NewestPart(self._store, self._pages, self._provider, begun_at, known, need).read(order, first):
             self._store.ledger.update(self._scope, list_order="none", covered_since=None, covered_to=None)
             return False
         return True
@@ -114,14 +114,14 @@ class _NewestPart:
         self,
         store: Store,
         pages: Pages,
-        source: OffsetSource,
+        source: OffsetProvider,
         begun_at: datetime,
         known: Scope,
         need: ListNeed,
     ) -> None:
         self._store = store
         self._pages = pages
-        self._source = source
+        self._provider = source
         self._known = known
         self._need = need
         self._begun_at = begun_at
@@ -170,7 +170,7 @@ class _NewestPart:
         if self._need.since and self._newest and self._reached and self._newest > self._reached:
             span = (self._newest - self._reached) / timedelta(seconds=1)
             missing = max(missing, place * ((self._reached - self._need.since) / timedelta(seconds=1)) / span)
-        return max(1, min(self._source.concurrency, round(missing / self._pages.step)))
+        return max(1, min(self._provider.concurrency, round(missing / self._pages.step)))
 
     def _take(self, reads: list[ReadPage]) -> None:
         for read in reads:

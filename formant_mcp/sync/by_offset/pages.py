@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from formant_mcp.models import Conversation, Page
-from formant_mcp.source import OffsetSource
+from formant_mcp.providers.base import OffsetProvider
 from formant_mcp.store import Store
 from formant_mcp.store.ledger import ListOrder
 from formant_mcp.store.writing import Known
@@ -90,8 +90,8 @@ class Pages:
     the rows it has behind it, `has_gap` says that two of its pages did not join, so that a row may have been missed.
     """
 
-    def __init__(self, source: OffsetSource, store: Store, now: Callable[[], datetime], agent_id: str) -> None:
-        self._source = source
+    def __init__(self, source: OffsetProvider, store: Store, now: Callable[[], datetime], agent_id: str) -> None:
+        self._provider = source
         self._store = store
         self._now = now
         self._agent_id = agent_id
@@ -170,7 +170,7 @@ class Pages:
         reusable = self._reusable.pop(offset, None)
         if reusable and reusable.page.total == self._total:
             return reusable
-        page = await self._source.list_page(offset, self._agent_id)
+        page = await self._provider.list_page(offset, self._agent_id)
         self.requests += 1
         self._total = page.total
         read = ReadPage(offset, page, self._store.write.save(page.conversations, self._now()))

@@ -9,7 +9,7 @@ although the provider announces more of it.
 from collections.abc import Callable
 from datetime import datetime
 
-from formant_mcp.source import OffsetSource
+from formant_mcp.providers.base import OffsetProvider
 from formant_mcp.store import Store
 from formant_mcp.store.ledger import Scope
 from formant_mcp.sync.by_offset.pages import SHORT_LIST_PAGES, OrderWatch, Pages, ReadPage
@@ -26,7 +26,7 @@ class FullPass:
 
     def __init__(
         self,
-        source: OffsetSource,
+        source: OffsetProvider,
         store: Store,
         details: Details,
         now: Callable[[], datetime],
@@ -34,7 +34,7 @@ class FullPass:
         progress: Progress,
         pages: Pages,
     ) -> None:
-        self._source = source
+        self._provider = source
         self._store = store
         self._details = details
         self._now = now
@@ -77,7 +77,7 @@ class FullPass:
             known.pass_offset = known.pass_rows = known.pass_unreadable = 0
         self._pages.begin_walk()
         while last is None or not self._is_over(known, last):
-            if (known.pass_total or 0) > SHORT_LIST_PAGES * self._source.page_size:
+            if (known.pass_total or 0) > SHORT_LIST_PAGES * self._provider.page_size:
                 await self._details.turn(self._progress)
             offsets = self._next_offsets(known, last)
             pages = await self._pages.walk(offsets, last)
@@ -98,7 +98,7 @@ class FullPass:
         known.pass_offset = max(0, known.pass_offset - self._pages.step)
 
     def _next_offsets(self, known: Scope, last: ReadPage | None) -> list[int]:
-        step, stride, width = self._pages.step, self._pages.stride, self._source.concurrency
+        step, stride, width = self._pages.step, self._pages.stride, self._provider.concurrency
         first, total = last.next_offset if last else known.pass_offset, known.pass_total or 0
         return [first, *(at for i in range(1, width) if (at := first + i * stride) + step - stride < total)]
 
@@ -134,7 +134,7 @@ class FullPass:
 
     def _is_over(self, known: Scope, last: ReadPage) -> bool:
         total = last.page.total
-        if not last.page.row_count or self._is_stuck or self._repeated > _REPEATED_PAGES * self._source.page_size:
+        if not last.page.row_count or self._is_stuck or self._repeated > _REPEATED_PAGES * self._provider.page_size:
             return True
         if total is None and self._says_more and not last.page.has_more and last.page.row_count < self._pages.step:
             return True

@@ -1,0 +1,95 @@
+"""The sample account's agents: what they are for, whom they call, at which hours, and how their calls end."""
+
+from collections.abc import Iterator
+from random import Random
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from formant_mcp.demo.phrases import NAMES, NAMES_ABROAD
+from formant_mcp.demo.phrases_collections import COLLECTIONS, LATE_FEE_DISPUTES
+from formant_mcp.demo.phrases_delivery import DELIVERY
+from formant_mcp.demo.phrases_english import APPOINTMENTS, SURVEY
+from formant_mcp.demo.phrases_reminders import REMINDERS
+from formant_mcp.demo.script import Script
+
+# How often a call begins in each hour of the day, from 9 on: evenings in India, office hours in the United States.
+_HOURS_INDIA = (2, 4, 5, 4, 2, 3, 4, 5, 6, 9, 9, 4)
+_HOURS_ABROAD = (5, 8, 7, 3, 4, 6, 6, 4)
+
+_STATUSES = (
+    "completed", "no_answer", "busy", "unreachable", "failed", "socket_failure", "telephony_failed", "voicemail_left",
+)  # fmt: skip
+_BY_DAY = (58, 17, 9, 6, 3, 2, 2, 3)
+_IN_THE_EVENING = (45, 33, 8, 5, 3, 2, 2, 2)
+_ABROAD = (55, 14, 5, 4, 3, 2, 2, 15)
+_RETRY = (66, 16, 7, 4, 2, 2, 1, 2)
+
+
+class Contact(NamedTuple):
+    """The other party: a number in E.164 and its first name in the scripts it is spoken in."""
+
+    number: str
+    name: str
+    name_devanagari: str
+
+    def name_in(self, language: str) -> str:
+        """The name as a transcript in that language writes it."""
+        return self.name_devanagari if language == "hi" else self.name
+
+
+class Agent(NamedTuple):
+    """A voice agent; `new_scripts` are those since its last change of prompt."""
+
+    agent_id: int
+    name: str
+    zone: ZoneInfo
+    contact_count: int
+    scripts: tuple[Script, ...]
+    new_scripts: tuple[Script, ...]
+
+    @property
+    def abroad(self) -> bool:
+        """It calls the United States."""
+        return self.zone.key.startswith("America/")
+
+    def hour(self, rng: Random) -> int:
+        """An hour of the day at which it calls, in its zone."""
+        weights = _HOURS_ABROAD if self.abroad else _HOURS_INDIA
+        return 9 + rng.choices(range(len(weights)), weights=weights)[0]
+
+
+def agents() -> tuple[Agent, ...]:
+    """The account's five agents."""
+    india, abroad = ZoneInfo("Asia/Kolkata"), ZoneInfo("America/Los_Angeles")
+    return (
+        Agent(123, "Payment reminders", india, 104, REMINDERS, REMINDERS),
+        Agent(456, "Collections", india, 84, COLLECTIONS, COLLECTIONS + LATE_FEE_DISPUTES),
+        Agent(789, "Satisfaction survey", india, 62, SURVEY, SURVEY),
+        Agent(452, "Appointment confirmations", abroad, 50, APPOINTMENTS, APPOINTMENTS),
+        Agent(101, "Delivery rescheduling", india, 50, DELIVERY, DELIVERY),
+    )
+
+
+def contacts_of(agent: Agent, rng: Random) -> Iterator[Contact]:
+    """Contacts to call, without end; some come more than once.
+
+    Numbers are artificial: +91 99999 0xxxx, and +1 415 555 01xx, which is set aside for fiction.
+    """
+    while True:
+        if agent.abroad:
+            line = rng.randrange(100)
+            name = NAMES_ABROAD[line % len(NAMES_ABROAD)]
+            yield Contact(f"+141555501{line:02d}", name, name)
+        else:
+            line = rng.randrange(10) * 1000 + rng.randrange(60)
+            yield Contact(f"+91999990{line:04d}", *NAMES[line % len(NAMES)])
+
+
+def status_at(hour: int, agent: Agent, number: int, rng: Random) -> str:
+    """How attempt `number` at that hour ends: in the evening fewer people answer."""
+    weights = _BY_DAY if number == 1 else _RETRY
+    if agent.abroad:
+        weights = _ABROAD
+    elif hour >= 18:
+        weights = _IN_THE_EVENING
+    return rng.choices(_STATUSES, weights=weights)[0]

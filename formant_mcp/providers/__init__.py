@@ -1,0 +1,1 @@
+"""The providers' APIs, each behind `formant_mcp.providers.base`."""

@@ -1,0 +1,373 @@
+"""The one door to the network: requests with time limits, retries, a shared pace and errors in our own words."""
+
+import logging
+import math
+import re
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Mapping, Set
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Generic, TypeVar
+from urllib.parse import quote
+
+import anyio
+import httpx
+from pydantic import JsonValue
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
+
+from formant_mcp import __version__
+from formant_mcp.errors import (
+    ASK_AGAIN,
+    AuthenticationError,
+    ConnectionFailed,
+    FormantError,
+    InvalidRequestError,
+    InvalidResponseError,
+    NotFoundError,
+    PermissionDeniedError,
+    RequestTimedOut,
+    ServiceError,
+)
+from formant_mcp.providers.json_body import damaged, parse_json, says_not_found
+from formant_mcp.providers.rate_limit import Monotonic, RateLimiter, Sleep, WallClock, too_many_requests
+
+MOST_TRIES = 5
+MOST_SECONDS = 120.0
+MOST_BYTES = 100_000_000
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_LOCATION = "formant_mcp.location"
+_LONGEST_SEGMENT = 256
+_LONGEST_ERROR_BODY = 65_536
+_TIMEOUT = httpx.Timeout(connect=10, read=30, write=10, pool=None)
+_BACKOFF = wait_random_exponential(multiplier=1, max=30)  # full jitter: between nothing and 1, 2, 4, 8 seconds
+_CHECK_ADDRESS = "Check FORMANT_BASE_URL."
+_ASK_LATER = (
+    "This address has answered before, so the provider, or a gateway before it, may have failed. Ask again later."
+)
+_RANGE = re.compile(r"bytes 0-(\d{1,18})/(\d{1,18})", re.ASCII | re.IGNORECASE)
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """An answer being received.
+
+    `address`: where it comes from. `location`: where it redirects to, '' where it does not. `size`: of the body in
+    bytes, None where that was not said. `is_part`: it may not be all of what was asked for. What its headers call the
+    body is not kept: its bytes decide.
+    """
+
+    status: int
+    address: httpx.URL
+    location: str
+    size: int | None
+    is_part: bool
+    chunks: AsyncIterator[bytes]
+
+
+class _TryAgain(Exception):
+    """A failure that another try may mend; `asked` is how many seconds the provider wants us to wait before it."""
+
+    def __init__(self, error: FormantError, asked: float | None = None) -> None:
+        super().__init__()
+        self.error = error
+        self.asked = asked
+
+
+def utc_now() -> datetime:
+    """The wall clock, in UTC."""
+    return datetime.now(UTC)
+
+
+class HttpClient:
+    """GET requests to one address, with one set of headers.
+
+    Connection errors, timeouts, 429, 5xx and answers that were damaged on their way (cut off, empty, a web page) are
+    tried again, up to 5 times and 120 seconds in all, after what the response asks for or else after a random, growing
+    wait. Everything it raises is in `formant_mcp.errors` and never holds a body, a URL or a header.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        headers: Mapping[str, str],
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Sleep = anyio.sleep,
+        now: WallClock = utc_now,
+        monotonic: Monotonic = time.monotonic,
+    ) -> None:
+        self.address = httpx.URL(base_url)
+        self._new_without_key = partial(HttpClient, "", {}, transport=transport, sleep=sleep, now=now)
+        self._without_key: HttpClient | None = None
+        self._has_answered = False
+        self._monotonic = monotonic
+        self.pace = RateLimiter(sleep=sleep, now=now, monotonic=monotonic)
+        self._client = httpx.AsyncClient(
+            base_url=base_url,
+            headers={"User-Agent": f"formant-mcp/{__version__}", **headers},
+            transport=transport,
+            timeout=_TIMEOUT,
+            limits=httpx.Limits(max_connections=None),
+            follow_redirects=False,
+            event_hooks={"response": [_keep_location]},
+        )
+
+    async def get_json(self, name: str, path: str, params: Mapping[str, str | int] | None = None) -> JsonValue:
+        """The JSON that `path` answers with; the log calls it `name`, for a path holds ids.
+
+        Raises:
+            NotFoundError: the API itself says so; a 404 of anything else, such as a gateway, is a ServiceError.
+        """
+        deadline = self._monotonic() + MOST_SECONDS
+
+        async def read(response: httpx.Response) -> JsonValue:
+            body = bytearray()
+            async for chunk in _chunks(response):
+                body += chunk
+                if self._monotonic() > deadline:
+                    raise RequestTimedOut("The API sends its answer too slowly.", "Ask again later.")
+            return parse_json(bytes(body))
+
+        sent = await self._request(_Get(name, path, params or {}, deadline, read))
+        self._has_answered = True
+        return sent
+
+    def for_address(self, address: str) -> "HttpClient":
+        """Who may ask that address, or path: this client at its own origin, one without headers elsewhere."""
+        if _origin(self.address.join(address)) == _origin(self.address):
+            return self
+        if self._without_key is None:
+            self._without_key = self._new_without_key()
+            self._without_key._has_answered = True  # FORMANT_BASE_URL is right: what it names gave that address
+        return self._without_key
+
+    @asynccontextmanager
+    async def stream(self, path: str, accepted: Set[int] = frozenset()) -> AsyncGenerator[Download, None]:
+        """The bytes that `path` answers with, as they come; redirects and statuses in `accepted` are no errors.
+
+        Only opening is tried again and counts as in flight; reading the bytes may raise too.
+        """
+
+        async def leave_open(response: httpx.Response) -> httpx.Response:
+            return response
+
+        deadline, accepted = self._monotonic() + MOST_SECONDS, accepted | _REDIRECTS
+        response = await self._request(_Get("recording", path, {}, deadline, leave_open, accepted, believes_404=True))
+        try:
+            async with aclosing(_chunks(response)) as chunks:
+                location = response.extensions.get(_LOCATION, "")
+                is_part = response.status_code == 206 and not _is_all(response.headers.get("content-range", ""))
+                yield Download(response.status_code, response.url, location, _size(response), is_part, chunks)
+        finally:
+            await response.aclose()
+
+    async def aclose(self) -> None:
+        """Gives back connections."""
+        await self._client.aclose()
+        if self._without_key is not None:
+            await self._without_key.aclose()
+
+    async def _request(self, get: "_Get[T]") -> T:
+        def is_over(state: RetryCallState) -> bool:
+            return state.attempt_number >= MOST_TRIES or self._monotonic() + state.upcoming_sleep > get.deadline
+
+        def log_retry(state: RetryCallState) -> None:
+            _log.debug("GET %s: retry %d in %.1f s", get.name, state.attempt_number, state.upcoming_sleep)
+
+        retrying = AsyncRetrying(
+            sleep=self.pace.wait,
+            retry=retry_if_exception_type(_TryAgain),
+            wait=_wait,
+            stop=is_over,
+            reraise=True,
+            before_sleep=log_retry,
+        )
+        try:
+            async for attempt in retrying:
+                with attempt:
+                    return await self._try(get)
+        except _TryAgain as last:
+            raise self._advised(last.error) from None
+        except FormantError as error:
+            raise self._advised(error) from None
+        raise AssertionError("tenacity either returns or raises")
+
+    def _advised(self, error: FormantError) -> FormantError:
+        """The error; an address that has answered before is not blamed."""
+        if self._has_answered:
+            error.hint = error.hint.replace(_CHECK_ADDRESS, _ASK_LATER)
+        return error
+
+    async def _try(self, get: "_Get[T]") -> T:
+        requested_at = self._monotonic()
+        async with self.pace.permit(get.deadline) as permit:
+            sent_at, outcome = self._monotonic(), "cancelled"
+            try:
+                with _in_our_words():
+                    response = await self._client.send(
+                        self._client.build_request("GET", get.path, params=get.params or None), stream=True
+                    )
+                outcome = str(response.status_code)
+                asked = self.pace.observe(permit, response.status_code, response.headers)
+                if response.is_success or response.status_code in get.accepted:
+                    return await _received(response, get.receive)
+                is_own = get.believes_404 or response.status_code != 404 or await _received(response, _is_apis_own)
+            except (ConnectionFailed, InvalidResponseError) as error:
+                outcome = type(error).__name__
+                if error.retryable:
+                    raise _TryAgain(error) from None
+                raise
+            finally:
+                taken, waited = self._monotonic() - sent_at, sent_at - requested_at
+                _log.debug("GET %s: %s, %d ms, waited %d ms", get.name, outcome, taken * 1000, waited * 1000)
+            await response.aclose()
+        refused = refusal(response.status_code, asked) if is_own else _foreign_404()
+        if response.status_code == 429 or response.status_code >= 500:
+            raise _TryAgain(refused, asked)
+        raise refused
+
+
+@dataclass(frozen=True, slots=True)
+class _Get(Generic[T]):
+    """One request: what for, by when (of the monotonic clock), and what becomes of a good answer.
+
+    `name` is what the log calls it; statuses in `accepted` are no refusals; `believes_404`: whoever sends one.
+    """
+
+    name: str
+    path: str
+    params: Mapping[str, str | int]
+    deadline: float
+    receive: Callable[[httpx.Response], Awaitable[T]]
+    accepted: Set[int] = frozenset()
+    believes_404: bool = False
+
+
+def path_segment(value: str, name: str = "conversation_id") -> str:
+    """The id as exactly one segment of a URL's path, everything but unreserved characters percent-encoded (RFC 3986).
+
+    Raises:
+        InvalidRequestError: it is empty, `.`, `..`, longer than 256 characters or has invisible characters.
+    """
+    if value in {"", ".", ".."} or len(value) > _LONGEST_SEGMENT or not value.isprintable():
+        raise InvalidRequestError(
+            f"{name} is not an id: an id has 1 to {_LONGEST_SEGMENT} visible characters.",
+            "Take one from list_conversations.",
+        )
+    return quote(value, safe="")
+
+
+async def _received(response: httpx.Response, receive: Callable[[httpx.Response], Awaitable[T]]) -> T:
+    try:
+        return await receive(response)
+    except BaseException:
+        await response.aclose()
+        raise
+
+
+async def _chunks(response: httpx.Response) -> AsyncGenerator[bytes, None]:
+    size = 0
+    with _in_our_words():
+        async for chunk in response.aiter_bytes():
+            size += len(chunk)
+            if size > MOST_BYTES:
+                raise InvalidResponseError(
+                    f"The answer is larger than {MOST_BYTES // 1_000_000} MB, more than is accepted.", ASK_AGAIN
+                )
+            yield chunk
+
+
+@contextmanager
+def _in_our_words() -> Generator[None, None, None]:
+    try:
+        yield
+    except httpx.TimeoutException:
+        raise RequestTimedOut("The API did not answer in time.", "Check the network, and ask again.") from None
+    except httpx.DecodingError:
+        raise damaged("The answer's compression is damaged.") from None
+    except httpx.RequestError:
+        raise ConnectionFailed("The connection to the API failed.", f"Check the network. {_CHECK_ADDRESS}") from None
+
+
+def _wait(state: RetryCallState) -> float:
+    failure = state.outcome.exception() if state.outcome else None
+    asked = failure.asked if isinstance(failure, _TryAgain) else None
+    return asked or _BACKOFF(state)
+
+
+def refusal(status: int, asked: float | None = None) -> FormantError:
+    """Our words for a status, `asked` being the seconds it asks to wait. No body is ever looked at for them."""
+    match status:
+        case 400 | 409 | 422:
+            return InvalidRequestError(f"The API refused the request ({status}).", "Check the arguments.")
+        case 401:
+            return AuthenticationError(
+                "The key was refused.",
+                "Check FORMANT_API_KEY, and that FORMANT_PROVIDER, FORMANT_REGION and FORMANT_BASE_URL fit it.",
+            )
+        case 403:
+            return PermissionDeniedError("The key may not read this.", "Ask the account's owner for a key that may.")
+        case 404:
+            return NotFoundError("The API has nothing at this address.", _CHECK_ADDRESS)
+        case 429:
+            return too_many_requests(asked)
+        case _ if status >= 500:
+            when = f"It asks to wait {math.ceil(asked)} s." if asked else "Ask again later."
+            return ServiceError(f"The API failed ({status}).", when)
+        case _ if 300 <= status < 400:
+            return _lasting(ServiceError(f"The address redirects elsewhere ({status}).", _CHECK_ADDRESS))
+        case _:
+            return _lasting(
+                ServiceError(f"The API answered with a status it does not document ({status}).", _CHECK_ADDRESS)
+            )
+
+
+def _lasting(error: ServiceError) -> ServiceError:
+    """An error that another try at once would only meet again."""
+    error.retryable = False
+    return error
+
+
+async def _keep_location(response: httpx.Response) -> None:
+    """Takes the address of a redirect aside: httpx would read it, and fail in its own words where it cannot."""
+    if response.status_code in _REDIRECTS:
+        response.extensions[_LOCATION] = response.headers.pop("location", "")
+
+
+def _size(response: httpx.Response) -> int | None:
+    """The body's length as announced; what is compressed on its way has another."""
+    length = response.headers.get("content-length", "")
+    return int(length) if length.isdecimal() and "content-encoding" not in response.headers else None
+
+
+def _is_all(content_range: str) -> bool:
+    """Whether a range of bytes is everything there is (RFC 9110, 14.4)."""
+    found = _RANGE.fullmatch(content_range.strip())
+    return found is not None and int(found[1]) + 1 == int(found[2])
+
+
+def _origin(address: httpx.URL) -> tuple[str, str, int | None]:
+    return address.scheme, address.host, address.port
+
+
+async def _is_apis_own(response: httpx.Response) -> bool:
+    """Whether a 404 is the API's word: its body is looked at for this alone, and only as far as an error is long."""
+    body = bytearray()
+    async with aclosing(_chunks(response)) as chunks:
+        async for chunk in chunks:
+            body += chunk
+            if len(body) > _LONGEST_ERROR_BODY:
+                return False
+    return says_not_found(bytes(body))
+
+
+def _foreign_404() -> ServiceError:
+    return _lasting(
+        ServiceError("The API has nothing at this address (404), or a gateway before it failed.", _CHECK_ADDRESS)
+    )

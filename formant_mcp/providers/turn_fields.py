@@ -1,0 +1,175 @@
+"""What the fields of a turn mean, whatever they are called: its words, its time, the tools it used.
+
+Names are plain (see `speakers.plain`). What calls a tool (parameters, headers, body) may hold secrets; it is not read.
+"""
+
+import re
+from collections.abc import Iterator
+
+from pydantic import JsonValue
+
+from formant_mcp.providers.json_values import Wire, flag, number, text, unpacked
+from formant_mcp.providers.speakers import SPEAKER_FIELDS, plain
+
+WORDS = (
+    "message", "text", "content", "utterance", "transcript", "sentence", "body", "value", "say", "said", "speech",
+    "phrase", "line", "msg", "caption", "transcription", "spokentext", "messagetext", "textcontent", "transcripttext",
+    "statement", "punctuatedword", "word", "words", "multivoicemessage", "parts", "sentences", "segments", "lines",
+    "paragraphs", "tokens", "chunks", "alternatives",
+)  # fmt: skip
+# The same words in another form: read only where nothing else says them.
+SAME_WORDS = frozenset({
+    "punctuatedword", "word", "words", "multivoicemessage", "sentences", "segments", "lines", "paragraphs", "tokens",
+    "chunks", "alternatives",
+})  # fmt: skip
+_TIMES = (
+    "timeincallsecs", "starttime", "start", "startsecs", "startseconds", "secondsfromstart", "timeincall", "offset",
+    "offsetseconds", "startoffset", "time", "timestamp", "at", "begin", "begintime", "ts", "t", "seconds", "secs",
+    "startms", "starttimems", "startmillis", "offsetms", "timestampms", "timems", "beginms", "startat", "startedat",
+    "createdat", "createdatunixms", "sentat", "date", "datetime",
+)  # fmt: skip
+# What describes a turn instead of being said in it. Ids, times and addresses go by their ending.
+_ABOUT = frozenset({
+    "id", "uuid", "kind", "index", "status", "state", "confidence", "score", "language", "lang", "locale", "model",
+    "emotion", "sentiment", "intent", "tone", "metadata", "meta", "tools", "toolcalls", "toolresults",
+    "functioncall", "usage", "url", "uri", "audio", "mimetype", "format", "end", "duration", "interrupted",
+    "feedback", "agentmetadata", "llmoverride", "producingllm", "conversationturnmetrics", "ragretrievalinfo",
+    "llmusage", "originalmessage", "ignoredasbackchannel", "platformevent", "reasoning", "sourcemedium",
+    "useridentifier", "triggeredguardrails", "fileinput", "fileinputs", "voicelabel", "toolname", "parameters",
+    "arguments", "headers", "updatedat", "endedat", "inlinedata", "filedata", "inputaudio", "functionresponse",
+    "executablecode", "codeexecutionresult",
+})  # fmt: skip
+_ABOUT_ENDINGS = ("id", "ids", "url", "uri", "time", "ms", "secs", "seconds")
+_SPOKEN = re.compile(r"[^\W\d_]")
+_SENTENCE = re.compile(r"[^\W\d_].*\s.*[^\W\d_]|[^\W\d_\x00-\x7f]", re.DOTALL)
+# Kinds of parts that stand beside what is said.
+_NOT_SPOKEN = re.compile(
+    r"(?!.*transcri).*(?:tool|function|image|audio|video|file|document|think|reason)", re.IGNORECASE
+)
+_STOPS = frozenset(".,!?;:…।")
+_LONGEST_ERROR = 300
+
+
+def words_in(fields: Wire, levels: int) -> str:
+    """What is said in a turn of these fields: the first that holds words, and every other with different ones."""
+    said = ""
+    for name in WORDS:
+        value = fields.get(name)
+        if value is None or (said and not may_say_more(name, value)):
+            continue
+        words = _first_of(value, levels) if name == "alternatives" else words_of(value, levels - 1)
+        if not said or not (letters(words) in letters(said) or letters(said) in letters(words)):
+            said = f"{said} {words}".strip()
+    return said
+
+
+def may_say_more(name: str, value: JsonValue) -> bool:
+    """Whether it is a sentence or parts, and not the same words in another form."""
+    is_more = bool(_SENTENCE.search(value)) if isinstance(value, str) else isinstance(value, list | dict)
+    return is_more and name not in SAME_WORDS
+
+
+def _first_of(value: JsonValue, levels: int) -> str:
+    """The likeliest of several readings of the same sound."""
+    readings = value if isinstance(value, list) else [value]
+    return next((words for each in readings if (words := words_of(each, max(0, levels - 2)))), "")
+
+
+def letters(words: str) -> str:
+    """The words without case, blanks and marks."""
+    return "".join(filter(str.isalnum, words.casefold()))
+
+
+def words_of(value: JsonValue, levels: int) -> str:
+    """The words in a text, a list of parts, or an object that holds them."""
+    value = _unpacked_parts(value)
+    if isinstance(value, list) and levels:
+        parts = [said for each in value if (said := words_of(each, levels - 1))]
+        return "".join(part if part in _STOPS or not index else f" {part}" for index, part in enumerate(parts))
+    if isinstance(value, dict) and levels:
+        return words_in({plain(name): each for name, each in value.items()}, levels)
+    if isinstance(value, float):
+        return text(value) or ("" if number(value) is None else str(value))
+    return text(value) or ""
+
+
+def _unpacked_parts(value: JsonValue) -> JsonValue:
+    """Parts in a string of JSON as parts; a text that merely begins as JSON does stays a text."""
+    parts = unpacked(value)
+    return parts if isinstance(parts, dict | list) and (value is parts or words_of(parts, 2)) else value
+
+
+def may_hold_words(fields: Wire) -> bool:
+    """Whether something was sent, under a name that is not known here, that may be what was said.
+
+    Beside words that were sent as null or empty, that takes more than a single word.
+    """
+    if _NOT_SPOKEN.match(str(fields.get("type", ""))):
+        return False
+    if any(_texts_in({name: fields.get(name)}, _SPOKEN) or isinstance(fields.get(name), bool) for name in WORDS):
+        return True
+    pattern = _SENTENCE if any(name in fields for name in WORDS) else _SPOKEN
+    return _texts_in({name: each for name, each in fields.items() if name not in SPEAKER_FIELDS}, pattern)
+
+
+def has_lost_part(fields: Wire) -> bool:
+    """Whether words are in parts, and one of them holds words under a name that is not known here."""
+    parts = (part for name in WORDS for part in _objects(_unpacked_parts(fields.get(name))))
+    named = ({plain(name): value for name, value in part.items()} for part in parts)
+    return any(not words_in(part, 2) and may_hold_words(part) for part in named)
+
+
+def _texts_in(fields: Wire, pattern: re.Pattern[str]) -> bool:
+    todo = list(fields.items())
+    while todo:
+        name, value = todo.pop()
+        if name in _ABOUT or name in _TIMES or (name not in WORDS and name.endswith(_ABOUT_ENDINGS)):
+            continue
+        if isinstance(value, dict):
+            todo.extend((plain(inner), each) for inner, each in value.items())
+        elif isinstance(value, list):
+            todo.extend(("", each) for each in value)
+        elif isinstance(value, str) and pattern.search(value):
+            return True
+    return False
+
+
+def times_in(fields: Wire) -> Iterator[tuple[str, JsonValue]]:
+    """What may say when a turn begins, by name; the beginning where it is a span."""
+    for name in _TIMES:
+        value = fields.get(name)
+        if isinstance(value, list) and value:
+            value = value[0]
+        if isinstance(value, dict):
+            value = next((value[each] for each in ("start", "seconds", "from") if each in value), None)
+        if value is not None:
+            yield name, value
+
+
+def tool_lines(fields: Wire) -> list[str]:
+    """Each call of a tool, and each result, in a line."""
+    calls, results = _objects(fields.get("toolcalls")), _objects(fields.get("toolresults"))
+    return [*map(_tool_call, calls), *map(_tool_result, results)]
+
+
+def _tool_call(wire: Wire) -> str:
+    was_made = wire.get("tool_has_been_called") is not False
+    return f"tool call {_tool_name(wire)}{'' if was_made else ': not made'}"
+
+
+def _tool_result(wire: Wire) -> str:
+    if not flag(wire.get("is_error")):
+        return f"tool result {_tool_name(wire)}"
+    # What the agent was told: the raw message of a failed webhook may quote its address and key.
+    why = ": ".join(said for name in ("error_type", "result_value") if (said := text(wire.get(name))))
+    return f"tool result {_tool_name(wire)}: error {why[:_LONGEST_ERROR]}".rstrip()
+
+
+def _tool_name(wire: Wire) -> str:
+    function = wire.get("function")
+    named = function.get("name") if isinstance(function, dict) else wire.get("name")
+    return text(wire.get("tool_name")) or text(named) or "unnamed"
+
+
+def _objects(wire: JsonValue) -> list[Wire]:
+    return [each for each in wire if isinstance(each, dict)] if isinstance(wire, list) else []

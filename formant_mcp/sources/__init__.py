@@ -1,1 +1,0 @@
-"""The providers' APIs, each behind `formant_mcp.source`."""

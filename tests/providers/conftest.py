@@ -1,0 +1,46 @@
+"""Fixtures for tests of sources."""
+
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from tests.provider_apis import ELEVENLABS, PROVIDERS, VOICEABLE, VOICEOS, Opened, ProviderFixture
+from tests.providers.cursors import OpenedByCursor, opened_by
+from tests.providers.scripted import Clock
+
+
+def _name(provider: ProviderFixture) -> str:
+    return provider.name
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The event loop that tests run in."""
+    return "asyncio"
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that only sleeping moves."""
+    return Clock()
+
+
+@pytest.fixture(params=PROVIDERS, ids=_name)
+async def opened(request: pytest.FixtureRequest) -> AsyncGenerator[Opened]:
+    """An empty account of each provider in turn, its API and its source."""
+    async with request.param.opened() as opened:
+        yield opened
+
+
+@pytest.fixture(params=[ELEVENLABS, VOICEABLE, VOICEOS], ids=_name)
+async def by_cursor(request: pytest.FixtureRequest) -> AsyncGenerator[OpenedByCursor]:
+    """The same of each provider whose list is paged by cursor."""
+    async with opened_by(request.param) as opened:
+        yield opened
+
+
+@pytest.fixture(params=[ELEVENLABS, VOICEABLE], ids=_name)
+async def by_opaque_cursor(request: pytest.FixtureRequest) -> AsyncGenerator[OpenedByCursor]:
+    """The same of those whose cursors mean nothing to us."""
+    async with opened_by(request.param) as opened:
+        yield opened

@@ -1,0 +1,237 @@
+"""What every source makes of refusals, failures and strange answers, and how it keeps its key; recordings."""
+
+import traceback
+from dataclasses import replace
+
+import pytest
+
+from formant_mcp.errors import (
+    AuthenticationError,
+    ConnectionFailed,
+    FormantError,
+    InvalidRequestError,
+    InvalidResponseError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    ServiceError,
+)
+from formant_mcp.providers.base import CursorProvider
+from tests import faults
+from tests.audio import wav
+from tests.calls import conversation_id
+from tests.cursor_calls import tool_turn
+from tests.fake_api import FakeApi
+from tests.fake_http import Reply
+from tests.fake_voiceos import FakeAudioHost, FakeVoiceOs
+from tests.faults import Fault
+from tests.provider_apis import ELEVENLABS, KEY, VOICEABLE, VOICEOS, Opened, first_page, received, whole_list
+from tests.providers.scripted import NOON
+
+pytestmark = pytest.mark.anyio
+
+FIRST = conversation_id(0)
+UPSTREAM_WORDS = ("Scripted", "Gateway", "Sign in", "Invalid or missing", "Rate limit", "ot found.", "should be valid")
+RECORDING = wav((9000, 9), (0, 9))
+
+
+@pytest.fixture
+async def held(opened: Opened) -> Opened:
+    """An account of each provider in turn, with one call that was recorded."""
+    opened.api.add(opened.provider.call(0, NOON))
+    opened.api.recordings[FIRST] = RECORDING
+    return opened
+
+
+async def refusals(held: Opened) -> list[FormantError]:
+    """What is raised for the list, for one conversation and for a recording."""
+    raised: list[FormantError] = []
+    for ask in (
+        lambda: first_page(held.source),
+        lambda: held.source.get_conversation(FIRST),
+        lambda: received(held.source, FIRST),
+    ):
+        with pytest.raises(FormantError) as caught:
+            await ask()
+        assert_is_in_our_own_words(caught.value, held.api)
+        raised.append(caught.value)
+    return raised
+
+
+def assert_is_in_our_own_words(error: FormantError, api: FakeApi) -> None:
+    said = "".join(traceback.format_exception(error))
+    assert error.hint
+    assert KEY not in said
+    assert api.url not in said
+    assert [words for words in UPSTREAM_WORDS if words in said] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "retryable"),
+    [
+        (401, AuthenticationError, False),
+        (403, PermissionDeniedError, False),
+        (404, NotFoundError, False),
+        (429, RateLimitError, True),
+        (500, ServiceError, True),
+        (503, ServiceError, True),
+        (faults.html_502, ServiceError, True),
+        (faults.hang_up, ConnectionFailed, True),
+    ],
+    ids=lambda value: value.__name__ if hasattr(value, "__name__") else str(value),
+)
+async def test_a_refusal_is_told_in_our_own_words(
+    held: Opened, kind: int | Fault, error: type[FormantError], retryable: bool
+):
+    held.api.fault("", 1_000, kind)
+
+    for raised in await refusals(held):
+        assert (type(raised), raised.retryable) == (error, retryable)
+    assert len(held.api.requests) == (15 if retryable else 3)
+
+
+@pytest.mark.parametrize("kind", [400, 409, 422, faults.redirect("https://recordings.example.com/")])
+async def test_what_a_recording_may_answer_with_is_an_error_elsewhere(held: Opened, kind: int | Fault):
+    for ask in (lambda: first_page(held.source), lambda: held.source.get_conversation(FIRST)):
+        held.api.fault("", 1, kind)
+        with pytest.raises(InvalidRequestError if isinstance(kind, int) else ServiceError) as caught:
+            await ask()
+        assert_is_in_our_own_words(caught.value, held.api)
+        assert not caught.value.retryable
+
+
+async def test_what_is_no_json_is_the_providers_mistake(held: Opened):
+    for kind, told in (
+        (faults.not_json, "is a web page instead of JSON"),
+        (faults.empty_body, "is empty"),
+        (faults.truncated_json, "breaks off in the middle"),
+    ):
+        for ask in (lambda: first_page(held.source), lambda: held.source.get_conversation(FIRST)):
+            held.api.fault("", 5, kind)
+            with pytest.raises(InvalidResponseError, match=f"^The answer {told}") as caught:
+                await ask()
+            assert_is_in_our_own_words(caught.value, held.api)
+
+
+async def test_a_gateways_404_is_no_word_of_the_api(held: Opened):
+    for body in (b"<html><h1>404 Not Found</h1></html>", b"", b'{"message": "no Route matched with those values"}'):
+        for ask in (lambda: first_page(held.source), lambda: held.source.get_conversation(FIRST)):
+            held.api.fault("", 1, lambda good, body=body: Reply(404, body, "text/html"))
+            with pytest.raises(ServiceError, match="404") as caught:
+                await ask()
+            assert_is_in_our_own_words(caught.value, held.api)
+
+
+async def test_json_of_another_shape_is_the_providers_mistake(held: Opened):
+    for body in (b"[]", b"null", b"7", b'"no"', b'{"data": "no"}', b'{"items": {}, "conversations": {}}'):
+        held.api.fault("", 2, lambda good, body=body: replace(good, body=body))
+        with pytest.raises(InvalidResponseError):
+            await held.source.get_conversation(FIRST)
+        if body == b"[]" and held.provider in (ELEVENLABS, VOICEABLE):
+            assert (await first_page(held.source)).row_count == 0  # these take a bare list
+        else:
+            with pytest.raises(InvalidResponseError, match="FORMANT_BASE_URL") as caught:
+                await first_page(held.source)
+            assert_is_in_our_own_words(caught.value, held.api)
+
+
+async def test_what_passes_costs_nothing(held: Opened):
+    damaged = (faults.hang_up, faults.cut_off_json, faults.truncated_json, faults.empty_body, faults.not_json)
+    for kind in (500, 429, faults.html_502, *damaged):
+        held.api.fault("", 2, kind)
+        assert (await first_page(held.source)).row_count == 1
+        held.api.fault("", 2, kind)
+        assert (await held.source.get_conversation(FIRST)).conversation_id == FIRST
+
+
+async def test_the_key_goes_where_the_provider_looks_for_it_and_nowhere_else(held: Opened):
+    await whole_list(held.source)
+    await held.source.get_conversation(FIRST)
+    await received(held.source, FIRST)
+
+    header = {"elevenlabs": "xi-api-key", "voiceable": "x-api-key"}.get(held.provider.name, "authorization")
+    value = KEY if header != "authorization" else f"Bearer {KEY}"
+    for request in held.api.requests:
+        assert {name: sent for name, sent in request.headers.items() if KEY in sent} == {header: value}
+        assert KEY not in request.target
+
+
+async def test_the_key_is_not_shown(held: Opened):
+    assert KEY not in repr(held.source)
+    assert KEY not in repr(vars(held.source))
+
+
+async def test_another_key_is_refused(held: Opened):
+    held.api.key = "another"
+
+    assert {type(error) for error in await refusals(held)} == {AuthenticationError}
+
+
+async def test_the_allowance_that_the_provider_states_is_told(held: Opened):
+    before = held.source.requests_per_minute
+    held.api.rate_limit_headers(50, 60)
+    await first_page(held.source)
+
+    assert (before, held.source.requests_per_minute) == (None, 50)
+    assert (held.source.page_size, held.source.concurrency) == (100, 16)
+
+
+async def test_a_recording_comes_unchanged_with_the_type_of_its_bytes(held: Opened):
+    for media_type in ("audio/wav", "audio/mpeg", "application/octet-stream", "text/html"):
+        held.api.recording_type = media_type
+        assert await received(held.source, FIRST) == ("audio/wav", RECORDING)
+
+
+async def test_a_recording_that_is_not_there_may_come_later(held: Opened):
+    del held.api.recordings[FIRST]
+
+    with pytest.raises(NotFoundError, match=f"The recording of {FIRST} is not available yet"):
+        await received(held.source, FIRST)
+
+
+async def test_a_document_is_not_taken_for_a_recording(held: Opened):
+    held.api.recordings[FIRST] = b'{"status": "processing"}'
+    for media_type in ("application/json", "audio/wav"):
+        held.api.recording_type = media_type
+        with pytest.raises(NotFoundError, match="a document came instead"):
+            await received(held.source, FIRST)
+
+
+async def test_a_recording_that_breaks_off_is_none(held: Opened):
+    held.api.fault(lambda request: request.path.endswith(("/recording", "/audio")), 1, faults.cut_off_json)
+    held.api.fault("/files/", 1, faults.cut_off_json)
+    with pytest.raises(ConnectionFailed):
+        await received(held.source, FIRST)
+
+
+async def test_an_error_of_the_reader_passes_unchanged(held: Opened):
+    with pytest.raises(NotFoundError, match="the reader's own"):
+        async with held.source.open_recording(FIRST):
+            raise NotFoundError("the reader's own")
+
+
+async def test_a_recording_at_another_host_is_fetched_without_the_key():
+    async with VOICEOS.opened() as opened, FakeAudioHost(opened.api.recordings) as audio:
+        assert isinstance(opened.api, FakeVoiceOs)
+        opened.api.audio_url = audio.url
+        opened.api.recordings["a/b c"] = RECORDING
+
+        assert await received(opened.source, "a/b c") == ("audio/wav", RECORDING)
+        assert [KEY in str(request) for request in audio.requests] == [False]
+        audio.expired = True
+        with pytest.raises(NotFoundError, match="may have expired"):
+            await received(opened.source, "a/b c")
+
+
+async def test_what_configures_an_agent_or_calls_a_tool_is_in_no_model(opened: Opened):
+    row = opened.provider.call(0, NOON)
+    detail = opened.api.detail_of(row)
+    if isinstance(said := detail.get("transcript"), list) and isinstance(opened.source, CursorProvider):
+        said.append(tool_turn())
+    opened.api.list_carries_detail = True
+    opened.api.add(row, detail)
+    models = [*(await first_page(opened.source)).conversations, await opened.source.get_conversation(FIRST)]
+
+    sends_secrets = "SECRET" in str(detail)
+    assert sends_secrets == isinstance(opened.source, CursorProvider)
+    assert "SECRET" not in repr(models)

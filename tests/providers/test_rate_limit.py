@@ -1,0 +1,311 @@
+"""What is tried again, how long is waited, how many requests go side by side."""
+
+from datetime import timedelta
+
+import anyio
+import httpx
+import pytest
+
+from formant_mcp.errors import ConnectionFailed, FormantError, RateLimitError, RequestTimedOut, ServiceError
+from formant_mcp.providers.http import HttpClient
+from tests.providers.scripted import NOON, Clock, answering, client_for, others_have_run
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(
+    ("failure", "error"),
+    [
+        (httpx.Response(429), RateLimitError),
+        (httpx.Response(500), ServiceError),
+        (httpx.Response(503), ServiceError),
+        (httpx.ConnectError("refused"), ConnectionFailed),
+        (httpx.RemoteProtocolError("cut"), ConnectionFailed),
+        (httpx.ReadTimeout("slow"), RequestTimedOut),
+    ],
+)
+async def test_what_may_pass_is_tried_five_times_with_growing_random_waits(
+    clock: Clock, failure: httpx.Response | Exception, error: type[FormantError]
+):
+    client = client_for(clock, answering(*[failure] * 5))
+
+    with pytest.raises(error) as caught:
+        await client.get_json("things", "/v1/things")
+
+    assert type(caught.value) is error
+    assert len(clock.slept) == 4
+    assert all(0 <= slept <= most for slept, most in zip(clock.slept, [1, 2, 4, 8], strict=True))
+    assert len(set(clock.slept)) == 4
+
+
+async def test_a_failure_that_passes_is_not_seen(clock: Clock):
+    client = client_for(
+        clock, answering(httpx.Response(502), httpx.ConnectTimeout("slow"), httpx.Response(200, json=[1]))
+    )
+
+    assert await client.get_json("things", "/v1/things") == [1]
+    assert len(clock.slept) == 2
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Retry-After": "60"},
+        {"Retry-After": "Fri, 20 Nov 2026 12:01:00 GMT"},
+        {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "2026-11-20T12:01:00Z"},
+        {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "2026-11-20T17:31:00+05:30"},
+        {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(NOON.timestamp() + 60)},
+        {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": f"{NOON.timestamp() + 60:.0f}000"},
+        {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "2026-11-20T12:00:30Z", "Retry-After": "60"},
+        {"X-RateLimit-Reset": "2026-11-20T11:31:00Z", "Date": "Fri, 20 Nov 2026 11:30:00 GMT"},
+    ],
+)
+async def test_a_refusal_is_waited_out_for_exactly_as_long_as_it_says(clock: Clock, headers: dict[str, str]):
+    client = client_for(clock, answering(httpx.Response(429, headers=headers), httpx.Response(200, json=[1])))
+
+    assert await client.get_json("things", "/v1/things") == [1]
+    assert clock.slept == [60]
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Retry-After": "soon"}, {"Retry-After": "-5"}, {"Retry-After": "0"}, {"Retry-After": "nan"}]
+)
+async def test_a_wait_that_cannot_be_read_is_a_wait_of_our_own(clock: Clock, headers: dict[str, str]):
+    client = client_for(clock, answering(httpx.Response(429, headers=headers)))
+
+    await client.get_json("things", "/v1/things")
+
+    assert 0 < clock.slept[0] <= 1
+
+
+async def test_a_wait_beyond_two_minutes_is_handed_to_the_caller_at_once(clock: Clock):
+    client = client_for(clock, answering(httpx.Response(429, headers={"Retry-After": "121"})))
+
+    with pytest.raises(RateLimitError) as first:
+        await client.get_json("things", "/v1/things")
+    with pytest.raises(RateLimitError) as second:
+        await client.get_json("things", "/v1/things")
+
+    assert clock.slept == []
+    assert (first.value.retry_after_seconds, second.value.retry_after_seconds) == (121, 121)
+    assert "121 s" in first.value.hint
+
+
+async def test_all_tries_together_stay_within_two_minutes(clock: Clock):
+    refusal = httpx.Response(503, headers={"Retry-After": "50"})
+    client = client_for(clock, answering(*[refusal] * 5))
+
+    with pytest.raises(ServiceError, match="50 s"):
+        await client.get_json("things", "/v1/things")
+
+    assert clock.slept == [50, 50]
+
+
+async def test_later_requests_wait_until_the_reset_once_nothing_remains(clock: Clock):
+    headers = {"X-RateLimit-Limit": "50", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "2026-11-20T12:00:20Z"}
+    client = client_for(clock, answering(httpx.Response(200, json=[1], headers=headers)))
+
+    assert client.pace.requests_per_minute is None
+    assert await client.get_json("things", "/v1/things") == [1]
+    assert clock.slept == []
+    await client.get_json("things", "/v1/things")
+    await client.get_json("things", "/v1/things")
+
+    assert clock.slept == [20]
+    assert client.pace.requests_per_minute == 50
+
+
+async def test_where_no_allowance_is_stated_the_pace_is_that_of_the_last_minutes_answers(clock: Clock):
+    def handle(_: httpx.Request) -> httpx.Response:
+        clock.seconds += 2
+        return httpx.Response(200, json={})
+
+    client = client_for(clock, handle)
+    for _ in range(9):
+        await client.get_json("things", "/v1/things")
+    assert client.pace.requests_per_minute is None
+    await client.get_json("things", "/v1/things")
+    assert client.pace.requests_per_minute == 30
+
+    clock.seconds += 61
+    assert client.pace.requests_per_minute is None
+
+
+async def test_no_more_requests_are_sent_before_the_reset_than_remain(clock: Clock):
+    sent_at: list[float] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        sent_at.append(clock.seconds)
+        headers = {"X-RateLimit-Remaining": "3", "X-RateLimit-Reset": "2026-11-20T12:00:20Z"}
+        return httpx.Response(200, json={}, headers=headers if len(sent_at) == 1 else {})
+
+    client = client_for(clock, handle)
+    await client.get_json("things", "/v1/things")
+    async with anyio.create_task_group() as group:
+        for _ in range(6):
+            group.start_soon(client.get_json, "things", "/v1/things")
+
+    assert sent_at[:4] == [0, 0, 0, 0]
+    assert len(sent_at) == 7
+    assert all(at >= 20 for at in sent_at[4:])
+
+
+async def test_once_the_allowance_is_known_requests_in_flight_do_not_exceed_it(clock: Clock):
+    sent_in = [0] * 10
+
+    async def handle(request: httpx.Request) -> httpx.Response:
+        minute = int(clock.seconds // 60)
+        sent_in[minute] += 1
+        remaining = 6 - sent_in[minute]
+        headers = {
+            "X-RateLimit-Limit": "6",
+            "X-RateLimit-Remaining": str(max(0, remaining)),
+            "X-RateLimit-Reset": (NOON + timedelta(minutes=minute + 1)).isoformat(),
+        }
+        await others_have_run()
+        return httpx.Response(200 if remaining >= 0 else 429, json={}, headers=headers)
+
+    client = client_for(clock, handle)
+    for count in (16, 8):
+        async with anyio.create_task_group() as group:
+            for _ in range(count):
+                group.start_soon(client.get_json, "things", "/v1/things")
+
+    assert sent_in[:5] == [16, 6, 6, 6, 0]
+
+
+async def test_an_answer_that_another_overtook_gives_nothing_back(clock: Clock):
+    second_is_answered = anyio.Event()
+    remaining = iter(["1", "0"])
+
+    async def handle(request: httpx.Request) -> httpx.Response:
+        headers = {"X-RateLimit-Remaining": next(remaining, "9"), "X-RateLimit-Reset": "2026-11-20T12:00:20Z"}
+        if headers["X-RateLimit-Remaining"] == "1":
+            await second_is_answered.wait()
+        second_is_answered.set()
+        return httpx.Response(200, json={}, headers=headers)
+
+    client = client_for(clock, handle)
+    async with anyio.create_task_group() as group:
+        for _ in range(2):
+            group.start_soon(client.get_json, "things", "/v1/things")
+    await client.get_json("things", "/v1/things")
+
+    assert clock.slept == [20]
+
+
+async def test_what_an_earlier_window_left_says_nothing_about_the_present_one(clock: Clock):
+    present = {"X-RateLimit-Remaining": "9", "X-RateLimit-Reset": "2026-11-20T12:01:20Z"}
+    earlier = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "2026-11-20T12:00:20Z"}
+    client = client_for(
+        clock, answering(*[httpx.Response(200, json={}, headers=headers) for headers in (present, earlier)])
+    )
+    for _ in range(3):
+        await client.get_json("things", "/v1/things")
+
+    assert clock.slept == []
+
+
+async def test_a_wait_that_was_slept_is_over_though_the_clock_stands_still(clock: Clock):
+    async def sleep(seconds: float) -> None:
+        clock.slept.append(seconds)
+        assert len(clock.slept) < 5
+
+    refusal = httpx.Response(429, headers={"Retry-After": "30"})
+    transport = httpx.MockTransport(answering(refusal, httpx.Response(200, json=[1])))
+    client = HttpClient("https://api.example.test", {}, transport=transport, sleep=sleep, monotonic=lambda: 0.0)
+
+    assert await client.get_json("things", "/v1/things") == [1]
+    assert clock.slept == [30]
+
+
+async def test_a_refusal_holds_every_other_request_too(clock: Clock):
+    sent_at: list[float] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        sent_at.append(clock.seconds)
+        return httpx.Response(429, headers={"Retry-After": "30"}) if len(sent_at) == 1 else httpx.Response(200, json={})
+
+    client = client_for(clock, handle)
+    clock.dawn = anyio.Event()
+    async with anyio.create_task_group() as group:
+        for _ in range(2):
+            group.start_soon(client.get_json, "things", "/v1/things")
+            await others_have_run()
+        assert sent_at == [0]
+        clock.dawn.set()
+
+    assert len(sent_at) == 3
+    assert all(at >= 30 for at in sent_at[1:])
+
+
+async def test_sixteen_requests_go_side_by_side_and_half_as_many_after_a_refusal():
+    in_flight = most = 0
+    statuses = iter([200] * 20 + [429])
+
+    async def handle(request: httpx.Request) -> httpx.Response:
+        nonlocal in_flight, most
+        in_flight += 1
+        most = max(most, in_flight)
+        await others_have_run()
+        in_flight -= 1
+        return httpx.Response(next(statuses, 200), json={})
+
+    client = client_for(Clock(), handle)
+
+    async def ask_for(count: int) -> int:
+        nonlocal most
+        most = 0
+        async with anyio.create_task_group() as group:
+            for _ in range(count):
+                group.start_soon(client.get_json, "things", "/v1/things")
+        return most
+
+    assert await ask_for(20) == 16
+    await ask_for(1)
+    assert client.pace.concurrency == 8
+    assert await ask_for(14) == 8
+    assert client.pace.concurrency == 8
+    await ask_for(1)
+    assert client.pace.concurrency == 9
+
+
+async def test_requests_refused_together_halve_the_pace_once_and_it_never_falls_below_one():
+    async def refuse(request: httpx.Request) -> httpx.Response:
+        await others_have_run()
+        return httpx.Response(429, headers={"Retry-After": "300"})
+
+    client = client_for(Clock(), refuse)
+
+    async def ask() -> None:
+        with pytest.raises(RateLimitError):
+            await client.get_json("things", "/v1/things")
+
+    async with anyio.create_task_group() as group:
+        for _ in range(16):
+            group.start_soon(ask)
+    assert client.pace.concurrency == 8
+
+    stubborn = client_for(Clock(), answering(*[httpx.Response(429)] * 10))
+    for _ in range(2):
+        with pytest.raises(RateLimitError):
+            await stubborn.get_json("things", "/v1/things")
+    assert stubborn.pace.concurrency == 1
+
+
+async def test_a_cancelled_request_gives_its_place_back():
+    answer = anyio.Event()
+
+    async def handle(request: httpx.Request) -> httpx.Response:
+        await answer.wait()
+        return httpx.Response(200, json={})
+
+    client = client_for(Clock(), handle)
+    async with anyio.create_task_group() as group:
+        for _ in range(32):
+            group.start_soon(client.get_json, "things", "/v1/things")
+        await others_have_run()
+        group.cancel_scope.cancel()
+    answer.set()
+
+    assert await client.get_json("things", "/v1/things") == {}

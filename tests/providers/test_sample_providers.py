@@ -1,0 +1,189 @@
+"""The sample calls in ElevenLabs' and in VoiceOS' shape, through the real sources: the same calls as in Formant's."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from formant_mcp.demo.audio import wav_of
+from formant_mcp.demo.calls import SampleCall, sample_calls
+from formant_mcp.demo.elevenlabs_api import SampleElevenLabsTransport
+from formant_mcp.demo.formant_api import SampleFormantTransport
+from formant_mcp.demo.voiceos_api import SampleVoiceOsTransport
+from formant_mcp.errors import AuthenticationError, InvalidRequestError, NotFoundError
+from formant_mcp.models import Conversation
+from formant_mcp.providers.base import CursorProvider, Narrowing
+from formant_mcp.providers.elevenlabs import ELEVENLABS, CursorFamilySource
+from formant_mcp.providers.formant import FormantProvider
+from formant_mcp.providers.voiceos import VoiceOsProvider
+from tests.provider_apis import received, whole_list
+
+pytestmark = pytest.mark.anyio
+
+NOW = datetime(2026, 7, 21, 10, 42, tzinfo=UTC)
+Opened = Callable[[tuple[SampleCall, ...]], CursorProvider]
+API = "https://api.example.test"
+
+
+@pytest.fixture(scope="module")
+def calls() -> tuple[SampleCall, ...]:
+    return sample_calls(NOW)
+
+
+def elevenlabs(calls: tuple[SampleCall, ...], key: str = "k") -> CursorFamilySource:
+    return CursorFamilySource(ELEVENLABS, API, key, transport=SampleElevenLabsTransport(calls, lambda: NOW))
+
+
+def voiceos(calls: tuple[SampleCall, ...], key: str = "k") -> VoiceOsProvider:
+    return VoiceOsProvider(API, key, transport=SampleVoiceOsTransport(calls, lambda: NOW))
+
+
+both = pytest.mark.parametrize("opened", [elevenlabs, voiceos])
+
+
+async def as_formant_tells(calls: tuple[SampleCall, ...]) -> list[Conversation]:
+    source = FormantProvider("https://formant.invalid", "k", transport=SampleFormantTransport(calls, lambda: NOW))
+    return [await source.get_conversation(call.conversation_id) for call in calls]
+
+
+@both
+async def test_pages_give_every_call_once_newest_first(calls: tuple[SampleCall, ...], opened: Opened):
+    assert [row.conversation_id for row in await whole_list(opened(calls))] == [call.conversation_id for call in calls]
+
+
+@both
+async def test_all_that_a_conversation_is_agrees_with_formants(calls: tuple[SampleCall, ...], opened: Opened):
+    source = opened(calls)
+    for call, expected in zip(calls, await as_formant_tells(calls), strict=True):
+        read = await source.get_conversation(call.conversation_id)
+        for name in ("conversation_id", "agent_id", "contact_number", "ended"):
+            assert getattr(read, name) == getattr(expected, name), name
+        assert read.started_at is not None
+        assert timedelta() <= call.started_at - read.started_at < timedelta(seconds=1)
+        assert [(turn.role, turn.text) for turn in read.turns or ()] == [
+            (turn.role, turn.text) for turn in expected.turns or ()
+        ]
+        if expected.duration_seconds is not None:
+            assert read.duration_seconds is not None
+            assert abs(read.duration_seconds - expected.duration_seconds) <= 0.5
+        assert read.ended or (read.duration_seconds, read.ended_at) == (None, None)
+
+
+@both
+async def test_as_many_calls_succeed_and_fail_as_with_formant(calls: tuple[SampleCall, ...], opened: Opened):
+    formant = FormantProvider("https://formant.invalid", "k", transport=SampleFormantTransport(calls, lambda: NOW))
+    pages = [await formant.list_page(offset) for offset in range(0, len(calls), formant.page_size)]
+    expected = {row.conversation_id: row.outcome for page in pages for row in page.conversations}
+
+    assert {row.conversation_id: row.outcome for row in await whole_list(opened(calls))} == expected
+    assert set(expected.values()) == {"success", "failure", None}
+
+
+async def test_elevenlabs_says_the_same_results_and_reasons(calls: tuple[SampleCall, ...]):
+    source = elevenlabs(calls)
+    for expected in await as_formant_tells(calls):
+        read = await source.get_conversation(expected.conversation_id)
+        assert (read.results or {}).get("data") == expected.results
+        assert ("summary" in (read.results or {})) == (expected.results is not None)
+        assert read.failure_reason == expected.failure_reason
+
+
+async def test_voiceos_says_what_a_call_cost(calls: tuple[SampleCall, ...]):
+    for row in await whole_list(voiceos(calls)):
+        results = row.results or {}
+        assert results["type"] == "outbound_phone_call"
+        assert ("cost" in results) == ("ended_reason" in results) == row.ended
+        assert (row.failure_reason == "unknown") == (row.outcome == "failure")
+
+
+@pytest.mark.parametrize(
+    "narrowing",
+    [
+        Narrowing(agent_id="456"),
+        Narrowing(since=NOW - timedelta(days=9)),
+        Narrowing(until=NOW - timedelta(days=9)),
+        Narrowing(call_successful="success"),
+        Narrowing(call_successful="failure", agent_id="123", since=NOW - timedelta(days=30), until=NOW),
+    ],
+)
+@both
+async def test_a_narrowed_list_has_all_that_it_is_asked_for_and_is_shorter(
+    calls: tuple[SampleCall, ...], opened: Opened, narrowing: Narrowing
+):
+    def is_asked_for(row: Conversation) -> bool:
+        return (
+            narrowing.agent_id in ("", row.agent_id)
+            and (narrowing.since is None or (row.started_at is not None and row.started_at >= narrowing.since))
+            and (narrowing.until is None or (row.started_at is not None and row.started_at <= narrowing.until))
+            and narrowing.call_successful in ("any", row.outcome)
+        )
+
+    source = opened(calls)
+    everything, narrowed = await whole_list(source), await whole_list(source, narrowing)
+
+    assert [row for row in narrowed if is_asked_for(row)] == [row for row in everything if is_asked_for(row)]
+    can_be_narrowed = opened is elevenlabs or narrowing.agent_id == ""
+    assert len(narrowed) < len(everything) or not can_be_narrowed
+
+
+async def test_elevenlabs_lists_the_calls_of_one_user(calls: tuple[SampleCall, ...]):
+    source = elevenlabs(calls)
+    user_id = (await source.get_conversation(calls[0].conversation_id)).user_id
+    rows = await whole_list(source, Narrowing(user_id=user_id or "nobody"))
+
+    assert {row.conversation_id for row in rows} == {
+        call.conversation_id for call in calls if call.contact_number == calls[0].contact_number
+    }
+
+
+@both
+async def test_a_recording_is_served_and_only_when_ready(calls: tuple[SampleCall, ...], opened: Opened):
+    source = opened(calls)
+    ready = next(call for call in calls if call.as_of(NOW).recording == "ready")
+    missing = next(call for call in calls if call.as_of(NOW).recording != "ready")
+
+    assert await received(source, ready.conversation_id) == ("audio/wav", b"".join(wav_of(ready)))
+    with pytest.raises(NotFoundError, match="not available yet"):
+        await received(source, missing.conversation_id)
+    with pytest.raises(NotFoundError, match="No conversation nobody"):
+        await source.get_conversation("nobody")
+
+
+@pytest.mark.parametrize("opened", [elevenlabs, voiceos])
+async def test_without_a_key_nothing_is_answered(
+    calls: tuple[SampleCall, ...], opened: Callable[[tuple[SampleCall, ...], str], CursorProvider]
+):
+    with pytest.raises(AuthenticationError):
+        await opened(calls, " ").list_from("", Narrowing())
+
+
+async def test_a_cursor_that_is_none_is_refused(calls: tuple[SampleCall, ...]):
+    with pytest.raises(InvalidRequestError, match=r"^cursor"):
+        await elevenlabs(calls).list_from("gone", Narrowing())
+    assert (await voiceos(calls).list_from("999", Narrowing())).next_cursor == ""
+
+
+@pytest.mark.parametrize(
+    ("transport", "path", "headers", "status"),
+    [
+        (SampleElevenLabsTransport, "/v1/convai/conversations?page_size=101", {"xi-api-key": "k"}, 422),
+        (SampleElevenLabsTransport, "/v1/convai/conversations?page_size=many", {"xi-api-key": "k"}, 422),
+        (SampleElevenLabsTransport, "/v1/convai/agents", {"xi-api-key": "k"}, 404),
+        (SampleVoiceOsTransport, "/conversations?index=0", {"Authorization": "Bearer k"}, 422),
+        (SampleVoiceOsTransport, "/conversations?status=done", {"Authorization": "Bearer k"}, 422),
+        (SampleVoiceOsTransport, "/conversations?created_after=then", {"Authorization": "Bearer k"}, 422),
+        (SampleVoiceOsTransport, "/agents", {"Authorization": "Bearer k"}, 404),
+    ],
+)
+async def test_what_the_apis_do_not_take_they_refuse(
+    calls: tuple[SampleCall, ...],
+    transport: type[SampleElevenLabsTransport] | type[SampleVoiceOsTransport],
+    path: str,
+    headers: dict[str, str],
+    status: int,
+):
+    async with httpx.AsyncClient(transport=transport(calls, lambda: NOW), base_url="https://api.invalid") as client:
+        answer = await client.get(path, headers=headers)
+
+    assert (answer.status_code, "detail" in answer.json()) == (status, True)

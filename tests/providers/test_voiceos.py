@@ -1,0 +1,93 @@
+"""What VoiceOS' source alone does: its endpoints and parameters."""
+
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+
+from formant_mcp.errors import InvalidRequestError
+from formant_mcp.providers.base import Narrowing
+from formant_mcp.providers.voiceos import VoiceOsProvider
+from tests.audio import wav
+from tests.provider_apis import KEY, no_wait, received
+from tests.providers.cursors import EVERYTHING, Handler
+
+pytestmark = pytest.mark.anyio
+
+ID = "0f8d4c1e-53f2-4a57-9a2e-6f1b1c6d9a01"
+API = "https://api.voiceos.io"
+
+
+def source_for(handler: Handler, base_url: str = "https://api.voiceos.io") -> VoiceOsProvider:
+    return VoiceOsProvider(base_url, KEY, transport=httpx.MockTransport(handler), sleep=no_wait)
+
+
+async def test_each_method_asks_its_endpoint_with_the_key():
+    asked: list[str] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        assert request.headers["authorization"] == f"Bearer {KEY}"
+        asked.append(f"{request.method} {request.url}")
+        if request.url.path.endswith("/recording"):
+            return httpx.Response(200, json={"recording_url": f"{API}/files/1.mp3?a=%2F"})
+        if "/files/" in request.url.path:
+            return httpx.Response(200, content=wav((0, 1)))
+        is_one = ID in request.url.path
+        return httpx.Response(200, json={"id": ID} if is_one else {"items": [], "has_more": False})
+
+    source = source_for(handle)
+    await source.list_from("", EVERYTHING)
+    await source.list_from("7", EVERYTHING)
+    await source.get_conversation(ID)
+    await received(source, ID)
+    await source.aclose()
+
+    assert asked == [
+        f"GET {API}/conversations?limit=100&index=1",
+        f"GET {API}/conversations?limit=100&index=7",
+        f"GET {API}/conversations/{ID}",
+        f"GET {API}/conversations/{ID}/recording",
+        f"GET {API}/files/1.mp3?a=%2F",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("narrowing", "asked"),
+    [
+        (Narrowing(agent_id="a", user_id="u"), {}),
+        (Narrowing(call_successful="success"), {"status": "ended"}),
+        (Narrowing(call_successful="failure", status="queued"), {"status": "queued"}),
+        (Narrowing(status="Started"), {"status": "started"}),
+        (Narrowing(status="done"), {}),
+        (
+            Narrowing(
+                since=datetime(2024, 6, 11, 8, 0, 3, 900_000, tzinfo=UTC),
+                until=datetime(2024, 6, 11, 8, 0, 3, 900_000, tzinfo=UTC),
+            ),
+            {"created_after": "2024-06-11T08:00:02Z", "created_before": "2024-06-11T08:00:04Z"},
+        ),
+        (
+            Narrowing(since=datetime.min.replace(tzinfo=UTC), until=datetime.max.replace(tzinfo=UTC)),
+            {"created_after": "0001-01-01T00:00:00Z", "created_before": "9999-12-31T23:59:59Z"},
+        ),
+    ],
+)
+async def test_what_the_provider_can_narrow_by_is_asked_of_it_with_wider_bounds(
+    narrowing: Narrowing, asked: dict[str, str]
+):
+    def handle(request: httpx.Request) -> httpx.Response:
+        assert dict(request.url.params) == {"limit": "100", "index": "1", **asked}
+        return httpx.Response(200, json={"items": []})
+
+    source = source_for(handle)
+    await source.list_from("", narrowing)
+    assert source.server_side_filters == {"since", "until", "call_successful", "status"}
+
+
+@pytest.mark.parametrize("cursor", ["0", "-1", "x", "1.5", "٣", " 1", "9" * 30])
+async def test_a_cursor_that_is_no_index_is_refused_before_anything_is_sent(cursor: str):
+    def handle(request: httpx.Request) -> httpx.Response:
+        raise AssertionError("nothing may be sent")
+
+    with pytest.raises(InvalidRequestError, match=r"^cursor"):
+        await source_for(handle).list_from(cursor, EVERYTHING)
