@@ -98,9 +98,9 @@ def _prepare() -> "tuple[Settings | None, str]":
 def _serve(settings: "Settings | None", trouble: str, *, is_demo: bool) -> int:
     from formant_mcp.errors import ConfigurationError
     from formant_mcp.instructions import instructions
+    from formant_mcp.providers.registry import PROVIDERS
     from formant_mcp.server import build_server
     from formant_mcp.stdio import serve
-    from formant_mcp.vocabulary import VOCABULARIES
 
     gc.freeze()
     gc.enable()
@@ -112,24 +112,25 @@ def _serve(settings: "Settings | None", trouble: str, *, is_demo: bool) -> int:
     if trouble:
         # Hosts show a server that does not start as "failed" without a reason, so it starts, and every tool reports it.
         print(trouble, file=sys.stderr)
-    words = VOCABULARIES[settings.provider if settings else "formant"]
+    provider = PROVIDERS[settings.provider if settings else "formant"]
     call_seconds = settings.call_seconds if settings else 0.0  # without settings a call only says what to set
-    serve(build_server(_opening(is_demo=is_demo), instructions(settings, words), words), call_seconds)
+    serve(build_server(_opening(is_demo=is_demo), instructions(settings, provider), provider), call_seconds)
     return 0
 
 
 def _opening(*, is_demo: bool) -> "Callable[[], Awaitable[App]]":
     async def open_() -> "App":
         from formant_mcp.app import open_account, open_app, utc_now
-        from formant_mcp.providers.choice import SAMPLE_KEY, open_sample, open_source
         from formant_mcp.settings import Settings
 
         settings = Settings.load()
         if is_demo:
+            from formant_mcp.demo.account import DEMO_KEY, open_demo
+
             settings = settings.for_demo()
-            return open_app(settings, open_sample(settings, utc_now), SAMPLE_KEY)
+            return open_app(settings, open_demo(settings.provider, utc_now), DEMO_KEY)
         key = settings.key()
-        source = open_source(settings, key)
+        source = settings.open_provider(key)
         try:
             return await open_account(settings, source, key)
         except BaseException:

@@ -3,6 +3,7 @@
     FormantError                     message · hint (the next step) · retryable
     ├─ ConfigurationError            a setting; names the variable
     ├─ InvalidRequestError           an argument; names it and what it accepts
+    │  └─ CursorRejectedError        the provider does not accept a cursor, or no longer
     ├─ AuthenticationError           401: the key is missing, wrong or revoked
     ├─ PermissionDeniedError         403: the key may not do this
     ├─ NotFoundError                 404: no such conversation or recording
@@ -40,6 +41,13 @@ class ConfigurationError(FormantError):
 
 class InvalidRequestError(FormantError):
     """An argument is outside what is accepted."""
+
+
+class CursorRejectedError(InvalidRequestError):
+    """The provider does not accept this cursor, or no longer; the list can be read again from its first page."""
+
+    def __init__(self) -> None:
+        super().__init__("cursor: rejected by the provider.", "Start again from the first page.")
 
 
 class AuthenticationError(FormantError):

@@ -1,7 +1,7 @@
 """What a question is about: the same filters for every tool, read and checked, ready to be asked of the store."""
 
 from collections.abc import Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Literal
 
@@ -22,7 +22,7 @@ FIELDS = {
     "duration_seconds": ("min_duration_seconds", "max_duration_seconds"),
     "status": ("status", "call_successful"),
     "agent_id": ("agent_id",),
-    "contact_number": ("contact_digits",),
+    "contact_number": ("contact_number",),
     "failure_reason": ("failure_reason",),
     "user_id": ("user_id",),
 }
@@ -58,10 +58,10 @@ class Condition:
 class Filters:
     """All of these hold for a conversation that matches; an empty one asks nothing.
 
-    Texts may be NONE: the field has no value (`contact_digits` then holds it alone); status, failure_reason and user_id
+    Texts may be NONE: the field has no value (`contact_number` then holds it alone); status, failure_reason and user_id
     may end in CUT: the value begins so.
     `since` and `until` are instants in UTC, both included. `status` and `failure_reason` compare as labels.
-    `contact_digits`: spellings of a number or its last digits (see `formant_mcp.contacts`), any of which may be it.
+    `contact_number`: spellings of a number or its last digits (see `formant_mcp.contacts`), any of which may be it.
     """
 
     agent_id: str = ""
@@ -71,7 +71,7 @@ class Filters:
     until: datetime | None = None
     min_duration_seconds: float | None = None
     max_duration_seconds: float | None = None
-    contact_digits: tuple[str, ...] = ()
+    contact_number: tuple[str, ...] = ()
     failure_reason: str = ""
     user_id: str = ""
     results: tuple[Condition, ...] = ()
@@ -79,17 +79,33 @@ class Filters:
     @property
     def fields(self) -> frozenset[str]:
         """The conversation's own fields that these ask for."""
-        return frozenset(name for name in FIELDS if self.without({name}) != self)
+        return frozenset(name for name in FIELDS if self.without_fields({name}) != self)
 
-    def without(self, fields: Set[str]) -> "Filters":
+    def without_fields(self, names: Set[str]) -> "Filters":
         """What is left when nothing is asked for these of its own fields."""
-        nothing = Filters()
-        return replace(self, **{each: getattr(nothing, each) for name in fields for each in FIELDS[name]})
+        return self.without(frozenset(each for name in names for each in FIELDS[name]))
 
-    @property
-    def only_agent_and_time(self) -> bool:
-        """Whether order and agent alone decide what matches."""
-        return self == Filters(agent_id=self.agent_id, since=self.since, until=self.until)
+    def only(self, names: frozenset[str]) -> "Filters":
+        """The filters of these names; the others ask nothing."""
+        return replace(Filters(), **{name: getattr(self, name) for name in names})
+
+    def without(self, names: frozenset[str]) -> "Filters":
+        """The filters but for those of these names."""
+        return replace(self, **{name: getattr(NO_FILTERS, name) for name in names})
+
+    def as_stored(self) -> "Filters":
+        """The filters whose values are those of conversations, not what answers print of none or of long ones."""
+        printed = {"agent_id": self.agent_id, "user_id": self.user_id, "status": "".join(self.status[:1])}
+        is_odd = {name for name, value in printed.items() if not is_whole(value)}
+        return self.without(frozenset(is_odd | ({"status"} if len(self.status) > 1 else set())))
+
+    def given(self) -> dict[str, object]:
+        """Those that ask something, by name."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: value for name, value in values.items() if value != getattr(NO_FILTERS, name)}
+
+
+NO_FILTERS = Filters()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +123,7 @@ class DetailNeed:
     @property
     def candidates(self) -> Filters:
         """The part of the filters that a list row answers."""
-        filters = replace(self.filters, failure_reason="", results=())
-        if "contact_number" in self.detail_only_fields:
-            filters = replace(filters, contact_digits=())
-        return replace(filters, user_id="") if "user_id" in self.detail_only_fields else filters
+        return self.filters.without(self.detail_only_fields | {"failure_reason", "results"})
 
     @property
     def is_any(self) -> bool:

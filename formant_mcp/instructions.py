@@ -1,7 +1,7 @@
 """What an assistant is told when it connects: what the data is, in which order to use the tools, zone and limits."""
 
+from formant_mcp.providers.registry import ProviderSpec
 from formant_mcp.settings import Settings
-from formant_mcp.vocabulary import ProviderWording
 
 _TEXT = """\
 Voice calls between a company's voice agents and its contacts: who was called when, how it ended, what was said \
@@ -26,7 +26,7 @@ are text: claim nothing about tone, voice or feelings. A call answers within {se
 """
 
 
-def instructions(settings: Settings | None, words: ProviderWording) -> str:
+def instructions(settings: Settings | None, provider: ProviderSpec) -> str:
     """The text, below 2,000 characters; general where the settings cannot be read."""
     zone = settings.timezone if settings else "the configured time zone"
-    return _TEXT.format(zone=zone, seconds=settings.call_seconds if settings else 20, note=words.note)
+    return _TEXT.format(zone=zone, seconds=settings.call_seconds if settings else 20, note=provider.note)

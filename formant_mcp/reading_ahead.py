@@ -16,7 +16,7 @@ from formant_mcp.filters import DetailNeed, Filters
 from formant_mcp.query.dates import read_since
 from formant_mcp.query.gather import counted_kinds
 from formant_mcp.sync.jobs import Report
-from formant_mcp.sync.lists import ListNeed
+from formant_mcp.sync.lists import ListRequest
 
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 5, 60
 _LINE_EVERY_SECONDS = 5.0
@@ -103,7 +103,7 @@ async def download(app: App, since: str, sleep: Sleep = asyncio.sleep) -> int:
     begin = read_since(since, app.now(), app.zone)
     sync, read = app.gathering.sync, app.gathering.store.read
     app.gathering.store.write.retry_failed()  # who runs this wants all of it now
-    need, filters = ListNeed(since=begin), Filters(since=begin)
+    need, filters = ListRequest(Filters(since=begin)), Filters(since=begin)
     steps = _Steps(app, sleep)
     await steps.run("list", "page", lambda report: sync.bring_list(need, math.inf, report))
     asked_at = app.now()
@@ -174,7 +174,7 @@ def _pause_seconds(error: FormantError, failures: int) -> int:
 def _report(app: App, filters: Filters, asked_at: datetime) -> int:
     read, need = app.gathering.store.read, DetailNeed(filters)
     known, left = read.count(filters), read.count_detail_due(need, asked_at)
-    rows = app.gathering.sync.knowledge(ListNeed(since=filters.since), asked_at).unreadable
+    rows = app.gathering.sync.knowledge(ListRequest(Filters(since=filters.since)), asked_at).unreadable
     lines = [f"{known:,} conversations, {known - left:,} of them downloaded."]
     if lost := counted_kinds({"rows": rows} | read.unreadable(filters)):
         lines.append(f"{lost} could not be understood; an update of formant-mcp may help.")

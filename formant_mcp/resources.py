@@ -26,7 +26,7 @@ from formant_mcp.providers.base import Recording
 from formant_mcp.query.forms import ADDRESS
 from formant_mcp.query.gather import Call
 from formant_mcp.query.transcripts import find, is_unconnected, recording_error
-from formant_mcp.sync.lists import ListNeed
+from formant_mcp.sync.lists import ListRequest
 from formant_mcp.tools.answers import CONVERSATION_URI, RECORDING_URI, TRANSCRIPT_URI, common_fields, local, uri_of
 from formant_mcp.tools.text import WARNING, results_line, seconds, stamp, turn_line
 
@@ -124,7 +124,7 @@ async def list_resources(app: App, call: Call, cursor: str) -> tuple[list[Resour
 
 async def _newest(app: App, call: Call, passed: int, after: int) -> tuple[list[tuple[int, Conversation]], bool]:
     """A page of calls after row `after`, which is the `passed`th newest, and whether there are more."""
-    read, sync, need = app.gathering.store.read, app.gathering.sync, ListNeed(newest=passed + PAGE + 1)
+    read, sync, need = app.gathering.store.read, app.gathering.sync, ListRequest(newest=passed + PAGE + 1)
     if not sync.knowledge(need, call.asked_at).is_complete:
         trouble = await sync.bring_list(need, call.seconds_left)
         if trouble and not read.count(Filters()):

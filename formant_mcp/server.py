@@ -20,13 +20,13 @@ from formant_mcp.app import App, Opener
 from formant_mcp.errors import FormantError, InvalidRequestError, NotFoundError
 from formant_mcp.models import clean
 from formant_mcp.prompts import PROMPTS, complete_argument, get_prompt
+from formant_mcp.providers.registry import ProviderSpec
 from formant_mcp.query.arguments import wrong_argument
 from formant_mcp.query.forms import is_left_out, json_in
 from formant_mcp.query.gather import Call
 from formant_mcp.resources import TEMPLATES, list_resources, read_resource
 from formant_mcp.tools import TOOLS
 from formant_mcp.tools.tool import Tool
-from formant_mcp.vocabulary import ProviderWording
 
 _log = logging.getLogger(__name__)
 _BY_NAME = {tool.name: tool for tool in TOOLS}
@@ -45,8 +45,8 @@ _UNEXPECTED_HINT = "Ask again; if it stays so, start it with FORMANT_LOG_LEVEL=D
 Request = ServerRequestContext[Opener]
 
 
-def build_server(open_app: Callable[[], Awaitable[App]], instructions: str, words: ProviderWording) -> Server[Opener]:
-    """The server, described in the provider's `words`; `open_app` opens the account at the first question."""
+def build_server(open_app: Callable[[], Awaitable[App]], instructions: str, provider: ProviderSpec) -> Server[Opener]:
+    """The server, described in the provider's words; `open_app` opens the account at the first question."""
 
     @asynccontextmanager
     async def lifespan(_: Server[Opener]) -> AsyncGenerator[Opener]:
@@ -57,7 +57,7 @@ def build_server(open_app: Callable[[], Awaitable[App]], instructions: str, word
             await opener.aclose()
 
     async def list_tools(_: Request, __: types.PaginatedRequestParams | None) -> types.ListToolsResult:
-        return types.ListToolsResult(tools=[tool.entry(words) for tool in TOOLS])
+        return types.ListToolsResult(tools=[tool.entry(provider) for tool in TOOLS])
 
     static = CacheHint(ttl_ms=_HOUR_MS, scope="public")
     server = Server(
@@ -69,7 +69,7 @@ def build_server(open_app: Callable[[], Awaitable[App]], instructions: str, word
         cache_hints={"tools/list": static, "resources/templates/list": static, "prompts/list": static},
         lifespan=lifespan,
         on_list_tools=list_tools,
-        on_call_tool=partial(_call_tool, words),
+        on_call_tool=partial(_call_tool, provider),
         on_list_resources=_list_resources,
         on_list_resource_templates=_list_templates,
         on_read_resource=_read_resource,
@@ -100,13 +100,13 @@ async def _read_params(ctx: ServerRequestContext[Opener, Any], call_next: CallNe
 
 
 async def _call_tool(
-    words: ProviderWording, request: Request, params: types.CallToolRequestParams
+    provider: ProviderSpec, request: Request, params: types.CallToolRequestParams
 ) -> types.CallToolResult:
     tool = _BY_NAME.get(params.name)
     if tool is None:
         raise MCPError(types.INVALID_PARAMS, f"Unknown tool. There are: {', '.join(_BY_NAME)}.")
     began_at = time.monotonic()
-    result = await _result(tool, words, request, params.arguments or {})
+    result = await _result(tool, provider, request, params.arguments or {})
     structure = cast(dict[str, Any], result.structured_content or {})
     coverage = cast(dict[str, Any], structure.get("coverage", {}))
     outcome = "error" if result.is_error else "complete" if coverage.get("complete") else "incomplete"
@@ -117,7 +117,7 @@ async def _call_tool(
 
 
 async def _result(
-    tool: Tool[Any], words: ProviderWording, request: Request, arguments: dict[str, Any]
+    tool: Tool[Any], provider: ProviderSpec, request: Request, arguments: dict[str, Any]
 ) -> types.CallToolResult:
     try:
         app = await request.lifespan_context.app()
@@ -125,7 +125,7 @@ async def _result(
         structure = reply.structure.model_dump(mode="json", exclude_none=True)
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_input=False, include_context=False)
-        return _failed(InvalidRequestError(words.fill(str(wrong_argument(wrong, tool.arguments)))))
+        return _failed(InvalidRequestError(provider.fill(str(wrong_argument(wrong, tool.arguments)))))
     except FormantError as error:
         return _failed(error)
     except Exception as error:  # noqa: BLE001 - the outermost place: a bug of ours neither ends us nor quotes anybody

@@ -4,7 +4,7 @@ import difflib
 import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Literal, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, Self, get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -18,18 +18,17 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from tzlocal import get_localzone_name
 
 from formant_mcp.errors import ConfigurationError
+from formant_mcp.providers.registry import PROVIDERS
+
+if TYPE_CHECKING:
+    from formant_mcp.providers.base import AnyProvider
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
-_REGIONS = {"global": "https://api.voice.formantai.com", "india": "https://api.in.voice.formantai.com"}
-_ADDRESSES = {"elevenlabs": "https://api.elevenlabs.io", "voiceos": "https://api.voiceos.io"}
-
-Provider = Literal["formant", "elevenlabs", "voiceable", "voiceos"]
-
-
 _PREFIX = "FORMANT_"
 
 
@@ -46,7 +45,8 @@ def unknown_variables(names: Iterable[str]) -> Iterator[str]:
 
 def _accepts(name: str, value: str) -> str:
     """What a setting takes, and which of its words was perhaps meant; never the value itself."""
-    words = [str(word) for word in get_args(Settings.model_fields[name].annotation)] if name else []
+    choices = PROVIDERS if name == "provider" else get_args(Settings.model_fields[name].annotation) if name else ()
+    words = [str(word) for word in choices]
     if not words:
         return " takes a number of seconds above 0 and up to 600, for example 20."
     near = difflib.get_close_matches(value.lower(), [word.lower() for word in words], n=1)
@@ -79,7 +79,7 @@ class Settings(BaseSettings):
 
     api_key: SecretStr | None = None
     api_key_file: HomePath | None = None
-    provider: Annotated[Provider, BeforeValidator(_lowered)] = "formant"
+    provider: Annotated[str, BeforeValidator(_lowered)] = "formant"
     base_url: str = ""
     region: Annotated[Literal["global", "india"], BeforeValidator(_lowered)] = "global"
     store: str = ""
@@ -111,6 +111,13 @@ class Settings(BaseSettings):
         # Blanks around a value are a slip of whoever wrote it; a blank value is none.
         trimmed = {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
         return {name: value for name, value in trimmed.items() if value != ""}
+
+    @field_validator("provider")
+    @classmethod
+    def _check_provider(cls, value: str) -> str:
+        if value not in PROVIDERS:
+            raise PydanticCustomError("provider", "not in the registry")
+        return value
 
     @field_validator("base_url")
     @classmethod
@@ -158,9 +165,15 @@ class Settings(BaseSettings):
     @property
     def address(self) -> str:
         """The provider's address, without a slash at the end; '' where it has none of its own and none is set."""
-        if self.base_url or self.provider == "formant":
-            return self.base_url or _REGIONS[self.region]
-        return _ADDRESSES.get(self.provider, "")
+        return self.base_url or PROVIDERS[self.provider].address(self.region)
+
+    def open_provider(self, key: str) -> "AnyProvider":
+        """The provider's client.
+
+        Raises:
+            ConfigurationError: the provider has no address of its own, and none is set.
+        """
+        return PROVIDERS[self.provider].client()(self.address, key)
 
     def for_demo(self) -> Self:
         """The same for the sample account: it keeps no store, and its recordings apart from a real account's."""

@@ -12,16 +12,15 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Protocol
 
 import anyio.lowlevel
 from pydantic import JsonValue
 
+from formant_mcp.filters import Filters
 from formant_mcp.models import Conversation, Page
-from formant_mcp.providers import elevenlabs
-from formant_mcp.providers.base import AnyProvider, CursorProvider, Narrowing, Provider
-from formant_mcp.providers.elevenlabs import CursorFamilySource
+from formant_mcp.providers.base import AnyProvider, Provider
+from formant_mcp.providers.elevenlabs import ElevenLabsProvider, VoiceableProvider
 from formant_mcp.providers.formant import FormantProvider
 from formant_mcp.providers.rate_limit import Sleep
 from formant_mcp.providers.voiceos import VoiceOsProvider
@@ -89,12 +88,8 @@ class Opened:
 
 
 FORMANT = ProviderFixture("formant", FakeFormant, calls.conversation, FormantProvider)
-ELEVENLABS = ProviderFixture(
-    "elevenlabs", FakeElevenLabs, cursor_calls.elevenlabs_call, partial(CursorFamilySource, elevenlabs.ELEVENLABS)
-)
-VOICEABLE = ProviderFixture(
-    "voiceable", FakeVoiceable, cursor_calls.voiceable_call, partial(CursorFamilySource, elevenlabs.VOICEABLE)
-)
+ELEVENLABS = ProviderFixture("elevenlabs", FakeElevenLabs, cursor_calls.elevenlabs_call, ElevenLabsProvider)
+VOICEABLE = ProviderFixture("voiceable", FakeVoiceable, cursor_calls.voiceable_call, VoiceableProvider)
 VOICEOS = ProviderFixture("voiceos", FakeVoiceOs, cursor_calls.voiceos_call, VoiceOsProvider)
 PROVIDERS = (FORMANT, ELEVENLABS, VOICEABLE, VOICEOS)
 
@@ -106,18 +101,18 @@ async def no_wait(_: float) -> None:
 
 async def first_page(source: AnyProvider, agent_id: str = "") -> Page:
     """The first page of the list, of one agent where the provider can narrow it so."""
-    if isinstance(source, CursorProvider):
-        return (await source.list_from("", Narrowing(agent_id=agent_id))).page
-    return await source.list_page(0, agent_id)
+    if source.pagination == "cursor":
+        return (await source.list_page("", Filters(agent_id=agent_id))).page
+    return await source.list_page(0, Filters(agent_id=agent_id))
 
 
-async def all_pages(source: AnyProvider, narrowing: Narrowing | None = None) -> list[Page]:
+async def all_pages(source: AnyProvider, filters: Filters | None = None) -> list[Page]:
     """Every page; AssertionError where the list never ends."""
     pages: list[Page] = []
     cursor, offset = "", 0
     while len(pages) < _MOST_PAGES:
-        if isinstance(source, CursorProvider):
-            found = await source.list_from(cursor, narrowing or Narrowing())
+        if source.pagination == "cursor":
+            found = await source.list_page(cursor, filters or Filters())
             page, cursor, goes_on = found.page, found.next_cursor, bool(found.next_cursor)
         else:
             page = await source.list_page(offset)
@@ -128,9 +123,9 @@ async def all_pages(source: AnyProvider, narrowing: Narrowing | None = None) -> 
     raise AssertionError("the list never ends")
 
 
-async def whole_list(source: AnyProvider, narrowing: Narrowing | None = None) -> list[Conversation]:
+async def whole_list(source: AnyProvider, filters: Filters | None = None) -> list[Conversation]:
     """Every row, page after page."""
-    return [row for page in await all_pages(source, narrowing) for row in page.conversations]
+    return [row for page in await all_pages(source, filters) for row in page.conversations]
 
 
 async def received(source: Provider, conversation_id: str) -> tuple[str, bytes]:

@@ -22,13 +22,13 @@ from mcp_types import TextContent
 from pydantic import JsonValue
 
 from formant_mcp.app import App, open_app
+from formant_mcp.demo.account import open_demo
 from formant_mcp.instructions import instructions
 from formant_mcp.providers.base import AnyProvider
-from formant_mcp.providers.choice import open_sample
 from formant_mcp.providers.formant import FormantProvider
+from formant_mcp.providers.registry import PROVIDERS
 from formant_mcp.server import build_server
 from formant_mcp.settings import Settings
-from formant_mcp.vocabulary import VOCABULARIES
 from tests.fake_formant import FakeFormant
 from tests.faults import Fault
 from tests.same_facts import assert_same_facts, compact
@@ -169,7 +169,7 @@ class Account:
         settings = self._settings(overrides)
 
         async def open_() -> App:
-            return self._app(settings, open_sample(settings, self.clock), "sample")
+            return self._app(settings, open_demo(settings.provider, self.clock), "sample")
 
         async with self._client(settings, open_) as assistant:
             yield assistant
@@ -201,7 +201,7 @@ class Account:
 
     @asynccontextmanager
     async def _client(self, settings: Settings, open_: Callable[[], Awaitable[App]]) -> AsyncGenerator[Assistant]:
-        words = VOCABULARIES[settings.provider]
+        words = PROVIDERS[settings.provider]
         async with Client(build_server(open_, instructions(settings, words), words), mode=self.mode) as client:
             yield Assistant(client)
 

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 from pydantic import JsonValue
 
-from formant_mcp.settings import Provider
+from formant_mcp.providers.registry import PROVIDERS
 from formant_mcp.tools import TOOLS
-from formant_mcp.vocabulary import VOCABULARIES
 from tests.calls import conversation_id, many
 from tests.child import INITIALIZE, INITIALIZED, piped, request, said
 from tests.serving import NOW, Account
@@ -26,7 +25,7 @@ NEEDED: dict[str, dict[str, JsonValue]] = {
 ARGUMENTS = [
     (tool.name, name, schema)
     for tool in TOOLS
-    for name, schema in tool.entry(VOCABULARIES["formant"]).input_schema["properties"].items()
+    for name, schema in tool.entry(PROVIDERS["formant"]).input_schema["properties"].items()
 ]
 WRONG: list[JsonValue] = [
     True,
@@ -118,10 +117,8 @@ async def test_another_shape_of_the_same_question_has_the_same_answer(
     assert answer.structure == expected.structure
 
 
-@pytest.mark.parametrize("provider", list(VOCABULARIES))
-async def test_a_wrong_value_is_refused_in_a_sentence_that_names_its_argument(
-    account: Account, provider: Provider
-) -> None:
+@pytest.mark.parametrize("provider", list(PROVIDERS))
+async def test_a_wrong_value_is_refused_in_a_sentence_that_names_its_argument(account: Account, provider: str) -> None:
     if account.mode != "auto":
         return
     async with account.connect_to_sample(provider=provider, base_url="http://localhost") as assistant:

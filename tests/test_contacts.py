@@ -58,7 +58,7 @@ def found_by(asked: str, stored: list[str]) -> list[str]:
     """Which of these stored numbers a question for one finds."""
     store = open_store(None)
     store.write.save([Conversation(f"{n:03}", contact_number=each) for n, each in enumerate(stored)], NOW)
-    page = store.read.page(Filters(contact_digits=read_contact(asked)), "newest", 200)
+    page = store.read.page(Filters(contact_number=read_contact(asked)), "newest", 200)
     store.close()
     return sorted((str(each.contact_number) for _, each in page), key=stored.index)
 

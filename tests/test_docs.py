@@ -15,11 +15,11 @@ from mcp import Client, StdioServerParameters
 from mcp_types import TextContent
 from pydantic_core import PydanticUndefined
 
+from formant_mcp.providers.registry import PROVIDERS
 from formant_mcp.query.arguments import FilterArguments
 from formant_mcp.resources import TEMPLATES
 from formant_mcp.settings import Settings
 from formant_mcp.tools import TOOLS
-from formant_mcp.vocabulary import VOCABULARIES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -34,7 +34,7 @@ COMMANDS = [
 ]
 
 Row = dict[str, str]
-WORDS = VOCABULARIES["formant"]
+WORDS = PROVIDERS["formant"]
 
 
 def table(heading: str, *columns: str) -> list[Row]:

@@ -12,13 +12,12 @@ from math import floor
 import pytest
 
 from formant_mcp.filters import Condition, Filters
-from formant_mcp.providers.base import CursorProvider
 from formant_mcp.query.gather import Call, Gathering
 from formant_mcp.query.listing import ListQuestion, list_conversations
 from formant_mcp.store import Account, Store
 from formant_mcp.sync import Sync
 from formant_mcp.sync.freshness import next_reading
-from formant_mcp.sync.lists import ListNeed
+from formant_mcp.sync.lists import ListRequest
 from tests import calls, cursor_calls
 from tests.fake_api import FakeApi
 from tests.fake_cursor import FakeCursorFamily
@@ -58,14 +57,14 @@ BOTH: dict[str, Filters] = {
     "min duration": Filters(min_duration_seconds=131),
     "max duration": Filters(max_duration_seconds=20),
     "durations": Filters(min_duration_seconds=57, max_duration_seconds=168),
-    "contact_number": Filters(contact_digits=("5550157",)),
+    "contact_number": Filters(contact_number=("5550157",)),
     "failure_reason": Filters(failure_reason="BUSY"),
     "failure_reason unknown": Filters(failure_reason="unknown"),
     "agent_id, success and since": replace(SINCE, agent_id="100", call_successful="success"),
     "agent_id, failure and a past period": replace(PERIOD, agent_id="102", call_successful="failure"),
     "failure and a past period": replace(PERIOD, call_successful="failure"),
     "success and until": Filters(call_successful="success", until=started(120)),
-    "contact_number and a past period": replace(PERIOD, contact_digits=("57",)),
+    "contact_number and a past period": replace(PERIOD, contact_number=("57",)),
     "failure_reason and since": replace(SINCE, failure_reason="busy"),
     "durations and agent_id": Filters(agent_id="101", min_duration_seconds=60, max_duration_seconds=300),
 }
@@ -136,7 +135,9 @@ class Asked:
                 return found
 
     async def know_all(self) -> None:
-        coverage = await self.gathering.bring(Call(self.clock.now(), SECONDS), Filters(), ListNeed(), with_details=True)
+        coverage = await self.gathering.bring(
+            Call(self.clock.now(), SECONDS), Filters(), ListRequest(), with_details=True
+        )
         assert (coverage.complete, coverage.details_read) == (True, COUNT)
 
     def list_requests(self) -> list[Request]:
@@ -149,14 +150,14 @@ async def account(provider: ProviderFixture, *, bounds_included: bool, narrows: 
     async with provider.opened() as opened:
         api, source, clock = opened.api, opened.source, Clock()
         assert isinstance(api, FakeCursorFamily | FakeVoiceOs)
-        assert isinstance(source, CursorProvider)
+        assert source.pagination == "cursor"
         api.bounds_included = bounds_included
         api.conversations = [row_of(provider, n) for n in range(COUNT)]
         if isinstance(api, FakeVoiceOs):
             waited = {n: timedelta(hours=n % 23) for n in range(COUNT) if n % LATE == 0 or word(n) == "queued"}
             api.created_at = {calls.conversation_id(n): started(n) - waited[n] for n in waited}
         if not narrows:
-            source.server_side_filters = frozenset()
+            source.spec = replace(source.spec, server_side_filters=frozenset())
         store = Store(None, Account("service", "account"), next_reading)
         sync = Sync(source, store, clock.now)
         try:

@@ -11,9 +11,9 @@ from mcp import Client
 from formant_mcp.app import App, open_account
 from formant_mcp.instructions import instructions
 from formant_mcp.providers.formant import FormantProvider
+from formant_mcp.providers.registry import PROVIDERS
 from formant_mcp.server import build_server
 from formant_mcp.settings import Settings
-from formant_mcp.vocabulary import VOCABULARIES
 from tests.calls import conversation
 from tests.fake_formant import FakeFormant
 from tests.faults import Fault, html_502, wrong_shape
@@ -53,7 +53,7 @@ async def connected(api: FakeFormant, key: str, store: str, hours_later: int = 0
             await source.aclose()
             raise
 
-    words = VOCABULARIES["formant"]
+    words = PROVIDERS["formant"]
     async with Client(build_server(open_, instructions(settings, words), words)) as client:
         yield Assistant(client)
 

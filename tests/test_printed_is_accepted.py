@@ -12,7 +12,7 @@ import pytest
 from pydantic import JsonValue
 
 from formant_mcp.filters import NONE, NOT_READ_YET
-from formant_mcp.vocabulary import VOCABULARIES
+from formant_mcp.providers.registry import PROVIDERS
 from tests.fake_formant import FakeFormant
 from tests.serving import Account, Answer, Assistant
 
@@ -23,7 +23,7 @@ GROUPINGS = ("status", "agent_id", "failure_reason", "contact_number", "day", "w
 MOST = 5  # values of a grouping that are asked for again
 
 
-@pytest.fixture(params=list(VOCABULARIES))
+@pytest.fixture(params=list(PROVIDERS))
 async def assistant(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Assistant]:
     """Connected to the sample account of each provider, as each sends it."""
     async with FakeFormant() as api:

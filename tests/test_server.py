@@ -12,8 +12,8 @@ from mcp import Client, MCPError
 from mcp_types import INVALID_PARAMS
 
 from formant_mcp.app import App
+from formant_mcp.providers.registry import PROVIDERS
 from formant_mcp.server import build_server
-from formant_mcp.vocabulary import VOCABULARIES
 from tests import faults
 from tests.calls import conversation_id, many
 from tests.faults import Fault
@@ -283,7 +283,7 @@ async def test_a_bug_of_ours_is_confessed_without_a_word_of_what_it_held(
     async def broken() -> App:
         raise RuntimeError("what a caller said")
 
-    async with Client(build_server(broken, "", VOCABULARIES["formant"]), mode=mode) as client:
+    async with Client(build_server(broken, "", PROVIDERS["formant"]), mode=mode) as client:
         assistant = Assistant(client)
         said = [
             await assistant.refused("list_conversations"),

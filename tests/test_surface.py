@@ -12,8 +12,8 @@ from mcp_types import Tool
 from pydantic import BaseModel, JsonValue
 
 from formant_mcp.instructions import instructions
+from formant_mcp.providers.registry import PROVIDERS
 from formant_mcp.tools import TOOLS
-from formant_mcp.vocabulary import VOCABULARIES
 from tests.serving import Account, Assistant
 from tests.snapshots import assert_same_as_file
 
@@ -159,7 +159,7 @@ def test_each_provider_is_described_in_its_own_words_alone() -> None:
         "voiceable": {"in-progress", "data.intent", "evaluation."},
         "voiceos": {"started, queued", "cost.total", "ended_reason"},
     }
-    for provider, words in VOCABULARIES.items():
+    for provider, words in PROVIDERS.items():
         tools = [tool.entry(words).model_dump_json() for tool in TOOLS]
         told = "".join([instructions(None, words), *tools])
         others = {word for each in theirs.values() for word in each} - theirs[provider]

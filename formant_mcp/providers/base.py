@@ -1,14 +1,14 @@
-"""What can answer for conversations: the seam between the rest of the program and one provider's API."""
+"""What the rest of the program needs of a provider: the seam between it and one provider's API."""
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol
 
 from formant_mcp.audio import AudioKind
-from formant_mcp.filters import OutcomeFilter
+from formant_mcp.filters import NO_FILTERS, Filters
 from formant_mcp.models import Conversation, Page
+from formant_mcp.providers.registry import ProviderSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,17 +21,9 @@ class Recording:
 
 
 class Provider(Protocol):
-    """One provider's conversations, but for the way its list is paged. Only errors of `formant_mcp.errors` are raised.
+    """One provider's conversations, but for how its list is paged. Raises only errors of `formant_mcp.errors`."""
 
-    `page_size`: how many rows a full page of the list has; the provider may give fewer. `unsupported_filters`: the filters that it
-    has no field for. `detail_only_fields`: the fields that a list row never has but its detail may. `recording_type`: the
-    media type that its recordings usually have.
-    """
-
-    page_size: int
-    recording_type: str
-    unsupported_filters: frozenset[str]
-    detail_only_fields: frozenset[str]
+    spec: ProviderSpec
 
     @property
     def concurrency(self) -> int:
@@ -57,28 +49,14 @@ class Provider(Protocol):
 
 
 class OffsetProvider(Provider, Protocol):
-    """A provider whose list can be read from any row on."""
+    """A provider whose list can be read from any row on; `page_size`: rows of a full page, though it may give fewer."""
 
-    async def list_page(self, offset: int, agent_id: str = "") -> Page:
-        """The page of the list that begins at row `offset`, of one agent where `agent_id` is given."""
+    pagination: Literal["offset"]
+    page_size: int
+
+    async def list_page(self, offset: int, filters: Filters = NO_FILTERS) -> Page:
+        """The page of the list that begins at row `offset`, of what its server-side filters leave."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Narrowing:
-    """What a provider may narrow its list by itself; an empty one asks nothing.
-
-    What comes may be more than asked for, never less: bounds are widened where the provider's own are not known to be
-    inclusive, and what it cannot do is left out. `since` and `until` are instants in UTC, of whatever the provider
-    keeps the time of: see `CursorProvider.max_queue_time`.
-    """
-
-    agent_id: str = ""
-    since: datetime | None = None
-    until: datetime | None = None
-    call_successful: OutcomeFilter = "any"
-    user_id: str = ""
-    status: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,26 +71,19 @@ class CursorPage:
     ends_early: bool = False
 
 
-@runtime_checkable
 class CursorProvider(Provider, Protocol):
-    """A provider whose pages hang on each other.
+    """A provider whose pages each name the next.
 
-    `server_side_filters`: the fields of Narrowing that it can do. `statuses`: those it narrows by, if it does by status;
-    `transient_statuses`: those of them that a conversation leaves again. `max_queue_time`: how long before its start a
-    conversation may have been created, where the times it narrows by are those; nothing where they are of the start.
+    What comes may be more than the filters ask for, never less: a bound of time that may not be inclusive is widened.
     """
 
-    server_side_filters: frozenset[str]
-    statuses: frozenset[str]
-    transient_statuses: frozenset[str]
-    max_queue_time: timedelta
+    pagination: Literal["cursor"]
 
-    async def list_from(self, cursor: str, narrowing: Narrowing) -> CursorPage:
-        """The page at that cursor, the first for ''.
+    async def list_page(self, cursor: str, filters: Filters = NO_FILTERS) -> CursorPage:
+        """The page at that cursor, the first for '', of what its server-side filters leave.
 
         Raises:
-            InvalidRequestError: the message begins with `cursor`: the provider refuses this one, so start over.
-            InvalidResponseError: the answer is no page.
+            CursorRejectedError: start over. InvalidResponseError: the answer is no page.
         """
         ...
 

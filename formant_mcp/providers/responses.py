@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from formant_mcp.errors import ASK_AGAIN, InvalidRequestError, InvalidResponseError, NotFoundError
+from formant_mcp.errors import ASK_AGAIN, InvalidResponseError, NotFoundError
 from formant_mcp.models import Conversation, clean
 
 
@@ -27,8 +27,3 @@ def no_conversation(conversation_id: str) -> NotFoundError:
     return NotFoundError(
         f"No conversation {clean(conversation_id)} in this account.", "list_conversations gives the ids."
     )
-
-
-def cursor_refused() -> InvalidRequestError:
-    """The error for a cursor that the provider does not take, or no longer."""
-    return InvalidRequestError("cursor: the provider does not take it, or no longer.", "Begin with the first page.")

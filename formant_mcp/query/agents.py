@@ -10,7 +10,7 @@ from formant_mcp.filters import CUT, NONE, Filters
 from formant_mcp.query.gather import Call, Gathering
 from formant_mcp.query.guesses import nearest
 from formant_mcp.store import Store
-from formant_mcp.sync.lists import ListNeed
+from formant_mcp.sync.lists import ListRequest
 
 _IN_PARENTHESES = re.compile(r"(.+) \((.+)\)")
 _SHOWN = 5
@@ -37,7 +37,7 @@ async def for_agent(gathering: Gathering, call: Call, filters: Filters, ask: Cal
         if meant == asked or (not meant and _is_all_listed(gathering, call)):
             return answer
     if not meant and not _is_all_listed(gathering, call):
-        await gathering.sync.bring_list(ListNeed(), call.seconds_left, call.report)
+        await gathering.sync.bring_list(ListRequest(), call.seconds_left, call.report)
     meant = meant or _meant(gathering.store, asked)
     if not meant and not gathering.sync.knows_all():
         raise InvalidRequestError(
@@ -49,7 +49,7 @@ async def for_agent(gathering: Gathering, call: Call, filters: Filters, ask: Cal
 
 
 def _is_all_listed(gathering: Gathering, call: Call) -> bool:
-    return gathering.sync.knowledge(ListNeed(), call.asked_at).is_complete
+    return gathering.sync.knowledge(ListRequest(), call.asked_at).is_complete
 
 
 def existing_agents(store: Store, asked: str) -> tuple[list[str], str]:

@@ -206,7 +206,7 @@ class FilterArguments(Arguments):
             until=until,
             min_duration_seconds=low,
             max_duration_seconds=high,
-            contact_digits=(NONE,) if self.contact_number == NONE else read_contact(self.contact_number),
+            contact_number=(NONE,) if self.contact_number == NONE else read_contact(self.contact_number),
             failure_reason=self.failure_reason,
             user_id=self.user_id,
             results=tuple(self.results),

@@ -12,7 +12,7 @@ from formant_mcp.query.sizes import size_notes
 from formant_mcp.store import Store
 from formant_mcp.sync import Sync
 from formant_mcp.sync.jobs import Report
-from formant_mcp.sync.lists import Knowledge, ListNeed
+from formant_mcp.sync.lists import Knowledge, ListRequest
 
 _EVER = datetime.min.replace(tzinfo=UTC)
 WORDS, RESULTS, SPEAKERS = frozenset({"transcripts", "turns"}), frozenset({"results"}), frozenset({"speakers"})
@@ -109,7 +109,7 @@ class Gathering:
         self,
         call: Call,
         filters: Filters,
-        need: ListNeed,
+        need: ListRequest,
         *,
         with_details: bool = False,
         looks_at: frozenset[str] = _NOTHING,
@@ -124,12 +124,12 @@ class Gathering:
         Raises:
             FormantError: nothing can be answered at all.
         """
-        if filters.user_id and "user_id" in self.sync.unsupported_filters:
-            raise InvalidRequestError("user_id: this provider's calls have no user ids.", "Leave it out.")
+        if unsupported := sorted(self.sync.unsupported_filters & filters.given().keys()):
+            raise InvalidRequestError(f"{unsupported[0]}: this provider's calls have no such field.", "Leave it out.")
         trouble = await self.sync.bring_list(need, call.seconds_left, call.report)
         if not trouble and not self.store.read.count_seen(""):
             # Nothing is known of the account: with some of its calls, the answer can name the values that exist.
-            trouble = await self.sync.bring_list(ListNeed(newest=_SOME_CALLS), call.seconds_left, call.report)
+            trouble = await self.sync.bring_list(ListRequest(newest=_SOME_CALLS), call.seconds_left, call.report)
         for each in self._detail_needs((filters, *also), with_details):
             if not trouble:
                 due = self.store.read.detail_due(each, call.asked_at)
@@ -144,7 +144,7 @@ class Gathering:
         self,
         call: Call,
         filters: Filters,
-        need: ListNeed,
+        need: ListRequest,
         trouble: FormantError | None,
         *,
         with_details: bool = False,
@@ -190,10 +190,10 @@ class Gathering:
             settled=self._settled(call, filters, matched) if is_whole and is_clear else frozenset(),
         )
 
-    def _matched(self, filters: Filters, need: ListNeed, knowledge: Knowledge) -> tuple[int, bool]:
+    def _matched(self, filters: Filters, need: ListRequest, knowledge: Knowledge) -> tuple[int, bool]:
         """How many match, and whether the provider itself counts them."""
         matched = self.store.read.count(filters)
-        if filters == Filters(agent_id=need.agent_id) and knowledge.list_total is not None:
+        if filters == Filters(agent_id=filters.as_stored().agent_id) and knowledge.list_total is not None:
             return max(matched, knowledge.list_total), True
         return matched, False
 
@@ -206,7 +206,7 @@ class Gathering:
         found, read, seen = Counter({"rows": rows}), self.store.read, set[Filters]()
         for each in periods:
             fields, results = FIELDS.keys() & (looks_at | each.fields), RESULTS & looks_at
-            candidates = each.without(read.unreadable(Filters(), fields).keys())
+            candidates = each.without_fields(read.unreadable(Filters(), fields).keys())
             found.update(read.unreadable(each, looks_at - fields - RESULTS))
             found.update(read.unreadable(replace(each, results=()), RESULTS if each.results else results))
             if candidates not in seen:  # of both periods, where their bounds are what is left out

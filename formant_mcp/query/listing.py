@@ -13,7 +13,7 @@ from formant_mcp.query.cursors import Cursor, lost_cursor, question_mark, read_c
 from formant_mcp.query.gather import Call, Coverage, Gathering, failure_notes
 from formant_mcp.query.guesses import nearest
 from formant_mcp.store import Store
-from formant_mcp.sync.lists import ListNeed
+from formant_mcp.sync.lists import ListRequest
 from formant_mcp.values import label
 
 SummaryMode = Literal["exclude", "include"]
@@ -172,24 +172,12 @@ def _existing_values(store: Store, condition: Condition) -> Existing:
     return Existing(named, meant if _NAME.fullmatch(meant) else "", field.distinct - len(named))
 
 
-def need_of(filters: Filters) -> ListNeed:
-    """The part of the list that a question over everything that matches looks at."""
-    return ListNeed(
-        agent_id=filters.agent_id if is_whole(filters.agent_id) else "",
-        since=filters.since,
-        until=filters.until,
-        call_successful=filters.call_successful,
-        user_id=filters.user_id if is_whole(filters.user_id) else "",
-        status=filters.status[0] if len(filters.status) == 1 and is_whole(filters.status[0]) else "",
-    )
-
-
-def _need(question: ListQuestion, cursor: Cursor, asked_at: datetime) -> ListNeed:
-    need = need_of(question.filters)
+def _need(question: ListQuestion, cursor: Cursor, asked_at: datetime) -> ListRequest:
+    need = ListRequest(question.filters)
     if cursor.row:  # the page continues a list that was checked for the page before it
         need = replace(need, fresh_since=asked_at - _SAME_LIST)
     # Order and agent alone decide what comes first; `until` skips newer ones first, so it needs more than the newest.
-    if question.order == "newest" and question.filters == Filters(agent_id=need.agent_id):
+    if question.order == "newest" and question.filters == Filters(agent_id=need.filters.as_stored().agent_id):
         return replace(need, newest=cursor.shown + question.limit)
     return need
 
@@ -198,7 +186,7 @@ async def _bring_shown(
     gathering: Gathering,
     call: Call,
     question: ListQuestion,
-    need: ListNeed,
+    need: ListRequest,
     coverage: Coverage,
     conversations: list[Conversation],
 ) -> Coverage:

@@ -6,10 +6,11 @@ from zoneinfo import ZoneInfo
 
 from formant_mcp.filters import NONE, Filters
 from formant_mcp.query.gather import RESULTS, Call, Coverage, Gathering
-from formant_mcp.query.listing import Existing, existing_values, need_of
+from formant_mcp.query.listing import Existing, existing_values
 from formant_mcp.query.summary import Group, Measure, measured, overall_of
 from formant_mcp.store import Store
 from formant_mcp.store.figures import Grouping
+from formant_mcp.sync.lists import ListRequest
 
 _MAX_FIELDS = 60
 _MAX_VALUES = 200
@@ -65,7 +66,7 @@ async def profile(gathering: Gathering, call: Call, filters: Filters, top: int, 
     Raises:
         FormantError: nothing can be answered at all.
     """
-    coverage = await gathering.bring(call, filters, need_of(filters), with_details=True, looks_at=_LOOKS_AT)
+    coverage = await gathering.bring(call, filters, ListRequest(filters), with_details=True, looks_at=_LOOKS_AT)
     store = gathering.store
     # While details are missing, what is loaded is apart from what may still change.
     now = call.asked_at if coverage.details_read < coverage.details_needed else None

@@ -8,13 +8,14 @@ from formant_mcp.models import Conversation, Turn
 from formant_mcp.query.cursors import Cursor, lost_cursor, question_mark, read_cursor, write_cursor
 from formant_mcp.query.expressions import read_expression
 from formant_mcp.query.gather import SPEAKERS, WORDS, Call, Coverage, Gathering
-from formant_mcp.query.listing import Existing, existing_values, need_of
+from formant_mcp.query.listing import Existing, existing_values
 from formant_mcp.query.marks import Mark, marks, needles_of
 from formant_mcp.query.search_advice import Advice
 from formant_mcp.store import Store
 from formant_mcp.store.matching import Expression, Role
 from formant_mcp.store.search import FoundConversation, Sought
 from formant_mcp.store.turns import MAX_TURNS
+from formant_mcp.sync.lists import ListRequest
 
 PER_CONVERSATION = 3
 """Hits shown of one conversation."""
@@ -101,7 +102,7 @@ async def search_transcripts(gathering: Gathering, call: Call, question: SearchQ
     mark = question_mark("search", question.asked, question.query, question.role, store.identity)
     cursor = read_cursor(question.cursor, mark)
     looks_at = WORDS if question.role == "any" else WORDS | SPEAKERS
-    coverage = await gathering.bring(call, filters, need_of(filters), with_details=True, looks_at=looks_at)
+    coverage = await gathering.bring(call, filters, ListRequest(filters), with_details=True, looks_at=looks_at)
     try:
         # One conversation more than can be shown tells whether there is a next page.
         found = store.search.find(Sought(expression, question.role, filters), question.limit + 1, cursor.row)

@@ -12,10 +12,11 @@ from formant_mcp.filters import NONE, Filters
 from formant_mcp.models import clean
 from formant_mcp.query.gather import Call, Coverage, Gathering
 from formant_mcp.query.guesses import did_you_mean, nearest
-from formant_mcp.query.listing import Existing, existing_values, need_of
+from formant_mcp.query.listing import Existing, existing_values
 from formant_mcp.query.periods import TIMES, UNREAD, label, place, stored
 from formant_mcp.store import Store
 from formant_mcp.store.figures import COLUMNS, DURATION, LOADED, RESULTS, Grouping, Key, Numbers, Tally
+from formant_mcp.sync.lists import ListRequest
 
 MAX_GROUPINGS = 3
 _CLOCK_GROUPS = 25  # the hours of a day, and calls without a time
@@ -122,7 +123,7 @@ async def summarize(gathering: Gathering, call: Call, question: SummaryQuestion,
         InvalidRequestError: a grouping or measure that does not exist; names those that do.
     """
     _check_words(question)
-    periods, need = [question.filters], need_of(question.filters)
+    periods, need = [question.filters], ListRequest(question.filters)
     if question.compared_with:
         periods.append(replace(question.filters, since=question.compared_with[0], until=question.compared_with[1]))
         begins, ends = zip(*((each.since, each.until) for each in periods), strict=True)

@@ -9,7 +9,7 @@ from formant_mcp.models import Conversation, Turn, clean, never_connected
 from formant_mcp.query.forms import id_in
 from formant_mcp.query.gather import Call, Coverage, Gathering, unreadable_notes
 from formant_mcp.sync.details import FAILS_ALONE, reason
-from formant_mcp.sync.lists import ListNeed
+from formant_mcp.sync.lists import ListRequest
 
 MIN_PREFIX = 6
 _CANDIDATES = 5
@@ -65,7 +65,7 @@ async def get_transcripts(gathering: Gathering, call: Call, ids: list[str], wind
     errors = tuple(
         (asked, each) for asked, each in zip(distinct, outcomes, strict=True) if isinstance(each, FormantError)
     )
-    knowledge = gathering.sync.knowledge(ListNeed(), call.asked_at)
+    knowledge = gathering.sync.knowledge(ListRequest(), call.asked_at)
     ids = [each.conversation.conversation_id for each in found]
     old, unreadable = gathering.store.read.due_among(ids, call.asked_at), gathering.store.read.unreadable_among(ids)
     found = tuple(
@@ -122,7 +122,7 @@ async def find(gathering: Gathering, call: Call, asked: str) -> str:
         try:
             await gathering.sync.bring_one(asked, call.asked_at, call.seconds_left)
         except NotFoundError:
-            await gathering.sync.bring_list(ListNeed(), call.seconds_left, call.report)
+            await gathering.sync.bring_list(ListRequest(), call.seconds_left, call.report)
             if find_id(gathering, asked) is None and not gathering.sync.knows_all():
                 hint = "Give the whole id, or ask again: more is being listed."
                 raise Unread("Not among the calls listed so far.", hint) from None

@@ -66,10 +66,10 @@ def where(filters: Filters) -> Where:
     ):
         if any(names):
             _add_names(asked, column, names)
-    if filters.contact_digits == (NONE,):
+    if filters.contact_number == (NONE,):
         asked.add("coalesce(contact_number, '') = ''")
-    elif filters.contact_digits:
-        _add_contact(asked, filters.contact_digits)
+    elif filters.contact_number:
+        _add_contact(asked, filters.contact_number)
     for condition in filters.results:
         _add_condition(asked, condition)
     return asked

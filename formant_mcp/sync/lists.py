@@ -4,33 +4,28 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from formant_mcp.filters import OutcomeFilter
+from formant_mcp.filters import NO_FILTERS, Filters
 from formant_mcp.store.ledger import Scope
 from formant_mcp.sync.freshness import CONFIRM_AFTER, HOUR, are_many
 from formant_mcp.sync.jobs import Progress
 
 
 @dataclass(frozen=True, slots=True)
-class ListNeed:
-    """Which part of the list a question looks at: all since then, or the `newest` so many; 0: all.
+class ListRequest:
+    """Which part of the list a question needs: what the filters may match, or the `newest` so many of it; 0: all.
 
     `fresh_since`: a list that was checked since then is new enough, as for a page that follows another; None: it is
-    checked now. The other fields are filters that a provider may narrow its list by; what comes may be more.
+    checked now.
     """
 
-    agent_id: str = ""
-    since: datetime | None = None
+    filters: Filters = NO_FILTERS
     newest: int = 0
-    until: datetime | None = None
-    call_successful: OutcomeFilter = "any"
-    user_id: str = ""
-    status: str = ""
     fresh_since: datetime | None = None
 
     @property
     def is_narrow(self) -> bool:
         """Whether the newest part of the list may be enough."""
-        return self.since is not None or self.newest > 0
+        return self.filters.since is not None or self.newest > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +69,13 @@ def doubts(known: Scope, count: int, missing: int, began_at: datetime, now: date
 
 
 class Lists(Protocol):
-    """Keeps the lists of one account known, in the way that its provider's paging allows.
+    """Keeps the lists of one account known, in the way that its provider's paging allows."""
 
-    `server_side_filters`: the fields of a need that the provider narrows its list by.
-    """
-
-    server_side_filters: frozenset[str]
-
-    def usable(self, need: ListNeed) -> ListNeed:
-        """The need without what this provider cannot narrow its list by."""
+    def supported(self, need: ListRequest) -> ListRequest:
+        """The request without the filters that do not narrow this provider's list."""
         ...
 
-    async def bring(self, need: ListNeed, progress: Progress) -> None:
+    async def bring(self, need: ListRequest, progress: Progress) -> None:
         """Brings that part of the list up to date.
 
         Raises:
@@ -93,6 +83,6 @@ class Lists(Protocol):
         """
         ...
 
-    def knowledge(self, need: ListNeed, asked_at: datetime) -> Knowledge:
+    def knowledge(self, need: ListRequest, asked_at: datetime) -> Knowledge:
         """How far the store answers that need, as things stand now, for a question asked at that time."""
         ...

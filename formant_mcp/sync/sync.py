@@ -6,14 +6,15 @@ from datetime import datetime
 from typing import TypeVar
 
 from formant_mcp.errors import ConnectionFailed, FormantError, InvalidResponseError, RateLimitError, ServiceError
-from formant_mcp.providers.base import AnyProvider, CursorProvider, Narrowing, Recording
+from formant_mcp.filters import Filters
+from formant_mcp.providers.base import AnyProvider, Recording
 from formant_mcp.store import Store
 from formant_mcp.sync.by_cursor.lists import CursorLists
 from formant_mcp.sync.by_offset.lists import OffsetLists
 from formant_mcp.sync.details import FAILS_ALONE, Details
 from formant_mcp.sync.jobs import Jobs, Progress, Report
 from formant_mcp.sync.leases import Leases
-from formant_mcp.sync.lists import Knowledge, ListNeed, Lists
+from formant_mcp.sync.lists import Knowledge, ListRequest, Lists
 
 T = TypeVar("T")
 
@@ -33,11 +34,11 @@ class Sync:
         self._details = Details(source, store, self._jobs, self._leases, now)
         self._lists: Lists = (
             CursorLists(source, store, self._details, self._jobs, self._leases, now)
-            if isinstance(source, CursorProvider)
+            if source.pagination == "cursor"
             else OffsetLists(source, store, self._details, self._jobs, self._leases, now)
         )
 
-    async def bring_list(self, need: ListNeed, seconds: float, report: Report | None = None) -> FormantError | None:
+    async def bring_list(self, need: ListRequest, seconds: float, report: Report | None = None) -> FormantError | None:
         """Brings that part of the list up to date; gives what stood in the way, if it may pass or the list is stored.
 
         Raises:
@@ -45,7 +46,7 @@ class Sync:
         """
         if need.fresh_since and self.knowledge(need, need.fresh_since).is_complete:
             return None
-        need = self._lists.usable(need)
+        need = self._lists.supported(need)
         key, asked_at, ends = ("list", need), self._now(), asyncio.get_running_loop().time() + seconds
         others = self._jobs.is_running(key)
         is_stored = self.knowledge(need, asked_at).as_of is not None
@@ -68,10 +69,10 @@ class Sync:
             return
 
         async def work(_: Progress) -> None:
-            if isinstance(self._provider, CursorProvider):
-                page = (await self._provider.list_from("", Narrowing())).page
+            if self._provider.pagination == "cursor":
+                page = (await self._provider.list_page("", Filters())).page
             else:
-                page = await self._provider.list_page(0)
+                page = await self._provider.list_page(0, Filters())
             self._store.write.save(page.conversations, self._now())
             self._has_begun = True
 
@@ -138,10 +139,10 @@ class Sync:
         except TimeoutError:
             return None
 
-    def knowledge(self, need: ListNeed, asked_at: datetime) -> Knowledge:
+    def knowledge(self, need: ListRequest, asked_at: datetime) -> Knowledge:
         """How far the store answers that need, as things stand now."""
         asked_at = min(asked_at, need.fresh_since or asked_at)
-        return self._lists.knowledge(self._lists.usable(need), asked_at)
+        return self._lists.knowledge(self._lists.supported(need), asked_at)
 
     def knows_all(self) -> bool:
         """Whether the whole list is known, as of the last look at it."""
@@ -151,17 +152,17 @@ class Sync:
     @property
     def unsupported_filters(self) -> frozenset[str]:
         """The filters that the provider has no field for."""
-        return self._provider.unsupported_filters
+        return self._provider.spec.unsupported_filters
 
     @property
     def recording_type(self) -> str:
         """The media type that the provider's recordings usually have."""
-        return self._provider.recording_type
+        return self._provider.spec.recording_type
 
     @property
     def detail_only_fields(self) -> frozenset[str]:
         """The filters that a list row does not answer, nor the provider for it."""
-        return self._provider.detail_only_fields - self._lists.server_side_filters
+        return self._provider.spec.detail_only_fields - self._provider.spec.server_side_filters
 
     @property
     def requests_per_minute(self) -> float | None:

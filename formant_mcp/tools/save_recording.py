@@ -12,7 +12,7 @@ from formant_mcp.query.arguments import Arguments, ConversationId
 from formant_mcp.query.gather import Call, Coverage
 from formant_mcp.query.transcripts import find, find_id, recording_error
 from formant_mcp.recordings import AudioFigures, SavedRecording
-from formant_mcp.sync.lists import ListNeed
+from formant_mcp.sync.lists import ListRequest
 from formant_mcp.tools.answers import SavedAnswer, Silence, coverage_answer
 from formant_mcp.tools.text import clock, counted, head, seconds
 from formant_mcp.tools.tool import Reply, Tool
@@ -45,7 +45,7 @@ async def _run(app: App, arguments: SaveArguments, call: Call) -> Reply:
             "The recording has not been received in full within this call's time; the server keeps trying.",
             "Ask again in a moment.",
         )
-    knowledge = app.gathering.sync.knowledge(ListNeed(), call.asked_at)
+    knowledge = app.gathering.sync.knowledge(ListRequest(), call.asked_at)
     conversation = app.gathering.store.read.get([conversation_id]).get(conversation_id)
     coverage = Coverage(
         matched=1,

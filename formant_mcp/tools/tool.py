@@ -3,16 +3,18 @@
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 from mcp_types import Tool as ToolEntry
 from mcp_types import ToolAnnotations
 from pydantic import BaseModel, JsonValue
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core.core_schema import ModelSchema, NullableSchema, WithDefaultSchema
 
 from formant_mcp.app import App
+from formant_mcp.providers.registry import ProviderSpec
 from formant_mcp.query.arguments import Arguments
 from formant_mcp.query.gather import Call
-from formant_mcp.vocabulary import ProviderWording
 
 A = TypeVar("A", bound=Arguments)
 
@@ -62,14 +64,14 @@ class Tool(Generic[A]):
         """
         return await self.run(app, self.arguments.model_validate(arguments), call)
 
-    def entry(self, words: ProviderWording) -> ToolEntry:
+    def entry(self, provider: ProviderSpec) -> ToolEntry:
         """The tool as the server lists it, in the provider's words."""
         return ToolEntry(
             name=self.name,
             title=self.title,
             description=self.description,
-            input_schema=_plain(_worded(self.arguments.model_json_schema(), words)),
-            output_schema=_plain(self.answer.model_json_schema(mode="serialization")),
+            input_schema=self._input_schema(provider),
+            output_schema=self.answer.model_json_schema(schema_generator=_PlainSchema, mode="serialization"),
             annotations=ToolAnnotations(
                 title=self.title,
                 read_only_hint=self.is_read_only,
@@ -79,36 +81,30 @@ class Tool(Generic[A]):
             ),
         )
 
-
-def _worded(schema: dict[str, Any], words: ProviderWording) -> dict[str, Any]:
-    properties = schema.get("properties", {})
-    for argument in properties.values():
-        argument["description"] = words.fill(argument["description"])
-    return schema
-
-
-def _plain(schema: dict[str, Any]) -> dict[str, Any]:
-    """A schema without what only repeats names: titles, docstrings of models, null beside a type."""
-    return cast(dict[str, Any], _pruned(schema, is_property_map=False))
+    def _input_schema(self, provider: ProviderSpec) -> dict[str, Any]:
+        schema = self.arguments.model_json_schema(schema_generator=_PlainSchema)
+        for argument in schema.get("properties", {}).values():
+            argument["description"] = provider.fill(argument["description"])
+        return schema
 
 
-def _pruned(value: object, *, is_property_map: bool) -> object:
-    if isinstance(value, list):
-        return [_pruned(each, is_property_map=False) for each in cast(list[object], value)]
-    if not isinstance(value, dict):
-        return value
-    node = cast(dict[str, object], value)
-    if is_property_map:
-        return {name: _pruned(each, is_property_map=False) for name, each in node.items()}
-    choices = node.get("anyOf")
-    if isinstance(choices, list):
-        kept = [each for each in cast(list[dict[str, object]], choices) if each.get("type") != "null"]
-        if len(kept) == 1:
-            node = {name: each for name, each in node.items() if name not in ("anyOf", "default")} | kept[0]
-    is_object = node.get("type") == "object"
-    dropped = {"title", "description"} if is_object else {"title"}
-    return {
-        name: _pruned(each, is_property_map=name in ("properties", "$defs"))
-        for name, each in node.items()
-        if name not in dropped
-    }
+class _PlainSchema(GenerateJsonSchema):
+    """JSON schemas without what only repeats names: titles, docstrings of models, null beside a type."""
+
+    def field_title_should_be_set(self, schema: object) -> bool:
+        """Never: the name says it."""
+        return False
+
+    def model_schema(self, schema: ModelSchema) -> JsonSchemaValue:
+        """An object of its fields."""
+        generated = super().model_schema(schema)
+        return {name: value for name, value in generated.items() if name not in ("title", "description")}
+
+    def nullable_schema(self, schema: NullableSchema) -> JsonSchemaValue:
+        """What is null is left out of an answer, so null is no type of it."""
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: WithDefaultSchema) -> JsonSchemaValue:
+        """A default, but null."""
+        generated = super().default_schema(schema)
+        return {name: value for name, value in generated.items() if name != "default" or value is not None}

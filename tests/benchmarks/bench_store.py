@@ -19,14 +19,16 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import JsonValue
 
 from formant_mcp.errors import NotFoundError
-from formant_mcp.filters import Condition, Filters
+from formant_mcp.filters import NO_FILTERS, Condition, Filters
 from formant_mcp.models import Conversation, Page, Turn
 from formant_mcp.providers.base import Recording
+from formant_mcp.providers.registry import PROVIDERS
 from formant_mcp.query.gather import Call, Gathering
 from formant_mcp.query.listing import ListQuestion, list_conversations
 from formant_mcp.query.profile import profile
@@ -47,19 +49,18 @@ COMMON, RARE = "payment", "lawyer"
 class NothingNew:
     """A source whose list is what the store holds already."""
 
+    spec = replace(PROVIDERS["formant"], unsupported_filters=frozenset[str]())
+    pagination: Literal["offset"] = "offset"
     page_size = 100
     concurrency = 16
     requests_per_minute = None
-    unsupported_filters: frozenset[str] = frozenset()
-    detail_only_fields: frozenset[str] = frozenset()
-    recording_type: str = "audio/wav"
 
     def __init__(self, store: Store) -> None:
         self._total = store.read.count(Filters())
         newest = store.read.page(Filters(), "newest", 100)
         self._newest = tuple(replace(conversation, has_detail=False) for _, conversation in newest)
 
-    async def list_page(self, offset: int, agent_id: str = "") -> Page:
+    async def list_page(self, offset: int, filters: Filters = NO_FILTERS) -> Page:
         return Page(self._newest, len(self._newest), has_more=True, total=self._total)
 
     async def get_conversation(self, conversation_id: str) -> Conversation:

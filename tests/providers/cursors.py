@@ -7,8 +7,9 @@ from pathlib import Path
 
 import httpx
 
+from formant_mcp.filters import Filters
 from formant_mcp.models import Conversation
-from formant_mcp.providers.base import CursorProvider, Narrowing
+from formant_mcp.providers.base import CursorProvider
 from tests.calls import conversation_id
 from tests.fake_cursor import FakeCursorFamily
 from tests.fake_voiceos import FakeVoiceOs
@@ -16,7 +17,7 @@ from tests.provider_apis import ProviderFixture
 from tests.providers.scripted import NOON
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
-EVERYTHING = Narrowing()
+EVERYTHING = Filters()
 Handler = Callable[[httpx.Request], httpx.Response]
 
 
@@ -45,7 +46,7 @@ async def opened_by(provider: ProviderFixture) -> AsyncGenerator[OpenedByCursor]
     """An empty account of that provider."""
     async with provider.opened() as opened:
         assert isinstance(opened.api, FakeCursorFamily | FakeVoiceOs)
-        assert isinstance(opened.source, CursorProvider)
+        assert opened.source.pagination == "cursor"
         yield OpenedByCursor(provider, opened.api, opened.source)
 
 

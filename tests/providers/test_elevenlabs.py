@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from formant_mcp.errors import ConfigurationError, InvalidRequestError
-from formant_mcp.providers.base import Narrowing
-from formant_mcp.providers.elevenlabs import ELEVENLABS, VOICEABLE, CursorFamily, CursorFamilySource
+from formant_mcp.filters import Filters
+from formant_mcp.providers.elevenlabs import ElevenLabsProvider, VoiceableProvider
 from tests.audio import sample
 from tests.provider_apis import KEY, no_wait, received
 from tests.providers.cursors import EVERYTHING, Handler, sent
@@ -19,24 +19,26 @@ VOICEABLE_ID = "conv_a1"
 LIST = "page_size=100&summary_mode=include"
 
 
-def source_for(handler: Handler, family: CursorFamily = ELEVENLABS, base_url: str = "") -> CursorFamilySource:
-    address = base_url or ("https://api.elevenlabs.io" if family is ELEVENLABS else "https://api.example.test/base")
-    return CursorFamilySource(family, address, KEY, transport=httpx.MockTransport(handler), sleep=no_wait)
+def source_for(handler: Handler, client: type[ElevenLabsProvider] = ElevenLabsProvider) -> ElevenLabsProvider:
+    address = client.spec.address("global") or "https://api.example.test/base"
+    return client(address, KEY, transport=httpx.MockTransport(handler), sleep=no_wait)
 
 
-def answering(name: str, status: int = 200, family: CursorFamily = ELEVENLABS) -> CursorFamilySource:
-    return source_for(lambda request: httpx.Response(status, content=sent(name)), family)
+def answering(
+    name: str, status: int = 200, client: type[ElevenLabsProvider] = ElevenLabsProvider
+) -> ElevenLabsProvider:
+    return source_for(lambda request: httpx.Response(status, content=sent(name)), client)
 
 
 @pytest.mark.parametrize(
-    ("family", "header", "root", "conversation_id"),
+    ("client", "header", "root", "conversation_id"),
     [
-        (ELEVENLABS, "xi-api-key", "https://api.elevenlabs.io/v1/convai/conversations", ID),
-        (VOICEABLE, "x-api-key", "https://api.example.test/base/conversations", VOICEABLE_ID),
+        (ElevenLabsProvider, "xi-api-key", "https://api.elevenlabs.io/v1/convai/conversations", ID),
+        (VoiceableProvider, "x-api-key", "https://api.example.test/base/conversations", VOICEABLE_ID),
     ],
 )
 async def test_each_method_asks_its_endpoint_with_the_key(
-    family: CursorFamily, header: str, root: str, conversation_id: str
+    client: type[ElevenLabsProvider], header: str, root: str, conversation_id: str
 ):
     asked: list[str] = []
 
@@ -48,9 +50,9 @@ async def test_each_method_asks_its_endpoint_with_the_key(
         is_one = conversation_id in request.url.path
         return httpx.Response(200, json={"conversation_id": conversation_id} if is_one else {"conversations": []})
 
-    source = source_for(handle, family)
-    await source.list_from("", EVERYTHING)
-    await source.list_from("a=/&b", EVERYTHING)
+    source = source_for(handle, client)
+    await source.list_page("", EVERYTHING)
+    await source.list_page("a=/&b", EVERYTHING)
     await source.get_conversation(conversation_id)
     await received(source, conversation_id)
     await source.aclose()
@@ -65,7 +67,7 @@ async def test_each_method_asks_its_endpoint_with_the_key(
 
 def test_a_family_without_an_address_needs_one():
     with pytest.raises(ConfigurationError, match="Voiceable") as caught:
-        CursorFamilySource(VOICEABLE, "", KEY)
+        VoiceableProvider("", KEY)
 
     assert "FORMANT_BASE_URL" in caught.value.hint
 
@@ -80,9 +82,11 @@ async def test_what_the_provider_can_narrow_by_is_asked_of_it_with_wider_bounds(
     source = source_for(handle)
     since = datetime(2025, 11, 20, 11, 2, 33, 500_000, tzinfo=UTC)
     until = datetime(2025, 11, 20, 11, 2, 33, 500_000, tzinfo=UTC)
-    narrowing = Narrowing("agent_1", since, until, "failure", "user_7", status="done")
-    await source.list_from("", narrowing)
-    await source.list_from("next", narrowing)
+    filters = Filters(
+        agent_id="agent_1", since=since, until=until, call_successful="failure", user_id="user_7", status=("done",)
+    )
+    await source.list_page("", filters)
+    await source.list_page("next", filters)
 
     narrowed = {
         "page_size": "100",
@@ -94,7 +98,7 @@ async def test_what_the_provider_can_narrow_by_is_asked_of_it_with_wider_bounds(
         "user_id": "user_7",
     }
     assert asked == [narrowed, {**narrowed, "cursor": "next"}]
-    assert source.server_side_filters == {"agent_id", "since", "until", "call_successful", "user_id"}
+    assert source.spec.server_side_filters == {"agent_id", "since", "until", "call_successful", "user_id"}
 
 
 async def test_times_before_the_epoch_ask_for_everything_since():
@@ -103,9 +107,9 @@ async def test_times_before_the_epoch_ask_for_everything_since():
         return httpx.Response(200, json={"conversations": []})
 
     ever = datetime(1, 1, 1, tzinfo=UTC)
-    assert (await source_for(handle).list_from("", Narrowing(since=ever))).next_cursor == ""
+    assert (await source_for(handle).list_page("", Filters(since=ever))).next_cursor == ""
 
 
 async def test_a_cursor_refused_inside_a_success_is_refused_too():
     with pytest.raises(InvalidRequestError, match=r"^cursor"):
-        await answering("voiceable/error_400", 200, VOICEABLE).list_from("old", EVERYTHING)
+        await answering("voiceable/error_400", 200, VoiceableProvider).list_page("old", EVERYTHING)

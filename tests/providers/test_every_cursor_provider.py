@@ -167,36 +167,36 @@ async def test_an_error_inside_a_success_is_an_error(
 
 async def test_a_refused_cursor_is_named_so_that_the_list_can_begin_anew(by_cursor: OpenedByCursor):
     by_cursor.hold(130)
-    cursor = (await by_cursor.source.list_from("", EVERYTHING)).next_cursor
+    cursor = (await by_cursor.source.list_page("", EVERYTHING)).next_cursor
     by_cursor.api.refuse_cursors = True
     with pytest.raises(InvalidRequestError, match=r"^cursor"):
-        await by_cursor.source.list_from(cursor, EVERYTHING)
+        await by_cursor.source.list_page(cursor, EVERYTHING)
     by_cursor.api.refuse_cursors = False
     for status in (400, 404, 422):
         by_cursor.api.fault("", 1, status)
         with pytest.raises(InvalidRequestError, match=r"^cursor"):
-            await by_cursor.source.list_from(cursor, EVERYTHING)
+            await by_cursor.source.list_page(cursor, EVERYTHING)
 
-    assert (await by_cursor.source.list_from(cursor, EVERYTHING)).page.row_count == 30
+    assert (await by_cursor.source.list_page(cursor, EVERYTHING)).page.row_count == 30
 
 
 async def test_a_first_page_that_is_refused_is_not_the_cursors_fault(by_cursor: OpenedByCursor):
     by_cursor.api.fault("", 1, 422)
     with pytest.raises(InvalidRequestError, match="refused the request"):
-        await by_cursor.source.list_from("", EVERYTHING)
+        await by_cursor.source.list_page("", EVERYTHING)
     by_cursor.api.fault("", 1, 404)
     with pytest.raises(NotFoundError, match="nothing at this address"):
-        await by_cursor.source.list_from("", EVERYTHING)
+        await by_cursor.source.list_page("", EVERYTHING)
 
 
 async def test_another_failure_does_not_cost_the_cursor(by_cursor: OpenedByCursor):
     by_cursor.hold(130)
-    cursor = (await by_cursor.source.list_from("", EVERYTHING)).next_cursor
+    cursor = (await by_cursor.source.list_page("", EVERYTHING)).next_cursor
     by_cursor.api.fault("", 1, 401)
     with pytest.raises(AuthenticationError):
-        await by_cursor.source.list_from(cursor, EVERYTHING)
+        await by_cursor.source.list_page(cursor, EVERYTHING)
     by_cursor.api.fault("", 5, 503)
     with pytest.raises(ServiceError):
-        await by_cursor.source.list_from(cursor, EVERYTHING)
+        await by_cursor.source.list_page(cursor, EVERYTHING)
 
-    assert (await by_cursor.source.list_from(cursor, EVERYTHING)).page.row_count == 30
+    assert (await by_cursor.source.list_page(cursor, EVERYTHING)).page.row_count == 30

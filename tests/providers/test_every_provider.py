@@ -64,7 +64,7 @@ async def test_the_list_of_one_agent_has_all_of_that_agents(opened: Opened):
     page = await first_page(opened.source, "101")
 
     assert {row.conversation_id for row in page.conversations if row.agent_id == "101"} == set(ids(6)[1::2])
-    narrows = "agent_id" in getattr(opened.source, "server_side_filters", {"agent_id"})
+    narrows = "agent_id" in opened.source.spec.server_side_filters
     assert page.row_count == (3 if narrows else 6)
 
 
@@ -148,8 +148,8 @@ async def test_what_only_a_conversation_tells_no_row_does(opened: Opened):
     read = await opened.source.get_conversation(row.conversation_id)
 
     lacking = {name for name in ("contact_number", "user_id") if getattr(row, name) is None}
-    assert {name for name in lacking if getattr(read, name) is not None} == opened.source.detail_only_fields
-    assert {name for name in lacking if getattr(read, name) is None} == opened.source.unsupported_filters
+    assert {name for name in lacking if getattr(read, name) is not None} == opened.source.spec.detail_only_fields
+    assert {name for name in lacking if getattr(read, name) is None} == opened.source.spec.unsupported_filters
 
 
 async def test_rows_that_are_whole_need_no_second_look(opened: Opened):

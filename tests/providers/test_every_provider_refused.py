@@ -16,7 +16,6 @@ from formant_mcp.errors import (
     RateLimitError,
     ServiceError,
 )
-from formant_mcp.providers.base import CursorProvider
 from tests import faults
 from tests.audio import wav
 from tests.calls import conversation_id
@@ -173,7 +172,7 @@ async def test_the_allowance_that_the_provider_states_is_told(held: Opened):
     await first_page(held.source)
 
     assert (before, held.source.requests_per_minute) == (None, 50)
-    assert (held.source.page_size, held.source.concurrency) == (100, 16)
+    assert held.source.concurrency == 16
 
 
 async def test_a_recording_comes_unchanged_with_the_type_of_its_bytes(held: Opened):
@@ -226,12 +225,12 @@ async def test_a_recording_at_another_host_is_fetched_without_the_key():
 async def test_what_configures_an_agent_or_calls_a_tool_is_in_no_model(opened: Opened):
     row = opened.provider.call(0, NOON)
     detail = opened.api.detail_of(row)
-    if isinstance(said := detail.get("transcript"), list) and isinstance(opened.source, CursorProvider):
+    if isinstance(said := detail.get("transcript"), list) and opened.source.pagination == "cursor":
         said.append(tool_turn())
     opened.api.list_carries_detail = True
     opened.api.add(row, detail)
     models = [*(await first_page(opened.source)).conversations, await opened.source.get_conversation(FIRST)]
 
     sends_secrets = "SECRET" in str(detail)
-    assert sends_secrets == isinstance(opened.source, CursorProvider)
+    assert sends_secrets == opened.source.pagination == "cursor"
     assert "SECRET" not in repr(models)

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from formant_mcp.errors import InvalidRequestError
+from formant_mcp.filters import Filters
 from formant_mcp.providers.formant import FormantProvider
 from tests.audio import wav
 from tests.provider_apis import KEY, no_wait, received
@@ -31,7 +32,7 @@ async def test_each_method_asks_its_endpoint_with_the_key():
 
     source = source_for(handle)
     await source.list_page(0)
-    await source.list_page(300, agent_id="123")
+    await source.list_page(300, Filters(agent_id="123"))
     await source.get_conversation(ID)
     await received(source, ID)
     await source.aclose()
@@ -50,4 +51,4 @@ async def test_an_agent_id_that_is_no_whole_number_is_refused_before_anything_is
         raise AssertionError("nothing may be sent")
 
     with pytest.raises(InvalidRequestError, match="agent_id must be a whole number"):
-        await source_for(handle).list_page(0, agent_id)
+        await source_for(handle).list_page(0, Filters(agent_id=agent_id))

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import AsyncIterator
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,9 +21,8 @@ from formant_mcp.errors import (
     NotFoundError,
     ServiceError,
 )
-from formant_mcp.providers import elevenlabs
 from formant_mcp.providers.base import AnyProvider
-from formant_mcp.providers.elevenlabs import CursorFamilySource
+from formant_mcp.providers.elevenlabs import ElevenLabsProvider
 from formant_mcp.providers.formant import FormantProvider
 from formant_mcp.providers.voiceos import VoiceOsProvider
 from formant_mcp.recordings import RecordingsFolder, SavedRecording
@@ -40,7 +38,7 @@ ELSEWHERE = "https://recordings.example.com/0f8d4c1e.mp3?X-Signature=a%2Fb%3D"
 SOUND = wav((9000, 1))
 SOURCES = {
     "formant": FormantProvider,
-    "elevenlabs": partial(CursorFamilySource, elevenlabs.ELEVENLABS),
+    "elevenlabs": ElevenLabsProvider,
     "voiceos": VoiceOsProvider,
 }
 REDIRECTS = [301, 302, 303, 307, 308]

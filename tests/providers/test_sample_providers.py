@@ -12,9 +12,10 @@ from formant_mcp.demo.elevenlabs_api import SampleElevenLabsTransport
 from formant_mcp.demo.formant_api import SampleFormantTransport
 from formant_mcp.demo.voiceos_api import SampleVoiceOsTransport
 from formant_mcp.errors import AuthenticationError, InvalidRequestError, NotFoundError
+from formant_mcp.filters import Filters
 from formant_mcp.models import Conversation
-from formant_mcp.providers.base import CursorProvider, Narrowing
-from formant_mcp.providers.elevenlabs import ELEVENLABS, CursorFamilySource
+from formant_mcp.providers.base import CursorProvider
+from formant_mcp.providers.elevenlabs import ElevenLabsProvider
 from formant_mcp.providers.formant import FormantProvider
 from formant_mcp.providers.voiceos import VoiceOsProvider
 from tests.provider_apis import received, whole_list
@@ -31,8 +32,8 @@ def calls() -> tuple[SampleCall, ...]:
     return sample_calls(NOW)
 
 
-def elevenlabs(calls: tuple[SampleCall, ...], key: str = "k") -> CursorFamilySource:
-    return CursorFamilySource(ELEVENLABS, API, key, transport=SampleElevenLabsTransport(calls, lambda: NOW))
+def elevenlabs(calls: tuple[SampleCall, ...], key: str = "k") -> ElevenLabsProvider:
+    return ElevenLabsProvider(API, key, transport=SampleElevenLabsTransport(calls, lambda: NOW))
 
 
 def voiceos(calls: tuple[SampleCall, ...], key: str = "k") -> VoiceOsProvider:
@@ -98,39 +99,39 @@ async def test_voiceos_says_what_a_call_cost(calls: tuple[SampleCall, ...]):
 
 
 @pytest.mark.parametrize(
-    "narrowing",
+    "filters",
     [
-        Narrowing(agent_id="456"),
-        Narrowing(since=NOW - timedelta(days=9)),
-        Narrowing(until=NOW - timedelta(days=9)),
-        Narrowing(call_successful="success"),
-        Narrowing(call_successful="failure", agent_id="123", since=NOW - timedelta(days=30), until=NOW),
+        Filters(agent_id="456"),
+        Filters(since=NOW - timedelta(days=9)),
+        Filters(until=NOW - timedelta(days=9)),
+        Filters(call_successful="success"),
+        Filters(call_successful="failure", agent_id="123", since=NOW - timedelta(days=30), until=NOW),
     ],
 )
 @both
 async def test_a_narrowed_list_has_all_that_it_is_asked_for_and_is_shorter(
-    calls: tuple[SampleCall, ...], opened: Opened, narrowing: Narrowing
+    calls: tuple[SampleCall, ...], opened: Opened, filters: Filters
 ):
     def is_asked_for(row: Conversation) -> bool:
         return (
-            narrowing.agent_id in ("", row.agent_id)
-            and (narrowing.since is None or (row.started_at is not None and row.started_at >= narrowing.since))
-            and (narrowing.until is None or (row.started_at is not None and row.started_at <= narrowing.until))
-            and narrowing.call_successful in ("any", row.outcome)
+            filters.agent_id in ("", row.agent_id)
+            and (filters.since is None or (row.started_at is not None and row.started_at >= filters.since))
+            and (filters.until is None or (row.started_at is not None and row.started_at <= filters.until))
+            and filters.call_successful in ("any", row.outcome)
         )
 
     source = opened(calls)
-    everything, narrowed = await whole_list(source), await whole_list(source, narrowing)
+    everything, narrowed = await whole_list(source), await whole_list(source, filters)
 
     assert [row for row in narrowed if is_asked_for(row)] == [row for row in everything if is_asked_for(row)]
-    can_be_narrowed = opened is elevenlabs or narrowing.agent_id == ""
+    can_be_narrowed = opened is elevenlabs or filters.agent_id == ""
     assert len(narrowed) < len(everything) or not can_be_narrowed
 
 
 async def test_elevenlabs_lists_the_calls_of_one_user(calls: tuple[SampleCall, ...]):
     source = elevenlabs(calls)
     user_id = (await source.get_conversation(calls[0].conversation_id)).user_id
-    rows = await whole_list(source, Narrowing(user_id=user_id or "nobody"))
+    rows = await whole_list(source, Filters(user_id=user_id or "nobody"))
 
     assert {row.conversation_id for row in rows} == {
         call.conversation_id for call in calls if call.contact_number == calls[0].contact_number
@@ -155,13 +156,13 @@ async def test_without_a_key_nothing_is_answered(
     calls: tuple[SampleCall, ...], opened: Callable[[tuple[SampleCall, ...], str], CursorProvider]
 ):
     with pytest.raises(AuthenticationError):
-        await opened(calls, " ").list_from("", Narrowing())
+        await opened(calls, " ").list_page("", Filters())
 
 
 async def test_a_cursor_that_is_none_is_refused(calls: tuple[SampleCall, ...]):
     with pytest.raises(InvalidRequestError, match=r"^cursor"):
-        await elevenlabs(calls).list_from("gone", Narrowing())
-    assert (await voiceos(calls).list_from("999", Narrowing())).next_cursor == ""
+        await elevenlabs(calls).list_page("gone", Filters())
+    assert (await voiceos(calls).list_page("999", Filters())).next_cursor == ""
 
 
 @pytest.mark.parametrize(

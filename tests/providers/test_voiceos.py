@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from formant_mcp.errors import InvalidRequestError
-from formant_mcp.providers.base import Narrowing
+from formant_mcp.providers.base import Filters
 from formant_mcp.providers.voiceos import VoiceOsProvider
 from tests.audio import wav
 from tests.provider_apis import KEY, no_wait, received
@@ -36,8 +36,8 @@ async def test_each_method_asks_its_endpoint_with_the_key():
         return httpx.Response(200, json={"id": ID} if is_one else {"items": [], "has_more": False})
 
     source = source_for(handle)
-    await source.list_from("", EVERYTHING)
-    await source.list_from("7", EVERYTHING)
+    await source.list_page("", EVERYTHING)
+    await source.list_page("7", EVERYTHING)
     await source.get_conversation(ID)
     await received(source, ID)
     await source.aclose()
@@ -52,36 +52,36 @@ async def test_each_method_asks_its_endpoint_with_the_key():
 
 
 @pytest.mark.parametrize(
-    ("narrowing", "asked"),
+    ("filters", "asked"),
     [
-        (Narrowing(agent_id="a", user_id="u"), {}),
-        (Narrowing(call_successful="success"), {"status": "ended"}),
-        (Narrowing(call_successful="failure", status="queued"), {"status": "queued"}),
-        (Narrowing(status="Started"), {"status": "started"}),
-        (Narrowing(status="done"), {}),
+        (Filters(agent_id="a", user_id="u"), {}),
+        (Filters(call_successful="success"), {"status": "ended"}),
+        (Filters(call_successful="failure", status=("queued",)), {"status": "queued"}),
+        (Filters(status=("Started",)), {"status": "started"}),
+        (Filters(status=("done",)), {}),
         (
-            Narrowing(
+            Filters(
                 since=datetime(2024, 6, 11, 8, 0, 3, 900_000, tzinfo=UTC),
                 until=datetime(2024, 6, 11, 8, 0, 3, 900_000, tzinfo=UTC),
             ),
             {"created_after": "2024-06-11T08:00:02Z", "created_before": "2024-06-11T08:00:04Z"},
         ),
         (
-            Narrowing(since=datetime.min.replace(tzinfo=UTC), until=datetime.max.replace(tzinfo=UTC)),
+            Filters(since=datetime.min.replace(tzinfo=UTC), until=datetime.max.replace(tzinfo=UTC)),
             {"created_after": "0001-01-01T00:00:00Z", "created_before": "9999-12-31T23:59:59Z"},
         ),
     ],
 )
 async def test_what_the_provider_can_narrow_by_is_asked_of_it_with_wider_bounds(
-    narrowing: Narrowing, asked: dict[str, str]
+    filters: Filters, asked: dict[str, str]
 ):
     def handle(request: httpx.Request) -> httpx.Response:
         assert dict(request.url.params) == {"limit": "100", "index": "1", **asked}
         return httpx.Response(200, json={"items": []})
 
     source = source_for(handle)
-    await source.list_from("", narrowing)
-    assert source.server_side_filters == {"since", "until", "call_successful", "status"}
+    await source.list_page("", filters)
+    assert source.spec.server_side_filters == {"since", "until", "call_successful", "status"}
 
 
 @pytest.mark.parametrize("cursor", ["0", "-1", "x", "1.5", "٣", " 1", "9" * 30])
@@ -90,4 +90,4 @@ async def test_a_cursor_that_is_no_index_is_refused_before_anything_is_sent(curs
         raise AssertionError("nothing may be sent")
 
     with pytest.raises(InvalidRequestError, match=r"^cursor"):
-        await source_for(handle).list_from(cursor, EVERYTHING)
+        await source_for(handle).list_page(cursor, EVERYTHING)

@@ -3,10 +3,13 @@
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Literal
 
 from formant_mcp.errors import NotFoundError
+from formant_mcp.filters import NO_FILTERS, Filters
 from formant_mcp.models import Conversation, Page
 from formant_mcp.providers.base import Recording
+from formant_mcp.providers.registry import PROVIDERS
 from formant_mcp.query.gather import Gathering
 from formant_mcp.store import Account, Store
 from formant_mcp.sync import Sync
@@ -16,18 +19,17 @@ from tests.store.oracle import NOW
 class Told:
     """A source that lists just these conversations, whole."""
 
+    spec = replace(PROVIDERS["formant"], unsupported_filters=frozenset[str]())
+    pagination: Literal["offset"] = "offset"
     page_size = 100
     concurrency = 4
     requests_per_minute: float | None = None
-    unsupported_filters: frozenset[str] = frozenset()
-    detail_only_fields: frozenset[str] = frozenset()
-    recording_type: str = "audio/wav"
 
     def __init__(self, calls: list[Conversation]) -> None:
         self._calls = [replace(each, has_detail=True, failure_reason_known=True) for each in calls]
 
-    async def list_page(self, offset: int, agent_id: str = "") -> Page:
-        listed = [each for each in self._calls if not agent_id or each.agent_id == agent_id]
+    async def list_page(self, offset: int, filters: Filters = NO_FILTERS) -> Page:
+        listed = [each for each in self._calls if filters.agent_id in ("", each.agent_id)]
         page = listed[offset : offset + self.page_size]
         return Page(tuple(page), len(page), has_more=offset + len(page) < len(listed), total=len(listed))
 

@@ -33,10 +33,10 @@ def matches(conversation: Conversation, filters: Filters) -> bool:
         and (f.until is None or (c.started_at is not None and c.started_at <= f.until))
         and within(c.duration_seconds, f.min_duration_seconds, f.max_duration_seconds)
         and (
-            f.contact_digits in ((), (NONE,))
-            or any(contact and spelled(contact.normal, each) for each in f.contact_digits)
+            f.contact_number in ((), (NONE,))
+            or any(contact and spelled(contact.normal, each) for each in f.contact_number)
         )
-        and (f.contact_digits != (NONE,) or not c.contact_number)
+        and (f.contact_number != (NONE,) or not c.contact_number)
         and (not f.failure_reason or labelled(c.failure_reason, f.failure_reason))
         and (f.failure_reason != NONE or c.failure_reason_known or c.has_detail)
         and (not f.user_id or named(c.user_id, f.user_id))
@@ -289,7 +289,7 @@ def filters(draw: st.DrawFn, like: list[Conversation]) -> Filters:
         its = getattr(one, field)
         if name == "results":
             value = tuple(draw(st.lists(conditions(its or {}), min_size=1, max_size=2)))
-        elif name == "contact_digits":
+        elif name == "contact_number":
             value = draw(st.just((NONE,)) | st.lists(st.sampled_from(others), min_size=1, max_size=2).map(tuple))
         else:
             near = [its, its, its.swapcase() if isinstance(its, str) and name != "call_successful" else its]
@@ -309,7 +309,7 @@ _ASKED: dict[str, tuple[str, Sequence[object]]] = {
     "until": ("started_at", MOMENTS),
     "min_duration_seconds": ("duration_seconds", SECONDS),
     "max_duration_seconds": ("duration_seconds", SECONDS),
-    "contact_digits": ("contact_number", ENDINGS),
+    "contact_number": ("contact_number", ENDINGS),
     "failure_reason": ("failure_reason", REASONS),
     "user_id": ("user_id", USERS),
     "results": ("results", []),

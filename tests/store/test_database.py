@@ -266,7 +266,7 @@ def test_values_and_numbers_of_an_older_store_are_read_as_they_are_now(path: Pat
     asked = Filters(
         status=("No Answer",),
         failure_reason="Line-Dropped",
-        contact_digits=read_contact("+919876543210"),
+        contact_number=read_contact("+919876543210"),
         results=tuple(read_condition(each) for each in results),
     )
     assert store.read.count(asked) == 1

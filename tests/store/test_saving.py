@@ -105,10 +105,10 @@ def test_saving_says_what_was_known_before_and_when_it_was_seen(store: Store) ->
 def test_a_number_without_digits_is_no_longer_found_by_the_old_ones(store: Store) -> None:
     store.write.save([DETAIL], NOW)
     store.write.save([Conversation("call-1_1", contact_number="anonymous")], LATER)
-    assert store.read.count(Filters(contact_digits=("43210",))) == 0
+    assert store.read.count(Filters(contact_number=("43210",))) == 0
     store.write.save([Conversation("call-1_1", contact_number="+91 98765 43210"), Conversation("call-2_1")], LATER)
     store.write.save([Conversation("call-1_1")], LATER)
-    assert store.read.count(Filters(contact_digits=("43210",))) == 1
+    assert store.read.count(Filters(contact_number=("43210",))) == 1
 
 
 def test_a_later_detail_leaves_nothing_of_the_one_before(store: Store) -> None:

@@ -10,7 +10,7 @@ from formant_mcp.providers.formant import FormantProvider
 from formant_mcp.store import Account, Store
 from formant_mcp.sync import Sync
 from formant_mcp.sync.freshness import next_reading
-from formant_mcp.sync.lists import ListNeed
+from formant_mcp.sync.lists import ListRequest
 
 
 def utc_now() -> datetime:
@@ -22,7 +22,7 @@ async def main(url: str, path: Path) -> None:
     sync = Sync(FormantProvider(url, "any-key"), store, utc_now)
     try:
         asked_at = utc_now()
-        print(await sync.bring_list(ListNeed(), 60), sync.knowledge(ListNeed(), asked_at).is_complete)
+        print(await sync.bring_list(ListRequest(), 60), sync.knowledge(ListRequest(), asked_at).is_complete)
         print(await sync.bring_details(store.read.detail_due(DetailNeed(Filters()), utc_now()), 60))
     finally:
         await sync.aclose()

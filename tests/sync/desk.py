@@ -1,7 +1,7 @@
 """A Sync over a fake account, with a clock that tests move, and over loopback or in this process.
 
 async with desk_for(api) as desk:
-    knowledge = await desk.ask(ListNeed(newest=20))
+    knowledge = await desk.ask(ListRequest(newest=20))
     assert desk.stored() == desk.listed()
 """
 
@@ -23,7 +23,7 @@ from formant_mcp.providers.formant import FormantProvider
 from formant_mcp.store import Account, Store
 from formant_mcp.sync import Sync
 from formant_mcp.sync.freshness import next_reading
-from formant_mcp.sync.lists import Knowledge, ListNeed
+from formant_mcp.sync.lists import Knowledge, ListRequest
 from tests.calls import Row, conversation
 from tests.fake_api import FakeApi
 from tests.fake_formant import FakeFormant, Order
@@ -31,7 +31,7 @@ from tests.fake_http import Reply, Request
 from tests.faults import Fault
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
-EVERYTHING = ListNeed()
+EVERYTHING = ListRequest()
 SECONDS = 30.0  # far more than any test takes
 ALWAYS = 1_000_000_000
 DAY = timedelta(days=1)
@@ -77,13 +77,13 @@ class Desk:
     clock: Clock
     slept: list[float] = field(default_factory=list[float])
 
-    async def ask(self, need: ListNeed = EVERYTHING, seconds: float = SECONDS) -> Knowledge:
+    async def ask(self, need: ListRequest = EVERYTHING, seconds: float = SECONDS) -> Knowledge:
         """Brings that part of the list and tells what is known then; nothing may stand in the way."""
         asked_at = self.clock.now()
         assert await self.sync.bring_list(need, seconds) is None
         return self.sync.knowledge(need, asked_at)
 
-    async def cost(self, need: ListNeed = EVERYTHING) -> tuple[int, Knowledge]:
+    async def cost(self, need: ListRequest = EVERYTHING) -> tuple[int, Knowledge]:
         """How many requests a question took, and what is known then."""
         before = len(self.api.requests)
         knowledge = await self.ask(need)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from formant_mcp.filters import Filters
-from formant_mcp.sync.lists import ListNeed
+from formant_mcp.sync.lists import ListRequest
 from tests.provider_apis import ELEVENLABS, VOICEABLE, VOICEOS, ProviderFixture
 from tests.sync.cursor_desk import (
     LONG_OVER,
@@ -52,7 +52,7 @@ async def _live(provider: ProviderFixture, data: st.DataObject) -> None:
             days = data.draw(st.sampled_from([None, 1, 8, 60]))
             agent = data.draw(st.sampled_from(["", "1"]))
             since = None if days is None else desk.clock.moment - days * DAY
-            need = ListNeed(agent, since, 0 if days else data.draw(st.sampled_from([0, 5])))
+            need = ListRequest(Filters(agent_id=agent, since=since), 0 if days else data.draw(st.sampled_from([0, 5])))
             knowledge = await desk.ask(need)
             wanted = {
                 api.id_of(row)
@@ -69,7 +69,7 @@ async def test_the_newest_are_asked_for_by_their_time(provider: ProviderFixture)
         desk.clock.moment = LONG_OVER + MINUTE
         halted = asyncio.Event()
         desk.api.on_request = lambda request: None if is_timed(request) else (desk.api.gate.shut(), halted.set())[0]
-        knowledge = await desk.ask(ListNeed(newest=20))
+        knowledge = await desk.ask(ListRequest(newest=20))
         assert is_timed(lists(desk)[0])
         newest = [desk.api.id_of(row) for row in desk.api.conversations[:20]]
         assert desk.stored(limit=20) == newest
@@ -84,23 +84,23 @@ async def test_the_newest_are_asked_for_by_their_time(provider: ProviderFixture)
 @each_provider
 async def test_a_time_is_reached_without_the_rest_and_what_is_known_is_not_read_again(provider: ProviderFixture):
     async with opened(provider, 2_000, timedelta(hours=1)) as desk:
-        need = ListNeed(since=LONG_OVER - timedelta(hours=150))
+        need = ListRequest(Filters(since=LONG_OVER - timedelta(hours=150)))
         cost, knowledge = await desk.cost(need)
         assert knowledge.is_complete
         assert cost <= 8
         assert all(map(is_timed, lists(desk)))
-        assert len(desk.stored(Filters(since=need.since))) == 151
+        assert len(desk.stored(Filters(since=need.filters.since))) == 151
         assert (await desk.cost(need))[0] == 1
 
 
 @each_provider
 async def test_a_period_long_over_is_asked_for_with_both_its_ends(provider: ProviderFixture):
     async with opened(provider, 2_000, timedelta(hours=1)) as desk:
-        need = ListNeed(since=LONG_OVER - 60 * DAY, until=LONG_OVER - 59 * DAY)
+        need = ListRequest(Filters(since=LONG_OVER - 60 * DAY, until=LONG_OVER - 59 * DAY))
         cost, knowledge = await desk.cost(need)
         assert knowledge.is_complete
         assert cost == 1
-        assert len(desk.stored(Filters(since=need.since, until=need.until))) == 25
+        assert len(desk.stored(Filters(since=need.filters.since, until=need.filters.until))) == 25
         assert (await desk.cost(need)) == (0, knowledge)
 
 
@@ -131,8 +131,8 @@ async def _broken_off(provider: ProviderFixture, folder: Path, requests: int, *,
         api.conversations = provider.calls(2_000, LONG_OVER)
         api.on_request = lambda _: api.gate.shut() if len(api.requests) == 10 else None
         async with desk_for(api, connect=provider.connect, path=folder / "store", clock=clock) as desk:
-            await desk.sync.bring_list(ListNeed(), 0.3)
-            assert not desk.sync.knowledge(ListNeed(), NOON).is_complete
+            await desk.sync.bring_list(ListRequest(), 0.3)
+            assert not desk.sync.knowledge(ListRequest(), NOON).is_complete
         if refuse:
             api.fault("cursor=", 1, 422)
         api.on_request = None
@@ -169,12 +169,12 @@ async def test_calls_that_wait_or_run_are_asked_for_by_their_status_each_time():
     async with opened(VOICEOS, 300) as desk:
         api = desk.api
         api.add(VOICEOS.call(900, NOON - 5 * DAY, status="queued"))
-        cost, knowledge = await desk.cost(ListNeed(status="queued"))
+        cost, knowledge = await desk.cost(ListRequest(Filters(status=("queued",))))
         assert (knowledge.is_complete, cost) == (True, 1)
         assert len(desk.stored(Filters(status=("queued",)))) == 1
         api.remove(api.id_of(next(row for row in api.conversations if row["status"] == "queued")))
         api.add(VOICEOS.call(900, NOON - 5 * DAY, status="completed"))
-        assert (await desk.ask(ListNeed(status="queued"))).is_complete
+        assert (await desk.ask(ListRequest(Filters(status=("queued",))))).is_complete
         assert not desk.stored(Filters(status=("queued",)))
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from formant_mcp.errors import InvalidResponseError
 from formant_mcp.filters import Filters
-from formant_mcp.sync.lists import ListNeed
+from formant_mcp.sync.lists import ListRequest
 from tests.fake_cursor import FakeCursorFamily, FakeElevenLabs
 from tests.fake_http import Reply
 from tests.fake_voiceos import FakeVoiceOs
@@ -45,10 +45,10 @@ async def test_cursors_that_come_round_keep_the_rows_and_leave_the_list_open(cyc
         assert desk.holds_all()
 
 
-@pytest.mark.parametrize("need", [ListNeed(), ListNeed(since=LONG_OVER - DAY), ListNeed(newest=20)])
+@pytest.mark.parametrize("need", [ListRequest(), ListRequest(Filters(since=LONG_OVER - DAY)), ListRequest(newest=20)])
 @pytest.mark.parametrize("provider", [ELEVENLABS, VOICEABLE], ids=lambda provider: provider.name)
 async def test_more_to_come_without_a_way_to_it_leaves_the_list_open_until_it_comes(
-    provider: ProviderFixture, need: ListNeed
+    provider: ProviderFixture, need: ListRequest
 ):
     async with opened(provider, 250) as desk:
         is_over: list[bool] = []
@@ -76,9 +76,9 @@ async def test_a_part_read_to_its_end_does_not_complete_a_list_that_was_cut():
     async with opened(ELEVENLABS, 250) as desk:
         desk.api.fault(lambda request: request.path.endswith("/conversations") and not is_timed(request), 20, _cut)
         await desk.ask()
-        part = ListNeed(since=LONG_OVER - DAY)
+        part = ListRequest(Filters(since=LONG_OVER - DAY))
         assert (await desk.ask(part)).is_complete
-        assert not desk.sync.knowledge(ListNeed(), desk.clock.now() - DAY).is_complete
+        assert not desk.sync.knowledge(ListRequest(), desk.clock.now() - DAY).is_complete
 
 
 def _cut(good: Reply) -> Reply:
@@ -97,7 +97,7 @@ async def test_a_list_that_never_ends_is_left_with_an_error_that_says_so():
             lambda good: type(good)(body=b'{"items": [], "has_more": true}', media_type="application/json"),
         )
         with pytest.raises(InvalidResponseError, match="100 pages in a row without anything new"):
-            await desk.sync.bring_list(ListNeed(), 30)
+            await desk.sync.bring_list(ListRequest(), 30)
 
 
 EMPTY = {
@@ -116,11 +116,11 @@ async def test_one_users_calls_are_those_of_the_list_that_the_provider_narrows(p
         detail = desk.api.whole(desk.api.conversations[3])
         user = str(detail["user_id"])
         wanted = {desk.api.id_of(row) for row in desk.api.conversations if desk.api.whole(row)["user_id"] == user}
-        _, knowledge = await desk.cost(ListNeed(user_id=user))
+        _, knowledge = await desk.cost(ListRequest(Filters(user_id=user)))
         assert knowledge.is_complete
         assert set(desk.stored(Filters(user_id=user))) == wanted
         assert len(desk.api.requests) == 2  # the list, and whether the provider narrows it at all
-        assert (await desk.ask(ListNeed(user_id="nobody"))).is_complete
+        assert (await desk.ask(ListRequest(Filters(user_id="nobody")))).is_complete
         assert not desk.stored(Filters(user_id="nobody"))
 
 
@@ -131,7 +131,7 @@ async def test_where_the_provider_takes_no_notice_of_the_user_the_details_tell(p
         desk.api.ignored_filters = frozenset({"user_id"})
         user = str(desk.api.whole(desk.api.conversations[3])["user_id"])
         wanted = {desk.api.id_of(row) for row in desk.api.conversations if desk.api.whole(row)["user_id"] == user}
-        assert (await desk.ask(ListNeed(user_id=user))).is_complete
+        assert (await desk.ask(ListRequest(Filters(user_id=user)))).is_complete
         assert set(desk.stored(Filters(user_id=user))) == wanted
 
 
@@ -142,7 +142,7 @@ async def test_a_provider_that_refuses_an_unknown_user_narrows_by_user(with_nobo
         desk.api.unsent = frozenset({"user_id"})
         desk.api.fault("user_id=formant-mcp-nobody", 1, 422 if with_nobody == "refused" else 404)
         user = str(desk.api.whole(desk.api.conversations[3])["user_id"])
-        assert (await desk.ask(ListNeed(user_id=user))).is_complete
+        assert (await desk.ask(ListRequest(Filters(user_id=user)))).is_complete
         assert desk.stored(Filters(user_id=user))
 
 
@@ -150,7 +150,7 @@ async def test_an_agents_rows_that_do_not_name_it_are_the_agents():
     async with opened(VOICEABLE, 20) as desk:
         assert isinstance(desk.api, FakeCursorFamily)
         desk.api.unsent = frozenset({"agent_id"})
-        assert (await desk.ask(ListNeed(agent_id="123"))).is_complete
+        assert (await desk.ask(ListRequest(Filters(agent_id="123")))).is_complete
         assert len(desk.stored(Filters(agent_id="123"))) == 20
 
 
@@ -165,7 +165,7 @@ async def test_a_users_calls_whose_details_fail_are_missed_and_tried_again(
         mine = desk.api.conversations[3]
         user = str(desk.api.whole(mine)["user_id"])
         desk.api.fault(f"/{desk.api.id_of(mine)}", 20, 500)
-        need = ListNeed(user_id=user, since=since)
+        need = ListRequest(Filters(user_id=user, since=since))
         assert not (await desk.ask(need)).is_complete
         desk.api.fault("no request has this", 1, 500)
         for _ in range(20):
@@ -179,7 +179,7 @@ async def test_a_relative_period_asked_again_is_the_same_list(provider: Provider
     async with opened(provider, 2_000, timedelta(hours=1)) as desk:
         for cost in (1, 0, 0):
             now = desk.clock.now()
-            need = ListNeed(since=now - 62 * DAY, until=now - 61 * DAY)
+            need = ListRequest(Filters(since=now - 62 * DAY, until=now - 61 * DAY))
             found, knowledge = await desk.cost(need)
             assert (found, knowledge.is_complete) == (cost, True)
 
@@ -187,7 +187,7 @@ async def test_a_relative_period_asked_again_is_the_same_list(provider: Provider
 @each_provider
 async def test_the_beginning_of_the_calendar_is_a_time_like_others(provider: ProviderFixture):
     async with opened(provider, 30) as desk:
-        assert (await desk.ask(ListNeed(since=datetime.min.replace(tzinfo=UTC)))).is_complete
+        assert (await desk.ask(ListRequest(Filters(since=datetime.min.replace(tzinfo=UTC))))).is_complete
         assert desk.holds_all()
 
 

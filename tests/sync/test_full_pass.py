@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from formant_mcp.sync.lists import ListNeed
+from formant_mcp.sync.lists import ListRequest
 from tests import faults
 from tests.fake_formant import FakeFormant, Order
 from tests.fake_http import Request
@@ -149,7 +149,7 @@ async def test_a_pass_that_is_broken_off_goes_on_where_it_stopped(order: Order, 
         api.on_request = None
         api.gate.open()
         async with desk_for(api, path=tmp_path / "store", clock=clock) as desk:
-            assert not desk.sync.knowledge(ListNeed(), NOON).is_complete
+            assert not desk.sync.knowledge(ListRequest(), NOON).is_complete
             knowledge = await desk.ask()
 
             assert knowledge.is_complete
@@ -163,7 +163,7 @@ async def test_calls_gone_while_nobody_read_do_not_hide_others_from_a_pass_that_
         clock = Clock()
         async with desk_for(api, path=tmp_path / "store", clock=clock) as desk:
             api.on_request = lambda _: api.gate.shut() if len(api.requests) == 4 else None
-            await desk.sync.bring_list(ListNeed(), 1.0)
+            await desk.sync.bring_list(ListRequest(), 1.0)
             gone = desk.stored()[:150]
         api.on_request = None
         for conversation_id in gone:

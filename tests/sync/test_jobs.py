@@ -7,7 +7,7 @@ import pytest
 
 from formant_mcp.errors import AuthenticationError, ConnectionFailed, InvalidResponseError, ServiceError
 from formant_mcp.providers.base import Recording
-from formant_mcp.sync.lists import ListNeed
+from formant_mcp.sync.lists import ListRequest
 from tests import faults
 from tests.audio import wav
 from tests.calls import conversation_id
@@ -17,7 +17,7 @@ from tests.sync.desk import ALWAYS, SECONDS, Desk, add_all, desk_for, ended_call
 pytestmark = pytest.mark.anyio
 
 SHORT = 0.05  # seconds
-EVERYTHING = ListNeed()
+EVERYTHING = ListRequest()
 
 
 async def knowing(desk: Desk, count: int) -> None:
@@ -97,7 +97,7 @@ async def test_the_same_question_asked_twice_at_once_is_one_job():
 async def test_a_question_asked_while_the_newest_part_is_being_read_is_answered_as_of_now_too():
     async with FakeFormant() as api, desk_for(api) as desk:
         api.conversations = ended_calls(1_200)
-        need = ListNeed(newest=20)
+        need = ListRequest(newest=20)
         first = asyncio.create_task(desk.ask(need))
         await asyncio.wrap_future(api.received(1))
         add_all(api, later_calls(1))
@@ -111,7 +111,7 @@ async def test_a_question_asked_while_the_newest_part_is_being_read_is_answered_
 async def test_different_questions_at_once_do_not_read_the_list_twice():
     async with FakeFormant() as api, desk_for(api) as desk:
         api.conversations = ended_calls(450)
-        await asyncio.gather(desk.ask(), desk.ask(ListNeed(newest=20)), desk.ask(ListNeed(newest=40)))
+        await asyncio.gather(desk.ask(), desk.ask(ListRequest(newest=20)), desk.ask(ListRequest(newest=40)))
 
         assert len(api.requests) <= 9
         assert desk.holds_all()

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from formant_mcp.filters import Filters
-from formant_mcp.sync.lists import ListNeed
+from formant_mcp.sync.lists import ListRequest
 from tests.calls import LazyRows, conversation, many
 from tests.fake_formant import FakeFormant, Order
 from tests.fake_http import Request
@@ -52,7 +52,7 @@ def expected(api: FakeFormant, since: datetime, agent_id: str = "") -> list[str]
 @BOTH_ORDERS
 async def test_the_newest_twenty_of_200000_cost_few_requests(huge: FakeFormant, order: Order):
     async with desk_for(huge, transport=opened(huge, order)) as desk:
-        requests, knowledge = await desk.cost(ListNeed(newest=20))
+        requests, knowledge = await desk.cost(ListRequest(newest=20))
 
         assert requests <= ENOUGH
         assert knowledge.is_complete
@@ -63,7 +63,7 @@ async def test_the_newest_twenty_of_200000_cost_few_requests(huge: FakeFormant, 
 @BOTH_ORDERS
 async def test_yesterday_of_200000_costs_few_requests(huge: FakeFormant, order: Order):
     async with desk_for(huge, transport=opened(huge, order)) as desk:
-        requests, knowledge = await desk.cost(ListNeed(since=YESTERDAY))
+        requests, knowledge = await desk.cost(ListRequest(Filters(since=YESTERDAY)))
 
         assert requests <= ENOUGH
         assert knowledge.is_complete
@@ -73,7 +73,7 @@ async def test_yesterday_of_200000_costs_few_requests(huge: FakeFormant, order: 
 @BOTH_ORDERS
 async def test_an_agents_last_week_of_200000_costs_few_requests(huge: FakeFormant, order: Order):
     async with desk_for(huge, transport=opened(huge, order)) as desk:
-        requests, knowledge = await desk.cost(ListNeed(agent_id="101", since=WEEK_AGO))
+        requests, knowledge = await desk.cost(ListRequest(Filters(agent_id="101", since=WEEK_AGO)))
 
         assert requests <= ENOUGH
         assert knowledge.is_complete
@@ -83,9 +83,9 @@ async def test_an_agents_last_week_of_200000_costs_few_requests(huge: FakeForman
 @BOTH_ORDERS
 async def test_a_wider_question_reads_only_what_the_narrower_one_did_not(huge: FakeFormant, order: Order):
     async with desk_for(huge, transport=opened(huge, order)) as desk:
-        await desk.ask(ListNeed(since=NOON - timedelta(days=4)))  # 2,192 calls
-        again, _ = await desk.cost(ListNeed(since=NOON - timedelta(days=4)))
-        wider, knowledge = await desk.cost(ListNeed(since=NOON - timedelta(days=6)))
+        await desk.ask(ListRequest(Filters(since=NOON - timedelta(days=4))))  # 2,192 calls
+        again, _ = await desk.cost(ListRequest(Filters(since=NOON - timedelta(days=4))))
+        wider, knowledge = await desk.cost(ListRequest(Filters(since=NOON - timedelta(days=6))))
 
         assert again <= 3
         assert wider <= 16  # 1,096 calls more
@@ -96,8 +96,8 @@ async def test_a_wider_question_reads_only_what_the_narrower_one_did_not(huge: F
 async def test_a_long_list_without_order_is_read_whole_and_called_incomplete_until_then(huge: FakeFormant):
     async with desk_for(huge, transport=opened(huge, "none")) as desk:
         asked_at = desk.clock.now()
-        assert await desk.sync.bring_list(ListNeed(newest=20), 0.2) is None
-        knowledge = desk.sync.knowledge(ListNeed(newest=20), asked_at)
+        assert await desk.sync.bring_list(ListRequest(newest=20), 0.2) is None
+        knowledge = desk.sync.knowledge(ListRequest(newest=20), asked_at)
 
         assert not knowledge.is_complete
         assert desk.store.ledger.scope("").list_order == "none"
@@ -110,7 +110,7 @@ async def test_a_long_list_without_order_is_read_whole_and_called_incomplete_unt
 async def test_lists_of_any_length_give_the_newest(size: int, agent_id: str):
     async with FakeFormant() as api, desk_for(api) as desk:
         api.conversations = ended_calls(size)
-        need = ListNeed(agent_id=agent_id, newest=150)
+        need = ListRequest(Filters(agent_id=agent_id), newest=150)
         requests, knowledge = await desk.cost(need)
 
         assert knowledge.is_complete
@@ -123,7 +123,7 @@ async def test_lists_of_any_length_give_the_newest(size: int, agent_id: str):
 async def test_a_provider_that_gives_fewer_rows_than_asked_for_gives_the_newest_all_the_same(order: Order, cap: int):
     async with FakeFormant() as api, desk_for(api) as desk:
         api.conversations, api.order, api.rows_per_page_cap = ended_calls(1_100), order, cap
-        knowledge = await desk.ask(ListNeed(newest=50))
+        knowledge = await desk.ask(ListRequest(newest=50))
 
         assert knowledge.is_complete
         assert desk.stored(limit=50) == [str(row["conversation_id"]) for row in ended_calls(50)]
@@ -142,7 +142,7 @@ async def test_calls_that_come_meanwhile_neither_hide_others_nor_upset_the_order
         api.conversations, api.order = ended_calls(3_000), order
         since = NOON - timedelta(days=2, minutes=1_500)
         api.on_request = coming(api, count)
-        requests, knowledge = await desk.cost(ListNeed(since=since))
+        requests, knowledge = await desk.cost(ListRequest(Filters(since=since)))
         api.on_request = None
 
         assert knowledge.is_complete
@@ -150,7 +150,7 @@ async def test_calls_that_come_meanwhile_neither_hide_others_nor_upset_the_order
         assert set(desk.stored()) >= {str(row["conversation_id"]) for row in ended_calls(1_500)}
         assert desk.store.ledger.scope("").list_order == order
 
-        await desk.ask(ListNeed(since=since))
+        await desk.ask(ListRequest(Filters(since=since)))
         assert desk.stored(Filters(since=since)) == newest_held(api, Filters(since=since), desk)
 
 
@@ -178,7 +178,7 @@ async def test_a_call_that_goes_meanwhile_hides_no_other(order: Order):
 
         api.on_request = remove
         since = NOON - timedelta(days=2, minutes=1_500)
-        knowledge = await desk.ask(ListNeed(since=since))
+        knowledge = await desk.ask(ListRequest(Filters(since=since)))
 
         assert knowledge.is_complete
         assert set(desk.stored()) >= {str(row["conversation_id"]) for row in ended_calls(1_500)} - gone
@@ -190,13 +190,13 @@ async def test_a_change_in_the_midst_of_what_is_known_hides_nothing(order: Order
     async with FakeFormant() as api, desk_for(api) as desk:
         api.conversations, api.order = ended_calls(3_000), order
         since = NOON - timedelta(days=2, minutes=900)
-        await desk.ask(ListNeed(since=since))
+        await desk.ask(ListRequest(Filters(since=since)))
         if change == "comes":
             api.add(conversation(5_000, NOON - timedelta(days=2, minutes=600, seconds=30)))
         else:
             api.remove(desk.stored()[600])
         wider = NOON - timedelta(days=2, minutes=1_200)
-        knowledge = await desk.ask(ListNeed(since=wider))
+        knowledge = await desk.ask(ListRequest(Filters(since=wider)))
 
         assert knowledge.is_complete
         assert set(desk.stored(Filters(since=wider))) >= set(newest_held(api, Filters(since=wider), desk))
@@ -205,12 +205,12 @@ async def test_a_change_in_the_midst_of_what_is_known_hides_nothing(order: Order
 async def test_a_page_against_the_order_learned_before_makes_it_give_up_the_order():
     async with FakeFormant() as api, desk_for(api) as desk:
         api.conversations = ended_calls(1_200)
-        await desk.ask(ListNeed(newest=20))
+        await desk.ask(ListRequest(newest=20))
         assert desk.store.ledger.scope("").list_order == "newest"
 
         api.order = "none"
         add_all(api, later_calls(1))
-        knowledge = await desk.ask(ListNeed(newest=20))
+        knowledge = await desk.ask(ListRequest(newest=20))
 
         assert desk.store.ledger.scope("").list_order == "none"
         assert knowledge.is_complete
@@ -220,7 +220,7 @@ async def test_a_page_against_the_order_learned_before_makes_it_give_up_the_orde
 async def test_an_empty_list_by_mistake_leaves_the_newest_part_and_is_forgotten_when_the_list_is_back():
     async with FakeFormant() as api, desk_for(api) as desk:
         api.conversations = ended_calls(6_000)
-        need = ListNeed(newest=50)
+        need = ListRequest(newest=50)
         await desk.ask(need)
         kept, held = desk.stored(), api.conversations
         api.conversations = []
@@ -236,7 +236,7 @@ async def test_an_empty_list_by_mistake_leaves_the_newest_part_and_is_forgotten_
 async def test_a_short_list_is_read_to_its_end_in_the_background_and_no_page_twice():
     async with FakeFormant() as api, desk_for(api) as desk:
         api.conversations = ended_calls(2_400)
-        requests, _ = await desk.cost(ListNeed(newest=20))
+        requests, _ = await desk.cost(ListRequest(newest=20))
         assert requests <= 7
         await desk.settled()
         assert desk.holds_all()
@@ -249,7 +249,7 @@ async def test_a_list_that_ends_before_its_total_is_not_read_for_ever():
     async with FakeFormant() as api, desk_for(api) as desk:
         api.conversations = ended_calls(1_500)
         api.fault("/v1/conversations?", ALWAYS, claiming(5_000))
-        requests, knowledge = await desk.cost(ListNeed(since=NOON - timedelta(days=30)))
+        requests, knowledge = await desk.cost(ListRequest(Filters(since=NOON - timedelta(days=30))))
 
         assert requests < 40
         assert not knowledge.is_complete
@@ -259,9 +259,9 @@ async def test_a_list_that_ends_before_its_total_is_not_read_for_ever():
 async def test_a_question_about_everything_is_not_content_with_the_newest_part():
     async with FakeFormant() as api, desk_for(api) as desk:
         api.conversations = ended_calls(1_200)
-        await desk.ask(ListNeed(newest=20))
-        assert not desk.sync.knowledge(ListNeed(), NOON).is_complete
-        assert not desk.sync.knowledge(ListNeed(since=NOON - timedelta(days=30)), NOON).is_complete
+        await desk.ask(ListRequest(newest=20))
+        assert not desk.sync.knowledge(ListRequest(), NOON).is_complete
+        assert not desk.sync.knowledge(ListRequest(Filters(since=NOON - timedelta(days=30))), NOON).is_complete
 
         assert (await desk.ask()).is_complete
         assert desk.holds_all()
@@ -270,5 +270,5 @@ async def test_a_question_about_everything_is_not_content_with_the_newest_part()
 async def test_an_agent_that_the_provider_cannot_list_is_looked_for_in_the_whole_list():
     async with FakeFormant() as api, desk_for(api) as desk:
         api.conversations = ended_calls(1_200)
-        assert (await desk.ask(ListNeed(agent_id="nobody", since=NOON - timedelta(days=3)))).is_complete
-        assert (await desk.ask(ListNeed(agent_id="nobody", newest=20))).is_complete
+        assert (await desk.ask(ListRequest(Filters(agent_id="nobody", since=NOON - timedelta(days=3))))).is_complete
+        assert (await desk.ask(ListRequest(Filters(agent_id="nobody"), newest=20))).is_complete

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from formant_mcp.sync.lists import ListNeed
+from formant_mcp.sync.lists import ListRequest
 from tests.fake_formant import FakeFormant
 from tests.sync.desk import SECONDS, Clock, Desk, desk_for, ended_calls
 
@@ -70,7 +70,7 @@ async def test_two_servers_that_both_miss_a_call_read_the_list_once(tmp_path: Pa
 async def test_two_servers_asked_for_the_newest_part_read_it_once(tmp_path: Path):
     async with FakeFormant() as api, two_desks(api, tmp_path / "store") as (first, second):
         api.conversations = ended_calls(3_200)  # too long to be read on
-        need = ListNeed(newest=1_500)
+        need = ListRequest(newest=1_500)
         answers = await asyncio.gather(first.ask(need), second.ask(need))
 
         assert all(each.is_complete for each in answers)
@@ -92,7 +92,7 @@ async def test_the_work_of_a_server_that_died_is_free_after_some_seconds(tmp_pat
     async with FakeFormant() as api, two_desks(api, tmp_path / "store") as (first, second):
         api.conversations = ended_calls(20)
         assert first.store.ledger.lease(["pass:"], "a server that died", first.clock.now(), timedelta(seconds=5))
-        await second.sync.bring_list(ListNeed(), 0.05)
+        await second.sync.bring_list(ListRequest(), 0.05)
         assert api.requests == []
 
         second.clock.advance(timedelta(seconds=5))

@@ -12,6 +12,7 @@ from pydantic import JsonValue
 
 from formant_mcp.app import App
 from formant_mcp.errors import FormantError, ServiceError
+from formant_mcp.filters import NO_FILTERS, Filters
 from formant_mcp.models import Conversation, Page, Turn
 from formant_mcp.query.gather import Call, Gathering
 from formant_mcp.recordings import RecordingsFolder
@@ -51,7 +52,7 @@ class Partly(Told):
 
     def __init__(self, situation: Situation) -> None:
         super().__init__([])
-        self.detail_only_fields = situation.detail_only_fields
+        self.spec = replace(self.spec, detail_only_fields=situation.detail_only_fields)
         self.pages = 99
         self.failing = frozenset[str]()
         self.requests_per_minute: float | None = None
@@ -60,10 +61,10 @@ class Partly(Told):
     def show(self, calls: Iterable[Conversation]) -> None:
         self._calls = [replace(call, has_detail=True, failure_reason_known=True) for call in calls]
 
-    async def list_page(self, offset: int, agent_id: str = "") -> Page:
+    async def list_page(self, offset: int, filters: Filters = NO_FILTERS) -> Page:
         if offset >= self.pages * self.page_size:
             raise ServiceError("The API failed (502).")
-        page = await super().list_page(offset, agent_id)
+        page = await super().list_page(offset, filters)
         return replace(page, conversations=tuple(self._row(call) for call in page.conversations))
 
     async def get_conversation(self, conversation_id: str) -> Conversation:
@@ -74,7 +75,7 @@ class Partly(Told):
         return await super().get_conversation(conversation_id)
 
     def _row(self, call: Conversation) -> Conversation:
-        hidden = dict.fromkeys(self.detail_only_fields)
+        hidden = dict.fromkeys(self.spec.detail_only_fields)
         return replace(
             call, results=None, turns=None, failure_reason=None, failure_reason_known=False, has_detail=False, **hidden
         )

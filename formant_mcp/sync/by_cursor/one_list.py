@@ -1,6 +1,6 @@
 """How one list is kept known whose pages hang on each other: by what is new, by windows back in time, or whole.
 
-A list is what the provider gives for one narrowing: the whole account's, one agent's, one user's, ... Its order is of
+A list is what the provider gives for one filters: the whole account's, one agent's, one user's, ... Its order is of
 no account: a window is asked for by its times and read to its end.
 """
 
@@ -8,13 +8,13 @@ from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Literal, cast
 from urllib.parse import urlencode
 
 from formant_mcp.errors import InvalidRequestError, InvalidResponseError, NotFoundError
 from formant_mcp.filters import Filters
 from formant_mcp.models import Page
-from formant_mcp.providers.base import CursorProvider, Narrowing
+from formant_mcp.providers.base import CursorProvider
 from formant_mcp.store import Store
 from formant_mcp.store.ledger import Scope
 from formant_mcp.store.writing import Known
@@ -22,7 +22,7 @@ from formant_mcp.sync.by_cursor.walk import walk
 from formant_mcp.sync.details import Details
 from formant_mcp.sync.freshness import DAY, HOUR
 from formant_mcp.sync.jobs import Progress
-from formant_mcp.sync.lists import ListNeed, doubts
+from formant_mcp.sync.lists import ListRequest, doubts
 
 _WIDER_EACH_TIME = 4
 _WINDOWS = 5  # for the newest calls: together almost a year; what is older is read with all the rest
@@ -43,7 +43,7 @@ class OneList:
         store: Store,
         details: Details,
         now: Callable[[], datetime],
-        narrowing: Narrowing,
+        filters: Filters,
         progress: Progress,
         honoured: dict[str, bool],
     ) -> None:
@@ -51,10 +51,10 @@ class OneList:
         self._store = store
         self._details = details
         self._now = now
-        self._narrowing = narrowing
+        self._filters = filters
         self._progress = progress
         self._honoured = honoured
-        self.scope = scope_of(narrowing)
+        self.scope = scope_of(filters)
 
     async def look(self) -> None:
         """Reads what came since the list was last read.
@@ -63,10 +63,10 @@ class OneList:
         narrowed by may change while a call runs.
         """
         known, begun_at = self._store.ledger.scope(self.scope), self._now()
-        changes = replace(self._narrowing, agent_id="") != Narrowing()
+        changes = replace(self._filters, agent_id="") != Filters()
         # The earlier of both: this machine's clock may have been put right since.
         since = min(known.covered_to or begun_at, begun_at) - (DAY if changes else HOUR)
-        unreadable, ends_early = await self._read(replace(self._narrowing, since=since))
+        unreadable, ends_early = await self._read(replace(self._filters, since=since))
         known = self._store.ledger.scope(self.scope)  # another look may have ended meanwhile
         self._store.ledger.update(
             self.scope,
@@ -76,20 +76,20 @@ class OneList:
             ends_early=known.ends_early or ends_early,
         )
 
-    async def reach(self, need: ListNeed) -> bool:
+    async def reach(self, need: ListRequest) -> bool:
         """Reads back in time, window by window, as far as the need goes; False where it takes the whole list."""
         known, begun_at = self._store.ledger.scope(self.scope), self._now()
         is_recent = known.covered_at is not None and begun_at - known.covered_at < DAY
         edge = known.covered_since if is_recent and not has_holes(known) else None
         if edge:
             await self.look()
-        span = 7 * DAY if need.since else DAY
+        span = 7 * DAY if need.filters.since else DAY
         windows = 0
         while edge is None or not self._meets(need, edge):
             if need.newest and windows == _WINDOWS:
                 return False
             since = earlier(edge or begun_at, span)
-            since = max(need.since, since) if need.since else since
+            since = max(need.filters.since, since) if need.filters.since else since
             if not await self._read_window(since, edge, begun_at):
                 break
             edge, span, windows = since, span * _WIDER_EACH_TIME, windows + 1
@@ -106,8 +106,8 @@ class OneList:
         while not await self._pass(known, cursor):
             cursor = ""
         started_at = known.pass_started_at or self._now()
-        since = self._narrowing.since and self._narrowing.since + self._provider.max_queue_time
-        is_settled = known.ends_early or await self._settle(replace(self._narrowing, since=since), started_at)
+        since = self._filters.since and self._filters.since + self._provider.spec.max_queue_time
+        is_settled = known.ends_early or await self._settle(replace(self._filters, since=since), started_at)
         if not is_settled:
             self._store.ledger.update(self.scope, checked_at=self._now(), pass_started_at=None, pass_cursor=None)
             return
@@ -131,7 +131,7 @@ class OneList:
         """False where the list does not go on from there as it did, so that it is to be begun again."""
         resumed_at = cursor
         try:
-            async with aclosing(walk(self._provider, self._narrowing, cursor)) as pages:
+            async with aclosing(walk(self._provider, self._filters, cursor)) as pages:
                 async for at, listed in pages:
                     if not at:
                         known.pass_started_at, known.pass_total = self._now(), None
@@ -162,14 +162,14 @@ class OneList:
         if page.total is not None:
             known.pass_total = min(page.total, known.pass_total or page.total)
 
-    def _meets(self, need: ListNeed, edge: datetime) -> bool:
-        if need.since:
-            return edge <= need.since
-        return self._store.read.count(_filters(replace(self._narrowing, since=edge))) >= need.newest
+    def _meets(self, need: ListRequest, edge: datetime) -> bool:
+        if need.filters.since:
+            return edge <= need.filters.since
+        return self._store.read.count(replace(self._filters, since=edge)) >= need.newest
 
     async def _read_window(self, since: datetime, until: datetime | None, begun_at: datetime) -> bool:
         """False where it misses so many of the calls known that it is not believed yet."""
-        window = replace(self._narrowing, since=earlier(since, self._provider.max_queue_time), until=until)
+        window = replace(self._filters, since=earlier(since, self._provider.spec.max_queue_time), until=until)
         read_at = self._now()
         unreadable, ends_early = await self._read(window)
         if not ends_early and not await self._settle(replace(window, since=since), read_at):
@@ -186,10 +186,10 @@ class OneList:
         )
         return True
 
-    async def _read(self, narrowing: Narrowing) -> tuple[int, bool]:
+    async def _read(self, filters: Filters) -> tuple[int, bool]:
         """Reads such a list to its end; gives how many rows could not be read, and whether it ended early."""
         unreadable, ends_early = 0, False
-        async with aclosing(walk(self._provider, narrowing)) as pages:
+        async with aclosing(walk(self._provider, filters)) as pages:
             async for at, listed in pages:
                 _, more = await self._save(listed.page)
                 unreadable, ends_early = more + (unreadable if at else 0), listed.ends_early
@@ -197,7 +197,7 @@ class OneList:
 
     async def _save(self, page: Page) -> tuple[dict[str, Known], int]:
         """Gives what was known before, and how many rows could not be read so far as the question needs them."""
-        user_id, agent_id = self._narrowing.user_id, self._narrowing.agent_id
+        user_id, agent_id = self._filters.user_id, self._filters.agent_id
         rows = page.conversations
         if user_id and await self._is_true_of("user_id", {row.user_id for row in rows}):
             rows = [replace(row, user_id=row.user_id or user_id) for row in rows]
@@ -220,9 +220,9 @@ class OneList:
         if None not in shown:
             return False
         if name not in self._honoured:
-            narrowing = Narrowing(user_id=_NOBODY) if name == "user_id" else Narrowing(agent_id=_NOBODY)
+            filters = Filters(user_id=_NOBODY) if name == "user_id" else Filters(agent_id=_NOBODY)
             try:
-                self._honoured[name] = not (await self._provider.list_from("", narrowing)).page.row_count
+                self._honoured[name] = not (await self._provider.list_page("", filters)).page.row_count
             except (InvalidRequestError, NotFoundError):
                 self._honoured[name] = True
             self._progress.done += 1
@@ -231,15 +231,14 @@ class OneList:
     def _without_detail(self, conversation_ids: list[str]) -> list[str]:
         return [each for each, row in self._store.read.get(conversation_ids).items() if not row.has_detail]
 
-    async def _settle(self, narrowing: Narrowing, begun_at: datetime) -> bool:
+    async def _settle(self, filters: Filters, begun_at: datetime) -> bool:
         """Calls that should have been shown and were not are asked for by themselves: changed, passed over, or gone.
 
         Pages counted from the front pass over a row where another has gone meanwhile. Where so many are gone, and none
         of those asked for was still there, the others are taken for gone as well. False where many are missing for the
         first time: nothing is asked for and nothing deleted until they are missing again some time later.
         """
-        filters = _filters(narrowing)
-        if not (narrowing.status or narrowing.call_successful != "any"):  # a call may change these, and leave the list
+        if not (filters.status or filters.call_successful != "any"):  # a call may change these, and leave the list
             known, missing = self._store.ledger.scope(self.scope), self._store.read.unseen(filters, begun_at, -1)
             count = self._store.read.count(filters)
             if doubted := doubts(known, count, len(missing), begun_at, self._now()):
@@ -250,7 +249,7 @@ class OneList:
             await self._details.read(hidden, self._progress)
             gone = self._store.read.missing_among(hidden, begun_at)
             self._store.write.delete(*gone)
-            if len(gone) == len(hidden) and narrowing == Narrowing():
+            if len(gone) == len(hidden) and filters == Filters():
                 self._store.write.delete_unseen("", begun_at)
             if not set(hidden) - set(self._store.read.unseen(filters, begun_at, _LOOKED_UP_AT_ONCE)):
                 break  # they cannot be asked for now: what was known of them stays
@@ -263,17 +262,15 @@ def earlier(moment: datetime, span: timedelta) -> datetime:
     return moment - span if moment - _FIRST_MOMENT > span else _FIRST_MOMENT
 
 
-def scope_of(narrowing: Narrowing) -> str:
+def scope_of(filters: Filters) -> str:
     """The name of that list in the ledger."""
-    fields = {
-        "agent_id": narrowing.agent_id,
-        "call_successful": "" if narrowing.call_successful == "any" else narrowing.call_successful,
-        "user_id": narrowing.user_id,
-        "status": narrowing.status,
-        "since": narrowing.since.isoformat() if narrowing.since else "",
-        "until": narrowing.until.isoformat() if narrowing.until else "",
-    }
-    return urlencode({name: value for name, value in fields.items() if value})
+    return urlencode({name: _scope_value(value) for name, value in filters.given().items()})
+
+
+def _scope_value(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, cast(tuple[object, ...], value)))
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def has_holes(known: Scope) -> bool:
@@ -282,18 +279,6 @@ def has_holes(known: Scope) -> bool:
     It is read again then.
     """
     return known.ends_early or ("user_id=" in known.scope and known.unreadable > 0)
-
-
-def _filters(narrowing: Narrowing) -> Filters:
-    """The conversations that such a list has, as far as it is known."""
-    return Filters(
-        agent_id=narrowing.agent_id,
-        status=(narrowing.status,) if narrowing.status else (),
-        call_successful=narrowing.call_successful,
-        since=narrowing.since,
-        until=narrowing.until,
-        user_id=narrowing.user_id,
-    )
 
 
 def _shows_any_seen(before: dict[str, Known], since: datetime | None) -> bool:

@@ -2,14 +2,15 @@
 
 from collections.abc import AsyncGenerator
 
-from formant_mcp.errors import ASK_AGAIN, InvalidRequestError, InvalidResponseError
-from formant_mcp.providers.base import CursorPage, CursorProvider, Narrowing
+from formant_mcp.errors import ASK_AGAIN, CursorRejectedError, InvalidResponseError
+from formant_mcp.filters import Filters
+from formant_mcp.providers.base import CursorPage, CursorProvider
 
 _MOST_IDLE_PAGES = 100  # so many in a row without anything new, and the list goes round, or nowhere
 
 
 async def walk(
-    source: CursorProvider, narrowing: Narrowing, cursor: str = ""
+    source: CursorProvider, filters: Filters, cursor: str = ""
 ) -> AsyncGenerator[tuple[str, CursorPage], None]:
     """Page after page from that cursor on, each with the cursor it was read at ('': the list's beginning).
 
@@ -22,10 +23,8 @@ async def walk(
     cursors, shown, idle, begun_again = {cursor}, set[str](), 0, False
     while True:
         try:
-            page = await source.list_from(cursor, narrowing)
-        except InvalidRequestError as error:
-            if not cursor or not error.message.startswith("cursor"):
-                raise
+            page = await source.list_page(cursor, filters)
+        except CursorRejectedError:
             if begun_again:
                 raise InvalidResponseError("The provider refuses cursors that it gave.", ASK_AGAIN) from None
             cursor, cursors, shown, idle, begun_again = "", {""}, set[str](), 0, True

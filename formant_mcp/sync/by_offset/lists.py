@@ -16,7 +16,7 @@ from formant_mcp.sync.details import Details
 from formant_mcp.sync.freshness import DAY
 from formant_mcp.sync.jobs import Jobs, Progress, report_to
 from formant_mcp.sync.leases import Leases
-from formant_mcp.sync.lists import Knowledge, ListNeed, may_scan_for_gone
+from formant_mcp.sync.lists import Knowledge, ListRequest, may_scan_for_gone
 
 
 class OffsetLists:
@@ -31,7 +31,6 @@ class OffsetLists:
         leases: Leases,
         now: Callable[[], datetime],
     ) -> None:
-        self.server_side_filters = frozenset({"agent_id"})
         self._provider = source
         self._store = store
         self._details = details
@@ -39,18 +38,19 @@ class OffsetLists:
         self._leases = leases
         self._now = now
 
-    def usable(self, need: ListNeed) -> ListNeed:
-        """Agent and time are all that such a list is narrowed by."""
-        return ListNeed(agent_id=need.agent_id, since=need.since, newest=need.newest, fresh_since=need.fresh_since)
+    def supported(self, need: ListRequest) -> ListRequest:
+        """Only the agent narrows such a list, and `since` says how far it is read."""
+        names = self._provider.spec.server_side_filters | {"since"}
+        return replace(need, filters=need.filters.as_stored().only(names))
 
-    async def bring(self, need: ListNeed, progress: Progress) -> None:
+    async def bring(self, need: ListRequest, progress: Progress) -> None:
         """Brings that part of the list up to date, and what was running when last seen.
 
         Raises:
             FormantError: nothing further can be read now; what was read is kept.
         """
         whole = self._store.ledger.scope("")
-        scope = "" if whole.complete_at else need.agent_id
+        scope = "" if whole.complete_at else need.filters.agent_id
         try:
             await self._refresh(scope, need, progress)
         except InvalidRequestError:
@@ -58,21 +58,21 @@ class OffsetLists:
                 raise
             scope = ""  # the provider cannot list such an agent: the whole list tells what there is
             await self._refresh(scope, replace(need, newest=0), progress)
-        running = self._store.read.running(scope or need.agent_id, self._now())
+        running = self._store.read.running(scope or need.filters.agent_id, self._now())
         await self._details.read(running, progress)
 
-    def knowledge(self, need: ListNeed, asked_at: datetime) -> Knowledge:
+    def knowledge(self, need: ListRequest, asked_at: datetime) -> Knowledge:
         """How far the store answers that need, as things stand now, for a question asked at that time."""
         whole = self._store.ledger.scope("")
         answers_all = whole.complete_at or self._answers(whole, need, asked_at)
-        known = whole if answers_all else self._store.ledger.scope(need.agent_id)
+        known = whole if answers_all else self._store.ledger.scope(need.filters.agent_id)
         is_sound = not (known.unreadable or known.shortfall or known.ends_early or known.gone)
         return Knowledge(
             as_of=known.checked_at,
             is_complete=self._answers(known, need, asked_at) and is_sound,
             known=self._store.read.count_seen(""),
             total=whole.total,
-            list_total=known.total if known.scope == need.agent_id else None,
+            list_total=known.total if known.scope == need.filters.agent_id else None,
             requests_left=self._requests_left(known),
             unreadable=known.unreadable or known.pass_unreadable,
             shortfall=known.shortfall,
@@ -80,7 +80,7 @@ class OffsetLists:
             gone=known.gone,
         )
 
-    async def _refresh(self, scope: str, need: ListNeed, progress: Progress) -> None:
+    async def _refresh(self, scope: str, need: ListRequest, progress: Progress) -> None:
         known, fresh_since = self._store.ledger.scope(scope), need.fresh_since or self._now()
         if known.complete_at:
             await self._refresh_whole(known, known.complete_at, progress)
@@ -157,20 +157,20 @@ class OffsetLists:
     def _is_short(self, known: Scope) -> bool:
         return known.total is not None and known.total <= SHORT_LIST_PAGES * self._provider.page_size
 
-    def _answers(self, known: Scope, need: ListNeed, asked_at: datetime) -> bool:
+    def _answers(self, known: Scope, need: ListRequest, asked_at: datetime) -> bool:
         return known.checked_at is not None and known.checked_at >= asked_at and self._covers(known, need)
 
-    def _covers(self, known: Scope, need: ListNeed) -> bool:
+    def _covers(self, known: Scope, need: ListRequest) -> bool:
         if known.complete_at:
             return True
         since = known.covered_since
         if since is None or not need.is_narrow:
             return False
-        if need.since:
-            return since <= need.since
+        if need.filters.since:
+            return since <= need.filters.since
         if since <= EVER:
             return True
-        return self._store.read.count(Filters(agent_id=need.agent_id, since=since)) >= need.newest
+        return self._store.read.count(Filters(agent_id=need.filters.agent_id, since=since)) >= need.newest
 
     def _requests_left(self, known: Scope) -> int:
         left = 0 if known.complete_at else (known.total or 0) - known.pass_offset

@@ -9,7 +9,7 @@ from formant_mcp.providers.base import OffsetProvider
 from formant_mcp.store import Store
 from formant_mcp.store.ledger import ListOrder, Scope
 from formant_mcp.sync.by_offset.pages import OrderWatch, Pages, ReadPage
-from formant_mcp.sync.lists import ListNeed
+from formant_mcp.sync.lists import ListRequest
 
 _SMALL_LIST_PAGES = 10  # so many pages are read whole: that costs little, and every later question less
 _PROBES = 4
@@ -79,7 +79,7 @@ class OneList:
             return front, total, total is not None
         return front, total, not self._pages.has_gap
 
-    async def read_newest(self, need: ListNeed) -> bool:
+    async def read_newest(self, need: ListRequest) -> bool:
         """Reads the newest part as far as the need goes; False where the order does not prove what that part is."""
         known, begun_at = self._store.ledger.scope(self._scope), self._now()
         first = (await self._pages.read([0]))[0]
@@ -117,7 +117,7 @@ class _NewestPart:
         source: OffsetProvider,
         begun_at: datetime,
         known: Scope,
-        need: ListNeed,
+        need: ListRequest,
     ) -> None:
         self._store = store
         self._pages = pages
@@ -167,9 +167,9 @@ class _NewestPart:
     def _width(self, place: int) -> int:
         """How many pages to read side by side: no more than the need will take, by the density seen so far."""
         missing = float(self._need.newest - place)
-        if self._need.since and self._newest and self._reached and self._newest > self._reached:
+        if self._need.filters.since and self._newest and self._reached and self._newest > self._reached:
             span = (self._newest - self._reached) / timedelta(seconds=1)
-            missing = max(missing, place * ((self._reached - self._need.since) / timedelta(seconds=1)) / span)
+            missing = max(missing, place * ((self._reached - self._need.filters.since) / timedelta(seconds=1)) / span)
         return max(1, min(self._provider.concurrency, round(missing / self._pages.step)))
 
     def _take(self, reads: list[ReadPage]) -> None:
@@ -185,7 +185,7 @@ class _NewestPart:
         if reached is None:
             return False
         # Calls begun at the very moment reached may go on behind it.
-        if need.since and reached < need.since:
+        if need.filters.since and reached < need.filters.since:
             return True
         return bool(need.newest) and self._count_from(reached + timedelta(milliseconds=1)) >= need.newest
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from formant_mcp.filters import Filters
 from formant_mcp.models import Conversation, Page
 from formant_mcp.providers.base import OffsetProvider
 from formant_mcp.store import Store
@@ -170,7 +171,7 @@ class Pages:
         reusable = self._reusable.pop(offset, None)
         if reusable and reusable.page.total == self._total:
             return reusable
-        page = await self._provider.list_page(offset, self._agent_id)
+        page = await self._provider.list_page(offset, Filters(agent_id=self._agent_id))
         self.requests += 1
         self._total = page.total
         read = ReadPage(offset, page, self._store.write.save(page.conversations, self._now()))

@@ -1,0 +1,115 @@
+"""The providers: an entry each, with everything that differs but for its requests and its JSON.
+
+Clients are imported when one is opened, so that the tools can be listed without an HTTP library.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from formant_mcp.providers.rest import OpenProvider
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderSpec:
+    """What the rest of the program knows of a provider.
+
+    `addresses`: by FORMANT_REGION, or one for all under ''; none where each account has its own.
+    `server_side_filters`: the filters that its list takes; `statuses` those values of `status`, where it is one of
+    them, and `transient_statuses` those that a conversation does not keep. `unsupported_filters`: it has no such field.
+    `detail_only_fields`: fields that its list rows never have, but its details do. `max_queue_time`: how long before
+    its start a conversation may be created, where the list is filtered by creation. `recording_type`: the usual one.
+    `example_statuses`, `example_conditions` and `note` are for assistants.
+    """
+
+    title: str
+    client: "Callable[[], OpenProvider]"
+    addresses: Mapping[str, str]
+    server_side_filters: frozenset[str]
+    unsupported_filters: frozenset[str] = frozenset()
+    detail_only_fields: frozenset[str] = frozenset()
+    statuses: frozenset[str] = frozenset()
+    transient_statuses: frozenset[str] = frozenset()
+    max_queue_time: timedelta = timedelta()
+    recording_type: str = "audio/mpeg"
+    example_statuses: str
+    example_conditions: str
+    note: str
+
+    def address(self, region: str) -> str:
+        """Its address in a region, '' where it has none."""
+        return self.addresses.get(region, self.addresses.get("", ""))
+
+    def fill(self, text: str) -> str:
+        """A description with `{statuses}`, `{results}` and `{user_id}` in this provider's words."""
+        has_users = "user_id" not in self.unsupported_filters
+        user_id = "Exact user id." if has_users else "Not supported by this provider; leave empty."
+        filled = text.replace("{statuses}", self.example_statuses).replace("{results}", self.example_conditions)
+        return filled.replace("{user_id}", user_id)
+
+
+def _formant() -> "OpenProvider":
+    from formant_mcp.providers.formant import FormantProvider
+
+    return FormantProvider
+
+
+def _elevenlabs() -> "OpenProvider":
+    from formant_mcp.providers.elevenlabs import ElevenLabsProvider
+
+    return ElevenLabsProvider
+
+
+def _voiceable() -> "OpenProvider":
+    from formant_mcp.providers.elevenlabs import VoiceableProvider
+
+    return VoiceableProvider
+
+
+def _voiceos() -> "OpenProvider":
+    from formant_mcp.providers.voiceos import VoiceOsProvider
+
+    return VoiceOsProvider
+
+
+_ELEVENLABS = ProviderSpec(
+    title="ElevenLabs",
+    client=_elevenlabs,
+    addresses={"": "https://api.elevenlabs.io"},
+    server_side_filters=frozenset({"agent_id", "since", "until", "call_successful", "user_id"}),
+    detail_only_fields=frozenset({"contact_number", "user_id"}),
+    example_statuses="failed, in-progress",
+    example_conditions="data.intent=dispute, data.csat<=2, evaluation.polite=failure, data.amount missing",
+    note="Results: summary, data.<id> (collected), evaluation.<id>, each with its rationale. Success and failure are"
+    " the provider's verdict; unknown is neither. Numbers and user ids are in a call's details only.",
+)
+PROVIDERS: Mapping[str, ProviderSpec] = {
+    "formant": ProviderSpec(
+        title="Formant",
+        client=_formant,
+        addresses={"global": "https://api.voice.formantai.com", "india": "https://api.in.voice.formantai.com"},
+        server_side_filters=frozenset({"agent_id"}),
+        unsupported_filters=frozenset({"user_id"}),
+        recording_type="audio/wav",
+        example_statuses="busy, no_answer",
+        example_conditions="intent=dispute, csat<=2, language.primary=hi, promised_amount missing",
+        note="The provider allows about 50 requests a minute.",
+    ),
+    "elevenlabs": _ELEVENLABS,
+    "voiceable": replace(_ELEVENLABS, title="Voiceable", client=_voiceable, addresses={}),
+    "voiceos": ProviderSpec(
+        title="VoiceOS",
+        client=_voiceos,
+        addresses={"": "https://api.voiceos.io"},
+        server_side_filters=frozenset({"since", "until", "call_successful", "status"}),
+        unsupported_filters=frozenset({"user_id"}),
+        statuses=frozenset({"started", "ended", "queued"}),
+        transient_statuses=frozenset({"started", "queued"}),
+        max_queue_time=timedelta(days=1),  # our guess: a call is created when it is queued, and may start much later
+        example_statuses="started, queued",
+        example_conditions="cost.total>0.2, type=web_call, ended_reason=unknown, cost.telephony missing",
+        note="Results: type, ended_reason, cost.total and the cost of each part, in USD. Turns have no times.",
+    ),
+}

@@ -1,0 +1,108 @@
+"""What every client of a provider's REST API shares: how it is opened, and how one conversation is fetched."""
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import ClassVar, Protocol
+
+import anyio
+import httpx
+from pydantic import JsonValue
+
+from formant_mcp.errors import ConfigurationError, NotFoundError
+from formant_mcp.models import Conversation
+from formant_mcp.providers.base import AnyProvider, Recording
+from formant_mcp.providers.http import HttpClient, path_segment, utc_now
+from formant_mcp.providers.rate_limit import Sleep, WallClock
+from formant_mcp.providers.recordings import open_recording
+from formant_mcp.providers.registry import ProviderSpec
+from formant_mcp.providers.responses import as_asked, no_conversation
+
+PAGE_SIZE = 100  # the most that any of them gives
+QueryParams = dict[str, str | int]
+
+
+class OpenProvider(Protocol):
+    """A client's class."""
+
+    def __call__(
+        self,
+        base_url: str,
+        key: str,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Sleep = anyio.sleep,
+        now: WallClock = utc_now,
+    ) -> AnyProvider: ...
+
+
+class RestProvider:
+    """A provider's API below `conversations_path`: a list, one conversation, its recording."""
+
+    spec: ProviderSpec
+    page_size = PAGE_SIZE
+    conversations_path: ClassVar[str]
+    recording_name: ClassVar[str] = "recording"
+
+    def __init__(
+        self,
+        base_url: str,
+        key: str,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Sleep = anyio.sleep,
+        now: WallClock = utc_now,
+    ) -> None:
+        if not base_url:
+            raise ConfigurationError(
+                f"{self.spec.title} has no address of its own.",
+                "Set FORMANT_BASE_URL to the one your account was given.",
+            )
+        self._http = HttpClient(base_url, self.headers(key), transport=transport, sleep=sleep, now=now)
+
+    def headers(self, key: str) -> Mapping[str, str]:
+        """How the key is sent."""
+        return {"Authorization": f"Bearer {key}"}
+
+    def parse_conversation(self, wire: JsonValue) -> Conversation:
+        """One conversation's JSON as our model."""
+        raise NotImplementedError
+
+    @property
+    def concurrency(self) -> int:
+        """How many requests may be in flight now."""
+        return self._http.pace.concurrency
+
+    @property
+    def requests_per_minute(self) -> float | None:
+        """The allowance the provider last stated, else the pace of late; None where there is neither."""
+        return self._http.pace.requests_per_minute
+
+    async def get_conversation(self, conversation_id: str) -> Conversation:
+        """One conversation with transcript and results.
+
+        Raises:
+            NotFoundError: it does not exist or belongs to another account; no API says which.
+            InvalidResponseError: the answer is about another conversation.
+        """
+        try:
+            conversation = self.parse_conversation(
+                await self._http.get_json("conversation", self._path(conversation_id))
+            )
+        except NotFoundError:
+            raise no_conversation(conversation_id) from None
+        return as_asked(conversation, conversation_id)
+
+    def open_recording(self, conversation_id: str) -> AbstractAsyncContextManager[Recording]:
+        """The recording's bytes; see `providers.recordings.open_recording`."""
+        return open_recording(self._http, f"{self._path(conversation_id)}/{self.recording_name}", conversation_id)
+
+    async def aclose(self) -> None:
+        """Gives back connections."""
+        await self._http.aclose()
+
+    async def list_json(self, params: Mapping[str, str | int]) -> JsonValue:
+        """One page of the list, as sent."""
+        return await self._http.get_json("list", self.conversations_path, params)
+
+    def _path(self, conversation_id: str) -> str:
+        return f"{self.conversations_path}/{path_segment(conversation_id)}"
