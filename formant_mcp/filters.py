@@ -13,18 +13,21 @@ NONE = "(none)"
 """The value of a field that a call does not have, as answers print it; as a filter it finds those calls."""
 NOT_READ_YET = "(not read yet)"
 """Printed where the value is not loaded; nothing can be filtered by it."""
+NO_TIME = -1
+"""Among hours and weekdays: of calls without a start."""
 CUT = "…"
 """The end of a printed value that was shortened; as a filter it finds every value that begins so."""
 
 
 FIELDS = {
-    "started_at": ("since", "until"),
+    "started_at": ("since", "until", "hours", "weekdays"),
     "duration_seconds": ("min_duration_seconds", "max_duration_seconds"),
     "status": ("status", "call_successful"),
     "agent_id": ("agent_id",),
     "contact_number": ("contact_number",),
     "failure_reason": ("failure_reason",),
     "user_id": ("user_id",),
+    "direction": ("direction",),
 }
 """A conversation's own fields, each with the filters that ask for it."""
 
@@ -60,7 +63,8 @@ class Filters:
 
     Texts may be NONE: the field has no value (`contact_number` then holds it alone); status, failure_reason and user_id
     may end in CUT: the value begins so.
-    `since` and `until` are instants in UTC, both included. `status` and `failure_reason` compare as labels.
+    `since` and `until` are instants in UTC, both included. `hours` (0 to 23) and `weekdays` (0 is Monday) are those of
+    the start on the clocks of `zone`, any of them. `status`, `failure_reason` and `direction` compare as labels.
     `contact_number`: spellings of a number or its last digits (see `formant_mcp.contacts`), any of which may be it.
     """
 
@@ -74,6 +78,10 @@ class Filters:
     contact_number: tuple[str, ...] = ()
     failure_reason: str = ""
     user_id: str = ""
+    hours: tuple[int, ...] = ()
+    weekdays: tuple[int, ...] = ()
+    zone: str = ""
+    direction: str = ""
     results: tuple[Condition, ...] = ()
 
     @property
@@ -101,7 +109,7 @@ class Filters:
 
     def given(self) -> dict[str, object]:
         """Those that ask something, by name."""
-        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        values = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "zone"}
         return {name: value for name, value in values.items() if value != getattr(NO_FILTERS, name)}
 
 

@@ -62,6 +62,7 @@ class Unreadable:
 class Conversation:
     """One voice call between an agent and a contact, as far as it is known.
 
+    `direction`: `inbound`, `outbound`, `web`, or as sent; only where the provider says it.
     `outcome`: `success` for an ended call that connected and ended normally, `failure` for one that ended otherwise,
     None while it runs or where it cannot be told. `ended` is False while a call is queued or running.
     `has_detail`: transcript and results were part of what was read (either may still be None: not there yet).
@@ -73,6 +74,7 @@ class Conversation:
     agent_name: str | None = None
     contact_number: str | None = None
     user_id: str | None = None
+    direction: str | None = None
     status: str | None = None
     outcome: Outcome = None
     ended: bool = True

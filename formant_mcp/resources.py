@@ -15,7 +15,6 @@ from mcp_types import (
     ResourceTemplate,
     TextResourceContents,
 )
-from pydantic import BaseModel
 
 from formant_mcp.app import App
 from formant_mcp.audio import WAV, AudioKind
@@ -27,7 +26,15 @@ from formant_mcp.query.forms import ADDRESS
 from formant_mcp.query.gather import Call
 from formant_mcp.query.transcripts import find, is_unconnected, recording_error
 from formant_mcp.sync.lists import ListRequest
-from formant_mcp.tools.answers import CONVERSATION_URI, RECORDING_URI, TRANSCRIPT_URI, common_fields, local, uri_of
+from formant_mcp.tools.answers import (
+    CONVERSATION_URI,
+    RECORDING_URI,
+    TRANSCRIPT_URI,
+    ConversationFields,
+    common_fields,
+    local,
+    uri_of,
+)
 from formant_mcp.tools.text import WARNING, results_line, seconds, stamp, turn_line
 
 PAGE = 50
@@ -39,19 +46,10 @@ _CURSOR = re.compile(r"r:(\d{1,9}):(\d{1,18})")
 Contents = TextResourceContents | BlobResourceContents
 
 
-class ConversationDocument(BaseModel):
+class ConversationDocument(ConversationFields):
     """A conversation whole, as the JSON resource gives it."""
 
-    conversation_id: str
-    agent_id: str | None = None
-    agent_name: str | None = None
-    contact_number: str | None = None
-    user_id: str | None = None
-    status: str | None = None
-    failure_reason: str | None = None
-    started_at: datetime | None = None
     ended_at: datetime | None = None
-    duration_seconds: float | None = None
     trace_id: str | None = None
     results: dict[str, object] | None = None
     turns: list[Turn] | None = None

@@ -217,8 +217,16 @@ async def test_elevenlabs_has_user_ids_and_voiceos_says_that_it_has_none(tmp_pat
         of_number = await assistant.ask("list_conversations", contact_number=row["contact_number"], limit=100)
         assert of_user.ids() == of_number.ids()
         assert set(listed.ids()) <= set(of_user.ids())
+        outbound = await assistant.ask("summarize_results", group_by="direction")
+        assert [group["key"] for group in outbound.rows("groups")] == [{"direction": "outbound"}]
     async with demo("voiceos", tmp_path) as assistant:
-        assert "no user ids" in await assistant.refused("list_conversations", user_id="user_1")
+        assert "user_id: this provider's calls have no such field" in await assistant.refused(
+            "list_conversations", user_id="user_1"
+        )
+        assert (await assistant.ask("list_conversations", direction="Outbound", limit=1)).coverage["matched"]
+        assert not (await assistant.ask("list_conversations", direction="web")).coverage["matched"]
+    async with demo("formant", tmp_path) as assistant:
+        assert "no direction" in await assistant.refused("summarize_results", group_by="direction")
 
 
 @pytest.mark.parametrize("provider", ["elevenlabs", "voiceos"])

@@ -33,7 +33,7 @@ def test_every_import_goes_down_the_layers() -> None:
     [
         ("store/rows.py", "import formant_mcp.tools", "Data flows one way"),
         ("without_a_layer.py", "", "Data flows one way"),
-        ("query/dates.py", "import httpx", "Only sources speak HTTP"),
+        ("query/dates.py", "import httpx", "Only providers speak HTTP"),
         ("sync/freshness.py", "import sqlite3", "Only the store speaks SQL"),
         ("query/gather.py", "import mcp_types", "Nothing below the tools knows MCP"),
     ],

@@ -19,7 +19,7 @@ from tests.serving import Account, Answer, Assistant
 pytestmark = pytest.mark.anyio
 
 WEEK: dict[str, object] = {"since": "2026-11-14", "until": "2026-11-20"}
-GROUPINGS = ("status", "agent_id", "failure_reason", "contact_number", "day", "week", "month")
+GROUPINGS = ("status", "agent_id", "failure_reason", "contact_number", "hour", "weekday", "day", "week", "month")
 MOST = 5  # values of a grouping that are asked for again
 
 
@@ -52,6 +52,8 @@ def asking_for(grouping: str, value: str) -> dict[str, object]:
     """The filter that a group's key is the value of."""
     if grouping in ("day", "week", "month"):
         return {"since": value, "until": value}
+    if grouping in ("hour", "weekday"):
+        return {f"{grouping}s": value}
     if grouping.startswith("results."):
         return {"results": [f"{grouping}={value}"]}
     return {grouping: value}

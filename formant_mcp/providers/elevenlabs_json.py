@@ -21,6 +21,7 @@ from formant_mcp.providers.json_values import (
     clean_json,
     contact,
     count,
+    direction,
     first,
     flag,
     is_no_object,
@@ -157,6 +158,7 @@ def _conversation(wire: Wire, has_detail: bool) -> Conversation:
         agent_id=fields.read("agent_id", text),
         agent_name=text(wire.get("agent_name")),
         contact_number=_contact(fields, metadata),
+        direction=_direction(fields, metadata),
         user_id=fields.read("user_id", text) or fields.understood("user_id", text, client.get("user_id")),
         status=status,
         outcome=outcome,
@@ -174,6 +176,12 @@ def _conversation(wire: Wire, has_detail: bool) -> Conversation:
             transcript.unreadable, results=lost + is_no_object(wire, "analysis"), fields=fields.lost | lost_fields
         ),
     )
+
+
+def _direction(fields: Fields, metadata: Wire) -> str | None:
+    """Beside the row's own fields, or where the number is in a detail."""
+    sent = [fields.sent("direction"), *(part(metadata, where).get("direction") for where, _ in _CONTACTS)]
+    return fields.understood("direction", direction, next((each for each in sent if each is not None), None))
 
 
 def _contact(fields: Fields, metadata: Wire) -> str | None:

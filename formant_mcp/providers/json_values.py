@@ -47,6 +47,9 @@ _FENCE = re.compile(r"\A```\w*\s*|\s*```\Z")  # language models wrap their JSON 
 _BLANKS = "\ufeff \t\r\n"
 # What an object that stands for a single value has that value under.
 _BARE = ("value", "id", "code", "number", "phone", "phone_number", "seconds", "name")
+_DIRECTION = re.compile(
+    r"(?P<inbound>inbound|incoming)|(?P<outbound>outbound|outgoing)|(?P<web>web|browser)", re.IGNORECASE
+)
 _FALSE = frozenset({"", "false", "0", "no", "off", "null", "none"})
 # RFC 3261 and RFC 3966: `"Name" <sip:user@host;parameters>`, `tel:+91-98`.
 _ADDRESS = re.compile(r"(?:sips?|tel|whatsapp):(?://)?(?P<user>[^@;?>]*)(?:@[^>]*)?", re.IGNORECASE)
@@ -105,6 +108,13 @@ class Fields:
         if value is None and flag(sent) and is_something(sent):
             self._lost.add(field)
         return value
+
+
+def direction(value: JsonValue) -> str | None:
+    """Who called whom: `inbound`, `outbound`, `web`, else as it was sent."""
+    sent = text(value)
+    found = sent and _DIRECTION.search(sent)
+    return (found.lastgroup if found else sent) or None
 
 
 def rows_of(wire: Wire, *names: str) -> list[JsonValue] | None:

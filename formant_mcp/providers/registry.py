@@ -43,11 +43,8 @@ class ProviderSpec:
         return self.addresses.get(region, self.addresses.get("", ""))
 
     def fill(self, text: str) -> str:
-        """A description with `{statuses}`, `{results}` and `{user_id}` in this provider's words."""
-        has_users = "user_id" not in self.unsupported_filters
-        user_id = "Exact user id." if has_users else "Not supported by this provider; leave empty."
-        filled = text.replace("{statuses}", self.example_statuses).replace("{results}", self.example_conditions)
-        return filled.replace("{user_id}", user_id)
+        """A text with `{statuses}` and `{results}` in this provider's words."""
+        return text.replace("{statuses}", self.example_statuses).replace("{results}", self.example_conditions)
 
 
 def _formant() -> "OpenProvider":
@@ -91,14 +88,20 @@ PROVIDERS: Mapping[str, ProviderSpec] = {
         client=_formant,
         addresses={"global": "https://api.voice.formantai.com", "india": "https://api.in.voice.formantai.com"},
         server_side_filters=frozenset({"agent_id"}),
-        unsupported_filters=frozenset({"user_id"}),
+        unsupported_filters=frozenset({"user_id", "direction"}),
         recording_type="audio/wav",
         example_statuses="busy, no_answer",
         example_conditions="intent=dispute, csat<=2, language.primary=hi, promised_amount missing",
         note="The provider allows about 50 requests a minute.",
     ),
     "elevenlabs": _ELEVENLABS,
-    "voiceable": replace(_ELEVENLABS, title="Voiceable", client=_voiceable, addresses={}),
+    "voiceable": replace(
+        _ELEVENLABS,
+        title="Voiceable",
+        client=_voiceable,
+        addresses={},
+        detail_only_fields=_ELEVENLABS.detail_only_fields | {"direction"},
+    ),
     "voiceos": ProviderSpec(
         title="VoiceOS",
         client=_voiceos,

@@ -17,6 +17,7 @@ from formant_mcp.providers.json_values import (
     Wire,
     contact,
     count,
+    direction,
     first,
     flag,
     is_something,
@@ -89,6 +90,7 @@ def _conversation(wire: Wire, has_detail: bool) -> Conversation:
     return Conversation(
         conversation_id=text(wire.get("id")) or "",
         agent_id=fields.read("agent_id", text),
+        direction=fields.read("direction", direction, "type"),
         contact_number=fields.understood("contact_number", contact, contact_sent),
         status=status,
         outcome=outcome,

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import NONE, NOT_READ_YET, Condition, Filters, OutcomeFilter
 from formant_mcp.models import clean
+from formant_mcp.query.clock import read_hours, read_weekdays
 from formant_mcp.query.conditions import not_read_yet, read_conditions, read_contact
 from formant_mcp.query.dates import read_since, read_until
 from formant_mcp.query.forms import (
@@ -70,6 +71,7 @@ Number = Annotated[Name, Takes("one number or its last digits", "+91 98765 43210
 Date = Annotated[str, BeforeValidator(as_text), Takes("a date, a date-time, or how long ago (7d)", "2026-11-20")]
 CursorText = Annotated[str, BeforeValidator(as_cursor), Takes("next_cursor of the answer before", "c:20:4711:9f1c2a")]
 Names = Annotated[list[Name], BeforeValidator(as_list(as_name)), Takes("a list of texts", "{statuses}")]
+Weekdays = Annotated[list[Name], BeforeValidator(as_list(as_name)), Takes("a list of weekdays", "Monday, Friday")]
 Seconds = Annotated[float, BeforeValidator(as_seconds), Takes("a number of seconds, or -1 for no limit", "120")]
 Whole = Annotated[int, BeforeValidator(as_number)]
 YesNo = Annotated[bool, BeforeValidator(as_choice(_YES_NO))]
@@ -162,7 +164,10 @@ class FilterArguments(Arguments):
     )
     contact_number: Number = Field("", description="Whole number or its last digits, any spelling.")
     failure_reason: Reason = Field("", description="Exactly this reason; case does not matter.")
-    user_id: Name = Field("", description="{user_id}")
+    user_id: Name = Field("", description="Exactly this user id.")
+    hours: Text = Field("", description="Local hours of the start: 9-18 (to before 18:00), 20-6, 9.")
+    weekdays: Weekdays = Field([], description="Local weekdays of the start: Monday, Mon-Fri, weekend.")
+    direction: Name = Field("", description="inbound, outbound or web.")
     results: Conditions = Field(
         [],
         description="Conditions on result fields, all of them (= != < <= > >= exists missing): {results}.",
@@ -193,9 +198,10 @@ class FilterArguments(Arguments):
             raise InvalidRequestError("since is after until.", "Swap them, or leave one out.")
         if low is not None and high is not None and low > high:
             raise InvalidRequestError("min_duration_seconds is greater than max_duration_seconds.", "Swap them.")
-        for name in ("agent_id", "status", "contact_number", "failure_reason", "user_id"):
+        for name in ("agent_id", "status", "contact_number", "failure_reason", "user_id", "direction"):
             if NOT_READ_YET in (value := getattr(self, name)) and value in (NOT_READ_YET, [NOT_READ_YET]):
                 raise not_read_yet(name)
+        hours, weekdays = read_hours(self.hours), read_weekdays(self.weekdays)
         if len(self.results) > _MOST_CONDITIONS:
             raise InvalidRequestError(f"results takes at most {_MOST_CONDITIONS} conditions.", "Use fewer conditions.")
         return Filters(
@@ -209,6 +215,10 @@ class FilterArguments(Arguments):
             contact_number=(NONE,) if self.contact_number == NONE else read_contact(self.contact_number),
             failure_reason=self.failure_reason,
             user_id=self.user_id,
+            hours=hours,
+            weekdays=weekdays,
+            zone=zone.key if hours or weekdays else "",
+            direction=self.direction,
             results=tuple(self.results),
         )
 

@@ -36,6 +36,7 @@ _KINDS = (
 _INSIDE = {  # filters whose values may be in details alone, each with a question that needs all of them
     "failure_reason": Filters(failure_reason="-"),
     "user_id": Filters(user_id="-"),
+    "direction": Filters(direction="-"),
     "results": Filters(results=(Condition("-", "exists"),)),
 }
 _SOME_CALLS = 100

@@ -127,6 +127,7 @@ def existing_values(store: Store, filters: Filters, matched: int) -> dict[str, E
         "agent_id": (filters.agent_id,) if filters.agent_id else (),
         "failure_reason": (filters.failure_reason,) if filters.failure_reason else (),
         "user_id": (filters.user_id,) if filters.user_id else (),
+        "direction": (filters.direction,) if filters.direction else (),
     }
     existing: dict[str, Existing] = {}
     for column, values in asked.items():

@@ -122,12 +122,11 @@ async def summarize(gathering: Gathering, call: Call, question: SummaryQuestion,
     Raises:
         InvalidRequestError: a grouping or measure that does not exist; names those that do.
     """
-    _check_words(question)
+    _check_words(question, gathering.sync.unsupported_filters)
     periods, need = [question.filters], ListRequest(question.filters)
     if question.compared_with:
         periods.append(replace(question.filters, since=question.compared_with[0], until=question.compared_with[1]))
-        begins, ends = zip(*((each.since, each.until) for each in periods), strict=True)
-        need = replace(need, since=None if None in begins else min(begins), until=None if None in ends else max(ends))
+        need = ListRequest(_spanning(periods))
     names = (*question.groupings, *question.measures)
     in_detail = {"failure_reason", *gathering.sync.detail_only_fields}
     wanted = frozenset(name for name in names if name.startswith(RESULTS) or name in in_detail)
@@ -327,7 +326,16 @@ def _shown(figures: list[_PeriodFigures], question: SummaryQuestion) -> tuple[li
     return shown, len(largest) - len(shown)
 
 
-def _check_words(question: SummaryQuestion) -> None:
+def _spanning(periods: list[Filters]) -> Filters:
+    """The filters from the first beginning to the last end."""
+    begins, ends = zip(*((each.since, each.until) for each in periods), strict=True)
+    since, until = None if None in begins else min(begins), None if None in ends else max(ends)
+    return replace(periods[0], since=since, until=until)
+
+
+def _check_words(question: SummaryQuestion, unsupported: frozenset[str]) -> None:
+    if nowhere := sorted(unsupported.intersection(question.groupings)):
+        raise InvalidRequestError(f"group_by: this provider's calls have no {nowhere[0]}.", "Group by something else.")
     accepted = f"{', '.join(COLUMNS)}, {', '.join(TIMES)}, results.<path>"
     if len(question.groupings) > MAX_GROUPINGS or len(set(question.groupings)) < len(question.groupings):
         raise InvalidRequestError(f"group_by: at most {MAX_GROUPINGS} groupings, each once.", "Leave some out.")

@@ -6,7 +6,7 @@ from datetime import datetime
 from math import floor, log10
 
 from formant_mcp.contacts import WHOLE
-from formant_mcp.filters import CUT, NONE, Condition, Filters, Operator, Order, is_whole
+from formant_mcp.filters import CUT, NO_TIME, NONE, Condition, Filters, Operator, Order, is_whole
 from formant_mcp.store.database import Value
 from formant_mcp.values import EXACT, instants, label, plain_number, read_value
 
@@ -19,7 +19,7 @@ ORDERS: dict[Order, tuple[str, str]] = {  # a call without the value comes last,
 
 _AFTER_ALL = "\U0010ffff"  # after every character that a text can have
 _DIGITS = 10  # that answers print of a number
-_LABELLED = {"status", "failure_reason"}  # compared as labels, other names as they are
+_LABELLED = {"status", "failure_reason", "direction"}  # compared as labels, other names as they are
 
 
 @dataclass(slots=True)
@@ -63,6 +63,7 @@ def where(filters: Filters) -> Where:
         ("status", filters.status),
         ("failure_reason", (filters.failure_reason,)),
         ("user_id", (filters.user_id,)),
+        ("direction", (filters.direction,)),
     ):
         if any(names):
             _add_names(asked, column, names)
@@ -70,9 +71,18 @@ def where(filters: Filters) -> Where:
         asked.add("coalesce(contact_number, '') = ''")
     elif filters.contact_number:
         _add_contact(asked, filters.contact_number)
+    if filters.hours:
+        _add_local(asked, "local_hour(?, started_at) % 24", filters.zone, filters.hours)
+    if filters.weekdays:  # 1970 began on a Thursday
+        _add_local(asked, "(local_day(?, started_at) + 3) % 7", filters.zone, filters.weekdays)
     for condition in filters.results:
         _add_condition(asked, condition)
     return asked
+
+
+def _add_local(asked: Where, value: str, zone: str, wanted: tuple[int, ...]) -> None:
+    known = f"started_at IS NOT NULL AND {value} IN ({', '.join('?' * len(wanted))})"
+    asked.add(f"(started_at IS NULL OR {known})" if NO_TIME in wanted else f"({known})", zone, *wanted)
 
 
 def _add_names(asked: Where, column: str, names: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from formant_mcp.store.criteria import Where, milliseconds, where
 from formant_mcp.store.database import Database, Value
 from formant_mcp.store.rows import text, whole
 
-COLUMNS = ("status", "agent_id", "failure_reason", "contact_number")
+COLUMNS = ("status", "agent_id", "failure_reason", "contact_number", "direction")
 DAY = "local_day"
 HOUR = "local_hour"
 DURATION = "duration_seconds"

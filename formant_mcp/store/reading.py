@@ -17,7 +17,7 @@ _NOT_JUST_MISSED = "(missing_at IS NULL OR missing_at <= ?)"
 _KINDS = frozenset(each.name for each in fields(Unreadable)) - {"fields"} | FIELDS.keys()
 _VALUE_KINDS = ("text", "number", "boolean", "numeral", "date")
 _SAME_SIZE = {"number": ("numeral",)}
-_COLUMNS = ("status", "agent_id", "failure_reason", "user_id")
+_COLUMNS = ("status", "agent_id", "failure_reason", "user_id", "direction")
 
 
 class Reading:
@@ -243,7 +243,7 @@ class Reading:
         return number(rows[0][0])
 
     def distinct(self, column: str) -> list[str]:
-        """The values that exist in status, agent_id, failure_reason or user_id, at most 1,000, skipping from one
+        """The values that exist in one of these columns, at most 1,000, skipping from one
         to the next so that an index makes it quick."""
         if column not in _COLUMNS:
             raise ValueError(column)

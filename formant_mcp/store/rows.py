@@ -1,56 +1,15 @@
-"""A conversation as a row, and a row as a conversation."""
+"""A conversation as a row and a row as a conversation: each of its fields is a column, declared once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import cast
 
 from formant_mcp.models import Conversation, Outcome
 from formant_mcp.store.criteria import milliseconds
 from formant_mcp.store.database import Value
 from formant_mcp.store.values import reversed_contact
-
-# What a later reading without the value does not empty.
-KEPT = (
-    "agent_id", "agent_name", "contact_number", "user_id", "failure_reason", "started_at", "ended_at",
-    "duration_seconds", "trace_id",
-)  # fmt: skip
-WRITTEN = ("conversation_id", *KEPT, "contact_reversed", "status", "outcome", "ended", "failure_reason_known")
-READ = (
-    "conversation_id, agent_id, agent_name, contact_number, user_id, status, outcome, ended, failure_reason,"
-    " failure_reason_known, started_at, ended_at, duration_seconds, trace_id, detail_at"
-)
-
-
-def columns(conversation: Conversation) -> tuple[Value, ...]:
-    """The values of WRITTEN."""
-    c = conversation
-    return (
-        c.conversation_id, c.agent_id, c.agent_name, c.contact_number, c.user_id, c.failure_reason,
-        c.started_at and milliseconds(c.started_at), c.ended_at and milliseconds(c.ended_at), c.duration_seconds,
-        c.trace_id, reversed_contact(c.contact_number), c.status, c.outcome, c.ended,
-        c.failure_reason_known,
-    )  # fmt: skip
-
-
-def conversation(row: Sequence[Value]) -> Conversation:
-    """The conversation of a row of READ; results and turns are asked for separately."""
-    return Conversation(
-        conversation_id=str(row[0]),
-        agent_id=text(row[1]),
-        agent_name=text(row[2]),
-        contact_number=text(row[3]),
-        user_id=text(row[4]),
-        status=text(row[5]),
-        outcome=cast(Outcome, row[6]),
-        ended=bool(row[7]),
-        failure_reason=text(row[8]),
-        failure_reason_known=bool(row[9]),
-        started_at=moment(row[10]),
-        ended_at=moment(row[11]),
-        duration_seconds=number(row[12]),
-        trace_id=text(row[13]),
-        has_detail=row[14] is not None,
-    )
 
 
 def moment(value: Value) -> datetime | None:
@@ -71,3 +30,72 @@ def number(value: Value) -> float | None:
 def whole(value: Value) -> int:
     """A stored whole number, 0 where there is none."""
     return int(value or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: how its value is read into the model's `field` (else of the same name), and written from the model.
+
+    `is_kept`: a later reading without the value does not empty it. Without `read` it is only searched by, without
+    `write` it is written by itself.
+    """
+
+    name: str
+    read: Callable[[Value], object] | None
+    write: Callable[[Conversation], Value] | None
+    is_kept: bool = False
+    field: str = ""
+
+
+def _plain(name: str, read: Callable[[Value], object], *, is_kept: bool = False) -> Column:
+    return Column(name, read, attrgetter(name), is_kept)
+
+
+def _time(name: str) -> Column:
+    field = cast(Callable[[Conversation], datetime | None], attrgetter(name))
+
+    def write(conversation: Conversation) -> Value:
+        value = field(conversation)
+        return value and milliseconds(value)
+
+    return Column(name, moment, write, is_kept=True)
+
+
+def _outcome(value: Value) -> Outcome:
+    return cast(Outcome, value)
+
+
+COLUMNS = (
+    _plain("conversation_id", str),
+    *(
+        _plain(name, text, is_kept=True)
+        for name in ("agent_id", "agent_name", "contact_number", "user_id", "direction")
+    ),
+    _plain("failure_reason", text, is_kept=True),
+    _time("started_at"),
+    _time("ended_at"),
+    _plain("duration_seconds", number, is_kept=True),
+    _plain("trace_id", text, is_kept=True),
+    Column("contact_reversed", None, lambda conversation: reversed_contact(conversation.contact_number)),
+    _plain("status", text),
+    _plain("outcome", _outcome),
+    _plain("ended", bool),
+    _plain("failure_reason_known", bool),
+    Column("detail_at", lambda value: value is not None, None, field="has_detail"),
+)
+KEPT = tuple(column.name for column in COLUMNS if column.is_kept)
+WRITTEN = tuple(column.name for column in COLUMNS if column.write)
+READ = ", ".join(column.name for column in COLUMNS if column.read)
+_MODEL: Callable[..., Conversation] = Conversation
+_FIELDS = tuple((column.field or column.name, column.read) for column in COLUMNS if column.read)
+_WRITERS = tuple(column.write for column in COLUMNS if column.write)
+
+
+def columns(conversation: Conversation) -> tuple[Value, ...]:
+    """The values of WRITTEN."""
+    return tuple(write(conversation) for write in _WRITERS)
+
+
+def conversation(row: Sequence[Value]) -> Conversation:
+    """The conversation of a row of READ; results and turns are asked for separately."""
+    return _MODEL(**{name: read(value) for (name, read), value in zip(_FIELDS, row, strict=True)})

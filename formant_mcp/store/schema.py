@@ -190,6 +190,8 @@ MIGRATIONS = (
     ALTER TABLE conversations ADD COLUMN failure TEXT;
     ALTER TABLE conversations ADD COLUMN retry_at INTEGER;
     CREATE INDEX conversations_retry ON conversations (retry_at) WHERE retry_at IS NOT NULL;
+    ALTER TABLE conversations ADD COLUMN direction TEXT COLLATE NOCASE;
+    CREATE INDEX conversations_direction ON conversations (direction) WHERE direction IS NOT NULL;
     """,
 )
 

@@ -31,18 +31,24 @@ class CoverageAnswer(BaseModel):
     note: str | None = None
 
 
-class ConversationAnswer(BaseModel):
-    """One conversation as a list shows it."""
+class ConversationFields(BaseModel):
+    """A conversation's own fields, the same in every answer."""
 
     conversation_id: str
     agent_id: str | None = None
     agent_name: str | None = None
     contact_number: str | None = None
     user_id: str | None = None
+    direction: str | None = None
     status: str | None = None
     failure_reason: str | None = None
     started_at: datetime | None = None
     duration_seconds: float | None = None
+
+
+class ConversationAnswer(ConversationFields):
+    """One conversation as a list shows it."""
+
     results: dict[str, JsonValue] | None = None
     gist: str | None = None
 
@@ -55,19 +61,10 @@ class ListAnswer(BaseModel):
     conversations: list[ConversationAnswer]
 
 
-class TranscriptAnswer(BaseModel):
+class TranscriptAnswer(ConversationFields):
     """One conversation with the turns of a window, a line a turn: `index role m:ss text`."""
 
-    conversation_id: str
-    agent_id: str | None = None
-    agent_name: str | None = None
-    contact_number: str | None = None
-    user_id: str | None = None
-    status: str | None = None
-    failure_reason: str | None = None
-    started_at: datetime | None = None
     ended_at: datetime | None = None
-    duration_seconds: float | None = None
     trace_id: str | None = None
     results: dict[str, JsonValue] | None = None
     recording_uri: str | None = None
@@ -133,17 +130,8 @@ def coverage_answer(coverage: Coverage, zone: ZoneInfo) -> CoverageAnswer:
 
 def common_fields(conversation: Conversation, zone: ZoneInfo) -> dict[str, Any]:
     """The fields that lists and transcripts share."""
-    return {
-        "conversation_id": conversation.conversation_id,
-        "agent_id": conversation.agent_id,
-        "agent_name": conversation.agent_name,
-        "contact_number": conversation.contact_number,
-        "user_id": conversation.user_id,
-        "status": conversation.status,
-        "failure_reason": conversation.failure_reason,
-        "started_at": local(conversation.started_at, zone),
-        "duration_seconds": conversation.duration_seconds,
-    }
+    fields = {name: getattr(conversation, name) for name in ConversationFields.model_fields}
+    return fields | {"started_at": local(conversation.started_at, zone)}
 
 
 def shown_fields(conversation: Conversation, zone: ZoneInfo, reason_characters: int) -> dict[str, Any]:

@@ -201,6 +201,7 @@ def _block(app: App, shown: _Shown) -> list[str]:
     optional = [
         answer.agent_name and f"agent name {answer.agent_name}",
         answer.user_id and f"user {answer.user_id}",
+        answer.direction,
         answer.failure_reason and f"failure reason: {answer.failure_reason}",
         answer.ended_at and f"ended {stamp(answer.ended_at, app.zone)}",
         answer.trace_id and f"trace {answer.trace_id}",

@@ -22,6 +22,9 @@ MAX_CHARACTERS = 45_000
 """No answer is longer, as text or as JSON: more does not fit what assistants read at once."""
 
 
+_UNSUPPORTED = "Not supported by this provider; leave empty."
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """The same facts twice: for assistants that read the text, and for those that read the structure."""
@@ -83,8 +86,9 @@ class Tool(Generic[A]):
 
     def _input_schema(self, provider: ProviderSpec) -> dict[str, Any]:
         schema = self.arguments.model_json_schema(schema_generator=_PlainSchema)
-        for argument in schema.get("properties", {}).values():
-            argument["description"] = provider.fill(argument["description"])
+        for name, argument in schema.get("properties", {}).items():
+            is_supported = name not in provider.unsupported_filters
+            argument["description"] = provider.fill(argument["description"]) if is_supported else _UNSUPPORTED
         return schema
 
 

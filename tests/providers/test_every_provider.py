@@ -93,12 +93,12 @@ def expected(provider: str) -> Conversation:
         case "voiceos":
             cost: JsonValue = {"voice": 0.02, "total": 0.05}
             results: Row = {"type": "outbound_phone_call", "ended_reason": "user_ended", "cost": cost}
-            return replace(same, agent_name=None, status="ended", results=results)
+            return replace(same, agent_name=None, status="ended", direction="outbound", results=results)
         case _:
             why: Row = dict.fromkeys(told, "The caller said so.")
             said: Row = {"summary": "They spoke about a payment.", "ended_reason": "end_call tool was called."}
             said |= {"data": told, "data_rationale": why}
-            return replace(same, user_id="user_14155550107", results=said)
+            return replace(same, user_id="user_14155550107", direction="outbound", results=said)
 
 
 async def test_a_conversation_is_all_that_the_api_holds_of_it(opened: Opened):
@@ -147,7 +147,7 @@ async def test_what_only_a_conversation_tells_no_row_does(opened: Opened):
     (row,) = (await first_page(opened.source)).conversations
     read = await opened.source.get_conversation(row.conversation_id)
 
-    lacking = {name for name in ("contact_number", "user_id") if getattr(row, name) is None}
+    lacking = {name for name in ("contact_number", "user_id", "direction") if getattr(row, name) is None}
     assert {name for name in lacking if getattr(read, name) is not None} == opened.source.spec.detail_only_fields
     assert {name for name in lacking if getattr(read, name) is None} == opened.source.spec.unsupported_filters
 

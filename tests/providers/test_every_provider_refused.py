@@ -232,5 +232,5 @@ async def test_what_configures_an_agent_or_calls_a_tool_is_in_no_model(opened: O
     models = [*(await first_page(opened.source)).conversations, await opened.source.get_conversation(FIRST)]
 
     sends_secrets = "SECRET" in str(detail)
-    assert sends_secrets == opened.source.pagination == "cursor"
+    assert sends_secrets == (opened.source.pagination == "cursor")
     assert "SECRET" not in repr(models)

@@ -6,12 +6,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from operator import ge, gt, le, lt
 from typing import TypeVar
+from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
 from formant_mcp.contacts import parse_contact
-from formant_mcp.filters import NONE, Condition, Filters, Operator, Order, is_whole
+from formant_mcp.filters import NO_TIME, NONE, Condition, Filters, Operator, Order, is_whole
 from formant_mcp.models import Conversation, Outcome, Turn
 from formant_mcp.values import instants, label, plain_number, read_value
 
@@ -40,8 +41,16 @@ def matches(conversation: Conversation, filters: Filters) -> bool:
         and (not f.failure_reason or labelled(c.failure_reason, f.failure_reason))
         and (f.failure_reason != NONE or c.failure_reason_known or c.has_detail)
         and (not f.user_id or named(c.user_id, f.user_id))
+        and (not f.direction or labelled(c.direction, f.direction))
+        and (not f.hours or local(c.started_at, f.zone, lambda moment: moment.hour) in f.hours)
+        and (not f.weekdays or local(c.started_at, f.zone, lambda moment: moment.weekday()) in f.weekdays)
         and all(holds(c, condition) for condition in f.results)
     )
+
+
+def local(moment: datetime | None, zone: str, part: Callable[[datetime], int]) -> int:
+    """The hour or weekday of a start there."""
+    return NO_TIME if moment is None else part(moment.astimezone(ZoneInfo(zone)))
 
 
 def named(value: str | None, asked: str, folded: Callable[[str], str] = str) -> bool:
@@ -197,6 +206,7 @@ AGENTS = ["7", "77", "agent_b", "Agent_b", "agent-b"]
 STATUSES = ["completed", "Completed", "BUSY", "busy", "no_answer", "No-Answer", "ärger", "ÄRGER"]
 REASONS = ["busy", "Busy", "line dropped", "line-dropped", "व्यस्त", "ÜBER", "über"]
 USERS = ["u1", "U1"]
+DIRECTIONS = ["inbound", "outbound", "web"]
 NUMBERS = ["+91 98765-43210", "919876543210", "09876543210", "(415) 555-0100", "०१२३४", "anonymous", "user_3210", ""]
 ENDINGS = ["43210", "9876543210", "919876543210", "=9876543210", "=3210", "0100", "100", "1234", "0", "=anonymous"]
 OUTCOMES: tuple[Outcome, ...] = ("success", "failure")
@@ -252,6 +262,7 @@ def conversations(draw: st.DrawFn, conversation_id: st.SearchStrategy[str] = CAL
         agent_name=draw(maybe(["Reminder"])),
         contact_number=draw(maybe(NUMBERS)),
         user_id=draw(maybe(USERS)),
+        direction=draw(maybe(DIRECTIONS)),
         status=draw(maybe(STATUSES)),
         outcome=draw(maybe(OUTCOMES)),
         ended=draw(st.booleans()),
@@ -287,14 +298,17 @@ def filters(draw: st.DrawFn, like: list[Conversation]) -> Filters:
     for name in asked:
         field, others = _ASKED[name]
         its = getattr(one, field)
-        if name == "results":
+        if name in ("hours", "weekdays"):
+            value = draw(st.sampled_from(others))
+            found = replace(found, zone=draw(st.sampled_from(["Asia/Kolkata", "America/St_Johns", "UTC"])))
+        elif name == "results":
             value = tuple(draw(st.lists(conditions(its or {}), min_size=1, max_size=2)))
         elif name == "contact_number":
             value = draw(st.just((NONE,)) | st.lists(st.sampled_from(others), min_size=1, max_size=2).map(tuple))
         else:
             near = [its, its, its.swapcase() if isinstance(its, str) and name != "call_successful" else its]
             value = draw(st.sampled_from([*(near if its is not None else []), *others]))
-            if name in ("agent_id", "status", "failure_reason", "user_id"):
+            if name in ("agent_id", "status", "failure_reason", "user_id", "direction"):
                 value = draw(st.sampled_from([value, value, value, NONE, f"{str(value)[:2]}…"]))
         found = replace(found, **{name: (value,) if name == "status" else value})
     return found
@@ -312,5 +326,8 @@ _ASKED: dict[str, tuple[str, Sequence[object]]] = {
     "contact_number": ("contact_number", ENDINGS),
     "failure_reason": ("failure_reason", REASONS),
     "user_id": ("user_id", USERS),
+    "direction": ("direction", DIRECTIONS),
+    "hours": ("started_at", [(18,), (0, 5, 23), (NO_TIME, 9)]),
+    "weekdays": ("started_at", [(0,), (4, 5, 6), (NO_TIME,)]),
     "results": ("results", []),
 }

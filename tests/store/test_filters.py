@@ -1,6 +1,7 @@
 """The law of the store: what it gives for a question is what plain Python picks out of what was saved."""
 
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -46,6 +47,18 @@ def test_times_with_a_zone_compare_as_instants() -> None:
     assert found("due=2026-11-21T01:30+05:30") == "2"
     assert found("due!=2026-11-21T01:30+05:30") == "013"
     assert found("due>=2026-11-21") == "1"  # days are as written
+    store.close()
+
+
+@pytest.mark.parametrize("zone", ["Asia/Kolkata", "America/St_Johns", "UTC"])
+def test_every_hour_of_every_weekday_is_found_on_the_zones_clocks(zone: str) -> None:
+    hours = [Conversation(f"{n:03d}", started_at=NOW + timedelta(hours=n, minutes=20)) for n in range(7 * 24)]
+    store = new_store(hours)
+    for call in hours:
+        assert call.started_at
+        local = call.started_at.astimezone(ZoneInfo(zone))
+        asked = Filters(hours=(local.hour,), weekdays=(local.weekday(),), zone=zone)
+        assert [each.conversation_id for _, each in store.read.page(asked, "newest", 5)] == [call.conversation_id]
     store.close()
 
 

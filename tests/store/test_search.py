@@ -205,6 +205,7 @@ def test_a_store_from_before_words_were_divided_is_indexed_anew(tmp_path: Path) 
         "DROP TABLE unreadable; DROP INDEX conversations_missing; DROP INDEX conversations_reason;"
         "DROP INDEX conversations_retry; ALTER TABLE conversations DROP COLUMN retry_at;"
         "ALTER TABLE conversations DROP COLUMN failure;"
+        "DROP INDEX conversations_direction; ALTER TABLE conversations DROP COLUMN direction;"
         "ALTER TABLE conversations DROP COLUMN missing_at; ALTER TABLE scopes DROP COLUMN ends_early;"
         "ALTER TABLE scopes DROP COLUMN gone; ALTER TABLE scopes DROP COLUMN gone_at;"
         "ALTER TABLE scopes DROP COLUMN rescan_at; PRAGMA user_version = 3"
