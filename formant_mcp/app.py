@@ -14,7 +14,7 @@ from formant_mcp.errors import (
     InvalidResponseError,
     NotFoundError,
     PermissionDeniedError,
-    RequestTimedOut,
+    RequestTimeoutError,
 )
 from formant_mcp.providers.base import AnyProvider
 from formant_mcp.query.gather import Gathering
@@ -91,7 +91,7 @@ async def open_account(settings: Settings, source: AnyProvider, key: str, now: C
         async with asyncio.timeout(settings.call_seconds * _CHECK_SHARE):
             path, takes_over = await _find_store(settings, source, key)
     except TimeoutError:
-        raise RequestTimedOut("Checking the new key took too long.", "Ask again in a moment.") from None
+        raise RequestTimeoutError("Checking the new key took too long.", "Ask again in a moment.") from None
     return open_app(settings, source, key, now, path=path, takes_over=takes_over)
 
 

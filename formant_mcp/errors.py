@@ -1,18 +1,22 @@
-"""Everything that can go wrong, in our own words.
+"""Everything that can go wrong, in our own words. What to do about an error is decided by its class alone.
 
-    FormantError                     message · hint (the next step) · retryable
-    ├─ ConfigurationError            a setting; names the variable
-    ├─ InvalidRequestError           an argument; names it and what it accepts
-    │  └─ CursorRejectedError        the provider does not accept a cursor, or no longer
-    ├─ AuthenticationError           401: the key is missing, wrong or revoked
-    ├─ PermissionDeniedError         403: the key may not do this
-    ├─ NotFoundError                 404: no such conversation or recording
-    ├─ RateLimitError                429: retry_after_seconds to wait
-    ├─ ServiceError                  5xx and anything else unexpected
-    ├─ ConnectionFailed              the service cannot be reached
-    │  └─ RequestTimedOut            it was reached, or not, but too slowly
-    ├─ InvalidResponseError          the answer breaks the API's own form; names the field, never the body
-    └─ StoreError                    full disk, locked, damaged, from a newer version
+    FormantError                      message · hint (the next step)
+    ├─ ConfigurationError             a setting; names the variable
+    ├─ InvalidRequestError            an argument; names it and what it accepts
+    │  └─ CursorRejectedError         the provider does not accept a cursor, or no longer
+    ├─ AuthenticationError            401: the key is missing, wrong or revoked
+    ├─ PermissionDeniedError          403: the key may not do this
+    ├─ NotFoundError                  404: no such conversation or recording
+    ├─ UnavailableError               the provider cannot answer now; a later question may be answered
+    │  ├─ UnexpectedStatusError       a status that no API documents, or a gateway's answer
+    │  └─ RetryableError              another try at once may be answered, after retry_after_seconds where it says so
+    │     ├─ RateLimitError           429
+    │     ├─ ServiceError             5xx
+    │     ├─ ConnectionFailedError    the service cannot be reached
+    │     │  └─ RequestTimeoutError   it was reached, or not, but too slowly
+    │     └─ DamagedResponseError     what came was damaged on its way; also an InvalidResponseError
+    ├─ InvalidResponseError           the answer breaks the API's own form; names the field, never the body
+    └─ StoreError                     full disk, locked, damaged, from a newer version
 
 A message never holds a key, a response body or what anybody said on a call.
 """
@@ -23,8 +27,6 @@ CHECK_ADDRESS = "Check FORMANT_BASE_URL: another service may be answering."
 
 class FormantError(Exception):
     """The base of the tree: `message` says what is wrong, `hint` the next step."""
-
-    retryable = False
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -62,34 +64,44 @@ class NotFoundError(FormantError):
     """The conversation or recording does not exist, or belongs to another account (404)."""
 
 
-class RateLimitError(FormantError):
-    """The allowance is used up (429)."""
+class UnavailableError(FormantError):
+    """The provider cannot answer now; a later question may be answered."""
 
-    retryable = True
+
+class UnexpectedStatusError(UnavailableError):
+    """A status that the provider's API does not document, such as a gateway's."""
+
+
+class RetryableError(UnavailableError):
+    """Another try at once may be answered; after so many seconds where the provider says so."""
 
     def __init__(self, message: str, hint: str = "", *, retry_after_seconds: float | None = None) -> None:
         super().__init__(message, hint)
         self.retry_after_seconds = retry_after_seconds
 
 
-class ServiceError(FormantError):
-    """The service failed (5xx), or answered with a status it does not document."""
-
-    retryable = True
+class RateLimitError(RetryableError):
+    """The allowance is used up (429)."""
 
 
-class ConnectionFailed(FormantError):
+class ServiceError(RetryableError):
+    """The service failed (5xx)."""
+
+
+class ConnectionFailedError(RetryableError):
     """The service could not be reached, or hung up in the middle of an answer."""
 
-    retryable = True
 
-
-class RequestTimedOut(ConnectionFailed):
+class RequestTimeoutError(ConnectionFailedError):
     """The service did not answer in time."""
 
 
 class InvalidResponseError(FormantError):
     """The answer is not what the API promises."""
+
+
+class DamagedResponseError(RetryableError, InvalidResponseError):
+    """The answer was damaged on its way: cut off, empty, a web page."""
 
 
 class StoreError(FormantError):

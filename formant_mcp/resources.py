@@ -1,7 +1,6 @@
 """The resources: a conversation as JSON, its transcript as Markdown, its recording as it came."""
 
 import base64
-import re
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -18,10 +17,11 @@ from mcp_types import (
 
 from formant_mcp.app import App
 from formant_mcp.audio import WAV, AudioKind
-from formant_mcp.errors import ConnectionFailed, InvalidRequestError, NotFoundError, RequestTimedOut
+from formant_mcp.errors import ConnectionFailedError, InvalidRequestError, NotFoundError, RequestTimeoutError
 from formant_mcp.filters import Filters
 from formant_mcp.models import Conversation, Turn, clean
 from formant_mcp.providers.base import Recording
+from formant_mcp.query.cursors import Cursor, format_cursor, parse_cursor, query_fingerprint, stale_cursor_error
 from formant_mcp.query.forms import ADDRESS
 from formant_mcp.query.gather import Call
 from formant_mcp.query.transcripts import find, is_unconnected, recording_error
@@ -41,7 +41,6 @@ PAGE = 50
 MOST_BYTES = 7_000_000  # as base64 within the 10 MiB that the TypeScript SDK takes as one message
 _COMPLETIONS = 100
 _COMPLETION_SECONDS = 2.0  # somebody is typing
-_CURSOR = re.compile(r"r:(\d{1,9}):(\d{1,18})")
 
 Contents = TextResourceContents | BlobResourceContents
 
@@ -100,10 +99,8 @@ async def list_resources(app: App, call: Call, cursor: str) -> tuple[list[Resour
     Raises:
         InvalidRequestError: the cursor is not one of ours.
     """
-    found = _CURSOR.fullmatch(cursor) if cursor else None
-    if cursor and not found:
-        raise InvalidRequestError("cursor was not issued by this server.", "List from the beginning, without it.")
-    passed, after = (int(found[1]), int(found[2])) if found else (0, 0)
+    fingerprint = query_fingerprint("resources", app.gathering.store.identity)
+    passed, after = parse_cursor(cursor, fingerprint)
     listed: list[Conversation] = []
     has_more = True
     while has_more and len(listed) < PAGE:
@@ -117,7 +114,7 @@ async def list_resources(app: App, call: Call, cursor: str) -> tuple[list[Resour
                 break
     saved = await app.recordings.saved([each.conversation_id for each in listed])
     entries = [entry for each in listed for entry in _entries(app, each, saved.get(each.conversation_id))]
-    return entries, f"r:{passed}:{after}" if has_more else ""
+    return entries, format_cursor(Cursor(passed, after), fingerprint) if has_more else ""
 
 
 async def _newest(app: App, call: Call, passed: int, after: int) -> tuple[list[tuple[int, Conversation]], bool]:
@@ -130,7 +127,7 @@ async def _newest(app: App, call: Call, passed: int, after: int) -> tuple[list[t
     try:
         page = read.page(Filters(), "newest", PAGE + 1, after)
     except LookupError:
-        raise InvalidRequestError("cursor: the call it pointed to is gone.", "List from the beginning.") from None
+        raise stale_cursor_error() from None
     return page[:PAGE], len(page) > PAGE
 
 
@@ -208,7 +205,7 @@ async def _recording(app: App, call: Call, conversation_id: str) -> Contents:
     except NotFoundError as error:
         raise await recording_error(app.gathering, call, conversation_id, error) from None
     if got is None:
-        raise RequestTimedOut(
+        raise RequestTimeoutError(
             "The recording has not been received in full within this call's time; the server keeps trying.",
             "Ask again in a moment.",
         )
@@ -275,7 +272,7 @@ async def _whole(app: App, call: Call, asked: str) -> tuple[Conversation, list[T
     read = app.gathering.store.read
     conversation = read.get([conversation_id]).get(conversation_id)
     if conversation is None:
-        raise ConnectionFailed("The conversation could not be read.", "Ask again.")
+        raise ConnectionFailedError("The conversation could not be read.", "Ask again.")
     return conversation, read.turns(conversation_id, 0, read.turn_count(conversation_id) or 0)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from formant_mcp.app import open_app
-from formant_mcp.errors import ConnectionFailed
+from formant_mcp.errors import ConnectionFailedError
 from formant_mcp.providers.formant import FormantProvider
 from formant_mcp.reading_ahead import download
 from formant_mcp.settings import Settings
@@ -78,7 +78,7 @@ async def downloaded(api: FakeFormant, clock: Clock, store: str = ":memory:") ->
 async def test_where_nothing_works_it_stops_with_the_reason(api: FakeFormant) -> None:
     filled(api).fault("/v1/conversations", 1_000, hang_up)
     clock = Clock()
-    with pytest.raises(ConnectionFailed):
+    with pytest.raises(ConnectionFailedError):
         await downloaded(api, clock)
     assert clock.slept == 0
 

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 CALL = conversation_id(0)
 FILTERS = (
     "agent_id, status, call_successful, since, until, min_duration_seconds, max_duration_seconds, contact_number,"
-    " failure_reason, user_id, results"
+    " failure_reason, user_id, hours, weekdays, direction, results"
 )
 DATES = "Give an ISO date (2026-11-20), an ISO date-time (2026-11-20T18:00, with or without an offset), a week"
 
@@ -102,7 +102,7 @@ def account(account: Account) -> Account:
             {"cursor": "20"},
             "cursor was not issued by this server. Leave cursor out to start again",
         ),
-        ("list_conversations", {"cursor": "c:20:1:abcdef"}, "cursor belongs to another question."),
+        ("list_conversations", {"cursor": "c:20:1:abcdef"}, "cursor was issued for different arguments."),
     ],
 )
 async def test_an_argument_outside_what_is_accepted_is_refused_and_named(
@@ -123,8 +123,8 @@ async def test_a_cursor_is_good_for_its_own_question_and_store_alone(account: Ac
     async with account.connect() as another_store:
         foreign = await another_store.refused("list_conversations", limit=5, agent_id="101", cursor=cursor)
     assert {other, reordered, foreign} == {
-        "cursor belongs to another question. Leave cursor out to start again, or give next_cursor of the answer before,"
-        " e.g. c:20:4711:9f1c2a, with the same other arguments."
+        "cursor was issued for different arguments. Leave cursor out to start again, or give next_cursor"
+        " of the answer before, e.g. c:20:4711:9f1c2a, with the same other arguments."
     }
 
 
@@ -159,7 +159,7 @@ async def test_a_refused_key_is_said_everywhere_and_shown_nowhere(account: Accou
         (faults.failing(500), "The API failed (500). Ask again later."),
         (faults.cut_off_json, "The connection to the API failed."),
         (faults.hang_up, "The connection to the API failed."),
-        (faults.truncated_json, "The answer breaks off in the middle. Ask again"),
+        (faults.truncated_json, "The answer was cut off. Ask again"),
         (faults.empty_body, "The answer is empty. Ask again"),
         (faults.not_json, "The answer is a web page instead of JSON. Check FORMANT_BASE_URL."),
         (faults.wrong_shape, "The answer's field 'data' is not"),

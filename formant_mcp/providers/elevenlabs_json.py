@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from formant_mcp.errors import ASK_AGAIN, CHECK_ADDRESS, InvalidResponseError
 from formant_mcp.models import Conversation, Outcome, Page
 from formant_mcp.providers.base import CursorPage
-from formant_mcp.providers.http import refusal
+from formant_mcp.providers.http import error_for_status
 from formant_mcp.providers.json_values import (
     Fields,
     Wire,
@@ -108,7 +108,7 @@ def _opened(wire: JsonValue) -> tuple[Wire, JsonValue]:
     status = wire.get("status")
     code = count(status.get("code") if isinstance(status, dict) else status)
     if code is not None and code >= 400:
-        raise refusal(code)
+        raise error_for_status(code)
     if wire.keys() & {"conversation_id", *_LISTS}:
         return wire, wire
     if wire.get("data") is None and first(wire, "error", "errors"):

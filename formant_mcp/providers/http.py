@@ -21,16 +21,19 @@ from formant_mcp import __version__
 from formant_mcp.errors import (
     ASK_AGAIN,
     AuthenticationError,
-    ConnectionFailed,
+    ConnectionFailedError,
+    DamagedResponseError,
     FormantError,
     InvalidRequestError,
     InvalidResponseError,
     NotFoundError,
     PermissionDeniedError,
-    RequestTimedOut,
+    RequestTimeoutError,
+    RetryableError,
     ServiceError,
+    UnexpectedStatusError,
 )
-from formant_mcp.providers.json_body import damaged, parse_json, says_not_found
+from formant_mcp.providers.json_body import parse_json, says_not_found
 from formant_mcp.providers.rate_limit import Monotonic, RateLimiter, Sleep, WallClock, too_many_requests
 
 MOST_TRIES = 5
@@ -68,15 +71,6 @@ class Download:
     size: int | None
     is_part: bool
     chunks: AsyncIterator[bytes]
-
-
-class _TryAgain(Exception):
-    """A failure that another try may mend; `asked` is how many seconds the provider wants us to wait before it."""
-
-    def __init__(self, error: FormantError, asked: float | None = None) -> None:
-        super().__init__()
-        self.error = error
-        self.asked = asked
 
 
 def utc_now() -> datetime:
@@ -122,7 +116,7 @@ class HttpClient:
         """The JSON that `path` answers with; the log calls it `name`, for a path holds ids.
 
         Raises:
-            NotFoundError: the API itself says so; a 404 of anything else, such as a gateway, is a ServiceError.
+            NotFoundError: the API itself says so; a 404 of anything else, such as a gateway, is unexpected.
         """
         deadline = self._monotonic() + MOST_SECONDS
 
@@ -131,7 +125,7 @@ class HttpClient:
             async for chunk in _chunks(response):
                 body += chunk
                 if self._monotonic() > deadline:
-                    raise RequestTimedOut("The API sends its answer too slowly.", "Ask again later.")
+                    raise RequestTimeoutError("The API sends its answer too slowly.", "Ask again later.")
             return parse_json(bytes(body))
 
         sent = await self._request(_Get(name, path, params or {}, deadline, read))
@@ -182,7 +176,7 @@ class HttpClient:
 
         retrying = AsyncRetrying(
             sleep=self.pace.wait,
-            retry=retry_if_exception_type(_TryAgain),
+            retry=retry_if_exception_type(RetryableError),
             wait=_wait,
             stop=is_over,
             reraise=True,
@@ -192,8 +186,6 @@ class HttpClient:
             async for attempt in retrying:
                 with attempt:
                     return await self._try(get)
-        except _TryAgain as last:
-            raise self._advised(last.error) from None
         except FormantError as error:
             raise self._advised(error) from None
         raise AssertionError("tenacity either returns or raises")
@@ -209,7 +201,7 @@ class HttpClient:
         async with self.pace.permit(get.deadline) as permit:
             sent_at, outcome = self._monotonic(), "cancelled"
             try:
-                with _in_our_words():
+                with _translate_httpx_errors():
                     response = await self._client.send(
                         self._client.build_request("GET", get.path, params=get.params or None), stream=True
                     )
@@ -218,19 +210,14 @@ class HttpClient:
                 if response.is_success or response.status_code in get.accepted:
                     return await _received(response, get.receive)
                 is_own = get.believes_404 or response.status_code != 404 or await _received(response, _is_apis_own)
-            except (ConnectionFailed, InvalidResponseError) as error:
+            except (ConnectionFailedError, InvalidResponseError) as error:
                 outcome = type(error).__name__
-                if error.retryable:
-                    raise _TryAgain(error) from None
                 raise
             finally:
                 taken, waited = self._monotonic() - sent_at, sent_at - requested_at
                 _log.debug("GET %s: %s, %d ms, waited %d ms", get.name, outcome, taken * 1000, waited * 1000)
             await response.aclose()
-        refused = refusal(response.status_code, asked) if is_own else _foreign_404()
-        if response.status_code == 429 or response.status_code >= 500:
-            raise _TryAgain(refused, asked)
-        raise refused
+        raise error_for_status(response.status_code, asked) if is_own else _foreign_404()
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +260,7 @@ async def _received(response: httpx.Response, receive: Callable[[httpx.Response]
 
 async def _chunks(response: httpx.Response) -> AsyncGenerator[bytes, None]:
     size = 0
-    with _in_our_words():
+    with _translate_httpx_errors():
         async for chunk in response.aiter_bytes():
             size += len(chunk)
             if size > MOST_BYTES:
@@ -284,24 +271,26 @@ async def _chunks(response: httpx.Response) -> AsyncGenerator[bytes, None]:
 
 
 @contextmanager
-def _in_our_words() -> Generator[None, None, None]:
+def _translate_httpx_errors() -> Generator[None, None, None]:
     try:
         yield
     except httpx.TimeoutException:
-        raise RequestTimedOut("The API did not answer in time.", "Check the network, and ask again.") from None
+        raise RequestTimeoutError("The API did not answer in time.", "Check the network, and ask again.") from None
     except httpx.DecodingError:
-        raise damaged("The answer's compression is damaged.") from None
+        raise DamagedResponseError("The answer could not be decompressed.", ASK_AGAIN) from None
     except httpx.RequestError:
-        raise ConnectionFailed("The connection to the API failed.", f"Check the network. {_CHECK_ADDRESS}") from None
+        raise ConnectionFailedError(
+            "The connection to the API failed.", f"Check the network. {_CHECK_ADDRESS}"
+        ) from None
 
 
 def _wait(state: RetryCallState) -> float:
     failure = state.outcome.exception() if state.outcome else None
-    asked = failure.asked if isinstance(failure, _TryAgain) else None
+    asked = failure.retry_after_seconds if isinstance(failure, RetryableError) else None
     return asked or _BACKOFF(state)
 
 
-def refusal(status: int, asked: float | None = None) -> FormantError:
+def error_for_status(status: int, asked: float | None = None) -> FormantError:
     """Our words for a status, `asked` being the seconds it asks to wait. No body is ever looked at for them."""
     match status:
         case 400 | 409 | 422:
@@ -319,19 +308,11 @@ def refusal(status: int, asked: float | None = None) -> FormantError:
             return too_many_requests(asked)
         case _ if status >= 500:
             when = f"It asks to wait {math.ceil(asked)} s." if asked else "Ask again later."
-            return ServiceError(f"The API failed ({status}).", when)
+            return ServiceError(f"The API failed ({status}).", when, retry_after_seconds=asked)
         case _ if 300 <= status < 400:
-            return _lasting(ServiceError(f"The address redirects elsewhere ({status}).", _CHECK_ADDRESS))
+            return UnexpectedStatusError(f"The address redirects elsewhere ({status}).", _CHECK_ADDRESS)
         case _:
-            return _lasting(
-                ServiceError(f"The API answered with a status it does not document ({status}).", _CHECK_ADDRESS)
-            )
-
-
-def _lasting(error: ServiceError) -> ServiceError:
-    """An error that another try at once would only meet again."""
-    error.retryable = False
-    return error
+            return UnexpectedStatusError(f"The API does not document the status it sent ({status}).", _CHECK_ADDRESS)
 
 
 async def _keep_location(response: httpx.Response) -> None:
@@ -367,7 +348,6 @@ async def _is_apis_own(response: httpx.Response) -> bool:
     return says_not_found(bytes(body))
 
 
-def _foreign_404() -> ServiceError:
-    return _lasting(
-        ServiceError("The API has nothing at this address (404), or a gateway before it failed.", _CHECK_ADDRESS)
-    )
+def _foreign_404() -> UnexpectedStatusError:
+    message = "The API has nothing at this address (404), or a gateway before it failed."
+    return UnexpectedStatusError(message, _CHECK_ADDRESS)

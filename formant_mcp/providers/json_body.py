@@ -4,7 +4,7 @@ import json
 
 from pydantic import JsonValue
 
-from formant_mcp.errors import ASK_AGAIN, InvalidResponseError
+from formant_mcp.errors import ASK_AGAIN, DamagedResponseError, InvalidResponseError
 
 _LONGEST_INTEGER = 300
 
@@ -13,19 +13,19 @@ def parse_json(body: bytes) -> JsonValue:
     """Reads JSON forgivingly: a damaged byte, raw line break or lone surrogate costs a character, not a whole page.
 
     Raises:
-        InvalidResponseError: it is no JSON; retryable where it was damaged on its way.
+        InvalidResponseError: it is no JSON. DamagedResponseError: it was damaged on its way.
     """
     text = body.decode("utf-8-sig", errors="replace").strip()
     if not text:
-        raise damaged("The answer is empty.")
+        raise DamagedResponseError("The answer is empty.", ASK_AGAIN)
     if text.startswith("<"):
-        raise damaged("The answer is a web page instead of JSON.", "Check FORMANT_BASE_URL.")
+        raise DamagedResponseError("The answer is a web page instead of JSON.", "Check FORMANT_BASE_URL.")
     try:
         return json.loads(text, parse_int=_integer, strict=False)
     except json.JSONDecodeError as error:
         is_cut_off = error.pos >= len(text) or error.msg.startswith("Unterminated")
         if is_cut_off:
-            raise damaged("The answer breaks off in the middle.") from None
+            raise DamagedResponseError("The answer was cut off.", ASK_AGAIN) from None
         raise InvalidResponseError("The answer is not JSON.", ASK_AGAIN) from None
     except RecursionError:
         raise InvalidResponseError("The answer is nested too deeply.", ASK_AGAIN) from None
@@ -51,10 +51,3 @@ def says_not_found(body: bytes) -> bool:
         status = status.get("code")
     # ElevenLabs, VoiceOS: {"detail": ...}; Voiceable: {"status": 404, "error": ...}, or {"status": {"code": 404}, ...}
     return bool(sent.get("detail")) or str(status) == "404"
-
-
-def damaged(message: str, hint: str = ASK_AGAIN) -> InvalidResponseError:
-    """An answer that was damaged on its way, so that another try may bring it whole."""
-    error = InvalidResponseError(message, hint)
-    error.retryable = True
-    return error

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import NO_TIME, NONE
-from formant_mcp.models import clean
 from formant_mcp.query.guesses import did_you_mean, nearest
 from formant_mcp.query.periods import WEEKDAYS
 
@@ -32,9 +31,7 @@ def read_hours(text: str) -> tuple[int, ...]:
         begin = found and _hour(found[1], found[2], found[4])
         end = found and found[3] and _hour(found[3], found[4], None)
         if begin is None or begin > 23 or (found and found[3] and end is None) or end == begin:
-            raise InvalidRequestError(
-                f"hours cannot be read: {clean(part)[:40]!r}.", "Give hours from 0 to 24: 9-18, 20-6, 9 or 9-12, 14-18."
-            )
+            raise InvalidRequestError("hours must be hours of the day from 0 to 24, e.g. 9-18, 20-6 or 9.")
         hours.update([begin] if not isinstance(end, int) else [hour % 24 for hour in _up_to(begin, end)])
     return tuple(sorted(hours))
 
@@ -53,9 +50,9 @@ def read_weekdays(names: Sequence[str]) -> tuple[int, ...]:
         elif begin.removesuffix("s") in _NAMED and not end:
             days.update(_NAMED[begin.removesuffix("s")])
         elif end:
-            days.update(day % 7 for day in _up_to(_weekday(begin, name), _weekday(end[0], name) + 1, 7))
+            days.update(day % 7 for day in _up_to(_weekday(begin), _weekday(end[0]) + 1, 7))
         else:
-            days.add(_weekday(begin, name))
+            days.add(_weekday(begin))
     return tuple(sorted(days))
 
 
@@ -71,11 +68,9 @@ def _up_to(begin: int, end: int, length: int = 24) -> range:
     return range(begin, end if end > begin else end + length)
 
 
-def _weekday(word: str, name: str) -> int:
+def _weekday(word: str) -> int:
     for day, weekday in enumerate(WEEKDAYS):
         if len(word) >= _SHORTEST_NAME and weekday.lower().startswith(word.removesuffix(".")):
             return day
     guess = did_you_mean(nearest(word, WEEKDAYS))
-    raise InvalidRequestError(
-        f"weekdays: {clean(name)[:40]!r} is not a day of the week.{guess}", f"Give {', '.join(WEEKDAYS)}; or Mon-Fri."
-    )
+    raise InvalidRequestError(f"weekdays must be days of the week, e.g. Monday or Mon-Fri.{guess}")

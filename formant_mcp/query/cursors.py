@@ -1,7 +1,7 @@
-"""Cursors: where a list goes on, good for the same question on the same store alone.
+"""Cursors of everything that is paged; each is valid for the same query on the same store only.
 
-`c:20:4711:9f1c2a`: so many shown, the last one's row, and a mark of question and store. The next page begins behind
-that row, wherever new calls have pushed it, so none is shown twice or left out.
+`c:20:4711:9f1c2a`: 20 shown so far, row 4711 was the last, and a fingerprint of query and store. The next page starts
+after that row, wherever new calls have moved it, so no row is repeated or skipped.
 """
 
 import hashlib
@@ -18,38 +18,38 @@ _HINT = (
 
 
 class Cursor(NamedTuple):
-    """How many were shown, and the row that the next page begins behind; 0 for the first page."""
+    """How many were shown, and the row after which the next page starts; 0 for the first page."""
 
     shown: int = 0
     row: int = 0
 
 
-def question_mark(*parts: object) -> str:
-    """A short mark of a question: the same for the same parts, another for others."""
+def query_fingerprint(*parts: object) -> str:
+    """A short hash of a query: equal for equal parts."""
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:6]
 
 
-def write_cursor(cursor: Cursor, mark: str) -> str:
+def format_cursor(cursor: Cursor, fingerprint: str) -> str:
     """The cursor as a text."""
-    return f"c:{cursor.shown}:{cursor.row}:{mark}"
+    return f"c:{cursor.shown}:{cursor.row}:{fingerprint}"
 
 
-def read_cursor(text: str, mark: str) -> Cursor:
+def parse_cursor(text: str, fingerprint: str) -> Cursor:
     """The cursor of a text, the first page for an empty one.
 
     Raises:
-        InvalidRequestError: it is not one of ours, or belongs to another question.
+        InvalidRequestError: it is not one of ours, or was issued for other arguments.
     """
     if not text:
         return Cursor()
     found = _FORM.fullmatch(text)
     if not found:
         raise InvalidRequestError("cursor was not issued by this server.", _HINT)
-    if found[3] != mark:
-        raise InvalidRequestError("cursor belongs to another question.", _HINT)
+    if found[3] != fingerprint:
+        raise InvalidRequestError("cursor was issued for different arguments.", _HINT)
     return Cursor(int(found[1]), int(found[2]))
 
 
-def lost_cursor() -> InvalidRequestError:
-    """What to say where the row that a cursor names is gone."""
-    return InvalidRequestError("cursor points to a call that is gone.", "Leave cursor out to start again.")
+def stale_cursor_error() -> InvalidRequestError:
+    """The error for a cursor whose row no longer exists."""
+    return InvalidRequestError("cursor points to a call that no longer exists.", "Leave cursor out to start again.")

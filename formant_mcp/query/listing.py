@@ -9,7 +9,7 @@ from typing import Literal
 from formant_mcp.filters import FIELDS, Condition, Filters, Order, is_whole
 from formant_mcp.models import Conversation
 from formant_mcp.query.agents import existing_agents
-from formant_mcp.query.cursors import Cursor, lost_cursor, question_mark, read_cursor, write_cursor
+from formant_mcp.query.cursors import Cursor, format_cursor, parse_cursor, query_fingerprint, stale_cursor_error
 from formant_mcp.query.gather import Call, Coverage, Gathering, failure_notes
 from formant_mcp.query.guesses import nearest
 from formant_mcp.store import Store
@@ -92,15 +92,15 @@ async def list_conversations(gathering: Gathering, call: Call, question: ListQue
         FormantError: an argument is unusable, or nothing can be answered at all.
     """
     filters, store = question.filters, gathering.store
-    mark = question_mark(question.asked, question.order, store.identity)
-    cursor = read_cursor(question.cursor, mark)
+    mark = query_fingerprint(question.asked, question.order, store.identity)
+    cursor = parse_cursor(question.cursor, mark)
     need = _need(question, cursor, call.asked_at)
     ordered_by = frozenset({"started_at" if question.order in ("newest", "oldest") else "duration_seconds"})
     coverage = await gathering.bring(call, filters, need, looks_at=ordered_by)
     try:
         found = store.read.page(filters, question.order, question.limit + 1, cursor.row)
     except LookupError:
-        raise lost_cursor() from None
+        raise stale_cursor_error() from None
     page = found[: question.limit]
     shown = cursor.shown + len(page)
     more = len(found) > question.limit or (bool(page) and shown < coverage.matched)
@@ -109,7 +109,7 @@ async def list_conversations(gathering: Gathering, call: Call, question: ListQue
     coverage = coverage.but_for(store.read.unreadable_among(ids, FIELDS.keys()))
     if question.summary_mode == "include":
         coverage = await _bring_shown(gathering, call, question, need, coverage, conversations)
-    cursors = [write_cursor(Cursor(cursor.shown + n, row), mark) for n, (row, _) in enumerate(page, 1)]
+    cursors = [format_cursor(Cursor(cursor.shown + n, row), mark) for n, (row, _) in enumerate(page, 1)]
     return Listing(
         coverage=coverage,
         rows=tuple(_rows(store, conversations, cursors, question.summary_mode)),

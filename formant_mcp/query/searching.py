@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from formant_mcp.filters import Filters
 from formant_mcp.models import Conversation, Turn
-from formant_mcp.query.cursors import Cursor, lost_cursor, question_mark, read_cursor, write_cursor
+from formant_mcp.query.cursors import Cursor, format_cursor, parse_cursor, query_fingerprint, stale_cursor_error
 from formant_mcp.query.expressions import read_expression
 from formant_mcp.query.gather import SPEAKERS, WORDS, Call, Coverage, Gathering
 from formant_mcp.query.listing import Existing, existing_values
@@ -76,7 +76,7 @@ class Searched:
     @property
     def next_cursor(self) -> str:
         """Where the next page starts; empty if there is none."""
-        return write_cursor(Cursor(self.shown, self.rows[-1]), self.mark) if self.more_follow else ""
+        return format_cursor(Cursor(self.shown, self.rows[-1]), self.mark) if self.more_follow else ""
 
     def first(self, count: int) -> "Searched":
         """The same page with its first conversations only, at least one."""
@@ -99,15 +99,15 @@ async def search_transcripts(gathering: Gathering, call: Call, question: SearchQ
     """
     filters, store = question.filters, gathering.store
     expression = read_expression(question.query)
-    mark = question_mark("search", question.asked, question.query, question.role, store.identity)
-    cursor = read_cursor(question.cursor, mark)
+    mark = query_fingerprint("search", question.asked, question.query, question.role, store.identity)
+    cursor = parse_cursor(question.cursor, mark)
     looks_at = WORDS if question.role == "any" else WORDS | SPEAKERS
     coverage = await gathering.bring(call, filters, ListRequest(filters), with_details=True, looks_at=looks_at)
     try:
         # One conversation more than can be shown tells whether there is a next page.
         found = store.search.find(Sought(expression, question.role, filters), question.limit + 1, cursor.row)
     except LookupError:
-        raise lost_cursor() from None
+        raise stale_cursor_error() from None
     page = _fitting(found.page, question.limit)
     advice = Advice(store, question.query, expression, question.role, filters)
     return Searched(

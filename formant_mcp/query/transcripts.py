@@ -81,7 +81,9 @@ async def get_transcripts(gathering: Gathering, call: Call, ids: list[str], wind
             matched=len(found),
             known=knowledge.known,
             total=knowledge.total,
-            complete=not any(isinstance(error, Unread) for _, error in errors) and not old and not unreadable,
+            complete=not any(isinstance(error, NotLoadedYetError) for _, error in errors)
+            and not old
+            and not unreadable,
             as_of=call.asked_at,
             details_needed=len(distinct),
             details_read=len(distinct) - len(errors) - len(old),
@@ -96,21 +98,19 @@ async def get_transcripts(gathering: Gathering, call: Call, ids: list[str], wind
 async def _find_or_error(gathering: Gathering, call: Call, asked: str) -> str | FormantError:
     try:
         return await find(gathering, call, asked)
-    except (*FAILS_ALONE, Unread) as error:
+    except (*FAILS_ALONE, NotLoadedYetError) as error:
         return error
 
 
-class Unread(FormantError):
+class NotLoadedYetError(FormantError):
     """A conversation that could not be read within the call's time, or not now."""
-
-    retryable = True
 
 
 async def find(gathering: Gathering, call: Call, asked: str) -> str:
     """The id of the one conversation meant, whole or by its beginning, its detail read where it is due.
 
     Raises:
-        InvalidRequestError: too short, or several begin so. NotFoundError: none. Unread: not now.
+        InvalidRequestError: too short, or several begin so. NotFoundError: none. NotLoadedYetError: not now.
     """
     read = gathering.store.read
     known = find_id(gathering, asked)
@@ -125,7 +125,7 @@ async def find(gathering: Gathering, call: Call, asked: str) -> str:
             await gathering.sync.bring_list(ListRequest(), call.seconds_left, call.report)
             if find_id(gathering, asked) is None and not gathering.sync.knows_all():
                 hint = "Give the whole id, or ask again: more is being listed."
-                raise Unread("Not among the calls listed so far.", hint) from None
+                raise NotLoadedYetError("Not among the calls listed so far.", hint) from None
         known = find_id(gathering, asked)
     asked = known or asked
     trouble: FormantError | None = None
@@ -133,9 +133,9 @@ async def find(gathering: Gathering, call: Call, asked: str) -> str:
         trouble = await _bring(gathering, call, asked)
     conversation = read.get([asked]).get(asked)
     if conversation and not conversation.has_detail and isinstance(trouble, FAILS_ALONE):
-        raise Unread(f"Listed, but the provider gives no details of it: {reason(trouble)}.", ASK_AGAIN)
+        raise NotLoadedYetError(f"Listed, but the provider gives no details of it: {reason(trouble)}.", ASK_AGAIN)
     if conversation is None or not conversation.has_detail:
-        raise Unread(
+        raise NotLoadedYetError(
             trouble.message if trouble else "Not loaded within this call's time limit.",
             (trouble.hint if trouble else "") or "Ask again.",
         )

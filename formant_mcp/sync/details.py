@@ -12,6 +12,7 @@ from formant_mcp.errors import (
     NotFoundError,
     PermissionDeniedError,
     ServiceError,
+    UnexpectedStatusError,
 )
 from formant_mcp.providers.base import Provider
 from formant_mcp.store import Store
@@ -22,7 +23,14 @@ from formant_mcp.sync.leases import Leases
 _WORKERS = 16
 _FAILURES_IN_A_ROW = _WORKERS  # that many, and it is the service that fails, not some conversations
 _LOOK_EVERY_SECONDS = 0.2
-FAILS_ALONE = (NotFoundError, PermissionDeniedError, InvalidRequestError, InvalidResponseError, ServiceError)
+FAILS_ALONE = (
+    NotFoundError,
+    PermissionDeniedError,
+    InvalidRequestError,
+    InvalidResponseError,
+    ServiceError,
+    UnexpectedStatusError,
+)
 """What goes wrong with one conversation and says nothing of the others."""
 
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from formant_mcp.errors import FormantError, NotFoundError, ServiceError
+from formant_mcp.errors import FormantError, NotFoundError, UnavailableError
 from formant_mcp.models import Conversation
 
 MINUTE = timedelta(minutes=1)
@@ -40,4 +40,4 @@ def next_try(error: FormantError, now: datetime) -> datetime:
     """When a question may ask again for details that could not be read: at once where the failure may have passed."""
     if isinstance(error, NotFoundError):
         return now + HOUR
-    return now if error.retryable or isinstance(error, ServiceError) else now + _RETRY_AFTER
+    return now if isinstance(error, UnavailableError) else now + _RETRY_AFTER

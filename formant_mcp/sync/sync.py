@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
 from datetime import datetime
 from typing import TypeVar
 
-from formant_mcp.errors import ConnectionFailed, FormantError, InvalidResponseError, RateLimitError, ServiceError
+from formant_mcp.errors import FormantError, InvalidResponseError, UnavailableError
 from formant_mcp.filters import Filters
 from formant_mcp.providers.base import AnyProvider, Recording
 from formant_mcp.store import Store
@@ -17,8 +17,6 @@ from formant_mcp.sync.leases import Leases
 from formant_mcp.sync.lists import Knowledge, ListRequest, Lists
 
 T = TypeVar("T")
-
-_PASSING = (ConnectionFailed, RateLimitError, ServiceError)
 
 
 class Sync:
@@ -50,7 +48,7 @@ class Sync:
         key, asked_at, ends = ("list", need), self._now(), asyncio.get_running_loop().time() + seconds
         others = self._jobs.is_running(key)
         is_stored = self.knowledge(need, asked_at).as_of is not None
-        passing = (*_PASSING, InvalidResponseError) if is_stored else _PASSING
+        passing = (UnavailableError, InvalidResponseError) if is_stored else (UnavailableError,)
         trouble = await self._bring(key, lambda progress: self._lists.bring(need, progress), seconds, report, passing)
         as_of = self.knowledge(need, asked_at).as_of
         if trouble or not others or (as_of and as_of >= asked_at):
@@ -76,7 +74,7 @@ class Sync:
             self._store.write.save(page.conversations, self._now())
             self._has_begun = True
 
-        if trouble := await self._bring("something", work, seconds, None, _PASSING):
+        if trouble := await self._bring("something", work, seconds, None, (UnavailableError,)):
             raise trouble
 
     async def bring_details(
@@ -93,7 +91,7 @@ class Sync:
         ids = tuple(each for each in conversation_ids if each not in waiting)
         if not ids:
             return None
-        passing = (*_PASSING, InvalidResponseError)
+        passing = (UnavailableError, InvalidResponseError)
         return await self._bring(
             ("details", ids),
             lambda progress: self._details.read(ids, progress, for_question=True),
@@ -109,7 +107,7 @@ class Sync:
             FormantError: it will not pass by itself, such as NotFoundError of a conversation that is not stored.
         """
         is_stored = conversation_id in self._store.read.get([conversation_id])
-        passing = (*_PASSING, *FAILS_ALONE) if is_stored else _PASSING
+        passing = (UnavailableError, *FAILS_ALONE) if is_stored else (UnavailableError,)
         return await self._bring(
             ("one", conversation_id),
             lambda _: self._details.read_one(conversation_id, asked_at),

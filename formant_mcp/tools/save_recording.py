@@ -6,7 +6,7 @@ from pydantic import Field
 
 from formant_mcp.app import App
 from formant_mcp.audio import UNKNOWN, WAV, AudioKind
-from formant_mcp.errors import NotFoundError, RequestTimedOut
+from formant_mcp.errors import NotFoundError, RequestTimeoutError
 from formant_mcp.providers.base import Recording
 from formant_mcp.query.arguments import Arguments, ConversationId
 from formant_mcp.query.gather import Call, Coverage
@@ -41,7 +41,7 @@ async def _run(app: App, arguments: SaveArguments, call: Call) -> Reply:
     except NotFoundError as error:
         raise await recording_error(app.gathering, call, conversation_id, error) from None
     if saved is None:
-        raise RequestTimedOut(
+        raise RequestTimeoutError(
             "The recording has not been received in full within this call's time; the server keeps trying.",
             "Ask again in a moment.",
         )

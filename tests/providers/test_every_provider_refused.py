@@ -7,14 +7,16 @@ import pytest
 
 from formant_mcp.errors import (
     AuthenticationError,
-    ConnectionFailed,
+    ConnectionFailedError,
     FormantError,
     InvalidRequestError,
     InvalidResponseError,
     NotFoundError,
     PermissionDeniedError,
     RateLimitError,
+    RetryableError,
     ServiceError,
+    UnexpectedStatusError,
 )
 from tests import faults
 from tests.audio import wav
@@ -66,44 +68,41 @@ def assert_is_in_our_own_words(error: FormantError, api: FakeApi) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "error", "retryable"),
+    ("kind", "error"),
     [
-        (401, AuthenticationError, False),
-        (403, PermissionDeniedError, False),
-        (404, NotFoundError, False),
-        (429, RateLimitError, True),
-        (500, ServiceError, True),
-        (503, ServiceError, True),
-        (faults.html_502, ServiceError, True),
-        (faults.hang_up, ConnectionFailed, True),
+        (401, AuthenticationError),
+        (403, PermissionDeniedError),
+        (404, NotFoundError),
+        (429, RateLimitError),
+        (500, ServiceError),
+        (503, ServiceError),
+        (faults.html_502, ServiceError),
+        (faults.hang_up, ConnectionFailedError),
     ],
     ids=lambda value: value.__name__ if hasattr(value, "__name__") else str(value),
 )
-async def test_a_refusal_is_told_in_our_own_words(
-    held: Opened, kind: int | Fault, error: type[FormantError], retryable: bool
-):
+async def test_a_refusal_is_told_in_our_own_words(held: Opened, kind: int | Fault, error: type[FormantError]):
     held.api.fault("", 1_000, kind)
 
     for raised in await refusals(held):
-        assert (type(raised), raised.retryable) == (error, retryable)
-    assert len(held.api.requests) == (15 if retryable else 3)
+        assert type(raised) is error
+    assert len(held.api.requests) == (15 if issubclass(error, RetryableError) else 3)
 
 
 @pytest.mark.parametrize("kind", [400, 409, 422, faults.redirect("https://recordings.example.com/")])
 async def test_what_a_recording_may_answer_with_is_an_error_elsewhere(held: Opened, kind: int | Fault):
     for ask in (lambda: first_page(held.source), lambda: held.source.get_conversation(FIRST)):
         held.api.fault("", 1, kind)
-        with pytest.raises(InvalidRequestError if isinstance(kind, int) else ServiceError) as caught:
+        with pytest.raises(InvalidRequestError if isinstance(kind, int) else UnexpectedStatusError) as caught:
             await ask()
         assert_is_in_our_own_words(caught.value, held.api)
-        assert not caught.value.retryable
 
 
 async def test_what_is_no_json_is_the_providers_mistake(held: Opened):
     for kind, told in (
         (faults.not_json, "is a web page instead of JSON"),
         (faults.empty_body, "is empty"),
-        (faults.truncated_json, "breaks off in the middle"),
+        (faults.truncated_json, "was cut off"),
     ):
         for ask in (lambda: first_page(held.source), lambda: held.source.get_conversation(FIRST)):
             held.api.fault("", 5, kind)
@@ -116,7 +115,7 @@ async def test_a_gateways_404_is_no_word_of_the_api(held: Opened):
     for body in (b"<html><h1>404 Not Found</h1></html>", b"", b'{"message": "no Route matched with those values"}'):
         for ask in (lambda: first_page(held.source), lambda: held.source.get_conversation(FIRST)):
             held.api.fault("", 1, lambda good, body=body: Reply(404, body, "text/html"))
-            with pytest.raises(ServiceError, match="404") as caught:
+            with pytest.raises(UnexpectedStatusError, match="404") as caught:
                 await ask()
             assert_is_in_our_own_words(caught.value, held.api)
 
@@ -199,7 +198,7 @@ async def test_a_document_is_not_taken_for_a_recording(held: Opened):
 async def test_a_recording_that_breaks_off_is_none(held: Opened):
     held.api.fault(lambda request: request.path.endswith(("/recording", "/audio")), 1, faults.cut_off_json)
     held.api.fault("/files/", 1, faults.cut_off_json)
-    with pytest.raises(ConnectionFailed):
+    with pytest.raises(ConnectionFailedError):
         await received(held.source, FIRST)
 
 

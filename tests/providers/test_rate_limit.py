@@ -6,7 +6,7 @@ import anyio
 import httpx
 import pytest
 
-from formant_mcp.errors import ConnectionFailed, FormantError, RateLimitError, RequestTimedOut, ServiceError
+from formant_mcp.errors import ConnectionFailedError, FormantError, RateLimitError, RequestTimeoutError, ServiceError
 from formant_mcp.providers.http import HttpClient
 from tests.providers.scripted import NOON, Clock, answering, client_for, others_have_run
 
@@ -19,9 +19,9 @@ pytestmark = pytest.mark.anyio
         (httpx.Response(429), RateLimitError),
         (httpx.Response(500), ServiceError),
         (httpx.Response(503), ServiceError),
-        (httpx.ConnectError("refused"), ConnectionFailed),
-        (httpx.RemoteProtocolError("cut"), ConnectionFailed),
-        (httpx.ReadTimeout("slow"), RequestTimedOut),
+        (httpx.ConnectError("refused"), ConnectionFailedError),
+        (httpx.RemoteProtocolError("cut"), ConnectionFailedError),
+        (httpx.ReadTimeout("slow"), RequestTimeoutError),
     ],
 )
 async def test_what_may_pass_is_tried_five_times_with_growing_random_waits(
@@ -92,8 +92,8 @@ async def test_a_wait_beyond_two_minutes_is_handed_to_the_caller_at_once(clock: 
 
 
 async def test_all_tries_together_stay_within_two_minutes(clock: Clock):
-    refusal = httpx.Response(503, headers={"Retry-After": "50"})
-    client = client_for(clock, answering(*[refusal] * 5))
+    refused = httpx.Response(503, headers={"Retry-After": "50"})
+    client = client_for(clock, answering(*[refused] * 5))
 
     with pytest.raises(ServiceError, match="50 s"):
         await client.get_json("things", "/v1/things")
@@ -211,8 +211,8 @@ async def test_a_wait_that_was_slept_is_over_though_the_clock_stands_still(clock
         clock.slept.append(seconds)
         assert len(clock.slept) < 5
 
-    refusal = httpx.Response(429, headers={"Retry-After": "30"})
-    transport = httpx.MockTransport(answering(refusal, httpx.Response(200, json=[1])))
+    refused = httpx.Response(429, headers={"Retry-After": "30"})
+    transport = httpx.MockTransport(answering(refused, httpx.Response(200, json=[1])))
     client = HttpClient("https://api.example.test", {}, transport=transport, sleep=sleep, monotonic=lambda: 0.0)
 
     assert await client.get_json("things", "/v1/things") == [1]

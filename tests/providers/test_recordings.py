@@ -15,11 +15,11 @@ from pydantic import JsonValue
 from formant_mcp.audio import BEGINNING_BYTES, UNKNOWN, kind_of
 from formant_mcp.errors import (
     AuthenticationError,
-    ConnectionFailed,
+    ConnectionFailedError,
     FormantError,
     InvalidResponseError,
     NotFoundError,
-    ServiceError,
+    RetryableError,
 )
 from formant_mcp.providers.base import AnyProvider
 from formant_mcp.providers.elevenlabs import ElevenLabsProvider
@@ -382,7 +382,7 @@ async def test_storage_that_cannot_be_reached_blames_no_setting():
             return httpx.Response(302, headers={"Location": ELSEWHERE})
         raise httpx.ConnectError("no route")
 
-    with pytest.raises(ConnectionFailed) as caught:
+    with pytest.raises(ConnectionFailedError) as caught:
         await received(source_for(handle), ID)
     assert "FORMANT_BASE_URL" not in str(caught.value)
 
@@ -393,9 +393,8 @@ async def test_a_key_that_the_api_refuses_is():
 
 
 async def test_storage_that_fails_may_be_asked_again():
-    with pytest.raises(ServiceError) as caught:
+    with pytest.raises(RetryableError):
         await received(pointing(ELSEWHERE, httpx.Response(503)), ID)
-    assert caught.value.retryable
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,9 @@ def test_the_list():
                     Conversation(
                         conversation_id="0f8d4c1e-53f2-4a57-9a2e-6f1b1c6d9a01",
                         agent_id="agent_7",
-                        contact_number="+14155550144", direction='outbound', status="ended",
+                        contact_number="+14155550144",
+                        direction="outbound",
+                        status="ended",
                         outcome="success",
                         failure_reason_known=True,
                         started_at=datetime(2024, 6, 11, hour=8, second=3, microsecond=125000, tzinfo=UTC),
@@ -55,7 +57,9 @@ def test_the_list():
                     ),
                     Conversation(
                         conversation_id="2b7c",
-                        contact_number="+14155550155", direction='inbound', status="ended",
+                        contact_number="+14155550155",
+                        direction="inbound",
+                        status="ended",
                         outcome="failure",
                         failure_reason="unknown",
                         failure_reason_known=True,
@@ -68,7 +72,9 @@ def test_the_list():
                     ),
                     Conversation(
                         conversation_id="3c8d",
-                        agent_id="agent_7", direction='web', status="started",
+                        agent_id="agent_7",
+                        direction="web",
+                        status="started",
                         ended=False,
                         failure_reason_known=True,
                         started_at=datetime(2024, 6, 11, hour=8, minute=10, tzinfo=UTC),
@@ -78,7 +84,9 @@ def test_the_list():
                     ),
                     Conversation(
                         conversation_id="4d9e",
-                        agent_id="agent_7", direction='outbound', status="queued",
+                        agent_id="agent_7",
+                        direction="outbound",
+                        status="queued",
                         ended=False,
                         failure_reason_known=True,
                         results={"type": "outbound_phone_call"},

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from formant_mcp.errors import AuthenticationError, ConnectionFailed, InvalidResponseError, ServiceError
+from formant_mcp.errors import AuthenticationError, ConnectionFailedError, InvalidResponseError, ServiceError
 from formant_mcp.providers.base import Recording
 from formant_mcp.sync.lists import ListRequest
 from tests import faults
@@ -195,7 +195,7 @@ async def test_a_service_that_cannot_be_reached_is_a_trouble_that_may_pass():
     async with FakeFormant() as api:
         api.url = "http://127.0.0.1:9"
         async with desk_for(api) as desk:
-            assert isinstance(await desk.sync.bring_list(EVERYTHING, SECONDS), ConnectionFailed)
+            assert isinstance(await desk.sync.bring_list(EVERYTHING, SECONDS), ConnectionFailedError)
             assert not desk.sync.knowledge(EVERYTHING, desk.clock.now()).is_complete
 
 
