@@ -17,10 +17,10 @@ from formant_mcp.errors import (
     RequestTimeoutError,
 )
 from formant_mcp.providers.base import AnyProvider
-from formant_mcp.query.gather import Gathering
+from formant_mcp.query.account import Account
 from formant_mcp.recordings import RecordingsFolder
 from formant_mcp.settings import Settings
-from formant_mcp.store import Account, Store
+from formant_mcp.store import AccountKey, Store
 from formant_mcp.store.owner import another_account, read_owner
 from formant_mcp.sync import Sync
 from formant_mcp.sync.freshness import next_reading
@@ -43,7 +43,7 @@ def new_boundary() -> str:
 class App:
     """An account, open: its conversations, its recordings folder, and how times are shown."""
 
-    gathering: Gathering
+    account: Account
     recordings: RecordingsFolder
     zone: ZoneInfo
     call_seconds: float
@@ -52,8 +52,7 @@ class App:
 
     async def aclose(self) -> None:
         """Ends background work and gives the store back."""
-        await self.gathering.sync.aclose()
-        self.gathering.store.close()
+        await self.account.aclose()
 
 
 def open_app(
@@ -70,10 +69,10 @@ def open_app(
     Raises:
         ConfigurationError, StoreError: the store cannot be used.
     """
-    account = Account(settings.service(), settings.account(key))
-    store = Store(path or settings.store_path(key), account, next_reading, takes_over=takes_over)
+    owner = AccountKey(settings.service(), settings.account(key))
+    store = Store(path or settings.store_path(key), owner, next_reading, takes_over=takes_over)
     return App(
-        gathering=Gathering(Sync(source, store, now), store),
+        account=Account(Sync(source, store, now), store),
         recordings=RecordingsFolder(settings.recordings_path()),
         zone=settings.zone,
         call_seconds=settings.call_seconds,

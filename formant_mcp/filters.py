@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 Operator = Literal["=", "!=", "<", "<=", ">", ">=", "exists", "missing"]
+Role = Literal["any", "agent", "contact"]
 OutcomeFilter = Literal["any", "success", "failure"]
 Order = Literal["newest", "oldest", "longest", "shortest"]
 

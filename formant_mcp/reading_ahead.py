@@ -4,7 +4,6 @@ import asyncio
 import math
 import sys
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 from time import monotonic
 from typing import Protocol
 
@@ -12,11 +11,9 @@ from tqdm import tqdm
 
 from formant_mcp.app import App
 from formant_mcp.errors import FormantError, RateLimitError
-from formant_mcp.filters import DetailNeed, Filters
+from formant_mcp.query.account import Account, Downloaded, Report
 from formant_mcp.query.dates import read_since
 from formant_mcp.query.gather import counted_kinds
-from formant_mcp.sync.jobs import Report
-from formant_mcp.sync.lists import ListRequest
 
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 5, 60
 _LINE_EVERY_SECONDS = 5.0
@@ -101,27 +98,25 @@ async def download(app: App, since: str, sleep: Sleep = asyncio.sleep) -> int:
         FormantError: the very first request failed, or a later failure will not pass by itself.
     """
     begin = read_since(since, app.now(), app.zone)
-    sync, read = app.gathering.sync, app.gathering.store.read
-    app.gathering.store.write.retry_failed()  # who runs this wants all of it now
-    need, filters = ListRequest(Filters(since=begin)), Filters(since=begin)
-    steps = _Steps(app, sleep)
-    await steps.run("list", "page", lambda report: sync.bring_list(need, math.inf, report))
+    account = app.account
+    account.retry_failed()  # who runs this wants all of it now
+    steps = _Steps(account, sleep)
+    await steps.run("list", "page", lambda report: account.download_list(begin, math.inf, report))
     asked_at = app.now()
-    due = DetailNeed(filters)
     await steps.run(
         "transcripts",
         "call",
-        lambda report: sync.bring_details(read.detail_due(due, asked_at), math.inf, report),
-        lambda: read.count_detail_due(due, asked_at),
+        lambda report: account.download_details(begin, asked_at, math.inf, report),
+        lambda: account.count_left(begin, asked_at),
     )
-    return _report(app, filters, asked_at)
+    return _report(account.downloaded(begin, asked_at))
 
 
 class _Steps:
     """Runs steps until each is done, however often the provider fails in between; never where nothing works at all."""
 
-    def __init__(self, app: App, sleep: Sleep) -> None:
-        self._sync = app.gathering.sync
+    def __init__(self, account: Account, sleep: Sleep) -> None:
+        self._account = account
         self._sleep = sleep
         self._has_worked = False
 
@@ -160,7 +155,7 @@ class _Steps:
             display.close()
 
     def _time_left(self, requests: int) -> str:
-        rate = self._sync.requests_per_minute
+        rate = self._account.requests_per_minute
         if not rate or rate > _FASTEST or requests <= 0:
             return ""
         return f"About {max(1, math.ceil(requests / rate))} min left at {rate:g} requests a minute."
@@ -171,15 +166,13 @@ def _pause_seconds(error: FormantError, failures: int) -> int:
     return math.ceil(asked or min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** (failures - 1)))
 
 
-def _report(app: App, filters: Filters, asked_at: datetime) -> int:
-    read, need = app.gathering.store.read, DetailNeed(filters)
-    known, left = read.count(filters), read.count_detail_due(need, asked_at)
-    rows = app.gathering.sync.knowledge(ListRequest(Filters(since=filters.since)), asked_at).unreadable
+def _report(found: Downloaded) -> int:
+    known, left = found.conversations, found.left
     lines = [f"{known:,} conversations, {known - left:,} of them downloaded."]
-    if lost := counted_kinds({"rows": rows} | read.unreadable(filters)):
+    if lost := counted_kinds(found.unreadable):
         lines.append(f"{lost} could not be understood; an update of formant-mcp may help.")
     if left:
-        lines += [f"{count:,} could not be downloaded: {why}." for why, count in read.failures(need, asked_at).items()]
+        lines += [f"{count:,} could not be downloaded: {why}." for why, count in found.failures.items()]
         lines.append(f"Run again to retry {'it' if left == 1 else 'them'}.")
     print("\n".join(lines), file=sys.stderr)
     return 1 if left else 0

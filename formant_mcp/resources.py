@@ -17,15 +17,12 @@ from mcp_types import (
 
 from formant_mcp.app import App
 from formant_mcp.audio import WAV, AudioKind
-from formant_mcp.errors import ConnectionFailedError, InvalidRequestError, NotFoundError, RequestTimeoutError
-from formant_mcp.filters import Filters
+from formant_mcp.errors import InvalidRequestError, NotFoundError
 from formant_mcp.models import Conversation, Turn, clean
 from formant_mcp.providers.base import Recording
-from formant_mcp.query.cursors import Cursor, format_cursor, parse_cursor, query_fingerprint, stale_cursor_error
+from formant_mcp.query.cursors import Cursor, format_cursor, parse_cursor, query_fingerprint
 from formant_mcp.query.forms import ADDRESS
 from formant_mcp.query.gather import Call
-from formant_mcp.query.transcripts import find, is_unconnected, recording_error
-from formant_mcp.sync.lists import ListRequest
 from formant_mcp.tools.answers import (
     CONVERSATION_URI,
     RECORDING_URI,
@@ -99,53 +96,33 @@ async def list_resources(app: App, call: Call, cursor: str) -> tuple[list[Resour
     Raises:
         InvalidRequestError: the cursor is not one of ours.
     """
-    fingerprint = query_fingerprint("resources", app.gathering.store.identity)
-    passed, after = parse_cursor(cursor, fingerprint)
+    fingerprint = query_fingerprint("resources", app.account.identity)
+    at = parse_cursor(cursor, fingerprint)
     listed: list[Conversation] = []
     has_more = True
     while has_more and len(listed) < PAGE:
-        conversations, has_more = await _newest(app, call, passed, after)
+        conversations, has_more = await app.account.newest(call, at, PAGE)
         for row, conversation in conversations:
-            if not is_unconnected(app.gathering, conversation):
+            if app.account.has_connected(conversation):
                 listed.append(conversation)
-            passed, after = passed + 1, row
+            at = Cursor(at.shown + 1, row)
             if len(listed) == PAGE:
                 has_more = has_more or row != conversations[-1][0]
                 break
     saved = await app.recordings.saved([each.conversation_id for each in listed])
     entries = [entry for each in listed for entry in _entries(app, each, saved.get(each.conversation_id))]
-    return entries, format_cursor(Cursor(passed, after), fingerprint) if has_more else ""
-
-
-async def _newest(app: App, call: Call, passed: int, after: int) -> tuple[list[tuple[int, Conversation]], bool]:
-    """A page of calls after row `after`, which is the `passed`th newest, and whether there are more."""
-    read, sync, need = app.gathering.store.read, app.gathering.sync, ListRequest(newest=passed + PAGE + 1)
-    if not sync.knowledge(need, call.asked_at).is_complete:
-        trouble = await sync.bring_list(need, call.seconds_left)
-        if trouble and not read.count(Filters()):
-            raise trouble
-    try:
-        page = read.page(Filters(), "newest", PAGE + 1, after)
-    except LookupError:
-        raise stale_cursor_error() from None
-    return page[:PAGE], len(page) > PAGE
+    return entries, format_cursor(at, fingerprint) if has_more else ""
 
 
 async def complete_id(app: App, call: Call, typed: str) -> Completion:
     """The stored ids that begin as one types; the newest where nothing is typed yet."""
-    await app.gathering.sync.bring_something(min(call.seconds_left, _COMPLETION_SECONDS))
-    read = app.gathering.store.read
-    if typed:
-        found = read.beginning_with(typed, _COMPLETIONS + 1)
-    else:
-        found = [each.conversation_id for _, each in read.page(Filters(), "newest", _COMPLETIONS + 1)]
+    found = await app.account.known_ids(min(call.seconds_left, _COMPLETION_SECONDS), typed, _COMPLETIONS + 1)
     return completion(found)
 
 
 async def complete_agent(app: App, call: Call, typed: str) -> list[str]:
     """The agents whose id or name begins as one types, by what was typed: a name that only one agent has, or the id."""
-    await app.gathering.sync.bring_something(min(call.seconds_left, _COMPLETION_SECONDS))
-    names = app.gathering.store.read.agents()
+    names = await app.account.agents(min(call.seconds_left, _COMPLETION_SECONDS))
     borne = Counter(name for name in names.values() if name)
     begun = typed.casefold()
     found: list[str] = []
@@ -174,7 +151,7 @@ def _entries(app: App, conversation: Conversation, saved: tuple[AudioKind, int] 
         )
         if part
     )
-    recording_type = saved[0].media_type if saved else app.gathering.sync.recording_type
+    recording_type = saved[0].media_type if saved else app.account.recording_type
     recording = _entry(_RECORDING, conversation_id, about, recording_type, saved[1] if saved else None)
     transcript = _entry(_TRANSCRIPT, conversation_id, about, _TRANSCRIPT.media_type)
     return [recording, transcript] if conversation.ended else [transcript]
@@ -200,16 +177,7 @@ async def _recording(app: App, call: Call, conversation_id: str) -> Contents:
                 raise _too_large(conversation_id, recording.size)
         return recording.kind.media_type, bytes(data)
 
-    try:
-        got = await app.gathering.sync.bring_recording(conversation_id, receive, call.seconds_left, "bytes")
-    except NotFoundError as error:
-        raise await recording_error(app.gathering, call, conversation_id, error) from None
-    if got is None:
-        raise RequestTimeoutError(
-            "The recording has not been received in full within this call's time; the server keeps trying.",
-            "Ask again in a moment.",
-        )
-    media_type, data = got
+    media_type, data = await app.account.recording(call, conversation_id, receive, "bytes")
     return BlobResourceContents(
         uri=uri_of(RECORDING_URI, conversation_id),
         mime_type=media_type,
@@ -226,7 +194,7 @@ def _too_large(conversation_id: str, size: int | None) -> InvalidRequestError:
 
 
 async def _document(app: App, call: Call, asked: str) -> Contents:
-    conversation, turns = await _whole(app, call, asked)
+    conversation, turns = await app.account.conversation(call, asked)
     document = ConversationDocument.model_validate(
         {
             **common_fields(conversation, app.zone),
@@ -244,7 +212,7 @@ async def _document(app: App, call: Call, asked: str) -> Contents:
 
 
 async def _markdown(app: App, call: Call, asked: str) -> Contents:
-    conversation, turns = await _whole(app, call, asked)
+    conversation, turns = await app.account.conversation(call, asked)
     boundary = app.new_boundary()
     lines = [
         f"# Conversation {conversation.conversation_id}",
@@ -265,15 +233,6 @@ async def _markdown(app: App, call: Call, asked: str) -> Contents:
         mime_type="text/markdown",
         text="\n".join(lines),
     )
-
-
-async def _whole(app: App, call: Call, asked: str) -> tuple[Conversation, list[Turn]]:
-    conversation_id = await find(app.gathering, call, asked)
-    read = app.gathering.store.read
-    conversation = read.get([conversation_id]).get(conversation_id)
-    if conversation is None:
-        raise ConnectionFailedError("The conversation could not be read.", "Ask again.")
-    return conversation, read.turns(conversation_id, 0, read.turn_count(conversation_id) or 0)
 
 
 _RECORDING = Template(

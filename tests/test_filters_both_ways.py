@@ -14,7 +14,7 @@ import pytest
 from formant_mcp.filters import Condition, Filters
 from formant_mcp.query.gather import Call, Gathering
 from formant_mcp.query.listing import ListQuestion, list_conversations
-from formant_mcp.store import Account, Store
+from formant_mcp.store import AccountKey, Store
 from formant_mcp.sync import Sync
 from formant_mcp.sync.freshness import next_reading
 from formant_mcp.sync.lists import ListRequest
@@ -158,7 +158,7 @@ async def account(provider: ProviderFixture, *, bounds_included: bool, narrows: 
             api.created_at = {calls.conversation_id(n): started(n) - waited[n] for n in waited}
         if not narrows:
             source.spec = replace(source.spec, server_side_filters=frozenset())
-        store = Store(None, Account("service", "account"), next_reading)
+        store = Store(None, AccountKey("service", "account"), next_reading)
         sync = Sync(source, store, clock.now)
         try:
             yield Asked(provider, api, Gathering(sync, store), clock)

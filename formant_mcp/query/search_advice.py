@@ -7,11 +7,11 @@ from math import prod
 
 import regex
 
-from formant_mcp.filters import Filters
+from formant_mcp.filters import Filters, Role
 from formant_mcp.query.expressions import MAX_TERMS, words_like_operators
 from formant_mcp.query.gather import Coverage
 from formant_mcp.store import Store
-from formant_mcp.store.matching import Expression, Role, Term
+from formant_mcp.store.matching import Expression, Term
 from formant_mcp.store.search import Sought
 from formant_mcp.store.spelling import begins_of
 from formant_mcp.store.words import is_unspaced

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from formant_mcp.filters import Filters
+from formant_mcp.filters import Filters, Role
 from formant_mcp.models import Conversation, Turn
 from formant_mcp.query.cursors import Cursor, format_cursor, parse_cursor, query_fingerprint, stale_cursor_error
 from formant_mcp.query.expressions import read_expression
@@ -12,7 +12,7 @@ from formant_mcp.query.listing import Existing, existing_values
 from formant_mcp.query.marks import Mark, marks, needles_of
 from formant_mcp.query.search_advice import Advice
 from formant_mcp.store import Store
-from formant_mcp.store.matching import Expression, Role
+from formant_mcp.store.matching import Expression
 from formant_mcp.store.search import FoundConversation, Sought
 from formant_mcp.store.turns import MAX_TURNS
 from formant_mcp.sync.lists import ListRequest

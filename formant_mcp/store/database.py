@@ -10,7 +10,7 @@ from pathlib import Path
 
 from formant_mcp.errors import StoreError
 from formant_mcp.store.calendar import local_day, local_hour
-from formant_mcp.store.owner import Account, claim, enter
+from formant_mcp.store.owner import AccountKey, claim, enter
 from formant_mcp.store.schema import migrate
 from formant_mcp.values import instants, label
 
@@ -36,7 +36,7 @@ class Database:
         ConfigurationError: the file is another account's.
     """
 
-    def __init__(self, path: Path | None, account: Account, *, takes_over: bool = False) -> None:
+    def __init__(self, path: Path | None, account: AccountKey, *, takes_over: bool = False) -> None:
         self.path = path
         self._account = account
         self._takes_over = takes_over

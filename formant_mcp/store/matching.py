@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-Role = Literal["any", "agent", "contact"]
+from formant_mcp.filters import Role
+
 Kind = Literal["word", "phrase", "beginning"]
 
 

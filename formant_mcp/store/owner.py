@@ -17,7 +17,7 @@ _AGES = (0, 1 / 2, 1, 1 / 4, 3 / 4, 1 / 8)
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class AccountKey:
     """An account as a store knows it: hashes of provider and address (`service`), and of these with the key (`key`)."""
 
     service: str
@@ -45,7 +45,7 @@ def read_owner(path: Path) -> Owner | None:
     return Owner(service, keys, sample) if keys and sample else None
 
 
-def enter(connection: sqlite3.Connection, account: Account, *, takes_over: bool) -> bool:
+def enter(connection: sqlite3.Connection, account: AccountKey, *, takes_over: bool) -> bool:
     """Whether the file is this account's; False where it belongs to nobody yet. `takes_over` lets a new key in.
 
     Raises:
@@ -66,7 +66,7 @@ def enter(connection: sqlite3.Connection, account: Account, *, takes_over: bool)
     return True
 
 
-def claim(connection: sqlite3.Connection, account: Account) -> bool:
+def claim(connection: sqlite3.Connection, account: AccountKey) -> bool:
     """Makes a file that belongs to nobody this account's; False as long as another may still claim it.
 
     Raises:
@@ -110,7 +110,7 @@ def _value(connection: sqlite3.Connection, name: str) -> str:
     return str(row[0]) if row else ""
 
 
-def _write(connection: sqlite3.Connection, account: Account, keys: frozenset[str]) -> None:
+def _write(connection: sqlite3.Connection, account: AccountKey, keys: frozenset[str]) -> None:
     values = [("account", " ".join(sorted({*keys, account.key}))), ("service", account.service)]
     connection.executemany(
         "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from heapq import nlargest
 from typing import NamedTuple
 
-from formant_mcp.filters import Filters
+from formant_mcp.filters import Filters, Role
 from formant_mcp.store.criteria import Where, where
 from formant_mcp.store.database import Database
-from formant_mcp.store.matching import Expression, Role, Term, has_beginning, match_of
+from formant_mcp.store.matching import Expression, Term, has_beginning, match_of
 from formant_mcp.store.rows import whole
 from formant_mcp.store.spelling import alike, begins_of, nearest
 from formant_mcp.store.turns import MAX_TURNS, ROW_OF, row_of, turn_key

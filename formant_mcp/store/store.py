@@ -6,7 +6,7 @@ from pathlib import Path
 from formant_mcp.store.database import Database
 from formant_mcp.store.figures import Figures
 from formant_mcp.store.ledger import Ledger
-from formant_mcp.store.owner import Account
+from formant_mcp.store.owner import AccountKey
 from formant_mcp.store.reading import Reading
 from formant_mcp.store.search import Search
 from formant_mcp.store.writing import Due, Writing
@@ -24,7 +24,7 @@ class Store:
         StoreError: the file cannot be used. ConfigurationError: it belongs to another account.
     """
 
-    def __init__(self, path: Path | None, account: Account, due: Due, *, takes_over: bool = False) -> None:
+    def __init__(self, path: Path | None, account: AccountKey, due: Due, *, takes_over: bool = False) -> None:
         self._database = Database(path, account, takes_over=takes_over)
         self.path = path
         self.write = Writing(self._database, due)

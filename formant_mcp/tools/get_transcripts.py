@@ -10,7 +10,7 @@ from formant_mcp.errors import InvalidRequestError
 from formant_mcp.models import Conversation, clean, never_connected
 from formant_mcp.query.arguments import Arguments, ConversationIds, Whole
 from formant_mcp.query.gather import Call
-from formant_mcp.query.transcripts import Transcript, Window, get_transcripts
+from formant_mcp.query.transcripts import Transcript, Window
 from formant_mcp.tools.answers import (
     CONVERSATION_URI,
     RECORDING_URI,
@@ -74,7 +74,7 @@ async def _run(app: App, arguments: TranscriptArguments, call: Call) -> Reply:
     if arguments.around_turn >= 0 and arguments.from_turn:
         raise InvalidRequestError("Use either from_turn or around_turn.", "Leave the other one out.")
     window = Window(arguments.from_turn, arguments.max_turns, arguments.around_turn)
-    found = await get_transcripts(app.gathering, call, arguments.conversation_ids, window)
+    found = await app.account.transcripts(call, arguments.conversation_ids, window)
     errors = [
         ErrorAnswer(conversation_id=clean(asked)[:_ASKED_CHARACTERS], message=str(error))
         for asked, error in found.errors

@@ -1,17 +1,15 @@
 """`list_conversations`: which calls match, in a table."""
 
-from dataclasses import replace
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
 from formant_mcp.app import App
 from formant_mcp.filters import Order
-from formant_mcp.query.agents import for_agent
 from formant_mcp.query.arguments import CursorText, FilterArguments, Whole
 from formant_mcp.query.forms import as_choice
 from formant_mcp.query.gather import Call
-from formant_mcp.query.listing import Listing, ListQuestion, Row, SummaryMode, list_conversations
+from formant_mcp.query.listing import Listing, ListQuestion, Row, SummaryMode
 from formant_mcp.tools.answers import ConversationAnswer, ListAnswer, coverage_answer, shown_fields
 from formant_mcp.tools.notes import with_notes
 from formant_mcp.tools.text import WARNING, fitted, head, offset, results_line, seconds, table
@@ -47,12 +45,7 @@ async def _run(app: App, arguments: ListArguments, call: Call) -> Reply:
         limit=arguments.limit,
         cursor=arguments.cursor,
     )
-    listing = await for_agent(
-        app.gathering,
-        call,
-        question.filters,
-        lambda filters: list_conversations(app.gathering, call, replace(question, filters=filters)),
-    )
+    listing = await app.account.list_conversations(call, question)
     has_words = question.summary_mode == "include"
     return fit(lambda count: _reply(app, listing.first(count), has_words=has_words), len(listing.rows))
 

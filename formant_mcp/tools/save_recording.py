@@ -1,18 +1,16 @@
 """`save_recording`: the audio on disk, and what its header and level tell."""
 
+from dataclasses import replace
 from typing import Any
 
 from pydantic import Field
 
 from formant_mcp.app import App
 from formant_mcp.audio import UNKNOWN, WAV, AudioKind
-from formant_mcp.errors import NotFoundError, RequestTimeoutError
 from formant_mcp.providers.base import Recording
 from formant_mcp.query.arguments import Arguments, ConversationId
-from formant_mcp.query.gather import Call, Coverage
-from formant_mcp.query.transcripts import find, find_id, recording_error
+from formant_mcp.query.gather import Call
 from formant_mcp.recordings import AudioFigures, SavedRecording
-from formant_mcp.sync.lists import ListRequest
 from formant_mcp.tools.answers import SavedAnswer, Silence, coverage_answer
 from formant_mcp.tools.text import clock, counted, head, seconds
 from formant_mcp.tools.tool import Reply, Tool
@@ -30,31 +28,14 @@ class SaveArguments(Arguments):
 
 
 async def _run(app: App, arguments: SaveArguments, call: Call) -> Reply:
-    asked = arguments.conversation_id
-    conversation_id = find_id(app.gathering, asked) or await find(app.gathering, call, asked)
+    conversation_id = await app.account.find_id(call, arguments.conversation_id)
 
     async def save(recording: Recording) -> SavedRecording:
         return await app.recordings.save(conversation_id, recording)
 
-    try:
-        saved = await app.gathering.sync.bring_recording(conversation_id, save, call.seconds_left)
-    except NotFoundError as error:
-        raise await recording_error(app.gathering, call, conversation_id, error) from None
-    if saved is None:
-        raise RequestTimeoutError(
-            "The recording has not been received in full within this call's time; the server keeps trying.",
-            "Ask again in a moment.",
-        )
-    knowledge = app.gathering.sync.knowledge(ListRequest(), call.asked_at)
-    conversation = app.gathering.store.read.get([conversation_id]).get(conversation_id)
-    coverage = Coverage(
-        matched=1,
-        known=knowledge.known,
-        total=knowledge.total,
-        complete=True,
-        as_of=call.asked_at,
-        note=_shortfall(saved.figures, conversation.duration_seconds if conversation else None),
-    )
+    saved = await app.account.recording(call, conversation_id, save)
+    note = _shortfall(saved.figures, app.account.duration_seconds(conversation_id))
+    coverage = replace(app.account.recording_coverage(call), note=note)
     structure = SavedAnswer(
         coverage=coverage_answer(coverage, app.zone), path=str(saved.path), bytes=saved.bytes, **_figures(saved.figures)
     )

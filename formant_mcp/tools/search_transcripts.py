@@ -1,18 +1,16 @@
 """`search_transcripts`: what was said, in all calls."""
 
-from dataclasses import replace
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
 from formant_mcp.app import App
+from formant_mcp.filters import Role
 from formant_mcp.models import AGENT_WORDS, CONTACT_WORDS
-from formant_mcp.query.agents import for_agent
 from formant_mcp.query.arguments import CursorText, FilterArguments, Takes, Whole
 from formant_mcp.query.forms import as_choice, as_text
 from formant_mcp.query.gather import Call
-from formant_mcp.query.searching import Searched, SearchQuestion, search_transcripts
-from formant_mcp.store.matching import Role
+from formant_mcp.query.searching import Searched, SearchQuestion
 from formant_mcp.tools.answers import coverage_answer
 from formant_mcp.tools.hits import SearchAnswer, Widths, hit_answer, hit_lines
 from formant_mcp.tools.notes import with_notes
@@ -55,12 +53,7 @@ async def _run(app: App, arguments: SearchArguments, call: Call) -> Reply:
         limit=arguments.limit,
         cursor=arguments.cursor,
     )
-    searched = await for_agent(
-        app.gathering,
-        call,
-        question.filters,
-        lambda filters: search_transcripts(app.gathering, call, replace(question, filters=filters)),
-    )
+    searched = await app.account.search(call, question)
     is_default = question.limit <= _DEFAULT_LIMIT and question.context_turns <= _DEFAULT_CONTEXT
     reply = _fitting(app, searched, is_default=is_default)
     while reply.size > MAX_CHARACTERS and len(searched.rows) > 1:

@@ -1,19 +1,17 @@
 """`summarize_results`: figures over everything that matches, or the profile of it."""
 
-from dataclasses import replace
 from functools import partial
 
 from pydantic import Field
 
 from formant_mcp.app import App
 from formant_mcp.filters import Filters
-from formant_mcp.query.agents import for_agent
 from formant_mcp.query.arguments import Date, Fields, FilterArguments, Whole, YesNo
 from formant_mcp.query.comparison import Comparison, read_comparison
 from formant_mcp.query.gather import Call
 from formant_mcp.query.groupings import read_groupings, read_measures
-from formant_mcp.query.profile import Profile, profile
-from formant_mcp.query.summary import Summary, SummaryQuestion, summarize
+from formant_mcp.query.profile import Profile
+from formant_mcp.query.summary import Summary, SummaryQuestion
 from formant_mcp.tools.answers import coverage_answer
 from formant_mcp.tools.figures import SummaryAnswer, group_answer, profile_answer
 from formant_mcp.tools.figures_text import profile_lines, summary_lines
@@ -61,12 +59,7 @@ async def _run(app: App, arguments: SummaryArguments, call: Call) -> Reply:
         compared_with=(comparison.since, comparison.until) if comparison else None,
         top=arguments.top,
     )
-    summary = await for_agent(
-        app.gathering,
-        call,
-        filters,
-        lambda meant: summarize(app.gathering, call, replace(question, filters=meant), app.zone),
-    )
+    summary = await app.account.summarize(call, question, app.zone)
     return fit(lambda count: _summary_reply(app, summary.first(count), comparison), len(summary.groups))
 
 
@@ -87,9 +80,7 @@ def _summary_reply(app: App, summary: Summary, comparison: Comparison | None) ->
 
 
 async def _profile_reply(app: App, arguments: SummaryArguments, filters: Filters, call: Call) -> Reply:
-    found = await for_agent(
-        app.gathering, call, filters, lambda meant: profile(app.gathering, call, meant, arguments.top, app.zone)
-    )
+    found = await app.account.profile(call, filters, arguments.top, app.zone)
     # Fewer values of each field first; if that is not enough, fewer fields.
     reply = fit(lambda top: _profile_of(app, found, top), arguments.top)
     if reply.size <= MAX_CHARACTERS:
@@ -108,7 +99,7 @@ def _profile_of(app: App, found: Profile, top: int) -> Reply:
 
 
 def _short_id(app: App, conversation_id: str) -> str:
-    return app.gathering.store.read.shortest_prefix(conversation_id, _ID_CHARACTERS)
+    return app.account.shortest_id(conversation_id, _ID_CHARACTERS)
 
 
 SUMMARIZE_RESULTS = Tool(

@@ -34,7 +34,7 @@ from formant_mcp.query.listing import ListQuestion, list_conversations
 from formant_mcp.query.profile import profile
 from formant_mcp.query.searching import SearchQuestion, search_transcripts
 from formant_mcp.query.summary import SummaryQuestion, summarize
-from formant_mcp.store import Account, Store
+from formant_mcp.store import AccountKey, Store
 from formant_mcp.store.spoken import DELETE, INSERT, index_rows
 from formant_mcp.sync import Sync
 
@@ -124,7 +124,7 @@ def results(rng: random.Random) -> dict[str, JsonValue]:
 
 def build(path: Path, count: int, transcripts: int) -> None:
     """Fills a store, as syncing would, and says how long that took."""
-    store = Store(path, Account("service", "benchmark"), lambda conversation, read_at: None)
+    store = Store(path, AccountKey("service", "benchmark"), lambda conversation, read_at: None)
     started = time.perf_counter()
     calls = conversations(count, transcripts)
     while batch := list(itertools.islice(calls, BATCH)):
@@ -149,7 +149,7 @@ async def median_ms(ask: Callable[[], Awaitable[object]], runs: int) -> tuple[fl
 
 async def ask_all(path: Path, runs: int) -> None:
     """Asks each question `runs` times and prints a line for each."""
-    store = Store(path, Account("service", "benchmark"), lambda conversation, read_at: None)
+    store = Store(path, AccountKey("service", "benchmark"), lambda conversation, read_at: None)
     gathering = Gathering(Sync(NothingNew(store), store, lambda: NOW), store)
 
     def call() -> Call:

@@ -12,7 +12,7 @@ from formant_mcp.filters import Filters
 from formant_mcp.query.agents import for_agent
 from formant_mcp.query.gather import Call, Gathering
 from formant_mcp.query.listing import Listing, ListQuestion, list_conversations
-from formant_mcp.store import Account, Store
+from formant_mcp.store import AccountKey, Store
 from formant_mcp.sync import Sync
 from formant_mcp.sync.freshness import next_reading
 from tests.fake_api import FakeApi
@@ -60,7 +60,7 @@ async def account(provider: ProviderFixture = ELEVENLABS) -> AsyncGenerator[Aske
             agent = ids[n % len(ids)]
             fields = {"agent_id": agent, "agent_name": NAMES[agent]} if provider is ELEVENLABS else {}
             opened.api.add(provider.call(n, NOON - n * timedelta(minutes=1)) | fields)
-        clock, store = Clock(), Store(None, Account("service", "account"), next_reading)
+        clock, store = Clock(), Store(None, AccountKey("service", "account"), next_reading)
         sync = Sync(opened.source, store, clock.now)
         try:
             yield AskedAccount(Gathering(sync, store), opened.api, clock)

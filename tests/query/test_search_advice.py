@@ -8,13 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from formant_mcp.filters import Filters
+from formant_mcp.filters import Filters, Role
 from formant_mcp.models import Conversation, Turn
 from formant_mcp.query.expressions import read_expression
 from formant_mcp.query.gather import Coverage
 from formant_mcp.query.search_advice import Advice
 from formant_mcp.store import Store
-from formant_mcp.store.matching import Role
 from tests.store.files import open_store
 from tests.store.oracle import NOW
 from tests.store.said import ROLES, TURNS, is_hit

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from formant_mcp.filters import Filters
+from formant_mcp.filters import Filters, Role
 from formant_mcp.models import Conversation, Turn
 from formant_mcp.query.gather import Call
 from formant_mcp.query.listing import Existing
 from formant_mcp.query.marks import Needle, marks
 from formant_mcp.query.searching import PER_CONVERSATION, Hit, Searched, SearchQuestion, search_transcripts
-from formant_mcp.store.matching import Expression, Role, Term
+from formant_mcp.store.matching import Expression, Term
 from tests.query.told import gathering_of
 from tests.store.oracle import NOW, conversations, filters, matches
 from tests.store.said import EXPRESSIONS, ROLES, SPOKEN, TEXTS, is_hit

@@ -11,7 +11,7 @@ from formant_mcp.models import Conversation, Page
 from formant_mcp.providers.base import Recording
 from formant_mcp.providers.registry import PROVIDERS
 from formant_mcp.query.gather import Gathering
-from formant_mcp.store import Account, Store
+from formant_mcp.store import AccountKey, Store
 from formant_mcp.sync import Sync
 from tests.store.oracle import NOW
 
@@ -57,5 +57,5 @@ def ticking(start: datetime = NOW + timedelta(days=60)):
 
 
 async def gathering_of(calls: list[Conversation]) -> Gathering:
-    store = Store(None, Account("service", "test"), lambda conversation, read_at: None)
+    store = Store(None, AccountKey("service", "test"), lambda conversation, read_at: None)
     return Gathering(Sync(Told(calls), store, ticking()), store)

@@ -4,7 +4,7 @@ from datetime import datetime
 from pathlib import Path
 
 from formant_mcp.models import Conversation, Turn
-from formant_mcp.store import Account, Store
+from formant_mcp.store import AccountKey, Store
 from tests.store.oracle import NOW
 
 WORDS = "Hello, I am calling about your payment that was due on Monday. "
@@ -15,7 +15,7 @@ def never(_: Conversation, __: datetime) -> None:
 
 
 def open_store(path: Path | None, key: str = "key", service: str = "service", *, takes_over: bool = False) -> Store:
-    return Store(path, Account(service, key), never, takes_over=takes_over)
+    return Store(path, AccountKey(service, key), never, takes_over=takes_over)
 
 
 def calls(count: int, turns: int = 20) -> list[Conversation]:

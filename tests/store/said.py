@@ -4,8 +4,9 @@ from itertools import pairwise
 
 from hypothesis import strategies as st
 
+from formant_mcp.filters import Role
 from formant_mcp.models import Turn
-from formant_mcp.store.matching import Expression, Role, Term
+from formant_mcp.store.matching import Expression, Term
 from formant_mcp.store.words import stem, words_in
 
 # Few words, so that random ones meet: endings, accents, a nukta, figures, a script without spaces, joined words.

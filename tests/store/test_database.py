@@ -16,7 +16,7 @@ from formant_mcp.filters import DetailNeed, Filters
 from formant_mcp.models import Conversation
 from formant_mcp.query.conditions import read_condition, read_contact
 from formant_mcp.settings import Settings
-from formant_mcp.store import Account
+from formant_mcp.store import AccountKey
 from formant_mcp.store.calendar import local_day
 from formant_mcp.store.database import Database
 from formant_mcp.store.schema import MIGRATIONS
@@ -333,7 +333,7 @@ def test_while_another_program_writes_the_store_can_be_opened_and_read_but_not_w
     write_store(path, 3)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        store, database = open_store(path), Database(path, Account("service", "key"))
+        store, database = open_store(path), Database(path, AccountKey("service", "key"))
         assert store.read.count(Filters()) == 3
         database.rows("PRAGMA busy_timeout = 0")  # or the test would wait as users do
         with pytest.raises(StoreError, match="Another program") as raised, database.transaction():

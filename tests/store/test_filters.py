@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from formant_mcp.filters import Condition, Filters, Order
 from formant_mcp.models import Conversation
 from formant_mcp.query.conditions import read_condition
-from formant_mcp.store import Account, Store
+from formant_mcp.store import AccountKey, Store
 from tests.store.oracle import (
     NOW,
     ORDERS,
@@ -29,7 +29,7 @@ enough = settings(max_examples=80, deadline=None, suppress_health_check=[HealthC
 
 
 def new_store(saved: list[Conversation]) -> Store:
-    store = Store(None, Account("service", "account"), lambda _, __: None)
+    store = Store(None, AccountKey("service", "account"), lambda _, __: None)
     store.write.save(saved, NOW)
     return store
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from formant_mcp.store import Account, Store
+from formant_mcp.store import AccountKey, Store
 from formant_mcp.store.ledger import Ledger, Scope
 from tests.store.oracle import NOW
 
@@ -17,7 +17,7 @@ Servers = tuple[Ledger, Ledger]
 @pytest.fixture
 def servers(tmp_path: Path) -> Generator[Servers]:
     """The ledgers of two servers on one store."""
-    stores = [Store(tmp_path / "store.sqlite", Account("service", "account"), lambda _, __: None) for _ in range(2)]
+    stores = [Store(tmp_path / "store.sqlite", AccountKey("service", "account"), lambda _, __: None) for _ in range(2)]
     yield stores[0].ledger, stores[1].ledger
     for store in stores:
         store.close()

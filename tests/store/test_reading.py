@@ -6,7 +6,7 @@ import pytest
 
 from formant_mcp.filters import Condition, DetailNeed, Filters
 from formant_mcp.models import Conversation
-from formant_mcp.store import Account, Store
+from formant_mcp.store import AccountKey, Store
 from tests.store.oracle import NOW
 
 MINUTE = timedelta(minutes=1)
@@ -19,7 +19,7 @@ def in_an_hour_unless_ended(conversation: Conversation, read_at: datetime) -> da
 
 @pytest.fixture
 def store() -> Store:
-    return Store(None, Account("service", "account"), in_an_hour_unless_ended)
+    return Store(None, AccountKey("service", "account"), in_an_hour_unless_ended)
 
 
 def test_a_detail_is_due_until_it_was_read_and_again_when_it_said_so(store: Store) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from formant_mcp.errors import StoreError
 from formant_mcp.filters import Condition, Filters
 from formant_mcp.models import Conversation, Turn
-from formant_mcp.store import Account, Store
+from formant_mcp.store import AccountKey, Store
 from formant_mcp.store.writing import Known
 from tests.store.oracle import NOW, conversations
 
@@ -33,7 +33,7 @@ DETAIL = Conversation(
 
 @pytest.fixture
 def store() -> Store:
-    return Store(None, Account("service", "account"), lambda _, __: None)
+    return Store(None, AccountKey("service", "account"), lambda _, __: None)
 
 
 def stored(store: Store, conversation_id: str = "call-1_1") -> Conversation | None:
@@ -69,7 +69,7 @@ def merged(old: Conversation, new: Conversation) -> Conversation:
 @settings(deadline=None)
 @given(read=st.lists(conversations(ONE_ID), min_size=1, max_size=4))
 def test_what_was_known_is_kept_by_whatever_is_read_later(read: list[Conversation]) -> None:
-    store = Store(None, Account("service", "account"), lambda _, __: None)
+    store = Store(None, AccountKey("service", "account"), lambda _, __: None)
     known = merged(read[0], read[0])
     for each in read:
         store.write.save([each], NOW)
@@ -81,7 +81,7 @@ def test_what_was_known_is_kept_by_whatever_is_read_later(read: list[Conversatio
 @settings(deadline=None)
 @given(read=st.lists(conversations(), max_size=5, unique_by=lambda each: each.conversation_id))
 def test_saving_twice_is_saving_once(read: list[Conversation]) -> None:
-    store = Store(None, Account("service", "account"), lambda _, __: None)
+    store = Store(None, AccountKey("service", "account"), lambda _, __: None)
     store.write.save(read, NOW)
     once = [stored(store, each.conversation_id) for each in read]
     pages = store.read.page(Filters(), "newest", 10)

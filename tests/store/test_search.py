@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from formant_mcp.filters import Filters
+from formant_mcp.filters import Filters, Role
 from formant_mcp.models import Conversation, Turn
 from formant_mcp.store import Store, search
-from formant_mcp.store.matching import Expression, Role, Term
+from formant_mcp.store.matching import Expression, Term
 from formant_mcp.store.schema import MIGRATIONS
 from formant_mcp.store.search import Found, Sought
 from formant_mcp.store.spoken import DELETE, INSERT, index_rows

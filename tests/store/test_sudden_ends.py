@@ -13,7 +13,7 @@ import pytest
 
 from formant_mcp.errors import StoreError
 from formant_mcp.filters import Filters
-from formant_mcp.store import Account, Store
+from formant_mcp.store import AccountKey, Store
 from formant_mcp.store.database import Database
 from formant_mcp.store.reading import Reading
 from formant_mcp.store.writing import Writing
@@ -27,7 +27,7 @@ KILLED_WHILE_SAVING = """
 import os, signal, sys
 from dataclasses import replace
 from pathlib import Path
-from formant_mcp.store import Account, Store
+from formant_mcp.store import AccountKey, Store
 from tests.store.files import calls
 from tests.store.oracle import NOW
 
@@ -35,7 +35,7 @@ def due(conversation, read_at):
     if conversation.conversation_id == "call-39":
         os.kill(os.getpid(), signal.SIGKILL)
 
-store = Store(Path(sys.argv[1]), Account("service", "key"), due)
+store = Store(Path(sys.argv[1]), AccountKey("service", "key"), due)
 store.write.save(calls(10), NOW)
 large = {"note": "x" * 300_000}
 store.write.save([replace(call, results=large) for call in calls(50)], NOW)
@@ -55,7 +55,7 @@ def small_disk(tmp_path: Path) -> Generator[Path]:
 
 
 def test_a_store_that_may_not_grow_keeps_what_it_has_and_goes_on_when_it_may(tmp_path: Path) -> None:
-    database = Database(tmp_path / "store.sqlite", Account("service", "key"))
+    database = Database(tmp_path / "store.sqlite", AccountKey("service", "key"))
     read, write = Reading(database), Writing(database, never)
     write.save(calls(20), NOW)
     pages = database.rows("PRAGMA page_count")[0][0]

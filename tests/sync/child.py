@@ -7,7 +7,7 @@ from pathlib import Path
 
 from formant_mcp.filters import DetailNeed, Filters
 from formant_mcp.providers.formant import FormantProvider
-from formant_mcp.store import Account, Store
+from formant_mcp.store import AccountKey, Store
 from formant_mcp.sync import Sync
 from formant_mcp.sync.freshness import next_reading
 from formant_mcp.sync.lists import ListRequest
@@ -18,7 +18,7 @@ def utc_now() -> datetime:
 
 
 async def main(url: str, path: Path) -> None:
-    store = Store(path, Account("service", "account"), next_reading)
+    store = Store(path, AccountKey("service", "account"), next_reading)
     sync = Sync(FormantProvider(url, "any-key"), store, utc_now)
     try:
         asked_at = utc_now()

@@ -20,7 +20,7 @@ import httpx
 from formant_mcp.filters import Filters
 from formant_mcp.providers.base import AnyProvider
 from formant_mcp.providers.formant import FormantProvider
-from formant_mcp.store import Account, Store
+from formant_mcp.store import AccountKey, Store
 from formant_mcp.sync import Sync
 from formant_mcp.sync.freshness import next_reading
 from formant_mcp.sync.lists import Knowledge, ListRequest
@@ -137,7 +137,7 @@ async def desk_for(
 
     url = api.url or "http://127.0.0.1"
     source = connect(url, "any-key", transport=transport, sleep=sleep, now=clock.now)
-    store = Store(path, Account("service", "account"), next_reading)
+    store = Store(path, AccountKey("service", "account"), next_reading)
     sync = Sync(source, store, clock.now)
     try:
         yield Desk(api, sync, store, clock, slept)

@@ -14,9 +14,10 @@ from formant_mcp.app import App
 from formant_mcp.errors import FormantError, ServiceError
 from formant_mcp.filters import NO_FILTERS, Filters
 from formant_mcp.models import Conversation, Page, Turn
-from formant_mcp.query.gather import Call, Gathering
+from formant_mcp.query.account import Account
+from formant_mcp.query.gather import Call
 from formant_mcp.recordings import RecordingsFolder
-from formant_mcp.store import Account, Store
+from formant_mcp.store import AccountKey, Store
 from formant_mcp.sync import Sync
 from formant_mcp.sync.freshness import next_reading
 from formant_mcp.tools import TOOLS
@@ -159,9 +160,9 @@ class Desk:
         self.situation = situation
         self.moment = START + timedelta(minutes=2)
         self.source = Partly(situation)
-        store = Store(None, Account("service", "test"), next_reading)
+        store = Store(None, AccountKey("service", "test"), next_reading)
         self.app = App(
-            Gathering(Sync(self.source, store, self.clock), store),
+            Account(Sync(self.source, store, self.clock), store),
             RecordingsFolder(None),  # pyright: ignore[reportArgumentType]
             ZoneInfo("UTC"),
             60,
