@@ -57,7 +57,7 @@ class App:
 
 def open_app(
     settings: Settings,
-    source: AnyProvider,
+    provider: AnyProvider,
     key: str,
     now: Callable[[], datetime] = utc_now,
     *,
@@ -72,7 +72,7 @@ def open_app(
     owner = AccountKey(settings.service(), settings.account(key))
     store = Store(path or settings.store_path(key), owner, next_reading, takes_over=takes_over)
     return App(
-        account=Account(Sync(source, store, now), store),
+        account=Account(Sync(provider, store, now), store),
         recordings=RecordingsFolder(settings.recordings_path()),
         zone=settings.zone,
         call_seconds=settings.call_seconds,
@@ -80,7 +80,9 @@ def open_app(
     )
 
 
-async def open_account(settings: Settings, source: AnyProvider, key: str, now: Callable[[], datetime] = utc_now) -> App:
+async def open_account(
+    settings: Settings, provider: AnyProvider, key: str, now: Callable[[], datetime] = utc_now
+) -> App:
     """Opens the key's store; a store of another key where the provider shows that both are of one account.
 
     Raises:
@@ -88,13 +90,13 @@ async def open_account(settings: Settings, source: AnyProvider, key: str, now: C
     """
     try:
         async with asyncio.timeout(settings.call_seconds * _CHECK_SHARE):
-            path, takes_over = await _find_store(settings, source, key)
+            path, takes_over = await _find_store(settings, provider, key)
     except TimeoutError:
         raise RequestTimeoutError("Checking the new key took too long.", "Ask again in a moment.") from None
-    return open_app(settings, source, key, now, path=path, takes_over=takes_over)
+    return open_app(settings, provider, key, now, path=path, takes_over=takes_over)
 
 
-async def _find_store(settings: Settings, source: AnyProvider, key: str) -> tuple[Path | None, bool]:
+async def _find_store(settings: Settings, provider: AnyProvider, key: str) -> tuple[Path | None, bool]:
     """The file for this key, and whether the key is new to it."""
     own, account = settings.store_path(key), settings.account(key)
     if own is None:
@@ -108,18 +110,18 @@ async def _find_store(settings: Settings, source: AnyProvider, key: str) -> tupl
         if account in owner.keys:
             return path, False
     for path, owner in others.items():
-        if await _has_any(source, owner.sample):
+        if await _has_any(provider, owner.sample):
             return path, True
         if is_fixed:
             raise another_account()
     return own, False
 
 
-async def _has_any(source: AnyProvider, conversation_ids: Sequence[str]) -> bool:
+async def _has_any(provider: AnyProvider, conversation_ids: Sequence[str]) -> bool:
     """Whether the provider gives one of these conversations; any may be deleted there, or have no details."""
     for conversation_id in conversation_ids:
         with suppress(NotFoundError, InvalidRequestError, InvalidResponseError, PermissionDeniedError):
-            await source.get_conversation(conversation_id)
+            await provider.get_conversation(conversation_id)
             return True
     return False
 

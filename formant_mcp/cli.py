@@ -130,11 +130,11 @@ def _opening(*, is_demo: bool) -> "Callable[[], Awaitable[App]]":
             settings = settings.for_demo()
             return open_app(settings, open_demo(settings.provider, utc_now), DEMO_KEY)
         key = settings.key()
-        source = settings.open_provider(key)
+        provider = settings.open_provider(key)
         try:
-            return await open_account(settings, source, key)
+            return await open_account(settings, provider, key)
         except BaseException:
-            await source.aclose()
+            await provider.aclose()
             raise
 
     return open_

@@ -44,8 +44,10 @@ def reason(error: FormantError) -> str:
 class Details:
     """Reads those details that are due, each once, whoever asks for it."""
 
-    def __init__(self, source: Provider, store: Store, jobs: Jobs, leases: Leases, now: Callable[[], datetime]) -> None:
-        self._provider = source
+    def __init__(
+        self, provider: Provider, store: Store, jobs: Jobs, leases: Leases, now: Callable[[], datetime]
+    ) -> None:
+        self._provider = provider
         self._store = store
         self._jobs = jobs
         self._leases = leases

@@ -22,18 +22,18 @@ T = TypeVar("T")
 class Sync:
     """The one way by which anything comes from the provider into the store."""
 
-    def __init__(self, source: AnyProvider, store: Store, now: Callable[[], datetime]) -> None:
-        self._provider = source
+    def __init__(self, provider: AnyProvider, store: Store, now: Callable[[], datetime]) -> None:
+        self._provider = provider
         self._store = store
         self._now = now
         self._jobs = Jobs()
         self._leases = Leases(store.ledger, now)
         self._has_begun = False
-        self._details = Details(source, store, self._jobs, self._leases, now)
+        self._details = Details(provider, store, self._jobs, self._leases, now)
         self._lists: Lists = (
-            CursorLists(source, store, self._details, self._jobs, self._leases, now)
-            if source.pagination == "cursor"
-            else OffsetLists(source, store, self._details, self._jobs, self._leases, now)
+            CursorLists(provider, store, self._details, self._jobs, self._leases, now)
+            if provider.pagination == "cursor"
+            else OffsetLists(provider, store, self._details, self._jobs, self._leases, now)
         )
 
     async def bring_list(self, need: ListRequest, seconds: float, report: Report | None = None) -> FormantError | None:

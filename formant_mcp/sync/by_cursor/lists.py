@@ -25,14 +25,14 @@ class CursorLists:
 
     def __init__(
         self,
-        source: CursorProvider,
+        provider: CursorProvider,
         store: Store,
         details: Details,
         jobs: Jobs,
         leases: Leases,
         now: Callable[[], datetime],
     ) -> None:
-        self._provider = source
+        self._provider = provider
         self._store = store
         self._details = details
         self._jobs = jobs

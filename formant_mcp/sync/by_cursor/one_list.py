@@ -39,7 +39,7 @@ class OneList:
 
     def __init__(
         self,
-        source: CursorProvider,
+        provider: CursorProvider,
         store: Store,
         details: Details,
         now: Callable[[], datetime],
@@ -47,7 +47,7 @@ class OneList:
         progress: Progress,
         honoured: dict[str, bool],
     ) -> None:
-        self._provider = source
+        self._provider = provider
         self._store = store
         self._details = details
         self._now = now

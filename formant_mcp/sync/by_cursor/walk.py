@@ -10,7 +10,7 @@ _MOST_IDLE_PAGES = 100  # so many in a row without anything new, and the list go
 
 
 async def walk(
-    source: CursorProvider, filters: Filters, cursor: str = ""
+    provider: CursorProvider, filters: Filters, cursor: str = ""
 ) -> AsyncGenerator[tuple[str, CursorPage], None]:
     """Page after page from that cursor on, each with the cursor it was read at ('': the list's beginning).
 
@@ -23,7 +23,7 @@ async def walk(
     cursors, shown, idle, begun_again = {cursor}, set[str](), 0, False
     while True:
         try:
-            page = await source.list_page(cursor, filters)
+            page = await provider.list_page(cursor, filters)
         except CursorRejectedError:
             if begun_again:
                 raise InvalidResponseError("The provider refuses cursors that it gave.", ASK_AGAIN) from None

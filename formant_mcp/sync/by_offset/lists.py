@@ -24,14 +24,14 @@ class OffsetLists:
 
     def __init__(
         self,
-        source: OffsetProvider,
+        provider: OffsetProvider,
         store: Store,
         details: Details,
         jobs: Jobs,
         leases: Leases,
         now: Callable[[], datetime],
     ) -> None:
-        self._provider = source
+        self._provider = provider
         self._store = store
         self._details = details
         self._jobs = jobs

@@ -20,9 +20,9 @@ class OneList:
     """Brings one list (the whole, or one agent's) up to date for one need."""
 
     def __init__(
-        self, source: OffsetProvider, store: Store, now: Callable[[], datetime], scope: str, pages: Pages
+        self, provider: OffsetProvider, store: Store, now: Callable[[], datetime], scope: str, pages: Pages
     ) -> None:
-        self._provider = source
+        self._provider = provider
         self._store = store
         self._now = now
         self._scope = scope
@@ -114,14 +114,14 @@ class _NewestPart:
         self,
         store: Store,
         pages: Pages,
-        source: OffsetProvider,
+        provider: OffsetProvider,
         begun_at: datetime,
         known: Scope,
         need: ListRequest,
     ) -> None:
         self._store = store
         self._pages = pages
-        self._provider = source
+        self._provider = provider
         self._known = known
         self._need = need
         self._begun_at = begun_at

@@ -91,8 +91,8 @@ class Pages:
     the rows it has behind it, `has_gap` says that two of its pages did not join, so that a row may have been missed.
     """
 
-    def __init__(self, source: OffsetProvider, store: Store, now: Callable[[], datetime], agent_id: str) -> None:
-        self._provider = source
+    def __init__(self, provider: OffsetProvider, store: Store, now: Callable[[], datetime], agent_id: str) -> None:
+        self._provider = provider
         self._store = store
         self._now = now
         self._agent_id = agent_id
@@ -102,7 +102,7 @@ class Pages:
         self._reusable: dict[int, ReadPage] = {}
         self._total: int | None = None
         self.began_at = now()
-        self.step = source.page_size
+        self.step = provider.page_size
         self.requests = 0
         self.walked: set[str] = set()
         self.has_gap = False

@@ -26,7 +26,7 @@ class FullPass:
 
     def __init__(
         self,
-        source: OffsetProvider,
+        provider: OffsetProvider,
         store: Store,
         details: Details,
         now: Callable[[], datetime],
@@ -34,7 +34,7 @@ class FullPass:
         progress: Progress,
         pages: Pages,
     ) -> None:
-        self._provider = source
+        self._provider = provider
         self._store = store
         self._details = details
         self._now = now
