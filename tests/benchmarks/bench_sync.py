@@ -1,0 +1,187 @@
+"""Times a first synchronization against a bare script that makes the same requests and keeps nothing.
+
+    python -m tests.benchmarks.bench_sync [--conversations 10000] [--details 2000] [--turns 20] [--runs 3]
+
+An API in a process of its own answers each request after 50 ms. The baseline is httpx with 16 requests in flight that
+parses the JSON; ours is `Sync` over a new store in a file. They take turns in this process. The first line is the whole
+list in pages of 100, the second the details of the newest completed calls. Seconds are medians of the runs, `ratio` is
+the median of the ratios of each pair, so that what slows the machine down slows both; 1.00 is as fast as can be.
+`requests` are what the API counted in the last run of each.
+"""
+
+import argparse
+import asyncio
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Awaitable, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from itertools import cycle, islice
+from pathlib import Path
+
+import httpx
+
+from formant_mcp.app import utc_now
+from formant_mcp.providers.formant import FormantProvider
+from formant_mcp.store import Account, Store
+from formant_mcp.sync import Sync
+from formant_mcp.sync.freshness import next_reading
+from formant_mcp.sync.lists import ListRequest
+from tests.calls import STATUSES, Row, conversation_id, many
+from tests.fake_formant import FakeFormant
+from tests.fake_http import Reply, Request
+
+ROOT = Path(__file__).parents[2]
+LATENCY, IN_FLIGHT, PAGE, MOST_SECONDS = 0.05, 16, 100, 600.0
+LIST, COUNT = "/v1/conversations", "/requests"
+
+
+class SlowApi(FakeFormant):
+    """The API; it works an answer out once, and says at COUNT how many requests came since that was last asked."""
+
+    turns = 20
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._replies: dict[str, Reply] = {}
+
+    def detail_of(self, row: Row) -> Row:
+        whole = super().detail_of(row)
+        if isinstance(lines := whole["transcript"], list):
+            whole["transcript"] = list(islice(cycle(lines), self.turns))
+        return whole
+
+    def answer(self, request: Request) -> Reply:
+        if request.path == COUNT:
+            count = len(self.requests) - 1
+            self.clear()
+            return Reply(body=str(count).encode())
+        if request.target not in self._replies:
+            self._replies[request.target] = replace(super().answer(request), delay_seconds=LATENCY)
+        return self._replies[request.target]
+
+
+async def serve(conversations: int, turns: int) -> None:
+    """Prints the address, and serves until stdin ends."""
+    async with SlowApi() as api:
+        api.turns = turns
+        api.conversations = many(conversations, utc_now() - timedelta(days=2), timedelta(days=300))
+        print(api.url, flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+
+
+@contextmanager
+def served(conversations: int, turns: int) -> Generator[str]:
+    """The API's address, while its process runs."""
+    options = ["--serve", "--conversations", str(conversations), "--turns", str(turns)]
+    command = [sys.executable, "-m", "tests.benchmarks.bench_sync", *options]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin
+        assert process.stdout
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.stdin.close()
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run took, of the list and of the details."""
+
+    seconds: tuple[float, float]
+    requests: tuple[int, int]
+
+
+async def timed(url: str, *steps: Awaitable[object]) -> Run:
+    """Both steps, one after the other."""
+    seconds, requests = list[float](), list[int]()
+    async with httpx.AsyncClient(base_url=url) as client:
+        await client.get(COUNT)
+        for step in steps:
+            started = time.perf_counter()
+            await step
+            seconds.append(time.perf_counter() - started)
+            requests.append(int((await client.get(COUNT)).text))
+    return Run((seconds[0], seconds[1]), (requests[0], requests[1]))
+
+
+async def bare(url: str, ids: Sequence[str]) -> Run:
+    """The baseline."""
+    async with httpx.AsyncClient(base_url=url, headers={"Authorization": "Bearer any-key"}) as client:
+
+        async def work(targets: Generator[str]) -> None:
+            for target in targets:
+                response = await client.get(target)
+                response.raise_for_status()
+                json.loads(response.content)
+
+        async def everything(targets: Generator[str]) -> None:
+            await asyncio.gather(*(work(targets) for _ in range(IN_FLIGHT)))
+
+        async def pages() -> None:
+            first = json.loads((await client.get(f"{LIST}?limit={PAGE}&offset=0")).content)
+            await everything(f"{LIST}?limit={PAGE}&offset={offset}" for offset in range(PAGE, first["total"], PAGE))
+
+        return await timed(url, pages(), everything(f"{LIST}/{each}" for each in ids))
+
+
+@asynccontextmanager
+async def opened(url: str, path: Path) -> AsyncGenerator[tuple[Sync, Store]]:
+    """Sync over a new store."""
+    store = Store(path, Account("service", "benchmark"), next_reading)
+    sync = Sync(FormantProvider(url, "any-key"), store, utc_now)
+    try:
+        yield sync, store
+    finally:
+        await sync.aclose()
+        store.close()
+
+
+async def ours(url: str, ids: Sequence[str]) -> Run:
+    """The same through Sync; fails where something is missing in the end."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with opened(url, Path(folder) / "store.sqlite") as (sync, store):
+            began = utc_now()
+            run = await timed(url, sync.bring_list(ListRequest(), MOST_SECONDS), sync.bring_details(ids, MOST_SECONDS))
+            assert sync.knowledge(ListRequest(), began).is_complete
+            assert not store.read.due_among(ids, began)
+            return run
+
+
+async def measure(url: str, ids: Sequence[str], runs: int) -> list[tuple[Run, Run]]:
+    """Pairs of the baseline and ours, after a round that only makes the API work its answers out."""
+    await bare(url, ids)
+    return [(await bare(url, ids), await ours(url, ids)) for _ in range(runs)]
+
+
+def main() -> None:
+    """Measures, and prints a line for each kind of request."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--conversations", type=int, default=10_000)
+    parser.add_argument("--details", type=int, default=2_000)
+    parser.add_argument("--turns", type=int, default=20, help="of each transcript")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve:
+        asyncio.run(serve(options.conversations, options.turns))
+        return
+    completed = (n for n in range(options.conversations) if STATUSES[n % len(STATUSES)] == "completed")
+    ids = [conversation_id(n) for n in islice(completed, options.details)]
+    with served(options.conversations, options.turns) as url:
+        pairs = asyncio.run(measure(url, ids, options.runs))
+    print(f"{'':30} {'bare':>8} {'ours':>8}  s {'ratio':>8} {'requests: bare':>16} {'ours':>6}")
+    for step, name in enumerate((f"list of {options.conversations:,}", f"details of {len(ids):,}")):
+        base, own = (statistics.median(pair[which].seconds[step] for pair in pairs) for which in (0, 1))
+        ratio = statistics.median(own.seconds[step] / base.seconds[step] for base, own in pairs)
+        counts = [run.requests[step] for run in pairs[-1]]
+        print(f"{name:30} {base:8.2f} {own:8.2f}    {ratio:8.2f} {counts[0]:16,} {counts[1]:6,}")
+
+
+if __name__ == "__main__":
+    main()
