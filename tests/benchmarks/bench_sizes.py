@@ -1,0 +1,124 @@
+"""Measures answers against what an assistant would read without us.
+
+    python -m tests.benchmarks.bench_sizes
+
+A page of 100 rows (`list_conversations` with limit=100) against the compact JSON of the same page of Formant's API, and
+a transcript of 40 turns (`get_transcripts`), with and without times, against its bare words, a line a turn. Each is
+measured as text and as structured content, and what an assistant pays for is tokens: those of o200k_base where the
+package bpe-openai is installed (it has the vocabulary in its wheel), else characters, bytes and `pieces`. Pieces are
+what o200k_base cuts a text into before it looks into its vocabulary: each is at least one token, so they are no count
+of tokens, and ids and Hindi words, which take several tokens each, count too little in them.
+"""
+
+import asyncio
+import importlib
+import json
+import random
+import tempfile
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import timedelta
+from itertools import islice
+from pathlib import Path
+
+import httpx
+import regex
+from pydantic import JsonValue
+
+from formant_mcp.demo.calls import sample_calls
+from tests.calls import Row, detail, many
+from tests.fake_formant import FakeFormant
+from tests.same_facts import compact
+from tests.serving import NOW, Account, Answer, Assistant
+
+ROWS, TURNS = 100, 40
+_WORD = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]"
+_LOWER = r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+_PIECES = regex.compile(
+    rf"[^\r\n\p{{L}}\p{{N}}]?{_WORD}*{_LOWER}+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+    rf"|[^\r\n\p{{L}}\p{{N}}]?{_WORD}+{_LOWER}*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+    r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
+Count = Callable[[str], int]
+
+
+def counts() -> Mapping[str, Count]:
+    """What to measure a text in."""
+    measures: dict[str, Count] = {
+        "characters": len,
+        "bytes": lambda text: len(text.encode()),
+        "pieces": lambda text: len(_PIECES.findall(text)),
+    }
+    with suppress(ImportError):
+        encoding = importlib.import_module("bpe_openai").get_encoding("o200k_base")
+        measures["tokens"] = lambda text: len(encoding.encode(text))
+    return measures
+
+
+def rows() -> list[Row]:
+    """Calls of three agents, all over, with ids as the guide has them."""
+    chance = random.Random(7)
+    calls = many(ROWS, NOW - timedelta(days=2), timedelta(days=10))
+    return [call | {"conversation_id": f"{uuid.UUID(int=chance.getrandbits(128), version=4)}_1"} for call in calls]
+
+
+def transcript(*, timed: bool) -> list[Row]:
+    """The first turns of the sample account's calls of some length, as Formant sends them."""
+    said = (turn for call in sample_calls(NOW) if len(call.turns) >= 6 for turn in call.turns)
+    lines = list[Row]()
+    for n, turn in enumerate(islice(said, TURNS)):
+        line: Row = {"role": "agent" if turn.role == "agent" else "human", "message": turn.text}
+        lines.append(line | {"start": 6.0 * n} if timed else line)
+    return lines
+
+
+async def of_page(assistant: Assistant, api: FakeFormant) -> tuple[str, Answer]:
+    """What the API sends for a page, and what we answer."""
+    api.conversations = rows()
+    async with httpx.AsyncClient(base_url=api.url) as client:
+        sent: JsonValue = json.loads((await client.get(f"/v1/conversations?limit={ROWS}")).content)
+    answer = await assistant.ask("list_conversations", limit=ROWS)
+    assert len(answer.ids()) == ROWS
+    return compact(sent), answer
+
+
+async def of_transcript(assistant: Assistant, api: FakeFormant, *, timed: bool) -> tuple[str, Answer]:
+    """The words of a call, and what we answer."""
+    row, lines = rows()[0], transcript(timed=timed)
+    whole = detail(row)
+    whole["transcript"] = list[JsonValue](lines)
+    api.conversations = []
+    api.add(row, whole)
+    answer = await assistant.ask("get_transcripts", conversation_ids=[row["conversation_id"]])
+    assert answer.rows()[0]["turn_count"] == TURNS
+    return "\n".join(str(line["message"]) for line in lines), answer
+
+
+async def measure() -> dict[str, tuple[str, Answer]]:
+    """What is compared, by name: the baseline, and our answer."""
+    compared: dict[str, tuple[str, Answer]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        async with FakeFormant() as api:
+            account = Account(api, "auto", Path(folder))
+            async with account.connect() as assistant:
+                compared[f"page of {ROWS} rows"] = await of_page(assistant, api)
+            for timed in (False, True):
+                name = f"transcript of {TURNS} turns, {'with' if timed else 'no'} times"
+                async with account.connect() as assistant:
+                    compared[name] = await of_transcript(assistant, api, timed=timed)
+    return compared
+
+
+def main() -> None:
+    """Measures, and prints a line for each kind of answer and of measure."""
+    print(f"{'':36} {'':10} {'baseline':>9} {'text':>9} {'ratio':>6} {'structure':>9} {'ratio':>6}")
+    for name, (baseline, answer) in asyncio.run(measure()).items():
+        for unit, count in counts().items():
+            base, text, structure = count(baseline), count(answer.text), count(compact(answer.structure))
+            print(f"{name:36} {unit:10} {base:9,} {text:9,} {text / base:6.2f} {structure:9,} {structure / base:6.2f}")
+
+
+if __name__ == "__main__":
+    main()
