@@ -4,8 +4,9 @@
 
 An API in a process of its own answers each request after 50 ms. The baseline is httpx with 16 requests in flight that
 parses the JSON; ours is `Sync` over a new store in a file. They take turns in this process. The first line is the whole
-list in pages of 100, the second the details of the newest completed calls. Seconds are medians of the runs, `ratio` is
-the median of the ratios of each pair, so that what slows the machine down slows both; 1.00 is as fast as can be.
+list in pages of 100, the second the details of the newest completed calls. Seconds are medians of the runs; `ratio` is
+the median of the ratios of each pair (least and most of them behind it), 1.00 is as fast as can be. `cpu` is what this
+process worked: the baseline mostly waits and ours does not, so on a busy machine the ratio rises, and `cpu` much less.
 `requests` are what the API counted in the last run of each.
 """
 
@@ -93,21 +94,23 @@ def served(conversations: int, turns: int) -> Generator[str]:
 class Run:
     """What one run took, of the list and of the details."""
 
-    seconds: tuple[float, float]
-    requests: tuple[int, int]
+    seconds: tuple[float, ...]
+    cpu: tuple[float, ...]
+    requests: tuple[int, ...]
 
 
 async def timed(url: str, *steps: Awaitable[object]) -> Run:
     """Both steps, one after the other."""
-    seconds, requests = list[float](), list[int]()
+    figures: list[tuple[float, float, int]] = []
     async with httpx.AsyncClient(base_url=url) as client:
         await client.get(COUNT)
         for step in steps:
-            started = time.perf_counter()
+            started, worked = time.perf_counter(), time.process_time()
             await step
-            seconds.append(time.perf_counter() - started)
-            requests.append(int((await client.get(COUNT)).text))
-    return Run((seconds[0], seconds[1]), (requests[0], requests[1]))
+            taken = time.perf_counter() - started, time.process_time() - worked
+            figures.append((*taken, int((await client.get(COUNT)).text)))
+    seconds, cpu, requests = zip(*figures, strict=True)
+    return Run(seconds, cpu, requests)
 
 
 async def bare(url: str, ids: Sequence[str]) -> Run:
@@ -159,6 +162,17 @@ async def measure(url: str, ids: Sequence[str], runs: int) -> list[tuple[Run, Ru
     return [(await bare(url, ids), await ours(url, ids)) for _ in range(runs)]
 
 
+def line_of(pairs: list[tuple[Run, Run]], step: int) -> str:
+    """The figures of one step."""
+    bare_seconds, our_seconds = (statistics.median(pair[which].seconds[step] for pair in pairs) for which in (0, 1))
+    bare_cpu, our_cpu = (statistics.median(pair[which].cpu[step] for pair in pairs) for which in (0, 1))
+    bare_requests, our_requests = (run.requests[step] for run in pairs[-1])
+    ratios = sorted(own.seconds[step] / base.seconds[step] for base, own in pairs)
+    ratio = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f})"
+    seconds, cpu = f"{bare_seconds:6.2f} {our_seconds:6.2f}", f"{bare_cpu:10.2f} {our_cpu:6.2f}"
+    return f"{seconds}   {ratio:>18} {cpu}   {bare_requests:9,} {our_requests:6,}"
+
+
 def main() -> None:
     """Measures, and prints a line for each kind of request."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -175,12 +189,11 @@ def main() -> None:
     ids = [conversation_id(n) for n in islice(completed, options.details)]
     with served(options.conversations, options.turns) as url:
         pairs = asyncio.run(measure(url, ids, options.runs))
-    print(f"{'':30} {'bare':>8} {'ours':>8}  s {'ratio':>8} {'requests: bare':>16} {'ours':>6}")
+    print(
+        f"{'':18} {'bare':>6} {'ours':>6} s {'ratio':>18} {'cpu: bare':>10} {'ours':>6} s {'requests':>9} {'ours':>6}"
+    )
     for step, name in enumerate((f"list of {options.conversations:,}", f"details of {len(ids):,}")):
-        base, own = (statistics.median(pair[which].seconds[step] for pair in pairs) for which in (0, 1))
-        ratio = statistics.median(own.seconds[step] / base.seconds[step] for base, own in pairs)
-        counts = [run.requests[step] for run in pairs[-1]]
-        print(f"{name:30} {base:8.2f} {own:8.2f}    {ratio:8.2f} {counts[0]:16,} {counts[1]:6,}")
+        print(f"{name:18} {line_of(pairs, step)}")
 
 
 if __name__ == "__main__":
