@@ -18,8 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Awaitable, Generator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import cycle, islice
@@ -133,27 +133,19 @@ async def bare(url: str, ids: Sequence[str]) -> Run:
         return await timed(url, pages(), everything(f"{LIST}/{each}" for each in ids))
 
 
-@asynccontextmanager
-async def opened(url: str, path: Path) -> AsyncGenerator[tuple[Sync, Store]]:
-    """Sync over a new store."""
-    store = Store(path, Account("service", "benchmark"), next_reading)
-    sync = Sync(FormantProvider(url, "any-key"), store, utc_now)
-    try:
-        yield sync, store
-    finally:
-        await sync.aclose()
-        store.close()
-
-
 async def ours(url: str, ids: Sequence[str]) -> Run:
-    """The same through Sync; fails where something is missing in the end."""
+    """The same through Sync over a new store; fails where something is missing in the end."""
     with tempfile.TemporaryDirectory() as folder:
-        async with opened(url, Path(folder) / "store.sqlite") as (sync, store):
-            began = utc_now()
+        store = Store(Path(folder) / "store.sqlite", Account("service", "benchmark"), next_reading)
+        sync, began = Sync(FormantProvider(url, "any-key"), store, utc_now), utc_now()
+        try:
             run = await timed(url, sync.bring_list(ListRequest(), MOST_SECONDS), sync.bring_details(ids, MOST_SECONDS))
             assert sync.knowledge(ListRequest(), began).is_complete
             assert not store.read.due_among(ids, began)
             return run
+        finally:
+            await sync.aclose()
+            store.close()
 
 
 async def measure(url: str, ids: Sequence[str], runs: int) -> list[tuple[Run, Run]]:
