@@ -27,7 +27,7 @@ from pydantic import JsonValue
 from formant_mcp.app import utc_now
 from formant_mcp.providers.formant_json import parse_detail
 from formant_mcp.settings import Settings
-from formant_mcp.store import Account, Store
+from formant_mcp.store import AccountKey, Store
 from formant_mcp.sync.freshness import next_reading
 from tests.calls import LazyRows, detail, many
 from tests.child import KEY, Message, Server, calling, request, said, started
@@ -50,7 +50,7 @@ _NUMBERS = count(2)  # of requests; the handshake has the first
 def build(path: Path, url: str, calls: LazyRows) -> None:
     """Fills a store as synchronizing everything would."""
     settings = Settings.model_validate({"api_key": KEY, "base_url": url, "store": str(path), "timezone": ZONE})
-    store = Store(path, Account(settings.service(), settings.account(KEY)), next_reading)
+    store = Store(path, AccountKey(settings.service(), settings.account(KEY)), next_reading)
     for first in range(0, len(calls), BATCH):
         store.write.save([parse_detail({"data": detail(row)}) for row in calls[first : first + BATCH]], utc_now())
     now = utc_now()

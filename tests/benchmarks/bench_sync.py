@@ -29,7 +29,7 @@ import httpx
 
 from formant_mcp.app import utc_now
 from formant_mcp.providers.formant import FormantProvider
-from formant_mcp.store import Account, Store
+from formant_mcp.store import AccountKey, Store
 from formant_mcp.sync import Sync
 from formant_mcp.sync.freshness import next_reading
 from formant_mcp.sync.lists import ListRequest
@@ -136,7 +136,7 @@ async def bare(url: str, ids: Sequence[str]) -> Run:
 async def ours(url: str, ids: Sequence[str]) -> Run:
     """The same through Sync over a new store; fails where something is missing in the end."""
     with tempfile.TemporaryDirectory() as folder:
-        store = Store(Path(folder) / "store.sqlite", Account("service", "benchmark"), next_reading)
+        store = Store(Path(folder) / "store.sqlite", AccountKey("service", "benchmark"), next_reading)
         sync, began = Sync(FormantProvider(url, "any-key"), store, utc_now), utc_now()
         try:
             run = await timed(url, sync.bring_list(ListRequest(), MOST_SECONDS), sync.bring_details(ids, MOST_SECONDS))
