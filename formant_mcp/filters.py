@@ -31,6 +31,10 @@ FIELDS = {
     "direction": ("direction",),
 }
 """A conversation's own fields, each with the filters that ask for it."""
+NAMED = ("status", "agent_id", "failure_reason", "user_id", "direction")
+"""Filters that take values as conversations have them, and as answers print them: NONE and cut ones too."""
+LABELLED = frozenset({"status", "failure_reason", "direction"})
+"""Those of NAMED that compare as labels."""
 
 
 def is_whole(value: str) -> bool:
@@ -107,6 +111,11 @@ class Filters:
         printed = {"agent_id": self.agent_id, "user_id": self.user_id, "status": "".join(self.status[:1])}
         is_odd = {name for name, value in printed.items() if not is_whole(value)}
         return self.without(frozenset(is_odd | ({"status"} if len(self.status) > 1 else set())))
+
+    def named(self, name: str) -> tuple[str, ...]:
+        """The values that one of NAMED asks for, any of them."""
+        value: str | tuple[str, ...] = getattr(self, name)
+        return value if isinstance(value, tuple) else (value,) if value else ()
 
     def given(self) -> dict[str, object]:
         """Those that ask something, by name."""

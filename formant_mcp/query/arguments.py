@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from formant_mcp.errors import InvalidRequestError
-from formant_mcp.filters import NONE, NOT_READ_YET, Condition, Filters, OutcomeFilter
+from formant_mcp.filters import NAMED, NONE, NOT_READ_YET, Condition, Filters, OutcomeFilter
 from formant_mcp.models import clean
 from formant_mcp.query.clock import read_hours, read_weekdays
 from formant_mcp.query.conditions import not_read_yet, read_conditions, read_contact
@@ -198,7 +198,7 @@ class FilterArguments(Arguments):
             raise InvalidRequestError("since is after until.", "Swap them, or leave one out.")
         if low is not None and high is not None and low > high:
             raise InvalidRequestError("min_duration_seconds is greater than max_duration_seconds.", "Swap them.")
-        for name in ("agent_id", "status", "contact_number", "failure_reason", "user_id", "direction"):
+        for name in (*NAMED, "contact_number"):
             if NOT_READ_YET in (value := getattr(self, name)) and value in (NOT_READ_YET, [NOT_READ_YET]):
                 raise not_read_yet(name)
         hours, weekdays = read_hours(self.hours), read_weekdays(self.weekdays)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from formant_mcp.filters import FIELDS, Condition, Filters, Order, is_whole
+from formant_mcp.filters import FIELDS, LABELLED, NAMED, Condition, Filters, Order, is_whole
 from formant_mcp.models import Conversation
 from formant_mcp.query.agents import existing_agents
 from formant_mcp.query.cursors import Cursor, format_cursor, parse_cursor, query_fingerprint, stale_cursor_error
@@ -122,19 +122,13 @@ async def list_conversations(gathering: Gathering, call: Call, question: ListQue
 def existing_values(store: Store, filters: Filters, matched: int) -> dict[str, Existing]:
     """Of what a question asks for and no conversation has, the values that there are; of several statuses, and of what
     is excluded, each counts, all else only where nothing matches."""
-    asked = {
-        "status": filters.status,
-        "agent_id": (filters.agent_id,) if filters.agent_id else (),
-        "failure_reason": (filters.failure_reason,) if filters.failure_reason else (),
-        "user_id": (filters.user_id,) if filters.user_id else (),
-        "direction": (filters.direction,) if filters.direction else (),
-    }
     existing: dict[str, Existing] = {}
-    for column, values in asked.items():
+    for column in NAMED:
+        values = filters.named(column)
         if not values or (matched and column != "status"):
             continue
         found = store.read.distinct(column)
-        form = label if column in ("status", "failure_reason") else str
+        form = label if column in LABELLED else str
         forms = {form(value) for value in found}
         unknown = [each for each in values if form(each) not in forms and is_whole(each)]
         if unknown:

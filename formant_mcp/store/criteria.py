@@ -6,7 +6,7 @@ from datetime import datetime
 from math import floor, log10
 
 from formant_mcp.contacts import WHOLE
-from formant_mcp.filters import CUT, NO_TIME, NONE, Condition, Filters, Operator, Order, is_whole
+from formant_mcp.filters import CUT, LABELLED, NAMED, NO_TIME, NONE, Condition, Filters, Operator, Order, is_whole
 from formant_mcp.store.database import Value
 from formant_mcp.values import EXACT, instants, label, plain_number, read_value
 
@@ -19,7 +19,6 @@ ORDERS: dict[Order, tuple[str, str]] = {  # a call without the value comes last,
 
 _AFTER_ALL = "\U0010ffff"  # after every character that a text can have
 _DIGITS = 10  # that answers print of a number
-_LABELLED = {"status", "failure_reason", "direction"}  # compared as labels, other names as they are
 
 
 @dataclass(slots=True)
@@ -58,14 +57,8 @@ def where(filters: Filters) -> Where:
     for part, value in simple:
         if value is not None:
             asked.add(part, value)
-    for column, names in (
-        ("agent_id", (filters.agent_id,)),
-        ("status", filters.status),
-        ("failure_reason", (filters.failure_reason,)),
-        ("user_id", (filters.user_id,)),
-        ("direction", (filters.direction,)),
-    ):
-        if any(names):
+    for column in NAMED:
+        if names := filters.named(column):
             _add_names(asked, column, names)
     if filters.contact_number == (NONE,):
         asked.add("coalesce(contact_number, '') = ''")
@@ -89,7 +82,7 @@ def _add_names(asked: Where, column: str, names: Sequence[str]) -> None:
     """Any of these values of a column: as they are, those that begin so where one is cut, or none."""
     whole = [name for name in names if is_whole(name)]
     parts = [_any_of(column, len(whole))] if whole else []
-    values: list[Value] = [label(name) if column in _LABELLED else name for name in whole]
+    values: list[Value] = [label(name) if column in LABELLED else name for name in whole]
     for name in names:
         if name == NONE:  # what is counted day by day has an empty text instead
             is_known = " AND (failure_reason_known OR detail_at IS NOT NULL)" if column == "failure_reason" else ""
@@ -104,7 +97,7 @@ def _add_names(asked: Where, column: str, names: Sequence[str]) -> None:
 def _any_of(column: str, count: int) -> str:
     """One of `count` values. Of labels, any spelling that there is, found from one to the next, which is quick."""
     marks = ", ".join("?" * count)
-    if column not in _LABELLED:
+    if column not in LABELLED:
         return f"{column} IN ({marks})" if count > 1 else f"{column} = ?"
     return (
         f"{column} IN (WITH RECURSIVE v(x) AS (SELECT min({column}) FROM conversations WHERE {column} IS NOT NULL"

@@ -5,7 +5,7 @@ from collections.abc import Sequence, Set
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
 
-from formant_mcp.filters import FIELDS, DetailNeed, Filters, Order, is_whole
+from formant_mcp.filters import FIELDS, NAMED, DetailNeed, Filters, Order, is_whole
 from formant_mcp.models import Conversation, Turn, Unreadable
 from formant_mcp.store.criteria import ORDERS, Where, milliseconds, where
 from formant_mcp.store.database import Database, Value
@@ -17,7 +17,6 @@ _NOT_JUST_MISSED = "(missing_at IS NULL OR missing_at <= ?)"
 _KINDS = frozenset(each.name for each in fields(Unreadable)) - {"fields"} | FIELDS.keys()
 _VALUE_KINDS = ("text", "number", "boolean", "numeral", "date")
 _SAME_SIZE = {"number": ("numeral",)}
-_COLUMNS = ("status", "agent_id", "failure_reason", "user_id", "direction")
 
 
 class Reading:
@@ -245,7 +244,7 @@ class Reading:
     def distinct(self, column: str) -> list[str]:
         """The values that exist in one of these columns, at most 1,000, skipping from one
         to the next so that an index makes it quick."""
-        if column not in _COLUMNS:
+        if column not in NAMED:
             raise ValueError(column)
         rows = self._database.rows(
             f"WITH RECURSIVE v(x) AS (SELECT min({column}) FROM conversations UNION ALL"
