@@ -4,11 +4,8 @@ import math
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-from pydantic import JsonValue
-
 from formant_mcp.errors import CursorRejectedError, InvalidRequestError, NotFoundError
 from formant_mcp.filters import NO_FILTERS, Filters
-from formant_mcp.models import Conversation
 from formant_mcp.providers.base import CursorPage
 from formant_mcp.providers.elevenlabs_json import parse_detail, parse_page
 from formant_mcp.providers.registry import PROVIDERS
@@ -24,15 +21,12 @@ class ElevenLabsProvider(RestProvider):
     pagination: Literal["cursor"] = "cursor"
     conversations_path = "/v1/convai/conversations"
     recording_name = "audio"
+    parse_conversation = staticmethod(parse_detail)
     key_header: ClassVar[str] = "xi-api-key"
 
     def headers(self, key: str) -> Mapping[str, str]:
         """How the key is sent."""
         return {self.key_header: key}
-
-    def parse_conversation(self, wire: JsonValue) -> Conversation:
-        """One conversation's JSON as our model."""
-        return parse_detail(wire)
 
     async def list_page(self, cursor: str, filters: Filters = NO_FILTERS) -> CursorPage:
         """The page at that cursor, the first for ''; with the provider's summaries.

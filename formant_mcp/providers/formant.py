@@ -3,11 +3,9 @@
 import re
 from typing import Literal
 
-from pydantic import JsonValue
-
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import NO_FILTERS, Filters
-from formant_mcp.models import Conversation, Page
+from formant_mcp.models import Page
 from formant_mcp.providers.formant_json import parse_detail, parse_page
 from formant_mcp.providers.registry import PROVIDERS
 from formant_mcp.providers.rest import PAGE_SIZE, QueryParams, RestProvider
@@ -21,10 +19,7 @@ class FormantProvider(RestProvider):
     spec = PROVIDERS["formant"]
     pagination: Literal["offset"] = "offset"
     conversations_path = "/v1/conversations"
-
-    def parse_conversation(self, wire: JsonValue) -> Conversation:
-        """One conversation's JSON as our model."""
-        return parse_detail(wire)
+    parse_conversation = staticmethod(parse_detail)
 
     async def list_page(self, offset: int, filters: Filters = NO_FILTERS) -> Page:
         """The page of the list that begins at row `offset`; of the filters, only `agent_id` narrows it.

@@ -36,11 +36,15 @@ class OpenProvider(Protocol):
 
 
 class RestProvider:
-    """A provider's API below `conversations_path`: a list, one conversation, its recording."""
+    """A provider's API below `conversations_path`: a list, one conversation, its recording.
+
+    `parse_conversation`: one conversation's JSON as our model.
+    """
 
     spec: ProviderSpec
     page_size = PAGE_SIZE
     conversations_path: ClassVar[str]
+    parse_conversation: "ClassVar[staticmethod[[JsonValue], Conversation]]"
     recording_name: ClassVar[str] = "recording"
 
     def __init__(
@@ -62,10 +66,6 @@ class RestProvider:
     def headers(self, key: str) -> Mapping[str, str]:
         """How the key is sent."""
         return {"Authorization": f"Bearer {key}"}
-
-    def parse_conversation(self, wire: JsonValue) -> Conversation:
-        """One conversation's JSON as our model."""
-        raise NotImplementedError
 
     @property
     def concurrency(self) -> int:

@@ -5,11 +5,8 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from pydantic import JsonValue
-
 from formant_mcp.errors import CursorRejectedError, InvalidRequestError, NotFoundError
 from formant_mcp.filters import NO_FILTERS, Filters
-from formant_mcp.models import Conversation
 from formant_mcp.providers.base import CursorPage
 from formant_mcp.providers.registry import PROVIDERS
 from formant_mcp.providers.rest import PAGE_SIZE, QueryParams, RestProvider
@@ -25,10 +22,7 @@ class VoiceOsProvider(RestProvider):
     spec = PROVIDERS["voiceos"]
     pagination: Literal["cursor"] = "cursor"
     conversations_path = "/conversations"
-
-    def parse_conversation(self, wire: JsonValue) -> Conversation:
-        """One conversation's JSON as our model."""
-        return parse_detail(wire)
+    parse_conversation = staticmethod(parse_detail)
 
     async def list_page(self, cursor: str, filters: Filters = NO_FILTERS) -> CursorPage:
         """The page of that index, the first for ''.
