@@ -17,13 +17,13 @@ from formant_mcp.errors import (
     RequestTimeoutError,
 )
 from formant_mcp.providers.base import AnyProvider
-from formant_mcp.query.account import Account
+from formant_mcp.queries.account import Account
 from formant_mcp.recordings import RecordingsFolder
 from formant_mcp.settings import Settings
 from formant_mcp.store import AccountKey, Store
 from formant_mcp.store.owner import another_account, read_owner
 from formant_mcp.sync import Sync
-from formant_mcp.sync.freshness import next_reading
+from formant_mcp.sync.freshness import next_refresh_at
 
 _CHECK_SHARE = 0.9  # of a call's time, for checking whose a store is
 
@@ -70,7 +70,7 @@ def open_app(
         ConfigurationError, StoreError: the store cannot be used.
     """
     owner = AccountKey(settings.service(), settings.account(key))
-    store = Store(path or settings.store_path(key), owner, next_reading, takes_over=takes_over)
+    store = Store(path or settings.store_path(key), owner, next_refresh_at, takes_over=takes_over)
     return App(
         account=Account(Sync(provider, store, now), store),
         recordings=RecordingsFolder(settings.recordings_path()),
@@ -126,7 +126,7 @@ async def _has_any(provider: AnyProvider, conversation_ids: Sequence[str]) -> bo
     return False
 
 
-class Opener:
+class LazyApp:
     """Opens the account at the first question, so that the server is there at once, and without a key too."""
 
     def __init__(self, open_: Callable[[], Awaitable[App]]) -> None:

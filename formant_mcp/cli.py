@@ -68,10 +68,10 @@ def _run(options: argparse.Namespace) -> int:
         return _serve(settings, trouble, is_demo=options.demo)
     gc.enable()
     if options.command == "tour":
-        from formant_mcp.tour import run_tour
+        from formant_mcp.commands.tour import run_tour
 
         return run_tour()
-    from formant_mcp.reading_ahead import run_sync
+    from formant_mcp.commands.sync import run_sync
 
     return run_sync(_opening(is_demo=options.demo), options.since)
 
@@ -97,10 +97,10 @@ def _prepare() -> "tuple[Settings | None, str]":
 
 def _serve(settings: "Settings | None", trouble: str, *, is_demo: bool) -> int:
     from formant_mcp.errors import ConfigurationError
-    from formant_mcp.instructions import instructions
     from formant_mcp.providers.registry import PROVIDERS
-    from formant_mcp.server import build_server
-    from formant_mcp.stdio import serve
+    from formant_mcp.server.instructions import instructions
+    from formant_mcp.server.mcp_server import build_server
+    from formant_mcp.server.stdio import serve
 
     gc.freeze()
     gc.enable()

@@ -127,7 +127,7 @@ NO_FILTERS = Filters()
 
 
 @dataclass(frozen=True, slots=True)
-class DetailNeed:
+class DetailRequest:
     """For which conversations a question needs more than a list row: for those that may match `filters`.
 
     `whole`: it needs transcript or results of each of them; else only what it filters by. `detail_only_fields`: fields

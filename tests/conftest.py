@@ -9,7 +9,7 @@ import pytest
 
 from tests.fake_formant import FakeFormant
 from tests.prism import install, serve
-from tests.serving import Account
+from tests.server_harness import Account
 
 
 @pytest.fixture

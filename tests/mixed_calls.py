@@ -8,7 +8,7 @@ from formant_mcp.models import Conversation
 from tests import calls, cursor_calls
 from tests.calls import Row
 from tests.provider_apis import ELEVENLABS, VOICEOS, ProviderFixture
-from tests.sync.desk import NOON
+from tests.sync.sync_harness import NOON
 
 COUNT = 250
 RUNNING = {0: "in_progress", 1: "queued", 2: "in_progress", 4: "queued", 9: "in_progress"}

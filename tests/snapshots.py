@@ -9,7 +9,7 @@ import os
 import re
 from pathlib import Path
 
-from tests.serving import Answer
+from tests.server_harness import Answer
 
 _CURSOR_MARK = re.compile(r"(c:\d+:\d+:)[0-9a-f]{6}")  # of the store, which each test makes anew
 

@@ -9,10 +9,10 @@ import pytest
 from pydantic import JsonValue
 
 from formant_mcp.providers.registry import PROVIDERS
-from formant_mcp.tools import TOOLS
+from formant_mcp.server.tools import TOOLS
 from tests.calls import conversation_id, many
-from tests.child import INITIALIZE, INITIALIZED, piped, request, said
-from tests.serving import NOW, Account
+from tests.server_harness import NOW, Account
+from tests.stdio_process import INITIALIZE, INITIALIZED, piped, request, said
 
 pytestmark = pytest.mark.anyio
 

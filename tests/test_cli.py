@@ -14,7 +14,7 @@ import pytest
 
 import formant_mcp
 from formant_mcp.cli import build_parser, main
-from tests.child import INITIALIZE, INITIALIZED, calling, environment, piped, said
+from tests.stdio_process import INITIALIZE, INITIALIZED, calling, environment, piped, said
 
 PACKAGE = Path(formant_mcp.__file__).parent
 _NAMED = re.compile(r"formant-mcp(?: --demo)? ([a-z]+)")

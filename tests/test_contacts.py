@@ -11,7 +11,7 @@ from formant_mcp.contacts import parse_contact
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import Filters
 from formant_mcp.models import Conversation
-from formant_mcp.query.conditions import read_contact
+from formant_mcp.queries.conditions import parse_contact_filter
 from tests.store.files import open_store
 from tests.store.oracle import NOW
 
@@ -58,7 +58,7 @@ def found_by(asked: str, stored: list[str]) -> list[str]:
     """Which of these stored numbers a question for one finds."""
     store = open_store(None)
     store.write.save([Conversation(f"{n:03}", contact_number=each) for n, each in enumerate(stored)], NOW)
-    page = store.read.page(Filters(contact_number=read_contact(asked)), "newest", 200)
+    page = store.read.page(Filters(contact_number=parse_contact_filter(asked)), "newest", 200)
     store.close()
     return sorted((str(each.contact_number) for _, each in page), key=stored.index)
 
@@ -133,7 +133,7 @@ def test_what_is_stored_is_found_by_the_same_text_and_reading_it_again_changes_n
     assert again is not None
     assert again.normal == contact.normal
     try:
-        spelled = read_contact(text)
+        spelled = parse_contact_filter(text)
     except InvalidRequestError:
         return
     assert not text.strip() or any(

@@ -11,9 +11,9 @@ import pytest
 from mcp_types import BlobResourceContents
 from pydantic import JsonValue
 
-from tests.child import Message, calling, request, said, started
 from tests.fake_formant import FakeFormant
-from tests.serving import Account, Answer, Assistant
+from tests.server_harness import Account, Answer, Assistant
+from tests.stdio_process import Message, calling, request, said, started
 
 pytestmark = pytest.mark.anyio
 

@@ -16,10 +16,10 @@ from mcp_types import TextContent
 from pydantic_core import PydanticUndefined
 
 from formant_mcp.providers.registry import PROVIDERS
-from formant_mcp.query.arguments import FilterArguments
-from formant_mcp.resources import TEMPLATES
+from formant_mcp.queries.arguments import FilterArguments
+from formant_mcp.server.resources import TEMPLATES
+from formant_mcp.server.tools import TOOLS
 from formant_mcp.settings import Settings
-from formant_mcp.tools import TOOLS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -9,15 +9,15 @@ import pytest
 from mcp import Client
 
 from formant_mcp.app import App, open_account
-from formant_mcp.instructions import instructions
 from formant_mcp.providers.formant import FormantProvider
 from formant_mcp.providers.registry import PROVIDERS
-from formant_mcp.server import build_server
+from formant_mcp.server.instructions import instructions
+from formant_mcp.server.mcp_server import build_server
 from formant_mcp.settings import Settings
 from tests.calls import conversation
 from tests.fake_formant import FakeFormant
 from tests.faults import Fault, html_502, wrong_shape
-from tests.serving import NOW, Assistant
+from tests.server_harness import NOW, Assistant
 
 pytestmark = pytest.mark.anyio
 COUNT = 20  # so that two that are gone are few

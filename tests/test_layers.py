@@ -31,12 +31,12 @@ def test_every_import_goes_down_the_layers() -> None:
 @pytest.mark.parametrize(
     ("module", "line", "contract"),
     [
-        ("store/rows.py", "import formant_mcp.tools", "Data flows one way"),
+        ("store/rows.py", "import formant_mcp.server.tools", "Data flows one way"),
         ("without_a_layer.py", "", "Data flows one way"),
-        ("query/dates.py", "import httpx", "Only providers speak HTTP"),
+        ("queries/dates.py", "import httpx", "Only providers speak HTTP"),
         ("sync/freshness.py", "import sqlite3", "Only the store speaks SQL"),
-        ("query/gather.py", "import mcp_types", "Nothing below the tools knows MCP"),
-        ("tools/notes.py", "import formant_mcp.sync", "The server asks the account alone"),
+        ("queries/loader.py", "import mcp_types", "Nothing below the server knows MCP"),
+        ("server/tools/notes.py", "import formant_mcp.sync", "The server asks the account alone"),
     ],
 )
 def test_an_import_that_goes_the_wrong_way_is_found(tmp_path: Path, module: str, line: str, contract: str) -> None:

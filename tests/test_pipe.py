@@ -24,8 +24,8 @@ from mcp_types.jsonrpc import JSONRPCNotification, JSONRPCResponse
 from mcp_types.version import LATEST_MODERN_VERSION
 from pydantic import JsonValue
 
-from formant_mcp.jsonrpc import MOST_BYTES, line_of
-from tests.child import INITIALIZE, Message, Server, calling, request, started
+from formant_mcp.server.jsonrpc import MOST_BYTES, line_of
+from tests.stdio_process import INITIALIZE, Message, Server, calling, request, started
 
 PARSE, INVALID, NO_METHOD, PARAMS = -32700, -32600, -32601, -32602
 ANSWERED = 0

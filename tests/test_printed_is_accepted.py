@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from formant_mcp.filters import NONE, NOT_READ_YET
 from formant_mcp.providers.registry import PROVIDERS
 from tests.fake_formant import FakeFormant
-from tests.serving import Account, Answer, Assistant
+from tests.server_harness import Account, Answer, Assistant
 
 pytestmark = pytest.mark.anyio
 

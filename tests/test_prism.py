@@ -13,7 +13,7 @@ import pytest
 from anyio import to_thread
 from mcp import MCPError
 
-from tests.serving import Account, Answer, Assistant
+from tests.server_harness import Account, Answer, Assistant
 
 pytestmark = pytest.mark.anyio
 

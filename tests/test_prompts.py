@@ -6,7 +6,7 @@ from mcp_types import PromptReference, TextContent
 
 from tests.calls import conversation
 from tests.provider_apis import ELEVENLABS
-from tests.serving import NOW, Account
+from tests.server_harness import NOW, Account
 
 pytestmark = pytest.mark.anyio
 ARGUMENTS = {

@@ -23,7 +23,7 @@ from tests.audio import sample, wav
 from tests.calls import conversation, conversation_id, many
 from tests.fake_http import Reply
 from tests.provider_apis import ELEVENLABS
-from tests.serving import NOW, Account, Assistant
+from tests.server_harness import NOW, Account, Assistant
 from tests.snapshots import assert_same_as_file
 
 pytestmark = pytest.mark.anyio

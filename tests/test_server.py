@@ -13,11 +13,11 @@ from mcp_types import INVALID_PARAMS
 
 from formant_mcp.app import App
 from formant_mcp.providers.registry import PROVIDERS
-from formant_mcp.server import build_server
+from formant_mcp.server.mcp_server import build_server
 from tests import faults
 from tests.calls import conversation_id, many
 from tests.faults import Fault
-from tests.serving import KEY, NOW, Account, Assistant
+from tests.server_harness import KEY, NOW, Account, Assistant
 
 pytestmark = pytest.mark.anyio
 

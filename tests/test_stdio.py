@@ -18,7 +18,8 @@ from mcp_types import TextContent
 from pydantic import JsonValue
 
 from tests.calls import Row, conversation, detail, many
-from tests.child import (
+from tests.fake_formant import FakeFormant
+from tests.stdio_process import (
     INITIALIZE,
     INITIALIZED,
     KEY,
@@ -31,7 +32,6 @@ from tests.child import (
     said,
     started,
 )
-from tests.fake_formant import FakeFormant
 
 ROOT = Path(__file__).parent.parent
 

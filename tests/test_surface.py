@@ -11,10 +11,10 @@ import pytest
 from mcp_types import Tool
 from pydantic import BaseModel, JsonValue
 
-from formant_mcp.instructions import instructions
 from formant_mcp.providers.registry import PROVIDERS
-from formant_mcp.tools import TOOLS
-from tests.serving import Account, Assistant
+from formant_mcp.server.instructions import instructions
+from formant_mcp.server.tools import TOOLS
+from tests.server_harness import Account, Assistant
 from tests.snapshots import assert_same_as_file
 
 pytestmark = pytest.mark.anyio

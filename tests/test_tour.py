@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from formant_mcp.tour import STEPS, run_tour
+from formant_mcp.commands.tour import STEPS, run_tour
 
 SCRIPT = Path(sys.executable).with_name("formant-mcp")
 

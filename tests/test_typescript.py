@@ -11,7 +11,7 @@ import pytest
 from pydantic import JsonValue
 
 from tests import npm
-from tests.child import PROGRAM, environment
+from tests.stdio_process import PROGRAM, environment
 
 CLIENT = Path(__file__).parent / "typescript" / "client.cjs"
 PACKAGES = ("@modelcontextprotocol/sdk@1.32.2", "@modelcontextprotocol/client@2.4.0")

@@ -7,7 +7,7 @@ from pydantic import JsonValue
 
 from formant_mcp.providers.json_values import Wire, text
 
-# Compared without case, blanks and marks: "AI Agent" is ai_agent.
+# GroupComparison without case, blanks and marks: "AI Agent" is ai_agent.
 _AGENT = frozenset({
     "agent", "bot", "assistant", "ai", "aiagent", "aiassistant", "virtualagent", "virtualassistant", "voiceagent",
     "voiceassistant", "voicebot", "chatbot", "robot", "model", "outbound", "outgoing",

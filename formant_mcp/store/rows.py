@@ -7,9 +7,9 @@ from operator import attrgetter
 from typing import cast
 
 from formant_mcp.models import Conversation, Outcome
-from formant_mcp.store.criteria import milliseconds
-from formant_mcp.store.database import Value
-from formant_mcp.store.values import reversed_contact
+from formant_mcp.store.connection import Value
+from formant_mcp.store.filter_sql import milliseconds
+from formant_mcp.store.result_values import reversed_contact
 
 
 def moment(value: Value) -> datetime | None:

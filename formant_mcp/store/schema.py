@@ -8,8 +8,8 @@ import sqlite3
 from collections.abc import Iterator
 
 from formant_mcp.errors import StoreError
-from formant_mcp.store.spoken import index_all, index_joined_words
-from formant_mcp.store.values import read_again
+from formant_mcp.store.result_values import read_again
+from formant_mcp.store.turn_index import index_all, index_joined_words
 
 _WITH_WORDS, _WITH_JOINED_WORDS, _WITH_MEANINGS = 2, 4, 4
 

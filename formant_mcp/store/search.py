@@ -8,13 +8,13 @@ from heapq import nlargest
 from typing import NamedTuple
 
 from formant_mcp.filters import Filters, Role
-from formant_mcp.store.criteria import Where, where
-from formant_mcp.store.database import Database
-from formant_mcp.store.matching import Expression, Term, has_beginning, match_of
+from formant_mcp.store.connection import Database
+from formant_mcp.store.filter_sql import Where, where
 from formant_mcp.store.rows import whole
-from formant_mcp.store.spelling import alike, begins_of, nearest
-from formant_mcp.store.turns import MAX_TURNS, ROW_OF, row_of, turn_key
-from formant_mcp.store.words import divided, stem
+from formant_mcp.store.turn_keys import MAX_TURNS, ROW_OF, row_of, turn_key
+from formant_mcp.text_search.query import Expression, Term, has_prefix_term, to_fts5
+from formant_mcp.text_search.suggestions import alike, begins_of, nearest
+from formant_mcp.text_search.tokenizer import divided, stem
 
 _RANKED = 20_000  # so many hits are ranked; of more, the newest tell as much
 _PROBED = 300  # so many of the newest conversations are looked into one by one first
@@ -23,7 +23,7 @@ _STARTED = "coalesce(started_at, -1e18)"  # a call without a time comes last
 
 
 @dataclass(frozen=True, slots=True)
-class Sought:
+class StoreSearch:
     """What is searched for: what was said, by whom, in which conversations."""
 
     expression: Expression
@@ -31,7 +31,7 @@ class Sought:
     filters: Filters
 
 
-class FoundConversation(NamedTuple):
+class MatchedConversation(NamedTuple):
     """A conversation with hits: its row, its id, and the turns (their indexes, best first)."""
 
     row: int
@@ -39,12 +39,12 @@ class FoundConversation(NamedTuple):
     turns: tuple[int, ...]
 
 
-class Found(NamedTuple):
+class MatchPage(NamedTuple):
     """How many hits in how many conversations, and some of these in order."""
 
     hits: int
     conversations: int
-    page: tuple[FoundConversation, ...]
+    page: tuple[MatchedConversation, ...]
 
 
 class _Hits(NamedTuple):
@@ -77,7 +77,7 @@ class Search:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def find(self, sought: Sought, count: int, after: int = 0) -> Found:
+    def find(self, sought: StoreSearch, count: int, after: int = 0) -> MatchPage:
         """The first `count` conversations with hits, or the first after row `after`.
 
         First come those that say more of the alternatives (`a OR b`), then the newest; among more than 20,000 hits the
@@ -90,7 +90,7 @@ class Search:
         if sought.filters == _ALL:
             hits, conversations = self._count(match)
             if hits > _RANKED:
-                return Found(hits, conversations, self._page(match, self._newest(match, count, after), _Scores()))
+                return MatchPage(hits, conversations, self._page(match, self._newest(match, count, after), _Scores()))
         found = self._conversations(match, sought.filters)
         hits = sum(each.hits for each in found)
         scores = self._scores(sought, [each.row for each in found]) if hits <= _RANKED else _Scores()
@@ -101,7 +101,7 @@ class Search:
                 raise LookupError(after)
             places = (place for place in places if place < last)
         rows = [place.row for place in nlargest(count, places)]
-        return Found(hits, len(found), self._page(match, rows, scores))
+        return MatchPage(hits, len(found), self._page(match, rows, scores))
 
     def forms(self, term: Term) -> set[str]:
         """What a term is found as: itself; a `word` also as every word, or words that are joined, of the same stem."""
@@ -113,9 +113,9 @@ class Search:
 
     def is_said(self, term: Term, role: Role = "any", filters: Filters = _ALL) -> bool:
         """Whether it is said by that role in any conversation that matches."""
-        return self.has_hits(Sought(Expression(((term,),)), role, filters))
+        return self.has_hits(StoreSearch(Expression(((term,),)), role, filters))
 
-    def has_hits(self, sought: Sought) -> bool:
+    def has_hits(self, sought: StoreSearch) -> bool:
         """Whether `find` finds anything; quicker, for it stops at the first hit."""
         match = self._match(sought)
         if sought.filters == _ALL:
@@ -148,8 +148,8 @@ class Search:
             )[0][0]
         )
 
-    def _match(self, sought: Sought) -> str:
-        return match_of(sought.expression, sought.role, self.forms)
+    def _match(self, sought: StoreSearch) -> str:
+        return to_fts5(sought.expression, sought.role, self.forms)
 
     def _count(self, match: str) -> tuple[int, int]:
         sql = f"SELECT count(*), count(DISTINCT {ROW_OF}) FROM spoken WHERE spoken MATCH ?"
@@ -173,7 +173,7 @@ class Search:
         )
         return [_Hits(whole(row), whole(hits), float(started_at or 0)) for row, hits, started_at in rows]
 
-    def _scores(self, sought: Sought, rows: list[int]) -> _Scores:
+    def _scores(self, sought: StoreSearch, rows: list[int]) -> _Scores:
         scores = _Scores()
         wanted = sought.expression.all_of
         for term in {term for terms in wanted if len(terms) > 1 for term in terms}:
@@ -189,7 +189,7 @@ class Search:
         if after:
             asked.add(f"({_STARTED}, row_id) < (?, ?)", self._started_at(after), after)
         sql = f"SELECT row_id FROM conversations WHERE {asked.sql} ORDER BY started_at DESC, row_id DESC LIMIT ?"
-        if not has_beginning(match):
+        if not has_prefix_term(match):
             some: list[int] = []
             for row in self._database.rows(sql, [*asked.values, _PROBED]):
                 some += {row_of(key) for key in self._keys(match, [whole(row[0])])}
@@ -207,7 +207,7 @@ class Search:
             raise LookupError(row)
         return float(found[0][0] or 0)
 
-    def _page(self, match: str, rows: list[int], scores: _Scores) -> tuple[FoundConversation, ...]:
+    def _page(self, match: str, rows: list[int], scores: _Scores) -> tuple[MatchedConversation, ...]:
         keys: dict[int, list[int]] = defaultdict(list)
         for key in self._keys(match, rows):
             keys[row_of(key)].append(key)
@@ -217,7 +217,7 @@ class Search:
         )
         names = {whole(row): str(name) for row, name in found}
         return tuple(
-            FoundConversation(
+            MatchedConversation(
                 row,
                 names[row],
                 tuple(
@@ -231,7 +231,7 @@ class Search:
     def _keys(self, match: str, rows: list[int]) -> list[int]:
         """The keys of the turns with hits in these rows."""
         sql = "SELECT rowid FROM spoken WHERE spoken MATCH ?"
-        if has_beginning(match) or len(rows) > _PROBED:
+        if has_prefix_term(match) or len(rows) > _PROBED:
             found = self._database.rows(
                 f"{sql} AND {ROW_OF} IN (SELECT value FROM json_each(?))", [match, json.dumps(rows)]
             )

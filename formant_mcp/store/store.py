@@ -3,13 +3,13 @@
 import secrets
 from pathlib import Path
 
-from formant_mcp.store.database import Database
-from formant_mcp.store.figures import Figures
-from formant_mcp.store.ledger import Ledger
+from formant_mcp.store.aggregates import Aggregates
+from formant_mcp.store.connection import Database
 from formant_mcp.store.owner import AccountKey
-from formant_mcp.store.reading import Reading
+from formant_mcp.store.reader import Reader
 from formant_mcp.store.search import Search
-from formant_mcp.store.writing import Due, Writing
+from formant_mcp.store.sync_state import SyncState
+from formant_mcp.store.writer import Due, Writer
 
 _IDENTITY = "SELECT value FROM meta WHERE name = 'identity'"
 
@@ -27,11 +27,11 @@ class Store:
     def __init__(self, path: Path | None, account: AccountKey, due: Due, *, takes_over: bool = False) -> None:
         self._database = Database(path, account, takes_over=takes_over)
         self.path = path
-        self.write = Writing(self._database, due)
-        self.read = Reading(self._database)
+        self.write = Writer(self._database, due)
+        self.read = Reader(self._database)
         self.search = Search(self._database)
-        self.figures = Figures(self._database)
-        self.ledger = Ledger(self._database)
+        self.figures = Aggregates(self._database)
+        self.ledger = SyncState(self._database)
 
     @property
     def identity(self) -> str:

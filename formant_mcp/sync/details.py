@@ -16,8 +16,8 @@ from formant_mcp.errors import (
 )
 from formant_mcp.providers.base import Provider
 from formant_mcp.store import Store
+from formant_mcp.sync.background import BackgroundJobs, Progress
 from formant_mcp.sync.freshness import next_try
-from formant_mcp.sync.jobs import Jobs, Progress
 from formant_mcp.sync.leases import Leases
 
 _WORKERS = 16
@@ -45,7 +45,7 @@ class Details:
     """Reads those details that are due, each once, whoever asks for it."""
 
     def __init__(
-        self, provider: Provider, store: Store, jobs: Jobs, leases: Leases, now: Callable[[], datetime]
+        self, provider: Provider, store: Store, jobs: BackgroundJobs, leases: Leases, now: Callable[[], datetime]
     ) -> None:
         self._provider = provider
         self._store = store
@@ -67,18 +67,18 @@ class Details:
                 self._store.write.retry_failed()  # whoever gives the key this right need not wait
                 raise
 
-    async def read_one(self, conversation_id: str, asked_at: datetime) -> None:
+    async def read_one(self, conversation_id: str, requested_at: datetime) -> None:
         """Reads one, unless somebody did since it was asked for; waits while somebody does.
 
         Why one cannot be read is noted. One that the provider does not find is marked as missing: the next full pass
         over its list decides.
         """
         name = f"detail:{conversation_id}"
-        while self._store.read.due_among([conversation_id], asked_at):
+        while self._store.read.needing_refresh([conversation_id], requested_at):
             if self._leases.take(name):
                 try:
                     # Whoever held the lease before may have read it between our look and our turn.
-                    if self._store.read.due_among([conversation_id], asked_at):
+                    if self._store.read.needing_refresh([conversation_id], requested_at):
                         conversation = await self._provider.get_conversation(conversation_id)
                         self._store.write.save([conversation], self._now())
                 except FAILS_ALONE as error:
@@ -104,13 +104,13 @@ class _Reading:
     """One run over a list of ids by several workers."""
 
     def __init__(
-        self, details: Details, conversation_ids: Sequence[str], progress: Progress, asked_at: datetime
+        self, details: Details, conversation_ids: Sequence[str], progress: Progress, requested_at: datetime
     ) -> None:
         self._details = details
         self._ids = iter(conversation_ids)
         self._count = len(conversation_ids)
         self._progress = progress
-        self._asked_at = asked_at
+        self._asked_at = requested_at
         self._failures = 0
         self._refusals: list[PermissionDeniedError] = []
         progress.total += len(conversation_ids)

@@ -19,7 +19,7 @@ def are_many(missing: int, known: int) -> bool:
     return missing * _MANY > known
 
 
-def next_reading(conversation: Conversation, read_at: datetime) -> datetime | None:
+def next_refresh_at(conversation: Conversation, read_at: datetime) -> datetime | None:
     """When to read a conversation's transcript and results anew; None: they are final.
 
     Final is a call over for an hour that has results, and any call over for a day. One still running, or over for less

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
-from formant_mcp.store.ledger import Ledger
+from formant_mcp.store.sync_state import SyncState
 
 _SPAN = timedelta(seconds=5)  # how long after a server's sudden end its work is free again
 _BEAT_SECONDS = 1.5
@@ -16,7 +16,7 @@ _LOOK_EVERY_SECONDS = 0.2
 class Leases:
     """The leases this server holds; kept alive while it lives, gone shortly after it dies."""
 
-    def __init__(self, ledger: Ledger, now: Callable[[], datetime]) -> None:
+    def __init__(self, ledger: SyncState, now: Callable[[], datetime]) -> None:
         self._ledger = ledger
         self._now = now
         self._owner = secrets.token_hex(8)

@@ -9,12 +9,12 @@ from formant_mcp.errors import FormantError, InvalidResponseError, UnavailableEr
 from formant_mcp.filters import Filters
 from formant_mcp.providers.base import AnyProvider, Recording
 from formant_mcp.store import Store
+from formant_mcp.sync.background import BackgroundJobs, Progress, Report
 from formant_mcp.sync.by_cursor.lists import CursorLists
 from formant_mcp.sync.by_offset.lists import OffsetLists
 from formant_mcp.sync.details import FAILS_ALONE, Details
-from formant_mcp.sync.jobs import Jobs, Progress, Report
 from formant_mcp.sync.leases import Leases
-from formant_mcp.sync.lists import Knowledge, ListRequest, Lists
+from formant_mcp.sync.list_sync import ListRequest, Lists, ListStatus
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ class Sync:
         self._provider = provider
         self._store = store
         self._now = now
-        self._jobs = Jobs()
+        self._jobs = BackgroundJobs()
         self._leases = Leases(store.ledger, now)
         self._has_begun = False
         self._details = Details(provider, store, self._jobs, self._leases, now)
@@ -36,28 +36,30 @@ class Sync:
             else OffsetLists(provider, store, self._details, self._jobs, self._leases, now)
         )
 
-    async def bring_list(self, need: ListRequest, seconds: float, report: Report | None = None) -> FormantError | None:
+    async def refresh_list(
+        self, need: ListRequest, seconds: float, report: Report | None = None
+    ) -> FormantError | None:
         """Brings that part of the list up to date; gives what stood in the way, if it may pass or the list is stored.
 
         Raises:
             FormantError: it will not pass by itself (a refused key; of a list not stored yet, a wrong answer).
         """
-        if need.fresh_since and self.knowledge(need, need.fresh_since).is_complete:
+        if need.fresh_since and self.list_status(need, need.fresh_since).is_complete:
             return None
         need = self._lists.supported(need)
-        key, asked_at, ends = ("list", need), self._now(), asyncio.get_running_loop().time() + seconds
+        key, requested_at, ends = ("list", need), self._now(), asyncio.get_running_loop().time() + seconds
         others = self._jobs.is_running(key)
-        is_stored = self.knowledge(need, asked_at).as_of is not None
+        is_stored = self.list_status(need, requested_at).as_of is not None
         passing = (UnavailableError, InvalidResponseError) if is_stored else (UnavailableError,)
         trouble = await self._bring(key, lambda progress: self._lists.bring(need, progress), seconds, report, passing)
-        as_of = self.knowledge(need, asked_at).as_of
-        if trouble or not others or (as_of and as_of >= asked_at):
+        as_of = self.list_status(need, requested_at).as_of
+        if trouble or not others or (as_of and as_of >= requested_at):
             return trouble
         # What another question was bringing may have been read before this one was asked.
         seconds = ends - asyncio.get_running_loop().time()
         return await self._bring(key, lambda progress: self._lists.bring(need, progress), seconds, report, passing)
 
-    async def bring_something(self, seconds: float) -> None:
+    async def fetch_first_page(self, seconds: float) -> None:
         """Reads the first page of the list where nothing is stored: one request, once, and no claim about the rest.
 
         Raises:
@@ -77,7 +79,7 @@ class Sync:
         if trouble := await self._bring("something", work, seconds, None, (UnavailableError,)):
             raise trouble
 
-    async def bring_details(
+    async def fetch_details(
         self, conversation_ids: Sequence[str], seconds: float, report: Report | None = None
     ) -> FormantError | None:
         """Reads transcripts and results of these, in their order; gives what stood in the way, if it may pass.
@@ -100,7 +102,7 @@ class Sync:
             passing,
         )
 
-    async def bring_one(self, conversation_id: str, asked_at: datetime, seconds: float) -> FormantError | None:
+    async def fetch_one(self, conversation_id: str, requested_at: datetime, seconds: float) -> FormantError | None:
         """Reads one conversation where it is due; gives what stood in the way, if it may pass or the call is stored.
 
         Raises:
@@ -110,13 +112,13 @@ class Sync:
         passing = (UnavailableError, *FAILS_ALONE) if is_stored else (UnavailableError,)
         return await self._bring(
             ("one", conversation_id),
-            lambda _: self._details.read_one(conversation_id, asked_at),
+            lambda _: self._details.read_one(conversation_id, requested_at),
             seconds,
             None,
             passing,
         )
 
-    async def bring_recording(
+    async def fetch_recording(
         self, conversation_id: str, save: Callable[[Recording], Awaitable[T]], seconds: float, purpose: str = "file"
     ) -> T | None:
         """Hands a recording to `save` and gives what that gives; None where the time was too short.
@@ -137,10 +139,10 @@ class Sync:
         except TimeoutError:
             return None
 
-    def knowledge(self, need: ListRequest, asked_at: datetime) -> Knowledge:
+    def list_status(self, need: ListRequest, requested_at: datetime) -> ListStatus:
         """How far the store answers that need, as things stand now."""
-        asked_at = min(asked_at, need.fresh_since or asked_at)
-        return self._lists.knowledge(self._lists.supported(need), asked_at)
+        requested_at = min(requested_at, need.fresh_since or requested_at)
+        return self._lists.list_status(self._lists.supported(need), requested_at)
 
     def knows_all(self) -> bool:
         """Whether the whole list is known, as of the last look at it."""

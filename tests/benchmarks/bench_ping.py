@@ -28,10 +28,10 @@ from formant_mcp.app import utc_now
 from formant_mcp.providers.formant_json import parse_detail
 from formant_mcp.settings import Settings
 from formant_mcp.store import AccountKey, Store
-from formant_mcp.sync.freshness import next_reading
+from formant_mcp.sync.freshness import next_refresh_at
 from tests.calls import LazyRows, detail, many
-from tests.child import KEY, Message, Server, calling, request, said, started
 from tests.fake_formant import FakeFormant
+from tests.stdio_process import KEY, Message, Server, calling, request, said, started
 
 DAYS, BATCH, IDLE_SECONDS, MOST_SECONDS = 300, 1_000, 2.0, 1_800.0
 ZONE = "Asia/Kolkata"
@@ -50,7 +50,7 @@ _NUMBERS = count(2)  # of requests; the handshake has the first
 def build(path: Path, url: str, calls: LazyRows) -> None:
     """Fills a store as synchronizing everything would."""
     settings = Settings.model_validate({"api_key": KEY, "base_url": url, "store": str(path), "timezone": ZONE})
-    store = Store(path, AccountKey(settings.service(), settings.account(KEY)), next_reading)
+    store = Store(path, AccountKey(settings.service(), settings.account(KEY)), next_refresh_at)
     for first in range(0, len(calls), BATCH):
         store.write.save([parse_detail({"data": detail(row)}) for row in calls[first : first + BATCH]], utc_now())
     now = utc_now()

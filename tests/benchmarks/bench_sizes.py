@@ -29,8 +29,8 @@ from pydantic import JsonValue
 from formant_mcp.demo.calls import sample_calls
 from tests.calls import Row, detail, many
 from tests.fake_formant import FakeFormant
-from tests.same_facts import compact
-from tests.serving import NOW, Account, Answer, Assistant
+from tests.server_harness import NOW, Account, Answer, Assistant
+from tests.text_matches_structure import compact
 
 ROWS, TURNS = 100, 40
 _WORD = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]"

@@ -3,7 +3,7 @@
     python -m tests.benchmarks.bench_store [--conversations 1000000] [--transcripts 100000] [--store FILE]
 
 Every question is asked through the query layer over a source that has nothing new, so that what is timed is the store.
-A store that is there already is used as it is. Figures: median of the runs after one that is not counted.
+A store that is there already is used as it is. Aggregates: median of the runs after one that is not counted.
 """
 
 import argparse
@@ -29,13 +29,13 @@ from formant_mcp.filters import NO_FILTERS, Condition, Filters
 from formant_mcp.models import Conversation, Page, Turn
 from formant_mcp.providers.base import Recording
 from formant_mcp.providers.registry import PROVIDERS
-from formant_mcp.query.gather import Call, Gathering
-from formant_mcp.query.listing import ListQuestion, list_conversations
-from formant_mcp.query.profile import profile
-from formant_mcp.query.searching import SearchQuestion, search_transcripts
-from formant_mcp.query.summary import SummaryQuestion, summarize
+from formant_mcp.queries.conversations import ListQuery, list_conversations
+from formant_mcp.queries.loader import Loader, RequestContext
+from formant_mcp.queries.profile import profile
+from formant_mcp.queries.search import SearchQuery, search_transcripts
+from formant_mcp.queries.summary import SummaryQuery, summarize
 from formant_mcp.store import AccountKey, Store
-from formant_mcp.store.spoken import DELETE, INSERT, index_rows
+from formant_mcp.store.turn_index import DELETE, INSERT, index_rows
 from formant_mcp.sync import Sync
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -150,19 +150,19 @@ async def median_ms(ask: Callable[[], Awaitable[object]], runs: int) -> tuple[fl
 async def ask_all(path: Path, runs: int) -> None:
     """Asks each question `runs` times and prints a line for each."""
     store = Store(path, AccountKey("service", "benchmark"), lambda conversation, read_at: None)
-    gathering = Gathering(Sync(NothingNew(store), store, lambda: NOW), store)
+    loader = Loader(Sync(NothingNew(store), store, lambda: NOW), store)
 
-    def call() -> Call:
-        return Call(NOW, 600)
+    def call() -> RequestContext:
+        return RequestContext(NOW, 600)
 
     def listing(filters: Filters) -> Callable[[], Awaitable[object]]:
-        return lambda: list_conversations(gathering, call(), ListQuestion(filters, "benchmark"))
+        return lambda: list_conversations(loader, call(), ListQuery(filters, "benchmark"))
 
     def summary(*groupings: str, filters: Filters | None = None) -> Callable[[], Awaitable[object]]:
-        return lambda: summarize(gathering, call(), SummaryQuestion(filters or Filters(), groupings), ZONE)
+        return lambda: summarize(loader, call(), SummaryQuery(filters or Filters(), groupings), ZONE)
 
     def search(words: str, filters: Filters | None = None) -> Callable[[], Awaitable[object]]:
-        return lambda: search_transcripts(gathering, call(), SearchQuestion(filters or Filters(), words, "benchmark"))
+        return lambda: search_transcripts(loader, call(), SearchQuery(filters or Filters(), words, "benchmark"))
 
     week = Filters(agent_id="107", status=("failed", "busy"), since=NOW - timedelta(days=7))
     questions: dict[str, Callable[[], Awaitable[object]]] = {
@@ -180,13 +180,13 @@ async def ask_all(path: Path, runs: int) -> None:
         "search: a common word, one agent, a month": search(
             COMMON, Filters(agent_id="107", since=NOW - timedelta(days=30))
         ),
-        "profile of everything": lambda: profile(gathering, call(), Filters(), 20, ZONE),
+        "profile of everything": lambda: profile(loader, call(), Filters(), 20, ZONE),
     }
     print(f"{'question':52} {'median':>8} {'least':>8} {'most':>8}  ms")
     for name, ask in questions.items():
         median, least, most = await median_ms(ask, runs)
         print(f"{name:52} {median:8.1f} {least:8.1f} {most:8.1f}")
-    await gathering.sync.aclose()
+    await loader.sync.aclose()
     store.close()
 
 

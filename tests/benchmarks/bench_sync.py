@@ -31,8 +31,8 @@ from formant_mcp.app import utc_now
 from formant_mcp.providers.formant import FormantProvider
 from formant_mcp.store import AccountKey, Store
 from formant_mcp.sync import Sync
-from formant_mcp.sync.freshness import next_reading
-from formant_mcp.sync.lists import ListRequest
+from formant_mcp.sync.freshness import next_refresh_at
+from formant_mcp.sync.list_sync import ListRequest
 from tests.calls import STATUSES, Row, conversation_id, many
 from tests.fake_formant import FakeFormant
 from tests.fake_http import Reply, Request
@@ -136,12 +136,14 @@ async def bare(url: str, ids: Sequence[str]) -> Run:
 async def ours(url: str, ids: Sequence[str]) -> Run:
     """The same through Sync over a new store; fails where something is missing in the end."""
     with tempfile.TemporaryDirectory() as folder:
-        store = Store(Path(folder) / "store.sqlite", AccountKey("service", "benchmark"), next_reading)
+        store = Store(Path(folder) / "store.sqlite", AccountKey("service", "benchmark"), next_refresh_at)
         sync, began = Sync(FormantProvider(url, "any-key"), store, utc_now), utc_now()
         try:
-            run = await timed(url, sync.bring_list(ListRequest(), MOST_SECONDS), sync.bring_details(ids, MOST_SECONDS))
-            assert sync.knowledge(ListRequest(), began).is_complete
-            assert not store.read.due_among(ids, began)
+            run = await timed(
+                url, sync.refresh_list(ListRequest(), MOST_SECONDS), sync.fetch_details(ids, MOST_SECONDS)
+            )
+            assert sync.list_status(ListRequest(), began).is_complete
+            assert not store.read.needing_refresh(ids, began)
             return run
         finally:
             await sync.aclose()

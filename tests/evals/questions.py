@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from pydantic import JsonValue
 
 from formant_mcp.demo.calls import SampleCall
-from formant_mcp.store.words import fold, words_in
+from formant_mcp.text_search.tokenizer import fold, words_in
 
 ZONE = ZoneInfo("Asia/Kolkata")
 RUNNING = "in_progress"

@@ -7,7 +7,7 @@ import pytest
 from formant_mcp.demo.calls import sample_calls
 from tests.evals.questions import QUESTIONS, Calls
 from tests.fake_formant import FakeFormant
-from tests.serving import NOW, Account
+from tests.server_harness import NOW, Account
 
 pytestmark = pytest.mark.anyio
 

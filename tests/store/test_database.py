@@ -12,13 +12,13 @@ from threading import Barrier
 import pytest
 
 from formant_mcp.errors import ConfigurationError, StoreError
-from formant_mcp.filters import DetailNeed, Filters
+from formant_mcp.filters import DetailRequest, Filters
 from formant_mcp.models import Conversation
-from formant_mcp.query.conditions import read_condition, read_contact
+from formant_mcp.queries.conditions import parse_condition, parse_contact_filter
 from formant_mcp.settings import Settings
 from formant_mcp.store import AccountKey
-from formant_mcp.store.calendar import local_day
-from formant_mcp.store.database import Database
+from formant_mcp.store.connection import Database
+from formant_mcp.store.local_time import local_day
 from formant_mcp.store.schema import MIGRATIONS
 from tests.store.files import calls, damage, open_store, set_aside, write_store
 from tests.store.oracle import NOW
@@ -266,11 +266,11 @@ def test_values_and_numbers_of_an_older_store_are_read_as_they_are_now(path: Pat
     asked = Filters(
         status=("No Answer",),
         failure_reason="Line-Dropped",
-        contact_number=read_contact("+919876543210"),
-        results=tuple(read_condition(each) for each in results),
+        contact_number=parse_contact_filter("+919876543210"),
+        results=tuple(parse_condition(each) for each in results),
     )
     assert store.read.count(asked) == 1
-    assert store.read.count(Filters(results=(read_condition("code=7"),))) == 0
+    assert store.read.count(Filters(results=(parse_condition("code=7"),))) == 0
     assert store.figures.paths() == {
         "amount": "number", "code": "text", "csat": "number", "due": "text", "intent": "text", "paid": "boolean"
     }  # fmt: skip
@@ -305,7 +305,7 @@ def test_what_an_older_version_may_have_misread_is_read_again(path: Path) -> Non
         older.execute("PRAGMA user_version = 3")
         older.commit()
     store = open_store(path)
-    due = store.read.detail_due(DetailNeed(Filters()), NOW)
+    due = store.read.details_to_fetch(DetailRequest(Filters()), NOW)
     known = store.read.get([name for name, *_ in rows])
     unreadable = store.read.unreadable(Filters())
     store.close()

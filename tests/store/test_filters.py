@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from formant_mcp.filters import Condition, Filters, Order
 from formant_mcp.models import Conversation
-from formant_mcp.query.conditions import read_condition
+from formant_mcp.queries.conditions import parse_condition
 from formant_mcp.store import AccountKey, Store
 from tests.store.oracle import (
     NOW,
@@ -39,7 +39,7 @@ def test_times_with_a_zone_compare_as_instants() -> None:
     store = new_store([Conversation(str(n), results={"due": due}, has_detail=True) for n, due in enumerate(times)])
 
     def found(condition: str) -> str:
-        page = store.read.page(Filters(results=(read_condition(condition),)), "newest", 100)
+        page = store.read.page(Filters(results=(parse_condition(condition),)), "newest", 100)
         return "".join(sorted(each.conversation_id for _, each in page))
 
     assert found("due<2026-11-20T22:00Z") == "123"
@@ -119,7 +119,7 @@ def test_a_condition_on_results_holds_where_its_words_say(results: dict[str, Jso
     ],
 )
 def test_numbers_texts_and_lists_compare_as_people_mean(results: dict[str, JsonValue], asked: list[str]) -> None:
-    assert_holds(results, [read_condition(each) for each in asked])
+    assert_holds(results, [parse_condition(each) for each in asked])
 
 
 def assert_holds(results: dict[str, JsonValue], asked: list[Condition]) -> None:

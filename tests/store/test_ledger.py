@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from formant_mcp.store import AccountKey, Store
-from formant_mcp.store.ledger import Ledger, Scope
+from formant_mcp.store.sync_state import ListState, SyncState
 from tests.store.oracle import NOW
 
 SPAN = timedelta(seconds=5)
-Servers = tuple[Ledger, Ledger]
+Servers = tuple[SyncState, SyncState]
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_only_its_owner_gives_a_lease_back(servers: Servers) -> None:
 
 
 def test_a_list_nobody_looked_at_is_known_in_nothing(servers: Servers) -> None:
-    assert servers[0].scope("7") == Scope("7")
+    assert servers[0].scope("7") == ListState("7")
 
 
 def test_what_is_learned_of_a_list_adds_to_what_was_known_and_others_see_it(servers: Servers) -> None:
@@ -69,9 +69,9 @@ def test_what_is_learned_of_a_list_adds_to_what_was_known_and_others_see_it(serv
     one.update("7", total=41, list_order="newest", checked_at=NOW, covered_since=NOW - SPAN)
     two.update("7", complete_at=NOW, covered_since=None, pass_offset=3)
     one.update("", total=99)
-    known = Scope("7", "newest", 41, checked_at=NOW, complete_at=NOW, pass_offset=3)
+    known = ListState("7", "newest", 41, checked_at=NOW, complete_at=NOW, pass_offset=3)
     assert one.scope("7") == two.scope("7") == known
-    assert two.scope("") == Scope("", total=99)
+    assert two.scope("") == ListState("", total=99)
 
 
 def test_a_misspelt_name_is_refused(servers: Servers) -> None:

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from formant_mcp.filters import Condition, DetailNeed, Filters
+from formant_mcp.filters import Condition, DetailRequest, Filters
 from formant_mcp.models import Conversation
 from formant_mcp.store import AccountKey, Store
 from tests.store.oracle import NOW
@@ -28,11 +28,11 @@ def test_a_detail_is_due_until_it_was_read_and_again_when_it_said_so(store: Stor
         [Conversation("final", has_detail=True), Conversation("running", ended=False, has_detail=True)], NOW
     )
     asked = ["running", "nobody", "final", "row"]
-    assert store.read.due_among(asked, NOW + 59 * MINUTE) == ["nobody", "row"]
-    assert store.read.due_among(asked, NOW + HOUR) == ["running", "nobody", "row"]
-    assert store.read.detail_due(DetailNeed(Filters()), NOW) == ["older", "row"]
-    assert store.read.detail_due(DetailNeed(Filters()), NOW, 1) == ["older"]
-    assert store.read.count_detail_due(DetailNeed(Filters()), NOW + HOUR) == 3
+    assert store.read.needing_refresh(asked, NOW + 59 * MINUTE) == ["nobody", "row"]
+    assert store.read.needing_refresh(asked, NOW + HOUR) == ["running", "nobody", "row"]
+    assert store.read.details_to_fetch(DetailRequest(Filters()), NOW) == ["older", "row"]
+    assert store.read.details_to_fetch(DetailRequest(Filters()), NOW, 1) == ["older"]
+    assert store.read.count_details_to_fetch(DetailRequest(Filters()), NOW + HOUR) == 3
 
 
 def test_only_what_may_match_is_due_and_what_a_list_row_told_is_not(store: Store) -> None:
@@ -45,10 +45,10 @@ def test_only_what_may_match_is_due_and_what_a_list_row_told_is_not(store: Store
     ]
     store.write.save(rows, NOW)
     asked = Filters(agent_id="7", failure_reason="busy")
-    assert store.read.detail_due(DetailNeed(asked, whole=False), NOW) == ["told by halves", "unknown"]
-    assert store.read.count_detail_due(DetailNeed(asked), NOW) == 4  # a search needs the transcripts as well
+    assert store.read.details_to_fetch(DetailRequest(asked, whole=False), NOW) == ["told by halves", "unknown"]
+    assert store.read.count_details_to_fetch(DetailRequest(asked), NOW) == 4  # a search needs the transcripts as well
     with_results = Filters(agent_id="7", failure_reason="busy", results=(Condition("intent", "exists"),))
-    assert store.read.count_detail_due(DetailNeed(with_results, whole=False), NOW) == 4
+    assert store.read.count_details_to_fetch(DetailRequest(with_results, whole=False), NOW) == 4
 
 
 def test_running_calls_are_those_of_a_day_not_seen_for_a_minute(store: Store) -> None:
@@ -83,10 +83,10 @@ def test_known_calls_are_counted_by_agent_and_by_when_they_were_seen(store: Stor
 
 def test_a_beginning_finds_ids_in_their_order_whatever_signs_it_holds(store: Store) -> None:
     store.write.save([Conversation(each) for each in ("ab_2", "ab_1", "ab%", "abc", "b", "ab🙂")], NOW)
-    assert store.read.beginning_with("ab_", 5) == ["ab_1", "ab_2"]
-    assert store.read.beginning_with("ab", 2) == ["ab%", "ab_1"]
-    assert store.read.beginning_with("ab🙂", 2) == ["ab🙂"]
-    assert store.read.beginning_with("x", 2) == []
+    assert store.read.ids_with_prefix("ab_", 5) == ["ab_1", "ab_2"]
+    assert store.read.ids_with_prefix("ab", 2) == ["ab%", "ab_1"]
+    assert store.read.ids_with_prefix("ab🙂", 2) == ["ab🙂"]
+    assert store.read.ids_with_prefix("x", 2) == []
 
 
 def test_ids_are_found_whatever_characters_they_hold(store: Store) -> None:

@@ -11,7 +11,7 @@ from formant_mcp.errors import StoreError
 from formant_mcp.filters import Condition, Filters
 from formant_mcp.models import Conversation, Turn
 from formant_mcp.store import AccountKey, Store
-from formant_mcp.store.writing import Known
+from formant_mcp.store.writer import PreviousRow
 from tests.store.oracle import NOW, conversations
 
 LATER = NOW + timedelta(minutes=5)
@@ -99,7 +99,7 @@ def test_a_conversation_comes_back_as_it_was_saved(store: Store) -> None:
 def test_saving_says_what_was_known_before_and_when_it_was_seen(store: Store) -> None:
     rows = [Conversation("call-1_1", started_at=NOW), Conversation("call-2_1")]
     assert store.write.save(rows[:1], NOW) == {}
-    assert store.write.save(rows, LATER) == {"call-1_1": Known(started_at=NOW, seen_at=NOW)}
+    assert store.write.save(rows, LATER) == {"call-1_1": PreviousRow(started_at=NOW, seen_at=NOW)}
 
 
 def test_a_number_without_digits_is_no_longer_found_by_the_old_ones(store: Store) -> None:
@@ -152,10 +152,10 @@ def test_what_a_full_pass_did_not_see_is_forgotten_of_that_agent_alone(store: St
     store.write.save([*rows, replace(DETAIL, conversation_id="old-detail")], NOW)
     store.write.save([Conversation("new-7", agent_id="7")], LATER)
     store.write.delete_unseen("7", LATER)
-    assert store.read.beginning_with("", 10) == ["new-7", "old-8", "old-none"]
+    assert store.read.ids_with_prefix("", 10) == ["new-7", "old-8", "old-none"]
     assert store.figures.paths() == {}
     store.write.delete_unseen("", LATER)
-    assert store.read.beginning_with("", 10) == ["new-7"]
+    assert store.read.ids_with_prefix("", 10) == ["new-7"]
 
 
 def test_a_page_that_cannot_be_saved_whole_is_not_saved_at_all(store: Store) -> None:
@@ -185,7 +185,7 @@ def test_a_detail_without_times_does_not_undo_the_outcome_of_its_row(store: Stor
 def test_what_a_row_tells_of_the_results_is_kept_until_the_detail_tells_them_all(store: Store) -> None:
     store.write.save([Conversation("one", results={"summary": "They spoke."})], NOW)
     assert store.read.get(["one"])["one"].results == {"summary": "They spoke."}
-    assert store.read.due_among(["one"], NOW) == ["one"]
+    assert store.read.needing_refresh(["one"], NOW) == ["one"]
     store.write.save([Conversation("one", results={"summary": "They agreed.", "a": 1}, has_detail=True)], NOW)
     store.write.save([Conversation("one", results={"summary": "They spoke."})], NOW)
     assert store.read.get(["one"])["one"].results == {"summary": "They agreed.", "a": 1}

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from formant_mcp.filters import Filters, Role
 from formant_mcp.models import Conversation, Turn
 from formant_mcp.store import Store, search
-from formant_mcp.store.matching import Expression, Term
 from formant_mcp.store.schema import MIGRATIONS
-from formant_mcp.store.search import Found, Sought
-from formant_mcp.store.spoken import DELETE, INSERT, index_rows
-from formant_mcp.store.words import indexed_until_version_3
+from formant_mcp.store.search import MatchPage, StoreSearch
+from formant_mcp.store.turn_index import DELETE, INSERT, index_rows
+from formant_mcp.text_search.query import Expression, Term
+from formant_mcp.text_search.tokenizer import indexed_until_version_3
 from tests.store.files import open_store
 from tests.store.oracle import NOW, conversations, filters, matches, sort_key
-from tests.store.said import EXPRESSIONS, ROLES, TURNS, alternatives_said, folded, is_hit
+from tests.store.search_oracle import EXPRESSIONS, ROLES, TURNS, alternatives_said, folded, is_hit
 
 
 @st.composite
@@ -64,15 +64,15 @@ def stored(*calls: Conversation) -> Store:
     return store
 
 
-def find(store: Store, expression: Expression, role: Role = "any", asked: Filters | None = None) -> Found:
-    return store.search.find(Sought(expression, role, asked or Filters()), 100)
+def find(store: Store, expression: Expression, role: Role = "any", asked: Filters | None = None) -> MatchPage:
+    return store.search.find(StoreSearch(expression, role, asked or Filters()), 100)
 
 
-def turns_found(found: Found) -> dict[str, set[int]]:
+def turns_found(found: MatchPage) -> dict[str, set[int]]:
     return {each.conversation_id: set(each.turns) for each in found.page}
 
 
-def expected(calls: Sequence[Conversation], sought: Sought) -> dict[str, set[int]]:
+def expected(calls: Sequence[Conversation], sought: StoreSearch) -> dict[str, set[int]]:
     """The turns that are hits, of the calls that have some."""
     hits = {
         each.conversation_id: {turn.index for turn in each.turns or () if is_hit(turn, sought.expression, sought.role)}
@@ -87,7 +87,7 @@ def expected(calls: Sequence[Conversation], sought: Sought) -> dict[str, set[int
 def test_a_search_finds_what_plain_python_finds(
     calls: list[Conversation], expression: Expression, role: Role, data: st.DataObject
 ) -> None:
-    sought = Sought(expression, role, data.draw(st.just(Filters()) | filters(calls)))
+    sought = StoreSearch(expression, role, data.draw(st.just(Filters()) | filters(calls)))
     store = stored(*calls)
     found = store.search.find(sought, 100)
     assert turns_found(found) == expected(calls, sought)
@@ -119,7 +119,7 @@ def test_going_on_behind_the_last_one_gives_each_conversation_once(
     calls: list[Conversation], expression: Expression, role: Role, count: int, data: st.DataObject
 ) -> None:
     store = stored(*calls)
-    sought = Sought(expression, role, data.draw(st.just(Filters()) | filters(calls)))
+    sought = StoreSearch(expression, role, data.draw(st.just(Filters()) | filters(calls)))
     page = store.search.find(sought, count).page
     found = list(page)
     while page:
@@ -136,7 +136,7 @@ def test_of_too_many_hits_to_rank_the_newest_come_first(
     probed: int, calls: list[Conversation], expression: Expression, role: Role, count: int, data: st.DataObject
 ) -> None:
     store = stored(*calls)
-    sought = Sought(expression, role, data.draw(st.just(Filters()) | filters(calls)))
+    sought = StoreSearch(expression, role, data.draw(st.just(Filters()) | filters(calls)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(search, "_RANKED", -1)
         patch.setattr(search, "_PROBED", probed)
@@ -163,7 +163,7 @@ def test_what_is_read_anew_or_forgotten_is_found_as_it_is_now(
         store.write.delete(changed.conversation_id)
     else:
         store.write.save([replace(changed, turns=then)], NOW)
-    sought = Sought(expression, "any", Filters())
+    sought = StoreSearch(expression, "any", Filters())
     assert turns_found(find(store, expression)) == expected([replace(changed, turns=then), kept], sought)
     store.close()
 
@@ -213,7 +213,7 @@ def test_a_store_from_before_words_were_divided_is_indexed_anew(tmp_path: Path) 
     old.close()
     store = open_store(path)
     for query in (word("ordine"), word("aldim"), word("email"), word("mi"), word("lodz"), word("brien"), word("फीस")):
-        sought = Sought(query, "any", Filters())
+        sought = StoreSearch(query, "any", Filters())
         assert turns_found(find(store, query)) == expected([one], sought) != {}
     store.write.delete("call-7")
     store.close()
@@ -293,12 +293,12 @@ def test_the_turn_that_says_more_of_the_alternatives_is_the_best() -> None:
 
 def test_a_place_that_is_gone_is_said_to_be_gone() -> None:
     store = stored(*(call(number, "refund", "return") for number in range(3)))
-    sought = Sought(either("refund", "return"), "any", Filters())
+    sought = StoreSearch(either("refund", "return"), "any", Filters())
     row = store.search.find(sought, 1).page[0].row
     store.write.save([call(2, "hello")], NOW)
     with pytest.raises(LookupError):
         store.search.find(sought, 1, row)
-    newest_alone = Sought(word("refund"), "any", Filters())
+    newest_alone = StoreSearch(word("refund"), "any", Filters())
     assert turns_found(store.search.find(newest_alone, 9, row)) == {"call-1": {0}, "call-0": {0}}
     store.write.delete("call-2")
     with pytest.raises(LookupError):

@@ -14,9 +14,9 @@ import pytest
 from formant_mcp.errors import StoreError
 from formant_mcp.filters import Filters
 from formant_mcp.store import AccountKey, Store
-from formant_mcp.store.database import Database
-from formant_mcp.store.reading import Reading
-from formant_mcp.store.writing import Writing
+from formant_mcp.store.connection import Database
+from formant_mcp.store.reader import Reader
+from formant_mcp.store.writer import Writer
 from tests.store.files import calls, never, open_store
 from tests.store.oracle import NOW
 
@@ -27,7 +27,8 @@ KILLED_WHILE_SAVING = """
 import os, signal, sys
 from dataclasses import replace
 from pathlib import Path
-from formant_mcp.store import AccountKey, Store
+from formant_mcp.store import AccountKey
+from formant_mcp.store import Store
 from tests.store.files import calls
 from tests.store.oracle import NOW
 
@@ -56,7 +57,7 @@ def small_disk(tmp_path: Path) -> Generator[Path]:
 
 def test_a_store_that_may_not_grow_keeps_what_it_has_and_goes_on_when_it_may(tmp_path: Path) -> None:
     database = Database(tmp_path / "store.sqlite", AccountKey("service", "key"))
-    read, write = Reading(database), Writing(database, never)
+    read, write = Reader(database), Writer(database, never)
     write.save(calls(20), NOW)
     pages = database.rows("PRAGMA page_count")[0][0]
     database.rows(f"PRAGMA max_page_count = {pages}")
@@ -116,7 +117,7 @@ def test_a_process_killed_while_saving_leaves_whole_conversations_only(tmp_path:
     assert ended.returncode == -signal.SIGKILL
     assert path.with_name("store.sqlite-wal").stat().st_size > 10 * MEGABYTE  # it had begun to write
     store = open_store(path)
-    ids = store.read.beginning_with("call-", 100)
+    ids = store.read.ids_with_prefix("call-", 100)
     assert len(ids) == 10
     assert {store.read.turn_count(each) for each in ids} == {20}
     assert store.read.get(ids)["call-7"].results == {"csat": 2}

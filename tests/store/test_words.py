@@ -6,7 +6,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from formant_mcp.store.words import Word, forms_in, indexable, indexed_until_version_3, is_unspaced, stem, words_in
+from formant_mcp.text_search.tokenizer import (
+    Word,
+    forms_in,
+    indexable,
+    indexed_until_version_3,
+    is_unspaced,
+    stem,
+    words_in,
+)
 
 # What the rules are about, among anything else: accents, nuktas, digits, commas, apostrophes, compatibility forms.
 LETTERS = st.sampled_from("aZ9é'’ ,-*\"फज\u093cन्दँ५๑ไ返ガｶﾞ⑴ﷺß") | st.characters(exclude_categories=["Cs"])

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from formant_mcp.filters import Filters
-from formant_mcp.sync.lists import ListRequest
+from formant_mcp.sync.list_sync import ListRequest
 from tests.provider_apis import ELEVENLABS, VOICEABLE, VOICEOS, ProviderFixture
-from tests.sync.cursor_desk import (
+from tests.sync.cursor_sync_harness import (
     LONG_OVER,
     MINUTE,
     ORDERS,
@@ -21,7 +21,7 @@ from tests.sync.cursor_desk import (
     opened,
     read_whole,
 )
-from tests.sync.desk import DAY, NOON, Clock, InProcess, desk_for
+from tests.sync.sync_harness import DAY, NOON, Clock, InProcess, desk_for
 
 pytestmark = pytest.mark.anyio
 
@@ -53,13 +53,13 @@ async def _live(provider: ProviderFixture, data: st.DataObject) -> None:
             agent = data.draw(st.sampled_from(["", "1"]))
             since = None if days is None else desk.clock.moment - days * DAY
             need = ListRequest(Filters(agent_id=agent, since=since), 0 if days else data.draw(st.sampled_from([0, 5])))
-            knowledge = await desk.ask(need)
+            list_status = await desk.ask(need)
             wanted = {
                 api.id_of(row)
                 for row in api.conversations
                 if (not agent or row["agent_id"] == agent) and (not since or api.started(row) >= since.timestamp())
             }
-            assert knowledge.is_complete
+            assert list_status.is_complete
             assert set(desk.stored(Filters(agent_id=agent, since=since))) == wanted
 
 
@@ -69,12 +69,12 @@ async def test_the_newest_are_asked_for_by_their_time(provider: ProviderFixture)
         desk.clock.moment = LONG_OVER + MINUTE
         halted = asyncio.Event()
         desk.api.on_request = lambda request: None if is_timed(request) else (desk.api.gate.shut(), halted.set())[0]
-        knowledge = await desk.ask(ListRequest(newest=20))
+        list_status = await desk.ask(ListRequest(newest=20))
         assert is_timed(lists(desk)[0])
         newest = [desk.api.id_of(row) for row in desk.api.conversations[:20]]
         assert desk.stored(limit=20) == newest
-        assert not knowledge.is_complete  # the rest is still being read, and nobody knows how much that is
-        assert knowledge.is_listing
+        assert not list_status.is_complete  # the rest is still being read, and nobody knows how much that is
+        assert list_status.is_listing
         desk.api.on_request = None
         desk.api.gate.open()
         assert (await desk.ask()).is_complete
@@ -85,8 +85,8 @@ async def test_the_newest_are_asked_for_by_their_time(provider: ProviderFixture)
 async def test_a_time_is_reached_without_the_rest_and_what_is_known_is_not_read_again(provider: ProviderFixture):
     async with opened(provider, 2_000, timedelta(hours=1)) as desk:
         need = ListRequest(Filters(since=LONG_OVER - timedelta(hours=150)))
-        cost, knowledge = await desk.cost(need)
-        assert knowledge.is_complete
+        cost, list_status = await desk.cost(need)
+        assert list_status.is_complete
         assert cost <= 8
         assert all(map(is_timed, lists(desk)))
         assert len(desk.stored(Filters(since=need.filters.since))) == 151
@@ -97,11 +97,11 @@ async def test_a_time_is_reached_without_the_rest_and_what_is_known_is_not_read_
 async def test_a_period_long_over_is_asked_for_with_both_its_ends(provider: ProviderFixture):
     async with opened(provider, 2_000, timedelta(hours=1)) as desk:
         need = ListRequest(Filters(since=LONG_OVER - 60 * DAY, until=LONG_OVER - 59 * DAY))
-        cost, knowledge = await desk.cost(need)
-        assert knowledge.is_complete
+        cost, list_status = await desk.cost(need)
+        assert list_status.is_complete
         assert cost == 1
         assert len(desk.stored(Filters(since=need.filters.since, until=need.filters.until))) == 25
-        assert (await desk.cost(need)) == (0, knowledge)
+        assert (await desk.cost(need)) == (0, list_status)
 
 
 @each_provider
@@ -109,8 +109,8 @@ async def test_what_is_new_costs_one_request_where_all_is_known(provider: Provid
     async with opened(provider, 500) as desk:
         await desk.ask()
         desk.api.add(provider.call(9_000, desk.clock.moment, status="completed"))
-        cost, knowledge = await desk.cost()
-        assert knowledge.is_complete
+        cost, list_status = await desk.cost()
+        assert list_status.is_complete
         assert desk.holds_all()
         assert cost == 1
 
@@ -131,8 +131,8 @@ async def _broken_off(provider: ProviderFixture, folder: Path, requests: int, *,
         api.conversations = provider.calls(2_000, LONG_OVER)
         api.on_request = lambda _: api.gate.shut() if len(api.requests) == 10 else None
         async with desk_for(api, connect=provider.connect, path=folder / "store", clock=clock) as desk:
-            await desk.sync.bring_list(ListRequest(), 0.3)
-            assert not desk.sync.knowledge(ListRequest(), NOON).is_complete
+            await desk.sync.refresh_list(ListRequest(), 0.3)
+            assert not desk.sync.list_status(ListRequest(), NOON).is_complete
         if refuse:
             api.fault("cursor=", 1, 422)
         api.on_request = None
@@ -169,8 +169,8 @@ async def test_calls_that_wait_or_run_are_asked_for_by_their_status_each_time():
     async with opened(VOICEOS, 300) as desk:
         api = desk.api
         api.add(VOICEOS.call(900, NOON - 5 * DAY, status="queued"))
-        cost, knowledge = await desk.cost(ListRequest(Filters(status=("queued",))))
-        assert (knowledge.is_complete, cost) == (True, 1)
+        cost, list_status = await desk.cost(ListRequest(Filters(status=("queued",))))
+        assert (list_status.is_complete, cost) == (True, 1)
         assert len(desk.stored(Filters(status=("queued",)))) == 1
         api.remove(api.id_of(next(row for row in api.conversations if row["status"] == "queued")))
         api.add(VOICEOS.call(900, NOON - 5 * DAY, status="completed"))
@@ -180,5 +180,5 @@ async def test_calls_that_wait_or_run_are_asked_for_by_their_status_each_time():
 
 async def test_a_total_that_the_list_does_not_show_is_told():
     async with opened(VOICEABLE, 150) as desk:
-        knowledge = await desk.ask()
-        assert (knowledge.total, knowledge.shortfall, knowledge.is_complete) == (150, 0, True)
+        list_status = await desk.ask()
+        assert (list_status.total, list_status.shortfall, list_status.is_complete) == (150, 0, True)

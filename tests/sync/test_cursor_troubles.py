@@ -8,13 +8,13 @@ import pytest
 
 from formant_mcp.errors import InvalidResponseError
 from formant_mcp.filters import Filters
-from formant_mcp.sync.lists import ListRequest
+from formant_mcp.sync.list_sync import ListRequest
 from tests.fake_cursor import FakeCursorFamily, FakeElevenLabs
 from tests.fake_http import Reply
 from tests.fake_voiceos import FakeVoiceOs
 from tests.provider_apis import ELEVENLABS, VOICEABLE, VOICEOS, ProviderFixture
-from tests.sync.cursor_desk import LONG_OVER, MINUTE, each_provider, is_timed, opened, read_whole
-from tests.sync.desk import DAY
+from tests.sync.cursor_sync_harness import LONG_OVER, MINUTE, each_provider, is_timed, opened, read_whole
+from tests.sync.sync_harness import DAY
 
 pytestmark = pytest.mark.anyio
 
@@ -37,9 +37,9 @@ async def test_cursors_that_come_round_keep_the_rows_and_leave_the_list_open(cyc
         assert isinstance(desk.api, FakeElevenLabs)
         desk.api.cursor_cycle = cycle
         for _ in range(2):
-            knowledge = await desk.ask()
-            assert (knowledge.is_complete, knowledge.ends_early, knowledge.is_listing) == (False, True, False)
-            assert knowledge.known == 100 * (cycle + 1)
+            list_status = await desk.ask()
+            assert (list_status.is_complete, list_status.ends_early, list_status.is_listing) == (False, True, False)
+            assert list_status.known == 100 * (cycle + 1)
         desk.api.cursor_cycle = None
         assert (await desk.ask()).is_complete
         assert desk.holds_all()
@@ -53,9 +53,9 @@ async def test_more_to_come_without_a_way_to_it_leaves_the_list_open_until_it_co
     async with opened(provider, 250) as desk:
         is_over: list[bool] = []
         desk.api.fault(lambda request: not is_over and request.path.endswith("/conversations"), 99, _cut)
-        knowledge = await desk.ask(need)
-        assert (knowledge.is_complete, knowledge.ends_early) == (False, True)
-        assert knowledge.known >= 100
+        list_status = await desk.ask(need)
+        assert (list_status.is_complete, list_status.ends_early) == (False, True)
+        assert list_status.known >= 100
         is_over.append(True)
         assert (await desk.ask()).is_complete
         assert desk.holds_all()
@@ -78,7 +78,7 @@ async def test_a_part_read_to_its_end_does_not_complete_a_list_that_was_cut():
         await desk.ask()
         part = ListRequest(Filters(since=LONG_OVER - DAY))
         assert (await desk.ask(part)).is_complete
-        assert not desk.sync.knowledge(ListRequest(), desk.clock.now() - DAY).is_complete
+        assert not desk.sync.list_status(ListRequest(), desk.clock.now() - DAY).is_complete
 
 
 def _cut(good: Reply) -> Reply:
@@ -97,7 +97,7 @@ async def test_a_list_that_never_ends_is_left_with_an_error_that_says_so():
             lambda good: type(good)(body=b'{"items": [], "has_more": true}', media_type="application/json"),
         )
         with pytest.raises(InvalidResponseError, match="100 pages in a row without anything new"):
-            await desk.sync.bring_list(ListRequest(), 30)
+            await desk.sync.refresh_list(ListRequest(), 30)
 
 
 EMPTY = {
@@ -116,8 +116,8 @@ async def test_one_users_calls_are_those_of_the_list_that_the_provider_narrows(p
         detail = desk.api.whole(desk.api.conversations[3])
         user = str(detail["user_id"])
         wanted = {desk.api.id_of(row) for row in desk.api.conversations if desk.api.whole(row)["user_id"] == user}
-        _, knowledge = await desk.cost(ListRequest(Filters(user_id=user)))
-        assert knowledge.is_complete
+        _, list_status = await desk.cost(ListRequest(Filters(user_id=user)))
+        assert list_status.is_complete
         assert set(desk.stored(Filters(user_id=user))) == wanted
         assert len(desk.api.requests) == 2  # the list, and whether the provider narrows it at all
         assert (await desk.ask(ListRequest(Filters(user_id="nobody")))).is_complete
@@ -180,8 +180,8 @@ async def test_a_relative_period_asked_again_is_the_same_list(provider: Provider
         for cost in (1, 0, 0):
             now = desk.clock.now()
             need = ListRequest(Filters(since=now - 62 * DAY, until=now - 61 * DAY))
-            found, knowledge = await desk.cost(need)
-            assert (found, knowledge.is_complete) == (cost, True)
+            found, list_status = await desk.cost(need)
+            assert (found, list_status.is_complete) == (cost, True)
 
 
 @each_provider
@@ -199,15 +199,15 @@ async def test_more_calls_than_are_looked_up_at_once_may_be_gone(provider: Provi
             desk.api.remove(desk.api.id_of(row))
         desk.clock.advance(DAY)
         await read_whole(desk)
-        knowledge = await desk.ask()
-        assert (knowledge.gone, knowledge.is_complete, len(desk.stored())) == (250, False, 400)
+        list_status = await desk.ask()
+        assert (list_status.gone, list_status.is_complete, len(desk.stored())) == (250, False, 400)
         assert all(path.endswith("/conversations") for path in (request.path for request in desk.api.requests))
 
         desk.clock.advance(MINUTE)
         await read_whole(desk)
         assert desk.holds_all()
-        knowledge = await desk.ask()
-        assert (knowledge.gone, knowledge.is_complete) == (0, True)
+        list_status = await desk.ask()
+        assert (list_status.gone, list_status.is_complete) == (0, True)
 
 
 @each_provider
@@ -221,8 +221,8 @@ async def test_a_list_that_comes_empty_by_mistake_costs_nothing(provider: Provid
             lambda good: type(good)(body=EMPTY[provider.name], media_type="application/json"),
         )
         await read_whole(desk)
-        knowledge = await desk.ask()
-        assert (knowledge.gone, knowledge.is_complete) == (400, False)
+        list_status = await desk.ask()
+        assert (list_status.gone, list_status.is_complete) == (400, False)
         desk.clock.advance(MINUTE)
         await read_whole(desk)
         assert (await desk.ask()).is_complete

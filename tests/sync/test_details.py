@@ -5,13 +5,13 @@ from datetime import timedelta
 import pytest
 
 from formant_mcp.errors import NotFoundError, RateLimitError, ServiceError
-from formant_mcp.filters import DetailNeed, Filters
+from formant_mcp.filters import DetailRequest, Filters
 from tests import faults
 from tests.calls import Row, conversation, conversation_id
 from tests.fake_formant import FakeFormant
 from tests.fake_http import Reply
 from tests.faults import Fault
-from tests.sync.desk import ALWAYS, DAY, NOON, SECONDS, Desk, desk_for, ended_calls
+from tests.sync.sync_harness import ALWAYS, DAY, NOON, SECONDS, Desk, desk_for, ended_calls
 
 pytestmark = pytest.mark.anyio
 
@@ -21,13 +21,13 @@ MINUTE = timedelta(minutes=1)
 async def read_due(desk: Desk) -> int:
     """Brings the details that are due, as a question about all of them does; gives how many requests that took."""
     before = len(desk.detail_ids())
-    due = desk.store.read.detail_due(DetailNeed(Filters()), desk.clock.now())
-    assert await desk.sync.bring_details(due, SECONDS) is None
+    due = desk.store.read.details_to_fetch(DetailRequest(Filters()), desk.clock.now())
+    assert await desk.sync.fetch_details(due, SECONDS) is None
     return len(desk.detail_ids()) - before
 
 
 def unread(desk: Desk) -> list[str]:
-    return desk.store.read.detail_due(DetailNeed(Filters()), desk.clock.now())
+    return desk.store.read.details_to_fetch(DetailRequest(Filters()), desk.clock.now())
 
 
 def running_call(n: int = 0) -> Row:
@@ -119,7 +119,7 @@ async def test_where_every_detail_fails_it_is_the_service_that_fails_and_is_left
         api.conversations = ended_calls(60)
         await desk.ask()
         api.fault("/v1/conversations/", ALWAYS, 500)
-        trouble = await desk.sync.bring_details(unread(desk), SECONDS)
+        trouble = await desk.sync.fetch_details(unread(desk), SECONDS)
 
         assert isinstance(trouble, ServiceError)
         assert len(set(desk.detail_ids())) < 40
@@ -132,7 +132,7 @@ async def test_a_conversation_that_is_not_found_is_kept_until_the_list_does_not_
         api.remove(conversation_id(3))
         assert await read_due(desk) == 20
         assert conversation_id(3) in desk.stored()
-        assert desk.store.read.count_detail_due(DetailNeed(Filters()), desk.clock.now()) == 1
+        assert desk.store.read.count_details_to_fetch(DetailRequest(Filters()), desk.clock.now()) == 1
         assert await read_due(desk) == 0  # it is not asked for again and again
 
         await desk.ask()
@@ -189,18 +189,18 @@ async def test_a_stored_conversation_that_is_not_found_is_no_error():
         await read_due(desk)
         api.remove(conversation_id(0))
         desk.clock.advance(2 * MINUTE)
-        assert isinstance(await desk.sync.bring_one(conversation_id(0), desk.clock.now(), SECONDS), NotFoundError)
+        assert isinstance(await desk.sync.fetch_one(conversation_id(0), desk.clock.now(), SECONDS), NotFoundError)
         assert conversation_id(0) in desk.stored()
 
         with pytest.raises(NotFoundError):
-            await desk.sync.bring_one("e36853de-gone", desk.clock.now(), SECONDS)
+            await desk.sync.fetch_one("e36853de-gone", desk.clock.now(), SECONDS)
 
 
 async def test_one_conversation_is_read_without_any_list():
     async with FakeFormant() as api, desk_for(api) as desk:
         api.conversations = ended_calls(20)
         for _ in range(2):
-            assert await desk.sync.bring_one(conversation_id(7), desk.clock.now(), SECONDS) is None
+            assert await desk.sync.fetch_one(conversation_id(7), desk.clock.now(), SECONDS) is None
 
         assert desk.detail_ids() == [conversation_id(7)]
         assert desk.list_requests() == []
@@ -224,7 +224,7 @@ async def test_an_allowance_used_up_for_longer_than_is_waited_is_said_and_nothin
         api.conversations = ended_calls(60)
         await desk.ask()
         api.fault(conversation_id(30), 1, faults.rate_limit("3600"))
-        trouble = await desk.sync.bring_details(unread(desk), SECONDS)
+        trouble = await desk.sync.fetch_details(unread(desk), SECONDS)
 
         assert isinstance(trouble, RateLimitError)
         assert trouble.retry_after_seconds

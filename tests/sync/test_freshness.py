@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 
 from formant_mcp.models import Conversation
-from formant_mcp.store.ledger import Scope
-from formant_mcp.sync.freshness import next_reading
-from formant_mcp.sync.lists import doubts
-from tests.sync.desk import NOON
+from formant_mcp.store.sync_state import ListState
+from formant_mcp.sync.freshness import next_refresh_at
+from formant_mcp.sync.list_sync import doubts
+from tests.sync.sync_harness import NOON
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 RESULTS = {"intent": "dispute"}
@@ -37,7 +37,7 @@ def ended(ago: timedelta, *, with_results: bool) -> Conversation:
     ],
 )
 def test_a_call_is_read_anew_until_it_is_final(conversation: Conversation, after: timedelta | None):
-    assert next_reading(conversation, NOON) == (after and NOON + after)
+    assert next_refresh_at(conversation, NOON) == (after and NOON + after)
 
 
 @pytest.mark.parametrize(
@@ -49,5 +49,5 @@ def test_many_missing_calls_are_believed_of_a_pass_that_began_a_minute_after_ano
 ):
     began_at = NOON
     gone_at = None if missed_before is None else began_at - timedelta(seconds=missed_before)
-    noted = doubts(Scope("", gone_at=gone_at), 100, missing, began_at, NOON + timedelta(seconds=5))
+    noted = doubts(ListState("", gone_at=gone_at), 100, missing, began_at, NOON + timedelta(seconds=5))
     assert noted == ({} if believed else {"gone": missing, "gone_at": gone_at or NOON + timedelta(seconds=5)})

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from formant_mcp.sync.lists import ListRequest
+from formant_mcp.sync.list_sync import ListRequest
 from tests import faults
 from tests.fake_formant import FakeFormant, Order
 from tests.fake_http import Request
-from tests.sync.desk import ALWAYS, DAY, NOON, Clock, add_all, desk_for, ended_calls, later_calls, with_more
+from tests.sync.sync_harness import ALWAYS, DAY, NOON, Clock, add_all, desk_for, ended_calls, later_calls, with_more
 
 pytestmark = pytest.mark.anyio
 
@@ -31,9 +31,9 @@ async def test_calls_that_come_during_the_pass_are_part_of_it(order: Order, coun
                     add_all(api, later_calls(count, at * 1_000))
 
             api.on_request = come
-            requests, knowledge = await desk.cost()
+            requests, list_status = await desk.cost()
 
-            assert knowledge.is_complete
+            assert list_status.is_complete
             assert requests <= 9 + count / 50  # the ends are read again, not the whole
             assert desk.holds_all()
             desk.clock.advance(DAY)
@@ -44,9 +44,9 @@ async def test_a_call_that_goes_during_the_pass_is_not_kept():
         api.conversations = ended_calls(450)
         first = str(api.conversations[0]["conversation_id"])
         api.on_request = lambda _: api.remove(first) if len(api.requests) == 3 else None
-        knowledge = await desk.ask()
+        list_status = await desk.ask()
 
-        assert knowledge.is_complete
+        assert list_status.is_complete
         assert desk.holds_all()
 
 
@@ -54,9 +54,9 @@ async def test_a_list_that_loses_calls_all_the_time_is_not_read_for_ever():
     async with FakeFormant() as api, desk_for(api) as desk:
         api.conversations = ended_calls(450)
         api.on_request = lambda _: api.remove(str(api.conversations[len(api.conversations) // 2]["conversation_id"]))
-        requests, knowledge = await desk.cost()
+        requests, list_status = await desk.cost()
         assert requests < 40
-        assert not knowledge.is_complete
+        assert not list_status.is_complete
 
         api.on_request = None
         assert (await desk.ask()).is_complete
@@ -68,10 +68,10 @@ async def test_an_offset_that_is_taken_no_notice_of_does_not_go_on_for_ever():
         api.conversations = ended_calls(450)
         page = api.answer(Request("GET", "/v1/conversations?limit=100", {}))
         api.fault("/v1/conversations?", ALWAYS, lambda _: page)
-        requests, knowledge = await desk.cost()
+        requests, list_status = await desk.cost()
 
         assert requests < 60
-        assert not knowledge.is_complete
+        assert not list_status.is_complete
         assert len(desk.stored()) == 100
 
 
@@ -84,8 +84,8 @@ async def test_a_list_without_a_total_that_announces_more_than_it_gives_ends_ear
         requests, again = await desk.cost()
 
         assert desk.holds_all()
-        for knowledge in (first, again):
-            assert (knowledge.is_complete, knowledge.ends_early, knowledge.known) == (False, True, count)
+        for list_status in (first, again):
+            assert (list_status.is_complete, list_status.ends_early, list_status.known) == (False, True, count)
         assert not desk.sync.knows_all()
         assert requests == 1
 
@@ -115,10 +115,10 @@ async def test_rows_that_cannot_be_read_are_counted_and_hide_no_others():
     async with FakeFormant() as api, desk_for(api) as desk:
         api.conversations = ended_calls(450)
         api.fault("offset=0", ALWAYS, faults.unreadable_row)
-        knowledge = await desk.ask()
+        list_status = await desk.ask()
 
-        assert not knowledge.is_complete
-        assert knowledge.unreadable == 1
+        assert not list_status.is_complete
+        assert list_status.unreadable == 1
         assert len(desk.stored()) == 449
         assert (await desk.cost())[0] == 1
 
@@ -127,9 +127,9 @@ async def test_a_too_many_requests_in_the_middle_is_waited_out():
     async with FakeFormant() as api, desk_for(api) as desk:
         api.conversations = ended_calls(450)
         api.fault("offset=198", 1, faults.rate_limit("30"))
-        knowledge = await desk.ask()
+        list_status = await desk.ask()
 
-        assert knowledge.is_complete
+        assert list_status.is_complete
         assert desk.holds_all()
         assert max(desk.slept) >= 30
 
@@ -149,10 +149,10 @@ async def test_a_pass_that_is_broken_off_goes_on_where_it_stopped(order: Order, 
         api.on_request = None
         api.gate.open()
         async with desk_for(api, path=tmp_path / "store", clock=clock) as desk:
-            assert not desk.sync.knowledge(ListRequest(), NOON).is_complete
-            knowledge = await desk.ask()
+            assert not desk.sync.list_status(ListRequest(), NOON).is_complete
+            list_status = await desk.ask()
 
-            assert knowledge.is_complete
+            assert list_status.is_complete
             assert desk.holds_all()
             assert len(api.requests) <= 41 + 16 + 1  # the pages, those under way when it stopped, the last one again
 
@@ -163,7 +163,7 @@ async def test_calls_gone_while_nobody_read_do_not_hide_others_from_a_pass_that_
         clock = Clock()
         async with desk_for(api, path=tmp_path / "store", clock=clock) as desk:
             api.on_request = lambda _: api.gate.shut() if len(api.requests) == 4 else None
-            await desk.sync.bring_list(ListRequest(), 1.0)
+            await desk.sync.refresh_list(ListRequest(), 1.0)
             gone = desk.stored()[:150]
         api.on_request = None
         for conversation_id in gone:

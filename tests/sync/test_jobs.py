@@ -7,12 +7,12 @@ import pytest
 
 from formant_mcp.errors import AuthenticationError, ConnectionFailedError, InvalidResponseError, ServiceError
 from formant_mcp.providers.base import Recording
-from formant_mcp.sync.lists import ListRequest
+from formant_mcp.sync.list_sync import ListRequest
 from tests import faults
 from tests.audio import wav
 from tests.calls import conversation_id
 from tests.fake_formant import FakeFormant
-from tests.sync.desk import ALWAYS, SECONDS, Desk, add_all, desk_for, ended_calls, later_calls
+from tests.sync.sync_harness import ALWAYS, SECONDS, Desk, add_all, desk_for, ended_calls, later_calls
 
 pytestmark = pytest.mark.anyio
 
@@ -38,9 +38,9 @@ async def test_a_question_answers_in_its_time_and_the_rest_goes_on_in_the_backgr
     async with FakeFormant() as api, desk_for(api) as desk:
         api.conversations = ended_calls(450)
         api.on_request = lambda _: api.gate.shut() if len(api.requests) == 3 else None
-        began, asked_at = time.monotonic(), desk.clock.now()
-        assert await desk.sync.bring_list(EVERYTHING, SHORT) is None
-        first = desk.sync.knowledge(EVERYTHING, asked_at)
+        began, requested_at = time.monotonic(), desk.clock.now()
+        assert await desk.sync.refresh_list(EVERYTHING, SHORT) is None
+        first = desk.sync.list_status(EVERYTHING, requested_at)
 
         assert time.monotonic() - began < 1
         assert not first.is_complete
@@ -62,7 +62,7 @@ async def test_what_ended_in_the_background_is_not_taken_for_todays_answer():
     async with FakeFormant() as api, desk_for(api) as desk:
         api.conversations = ended_calls(20)
         api.gate.shut()
-        await desk.sync.bring_list(EVERYTHING, SHORT)
+        await desk.sync.refresh_list(EVERYTHING, SHORT)
         api.gate.open()
         await settled(desk)
         api.conversations = ended_calls(21)
@@ -76,7 +76,7 @@ async def test_a_failure_in_the_background_is_not_todays_failure():
         api.conversations = ended_calls(20)
         api.fault("/v1/conversations?", 1, faults.not_json)
         api.gate.shut()
-        await desk.sync.bring_list(EVERYTHING, SHORT)
+        await desk.sync.refresh_list(EVERYTHING, SHORT)
         api.gate.open()
         await asyncio.wrap_future(api.received(1))
         await asyncio.sleep(SHORT)
@@ -126,7 +126,7 @@ async def test_who_waits_is_told_how_far_it_is():
         async def report(done: int, total: int) -> None:
             told.append((done, total))
 
-        await desk.sync.bring_details(desk.stored(), SECONDS, report)
+        await desk.sync.fetch_details(desk.stored(), SECONDS, report)
         assert told[-1] == (30, 30)
 
 
@@ -136,15 +136,15 @@ async def test_a_job_that_nobody_waits_for_lets_those_go_first_that_somebody_wai
         await desk.ask()
         api.gate.shut()
         long, short = desk.stored()[:80], desk.stored()[80:]
-        await desk.sync.bring_details(long, SHORT)
-        waited_for = asyncio.create_task(desk.sync.bring_details(short, SECONDS))
+        await desk.sync.fetch_details(long, SHORT)
+        waited_for = asyncio.create_task(desk.sync.fetch_details(short, SECONDS))
         await asyncio.sleep(0)
         api.gate.open()
         await waited_for
 
         under_way = 16
         assert set(desk.detail_ids()[: under_way + len(short)]) == {*long[:under_way], *short}
-        await desk.sync.bring_details(long, SECONDS)
+        await desk.sync.fetch_details(long, SECONDS)
         assert sorted(desk.detail_ids()) == sorted(desk.listed())
 
 
@@ -153,9 +153,9 @@ async def test_a_wider_question_about_details_goes_on_with_the_narrower_one():
         api.conversations = ended_calls(40)
         await desk.ask()
         api.gate.shut()
-        await desk.sync.bring_details(desk.stored()[:20], SHORT)
+        await desk.sync.fetch_details(desk.stored()[:20], SHORT)
         api.gate.open()
-        await desk.sync.bring_details(desk.stored(), SECONDS)
+        await desk.sync.fetch_details(desk.stored(), SECONDS)
 
         assert sorted(desk.detail_ids()) == sorted(desk.listed())
 
@@ -168,11 +168,11 @@ async def test_a_recording_that_took_too_long_is_there_for_the_next_who_asks():
             return b"".join([chunk async for chunk in recording.chunks])
 
         api.gate.shut()
-        assert await desk.sync.bring_recording(conversation_id(0), save, SHORT) is None
+        assert await desk.sync.fetch_recording(conversation_id(0), save, SHORT) is None
         api.gate.open()
         await asyncio.sleep(SHORT)
 
-        assert await desk.sync.bring_recording(conversation_id(0), save, SECONDS) == sound
+        assert await desk.sync.fetch_recording(conversation_id(0), save, SECONDS) == sound
         assert len(api.requests) == 1
 
 
@@ -180,14 +180,14 @@ async def test_a_refused_key_is_an_error():
     async with FakeFormant() as api, desk_for(api) as desk:
         api.key = "another"
         with pytest.raises(AuthenticationError):
-            await desk.sync.bring_list(EVERYTHING, SECONDS)
+            await desk.sync.refresh_list(EVERYTHING, SECONDS)
 
 
 async def test_an_answer_of_the_wrong_form_is_an_error():
     async with FakeFormant() as api, desk_for(api) as desk:
         api.fault("/v1/conversations", 1, faults.wrong_shape)
         with pytest.raises(InvalidResponseError):
-            await desk.sync.bring_list(EVERYTHING, SECONDS)
+            await desk.sync.refresh_list(EVERYTHING, SECONDS)
         assert (await desk.ask()).is_complete
 
 
@@ -195,8 +195,8 @@ async def test_a_service_that_cannot_be_reached_is_a_trouble_that_may_pass():
     async with FakeFormant() as api:
         api.url = "http://127.0.0.1:9"
         async with desk_for(api) as desk:
-            assert isinstance(await desk.sync.bring_list(EVERYTHING, SECONDS), ConnectionFailedError)
-            assert not desk.sync.knowledge(EVERYTHING, desk.clock.now()).is_complete
+            assert isinstance(await desk.sync.refresh_list(EVERYTHING, SECONDS), ConnectionFailedError)
+            assert not desk.sync.list_status(EVERYTHING, desk.clock.now()).is_complete
 
 
 async def test_what_was_known_before_a_trouble_is_kept_and_not_called_complete():
@@ -204,9 +204,9 @@ async def test_what_was_known_before_a_trouble_is_kept_and_not_called_complete()
         api.conversations = ended_calls(450)
         before = await desk.ask()
         api.fault("/v1/conversations", ALWAYS, 500)
-        asked_at = desk.clock.now()
-        trouble = await desk.sync.bring_list(EVERYTHING, SECONDS)
-        now = desk.sync.knowledge(EVERYTHING, asked_at)
+        requested_at = desk.clock.now()
+        trouble = await desk.sync.refresh_list(EVERYTHING, SECONDS)
+        now = desk.sync.list_status(EVERYTHING, requested_at)
 
         assert isinstance(trouble, ServiceError)
         assert (now.known, now.is_complete, now.as_of) == (450, False, before.as_of)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.calls import Row, conversation
 from tests.fake_formant import FakeFormant, Order
 from tests.fake_http import Request
-from tests.sync.desk import (
+from tests.sync.sync_harness import (
     ALWAYS,
     DAY,
     NOON,
@@ -97,12 +97,12 @@ def test_a_quiet_list_is_stored_exactly_however_it_is_listed(listing: Listing):
         api = listing.open()
         async with desk_for(api, transport=listing.transport(api)) as desk:
             for _ in range(2):  # the second pass knows the order
-                knowledge = await desk.ask()
+                list_status = await desk.ask()
                 assert desk.holds_all()
                 if listing.can_be_proven:
-                    assert knowledge.is_complete
+                    assert list_status.is_complete
                 elif not listing.with_total and listing.size > 1:
-                    assert not knowledge.is_complete
+                    assert not list_status.is_complete
                 desk.clock.advance(DAY)
 
     asyncio.run(run())
@@ -201,19 +201,19 @@ def test_what_is_called_complete_has_every_call_that_stayed_and_none_that_was_no
         async with desk_for(api, transport=listing.transport(api)) as desk:
             upheaval = Upheaval(api, changes)
             api.on_request = upheaval.begin()
-            knowledge = await desk.ask()
+            list_status = await desk.ask()
             stored = set(desk.stored())
             assert len(desk.stored()) == len(stored)
             assert stored <= upheaval.ever
-            if knowledge.is_complete:
+            if list_status.is_complete:
                 assert stored >= upheaval.always
 
             api.on_request = None  # and once it is quiet, it comes right
             for _ in range(2):  # where many calls are gone, a second pass is needed
                 desk.clock.advance(DAY)
-                knowledge = await desk.ask()
+                list_status = await desk.ask()
             if listing.can_be_proven:
-                assert knowledge.is_complete
+                assert list_status.is_complete
                 assert desk.holds_all()
             else:
                 assert set(desk.stored()) >= desk.listed()

@@ -6,11 +6,22 @@ from datetime import datetime, timedelta
 import pytest
 
 from formant_mcp.filters import Filters
-from formant_mcp.sync.lists import ListRequest
+from formant_mcp.sync.list_sync import ListRequest
 from tests.calls import LazyRows, conversation, many
 from tests.fake_formant import FakeFormant, Order
 from tests.fake_http import Request
-from tests.sync.desk import ALWAYS, DAY, NOON, Desk, InProcess, add_all, claiming, desk_for, ended_calls, later_calls
+from tests.sync.sync_harness import (
+    ALWAYS,
+    DAY,
+    NOON,
+    Desk,
+    InProcess,
+    add_all,
+    claiming,
+    desk_for,
+    ended_calls,
+    later_calls,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -52,31 +63,31 @@ def expected(api: FakeFormant, since: datetime, agent_id: str = "") -> list[str]
 @BOTH_ORDERS
 async def test_the_newest_twenty_of_200000_cost_few_requests(huge: FakeFormant, order: Order):
     async with desk_for(huge, transport=opened(huge, order)) as desk:
-        requests, knowledge = await desk.cost(ListRequest(newest=20))
+        requests, list_status = await desk.cost(ListRequest(newest=20))
 
         assert requests <= ENOUGH
-        assert knowledge.is_complete
-        assert knowledge.total == HUGE
+        assert list_status.is_complete
+        assert list_status.total == HUGE
         assert desk.stored(limit=20) == expected(huge, NOON - DAY)[:20]
 
 
 @BOTH_ORDERS
 async def test_yesterday_of_200000_costs_few_requests(huge: FakeFormant, order: Order):
     async with desk_for(huge, transport=opened(huge, order)) as desk:
-        requests, knowledge = await desk.cost(ListRequest(Filters(since=YESTERDAY)))
+        requests, list_status = await desk.cost(ListRequest(Filters(since=YESTERDAY)))
 
         assert requests <= ENOUGH
-        assert knowledge.is_complete
+        assert list_status.is_complete
         assert desk.stored(Filters(since=YESTERDAY)) == expected(huge, YESTERDAY)
 
 
 @BOTH_ORDERS
 async def test_an_agents_last_week_of_200000_costs_few_requests(huge: FakeFormant, order: Order):
     async with desk_for(huge, transport=opened(huge, order)) as desk:
-        requests, knowledge = await desk.cost(ListRequest(Filters(agent_id="101", since=WEEK_AGO)))
+        requests, list_status = await desk.cost(ListRequest(Filters(agent_id="101", since=WEEK_AGO)))
 
         assert requests <= ENOUGH
-        assert knowledge.is_complete
+        assert list_status.is_complete
         assert desk.stored(Filters(agent_id="101", since=WEEK_AGO)) == expected(huge, WEEK_AGO, "101")
 
 
@@ -85,24 +96,24 @@ async def test_a_wider_question_reads_only_what_the_narrower_one_did_not(huge: F
     async with desk_for(huge, transport=opened(huge, order)) as desk:
         await desk.ask(ListRequest(Filters(since=NOON - timedelta(days=4))))  # 2,192 calls
         again, _ = await desk.cost(ListRequest(Filters(since=NOON - timedelta(days=4))))
-        wider, knowledge = await desk.cost(ListRequest(Filters(since=NOON - timedelta(days=6))))
+        wider, list_status = await desk.cost(ListRequest(Filters(since=NOON - timedelta(days=6))))
 
         assert again <= 3
         assert wider <= 16  # 1,096 calls more
-        assert knowledge.is_complete
+        assert list_status.is_complete
         assert desk.stored(Filters(since=NOON - timedelta(days=6))) == expected(huge, NOON - timedelta(days=6))
 
 
 async def test_a_long_list_without_order_is_read_whole_and_called_incomplete_until_then(huge: FakeFormant):
     async with desk_for(huge, transport=opened(huge, "none")) as desk:
-        asked_at = desk.clock.now()
-        assert await desk.sync.bring_list(ListRequest(newest=20), 0.2) is None
-        knowledge = desk.sync.knowledge(ListRequest(newest=20), asked_at)
+        requested_at = desk.clock.now()
+        assert await desk.sync.refresh_list(ListRequest(newest=20), 0.2) is None
+        list_status = desk.sync.list_status(ListRequest(newest=20), requested_at)
 
-        assert not knowledge.is_complete
+        assert not list_status.is_complete
         assert desk.store.ledger.scope("").list_order == "none"
-        assert 0 < knowledge.requests_left <= HUGE / 100
-        assert knowledge.known > 0
+        assert 0 < list_status.requests_left <= HUGE / 100
+        assert list_status.known > 0
 
 
 @pytest.mark.parametrize("size", [1_001, 1_100, 3_000])
@@ -111,9 +122,9 @@ async def test_lists_of_any_length_give_the_newest(size: int, agent_id: str):
     async with FakeFormant() as api, desk_for(api) as desk:
         api.conversations = ended_calls(size)
         need = ListRequest(Filters(agent_id=agent_id), newest=150)
-        requests, knowledge = await desk.cost(need)
+        requests, list_status = await desk.cost(need)
 
-        assert knowledge.is_complete
+        assert list_status.is_complete
         assert requests <= 10
         assert desk.stored(limit=150) == [str(row["conversation_id"]) for row in ended_calls(150)]
 
@@ -123,9 +134,9 @@ async def test_lists_of_any_length_give_the_newest(size: int, agent_id: str):
 async def test_a_provider_that_gives_fewer_rows_than_asked_for_gives_the_newest_all_the_same(order: Order, cap: int):
     async with FakeFormant() as api, desk_for(api) as desk:
         api.conversations, api.order, api.rows_per_page_cap = ended_calls(1_100), order, cap
-        knowledge = await desk.ask(ListRequest(newest=50))
+        list_status = await desk.ask(ListRequest(newest=50))
 
-        assert knowledge.is_complete
+        assert list_status.is_complete
         assert desk.stored(limit=50) == [str(row["conversation_id"]) for row in ended_calls(50)]
 
 
@@ -142,10 +153,10 @@ async def test_calls_that_come_meanwhile_neither_hide_others_nor_upset_the_order
         api.conversations, api.order = ended_calls(3_000), order
         since = NOON - timedelta(days=2, minutes=1_500)
         api.on_request = coming(api, count)
-        requests, knowledge = await desk.cost(ListRequest(Filters(since=since)))
+        requests, list_status = await desk.cost(ListRequest(Filters(since=since)))
         api.on_request = None
 
-        assert knowledge.is_complete
+        assert list_status.is_complete
         assert requests < 31
         assert set(desk.stored()) >= {str(row["conversation_id"]) for row in ended_calls(1_500)}
         assert desk.store.ledger.scope("").list_order == order
@@ -178,9 +189,9 @@ async def test_a_call_that_goes_meanwhile_hides_no_other(order: Order):
 
         api.on_request = remove
         since = NOON - timedelta(days=2, minutes=1_500)
-        knowledge = await desk.ask(ListRequest(Filters(since=since)))
+        list_status = await desk.ask(ListRequest(Filters(since=since)))
 
-        assert knowledge.is_complete
+        assert list_status.is_complete
         assert set(desk.stored()) >= {str(row["conversation_id"]) for row in ended_calls(1_500)} - gone
 
 
@@ -196,9 +207,9 @@ async def test_a_change_in_the_midst_of_what_is_known_hides_nothing(order: Order
         else:
             api.remove(desk.stored()[600])
         wider = NOON - timedelta(days=2, minutes=1_200)
-        knowledge = await desk.ask(ListRequest(Filters(since=wider)))
+        list_status = await desk.ask(ListRequest(Filters(since=wider)))
 
-        assert knowledge.is_complete
+        assert list_status.is_complete
         assert set(desk.stored(Filters(since=wider))) >= set(newest_held(api, Filters(since=wider), desk))
 
 
@@ -210,10 +221,10 @@ async def test_a_page_against_the_order_learned_before_makes_it_give_up_the_orde
 
         api.order = "none"
         add_all(api, later_calls(1))
-        knowledge = await desk.ask(ListRequest(newest=20))
+        list_status = await desk.ask(ListRequest(newest=20))
 
         assert desk.store.ledger.scope("").list_order == "none"
-        assert knowledge.is_complete
+        assert list_status.is_complete
         assert desk.holds_all()
 
 
@@ -224,13 +235,13 @@ async def test_an_empty_list_by_mistake_leaves_the_newest_part_and_is_forgotten_
         await desk.ask(need)
         kept, held = desk.stored(), api.conversations
         api.conversations = []
-        knowledge = await desk.ask(need)
-        assert (knowledge.gone, knowledge.is_complete) == (len(kept), False)
+        list_status = await desk.ask(need)
+        assert (list_status.gone, list_status.is_complete) == (len(kept), False)
         assert desk.stored() == kept
 
         api.conversations = held
-        knowledge = await desk.ask(need)
-        assert (knowledge.gone, knowledge.is_complete) == (0, True)
+        list_status = await desk.ask(need)
+        assert (list_status.gone, list_status.is_complete) == (0, True)
 
 
 async def test_a_short_list_is_read_to_its_end_in_the_background_and_no_page_twice():
@@ -241,18 +252,18 @@ async def test_a_short_list_is_read_to_its_end_in_the_background_and_no_page_twi
         await desk.settled()
         assert desk.holds_all()
         assert len(api.requests) == 25
-        requests, knowledge = await desk.cost()
-        assert (requests, knowledge.is_complete) == (1, True)
+        requests, list_status = await desk.cost()
+        assert (requests, list_status.is_complete) == (1, True)
 
 
 async def test_a_list_that_ends_before_its_total_is_not_read_for_ever():
     async with FakeFormant() as api, desk_for(api) as desk:
         api.conversations = ended_calls(1_500)
         api.fault("/v1/conversations?", ALWAYS, claiming(5_000))
-        requests, knowledge = await desk.cost(ListRequest(Filters(since=NOON - timedelta(days=30))))
+        requests, list_status = await desk.cost(ListRequest(Filters(since=NOON - timedelta(days=30))))
 
         assert requests < 40
-        assert not knowledge.is_complete
+        assert not list_status.is_complete
         assert desk.holds_all()
 
 
@@ -260,8 +271,8 @@ async def test_a_question_about_everything_is_not_content_with_the_newest_part()
     async with FakeFormant() as api, desk_for(api) as desk:
         api.conversations = ended_calls(1_200)
         await desk.ask(ListRequest(newest=20))
-        assert not desk.sync.knowledge(ListRequest(), NOON).is_complete
-        assert not desk.sync.knowledge(ListRequest(Filters(since=NOON - timedelta(days=30))), NOON).is_complete
+        assert not desk.sync.list_status(ListRequest(), NOON).is_complete
+        assert not desk.sync.list_status(ListRequest(Filters(since=NOON - timedelta(days=30))), NOON).is_complete
 
         assert (await desk.ask()).is_complete
         assert desk.holds_all()

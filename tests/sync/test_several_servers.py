@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from formant_mcp.sync.lists import ListRequest
+from formant_mcp.sync.list_sync import ListRequest
 from tests.fake_formant import FakeFormant
-from tests.sync.desk import SECONDS, Clock, Desk, desk_for, ended_calls
+from tests.sync.sync_harness import SECONDS, Clock, Desk, desk_for, ended_calls
 
 pytestmark = pytest.mark.anyio
 
@@ -28,7 +28,10 @@ async def two_desks(api: FakeFormant, path: Path) -> AsyncGenerator[tuple[Desk, 
 
 def child(api: FakeFormant, path: Path) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.sync.child", api.url, str(path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "tests.sync.sync_process", api.url, str(path)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -46,10 +49,10 @@ async def test_what_one_server_has_read_the_other_only_looks_at(tmp_path: Path):
     async with FakeFormant() as api, two_desks(api, tmp_path / "store") as (first, second):
         api.conversations = ended_calls(450)
         await first.ask()
-        requests, knowledge = await second.cost()
+        requests, list_status = await second.cost()
 
         assert requests == 1
-        assert knowledge.is_complete
+        assert list_status.is_complete
 
 
 async def test_two_servers_that_both_miss_a_call_read_the_list_once(tmp_path: Path):
@@ -82,17 +85,17 @@ async def test_two_servers_read_each_detail_once(tmp_path: Path):
         api.conversations = ended_calls(80)
         await first.ask()
         ids = first.stored()
-        await asyncio.gather(*(desk.sync.bring_details(ids, SECONDS) for desk in (first, second)))
+        await asyncio.gather(*(desk.sync.fetch_details(ids, SECONDS) for desk in (first, second)))
 
         assert sorted(first.detail_ids()) == sorted(ids)
-        assert second.store.read.due_among(ids, second.clock.now()) == []
+        assert second.store.read.needing_refresh(ids, second.clock.now()) == []
 
 
 async def test_the_work_of_a_server_that_died_is_free_after_some_seconds(tmp_path: Path):
     async with FakeFormant() as api, two_desks(api, tmp_path / "store") as (first, second):
         api.conversations = ended_calls(20)
         assert first.store.ledger.lease(["pass:"], "a server that died", first.clock.now(), timedelta(seconds=5))
-        await second.sync.bring_list(ListRequest(), 0.05)
+        await second.sync.refresh_list(ListRequest(), 0.05)
         assert api.requests == []
 
         second.clock.advance(timedelta(seconds=5))

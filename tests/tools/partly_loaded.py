@@ -14,16 +14,16 @@ from formant_mcp.app import App
 from formant_mcp.errors import FormantError, ServiceError
 from formant_mcp.filters import NO_FILTERS, Filters
 from formant_mcp.models import Conversation, Page, Turn
-from formant_mcp.query.account import Account
-from formant_mcp.query.gather import Call
+from formant_mcp.queries.account import Account
+from formant_mcp.queries.loader import RequestContext
 from formant_mcp.recordings import RecordingsFolder
+from formant_mcp.server.tools import TOOLS
 from formant_mcp.store import AccountKey, Store
 from formant_mcp.sync import Sync
-from formant_mcp.sync.freshness import next_reading
-from formant_mcp.tools import TOOLS
-from tests.query.told import Told
-from tests.same_facts import assert_same_facts
+from formant_mcp.sync.freshness import next_refresh_at
+from tests.queries.static_source import Told
 from tests.store.oracle import NOW, OUTCOMES
+from tests.text_matches_structure import assert_same_facts
 
 UNREAD, NONE = "(not read yet)", "(none)"
 START = NOW - timedelta(hours=30)
@@ -160,7 +160,7 @@ class Desk:
         self.situation = situation
         self.moment = START + timedelta(minutes=2)
         self.source = Partly(situation)
-        store = Store(None, AccountKey("service", "test"), next_reading)
+        store = Store(None, AccountKey("service", "test"), next_refresh_at)
         self.app = App(
             Account(Sync(self.source, store, self.clock), store),
             RecordingsFolder(None),  # pyright: ignore[reportArgumentType]
@@ -185,7 +185,7 @@ class Desk:
         self.moment += LATER
 
     async def ask(self, tool: str, seconds: float = 60.0, **arguments: JsonValue) -> Said:
-        reply = await TOOL[tool].call(self.app, dict(arguments), Call(self.clock(), seconds))
+        reply = await TOOL[tool].call(self.app, dict(arguments), RequestContext(self.clock(), seconds))
         structure = reply.structure.model_dump(mode="json", exclude_none=True)
         assert_same_facts(reply.text, structure)
         return Said(reply.text, structure)

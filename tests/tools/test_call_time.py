@@ -7,7 +7,7 @@ import pytest
 
 from tests.calls import many
 from tests.fake_http import Request
-from tests.serving import NOW, Account, Answer, Assistant
+from tests.server_harness import NOW, Account, Answer, Assistant
 
 pytestmark = pytest.mark.anyio
 

@@ -7,7 +7,7 @@ import pytest
 from tests import faults
 from tests.calls import conversation, conversation_id
 from tests.faults import Fault
-from tests.serving import NOW, Account, Assistant
+from tests.server_harness import NOW, Account, Assistant
 
 pytestmark = pytest.mark.anyio
 

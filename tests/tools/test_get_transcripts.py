@@ -7,7 +7,7 @@ import pytest
 from pydantic import JsonValue
 
 from tests.calls import Row, conversation, conversation_id
-from tests.serving import NOW, Account, Answer, Assistant
+from tests.server_harness import NOW, Account, Answer, Assistant
 from tests.snapshots import assert_same_answer
 
 pytestmark = pytest.mark.anyio

@@ -6,7 +6,7 @@ import pytest
 from pydantic import JsonValue
 
 from tests.calls import conversation, conversation_id
-from tests.serving import BOUNDARY, NOW, Account
+from tests.server_harness import BOUNDARY, NOW, Account
 
 pytestmark = pytest.mark.anyio
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.calls import conversation, conversation_id, many
-from tests.serving import NOW, Account
+from tests.server_harness import NOW, Account
 from tests.snapshots import assert_same_answer
 
 pytestmark = pytest.mark.anyio

@@ -6,7 +6,7 @@ import pytest
 from pydantic import JsonValue
 
 from tests.calls import Row, conversation, conversation_id
-from tests.serving import NOW, Account
+from tests.server_harness import NOW, Account
 
 pytestmark = pytest.mark.anyio
 

@@ -10,7 +10,7 @@ from tests import faults
 from tests.calls import conversation, conversation_id
 from tests.fake_http import Reply, Request
 from tests.faults import Fault
-from tests.serving import NOW, Account, Answer, Assistant
+from tests.server_harness import NOW, Account, Answer, Assistant
 
 pytestmark = pytest.mark.anyio
 

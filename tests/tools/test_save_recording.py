@@ -8,7 +8,7 @@ import pytest
 
 from tests.audio import chunk, riff, sample, wav
 from tests.calls import conversation, conversation_id
-from tests.serving import NOW, Account, Answer
+from tests.server_harness import NOW, Account, Answer
 from tests.snapshots import assert_same_answer
 
 pytestmark = pytest.mark.anyio

@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from tests.calls import conversation, conversation_id
 from tests.fake_http import Request
-from tests.serving import BOUNDARY, NOW, Account, Answer, Assistant
+from tests.server_harness import BOUNDARY, NOW, Account, Answer, Assistant
 from tests.snapshots import assert_same_answer
 
 pytestmark = pytest.mark.anyio

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from tests.calls import conversation
-from tests.serving import NOW, Account
+from tests.server_harness import NOW, Account
 
 pytestmark = pytest.mark.anyio
 

@@ -5,8 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from formant_mcp.query.gather import Coverage
-from formant_mcp.tools.text import head, stamp
+from formant_mcp.queries.loader import Coverage
+from formant_mcp.server.tools.text import head, stamp
 
 
 @pytest.mark.parametrize(

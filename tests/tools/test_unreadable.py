@@ -10,11 +10,11 @@ from pydantic import JsonValue
 
 from formant_mcp.filters import Condition, Filters
 from formant_mcp.models import Conversation, Unreadable
-from formant_mcp.query.gather import unreadable_notes
+from formant_mcp.queries.loader import unreadable_notes
 from tests.calls import conversation, conversation_id
-from tests.same_facts import assert_same_facts
-from tests.serving import NOW, Account, Answer
+from tests.server_harness import NOW, Account, Answer
 from tests.store.files import open_store
+from tests.text_matches_structure import assert_same_facts
 
 pytestmark = pytest.mark.anyio
 

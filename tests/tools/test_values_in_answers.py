@@ -6,7 +6,7 @@ import pytest
 from pydantic import JsonValue
 
 from tests.calls import conversation, conversation_id
-from tests.serving import NOW, Account, Answer
+from tests.server_harness import NOW, Account, Answer
 
 pytestmark = pytest.mark.anyio
 

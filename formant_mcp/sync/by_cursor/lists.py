@@ -9,13 +9,13 @@ from datetime import datetime
 from formant_mcp.filters import Filters
 from formant_mcp.providers.base import CursorProvider
 from formant_mcp.store import Store
-from formant_mcp.store.ledger import Scope
+from formant_mcp.store.sync_state import ListState
+from formant_mcp.sync.background import BackgroundJobs, Progress, report_to
 from formant_mcp.sync.by_cursor.one_list import OneList, earlier, has_holes, scope_of
 from formant_mcp.sync.details import Details
 from formant_mcp.sync.freshness import DAY, HOUR
-from formant_mcp.sync.jobs import Jobs, Progress, report_to
 from formant_mcp.sync.leases import Leases
-from formant_mcp.sync.lists import Knowledge, ListRequest, may_scan_for_gone
+from formant_mcp.sync.list_sync import ListRequest, ListStatus, may_scan_for_gone
 
 _WAIT_FOR_THE_REST_SECONDS = 2.0  # a small account is read whole in this time
 
@@ -28,7 +28,7 @@ class CursorLists:
         provider: CursorProvider,
         store: Store,
         details: Details,
-        jobs: Jobs,
+        jobs: BackgroundJobs,
         leases: Leases,
         now: Callable[[], datetime],
     ) -> None:
@@ -77,16 +77,16 @@ class CursorLists:
             await self._pass(filters, progress)
         await self._details.read(self._store.read.running(agent_id, self._now()), progress)
 
-    def knowledge(self, need: ListRequest, asked_at: datetime) -> Knowledge:
+    def list_status(self, need: ListRequest, requested_at: datetime) -> ListStatus:
         """How far the store answers that need, as things stand now, for a question asked at that time."""
         whole = self._store.ledger.scope("")
         known = whole if self._is_in_whole(need) else self._store.ledger.scope(scope_of(_without_times(need.filters)))
-        covers, fresh = self._covers(known, need), bool(known.checked_at and known.checked_at >= asked_at)
+        covers, fresh = self._covers(known, need), bool(known.checked_at and known.checked_at >= requested_at)
         if need.filters.until and not covers and self._is_recent(self._period(need)):
             known, covers, fresh = self._store.ledger.scope(scope_of(self._period(need))), True, True
         gone = known.gone or (self._store.ledger.scope(scope_of(self._period(need))).gone if need.filters.until else 0)
         count = self._store.read.count_seen("")
-        return Knowledge(
+        return ListStatus(
             as_of=known.checked_at,
             is_complete=covers and fresh and not (known.unreadable or known.shortfall or known.ends_early or gone),
             known=count,
@@ -134,7 +134,7 @@ class CursorLists:
             if self._store.ledger.scope(one.scope).complete_at == before:  # else another server has read it meanwhile
                 await one.read_all()
 
-    def _is_to_be_read_again(self, known: Scope, complete_at: datetime, agent_id: str) -> bool:
+    def _is_to_be_read_again(self, known: ListState, complete_at: datetime, agent_id: str) -> bool:
         """Daily; sooner where calls may be gone."""
         if known.gone_at:
             return may_scan_for_gone(known, self._now())
@@ -167,7 +167,7 @@ class CursorLists:
     def _is_transient(self, filters: Filters) -> bool:
         return not self._provider.spec.transient_statuses.isdisjoint(filters.status)
 
-    def _covers(self, known: Scope, need: ListRequest) -> bool:
+    def _covers(self, known: ListState, need: ListRequest) -> bool:
         if known.complete_at:
             return True
         return bool(known.covered_since and need.filters.since and known.covered_since <= need.filters.since)

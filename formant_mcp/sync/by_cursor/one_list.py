@@ -16,13 +16,13 @@ from formant_mcp.filters import Filters
 from formant_mcp.models import Page
 from formant_mcp.providers.base import CursorProvider
 from formant_mcp.store import Store
-from formant_mcp.store.ledger import Scope
-from formant_mcp.store.writing import Known
+from formant_mcp.store.sync_state import ListState
+from formant_mcp.store.writer import PreviousRow
+from formant_mcp.sync.background import Progress
 from formant_mcp.sync.by_cursor.walk import walk
 from formant_mcp.sync.details import Details
 from formant_mcp.sync.freshness import DAY, HOUR
-from formant_mcp.sync.jobs import Progress
-from formant_mcp.sync.lists import ListRequest, doubts
+from formant_mcp.sync.list_sync import ListRequest, doubts
 
 _WIDER_EACH_TIME = 4
 _WINDOWS = 5  # for the newest calls: together almost a year; what is older is read with all the rest
@@ -127,7 +127,7 @@ class OneList:
             pass_cursor=None,
         )
 
-    async def _pass(self, known: Scope, cursor: str) -> bool:
+    async def _pass(self, known: ListState, cursor: str) -> bool:
         """False where the list does not go on from there as it did, so that it is to be begun again."""
         resumed_at = cursor
         try:
@@ -147,7 +147,7 @@ class OneList:
             raise
         return True
 
-    def _note(self, known: Scope, at: str, page: Page, unreadable: int) -> None:
+    def _note(self, known: ListState, at: str, page: Page, unreadable: int) -> None:
         """The pass goes on with the page last read, to see whether the list still does."""
         self._store.ledger.update(
             self.scope,
@@ -195,7 +195,7 @@ class OneList:
                 unreadable, ends_early = more + (unreadable if at else 0), listed.ends_early
         return unreadable, ends_early
 
-    async def _save(self, page: Page) -> tuple[dict[str, Known], int]:
+    async def _save(self, page: Page) -> tuple[dict[str, PreviousRow], int]:
         """Gives what was known before, and how many rows could not be read so far as the question needs them."""
         user_id, agent_id = self._filters.user_id, self._filters.agent_id
         rows = page.conversations
@@ -245,7 +245,7 @@ class OneList:
                 self._store.ledger.update(self.scope, **doubted)
                 return False
         while hidden := self._store.read.unseen(filters, begun_at, _LOOKED_UP_AT_ONCE):
-            self._store.write.mark_due(hidden)
+            self._store.write.invalidate_details(hidden)
             await self._details.read(hidden, self._progress)
             gone = self._store.read.missing_among(hidden, begun_at)
             self._store.write.delete(*gone)
@@ -273,7 +273,7 @@ def _scope_value(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
-def has_holes(known: Scope) -> bool:
+def has_holes(known: ListState) -> bool:
     """Whether the list ended early, or details are missing that say which calls of a user's list are theirs.
 
     It is read again then.
@@ -281,5 +281,5 @@ def has_holes(known: Scope) -> bool:
     return known.ends_early or ("user_id=" in known.scope and known.unreadable > 0)
 
 
-def _shows_any_seen(before: dict[str, Known], since: datetime | None) -> bool:
+def _shows_any_seen(before: dict[str, PreviousRow], since: datetime | None) -> bool:
     return not before or any(since and each.seen_at >= since for each in before.values())

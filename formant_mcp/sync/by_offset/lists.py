@@ -8,15 +8,15 @@ from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import Filters
 from formant_mcp.providers.base import OffsetProvider
 from formant_mcp.store import Store
-from formant_mcp.store.ledger import Scope
+from formant_mcp.store.sync_state import ListState
+from formant_mcp.sync.background import BackgroundJobs, Progress, report_to
 from formant_mcp.sync.by_offset.one_list import EVER, OneList
 from formant_mcp.sync.by_offset.pages import SHORT_LIST_PAGES, Pages
 from formant_mcp.sync.by_offset.passes import FullPass
 from formant_mcp.sync.details import Details
 from formant_mcp.sync.freshness import DAY
-from formant_mcp.sync.jobs import Jobs, Progress, report_to
 from formant_mcp.sync.leases import Leases
-from formant_mcp.sync.lists import Knowledge, ListRequest, may_scan_for_gone
+from formant_mcp.sync.list_sync import ListRequest, ListStatus, may_scan_for_gone
 
 
 class OffsetLists:
@@ -27,7 +27,7 @@ class OffsetLists:
         provider: OffsetProvider,
         store: Store,
         details: Details,
-        jobs: Jobs,
+        jobs: BackgroundJobs,
         leases: Leases,
         now: Callable[[], datetime],
     ) -> None:
@@ -61,15 +61,15 @@ class OffsetLists:
         running = self._store.read.running(scope or need.filters.agent_id, self._now())
         await self._details.read(running, progress)
 
-    def knowledge(self, need: ListRequest, asked_at: datetime) -> Knowledge:
+    def list_status(self, need: ListRequest, requested_at: datetime) -> ListStatus:
         """How far the store answers that need, as things stand now, for a question asked at that time."""
         whole = self._store.ledger.scope("")
-        answers_all = whole.complete_at or self._answers(whole, need, asked_at)
+        answers_all = whole.complete_at or self._answers(whole, need, requested_at)
         known = whole if answers_all else self._store.ledger.scope(need.filters.agent_id)
         is_sound = not (known.unreadable or known.shortfall or known.ends_early or known.gone)
-        return Knowledge(
+        return ListStatus(
             as_of=known.checked_at,
-            is_complete=self._answers(known, need, asked_at) and is_sound,
+            is_complete=self._answers(known, need, requested_at) and is_sound,
             known=self._store.read.count_seen(""),
             total=whole.total,
             list_total=known.total if known.scope == need.filters.agent_id else None,
@@ -95,7 +95,7 @@ class OffsetLists:
             elif self._is_short(self._store.ledger.scope(scope)):
                 self._start_pass(scope, pages)
 
-    async def _refresh_whole(self, known: Scope, complete_at: datetime, progress: Progress) -> None:
+    async def _refresh_whole(self, known: ListState, complete_at: datetime, progress: Progress) -> None:
         """Looks at a list that is known whole; it is read again when that is a day old, or does not explain itself.
 
         Where the provider only counts fewer calls than are known, or announces more, that is done in the background.
@@ -114,7 +114,9 @@ class OffsetLists:
             self._store.ledger.update(scope, rescan_at=self._now())
             self._start_pass(scope)
 
-    async def _pass(self, before: Scope, fresh_since: datetime, progress: Progress, pages: Pages | None = None) -> None:
+    async def _pass(
+        self, before: ListState, fresh_since: datetime, progress: Progress, pages: Pages | None = None
+    ) -> None:
         """Waits for a full pass, whoever began it; `before`: what was known when the question was asked.
 
         What came after another's pass began is looked for, unless that began after `fresh_since`.
@@ -151,16 +153,16 @@ class OffsetLists:
     def _one(self, scope: str, pages: Pages) -> OneList:
         return OneList(self._provider, self._store, self._now, scope, pages)
 
-    def _is_being_read_on(self, known: Scope) -> bool:
+    def _is_being_read_on(self, known: ListState) -> bool:
         return self._is_short(known) and self._jobs.is_running(("pass", known.scope))
 
-    def _is_short(self, known: Scope) -> bool:
+    def _is_short(self, known: ListState) -> bool:
         return known.total is not None and known.total <= SHORT_LIST_PAGES * self._provider.page_size
 
-    def _answers(self, known: Scope, need: ListRequest, asked_at: datetime) -> bool:
-        return known.checked_at is not None and known.checked_at >= asked_at and self._covers(known, need)
+    def _answers(self, known: ListState, need: ListRequest, requested_at: datetime) -> bool:
+        return known.checked_at is not None and known.checked_at >= requested_at and self._covers(known, need)
 
-    def _covers(self, known: Scope, need: ListRequest) -> bool:
+    def _covers(self, known: ListState, need: ListRequest) -> bool:
         if known.complete_at:
             return True
         since = known.covered_since
@@ -172,6 +174,6 @@ class OffsetLists:
             return True
         return self._store.read.count(Filters(agent_id=need.filters.agent_id, since=since)) >= need.newest
 
-    def _requests_left(self, known: Scope) -> int:
+    def _requests_left(self, known: ListState) -> int:
         left = 0 if known.complete_at else (known.total or 0) - known.pass_offset
         return -(-max(0, left) // self._provider.page_size)

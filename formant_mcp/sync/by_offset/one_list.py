@@ -7,9 +7,9 @@ from formant_mcp.filters import Filters
 from formant_mcp.models import Page
 from formant_mcp.providers.base import OffsetProvider
 from formant_mcp.store import Store
-from formant_mcp.store.ledger import ListOrder, Scope
+from formant_mcp.store.sync_state import ListOrder, ListState
 from formant_mcp.sync.by_offset.pages import OrderWatch, Pages, ReadPage
-from formant_mcp.sync.lists import ListRequest
+from formant_mcp.sync.list_sync import ListRequest
 
 _SMALL_LIST_PAGES = 10  # so many pages are read whole: that costs little, and every later question less
 _PROBES = 4
@@ -116,7 +116,7 @@ class _NewestPart:
         pages: Pages,
         provider: OffsetProvider,
         begun_at: datetime,
-        known: Scope,
+        known: ListState,
         need: ListRequest,
     ) -> None:
         self._store = store

@@ -14,8 +14,8 @@ from formant_mcp.filters import Filters
 from formant_mcp.models import Conversation, Page
 from formant_mcp.providers.base import OffsetProvider
 from formant_mcp.store import Store
-from formant_mcp.store.ledger import ListOrder
-from formant_mcp.store.writing import Known
+from formant_mcp.store.sync_state import ListOrder
+from formant_mcp.store.writer import PreviousRow
 
 SHORT_LIST_PAGES = 30  # read to its end in the background, at once, when its newest part is there
 _STEPS_BACK = 4
@@ -32,7 +32,7 @@ class ReadPage:
 
     offset: int
     page: Page
-    known: dict[str, Known] = field(default_factory=dict[str, Known])
+    known: dict[str, PreviousRow] = field(default_factory=dict[str, PreviousRow])
     fresh: list[Conversation] = field(default_factory=list[Conversation])
 
     @property

@@ -11,11 +11,11 @@ from datetime import datetime
 
 from formant_mcp.providers.base import OffsetProvider
 from formant_mcp.store import Store
-from formant_mcp.store.ledger import Scope
+from formant_mcp.store.sync_state import ListState
+from formant_mcp.sync.background import Progress
 from formant_mcp.sync.by_offset.pages import SHORT_LIST_PAGES, OrderWatch, Pages, ReadPage
 from formant_mcp.sync.details import Details
-from formant_mcp.sync.jobs import Progress
-from formant_mcp.sync.lists import doubts
+from formant_mcp.sync.list_sync import doubts
 
 _PASSES = 3
 _REPEATED_PAGES = 3  # that many in a row, and the list only turns round and round
@@ -65,7 +65,7 @@ class FullPass:
             before, begins_at = (seen, total), self._now()
             self._store.ledger.update(self._scope, pass_started_at=None)
 
-    async def _walk(self, begins_at: datetime) -> Scope:
+    async def _walk(self, begins_at: datetime) -> ListState:
         known = self._store.ledger.scope(self._scope)
         self._totals, self._watch, self._repeated = set(), OrderWatch(), 0
         resumes_at = known.pass_started_at
@@ -92,17 +92,17 @@ class FullPass:
         known.ends_early = last.page.has_more and not last.page.total
         return known
 
-    def _resume(self, known: Scope) -> None:
+    def _resume(self, known: ListState) -> None:
         """The last page is read again, to see whether the list still goes on from there."""
         self._totals.add(known.pass_total)
         known.pass_offset = max(0, known.pass_offset - self._pages.step)
 
-    def _next_offsets(self, known: Scope, last: ReadPage | None) -> list[int]:
+    def _next_offsets(self, known: ListState, last: ReadPage | None) -> list[int]:
         step, stride, width = self._pages.step, self._pages.stride, self._provider.concurrency
         first, total = last.next_offset if last else known.pass_offset, known.pass_total or 0
         return [first, *(at for i in range(1, width) if (at := first + i * stride) + step - stride < total)]
 
-    def _take(self, known: Scope, pages: list[ReadPage]) -> None:
+    def _take(self, known: ListState, pages: list[ReadPage]) -> None:
         """Rows repeat where calls have come in front; where there is nothing else, the list goes round and round."""
         self._totals.update(read.page.total for read in pages)
         fresh = [row for read in pages for row in read.fresh]
@@ -110,7 +110,7 @@ class FullPass:
         self._says_more |= any(read.page.has_more for read in pages)
         self._repeated = 0 if fresh else self._repeated + sum(read.page.row_count for read in pages)
 
-    def _advance(self, known: Scope, pages: list[ReadPage], before: ReadPage | None) -> None:
+    def _advance(self, known: ListState, pages: list[ReadPage], before: ReadPage | None) -> None:
         last = pages[-1]
         for front, read in zip([before, *pages], pages, strict=False):
             # The same rows once more are no other part of the list: such a provider takes no notice of the offset.
@@ -132,7 +132,7 @@ class FullPass:
         self._progress.done = self._pages.requests
         self._progress.total = self._pages.requests + -(-left // self._pages.stride)
 
-    def _is_over(self, known: Scope, last: ReadPage) -> bool:
+    def _is_over(self, known: ListState, last: ReadPage) -> bool:
         total = last.page.total
         if not last.page.row_count or self._is_stuck or self._repeated > _REPEATED_PAGES * self._provider.page_size:
             return True
@@ -142,10 +142,10 @@ class FullPass:
         may_end = total is not None and last.end >= total and not last.more
         return may_end and self._seen(known) + known.pass_unreadable >= (total or 0)
 
-    def _seen(self, known: Scope) -> int:
+    def _seen(self, known: ListState) -> int:
         return self._store.read.count_seen(self._scope, known.pass_started_at)
 
-    async def _read_ends_again(self, walked: Scope) -> None:
+    async def _read_ends_again(self, walked: ListState) -> None:
         """Calls that came during the pass stand at the front or at the back, whichever way the list is ordered."""
         if walked.pass_rows <= self._pages.step and len(self._totals) == 1:
             return  # one page shows the list as it is
@@ -154,7 +154,7 @@ class FullPass:
         if self._seen(walked) < (walked.pass_total or 0):
             await self._read_on(walked, max(0, walked.pass_rows - 1))
 
-    async def _read_on(self, walked: Scope, offset: int) -> None:
+    async def _read_on(self, walked: ListState, offset: int) -> None:
         """Reads from there as long as that brings something new."""
         brings_new = True
         while brings_new:
@@ -164,7 +164,7 @@ class FullPass:
             brings_new = read.brings_new(walked.pass_started_at)
             offset = read.next_offset
 
-    def _accept(self, walked: Scope, seen: int, settled: bool) -> None:
+    def _accept(self, walked: ListState, seen: int, settled: bool) -> None:
         started_at, total = walked.pass_started_at or self._now(), walked.pass_total
         count = self._store.read.count_seen(self._scope)
         known = self._store.ledger.scope(self._scope)

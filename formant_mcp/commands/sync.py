@@ -1,0 +1,178 @@
+"""`formant-mcp sync`: downloads every conversation, so that each later question is answered from the store."""
+
+import asyncio
+import math
+import sys
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import Protocol
+
+from tqdm import tqdm
+
+from formant_mcp.app import App
+from formant_mcp.errors import FormantError, RateLimitError
+from formant_mcp.queries.account import Account, Downloaded, Report
+from formant_mcp.queries.dates import parse_since
+from formant_mcp.queries.loader import counted_kinds
+
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 5, 60
+_LINE_EVERY_SECONDS = 5.0
+_FASTEST = 6_000  # requests a minute; what is faster is no network, and over before it can be estimated
+_BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {unit}s{postfix}"
+
+Step = Callable[[Report], Awaitable[FormantError | None]]
+Sleep = Callable[[float], Awaitable[None]]
+
+
+def run_sync(open_app: Callable[[], Awaitable[App]], since: str) -> int:
+    """Brings the store fully up to date; returns the exit status. Stopped at any time, it resumes when run again."""
+    try:
+        return asyncio.run(_run(open_app, since))
+    except KeyboardInterrupt:
+        print("Stopped. Progress is saved; run again to resume.", file=sys.stderr)
+        return 130
+    except FormantError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+class _Display(Protocol):
+    def show(self, done: int, total: int, note: str, *, at_once: bool = False) -> None:
+        """The progress (`total` 0: not known) and a note; `at_once` where it must not be passed over."""
+        ...
+
+    def close(self) -> None:
+        """Ends the output."""
+        ...
+
+
+class _Bar:
+    """A progress bar, for a terminal."""
+
+    def __init__(self, name: str, unit: str) -> None:
+        self._bar = tqdm(desc=name, unit=unit, file=sys.stderr, dynamic_ncols=True, bar_format=_BAR)
+
+    def show(self, done: int, total: int, note: str, *, at_once: bool = False) -> None:
+        self._bar.total = total or None
+        self._bar.n = done
+        self._bar.set_postfix_str(note)
+
+    def close(self) -> None:
+        self._bar.close()
+
+
+class _Lines:
+    """A line now and then, for a file or a pipe."""
+
+    def __init__(self, name: str, unit: str) -> None:
+        self._name, self._unit = name, unit
+        self._line, self._printed_at = "", -math.inf
+
+    def show(self, done: int, total: int, note: str, *, at_once: bool = False) -> None:
+        of = f" of {total:,}" if total else ""
+        self._line = f"{self._name}: {done:,}{of} {self._unit}s. {note}".rstrip()
+        if at_once or monotonic() - self._printed_at >= _LINE_EVERY_SECONDS:
+            self._print()
+
+    def close(self) -> None:
+        if self._line:
+            self._print()
+
+    def _print(self) -> None:
+        print(self._line, file=sys.stderr, flush=True)
+        self._line, self._printed_at = "", monotonic()
+
+
+async def _run(open_app: Callable[[], Awaitable[App]], since: str) -> int:
+    app = await open_app()
+    try:
+        return await download(app, since)
+    finally:
+        await app.aclose()
+
+
+async def download(app: App, since: str, sleep: Sleep = asyncio.sleep) -> int:
+    """Downloads the list, then every transcript; returns the exit status.
+
+    Raises:
+        FormantError: the very first request failed, or a later failure will not pass by itself.
+    """
+    begin = parse_since(since, app.now(), app.zone)
+    account = app.account
+    account.retry_failed()  # who runs this wants all of it now
+    steps = _Steps(account, sleep)
+    await steps.run("list", "page", lambda report: account.download_list(begin, math.inf, report))
+    requested_at = app.now()
+    await steps.run(
+        "transcripts",
+        "call",
+        lambda report: account.download_details(begin, requested_at, math.inf, report),
+        lambda: account.count_left(begin, requested_at),
+    )
+    return _report(account.downloaded(begin, requested_at))
+
+
+class _Steps:
+    """Runs steps until each is done, however often the provider fails in between; never where nothing works at all."""
+
+    def __init__(self, account: Account, sleep: Sleep) -> None:
+        self._account = account
+        self._sleep = sleep
+        self._has_worked = False
+
+    async def run(self, name: str, unit: str, step: Step, count_left: Callable[[], int] | None = None) -> None:
+        """One step with its progress; `count_left` counts what it has still to do, where the store can.
+
+        Raises:
+            FormantError: the very first request failed, or the failure will not pass by itself.
+        """
+        display: _Display = _Bar(name, unit) if sys.stderr.isatty() else _Lines(name, unit)
+        to_do = count_left() if count_left else 0
+        before, done, total = 0, 0, 0
+
+        async def report(now_done: int, now_total: int) -> None:
+            nonlocal done, total
+            done, total = (before + now_done, to_do) if to_do else (now_done, now_total)
+            display.show(done, total, self._time_left(total - done))
+
+        try:
+            failures = 0
+            while error := await step(report):
+                if count_left:
+                    done = to_do - count_left()  # what failed was reported as done too
+                has_advanced, before = done > before, done
+                self._has_worked |= has_advanced
+                if not self._has_worked and not isinstance(error, RateLimitError):
+                    raise error
+                failures = 1 if has_advanced else failures + 1
+                pause = _pause_seconds(error, failures)
+                for seconds in range(pause, 0, -1):
+                    note = f"{error.message} Next try in {seconds} s."
+                    display.show(done, total, note, at_once=seconds == pause)
+                    await self._sleep(1)
+            self._has_worked = True
+        finally:
+            display.close()
+
+    def _time_left(self, requests: int) -> str:
+        rate = self._account.requests_per_minute
+        if not rate or rate > _FASTEST or requests <= 0:
+            return ""
+        return f"About {max(1, math.ceil(requests / rate))} min left at {rate:g} requests a minute."
+
+
+def _pause_seconds(error: FormantError, failures: int) -> int:
+    asked = error.retry_after_seconds if isinstance(error, RateLimitError) else None
+    return math.ceil(asked or min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** (failures - 1)))
+
+
+def _report(found: Downloaded) -> int:
+    known, left = found.conversations, found.left
+    lines = [f"{known:,} conversations, {known - left:,} of them downloaded."]
+    if lost := counted_kinds(found.unreadable):
+        lines.append(f"{lost} could not be understood; an update of formant-mcp may help.")
+    if left:
+        lines += [f"{count:,} could not be downloaded: {why}." for why, count in found.failures.items()]
+        lines.append(f"Run again to retry {'it' if left == 1 else 'them'}.")
+    print("\n".join(lines), file=sys.stderr)
+    return 1 if left else 0

@@ -1,0 +1,225 @@
+"""The one object that tools, resources, prompts and commands ask: an account's conversations, whatever is behind it."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+from formant_mcp.errors import ConnectionFailedError, FormantError, NotFoundError, RequestTimeoutError
+from formant_mcp.filters import DetailRequest, Filters
+from formant_mcp.models import Conversation, Turn
+from formant_mcp.providers.base import Recording
+from formant_mcp.queries.agents import for_agent
+from formant_mcp.queries.conversations import ConversationPage, ListQuery, list_conversations
+from formant_mcp.queries.cursors import Cursor, stale_cursor_error
+from formant_mcp.queries.loader import Coverage, Loader, RequestContext
+from formant_mcp.queries.profile import Profile, profile
+from formant_mcp.queries.search import SearchQuery, SearchResult, search_transcripts
+from formant_mcp.queries.summary import Summary, SummaryQuery, summarize
+from formant_mcp.queries.transcripts import (
+    Transcripts,
+    Window,
+    find,
+    find_id,
+    get_transcripts,
+    is_unconnected,
+    recording_error,
+)
+from formant_mcp.store import Store
+from formant_mcp.sync import Sync
+from formant_mcp.sync.background import Report
+from formant_mcp.sync.list_sync import ListRequest
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Downloaded:
+    """What a download left: conversations, those still to load, why (by reason), and what was not understood."""
+
+    conversations: int
+    left: int
+    failures: dict[str, int]
+    unreadable: dict[str, int]
+
+
+class Account:
+    """Answers questions about one account. `agent_id` in filters may be an agent's name.
+
+    Raises (from every method that takes a call):
+        FormantError: the question cannot be answered, with what to do instead.
+    """
+
+    def __init__(self, sync: Sync, store: Store) -> None:
+        self._sync = sync
+        self._store = store
+        self._loader = Loader(sync, store)
+
+    @property
+    def identity(self) -> str:
+        """A name for the store, for what is valid for it alone."""
+        return self._store.identity
+
+    @property
+    def recording_type(self) -> str:
+        """The media type that the provider's recordings usually have."""
+        return self._sync.recording_type
+
+    @property
+    def requests_per_minute(self) -> float | None:
+        """The provider's allowance, else the pace of late; None where there is neither."""
+        return self._sync.requests_per_minute
+
+    async def list_conversations(self, context: RequestContext, question: ListQuery) -> ConversationPage:
+        """A page of the conversations that match."""
+        return await for_agent(
+            self._loader,
+            context,
+            question.filters,
+            lambda filters: list_conversations(self._loader, context, replace(question, filters=filters)),
+        )
+
+    async def search(self, context: RequestContext, question: SearchQuery) -> SearchResult:
+        """A page of the turns that say what is searched for."""
+        return await for_agent(
+            self._loader,
+            context,
+            question.filters,
+            lambda filters: search_transcripts(self._loader, context, replace(question, filters=filters)),
+        )
+
+    async def summarize(self, context: RequestContext, question: SummaryQuery, zone: ZoneInfo) -> Summary:
+        """Figures over everything that matches, by groups."""
+        return await for_agent(
+            self._loader,
+            context,
+            question.filters,
+            lambda filters: summarize(self._loader, context, replace(question, filters=filters), zone),
+        )
+
+    async def profile(self, context: RequestContext, filters: Filters, top: int, zone: ZoneInfo) -> Profile:
+        """What there is among what matches: agents, statuses, result fields."""
+        return await for_agent(
+            self._loader, context, filters, lambda meant: profile(self._loader, context, meant, top, zone)
+        )
+
+    async def transcripts(self, context: RequestContext, ids: list[str], window: Window) -> Transcripts:
+        """Conversations by id, each with the turns of a window."""
+        return await get_transcripts(self._loader, context, ids, window)
+
+    async def conversation(self, context: RequestContext, asked: str) -> tuple[Conversation, list[Turn]]:
+        """One conversation whole, by its id or a unique beginning of it."""
+        conversation_id = await find(self._loader, context, asked)
+        conversation = self._stored(conversation_id)
+        if conversation is None:
+            raise ConnectionFailedError("The conversation could not be read.", "Ask again.")
+        read = self._store.read
+        return conversation, read.turns(conversation_id, 0, read.turn_count(conversation_id) or 0)
+
+    async def find_id(self, context: RequestContext, asked: str) -> str:
+        """The id that is meant, whole or by its beginning; asks the provider only where it is not stored."""
+        return find_id(self._loader, asked) or await find(self._loader, context, asked)
+
+    async def recording(
+        self,
+        context: RequestContext,
+        conversation_id: str,
+        save: Callable[[Recording], Awaitable[T]],
+        purpose: str = "file",
+    ) -> T:
+        """Hands a recording to `save` and returns what that returns; `purpose` tells apart what is saved."""
+        try:
+            saved = await self._sync.fetch_recording(conversation_id, save, context.seconds_left, purpose)
+        except NotFoundError as error:
+            raise await recording_error(self._loader, context, conversation_id, error) from None
+        if saved is None:
+            raise RequestTimeoutError(
+                "The recording has not been received in full within this call's time; the server keeps trying.",
+                "Ask again in a moment.",
+            )
+        return saved
+
+    def recording_coverage(self, context: RequestContext) -> Coverage:
+        """The coverage of an answer about one recording."""
+        list_status = self._sync.list_status(ListRequest(), context.requested_at)
+        return Coverage(1, list_status.known, list_status.total, complete=True, as_of=context.requested_at)
+
+    def duration_seconds(self, conversation_id: str) -> float | None:
+        """How long a conversation took, where that is known."""
+        conversation = self._stored(conversation_id)
+        return conversation and conversation.duration_seconds
+
+    def has_connected(self, conversation: Conversation) -> bool:
+        """Whether there may be a transcript and a recording."""
+        return not is_unconnected(self._loader, conversation)
+
+    def shortest_id(self, conversation_id: str, minimum: int) -> str:
+        """The shortest beginning of an id, of at least `minimum` characters, that no other id has."""
+        return self._store.read.shortest_prefix(conversation_id, minimum)
+
+    async def newest(
+        self, context: RequestContext, cursor: Cursor, limit: int
+    ) -> tuple[list[tuple[int, Conversation]], bool]:
+        """The newest conversations after a cursor, each with its row, and whether there are more."""
+        need = ListRequest(newest=cursor.shown + limit + 1)
+        if not self._sync.list_status(need, context.requested_at).is_complete:
+            trouble = await self._sync.refresh_list(need, context.seconds_left)
+            if trouble and not self._store.read.count(Filters()):
+                raise trouble
+        try:
+            page = self._store.read.page(Filters(), "newest", limit + 1, cursor.row)
+        except LookupError:
+            raise stale_cursor_error() from None
+        return page[:limit], len(page) > limit
+
+    async def known_ids(self, seconds: float, beginning: str, limit: int) -> list[str]:
+        """Stored ids that begin so, the newest for ''; a fresh account's first page is read for them."""
+        await self._sync.fetch_first_page(seconds)
+        if beginning:
+            return self._store.read.ids_with_prefix(beginning, limit)
+        return [each.conversation_id for _, each in self._store.read.page(Filters(), "newest", limit)]
+
+    async def agents(self, seconds: float) -> dict[str, str | None]:
+        """The agents that there are, by id, each with its name where it has one."""
+        await self._sync.fetch_first_page(seconds)
+        return self._store.read.agents()
+
+    async def download_list(self, since: datetime | None, seconds: float, report: Report) -> FormantError | None:
+        """Brings the list since then up to date; what stood in the way, if it may pass."""
+        return await self._sync.refresh_list(ListRequest(Filters(since=since)), seconds, report)
+
+    async def download_details(
+        self, since: datetime | None, requested_at: datetime, seconds: float, report: Report
+    ) -> FormantError | None:
+        """Loads transcripts and results since then; what stood in the way, if it may pass."""
+        due = self._store.read.details_to_fetch(DetailRequest(Filters(since=since)), requested_at)
+        return await self._sync.fetch_details(due, seconds, report)
+
+    def retry_failed(self) -> None:
+        """Lets details that could not be read be asked for at once."""
+        self._store.write.retry_failed()
+
+    def count_left(self, since: datetime | None, requested_at: datetime) -> int:
+        """How many transcripts since then are still to load."""
+        return self._store.read.count_details_to_fetch(DetailRequest(Filters(since=since)), requested_at)
+
+    def downloaded(self, since: datetime | None, requested_at: datetime) -> Downloaded:
+        """What there is since then after a download."""
+        read, filters = self._store.read, Filters(since=since)
+        need = DetailRequest(filters)
+        rows = self._sync.list_status(ListRequest(filters), requested_at).unreadable
+        return Downloaded(
+            read.count(filters),
+            read.count_details_to_fetch(need, requested_at),
+            read.failures(need, requested_at),
+            {"rows": rows} | read.unreadable(filters),
+        )
+
+    async def aclose(self) -> None:
+        """Ends background work and gives the store back."""
+        await self._sync.aclose()
+        self._store.close()
+
+    def _stored(self, conversation_id: str) -> Conversation | None:
+        return self._store.read.get([conversation_id]).get(conversation_id)

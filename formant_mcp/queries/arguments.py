@@ -1,0 +1,273 @@
+"""The arguments of tools: forgiving in form (see `forms`), strict in meaning, and what to say where one is wrong."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, cast, get_args
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from formant_mcp.errors import InvalidRequestError
+from formant_mcp.filters import NAMED, NONE, NOT_READ_YET, Condition, Filters, OutcomeFilter
+from formant_mcp.models import clean
+from formant_mcp.queries.clock import read_hours, read_weekdays
+from formant_mcp.queries.conditions import not_read_yet, parse_contact_filter, read_conditions
+from formant_mcp.queries.dates import parse_since, parse_until
+from formant_mcp.queries.forms import (
+    as_choice,
+    as_cursor,
+    as_id,
+    as_ids,
+    as_list,
+    as_name,
+    as_number,
+    as_seconds,
+    as_text,
+    is_left_out,
+    json_in,
+)
+from formant_mcp.queries.guesses import did_you_mean, nearest
+
+NO_BOUND = -1.0
+_MOST_CHARACTERS = 100_000
+_MOST_ITEMS = 1_000
+_MOST_CONDITIONS = 100
+
+_YES_NO = {word: value for words, value in (("yes y on 1", "true"), ("no n off 0", "false")) for word in words.split()}
+_OUTCOMES = {
+    **dict.fromkeys(("true", "yes", "1", "successful", "succeeded"), "success"),
+    **dict.fromkeys(("false", "no", "0", "failed", "unsuccessful"), "failure"),
+    **dict.fromkeys(("all", "both", NONE), "any"),
+}
+# Words for an argument that are not spelled like its name.
+_OTHER_NAMES = {
+    "since": "from start start_date start_time date_from after begin",
+    "until": "to end end_date end_time date_to before",
+    "contact_number": "phone phone_number number",
+    "limit": "count max_results page_size per_page",
+    "order_by": "sort sort_by order",
+    "cursor": "page page_token offset next_cursor",
+    "query": "q text search keywords",
+    "conversation_ids": "ids id call_ids",
+    "conversation_id": "id call_id",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Takes:
+    """What an argument takes and an example of it, for whoever gave something else; in braces the provider's words."""
+
+    what: str
+    example: str
+
+
+Text = Annotated[str, BeforeValidator(as_text), Takes("one text", "busy")]
+Name = Annotated[str, BeforeValidator(as_name), Takes("one text", "123")]
+Reason = Annotated[Name, Takes("one text", "busy")]
+Agent = Annotated[Name, Takes("the id or name of one agent (for several ask for each, or group_by=agent_id)", "123")]
+Number = Annotated[Name, Takes("one number or its last digits", "+91 98765 43210")]
+Date = Annotated[str, BeforeValidator(as_text), Takes("a date, a date-time, or how long ago (7d)", "2026-11-20")]
+CursorText = Annotated[str, BeforeValidator(as_cursor), Takes("next_cursor of the answer before", "c:20:4711:9f1c2a")]
+Names = Annotated[list[Name], BeforeValidator(as_list(as_name)), Takes("a list of texts", "{statuses}")]
+Weekdays = Annotated[list[Name], BeforeValidator(as_list(as_name)), Takes("a list of weekdays", "Monday, Friday")]
+Seconds = Annotated[float, BeforeValidator(as_seconds), Takes("a number of seconds, or -1 for no limit", "120")]
+Whole = Annotated[int, BeforeValidator(as_number)]
+YesNo = Annotated[bool, BeforeValidator(as_choice(_YES_NO))]
+Outcomes = Annotated[OutcomeFilter, BeforeValidator(as_choice(_OUTCOMES))]
+Fields = Annotated[
+    list[Text],
+    BeforeValidator(as_list(as_name, keys=("field", "path", "name", "key"))),
+    Takes("a list of fields", "status, results.intent"),
+]
+ConversationIds = Annotated[
+    list[Text],
+    BeforeValidator(as_ids),
+    Takes("1 to 20 conversation ids", "e36853de-9cbb-441e-ad75-d3c8ac82abfb_1"),
+]
+ConversationId = Annotated[
+    str, BeforeValidator(as_id), Takes("one conversation id", "e36853de-9cbb-441e-ad75-d3c8ac82abfb_1")
+]
+Conditions = Annotated[
+    list[Condition],
+    BeforeValidator(read_conditions),
+    WithJsonSchema({"type": "array", "items": {"type": "string"}}),
+    Takes("conditions on result fields", "{results}"),
+]
+
+
+class Arguments(BaseModel):
+    """What a tool takes. What it does not take is refused, never ignored; null and what is empty count as left out."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _given(cls, sent: object) -> object:
+        if not isinstance(sent, dict):
+            return sent
+        given = cls._flat(cast(dict[str, object], sent))
+        for name, value in given.items():
+            _check_length(name, value)
+        return {name: value for name, value in given.items() if not cls._is_left_out(name, value)}
+
+    @classmethod
+    def _is_left_out(cls, name: str, value: object) -> bool:
+        field = cls.model_fields.get(name)
+        # An argument that has to be given may be the word null.
+        is_word = field is not None and field.is_required() and isinstance(value, str) and value.strip()
+        return field is not None and is_left_out(value) and not is_word
+
+    @classmethod
+    def _flat(cls, sent: dict[str, object]) -> dict[str, object]:
+        """The arguments without an object around some of them."""
+        return sent
+
+
+def _check_length(name: str, value: object) -> None:
+    """Refuses what nobody means and only takes long to read."""
+    if not isinstance(value, str | list):
+        return
+    most, what = (_MOST_CHARACTERS, "characters") if isinstance(value, str) else (_MOST_ITEMS, "items")
+    if len(cast(str | list[object], value)) > most:
+        raise InvalidRequestError(
+            f"{clean(name[:60])} is longer than the {most:,} {what} that are read.", "Ask in several steps."
+        )
+
+
+class FilterArguments(Arguments):
+    """The filters, the same for every tool that takes them; what stands in braces is worded for each provider."""
+
+    agent_id: Agent = Field(
+        "", description="Only this agent's calls: its id, or its name where the provider has names."
+    )
+    status: Names = Field(
+        [], description="Any of these ways to end, e.g. {statuses}; for all failures use call_successful."
+    )
+    call_successful: Outcomes = Field(
+        "any", description="success: connected and ended normally; failure: ended otherwise; running calls are neither."
+    )
+    since: Date = Field(
+        "",
+        description="Calls that started at or after: 2026-11-20, 2026-11-20T18:00, 2026-W47, 2026-11, today, yesterday,"
+        " last week, or so long ago: 24h, 7d, 2w.",
+    )
+    until: Date = Field(
+        "", description="Calls that started at or before; same formats; a day, week or month is included whole."
+    )
+    min_duration_seconds: Seconds = Field(
+        NO_BOUND, ge=-1, allow_inf_nan=False, description="Minimum duration in seconds, inclusive; -1 for no limit."
+    )
+    max_duration_seconds: Seconds = Field(
+        NO_BOUND, ge=-1, allow_inf_nan=False, description="Maximum duration in seconds, inclusive; -1 for no limit."
+    )
+    contact_number: Number = Field("", description="Whole number or its last digits, any spelling.")
+    failure_reason: Reason = Field("", description="Exactly this reason; case does not matter.")
+    user_id: Name = Field("", description="Exactly this user id.")
+    hours: Text = Field("", description="Local hours of the start: 9-18 (to before 18:00), 20-6, 9.")
+    weekdays: Weekdays = Field([], description="Local weekdays of the start: Monday, Mon-Fri, weekend.")
+    direction: Name = Field("", description="inbound, outbound or web.")
+    results: Conditions = Field(
+        [],
+        description="Conditions on result fields, all of them (= != < <= > >= exists missing): {results}.",
+    )
+
+    @classmethod
+    def _flat(cls, sent: dict[str, object]) -> dict[str, object]:
+        inside = sent.get("filters")
+        inside = json_in(inside) if isinstance(inside, str) else inside
+        if "filters" not in sent or not (isinstance(inside, dict) or is_left_out(inside)):
+            return sent
+        filters = cast(dict[str, object], inside or {})
+        twice = next((name for name in filters if name in sent and not is_left_out(sent[name])), "")
+        if twice:
+            raise InvalidRequestError(f"{clean(twice)[:60]} is given both inside and outside filters.", "Give it once.")
+        return {name: value for name, value in sent.items() if name != "filters"} | filters
+
+    def filters(self, now: datetime, zone: ZoneInfo) -> Filters:
+        """The same, read: dates in `zone`, conditions and numbers understood.
+
+        Raises:
+            InvalidRequestError: a value cannot be read or a range is impossible.
+        """
+        low = _bound("min_duration_seconds", self.min_duration_seconds)
+        high = _bound("max_duration_seconds", self.max_duration_seconds)
+        since, until = parse_since(self.since, now, zone), parse_until(self.until, now, zone)
+        if since and until and since > until:
+            raise InvalidRequestError("since is after until.", "Swap them, or leave one out.")
+        if low is not None and high is not None and low > high:
+            raise InvalidRequestError("min_duration_seconds is greater than max_duration_seconds.", "Swap them.")
+        for name in (*NAMED, "contact_number"):
+            if NOT_READ_YET in (value := getattr(self, name)) and value in (NOT_READ_YET, [NOT_READ_YET]):
+                raise not_read_yet(name)
+        hours, weekdays = read_hours(self.hours), read_weekdays(self.weekdays)
+        if len(self.results) > _MOST_CONDITIONS:
+            raise InvalidRequestError(f"results takes at most {_MOST_CONDITIONS} conditions.", "Use fewer conditions.")
+        return Filters(
+            agent_id=self.agent_id,
+            status=tuple(self.status),
+            call_successful=self.call_successful,
+            since=since,
+            until=until,
+            min_duration_seconds=low,
+            max_duration_seconds=high,
+            contact_number=(NONE,) if self.contact_number == NONE else parse_contact_filter(self.contact_number),
+            failure_reason=self.failure_reason,
+            user_id=self.user_id,
+            hours=hours,
+            weekdays=weekdays,
+            zone=zone.key if hours or weekdays else "",
+            direction=self.direction,
+            results=tuple(self.results),
+        )
+
+
+def wrong_argument(wrong: list[ErrorDetails], arguments: type[Arguments]) -> InvalidRequestError:
+    """What to say of the first thing wrong with the arguments; a misspelt name comes before a missing one."""
+    first = next((each for each in wrong if each["type"] == "extra_forbidden"), wrong[0])
+    name = str(first["loc"][0]) if first["loc"] else ""
+    field = arguments.model_fields.get(name)
+    if field is None:
+        return _unknown(clean(name)[:60], list(arguments.model_fields))
+    is_missing = first["type"] == "missing"
+    return InvalidRequestError(
+        f"{name} is missing: it must be {_accepted(field)}." if is_missing else f"{name} must be {_accepted(field)}."
+    )
+
+
+def _unknown(name: str, names: list[str]) -> InvalidRequestError:
+    word = name.lower()
+    meant = next((each for each in names if word in _OTHER_NAMES.get(each, "").split()), "") or nearest(name, names)
+    hint = f"The arguments are {', '.join(names)}."
+    if word in ("arguments", "args", "params", "parameters", "input", "filters"):
+        hint = f"Give the arguments themselves, without an object around them: {', '.join(names)}."
+    return InvalidRequestError(f"There is no argument {name!r}.{did_you_mean(meant)}", hint)
+
+
+def _accepted(field: FieldInfo) -> str:
+    """`a whole number from 1 to 100, e.g. 20`"""
+    choices = [str(each) for each in get_args(field.annotation) if isinstance(each, str)]
+    bounds = [
+        str(value)
+        for each in field.metadata
+        for name in ("ge", "le")
+        if (value := getattr(each, name, None)) is not None
+    ]
+    takes = next((each for each in reversed(field.metadata) if isinstance(each, Takes)), None)
+    if takes is None and field.annotation is bool:
+        takes = Takes("true or false", "true")
+    elif takes is None and choices:
+        takes = Takes(f"{', '.join(choices[:-1])} or {choices[-1]}", choices[-1])
+    elif takes is None:
+        takes = Takes(f"a whole number from {' to '.join(bounds)}", str(max(1, field.default)))
+    return f"{takes.what}, e.g. {takes.example}"
+
+
+def _bound(argument: str, value: float) -> float | None:
+    if NO_BOUND < value < 0:
+        raise InvalidRequestError(
+            f"{argument} must not be negative.",
+            "Give seconds, e.g. 120, or -1 for no limit.",
+        )
+    return None if value == NO_BOUND else value

@@ -1,0 +1,119 @@
+"""The profile: what there is at all. Agents, statuses, the time span, and every result field with what it holds."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from formant_mcp.filters import NONE, Filters
+from formant_mcp.queries.conversations import Existing, available_values
+from formant_mcp.queries.loader import RESULTS, Coverage, DataRequest, Loader, RequestContext
+from formant_mcp.queries.summary import Group, Statistics, measured, overall_of
+from formant_mcp.store import Store
+from formant_mcp.store.aggregates import Grouping
+from formant_mcp.sync.list_sync import ListRequest
+
+_MAX_FIELDS = 60
+_MAX_VALUES = 200
+
+Counts = tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FieldProfile:
+    """A result field: how many conversations have it, its commonest values (of `distinct` ones) or its figures."""
+
+    path: str
+    kind: str
+    count: int
+    top: Counts = ()
+    distinct: int = 0
+    figures: Statistics | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What there is in everything that matches; `left_out`: how many agents and result fields are not shown.
+
+    `loaded`: of how many calls the result fields are. `agent_names`: by id, where agents have names.
+    """
+
+    coverage: Coverage
+    overall: Group
+    agents: Counts
+    statuses: Counts
+    started_from: datetime | None
+    started_to: datetime | None
+    results: tuple[FieldProfile, ...]
+    left_out: tuple[int, int]
+    existing: dict[str, Existing]
+    loaded: int
+    agent_names: dict[str, str]
+    notes: tuple[str, ...]
+
+    def first(self, count: int) -> "Profile":
+        """The first `count` result fields."""
+        agents, fields = self.left_out
+        left_out = len(self.results) - min(count, len(self.results))
+        return replace(self, results=self.results[:count], left_out=(agents, fields + left_out))
+
+
+_LOOKS_AT = RESULTS | {"started_at", "status", "agent_id"}
+
+
+async def profile(loader: Loader, context: RequestContext, filters: Filters, top: int, zone: ZoneInfo) -> Profile:
+    """Loads everything that matches, results included, and says what it is.
+
+    Raises:
+        FormantError: nothing can be answered at all.
+    """
+    coverage = await loader.ensure_loaded(
+        context, DataRequest(filters, ListRequest(filters), with_details=True, looks_at=_LOOKS_AT)
+    )
+    store = loader.store
+    # While details are missing, what is loaded is apart from what may still change.
+    now = context.requested_at if coverage.details_read < coverage.details_needed else None
+    kinds = sorted(store.figures.paths(filters, now).items())
+    first, last = store.figures.span(filters)
+    agents = _counts(store, filters, "agent_id", zone)
+    overall = overall_of(store, filters, zone)
+    loaded = store.figures.count_loaded(filters, now) if now else overall.count
+    return Profile(
+        coverage=coverage,
+        overall=overall,
+        agents=agents[:_MAX_VALUES],
+        statuses=_counts(store, filters, "status", zone),
+        started_from=_moment(first),
+        started_to=_moment(last),
+        results=tuple(_field(store, filters, path, kind, top, now) for path, kind in kinds[:_MAX_FIELDS]),
+        left_out=(max(0, len(agents) - _MAX_VALUES), max(0, len(kinds) - _MAX_FIELDS)),
+        existing=available_values(store, filters, coverage.matched),
+        loaded=loaded,
+        agent_names=store.read.agent_names([agent_id for agent_id, _ in agents[:_MAX_VALUES]]),
+        notes=tuple(_notes(coverage, overall.count, loaded)),
+    )
+
+
+def _notes(coverage: Coverage, count: int, loaded: int) -> list[str]:
+    """What the figures do not cover yet."""
+    notes: list[str] = []
+    if not (coverage.is_whole and coverage.is_counted):
+        notes.append(f"Figures cover the {count:,} calls found so far.")
+    if loaded < count:
+        notes.append(f"Result fields cover the calls loaded so far: {loaded:,} of {count:,}.")
+    return notes
+
+
+def _counts(store: Store, filters: Filters, name: str, zone: ZoneInfo) -> Counts:
+    found = store.figures.tallies(filters, Grouping((name,), zone.key)).items()
+    counts = [(str(key[0] or NONE), tally.count) for key, tally in found]
+    return tuple(sorted(counts, key=lambda pair: (-pair[1], pair[0])))
+
+
+def _field(store: Store, filters: Filters, path: str, kind: str, top: int, now: datetime | None) -> FieldProfile:
+    found = store.figures.field(filters, path, kind, top, now)
+    figures = found.numbers and measured(found.numbers)
+    return FieldProfile(path, kind, found.count, found.top, found.distinct, figures)
+
+
+def _moment(milliseconds: int | None) -> datetime | None:
+    return None if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC)

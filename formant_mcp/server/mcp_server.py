@@ -1,0 +1,216 @@
+"""The MCP server: requests in, answers and errors out. What they mean is decided below."""
+
+import logging
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any, cast
+
+import mcp_types as types
+from mcp.server.caching import CacheHint
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.lowlevel import Server
+from mcp.shared.exceptions import MCPError
+from pydantic import ValidationError
+
+from formant_mcp import __version__
+from formant_mcp.app import App, LazyApp
+from formant_mcp.errors import FormantError, InvalidRequestError, NotFoundError
+from formant_mcp.models import clean
+from formant_mcp.providers.registry import ProviderSpec
+from formant_mcp.queries.arguments import wrong_argument
+from formant_mcp.queries.forms import is_left_out, json_in
+from formant_mcp.queries.loader import RequestContext
+from formant_mcp.server.prompts import PROMPTS, complete_argument, get_prompt
+from formant_mcp.server.resources import TEMPLATES, list_resources, read_resource
+from formant_mcp.server.tools import TOOLS
+from formant_mcp.server.tools.tool import Tool
+
+_log = logging.getLogger(__name__)
+_BY_NAME = {tool.name: tool for tool in TOOLS}
+_FORMS = {
+    "string_type": "a text",
+    "dict_type": "an object, names with values",
+    "model_type": "an object, names with values",
+    "model_attributes_type": "an object, names with values",
+    "int_type": "a whole number",
+    "list_type": "a list",
+}
+_HOUR_MS = 3_600_000
+_UNEXPECTED = "Something went wrong inside formant-mcp."
+_UNEXPECTED_HINT = "Ask again; if it stays so, start it with FORMANT_LOG_LEVEL=DEBUG and report what it logs."
+
+Request = ServerRequestContext[LazyApp]
+
+
+def build_server(open_app: Callable[[], Awaitable[App]], instructions: str, provider: ProviderSpec) -> Server[LazyApp]:
+    """The server, described in the provider's words; `open_app` opens the account at the first question."""
+
+    @asynccontextmanager
+    async def lifespan(_: Server[LazyApp]) -> AsyncGenerator[LazyApp]:
+        opener = LazyApp(open_app)
+        try:
+            yield opener
+        finally:
+            await opener.aclose()
+
+    async def list_tools(_: Request, __: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+        return types.ListToolsResult(tools=[tool.entry(provider) for tool in TOOLS])
+
+    static = CacheHint(ttl_ms=_HOUR_MS, scope="public")
+    server = Server(
+        "formant-mcp",
+        version=__version__,
+        title="Voice call review",
+        description="Lists, filters, reads and saves a company's voice calls.",
+        instructions=instructions,
+        cache_hints={"tools/list": static, "resources/templates/list": static, "prompts/list": static},
+        lifespan=lifespan,
+        on_list_tools=list_tools,
+        on_call_tool=partial(_call_tool, provider),
+        on_list_resources=_list_resources,
+        on_list_resource_templates=_list_templates,
+        on_read_resource=_read_resource,
+        on_list_prompts=_list_prompts,
+        on_get_prompt=_get_prompt,
+        on_completion=_complete,
+    )
+    server.middleware.append(_read_params)
+    return server
+
+
+async def _read_params(ctx: ServerRequestContext[LazyApp, Any], call_next: CallNext) -> HandlerResult:
+    """Takes a tool's arguments as JSON text too, and says which parameter of a request is wrong."""
+    params = dict(ctx.params or {})
+    sent = params.get("arguments")
+    inside = json_in(sent) if isinstance(sent, str) else sent
+    if ctx.method == "tools/call" and (is_left_out(inside) or isinstance(inside, dict)):
+        params["arguments"] = inside or {}
+        ctx = replace(ctx, params=params)
+    try:
+        return await call_next(ctx)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    # A parameter that a type stands for is the last name of its place.
+    name = next((clean(each)[:60] for each in reversed(wrong["loc"]) if isinstance(each, str)), "params")
+    what = "is missing" if wrong["type"] == "missing" else f"must be {_FORMS.get(wrong['type'], 'of another form')}"
+    raise MCPError(types.INVALID_PARAMS, f"{clean(ctx.method)[:60]}: {name} {what}.")
+
+
+async def _call_tool(
+    provider: ProviderSpec, request: Request, params: types.CallToolRequestParams
+) -> types.CallToolResult:
+    tool = _BY_NAME.get(params.name)
+    if tool is None:
+        raise MCPError(types.INVALID_PARAMS, f"Unknown tool. There are: {', '.join(_BY_NAME)}.")
+    began_at = time.monotonic()
+    result = await _result(tool, provider, request, params.arguments or {})
+    structure = cast(dict[str, Any], result.structured_content or {})
+    coverage = cast(dict[str, Any], structure.get("coverage", {}))
+    outcome = "error" if result.is_error else "complete" if coverage.get("complete") else "incomplete"
+    matched, known = coverage.get("matched", 0), coverage.get("known", 0)
+    ms = (time.monotonic() - began_at) * 1000
+    _log.debug("tool %s: %s, %s of %s calls, %d ms", tool.name, outcome, matched, known, ms)
+    return result
+
+
+async def _result(
+    tool: Tool[Any], provider: ProviderSpec, request: Request, arguments: dict[str, Any]
+) -> types.CallToolResult:
+    try:
+        app = await request.lifespan_context.app()
+        reply = await tool.call(app, arguments, _new_call(app, request))
+        structure = reply.structure.model_dump(mode="json", exclude_none=True)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_input=False, include_context=False)
+        return _failed(InvalidRequestError(provider.fill(str(wrong_argument(wrong, tool.arguments)))))
+    except FormantError as error:
+        return _failed(error)
+    except Exception as error:  # noqa: BLE001 - the outermost place: a bug of ours neither ends us nor quotes anybody
+        return _failed(_unexpected(error))
+    return types.CallToolResult(
+        content=[types.TextContent(text=reply.text)],
+        structured_content=structure,
+    )
+
+
+async def _list_resources(request: Request, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
+    with _protocol_errors():
+        app = await request.lifespan_context.app()
+        cursor = (params.cursor if params else None) or ""
+        entries, next_cursor = await list_resources(app, _new_call(app, request), cursor)
+    return types.ListResourcesResult(resources=entries, next_cursor=next_cursor or None)
+
+
+async def _list_templates(_: Request, __: types.PaginatedRequestParams | None) -> types.ListResourceTemplatesResult:
+    return types.ListResourceTemplatesResult(resource_templates=[template.entry() for template in TEMPLATES])
+
+
+async def _read_resource(request: Request, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
+    uri = str(params.uri)
+    with _protocol_errors(uri):
+        app = await request.lifespan_context.app()
+        contents = await read_resource(app, _new_call(app, request), uri)
+    return types.ReadResourceResult(contents=[contents])
+
+
+async def _list_prompts(_: Request, __: types.PaginatedRequestParams | None) -> types.ListPromptsResult:
+    return types.ListPromptsResult(prompts=[prompt.entry() for prompt in PROMPTS])
+
+
+async def _get_prompt(_: Request, params: types.GetPromptRequestParams) -> types.GetPromptResult:
+    with _protocol_errors():
+        return get_prompt(params.name, params.arguments or {})
+
+
+async def _complete(request: Request, params: types.CompleteRequestParams) -> types.CompleteResult:
+    """What completes what is typed; nothing where that cannot be said: somebody who types is shown no errors."""
+    name, typed = params.argument.name, params.argument.value
+    try:
+        with _protocol_errors():
+            app = await request.lifespan_context.app()
+            completion = await complete_argument(app, _new_call(app, request), name, typed)
+    except MCPError:
+        completion = types.Completion(values=[])
+    return types.CompleteResult(completion=completion)
+
+
+def _new_call(app: App, request: Request) -> RequestContext:
+    async def report(done: int, total: int) -> None:
+        of = f" of {total:,}" if total else ""  # a list without a total
+        await request.session.report_progress(done, total or None, f"{done:,}{of} requests")
+
+    return RequestContext(app.now(), app.call_seconds, report)
+
+
+def _failed(error: FormantError) -> types.CallToolResult:
+    return types.CallToolResult(content=[types.TextContent(text=str(error))], is_error=True)
+
+
+@contextmanager
+def _protocol_errors(uri: str = "") -> Generator[None]:
+    """Outside tools an error is the protocol's own."""
+    try:
+        yield
+    except FormantError as error:
+        raise _protocol_error(error, uri) from None
+    except Exception as error:  # noqa: BLE001 - as for tools: the SDK would send its text to the client
+        raise _protocol_error(_unexpected(error), uri) from None
+
+
+def _protocol_error(error: FormantError, uri: str) -> MCPError:
+    is_callers = isinstance(error, NotFoundError | InvalidRequestError)
+    code = types.INVALID_PARAMS if is_callers else types.INTERNAL_ERROR
+    return MCPError(code, str(error), data={"uri": uri} if uri else None)
+
+
+def _unexpected(error: Exception) -> FormantError:
+    """Where it happened is logged, not what it said: that may hold a caller's words."""
+    place = error.__traceback__
+    while place and place.tb_next:
+        place = place.tb_next
+    where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else "?"
+    _log.error("%s at %s", type(error).__name__, where)
+    return FormantError(_UNEXPECTED, _UNEXPECTED_HINT)

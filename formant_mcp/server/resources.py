@@ -1,0 +1,254 @@
+"""The resources: a conversation as JSON, its transcript as Markdown, its recording as it came."""
+
+import base64
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import unquote
+
+from mcp_types import (
+    BlobResourceContents,
+    Completion,
+    Resource,
+    ResourceTemplate,
+    TextResourceContents,
+)
+
+from formant_mcp.app import App
+from formant_mcp.audio import WAV, AudioKind
+from formant_mcp.errors import InvalidRequestError, NotFoundError
+from formant_mcp.models import Conversation, Turn, clean
+from formant_mcp.providers.base import Recording
+from formant_mcp.queries.cursors import Cursor, format_cursor, parse_cursor, query_fingerprint
+from formant_mcp.queries.forms import ADDRESS
+from formant_mcp.queries.loader import RequestContext
+from formant_mcp.server.tools.schemas import (
+    CONVERSATION_URI,
+    RECORDING_URI,
+    TRANSCRIPT_URI,
+    ConversationFields,
+    common_fields,
+    local,
+    uri_of,
+)
+from formant_mcp.server.tools.text import WARNING, results_line, seconds, stamp, turn_line
+
+PAGE = 50
+MOST_BYTES = 7_000_000  # as base64 within the 10 MiB that the TypeScript SDK takes as one message
+_COMPLETIONS = 100
+_COMPLETION_SECONDS = 2.0  # somebody is typing
+
+Contents = TextResourceContents | BlobResourceContents
+
+
+class ConversationDocument(ConversationFields):
+    """A conversation whole, as the JSON resource gives it."""
+
+    ended_at: datetime | None = None
+    trace_id: str | None = None
+    results: dict[str, object] | None = None
+    turns: list[Turn] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceKind:
+    """One kind of resource: its address with the id left open, and how one is read."""
+
+    name: str
+    title: str
+    description: str
+    media_type: str
+    uri: str
+    read: Callable[[App, RequestContext, str], Awaitable[Contents]]
+
+    def entry(self) -> ResourceTemplate:
+        """The template as the server lists it."""
+        return ResourceTemplate(
+            name=self.name,
+            title=self.title,
+            description=self.description,
+            mime_type=self.media_type,
+            uri_template=self.uri,
+        )
+
+
+async def read_resource(app: App, context: RequestContext, uri: str) -> Contents:
+    """What stands at that address.
+
+    Raises:
+        NotFoundError: nothing does. FormantError: it cannot be read now.
+    """
+    found = ADDRESS.fullmatch(uri)
+    if not found:
+        raise NotFoundError(
+            "No such resource.", f"Addresses are {RECORDING_URI}, {TRANSCRIPT_URI}, {CONVERSATION_URI}."
+        )
+    template = next(each for each in TEMPLATES if each.uri == CONVERSATION_URI + (found[2] or ""))
+    return await template.read(app, context, unquote(found[1]))
+
+
+async def list_resources(app: App, context: RequestContext, cursor: str) -> tuple[list[Resource], str]:
+    """The newest calls' recordings and transcripts, and the cursor of the next page, empty at the end.
+
+    A call that never connected has neither; the recording of one that still runs does not exist yet.
+
+    Raises:
+        InvalidRequestError: the cursor is not one of ours.
+    """
+    fingerprint = query_fingerprint("resources", app.account.identity)
+    at = parse_cursor(cursor, fingerprint)
+    listed: list[Conversation] = []
+    has_more = True
+    while has_more and len(listed) < PAGE:
+        conversations, has_more = await app.account.newest(context, at, PAGE)
+        for row, conversation in conversations:
+            if app.account.has_connected(conversation):
+                listed.append(conversation)
+            at = Cursor(at.shown + 1, row)
+            if len(listed) == PAGE:
+                has_more = has_more or row != conversations[-1][0]
+                break
+    saved = await app.recordings.saved([each.conversation_id for each in listed])
+    entries = [entry for each in listed for entry in _entries(app, each, saved.get(each.conversation_id))]
+    return entries, format_cursor(at, fingerprint) if has_more else ""
+
+
+async def complete_id(app: App, context: RequestContext, typed: str) -> Completion:
+    """The stored ids that begin as one types; the newest where nothing is typed yet."""
+    found = await app.account.known_ids(min(context.seconds_left, _COMPLETION_SECONDS), typed, _COMPLETIONS + 1)
+    return completion(found)
+
+
+async def complete_agent(app: App, context: RequestContext, typed: str) -> list[str]:
+    """The agents whose id or name begins as one types, by what was typed: a name that only one agent has, or the id."""
+    names = await app.account.agents(min(context.seconds_left, _COMPLETION_SECONDS))
+    borne = Counter(name for name in names.values() if name)
+    begun = typed.casefold()
+    found: list[str] = []
+    for agent_id, name in names.items():
+        if agent_id.casefold().startswith(begun):
+            found.append(agent_id)
+        elif name and name.casefold().startswith(begun):
+            found.append(name if borne[name] == 1 and "," not in name else agent_id)
+    return found
+
+
+def completion(found: list[str]) -> Completion:
+    """As many values as a completion may have, and whether there are more."""
+    return Completion(values=found[:_COMPLETIONS], has_more=len(found) > _COMPLETIONS)
+
+
+def _entries(app: App, conversation: Conversation, saved: tuple[AudioKind, int] | None) -> list[Resource]:
+    conversation_id = conversation.conversation_id
+    about = " · ".join(
+        part
+        for part in (
+            stamp(conversation.started_at, app.zone),
+            f"agent {conversation.agent_id or '-'}",
+            conversation.status or "",
+            f"{seconds(conversation.duration_seconds)} s",
+        )
+        if part
+    )
+    recording_type = saved[0].media_type if saved else app.account.recording_type
+    recording = _entry(_RECORDING, conversation_id, about, recording_type, saved[1] if saved else None)
+    transcript = _entry(_TRANSCRIPT, conversation_id, about, _TRANSCRIPT.media_type)
+    return [recording, transcript] if conversation.ended else [transcript]
+
+
+def _entry(
+    template: ResourceKind, conversation_id: str, about: str, media_type: str, size: int | None = None
+) -> Resource:
+    return Resource(
+        name=f"{template.name} {conversation_id}",
+        title=f"{template.title} {about}",
+        uri=uri_of(template.uri, conversation_id),
+        mime_type=media_type,
+        size=size,
+    )
+
+
+async def _recording(app: App, context: RequestContext, conversation_id: str) -> Contents:
+    async def receive(recording: Recording) -> tuple[str, bytes]:
+        data = bytearray()
+        size = recording.size or 0
+        async for chunk in recording.chunks:
+            data += chunk
+            if max(size, len(data)) > MOST_BYTES:
+                raise _too_large(conversation_id, recording.size)
+        return recording.kind.media_type, bytes(data)
+
+    media_type, data = await app.account.recording(context, conversation_id, receive, "bytes")
+    return BlobResourceContents(
+        uri=uri_of(RECORDING_URI, conversation_id),
+        mime_type=media_type,
+        blob=base64.b64encode(data).decode(),
+    )
+
+
+def _too_large(conversation_id: str, size: int | None) -> InvalidRequestError:
+    most = f"more than the {MOST_BYTES / 1e6:g} MB that assistants accept as a resource"
+    return InvalidRequestError(
+        f"The recording is {size / 1e6:.1f} MB, {most}." if size else f"The recording is {most}.",
+        f'Call save_recording with conversation_id="{clean(conversation_id)}": it saves the recording as a file.',
+    )
+
+
+async def _document(app: App, context: RequestContext, asked: str) -> Contents:
+    conversation, turns = await app.account.conversation(context, asked)
+    document = ConversationDocument.model_validate(
+        {
+            **common_fields(conversation, app.zone),
+            "ended_at": local(conversation.ended_at, app.zone),
+            "trace_id": conversation.trace_id,
+            "results": conversation.results,
+            "turns": turns,
+        }
+    )
+    return TextResourceContents(
+        uri=uri_of(CONVERSATION_URI, conversation.conversation_id),
+        mime_type="application/json",
+        text=document.model_dump_json(exclude_none=True),
+    )
+
+
+async def _markdown(app: App, context: RequestContext, asked: str) -> Contents:
+    conversation, turns = await app.account.conversation(context, asked)
+    boundary = app.new_boundary()
+    lines = [
+        f"# Conversation {conversation.conversation_id}",
+        "",
+        f"agent {conversation.agent_id or '-'} · {conversation.contact_number or '-'} · {conversation.status or '-'}"
+        f" · {stamp(conversation.started_at, app.zone)} · {seconds(conversation.duration_seconds)} s",
+        "",
+        f'Results and {len(turns)} turns, {WARNING}, up to the line "end {boundary}"',
+        "",
+        f"Results: {results_line(conversation.results or {}) or 'none'}",
+        "",
+        *(f"- {turn_line(turn)}" for turn in turns),
+        "",
+        f"end {boundary}",
+    ]
+    return TextResourceContents(
+        uri=uri_of(TRANSCRIPT_URI, conversation.conversation_id),
+        mime_type="text/markdown",
+        text="\n".join(lines),
+    )
+
+
+_RECORDING = ResourceKind(
+    "recording", "Recording", "A call's audio, as the provider has it.", WAV.media_type, RECORDING_URI, _recording
+)
+_TRANSCRIPT = ResourceKind(
+    "transcript", "Transcript", "A call's turns, to read or attach.", "text/markdown", TRANSCRIPT_URI, _markdown
+)
+_CONVERSATION = ResourceKind(
+    "conversation",
+    "Conversation",
+    "Everything stored about a call: fields, results, turns.",
+    "application/json",
+    CONVERSATION_URI,
+    _document,
+)
+TEMPLATES = (_RECORDING, _TRANSCRIPT, _CONVERSATION)

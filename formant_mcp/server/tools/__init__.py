@@ -1,0 +1,18 @@
+"""The tools, in the order they are listed."""
+
+from typing import Any
+
+from formant_mcp.server.tools.get_transcripts import GET_TRANSCRIPTS
+from formant_mcp.server.tools.list_conversations import LIST_CONVERSATIONS
+from formant_mcp.server.tools.save_recording import SAVE_RECORDING
+from formant_mcp.server.tools.search_transcripts import SEARCH_TRANSCRIPTS
+from formant_mcp.server.tools.summarize_results import SUMMARIZE_RESULTS
+from formant_mcp.server.tools.tool import Tool
+
+TOOLS: tuple[Tool[Any], ...] = (
+    LIST_CONVERSATIONS,
+    SEARCH_TRANSCRIPTS,
+    GET_TRANSCRIPTS,
+    SUMMARIZE_RESULTS,
+    SAVE_RECORDING,
+)

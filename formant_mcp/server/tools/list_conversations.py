@@ -1,0 +1,138 @@
+"""`list_conversations`: which calls match, in a table."""
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+from formant_mcp.app import App
+from formant_mcp.filters import Order
+from formant_mcp.queries.arguments import CursorText, FilterArguments, Whole
+from formant_mcp.queries.conversations import ConversationPage, ListQuery, Row, SummaryMode
+from formant_mcp.queries.forms import as_choice
+from formant_mcp.queries.loader import RequestContext
+from formant_mcp.server.tools.notes import with_notes
+from formant_mcp.server.tools.schemas import ConversationAnswer, ListAnswer, coverage_answer, shown_fields
+from formant_mcp.server.tools.text import WARNING, fitted, head, offset, results_line, seconds, table
+from formant_mcp.server.tools.tool import Reply, Tool, fit
+
+_RESULTS_CHARACTERS = 800  # of each row; a call's results are whole in get_transcripts
+_REASON_CHARACTERS = 120
+_LOADS_REASONS = "summary_mode=include also loads the failure reasons that are not read yet."
+_SHORTENED = "Long results are shortened (…); get_transcripts has them whole."
+
+
+class ListArguments(FilterArguments):
+    """The filters, and how to list what matches."""
+
+    order_by: Annotated[Order, BeforeValidator(as_choice({}))] = Field(
+        "newest", description="newest, oldest, longest or shortest first."
+    )
+    summary_mode: Annotated[SummaryMode, BeforeValidator(as_choice({"true": "include", "false": "exclude"}))] = Field(
+        "exclude", description="include: results and first and last words of each call."
+    )
+    limit: Whole = Field(20, ge=1, le=100, description="Rows per page, 1 to 100.")
+    cursor: CursorText = Field(
+        "", description="next_cursor from the previous answer; keep the other arguments unchanged."
+    )
+
+
+async def _run(app: App, arguments: ListArguments, context: RequestContext) -> Reply:
+    question = ListQuery(
+        filters=arguments.filters(context.requested_at, app.zone),
+        asked=arguments.model_dump_json(exclude={"limit", "cursor", "summary_mode", "order_by"}),
+        order=arguments.order_by,
+        summary_mode=arguments.summary_mode,
+        limit=arguments.limit,
+        cursor=arguments.cursor,
+    )
+    listing = await app.account.list_conversations(context, question)
+    has_words = question.summary_mode == "include"
+    return fit(lambda count: _reply(app, listing.first(count), has_words=has_words), len(listing.rows))
+
+
+def _reply(app: App, listing: ConversationPage, *, has_words: bool) -> Reply:
+    answers = [_answer(app, row) for row in listing.rows]
+    rows = [answer for answer, _ in answers]
+    is_cut = any(is_cut for _, is_cut in answers)
+    without_reason = _without_reason(listing)
+    unread = _LOADS_REASONS if without_reason else ""
+    coverage = with_notes(listing.coverage, listing.existing, _SHORTENED if is_cut else "", unread)
+    structure = ListAnswer(
+        coverage=coverage_answer(coverage, app.zone), next_cursor=listing.next_cursor or None, conversations=rows
+    )
+    shown = f"{listing.shown:,} of {coverage.matched:,} shown"
+    more = f'{shown}; for more: cursor="{listing.next_cursor}"' if listing.next_cursor else ""
+    lines = table_lines(rows, without_reason)
+    if has_words and rows:
+        boundary = app.new_boundary()
+        lines = [f'Results and words {WARNING}, up to the line "end {boundary}"', *lines, f"end {boundary}"]
+    return Reply("\n".join([*head(coverage, app.zone, more), *lines]), structure)
+
+
+def _answer(app: App, row: Row) -> tuple[ConversationAnswer, bool]:
+    """A row as it is shown, and whether its results had to be shortened."""
+    results, is_cut = fitted(row.conversation.results, _RESULTS_CHARACTERS)
+    fields = shown_fields(row.conversation, app.zone, _REASON_CHARACTERS)
+    return ConversationAnswer(**fields, results=results or None, gist=row.gist or None), is_cut
+
+
+def _without_reason(listing: ConversationPage) -> set[str]:
+    """Failed calls whose reason is not loaded, where others' reasons are shown."""
+    calls = [row.conversation for row in listing.rows]
+    if not any(call.failure_reason for call in calls):
+        return set()
+    return {call.conversation_id for call in calls if call.outcome == "failure" and not call.failure_reason_known}
+
+
+def table_lines(rows: list[ConversationAnswer], without_reason: set[str]) -> list[str]:
+    """A line a conversation. The offset of the times stands in the header, or in each line where they differ."""
+    offsets = {offset(row.started_at) for row in rows if row.started_at}
+    common = offsets.pop() if len(offsets) == 1 else ""
+    header = [
+        "conversation_id",
+        f"started {common}".strip(),
+        "agent",
+        "agent_name",
+        "contact",
+        "user_id",
+        "direction",
+        "status",
+        "seconds",
+        "failure_reason",
+        "results",
+        "words",
+    ]
+    return table(header, [_cells(row, common, without_reason) for row in rows]) if rows else []
+
+
+def _cells(row: ConversationAnswer, common_offset: str, without_reason: set[str]) -> list[str]:
+    started = f"{row.started_at:%Y-%m-%d %H:%M}" if row.started_at else ""
+    if row.started_at and not common_offset:
+        started += f" {offset(row.started_at)}"
+    return [
+        row.conversation_id,
+        started,
+        row.agent_id or "",
+        row.agent_name or "",
+        row.contact_number or "",
+        row.user_id or "",
+        row.direction or "",
+        row.status or "",
+        seconds(row.duration_seconds),
+        row.failure_reason or ("(not read yet)" if row.conversation_id in without_reason else ""),
+        results_line(row.results or {}),
+        row.gist or "",
+    ]
+
+
+LIST_CONVERSATIONS = Tool(
+    name="list_conversations",
+    title="List conversations",
+    description=(
+        "Lists voice calls that match all filters, over the whole account: id, start, agent, contact, status,"
+        " duration. The first line says how many match and whether that is complete. Read one with get_transcripts."
+    ),
+    arguments=ListArguments,
+    answer=ListAnswer,
+    run=_run,
+)

@@ -1,0 +1,115 @@
+"""`save_recording`: the audio on disk, and what its header and level tell."""
+
+from dataclasses import replace
+from typing import Any
+
+from pydantic import Field
+
+from formant_mcp.app import App
+from formant_mcp.audio import UNKNOWN, WAV, AudioKind
+from formant_mcp.providers.base import Recording
+from formant_mcp.queries.arguments import Arguments, ConversationId
+from formant_mcp.queries.loader import RequestContext
+from formant_mcp.recordings import AudioFigures, SavedRecording
+from formant_mcp.server.tools.schemas import SavedAnswer, Silence, coverage_answer
+from formant_mcp.server.tools.text import clock, counted, head, seconds
+from formant_mcp.server.tools.tool import Reply, Tool
+
+_LEAST_SHARE = 0.9  # of its call, below which a recording is said to be shorter
+_NOT_WAV = "that needs PCM in a WAV file"
+
+
+class SaveArguments(Arguments):
+    """Whose recording."""
+
+    conversation_id: ConversationId = Field(
+        min_length=1, description="Whole, or a unique beginning of at least 6 characters."
+    )
+
+
+async def _run(app: App, arguments: SaveArguments, context: RequestContext) -> Reply:
+    conversation_id = await app.account.find_id(context, arguments.conversation_id)
+
+    async def save(recording: Recording) -> SavedRecording:
+        return await app.recordings.save(conversation_id, recording)
+
+    saved = await app.account.recording(context, conversation_id, save)
+    note = _shortfall(saved.figures, app.account.duration_seconds(conversation_id))
+    coverage = replace(app.account.recording_coverage(context), note=note)
+    structure = SavedAnswer(
+        coverage=coverage_answer(coverage, app.zone), path=str(saved.path), bytes=saved.bytes, **_figures(saved.figures)
+    )
+    return Reply(
+        "\n".join([*head(coverage, app.zone, what="Recording of 1 conversation"), *_lines(structure, saved)]),
+        structure,
+    )
+
+
+def _shortfall(figures: AudioFigures | None, call_seconds: float | None) -> str:
+    """What is missing where the recording is shorter than its call by more than a tenth; '' where it is not."""
+    if figures is None or not call_seconds or figures.seconds >= _LEAST_SHARE * call_seconds:
+        return ""
+    missing = seconds(call_seconds - figures.seconds)
+    return f"The recording is {seconds(figures.seconds)} s, the call {seconds(call_seconds)} s: {missing} s shorter."
+
+
+def _figures(figures: AudioFigures | None) -> dict[str, Any]:
+    """The figures as the answer has them."""
+    if figures is None:
+        return {}
+    since, to = figures.longest_silence_from_seconds, figures.longest_silence_to_seconds
+    return {
+        "seconds": round(figures.seconds, 3),
+        "channels": figures.channels,
+        "sample_rate": figures.sample_rate,
+        "silence_share": None if figures.silence_share is None else round(figures.silence_share, 4),
+        "longest_silence": None
+        if since is None or to is None
+        else Silence(from_seconds=round(since, 2), to_seconds=round(to, 2)),
+    }
+
+
+def _lines(answer: SavedAnswer, saved: SavedRecording) -> list[str]:
+    lines = [f"{'already there' if saved.existed else 'saved'}: {answer.path} ({answer.bytes:,} bytes)"]
+    if answer.seconds is None:
+        return [*lines, _without_figures(saved.kind)]
+    parts = [
+        f"{answer.seconds:g} s",
+        counted(answer.channels, "channel") if answer.channels else "",
+        f"{answer.sample_rate} Hz" if answer.sample_rate else "",
+        f"silence not measured: {_NOT_WAV}"
+        if answer.silence_share is None
+        else f"silence {100 * answer.silence_share:.1f} %",
+    ]
+    lines.append(" · ".join(part for part in parts if part))
+    silence = answer.longest_silence
+    if silence:
+        lines.append(
+            f"longest silence {silence.to_seconds - silence.from_seconds:.2f} s,"
+            f" {clock(silence.from_seconds)}–{clock(silence.to_seconds)}"
+            f" ({silence.from_seconds:g}–{silence.to_seconds:g} s)"
+        )
+    return lines
+
+
+def _without_figures(kind: AudioKind) -> str:
+    if kind == WAV:
+        return "no audio statistics: not a supported WAV file"
+    if kind == UNKNOWN:
+        return "no audio statistics: the bytes are in no audio format that is known here"
+    return f"no audio statistics: {kind.media_type} is saved, but not measured"
+
+
+SAVE_RECORDING = Tool(
+    name="save_recording",
+    title="Save a recording",
+    description=(
+        "Saves a call's recording as a file in the recordings folder and returns its path, size, length, channels,"
+        " sample rate and, of a WAV file, share of silence and the longest silence. The audio was not listened"
+        " to: make no claims about tone or emotion."
+    ),
+    arguments=SaveArguments,
+    answer=SavedAnswer,
+    run=_run,
+    is_read_only=False,
+)

@@ -1,0 +1,148 @@
+"""The structured answers: names of the contract, times as ISO 8601 with offset, absent where there is nothing."""
+
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, JsonValue
+
+from formant_mcp.models import Conversation
+from formant_mcp.queries.loader import Coverage
+from formant_mcp.server.tools.text import shortened
+
+RECORDING_URI = "formant://conversations/{conversation_id}/recording"
+TRANSCRIPT_URI = "formant://conversations/{conversation_id}/transcript"
+CONVERSATION_URI = "formant://conversations/{conversation_id}"
+_FIELD_CHARACTERS = 100  # more than any provider's ids, numbers and statuses have
+
+
+class CoverageAnswer(BaseModel):
+    """What the answer covers."""
+
+    matched: int
+    known: int
+    total: int | None = None
+    complete: bool
+    as_of: datetime | None = None
+    details_needed: int = 0
+    details_read: int = 0
+    unreadable: dict[str, int] | None = None
+    note: str | None = None
+
+
+class ConversationFields(BaseModel):
+    """A conversation's own fields, the same in every answer."""
+
+    conversation_id: str
+    agent_id: str | None = None
+    agent_name: str | None = None
+    contact_number: str | None = None
+    user_id: str | None = None
+    direction: str | None = None
+    status: str | None = None
+    failure_reason: str | None = None
+    started_at: datetime | None = None
+    duration_seconds: float | None = None
+
+
+class ConversationAnswer(ConversationFields):
+    """One conversation as a list shows it."""
+
+    results: dict[str, JsonValue] | None = None
+    gist: str | None = None
+
+
+class ListAnswer(BaseModel):
+    """Conversations that match."""
+
+    coverage: CoverageAnswer
+    next_cursor: str | None = None
+    conversations: list[ConversationAnswer]
+
+
+class TranscriptAnswer(ConversationFields):
+    """One conversation with the turns of a window, a line a turn: `index role m:ss text`."""
+
+    ended_at: datetime | None = None
+    trace_id: str | None = None
+    results: dict[str, JsonValue] | None = None
+    recording_uri: str | None = None
+    turn_count: int
+    transcript: str
+    next_turn: int | None = None
+
+
+class ErrorAnswer(BaseModel):
+    """An id that failed, and why."""
+
+    conversation_id: str
+    message: str
+
+
+class TranscriptsAnswer(BaseModel):
+    """The conversations asked for."""
+
+    coverage: CoverageAnswer
+    conversations: list[TranscriptAnswer]
+    errors: list[ErrorAnswer]
+
+
+class Silence(BaseModel):
+    """A stretch without sound, in seconds from the start."""
+
+    from_seconds: float
+    to_seconds: float
+
+
+class SavedAnswer(BaseModel):
+    """A recording on disk; those figures that its form of file gives."""
+
+    coverage: CoverageAnswer
+    path: str
+    bytes: int
+    seconds: float | None = None
+    channels: int | None = None
+    sample_rate: int | None = None
+    silence_share: float | None = None
+    longest_silence: Silence | None = None
+
+
+def local(moment: datetime | None, zone: ZoneInfo) -> datetime | None:
+    """A moment in the user's zone, to the second."""
+    return moment and moment.astimezone(zone).replace(microsecond=0)
+
+
+def coverage_answer(coverage: Coverage, zone: ZoneInfo) -> CoverageAnswer:
+    """Coverage as an answer says it."""
+    return CoverageAnswer(
+        matched=coverage.matched,
+        known=coverage.known,
+        total=coverage.total,
+        complete=coverage.complete,
+        as_of=local(coverage.as_of, zone),
+        details_needed=coverage.details_needed,
+        details_read=coverage.details_read,
+        unreadable=coverage.unreadable or None,
+        note=coverage.note or None,
+    )
+
+
+def common_fields(conversation: Conversation, zone: ZoneInfo) -> dict[str, Any]:
+    """The fields that lists and transcripts share."""
+    fields = {name: getattr(conversation, name) for name in ConversationFields.model_fields}
+    return fields | {"started_at": local(conversation.started_at, zone)}
+
+
+def shown_fields(conversation: Conversation, zone: ZoneInfo, reason_characters: int) -> dict[str, Any]:
+    """The same with long texts shortened, so that none of them fills an answer; the id stays whole."""
+    fields = common_fields(conversation, zone)
+    for name, value in fields.items():
+        if isinstance(value, str) and name != "conversation_id":
+            fields[name] = shortened(value, reason_characters if name == "failure_reason" else _FIELD_CHARACTERS)
+    return fields
+
+
+def uri_of(template: str, conversation_id: str) -> str:
+    """The address of one conversation's resource."""
+    return template.format(conversation_id=quote(conversation_id, safe=""))

@@ -1,0 +1,198 @@
+"""The structured answer of summarize_results."""
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel
+
+from formant_mcp.queries.profile import FieldProfile, Profile
+from formant_mcp.queries.summary import Group, GroupComparison, Statistics
+from formant_mcp.server.tools.schemas import CoverageAnswer, local
+from formant_mcp.server.tools.text import shortened
+
+_FEW = 5
+_VALUE_CHARACTERS = 80
+
+Counted = list[str | int]
+"""A value and how many conversations have it."""
+
+
+class MeasureAnswer(BaseModel):
+    """The figures of one measure; `left_out`: values that are no numbers."""
+
+    count: int
+    sum: float
+    mean: float | None = None
+    median: float | None = None
+    p90: float | None = None
+    min: float | None = None
+    max: float | None = None
+    left_out: int | None = None
+
+
+class PeriodAnswer(BaseModel):
+    """A group's figures in the other period."""
+
+    count: int
+    share: float | None = None
+    success_rate: float | None = None
+    measures: dict[str, MeasureAnswer] | None = None
+
+
+class ChangeAnswer(BaseModel):
+    """This period's figure less the other's."""
+
+    count: int
+    share: float | None = None
+    success_rate: float | None = None
+
+
+class GroupAnswer(BaseModel):
+    """One group: share of everything matched (of what is loaded, where values are missing), success rate of its own
+    count; no change while calls that are not loaded could make it another."""
+
+    key: dict[str, str]
+    agent_name: str | None = None
+    count: int
+    share: float | None = None
+    share_within_first: float | None = None
+    success_rate: float | None = None
+    measures: dict[str, MeasureAnswer] | None = None
+    previous: PeriodAnswer | None = None
+    change: ChangeAnswer | None = None
+    example_conversation_id: str | None = None
+
+
+class FieldAnswer(BaseModel):
+    """One result field: its commonest values (`others`: how many more there are), or its figures.
+
+    `count` is of conversations; `numbers`: how many values the figures are of, where that is another count.
+    """
+
+    path: str
+    kind: str
+    count: int
+    top: list[Counted] | None = None
+    others: int | None = None
+    numbers: int | None = None
+    sum: float | None = None
+    mean: float | None = None
+    median: float | None = None
+    p90: float | None = None
+    min: float | None = None
+    max: float | None = None
+    left_out: int | None = None
+
+
+class ProfileAnswer(BaseModel):
+    """What there is in everything that matches."""
+
+    agents: list[Counted]
+    agent_names: dict[str, str] | None = None
+    statuses: list[Counted]
+    started_from: datetime | None = None
+    started_to: datetime | None = None
+    results: list[FieldAnswer]
+
+
+class SummaryAnswer(BaseModel):
+    """Groups, the whole, or the profile."""
+
+    coverage: CoverageAnswer
+    groups: list[GroupAnswer] | None = None
+    overall: GroupAnswer
+    others: int | None = None
+    profile: ProfileAnswer | None = None
+
+
+def group_answer(group: GroupComparison, agent_names: dict[str, str] | None = None) -> GroupAnswer:
+    """A group as an answer has it."""
+    now, before = group.now, group.previous
+    return GroupAnswer(
+        key={name: shortened(value, _VALUE_CHARACTERS) for name, value in group.key.items()},
+        agent_name=(agent_names or {}).get(group.key.get("agent_id", "")),
+        count=now.count,
+        share=_exact_or_none(now.share),
+        share_within_first=_exact_or_none(now.share_within_first),
+        success_rate=_exact_or_none(now.success_rate),
+        measures=_measures(now),
+        previous=before
+        and PeriodAnswer(
+            count=before.count,
+            share=_exact_or_none(before.share),
+            success_rate=_exact_or_none(before.success_rate),
+            measures=_measures(before),
+        ),
+        change=ChangeAnswer(
+            count=now.count - before.count,
+            share=_difference(now.share, before.share) if group.key else None,
+            success_rate=_difference(now.success_rate, before.success_rate),
+        )
+        if before and group.is_settled
+        else None,
+        example_conversation_id=now.example or None,
+    )
+
+
+def profile_answer(found: Profile, coverage: CoverageAnswer, zone: ZoneInfo, top: int) -> SummaryAnswer:
+    """The profile as an answer has it, each field with at most `top` values."""
+    return SummaryAnswer(
+        coverage=coverage,
+        overall=group_answer(GroupComparison({}, found.overall)),
+        profile=ProfileAnswer(
+            agents=[[name, count] for name, count in found.agents],
+            agent_names=found.agent_names or None,
+            statuses=[[name, count] for name, count in found.statuses],
+            started_from=local(found.started_from, zone),
+            started_to=local(found.started_to, zone),
+            results=[_field(field, top) for field in found.results],
+        ),
+    )
+
+
+def exact(value: float) -> float:
+    """Ten significant digits: what can be reckoned on with, without the noise of binary fractions."""
+    return float(f"{value:.10g}")
+
+
+def _exact_or_none(value: float | None) -> float | None:
+    return None if value is None else exact(value)
+
+
+def _difference(now: float | None, before: float | None) -> float | None:
+    return None if now is None or before is None else exact(now - before)
+
+
+def _field(field: FieldProfile, top: int) -> FieldAnswer:
+    answer = FieldAnswer(path=field.path, kind=field.kind, count=field.count)
+    if field.figures:
+        for name, value in _measure(field.figures).model_dump(exclude={"count"}).items():
+            setattr(answer, name, value)
+        answer.numbers = field.figures.count if field.figures.count != field.count else None
+    else:
+        # Where nearly every call has a value of its own (dates, free text), a few of them tell what it is.
+        shown = min(top, _FEW) if field.distinct > max(_FEW, field.count // 2) else top
+        answer.top = [[shortened(value, _VALUE_CHARACTERS), count] for value, count in field.top[:shown]]
+        answer.others = max(0, field.distinct - len(answer.top)) or None
+    return answer
+
+
+def _measures(group: Group) -> dict[str, MeasureAnswer] | None:
+    return {name: _measure(measure) for name, measure in group.measures.items()} or None
+
+
+def _measure(measure: Statistics) -> MeasureAnswer:
+    return MeasureAnswer(
+        count=measure.count,
+        sum=exact(measure.sum),
+        mean=_exact(measure.mean),
+        median=_exact(measure.median),
+        p90=_exact(measure.p90),
+        min=_exact(measure.min),
+        max=_exact(measure.max),
+        left_out=measure.left_out or None,
+    )
+
+
+def _exact(value: float | None) -> float | None:
+    return None if value is None else exact(value)

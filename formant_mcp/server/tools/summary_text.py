@@ -1,0 +1,216 @@
+"""How figures read: a line a group, a line a field. A column that says nothing is left out."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from formant_mcp.queries.time_buckets import UNREAD
+from formant_mcp.server.tools.summary_schema import (
+    Counted,
+    FieldAnswer,
+    GroupAnswer,
+    MeasureAnswer,
+    PeriodAnswer,
+    SummaryAnswer,
+)
+from formant_mcp.server.tools.text import WARNING, counted, offset, table
+
+_FIGURES = ("sum", "mean", "median", "p90", "min", "max")
+
+ShortId = Callable[[str], str]
+"""The beginning of a conversation's id that is enough to name it."""
+
+
+def summary_lines(answer: SummaryAnswer, boundary: str, short_id: ShortId) -> list[str]:
+    """The table of the groups, the whole as its last line; what was extracted from calls inside the boundary."""
+    groups, overall = answer.groups or [], answer.overall
+    keys = list(groups[0].key) if groups else []
+    repeats = len(groups) == 1 and not answer.others and groups[0].count == overall.count
+    is_same = repeats and groups[0].change == overall.change
+    if is_same and groups[0].example_conversation_id == overall.example_conversation_id:
+        rows = groups  # the whole would say the same again
+    else:
+        rows = [*groups, overall]
+    of_loaded = " of loaded" if _is_partly_loaded(rows, overall) else ""
+    columns = _columns(rows, keys, of_loaded)
+    lines = table([name for name, _ in columns], [[cell(row) for _, cell in columns] for row in rows])
+    # The last column, so that nobody looks for more of an id than there is.
+    examples = [short_id(row.example_conversation_id) if row.example_conversation_id else "-" for row in rows]
+    if any(row.example_conversation_id for row in rows):
+        lines = [f"{line}\t{example}" for line, example in zip(lines, ["example", *examples], strict=True)]
+    if any(key.startswith("results.") or key == "failure_reason" for key in keys):
+        lines = [f'Values {WARNING}, up to the line "end {boundary}"', *lines, f"end {boundary}"]
+    lines += _success_line(rows, keys)
+    if answer.others:
+        lines.append(f"{len(groups):,} of {len(groups) + answer.others:,} groups shown, the largest; top shows more")
+    return lines
+
+
+def profile_lines(answer: SummaryAnswer, loaded: int, boundary: str, short_id: ShortId) -> list[str]:
+    """The profile: what there is, a line a field. Values come from calls: they stand inside the boundary.
+
+    `loaded`: of how many calls the result fields are.
+    """
+    found, overall = answer.profile, answer.overall
+    if found is None:
+        return []
+    facts = [f"success rate {overall.success_rate:.1%}"] if overall.success_rate is not None else []
+    if overall.example_conversation_id:
+        facts.append(f"newest: {short_id(overall.example_conversation_id)}")
+    lines = ["; ".join(facts)] if facts else []
+    if found.started_from and found.started_to:
+        first, last = found.started_from, found.started_to
+        lines.append(f"started {first:%Y-%m-%d %H:%M} {offset(first)} to {last:%Y-%m-%d %H:%M} {offset(last)}")
+    names = found.agent_names or {}
+    if found.agents:
+        lines.append(f"agents: {', '.join(_with_calls(agent, names) for agent in found.agents)}")
+        lines.append(f"statuses: {', '.join(_with_calls(status, {}) for status in found.statuses)}")
+    missing = overall.count - loaded
+    so_far = "" if answer.coverage.complete else f" in the {loaded:,} calls loaded so far"
+    so_far += f" ({missing:,} not loaded yet)" if missing else ""
+    if not found.results:
+        return [*lines, f"no result fields{so_far}"]
+    of = f" of {loaded:,} calls loaded" if missing else ""
+    return [
+        *lines,
+        f'Result fields{so_far}, their values {WARNING}, up to the line "end {boundary}"',
+        *(_field_line(field, of) for field in found.results),
+        f"end {boundary}",
+    ]
+
+
+Column = tuple[str, Callable[[GroupAnswer], str]]
+
+
+def _is_partly_loaded(rows: Sequence[GroupAnswer], overall: GroupAnswer) -> bool:
+    """Whether some groups are of the loaded calls alone, now or before: the whole then has no share."""
+    has_loaded = any(row.key and UNREAD not in row.key.values() for row in rows)
+    return has_loaded and any(period.count and period.share is None for period in _periods([overall]))
+
+
+def _columns(rows: Sequence[GroupAnswer], keys: list[str], of: str) -> list[Column]:
+    """The columns that say something, each with how it shows a group. `of`: what their counts and shares are of."""
+    all_calls = f"all{of and ', loaded or not'}"
+    columns: list[Column] = [(key, partial(_key, key=key, whole=all_calls)) for key in keys]
+    columns.append((f"count{of}", lambda row: f"{row.count:,}"))
+    has_shares, has_success = _has_shares(rows), len(_success_rates(rows)) > 1 and not _repeats_status(rows, keys)
+    if has_shares:
+        columns.append((f"share{of}", lambda row: _percent(row.share)))
+        if len(keys) > 1:
+            columns.append((f"share in {keys[0]}{of}", lambda row: _percent(row.share_within_first)))
+    if has_success:
+        columns.append(("success", lambda row: _percent(row.success_rate)))
+    if any(row.previous for row in rows):
+        columns.append((f"count before{of}", lambda row: f"{row.previous.count:,}" if row.previous else ""))
+        if has_shares:
+            columns.append((f"share before{of}", lambda row: _percent(row.previous and row.previous.share)))
+        if has_success:
+            columns.append(("success before", lambda row: _percent(row.previous and row.previous.success_rate)))
+        columns.append(("change", lambda row: _change(row, has_shares=has_shares, has_success=has_success)))
+    names = dict.fromkeys(name for row in rows for name in [*(row.measures or {}), *_before(row)])
+    columns += [(name, partial(_measure_now, name=name)) for name in names]
+    if any(row.previous for row in rows):
+        columns += [(f"{name} before", partial(_measure_before, name=name)) for name in names]
+    return columns
+
+
+def _key(row: GroupAnswer, key: str, whole: str) -> str:
+    """A value of a group; the whole, which has none, is named `whole`."""
+    value = row.key.get(key, "")
+    if not row.key:
+        return whole
+    return f"{row.agent_name} ({value})" if key == "agent_id" and row.agent_name else value
+
+
+def _periods(rows: Sequence[GroupAnswer]) -> list[GroupAnswer | PeriodAnswer]:
+    return [*rows, *(row.previous for row in rows if row.previous)]
+
+
+def _has_shares(rows: Sequence[GroupAnswer]) -> bool:
+    """Whether shares say more than that everything is all there is."""
+    return any(period.share not in (None, 1) for period in _periods(rows))
+
+
+def _success_rates(rows: Sequence[GroupAnswer]) -> set[float]:
+    return {period.success_rate for period in _periods(rows) if period.success_rate is not None}
+
+
+def _repeats_status(rows: Sequence[GroupAnswer], keys: list[str]) -> bool:
+    """Whether the success rates of the groups only say again which status they are."""
+    return "status" in keys and _success_rates([row for row in rows if row.key]) <= {0, 1}
+
+
+def _success_line(rows: Sequence[GroupAnswer], keys: list[str]) -> list[str]:
+    """The success rate where the table has no column for it."""
+    rates = _success_rates(rows)
+    if len(rates) == 1:
+        return [f"success rate {rates.pop():.1%}{' in each' if len(rows) > 1 else ''}"]
+    if not _repeats_status(rows, keys):
+        return []
+    now, before = rows[-1].success_rate, rows[-1].previous and rows[-1].previous.success_rate
+    lines = [f"success rate of all: {_percent(now)}"]
+    if before is not None:
+        lines[0] += f", before {_percent(before)}, change {100 * ((now or 0) - before):+.1f} points"
+    return lines
+
+
+def _change(row: GroupAnswer, *, has_shares: bool, has_success: bool) -> str:
+    change = row.change
+    if change is None:
+        return ""
+    points = [
+        ("share", change.share if has_shares else None),
+        ("success", change.success_rate if has_success else None),
+    ]
+    named = [f"{name} {100 * value:+.1f} points" for name, value in points if value is not None]
+    return f"{change.count:+,}; {', '.join(named)}" if named else f"{change.count:+,}"
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{value:.1%}"
+
+
+def _before(row: GroupAnswer) -> dict[str, MeasureAnswer]:
+    return (row.previous.measures if row.previous else None) or {}
+
+
+def _measure_now(row: GroupAnswer, name: str) -> str:
+    return _measure((row.measures or {}).get(name))
+
+
+def _measure_before(row: GroupAnswer, name: str) -> str:
+    return _measure(_before(row).get(name))
+
+
+def _measure(measure: MeasureAnswer | None) -> str:
+    return "" if measure is None else _figures(measure, measure.count)
+
+
+def _figures(measure: MeasureAnswer | FieldAnswer, count: int | None) -> str:
+    """How many numbers, how many other values, and what the numbers are."""
+    words = [] if count is None else [f"n {count:,}"]
+    if measure.left_out:
+        words.append(f"({measure.left_out:,} not {'a number' if measure.left_out == 1 else 'numbers'})")
+    values = {name: value for name in _FIGURES if (value := getattr(measure, name)) is not None}
+    if not count and values.keys() <= {"sum"}:
+        return " ".join(words)
+    if values and not any(values.values()):
+        return " ".join([*words, "all 0"])
+    return " ".join([*words, *(f"{name} {_figure(value)}" for name, value in values.items())])
+
+
+def _figure(value: float) -> str:
+    return f"{value:.4f}".rstrip("0").rstrip(".") if abs(value) < 1e15 else f"{value:g}"
+
+
+def _field_line(field: FieldAnswer, of: str) -> str:
+    line = f"results.{field.path} ({field.kind}, {field.count:,}{of}): "
+    if field.top is None:
+        return line + _figures(field, field.numbers)
+    others = f", {field.others:,} more" if field.others else ""
+    return line + ", ".join(f"{value} ({count:,})" for value, count in field.top) + others
+
+
+def _with_calls(pair: Counted, names: dict[str, str]) -> str:
+    """`123 (180 calls)`, or with its name `Sales (123, 180 calls)`."""
+    value, calls = str(pair[0]), counted(int(pair[1]), "call")
+    return f"{names[value]} ({value}, {calls})" if value in names else f"{value} ({calls})"

@@ -1,0 +1,114 @@
+"""What a tool is: a name, a sentence, arguments, an answer, and a function between them."""
+
+from bisect import bisect_right
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from mcp_types import Tool as ToolEntry
+from mcp_types import ToolAnnotations
+from pydantic import BaseModel, JsonValue
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core.core_schema import ModelSchema, NullableSchema, WithDefaultSchema
+
+from formant_mcp.app import App
+from formant_mcp.providers.registry import ProviderSpec
+from formant_mcp.queries.arguments import Arguments
+from formant_mcp.queries.loader import RequestContext
+
+A = TypeVar("A", bound=Arguments)
+
+MAX_CHARACTERS = 45_000
+"""No answer is longer, as text or as JSON: more does not fit what assistants read at once."""
+
+
+_UNSUPPORTED = "Not supported by this provider; leave empty."
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The same facts twice: for assistants that read the text, and for those that read the structure."""
+
+    text: str
+    structure: BaseModel
+
+    @property
+    def size(self) -> int:
+        """Characters of the longer form."""
+        return max(len(self.text), len(self.structure.model_dump_json(exclude_none=True)))
+
+
+def fit(reply_of: Callable[[int], Reply], count: int) -> Reply:
+    """The reply with as many of its `count` items as an answer has room for, but at least one."""
+    reply = reply_of(count)
+    if reply.size <= MAX_CHARACTERS or count <= 1:
+        return reply
+    fitting = bisect_right(range(1, count), MAX_CHARACTERS, key=lambda some: reply_of(some).size)
+    return reply_of(max(1, fitting))
+
+
+@dataclass(frozen=True, slots=True)
+class Tool(Generic[A]):
+    """One tool of the server."""
+
+    name: str
+    title: str
+    description: str
+    arguments: type[A]
+    answer: type[BaseModel]
+    run: Callable[[App, A, RequestContext], Awaitable[Reply]]
+    is_read_only: bool = True
+
+    async def call(self, app: App, arguments: dict[str, JsonValue], context: RequestContext) -> Reply:
+        """Runs the tool.
+
+        Raises:
+            pydantic.ValidationError: the arguments are not of its form. FormantError: anything else.
+        """
+        return await self.run(app, self.arguments.model_validate(arguments), context)
+
+    def entry(self, provider: ProviderSpec) -> ToolEntry:
+        """The tool as the server lists it, in the provider's words."""
+        return ToolEntry(
+            name=self.name,
+            title=self.title,
+            description=self.description,
+            input_schema=self._input_schema(provider),
+            output_schema=self.answer.model_json_schema(schema_generator=_PlainSchema, mode="serialization"),
+            annotations=ToolAnnotations(
+                title=self.title,
+                read_only_hint=self.is_read_only,
+                destructive_hint=False,
+                idempotent_hint=True,
+                open_world_hint=True,
+            ),
+        )
+
+    def _input_schema(self, provider: ProviderSpec) -> dict[str, Any]:
+        schema = self.arguments.model_json_schema(schema_generator=_PlainSchema)
+        for name, argument in schema.get("properties", {}).items():
+            is_supported = name not in provider.unsupported_filters
+            argument["description"] = provider.fill(argument["description"]) if is_supported else _UNSUPPORTED
+        return schema
+
+
+class _PlainSchema(GenerateJsonSchema):
+    """JSON schemas without what only repeats names: titles, docstrings of models, null beside a type."""
+
+    def field_title_should_be_set(self, schema: object) -> bool:
+        """Never: the name says it."""
+        return False
+
+    def model_schema(self, schema: ModelSchema) -> JsonSchemaValue:
+        """An object of its fields."""
+        generated = super().model_schema(schema)
+        return {name: value for name, value in generated.items() if name not in ("title", "description")}
+
+    def nullable_schema(self, schema: NullableSchema) -> JsonSchemaValue:
+        """What is null is left out of an answer, so null is no type of it."""
+        return self.generate_inner(schema["schema"])
+
+    def default_schema(self, schema: WithDefaultSchema) -> JsonSchemaValue:
+        """A default, but null."""
+        generated = super().default_schema(schema)
+        return {name: value for name, value in generated.items() if name != "default" or value is not None}

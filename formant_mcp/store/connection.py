@@ -1,0 +1,231 @@
+"""One SQLite connection: opened privately, migrated, its errors in our words."""
+
+import logging
+import os
+import sqlite3
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from formant_mcp.errors import StoreError
+from formant_mcp.store.local_time import local_day, local_hour
+from formant_mcp.store.owner import AccountKey, claim, enter
+from formant_mcp.store.schema import migrate
+from formant_mcp.values import instants, label
+
+_log = logging.getLogger(__name__)
+
+Value = str | int | float | None
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_MAGIC = b"SQLite format 3\0"  # https://sqlite.org/fileformat.html#the_database_header
+_PRAGMAS = (
+    "PRAGMA synchronous = NORMAL",
+    "PRAGMA temp_store = MEMORY",
+    "PRAGMA cache_size = -32768",
+)
+
+
+class Database:
+    """The connection. `path` None keeps everything in memory; `account` is whose conversations are kept.
+
+    `takes_over`: the account's key is a new one, proven to be of the file's account.
+
+    Raises (from every method):
+        StoreError: full disk, locked, damaged, from a newer version, or not to be opened.
+        ConfigurationError: the file is another account's.
+    """
+
+    def __init__(self, path: Path | None, account: AccountKey, *, takes_over: bool = False) -> None:
+        self.path = path
+        self._account = account
+        self._takes_over = takes_over
+        self._is_claimed = False
+        self._connection = self._open()
+
+    def close(self) -> None:
+        """Gives the file back."""
+        self._connection.close()
+
+    def rows(self, sql: str, parameters: Sequence[Value] = ()) -> list[tuple[Value, ...]]:
+        """All rows of one query."""
+        with self._in_our_words():
+            return self._connection.execute(sql, parameters).fetchall()
+
+    def run(self, sql: str, parameters: Sequence[Value] = ()) -> int:
+        """One statement; gives how many rows it changed."""
+        with self._in_our_words():
+            return self._connection.execute(sql, parameters).rowcount
+
+    def run_many(self, sql: str, parameters: Iterable[Sequence[Value]]) -> None:
+        """One statement for many rows."""
+        with self._in_our_words():
+            self._connection.executemany(sql, parameters)
+
+    @contextmanager
+    def transaction(self) -> Generator[None]:
+        """All of what is written inside, or nothing."""
+        with self._in_our_words():
+            self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            with self._in_our_words():
+                self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:  # a full disk may have ended it already
+                with self._in_our_words():
+                    self._connection.execute("ROLLBACK")
+            raise
+
+    def claim(self) -> None:
+        """Makes a new file this account's, before the first thing that the provider sent is saved."""
+        if not self._is_claimed:
+            with self._in_our_words():
+                self._is_claimed = claim(self._connection, self._account)
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            return self._connect()
+        except sqlite3.Error as error:
+            if self.path is None or _code(error) not in _DAMAGED:
+                raise _worded(error, self.path) from None
+        _set_aside(self.path, self._file)
+        _log.warning("The local store was damaged. It is kept as %s.damaged-…, and a new one was created.", self.path)
+        try:
+            return self._connect()
+        except sqlite3.Error as error:
+            raise _worded(error, self.path) from None
+
+    def _connect(self) -> sqlite3.Connection:
+        if self.path:
+            _refuse_what_is_no_database(self.path)
+            self._file = _make_private(self.path)
+        connection = _connect(self.path)
+        try:
+            self._is_claimed = enter(connection, self._account, takes_over=self._takes_over)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    @contextmanager
+    def _in_our_words(self) -> Generator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            if self.path and _code(error) in _DAMAGED:
+                self._connection.close()
+                _set_aside(self.path, self._file)
+                self._connection = self._open()
+                raise StoreError(
+                    f"The local store was damaged; it is kept as {self.path.name}.damaged-… and a new one was created.",
+                    "Ask again.",
+                ) from None
+            raise _worded(error, self.path) from None
+
+
+def _connect(path: Path | None) -> sqlite3.Connection:
+    connection = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA busy_timeout = 5000")
+        connection.create_function("local_day", 2, local_day, deterministic=True)
+        connection.create_function("local_hour", 2, local_hour, deterministic=True)
+        connection.create_function("label", 1, _label_of, deterministic=True)
+        connection.create_function("instant", 1, _instant_of, deterministic=True)
+        migrate(connection)  # before anything writes: a newer version's file stays as it is
+        _use_wal(connection)
+        for pragma in _PRAGMAS:
+            connection.execute(pragma)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _label_of(text: str | None) -> str | None:
+    return None if text is None else label(text)
+
+
+def _instant_of(normal: str) -> float | None:
+    span = instants(normal)
+    return span and span[0]
+
+
+def _use_wal(connection: sqlite3.Connection, tries: int = 20) -> None:
+    """Lets others read while one writes. Where several switch at once SQLite fails instead of waiting: so we wait."""
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError as error:
+        if not tries or _code(error) != sqlite3.SQLITE_BUSY:
+            raise
+        connection.execute("BEGIN IMMEDIATE")  # this it does wait for
+        connection.execute("COMMIT")
+        _use_wal(connection, tries - 1)
+
+
+def _make_private(path: Path) -> os.stat_result:
+    """Makes folder (0700) and file (0600) before SQLite does, which would ask no such thing; gives which file it is."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        path.chmod(0o600)
+        return path.stat()
+    except OSError as error:
+        raise StoreError(
+            f"The local store cannot be opened ({error.strerror}).",
+            "Set FORMANT_STORE to a file that can be written, or to :memory:.",
+        ) from None
+
+
+def _refuse_what_is_no_database(path: Path) -> None:
+    """Leaves a file alone that some other program wrote; one that begins with zeros may be a damaged store."""
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(len(_MAGIC))
+    except OSError:  # a new store, or one that cannot be opened, which opening it says
+        return
+    if beginning.strip(b"\0") and not _MAGIC.startswith(beginning):
+        raise StoreError(
+            f"{path.name} is not a store of formant-mcp, so it was left as it is.",
+            "Set FORMANT_STORE to another path, or move that file away.",
+        )
+
+
+def _set_aside(path: Path, damaged: os.stat_result) -> None:
+    """Renames a damaged store and its journal, so that nothing is deleted; unless another program has by now."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+    try:
+        if not os.path.samestat(path.stat(), damaged):
+            return
+        for suffix in ("-journal", "-wal", "-shm", ""):
+            old = path.with_name(path.name + suffix)
+            if old.exists():
+                old.rename(path.with_name(f"{path.name}.damaged-{stamp}{suffix}"))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StoreError(
+            f"The local store is damaged and cannot be renamed ({error.strerror}).",
+            "End what else uses it, then ask again; or set FORMANT_STORE to another path.",
+        ) from None
+
+
+def _code(error: sqlite3.Error) -> int:
+    """SQLite's primary code; its extended ones carry more in their upper bits (sqlite.org/rescode.html)."""
+    return int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)) & 0xFF
+
+
+def _worded(error: sqlite3.Error, path: Path | None) -> StoreError:
+    code = _code(error)
+    name = getattr(error, "sqlite_errorname", type(error).__name__)
+    where = f" ({path.parent})" if path else ""
+    if code == sqlite3.SQLITE_FULL or name == "SQLITE_IOERR_SHMSIZE":
+        return StoreError(
+            f"The disk of the local store is full{where}; what was stored before is safe.",
+            "Free some space, or set FORMANT_STORE to a path on another disk.",
+        )
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return StoreError("Another program holds the local store.", "Ask again in a few seconds.")
+    return StoreError(
+        f"The local store cannot be used{where}: {name}.", "Check its rights and disk, or set FORMANT_STORE anew."
+    )

@@ -1,0 +1,198 @@
+"""Filters as SQL. Every value is a parameter; what is not known (NULL) matches no condition but `missing`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from math import floor, log10
+
+from formant_mcp.contacts import WHOLE
+from formant_mcp.filters import CUT, LABELLED, NAMED, NO_TIME, NONE, Condition, Filters, Operator, Order, is_whole
+from formant_mcp.store.connection import Value
+from formant_mcp.values import EXACT, instants, label, plain_number, read_value
+
+ORDERS: dict[Order, tuple[str, str]] = {  # a call without the value comes last, whichever way it is sorted
+    "newest": ("started_at", "DESC"),
+    "oldest": ("started_at", "ASC"),
+    "longest": ("duration_seconds", "DESC"),
+    "shortest": ("duration_seconds", "ASC"),
+}
+
+_AFTER_ALL = "\U0010ffff"  # after every character that a text can have
+_DIGITS = 10  # that answers print of a number
+
+
+@dataclass(slots=True)
+class Where:
+    """A condition in the making: its parts, and the values they ask for, in step."""
+
+    parts: list[str] = field(default_factory=list[str])
+    values: list[Value] = field(default_factory=list[Value])
+
+    def add(self, part: str, *values: Value) -> None:
+        """One more part, all of which must hold."""
+        self.parts.append(part)
+        self.values.extend(values)
+
+    @property
+    def sql(self) -> str:
+        """The whole, to stand after WHERE."""
+        return " AND ".join(self.parts) or "1"
+
+
+def milliseconds(moment: datetime) -> int:
+    """A moment as it is stored."""
+    return round(moment.timestamp() * 1000)
+
+
+def where(filters: Filters) -> Where:
+    """What a conversation must be to match."""
+    asked = Where()
+    simple: tuple[tuple[str, Value], ...] = (
+        ("outcome = ?", None if filters.call_successful == "any" else filters.call_successful),
+        ("started_at >= ?", filters.since and milliseconds(filters.since)),
+        ("started_at <= ?", filters.until and milliseconds(filters.until)),
+        ("duration_seconds >= ?", filters.min_duration_seconds),
+        ("duration_seconds <= ?", filters.max_duration_seconds),
+    )
+    for part, value in simple:
+        if value is not None:
+            asked.add(part, value)
+    for column in NAMED:
+        if names := filters.named(column):
+            _add_names(asked, column, names)
+    if filters.contact_number == (NONE,):
+        asked.add("coalesce(contact_number, '') = ''")
+    elif filters.contact_number:
+        _add_contact(asked, filters.contact_number)
+    if filters.hours:
+        _add_local(asked, "local_hour(?, started_at) % 24", filters.zone, filters.hours)
+    if filters.weekdays:  # 1970 began on a Thursday
+        _add_local(asked, "(local_day(?, started_at) + 3) % 7", filters.zone, filters.weekdays)
+    for condition in filters.results:
+        _add_condition(asked, condition)
+    return asked
+
+
+def _add_local(asked: Where, value: str, zone: str, wanted: tuple[int, ...]) -> None:
+    known = f"started_at IS NOT NULL AND {value} IN ({', '.join('?' * len(wanted))})"
+    asked.add(f"(started_at IS NULL OR {known})" if NO_TIME in wanted else f"({known})", zone, *wanted)
+
+
+def _add_names(asked: Where, column: str, names: Sequence[str]) -> None:
+    """Any of these values of a column: as they are, those that begin so where one is cut, or none."""
+    whole = [name for name in names if is_whole(name)]
+    parts = [_any_of(column, len(whole))] if whole else []
+    values: list[Value] = [label(name) if column in LABELLED else name for name in whole]
+    for name in names:
+        if name == NONE:  # what is counted day by day has an empty text instead
+            is_known = " AND (failure_reason_known OR detail_at IS NOT NULL)" if column == "failure_reason" else ""
+            parts.append(f"(coalesce({column}, '') = ''{is_known})")
+        elif not is_whole(name):
+            begin = name.removesuffix(CUT).rstrip()
+            parts.append(f"({column} = ? OR {column} >= ? AND {column} < ?)")
+            values += [name, begin, begin + _AFTER_ALL]
+    asked.add(parts[0] if len(parts) == 1 else f"({' OR '.join(parts)})", *values)
+
+
+def _any_of(column: str, count: int) -> str:
+    """One of `count` values. Of labels, any spelling that there is, found from one to the next, which is quick."""
+    marks = ", ".join("?" * count)
+    if column not in LABELLED:
+        return f"{column} IN ({marks})" if count > 1 else f"{column} = ?"
+    return (
+        f"{column} IN (WITH RECURSIVE v(x) AS (SELECT min({column}) FROM conversations WHERE {column} IS NOT NULL"
+        f" UNION ALL SELECT (SELECT min({column}) FROM conversations WHERE {column} > x) FROM v WHERE x IS NOT NULL)"
+        f" SELECT x FROM v WHERE label(x) IN ({marks}))"
+    )
+
+
+def _add_contact(asked: Where, spellings: tuple[str, ...]) -> None:
+    wholes = [each.removeprefix(WHOLE)[::-1] for each in spellings if each.startswith(WHOLE)]
+    endings = [each[::-1] for each in spellings if not each.startswith(WHOLE)]
+    parts = ["contact_reversed >= ? AND contact_reversed < ?"] * len(endings)
+    if wholes:
+        parts.append(f"contact_reversed IN ({', '.join('?' * len(wholes))})")
+    bounds = (bound for each in endings for bound in (each, each + _AFTER_ALL))
+    asked.add(f"({' OR '.join(parts)})", *bounds, *wholes)
+
+
+# Every kind there is, named so that the index is entered at the value and not at the path.
+_OF_PATH = "path = ? AND kind IN ('text', 'number', 'boolean', 'numeral', 'date')"
+
+
+def _add_condition(asked: Where, condition: Condition) -> None:
+    # A field holding an object has its values below it: `language` exists where `language.primary` does.
+    field_is, names = (
+        "(path = ? OR path >= ? AND path < ?)",
+        (condition.path, f"{condition.path}.", f"{condition.path}/"),
+    )
+    some = f"row_id IN (SELECT row_id FROM result_values WHERE {field_is}"
+    if condition.operator == "exists":
+        asked.add(f"{some})", *names)
+    elif condition.operator == "missing":
+        asked.add(f"detail_at IS NOT NULL AND NOT {some})", *names)
+    elif condition.value == NONE:  # its own value, whatever is below it
+        own = "row_id IN (SELECT row_id FROM result_values WHERE path = ?)"
+        asked.add(f"detail_at IS NOT NULL AND NOT {own}" if condition.operator == "=" else own, condition.path)
+    else:
+        is_so, values = _compared(condition)
+        one = f"row_id IN (SELECT row_id FROM result_values WHERE {is_so})"
+        if condition.operator == "=" and condition.value.lower() == "null":
+            asked.add(f"({one} OR detail_at IS NOT NULL AND NOT {some}))", condition.path, *values, *names)
+        elif condition.operator == "!=":
+            asked.add("row_id IN (SELECT row_id FROM result_values WHERE path = ?)", condition.path)
+            asked.add(f"NOT {one}", condition.path, *values)
+        else:
+            asked.add(one, condition.path, *values)
+
+
+def _compared(condition: Condition) -> tuple[str, list[Value]]:
+    """What a value must be that is equal (also for `!=`), less or greater: each kind compares with its own alone."""
+    operator = condition.operator
+    if operator in ("=", "!="):
+        return _equal(condition.value)
+    kind, normal, number = read_value(plain_number(condition.value))
+    if kind == "date":
+        return _dates(operator, normal)
+    if number is None:
+        return f"path = ? AND kind = 'text' AND folded {operator} ?", [normal]
+    return f"{_OF_PATH} AND number {operator} ?", [_printed_so(number)[operator in ("<=", ">")]]
+
+
+def _dates(operator: Operator, normal: str) -> tuple[str, list[Value]]:
+    """All of a date's day (month, minute) is equal to it; times with a zone compare as instants."""
+    begin, end = 0, 1
+    sides = {"<": [("<", begin)], "<=": [("<", end)], ">": [(">=", end)], ">=": [(">=", begin)]}
+    bounds = sides.get(operator, [(">=", begin), ("<", end)])
+
+    def is_within(column: str) -> str:
+        return " AND ".join(f"{column} {side} ?" for side, _ in bounds)
+
+    as_written: list[Value] = [(normal, normal + _AFTER_ALL)[which] for _, which in bounds]
+    span = instants(normal)
+    if span is None:
+        return f"path = ? AND kind = 'date' AND {is_within('folded')}", as_written
+    compares = f"CASE WHEN instant(folded) IS NULL THEN {is_within('folded')} ELSE {is_within('instant(folded)')} END"
+    return f"path = ? AND kind = 'date' AND {compares}", [*as_written, *(span[which] for _, which in bounds)]
+
+
+def _equal(value: str) -> tuple[str, list[Value]]:
+    kind, normal, number = read_value(value)
+    if kind == "date":
+        return _dates("=", normal)
+    if kind == "text":  # as a text it may be a code
+        number = read_value(plain_number(value)).number
+    if not is_whole(value):
+        begin = label(value.removesuffix(CUT).rstrip())
+        return f"{_OF_PATH} AND (folded = ? OR folded >= ? AND folded < ?)", [normal, begin, begin + _AFTER_ALL]
+    if number is None or abs(number) >= EXACT:
+        return f"{_OF_PATH} AND folded = ?", [normal]
+    return f"{_OF_PATH} AND (folded = ? OR number BETWEEN ? AND ?)", [normal, *_printed_so(number)]
+
+
+def _printed_so(number: float) -> tuple[float, float]:
+    """From where to where the numbers are that answers print like this one, in ten significant digits."""
+    if not number or abs(number) >= 10 ** (_DIGITS - 1):
+        return number, number
+    half = 10.0 ** (floor(log10(abs(number))) + 1 - _DIGITS) / 2
+    return number - half, number + half

@@ -1,0 +1,1 @@
+"""Words, queries and highlights: pure, without SQL."""

@@ -1,0 +1,61 @@
+"""A source in this process that tells just these conversations, for laws over many drawn accounts."""
+
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Literal
+
+from formant_mcp.errors import NotFoundError
+from formant_mcp.filters import NO_FILTERS, Filters
+from formant_mcp.models import Conversation, Page
+from formant_mcp.providers.base import Recording
+from formant_mcp.providers.registry import PROVIDERS
+from formant_mcp.queries.loader import Loader
+from formant_mcp.store import AccountKey, Store
+from formant_mcp.sync import Sync
+from tests.store.oracle import NOW
+
+
+class Told:
+    """A source that lists just these conversations, whole."""
+
+    spec = replace(PROVIDERS["formant"], unsupported_filters=frozenset[str]())
+    pagination: Literal["offset"] = "offset"
+    page_size = 100
+    concurrency = 4
+    requests_per_minute: float | None = None
+
+    def __init__(self, calls: list[Conversation]) -> None:
+        self._calls = [replace(each, has_detail=True, failure_reason_known=True) for each in calls]
+
+    async def list_page(self, offset: int, filters: Filters = NO_FILTERS) -> Page:
+        listed = [each for each in self._calls if filters.agent_id in ("", each.agent_id)]
+        page = listed[offset : offset + self.page_size]
+        return Page(tuple(page), len(page), has_more=offset + len(page) < len(listed), total=len(listed))
+
+    async def get_conversation(self, conversation_id: str) -> Conversation:
+        for each in self._calls:
+            if each.conversation_id == conversation_id:
+                return each
+        raise NotFoundError("There is none.")
+
+    def open_recording(self, conversation_id: str) -> AbstractAsyncContextManager[Recording]:
+        raise NotFoundError("There is none.")
+
+    async def aclose(self) -> None:
+        return None
+
+
+def ticking(start: datetime = NOW + timedelta(days=60)):
+    moments = [start]
+
+    def now() -> datetime:
+        moments[0] += timedelta(milliseconds=1)
+        return moments[0]
+
+    return now
+
+
+async def gathering_of(calls: list[Conversation]) -> Loader:
+    store = Store(None, AccountKey("service", "test"), lambda conversation, read_at: None)
+    return Loader(Sync(Told(calls), store, ticking()), store)

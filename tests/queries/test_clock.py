@@ -1,0 +1,65 @@
+"""Hours and weekdays in the forms in which people and models write them."""
+
+import pytest
+
+from formant_mcp.errors import InvalidRequestError
+from formant_mcp.filters import NO_TIME
+from formant_mcp.queries.clock import read_hours, read_weekdays
+from formant_mcp.queries.time_buckets import WEEKDAYS
+
+
+@pytest.mark.parametrize(
+    ("text", "hours"),
+    [
+        ("", ()),
+        ("9", (9,)),
+        ("09", (9,)),
+        ("9-11", (9, 10)),
+        ("9 to 11", (9, 10)),
+        ("09:00-11:00", (9, 10)),
+        ("9am-1pm", (9, 10, 11, 12)),
+        ("1-3pm", (13, 14)),
+        ("12am-2am", (0, 1)),
+        ("22-24", (22, 23)),
+        ("20-6", (0, 1, 2, 3, 4, 5, 20, 21, 22, 23)),
+        ("9-10, 14", (9, 14)),
+        ("(none)", (NO_TIME,)),
+    ],
+)
+def test_hours(text: str, hours: tuple[int, ...]) -> None:
+    assert read_hours(text) == hours
+
+
+@pytest.mark.parametrize("text", ["25", "9-25", "9-9", "noon", "9:30-10", "-3", "13pm", "24"])
+def test_hours_that_cannot_be_read_are_refused(text: str) -> None:
+    with pytest.raises(InvalidRequestError, match="hours must be hours"):
+        read_hours(text)
+
+
+@pytest.mark.parametrize(
+    ("names", "days"),
+    [
+        ([], ()),
+        (["Monday"], (0,)),
+        (["mon", "FRI.", "Thurs"], (0, 3, 4)),
+        (["Mon-Wed"], (0, 1, 2)),
+        (["Saturday to Monday"], (0, 5, 6)),
+        (["weekdays"], (0, 1, 2, 3, 4)),
+        (["weekend"], (5, 6)),
+        (["(none)"], (NO_TIME,)),
+    ],
+)
+def test_weekdays(names: list[str], days: tuple[int, ...]) -> None:
+    assert read_weekdays(names) == days
+
+
+@pytest.mark.parametrize(("name", "guess"), [("Mnday", "Monday"), ("x", ""), ("someday", "")])
+def test_a_weekday_that_is_none_is_refused_with_a_guess(name: str, guess: str) -> None:
+    with pytest.raises(InvalidRequestError, match="weekdays must be days") as caught:
+        read_weekdays([name])
+    assert guess in caught.value.message
+
+
+def test_every_printed_weekday_and_hour_is_itself() -> None:
+    assert [read_weekdays([name]) for name in WEEKDAYS] == [(day,) for day in range(7)]
+    assert [read_hours(f"{hour:02d}") for hour in range(24)] == [(hour,) for hour in range(24)]

@@ -1,0 +1,261 @@
+"""Summaries equal what plain Python reckons over the same conversations."""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from formant_mcp.errors import InvalidRequestError
+from formant_mcp.filters import Filters
+from formant_mcp.models import Conversation
+from formant_mcp.queries.comparison import parse_comparison
+from formant_mcp.queries.loader import RequestContext
+from formant_mcp.queries.profile import Profile, profile
+from formant_mcp.queries.summary import Group, GroupComparison, Summary, SummaryQuery, summarize
+from tests.queries.static_source import gathering_of
+from tests.queries.summary_oracle import GROUPINGS, labels_of, left_out_of, measure_of, names_of, numbers_of, summary_of
+from tests.store.oracle import NOW, conversations, filters, leaves, matches, text_of
+
+ZONES = st.sampled_from(["UTC", "Asia/Kolkata", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"])
+CALLS = st.lists(conversations(), max_size=12, unique_by=lambda each: each.conversation_id)
+PATHS = ["intent", "csat", "language.primary", "tags", "a", "b", "a.b", "भाषा"]
+ANY_GROUPINGS = st.lists(
+    st.sampled_from([*GROUPINGS, *(f"results.{path}" for path in PATHS)]), unique=True, min_size=1, max_size=3
+)
+MEASURES = st.lists(st.sampled_from(["duration_seconds", "results.csat", "results.a"]), unique=True, max_size=2)
+INTENTS = ("dispute", "refusal")
+
+
+def summarized(calls: list[Conversation], question: SummaryQuery, zone: str) -> Summary:
+    async def ask() -> Summary:
+        loader = await gathering_of(calls)
+        try:
+            return await summarize(loader, RequestContext(NOW, 60), question, ZoneInfo(zone))
+        finally:
+            await loader.sync.aclose()
+            loader.store.close()
+
+    return asyncio.run(ask())
+
+
+def profiled(calls: list[Conversation], asked: Filters, top: int = 20) -> Profile:
+    async def ask() -> Profile:
+        loader = await gathering_of(calls)
+        try:
+            return await profile(loader, RequestContext(NOW, 60), asked, top, ZoneInfo("UTC"))
+        finally:
+            await loader.sync.aclose()
+            loader.store.close()
+
+    return asyncio.run(ask())
+
+
+def approx(group: Group) -> Group:
+    return replace(
+        group,
+        example="",
+        share=pytest.approx(group.share),
+        share_within_first=pytest.approx(group.share_within_first),
+        success_rate=pytest.approx(group.success_rate),
+        measures={
+            name: {field: pytest.approx(getattr(measure, field)) for field in measure.__slots__}
+            for name, measure in group.measures.items()
+        },
+    )
+
+
+def plain(group: Group) -> Group:
+    measures = {
+        name: {field: getattr(measure, field) for field in measure.__slots__}
+        for name, measure in group.measures.items()
+    }
+    return replace(group, example="", measures=measures)
+
+
+def call(number: int, started_at: datetime | None = None, **fields: object) -> Conversation:
+    base = Conversation(f"call-{number:04d}", started_at=started_at, status="completed", outcome="success")
+    return replace(base, **fields)  # pyright: ignore[reportArgumentType]
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data(), calls=CALLS, groupings=ANY_GROUPINGS, measures=MEASURES, zone=ZONES)
+def test_every_figure_is_what_python_reckons(
+    data: st.DataObject, calls: list[Conversation], groupings: list[str], measures: list[str], zone: str
+) -> None:
+    asked = data.draw(filters(calls))
+    whole = [replace(each, has_detail=True, failure_reason_known=True) for each in calls]
+    matched = [each for each in whole if matches(each, asked)]
+    expected = summary_of(matched, groupings, measures, ZoneInfo(zone))
+    question = SummaryQuery(asked, tuple(groupings), tuple(measures), top=1_000)
+    try:
+        found = summarized(calls, question, zone)
+    except InvalidRequestError:
+        listed = [each for each in whole if asked.agent_id in ("", each.agent_id)]  # no other agent's calls are read
+        known = {path for each in listed for path, _ in leaves("", each.results or {})}
+        numeric = {p for each in listed for p in known if numbers_of(each, f"results.{p}")}
+        wanted = {name.removeprefix("results.") for name in groupings if name.startswith("results.")}
+        counted = {name.removeprefix("results.") for name in measures if name.startswith("results.")}
+        assert matched
+        assert wanted - known or counted - numeric
+        return
+    groups = {tuple(group.key.values()): group.now for group in found.groups}
+    assert {name: plain(group) for name, group in groups.items()} == {
+        name: approx(group) for name, group in expected.items()
+    }
+    assert found.coverage.matched == len(matched)
+    assert found.overall.now.count == len(matched)
+    for name, group in groups.items():
+        members = {each.conversation_id for each in matched if name in names_of(each, groupings, ZoneInfo(zone))}
+        assert group.example in members
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    calls=CALLS, grouping=st.sampled_from(["status", "agent_id", "day", "results.intent"]), zone=ZONES, days=st.data()
+)
+def test_a_comparison_gives_each_period_what_a_summary_of_it_gives(
+    calls: list[Conversation], grouping: str, zone: str, days: st.DataObject
+) -> None:
+    ends = sorted(days.draw(st.lists(st.integers(-31, 31), min_size=4, max_size=4)))
+    first, second, third, fourth = (NOW + timedelta(days=end) for end in ends)
+    calls = [*calls, call(9_999, NOW, results={"intent": "dispute"})]
+    other = SummaryQuery(Filters(since=first, until=second), (grouping,), top=1_000)
+    asked = SummaryQuery(Filters(since=third, until=fourth), (grouping,), compared_with=(first, second), top=1_000)
+    together, apart = summarized(calls, asked, zone), summarized(calls, other, zone)
+    before = {name(group): replace(group.previous, example="") for group in together.groups if group.previous}
+    alone = {name(group): replace(group.now, example="") for group in apart.groups}
+    assert {key: group for key, group in before.items() if group.count} == alone
+    now = summarized(calls, replace(asked, compared_with=None), zone)
+    assert {name(g): replace(g.now, example="") for g in together.groups if g.now.count} == {
+        name(g): replace(g.now, example="") for g in now.groups
+    }
+
+
+def name(group: GroupComparison) -> tuple[str, ...]:
+    return tuple(group.key.values())
+
+
+@settings(max_examples=60, deadline=None)
+@given(calls=CALLS, data=st.data())
+def test_the_profile_names_every_field_with_what_it_holds(calls: list[Conversation], data: st.DataObject) -> None:
+    asked = data.draw(filters(calls))
+    whole = [replace(each, has_detail=True, failure_reason_known=True) for each in calls]
+    matched = [each for each in whole if matches(each, asked)]
+    found = profiled(calls, asked)
+    by_path: dict[str, list[object]] = {}
+    for each in matched:
+        for path, value in leaves("", each.results or {}):
+            by_path.setdefault(path, []).append(value)
+    assert [field.path for field in found.results] == sorted(by_path)
+    for field in found.results:
+        having = [each for each in matched if any(at == field.path for at, _ in leaves("", each.results or {}))]
+        assert field.count == len(having)
+        if field.figures:
+            measure = f"results.{field.path}"
+            left_out = sum(left_out_of(each, measure) for each in matched)
+            expected = measure_of([n for each in matched for n in numbers_of(each, measure)], left_out)
+            assert expected.count >= max(1, left_out)
+            for figure in expected.__slots__:
+                assert getattr(field.figures, figure) == pytest.approx(getattr(expected, figure))
+        else:
+            counts: dict[str, int] = {}
+            for each in matched:
+                for text in {text_of(v) for at, v in leaves("", each.results or {}) if at == field.path}:
+                    counts[text] = counts.get(text, 0) + 1
+            assert dict(field.top) == counts
+    statuses = {label for each in matched for label in labels_of(each, "status", ZoneInfo("UTC"))}
+    assert {status for status, _ in found.statuses} == statuses
+    starts = [each.started_at for each in matched if each.started_at]
+    assert (found.started_from, found.started_to) == ((min(starts), max(starts)) if starts else (None, None))
+
+
+def test_days_are_those_of_the_zone_across_a_change_of_summer_time() -> None:
+    # Berlin's clocks went back on 2026-10-25: that day has 25 hours.
+    calls = [call(n, datetime(2026, 10, 24, 22, tzinfo=UTC) + timedelta(hours=n)) for n in range(26)]
+    found = summarized(calls, SummaryQuery(Filters(), ("day",)), "Europe/Berlin")
+    assert [(group.key["day"], group.now.count) for group in found.groups] == [("2026-10-25", 25), ("2026-10-26", 1)]
+    hours = summarized(calls, SummaryQuery(Filters(), ("hour",), top=100), "Europe/Berlin")
+    assert {group.key["hour"]: group.now.count for group in hours.groups}["02"] == 2
+
+
+def test_a_time_grouping_stands_in_order_of_time_and_another_by_size() -> None:
+    start = datetime(2026, 11, 16, 12, tzinfo=UTC)  # a Monday
+    calls = [call(n, start + timedelta(days=day)) for n, day in enumerate([6, 0, 0, 2, 2, 2])]
+    by_day = summarized(calls, SummaryQuery(Filters(), ("weekday",)), "UTC")
+    assert [group.key["weekday"] for group in by_day.groups] == ["Monday", "Wednesday", "Sunday"]
+    calls = [replace(each, agent_id=agent) for each, agent in zip(calls, "122333", strict=True)]
+    by_agent = summarized(calls, SummaryQuery(Filters(), ("agent_id",)), "UTC")
+    assert [group.key["agent_id"] for group in by_agent.groups] == ["3", "2", "1"]
+
+
+def test_the_smaller_groups_are_left_out_and_counted() -> None:
+    calls = [call(n, NOW, agent_id=str(n % 7)) for n in range(20)]
+    found = summarized(calls, SummaryQuery(Filters(), ("agent_id",), top=3), "UTC")
+    assert (len(found.groups), found.others) == (3, 4)
+    assert found.overall.now.count == 20
+
+
+@pytest.mark.parametrize(
+    ("groupings", "measures", "words"),
+    [
+        (("status", "day", "hour", "week"), (), "at most 3"),
+        (("status", "status"), (), "each once"),
+        (("results.colour",), (), "results.intent"),
+        ((), ("results.intent",), "not a number"),
+        ((), ("results.colour",), "results.csat"),
+        ((), ("csat",), "no measure"),
+    ],
+)
+def test_a_grouping_or_measure_that_is_none_names_those_that_are(
+    groupings: tuple[str, ...], measures: tuple[str, ...], words: str
+) -> None:
+    calls = [call(n, NOW, results={"intent": INTENTS[n % 2], "csat": n}) for n in range(4)]
+    with pytest.raises(InvalidRequestError, match=words):
+        summarized(calls, SummaryQuery(Filters(), groupings, measures), "UTC")
+
+
+@pytest.mark.parametrize(
+    ("asked", "since", "until", "previous", "words"),
+    [
+        (Filters(), "7d", "", True, "compare_previous and compare_since cannot be combined"),
+        (Filters(), "", "7d", False, "needs compare_since"),
+        (Filters(), "", "", True, "needs since"),
+        (Filters(), "2d", "5d", False, "after compare_until"),
+        (Filters(since=NOW + timedelta(days=1)), "", "", True, "future"),
+        (Filters(), "soon", "", False, "compare_since"),
+    ],
+)
+def test_an_impossible_comparison_says_what_to_write(
+    asked: Filters, since: str, until: str, previous: bool, words: str
+) -> None:
+    with pytest.raises(InvalidRequestError, match=words):
+        parse_comparison(asked, since, until, previous=previous, now=NOW, zone=ZoneInfo("UTC"))
+
+
+def test_periods_that_overlap_or_lie_in_the_future_are_said() -> None:
+    zone = ZoneInfo("UTC")
+    overlap = parse_comparison(Filters(since=NOW - timedelta(days=9)), "5d", "", previous=False, now=NOW, zone=zone)
+    assert overlap is not None
+    assert "overlap" in overlap.note
+    later = parse_comparison(
+        Filters(since=NOW - timedelta(days=9), until=NOW),
+        "2027-01-01",
+        "2027-01-02",
+        previous=False,
+        now=NOW,
+        zone=zone,
+    )
+    assert later is not None
+    assert "future" in later.note
+
+
+def test_the_time_just_before_is_equally_long_and_does_not_touch() -> None:
+    since = NOW - timedelta(days=7)
+    found = parse_comparison(Filters(since=since), "", "", previous=True, now=NOW, zone=ZoneInfo("UTC"))
+    assert found is not None
+    assert found.until == since - timedelta(milliseconds=1)
+    assert found.until - found.since == NOW - since

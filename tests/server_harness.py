@@ -1,0 +1,211 @@
+"""The server as an assistant meets it: a client in this process, over an account that a test controls.
+
+    async with account.connect() as assistant:
+        answer = await assistant.ask("list_conversations", limit=3)
+        error = await assistant.refused("list_conversations", limit=0)
+
+Every answer that `ask` gives was checked: it validates against the published schema (the client does that), nothing in
+it is null, its text and its structure state the same facts, and neither is longer than assistants can read.
+"""
+
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import anyio.lowlevel
+from mcp import Client, MCPError
+from mcp.shared.dispatcher import ProgressFnT
+from mcp_types import TextContent
+from pydantic import JsonValue
+
+from formant_mcp.app import App, open_app
+from formant_mcp.demo.account import open_demo
+from formant_mcp.providers.base import AnyProvider
+from formant_mcp.providers.formant import FormantProvider
+from formant_mcp.providers.registry import PROVIDERS
+from formant_mcp.server.instructions import instructions
+from formant_mcp.server.mcp_server import build_server
+from formant_mcp.settings import Settings
+from tests.fake_formant import FakeFormant
+from tests.faults import Fault
+from tests.text_matches_structure import assert_same_facts, compact
+
+NOW = datetime(2026, 11, 21, 5, 12, tzinfo=UTC)
+ZONE = "Asia/Kolkata"  # 10:42 there
+KEY = "key-nobody-may-see"
+BOUNDARY = "7f3a91"
+MOST_CHARACTERS = 45_000
+MOST_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a tool said, twice."""
+
+    text: str
+    structure: dict[str, JsonValue]
+
+    @property
+    def coverage(self) -> dict[str, JsonValue]:
+        coverage = self.structure["coverage"]
+        assert isinstance(coverage, dict)
+        return coverage
+
+    def rows(self, name: str = "conversations") -> list[dict[str, JsonValue]]:
+        """The objects of a list."""
+        rows = self.structure[name]
+        assert isinstance(rows, list)
+        return [row for row in rows if isinstance(row, dict)]
+
+    def ids(self) -> list[str]:
+        """The conversations' ids."""
+        return [str(row["conversation_id"]) for row in self.rows()]
+
+    def sizes(self) -> tuple[int, int]:
+        """Characters of the text and of the structure as JSON."""
+        return len(self.text), len(compact(self.structure))
+
+
+class Assistant:
+    """Asks the server, and checks what every answer owes."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    async def ask(self, tool: str, **arguments: object) -> Answer:
+        """An answer that is no error."""
+        return await self.ask_with_progress(tool, None, **arguments)
+
+    async def ask_with_progress(self, tool: str, told: list[float] | None, **arguments: object) -> Answer:
+        """The same; how far it was is added to `told` whenever the server tells."""
+
+        async def note(progress: float, total: float | None, message: str | None) -> None:
+            assert told is not None
+            told.append(progress)
+
+        text, structure, is_error = await self._call(tool, arguments, None if told is None else note)
+        assert not is_error, text
+        assert structure is not None
+        answer = Answer(text, structure)
+        assert max(answer.sizes()) <= MOST_CHARACTERS
+        assert_same_facts(answer.text, answer.structure)
+        return answer
+
+    async def refused(self, tool: str, **arguments: object) -> str:
+        """The words of an answer that is an error."""
+        text, structure, is_error = await self._call(tool, arguments, None)
+        assert is_error, text
+        assert structure is None
+        assert "Traceback" not in text
+        assert KEY not in text
+        return text
+
+    async def not_read(self, uri: str) -> MCPError:
+        """The protocol's error for a resource that cannot be read."""
+        try:
+            read = await self.client.read_resource(uri)
+        except MCPError as error:
+            return error
+        raise AssertionError(f"{uri} was read: {read}")
+
+    async def _call(
+        self, tool: str, arguments: dict[str, object], progress: ProgressFnT | None
+    ) -> tuple[str, dict[str, JsonValue] | None, bool]:
+        with anyio.fail_after(MOST_SECONDS):
+            result = await self.client.call_tool(tool, arguments, progress_callback=progress)
+        content = result.content
+        assert len(content) == 1
+        assert isinstance(content[0], TextContent)
+        return content[0].text, result.structured_content, bool(result.is_error)
+
+
+@dataclass
+class Account:
+    """An account, its API on loopback, and how it is asked.
+
+    `mode` is the client's era, `now` the server's clock, `boundary` what ends strangers' words; None: chance decides.
+    """
+
+    api: FakeFormant
+    mode: str
+    folder: Path
+    now: datetime = NOW
+    boundary: str | None = BOUNDARY
+
+    def clock(self) -> datetime:
+        """The server's clock: stands still unless a test moves it."""
+        return self.now
+
+    def pass_time(self, **parts: float) -> None:
+        """Moves the clock."""
+        self.now += timedelta(**parts)
+
+    @contextmanager
+    def failing(self, fault: Fault) -> Generator[None]:
+        """While the block runs, every answer of the API goes wrong."""
+        is_over = threading.Event()
+        self.api.fault(lambda _: not is_over.is_set(), 1_000_000, fault)
+        yield
+        is_over.set()
+
+    @asynccontextmanager
+    async def connect(self, **overrides: str | float) -> AsyncGenerator[Assistant]:
+        """A server over the account, and an assistant connected to it; `overrides` are settings."""
+        settings = self._settings(overrides)
+        key = settings.key()
+
+        async def open_() -> App:
+            return self._app(settings, FormantProvider(settings.address, key, sleep=_no_wait), key)
+
+        async with self._client(settings, open_) as assistant:
+            yield assistant
+
+    @asynccontextmanager
+    async def connect_to_sample(self, **overrides: str | float) -> AsyncGenerator[Assistant]:
+        """The same over the sample account, as `formant-mcp --demo` opens it."""
+        settings = self._settings(overrides)
+
+        async def open_() -> App:
+            return self._app(settings, open_demo(settings.provider, self.clock), "sample")
+
+        async with self._client(settings, open_) as assistant:
+            yield assistant
+
+    @asynccontextmanager
+    async def connect_to(self, source: AnyProvider, provider: str) -> AsyncGenerator[Assistant]:
+        """The same over an account at that provider, which `source` asks."""
+        settings = self._settings({"provider": provider})
+
+        async def open_() -> App:
+            return self._app(settings, source, KEY)
+
+        async with self._client(settings, open_) as assistant:
+            yield assistant
+
+    def _settings(self, overrides: Mapping[str, str | float]) -> Settings:
+        usual = {
+            "api_key": KEY,
+            "base_url": self.api.url,
+            "store": ":memory:",
+            "recordings_dir": str(self.folder / "recordings"),
+            "timezone": ZONE,
+        }
+        return Settings.model_validate({**usual, **overrides})
+
+    def _app(self, settings: Settings, source: AnyProvider, key: str) -> App:
+        app, boundary = open_app(settings, source, key, self.clock), self.boundary
+        return app if boundary is None else replace(app, new_boundary=lambda: boundary)
+
+    @asynccontextmanager
+    async def _client(self, settings: Settings, open_: Callable[[], Awaitable[App]]) -> AsyncGenerator[Assistant]:
+        words = PROVIDERS[settings.provider]
+        async with Client(build_server(open_, instructions(settings, words), words), mode=self.mode) as client:
+            yield Assistant(client)
+
+
+async def _no_wait(_: float) -> None:
+    """What the client sleeps between two tries."""
+    await anyio.lowlevel.checkpoint()

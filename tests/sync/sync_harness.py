@@ -1,0 +1,187 @@
+"""A Sync over a fake account, with a clock that tests move, and over loopback or in this process.
+
+async with desk_for(api) as desk:
+    knowledge = await desk.ask(ListRequest(newest=20))
+    assert desk.stored() == desk.listed()
+"""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import anyio.lowlevel
+import httpx
+
+from formant_mcp.filters import Filters
+from formant_mcp.providers.base import AnyProvider
+from formant_mcp.providers.formant import FormantProvider
+from formant_mcp.store import AccountKey, Store
+from formant_mcp.sync import Sync
+from formant_mcp.sync.freshness import next_refresh_at
+from formant_mcp.sync.list_sync import ListRequest, ListStatus
+from tests.calls import Row, conversation
+from tests.fake_api import FakeApi
+from tests.fake_formant import FakeFormant, Order
+from tests.fake_http import Reply, Request
+from tests.faults import Fault
+
+NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+EVERYTHING = ListRequest()
+SECONDS = 30.0  # far more than any test takes
+ALWAYS = 1_000_000_000
+DAY = timedelta(days=1)
+
+
+@dataclass
+class Clock:
+    """Stands at noon; a millisecond passes each time it is looked at."""
+
+    moment: datetime = NOON
+
+    def now(self) -> datetime:
+        self.moment += timedelta(milliseconds=1)
+        return self.moment
+
+    def advance(self, span: timedelta) -> None:
+        self.moment += span
+
+
+@dataclass
+class InProcess(httpx.AsyncBaseTransport):
+    """The account without a socket, for thousands of examples; with a `chance`, answers overtake each other."""
+
+    api: FakeApi
+    chance: random.Random | None = None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        for _ in range(self.chance.randrange(6) if self.chance else 0):
+            await anyio.lowlevel.checkpoint()
+        asked = Request(request.method, request.url.raw_path.decode(), dict(request.headers))
+        self.api.requests.append(asked)
+        reply = self.api.answer(asked)
+        return httpx.Response(reply.status, content=reply.body, headers=reply.headers)
+
+
+@dataclass
+class Desk:
+    """One server's Sync and store. `slept`: the waits between tries, none of which took any time."""
+
+    api: FakeApi
+    sync: Sync
+    store: Store
+    clock: Clock
+    slept: list[float] = field(default_factory=list[float])
+
+    async def ask(self, need: ListRequest = EVERYTHING, seconds: float = SECONDS) -> ListStatus:
+        """Brings that part of the list and tells what is known then; nothing may stand in the way."""
+        requested_at = self.clock.now()
+        assert await self.sync.refresh_list(need, seconds) is None
+        return self.sync.list_status(need, requested_at)
+
+    async def cost(self, need: ListRequest = EVERYTHING) -> tuple[int, ListStatus]:
+        """How many requests a question took, and what is known then."""
+        before = len(self.api.requests)
+        list_status = await self.ask(need)
+        return len(self.api.requests) - before, list_status
+
+    def stored(self, filters: Filters | None = None, limit: int = 1_000_000) -> list[str]:
+        """The ids in the store, newest first."""
+        return [each.conversation_id for _, each in self.store.read.page(filters or Filters(), "newest", limit)]
+
+    def listed(self) -> set[str]:
+        """The ids in the account."""
+        return {self.api.id_of(row) for row in self.api.conversations}
+
+    def holds_all(self) -> bool:
+        """Whether the store holds exactly what the account does, each once."""
+        stored = self.stored()
+        return len(stored) == len(set(stored)) and set(stored) == self.listed()
+
+    async def settled(self, scope: str = "") -> None:
+        """Waits for the full pass over that list that runs in the background, if one does."""
+        async with asyncio.timeout(SECONDS):
+            await asyncio.sleep(0.01)
+            while not self.store.ledger.lease([f"pass:{scope}"], "a test", self.clock.now(), timedelta()):
+                await asyncio.sleep(0.005)
+
+    def list_requests(self) -> list[Request]:
+        """The requests for pages of the list."""
+        return [request for request in self.api.requests if request.path == "/v1/conversations"]
+
+    def detail_ids(self) -> list[str]:
+        """The ids that details were asked for, in order."""
+        return [request.path.rpartition("/")[2] for request in self.api.requests if request.path.count("/") == 3]
+
+
+@asynccontextmanager
+async def desk_for(
+    api: FakeApi,
+    *,
+    connect: Callable[..., AnyProvider] = FormantProvider,
+    transport: httpx.AsyncBaseTransport | None = None,
+    path: Path | None = None,
+    clock: Clock | None = None,
+) -> AsyncGenerator[Desk]:
+    """A server's Sync, over loopback unless a transport is given; its store in memory unless a path is."""
+    clock, slept = clock or Clock(), list[float]()
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        clock.advance(timedelta(seconds=seconds))
+        await anyio.lowlevel.checkpoint()
+
+    url = api.url or "http://127.0.0.1"
+    source = connect(url, "any-key", transport=transport, sleep=sleep, now=clock.now)
+    store = Store(path, AccountKey("service", "account"), next_refresh_at)
+    sync = Sync(source, store, clock.now)
+    try:
+        yield Desk(api, sync, store, clock, slept)
+    finally:
+        await sync.aclose()
+        store.close()
+
+
+def ended_calls(count: int, first: int = 0, newest_at: datetime = NOON - timedelta(days=2)) -> list[Row]:
+    """`count` calls over for long, a minute apart, the newest first."""
+    return [conversation(first + n, newest_at - timedelta(minutes=n)) for n in range(count)]
+
+
+def later_calls(count: int, first: int = 1_000_000) -> list[Row]:
+    """`count` calls that began after all of `ended_calls`, the newest first; different `first`, different calls."""
+    newest_at = NOON - timedelta(days=1) + timedelta(seconds=first % 10_000)
+    return [conversation(first + n, newest_at - timedelta(milliseconds=n)) for n in range(count)]
+
+
+def add_all(api: FakeFormant, rows: Sequence[Row]) -> None:
+    """All of them at once."""
+    api.conversations = [*rows, *api.conversations]
+
+
+def held_as(order: Order, rows: list[Row]) -> list[Row]:
+    """The rows, given newest first, in that order."""
+    if order == "none":
+        rows = rows[:]
+        random.Random(len(rows)).shuffle(rows)
+    return rows[::-1] if order == "oldest" else rows
+
+
+def claiming(total: int) -> Fault:
+    """A list that says that there are so many calls."""
+    return lambda good: replace(good, body=json.dumps(json.loads(good.body) | {"total": total}).encode())
+
+
+def with_more(good: Reply) -> Reply:
+    """A list that says that it goes on."""
+    return replace(good, body=json.dumps(json.loads(good.body) | {"has_more": True}).encode())
+
+
+def without_has_more(good: Reply) -> Reply:
+    """A list that does not say whether it goes on."""
+    body = json.loads(good.body)
+    body.pop("has_more", None)
+    return replace(good, body=json.dumps(body).encode())

@@ -1,0 +1,33 @@
+"""A Sync in a process of its own: `python -m tests.sync.sync_process URL STORE` loads the list and all details."""
+
+import asyncio
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from formant_mcp.filters import DetailRequest, Filters
+from formant_mcp.providers.formant import FormantProvider
+from formant_mcp.store import AccountKey, Store
+from formant_mcp.sync import Sync
+from formant_mcp.sync.freshness import next_refresh_at
+from formant_mcp.sync.list_sync import ListRequest
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def main(url: str, path: Path) -> None:
+    store = Store(path, AccountKey("service", "account"), next_refresh_at)
+    sync = Sync(FormantProvider(url, "any-key"), store, utc_now)
+    try:
+        requested_at = utc_now()
+        print(await sync.refresh_list(ListRequest(), 60), sync.list_status(ListRequest(), requested_at).is_complete)
+        print(await sync.fetch_details(store.read.details_to_fetch(DetailRequest(Filters()), utc_now()), 60))
+    finally:
+        await sync.aclose()
+        store.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], Path(sys.argv[2])))

@@ -1,0 +1,273 @@
+"""Every filter, with a provider that narrows its list by itself, one that cannot, and where all is known already.
+
+All three have to give the conversations that plain Python finds among the calls which the API holds.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from math import floor
+
+import pytest
+
+from formant_mcp.filters import Condition, Filters
+from formant_mcp.queries.conversations import ListQuery, list_conversations
+from formant_mcp.queries.loader import DataRequest, Loader, RequestContext
+from formant_mcp.store import AccountKey, Store
+from formant_mcp.sync import Sync
+from formant_mcp.sync.freshness import next_refresh_at
+from formant_mcp.sync.list_sync import ListRequest
+from tests import calls, cursor_calls
+from tests.fake_api import FakeApi
+from tests.fake_cursor import FakeCursorFamily
+from tests.fake_http import Request
+from tests.fake_voiceos import FakeVoiceOs
+from tests.mixed_calls import COUNT, LATE, row_of, started, truth, word
+from tests.provider_apis import ELEVENLABS, VOICEABLE, VOICEOS, ProviderFixture
+from tests.store.oracle import matches
+from tests.sync.sync_harness import NOON, SECONDS, Clock
+
+pytestmark = pytest.mark.anyio
+
+NARROWED = {"agent_id", "user_id", "call_successful", "status"}
+AFTER = ("call_start_after_unix", "created_after")
+BEFORE = ("call_start_before_unix", "created_before")
+
+PERIOD = Filters(since=started(90), until=started(30))
+SINCE = Filters(since=started(60).replace(microsecond=0))
+USER = cursor_calls.user_id(calls.conversation(58, NOON)["contact_number"])
+BOTH: dict[str, Filters] = {
+    "nothing": Filters(),
+    "agent_id": Filters(agent_id="101"),
+    "another's agent_id": Filters(agent_id="nobody"),
+    "success": Filters(call_successful="success"),
+    "failure": Filters(call_successful="failure"),
+    "since": SINCE,
+    "since a call's start": Filters(since=started(60)),
+    "since a whole day ago": Filters(since=NOON - timedelta(days=1)),
+    "until": Filters(until=started(100)),
+    "until just now": Filters(until=started(1)),
+    "a past period": PERIOD,
+    "a past period of whole seconds": Filters(
+        since=started(90).replace(microsecond=0), until=started(30).replace(microsecond=0)
+    ),
+    "a period up to now": Filters(since=started(40), until=started(2)),
+    "an instant": Filters(since=started(49), until=started(49)),
+    "min duration": Filters(min_duration_seconds=131),
+    "max duration": Filters(max_duration_seconds=20),
+    "durations": Filters(min_duration_seconds=57, max_duration_seconds=168),
+    "contact_number": Filters(contact_number=("5550157",)),
+    "failure_reason": Filters(failure_reason="BUSY"),
+    "failure_reason unknown": Filters(failure_reason="unknown"),
+    "agent_id, success and since": replace(SINCE, agent_id="100", call_successful="success"),
+    "agent_id, failure and a past period": replace(PERIOD, agent_id="102", call_successful="failure"),
+    "failure and a past period": replace(PERIOD, call_successful="failure"),
+    "success and until": Filters(call_successful="success", until=started(120)),
+    "contact_number and a past period": replace(PERIOD, contact_number=("57",)),
+    "failure_reason and since": replace(SINCE, failure_reason="busy"),
+    "durations and agent_id": Filters(agent_id="101", min_duration_seconds=60, max_duration_seconds=300),
+}
+OF_FAMILY: dict[str, Filters] = {
+    "status done": Filters(status=("done",)),
+    "status failed": Filters(status=("FAILED",)),
+    "status of running calls": Filters(status=("in-progress", "initiated")),
+    "user_id": Filters(user_id=USER),
+    "another's user_id": Filters(user_id="user_nobody"),
+    "user_id and since": Filters(user_id=USER, since=started(60)),
+    "user_id and a past period": replace(PERIOD, user_id=USER),
+    "user_id, agent_id and success": Filters(user_id=USER, agent_id="102", call_successful="success"),
+    "a result": Filters(results=(Condition("data.intent", "=", "Dispute"),)),
+    "results and a past period": replace(
+        PERIOD, results=(Condition("data.csat", "<=", "3"), Condition("data.language.primary", "=", "hi"))
+    ),
+    "a result missing": Filters(results=(Condition("data.csat", "missing"),)),
+    "a result, agent_id and success": Filters(
+        agent_id="100", call_successful="success", results=(Condition("data.csat", ">=", "4"),)
+    ),
+    "status and since": replace(SINCE, status=("done",)),
+}
+OF_VOICEOS: dict[str, Filters] = {
+    "status ended": Filters(status=("ended",)),
+    "status started": Filters(status=("Started",)),
+    "status queued": Filters(status=("queued",)),
+    "statuses": Filters(status=("started", "queued")),
+    "status and since": replace(SINCE, status=("ended",)),
+    "status, failure and a past period": replace(PERIOD, status=("ended",), call_successful="failure"),
+    "status started and success": Filters(status=("started",), call_successful="success"),
+    "a result": Filters(results=(Condition("ended_reason", "=", "user_ended"),)),
+    "results and a past period": replace(
+        PERIOD, results=(Condition("cost.total", ">", "0.01"), Condition("ended_reason", "!=", "unknown"))
+    ),
+    "a result missing": Filters(results=(Condition("cost", "missing"),)),
+}
+PROVIDERS = (ELEVENLABS, VOICEABLE, VOICEOS)
+
+
+def cases(provider: ProviderFixture) -> dict[str, Filters]:
+    return BOTH | (OF_VOICEOS if provider is VOICEOS else OF_FAMILY)
+
+
+@dataclass
+class Asked:
+    """An account over the provider's API, and what is known of it."""
+
+    provider: ProviderFixture
+    api: FakeApi
+    loader: Loader
+    clock: Clock
+
+    async def ids(self, filters: Filters) -> list[str]:
+        """Those of all pages of the list; every page says that it is complete."""
+        found: list[str] = []
+        cursor = ""
+        while True:
+            call = RequestContext(self.clock.now(), SECONDS)
+            listing = await list_conversations(
+                self.loader, call, ListQuery(filters, str(filters), limit=40, cursor=cursor)
+            )
+            assert listing.coverage.complete, listing.coverage.note
+            found += [each.conversation.conversation_id for each in listing.rows]
+            assert listing.shown == len(found)
+            cursor = listing.next_cursor
+            if not cursor:
+                assert listing.coverage.matched == len(found)
+                return found
+
+    async def know_all(self) -> None:
+        coverage = await self.loader.ensure_loaded(
+            RequestContext(self.clock.now(), SECONDS), DataRequest(Filters(), ListRequest(), with_details=True)
+        )
+        assert (coverage.complete, coverage.details_read) == (True, COUNT)
+
+    def list_requests(self) -> list[Request]:
+        return [each for each in self.api.requests if each.path.endswith("/conversations")]
+
+
+@asynccontextmanager
+async def account(provider: ProviderFixture, *, bounds_included: bool, narrows: bool) -> AsyncGenerator[Asked]:
+    """A new store, over an API with all the calls."""
+    async with provider.opened() as opened:
+        api, source, clock = opened.api, opened.source, Clock()
+        assert isinstance(api, FakeCursorFamily | FakeVoiceOs)
+        assert source.pagination == "cursor"
+        api.bounds_included = bounds_included
+        api.conversations = [row_of(provider, n) for n in range(COUNT)]
+        if isinstance(api, FakeVoiceOs):
+            waited = {n: timedelta(hours=n % 23) for n in range(COUNT) if n % LATE == 0 or word(n) == "queued"}
+            api.created_at = {calls.conversation_id(n): started(n) - waited[n] for n in waited}
+        if not narrows:
+            source.spec = replace(source.spec, server_side_filters=frozenset())
+        store = Store(None, AccountKey("service", "account"), next_refresh_at)
+        sync = Sync(source, store, clock.now)
+        try:
+            yield Asked(provider, api, Loader(sync, store), clock)
+        finally:
+            await sync.aclose()
+            store.close()
+
+
+def expected(provider: ProviderFixture, filters: Filters) -> set[str]:
+    held = (truth(provider, n) for n in range(COUNT))
+    return {each.conversation_id for each in held if matches(each, filters)}
+
+
+def seconds_of(sent: str) -> float:
+    return float(sent) if sent.isdigit() else datetime.fromisoformat(sent).timestamp()
+
+
+def stated(requests: list[Request], names: tuple[str, str]) -> list[float]:
+    """The times that requests carried under one of these names, in seconds of the epoch."""
+    return [seconds_of(each.query[name]) for each in requests for name in names if name in each.query]
+
+
+def narrowed_by(provider: ProviderFixture, filters: Filters) -> dict[str, str]:
+    """What every request for the list has to carry, but for times."""
+    if provider is not VOICEOS:
+        asked = {"agent_id": filters.agent_id, "user_id": filters.user_id}
+        success = {} if filters.call_successful == "any" else {"call_successful": filters.call_successful}
+        return {name: value for name, value in asked.items() if value} | success
+    if len(filters.status) == 1:
+        return {"status": filters.status[0].lower()}
+    return {} if filters.call_successful == "any" else {"status": "ended"}
+
+
+@pytest.mark.parametrize(
+    ("provider", "name", "bounds_included"),
+    [
+        pytest.param(each, name, included, id=f"{each.name}: {name}{'' if included else ', bounds left out'}")
+        for each in PROVIDERS
+        for name, filters in cases(each).items()
+        for included in ((True, False) if filters.since or filters.until else (True,))
+    ],
+)
+async def test_a_filter_finds_the_same_whoever_narrows_the_list(
+    provider: ProviderFixture, name: str, bounds_included: bool
+) -> None:
+    filters = cases(provider)[name]
+    async with account(provider, bounds_included=bounds_included, narrows=True) as asked:
+        by_provider = await asked.ids(filters)
+        carried = asked.list_requests()
+    assert len(by_provider) == len(set(by_provider))
+    assert set(by_provider) == expected(provider, filters)
+    # The list of nobody's calls is asked for once, to see whether the provider narrows by user. Where nothing matches,
+    # some of the account's calls are listed at the end, to name the values that exist.
+    carried = [each for each in carried if each.query.get("user_id") != "formant-mcp-nobody"]
+    if not by_provider:
+        carried = [each for each in carried if stated([each], AFTER)] if filters.since else carried[:1]
+    assert_narrowed(provider, filters, carried)
+
+    async with account(provider, bounds_included=bounds_included, narrows=False) as asked:
+        by_us = await asked.ids(filters)
+        assert not any(NARROWED & each.query.keys() for each in asked.list_requests())
+        assert stated(asked.list_requests()[:1], AFTER) + stated(asked.list_requests()[:1], BEFORE) == []
+    assert by_us == by_provider
+
+
+def assert_narrowed(provider: ProviderFixture, filters: Filters, carried: list[Request]) -> None:
+    """That the provider was asked for no more than it can leave out, and for all that may match."""
+    wanted = narrowed_by(provider, filters)
+    assert carried
+    for each in carried:
+        assert {name: each.query[name] for name in NARROWED & each.query.keys()} == wanted
+    is_over = filters.until is not None and filters.until < NOON - timedelta(days=1)
+    hour = 3_600 if is_over else 0  # a period that is over is asked for in whole hours
+    if filters.since:
+        waits = timedelta(days=1) if provider is VOICEOS else timedelta()
+        after = stated(carried, AFTER)
+        assert len(after) == len(carried)
+        assert -2 - hour <= min(after) - floor((filters.since - waits).timestamp()) <= -1
+    if filters.since and filters.until and is_over:
+        before = stated(carried, BEFORE)
+        assert len(before) == len(carried)
+        assert 0 < max(before) - filters.until.timestamp() <= 2 + hour
+
+
+@pytest.mark.parametrize("narrows", [True, False])
+@pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: provider.name)
+async def test_a_filter_finds_the_same_where_all_is_known(provider: ProviderFixture, narrows: bool) -> None:
+    async with account(provider, bounds_included=True, narrows=narrows) as asked:
+        await asked.know_all()
+        for name, filters in cases(provider).items():
+            found = await asked.ids(filters)
+            assert len(found) == len(set(found)), name
+            assert set(found) == expected(provider, filters), name
+
+
+@pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: provider.name)
+async def test_one_question_after_the_other_each_finds_its_own(provider: ProviderFixture) -> None:
+    async with account(provider, bounds_included=False, narrows=True) as asked:
+        for name, filters in sorted(cases(provider).items(), key=lambda case: case[0] == "nothing"):
+            found = await asked.ids(filters)
+            assert len(found) == len(set(found)), name
+            assert set(found) == expected(provider, filters), name
+
+
+def test_the_questions_are_about_some_calls_and_not_about_others() -> None:
+    for provider in PROVIDERS:
+        found = {name: expected(provider, filters) for name, filters in cases(provider).items()}
+        asks_all = {name for name, ids in found.items() if len(ids) == COUNT}
+        asks_none = {name for name, ids in found.items() if not ids}
+        reasons = {name for name in found if name.startswith("failure_reason")}  # whose words differ by provider
+        assert asks_all == {"nothing"}
+        assert asks_none - reasons <= {"another's agent_id", "another's user_id", "status started and success"}

@@ -1,0 +1,225 @@
+"""`formant-mcp sync`: everything downloaded once, however often it is stopped and whatever fails in between."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Generator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from formant_mcp.app import open_app
+from formant_mcp.commands.sync import download
+from formant_mcp.errors import ConnectionFailedError
+from formant_mcp.providers.formant import FormantProvider
+from formant_mcp.settings import Settings
+from tests.calls import conversation, conversation_id
+from tests.fake_formant import FakeFormant
+from tests.faults import Fault, hang_up, wrong_shape
+from tests.server_harness import KEY, NOW
+
+COUNT = 150
+
+
+def command(api: FakeFormant, folder: Path, *arguments: str, stderr: int = subprocess.PIPE) -> subprocess.Popen[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FORMANT_")}
+    environment |= {"FORMANT_API_KEY": KEY, "FORMANT_BASE_URL": api.url, "FORMANT_STORE": str(folder / "store.sqlite")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "formant_mcp", "sync", *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+    )
+
+
+def filled(api: FakeFormant) -> FakeFormant:
+    api.conversations = [conversation(n, NOW - timedelta(days=40, hours=n)) for n in range(COUNT)]
+    return api
+
+
+def details(api: FakeFormant) -> list[str]:
+    return [request.path for request in api.requests if request.path != "/v1/conversations"]
+
+
+@pytest.fixture
+def api() -> Generator[FakeFormant]:
+    with FakeFormant.in_thread() as api:
+        yield api
+
+
+class Clock:
+    """A sleep that takes no time, and how often it was asked to."""
+
+    def __init__(self) -> None:
+        self.slept = 0
+
+    async def sleep(self, seconds: float) -> None:
+        assert seconds == 1
+        self.slept += 1
+
+
+async def _no_wait(_: float) -> None: ...
+
+
+async def downloaded(api: FakeFormant, clock: Clock, store: str = ":memory:") -> int:
+    """What the command does, in this process, with the waits left out."""
+    settings = Settings.model_validate({"api_key": KEY, "base_url": api.url, "store": store})
+    app = open_app(settings, FormantProvider(settings.address, KEY, sleep=_no_wait), KEY, lambda: NOW)
+    try:
+        return await download(app, "", clock.sleep)
+    finally:
+        await app.aclose()
+
+
+@pytest.mark.anyio
+async def test_where_nothing_works_it_stops_with_the_reason(api: FakeFormant) -> None:
+    filled(api).fault("/v1/conversations", 1_000, hang_up)
+    clock = Clock()
+    with pytest.raises(ConnectionFailedError):
+        await downloaded(api, clock)
+    assert clock.slept == 0
+
+
+@pytest.mark.anyio
+async def test_a_later_failure_is_shown_with_the_next_try_and_waited_for(
+    api: FakeFormant, capsys: pytest.CaptureFixture[str]
+) -> None:
+    filled(api).fault(lambda request: request.path != "/v1/conversations", 40 * 5, 503)
+    clock = Clock()
+    assert await downloaded(api, clock) == 0
+    assert clock.slept >= 5
+    shown = capsys.readouterr().err
+    assert "transcripts: 0 of 150 calls. The API failed (503). Next try in 5 s." in shown
+    assert f"{COUNT:,} conversations, {COUNT:,} of them downloaded." in shown
+
+
+REASONS: list[tuple[int | Fault, str]] = [
+    (404, "the provider answers 'not found'"),
+    (403, "the key may not read this"),
+    (422, "the API refused the request (422)"),
+    (503, "the API failed (503)"),
+    (wrong_shape, "the answer's field 'data' is not an object"),
+]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("kind", "why"), REASONS)
+async def test_why_a_call_could_not_be_downloaded_is_said_and_another_run_tries_it_again(
+    api: FakeFormant, kind: int | Fault, why: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    is_broken = True
+    filled(api).fault(lambda request: is_broken and conversation_id(7) in request.path, 1_000, kind)
+    assert await downloaded(api, Clock(), str(tmp_path / "store.sqlite")) == 1
+    assert capsys.readouterr().err.splitlines()[-3:] == [
+        "150 conversations, 149 of them downloaded.",
+        f"1 could not be downloaded: {why}.",
+        "Run again to retry it.",
+    ]
+    is_broken = False
+    assert await downloaded(api, Clock(), str(tmp_path / "store.sqlite")) == 0
+
+
+@pytest.mark.anyio
+async def test_what_could_not_be_understood_is_counted(api: FakeFormant, capsys: pytest.CaptureFixture[str]) -> None:
+    lost = conversation(COUNT, NOW - timedelta(days=3), transcript={"heard": "refund"}, results='{"intent": "dispu')
+    filled(api).add(lost)
+    api.add(conversation(COUNT + 1, NOW - timedelta(days=3), conversation_id=None))
+    assert await downloaded(api, Clock()) == 0
+    assert capsys.readouterr().err.splitlines()[-2:] == [
+        "151 conversations, 151 of them downloaded.",
+        "1 row of the list, 1 transcript and 1 result value could not be understood;"
+        " an update of formant-mcp may help.",
+    ]
+
+
+@pytest.mark.anyio
+async def test_the_time_left_comes_from_the_allowance(api: FakeFormant, capsys: pytest.CaptureFixture[str]) -> None:
+    filled(api).rate_limit_headers(1_000, 60)
+    assert await downloaded(api, Clock()) == 0
+    assert "About 1 min left at 1000 requests a minute." in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+def test_in_a_terminal_there_is_a_bar(tmp_path: Path) -> None:
+    import pty
+    import termios
+
+    with FakeFormant.in_thread() as api:
+        ours, terminal = pty.openpty()
+        termios.tcsetwinsize(terminal, (24, 100))
+        with command(filled(api), tmp_path, stderr=terminal) as done:
+            os.close(terminal)
+            shown = b""
+            while chunk := _read(ours):
+                shown += chunk
+            assert done.wait(60) == 0
+        assert f"{COUNT}/{COUNT} calls".encode() in shown
+        os.close(ours)
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 65_536)
+    except OSError:  # the other end is closed
+        return b""
+
+
+def test_everything_is_downloaded_once_and_lines_show_the_progress(tmp_path: Path) -> None:
+    with FakeFormant.in_thread() as api:
+        done = command(filled(api), tmp_path)
+        out, told = done.communicate(timeout=60)
+        assert (done.returncode, out) == (0, "")
+        assert f"transcripts: {COUNT} of {COUNT} calls." in told
+        assert f"{COUNT} conversations, {COUNT} of them downloaded." in told
+        assert sorted(details(api)) == sorted(set(details(api)))
+        before = len(details(api))
+        again = command(api, tmp_path)
+        again.communicate(timeout=60)
+        assert again.returncode == 0
+        assert len(details(api)) == before == COUNT
+
+
+def test_since_reads_only_those_from_then_on(tmp_path: Path) -> None:
+    with FakeFormant.in_thread() as api:
+        api.conversations = [conversation(n, NOW - timedelta(days=n)) for n in range(30)]
+        done = command(api, tmp_path, "--since", (NOW - timedelta(days=9, hours=1)).date().isoformat())
+        done.communicate(timeout=60)
+        assert done.returncode == 0
+        assert 10 <= len(details(api)) <= 11
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for a child")
+def test_stopped_with_ctrl_c_it_goes_on_where_it_was(tmp_path: Path) -> None:
+    with FakeFormant.in_thread() as api:
+        first = command(filled(api), tmp_path)
+        api.received(40).result(30)
+        api.gate.shut()  # else it may be ready before the signal reaches it
+        first.send_signal(signal.SIGINT)
+        _, told = first.communicate(timeout=60)
+        assert first.returncode == 130
+        assert "run again to resume" in told
+        assert "Traceback" not in told
+        api.gate.open()
+        second = command(api, tmp_path)
+        second.communicate(timeout=60)
+        assert second.returncode == 0
+        # At most what was in flight when it was stopped is asked for twice.
+        assert len(details(api)) <= COUNT + 16
+
+
+def test_a_refused_key_and_a_strange_date_are_said_without_a_traceback(tmp_path: Path) -> None:
+    with FakeFormant.in_thread() as api:
+        api.key = "another"
+        refused = command(api, tmp_path)
+        _, told = refused.communicate(timeout=60)
+        assert refused.returncode == 1
+        assert "The key was refused." in told
+        assert "Traceback" not in told
+        assert KEY not in told
+        strange = command(api, tmp_path, "--since", "soon")
+        _, told = strange.communicate(timeout=60)
+        assert strange.returncode == 1
+        assert "is not a date" in told
