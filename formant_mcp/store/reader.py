@@ -164,7 +164,7 @@ class Reader:
         """Whether the details of any conversation were ever read."""
         return bool(self._database.rows("SELECT 1 FROM conversations WHERE detail_at IS NOT NULL LIMIT 1"))
 
-    def unseen(self, filters: Filters, since: datetime, limit: int) -> list[str]:
+    def not_seen_since(self, filters: Filters, since: datetime, limit: int) -> list[str]:
         """Those that match and that the provider has not shown since then."""
         asked = where(filters)
         asked.add("seen_at < ?", milliseconds(since))

@@ -62,6 +62,11 @@ class ListState:
 _NAMES = tuple(each.name for each in fields(ListState))
 
 
+def changes(before: ListState, after: ListState) -> dict[str, Value | datetime]:
+    """The fields in which two states of a list differ, with their later values."""
+    return {name: getattr(after, name) for name in _NAMES if getattr(after, name) != getattr(before, name)}
+
+
 class SyncState:
     """Scopes, and leases by which several processes share the work on one store."""
 
@@ -78,6 +83,8 @@ class SyncState:
         unknown = changes.keys() - set(_NAMES)
         if unknown:
             raise ValueError(unknown)
+        if not changes:
+            return
         values = [milliseconds(v) if isinstance(v, datetime) else v for v in changes.values()]
         names = list(changes)
         self._database.claim()

@@ -4,12 +4,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar, cast
 
 _log = logging.getLogger(__name__)
-_LOOK_EVERY_SECONDS = 0.25
+_POLL_SECONDS = 0.25
 
 T = TypeVar("T")
 
@@ -34,11 +35,20 @@ def report_to(progress: Progress) -> Report:
     return report
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Job:
-    task: asyncio.Task[object]
-    progress: Progress
-    waiting: int = 0
+    """`waiting`: the jobs that wait for it; None for a question."""
+
+    progress: Progress = field(default_factory=Progress)
+    waiting: list["_Job | None"] = field(default_factory=list["_Job | None"])
+    task: asyncio.Task[object] = field(init=False)
+
+    def is_wanted(self) -> bool:
+        """Whether a question waits for it, through other jobs too."""
+        return any(waiter is None or waiter.is_wanted() for waiter in self.waiting)
+
+
+_current_job: ContextVar[_Job | None] = ContextVar("current job", default=None)
 
 
 @dataclass(slots=True)
@@ -64,18 +74,19 @@ class BackgroundJobs:
             FormantError: the job failed.
         """
         job = self._running.get(key) or self._begin(key, work, keep)
-        job.waiting += 1
+        waiter = _current_job.get()
+        job.waiting.append(waiter)
         try:
-            told = (0, 0)
+            reported = (0, 0)
             while not job.task.done():
-                await asyncio.wait({job.task}, timeout=_LOOK_EVERY_SECONDS)
+                await asyncio.wait({job.task}, timeout=_POLL_SECONDS)
                 now = (job.progress.done, job.progress.total)
-                if report and now != told:
-                    told = now
+                if report and now != reported:
+                    reported = now
                     await report(*now)
             return cast(T, job.task.result())
         finally:
-            job.waiting -= 1
+            job.waiting.remove(waiter)
             if job.task.done():
                 self._forget(key, job)
 
@@ -88,10 +99,11 @@ class BackgroundJobs:
         """Whether the job of that key has begun and not ended."""
         return key in self._running
 
-    async def turn(self, progress: Progress) -> None:
-        """Lets those go first that somebody waits for: a job nobody waits for pauses here while there are any."""
-        while any(job.waiting for job in self._running.values()) and not self._is_waited_for(progress):
-            await asyncio.sleep(_LOOK_EVERY_SECONDS)
+    async def yield_to_waiting(self) -> None:
+        """Lets questions go first: a job that none waits for pauses here while there are any."""
+        current = _current_job.get()
+        while current and not current.is_wanted() and any(job.is_wanted() for job in self._running.values()):
+            await asyncio.sleep(_POLL_SECONDS)
 
     async def aclose(self) -> None:
         """Ends all jobs."""
@@ -101,8 +113,13 @@ class BackgroundJobs:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _begin(self, key: Hashable, work: Callable[[Progress], Coroutine[None, None, object]], keep: bool) -> _Job:
-        progress = Progress()
-        job = self._running[key] = _Job(asyncio.create_task(work(progress)), progress)
+        job = self._running[key] = _Job()
+
+        async def run() -> object:
+            _current_job.set(job)
+            return await work(job.progress)
+
+        job.task = asyncio.create_task(run())
         job.task.add_done_callback(partial(_log_end, _name_of(key), time.monotonic()))
         if not keep:
             job.task.add_done_callback(lambda _: self._forget(key, job))
@@ -111,9 +128,6 @@ class BackgroundJobs:
     def _forget(self, key: Hashable, job: _Job) -> None:
         if self._running.get(key) is job:
             del self._running[key]
-
-    def _is_waited_for(self, progress: Progress) -> bool:
-        return any(job.waiting for job in self._running.values() if job.progress is progress)
 
 
 def _name_of(key: Hashable) -> str:

@@ -95,9 +95,9 @@ class Details:
         if isinstance(error, NotFoundError):
             self._store.write.mark_missing(conversation_id, now)
 
-    async def turn(self, progress: Progress) -> None:
+    async def yield_to_waiting(self) -> None:
         """Lets questions that somebody waits for go first."""
-        await self._jobs.turn(progress)
+        await self._jobs.yield_to_waiting()
 
 
 class _Reading:
@@ -128,7 +128,7 @@ class _Reading:
 
     async def _work(self) -> None:
         for conversation_id in self._ids:
-            await self._details.turn(self._progress)
+            await self._details.yield_to_waiting()
             try:
                 await self._details.read_one(conversation_id, self._asked_at)
                 self._failures = 0

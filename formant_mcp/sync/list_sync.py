@@ -1,21 +1,37 @@
-"""What a question needs of the provider's list, how far that is known, and who keeps it known."""
+"""How the lists of one account are kept up to date: what is new first, then as far back as a question needs.
 
+The words are the same for both kinds of list. A *scan* reads a list from one end to the other and saves a checkpoint
+with each batch of pages; a question stops it as soon as it is covered, a wider one resumes it, and its end makes the
+list complete. *Incremental* is a read of what is new in a list that is covered already. *Backfill* is a scan that goes
+on in the background.
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections import Counter, defaultdict
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Protocol
+from datetime import datetime, timedelta
 
 from formant_mcp.filters import NO_FILTERS, Filters
+from formant_mcp.store import Store
 from formant_mcp.store.sync_state import ListState
-from formant_mcp.sync.background import Progress
-from formant_mcp.sync.freshness import CONFIRM_AFTER, HOUR, are_many
+from formant_mcp.sync.background import BackgroundJobs, Progress, report_to
+from formant_mcp.sync.details import Details
+from formant_mcp.sync.freshness import CONFIRM_AFTER, DAY, HOUR, are_many
+from formant_mcp.sync.leases import Leases
+
+RECHECK_AFTER = timedelta(seconds=5)
+"""A list that was checked less long ago is up to date."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListRequest:
     """Which part of the list a question needs: what the filters may match, or the `newest` so many of it; 0: all.
 
-    `fresh_since`: a list that was checked since then is new enough, as for a page that follows another; None: it is
-    checked now.
+    `fresh_since`: a list that was checked since then is up to date, as for a page that follows another; None: one
+    checked within RECHECK_AFTER is.
     """
 
     filters: Filters = NO_FILTERS
@@ -27,6 +43,10 @@ class ListRequest:
         """Whether the newest part of the list may be enough."""
         return self.filters.since is not None or self.newest > 0
 
+    def checked_since(self, requested_at: datetime) -> datetime:
+        """Since when the list must have been checked, for a question of that time."""
+        return min(self.fresh_since or requested_at, requested_at - RECHECK_AFTER)
+
 
 @dataclass(frozen=True, slots=True)
 class ListStatus:
@@ -34,9 +54,9 @@ class ListStatus:
 
     `total`: how many conversations the provider says the account has, None where it does not say; `list_total`
     likewise for the list asked for. `requests_left`: pages still to be read where `is_complete` is False; `is_listing`:
-    there are some, but nobody can tell how many. `gone`: how many of the calls known the provider no longer counts or
-    lists; they are kept until a full pass over its list has settled it. `ends_early`: the provider announces more of
-    the list than it gives a way to.
+    there are some, but nobody can tell how many. `gone`: how many of the calls stored the provider no longer counts or
+    lists; they are kept until a full scan has settled it. `ends_early`: the provider announces more of the list than
+    it gives a way to.
     """
 
     as_of: datetime | None
@@ -52,37 +72,101 @@ class ListStatus:
     gone: int = 0
 
 
-def may_scan_for_gone(known: ListState, now: datetime) -> bool:
-    """Whether a full pass may begin because calls may be gone: hourly, and once more where one has missed many."""
-    if known.gone_at:
-        return now - known.gone_at >= CONFIRM_AFTER
-    return known.rescan_at is None or now - known.rescan_at >= HOUR
+class ListSync(ABC):
+    """Keeps the lists of one account up to date, in the way that its provider's pagination allows."""
 
+    def __init__(
+        self, store: Store, details: Details, jobs: BackgroundJobs, leases: Leases, now: Callable[[], datetime]
+    ) -> None:
+        self._store = store
+        self._details = details
+        self._jobs = jobs
+        self._leases = leases
+        self._now = now
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._scans_ended = Counter[str]()
 
-def doubts(known: ListState, count: int, missing: int, began_at: datetime, now: datetime) -> dict[str, int | datetime]:
-    """What to note of a list whose full pass misses so many of the `count` calls known that one alone is not believed;
-    nothing where it is believed."""
-    is_confirmed = known.gone_at is not None and began_at - known.gone_at >= CONFIRM_AFTER
-    if is_confirmed or not are_many(missing, count):
-        return {}
-    return {"gone": missing, "gone_at": known.gone_at or now}
-
-
-class Lists(Protocol):
-    """Keeps the lists of one account known, in the way that its provider's paging allows."""
-
-    def supported(self, need: ListRequest) -> ListRequest:
+    @abstractmethod
+    def supported(self, request: ListRequest) -> ListRequest:
         """The request without the filters that do not narrow this provider's list."""
-        ...
 
-    async def bring(self, need: ListRequest, progress: Progress) -> None:
-        """Brings that part of the list up to date.
+    @abstractmethod
+    def status(self, request: ListRequest, checked_since: datetime) -> ListStatus:
+        """How far the store answers a request now; the list must have been checked since then."""
+
+    @abstractmethod
+    async def update(self, request: ListRequest, progress: Progress) -> None:
+        """Reads what is new in the list, and as far back as the request needs.
 
         Raises:
             FormantError: nothing further can be read now; what was read is kept.
         """
-        ...
 
-    def list_status(self, need: ListRequest, requested_at: datetime) -> ListStatus:
-        """How far the store answers that need, as things stand now, for a question asked at that time."""
-        ...
+    @abstractmethod
+    async def _read_batch(self, name: str, request: ListRequest, progress: Progress) -> bool:
+        """Reads the next pages of a list's scan and saves the checkpoint; True: it is at its end."""
+
+    async def refresh(self, request: ListRequest, progress: Progress) -> None:
+        """Brings that part of the list up to date, unless it is, and the calls that were running when last seen.
+
+        Raises:
+            FormantError: nothing further can be read now; what was read is kept.
+        """
+        if not self.status(request, request.checked_since(self._now())).is_complete:
+            await self.update(request, progress)
+        await self._details.read(self._store.read.running(request.filters.agent_id, self._now()), progress)
+
+    async def _scan(self, name: str, request: ListRequest, progress: Progress, is_enough: Callable[[], bool]) -> None:
+        """Continues a list's scan until that is enough, or at its end; whoever else scans it takes turns."""
+        ended = self._scans_ended[name]
+        while self._scans_ended[name] == ended and not is_enough():
+            async with self._exclusive(name):
+                if self._scans_ended[name] == ended and not is_enough():
+                    self._scans_ended[name] += await self._read_batch(name, request, progress)
+            await self._jobs.yield_to_waiting()
+
+    @asynccontextmanager
+    async def _exclusive(self, name: str) -> AsyncGenerator[None]:
+        """One reader of a list's pages at a time, among the jobs of this server and among servers."""
+        async with self._locks[name], self._leases.hold(f"list:{name}"):
+            yield
+
+    def _start_backfill(self, name: str, is_enough: Callable[[], bool]) -> None:
+        self._jobs.start(("scan", name), lambda progress: self._scan(name, ListRequest(), progress, is_enough))
+
+    async def _join_scan(self, name: str, progress: Progress, is_enough: Callable[[], bool]) -> None:
+        """Waits for a list's scan, begun now unless it runs; it goes on when nobody waits for it any more."""
+        await self._jobs.join(
+            ("scan", name), lambda job: self._scan(name, ListRequest(), job, is_enough), report_to(progress)
+        )
+
+    def _until_complete(self, name: str) -> Callable[[], bool]:
+        """Whether a scan has found everything since now."""
+        before = self._state(name).complete_at
+        return lambda: self._state(name).complete_at not in (None, before)
+
+    def _state(self, name: str) -> ListState:
+        return self._store.ledger.scope(name)
+
+
+def is_day_old(state: ListState, now: datetime) -> bool:
+    """Whether the last full scan of the list is so old that it is to be scanned again."""
+    return state.complete_at is not None and now - state.complete_at >= DAY
+
+
+def may_scan_for_gone(state: ListState, now: datetime) -> bool:
+    """Whether a full scan may begin because calls may be gone: hourly, and once more where one has missed many."""
+    if state.gone_at:
+        return now - state.gone_at >= CONFIRM_AFTER
+    return state.rescan_at is None or now - state.rescan_at >= HOUR
+
+
+def unconfirmed_loss(
+    state: ListState, count: int, missing: int, started_at: datetime, now: datetime
+) -> dict[str, int | datetime]:
+    """What to save of a list whose full scan misses so many of the `count` calls stored that a second one must
+    confirm it; nothing where it is believed."""
+    is_confirmed = state.gone_at is not None and started_at - state.gone_at >= CONFIRM_AFTER
+    if is_confirmed or not are_many(missing, count):
+        return {}
+    return {"gone": missing, "gone_at": state.gone_at or now}

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -10,11 +11,11 @@ from formant_mcp.filters import Filters
 from formant_mcp.providers.base import AnyProvider, Recording
 from formant_mcp.store import Store
 from formant_mcp.sync.background import BackgroundJobs, Progress, Report
-from formant_mcp.sync.by_cursor.lists import CursorLists
-from formant_mcp.sync.by_offset.lists import OffsetLists
+from formant_mcp.sync.cursor.list_sync import CursorListSync
 from formant_mcp.sync.details import FAILS_ALONE, Details
 from formant_mcp.sync.leases import Leases
-from formant_mcp.sync.list_sync import ListRequest, Lists, ListStatus
+from formant_mcp.sync.list_sync import ListRequest, ListStatus, ListSync
+from formant_mcp.sync.offset.list_sync import OffsetListSync
 
 T = TypeVar("T")
 
@@ -30,34 +31,39 @@ class Sync:
         self._leases = Leases(store.ledger, now)
         self._has_begun = False
         self._details = Details(provider, store, self._jobs, self._leases, now)
-        self._lists: Lists = (
-            CursorLists(provider, store, self._details, self._jobs, self._leases, now)
+        self._lists: ListSync = (
+            CursorListSync(provider, store, self._details, self._jobs, self._leases, now)
             if provider.pagination == "cursor"
-            else OffsetLists(provider, store, self._details, self._jobs, self._leases, now)
+            else OffsetListSync(provider, store, self._details, self._jobs, self._leases, now)
         )
 
     async def refresh_list(
-        self, need: ListRequest, seconds: float, report: Report | None = None
+        self, request: ListRequest, seconds: float, report: Report | None = None
     ) -> FormantError | None:
-        """Brings that part of the list up to date; gives what stood in the way, if it may pass or the list is stored.
+        """Brings that part of the list up to date; returns what prevented it, if it may pass or the list is stored.
 
         Raises:
             FormantError: it will not pass by itself (a refused key; of a list not stored yet, a wrong answer).
         """
-        if need.fresh_since and self.list_status(need, need.fresh_since).is_complete:
+        request = self._lists.supported(request)
+        requested_at, ends = self._now(), asyncio.get_running_loop().time() + seconds
+        checked_since = request.checked_since(requested_at)
+        if self._is_up_to_date(request, checked_since):
             return None
-        need = self._lists.supported(need)
-        key, requested_at, ends = ("list", need), self._now(), asyncio.get_running_loop().time() + seconds
-        others = self._jobs.is_running(key)
-        is_stored = self.list_status(need, requested_at).as_of is not None
+        key = ("list", replace(request, fresh_since=None))
+        is_shared = self._jobs.is_running(key)
+        is_stored = self._lists.status(request, checked_since).as_of is not None
         passing = (UnavailableError, InvalidResponseError) if is_stored else (UnavailableError,)
-        trouble = await self._bring(key, lambda progress: self._lists.bring(need, progress), seconds, report, passing)
-        as_of = self.list_status(need, requested_at).as_of
-        if trouble or not others or (as_of and as_of >= requested_at):
-            return trouble
-        # What another question was bringing may have been read before this one was asked.
+        error = await self._wait(key, lambda job: self._lists.refresh(request, job), seconds, report, passing)
+        if error or not is_shared or self._is_up_to_date(request, checked_since):
+            return error
+        # What another question was reading may have been read before this one was asked.
         seconds = ends - asyncio.get_running_loop().time()
-        return await self._bring(key, lambda progress: self._lists.bring(need, progress), seconds, report, passing)
+        return await self._wait(key, lambda job: self._lists.refresh(request, job), seconds, report, passing)
+
+    def _is_up_to_date(self, request: ListRequest, checked_since: datetime) -> bool:
+        is_running = bool(self._store.read.running(request.filters.agent_id, self._now()))
+        return not is_running and self._lists.status(request, checked_since).is_complete
 
     async def fetch_first_page(self, seconds: float) -> None:
         """Reads the first page of the list where nothing is stored: one request, once, and no claim about the rest.
@@ -76,7 +82,7 @@ class Sync:
             self._store.write.save(page.conversations, self._now())
             self._has_begun = True
 
-        if trouble := await self._bring("something", work, seconds, None, (UnavailableError,)):
+        if trouble := await self._wait("something", work, seconds, None, (UnavailableError,)):
             raise trouble
 
     async def fetch_details(
@@ -94,7 +100,7 @@ class Sync:
         if not ids:
             return None
         passing = (UnavailableError, InvalidResponseError)
-        return await self._bring(
+        return await self._wait(
             ("details", ids),
             lambda progress: self._details.read(ids, progress, for_question=True),
             seconds,
@@ -110,7 +116,7 @@ class Sync:
         """
         is_stored = conversation_id in self._store.read.get([conversation_id])
         passing = (UnavailableError, *FAILS_ALONE) if is_stored else (UnavailableError,)
-        return await self._bring(
+        return await self._wait(
             ("one", conversation_id),
             lambda _: self._details.read_one(conversation_id, requested_at),
             seconds,
@@ -139,10 +145,9 @@ class Sync:
         except TimeoutError:
             return None
 
-    def list_status(self, need: ListRequest, requested_at: datetime) -> ListStatus:
-        """How far the store answers that need, as things stand now."""
-        requested_at = min(requested_at, need.fresh_since or requested_at)
-        return self._lists.list_status(self._lists.supported(need), requested_at)
+    def list_status(self, request: ListRequest, requested_at: datetime) -> ListStatus:
+        """How far the store answers that request now, for a question of that time."""
+        return self._lists.status(self._lists.supported(request), request.checked_since(requested_at))
 
     def knows_all(self) -> bool:
         """Whether the whole list is known, as of the last look at it."""
@@ -175,7 +180,7 @@ class Sync:
         await self._leases.aclose()
         await self._provider.aclose()
 
-    async def _bring(
+    async def _wait(
         self,
         key: Hashable,
         work: Callable[[Progress], Coroutine[None, None, None]],

@@ -23,7 +23,7 @@ from formant_mcp.providers.formant import FormantProvider
 from formant_mcp.store import AccountKey, Store
 from formant_mcp.sync import Sync
 from formant_mcp.sync.freshness import next_refresh_at
-from formant_mcp.sync.list_sync import ListRequest, ListStatus
+from formant_mcp.sync.list_sync import RECHECK_AFTER, ListRequest, ListStatus
 from tests.calls import Row, conversation
 from tests.fake_api import FakeApi
 from tests.fake_formant import FakeFormant, Order
@@ -79,6 +79,7 @@ class Desk:
 
     async def ask(self, need: ListRequest = EVERYTHING, seconds: float = SECONDS) -> ListStatus:
         """Brings that part of the list and tells what is known then; nothing may stand in the way."""
+        self.clock.advance(RECHECK_AFTER)
         requested_at = self.clock.now()
         assert await self.sync.refresh_list(need, seconds) is None
         return self.sync.list_status(need, requested_at)
@@ -103,10 +104,10 @@ class Desk:
         return len(stored) == len(set(stored)) and set(stored) == self.listed()
 
     async def settled(self, scope: str = "") -> None:
-        """Waits for the full pass over that list that runs in the background, if one does."""
+        """Waits for the scan of that list that runs in the background, if one does."""
         async with asyncio.timeout(SECONDS):
-            await asyncio.sleep(0.01)
-            while not self.store.ledger.lease([f"pass:{scope}"], "a test", self.clock.now(), timedelta()):
+            await asyncio.sleep(0.02)
+            while self.store.ledger.scope(scope).pass_started_at:
                 await asyncio.sleep(0.005)
 
     def list_requests(self) -> list[Request]:

@@ -7,7 +7,7 @@ import pytest
 from formant_mcp.models import Conversation
 from formant_mcp.store.sync_state import ListState
 from formant_mcp.sync.freshness import next_refresh_at
-from formant_mcp.sync.list_sync import doubts
+from formant_mcp.sync.list_sync import unconfirmed_loss
 from tests.sync.sync_harness import NOON
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -49,5 +49,5 @@ def test_many_missing_calls_are_believed_of_a_pass_that_began_a_minute_after_ano
 ):
     began_at = NOON
     gone_at = None if missed_before is None else began_at - timedelta(seconds=missed_before)
-    noted = doubts(ListState("", gone_at=gone_at), 100, missing, began_at, NOON + timedelta(seconds=5))
+    noted = unconfirmed_loss(ListState("", gone_at=gone_at), 100, missing, began_at, NOON + timedelta(seconds=5))
     assert noted == ({} if believed else {"gone": missing, "gone_at": gone_at or NOON + timedelta(seconds=5)})

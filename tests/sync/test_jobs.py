@@ -7,7 +7,7 @@ import pytest
 
 from formant_mcp.errors import AuthenticationError, ConnectionFailedError, InvalidResponseError, ServiceError
 from formant_mcp.providers.base import Recording
-from formant_mcp.sync.list_sync import ListRequest
+from formant_mcp.sync.list_sync import RECHECK_AFTER, ListRequest
 from tests import faults
 from tests.audio import wav
 from tests.calls import conversation_id
@@ -204,6 +204,7 @@ async def test_what_was_known_before_a_trouble_is_kept_and_not_called_complete()
         api.conversations = ended_calls(450)
         before = await desk.ask()
         api.fault("/v1/conversations", ALWAYS, 500)
+        desk.clock.advance(RECHECK_AFTER)
         requested_at = desk.clock.now()
         trouble = await desk.sync.refresh_list(EVERYTHING, SECONDS)
         now = desk.sync.list_status(EVERYTHING, requested_at)

@@ -80,6 +80,7 @@ async def test_a_list_with_results_says_it_too(account: Account, kind: Fault, wh
 async def test_one_new_call_that_may_not_be_read_leaves_all_others_answered(account: Account) -> None:
     async with account.connect() as assistant:
         assert await details_asked(account, assistant) == (COUNT, "")
+        account.pass_time(seconds=6)
         account.api.add(conversation(100, NOW - timedelta(days=1)))
         account.api.fault(f"/{conversation_id(100)}", ALWAYS, 403)
         asked, note = await details_asked(account, assistant)
@@ -104,6 +105,7 @@ async def test_a_key_that_may_read_no_details_is_an_error_until_it_may(account: 
 async def test_a_refused_key_is_an_error_with_everything_stored(account: Account) -> None:
     async with account.connect() as assistant:
         await details_asked(account, assistant)
+        account.pass_time(seconds=6)
         account.api.add(conversation(100, NOW - timedelta(days=1)))
         account.api.fault(f"/{conversation_id(100)}", ALWAYS, 401)
         assert "The key was refused." in await assistant.refused("search_transcripts", query="hello")

@@ -101,6 +101,7 @@ async def test_an_empty_list_is_not_believed_at_once(account: Account) -> None:
         await assistant.ask("search_transcripts", query="payment")
         details = len(account.api.requests) - len(lists(account))
         held, account.api.conversations = account.api.conversations, []
+        account.pass_time(seconds=6)
         answer = await assistant.ask("search_transcripts", query="payment")
         assert answer.coverage["matched"] == 200
         assert not answer.coverage["complete"]
@@ -138,10 +139,23 @@ async def test_damaged_answers_leave_what_is_stored(account: Account, kind: Faul
                 assert read.rows()[0]["turn_count"]
 
 
+async def test_questions_within_five_seconds_share_one_check_of_the_list(account: Account) -> None:
+    fill(account, 40)
+    async with account.connect() as assistant:
+        await assistant.ask("list_conversations")
+        for seconds, more in ((4, 0), (2, 1), (4, 0)):
+            account.pass_time(seconds=seconds)
+            before = len(lists(account))
+            answer = await assistant.ask("list_conversations", status=["completed"])
+            assert answer.coverage["complete"]
+            assert len(lists(account)) - before == more
+
+
 async def test_a_refused_key_is_an_error_whatever_is_stored(account: Account) -> None:
     fill(account, 40)
     async with account.connect() as assistant:
         await assistant.ask("list_conversations")
+        account.pass_time(seconds=6)
         with account.failing(faults.failing(401)):
             assert "key was refused" in await assistant.refused("list_conversations")
 

@@ -1,0 +1,1 @@
+"""Lists whose pages each name the next."""

@@ -1,0 +1,177 @@
+"""The lists of a provider whose pages each name the next: the whole, and what it narrows by itself."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from typing import Literal
+
+from formant_mcp.filters import Filters
+from formant_mcp.providers.base import CursorProvider
+from formant_mcp.store import Store
+from formant_mcp.store.sync_state import ListState
+from formant_mcp.sync.background import BackgroundJobs, Progress
+from formant_mcp.sync.cursor.scan import ListScan, earlier, has_holes, list_name
+from formant_mcp.sync.details import Details
+from formant_mcp.sync.freshness import DAY, HOUR
+from formant_mcp.sync.leases import Leases
+from formant_mcp.sync.list_sync import ListRequest, ListStatus, ListSync, is_day_old, may_scan_for_gone
+
+_WAIT_FOR_REST_SECONDS = 2.0  # in this time a small list is read whole, so that its newest calls are complete too
+
+Plan = Literal["incremental", "backfill", "scan", "nothing"]
+"""What a question takes: what is new; windows back in time; the list to its end."""
+
+
+class CursorListSync(ListSync):
+    """Reads what is new where all is stored, the part that a question needs, or the whole list."""
+
+    def __init__(
+        self,
+        provider: CursorProvider,
+        store: Store,
+        details: Details,
+        jobs: BackgroundJobs,
+        leases: Leases,
+        now: Callable[[], datetime],
+    ) -> None:
+        super().__init__(store, details, jobs, leases, now)
+        self._provider = provider
+        self._honoured: dict[str, bool] = {}
+        self._lists: dict[str, ListScan] = {}
+
+    def supported(self, request: ListRequest) -> ListRequest:
+        """The request with server-side filters alone; `until` only of a period that is long over."""
+        spec = self._provider.spec
+        filters, newest = request.filters.as_stored().only(spec.server_side_filters), request.newest
+        status = frozenset(each.lower() for each in filters.status)
+        filters = replace(filters, status=tuple(status & spec.statuses))
+        if status & spec.transient_statuses:  # few at a time, and any may have left it: all are read each time
+            filters, newest = filters.without(frozenset({"since", "until"})), 0
+        is_over = filters.since and filters.until and filters.until < self._now() - DAY
+        filters = filters if is_over else replace(filters, until=None)
+        return replace(request, filters=filters, newest=newest if "since" in spec.server_side_filters else 0)
+
+    def status(self, request: ListRequest, checked_since: datetime) -> ListStatus:
+        """How far the store answers a request now; the list must have been checked since then."""
+        whole = self._state("")
+        state = whole if self._is_in_whole(request) else self._state(list_name(_without_times(request.filters)))
+        covers, is_checked = self._covers(state, request), bool(state.checked_at and state.checked_at >= checked_since)
+        gone = state.gone
+        if request.filters.until:
+            period = self._state(list_name(self._period(request)))
+            gone = gone or period.gone
+            if not covers and self._is_recent(period):
+                state, covers, is_checked = period, True, True
+        count = self._store.read.count_seen("")
+        return ListStatus(
+            as_of=state.checked_at,
+            is_complete=covers and is_checked and not (state.unreadable or state.shortfall or state.ends_early or gone),
+            known=count,
+            # What came since the provider stated the total is counted here.
+            total=count + whole.shortfall if whole.complete_at and whole.total is not None else None,
+            is_listing=not covers and not state.ends_early,
+            unreadable=state.unreadable or state.pass_unreadable,
+            shortfall=state.shortfall,
+            ends_early=state.ends_early,
+            gone=gone,
+        )
+
+    async def update(self, request: ListRequest, progress: Progress) -> None:
+        """Reads what is new in the list, and as far back as the request needs.
+
+        Raises:
+            FormantError: nothing further can be read now; what was read is kept.
+        """
+        if self._is_in_whole(request):
+            request = replace(request, filters=Filters(), newest=0)
+        plan, filters = self._plan(request)
+        list_scan = self._list(filters)
+        if plan == "incremental":
+            await list_scan.fetch_new(progress)
+            self._rescan_if_needed(list_scan.name, request.filters.agent_id)
+        elif plan == "backfill":
+            await self._backfill(list_scan, request, progress)
+        elif plan == "scan":
+            await self._scan_whole(list_scan, request, progress)
+
+    def _plan(self, request: ListRequest) -> tuple[Plan, Filters]:
+        """What the request takes, and of which list."""
+        filters = _without_times(request.filters)
+        state = self._state(list_name(filters))
+        is_transient = not self._provider.spec.transient_statuses.isdisjoint(filters.status)
+        if state.complete_at and not is_transient and not has_holes(state):
+            return "incremental", filters
+        if request.filters.until and not self._covers(state, request):
+            period = self._period(request)
+            return "nothing" if self._is_recent(self._state(list_name(period))) else "scan", period
+        return "backfill" if request.is_narrow else "scan", filters
+
+    async def _backfill(self, list_scan: ListScan, request: ListRequest, progress: Progress) -> None:
+        """Back in time as far as the request needs; for the newest calls the rest follows, a small list at once."""
+        async with self._exclusive(list_scan.name):
+            is_covered = await list_scan.backfill(request, progress)
+        if request.newest:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_WAIT_FOR_REST_SECONDS if is_covered else None):
+                    await self._scan_whole(list_scan, request, progress)
+
+    async def _scan_whole(self, list_scan: ListScan, request: ListRequest, progress: Progress) -> None:
+        """Waits for a scan of a list to its end, whoever began it, and reads what came meanwhile."""
+        started_at, state = self._now(), self._state(list_scan.name)
+        if state.gone_at and not may_scan_for_gone(state, started_at):
+            return  # the last scan missed many calls: the next is to be some time later
+        await self._join_scan(list_scan.name, progress, self._until_complete(list_scan.name))
+        complete_at = self._state(list_scan.name).complete_at
+        if complete_at and complete_at < started_at and not request.filters.until:
+            await list_scan.fetch_new(progress)
+
+    def _rescan_if_needed(self, name: str, agent_id: str) -> None:
+        """Daily; sooner where calls may be gone."""
+        state, now = self._state(name), self._now()
+        is_missing = state.complete_at and self._store.read.count_missing(agent_id, state.complete_at) > 0
+        if state.gone_at or (is_missing and not is_day_old(state, now)):
+            is_needed = may_scan_for_gone(state, now)
+        else:
+            is_needed = is_day_old(state, now)
+        if is_needed:
+            self._store.ledger.update(name, rescan_at=now)
+            self._start_backfill(name, self._until_complete(name))
+
+    async def _read_batch(self, name: str, request: ListRequest, progress: Progress) -> bool:
+        return await self._lists[name].read_batch(progress)
+
+    def _list(self, filters: Filters) -> ListScan:
+        name = list_name(filters)
+        if name not in self._lists:
+            self._lists[name] = ListScan(self._provider, self._store, self._details, self._now, filters, self._honoured)
+        return self._lists[name]
+
+    def _is_in_whole(self, request: ListRequest) -> bool:
+        """Whether the whole list is stored, and its rows say which of them match."""
+        is_hidden = bool(request.filters.user_id) and "user_id" in self._provider.spec.detail_only_fields
+        return not is_hidden and self._state("").complete_at is not None
+
+    def _period(self, request: ListRequest) -> Filters:
+        """A list of its own for a period that is over: nothing is added to it."""
+        # Whole hours, so that `30d` asked again is the same list.
+        since = request.filters.since and earlier(request.filters.since, self._provider.spec.max_queue_time).replace(
+            minute=0, second=0, microsecond=0
+        )
+        until = request.filters.until and request.filters.until.replace(minute=0, second=0, microsecond=0) + HOUR
+        return replace(_without_times(request.filters), since=since, until=until)
+
+    def _is_recent(self, state: ListState) -> bool:
+        """Whether a full scan of that list found everything within a day."""
+        return state.complete_at is not None and not is_day_old(state, self._now()) and not has_holes(state)
+
+    def _covers(self, state: ListState, request: ListRequest) -> bool:
+        if state.complete_at:
+            return True
+        since = request.filters.since
+        return state.covered_since is not None and since is not None and state.covered_since <= since
+
+
+def _without_times(filters: Filters) -> Filters:
+    return filters.without(frozenset({"since", "until"}))

@@ -1,0 +1,302 @@
+"""How one list is kept up to date whose pages each name the next: by what is new, by windows back in time, or whole.
+
+A list is what the provider returns for some filters: the whole account's, one agent's, one user's, ... Its order does
+not matter: a window is requested by its times and read to its end.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Literal, cast
+from urllib.parse import urlencode
+
+from formant_mcp.errors import InvalidRequestError, InvalidResponseError, NotFoundError
+from formant_mcp.filters import NO_FILTERS, Filters
+from formant_mcp.models import Page
+from formant_mcp.providers.base import CursorProvider
+from formant_mcp.store import Store
+from formant_mcp.store.sync_state import ListState
+from formant_mcp.store.writer import PreviousRow
+from formant_mcp.sync.background import Progress
+from formant_mcp.sync.cursor.pages import CursorPages
+from formant_mcp.sync.details import Details
+from formant_mcp.sync.freshness import DAY, HOUR
+from formant_mcp.sync.list_sync import ListRequest, unconfirmed_loss
+
+_GROWTH = 4  # of each window, to that before it
+_MAX_WINDOWS = 5  # for the newest calls: together almost a year; older ones come with the scan of everything
+_LOOKED_UP_AT_ONCE = 100
+_NOBODY = "formant-mcp-nobody"  # an id that no user and no agent has
+_FIRST_MOMENT = datetime.min.replace(tzinfo=UTC)
+
+
+class ListScan:
+    """One list; `name` is its name in the store, '' for the whole.
+
+    `honoured`: which fields the provider was found to narrow by, shared by all lists.
+    """
+
+    def __init__(
+        self,
+        provider: CursorProvider,
+        store: Store,
+        details: Details,
+        now: Callable[[], datetime],
+        filters: Filters,
+        honoured: dict[str, bool],
+    ) -> None:
+        self._provider = provider
+        self._store = store
+        self._details = details
+        self._now = now
+        self._filters = filters
+        self._honoured = honoured
+        self._pages: CursorPages | None = None
+        self._state = ListState("")
+        self._resumed_at = ""
+        self.name = list_name(filters)
+
+    async def fetch_new(self, progress: Progress) -> None:
+        """Reads what came since the list was last checked.
+
+        The lookback window is an hour, because a call may be listed only when it is over; a day where what narrows the
+        list may change while a call runs.
+        """
+        state, started_at = self._load(), self._now()
+        may_change = replace(self._filters, agent_id="") != NO_FILTERS
+        # The earlier of both: this machine's clock may have been put right since.
+        since = min(state.covered_to or started_at, started_at) - (DAY if may_change else HOUR)
+        unreadable, ends_early = await self._read(replace(self._filters, since=since), progress)
+        state = self._load()  # another question may have read further meanwhile
+        self._store.ledger.update(
+            self.name,
+            covered_to=max(started_at, state.covered_to or started_at),
+            checked_at=max(started_at, state.checked_at or started_at),
+            unreadable=max(unreadable, state.unreadable),
+            ends_early=state.ends_early or ends_early,
+        )
+
+    async def backfill(self, request: ListRequest, progress: Progress) -> bool:
+        """Reads back in time, window by window, until the request is covered; False: only a scan covers it."""
+        state, started_at = self._load(), self._now()
+        is_recent = state.covered_at is not None and started_at - state.covered_at < DAY
+        edge = state.covered_since if is_recent and not has_holes(state) else None
+        if edge:
+            await self.fetch_new(progress)
+        span, windows = 7 * DAY if request.filters.since else DAY, 0
+        while edge is None or not self._reaches(request, edge):
+            if request.newest and windows == _MAX_WINDOWS:
+                return False
+            since = earlier(edge or started_at, span)
+            since = max(request.filters.since, since) if request.filters.since else since
+            if not await self._read_window(since, edge, started_at, progress):
+                break
+            edge, span, windows = since, span * _GROWTH, windows + 1
+        return True
+
+    async def read_batch(self, progress: Progress) -> bool:
+        """Reads the next page of a full scan and saves the checkpoint; True: it was the last.
+
+        Raises:
+            FormantError: it cannot be read now; what was read is kept.
+        """
+        pages = self._pages or self._resume()
+        try:
+            cursor, listed = await pages.fetch_next()
+        except InvalidResponseError:
+            self._restart()  # continuing from there would only end there again
+            raise
+        if not cursor:
+            self._state = replace(
+                self._state, pass_started_at=self._now(), pass_total=None, pass_rows=0, pass_unreadable=0
+            )
+        stored_before, unreadable = await self._save(listed.page, progress)
+        if cursor and cursor == self._resumed_at and not _shows_any_seen(stored_before, self._state.pass_started_at):
+            self._restart()  # the list does not continue from there as it did
+            return False
+        self._resumed_at = ""
+        self._save_checkpoint(cursor, listed.page, unreadable)
+        if pages.cursor is not None:
+            return False
+        self._pages = None
+        await self._finish(replace(self._state, ends_early=listed.ends_early), progress)
+        return True
+
+    def _resume(self) -> CursorPages:
+        """The page read last is read again, to see whether the list still continues from there."""
+        self._state = self._load()
+        self._resumed_at = (self._state.pass_cursor or "") if self._state.pass_started_at else ""
+        self._pages = CursorPages(self._provider, self._filters, self._resumed_at)
+        return self._pages
+
+    def _restart(self) -> None:
+        self._store.ledger.update(self.name, pass_started_at=None, pass_cursor=None)
+        self._pages = None
+
+    def _save_checkpoint(self, cursor: str, page: Page, unreadable: int) -> None:
+        """The counts are those before the page at the cursor, for a resumed scan begins with that page."""
+        state = self._state
+        self._store.ledger.update(
+            self.name,
+            pass_started_at=state.pass_started_at,
+            pass_cursor=cursor,
+            pass_rows=state.pass_rows,
+            pass_unreadable=state.pass_unreadable,
+            pass_total=state.pass_total,
+        )
+        total = state.pass_total if page.total is None else min(page.total, state.pass_total or page.total)
+        self._state = replace(
+            state,
+            pass_rows=state.pass_rows + page.row_count,
+            pass_unreadable=state.pass_unreadable + unreadable,
+            pass_total=total,
+        )
+
+    async def _finish(self, state: ListState, progress: Progress) -> None:
+        started_at = state.pass_started_at or self._now()
+        since = self._filters.since and self._filters.since + self._provider.spec.max_queue_time
+        filters = replace(self._filters, since=since)
+        if not state.ends_early and not await self._resolve_missing(filters, started_at, progress):
+            self._store.ledger.update(self.name, checked_at=self._now(), pass_started_at=None, pass_cursor=None)
+            return
+        covered_to = self._load().covered_to  # a question may have read further meanwhile
+        covered_to = max(started_at, covered_to) if covered_to else started_at
+        self._store.ledger.update(
+            self.name,
+            total=state.pass_total,
+            shortfall=max(0, (state.pass_total or 0) - state.pass_rows),
+            unreadable=state.pass_unreadable,
+            ends_early=state.ends_early,
+            complete_at=None if state.ends_early else started_at,
+            checked_at=covered_to,
+            covered_to=covered_to,
+            covered_since=None,
+            pass_started_at=None,
+            pass_cursor=None,
+        )
+
+    def _reaches(self, request: ListRequest, edge: datetime) -> bool:
+        if request.filters.since:
+            return edge <= request.filters.since
+        return self._store.read.count(replace(self._filters, since=edge)) >= request.newest
+
+    async def _read_window(
+        self, since: datetime, until: datetime | None, started_at: datetime, progress: Progress
+    ) -> bool:
+        """False where it misses so many of the stored calls that it is not believed yet."""
+        window = replace(self._filters, since=earlier(since, self._provider.spec.max_queue_time), until=until)
+        read_at = self._now()
+        unreadable, ends_early = await self._read(window, progress)
+        if not ends_early and not await self._resolve_missing(replace(window, since=since), read_at, progress):
+            return False
+        state = self._load()
+        if until is None:
+            state = replace(state, unreadable=0, ends_early=False)
+            self._store.ledger.update(self.name, covered_to=started_at, covered_at=started_at, checked_at=started_at)
+        self._store.ledger.update(
+            self.name,
+            covered_since=since,
+            unreadable=state.unreadable + unreadable,
+            ends_early=state.ends_early or ends_early,
+        )
+        return True
+
+    async def _read(self, filters: Filters, progress: Progress) -> tuple[int, bool]:
+        """Reads such a list to its end; returns how many rows could not be read, and whether it ended early."""
+        pages, unreadable, ends_early = CursorPages(self._provider, filters), 0, False
+        while pages.cursor is not None:
+            cursor, listed = await pages.fetch_next()
+            _, more = await self._save(listed.page, progress)
+            unreadable, ends_early = more + (unreadable if cursor else 0), listed.ends_early
+        return unreadable, ends_early
+
+    async def _save(self, page: Page, progress: Progress) -> tuple[dict[str, PreviousRow], int]:
+        """Returns what was stored before, and how many rows could not be read as far as the question needs them."""
+        user_id, agent_id = self._filters.user_id, self._filters.agent_id
+        rows = page.conversations
+        if user_id and await self._is_true_of("user_id", {row.user_id for row in rows}):
+            rows = [replace(row, user_id=row.user_id or user_id) for row in rows]
+        if agent_id and await self._is_true_of("agent_id", {row.agent_id for row in rows}):
+            rows = [replace(row, agent_id=row.agent_id or agent_id) for row in rows]
+        stored_before = self._store.write.save(rows, self._now())
+        progress.done += 1
+        if not user_id or None not in {row.user_id for row in rows}:
+            return stored_before, page.unreadable
+        ids = [row.conversation_id for row in rows]
+        await self._details.read(self._without_detail(ids), progress)
+        return stored_before, page.unreadable + len(self._without_detail(ids))
+
+    async def _is_true_of(self, name: Literal["agent_id", "user_id"], shown: set[str | None]) -> bool:
+        """Whether what narrows the list is true of rows that do not show that field themselves.
+
+        A provider that ignores it would say the same of all calls: it also has some for a user, or an agent, that does
+        not exist.
+        """
+        if None not in shown:
+            return False
+        if name not in self._honoured:
+            filters = Filters(user_id=_NOBODY) if name == "user_id" else Filters(agent_id=_NOBODY)
+            try:
+                self._honoured[name] = not (await self._provider.list_page("", filters)).page.row_count
+            except (InvalidRequestError, NotFoundError):
+                self._honoured[name] = True
+        return self._honoured[name]
+
+    def _without_detail(self, conversation_ids: list[str]) -> list[str]:
+        return [each for each, row in self._store.read.get(conversation_ids).items() if not row.has_detail]
+
+    async def _resolve_missing(self, filters: Filters, started_at: datetime, progress: Progress) -> bool:
+        """Calls that should have been listed and were not are fetched one by one: changed, passed over, or gone.
+
+        Pages counted from the front pass over a row where another has gone meanwhile. Where so many are gone, and none
+        of those fetched was still there, the others are taken for gone as well. False where many are missing for the
+        first time: nothing is fetched and nothing deleted until they are missing again some time later.
+        """
+        if not (filters.status or filters.call_successful != "any"):  # a call may change these, and leave the list
+            missing = self._store.read.not_seen_since(filters, started_at, -1)
+            count = self._store.read.count(filters)
+            if loss := unconfirmed_loss(self._load(), count, len(missing), started_at, self._now()):
+                self._store.ledger.update(self.name, **loss)
+                return False
+        while hidden := self._store.read.not_seen_since(filters, started_at, _LOOKED_UP_AT_ONCE):
+            self._store.write.invalidate_details(hidden)
+            await self._details.read(hidden, progress)
+            gone = self._store.read.missing_among(hidden, started_at)
+            self._store.write.delete(*gone)
+            if len(gone) == len(hidden) and filters == NO_FILTERS:
+                self._store.write.delete_unseen("", started_at)
+            if not set(hidden) - set(self._store.read.not_seen_since(filters, started_at, _LOOKED_UP_AT_ONCE)):
+                break  # they cannot be fetched now: what was stored of them stays
+        self._store.ledger.update(self.name, gone=0, gone_at=None)
+        return True
+
+    def _load(self) -> ListState:
+        return self._store.ledger.scope(self.name)
+
+
+def earlier(moment: datetime, span: timedelta) -> datetime:
+    """That long before, or the calendar's first moment."""
+    return moment - span if moment - _FIRST_MOMENT > span else _FIRST_MOMENT
+
+
+def list_name(filters: Filters) -> str:
+    """The name of that list in the store."""
+    return urlencode({name: _text(value) for name, value in filters.given().items()})
+
+
+def _text(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, cast(tuple[object, ...], value)))
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def has_holes(state: ListState) -> bool:
+    """Whether the list ended early, or details are missing that say which calls of a user's list are theirs.
+
+    It is read again then.
+    """
+    return state.ends_early or ("user_id=" in state.scope and state.unreadable > 0)
+
+
+def _shows_any_seen(stored_before: dict[str, PreviousRow], since: datetime | None) -> bool:
+    return not stored_before or any(since and row.seen_at >= since for row in stored_before.values())

@@ -1,0 +1,1 @@
+"""Lists that can be read from any row on."""

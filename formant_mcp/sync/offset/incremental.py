@@ -1,0 +1,112 @@
+"""What is new in a list that is covered: as a whole, or since a moment."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from formant_mcp.filters import Filters
+from formant_mcp.providers.base import OffsetProvider
+from formant_mcp.store import Store
+from formant_mcp.store.sync_state import ListState
+from formant_mcp.sync.offset.pages import FetchedPage, OverlappingPages, SortOrderCheck
+from formant_mcp.sync.offset.scan import SMALL_LIST_PAGES
+
+
+class Incremental:
+    """Reads the newest end of one list until it meets what is stored, and both ends where the order is not known.
+
+    What may be gone is noted as such. Where the counts do not explain themselves, nothing is covered any more.
+    """
+
+    def __init__(self, provider: OffsetProvider, store: Store, now: Callable[[], datetime], name: str) -> None:
+        self._provider = provider
+        self._store = store
+        self._now = now
+        self._name = name
+
+    async def run(self) -> None:
+        """Joins what is new to what is stored."""
+        state, started_at = self._store.ledger.scope(self._name), self._now()
+        stored, covered = self._store.read.count_seen(self._name), self._count_covered(state)
+        is_ordered = state.list_order in ("newest", "oldest")
+        if not is_ordered and state.total is None and stored <= SMALL_LIST_PAGES * self._provider.page_size:
+            self._withdraw(state)  # new calls may be anywhere, and nothing counts them
+            return
+        last_stored = (covered if state.total is None else state.total) - 1
+        if state.complete_at and state.total is not None:
+            last_stored = min(covered, state.total - state.excess) - 1
+        pages = OverlappingPages(self._provider, self._store, self._now, self._name, state.total)
+        first, total, is_joined = await self._read_ends(pages, state, last_stored)
+        if not first.page.row_count and not total:
+            gone = stored  # an empty list
+        elif total is not None:
+            gone = max(
+                0, (self._expected(state) if state.complete_at else self._store.read.count_seen(self._name)) - total
+            )
+        else:
+            gone = state.gone if state.gone_at else 0  # only a full scan can tell
+        self._store.ledger.update(self._name, gone=gone, gone_at=state.gone_at if gone else None)
+        if not self._is_explained(state, total, gone, is_joined):
+            self._withdraw(state)
+        elif is_ordered or total is not None:
+            self._store.ledger.update(self._name, total=total, checked_at=started_at)
+            if not state.complete_at and total is not None and state.pass_total is not None:
+                # The scan continues as far from the newest end as its last row is now.
+                position = state.pass_offset + total - state.pass_total
+                self._store.ledger.update(self._name, pass_offset=position, pass_total=total)
+
+    def _expected(self, state: ListState) -> int:
+        """The total that the provider should state."""
+        return self._count_covered(state) + state.excess
+
+    def _count_covered(self, state: ListState) -> int:
+        if state.complete_at:
+            return self._store.read.count_seen(self._name)
+        return self._store.read.count(Filters(agent_id=self._name, since=state.covered_since))
+
+    def _is_explained(self, state: ListState, total: int | None, gone: int, is_joined: bool) -> bool:
+        if not is_joined:
+            return False
+        if state.complete_at:
+            return total is None or total <= self._expected(state)
+        return total == self._expected(state) or (not total and gone > 0)
+
+    def _withdraw(self, state: ListState) -> None:
+        """Has the list scanned anew."""
+        if state.complete_at and self._store.ledger.scope(self._name).gone_at:
+            return  # a scan has missed many calls, and another must confirm it
+        self._store.ledger.update(self._name, complete_at=None, covered_since=None, pass_started_at=None, pass_offset=0)
+
+    async def _read_ends(
+        self, pages: OverlappingPages, state: ListState, last_stored: int
+    ) -> tuple[FetchedPage, int | None, bool]:
+        """Reads on from the front, and from the last row stored unless new calls are in front alone.
+
+        Returns the first page, the total, and whether what is stored is still where it was, or nearer to the front
+        where the total has fallen.
+        """
+        starts = {"newest": [0], "oldest": [max(0, last_stored)]}
+        ends = await pages.fetch(starts.get(state.list_order or "", [0, last_stored] if last_stored > 0 else [0]))
+        first, total, order = ends[0], ends[0].page.total, SortOrderCheck()
+        if ends[-1].offset and not ends[-1].stored_before and total and total <= last_stored:
+            ends[-1:] = await pages.fetch([max(1, total - pages.step)])
+        for page in ends:
+            at_back = page.offset > 0
+            if at_back and not page.stored_before:
+                return first, total, False
+            order = SortOrderCheck()
+            order.observe(page.page.conversations)
+            pages.last, pages.seen = page, set(page.ids)
+            while page.has_more and (at_back or self._has_unseen(page, state)):
+                page = (await pages.read_on([pages.next_position(page)]))[0]
+            total = page.page.total
+        if state.list_order in ("newest", "oldest") and order.order not in (None, state.list_order):
+            self._store.ledger.update(self._name, list_order="none")
+            return first, total, total is not None and state.complete_at is not None
+        return first, total, not pages.has_gap
+
+    def _has_unseen(self, page: FetchedPage, state: ListState) -> bool:
+        """Whether more that is new may follow."""
+        if state.complete_at or state.covered_since is None:
+            return page.has_unseen()
+        before = [row.started_at for row in page.stored_before.values() if row.started_at]
+        return not any(started_at >= state.covered_since for started_at in before)

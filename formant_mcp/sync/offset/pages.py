@@ -1,0 +1,226 @@
+"""Pages of one list, fetched side by side, saved as they come, and as good as read one after another.
+
+Offsets shift while calls arrive and leave, and a row can slip through between two pages. So pages overlap: one that
+shows a row of the page before continues from there, whatever moved in between, because a list keeps the order of its
+rows. Where two pages do not overlap, the list is read again from further back until they do.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from formant_mcp.filters import Filters
+from formant_mcp.models import Conversation, Page
+from formant_mcp.providers.base import OffsetProvider
+from formant_mcp.store import Store
+from formant_mcp.store.sync_state import ListOrder
+from formant_mcp.store.writer import PreviousRow
+
+_STEPS_BACK = 4
+_MAX_READ_AGAIN = 8  # and a quarter of all requests: pages that never overlap are of a list without an order
+
+
+@dataclass(slots=True)
+class FetchedPage:
+    """A page as fetched and saved: where it began, and which of its conversations were stored before.
+
+    `new_rows`: those by which it continues a scan, in the order of the scan.
+    """
+
+    offset: int
+    page: Page
+    stored_before: dict[str, PreviousRow]
+    new_rows: list[Conversation] = field(default_factory=list[Conversation])
+
+    @property
+    def end(self) -> int:
+        """The offset after its last row."""
+        return self.offset + self.page.row_count
+
+    @property
+    def has_more(self) -> bool:
+        """Whether the list continues after it."""
+        return self.page.more_after(self.offset)
+
+    @property
+    def ids(self) -> list[str]:
+        """Its conversations, in the order of the list."""
+        return [conversation.conversation_id for conversation in self.page.conversations]
+
+    def has_unseen(self, since: datetime | None = None) -> bool:
+        """Whether it held a conversation that was not stored, or not seen since then."""
+        return any(
+            each not in self.stored_before or (since and self.stored_before[each].seen_at < since) for each in self.ids
+        )
+
+    def overlaps(self, before: "FetchedPage") -> bool:
+        """Whether no row can have slipped through between that page and this one."""
+        if not before.page.row_count:
+            return not self.page.row_count or self.offset < before.offset
+        if not self.page.row_count:
+            # Past the end, unless rows have left the list.
+            return before.end <= self.offset and (before.page.total is not None or not before.has_more)
+        if not set(self.ids).isdisjoint(before.ids):
+            return True
+        front, back = (before, self) if before.offset < self.offset else (self, before)
+        if back.offset != front.end and not front.page.unreadable and not back.page.unreadable:
+            return False
+        # No row that could be on both: it has to be enough that the total did not fall.
+        return front.page.total is not None and front.page.total <= (back.page.total or 0)
+
+
+class OverlappingPages:
+    """Fetches pages of one list: the whole where `agent_id` is empty, else that agent's.
+
+    A position counts rows from the front of the list; with `from_end`, from its last row, which takes a total.
+    `step`: rows of a full page. `seen`: the rows read on so far; `has_gap`: two pages did not overlap, so that a row
+    may have been missed.
+    """
+
+    def __init__(
+        self,
+        provider: OffsetProvider,
+        store: Store,
+        now: Callable[[], datetime],
+        agent_id: str,
+        total: int | None = None,
+    ) -> None:
+        self._provider = provider
+        self._store = store
+        self._now = now
+        self._agent_id = agent_id
+        self._read_again = 0
+        self._unused: dict[int, FetchedPage] = {}
+        self.from_end = False
+        self.total = total
+        self.step = provider.page_size
+        self.requests = 0
+        self.last: FetchedPage | None = None
+        self.seen: set[str] = set()
+        self.has_gap = False
+
+    @property
+    def stride(self) -> int:
+        """From the begin of one page to that of the next: pages overlap by a row, unless they have no other."""
+        return max(1, self.step - 1)
+
+    def position_after(self, page: FetchedPage) -> int:
+        """How many rows a scan has read with that page."""
+        return max(0, (page.page.total or 0) - page.offset) if self.from_end else page.end
+
+    def next_position(self, page: FetchedPage) -> int:
+        """Where the next page begins: at the last row of this one, but after it where it has no other."""
+        return self.position_after(page) - (1 if page.page.row_count > 1 else 0)
+
+    def last_offset(self, total: int) -> int:
+        """The offset of the last page, if the first one begins at 0."""
+        return max(0, -(-(total - self.step) // self.stride)) * self.stride
+
+    async def fetch(self, positions: Sequence[int]) -> list[FetchedPage]:
+        """The pages at these positions, side by side; a page kept by `keep` needs no request."""
+        return await _all([self._fetch(self._offset_of(position)) for position in positions])
+
+    def keep(self, pages: Sequence[FetchedPage]) -> None:
+        """Lets these be used once more without a request: to begin with, or as long as the total is what it was."""
+        self._unused |= {page.offset: page for page in pages}
+
+    async def read_on(self, positions: Sequence[int]) -> list[FetchedPage]:
+        """The next pages of the scan, side by side; each must overlap the one before it.
+
+        Those that do not are read again, maybe from further back: the scan continues after the last page returned.
+        """
+        pages: list[FetchedPage] = []
+        for page in await self.fetch(positions):
+            if self.last and not self._continues(page, self.last):
+                again = await self._from_further_back(self.last, page)
+                self.has_gap |= again is None
+                page = again or page
+            self._accept(page)
+            pages.append(page)
+        return pages
+
+    def _accept(self, page: FetchedPage) -> None:
+        """Rows in front of those seen before have only just come in, and lead nowhere."""
+        rows = page.page.conversations[:: -1 if self.from_end else 1]
+        seen = [index for index, row in enumerate(rows) if row.conversation_id in self.seen]
+        page.new_rows = [row for row in rows[seen[0] if seen else 0 :] if row.conversation_id not in self.seen]
+        self.seen |= set(page.ids)
+        self.last = page
+
+    def _continues(self, page: FetchedPage, last: FetchedPage) -> bool:
+        return page.overlaps(last) or not self.seen.isdisjoint(page.ids)
+
+    async def _from_further_back(self, last: FetchedPage, page: FetchedPage) -> FetchedPage | None:
+        if page.page.row_count and last.end <= page.offset:
+            self._learn_step(last)
+        if self.step == 1 and page.page.total is None:
+            return None  # no page could show that it continues the one before
+        for steps in range(_STEPS_BACK):
+            if self._read_again > _MAX_READ_AGAIN + self.requests // 4:
+                return None
+            self._read_again += 1
+            back = (steps + 1) * self.stride // 2
+            position = self.next_position(last) - back
+            again = await self._fetch(self._offset_of(position))
+            if self._continues(again, last) or position <= 0:
+                return again
+        return None
+
+    def _offset_of(self, position: int) -> int:
+        if not self.from_end:
+            return max(0, position)
+        total = self.total or 0
+        return max(0, total - position - self.step) if position > 0 else self.last_offset(total)
+
+    async def _fetch(self, offset: int) -> FetchedPage:
+        unused = self._unused.pop(offset, None)
+        if unused and (self.last is None or unused.page.total == self.total):
+            return unused
+        page = await self._provider.list_page(offset, Filters(agent_id=self._agent_id))
+        self.requests += 1
+        self.total = page.total
+        fetched = FetchedPage(offset, page, self._store.write.save(page.conversations, self._now()))
+        if offset == 0 and fetched.has_more:
+            self._learn_step(fetched)
+        return fetched
+
+    def _learn_step(self, page: FetchedPage) -> None:
+        """A page with another after it has all the rows that the provider returns at once."""
+        if 0 < page.page.row_count < self.step:
+            self.step = page.page.row_count
+
+
+@dataclass(slots=True)
+class SortOrderCheck:
+    """Which order of time the rows of a list keep to, fed to it in the order of the list."""
+
+    rises: bool = False
+    falls: bool = False
+    last: datetime | None = None
+
+    def observe(self, conversations: Sequence[Conversation]) -> None:
+        """Takes in the next rows."""
+        for started_at in (conversation.started_at for conversation in conversations if conversation.started_at):
+            if self.last:
+                self.rises |= started_at > self.last
+                self.falls |= started_at < self.last
+            self.last = started_at
+
+    @property
+    def order(self) -> ListOrder | None:
+        """The order seen; None where it is not known yet."""
+        if self.rises and self.falls:
+            return "none"
+        return "newest" if self.falls else "oldest" if self.rises else None
+
+
+async def _all(calls: Sequence[Coroutine[None, None, FetchedPage]]) -> list[FetchedPage]:
+    """All of them at once; when one fails, the others are not left running."""
+    tasks = [asyncio.ensure_future(call) for call in calls]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

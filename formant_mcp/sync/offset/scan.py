@@ -1,0 +1,290 @@
+"""A scan of one list, so that the store holds exactly what the provider lists.
+
+It starts at the newest end where the order of the list is proven and its total is known, else at the front. Each batch
+of pages is saved with a checkpoint, from which a later scan continues. At the end, what was seen is counted against
+the total; where that disagrees, both ends of the list are read again, and then, at most twice, the whole. What was not
+seen is deleted, but where that is much only once a second scan, some time later, does not see it either, and never
+where the list ends although the provider announces more of it.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from formant_mcp.providers.base import OffsetProvider
+from formant_mcp.store import Store
+from formant_mcp.store.sync_state import ListState, changes
+from formant_mcp.sync.list_sync import ListRequest, unconfirmed_loss
+from formant_mcp.sync.offset.pages import FetchedPage, OverlappingPages, SortOrderCheck
+
+_TRIES = 3
+_REPEATED_PAGES = 3  # that many in a row, and the list only turns round and round
+SMALL_LIST_PAGES = 10  # read whole: that costs little, and every later question less
+_PROBES = 4
+_PROVEN = ("newest", "oldest")
+
+
+class Scan:
+    """One list's scan; the checkpoint is in the store, what only checks it is here."""
+
+    def __init__(self, provider: OffsetProvider, store: Store, now: Callable[[], datetime], name: str) -> None:
+        self._provider = provider
+        self._store = store
+        self._now = now
+        self._name = name
+        self._tries = 1
+        self._result_before: tuple[int, int | None] | None = None
+        self._says_more = False  # some page said that the list goes on: then it also says where it ends
+        self._is_probed = False
+        self._kept: list[FetchedPage] = []
+        self._pages = OverlappingPages(provider, store, now, name)
+        self._forget(ListState(name, pass_offset=-1))
+
+    @property
+    def requests(self) -> int:
+        """How many this scan has taken since its checkpoint."""
+        return self._pages.requests
+
+    @property
+    def stride(self) -> int:
+        """Rows that a page adds to the scan."""
+        return self._pages.stride
+
+    async def read_batch(self, request: ListRequest) -> bool:
+        """Reads the next pages and saves the checkpoint; True once the list has been read and the outcome is saved."""
+        state = self._store.ledger.scope(self._name)
+        if self._checkpoint != (state.pass_started_at, state.pass_offset):
+            self._forget(state)  # another server, or an incremental, has moved it
+        is_resumed = self._pages.last is None and state.pass_started_at is not None
+        if state.pass_started_at is None:
+            state = self._begin(state)
+        if request.is_narrow and state.list_order is None and not self._is_probed:
+            state = await self._prove_order(state)
+        pages = await self._pages.read_on(self._next_positions(state, request))
+        if is_resumed and not _shows_any_seen(pages[0], state.pass_started_at):
+            return self._restart(state)  # the list has moved on meanwhile
+        state = self._advance(state, pages)
+        if state.list_order == "none" and self._pages.from_end:
+            return self._restart(state, keep=pages)
+        return self._is_over(state, pages[-1]) and await self._finish(state)
+
+    def _forget(self, state: ListState) -> None:
+        """Continues at the checkpoint, whatever was read before."""
+        step = self._pages.step
+        self._pages = OverlappingPages(self._provider, self._store, self._now, self._name, state.total)
+        self._pages.step = step
+        # A list that was complete is scanned from the front: there, new calls at the end are met on the way.
+        self._pages.from_end = state.list_order == "oldest" and state.total is not None and not state.complete_at
+        self._totals: set[int | None] = set()  # every total that this scan has met
+        self._order = SortOrderCheck()
+        self._repeated = 0  # rows in a row that this scan had read already
+        self._is_stuck = False
+        self._newest: datetime | None = None
+        self._checkpoint: tuple[datetime | None, int] = (state.pass_started_at, state.pass_offset)
+        self._pages.keep(self._kept)
+        self._kept = []
+
+    def _begin(self, state: ListState) -> ListState:
+        begun = replace(
+            state, pass_started_at=self._now(), pass_total=None, pass_offset=0, pass_rows=0, pass_unreadable=0
+        )
+        self._save(state, begun)
+        self._forget(begun)
+        return begun
+
+    def _restart(self, state: ListState, keep: list[FetchedPage] | None = None) -> bool:
+        """Lets the next batch begin anew, with the pages that need no second request."""
+        self._store.ledger.update(self._name, pass_started_at=None, pass_offset=0, covered_since=None)
+        self._kept = keep or []
+        return False
+
+    async def _prove_order(self, state: ListState) -> ListState:
+        """Reads a few pages up to the last, to see whether they agree on one order; a small list is read whole."""
+        self._is_probed = True
+        first = (await self._pages.fetch([0]))[0]
+        total, probes = first.page.total, [first]
+        if total is not None and total > SMALL_LIST_PAGES * self._pages.step:
+            last = self._pages.last_offset(total) // self._pages.stride
+            offsets = sorted({last * n // _PROBES * self._pages.stride for n in range(1, _PROBES + 1)})
+            probes += await self._pages.fetch(offsets)
+            order = SortOrderCheck()
+            for page in probes:
+                order.observe(page.page.conversations)
+            state = replace(state, list_order=order.order or "none", total=total)
+            self._store.ledger.update(self._name, list_order=state.list_order, total=total)
+            if state.list_order == "oldest":
+                state = self._begin(state)
+        self._pages.keep(probes)
+        return state
+
+    def _next_positions(self, state: ListState, request: ListRequest) -> list[int]:
+        """The next pages. The first is fetched alone: it tells the total and how many rows a page has."""
+        pages, last, total = self._pages, self._pages.last, state.pass_total or 0
+        if last is None:
+            return [max(0, state.pass_offset - pages.step)]
+        width = self._provider.concurrency
+        if request.is_narrow and state.list_order in _PROVEN:
+            width = min(width, self._pages_needed(state, request))
+        first = pages.next_position(last)
+        following = (first + n * pages.stride for n in range(1, width))
+        return [first, *(position for position in following if position + pages.step - pages.stride < total)]
+
+    def _pages_needed(self, state: ListState, request: ListRequest) -> int:
+        """An estimate by the calls per time read so far, so that no more is read than the request needs."""
+        rows, since, covered = float(request.newest - state.pass_offset), request.filters.since, state.covered_since
+        newest = self._newest or state.pass_started_at
+        if since and covered and newest and newest > covered:
+            rows = max(rows, state.pass_offset * ((covered - since) / (newest - covered)))
+        return max(1, round(rows / self._pages.stride))
+
+    def _advance(self, state: ListState, pages: list[FetchedPage]) -> ListState:
+        new_rows = [row for page in pages for row in page.new_rows]
+        self._totals.update(page.page.total for page in pages)
+        self._order.observe(new_rows)
+        self._says_more |= any(page.page.has_more for page in pages)
+        # Rows repeat where calls have come in front; where there is nothing else, the list goes round and round.
+        self._repeated = 0 if new_rows else self._repeated + sum(page.page.row_count for page in pages)
+        rows, position = state.pass_rows, state.pass_offset
+        for page in pages:
+            # The same rows once more are no other part of the list: such a provider ignores the offset.
+            if page.page.row_count and page.new_rows:
+                rows = max(rows, self._pages.position_after(page))
+        last = pages[-1]
+        self._is_stuck = self._repeated > 0 and self._pages.position_after(last) <= position
+        before, state = (
+            state,
+            replace(
+                state,
+                total=last.page.total,
+                pass_offset=self._pages.position_after(last),
+                pass_total=last.page.total,
+                pass_rows=rows,
+                pass_unreadable=state.pass_unreadable + sum(page.page.unreadable for page in pages),
+            ),
+        )
+        is_broken = self._order.order not in (None, "newest" if self._pages.from_end else state.list_order)
+        if state.list_order in _PROVEN and is_broken:
+            state = replace(state, list_order="none", covered_since=None)
+        elif state.list_order in _PROVEN and not state.complete_at and not self._pages.has_gap:
+            state = self._cover(state, pages)
+        self._save(before, state)
+        return state
+
+    def _cover(self, state: ListState, pages: list[FetchedPage]) -> ListState:
+        """Everything that started since then has been read; `excess`: what the total counts beyond it."""
+        starts = [row.started_at for page in pages for row in page.new_rows if row.started_at]
+        if not starts or (state.list_order == "oldest" and not self._pages.from_end):
+            return state
+        self._newest = self._newest or max(starts)
+        # Calls that started at the very moment read last may be continued on the next page.
+        oldest = min(starts)
+        rows = state.pass_offset - state.pass_unreadable - starts.count(oldest)
+        return replace(
+            state,
+            covered_since=oldest + timedelta(milliseconds=1),
+            excess=(state.pass_total or 0) - rows,
+            checked_at=state.checked_at if state.covered_since else state.pass_started_at,
+        )
+
+    def _save(self, before: ListState, state: ListState) -> None:
+        """Saves what changed; an incremental may have changed the rest meanwhile."""
+        self._checkpoint = (state.pass_started_at, state.pass_offset)
+        self._store.ledger.update(self._name, **changes(before, state))
+
+    def _is_over(self, state: ListState, last: FetchedPage) -> bool:
+        total = last.page.total
+        if not last.page.row_count or self._is_stuck:
+            return True
+        if self._repeated > _REPEATED_PAGES * self._provider.page_size:
+            return True
+        is_short = last.page.row_count < self._pages.step
+        if total is None and self._says_more and not last.page.has_more and is_short:
+            return True
+        # The total may be too low or missing, and so may has_more: unless all is seen, it ends where no more comes.
+        has_more = last.has_more if not self._pages.from_end else last.offset > 0
+        may_end = total is not None and state.pass_offset >= total and not has_more
+        return may_end and self._seen(state) + state.pass_unreadable >= (total or 0)
+
+    def _seen(self, state: ListState) -> int:
+        return self._store.read.count_seen(self._name, state.pass_started_at)
+
+    async def _finish(self, state: ListState) -> bool:
+        """Settles what the list holds, or has it read again: False."""
+        last = self._pages.last
+        ends_early = last is not None and last.page.has_more and not last.page.total
+        state = replace(state, ends_early=ends_early)
+        state = await self._read_ends_again(state)
+        seen, total = self._seen(state), state.pass_total
+        agrees = total in (seen, seen + state.pass_unreadable) or (total is None and not self._pages.has_gap)
+        # Where the total has fallen, what left the list may have been seen before.
+        is_steady = total is None or total == max(each or 0 for each in self._totals)
+        is_last_try = self._tries == _TRIES
+        # A quiet list that ends a page or more before its total would only do so again.
+        is_cut_short = len(self._totals) == 1 and (total or 0) - seen > self._pages.step
+        settled = (agrees and (is_steady or is_last_try)) or is_cut_short
+        settled |= total is not None and (seen, total) == self._result_before
+        if settled or is_last_try:
+            self._accept(state, seen, settled)
+            return True
+        self._tries, self._result_before = self._tries + 1, (seen, total)
+        return self._restart(state)
+
+    async def _read_ends_again(self, state: ListState) -> ListState:
+        """Calls that came during the scan are at the front or at the back, whichever way the list is ordered."""
+        if state.pass_rows <= self._pages.step and len(self._totals) == 1:
+            return state  # one page shows the list as it is
+        pages = OverlappingPages(self._provider, self._store, self._now, self._name, state.pass_total)
+        if state.pass_total is None or len(self._totals) > 1 or self._seen(state) != state.pass_total:
+            state = await self._read_on(pages, state, 0)
+        if self._seen(state) < (state.pass_total or 0):
+            back = self._seen(state) if self._pages.from_end else state.pass_rows
+            state = await self._read_on(pages, state, max(0, back - 1))
+        self._pages.requests += pages.requests
+        return state
+
+    async def _read_on(self, pages: OverlappingPages, state: ListState, position: int) -> ListState:
+        """Reads from there as long as that shows something new."""
+        page = None
+        while page is None or page.has_unseen(state.pass_started_at):
+            page = (await pages.fetch([position]))[0]
+            state = replace(state, pass_total=page.page.total)
+            self._totals.add(page.page.total)
+            position = pages.next_position(page)
+        return state
+
+    def _accept(self, state: ListState, seen: int, settled: bool) -> None:
+        started_at, total, now = state.pass_started_at or self._now(), state.pass_total, self._now()
+        stored = self._store.read.count_seen(self._name)
+        known = self._store.ledger.scope(self._name)
+        loss = unconfirmed_loss(known, stored, stored - seen, started_at, now)
+        if loss and not self._pages.has_gap:
+            self._store.ledger.update(self._name, pass_started_at=None, pass_offset=0, checked_at=now, **loss)
+            return
+        excess = 0 if total is None else total - seen
+        # Rows shown twice or not readable were read all the same; what no page showed was not.
+        shortfall = max(0, excess - max(0, state.pass_rows - seen)) if settled else max(1, abs(excess))
+        if not self._pages.has_gap and not state.ends_early:
+            self._store.write.delete_unseen(self._name, started_at)
+        order = self._order.order and ("oldest" if self._pages.from_end else self._order.order)
+        self._store.ledger.update(
+            self._name,
+            list_order=order or state.list_order,
+            total=total,
+            excess=excess,
+            shortfall=shortfall,
+            unreadable=state.pass_unreadable,
+            ends_early=state.ends_early,
+            complete_at=started_at if settled else None,
+            checked_at=now,
+            pass_started_at=None,
+            pass_offset=0,
+            covered_since=None,
+            gone=0,
+            gone_at=None,
+            rescan_at=now if state.ends_early else known.rescan_at,
+        )
+
+
+def _shows_any_seen(page: FetchedPage, since: datetime | None) -> bool:
+    is_front = page.offset == 0
+    return is_front or any(since and row.seen_at >= since for row in page.stored_before.values())
