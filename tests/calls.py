@@ -11,7 +11,7 @@ from typing import overload
 
 from pydantic import JsonValue
 
-Row = dict[str, JsonValue]
+from formant_mcp.demo.apis.api import Row as Row
 
 STATUSES = ("completed", "no_answer", "completed", "busy", "completed", "failed", "completed", "unreachable")
 INTENTS = ("payment_confirmed", "dispute", "callback", "payment_confirmed")

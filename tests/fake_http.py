@@ -1,4 +1,4 @@
-"""A loopback HTTP/1.1 server for tests: a real socket, keep-alive, and every way of answering badly.
+"""A server for tests, with every way of answering badly: over a real socket, or in process below httpx.
 
 It knows nothing of any provider: a subclass answers each request with a `Reply`, and this sends it.
 """
@@ -6,30 +6,20 @@ It knows nothing of any provider: a subclass answers each request with a `Reply`
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Self
-from urllib.parse import parse_qsl
 
+import anyio.lowlevel
+import httpx
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A request as received: `path` still percent-encoded, `query` decoded, header names in lower case."""
+from formant_mcp.demo.apis.api import Request as Request
+from formant_mcp.demo.apis.api import Response
 
-    method: str
-    target: str
-    headers: dict[str, str]
-
-    @property
-    def path(self) -> str:
-        return self.target.partition("?")[0]
-
-    @property
-    def query(self) -> dict[str, str]:
-        return dict(parse_qsl(self.target.partition("?")[2], keep_blank_values=True))
+_PIECE_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +34,19 @@ class Reply:
     send_only: int | None = None
     hang_up: bool = False
 
+    @classmethod
+    def of(cls, response: Response) -> Self:
+        """The reply that sends an API's response as it is."""
+        body = response.body if isinstance(response.body, bytes) else b"".join(response.body.pieces)
+        return cls(response.status, body, response.media_type, response.headers)
+
+    def all_headers(self) -> dict[str, str]:
+        """The headers as they are sent."""
+        return {"Content-Type": self.media_type, "Content-Length": str(len(self.body))} | self.headers
+
     def encoded(self) -> bytes:
         """Head and body as they go over the wire."""
-        headers = {"Content-Type": self.media_type, "Content-Length": str(len(self.body))} | self.headers
+        headers = self.all_headers()
         lines = [f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         return "\r\n".join([*lines, "", ""]).encode("latin-1") + self.body[: self.send_only]
@@ -79,13 +79,15 @@ class Gate:
 
 
 class LoopbackServer:
-    """Serves `answer` on 127.0.0.1, on a port that the system chooses; `gate` holds all answers while shut.
+    """Serves `answer`; `gate` holds all answers while shut.
 
-    Runs in the running event loop (`async with Server() as api:`) or in a thread of its own, for clients that are
-    child processes (`with Server.in_thread() as api:`).
+    On 127.0.0.1, on a port that the system chooses, in the running event loop (`async with Server() as api:`) or in a
+    thread of its own, for clients that are child processes (`with Server.in_thread() as api:`). Or in process, for
+    clients that are given `transport()`.
     """
 
     def __init__(self) -> None:
+        super().__init__()  # of the API that it is mixed with
         self.url = ""
         self.gate = Gate()
         self.requests: list[Request] = []
@@ -107,6 +109,21 @@ class LoopbackServer:
         self._awaited.append((count, future))
         self._tell_received()
         return future
+
+    def transport(self) -> httpx.AsyncBaseTransport:
+        """Answers in this process what is sent to `url`; what is sent elsewhere goes over a socket."""
+        self.url = self.url or "http://127.0.0.1"
+        return _InProcess(self)
+
+    async def reply_to(self, request: Request) -> Reply:
+        """The reply, once it may be sent."""
+        self.requests.append(request)
+        reply = self.answer(request)
+        self._tell_received()
+        if reply.delay_seconds:
+            await asyncio.sleep(reply.delay_seconds)
+        await self.gate.passed()
+        return reply
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._converse, "127.0.0.1", 0)
@@ -155,17 +172,51 @@ class LoopbackServer:
 
     async def _send(self, writer: asyncio.StreamWriter, request: Request) -> bool:
         """Answers; True where the connection stays open."""
-        self.requests.append(request)
-        reply = self.answer(request)
-        self._tell_received()
-        if reply.delay_seconds:
-            await asyncio.sleep(reply.delay_seconds)
-        await self.gate.passed()
+        reply = await self.reply_to(request)
         if reply.hang_up:
             return False
         writer.write(reply.encoded())
         await writer.drain()
         return reply.send_only is None and request.headers.get("connection", "").lower() != "close"
+
+
+class _InProcess(httpx.AsyncBaseTransport):
+    """A server without a socket: what httpx's own transport would give or raise for its replies."""
+
+    def __init__(self, server: LoopbackServer) -> None:
+        self._server = server
+        self._elsewhere = httpx.AsyncHTTPTransport()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """One answer to one request."""
+        if request.url.copy_with(raw_path=b"/") != httpx.URL(self._server.url).copy_with(raw_path=b"/"):
+            return await self._elsewhere.handle_async_request(request)
+        received = Request(request.method, request.url.raw_path.decode(), dict(request.headers))
+        with anyio.move_on_after(request.extensions.get("timeout", {}).get("read")):
+            reply = await self._server.reply_to(received)
+            if reply.hang_up:
+                raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
+            return httpx.Response(reply.status, headers=reply.all_headers(), stream=_Sent(reply))
+        raise httpx.ReadTimeout("The read operation timed out")
+
+    async def aclose(self) -> None:
+        """Gives back connections to elsewhere."""
+        await self._elsewhere.aclose()
+
+
+class _Sent(httpx.AsyncByteStream):
+    """A reply's body in pieces, which ends with an error where not all of it is sent."""
+
+    def __init__(self, reply: Reply) -> None:
+        self._reply = reply
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        body = memoryview(self._reply.body)[: self._reply.send_only]
+        for begin in range(0, len(body), _PIECE_BYTES):
+            await anyio.lowlevel.checkpoint()
+            yield bytes(body[begin : begin + _PIECE_BYTES])
+        if self._reply.send_only is not None:
+            raise httpx.RemoteProtocolError("peer closed connection without sending complete message body")
 
 
 async def _read(reader: asyncio.StreamReader) -> Request | None:

@@ -7,30 +7,15 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 
-from pydantic import JsonValue
-
+from formant_mcp.demo.apis import formant
 from tests.fake_http import Reply
 
 Fault = Callable[[Reply], Reply]
 
-_ERROR_TYPES = {
-    400: "invalid_request",
-    401: "authentication_error",
-    403: "permission_denied",
-    404: "not_found",
-    409: "duplicate_request",
-    429: "rate_limit_exceeded",
-}
-
-
-def json_reply(body: JsonValue, status: int = 200) -> Reply:
-    """A reply of JSON."""
-    return Reply(status, json.dumps(body).encode())
-
 
 def error(status: int, message: str) -> Reply:
     """An error in the documented form."""
-    return json_reply({"error": {"message": message, "type": _ERROR_TYPES.get(status, "internal_error")}}, status)
+    return Reply.of(formant.error(status, message))
 
 
 def failing(status: int) -> Fault:

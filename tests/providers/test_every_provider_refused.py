@@ -216,7 +216,7 @@ async def test_a_recording_at_another_host_is_fetched_without_the_key():
 
         assert await received(opened.source, "a/b c") == ("audio/wav", RECORDING)
         assert [KEY in str(request) for request in audio.requests] == [False]
-        audio.expired = True
+        audio.files.expired = True
         with pytest.raises(NotFoundError, match="may have expired"):
             await received(opened.source, "a/b c")
 

@@ -1,18 +1,21 @@
 """Formant's API over the sample calls, through a real httpx client."""
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import httpx
 import pytest
 from pydantic import JsonValue
 
+from formant_mcp.demo.apis.api import Request
 from formant_mcp.demo.audio import wav_of
 from formant_mcp.demo.calls import SampleCall, sample_calls
-from formant_mcp.demo.formant_api import SampleFormantTransport
+from formant_mcp.demo.sample_api import InProcess
+from formant_mcp.demo.sample_formant import SampleFormant
 
 NOW = datetime(2026, 7, 21, 10, 42, tzinfo=UTC)
 Row = dict[str, JsonValue]
@@ -28,7 +31,7 @@ def talk(
     calls: tuple[SampleCall, ...], question: Callable[[httpx.AsyncClient], Awaitable[Answer]], authorization: str
 ) -> Answer:
     async def ask() -> Answer:
-        transport = SampleFormantTransport(calls, lambda: NOW)
+        transport = InProcess(SampleFormant(calls, lambda: NOW).respond)
         headers = {"Authorization": authorization} if authorization else {}
         async with httpx.AsyncClient(
             transport=transport, base_url="https://formant.invalid", headers=headers
@@ -172,3 +175,27 @@ def test_a_recording_is_served_as_wav_and_only_when_ready(calls: tuple[SampleCal
             assert answer.headers["Content-Type"] == "audio/wav"
             assert answer.content == b"".join(wav_of(call))
             assert int(answer.headers["Content-Length"]) == len(answer.content)
+
+
+def test_a_call_that_runs_grows_turn_by_turn_and_ends(calls: tuple[SampleCall, ...]) -> None:
+    running = max(calls, key=lambda call: call.ended_at or call.started_at)
+    assert running.ended_at
+    moments = [NOW, NOW + timedelta(minutes=3), running.ended_at + timedelta(minutes=1)]
+    api = SampleFormant(calls, lambda: moments[0])
+    headers = {"authorization": "Bearer k"}
+
+    def read(path: str) -> JsonValue:
+        response = api.respond(Request("GET", f"/v1/conversations{path}", headers))
+        assert isinstance(response.body, bytes)
+        return json.loads(response.body)["data"]
+
+    seen: list[tuple[JsonValue, int]] = []
+    while moments:
+        detail, rows = read(f"/{running.conversation_id}"), read("?limit=3")
+        assert isinstance(detail, dict)
+        assert isinstance(rows, list)
+        seen.append((detail["status"], len(str(detail["transcript"]))))
+        assert detail["status"] in [row["status"] for row in rows if isinstance(row, dict)]
+        moments.pop(0)
+    assert [status for status, _ in seen] == ["in_progress", "in_progress", "completed"]
+    assert seen[0][1] < seen[1][1] < seen[2][1]

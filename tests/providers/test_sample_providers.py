@@ -8,9 +8,10 @@ import pytest
 
 from formant_mcp.demo.audio import wav_of
 from formant_mcp.demo.calls import SampleCall, sample_calls
-from formant_mcp.demo.elevenlabs_api import SampleElevenLabsTransport
-from formant_mcp.demo.formant_api import SampleFormantTransport
-from formant_mcp.demo.voiceos_api import SampleVoiceOsTransport
+from formant_mcp.demo.sample_api import InProcess, SampleApi
+from formant_mcp.demo.sample_elevenlabs import SampleElevenLabs
+from formant_mcp.demo.sample_formant import SampleFormant
+from formant_mcp.demo.sample_voiceos import SampleVoiceOs
 from formant_mcp.errors import AuthenticationError, InvalidRequestError, NotFoundError
 from formant_mcp.filters import Filters
 from formant_mcp.models import Conversation
@@ -32,19 +33,23 @@ def calls() -> tuple[SampleCall, ...]:
     return sample_calls(NOW)
 
 
+def served(api: type[SampleApi], calls: tuple[SampleCall, ...]) -> InProcess:
+    return InProcess(api(calls, lambda: NOW).respond)
+
+
 def elevenlabs(calls: tuple[SampleCall, ...], key: str = "k") -> ElevenLabsProvider:
-    return ElevenLabsProvider(API, key, transport=SampleElevenLabsTransport(calls, lambda: NOW))
+    return ElevenLabsProvider(API, key, transport=served(SampleElevenLabs, calls))
 
 
 def voiceos(calls: tuple[SampleCall, ...], key: str = "k") -> VoiceOsProvider:
-    return VoiceOsProvider(API, key, transport=SampleVoiceOsTransport(calls, lambda: NOW))
+    return VoiceOsProvider(API, key, transport=served(SampleVoiceOs, calls))
 
 
 both = pytest.mark.parametrize("opened", [elevenlabs, voiceos])
 
 
 async def as_formant_tells(calls: tuple[SampleCall, ...]) -> list[Conversation]:
-    source = FormantProvider("https://formant.invalid", "k", transport=SampleFormantTransport(calls, lambda: NOW))
+    source = FormantProvider("https://formant.invalid", "k", transport=served(SampleFormant, calls))
     return [await source.get_conversation(call.conversation_id) for call in calls]
 
 
@@ -73,7 +78,7 @@ async def test_all_that_a_conversation_is_agrees_with_formants(calls: tuple[Samp
 
 @both
 async def test_as_many_calls_succeed_and_fail_as_with_formant(calls: tuple[SampleCall, ...], opened: Opened):
-    formant = FormantProvider("https://formant.invalid", "k", transport=SampleFormantTransport(calls, lambda: NOW))
+    formant = FormantProvider("https://formant.invalid", "k", transport=served(SampleFormant, calls))
     pages = [await formant.list_page(offset) for offset in range(0, len(calls), formant.page_size)]
     expected = {row.conversation_id: row.outcome for page in pages for row in page.conversations}
 
@@ -166,25 +171,25 @@ async def test_a_cursor_that_is_none_is_refused(calls: tuple[SampleCall, ...]):
 
 
 @pytest.mark.parametrize(
-    ("transport", "path", "headers", "status"),
+    ("api", "path", "headers", "status"),
     [
-        (SampleElevenLabsTransport, "/v1/convai/conversations?page_size=101", {"xi-api-key": "k"}, 422),
-        (SampleElevenLabsTransport, "/v1/convai/conversations?page_size=many", {"xi-api-key": "k"}, 422),
-        (SampleElevenLabsTransport, "/v1/convai/agents", {"xi-api-key": "k"}, 404),
-        (SampleVoiceOsTransport, "/conversations?index=0", {"Authorization": "Bearer k"}, 422),
-        (SampleVoiceOsTransport, "/conversations?status=done", {"Authorization": "Bearer k"}, 422),
-        (SampleVoiceOsTransport, "/conversations?created_after=then", {"Authorization": "Bearer k"}, 422),
-        (SampleVoiceOsTransport, "/agents", {"Authorization": "Bearer k"}, 404),
+        (SampleElevenLabs, "/v1/convai/conversations?page_size=101", {"xi-api-key": "k"}, 422),
+        (SampleElevenLabs, "/v1/convai/conversations?page_size=many", {"xi-api-key": "k"}, 422),
+        (SampleElevenLabs, "/v1/convai/agents", {"xi-api-key": "k"}, 404),
+        (SampleVoiceOs, "/conversations?index=0", {"Authorization": "Bearer k"}, 422),
+        (SampleVoiceOs, "/conversations?status=done", {"Authorization": "Bearer k"}, 422),
+        (SampleVoiceOs, "/conversations?created_after=then", {"Authorization": "Bearer k"}, 422),
+        (SampleVoiceOs, "/agents", {"Authorization": "Bearer k"}, 404),
     ],
 )
 async def test_what_the_apis_do_not_take_they_refuse(
     calls: tuple[SampleCall, ...],
-    transport: type[SampleElevenLabsTransport] | type[SampleVoiceOsTransport],
+    api: type[SampleApi],
     path: str,
     headers: dict[str, str],
     status: int,
 ):
-    async with httpx.AsyncClient(transport=transport(calls, lambda: NOW), base_url="https://api.invalid") as client:
+    async with httpx.AsyncClient(transport=served(api, calls), base_url="https://api.invalid") as client:
         answer = await client.get(path, headers=headers)
 
     assert (answer.status_code, "detail" in answer.json()) == (status, True)
