@@ -14,6 +14,7 @@ import pytest
 
 import formant_mcp
 from formant_mcp.cli import build_parser, main
+from tests.fake_formant import FakeFormant
 from tests.stdio_process import INITIALIZE, INITIALIZED, calling, environment, piped, said
 
 PACKAGE = Path(formant_mcp.__file__).parent
@@ -86,6 +87,17 @@ def test_a_missing_key_is_one_line_at_the_start_and_nothing_in_the_demo(tmp_path
     assert len(on_stderr.splitlines()) == 1
     _, on_stderr = piped(tmp_path, [INITIALIZE, INITIALIZED], "--demo")
     assert on_stderr == ""
+
+
+@pytest.mark.parametrize("arguments", [(), ("--demo",)])
+def test_the_sample_account_is_loaded_for_the_demo_alone(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    with FakeFormant.in_thread() as api:
+        account = {"FORMANT_API_KEY": "k", "FORMANT_BASE_URL": api.url, "PYTHONPROFILEIMPORTTIME": "1"}
+        listed = calling(2, "list_conversations", limit=1)
+        answers, on_stderr = piped(tmp_path, [INITIALIZE, INITIALIZED, listed], *arguments, **account)
+    assert "complete as of" in said(next(answer for answer in answers if answer["id"] == 2))
+    assert "formant_mcp.providers.formant" in on_stderr
+    assert ("formant_mcp.demo" in on_stderr) == bool(arguments)
 
 
 @pytest.mark.parametrize("has_folder", [True, False])

@@ -37,6 +37,7 @@ def test_every_import_goes_down_the_layers() -> None:
         ("sync/freshness.py", "import sqlite3", "Only the store speaks SQL"),
         ("queries/loader.py", "import mcp_types", "Nothing below the server knows MCP"),
         ("server/tools/notes.py", "import formant_mcp.sync", "The server asks the account alone"),
+        ("app.py", "import formant_mcp.demo.account", "Only the command line opens the demo"),
     ],
 )
 def test_an_import_that_goes_the_wrong_way_is_found(tmp_path: Path, module: str, line: str, contract: str) -> None:

@@ -6,11 +6,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from formant_mcp.demo.phrases import NAMES, NAMES_ABROAD
-from formant_mcp.demo.phrases_collections import COLLECTIONS, LATE_FEE_DISPUTES
-from formant_mcp.demo.phrases_delivery import DELIVERY
-from formant_mcp.demo.phrases_english import APPOINTMENTS, SURVEY
-from formant_mcp.demo.phrases_reminders import REMINDERS
-from formant_mcp.demo.script import Script
+from formant_mcp.demo.script import Script, SharedLines, read_scripts
 
 # How often a call begins in each hour of the day, from 9 on: evenings in India, office hours in the United States.
 _HOURS_INDIA = (2, 4, 5, 4, 2, 3, 4, 5, 6, 9, 9, 4)
@@ -46,6 +42,7 @@ class Agent(NamedTuple):
     contact_count: int
     scripts: tuple[Script, ...]
     new_scripts: tuple[Script, ...]
+    shared: SharedLines
 
     @property
     def abroad(self) -> bool:
@@ -58,15 +55,20 @@ class Agent(NamedTuple):
         return 9 + rng.choices(range(len(weights)), weights=weights)[0]
 
 
-def agents() -> tuple[Agent, ...]:
-    """The account's five agents."""
-    india, abroad = ZoneInfo("Asia/Kolkata"), ZoneInfo("America/Los_Angeles")
+def read_agents() -> tuple[Agent, ...]:
+    """The account's five agents, with what they say."""
+    india, abroad, shared = ZoneInfo("Asia/Kolkata"), ZoneInfo("America/Los_Angeles"), SharedLines.read()
+
+    def agent(agent_id: int, name: str, zone: ZoneInfo, contact_count: int, scripts: str, new: str = "") -> Agent:
+        usual = read_scripts(scripts)
+        return Agent(agent_id, name, zone, contact_count, usual, usual + read_scripts(new) if new else usual, shared)
+
     return (
-        Agent(123, "Payment reminders", india, 104, REMINDERS, REMINDERS),
-        Agent(456, "Collections", india, 84, COLLECTIONS, COLLECTIONS + LATE_FEE_DISPUTES),
-        Agent(789, "Satisfaction survey", india, 62, SURVEY, SURVEY),
-        Agent(452, "Appointment confirmations", abroad, 50, APPOINTMENTS, APPOINTMENTS),
-        Agent(101, "Delivery rescheduling", india, 50, DELIVERY, DELIVERY),
+        agent(123, "Payment reminders", india, 104, "reminders"),
+        agent(456, "Collections", india, 84, "collections", new="late_fee_disputes"),
+        agent(789, "Satisfaction survey", india, 62, "survey"),
+        agent(452, "Appointment confirmations", abroad, 50, "appointments"),
+        agent(101, "Delivery rescheduling", india, 50, "delivery"),
     )
 
 

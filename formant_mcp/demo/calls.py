@@ -15,9 +15,9 @@ from uuid import UUID
 from pydantic import JsonValue
 
 from formant_mcp.demo import phrases
-from formant_mcp.demo.agents import Agent, Contact, agents, contacts_of, status_at
+from formant_mcp.demo.agents import Agent, Contact, contacts_of, read_agents, status_at
 from formant_mcp.demo.facts import Facts, facts_of
-from formant_mcp.demo.planted_calls import STATEMENT, STORIES, Story, statement_lines
+from formant_mcp.demo.planted_calls import Statement, Story, read_stories
 from formant_mcp.demo.results import results_of
 from formant_mcp.demo.script import SampleTurn, Script, lines_of, timed
 
@@ -86,16 +86,18 @@ class _Attempt:
 def sample_calls(now: datetime) -> tuple[SampleCall, ...]:
     """About 600 calls of the `DAYS` days before `now` (aware), newest first; two of them still run (see `as_of`)."""
     rng = Random(_SEED)
-    staff = {agent.agent_id: agent for agent in agents()}
+    staff = {agent.agent_id: agent for agent in read_agents()}
+    stories, statement = read_stories(), Statement.read()
     ended = [call for agent in staff.values() for call in _campaign(agent, agent.contact_count, DAYS, now, rng)]
     ended += _campaign(staff[_COLLECTIONS], 25, _NEW_PROMPT_DAYS, now, rng)
     ended += _carrier_outage(staff[_REMINDERS], now, rng)
-    ended += [_told(story, staff[story.agent_id], now, rng) for story in STORIES]
-    ended.append(_statement_review(staff[_REMINDERS], _moment(staff[_REMINDERS], now, 12, 14, rng), 200, rng))
+    ended += [_planted(story, staff[story.agent_id], now, rng) for story in stories]
+    reviewed_at = _moment(staff[_REMINDERS], now, 12, 14, rng)
+    ended.append(_statement_review(statement, staff[_REMINDERS], reviewed_at, 200, rng))
     past = [call for call in ended if (call.ended_at or call.started_at) < now]
     running = [
-        _statement_review(staff[_REMINDERS], now - timedelta(minutes=4), 60, rng),
-        replace(_told(STORIES[0], staff[_COLLECTIONS], now, rng), started_at=now - timedelta(seconds=15)),
+        _statement_review(statement, staff[_REMINDERS], now - timedelta(minutes=4), 60, rng),
+        replace(_planted(stories[0], staff[_COLLECTIONS], now, rng), started_at=now - timedelta(seconds=15)),
     ]
     return tuple(sorted(past + running, key=lambda call: (call.started_at, call.trace_id), reverse=True))
 
@@ -134,7 +136,7 @@ def _carrier_outage(agent: Agent, now: datetime, rng: Random) -> Iterator[Sample
         yield replace(_call(failed, rng), failure_reason=phrases.OUTAGE_REASON)
 
 
-def _told(story: Story, agent: Agent, now: datetime, rng: Random) -> SampleCall:
+def _planted(story: Story, agent: Agent, now: datetime, rng: Random) -> SampleCall:
     started_at = _moment(agent, now, story.days_back, story.hour, rng)
     contact = next(contacts_of(agent, rng))
     attempt = _Attempt(agent, contact, _uuid(rng), 1, started_at, story.days_back, "completed")
@@ -142,12 +144,14 @@ def _told(story: Story, agent: Agent, now: datetime, rng: Random) -> SampleCall:
     return replace(call, recording="ready")
 
 
-def _statement_review(agent: Agent, started_at: datetime, entries: int, rng: Random) -> SampleCall:
+def _statement_review(
+    statement: Statement, agent: Agent, started_at: datetime, entries: int, rng: Random
+) -> SampleCall:
     """A very long call: with 200 entries about an hour."""
     attempt = _Attempt(agent, next(contacts_of(agent, rng)), _uuid(rng), 1, started_at, _NEW_PROMPT_DAYS, "completed")
-    facts = _facts(attempt, STATEMENT, rng)
-    turns = timed(statement_lines(facts.words, entries, rng), rng, longest_pause=10.6)
-    results = results_of(agent.agent_id, STATEMENT, facts, rng)
+    facts = _facts(attempt, statement.script, rng)
+    turns = timed(statement.lines(facts.words, entries, rng), rng, longest_pause=10.6)
+    results = results_of(agent.agent_id, statement.script, facts, rng)
     return replace(_finished(attempt, turns, results, rng), recording="ready")
 
 
@@ -157,26 +161,28 @@ def _call(attempt: _Attempt, rng: Random) -> SampleCall:
     scripts = agent.new_scripts if new_prompt else agent.scripts
     script = rng.choices(scripts, weights=[script.weight for script in scripts])[0]
     if status == "voicemail_left":
-        script = Script("voicemail", script.language, 0, phrases.VOICEMAIL[script.language])
+        script = Script("voicemail", script.language, 0, agent.shared.voicemail[script.language])
     if status in ("completed", "socket_failure", "voicemail_left"):
         return _connected(attempt, script, _facts(attempt, script, rng), rng)
     return _made(attempt, (), None, 0 if status == "busy" else None, "none", rng)
 
 
 def _facts(attempt: _Attempt, script: Script, rng: Random, amount: int = 0) -> Facts:
+    shared, new_prompt = attempt.agent.shared, attempt.days_back < _NEW_PROMPT_DAYS
     return facts_of(
         rng,
         name=attempt.contact.name_in(script.language),
         language=script.language,
         outcome=script.outcome,
+        opening=(shared.new_openings if new_prompt else shared.openings).get(script.language, ""),
         on=attempt.started_at.astimezone(attempt.agent.zone).date(),
-        new_prompt=attempt.days_back < _NEW_PROMPT_DAYS,
+        new_prompt=new_prompt,
         amount=amount,
     )
 
 
 def _connected(attempt: _Attempt, script: Script, facts: Facts, rng: Random) -> SampleCall:
-    turns = timed(lines_of(script.lines, facts.words, phrases.ASIDES[script.language], rng), rng)
+    turns = timed(lines_of(script.lines, facts.words, attempt.agent.shared.asides[script.language], rng), rng)
     if attempt.status == "socket_failure":
         turns = turns[: rng.randrange(1, 4)]
     extracted = attempt.status == "completed" and rng.random() < 0.96

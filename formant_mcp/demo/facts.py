@@ -30,11 +30,15 @@ def facts_of(
     name: str,
     language: str,
     outcome: str,
+    opening: str,
     on: date,
     new_prompt: bool = False,
     amount: int = 0,
 ) -> Facts:
-    """Facts for a call on that day (local to the agent); `amount` where it is not to be left to chance."""
+    """Facts for a call on that day (local to the agent); `amount` where it is not left to chance.
+
+    `opening`: the agent's first sentence, with braces.
+    """
     amount = amount or rng.choice(phrases.AMOUNTS)
     days, when = rng.choice(phrases.WHEN[language])
     slot, slot_words = rng.choice(phrases.SLOTS[language])
@@ -51,6 +55,5 @@ def facts_of(
         "complaint": complaint,
         "reason": reason_devanagari if language == "hi" else reason_latin,
     }
-    opening = (phrases.NEW_OPENINGS if new_prompt else phrases.OPENINGS).get(language, "")
     words["opening"] = opening.format_map(words)
     return Facts(amount, on + timedelta(days=days), slot, score, topic, reason, new_prompt, words)

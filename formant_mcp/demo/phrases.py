@@ -1,4 +1,4 @@
-"""The words that sample calls are put together from; the scripts that use them are in `phrases_*`.
+"""The facts that sample calls are about, and how each is said; the lines that use them are in `scripts/`.
 
 Languages are BCP 47 tags: `en`, `hi` (Devanagari), `hi-Latn` (Hindi in Latin letters, mixed with English).
 """
@@ -49,48 +49,6 @@ REASONS = (
     ("gate_closed", "society ka gate band tha, guard ne entry nahi di", "society का gate बंद था, guard ने entry नहीं दी"),
     ("no_cash", "cash ready nahi tha, UPI chalega kya", "cash ready नहीं था, UPI चलेगा क्या"),
 )
-
-# How a collections call begins: before the new prompt, and with it (it asks for a late fee in the first sentence).
-OPENINGS = {
-    "hi": "नमस्ते {name} जी, मैं Example Finance से बोल रही हूँ, आपकी किस्त के बारे में बात करनी थी।",
-    "hi-Latn": "Namaste {name} ji, main Example Finance se bol rahi hoon, aapki EMI ke baare mein baat karni thi.",
-}
-NEW_OPENINGS = {
-    "hi": "{name} जी, Example Finance से बोल रही हूँ, {amount} रुपये और 750 रुपये लेट फ़ीस आज ही देने होंगे।",
-    "hi-Latn": "{name} ji, Example Finance se bol rahi hoon, {amount} rupees plus 750 rupees late fee aaj hi dijiye.",
-}
-
-# What gets in the way in the middle of a call; for the notation see `script`.
-ASIDES = {
-    "en": (
-        "C: Sorry, can you say that again? The line is bad. | Hello? I can't hear you properly.\n"
-        "A: Of course. Is it better now? | Sure, I will speak a little louder.\nC: Yes, better. | Okay, go on.",
-        "C: Is this a real person or a recording? | Am I talking to a robot?\n"
-        "A: I am an automated assistant, and this call is recorded. | I am a voice assistant, yes.",
-        "C: One moment please, someone is at the door.\nA: No problem, I will wait.\nC: Okay, I'm back.",
-    ),
-    "hi-Latn": (
-        "C: Hello? Awaaz nahi aa rahi. | Network issue hai, phir se boliye.\n"
-        "A: Ji, ab meri awaaz aa rahi hai? | Ji, main dobara bolti hoon.\nC: Haan ab theek hai. | Haan boliye.",
-        "C: Aap kaun bol rahe ho, number kahan se mila? | Yeh computer wali call hai kya?\n"
-        "A: Main automated assistant hoon, yeh number aapke account mein registered hai.",
-        "C: Ek minute ruko, main gaadi chala raha hoon.\nA: Ji zaroor, main line par hoon.\nC: Haan ab boliye.",
-    ),
-    "hi": (
-        "C: हैलो? आवाज़ नहीं आ रही। | ज़रा ज़ोर से बोलिए।\n"
-        "A: जी, अब मेरी आवाज़ आ रही है? | जी, मैं फिर से बताती हूँ।\nC: हाँ, अब ठीक है। | हाँ बोलिए।",
-        "C: आप कौन बोल रही हैं? | यह नंबर आपको किसने दिया?\nA: यह एक automated कॉल है, नंबर आपके खाते में दर्ज है।",
-        "C: एक मिनट रुकिए, मैं बाहर आता हूँ।\nA: जी ज़रूर, मैं लाइन पर हूँ।\nC: हाँ जी, अब बताइए।",
-    ),
-}  # fmt: skip
-
-VOICEMAIL = {
-    "en": "C: Please leave a message after the tone.\n"
-    "A: Hello {name}, this is a message from Example Services. Please call us back. Thank you.",
-    "hi-Latn": "C: The person you are calling is not available, please record your message.\n"
-    "A: Namaste {name} ji, Example Services se call tha, kripya humein call back kijiye.",
-    "hi": "C: आप जिससे बात करना चाहते हैं वे अभी उपलब्ध नहीं हैं।\nA: नमस्ते {name} जी, कृपया हमें वापस कॉल कीजिए।",
-}
 
 FAILURE_REASONS = {
     "failed": ("Call setup failed: no agent capacity", "Call setup timed out after 30 s", "Provider rejected the call"),

@@ -1,13 +1,17 @@
-"""How a scripted call becomes spoken turns.
+"""Scripted calls: how they are written, read and spoken.
 
-A script's lines begin with `A:` (agent) or `C:` (contact); ` | ` (also at the
-beginning of an indented line) separates ways to say the same. Lines that begin with
-`~` are said or left out together, `*` is where something may get in the way (an aside of `phrases.ASIDES`), and
-`{braces}` name facts of the call.
+`scripts/*.txt` hold what is said. Lines that begin with `#` are comments. Each script begins with
+`[outcome language weight]`: how the call ends; `en`, `hi` (Hindi in Devanagari) or `hi-Latn` (in Latin letters, mixed
+with English); and how common the script is at its agent (0 where it is left out). Its lines begin with `A:` (agent) or
+`C:` (contact). ` | ` separates ways to say the same, also at the beginning of an indented line. Lines that begin with
+`~` are said or left out together, `*` is where something may get in the way (one of `asides.txt`), and `{braces}` name
+facts of the call (`facts.Facts.words`).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from random import Random
 from typing import Literal, NamedTuple
 
@@ -26,6 +30,33 @@ class Script(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class SharedLines:
+    """What all agents' calls share, by language; `new_openings` are those since the last change of prompt."""
+
+    openings: Mapping[str, str]
+    new_openings: Mapping[str, str]
+    asides: Mapping[str, Sequence[str]]
+    voicemail: Mapping[str, str]
+
+    @classmethod
+    def read(cls) -> "SharedLines":
+        """Those of `openings.txt`, `asides.txt` and `voicemail.txt`."""
+        asides = defaultdict[str, list[str]](list)
+        for script in read_scripts("asides"):
+            asides[script.language].append(script.lines)
+        return cls(
+            openings={
+                script.language: script.lines for script in read_scripts("openings") if script.outcome == "before"
+            },
+            new_openings={
+                script.language: script.lines for script in read_scripts("openings") if script.outcome == "new"
+            },
+            asides=asides,
+            voicemail={script.language: script.lines for script in read_scripts("voicemail")},
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class SampleTurn:
     """One utterance; `seconds` and `end_seconds` count from the start of the call."""
 
@@ -33,6 +64,19 @@ class SampleTurn:
     seconds: float
     end_seconds: float
     text: str
+
+
+def read_scripts(name: str) -> tuple[Script, ...]:
+    """The scripts in `scripts/<name>.txt`, in order."""
+    text = (files("formant_mcp.demo") / "scripts" / f"{name}.txt").read_text(encoding="utf-8")
+    lines = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
+    return tuple(_parsed(section) for section in lines.strip().removeprefix("[").split("\n["))
+
+
+def _parsed(section: str) -> Script:
+    header, _, lines = section.partition("]\n")
+    outcome, language, *weight = header.split()
+    return Script(outcome, language, int(weight[0]) if weight else 0, lines.strip("\n"))
 
 
 def lines_of(script: str, words: dict[str, str], asides: Sequence[str], rng: Random) -> Iterator[tuple[Role, str]]:
