@@ -1,6 +1,6 @@
 """Fixtures that several test files share."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -25,10 +25,9 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def account(mode: str, tmp_path: Path) -> AsyncGenerator[Account]:
+def account(mode: str, tmp_path: Path) -> Account:
     """An empty account, asked in both eras."""
-    async with FakeFormant() as api:
-        yield Account(api, mode, tmp_path)
+    return Account(FakeFormant(), mode, tmp_path)
 
 
 @pytest.fixture(scope="session")

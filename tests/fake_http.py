@@ -88,7 +88,7 @@ class LoopbackServer:
 
     def __init__(self) -> None:
         super().__init__()  # of the API that it is mixed with
-        self.url = ""
+        self.url = "http://127.0.0.1"  # in process; with the port, once it is served
         self.gate = Gate()
         self.requests: list[Request] = []
         self._awaited: list[tuple[int, Future[None]]] = []
@@ -112,7 +112,6 @@ class LoopbackServer:
 
     def transport(self) -> httpx.AsyncBaseTransport:
         """Answers in this process what is sent to `url`; what is sent elsewhere goes over a socket."""
-        self.url = self.url or "http://127.0.0.1"
         return _InProcess(self)
 
     async def reply_to(self, request: Request) -> Reply:

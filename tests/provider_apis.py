@@ -1,4 +1,4 @@
-"""The four providers, each with its loopback API, its real source, its builder of calls and its settings.
+"""The four providers, each with its API, its real source, its builder of calls and its settings.
 
     async with ELEVENLABS.opened() as opened:
         opened.api.add(ELEVENLABS.call(1, started_at, status="busy"))
@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 import anyio.lowlevel
+import httpx
 from pydantic import JsonValue
 
 from formant_mcp.filters import Filters
@@ -46,7 +47,9 @@ class Builder(Protocol):
 class Connect(Protocol):
     """The provider's source for an address and a key."""
 
-    def __call__(self, base_url: str, key: str, *, sleep: Sleep) -> AnyProvider: ...
+    def __call__(
+        self, base_url: str, key: str, *, sleep: Sleep, transport: httpx.AsyncBaseTransport
+    ) -> AnyProvider: ...
 
 
 @dataclass(frozen=True)
@@ -60,14 +63,14 @@ class ProviderFixture:
 
     @asynccontextmanager
     async def opened(self) -> AsyncGenerator["Opened"]:
-        """The API served in this loop, and its source, whose retries wait for nothing."""
-        async with self.api() as api:
-            api.key = KEY
-            source = self.connect(api.url, KEY, sleep=no_wait)
-            try:
-                yield Opened(self, api, source)
-            finally:
-                await source.aclose()
+        """The API in this process, and its source, whose retries wait for nothing."""
+        api = self.api()
+        api.key = KEY
+        source = self.connect(api.url, KEY, sleep=no_wait, transport=api.transport())
+        try:
+            yield Opened(self, api, source)
+        finally:
+            await source.aclose()
 
     def environment(self, url: str) -> dict[str, str]:
         """The settings of a server that asks the API at `url`."""

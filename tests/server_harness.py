@@ -124,7 +124,7 @@ class Assistant:
 
 @dataclass
 class Account:
-    """An account, its API on loopback, and how it is asked.
+    """An account, its API in this process, and how it is asked.
 
     `mode` is the client's era, `now` the server's clock, `boundary` what ends strangers' words; None: chance decides.
     """
@@ -158,7 +158,8 @@ class Account:
         key = settings.key()
 
         async def open_() -> App:
-            return self._app(settings, FormantProvider(settings.address, key, sleep=_no_wait), key)
+            transport = self.api.transport()
+            return self._app(settings, FormantProvider(settings.address, key, sleep=_no_wait, transport=transport), key)
 
         async with self._client(settings, open_) as assistant:
             yield assistant
