@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.examples import load_profile
 from tests.fake_formant import FakeFormant
 from tests.prism import install, serve
+from tests.sample_stores import SampleStores
 from tests.server_harness import Account
+
+load_profile()
 
 
 @pytest.fixture
@@ -18,16 +22,22 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(params=["auto", "legacy"])
-def mode(request: pytest.FixtureRequest) -> str:
-    """The protocol's era: what a client of 2026-07-28 does, and the handshake of those before."""
-    return str(request.param)
+@pytest.fixture
+def mode() -> str:
+    """The protocol's era, the newest; `in_both_eras` is for tests in which it may matter."""
+    return "auto"
 
 
 @pytest.fixture
 def account(mode: str, tmp_path: Path) -> Account:
-    """An empty account, asked in both eras."""
+    """An empty account."""
     return Account(FakeFormant(), mode, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def sample_stores(tmp_path_factory: pytest.TempPathFactory) -> SampleStores:
+    """The sample account, loaded once for each provider."""
+    return SampleStores(tmp_path_factory.mktemp("sample"))
 
 
 @pytest.fixture(scope="session")

@@ -88,7 +88,7 @@ class LoopbackServer:
 
     def __init__(self) -> None:
         super().__init__()  # of the API that it is mixed with
-        self.url = "http://127.0.0.1"  # in process; with the port, once it is served
+        self.url = self.origin = "http://127.0.0.1"  # in process; with the port, once it is served
         self.gate = Gate()
         self.requests: list[Request] = []
         self._awaited: list[tuple[int, Future[None]]] = []
@@ -111,7 +111,7 @@ class LoopbackServer:
         return future
 
     def transport(self) -> httpx.AsyncBaseTransport:
-        """Answers in this process what is sent to `url`; what is sent elsewhere goes over a socket."""
+        """Answers in this process what is sent to this server; what is sent elsewhere goes over a socket."""
         return _InProcess(self)
 
     async def reply_to(self, request: Request) -> Reply:
@@ -126,7 +126,7 @@ class LoopbackServer:
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._converse, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        self.url = self.origin = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -188,7 +188,7 @@ class _InProcess(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """One answer to one request."""
-        if request.url.copy_with(raw_path=b"/") != httpx.URL(self._server.url).copy_with(raw_path=b"/"):
+        if request.url.copy_with(raw_path=b"/") != httpx.URL(self._server.origin).copy_with(raw_path=b"/"):
             return await self._elsewhere.handle_async_request(request)
         received = Request(request.method, request.url.raw_path.decode(), dict(request.headers))
         with anyio.move_on_after(request.extensions.get("timeout", {}).get("read")):

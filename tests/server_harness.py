@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import anyio.lowlevel
+import pytest
 from mcp import Client, MCPError
 from mcp.shared.dispatcher import ProgressFnT
 from mcp_types import TextContent
@@ -39,6 +40,8 @@ KEY = "key-nobody-may-see"
 BOUNDARY = "7f3a91"
 MOST_CHARACTERS = 45_000
 MOST_SECONDS = 60.0
+ERAS = ("auto", "legacy")  # what a client of 2026-07-28 does, and the handshake of those before
+in_both_eras = pytest.mark.parametrize("mode", ERAS)
 
 
 @dataclass(frozen=True)

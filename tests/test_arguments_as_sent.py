@@ -119,8 +119,6 @@ async def test_another_shape_of_the_same_question_has_the_same_answer(
 
 @pytest.mark.parametrize("provider", list(PROVIDERS))
 async def test_a_wrong_value_is_refused_in_a_sentence_that_names_its_argument(account: Account, provider: str) -> None:
-    if account.mode != "auto":
-        return
     async with account.connect_to_sample(provider=provider, base_url="http://localhost") as assistant:
         refusals = 0
         for tool, name, schema in ARGUMENTS:

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from formant_mcp.contacts import parse_contact
@@ -122,7 +122,6 @@ def test_what_has_neither_a_digit_nor_a_letter_is_no_contact(text: str | None) -
     assert parse_contact(text) is None
 
 
-@settings(deadline=None)
 @given(st.text() | st.from_regex(r"(\+|00|0|sip:)?[0-9 ()./x\-;=,०-९]{0,25}(@h|ext\. ?[0-9]{1,5})?", fullmatch=True))
 def test_what_is_stored_is_found_by_the_same_text_and_reading_it_again_changes_nothing(text: str) -> None:
     contact = parse_contact(text)
@@ -141,7 +140,6 @@ def test_what_is_stored_is_found_by_the_same_text_and_reading_it_again_changes_n
     )
 
 
-@settings(deadline=None)
 @given(st.text("+0x;,#@:<()", max_size=3), st.integers(1, 60_000))
 def test_a_very_long_text_is_read_at_once(sign: str, times: int) -> None:
     assert len((parse_contact("1" + sign * times) or ("",))[0]) <= 60_001

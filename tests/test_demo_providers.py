@@ -3,15 +3,17 @@
 import base64
 import json
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from mcp_types import BlobResourceContents
 from pydantic import JsonValue
 
 from tests.fake_formant import FakeFormant
+from tests.sample_stores import SampleStores
 from tests.server_harness import Account, Answer, Assistant
 from tests.stdio_process import Message, calling, request, said, started
 
@@ -31,13 +33,23 @@ STATUSES = {
 }
 
 
-@asynccontextmanager
-async def demo(provider: str, folder: Path, mode: str = "auto") -> AsyncGenerator[Assistant]:
-    """A server on the sample account in that provider's shape; nothing is asked of the API beside it."""
-    async with FakeFormant() as api:
-        async with Account(api, mode, folder).connect_to_sample(provider=provider) as assistant:
+class Demo(Protocol):
+    """A server on the sample account in that provider's shape, all of it loaded or nothing."""
+
+    def __call__(self, provider: str, *, is_loaded: bool = True) -> AbstractAsyncContextManager[Assistant]: ...
+
+
+@pytest.fixture
+def demo(tmp_path: Path, sample_stores: SampleStores) -> Demo:
+    @asynccontextmanager
+    async def connect(provider: str, *, is_loaded: bool = True) -> AsyncGenerator[Assistant]:
+        account = Account(FakeFormant(), "auto", tmp_path)
+        store = str(await sample_stores.copy(provider, tmp_path)) if is_loaded else ":memory:"
+        async with account.connect_to_sample(provider=provider, store=store) as assistant:
             yield assistant
-        assert api.requests == []
+        assert account.api.requests == []
+
+    return connect
 
 
 async def groups(assistant: Assistant, by: str, **arguments: object) -> tuple[dict[str, list[JsonValue]], JsonValue]:
@@ -75,8 +87,8 @@ async def fields(assistant: Assistant) -> dict[str, list[JsonValue]]:
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-async def test_every_tool_answers(provider: str, mode: str, tmp_path: Path) -> None:
-    async with demo(provider, tmp_path, mode) as assistant:
+async def test_every_tool_answers(provider: str, demo: Demo) -> None:
+    async with demo(provider, is_loaded=False) as assistant:
         assert sorted(tool.name for tool in (await assistant.client.list_tools()).tools) == sorted(TOOLS)
 
         listed = await assistant.ask("list_conversations", call_successful="success", limit=3)
@@ -123,8 +135,8 @@ async def assert_recording(assistant: Assistant, listed: Answer) -> None:
 
 
 @pytest.mark.parametrize("provider", OTHERS)
-async def test_the_summaries_agree_with_formants(provider: str, tmp_path: Path) -> None:
-    async with demo("formant", tmp_path) as formant, demo(provider, tmp_path) as other:
+async def test_the_summaries_agree_with_formants(provider: str, demo: Demo) -> None:
+    async with demo("formant") as formant, demo(provider) as other:
         expected, told = await overall(formant), await overall(other)
         assert {name: told[name] for name in FIGURES} == {name: expected[name] for name in FIGURES}
         for grouping in ("agent_id", "day", "week", "month", "weekday", "hour", "contact_number"):
@@ -139,10 +151,10 @@ async def test_the_summaries_agree_with_formants(provider: str, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("provider", OTHERS)
-async def test_the_durations_agree_but_for_rounding(provider: str, tmp_path: Path) -> None:
+async def test_the_durations_agree_but_for_rounding(provider: str, demo: Demo) -> None:
     """Of calls that succeeded: of others, some providers have no duration and some one of nothing."""
     asked = {"call_successful": "success", "measures": ["duration_seconds"]}
-    async with demo("formant", tmp_path) as formant, demo(provider, tmp_path) as other:
+    async with demo("formant") as formant, demo(provider) as other:
         expected, told = duration_of(await overall(formant, **asked)), duration_of(await overall(other, **asked))
     assert told["count"] == expected["count"] > 100
     for name in ("mean", "median", "p90", "min", "max"):
@@ -160,10 +172,10 @@ def duration_of(told: dict[str, JsonValue]) -> dict[str, float]:
 
 @pytest.mark.parametrize("provider", OTHERS)
 @pytest.mark.parametrize("query", ["refund", '"customer care" OR complaint', "भुगतान", "paid -website"])
-async def test_a_search_finds_the_same_turns(provider: str, query: str, tmp_path: Path) -> None:
+async def test_a_search_finds_the_same_turns(provider: str, query: str, demo: Demo) -> None:
     answers: list[Answer] = []
     for each in ("formant", provider):
-        async with demo(each, tmp_path) as assistant:
+        async with demo(each) as assistant:
             answers.append(await assistant.ask("search_transcripts", query=query, limit=100))
     expected, told = answers
     for name in ("hits_total", "conversations_total"):
@@ -173,8 +185,8 @@ async def test_a_search_finds_the_same_turns(provider: str, query: str, tmp_path
 
 
 @pytest.mark.parametrize("provider", IN_ITS_FAMILY)
-async def test_what_formant_extracts_is_data_there(provider: str, tmp_path: Path) -> None:
-    async with demo("formant", tmp_path) as formant, demo(provider, tmp_path) as other:
+async def test_what_formant_extracts_is_data_there(provider: str, demo: Demo) -> None:
+    async with demo("formant") as formant, demo(provider) as other:
         expected, told = await fields(formant), await fields(other)
         summaries, endings = told.pop("summary"), told.pop("ended_reason")
         assert told == {f"data.{path}": figures for path, figures in expected.items()}
@@ -188,8 +200,8 @@ async def test_what_formant_extracts_is_data_there(provider: str, tmp_path: Path
         assert found.ids() == unhappy.ids() != []
 
 
-async def test_voiceos_extracts_nothing_and_tells_costs(tmp_path: Path) -> None:
-    async with demo("voiceos", tmp_path) as assistant:
+async def test_voiceos_extracts_nothing_and_tells_costs(demo: Demo) -> None:
+    async with demo("voiceos") as assistant:
         paths = await fields(assistant)
         assert {path.partition(".")[0] for path in paths} == {"type", "ended_reason", "cost"}
         parts = [paths[path] for path in paths if path.startswith("cost.") and path != "cost.total"]
@@ -208,8 +220,8 @@ async def test_voiceos_extracts_nothing_and_tells_costs(tmp_path: Path) -> None:
     assert failed.coverage["matched"] == unknown.coverage["matched"] != 0
 
 
-async def test_elevenlabs_has_user_ids_and_voiceos_says_that_it_has_none(tmp_path: Path) -> None:
-    async with demo("elevenlabs", tmp_path) as assistant:
+async def test_elevenlabs_has_user_ids_and_voiceos_says_that_it_has_none(demo: Demo) -> None:
+    async with demo("elevenlabs") as assistant:
         listed = await assistant.ask("list_conversations", limit=1)
         read = await assistant.ask("get_transcripts", conversation_ids=listed.ids())
         (row,) = read.rows()
@@ -219,13 +231,13 @@ async def test_elevenlabs_has_user_ids_and_voiceos_says_that_it_has_none(tmp_pat
         assert set(listed.ids()) <= set(of_user.ids())
         outbound = await assistant.ask("summarize_results", group_by="direction")
         assert [group["key"] for group in outbound.rows("groups")] == [{"direction": "outbound"}]
-    async with demo("voiceos", tmp_path) as assistant:
+    async with demo("voiceos") as assistant:
         assert "user_id: this provider's calls have no such field" in await assistant.refused(
             "list_conversations", user_id="user_1"
         )
         assert (await assistant.ask("list_conversations", direction="Outbound", limit=1)).coverage["matched"]
         assert not (await assistant.ask("list_conversations", direction="web")).coverage["matched"]
-    async with demo("formant", tmp_path) as assistant:
+    async with demo("formant") as assistant:
         assert "no direction" in await assistant.refused("summarize_results", group_by="direction")
 
 

@@ -3,7 +3,7 @@
 import unicodedata
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from formant_mcp.models import Page, clean
@@ -19,7 +19,6 @@ UNSEEN = ZERO_WIDTH + BIDIRECTIONAL + TAGS + SELECTORS
 UNSEEN_CATEGORIES = {"Cc", "Cs", "Co", "Zl", "Zp"}
 texts = st.text(st.characters() | st.sampled_from(UNSEEN + " \t\r\n\u2028\u2029\x85\ud800\udfff\ue000"))
 EVERY_CHARACTER = "".join(map(chr, range(0x110000)))
-at_leisure = settings(deadline=None)
 
 
 def assert_seen(text: str) -> None:
@@ -35,20 +34,17 @@ def test_of_all_characters_only_those_are_left_that_can_be_seen() -> None:
     assert_seen(clean(" ".join(EVERY_CHARACTER)))
 
 
-@at_leisure
 @given(texts)
 def test_what_is_left_of_any_text_is_one_line_of_what_can_be_seen(text: str) -> None:
     assert_seen(clean(text))
 
 
-@at_leisure
 @given(texts)
 @example("a \u200b b")
 def test_cleaning_again_changes_nothing(text: str) -> None:
     assert clean(clean(text)) == clean(text)
 
 
-@at_leisure
 @given(texts)
 @example(EVERY_CHARACTER[:0xD800])
 def test_nothing_but_the_unseen_is_taken(text: str) -> None:

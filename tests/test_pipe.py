@@ -25,6 +25,7 @@ from mcp_types.version import LATEST_MODERN_VERSION
 from pydantic import JsonValue
 
 from formant_mcp.server.jsonrpc import MOST_BYTES, line_of
+from tests.examples import examples
 from tests.stdio_process import INITIALIZE, Message, Server, calling, request, started
 
 PARSE, INVALID, NO_METHOD, PARAMS = -32700, -32600, -32601, -32602
@@ -254,7 +255,7 @@ def damaged(draw: st.DrawFn) -> bytes:
     return text
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(4))
 @given(
     st.binary(max_size=60)
     | JSON.map(lambda value: json.dumps(value).encode())

@@ -14,6 +14,7 @@ from pydantic import JsonValue
 from formant_mcp.filters import NONE, NOT_READ_YET
 from formant_mcp.providers.registry import PROVIDERS
 from tests.fake_formant import FakeFormant
+from tests.sample_stores import SampleStores
 from tests.server_harness import Account, Answer, Assistant
 
 pytestmark = pytest.mark.anyio
@@ -24,12 +25,14 @@ MOST = 5  # values of a grouping that are asked for again
 
 
 @pytest.fixture(params=list(PROVIDERS))
-async def assistant(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Assistant]:
-    """Connected to the sample account of each provider, as each sends it."""
-    async with FakeFormant() as api:
-        account = Account(api, "auto", tmp_path)
-        async with account.connect_to_sample(provider=request.param, base_url=api.url, call_seconds=60) as assistant:
-            yield assistant
+async def assistant(
+    request: pytest.FixtureRequest, tmp_path: Path, sample_stores: SampleStores
+) -> AsyncGenerator[Assistant]:
+    """Connected to the sample account of each provider, as each sends it, all of it loaded."""
+    store = str(await sample_stores.copy(request.param, tmp_path))
+    account = Account(FakeFormant(), "auto", tmp_path)
+    async with account.connect_to_sample(provider=request.param, store=store, call_seconds=60) as assistant:
+        yield assistant
 
 
 async def matched(assistant: Assistant, **arguments: object) -> JsonValue:

@@ -6,7 +6,7 @@ from mcp_types import PromptReference, TextContent
 
 from tests.calls import conversation
 from tests.provider_apis import ELEVENLABS
-from tests.server_harness import NOW, Account
+from tests.server_harness import ERAS, NOW, Account
 
 pytestmark = pytest.mark.anyio
 ARGUMENTS = {
@@ -15,6 +15,11 @@ ARGUMENTS = {
     "why_calls_fail": {"since": "7d"},
     "compare_agents": {"agent_ids": "123,456"},
 }
+
+
+@pytest.fixture(params=ERAS)
+def mode(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 async def test_every_prompt_names_its_tools_what_to_cite_and_what_not_to_claim(account: Account) -> None:

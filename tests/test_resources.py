@@ -23,7 +23,7 @@ from tests.audio import sample, wav
 from tests.calls import conversation, conversation_id, many
 from tests.fake_http import Reply
 from tests.provider_apis import ELEVENLABS
-from tests.server_harness import NOW, Account, Assistant
+from tests.server_harness import ERAS, NOW, Account, Assistant
 from tests.snapshots import assert_same_as_file
 
 pytestmark = pytest.mark.anyio
@@ -32,6 +32,11 @@ SNAPSHOTS = Path(__file__).parent / "tools" / "snapshots"
 CALL = conversation_id(0)
 CONFINED = re.compile(r"/v1/conversations(/(?!\.+(/|$))[^/]+(/recording)?)?")
 TEMPLATE = ResourceTemplateReference(uri="formant://conversations/{conversation_id}/transcript")
+
+
+@pytest.fixture(params=ERAS)
+def mode(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture

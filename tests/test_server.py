@@ -17,7 +17,7 @@ from formant_mcp.server.mcp_server import build_server
 from tests import faults
 from tests.calls import conversation_id, many
 from tests.faults import Fault
-from tests.server_harness import KEY, NOW, Account, Assistant
+from tests.server_harness import ERAS, KEY, NOW, Account, Assistant
 
 pytestmark = pytest.mark.anyio
 
@@ -27,6 +27,11 @@ FILTERS = (
     " failure_reason, user_id, hours, weekdays, direction, results"
 )
 DATES = "Give an ISO date (2026-11-20), an ISO date-time (2026-11-20T18:00, with or without an offset), a week"
+
+
+@pytest.fixture(params=ERAS)
+def mode(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture

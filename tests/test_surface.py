@@ -14,7 +14,7 @@ from pydantic import BaseModel, JsonValue
 from formant_mcp.providers.registry import PROVIDERS
 from formant_mcp.server.instructions import instructions
 from formant_mcp.server.tools import TOOLS
-from tests.server_harness import Account, Assistant
+from tests.server_harness import ERAS, Account, Assistant
 from tests.snapshots import assert_same_as_file
 
 pytestmark = pytest.mark.anyio
@@ -25,6 +25,11 @@ MOST_DESCRIPTION = 2_048  # Claude Code cuts descriptions and instructions there
 MOST_INSTRUCTIONS = 2_000
 MOST_NAME = 60  # Cursor, for server and tool together
 ONLY_WRITER = "save_recording"
+
+
+@pytest.fixture(params=ERAS)
+def mode(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 def plain(entry: BaseModel) -> JsonValue:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, JsonValue, TypeAdapter
 
 from formant_mcp.models import clean
 from formant_mcp.providers.elevenlabs_json import parse_detail, parse_page
+from tests.examples import examples
 
 vendor = pytest.importorskip("elevenlabs.types", reason="ElevenLabs' package is not installed: pip install -e '.[dev]'")
 DETAIL: type[BaseModel] = vendor.GetConversationResponseModel
@@ -29,8 +30,8 @@ _SCALARS: dict[object, Generated] = {
     type(None): st.none(),
 }
 _JSON: TypeAdapter[JsonValue] = TypeAdapter(JsonValue)
-_THOROUGH = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+_patient = settings(
+    max_examples=examples(0.6), suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 
 
@@ -97,7 +98,7 @@ def said_in(entry: Wire) -> str:
     return words(entry, "message") or " ".join(part for part in parts if part)
 
 
-@_THOROUGH
+@_patient
 @given(model_of(DETAIL))
 def test_every_turn_of_a_conversation_is_kept_in_order(generated: JsonValue):
     wire = as_sent(DETAIL, generated)
@@ -116,7 +117,7 @@ def test_every_turn_of_a_conversation_is_kept_in_order(generated: JsonValue):
         assert turn.text.startswith(text) if role == "tool" else turn.text == text
 
 
-@_THOROUGH
+@_patient
 @given(model_of(DETAIL))
 def test_what_was_evaluated_and_collected_is_kept(generated: JsonValue):
     wire = as_sent(DETAIL, generated)
@@ -132,7 +133,7 @@ def test_what_was_evaluated_and_collected_is_kept(generated: JsonValue):
         assert under(results, ours).keys() == {clean(key) for key in under(analysis, theirs)} | ids
 
 
-@_THOROUGH
+@_patient
 @given(model_of(PAGE))
 def test_every_conversation_of_a_page_is_kept_in_order(generated: JsonValue):
     wire = as_sent(PAGE, generated)

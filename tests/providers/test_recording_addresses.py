@@ -18,6 +18,7 @@ from formant_mcp.errors import (
     RetryableError,
 )
 from formant_mcp.recordings import SavedRecording
+from tests.examples import examples
 from tests.provider_apis import KEY, received
 from tests.providers.cursors import sent
 from tests.providers.recording_source import (
@@ -149,7 +150,7 @@ async def test_nothing_is_fetched_from_an_address_that_is_not_safe(address: str,
     assert "1.mp3" not in str(caught.value)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(2))
 @given(
     st.text(max_size=40) | st.sampled_from(["https://", "http://", "//"]).flatmap(lambda s: st.text().map(s.__add__))
 )

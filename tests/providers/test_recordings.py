@@ -16,6 +16,7 @@ from formant_mcp.errors import (
     NotFoundError,
 )
 from tests.audio import SAMPLES, chunk, fmt, riff, sample
+from tests.examples import examples
 from tests.provider_apis import received
 from tests.providers.recording_source import (
     ID,
@@ -101,7 +102,7 @@ async def test_a_beginning_in_small_chunks_is_read_whole():
     assert await received(source, ID) == ("audio/mpeg", sample("bare.mp3"))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(0.6))
 @given(
     st.sampled_from([*(200, 203) * 8, 201, 202, 204, 206, 300, 400, 401, 403, 404, 409, 410, 418, 422, 425, 500]),
     st.sampled_from(["audio/wav", "audio/mpeg", "application/json", "text/html", "application/octet-stream", ""]),

@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from formant_mcp.audio import BEGINNING_BYTES, KINDS, WAV, kind_of
@@ -87,7 +87,6 @@ def test_impossible_figures_are_not_said() -> None:
     assert found is None or (found.channels, found.sample_rate) == (None, None)
 
 
-@settings(deadline=None)  # it waits for the disk
 @given(st.sampled_from(sorted(path.name for path in SAMPLES.iterdir())), st.data())
 def test_damaged_files_raise_nothing_and_take_no_time(name: str, data: st.DataObject) -> None:
     content = bytearray(sample(name))
@@ -105,7 +104,6 @@ def test_damaged_files_raise_nothing_and_take_no_time(name: str, data: st.DataOb
     assert found is None or found.seconds >= 0
 
 
-@settings(deadline=None)  # it waits for the disk
 @given(st.binary(max_size=300), st.sampled_from(sorted(KINDS)))
 def test_no_bytes_whatever_raise(content: bytes, ending: str) -> None:
     with TemporaryDirectory() as folder:

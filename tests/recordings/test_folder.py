@@ -18,6 +18,7 @@ from formant_mcp.errors import NotFoundError, StoreError
 from formant_mcp.providers.base import Recording
 from formant_mcp.recordings import AudioFigures, RecordingsFolder, SavedRecording
 from tests.audio import wav
+from tests.examples import examples
 
 ID = "e36853de-9cbb-441e-ad75-d3c8ac82abfb_1"
 SILENT_SECOND = wav((0, 1))
@@ -227,7 +228,7 @@ AWKWARD = st.one_of(
 )
 
 
-@settings(max_examples=50, deadline=None)  # it waits for the disk
+@settings(max_examples=examples(0.5))  # it waits for the disk
 @given(AWKWARD, AWKWARD)
 def test_no_two_ids_ever_share_a_file_and_none_leaves_the_folder(one: str, other: str) -> None:
     with TemporaryDirectory() as place:

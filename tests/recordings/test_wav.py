@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from formant_mcp.recordings.wav import AudioFigures, measure_wav
@@ -163,7 +163,6 @@ def test_in_the_64_bit_form_what_follows_the_audio_is_no_audio() -> None:
     assert figures(content) == AudioFigures(4.0, 1, RATE, 0.5, 1.0, 2.5)
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(width=32), max_size=400), st.sampled_from([32, 64]))
 def test_floating_point_is_judged_sample_by_sample(samples: list[float], bits: int) -> None:
     rate, packed = 1000, b"".join(struct.pack("<f" if bits == 32 else "<d", each) for each in samples)
@@ -250,7 +249,6 @@ def file_of(form: bytes, chunks: list[bytes]) -> bytes:
 FILES = st.builds(file_of, st.sampled_from([b"RIFF", b"RF64"]), st.lists(CHUNKS, max_size=4))
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=300) | FILES, st.integers(0, 40))
 def test_no_bytes_whatever_raise(content: bytes, cut: int) -> None:
     found = figures(content[: len(content) - cut])

@@ -128,7 +128,7 @@ async def desk_for(
     path: Path | None = None,
     clock: Clock | None = None,
 ) -> AsyncGenerator[Desk]:
-    """A server's Sync, over loopback unless a transport is given; its store in memory unless a path is."""
+    """A server's Sync, in this process unless a transport is given; its store in memory unless a path is."""
     clock, slept = clock or Clock(), list[float]()
 
     async def sleep(seconds: float) -> None:
@@ -136,8 +136,7 @@ async def desk_for(
         clock.advance(timedelta(seconds=seconds))
         await anyio.lowlevel.checkpoint()
 
-    url = api.url or "http://127.0.0.1"
-    source = connect(url, "any-key", transport=transport, sleep=sleep, now=clock.now)
+    source = connect(api.url, "any-key", transport=transport or api.transport(), sleep=sleep, now=clock.now)
     store = Store(path, AccountKey("service", "account"), next_refresh_at)
     sync = Sync(source, store, clock.now)
     try:

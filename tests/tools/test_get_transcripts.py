@@ -7,7 +7,7 @@ import pytest
 from pydantic import JsonValue
 
 from tests.calls import Row, conversation, conversation_id
-from tests.server_harness import NOW, Account, Answer, Assistant
+from tests.server_harness import NOW, Account, Answer, Assistant, in_both_eras
 from tests.snapshots import assert_same_answer
 
 pytestmark = pytest.mark.anyio
@@ -51,6 +51,7 @@ async def read_on(assistant: Assistant, answer: Answer, **arguments: object) -> 
     return found
 
 
+@in_both_eras
 async def test_each_call_has_all_its_fields_and_its_turns_a_line_each(account: Account) -> None:
     async with account.connect() as assistant:
         answer = await assistant.ask("get_transcripts", conversation_ids=[SHORT, UNANSWERED])

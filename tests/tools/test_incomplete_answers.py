@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from formant_mcp.models import Conversation
+from tests.examples import examples
 from tests.tools.partly_loaded import (
     A_CALL,
     FILTERS,
@@ -68,7 +69,7 @@ def check_coverage(answer: Said, situation: Situation, asked: Figures) -> None:
         assert guess[1] in {"dispute", *(f"{call.agent_name} ({call.agent_id})" for call in situation.now)}
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(0.8))
 @given(situation=situations(), asked=st.sampled_from(FILTERS), mode=st.sampled_from(["exclude", "include"]))
 def test_a_list_shows_only_what_matches(situation: Situation, asked: Figures, mode: str) -> None:
     answer = answers(situation, "list_conversations", **asked, summary_mode=mode)
@@ -88,7 +89,7 @@ def test_a_list_shows_only_what_matches(situation: Situation, asked: Figures, mo
 GROUPINGS = ["status", "agent_id", "failure_reason", "contact_number", "results.intent", "results.csat"]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(1.5))
 @given(
     situation=situations(),
     asked=st.sampled_from(FILTERS),
@@ -180,7 +181,7 @@ def numbers(calls: Iterable[Conversation], path: str) -> list[float]:
     return [float(value) for value in values if isinstance(value, int | float)]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(0.8))
 @given(situation=situations(), asked=st.sampled_from(FILTERS))
 def test_a_profile_marks_the_fields_that_cover_a_part(situation: Situation, asked: Figures) -> None:
     answer = answers(situation, "summarize_results", **asked)
@@ -214,7 +215,7 @@ def test_a_profile_marks_the_fields_that_cover_a_part(situation: Situation, aske
             assert shown == true or "so far" in answer.note
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(0.6))
 @given(situation=situations(), grouping=st.sampled_from(GROUPINGS), cut=st.integers(0, 10))
 def test_a_comparison_is_of_what_was_read_in_both_periods(situation: Situation, grouping: str, cut: int) -> None:
     middle = START - cut * timedelta(minutes=1)
@@ -256,7 +257,7 @@ def test_a_comparison_is_of_what_was_read_in_both_periods(situation: Situation, 
                 assert not change
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(0.6))
 @given(situation=situations())
 def test_transcripts_and_hits_are_those_of_the_account(situation: Situation) -> None:
     hits = answers(situation, "search_transcripts", query="no way")

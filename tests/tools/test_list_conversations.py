@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.calls import conversation, conversation_id, many
-from tests.server_harness import NOW, Account
+from tests.server_harness import NOW, Account, in_both_eras
 from tests.snapshots import assert_same_answer
 
 pytestmark = pytest.mark.anyio
@@ -21,6 +21,7 @@ def account(account: Account) -> Account:
     return account
 
 
+@in_both_eras
 async def test_a_list_begins_with_its_coverage_and_has_a_line_a_call(account: Account) -> None:
     async with account.connect() as assistant:
         answer = await assistant.ask("list_conversations", limit=3)

@@ -34,7 +34,6 @@ async def to_the_end(assistant: Assistant, order_by: str) -> list[Answer]:
     return answers
 
 
-@pytest.mark.parametrize("mode", ["auto"])
 @pytest.mark.parametrize("order_by", ["newest", "longest"])
 @pytest.mark.parametrize("with_total", [True, False])
 @pytest.mark.parametrize("order", ["newest", "oldest", "none"])

@@ -8,7 +8,7 @@ import pytest
 
 from tests.audio import chunk, riff, sample, wav
 from tests.calls import conversation, conversation_id
-from tests.server_harness import NOW, Account, Answer
+from tests.server_harness import NOW, Account, Answer, in_both_eras
 from tests.snapshots import assert_same_answer
 
 pytestmark = pytest.mark.anyio
@@ -34,6 +34,7 @@ def account(account: Account) -> Account:
     return account
 
 
+@in_both_eras
 async def test_it_says_where_the_file_is_and_what_its_sound_tells(account: Account) -> None:
     async with account.connect() as assistant:
         await assistant.ask("list_conversations")

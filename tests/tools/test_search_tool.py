@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from tests.calls import conversation, conversation_id
 from tests.fake_http import Request
-from tests.server_harness import BOUNDARY, NOW, Account, Answer, Assistant
+from tests.server_harness import BOUNDARY, NOW, Account, Answer, Assistant, in_both_eras
 from tests.snapshots import assert_same_answer
 
 pytestmark = pytest.mark.anyio
@@ -45,6 +45,7 @@ def hits(answer: Answer) -> list[tuple[str, JsonValue]]:
     return [(str(hit["conversation_id"]), hit["turn"]) for hit in answer.rows("hits")]
 
 
+@in_both_eras
 async def test_hits_stand_with_their_neighbours_a_block_a_call(account: Account) -> None:
     async with account.connect() as assistant:
         answer = await assistant.ask("search_transcripts", query="refund OR lawyer")

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from tests.calls import conversation
-from tests.server_harness import NOW, Account
+from tests.server_harness import NOW, Account, in_both_eras
 
 pytestmark = pytest.mark.anyio
 
@@ -81,6 +81,7 @@ async def test_an_example_is_as_short_as_it_can_be_and_can_be_read(account: Acco
     assert read.ids() == [answer.rows("groups")[0]["example_conversation_id"]]
 
 
+@in_both_eras
 async def test_the_profile_says_what_its_numbers_count(account: Account) -> None:
     account.api.add(conversation(99, NOW - WEEK, agent_id=3, status="completed", results={"retries": 0}))
     async with account.connect() as assistant:

@@ -12,6 +12,7 @@ from formant_mcp.filters import Condition, Filters
 from formant_mcp.models import Conversation, Unreadable
 from formant_mcp.queries.loader import unreadable_notes
 from tests.calls import conversation, conversation_id
+from tests.examples import examples
 from tests.server_harness import NOW, Account, Answer
 from tests.store.files import open_store
 from tests.text_matches_structure import assert_same_facts
@@ -110,7 +111,7 @@ MATCHES: list[tuple[Filters, Callable[[int], bool]]] = [
 ]
 
 
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(0.3), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(COUNTS, max_size=6))
 def test_the_counts_of_what_matches_add_up(counts: list[Unreadable]) -> None:
     store = open_store(None)

@@ -1,0 +1,32 @@
+"""Stores that hold all of the sample account, for tests that only read it: loaded once, copied for each."""
+
+import shutil
+from itertools import count
+from pathlib import Path
+
+from tests.fake_formant import FakeFormant
+from tests.server_harness import Account
+
+
+class SampleStores:
+    """A store for each provider, in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._numbers = count()
+
+    async def copy(self, provider: str, folder: Path) -> Path:
+        """A copy in `folder` of the store of the sample account as that provider sends it."""
+        loaded = self._folder / f"{provider}.sqlite"
+        if not loaded.exists():
+            await self._load(provider, loaded)
+        copied = folder / f"{provider}-{next(self._numbers)}.sqlite"
+        shutil.copyfile(loaded, copied)
+        return copied
+
+    async def _load(self, provider: str, path: Path) -> None:
+        account = Account(FakeFormant(), "auto", self._folder)
+        async with account.connect_to_sample(provider=provider, store=str(path), call_seconds=60) as assistant:
+            answer = await assistant.ask("search_transcripts", query="a word that reads every transcript")
+        assert answer.coverage["complete"] is True
+        assert not path.with_name(f"{path.name}-wal").exists()  # it is closed, and all of it is in the file
