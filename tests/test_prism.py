@@ -15,18 +15,12 @@ from mcp import MCPError
 
 from tests.server_harness import Account, Answer, Assistant
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.node]
 
 Mock = Callable[..., AbstractContextManager[str]]
 CALL_SECONDS = 2
 DOCUMENTED = "e36853de-9cbb-441e-ad75-d3c8ac82abfb_1"
 CRASH = "Something went wrong inside"
-
-
-@pytest.fixture
-def mode() -> str:
-    """One era is enough here: what is looked at lies below it."""
-    return "auto"
 
 
 async def heard(assistant: Assistant, tool: str, **arguments: object) -> Answer:

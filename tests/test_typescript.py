@@ -17,6 +17,8 @@ CLIENT = Path(__file__).parent / "typescript" / "client.cjs"
 PACKAGES = ("@modelcontextprotocol/sdk@1.32.2", "@modelcontextprotocol/client@2.4.0")
 Report = dict[str, JsonValue]
 
+pytestmark = pytest.mark.node
+
 
 @pytest.fixture(scope="module")
 def modules(request: pytest.FixtureRequest) -> Path:

@@ -4,7 +4,6 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from inline_snapshot import snapshot
 from pydantic import JsonValue
 
 from formant_mcp.errors import AuthenticationError, FormantError, InvalidResponseError, NotFoundError
@@ -23,150 +22,142 @@ def detail(**fields: JsonValue) -> Conversation:
 
 
 def test_elevenlabs_list():
-    assert parse_page(fixture("elevenlabs/list"), "") == snapshot(
-        CursorPage(
-            page=Page(
-                conversations=(
-                    Conversation(
-                        conversation_id="conv_8501kb2m4tq7f3vb9d1x2c6n0pza",
-                        agent_id="agent_3701k3ttaq12ewp8b7qv5rfyszkz",
-                        agent_name="Order desk",
-                        direction="inbound",
-                        status="done",
-                        outcome="success",
-                        failure_reason_known=True,
-                        started_at=datetime(2025, 11, 20, hour=11, minute=2, second=33, tzinfo=UTC),
-                        ended_at=datetime(2025, 11, 20, hour=11, minute=4, second=7, tzinfo=UTC),
-                        duration_seconds=94.0,
-                        results={
-                            "summary": "The caller asked where an order was and was told it comes on Monday.",
-                            "ended_reason": "end_call tool was called.",
-                        },
-                    ),
-                    Conversation(
-                        conversation_id="conv_1101kb2kx0m5e8ysg7c4w9r2t6hd",
-                        agent_id="agent_3701k3ttaq12ewp8b7qv5rfyszkz",
-                        agent_name="Order desk",
-                        status="failed",
-                        outcome="failure",
-                        failure_reason="Client disconnected: 1006",
-                        started_at=datetime(2025, 11, 20, hour=9, minute=46, second=41, tzinfo=UTC),
-                        ended_at=datetime(2025, 11, 20, hour=9, minute=46, second=48, tzinfo=UTC),
-                        duration_seconds=7.0,
-                        results={"ended_reason": "Client disconnected: 1006"},
-                    ),
-                    Conversation(
-                        conversation_id="conv_5201kb2n9",
-                        agent_id="agent_9901k9xw",
-                        status="in-progress",
-                        ended=False,
-                        started_at=datetime(2025, 11, 20, hour=11, minute=10, tzinfo=UTC),
-                    ),
+    assert parse_page(fixture("elevenlabs/list"), "") == CursorPage(
+        page=Page(
+            conversations=(
+                Conversation(
+                    conversation_id="conv_8501kb2m4tq7f3vb9d1x2c6n0pza",
+                    agent_id="agent_3701k3ttaq12ewp8b7qv5rfyszkz",
+                    agent_name="Order desk",
+                    direction="inbound",
+                    status="done",
+                    outcome="success",
+                    failure_reason_known=True,
+                    started_at=datetime(2025, 11, 20, hour=11, minute=2, second=33, tzinfo=UTC),
+                    ended_at=datetime(2025, 11, 20, hour=11, minute=4, second=7, tzinfo=UTC),
+                    duration_seconds=94.0,
+                    results={
+                        "summary": "The caller asked where an order was and was told it comes on Monday.",
+                        "ended_reason": "end_call tool was called.",
+                    },
                 ),
-                row_count=3,
-                has_more=True,
+                Conversation(
+                    conversation_id="conv_1101kb2kx0m5e8ysg7c4w9r2t6hd",
+                    agent_id="agent_3701k3ttaq12ewp8b7qv5rfyszkz",
+                    agent_name="Order desk",
+                    status="failed",
+                    outcome="failure",
+                    failure_reason="Client disconnected: 1006",
+                    started_at=datetime(2025, 11, 20, hour=9, minute=46, second=41, tzinfo=UTC),
+                    ended_at=datetime(2025, 11, 20, hour=9, minute=46, second=48, tzinfo=UTC),
+                    duration_seconds=7.0,
+                    results={"ended_reason": "Client disconnected: 1006"},
+                ),
+                Conversation(
+                    conversation_id="conv_5201kb2n9",
+                    agent_id="agent_9901k9xw",
+                    status="in-progress",
+                    ended=False,
+                    started_at=datetime(2025, 11, 20, hour=11, minute=10, tzinfo=UTC),
+                ),
             ),
-            next_cursor="eyJzdGFydCI6MTc2MzYzMjAwMX0=",
-        )
+            row_count=3,
+            has_more=True,
+        ),
+        next_cursor="eyJzdGFydCI6MTc2MzYzMjAwMX0=",
     )
 
 
 def test_elevenlabs_detail():
-    assert parse_detail(fixture("elevenlabs/detail")) == snapshot(
-        Conversation(
-            conversation_id="conv_8501kb2m4tq7f3vb9d1x2c6n0pza",
-            agent_id="agent_3701k3ttaq12ewp8b7qv5rfyszkz",
-            agent_name="Order desk",
-            contact_number="+14155550123",
-            user_id="user_77",
-            direction="inbound",
-            status="done",
-            outcome="success",
-            failure_reason_known=True,
-            started_at=datetime(2025, 11, 20, hour=11, minute=2, second=33, tzinfo=UTC),
-            ended_at=datetime(2025, 11, 20, hour=11, minute=4, second=7, tzinfo=UTC),
-            duration_seconds=94.0,
-            results={
-                "summary": "The caller asked where an order was and was told it comes on Monday.",
-                "ended_reason": "end_call tool was called.",
-                "evaluation": {"greeted": "success", "offered_refund": "unknown"},
-                "evaluation_rationale": {"greeted": "The agent said good morning."},
-                "data": {"order_number": 4711, "is_angry": False, "email": None},
-                "data_rationale": {
-                    "order_number": "The caller read it out.",
-                    "is_angry": "Calm throughout.",
-                    "email": "None was given.",
-                },
+    assert parse_detail(fixture("elevenlabs/detail")) == Conversation(
+        conversation_id="conv_8501kb2m4tq7f3vb9d1x2c6n0pza",
+        agent_id="agent_3701k3ttaq12ewp8b7qv5rfyszkz",
+        agent_name="Order desk",
+        contact_number="+14155550123",
+        user_id="user_77",
+        direction="inbound",
+        status="done",
+        outcome="success",
+        failure_reason_known=True,
+        started_at=datetime(2025, 11, 20, hour=11, minute=2, second=33, tzinfo=UTC),
+        ended_at=datetime(2025, 11, 20, hour=11, minute=4, second=7, tzinfo=UTC),
+        duration_seconds=94.0,
+        results={
+            "summary": "The caller asked where an order was and was told it comes on Monday.",
+            "ended_reason": "end_call tool was called.",
+            "evaluation": {"greeted": "success", "offered_refund": "unknown"},
+            "evaluation_rationale": {"greeted": "The agent said good morning."},
+            "data": {"order_number": 4711, "is_angry": False, "email": None},
+            "data_rationale": {
+                "order_number": "The caller read it out.",
+                "is_angry": "Calm throughout.",
+                "email": "None was given.",
             },
-            turns=(
-                Turn(index=0, role="agent", text="Good morning, order desk.", seconds=0.0),
-                Turn(index=1, role="contact", text="Where is order 4711?", seconds=4.0),
-                Turn(index=2, role="tool", text="tool call get_order", seconds=8.0),
-                Turn(
-                    index=3,
-                    role="tool",
-                    text="tool result get_order: error timeout: The shop did not answer",
-                    seconds=8.0,
-                ),
-                Turn(index=4, role="agent", text="One moment, I will try again.", seconds=12.0),
-                Turn(index=5, role="tool", text="tool call get_order", seconds=12.0),
-                Turn(index=6, role="tool", text="tool result get_order", seconds=14.0),
-                Turn(index=7, role="contact", text="", seconds=20.0),
-                Turn(index=8, role="agent", text="It comes on Monday.", seconds=24.0),
+        },
+        turns=(
+            Turn(index=0, role="agent", text="Good morning, order desk.", seconds=0.0),
+            Turn(index=1, role="contact", text="Where is order 4711?", seconds=4.0),
+            Turn(index=2, role="tool", text="tool call get_order", seconds=8.0),
+            Turn(
+                index=3,
+                role="tool",
+                text="tool result get_order: error timeout: The shop did not answer",
+                seconds=8.0,
             ),
-            has_detail=True,
-        )
+            Turn(index=4, role="agent", text="One moment, I will try again.", seconds=12.0),
+            Turn(index=5, role="tool", text="tool call get_order", seconds=12.0),
+            Turn(index=6, role="tool", text="tool result get_order", seconds=14.0),
+            Turn(index=7, role="contact", text="", seconds=20.0),
+            Turn(index=8, role="agent", text="It comes on Monday.", seconds=24.0),
+        ),
+        has_detail=True,
     )
 
 
 def test_voiceables_list():
-    assert parse_page(fixture("voiceable/list_conversations"), "") == snapshot(
-        CursorPage(
-            page=Page(
-                conversations=(
-                    Conversation(
-                        conversation_id="conv_a1",
-                        agent_id="agent_reminders",
-                        agent_name="Reminders",
-                        status="done",
-                        outcome="failure",
-                        failure_reason="Contact hung up",
-                        failure_reason_known=True,
-                        started_at=datetime(2025, 11, 20, hour=11, minute=2, second=33, microsecond=250000, tzinfo=UTC),
-                        ended_at=datetime(2025, 11, 20, hour=11, minute=2, second=45, microsecond=750000, tzinfo=UTC),
-                        duration_seconds=12.5,
-                        turns=(Turn(index=0, role="agent", text="Hello?", seconds=1.0),),
-                    ),
+    assert parse_page(fixture("voiceable/list_conversations"), "") == CursorPage(
+        page=Page(
+            conversations=(
+                Conversation(
+                    conversation_id="conv_a1",
+                    agent_id="agent_reminders",
+                    agent_name="Reminders",
+                    status="done",
+                    outcome="failure",
+                    failure_reason="Contact hung up",
+                    failure_reason_known=True,
+                    started_at=datetime(2025, 11, 20, hour=11, minute=2, second=33, microsecond=250000, tzinfo=UTC),
+                    ended_at=datetime(2025, 11, 20, hour=11, minute=2, second=45, microsecond=750000, tzinfo=UTC),
+                    duration_seconds=12.5,
+                    turns=(Turn(index=0, role="agent", text="Hello?", seconds=1.0),),
                 ),
-                row_count=2,
-                has_more=True,
-                total=3,
-                unreadable=1,
             ),
-            next_cursor="b2Zmc2V0OjE=",
-        )
+            row_count=2,
+            has_more=True,
+            total=3,
+            unreadable=1,
+        ),
+        next_cursor="b2Zmc2V0OjE=",
     )
 
 
 def test_voiceables_detail():
-    assert parse_detail(fixture("voiceable/detail")) == snapshot(
-        Conversation(
-            conversation_id="conv_a1",
-            agent_id="agent_reminders",
-            agent_name="Reminders",
-            contact_number="+919999900012",
-            status="done",
-            outcome="success",
-            failure_reason_known=True,
-            started_at=datetime(2025, 11, 20, hour=11, minute=2, second=33, microsecond=250000, tzinfo=UTC),
-            ended_at=datetime(2025, 11, 20, hour=11, minute=2, second=45, microsecond=750000, tzinfo=UTC),
-            duration_seconds=12.5,
-            turns=(
-                Turn(index=0, role="agent", text="Hello?", seconds=1.0),
-                Turn(index=1, role="contact", text="नमस्ते, अभी बात नहीं कर सकता।", seconds=3.0),
-            ),
-            has_detail=True,
-        )
+    assert parse_detail(fixture("voiceable/detail")) == Conversation(
+        conversation_id="conv_a1",
+        agent_id="agent_reminders",
+        agent_name="Reminders",
+        contact_number="+919999900012",
+        status="done",
+        outcome="success",
+        failure_reason_known=True,
+        started_at=datetime(2025, 11, 20, hour=11, minute=2, second=33, microsecond=250000, tzinfo=UTC),
+        ended_at=datetime(2025, 11, 20, hour=11, minute=2, second=45, microsecond=750000, tzinfo=UTC),
+        duration_seconds=12.5,
+        turns=(
+            Turn(index=0, role="agent", text="Hello?", seconds=1.0),
+            Turn(index=1, role="contact", text="नमस्ते, अभी बात नहीं कर सकता।", seconds=3.0),
+        ),
+        has_detail=True,
     )
 
 

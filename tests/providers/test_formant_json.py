@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from inline_snapshot import snapshot
 from pydantic import JsonValue
 
 from formant_mcp.errors import InvalidResponseError
@@ -28,148 +27,136 @@ def row(**fields: JsonValue) -> Conversation:
 
 
 def test_the_guides_list():
-    assert parse_page(fixture("list_guide")) == snapshot(
-        Page(
-            conversations=(
-                Conversation(
-                    conversation_id="e36853de-9cbb-441e-ad75-d3c8ac82abfb_1",
-                    agent_id="123",
-                    contact_number="+919876543210",
-                    status="completed",
-                    outcome="success",
-                    started_at=datetime(2026, 3, 18, hour=20, minute=53, second=21, microsecond=766000, tzinfo=UTC),
-                    ended_at=datetime(2026, 3, 18, hour=20, minute=55, second=41, microsecond=766000, tzinfo=UTC),
-                    duration_seconds=142.0,
-                ),
+    assert parse_page(fixture("list_guide")) == Page(
+        conversations=(
+            Conversation(
+                conversation_id="e36853de-9cbb-441e-ad75-d3c8ac82abfb_1",
+                agent_id="123",
+                contact_number="+919876543210",
+                status="completed",
+                outcome="success",
+                started_at=datetime(2026, 3, 18, hour=20, minute=53, second=21, microsecond=766000, tzinfo=UTC),
+                ended_at=datetime(2026, 3, 18, hour=20, minute=55, second=41, microsecond=766000, tzinfo=UTC),
+                duration_seconds=142.0,
             ),
-            row_count=1,
-            has_more=False,
-            total=1,
-        )
+        ),
+        row_count=1,
+        has_more=False,
+        total=1,
     )
 
 
 def test_the_openapi_documents_list():
-    assert parse_page(fixture("list_openapi")) == snapshot(
-        Page(
-            conversations=(
-                Conversation(
-                    conversation_id="conv_9876543210abcdef",
-                    agent_id="12345",
-                    contact_number="+14155552671",
-                    status="completed",
-                    outcome="success",
-                    failure_reason_known=True,
-                    started_at=datetime(2023, 6, 1, hour=7, minute=55, second=54, tzinfo=UTC),
-                    ended_at=datetime(2023, 6, 1, hour=8, tzinfo=UTC),
-                    duration_seconds=245.7,
-                    trace_id="trace_4f3b2a1c9d8e7f6a",
-                    results={"call_quality": "excellent", "transcription_confidence": 0.95},
-                    turns=(
-                        Turn(
-                            index=0,
-                            role="agent",
-                            text="Hello, thank you for calling FormantAI support. How can I assist you today?",
-                            seconds=1.0,
-                        ),
-                        Turn(index=1, role="contact", text="Hi, I need help with my account settings.", seconds=6.0),
+    assert parse_page(fixture("list_openapi")) == Page(
+        conversations=(
+            Conversation(
+                conversation_id="conv_9876543210abcdef",
+                agent_id="12345",
+                contact_number="+14155552671",
+                status="completed",
+                outcome="success",
+                failure_reason_known=True,
+                started_at=datetime(2023, 6, 1, hour=7, minute=55, second=54, tzinfo=UTC),
+                ended_at=datetime(2023, 6, 1, hour=8, tzinfo=UTC),
+                duration_seconds=245.7,
+                trace_id="trace_4f3b2a1c9d8e7f6a",
+                results={"call_quality": "excellent", "transcription_confidence": 0.95},
+                turns=(
+                    Turn(
+                        index=0,
+                        role="agent",
+                        text="Hello, thank you for calling FormantAI support. How can I assist you today?",
+                        seconds=1.0,
                     ),
-                    has_detail=True,
+                    Turn(index=1, role="contact", text="Hi, I need help with my account settings.", seconds=6.0),
                 ),
+                has_detail=True,
             ),
-            row_count=1,
-            has_more=False,
-            total=1,
-        )
+        ),
+        row_count=1,
+        has_more=False,
+        total=1,
     )
 
 
 def test_the_guides_detail():
-    assert parse_detail(fixture("detail_guide")) == snapshot(
-        Conversation(
-            conversation_id="e36853de-9cbb-441e-ad75-d3c8ac82abfb_1",
-            agent_id="123",
-            contact_number="+919876543210",
-            status="completed",
-            outcome="success",
-            failure_reason_known=True,
-            duration_seconds=142.0,
-            trace_id="a1b2c3d4-e5f6-7890-abcd-ef1234567890",
-            results={"intent": "payment_confirmed", "sentiment": "positive"},
-            turns=(
-                Turn(index=0, role="agent", text="Hello Rahul..."),
-                Turn(index=1, role="contact", text="Yes, I can talk."),
-            ),
-            has_detail=True,
-        )
+    assert parse_detail(fixture("detail_guide")) == Conversation(
+        conversation_id="e36853de-9cbb-441e-ad75-d3c8ac82abfb_1",
+        agent_id="123",
+        contact_number="+919876543210",
+        status="completed",
+        outcome="success",
+        failure_reason_known=True,
+        duration_seconds=142.0,
+        trace_id="a1b2c3d4-e5f6-7890-abcd-ef1234567890",
+        results={"intent": "payment_confirmed", "sentiment": "positive"},
+        turns=(
+            Turn(index=0, role="agent", text="Hello Rahul..."),
+            Turn(index=1, role="contact", text="Yes, I can talk."),
+        ),
+        has_detail=True,
     )
 
 
 def test_the_openapi_documents_detail():
-    assert parse_detail(fixture("detail_openapi")) == snapshot(
-        Conversation(
-            conversation_id="c9f8a1d2-3b4e-4f6a-9d7e-123456789abc",
-            agent_id="452",
-            contact_number="+14155552671",
-            status="completed",
-            outcome="success",
-            failure_reason_known=True,
-            started_at=datetime(2023, 6, 1, hour=7, minute=55, second=54, tzinfo=UTC),
-            ended_at=datetime(2023, 6, 1, hour=8, tzinfo=UTC),
-            duration_seconds=245.7,
-            trace_id="trace-7f3e2a1b-9c4d-4e5f-b8a1-2d3c4e5f6a7b",
-            results={
-                "call_quality": "excellent",
-                "sentiment_analysis": {"overall_sentiment": "positive", "confidence": 0.92},
-            },
-            turns=(
-                Turn(
-                    index=0,
-                    role="agent",
-                    text="Hello, thank you for calling FormantAI support. How can I assist you today?",
-                    seconds=0.0,
-                ),
-                Turn(index=1, role="contact", text="Hi, I'm having trouble accessing my account.", seconds=6.0),
+    assert parse_detail(fixture("detail_openapi")) == Conversation(
+        conversation_id="c9f8a1d2-3b4e-4f6a-9d7e-123456789abc",
+        agent_id="452",
+        contact_number="+14155552671",
+        status="completed",
+        outcome="success",
+        failure_reason_known=True,
+        started_at=datetime(2023, 6, 1, hour=7, minute=55, second=54, tzinfo=UTC),
+        ended_at=datetime(2023, 6, 1, hour=8, tzinfo=UTC),
+        duration_seconds=245.7,
+        trace_id="trace-7f3e2a1b-9c4d-4e5f-b8a1-2d3c4e5f6a7b",
+        results={
+            "call_quality": "excellent",
+            "sentiment_analysis": {"overall_sentiment": "positive", "confidence": 0.92},
+        },
+        turns=(
+            Turn(
+                index=0,
+                role="agent",
+                text="Hello, thank you for calling FormantAI support. How can I assist you today?",
+                seconds=0.0,
             ),
-            has_detail=True,
-        )
+            Turn(index=1, role="contact", text="Hi, I'm having trouble accessing my account.", seconds=6.0),
+        ),
+        has_detail=True,
     )
 
 
 def test_a_transcript_that_is_one_text():
-    assert parse_detail(fixture("detail_flat_text")) == snapshot(
-        Conversation(
-            conversation_id="e36853de-9cbb-441e-ad75-d3c8ac82abfb_1",
-            agent_id="123",
-            contact_number="+919876543210",
-            status="completed",
-            outcome="success",
-            failure_reason_known=True,
-            started_at=datetime(2026, 3, 18, hour=20, minute=53, second=21, microsecond=766000, tzinfo=UTC),
-            ended_at=datetime(2026, 3, 18, hour=20, minute=53, second=52, microsecond=766000, tzinfo=UTC),
-            duration_seconds=31.0,
-            turns=(
-                Turn(index=0, role="agent", text="नमस्ते, क्या अभी बात हो सकती है?"),
-                Turn(index=1, role="contact", text="हाँ, boliye. Kal shaam tak payment ho jaayega."),
-                Turn(index=2, role="agent", text="धन्यवाद।"),
-            ),
-            has_detail=True,
-        )
+    assert parse_detail(fixture("detail_flat_text")) == Conversation(
+        conversation_id="e36853de-9cbb-441e-ad75-d3c8ac82abfb_1",
+        agent_id="123",
+        contact_number="+919876543210",
+        status="completed",
+        outcome="success",
+        failure_reason_known=True,
+        started_at=datetime(2026, 3, 18, hour=20, minute=53, second=21, microsecond=766000, tzinfo=UTC),
+        ended_at=datetime(2026, 3, 18, hour=20, minute=53, second=52, microsecond=766000, tzinfo=UTC),
+        duration_seconds=31.0,
+        turns=(
+            Turn(index=0, role="agent", text="नमस्ते, क्या अभी बात हो सकती है?"),
+            Turn(index=1, role="contact", text="हाँ, boliye. Kal shaam tak payment ho jaayega."),
+            Turn(index=2, role="agent", text="धन्यवाद।"),
+        ),
+        has_detail=True,
     )
 
 
 def test_a_call_that_nobody_answered():
-    assert parse_detail(fixture("detail_unanswered")) == snapshot(
-        Conversation(
-            conversation_id="e36853de-9cbb-441e-ad75-d3c8ac82abfb_2",
-            contact_number="+919876543210",
-            status="no_answer",
-            outcome="failure",
-            failure_reason="Recipient did not answer.",
-            failure_reason_known=True,
-            started_at=datetime(2026, 3, 18, hour=20, minute=53, second=21, microsecond=766000, tzinfo=UTC),
-            has_detail=True,
-        )
+    assert parse_detail(fixture("detail_unanswered")) == Conversation(
+        conversation_id="e36853de-9cbb-441e-ad75-d3c8ac82abfb_2",
+        contact_number="+919876543210",
+        status="no_answer",
+        outcome="failure",
+        failure_reason="Recipient did not answer.",
+        failure_reason_known=True,
+        started_at=datetime(2026, 3, 18, hour=20, minute=53, second=21, microsecond=766000, tzinfo=UTC),
+        has_detail=True,
     )
 
 

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from inline_snapshot import snapshot
 from pydantic import JsonValue
 
 from formant_mcp.errors import FormantError, InvalidResponseError
@@ -22,84 +21,82 @@ def detail(**fields: JsonValue) -> Conversation:
 
 
 def test_the_list():
-    assert parse_page(json.loads(sent("voiceos/list")), 1) == snapshot(
-        CursorPage(
-            page=Page(
-                conversations=(
-                    Conversation(
-                        conversation_id="0f8d4c1e-53f2-4a57-9a2e-6f1b1c6d9a01",
-                        agent_id="agent_7",
-                        contact_number="+14155550144",
-                        direction="outbound",
-                        status="ended",
-                        outcome="success",
-                        failure_reason_known=True,
-                        started_at=datetime(2024, 6, 11, hour=8, second=3, microsecond=125000, tzinfo=UTC),
-                        ended_at=datetime(2024, 6, 11, hour=8, minute=2, second=33, microsecond=625000, tzinfo=UTC),
-                        duration_seconds=150.5,
-                        results={
-                            "type": "outbound_phone_call",
-                            "ended_reason": "user_ended",
-                            "cost": {
-                                "agent": 0.05,
-                                "language_model": 0.021,
-                                "transcriber": 0.01,
-                                "voice": 0.03,
-                                "telephony": 0.0,
-                                "total": 0.111,
-                            },
+    assert parse_page(json.loads(sent("voiceos/list")), 1) == CursorPage(
+        page=Page(
+            conversations=(
+                Conversation(
+                    conversation_id="0f8d4c1e-53f2-4a57-9a2e-6f1b1c6d9a01",
+                    agent_id="agent_7",
+                    contact_number="+14155550144",
+                    direction="outbound",
+                    status="ended",
+                    outcome="success",
+                    failure_reason_known=True,
+                    started_at=datetime(2024, 6, 11, hour=8, second=3, microsecond=125000, tzinfo=UTC),
+                    ended_at=datetime(2024, 6, 11, hour=8, minute=2, second=33, microsecond=625000, tzinfo=UTC),
+                    duration_seconds=150.5,
+                    results={
+                        "type": "outbound_phone_call",
+                        "ended_reason": "user_ended",
+                        "cost": {
+                            "agent": 0.05,
+                            "language_model": 0.021,
+                            "transcriber": 0.01,
+                            "voice": 0.03,
+                            "telephony": 0.0,
+                            "total": 0.111,
                         },
-                        turns=(
-                            Turn(index=0, role="agent", text="Hello, this is the clinic."),
-                            Turn(index=1, role="contact", text="Yes, I will come."),
-                        ),
-                        has_detail=True,
+                    },
+                    turns=(
+                        Turn(index=0, role="agent", text="Hello, this is the clinic."),
+                        Turn(index=1, role="contact", text="Yes, I will come."),
                     ),
-                    Conversation(
-                        conversation_id="2b7c",
-                        contact_number="+14155550155",
-                        direction="inbound",
-                        status="ended",
-                        outcome="failure",
-                        failure_reason="unknown",
-                        failure_reason_known=True,
-                        started_at=datetime(2024, 6, 11, hour=7, tzinfo=UTC),
-                        ended_at=datetime(2024, 6, 11, hour=7, second=20, tzinfo=UTC),
-                        duration_seconds=20.0,
-                        results={"type": "inbound_phone_call", "ended_reason": "unknown"},
-                        turns=(),
-                        has_detail=True,
-                    ),
-                    Conversation(
-                        conversation_id="3c8d",
-                        agent_id="agent_7",
-                        direction="web",
-                        status="started",
-                        ended=False,
-                        failure_reason_known=True,
-                        started_at=datetime(2024, 6, 11, hour=8, minute=10, tzinfo=UTC),
-                        results={"type": "web_call"},
-                        turns=(Turn(index=0, role="agent", text=""),),
-                        has_detail=True,
-                    ),
-                    Conversation(
-                        conversation_id="4d9e",
-                        agent_id="agent_7",
-                        direction="outbound",
-                        status="queued",
-                        ended=False,
-                        failure_reason_known=True,
-                        results={"type": "outbound_phone_call"},
-                        turns=(),
-                        has_detail=True,
-                    ),
+                    has_detail=True,
                 ),
-                row_count=5,
-                has_more=True,
-                unreadable=1,
+                Conversation(
+                    conversation_id="2b7c",
+                    contact_number="+14155550155",
+                    direction="inbound",
+                    status="ended",
+                    outcome="failure",
+                    failure_reason="unknown",
+                    failure_reason_known=True,
+                    started_at=datetime(2024, 6, 11, hour=7, tzinfo=UTC),
+                    ended_at=datetime(2024, 6, 11, hour=7, second=20, tzinfo=UTC),
+                    duration_seconds=20.0,
+                    results={"type": "inbound_phone_call", "ended_reason": "unknown"},
+                    turns=(),
+                    has_detail=True,
+                ),
+                Conversation(
+                    conversation_id="3c8d",
+                    agent_id="agent_7",
+                    direction="web",
+                    status="started",
+                    ended=False,
+                    failure_reason_known=True,
+                    started_at=datetime(2024, 6, 11, hour=8, minute=10, tzinfo=UTC),
+                    results={"type": "web_call"},
+                    turns=(Turn(index=0, role="agent", text=""),),
+                    has_detail=True,
+                ),
+                Conversation(
+                    conversation_id="4d9e",
+                    agent_id="agent_7",
+                    direction="outbound",
+                    status="queued",
+                    ended=False,
+                    failure_reason_known=True,
+                    results={"type": "outbound_phone_call"},
+                    turns=(),
+                    has_detail=True,
+                ),
             ),
-            next_cursor="2",
-        )
+            row_count=5,
+            has_more=True,
+            unreadable=1,
+        ),
+        next_cursor="2",
     )
 
 
