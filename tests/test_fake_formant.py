@@ -208,7 +208,7 @@ def test_one_row_of_a_page_can_lack_its_id(api: FakeFormant, client: httpx.Clien
 def test_a_slow_answer_outlasts_a_short_timeout(api: FakeFormant, client: httpx.Client) -> None:
     api.fault("conversations", 1, faults.slow(60))
     with pytest.raises(httpx.ReadTimeout):
-        client.get("/v1/conversations", timeout=0.05)
+        client.get("/v1/conversations", timeout=httpx.Timeout(10, read=0.05))
 
 
 def test_a_rate_limit_carries_the_headers_given(api: FakeFormant, client: httpx.Client) -> None:
@@ -260,7 +260,7 @@ def test_the_server_ends_quietly_while_a_client_still_waits(caplog: pytest.LogCa
 def test_the_thread_ends_while_a_client_still_waits(client: httpx.Client, api: FakeFormant) -> None:
     api.gate.shut()
     with pytest.raises(httpx.ReadTimeout):
-        client.get("/v1/conversations", timeout=0.05)
+        client.get("/v1/conversations", timeout=httpx.Timeout(10, read=0.05))
 
 
 def test_a_large_account_is_built_row_by_row() -> None:

@@ -98,9 +98,9 @@ def test_damaged_files_raise_nothing_and_take_no_time(name: str, data: st.DataOb
     with TemporaryDirectory() as folder:
         path = Path(folder, "call")
         path.write_bytes(damaged)
-        began = time.monotonic()
+        began = time.process_time()
         found = measure(path, kind)
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2
     assert found is None or found.seconds >= 0
 
 

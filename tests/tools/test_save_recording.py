@@ -175,7 +175,7 @@ async def test_what_cannot_be_saved_is_said(account: Account, asked: str, said: 
 
 
 async def test_a_recording_that_takes_longer_than_the_call_goes_on_coming(account: Account) -> None:
-    async with account.connect(call_seconds=0.5) as assistant:
+    async with account.connect(call_seconds=1) as assistant:
         await assistant.ask("list_conversations")
         account.api.gate.shut()
         error = await assistant.refused("save_recording", conversation_id=CALL)
