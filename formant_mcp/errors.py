@@ -1,4 +1,4 @@
-"""Everything that can go wrong, in our own words. What to do about an error is decided by its class alone.
+"""All errors. Code decides by an error's class, never by its message.
 
     FormantError                      message · hint (the next step)
     ├─ ConfigurationError             a setting; names the variable
@@ -8,25 +8,25 @@
     ├─ PermissionDeniedError          403: the key may not do this
     ├─ NotFoundError                  404: no such conversation or recording
     ├─ UnavailableError               the provider cannot answer now; a later question may be answered
-    │  ├─ UnexpectedStatusError       a status that no API documents, or a gateway's answer
-    │  └─ RetryableError              another try at once may be answered, after retry_after_seconds where it says so
+    │  ├─ UnexpectedStatusError       a status that no API documents, or a gateway's response
+    │  └─ RetryableError              a retry may succeed, after retry_after_seconds if set
     │     ├─ RateLimitError           429
     │     ├─ ServiceError             5xx
-    │     ├─ ConnectionFailedError    the service cannot be reached
-    │     │  └─ RequestTimeoutError   it was reached, or not, but too slowly
-    │     └─ DamagedResponseError     what came was damaged on its way; also an InvalidResponseError
-    ├─ InvalidResponseError           the answer breaks the API's own form; names the field, never the body
+    │     ├─ ConnectionFailedError    no connection to the service
+    │     │  └─ RequestTimeoutError   no response in time
+    │     └─ DamagedResponseError     damaged in transit; also an InvalidResponseError
+    ├─ InvalidResponseError           the response breaks the API's own format; names the field, never the body
     └─ StoreError                     full disk, locked, damaged, from a newer version
 
 A message never holds a key, a response body or what anybody said on a call.
 """
 
-ASK_AGAIN = "Ask again; if it stays so, tell the provider."
+ASK_AGAIN = "Retry; if it persists, report it to the provider."
 CHECK_ADDRESS = "Check FORMANT_BASE_URL: another service may be answering."
 
 
 class FormantError(Exception):
-    """The base of the tree: `message` says what is wrong, `hint` the next step."""
+    """The base class: `message` says what is wrong, `hint` the next step."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -73,7 +73,7 @@ class UnexpectedStatusError(UnavailableError):
 
 
 class RetryableError(UnavailableError):
-    """Another try at once may be answered; after so many seconds where the provider says so."""
+    """A retry may succeed; after `retry_after_seconds`, if the provider says so."""
 
     def __init__(self, message: str, hint: str = "", *, retry_after_seconds: float | None = None) -> None:
         super().__init__(message, hint)
@@ -81,7 +81,7 @@ class RetryableError(UnavailableError):
 
 
 class RateLimitError(RetryableError):
-    """The allowance is used up (429)."""
+    """The rate limit is exceeded (429)."""
 
 
 class ServiceError(RetryableError):
@@ -89,19 +89,19 @@ class ServiceError(RetryableError):
 
 
 class ConnectionFailedError(RetryableError):
-    """The service could not be reached, or hung up in the middle of an answer."""
+    """There was no connection to the service, or it broke off during a response."""
 
 
 class RequestTimeoutError(ConnectionFailedError):
-    """The service did not answer in time."""
+    """The service did not respond in time."""
 
 
 class InvalidResponseError(FormantError):
-    """The answer is not what the API promises."""
+    """The response is not what the API promises."""
 
 
 class DamagedResponseError(RetryableError, InvalidResponseError):
-    """The answer was damaged on its way: cut off, empty, a web page."""
+    """The response was damaged in transit: truncated, empty, a web page."""
 
 
 class StoreError(FormantError):

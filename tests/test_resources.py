@@ -241,7 +241,7 @@ async def test_a_recording_that_is_not_ready_is_said(account: Account) -> None:
         error = await assistant.not_read(f"formant://conversations/{CALL}/recording")
     assert error.code == INVALID_PARAMS
     assert error.data == {"uri": f"formant://conversations/{CALL}/recording"}
-    assert error.message.startswith(f"The recording of {CALL} is not available yet, or there is none. Ask again")
+    assert error.message.startswith(f"The recording of {CALL} is not available yet, or there is none. Retry")
 
 
 @pytest.mark.parametrize(

@@ -160,14 +160,14 @@ async def test_a_refused_key_is_said_everywhere_and_shown_nowhere(account: Accou
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        (faults.html_502, "The API failed (502). Ask again later."),
-        (faults.failing(500), "The API failed (500). Ask again later."),
+        (faults.html_502, "The API failed (502). Retry later."),
+        (faults.failing(500), "The API failed (500). Retry later."),
         (faults.cut_off_json, "The connection to the API failed."),
         (faults.hang_up, "The connection to the API failed."),
-        (faults.truncated_json, "The answer was cut off. Ask again"),
-        (faults.empty_body, "The answer is empty. Ask again"),
-        (faults.not_json, "The answer is a web page instead of JSON. Check FORMANT_BASE_URL."),
-        (faults.wrong_shape, "The answer's field 'data' is not"),
+        (faults.truncated_json, "The response was truncated. Retry"),
+        (faults.empty_body, "The response is empty. Retry"),
+        (faults.not_json, "The response is a web page instead of JSON. Check FORMANT_BASE_URL."),
+        (faults.wrong_shape, "The response's field 'data' is not"),
         (
             faults.redirect("https://elsewhere.example/"),
             "The address redirects elsewhere (302). Check FORMANT_BASE_URL.",
@@ -211,7 +211,7 @@ async def test_a_list_that_cannot_be_looked_at_now_is_answered_from_the_store_an
             answer = await assistant.ask("list_conversations", limit=1)
     assert (answer.coverage["matched"], answer.coverage["complete"]) == (45, False)
     assert answer.coverage["as_of"] == "2026-11-21T10:42:00+05:30"
-    assert "Answered from stored data: The API failed (502). Ask again later." in answer.text
+    assert "Answered from stored data: The API failed (502). Retry later." in answer.text
 
 
 async def test_a_row_that_cannot_be_read_costs_that_row_and_is_said(account: Account) -> None:

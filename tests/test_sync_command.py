@@ -98,7 +98,7 @@ async def test_a_later_failure_is_shown_with_the_next_try_and_waited_for(
 
 REASONS: list[tuple[int | Fault, str]] = [
     (404, "the provider answers 'not found'"),
-    (403, "the key may not read this"),
+    (403, "this API key lacks permission (403)"),
     (422, "the API refused the request (422)"),
     (503, "the API failed (503)"),
     (wrong_shape, "the answer's field 'data' is not an object"),

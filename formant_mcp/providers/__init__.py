@@ -1,1 +1,1 @@
-"""The providers' APIs, each behind `formant_mcp.providers.base`."""
+"""The providers' APIs, each with the interface of `formant_mcp.providers.base`."""

@@ -1,4 +1,4 @@
-"""What the rest of the program needs of a provider: the seam between it and one provider's API."""
+"""The interface between the rest of the program and a provider's API."""
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
@@ -13,7 +13,7 @@ from formant_mcp.providers.registry import ProviderSpec
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A recording being received: its bytes, unchanged, in chunks; `size` is how many, where that was said."""
+    """A recording being received: its bytes, unchanged, in chunks; `size` in bytes, if announced."""
 
     kind: AudioKind
     chunks: AsyncIterator[bytes]
@@ -21,7 +21,7 @@ class Recording:
 
 
 class Provider(Protocol):
-    """One provider's conversations, but for how its list is paged. Raises only errors of `formant_mcp.errors`."""
+    """One provider's conversations, except for how its list is paged. Raises only errors of `formant_mcp.errors`."""
 
     spec: ProviderSpec
 
@@ -32,7 +32,7 @@ class Provider(Protocol):
 
     @property
     def requests_per_minute(self) -> float | None:
-        """The allowance the provider last stated, else the pace of late; None where there is neither."""
+        """The rate limit the provider last stated, else the recent request rate; None if neither is available."""
         ...
 
     async def get_conversation(self, conversation_id: str) -> Conversation:
@@ -40,30 +40,30 @@ class Provider(Protocol):
         ...
 
     def open_recording(self, conversation_id: str) -> AbstractAsyncContextManager[Recording]:
-        """The recording's bytes; NotFoundError where there is none, or none yet."""
+        """The recording's bytes; NotFoundError if there is none, or none yet."""
         ...
 
     async def aclose(self) -> None:
-        """Gives back connections."""
+        """Closes the connections."""
         ...
 
 
 class OffsetProvider(Provider, Protocol):
-    """A provider whose list can be read from any row on; `page_size`: rows of a full page, though it may give fewer."""
+    """A provider with offset pagination; `page_size`: rows of a full page, though a page may have fewer."""
 
     pagination: Literal["offset"]
     page_size: int
 
     async def list_page(self, offset: int, filters: Filters = NO_FILTERS) -> Page:
-        """The page of the list that begins at row `offset`, of what its server-side filters leave."""
+        """The page that starts at row `offset`, after the server-side filters."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class CursorPage:
-    """One page of a list that goes on from a cursor; `next_cursor` is '' on the last page, and only there.
+    """One page of a list with cursors; `next_cursor` is '' on the last page, and only there.
 
-    `ends_early`: the last page only because the provider announces more and gives no way to it.
+    `ends_early`: the provider announces more pages but gives no cursor for them.
     """
 
     page: Page
@@ -72,18 +72,18 @@ class CursorPage:
 
 
 class CursorProvider(Provider, Protocol):
-    """A provider whose pages each name the next.
+    """A provider with cursor pagination.
 
-    What comes may be more than the filters ask for, never less: a bound of time that may not be inclusive is widened.
+    A page may hold more than the filters match, never less: a time bound that may be exclusive is widened.
     """
 
     pagination: Literal["cursor"]
 
     async def list_page(self, cursor: str, filters: Filters = NO_FILTERS) -> CursorPage:
-        """The page at that cursor, the first for '', of what its server-side filters leave.
+        """The page at that cursor ('' for the first), after the server-side filters.
 
         Raises:
-            CursorRejectedError: start over. InvalidResponseError: the answer is no page.
+            CursorRejectedError: start over. InvalidResponseError: the response is not a page.
         """
         ...
 

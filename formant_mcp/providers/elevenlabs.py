@@ -1,4 +1,4 @@
-"""ElevenLabs' API, and Voiceable's, which has the same shape at another address: pages with a cursor to the next."""
+"""ElevenLabs' API, and Voiceable's, which has the same shape at another address: pages with cursors."""
 
 import math
 from collections.abc import Mapping
@@ -29,11 +29,11 @@ class ElevenLabsProvider(RestProvider):
         return {self.key_header: key}
 
     async def list_page(self, cursor: str, filters: Filters = NO_FILTERS) -> CursorPage:
-        """The page at that cursor, the first for ''; with the provider's summaries.
+        """The page at that cursor ('' for the first), with the provider's summaries.
 
         Raises:
             CursorRejectedError: the provider refuses the cursor, so start over.
-            InvalidResponseError: the answer is no page.
+            InvalidResponseError: the response is not a page.
         """
         params: QueryParams = {"page_size": PAGE_SIZE, "summary_mode": "include", **_query_params(filters)}
         if not cursor:
@@ -53,7 +53,7 @@ class VoiceableProvider(ElevenLabsProvider):
 
 
 def _query_params(filters: Filters) -> QueryParams:
-    """The server-side filters; a second wider at both ends, for no document says whether bounds are included."""
+    """The server-side filters; a second wider at both ends, because no document says whether bounds are included."""
     params: QueryParams = {}
     if filters.agent_id:
         params["agent_id"] = filters.agent_id

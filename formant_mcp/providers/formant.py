@@ -22,7 +22,7 @@ class FormantProvider(RestProvider):
     parse_conversation = staticmethod(parse_detail)
 
     async def list_page(self, offset: int, filters: Filters = NO_FILTERS) -> Page:
-        """The page of the list that begins at row `offset`; of the filters, only `agent_id` narrows it.
+        """The page that starts at row `offset`; of the filters, the API applies only `agent_id`.
 
         Raises:
             InvalidRequestError: `agent_id` is not a whole number.
@@ -32,7 +32,7 @@ class FormantProvider(RestProvider):
             if not _INTEGER.fullmatch(filters.agent_id):
                 raise InvalidRequestError(
                     "agent_id must be a whole number: Formant's agents have no other ids.",
-                    "summarize_results without group_by names the agents there are.",
+                    "summarize_results without group_by lists the agents.",
                 )
             params["agent_id"] = filters.agent_id
         return parse_page(await self.list_json(params))

@@ -1,7 +1,7 @@
-"""Formant's JSON made into our models.
+"""Parses Formant's JSON into our models.
 
-Formant's guide and its OpenAPI document disagree about times and transcripts, so every documented form is read. A
-field that cannot be read is not known; only an envelope that is wrong is an error.
+Formant's guide and its OpenAPI document disagree about times and transcripts, so every documented form is accepted. A
+field that cannot be read is None; only a wrong envelope is an error.
 """
 
 import re
@@ -15,22 +15,22 @@ from formant_mcp.models import Conversation, Outcome, Page
 from formant_mcp.providers.json_values import (
     Fields,
     Wire,
-    contact,
-    count,
-    first,
-    flag,
-    moment,
+    as_bool,
+    as_contact,
+    as_count,
+    as_datetime,
+    as_seconds,
+    as_text,
+    first_present,
     object_of,
     rows_of,
-    seconds,
     seconds_between,
-    text,
 )
 from formant_mcp.providers.results import read_results
 from formant_mcp.providers.transcripts import transcript_of
 
-_OF_ONE = frozenset({"conversation_id", "transcript", "results"})
-# Formant's guide, "Status values" and, for calls that still run, its pages on placing calls. The set is open.
+_DETAIL_FIELDS = frozenset({"conversation_id", "transcript", "results"})
+# Formant's guide, "Status values" and, for running calls, its pages on placing calls. The set is open.
 _RUNNING = frozenset(
     {"initiated", "scheduled", "pending", "queued", "in_progress", "ongoing", "ringing", "started", "processing"}
 )
@@ -40,35 +40,35 @@ _FAILED = frozenset(
 
 
 def parse_page(wire: JsonValue) -> Page:
-    """One page of the list, an empty one where it is null. A row without a conversation_id costs that row alone.
+    """One page of the list; null is an empty page. A row without a conversation_id is counted as unreadable.
 
     Raises:
-        InvalidResponseError: `data` is not a list, or the answer is an error.
+        InvalidResponseError: `data` is not a list, or the response is an error.
     """
     if not isinstance(wire, dict) or (rows := rows_of(wire, "data")) is None:
         raise _wrong_envelope("a list")
-    if not rows and first(wire, "error", "errors"):
-        raise InvalidResponseError("The answer is an error, although its status says success.", ASK_AGAIN)
+    if not rows and first_present(wire, "error", "errors"):
+        raise InvalidResponseError("The response is an error, although its status says success.", ASK_AGAIN)
     conversations = tuple(
         conversation for row in rows if isinstance(row, dict) and (conversation := _row(row)).conversation_id
     )
     return Page(
         conversations=conversations,
         row_count=len(rows),
-        has_more=flag(wire.get("has_more")),
-        total=count(wire.get("total")),
+        has_more=as_bool(wire.get("has_more")),
+        total=as_count(wire.get("total")),
         unreadable=len(rows) - len(conversations),
     )
 
 
 def parse_detail(wire: JsonValue) -> Conversation:
-    """One conversation with transcript and results; its id is empty where none was sent.
+    """One conversation with transcript and results; its id is empty if none was sent.
 
     Raises:
         InvalidResponseError: `data` is not an object.
     """
-    data = object_of(wire, _OF_ONE)
-    if data is None or (data is wire and data.keys().isdisjoint(_OF_ONE)):
+    data = object_of(wire, _DETAIL_FIELDS)
+    if data is None or (data is wire and data.keys().isdisjoint(_DETAIL_FIELDS)):
         raise _wrong_envelope("an object")
     return _conversation(data, has_detail=True)
 
@@ -79,10 +79,10 @@ def _row(wire: Wire) -> Conversation:
 
 def _conversation(wire: Wire, has_detail: bool) -> Conversation:
     fields = Fields(wire)
-    status = fields.read("status", text)
-    started_at = fields.read("started_at", moment, "start_timestamp")
-    ended_at = fields.read("duration_seconds", moment, "end_timestamp")
-    duration_seconds = fields.read("duration_seconds", seconds)
+    status = fields.read("status", as_text)
+    started_at = fields.read("started_at", as_datetime, "start_timestamp")
+    ended_at = fields.read("duration_seconds", as_datetime, "end_timestamp")
+    duration_seconds = fields.read("duration_seconds", as_seconds)
     if duration_seconds is None:
         duration_seconds = seconds_between(started_at, ended_at)
     if ended_at is None and duration_seconds is not None and not _is_running(status):
@@ -91,18 +91,18 @@ def _conversation(wire: Wire, has_detail: bool) -> Conversation:
     transcript = transcript_of(wire, "transcript", started_at, duration_seconds)
     results, lost = read_results(wire.get("results"))
     return Conversation(
-        conversation_id=text(wire.get("conversation_id")) or "",
-        agent_id=fields.read("agent_id", text),
-        contact_number=fields.read("contact_number", contact),
+        conversation_id=as_text(wire.get("conversation_id")) or "",
+        agent_id=fields.read("agent_id", as_text),
+        contact_number=fields.read("contact_number", as_contact),
         status=status,
         outcome=outcome,
         ended=ended,
-        failure_reason=fields.read("failure_reason", text),
+        failure_reason=fields.read("failure_reason", as_text),
         failure_reason_known=has_detail or "failure_reason" in wire,
         started_at=started_at,
         ended_at=ended_at,
         duration_seconds=duration_seconds,
-        trace_id=text(wire.get("trace_id")),
+        trace_id=as_text(wire.get("trace_id")),
         results=results,
         turns=transcript.turns,
         has_detail=has_detail,
@@ -119,7 +119,7 @@ def _is_running(status: str | None) -> bool:
 
 
 def _outcome(status: str | None, ended_at: datetime | None) -> tuple[Outcome, bool]:
-    """How the call ended as far as the status tells, and whether it ended."""
+    """How the call ended, as far as the status says, and whether it ended."""
     if status is None:
         return None, ended_at is not None
     if _is_running(status):
@@ -130,4 +130,4 @@ def _outcome(status: str | None, ended_at: datetime | None) -> tuple[Outcome, bo
 
 
 def _wrong_envelope(expected: str) -> InvalidResponseError:
-    return InvalidResponseError(f"The answer's field 'data' is not {expected}.", CHECK_ADDRESS)
+    return InvalidResponseError(f"The response's field 'data' is not {expected}.", CHECK_ADDRESS)

@@ -1,4 +1,4 @@
-"""The one door to the network: requests with time limits, retries, a shared pace and errors in our own words."""
+"""HTTP requests with timeouts, retries, a shared rate limit and our own errors. Nothing else uses the network."""
 
 import logging
 import math
@@ -44,11 +44,9 @@ _LOCATION = "formant_mcp.location"
 _LONGEST_SEGMENT = 256
 _LONGEST_ERROR_BODY = 65_536
 _TIMEOUT = httpx.Timeout(connect=10, read=30, write=10, pool=None)
-_BACKOFF = wait_random_exponential(multiplier=1, max=30)  # full jitter: between nothing and 1, 2, 4, 8 seconds
+_BACKOFF = wait_random_exponential(multiplier=1, max=30)  # full jitter: from 0 up to 1, 2, 4, 8 seconds
 _CHECK_ADDRESS = "Check FORMANT_BASE_URL."
-_ASK_LATER = (
-    "This address has answered before, so the provider, or a gateway before it, may have failed. Ask again later."
-)
+_ASK_LATER = "This address has answered before, so the provider, or a gateway before it, may have failed. Retry later."
 _RANGE = re.compile(r"bytes 0-(\d{1,18})/(\d{1,18})", re.ASCII | re.IGNORECASE)
 
 _log = logging.getLogger(__name__)
@@ -58,11 +56,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """An answer being received.
+    """A response being received.
 
-    `address`: where it comes from. `location`: where it redirects to, '' where it does not. `size`: of the body in
-    bytes, None where that was not said. `is_part`: it may not be all of what was asked for. What its headers call the
-    body is not kept: its bytes decide.
+    `address`: where it comes from. `location`: where it redirects to, '' if it does not. `size`: of the body in bytes,
+    None if not announced. `is_part`: it may be only part of the file. The media type of the header is not kept: the
+    bytes decide.
     """
 
     status: int
@@ -81,9 +79,9 @@ def utc_now() -> datetime:
 class HttpClient:
     """GET requests to one address, with one set of headers.
 
-    Connection errors, timeouts, 429, 5xx and answers that were damaged on their way (cut off, empty, a web page) are
-    tried again, up to 5 times and 120 seconds in all, after what the response asks for or else after a random, growing
-    wait. Everything it raises is in `formant_mcp.errors` and never holds a body, a URL or a header.
+    Connection errors, timeouts, 429, 5xx and responses damaged in transit (cut off, empty, a web page) are retried, up
+    to 5 tries and 120 seconds in all, after Retry-After or else a random, growing wait. Everything it raises is in
+    `formant_mcp.errors` and never holds a body, a URL or a header.
     """
 
     def __init__(
@@ -101,7 +99,7 @@ class HttpClient:
         self._without_key: HttpClient | None = None
         self._has_answered = False
         self._monotonic = monotonic
-        self.pace = RateLimiter(sleep=sleep, now=now, monotonic=monotonic)
+        self.rate_limit = RateLimiter(sleep=sleep, now=now, monotonic=monotonic)
         self._client = httpx.AsyncClient(
             base_url=base_url,
             headers={"User-Agent": f"formant-mcp/{__version__}", **headers},
@@ -113,10 +111,10 @@ class HttpClient:
         )
 
     async def get_json(self, name: str, path: str, params: Mapping[str, str | int] | None = None) -> JsonValue:
-        """The JSON that `path` answers with; the log calls it `name`, for a path holds ids.
+        """The JSON at `path`; the log says `name` instead, because a path holds ids.
 
         Raises:
-            NotFoundError: the API itself says so; a 404 of anything else, such as a gateway, is unexpected.
+            NotFoundError: the API itself says so; a 404 from anything else, such as a gateway, is unexpected.
         """
         deadline = self._monotonic() + MOST_SECONDS
 
@@ -125,7 +123,7 @@ class HttpClient:
             async for chunk in _chunks(response):
                 body += chunk
                 if self._monotonic() > deadline:
-                    raise RequestTimeoutError("The API sends its answer too slowly.", "Ask again later.")
+                    raise RequestTimeoutError("The API sends its response too slowly.", "Retry later.")
             return parse_json(bytes(body))
 
         sent = await self._request(_Get(name, path, params or {}, deadline, read))
@@ -133,19 +131,19 @@ class HttpClient:
         return sent
 
     def for_address(self, address: str) -> "HttpClient":
-        """Who may ask that address, or path: this client at its own origin, one without headers elsewhere."""
+        """The client for that address or path: this one for its own origin, one without the key elsewhere."""
         if _origin(self.address.join(address)) == _origin(self.address):
             return self
         if self._without_key is None:
             self._without_key = self._new_without_key()
-            self._without_key._has_answered = True  # FORMANT_BASE_URL is right: what it names gave that address
+            self._without_key._has_answered = True  # FORMANT_BASE_URL is right: it returned that address
         return self._without_key
 
     @asynccontextmanager
     async def stream(self, path: str, accepted: Set[int] = frozenset()) -> AsyncGenerator[Download, None]:
-        """The bytes that `path` answers with, as they come; redirects and statuses in `accepted` are no errors.
+        """Streams the bytes at `path`; redirects and statuses in `accepted` are not errors.
 
-        Only opening is tried again and counts as in flight; reading the bytes may raise too.
+        Only opening is retried and counts as in flight; reading the bytes may raise too.
         """
 
         async def leave_open(response: httpx.Response) -> httpx.Response:
@@ -162,7 +160,7 @@ class HttpClient:
             await response.aclose()
 
     async def aclose(self) -> None:
-        """Gives back connections."""
+        """Closes the connections."""
         await self._client.aclose()
         if self._without_key is not None:
             await self._without_key.aclose()
@@ -175,7 +173,7 @@ class HttpClient:
             _log.debug("GET %s: retry %d in %.1f s", get.name, state.attempt_number, state.upcoming_sleep)
 
         retrying = AsyncRetrying(
-            sleep=self.pace.wait,
+            sleep=self.rate_limit.wait,
             retry=retry_if_exception_type(RetryableError),
             wait=_wait,
             stop=is_over,
@@ -187,18 +185,18 @@ class HttpClient:
                 with attempt:
                     return await self._try(get)
         except FormantError as error:
-            raise self._advised(error) from None
+            raise self._with_advice(error) from None
         raise AssertionError("tenacity either returns or raises")
 
-    def _advised(self, error: FormantError) -> FormantError:
-        """The error; an address that has answered before is not blamed."""
+    def _with_advice(self, error: FormantError) -> FormantError:
+        """The error; its hint does not blame an address that has answered before."""
         if self._has_answered:
             error.hint = error.hint.replace(_CHECK_ADDRESS, _ASK_LATER)
         return error
 
     async def _try(self, get: "_Get[T]") -> T:
         requested_at = self._monotonic()
-        async with self.pace.permit(get.deadline) as permit:
+        async with self.rate_limit.permit(get.deadline) as permit:
             sent_at, outcome = self._monotonic(), "cancelled"
             try:
                 with _translate_httpx_errors():
@@ -206,10 +204,14 @@ class HttpClient:
                         self._client.build_request("GET", get.path, params=get.params or None), stream=True
                     )
                 outcome = str(response.status_code)
-                asked = self.pace.observe(permit, response.status_code, response.headers)
+                retry_after_seconds = self.rate_limit.update_from_response(
+                    permit, response.status_code, response.headers
+                )
                 if response.is_success or response.status_code in get.accepted:
-                    return await _received(response, get.receive)
-                is_own = get.believes_404 or response.status_code != 404 or await _received(response, _is_apis_own)
+                    return await _close_on_error(response, get.receive)
+                is_own = (
+                    get.believes_404 or response.status_code != 404 or await _close_on_error(response, _is_apis_own)
+                )
             except (ConnectionFailedError, InvalidResponseError) as error:
                 outcome = type(error).__name__
                 raise
@@ -217,14 +219,14 @@ class HttpClient:
                 taken, waited = self._monotonic() - sent_at, sent_at - requested_at
                 _log.debug("GET %s: %s, %d ms, waited %d ms", get.name, outcome, taken * 1000, waited * 1000)
             await response.aclose()
-        raise error_for_status(response.status_code, asked) if is_own else _foreign_404()
+        raise error_for_status(response.status_code, retry_after_seconds) if is_own else _foreign_404()
 
 
 @dataclass(frozen=True, slots=True)
 class _Get(Generic[T]):
-    """One request: what for, by when (of the monotonic clock), and what becomes of a good answer.
+    """One request, its deadline on the monotonic clock, and how its response is read.
 
-    `name` is what the log calls it; statuses in `accepted` are no refusals; `believes_404`: whoever sends one.
+    `name` is for the log; statuses in `accepted` are not errors; `believes_404`: a 404 counts, whoever sends it.
     """
 
     name: str
@@ -237,20 +239,20 @@ class _Get(Generic[T]):
 
 
 def path_segment(value: str, name: str = "conversation_id") -> str:
-    """The id as exactly one segment of a URL's path, everything but unreserved characters percent-encoded (RFC 3986).
+    """The id as exactly one path segment, everything but unreserved characters percent-encoded (RFC 3986).
 
     Raises:
         InvalidRequestError: it is empty, `.`, `..`, longer than 256 characters or has invisible characters.
     """
     if value in {"", ".", ".."} or len(value) > _LONGEST_SEGMENT or not value.isprintable():
         raise InvalidRequestError(
-            f"{name} is not an id: an id has 1 to {_LONGEST_SEGMENT} visible characters.",
+            f"Invalid {name} (1–{_LONGEST_SEGMENT} printable characters).",
             "Take one from list_conversations.",
         )
     return quote(value, safe="")
 
 
-async def _received(response: httpx.Response, receive: Callable[[httpx.Response], Awaitable[T]]) -> T:
+async def _close_on_error(response: httpx.Response, receive: Callable[[httpx.Response], Awaitable[T]]) -> T:
     try:
         return await receive(response)
     except BaseException:
@@ -265,7 +267,7 @@ async def _chunks(response: httpx.Response) -> AsyncGenerator[bytes, None]:
             size += len(chunk)
             if size > MOST_BYTES:
                 raise InvalidResponseError(
-                    f"The answer is larger than {MOST_BYTES // 1_000_000} MB, more than is accepted.", ASK_AGAIN
+                    f"The response is larger than {MOST_BYTES // 1_000_000} MB, the most that is accepted.", ASK_AGAIN
                 )
             yield chunk
 
@@ -275,9 +277,9 @@ def _translate_httpx_errors() -> Generator[None, None, None]:
     try:
         yield
     except httpx.TimeoutException:
-        raise RequestTimeoutError("The API did not answer in time.", "Check the network, and ask again.") from None
+        raise RequestTimeoutError("The API did not respond in time.", "Check the network and retry.") from None
     except httpx.DecodingError:
-        raise DamagedResponseError("The answer could not be decompressed.", ASK_AGAIN) from None
+        raise DamagedResponseError("The response could not be decompressed.", ASK_AGAIN) from None
     except httpx.RequestError:
         raise ConnectionFailedError(
             "The connection to the API failed.", f"Check the network. {_CHECK_ADDRESS}"
@@ -286,12 +288,12 @@ def _translate_httpx_errors() -> Generator[None, None, None]:
 
 def _wait(state: RetryCallState) -> float:
     failure = state.outcome.exception() if state.outcome else None
-    asked = failure.retry_after_seconds if isinstance(failure, RetryableError) else None
-    return asked or _BACKOFF(state)
+    retry_after_seconds = failure.retry_after_seconds if isinstance(failure, RetryableError) else None
+    return retry_after_seconds or _BACKOFF(state)
 
 
-def error_for_status(status: int, asked: float | None = None) -> FormantError:
-    """Our words for a status, `asked` being the seconds it asks to wait. No body is ever looked at for them."""
+def error_for_status(status: int, retry_after_seconds: float | None = None) -> FormantError:
+    """The error for a status. A body is never used for its message."""
     match status:
         case 400 | 409 | 422:
             return InvalidRequestError(f"The API refused the request ({status}).", "Check the arguments.")
@@ -301,14 +303,16 @@ def error_for_status(status: int, asked: float | None = None) -> FormantError:
                 "Check FORMANT_API_KEY, and that FORMANT_PROVIDER, FORMANT_REGION and FORMANT_BASE_URL fit it.",
             )
         case 403:
-            return PermissionDeniedError("The key may not read this.", "Ask the account's owner for a key that may.")
+            return PermissionDeniedError(
+                "This API key lacks permission (403).", "Ask the account's owner for a key that has it."
+            )
         case 404:
-            return NotFoundError("The API has nothing at this address.", _CHECK_ADDRESS)
+            return NotFoundError("Not found (404).", _CHECK_ADDRESS)
         case 429:
-            return too_many_requests(asked)
+            return too_many_requests(retry_after_seconds)
         case _ if status >= 500:
-            when = f"It asks to wait {math.ceil(asked)} s." if asked else "Ask again later."
-            return ServiceError(f"The API failed ({status}).", when, retry_after_seconds=asked)
+            hint = f"Retry in {math.ceil(retry_after_seconds)} s." if retry_after_seconds else "Retry later."
+            return ServiceError(f"The API failed ({status}).", hint, retry_after_seconds=retry_after_seconds)
         case _ if 300 <= status < 400:
             return UnexpectedStatusError(f"The address redirects elsewhere ({status}).", _CHECK_ADDRESS)
         case _:
@@ -316,21 +320,21 @@ def error_for_status(status: int, asked: float | None = None) -> FormantError:
 
 
 async def _keep_location(response: httpx.Response) -> None:
-    """Takes the address of a redirect aside: httpx would read it, and fail in its own words where it cannot."""
+    """Moves a redirect's address out of the headers: httpx would parse it, and raise its own error on a bad one."""
     if response.status_code in _REDIRECTS:
         response.extensions[_LOCATION] = response.headers.pop("location", "")
 
 
 def _size(response: httpx.Response) -> int | None:
-    """The body's length as announced; what is compressed on its way has another."""
+    """The announced length of the body; None if it is compressed, because the length is then another."""
     length = response.headers.get("content-length", "")
     return int(length) if length.isdecimal() and "content-encoding" not in response.headers else None
 
 
 def _is_all(content_range: str) -> bool:
-    """Whether a range of bytes is everything there is (RFC 9110, 14.4)."""
-    found = _RANGE.fullmatch(content_range.strip())
-    return found is not None and int(found[1]) + 1 == int(found[2])
+    """Whether a byte range is the whole file (RFC 9110, 14.4)."""
+    match = _RANGE.fullmatch(content_range.strip())
+    return match is not None and int(match[1]) + 1 == int(match[2])
 
 
 def _origin(address: httpx.URL) -> tuple[str, str, int | None]:
@@ -338,7 +342,7 @@ def _origin(address: httpx.URL) -> tuple[str, str, int | None]:
 
 
 async def _is_apis_own(response: httpx.Response) -> bool:
-    """Whether a 404 is the API's word: its body is looked at for this alone, and only as far as an error is long."""
+    """Whether the API itself sent a 404. Its body is read for this alone, up to the length of an error."""
     body = bytearray()
     async with aclosing(_chunks(response)) as chunks:
         async for chunk in chunks:
@@ -349,5 +353,5 @@ async def _is_apis_own(response: httpx.Response) -> bool:
 
 
 def _foreign_404() -> UnexpectedStatusError:
-    message = "The API has nothing at this address (404), or a gateway before it failed."
+    message = "Not found (404): a wrong address, or a gateway before the API failed."
     return UnexpectedStatusError(message, _CHECK_ADDRESS)

@@ -1,4 +1,4 @@
-"""A body read as JSON, or what is wrong with it in our own words; nothing of it is ever shown."""
+"""Parses a body as JSON. Errors say what is wrong with it, and never quote it."""
 
 import json
 
@@ -10,34 +10,34 @@ _LONGEST_INTEGER = 300
 
 
 def parse_json(body: bytes) -> JsonValue:
-    """Reads JSON forgivingly: a damaged byte, raw line break or lone surrogate costs a character, not a whole page.
+    """Parses JSON leniently: a damaged byte, raw line break or lone surrogate costs a character, not a whole page.
 
     Raises:
-        InvalidResponseError: it is no JSON. DamagedResponseError: it was damaged on its way.
+        InvalidResponseError: it is not JSON. DamagedResponseError: it was damaged in transit.
     """
     text = body.decode("utf-8-sig", errors="replace").strip()
     if not text:
-        raise DamagedResponseError("The answer is empty.", ASK_AGAIN)
+        raise DamagedResponseError("The response is empty.", ASK_AGAIN)
     if text.startswith("<"):
-        raise DamagedResponseError("The answer is a web page instead of JSON.", "Check FORMANT_BASE_URL.")
+        raise DamagedResponseError("The response is a web page instead of JSON.", "Check FORMANT_BASE_URL.")
     try:
         return json.loads(text, parse_int=_integer, strict=False)
     except json.JSONDecodeError as error:
         is_cut_off = error.pos >= len(text) or error.msg.startswith("Unterminated")
         if is_cut_off:
-            raise DamagedResponseError("The answer was cut off.", ASK_AGAIN) from None
-        raise InvalidResponseError("The answer is not JSON.", ASK_AGAIN) from None
+            raise DamagedResponseError("The response was truncated.", ASK_AGAIN) from None
+        raise InvalidResponseError("The response is not JSON.", ASK_AGAIN) from None
     except RecursionError:
-        raise InvalidResponseError("The answer is nested too deeply.", ASK_AGAIN) from None
+        raise InvalidResponseError("The response is nested too deeply.", ASK_AGAIN) from None
 
 
 def _integer(digits: str) -> int | float:
-    """Python refuses to read integers of thousands of digits; as a float such a one is infinite."""
+    """Python refuses to parse integers of thousands of digits; as a float such a number is infinite."""
     return int(digits) if len(digits) <= _LONGEST_INTEGER else float(digits)
 
 
 def says_not_found(body: bytes) -> bool:
-    """Whether the body of a 404 is an error in the form of one of the APIs, and not a gateway's."""
+    """Whether the body of a 404 is an error of one of the APIs, and not a gateway's."""
     try:
         sent = parse_json(body)
     except InvalidResponseError:

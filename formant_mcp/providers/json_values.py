@@ -1,4 +1,4 @@
-"""Values as providers send them, made into ours: `None` for whatever cannot be read. Nothing here raises."""
+"""Converts values as providers send them: `None` for whatever cannot be read. Nothing here raises."""
 
 import json
 import math
@@ -29,8 +29,8 @@ _UNITS = re.compile(
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2100, 1, 1, tzinfo=UTC)
-# 10^11 seconds are the year 5138, 10^11 milliseconds 1973: no call is on the wrong side. So with 10^11 thousandths of
-# these, and once more.
+# 10^11 seconds are the year 5138, 10^11 milliseconds 1973: no call is on the wrong side. The same holds for micro- and
+# nanoseconds.
 _TOO_MANY_SECONDS = 1e11
 _FINEST = 3  # thousandths of thousandths of thousandths: nanoseconds
 _IN_UTC = re.compile(r"\s*(?:UTC|GMT)$", re.IGNORECASE)
@@ -43,9 +43,9 @@ _TOO_LARGE = 2**63
 _MOST_WRAPPERS = 4
 _WRAPPERS = ("data", "conversation", "call", "result", "item")
 _MOST_ENCODINGS = 4
-_FENCE = re.compile(r"\A```\w*\s*|\s*```\Z")  # language models wrap their JSON so
+_FENCE = re.compile(r"\A```\w*\s*|\s*```\Z")  # language models wrap their JSON like this
 _BLANKS = "\ufeff \t\r\n"
-# What an object that stands for a single value has that value under.
+# The names of the value in an object that wraps a single value.
 _BARE = ("value", "id", "code", "number", "phone", "phone_number", "seconds", "name")
 _DIRECTION = re.compile(
     r"(?P<inbound>inbound|incoming)|(?P<outbound>outbound|outgoing)|(?P<web>web|browser)", re.IGNORECASE
@@ -56,27 +56,27 @@ _ADDRESS = re.compile(r"(?:sips?|tel|whatsapp):(?://)?(?P<user>[^@;?>]*)(?:@[^>]
 _PHONE = re.compile(r"\+?[\d\s().*#-]{3,}")
 
 
-def first(wire: Wire, *names: str) -> JsonValue:
+def first_present(wire: Wire, *names: str) -> JsonValue:
     """The value of the first of these fields that has one."""
     return next((wire[name] for name in names if wire.get(name) is not None), None)
 
 
-def part(wire: Wire, name: str) -> Wire:
-    """The object in a field, also as JSON in a text; an empty one where there is none."""
+def as_object(wire: Wire, name: str) -> Wire:
+    """The object in a field, also as JSON in a text; an empty one if there is none."""
     value = unpacked(wire.get(name))
     return value if isinstance(value, dict) else {}
 
 
 def is_no_object(wire: Wire, name: str) -> bool:
-    """Whether something was sent in a field that is to be an object, and it is none."""
+    """Whether a field that should be an object holds something else."""
     value = unpacked(wire.get(name))
     return not isinstance(value, dict) and is_something(value)
 
 
 class Fields:
-    """Reads single fields of a conversation, each from the first of some objects that has it.
+    """Reads single fields of a conversation, each from the first object that has it.
 
-    `lost`: our names of those that were sent and not understood.
+    `lost`: our names of the fields that were sent and not understood.
     """
 
     def __init__(self, *objects: Wire) -> None:
@@ -89,38 +89,38 @@ class Fields:
         return frozenset(self._lost)
 
     def sent(self, *names: str) -> JsonValue:
-        """The value as it was sent under the first of these names that has one."""
-        for where in self._objects:
+        """The value as sent, under the first of these names that has one."""
+        for wire in self._objects:
             for name in names:
-                if (value := where.get(name)) is not None:
+                if (value := wire.get(name)) is not None:
                     return value
         return None
 
     def read(self, field: str, form: Callable[[JsonValue], T | None], *names: str) -> T | None:
-        """Our field, in that form, sent under one of these names, or under its own."""
+        """Our field, converted by `form`, sent under one of these names, or under its own."""
         return self.understood(field, form, self.sent(*names or (field,)))
 
     def understood(self, field: str, form: Callable[[JsonValue], T | None], sent: JsonValue) -> T | None:
-        """The same of a value at hand: the value itself, or the one that an object obviously stands for."""
+        """The same for a given value: the value itself, or the one that an object obviously wraps."""
         value = form(sent)
         if value is None and isinstance(sent, dict):
-            value = form(first(sent, *_BARE))
-        if value is None and flag(sent) and is_something(sent):
+            value = form(first_present(sent, *_BARE))
+        if value is None and as_bool(sent) and is_something(sent):
             self._lost.add(field)
         return value
 
 
-def direction(value: JsonValue) -> str | None:
+def as_direction(value: JsonValue) -> str | None:
     """Who called whom: `inbound`, `outbound`, `web`, else as it was sent."""
-    sent = text(value)
-    found = sent and _DIRECTION.search(sent)
-    return (found.lastgroup if found else sent) or None
+    sent = as_text(value)
+    match = sent and _DIRECTION.search(sent)
+    return (match.lastgroup if match else sent) or None
 
 
 def rows_of(wire: Wire, *names: str) -> list[JsonValue] | None:
-    """The list in the first of these fields that was sent, null being an empty one; None where there is no list.
+    """The list in the first of these fields that was sent; null is an empty list; None if there is no list.
 
-    Without such a field the list is empty if the answer says of itself how long the list is, or that it ends.
+    Without such a field the list is empty if the response says that there are no rows or no further pages.
     """
     sent = next((wire[name] for name in names if wire.get(name) is not None), None)
     if sent is None and (not wire.keys().isdisjoint(names) or _says_empty(wire)):
@@ -129,25 +129,29 @@ def rows_of(wire: Wire, *names: str) -> list[JsonValue] | None:
 
 
 def _says_empty(wire: Wire) -> bool:
-    return bool(wire.keys() & {"has_more", "total"}) and not flag(wire.get("has_more")) and not count(wire.get("total"))
+    return (
+        bool(wire.keys() & {"has_more", "total"})
+        and not as_bool(wire.get("has_more"))
+        and not as_count(wire.get("total"))
+    )
 
 
 def object_of(wire: JsonValue, marks: frozenset[str]) -> Wire | None:
-    """The object that has one of these fields: the answer itself, or what it wraps, alone in a list or not."""
+    """The object that has one of these fields: the response itself, or what it wraps, alone in a list or not."""
     for _ in range(_MOST_WRAPPERS):
         if isinstance(wire, list) and len(wire) == 1:
             wire = wire[0]
         if not isinstance(wire, dict):
             return None
-        inner = next((each for name in _WRAPPERS if isinstance(each := wire.get(name), dict | list)), None)
+        inner = next((value for name in _WRAPPERS if isinstance(value := wire.get(name), dict | list)), None)
         if not wire.keys().isdisjoint(marks) or inner is None:
             return wire
         wire = inner
     return None
 
 
-def text(value: JsonValue) -> str | None:
-    """A clean text that is not empty. Whole numbers become their digits."""
+def as_text(value: JsonValue) -> str | None:
+    """A clean text that is not empty. Whole numbers become digits."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _TOO_LARGE:
@@ -155,8 +159,8 @@ def text(value: JsonValue) -> str | None:
     return clean(value) or None if isinstance(value, str) else None
 
 
-def number(value: JsonValue) -> float | None:
-    """A finite number, also one that was sent as text."""
+def as_float(value: JsonValue) -> float | None:
+    """A finite number, also if sent as text."""
     if isinstance(value, str) and _NUMERIC.fullmatch(value):
         value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -168,50 +172,50 @@ def number(value: JsonValue) -> float | None:
     return figure if math.isfinite(figure) else None
 
 
-def seconds(value: JsonValue) -> float | None:
-    """A duration or an offset into a call, between nothing and a week: `90`, `1:30`, `00:01:30.5`, `90s`, `2 min`."""
-    figure = number(value)
+def as_seconds(value: JsonValue) -> float | None:
+    """A duration or an offset into a call, from 0 to a week: `90`, `1:30`, `00:01:30.5`, `90s`, `2 min`."""
+    figure = as_float(value)
     if figure is None and isinstance(value, str):
         figure = _seconds_in(value.strip())
     return figure if figure is not None and 0 <= figure <= LONGEST_SECONDS else None
 
 
 def _seconds_in(text: str) -> float | None:
-    if found := _CLOCK.fullmatch(text):
-        hours, minutes, rest = found.groups()
+    if match := _CLOCK.fullmatch(text):
+        hours, minutes, rest = match.groups()
         return int(hours or 0) * 3600 + int(minutes) * 60 + float(rest.replace(",", "."))
-    found = _UNITS.fullmatch(text)
-    if not found or not any(found.groups()):
+    match = _UNITS.fullmatch(text)
+    if not match or not any(match.groups()):
         return None
     units = {"hours": 3600.0, "minutes": 60.0, "seconds": 1.0, "ms": 0.001}
-    return sum(float(found[name] or 0) * length for name, length in units.items())
+    return sum(float(match[name] or 0) * length for name, length in units.items())
 
 
-def contact(value: JsonValue) -> str | None:
-    """A phone number, also one inside a SIP, tel or WhatsApp address; an address without a number as it was sent."""
-    sent = text(value)
-    found = _ADDRESS.search(sent) if sent else None
-    user = unquote(found["user"]).strip() if found else ""
-    return text(user) if _PHONE.fullmatch(user) else sent
+def as_contact(value: JsonValue) -> str | None:
+    """A phone number, also inside a SIP, tel or WhatsApp address; an address without a number as sent."""
+    sent = as_text(value)
+    match = _ADDRESS.search(sent) if sent else None
+    user = unquote(match["user"]).strip() if match else ""
+    return as_text(user) if _PHONE.fullmatch(user) else sent
 
 
-def count(value: JsonValue) -> int | None:
-    """How many: a whole number that is not negative."""
-    figure = number(value)
+def as_count(value: JsonValue) -> int | None:
+    """A whole number that is not negative."""
+    figure = as_float(value)
     return int(figure) if figure is not None and figure >= 0 and figure.is_integer() else None
 
 
-def flag(value: JsonValue) -> bool:
-    """True or false, also where it was sent as a text."""
+def as_bool(value: JsonValue) -> bool:
+    """True or false, also if sent as text."""
     return value.strip().lower() not in _FALSE if isinstance(value, str) else bool(value)
 
 
-def moment(value: JsonValue) -> datetime | None:
-    """A time of this century, in UTC (where it names no zone, too).
+def as_datetime(value: JsonValue) -> datetime | None:
+    """A time of this century, in UTC (also if it names no zone).
 
-    From epoch seconds or thousandths of them, down to nanoseconds; from ISO 8601 or an RFC 2822 date.
+    Accepts epoch seconds, milli-, micro- or nanoseconds, ISO 8601 and RFC 2822 dates.
     """
-    figure = number(value)
+    figure = as_float(value)
     try:
         if figure is not None:
             scales = 0
@@ -219,11 +223,11 @@ def moment(value: JsonValue) -> datetime | None:
                 figure, scales = figure / 1000, scales + 1
             sent = _EPOCH + timedelta(seconds=figure)
         elif isinstance(value, str):
-            said = value.strip()
-            if _RFC_2822.fullmatch(said):
-                sent = parsedate_to_datetime(said)
+            text = value.strip()
+            if _RFC_2822.fullmatch(text):
+                sent = parsedate_to_datetime(text)
             else:
-                sent = datetime.fromisoformat(_OFFSET_APART.sub("", _IN_UTC.sub("", said)))
+                sent = datetime.fromisoformat(_OFFSET_APART.sub("", _IN_UTC.sub("", text)))
             sent = sent.replace(tzinfo=UTC) if sent.tzinfo is None else sent.astimezone(UTC)
         else:
             return None
@@ -233,12 +237,12 @@ def moment(value: JsonValue) -> datetime | None:
 
 
 def seconds_between(start: datetime | None, end: datetime | None) -> float | None:
-    """The duration from one time to another, where both are known and in order."""
-    return None if start is None or end is None else seconds((end - start).total_seconds())
+    """The duration from one time to another; None unless both are known and in order."""
+    return None if start is None or end is None else as_seconds((end - start).total_seconds())
 
 
 def unpacked(value: JsonValue) -> JsonValue:
-    """What a text of JSON holds, however often it was encoded; any other value as it is."""
+    """The value in a JSON text, however often it was encoded; any other value as it is."""
     for _ in range(_MOST_ENCODINGS):
         if not isinstance(value, str):
             break
@@ -253,23 +257,23 @@ def unpacked(value: JsonValue) -> JsonValue:
 
 
 def is_something(value: JsonValue) -> bool:
-    """Whether there is anything but null, blanks and empty lists or objects."""
+    """Whether it holds anything but null, blanks and empty lists or objects."""
     todo = [value]
     while todo:
-        each = todo.pop()
-        if isinstance(each, dict):
-            todo.extend(each.values())
-        elif isinstance(each, list):
-            todo.extend(each)
-        elif clean(each) if isinstance(each, str) else each is not None:
+        item = todo.pop()
+        if isinstance(item, dict):
+            todo.extend(item.values())
+        elif isinstance(item, list):
+            todo.extend(item)
+        elif clean(item) if isinstance(item, str) else item is not None:
             return True
     return False
 
 
 def clean_json(value: JsonValue, levels: int = MOST_LEVELS) -> tuple[JsonValue, int]:
-    """The same value with every text and key clean, and how many values had no place in it.
+    """The same value with every text and key clean, and how many values were lost.
 
-    Those are numbers that JSON cannot hold, what is nested too deeply, and a key's value where two keys became one.
+    Lost are numbers that JSON cannot hold, what is nested too deeply, and a value whose key became equal to another.
     """
     if isinstance(value, str):
         return clean(value), 0
@@ -283,6 +287,6 @@ def clean_json(value: JsonValue, levels: int = MOST_LEVELS) -> tuple[JsonValue, 
         items = [clean_json(item, levels - 1) for item in value]
         return [item for item, _ in items], sum(more for _, more in items)
     if isinstance(value, float) or (isinstance(value, int) and abs(value) >= _TOO_LARGE):
-        figure = number(value)
+        figure = as_float(value)
         return figure, int(figure is None)
     return value, 0

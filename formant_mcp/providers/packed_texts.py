@@ -1,4 +1,4 @@
-"""Turns in a text that is not speech: JSON in lines or cut off, Python's notation, a table; and texts without any."""
+"""Turns in a text that is not plain speech: JSON lines, truncated JSON, Python literals, tables; and empty texts."""
 
 import ast
 import csv
@@ -34,31 +34,32 @@ _LONGEST_NONE = 100
 
 
 def says_none(text: str) -> bool:
-    """Whether a text stands for a transcript that there is not: `Transcript not available`."""
+    """Whether a text says that there is no transcript: `Transcript not available`."""
     return len(text) < _LONGEST_NONE and _NONE.fullmatch(text) is not None
 
 
 def is_no_speech(text: str) -> bool:
-    """Whether a text of which nothing could be read is an address, or JSON or markup that is broken or not known."""
+    """Whether a text that could not be parsed is an address, or JSON or markup that is broken or unsupported."""
     return any(pattern.match(text) for pattern in (_JSON, _MARKUP, _YAML)) or _ADDRESS.fullmatch(text) is not None
 
 
 def objects_in(text: str) -> tuple[list[JsonValue], int]:
-    """The turns that a text holds as objects, and how many more it began and did not end."""
+    """The turns that a text holds as objects, and how many more are incomplete."""
     if not _JSON.match(text):
         return table(_rows(text)), 0
     if isinstance(sent := unpacked(text), dict | list):
         return [sent], 0
-    lines = [unpacked(line) for each in text.splitlines() if (line := each.strip().rstrip(",")) not in ("", "[", "]")]
-    found: list[JsonValue] = [each for each in lines if isinstance(each, dict)]
-    if len(lines) > 1 and len(found) * 2 >= len(lines):
-        return found, len(lines) - len(found)
+    stripped = (line.strip().rstrip(",") for line in text.splitlines())
+    values = [unpacked(line) for line in stripped if line not in ("", "[", "]")]
+    objects: list[JsonValue] = [value for value in values if isinstance(value, dict)]
+    if len(values) > 1 and len(objects) * 2 >= len(values):
+        return objects, len(values) - len(objects)
     whole = _from_python(text) if _PYTHON.match(text.strip()) else None
     return ([whole], 0) if whole else _whole_objects(text)
 
 
 def _from_python(text: str) -> JsonValue:
-    """What a value that was printed by Python is; None where it is none."""
+    """The value of a Python literal; None if it is not one."""
     try:
         return json.loads(json.dumps(ast.literal_eval(text.strip())))
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
@@ -66,35 +67,35 @@ def _from_python(text: str) -> JsonValue:
 
 
 def _whole_objects(text: str) -> tuple[list[JsonValue], int]:
-    """The objects of JSON that was cut off, as far as they are whole, and whether something is missing."""
-    found: list[JsonValue] = []
+    """The complete objects of truncated JSON, and 1 if something is missing."""
+    objects: list[JsonValue] = []
     at, misses = text.find("{"), 0
     while at >= 0 and misses < _MOST_MISSES:
         try:
             value, at = _DECODER.raw_decode(text, at)
-            found.append(value)
+            objects.append(value)
         except (ValueError, RecursionError):
             at, misses = at + 1, misses + 1
         at = text.find("{", at)
-    return found, int(bool(found) and (misses > 0 or text.lstrip().startswith("[")))
+    return objects, int(bool(objects) and (misses > 0 or text.lstrip().startswith("[")))
 
 
 def _rows(text: str) -> list[JsonValue]:
-    """The rows of a table with commas, semicolons or tabs; none where its first line does not name its columns."""
-    head = text.lstrip("\ufeff \r\n").partition("\n")[0]
-    mark = next((mark for mark in ",;\t|" if mark in head), "")
-    if not mark or not _names_columns(list(head.strip().split(mark))):
+    """The rows of a table with commas, semicolons or tabs; none if its first line does not name its columns."""
+    header = text.lstrip("\ufeff \r\n").partition("\n")[0]
+    delimiter = next((character for character in ",;\t|" if character in header), "")
+    if not delimiter or not _names_columns(list(header.strip().split(delimiter))):
         return []
     try:
-        return [[*row] for row in csv.reader(text.strip().splitlines(), delimiter=mark, skipinitialspace=True)]
+        return [[*row] for row in csv.reader(text.strip().splitlines(), delimiter=delimiter, skipinitialspace=True)]
     except csv.Error:
         return []
 
 
 def table(rows: list[JsonValue]) -> list[JsonValue]:
-    """The rows of a table as objects, by the names in its first row; none where that names no speaker and words."""
-    head, *others = rows or [None]
-    names = [name for name in head if isinstance(name, str)] if isinstance(head, list) else []
+    """The rows of a table as objects, by the names in its first row; none if these name no speaker and words."""
+    header, *others = rows or [None]
+    names = [name for name in header if isinstance(name, str)] if isinstance(header, list) else []
     if not _names_columns(names):
         return []
     last = len(names) - 1  # words with commas that nobody quoted
@@ -102,6 +103,6 @@ def table(rows: list[JsonValue]) -> list[JsonValue]:
     return [dict(zip(names, row, strict=False)) for row in cells]
 
 
-def _names_columns(head: list[str]) -> bool:
-    names = {plain(name) for name in head}
+def _names_columns(header: list[str]) -> bool:
+    names = {plain(name) for name in header}
     return not names.isdisjoint(SAYS_WHO) and not names.isdisjoint(WORDS)

@@ -1,6 +1,6 @@
-"""The providers: an entry each, with everything that differs but for its requests and its JSON.
+"""The providers: one entry each, with everything that differs except for requests and JSON.
 
-Clients are imported when one is opened, so that the tools can be listed without an HTTP library.
+A client is imported when it is opened, so that the tools can be listed without an HTTP library.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderSpec:
-    """What the rest of the program knows of a provider.
+    """What the rest of the program needs to know about a provider.
 
-    `addresses`: by FORMANT_REGION, or one for all under ''; none where each account has its own.
-    `server_side_filters`: the filters that its list takes; `statuses` those values of `status`, where it is one of
-    them, and `transient_statuses` those that a conversation does not keep. `unsupported_filters`: it has no such field.
-    `detail_only_fields`: fields that its list rows never have, but its details do. `max_queue_time`: how long before
-    its start a conversation may be created, where the list is filtered by creation. `recording_type`: the usual one.
-    `example_statuses`, `example_conditions` and `note` are for assistants.
+    `addresses`: by FORMANT_REGION, or one for all regions under ''; empty if each account has its own.
+    `server_side_filters`: the filters that its list accepts; `statuses`: the values accepted if `status` is one of
+    them; `transient_statuses`: statuses that a conversation does not keep. `unsupported_filters`: filters on fields
+    that it does not have. `detail_only_fields`: fields that are in details but never in list rows. `max_queue_time`:
+    how long before its start a conversation may be created, if the list is filtered by creation time.
+    `recording_type`: the usual media type. `example_statuses`, `example_conditions` and `note` are for assistants.
     """
 
     title: str
@@ -39,7 +39,7 @@ class ProviderSpec:
     note: str
 
     def address(self, region: str) -> str:
-        """Its address in a region, '' where it has none."""
+        """Its address in a region, '' if it has none."""
         return self.addresses.get(region, self.addresses.get("", ""))
 
     def fill(self, text: str) -> str:

@@ -1,4 +1,4 @@
-"""What every client of a provider's REST API shares: how it is opened, and how one conversation is fetched."""
+"""What the clients of the providers' REST APIs share: how they are opened, and how one conversation is fetched."""
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
@@ -15,9 +15,9 @@ from formant_mcp.providers.http import HttpClient, path_segment, utc_now
 from formant_mcp.providers.rate_limit import Sleep, WallClock
 from formant_mcp.providers.recordings import open_recording
 from formant_mcp.providers.registry import ProviderSpec
-from formant_mcp.providers.responses import as_asked, no_conversation
+from formant_mcp.providers.responses import check_conversation_id, conversation_not_found
 
-PAGE_SIZE = 100  # the most that any of them gives
+PAGE_SIZE = 100  # the maximum of all of them
 QueryParams = dict[str, str | int]
 
 
@@ -38,7 +38,7 @@ class OpenProvider(Protocol):
 class RestProvider:
     """A provider's API below `conversations_path`: a list, one conversation, its recording.
 
-    `parse_conversation`: one conversation's JSON as our model.
+    `parse_conversation`: parses one conversation's JSON.
     """
 
     spec: ProviderSpec
@@ -70,34 +70,34 @@ class RestProvider:
     @property
     def concurrency(self) -> int:
         """How many requests may be in flight now."""
-        return self._http.pace.concurrency
+        return self._http.rate_limit.concurrency
 
     @property
     def requests_per_minute(self) -> float | None:
-        """The allowance the provider last stated, else the pace of late; None where there is neither."""
-        return self._http.pace.requests_per_minute
+        """The rate limit the provider last stated, else the recent request rate; None if neither is available."""
+        return self._http.rate_limit.requests_per_minute
 
     async def get_conversation(self, conversation_id: str) -> Conversation:
         """One conversation with transcript and results.
 
         Raises:
             NotFoundError: it does not exist or belongs to another account; no API says which.
-            InvalidResponseError: the answer is about another conversation.
+            InvalidResponseError: the response is about another conversation.
         """
         try:
             conversation = self.parse_conversation(
                 await self._http.get_json("conversation", self._path(conversation_id))
             )
         except NotFoundError:
-            raise no_conversation(conversation_id) from None
-        return as_asked(conversation, conversation_id)
+            raise conversation_not_found(conversation_id) from None
+        return check_conversation_id(conversation, conversation_id)
 
     def open_recording(self, conversation_id: str) -> AbstractAsyncContextManager[Recording]:
         """The recording's bytes; see `providers.recordings.open_recording`."""
         return open_recording(self._http, f"{self._path(conversation_id)}/{self.recording_name}", conversation_id)
 
     async def aclose(self) -> None:
-        """Gives back connections."""
+        """Closes the connections."""
         await self._http.aclose()
 
     async def list_json(self, params: Mapping[str, str | int]) -> JsonValue:

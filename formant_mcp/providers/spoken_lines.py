@@ -1,7 +1,7 @@
-"""A transcript that is one text: `BOT: Hello`, `[00:01] Agent: Hello`, `**Agent:** Hello`, subtitles (SRT, VTT).
+"""Parses a transcript sent as one text: `BOT: Hello`, `[00:01] Agent: Hello`, `**Agent:** Hello`, subtitles (SRT, VTT).
 
-A line begins a turn where it begins with a word for one of the sides (`Agent:`), a numbered speaker (`Speaker 1:`), a
-name after a time in brackets, or a name that begins several lines. Any other line goes on with the turn before it.
+A line starts a turn if it starts with a word for one of the sides (`Agent:`), a numbered speaker (`Speaker 1:`), a name
+after a time in brackets, or a name that starts several lines. Any other line continues the turn before it.
 """
 
 import re
@@ -11,7 +11,7 @@ from itertools import zip_longest
 from typing import NamedTuple
 
 from formant_mcp.models import clean
-from formant_mcp.providers.speakers import LABELS, role, side, side_in
+from formant_mcp.providers.speakers import LABELS, as_role, side, side_in
 
 _CLOCK = r"\d{1,4}:\d{2}(?::\d{2})?(?:[.,]\d{1,6})?(?:\s?[AaPp]\.?[Mm]\b\.?)?"
 _DATED = rf"\d{{4}}-\d\d-\d\d[T ]{_CLOCK}(?:Z|[+-]\d\d:?\d\d)?"
@@ -45,7 +45,7 @@ _INLINE = re.compile(rf"(?:{_IN_BRACKETS}\s*)?[*_]{{0,3}}(?<!\w)(?:{_SHOUTED})[*
 
 
 class Said(NamedTuple):
-    """One turn of a text: who said what, and the time as it was written."""
+    """One turn of a text: who said what, and the time as written."""
 
     role: str
     words: str
@@ -53,7 +53,7 @@ class Said(NamedTuple):
 
 
 class _Line(NamedTuple):
-    """A line taken apart; `is_timed`: a time in brackets, or a subtitle's, stands before the name."""
+    """A parsed line; `is_timed`: a time in brackets, or a subtitle's, comes before the name."""
 
     name: str
     words: str
@@ -63,16 +63,16 @@ class _Line(NamedTuple):
 
 
 def read_texts(texts: Sequence[str]) -> list[list[Said]]:
-    """The turns of each of these texts. A name that begins several of their lines is a speaker in all of them."""
-    taken_apart = [list(_lines(each)) for each in texts]
-    lines = [line for each in taken_apart for line in each]
+    """The turns of each of these texts. A name that starts several of their lines is a speaker in all of them."""
+    lines_of_texts = [list(_lines(text)) for text in texts]
+    lines = [line for lines_of_text in lines_of_texts for line in lines_of_text]
     names = Counter(line.name for line in lines if _LIKE_A_NAME.fullmatch(line.name) and not line.name[0].islower())
     is_regular = len(lines) > 1 and names.total() == len(lines)
     speakers = {name for name, count in names.items() if is_regular or count > 1}
-    return [list(_joined(each, speakers)) for each in taken_apart]
+    return [list(_join_turns(lines_of_text, speakers)) for lines_of_text in lines_of_texts]
 
 
-def _joined(lines: list[_Line], speakers: set[str]) -> Iterator[Said]:
+def _join_turns(lines: list[_Line], speakers: set[str]) -> Iterator[Said]:
     turns: list[tuple[str, str, list[str]]] = []
     for line in lines:
         if who := _role(line, speakers):
@@ -81,18 +81,18 @@ def _joined(lines: list[_Line], speakers: set[str]) -> Iterator[Said]:
             turns.append(("unknown", line.time if line.is_timed else "", [line.whole]))
         else:
             turns[-1][2].append(line.whole)
-    return (Said(who, clean(" ".join(said)), time) for who, time, said in turns)
+    return (Said(who, clean(" ".join(words)), time) for who, time, words in turns)
 
 
 def _role(line: _Line, speakers: set[str]) -> str | None:
-    """Who begins to speak on this line; None where it is no beginning."""
-    if found := side(line.name) or (side_in(line.name) if _QUALIFIED.search(line.name) else None):
-        return found
+    """Who starts to speak on this line; None if it does not start a turn."""
+    if spoken_by := side(line.name) or (side_in(line.name) if _QUALIFIED.search(line.name) else None):
+        return spoken_by
     name = _NOTE.sub("", line.name).strip() or line.name
     is_timed_name = line.is_timed and _LIKE_A_NAME.fullmatch(name)
     if not (NUMBERED.fullmatch(name) or is_timed_name or line.name in speakers):
         return None
-    return side_in(name) or role(name)
+    return side_in(name) or as_role(name)
 
 
 def _lines(text: str) -> Iterator[_Line]:
@@ -106,14 +106,14 @@ def _lines(text: str) -> Iterator[_Line]:
         lines = lines[1:]
     cue = ""
     for line, following in zip_longest(lines, lines[1:], fillvalue=""):
-        if found := _CUE.fullmatch(line):
-            cue = found["time"]
+        if match := _CUE.fullmatch(line):
+            cue = match["time"]
         elif not (_NUMBER.fullmatch(line) and _CUE.fullmatch(following)):
-            yield _taken_apart(line, cue, goes_on=bool(following))
+            yield _parse_line(line, cue, goes_on=bool(following))
             cue = ""
 
 
-def _taken_apart(line: str, cue: str, *, goes_on: bool) -> _Line:
+def _parse_line(line: str, cue: str, *, goes_on: bool) -> _Line:
     rest = _BULLET.sub("", line.strip())
     in_brackets = _LEADING.match(rest)
     leading = in_brackets or _LEADING_BARE.match(rest)
@@ -122,17 +122,17 @@ def _taken_apart(line: str, cue: str, *, goes_on: bool) -> _Line:
     whole = line
     if leading:
         rest = rest[leading.end() :].lstrip(" \t-–—|,:")
-        whole = rest if is_timed else line  # a time that nobody speaks at is a word like others
+        whole = rest if is_timed else line  # a time without a speaker is text
     if (after := _AFTER_NAME.search(rest)) and side(rest[: after.start()]):  # the words follow below
         return _Line(rest[: after.start()].strip(), "", whole, after["time"] or after["bare"], is_timed)
-    if (found := _BRACKETED.fullmatch(rest)) and side(found["name"]):
-        return _Line(found["name"], found["words"], whole, time, is_timed)
-    found = _NAME.match(rest)
-    if not found:
+    if (match := _BRACKETED.fullmatch(rest)) and side(match["name"]):
+        return _Line(match["name"], match["words"], whole, time, is_timed)
+    match = _NAME.match(rest)
+    if not match:
         dashed, dash, words = rest.partition(" - ")
-        is_name = (dash or goes_on) and side(dashed)  # the last line is what somebody says
+        is_name = (dash or goes_on) and side(dashed)  # a speaker's name alone cannot be the last line
         return _Line(dashed, words, whole, time, is_timed) if is_name else _Line("", "", whole, time, is_timed)
-    name, words = found["name"].strip(), found["words"]
+    name, words = match["name"].strip(), match["words"]
     if name.startswith(("*", "_")):
         name, words = name.strip("*_ "), words.lstrip("*_ ")
     if after := _AFTER_NAME.search(name):

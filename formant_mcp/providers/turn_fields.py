@@ -1,6 +1,6 @@
-"""What the fields of a turn mean, whatever they are called: its words, its time, the tools it used.
+"""The fields of a turn, whatever they are called: its words, its time, the tools it used.
 
-Names are plain (see `speakers.plain`). What calls a tool (parameters, headers, body) may hold secrets; it is not read.
+Names are plain (see `speakers.plain`). Parameters, headers and bodies of tool calls may hold secrets and are not read.
 """
 
 import re
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from pydantic import JsonValue
 
-from formant_mcp.providers.json_values import Wire, flag, number, text, unpacked
+from formant_mcp.providers.json_values import Wire, as_bool, as_float, as_text, unpacked
 from formant_mcp.providers.speakers import SPEAKER_FIELDS, plain
 
 WORDS = (
@@ -17,7 +17,7 @@ WORDS = (
     "statement", "punctuatedword", "word", "words", "multivoicemessage", "parts", "sentences", "segments", "lines",
     "paragraphs", "tokens", "chunks", "alternatives",
 )  # fmt: skip
-# The same words in another form: read only where nothing else says them.
+# The same words in another form: read only if no other field has them.
 SAME_WORDS = frozenset({
     "punctuatedword", "word", "words", "multivoicemessage", "sentences", "segments", "lines", "paragraphs", "tokens",
     "chunks", "alternatives",
@@ -28,7 +28,7 @@ _TIMES = (
     "startms", "starttimems", "startmillis", "offsetms", "timestampms", "timems", "beginms", "startat", "startedat",
     "createdat", "createdatunixms", "sentat", "date", "datetime",
 )  # fmt: skip
-# What describes a turn instead of being said in it. Ids, times and addresses go by their ending.
+# Fields that describe a turn instead of being said in it. Ids, times and addresses are recognized by their ending.
 _ABOUT = frozenset({
     "id", "uuid", "kind", "index", "status", "state", "confidence", "score", "language", "lang", "locale", "model",
     "emotion", "sentiment", "intent", "tone", "metadata", "meta", "tools", "toolcalls", "toolresults",
@@ -42,7 +42,7 @@ _ABOUT = frozenset({
 _ABOUT_ENDINGS = ("id", "ids", "url", "uri", "time", "ms", "secs", "seconds")
 _SPOKEN = re.compile(r"[^\W\d_]")
 _SENTENCE = re.compile(r"[^\W\d_].*\s.*[^\W\d_]|[^\W\d_\x00-\x7f]", re.DOTALL)
-# Kinds of parts that stand beside what is said.
+# Kinds of parts that are not speech.
 _NOT_SPOKEN = re.compile(
     r"(?!.*transcri).*(?:tool|function|image|audio|video|file|document|think|reason)", re.IGNORECASE
 )
@@ -51,7 +51,7 @@ _LONGEST_ERROR = 300
 
 
 def words_in(fields: Wire, levels: int) -> str:
-    """What is said in a turn of these fields: the first that holds words, and every other with different ones."""
+    """What is said in a turn with these fields: the first with words, and every other with different words."""
     said = ""
     for name in WORDS:
         value = fields.get(name)
@@ -65,18 +65,18 @@ def words_in(fields: Wire, levels: int) -> str:
 
 def may_say_more(name: str, value: JsonValue) -> bool:
     """Whether it is a sentence or parts, and not the same words in another form."""
-    is_more = bool(_SENTENCE.search(value)) if isinstance(value, str) else isinstance(value, list | dict)
-    return is_more and name not in SAME_WORDS
+    has_more = bool(_SENTENCE.search(value)) if isinstance(value, str) else isinstance(value, list | dict)
+    return has_more and name not in SAME_WORDS
 
 
 def _first_of(value: JsonValue, levels: int) -> str:
-    """The likeliest of several readings of the same sound."""
+    """The most likely of several transcriptions of the same audio."""
     readings = value if isinstance(value, list) else [value]
-    return next((words for each in readings if (words := words_of(each, max(0, levels - 2)))), "")
+    return next((words for reading in readings if (words := words_of(reading, max(0, levels - 2)))), "")
 
 
 def letters(words: str) -> str:
-    """The words without case, blanks and marks."""
+    """The words without case, blanks and punctuation."""
     return "".join(filter(str.isalnum, words.casefold()))
 
 
@@ -84,36 +84,36 @@ def words_of(value: JsonValue, levels: int) -> str:
     """The words in a text, a list of parts, or an object that holds them."""
     value = _unpacked_parts(value)
     if isinstance(value, list) and levels:
-        parts = [said for each in value if (said := words_of(each, levels - 1))]
+        parts = [words for item in value if (words := words_of(item, levels - 1))]
         return "".join(part if part in _STOPS or not index else f" {part}" for index, part in enumerate(parts))
     if isinstance(value, dict) and levels:
-        return words_in({plain(name): each for name, each in value.items()}, levels)
+        return words_in({plain(name): item for name, item in value.items()}, levels)
     if isinstance(value, float):
-        return text(value) or ("" if number(value) is None else str(value))
-    return text(value) or ""
+        return as_text(value) or ("" if as_float(value) is None else str(value))
+    return as_text(value) or ""
 
 
 def _unpacked_parts(value: JsonValue) -> JsonValue:
-    """Parts in a string of JSON as parts; a text that merely begins as JSON does stays a text."""
+    """The parts in a JSON string; a text that merely starts like JSON stays a text."""
     parts = unpacked(value)
     return parts if isinstance(parts, dict | list) and (value is parts or words_of(parts, 2)) else value
 
 
 def may_hold_words(fields: Wire) -> bool:
-    """Whether something was sent, under a name that is not known here, that may be what was said.
+    """Whether something was sent under an unfamiliar name that may be what was said.
 
-    Beside words that were sent as null or empty, that takes more than a single word.
+    If a usual field is there but null or empty, that takes more than a single word.
     """
     if _NOT_SPOKEN.match(str(fields.get("type", ""))):
         return False
     if any(_texts_in({name: fields.get(name)}, _SPOKEN) or isinstance(fields.get(name), bool) for name in WORDS):
         return True
     pattern = _SENTENCE if any(name in fields for name in WORDS) else _SPOKEN
-    return _texts_in({name: each for name, each in fields.items() if name not in SPEAKER_FIELDS}, pattern)
+    return _texts_in({name: value for name, value in fields.items() if name not in SPEAKER_FIELDS}, pattern)
 
 
 def has_lost_part(fields: Wire) -> bool:
-    """Whether words are in parts, and one of them holds words under a name that is not known here."""
+    """Whether words are in parts, and one of the parts holds words under an unfamiliar name."""
     parts = (part for name in WORDS for part in _objects(_unpacked_parts(fields.get(name))))
     named = ({plain(name): value for name, value in part.items()} for part in parts)
     return any(not words_in(part, 2) and may_hold_words(part) for part in named)
@@ -126,28 +126,28 @@ def _texts_in(fields: Wire, pattern: re.Pattern[str]) -> bool:
         if name in _ABOUT or name in _TIMES or (name not in WORDS and name.endswith(_ABOUT_ENDINGS)):
             continue
         if isinstance(value, dict):
-            todo.extend((plain(inner), each) for inner, each in value.items())
+            todo.extend((plain(inner), item) for inner, item in value.items())
         elif isinstance(value, list):
-            todo.extend(("", each) for each in value)
+            todo.extend(("", item) for item in value)
         elif isinstance(value, str) and pattern.search(value):
             return True
     return False
 
 
 def times_in(fields: Wire) -> Iterator[tuple[str, JsonValue]]:
-    """What may say when a turn begins, by name; the beginning where it is a span."""
+    """The fields that may say when a turn starts, by name; the start if it is a span."""
     for name in _TIMES:
         value = fields.get(name)
         if isinstance(value, list) and value:
             value = value[0]
         if isinstance(value, dict):
-            value = next((value[each] for each in ("start", "seconds", "from") if each in value), None)
+            value = next((value[key] for key in ("start", "seconds", "from") if key in value), None)
         if value is not None:
             yield name, value
 
 
 def tool_lines(fields: Wire) -> list[str]:
-    """Each call of a tool, and each result, in a line."""
+    """A line for each tool call and each tool result."""
     calls, results = _objects(fields.get("toolcalls")), _objects(fields.get("toolresults"))
     return [*map(_tool_call, calls), *map(_tool_result, results)]
 
@@ -158,18 +158,18 @@ def _tool_call(wire: Wire) -> str:
 
 
 def _tool_result(wire: Wire) -> str:
-    if not flag(wire.get("is_error")):
+    if not as_bool(wire.get("is_error")):
         return f"tool result {_tool_name(wire)}"
-    # What the agent was told: the raw message of a failed webhook may quote its address and key.
-    why = ": ".join(said for name in ("error_type", "result_value") if (said := text(wire.get(name))))
-    return f"tool result {_tool_name(wire)}: error {why[:_LONGEST_ERROR]}".rstrip()
+    # What the agent received: the raw message of a failed webhook may quote its address and key.
+    reason = ": ".join(text for name in ("error_type", "result_value") if (text := as_text(wire.get(name))))
+    return f"tool result {_tool_name(wire)}: error {reason[:_LONGEST_ERROR]}".rstrip()
 
 
 def _tool_name(wire: Wire) -> str:
     function = wire.get("function")
     named = function.get("name") if isinstance(function, dict) else wire.get("name")
-    return text(wire.get("tool_name")) or text(named) or "unnamed"
+    return as_text(wire.get("tool_name")) or as_text(named) or "unnamed"
 
 
 def _objects(wire: JsonValue) -> list[Wire]:
-    return [each for each in wire if isinstance(each, dict)] if isinstance(wire, list) else []
+    return [item for item in wire if isinstance(item, dict)] if isinstance(wire, list) else []

@@ -1,4 +1,4 @@
-"""VoiceOS' API: conversations in pages counted from 1, and recordings that lie at another address."""
+"""VoiceOS' API: conversations in pages counted from 1, and recordings at another address."""
 
 import re
 from contextlib import suppress
@@ -25,11 +25,11 @@ class VoiceOsProvider(RestProvider):
     parse_conversation = staticmethod(parse_detail)
 
     async def list_page(self, cursor: str, filters: Filters = NO_FILTERS) -> CursorPage:
-        """The page of that index, the first for ''.
+        """The page of that index ('' for the first).
 
         Raises:
-            CursorRejectedError: it is no index, or the provider refuses it.
-            InvalidResponseError: another page came than was asked for.
+            CursorRejectedError: it is not an index, or the provider refuses it.
+            InvalidResponseError: the response is not the requested page.
         """
         if cursor and not _INDEX.fullmatch(cursor):
             raise CursorRejectedError
@@ -44,7 +44,7 @@ class VoiceOsProvider(RestProvider):
 
 
 def _query_params(filters: Filters, statuses: frozenset[str]) -> QueryParams:
-    """The server-side filters; a second wider at both ends, for nothing says whether bounds are included."""
+    """The server-side filters; a second wider at both ends, because no document says whether bounds are included."""
     params: QueryParams = {}
     if filters.since:
         params["created_after"] = _iso(filters.since, -_WIDER)

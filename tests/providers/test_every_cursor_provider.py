@@ -136,7 +136,7 @@ async def test_an_index_that_is_not_the_one_asked_for_is_the_providers_mistake()
         assert isinstance(opened.api, FakeVoiceOs)
         opened.hold(130)
         opened.api.counts_from_zero = True
-        with pytest.raises(InvalidResponseError, match="The answer is page 0 and not page 1"):
+        with pytest.raises(InvalidResponseError, match="The response is page 0, not page 1"):
             await whole_list(opened.source)
 
 
@@ -185,7 +185,7 @@ async def test_a_first_page_that_is_refused_is_not_the_cursors_fault(by_cursor: 
     with pytest.raises(InvalidRequestError, match="refused the request"):
         await by_cursor.source.list_page("", EVERYTHING)
     by_cursor.api.fault("", 1, 404)
-    with pytest.raises(NotFoundError, match="nothing at this address"):
+    with pytest.raises(NotFoundError, match=r"Not found \(404\)"):
         await by_cursor.source.list_page("", EVERYTHING)
 
 

@@ -228,6 +228,6 @@ async def test_an_id_of_any_kind_is_one_segment_of_the_address(opened: Opened):
 async def test_what_is_no_id_is_refused_before_anything_is_asked(opened: Opened):
     for wrong in ("", ".", "..", "a\nb", "x" * 257):
         for question in (opened.source.get_conversation(wrong), received(opened.source, wrong)):
-            with pytest.raises(InvalidRequestError, match="conversation_id is not an id"):
+            with pytest.raises(InvalidRequestError, match="Invalid conversation_id"):
                 await question
     assert opened.api.requests == []

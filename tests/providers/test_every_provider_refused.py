@@ -32,7 +32,7 @@ from tests.providers.scripted import NOON
 pytestmark = pytest.mark.anyio
 
 FIRST = conversation_id(0)
-UPSTREAM_WORDS = ("Scripted", "Gateway", "Sign in", "Invalid or missing", "Rate limit", "ot found.", "should be valid")
+UPSTREAM_WORDS = ("Scripted", "Gateway", "Sign in", "Invalid or missing", "limit exceeded", "ot found.", "should be valid")
 RECORDING = wav((9000, 9), (0, 9))
 
 
@@ -99,14 +99,14 @@ async def test_what_a_recording_may_answer_with_is_an_error_elsewhere(held: Open
 
 
 async def test_what_is_no_json_is_the_providers_mistake(held: Opened):
-    for kind, told in (
+    for kind, problem in (
         (faults.not_json, "is a web page instead of JSON"),
         (faults.empty_body, "is empty"),
-        (faults.truncated_json, "was cut off"),
+        (faults.truncated_json, "was truncated"),
     ):
         for ask in (lambda: first_page(held.source), lambda: held.source.get_conversation(FIRST)):
             held.api.fault("", 5, kind)
-            with pytest.raises(InvalidResponseError, match=f"^The answer {told}") as caught:
+            with pytest.raises(InvalidResponseError, match=f"^The response {problem}") as caught:
                 await ask()
             assert_is_in_our_own_words(caught.value, held.api)
 
@@ -191,7 +191,7 @@ async def test_a_document_is_not_taken_for_a_recording(held: Opened):
     held.api.recordings[FIRST] = b'{"status": "processing"}'
     for media_type in ("application/json", "audio/wav"):
         held.api.recording_type = media_type
-        with pytest.raises(NotFoundError, match="a document came instead"):
+        with pytest.raises(NotFoundError, match="sent a document instead"):
             await received(held.source, FIRST)
 
 

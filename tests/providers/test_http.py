@@ -84,7 +84,7 @@ async def test_an_address_that_has_answered_before_is_not_blamed(clock: Clock, f
         await client.get_json("things", "/v1/things")
 
     assert "FORMANT_BASE_URL" not in caught.value.hint
-    assert "the provider, or a gateway before it, may have failed. Ask again later." in caught.value.hint
+    assert "the provider, or a gateway before it, may have failed. Retry later." in caught.value.hint
 
 
 FORMANT_ERROR: JsonValue = {"error": {"type": "not_found", "message": BODY}}
@@ -168,8 +168,8 @@ async def test_an_answer_that_drips_is_given_up_after_two_minutes(clock: Clock):
         (b"", "is empty"),
         (b" \n", "is empty"),
         (b"<!DOCTYPE html><p>" + BODY.encode(), "is a web page instead of JSON"),
-        (b'{"data": [{"text": "' + BODY.encode(), "was cut off"),
-        (b'{"data": [1,', "was cut off"),
+        (b'{"data": [{"text": "' + BODY.encode(), "was truncated"),
+        (b'{"data": [1,', "was truncated"),
         (BODY.encode(), "is not JSON"),
         (b"\xff\xfe\x00", "is not JSON"),
         (b"[" * 200_000 + b"]" * 200_000, "is nested too deeply"),

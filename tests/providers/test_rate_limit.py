@@ -105,14 +105,14 @@ async def test_later_requests_wait_until_the_reset_once_nothing_remains(clock: C
     headers = {"X-RateLimit-Limit": "50", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "2026-11-20T12:00:20Z"}
     client = client_for(clock, answering(httpx.Response(200, json=[1], headers=headers)))
 
-    assert client.pace.requests_per_minute is None
+    assert client.rate_limit.requests_per_minute is None
     assert await client.get_json("things", "/v1/things") == [1]
     assert clock.slept == []
     await client.get_json("things", "/v1/things")
     await client.get_json("things", "/v1/things")
 
     assert clock.slept == [20]
-    assert client.pace.requests_per_minute == 50
+    assert client.rate_limit.requests_per_minute == 50
 
 
 async def test_where_no_allowance_is_stated_the_pace_is_that_of_the_last_minutes_answers(clock: Clock):
@@ -123,12 +123,12 @@ async def test_where_no_allowance_is_stated_the_pace_is_that_of_the_last_minutes
     client = client_for(clock, handle)
     for _ in range(9):
         await client.get_json("things", "/v1/things")
-    assert client.pace.requests_per_minute is None
+    assert client.rate_limit.requests_per_minute is None
     await client.get_json("things", "/v1/things")
-    assert client.pace.requests_per_minute == 30
+    assert client.rate_limit.requests_per_minute == 30
 
     clock.seconds += 61
-    assert client.pace.requests_per_minute is None
+    assert client.rate_limit.requests_per_minute is None
 
 
 async def test_no_more_requests_are_sent_before_the_reset_than_remain(clock: Clock):
@@ -263,11 +263,11 @@ async def test_sixteen_requests_go_side_by_side_and_half_as_many_after_a_refusal
 
     assert await ask_for(20) == 16
     await ask_for(1)
-    assert client.pace.concurrency == 8
+    assert client.rate_limit.concurrency == 8
     assert await ask_for(14) == 8
-    assert client.pace.concurrency == 8
+    assert client.rate_limit.concurrency == 8
     await ask_for(1)
-    assert client.pace.concurrency == 9
+    assert client.rate_limit.concurrency == 9
 
 
 async def test_requests_refused_together_halve_the_pace_once_and_it_never_falls_below_one():
@@ -284,13 +284,13 @@ async def test_requests_refused_together_halve_the_pace_once_and_it_never_falls_
     async with anyio.create_task_group() as group:
         for _ in range(16):
             group.start_soon(ask)
-    assert client.pace.concurrency == 8
+    assert client.rate_limit.concurrency == 8
 
     stubborn = client_for(Clock(), answering(*[httpx.Response(429)] * 10))
     for _ in range(2):
         with pytest.raises(RateLimitError):
             await stubborn.get_json("things", "/v1/things")
-    assert stubborn.pace.concurrency == 1
+    assert stubborn.rate_limit.concurrency == 1
 
 
 async def test_a_cancelled_request_gives_its_place_back():

@@ -144,7 +144,7 @@ async def test_nothing_is_fetched_from_an_address_that_is_not_safe(address: str,
             return httpx.Response(302, headers={"Location": address})
         return httpx.Response(200, json={"recording_url": address})
 
-    with pytest.raises(InvalidResponseError, match="may not be fetched: only https is") as caught:
+    with pytest.raises(InvalidResponseError, match="is not allowed: only https is") as caught:
         await received(source_for(handle), ID)
     assert "FORMANT_BASE_URL" not in str(caught.value)
     assert "1.mp3" not in str(caught.value)
@@ -187,7 +187,7 @@ async def test_redirects_are_followed_five_times(hops: int, comes: bool):
     if comes:
         assert await received(source_for(handle), ID) == ("audio/wav", SOUND)
     else:
-        with pytest.raises(InvalidResponseError, match="without end"):
+        with pytest.raises(InvalidResponseError, match="Too many redirects"):
             await received(source_for(handle), ID)
     assert len(asked) == min(hops, 5) + 1
 
@@ -206,7 +206,7 @@ async def test_storage_without_the_recording_is_no_recording(status: int, said: 
 
 async def test_a_redirect_to_a_page_is_no_recording():
     page = httpx.Response(200, text="<!doctype html><title>Sign in</title>", headers={"Content-Type": "audio/wav"})
-    with pytest.raises(NotFoundError, match="a document came instead"):
+    with pytest.raises(NotFoundError, match="sent a document instead"):
         await received(pointing(ELSEWHERE, page), ID)
 
 
@@ -234,7 +234,7 @@ async def test_the_bytes_decide_whatever_the_success_is_called(status: int):
 @pytest.mark.parametrize("content_range", ["", "bytes 0-99/900", "bytes 0-99/*", "bytes 1-99/100", "x" * 1_000])
 async def test_a_part_of_a_recording_is_none(content_range: str):
     answer = httpx.Response(206, content=SOUND, headers={"Content-Range": content_range})
-    with pytest.raises(NotFoundError, match="only a part of it came"):
+    with pytest.raises(NotFoundError, match="sent only a part of it"):
         await received(source_for(lambda request: answer), ID)
 
 

@@ -187,7 +187,7 @@ def test_an_answer_without_a_conversation_is_refused(wire: JsonValue):
 
 @pytest.mark.parametrize("stated", [0, 1, 3, "3"])
 def test_another_page_than_asked_for_is_the_providers_error(stated: JsonValue):
-    with pytest.raises(InvalidResponseError, match=f"page {stated} and not page 2"):
+    with pytest.raises(InvalidResponseError, match=f"page {stated}, not page 2"):
         parse_page({"items": [], "index": stated, "has_more": True}, 2)
 
 

@@ -15,7 +15,7 @@ COUNT, BROKEN = 20, 10
 ALWAYS = 1_000_000
 GIVES_NONE: list[tuple[Fault, str]] = [
     (faults.failing(404), "the provider answers 'not found'"),
-    (faults.failing(403), "the key may not read this"),
+    (faults.failing(403), "this API key lacks permission (403)"),
     (faults.failing(422), "the API refused the request (422)"),
     (faults.failing(400), "the API refused the request (400)"),
     (faults.wrong_shape, "the answer's field 'data' is not an object"),
@@ -62,7 +62,7 @@ async def test_reading_one_says_that_it_is_listed(account: Account, kind: Fault,
         await assistant.ask("list_conversations")
         answer = await assistant.ask("get_transcripts", conversation_ids=[conversation_id(0), conversation_id(1)])
     assert [error["message"] for error in answer.rows("errors")] == [
-        f"Listed, but the provider gives no details of it: {why}. Ask again; if it stays so, tell the provider."
+        f"Listed, but the provider gives no details of it: {why}. Retry; if it persists, report it to the provider."
     ]
     assert answer.ids() == [conversation_id(1)]
 
@@ -85,7 +85,7 @@ async def test_one_new_call_that_may_not_be_read_leaves_all_others_answered(acco
         account.api.fault(f"/{conversation_id(100)}", ALWAYS, 403)
         asked, note = await details_asked(account, assistant)
     assert asked == 1
-    assert note.startswith("1 of 21 matching conversations could not be loaded: the key may not read this.")
+    assert note.startswith("1 of 21 matching conversations could not be loaded: this API key lacks permission (403).")
 
 
 @pytest.mark.parametrize("count", [COUNT, 3])
@@ -96,7 +96,7 @@ async def test_a_key_that_may_read_no_details_is_an_error_until_it_may(account: 
     async with account.connect() as assistant:
         for _ in range(2):
             account.pass_time(seconds=1)
-            assert "The key may not read this." in await assistant.refused("search_transcripts", query="hello")
+            assert "This API key lacks permission (403)." in await assistant.refused("search_transcripts", query="hello")
             assert (await assistant.ask("list_conversations")).coverage["complete"]
         is_refused = False
         assert await details_asked(account, assistant) == (count, "")

@@ -157,14 +157,14 @@ async def test_a_call_that_may_have_connected_is_not_said_to_be_without_recordin
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        (conversation_id(2), "is not available yet, or there is none. Ask again some minutes after the call's end"),
+        (conversation_id(2), "is not available yet, or there is none. Retry some minutes after the call's end"),
         (
             conversation_id(3),
             f"No conversation {conversation_id(3)} in this account. list_conversations gives the ids.",
         ),
         ("e36853de", f"Several ids begin with that: {CALL}, {conversation_id(2)}. Give more of the id."),
         ("../../etc/passwd", "No conversation ../../etc/passwd in this account."),
-        ("..", "conversation_id is not an id"),
+        ("..", "Invalid conversation_id"),
     ],
 )
 async def test_what_cannot_be_saved_is_said(account: Account, asked: str, said: str) -> None:
