@@ -93,9 +93,14 @@ def words(wire: Wire, name: str) -> str:
     return clean(str(wire.get(name) or ""))
 
 
+_STOPS = frozenset(".,!?;:…।")  # written without a blank before them
+
+
 def said_in(entry: Wire) -> str:
     parts = [words(part, "text") for part in objects(under(entry, "multivoice_message"), "parts")]
-    return words(entry, "message") or " ".join(part for part in parts if part)
+    return words(entry, "message") or "".join(
+        part if part in _STOPS or not index else f" {part}" for index, part in enumerate(filter(None, parts))
+    )
 
 
 @_patient

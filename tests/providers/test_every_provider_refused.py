@@ -32,7 +32,7 @@ from tests.providers.scripted import NOON
 pytestmark = pytest.mark.anyio
 
 FIRST = conversation_id(0)
-UPSTREAM_WORDS = ("Scripted", "Gateway", "Sign in", "Invalid or missing", "limit exceeded", "ot found.", "should be valid")
+UPSTREAM_WORDS = ("Scripted", "Gateway", "Sign in", "Invalid or missing", "exceeded.", "ot found.", "should be valid")
 RECORDING = wav((9000, 9), (0, 9))
 
 

@@ -96,7 +96,7 @@ async def test_a_key_that_may_read_no_details_is_an_error_until_it_may(account: 
     async with account.connect() as assistant:
         for _ in range(2):
             account.pass_time(seconds=1)
-            assert "This API key lacks permission (403)." in await assistant.refused("search_transcripts", query="hello")
+            assert "key lacks permission (403)." in await assistant.refused("search_transcripts", query="hello")
             assert (await assistant.ask("list_conversations")).coverage["complete"]
         is_refused = False
         assert await details_asked(account, assistant) == (count, "")
