@@ -101,7 +101,7 @@ REASONS: list[tuple[int | Fault, str]] = [
     (403, "this API key lacks permission (403)"),
     (422, "the API refused the request (422)"),
     (503, "the API failed (503)"),
-    (wrong_shape, "the answer's field 'data' is not an object"),
+    (wrong_shape, "the response's field 'data' is not an object"),
 ]
 
 

@@ -13,9 +13,8 @@ from formant_mcp.store import Store
 from formant_mcp.store.search import MatchedConversation, StoreSearch
 from formant_mcp.store.turn_keys import MAX_TURNS
 from formant_mcp.sync.list_sync import ListRequest
-from formant_mcp.text_search.highlight import Span, marks, needles_of
-from formant_mcp.text_search.parser import parse_query
-from formant_mcp.text_search.query import Expression
+from formant_mcp.text_search.highlight import Span, find_spans, patterns_of
+from formant_mcp.text_search.query import Expression, parse_query
 
 PER_CONVERSATION = 3
 """Hits shown of one conversation."""
@@ -142,7 +141,7 @@ def _hits(
 ) -> Iterator[Hit]:
     known = store.read.get([each.conversation_id for each in page])
     terms = dict.fromkeys(term for terms in expression.all_of for term in terms)
-    needles = [needle for term in terms for needle in needles_of(term, store.search.forms(term))]
+    patterns = [pattern for term in terms for pattern in patterns_of(term, store.search.forms(term))]
     for each in page:
         best = sorted(each.turns[: min(PER_CONVERSATION, question.limit)])
         around = {turn.index: turn for turn in _around(store, each.conversation_id, best, question.context_turns)}
@@ -154,7 +153,7 @@ def _hits(
             yield Hit(
                 conversation=known[each.conversation_id],
                 turn=turn,
-                marks=marks(turn.text, needles),
+                marks=find_spans(turn.text, patterns),
                 before=tuple(other for other in neighbours if other.index < turn.index),
                 after=tuple(other for other in neighbours if other.index > turn.index),
                 more=len(each.turns) - len(best) if turn is turns[-1] else 0,

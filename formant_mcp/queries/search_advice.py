@@ -11,9 +11,8 @@ from formant_mcp.filters import Filters, Role
 from formant_mcp.queries.loader import Coverage
 from formant_mcp.store import Store
 from formant_mcp.store.search import StoreSearch
-from formant_mcp.text_search.parser import MAX_TERMS, words_like_operators
-from formant_mcp.text_search.query import Expression, Term
-from formant_mcp.text_search.suggestions import begins_of
+from formant_mcp.text_search.query import MAX_TERMS, Expression, Term, words_like_operators
+from formant_mcp.text_search.suggestions import prefixes_of
 from formant_mcp.text_search.tokenizer import is_unspaced
 
 _CHECKED = 8  # words of a query that are checked one by one
@@ -154,7 +153,7 @@ def _shown(term: Term) -> str:
 
 def _begins(term: Term, longer: Iterable[str]) -> str:
     """The search that finds these longer words."""
-    begins = begins_of("".join(term.words))
+    begins = prefixes_of("".join(term.words))
     return " OR ".join(f"{begin}*" for begin in begins if any(word.startswith(begin) for word in longer))
 
 

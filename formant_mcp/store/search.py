@@ -13,7 +13,7 @@ from formant_mcp.store.filter_sql import Where, where
 from formant_mcp.store.rows import whole
 from formant_mcp.store.turn_keys import MAX_TURNS, ROW_OF, row_of, turn_key
 from formant_mcp.text_search.query import Expression, Term, has_prefix_term, to_fts5
-from formant_mcp.text_search.suggestions import alike, begins_of, nearest
+from formant_mcp.text_search.suggestions import candidates_for, most_similar, prefixes_of
 from formant_mcp.text_search.tokenizer import divided, stem
 
 _RANKED = 20_000  # so many hits are ranked; of more, the newest tell as much
@@ -129,12 +129,12 @@ class Search:
 
     def similar(self, term: Term) -> Iterator[str]:
         """The words of all conversations that are spelled most like it; some may no longer be said."""
-        return iter(nearest("".join(term.words), self._alike("".join(term.words))))
+        return iter(most_similar("".join(term.words), self._alike("".join(term.words))))
 
     def longer(self, term: Term) -> Iterator[str]:
-        """The words of all conversations that begin like it (`begins_of`) and go on, the shortest first."""
+        """The words of all conversations that begin like it (`prefixes_of`) and go on, the shortest first."""
         forms = self.forms(term)
-        begins = begins_of("".join(term.words))
+        begins = prefixes_of("".join(term.words))
         words = {word for begin in begins for word in self._words_from(begin) if word not in forms}
         return iter(sorted(words, key=lambda word: (len(word), word)))
 
@@ -246,11 +246,11 @@ class Search:
         return [whole(key[0]) for key in found]
 
     def _alike(self, word: str) -> set[str]:
-        near = alike(word)
+        near = candidates_for(word)
         rows = self._database.rows(
             "SELECT word FROM words WHERE word IN (SELECT value FROM json_each(?))", [json.dumps(near.spellings)]
         )
-        return {*(str(row[0]) for row in rows), *self._words_from(near.beginning)} - {word}
+        return {*(str(row[0]) for row in rows), *self._words_from(near.prefix)} - {word}
 
     def _words_from(self, beginning: str) -> list[str]:
         """Single words that begin so, 1,000 at most."""

@@ -1,11 +1,11 @@
-"""What counts as a word, in every script: the same for what is stored and for what is searched.
+"""Splits texts of every script into words: the same for what is stored and for what is searched.
 
-Words are compared without case and accents (Devanagari's nukta is one, its vowel signs are not: they belong to the
-word; dotless ı is i). Digits are one script, and `15,000` is `15000`. Scripts that are written without spaces are cut
-into characters, so that a word is found inside a run. English words also have a stem, by which `refund` finds
-`refunded`. An apostrophe divides words (l'ordine, Ahmet'in), except in other scripts than Latin and before what
-English contracts (don't, customer's). Words that an apostrophe or a hyphen joins are also found written as one. The
-index keeps their order only, so where e-mail was said anywhere, email finds `e mail` as well.
+Words are compared without case and accents (Devanagari's nukta is an accent, its vowel signs are not: they belong to
+the word; dotless ı is i). Digits of all scripts are equal, and `15,000` is `15000`. Scripts written without spaces are
+split into characters, so that a word is found inside a longer text. English words also have a stem, so that `refund`
+finds `refunded`. An apostrophe splits words (l'ordine, Ahmet'in), except in other scripts than Latin and in English
+contractions (don't, customer's). Words joined by an apostrophe or a hyphen are also found written as one. The index
+keeps only their order, so if e-mail was said anywhere, email also finds `e mail`.
 """
 
 import re
@@ -23,12 +23,12 @@ _CONTRACTED = "(?:s|t|d|m|ll|re|ve|em|am|all|clock)"
 
 
 def _word_pattern(after_apostrophe: str) -> regex.Pattern[str]:
-    """What is one word; it goes on beyond an apostrophe with `after_apostrophe`."""
+    """The pattern of one word; `after_apostrophe` may continue it after an apostrophe."""
     return regex.compile(
         r"(?P<number>\p{Nd}{1,3}(?:,\p{Nd}{2,3})*,\p{Nd}{3}(?!\p{Nd}))"
         rf"|(?P<unspaced>{_UNSPACED})[\p{{M}}ﾞﾟ]*"
         rf"|(?P<word>[[\p{{L}}\p{{M}}\p{{N}}]--{_UNSPACED}]+(?:['’](?:{after_apostrophe}))*)",
-        regex.V1,  # which has sets less sets
+        regex.V1,  # for set differences
     )
 
 
@@ -41,19 +41,19 @@ _ASCII_JOINED = re.compile(r"[a-z0-9]['-][a-z0-9]")
 _JOINTS = {"'": "'", "’": "'", "-": "-", "‐": "-", "‑": "-"}
 _JOINT = re.compile("[ '-]")
 _MARKS = str.maketrans("", "", "',")
-# Accents, and whatever ASCII a compatibility form such as ⑴ leaves behind: the index would cut the word there.
+# Accents, and any ASCII left over from a compatibility form such as ⑴: the index would split the word there.
 _DROPPED = regex.compile(r"[\u0300-\u036f\u093c\u09bc\u0a3c\u0abc\u0b3c’]|[[\x00-\x7f]--[a-z0-9]]", regex.V1)
 _DIGITS = regex.compile(r"\p{Nd}")
 # Hindi spells a nasal before its own row of consonants as that letter or as anusvara: हिन्दी is हिंदी. Candrabindu is
-# written as anusvara as often as not.
+# often written as anusvara.
 _NASALS = regex.compile("ङ्(?=[क-घ])|ञ्(?=[च-झ])|ण्(?=[ट-ढ])|न्(?=[त-ध])|म्(?=[प-भ])|\u0901")
-_PLAIN = str.maketrans("ıłøđ", "ilod")  # Latin letters that Unicode does not take apart, typed without their stroke
+_PLAIN = str.maketrans("ıłøđ", "ilod")  # Latin letters that Unicode does not decompose, often typed without the stroke
 _LONGEST = 64  # characters of joined words that are found as one
-_ENGLISH = regex.compile(r"[a-z]{3,40}")  # what is longer is no word, and takes long to look at
+_ENGLISH = regex.compile(r"[a-z]{3,40}")  # longer ones are not words, and stemming them is slow
 
 
 class Word(NamedTuple):
-    """A word of a text as it is compared, and where it stands in the text."""
+    """A word of a text as it is compared, and its place in the text."""
 
     folded: str
     start: int
@@ -63,25 +63,25 @@ class Word(NamedTuple):
 def words_in(text: str) -> Iterator[Word]:
     """The words of a text, in order."""
     if text.isascii():
-        for found in _ASCII_WORD.finditer(text.lower()):
-            yield Word(found[0].translate(_MARKS), found.start(), found.end())
+        for match in _ASCII_WORD.finditer(text.lower()):
+            yield Word(match[0].translate(_MARKS), match.start(), match.end())
         return
-    for found in _WORD.finditer(text):
-        folded = fold(found[0].replace(",", "") if found["number"] else found[0])
+    for match in _WORD.finditer(text):
+        folded = fold(match[0].replace(",", "") if match["number"] else match[0])
         if folded:
-            yield Word(folded, found.start(), found.end())
+            yield Word(folded, match.start(), match.end())
 
 
 def joint(text: str, word: Word, following: Word) -> str:
-    """The apostrophe or hyphen that joins a word to the next one, empty if none does (two numbers are not joined)."""
+    """The apostrophe or hyphen that joins a word to the next one, '' if none does (numbers are never joined)."""
     if following.start - word.end != 1 or (text[word.end - 1].isdigit() and text[following.start].isdigit()):
         return ""
     return _JOINTS.get(text[word.end], "")
 
 
 def indexable(text: str) -> str:
-    """A text as it is indexed: its words, a blank, an apostrophe or a hyphen between them."""
-    if text.isascii():  # the same, ten times as quick: nearly all of English
+    """A text as it is indexed: its words with a blank, an apostrophe or a hyphen between them."""
+    if text.isascii():  # the same result, ten times faster, for nearly all English
         plain = _ASCII_APOSTROPHE.sub("", text.lower())
         if not _ASCII_JOINED.search(plain):
             return " ".join(_ASCII_WORD.findall(plain)).translate(_MARKS)
@@ -91,7 +91,7 @@ def indexable(text: str) -> str:
 
 
 def forms_in(indexed: str) -> dict[str, str]:
-    """The stem of each word of an indexed text, and of words that are joined, as if written as one."""
+    """The stem of each word of an indexed text, and of joined words as if written as one."""
     stems: dict[str, str] = {}
     for piece in indexed.split():
         words = divided(piece)
@@ -99,7 +99,7 @@ def forms_in(indexed: str) -> dict[str, str]:
         if len(words) > 1:
             joints = _JOINT.findall(piece)
             joined = [piece, *(f"{words[n]}{mark}{words[n + 1]}" for n, mark in enumerate(joints))]
-            stems |= {each: stem("".join(divided(each))) for each in joined if len(each) <= _LONGEST}
+            stems |= {form: stem("".join(divided(form))) for form in joined if len(form) <= _LONGEST}
     return stems
 
 
@@ -109,11 +109,10 @@ def divided(form: str) -> tuple[str, ...]:
 
 
 def indexed_until_version_3(text: str) -> str:
-    """A text as stores up to version 3 have it in their index; to remove it, its very words are needed."""
-    found = (
-        _fold(each[0].replace(",", "") if each["number"] else each[0]) for each in _WORD_UNTIL_VERSION_3.finditer(text)
-    )
-    return " ".join(word for word in found if word)
+    """A text as indexed by stores up to version 3; FTS5 needs exactly these words to remove it."""
+    matches = _WORD_UNTIL_VERSION_3.finditer(text)
+    words = (_fold(match[0].replace(",", "") if match["number"] else match[0]) for match in matches)
+    return " ".join(word for word in words if word)
 
 
 @lru_cache(maxsize=65_536)
@@ -131,9 +130,9 @@ def _fold(word: str) -> str:
 
 
 def is_unspaced(word: str) -> bool:
-    """Whether a folded word is one character of a script that is written without spaces."""
-    found = _WORD.match(word)
-    return bool(found and found["unspaced"])
+    """Whether a folded word is one character of a script written without spaces."""
+    match = _WORD.match(word)
+    return bool(match and match["unspaced"])
 
 
 @lru_cache(maxsize=65_536)
@@ -144,7 +143,7 @@ def stem(word: str) -> str:
 
 @cache
 def _stemmer() -> Callable[[str], str]:
-    import snowballstemmer  # pyright: ignore[reportMissingTypeStubs] - here, for only a new word needs it
+    import snowballstemmer  # pyright: ignore[reportMissingTypeStubs] - here, because only a new word needs it
 
     english: object = snowballstemmer.stemmer("english")  # pyright: ignore[reportUnknownMemberType]
     return cast(Callable[[str], str], getattr(english, "stemWord"))  # noqa: B009 - it comes without types

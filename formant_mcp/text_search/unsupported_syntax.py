@@ -1,4 +1,4 @@
-"""What other search languages have besides: refused by name, never searched as words."""
+"""Refuses syntax of other search languages by name, so that it is never searched as words."""
 
 import re
 
@@ -41,7 +41,7 @@ _REFUSED = [
         (
             r"^(?:O?NEAR(?:/\d+)?|(?i:W|PRE|N)/\d+|ADJ\d*|AROUND|WITHIN|SAME|<(?:-|\d+)>)$",
             "NEAR and other operators of distance are not supported",
-            'All words are found in one turn anyway; "a phrase" finds them side by side.',
+            'All words are found in one turn anyway; "a phrase" finds them next to each other.',
         ),
         ("^XOR$", "XOR is not supported", "Search twice: for a -b, and for b -a."),
         (
@@ -70,10 +70,10 @@ _RANGE = re.compile(r"[\[{]\S+ TO \S+[\]}]")
 
 
 def refuse_unsupported(query: str) -> None:
-    """Refuses what is longer than a word.
+    """Refuses unsupported syntax that is longer than a word.
 
     Raises:
-        InvalidRequestError: a regular expression, a range or a field with a blank after it is in it.
+        InvalidRequestError: the query has a regular expression, a range or a field with a blank after it.
     """
     outside = _QUOTED.sub('""', query)
     if _REGEX.search(outside):
@@ -85,10 +85,10 @@ def refuse_unsupported(query: str) -> None:
 
 
 def refuse_unsupported_word(plain: str, after: str) -> None:
-    """Refuses a part of a query that stands alone between blanks, and before the character `after`.
+    """Refuses unsupported syntax in a part of a query between blanks; `after` is the character after it.
 
     Raises:
-        InvalidRequestError: it has an operator in it that is not supported.
+        InvalidRequestError: it has an operator that is not supported.
     """
     if plain.startswith("@") and (name := plain[1:].rstrip(",.;").lower()) in _FIELDS:
         raise _refused_field(name)
@@ -105,7 +105,7 @@ def refuse_unsupported_word(plain: str, after: str) -> None:
 def _refused_field(name: str) -> InvalidRequestError:
     shown = clean(name)[:40]
     instead = f"{_FIELDS.get(name, _ANY_FIELD)} To search for the text itself, put it in quotes."
-    return refused(f"fields ({shown}: or {shown}=) are not part of it", instead)
+    return refused(f"fields ({shown}: or {shown}=) are not supported", instead)
 
 
 def refused(why: str, instead: str = "") -> InvalidRequestError:

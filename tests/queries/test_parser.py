@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import Filters
 from formant_mcp.store.search import StoreSearch
-from formant_mcp.text_search.parser import MAX_CHARACTERS, MAX_TERMS, parse_query
-from formant_mcp.text_search.query import Expression, Term
+from formant_mcp.text_search.query import MAX_CHARACTERS, MAX_TERMS, Expression, Term, parse_query
 from tests.store.files import open_store
 
 TYPED = st.text(
@@ -44,7 +43,7 @@ def shown(expression: Expression) -> str:
 
     def one(term: Term) -> str:
         words = " ".join(term.words)
-        return {"word": words, "phrase": f"={words}", "beginning": f"{words}*"}[term.kind]
+        return {"word": words, "phrase": f"={words}", "prefix": f"{words}*"}[term.kind]
 
     wanted = ["|".join(map(one, terms)) for terms in expression.all_of]
     return " & ".join([*wanted, *(f"-{one(term)}" for term in expression.none_of)])

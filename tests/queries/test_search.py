@@ -14,7 +14,7 @@ from formant_mcp.models import Conversation, Turn
 from formant_mcp.queries.conversations import Existing
 from formant_mcp.queries.loader import RequestContext
 from formant_mcp.queries.search import PER_CONVERSATION, Hit, SearchQuery, SearchResult, search_transcripts
-from formant_mcp.text_search.highlight import Pattern, marks
+from formant_mcp.text_search.highlight import Pattern, find_spans
 from formant_mcp.text_search.query import Expression, Term
 from tests.queries.static_source import gathering_of
 from tests.store.oracle import NOW, conversations, filters, matches
@@ -47,7 +47,7 @@ def written(expression: Expression) -> str:
         if term.kind == "phrase":
             return f'"{words}"'
         # A beginning of several words is typed as one, which is read as its words.
-        return "-".join(term.words) + ("*" if term.kind == "beginning" else "")
+        return "-".join(term.words) + ("*" if term.kind == "prefix" else "")
 
     wanted = [" OR ".join(map(one, terms)) for terms in expression.all_of]
     return " ".join([*wanted, *(f"-{one(term)}" for term in expression.none_of)])
@@ -162,7 +162,7 @@ def test_marks_stand_in_order_and_apart(text: str) -> None:
         Pattern(("fee",), {"fee", "fees"}, False),
         Pattern(("f",), (), True),
     ]
-    found = marks(text, needles)
+    found = find_spans(text, needles)
     assert all(start < end for start, end in found)
     assert all(one[1] < other[0] for one, other in pairwise(found))
 

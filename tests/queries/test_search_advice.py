@@ -13,7 +13,7 @@ from formant_mcp.models import Conversation, Turn
 from formant_mcp.queries.loader import Coverage
 from formant_mcp.queries.search_advice import Advice
 from formant_mcp.store import Store
-from formant_mcp.text_search.parser import parse_query
+from formant_mcp.text_search.query import parse_query
 from tests.store.files import open_store
 from tests.store.oracle import NOW
 from tests.store.search_oracle import ROLES, TURNS, is_hit

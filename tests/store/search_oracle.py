@@ -47,7 +47,7 @@ def joined_in(text: str) -> set[str]:
 def terms(draw: st.DrawFn) -> Term:
     """A word, one of joined words, a phrase of up to three, or a beginning of as many, its last word cut off."""
     words = folded(draw(st.lists(WORDS, min_size=1, max_size=2).map(" ".join)))[:3]
-    match draw(st.sampled_from(["word", "joined", "phrase", "beginning"])):
+    match draw(st.sampled_from(["word", "joined", "phrase", "prefix"])):
         case "word":
             return Term(words[:1], "word")
         case "joined":
@@ -55,7 +55,7 @@ def terms(draw: st.DrawFn) -> Term:
         case "phrase":
             return Term(words, "phrase")
         case _:
-            return Term((*words[:-1], words[-1][: draw(st.integers(1, 4))]), "beginning")
+            return Term((*words[:-1], words[-1][: draw(st.integers(1, 4))]), "prefix")
 
 
 EXPRESSIONS = st.builds(
@@ -89,6 +89,6 @@ def alternatives_said(turns: list[Turn], expression: Expression) -> int:
 
 
 def _is(said: tuple[str, ...], term: Term) -> bool:
-    if term.kind == "beginning":
+    if term.kind == "prefix":
         return said[:-1] == term.words[:-1] and said[-1].startswith(term.words[-1])
     return said == term.words

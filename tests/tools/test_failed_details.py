@@ -18,7 +18,7 @@ GIVES_NONE: list[tuple[Fault, str]] = [
     (faults.failing(403), "this API key lacks permission (403)"),
     (faults.failing(422), "the API refused the request (422)"),
     (faults.failing(400), "the API refused the request (400)"),
-    (faults.wrong_shape, "the answer's field 'data' is not an object"),
+    (faults.wrong_shape, "the response's field 'data' is not an object"),
 ]
 
 
