@@ -1,4 +1,4 @@
-"""The parts put together: what every tool works with, opened when first needed."""
+"""Builds the program's parts, when they are first needed."""
 
 import asyncio
 import secrets
@@ -25,17 +25,17 @@ from formant_mcp.store.owner import another_account, read_owner
 from formant_mcp.sync import Sync
 from formant_mcp.sync.freshness import next_refresh_at
 
-_CHECK_SHARE = 0.9  # of a call's time, for checking whose a store is
+_CHECK_SHARE = 0.9  # of a call's time, for checking the owner of a store
 
 
 def utc_now() -> datetime:
-    """The wall clock, to the millisecond: as finely as the store keeps it, so that both compare."""
+    """The wall clock to the millisecond, the precision of the store, so that both compare."""
     now = datetime.now(UTC)
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 def new_boundary() -> str:
-    """What ends a stretch of strangers' words: new for every answer, so that none of them can know it."""
+    """The end mark of callers' words in an answer: random, so that no caller can know it."""
     return secrets.token_hex(3)
 
 
@@ -51,7 +51,7 @@ class App:
     new_boundary: Callable[[], str] = new_boundary
 
     async def aclose(self) -> None:
-        """Ends background work and gives the store back."""
+        """Ends background work and closes the store."""
         await self.account.aclose()
 
 
@@ -64,7 +64,7 @@ def open_app(
     path: Path | None = None,
     takes_over: bool = False,
 ) -> App:
-    """Opens the account's store, at `path` or where the settings say; `takes_over`: the key was proven to be its.
+    """Opens the account's store at `path`, or where the settings say; `takes_over`: the key was proven to be its own.
 
     Raises:
         ConfigurationError, StoreError: the store cannot be used.
@@ -83,16 +83,16 @@ def open_app(
 async def open_account(
     settings: Settings, provider: AnyProvider, key: str, now: Callable[[], datetime] = utc_now
 ) -> App:
-    """Opens the key's store; a store of another key where the provider shows that both are of one account.
+    """Opens the key's store, or another key's store if the provider shows that both belong to one account.
 
     Raises:
-        ConfigurationError, StoreError: the store cannot be used. FormantError: whose it is cannot be checked now.
+        ConfigurationError, StoreError: the store cannot be used. FormantError: its owner cannot be checked now.
     """
     try:
         async with asyncio.timeout(settings.call_seconds * _CHECK_SHARE):
             path, takes_over = await _find_store(settings, provider, key)
     except TimeoutError:
-        raise RequestTimeoutError("Checking the new key took too long.", "Ask again in a moment.") from None
+        raise RequestTimeoutError("Checking the new key took too long.", "Retry in a moment.") from None
     return open_app(settings, provider, key, now, path=path, takes_over=takes_over)
 
 
@@ -118,7 +118,7 @@ async def _find_store(settings: Settings, provider: AnyProvider, key: str) -> tu
 
 
 async def _has_any(provider: AnyProvider, conversation_ids: Sequence[str]) -> bool:
-    """Whether the provider gives one of these conversations; any may be deleted there, or have no details."""
+    """Whether the provider has one of these conversations; any may be deleted there, or have no details."""
     for conversation_id in conversation_ids:
         with suppress(NotFoundError, InvalidRequestError, InvalidResponseError, PermissionDeniedError):
             await provider.get_conversation(conversation_id)
@@ -127,7 +127,7 @@ async def _has_any(provider: AnyProvider, conversation_ids: Sequence[str]) -> bo
 
 
 class LazyApp:
-    """Opens the account at the first question, so that the server is there at once, and without a key too."""
+    """Opens the account at the first question, so that the server starts fast, and even without a key."""
 
     def __init__(self, open_: Callable[[], Awaitable[App]]) -> None:
         self._open = open_
@@ -138,7 +138,7 @@ class LazyApp:
         """The open account.
 
         Raises:
-            FormantError: what to set or fix; the next question tries again.
+            FormantError: the account cannot be opened; the next question tries again.
         """
         async with self._lock:
             if self._app is None:

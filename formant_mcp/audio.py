@@ -1,6 +1,6 @@
-"""What kind of file its first bytes make it, whatever a header or a name says.
+"""Recognizes audio files by their first bytes, whatever a header or a name says.
 
-Beginnings are those of the formats' own documents: RFC 2361 (RIFF/WAVE), EBU Tech 3306 (RF64) and ITU-R BS.2088 (BW64),
+Sources are the formats' own documents: RFC 2361 (RIFF/WAVE), EBU Tech 3306 (RF64) and ITU-R BS.2088 (BW64),
 ISO/IEC 11172-3 and 13818-7 (MPEG audio frames, ADTS), ID3v2.4, ISO/IEC 14496-12 (`ftyp`), RFC 3533 and 7845
 (Ogg, Opus), RFC 9639 (FLAC), RFC 9559 (Matroska), RFC 4867 (AMR), Apple's AIFF and CAF, Sun's AU, Microsoft's ASF.
 """
@@ -15,7 +15,7 @@ BEGINNING_BYTES = 4096  # enough to see two MPEG frames, the longest of which ha
 
 @dataclass(frozen=True, slots=True)
 class AudioKind:
-    """A kind of file: its media type and the ending of its names."""
+    """A kind of audio file: its media type and its file name ending."""
 
     media_type: str
     ending: str
@@ -23,7 +23,7 @@ class AudioKind:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A frame of MPEG audio: its bytes, and the samples in each of its channels."""
+    """A frame of MPEG audio: its size in bytes, and the samples per channel."""
 
     size: int
     samples: int
@@ -96,13 +96,13 @@ _MARKUP = (b"<", b"{", b"[")
 
 
 def kind_of(beginning: bytes) -> AudioKind | None:
-    """The kind of the file that begins so, None where it is no audio that is known here."""
+    """The kind of the file that starts with these bytes; None if it is not a supported audio format."""
     ending = next((ending for magic, ending in _MAGIC if beginning.startswith(magic)), "") or _ending_in(beginning)
     return KINDS[ending] if ending else _mpeg_kind(beginning)
 
 
 def _ending_in(beginning: bytes) -> str:
-    """The ending for the containers that hold more than one kind of file."""
+    """The file name ending for containers that hold more than one kind of audio."""
     start, form = beginning[:4], beginning[8:12]
     if start in _WAV_FAMILY and form == b"WAVE":
         return ".wav"
@@ -118,7 +118,7 @@ def _ending_in(beginning: bytes) -> str:
 
 
 def is_document(beginning: bytes) -> bool:
-    """Whether these are the first bytes of a text, of any kind and in any usual encoding: an error, a page, JSON."""
+    """Whether these are the first bytes of a text in any usual encoding: an error, a web page, JSON."""
     if beginning.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         even = beginning[: len(beginning) // 2 * 2]
         return not _CONTROL.search(even.decode("utf-16", errors="replace").encode())
@@ -136,7 +136,7 @@ def is_document(beginning: bytes) -> bool:
 
 
 def tag_bytes(beginning: bytes) -> int:
-    """The length of the ID3v2 tag that these bytes begin with, 0 where they do not."""
+    """The length of the ID3v2 tag at the start of these bytes, 0 if there is none."""
     sizes = beginning[6:10]
     if beginning[:3] != b"ID3" or len(sizes) < 4 or beginning[3] == 0xFF or max(sizes) > 0x7F:
         return 0
@@ -144,7 +144,7 @@ def tag_bytes(beginning: bytes) -> int:
 
 
 def mpeg_frame(header: bytes) -> Frame | None:
-    """The frame of layer II or III with that header of 4 bytes, None where it is none."""
+    """The frame of layer II or III with that header of 4 bytes, None if it is not one."""
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
         return None
     version, layer = header[1] >> 3 & 3, header[1] >> 1 & 3
@@ -159,7 +159,7 @@ def mpeg_frame(header: bytes) -> Frame | None:
 
 
 def adts_frame(header: bytes) -> Frame | None:
-    """The frame of AAC with that ADTS header of 7 bytes, None where it is none."""
+    """The frame of AAC with that ADTS header of 7 bytes, None if it is not one."""
     if len(header) < 7 or header[0] != 0xFF or header[1] & 0xF6 != 0xF0 or header[2] >> 2 & 15 > 12:
         return None
     size = (header[3] & 3) << 11 | header[4] << 3 | header[5] >> 5
@@ -169,7 +169,7 @@ def adts_frame(header: bytes) -> Frame | None:
 
 
 def _mpeg_kind(beginning: bytes) -> AudioKind | None:
-    """MPEG audio: a tag, or a frame with a plausible header; where that is met by chance too easily, two of them."""
+    """MPEG audio: a tag, or a frame with a plausible header; two frames for layers where one may occur by chance."""
     if tag := tag_bytes(beginning):
         return kind_of(beginning[tag:]) or MP3
     if mpeg_frame(beginning):
@@ -180,7 +180,7 @@ def _mpeg_kind(beginning: bytes) -> AudioKind | None:
 
 
 def _goes_on(beginning: bytes, frame_of: Callable[[bytes], Frame | None]) -> bool:
-    """Whether a frame begins here and, as far as can be seen, another one after it."""
+    """Whether a frame starts here and, if the bytes go that far, another one after it."""
     frame = frame_of(beginning)
     rest = beginning[frame.size :] if frame else b""
     return frame is not None and frame.size <= len(beginning) and (len(rest) < 7 or frame_of(rest) is not None)

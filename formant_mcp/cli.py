@@ -1,4 +1,4 @@
-"""The command `formant-mcp`. What it needs is imported when it runs, so that `--help` and the server start at once."""
+"""The command `formant-mcp`. Imports are deferred until needed, so that `--help` and the server start fast."""
 
 import argparse
 import gc
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _DESCRIPTION = "MCP server on stdin and stdout over a company's voice calls. Settings come from FORMANT_* variables."
 _COMMANDS, _OPTIONS = ("tour", "sync"), ("--demo", "--since", "--version", "--help")
 _EXAMPLE = "`formant-mcp sync --since 30d`"
-_INTERRUPTED = 130  # what a shell reports of a program ended by Ctrl-C
+_INTERRUPTED = 130  # the exit status of a program ended by Ctrl-C
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     try:
         return _run(options)
-    except BrokenPipeError:  # whoever read the output has left; Python would complain once more while flushing
+    except BrokenPipeError:  # the reader of the output has closed it; Python would complain again while flushing
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
@@ -34,19 +34,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are sentences that name what is accepted."""
+    """A parser whose errors name what is accepted."""
 
     def error(self, message: str) -> NoReturn:
-        """Says what is wrong with the command line, and ends the program."""
+        """Prints what is wrong with the command line, and exits."""
         import difflib
 
-        found = re.search(r"(?:invalid choice: '|unrecognized arguments: )([^' ]{1,40})", message)
-        if not found:
+        unknown = re.search(r"(?:invalid choice: '|unrecognized arguments: )([^' ]{1,40})", message)
+        if not unknown:
             self.exit(2, f"formant-mcp: --since needs a value, for example {_EXAMPLE}.\n")
-        near = difflib.get_close_matches(found[1], (*_COMMANDS, *_OPTIONS), n=1, cutoff=0.7)
+        near = difflib.get_close_matches(unknown[1], (*_COMMANDS, *_OPTIONS), n=1, cutoff=0.7)
         meant = f" Did you mean {near[0]}?" if near else ""
         accepted = f"Commands are {' and '.join(_COMMANDS)}, options {', '.join(_OPTIONS)}; for example {_EXAMPLE}."
-        self.exit(2, f"formant-mcp: {found[1]} is no command or option here.{meant} {accepted}\n")
+        self.exit(2, f"formant-mcp: unknown command or option {unknown[1]}.{meant} {accepted}\n")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -62,10 +62,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> int:
-    gc.disable()  # nothing made while importing is garbage: looking for some costs a tenth of a second
-    settings, trouble = _prepare()
+    gc.disable()  # imports create no garbage; saves about 0.1 s at start
+    settings, problem = _prepare()
     if options.command is None:
-        return _serve(settings, trouble, is_demo=options.demo)
+        return _serve(settings, problem, is_demo=options.demo)
     gc.enable()
     if options.command == "tour":
         from formant_mcp.commands.tour import run_tour
@@ -77,25 +77,22 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _prepare() -> "tuple[Settings | None, str]":
-    """What every command begins with: warnings of variables that are no settings, and a log on stderr.
-
-    Gives the settings, or why they cannot be used.
-    """
+    """The settings, or why they cannot be used; warns about unknown variables and starts the log on stderr."""
     from formant_mcp.errors import ConfigurationError
     from formant_mcp.settings import Settings, unknown_variables
 
     for warning in unknown_variables(os.environ):
         print(warning, file=sys.stderr)
-    settings, trouble = None, ""
+    settings, problem = None, ""
     try:
         settings = Settings.load()
     except ConfigurationError as error:
-        trouble = str(error)
+        problem = str(error)
     _log_to_stderr(settings.log_level if settings else "WARNING")
-    return settings, trouble
+    return settings, problem
 
 
-def _serve(settings: "Settings | None", trouble: str, *, is_demo: bool) -> int:
+def _serve(settings: "Settings | None", problem: str, *, is_demo: bool) -> int:
     from formant_mcp.errors import ConfigurationError
     from formant_mcp.providers.registry import PROVIDERS
     from formant_mcp.server.instructions import instructions
@@ -108,12 +105,12 @@ def _serve(settings: "Settings | None", trouble: str, *, is_demo: bool) -> int:
         try:
             settings.key()
         except ConfigurationError as error:
-            trouble = str(error)
-    if trouble:
-        # Hosts show a server that does not start as "failed" without a reason, so it starts, and every tool reports it.
-        print(trouble, file=sys.stderr)
+            problem = str(error)
+    if problem:
+        # Hosts show a server that does not start as "failed" without a reason; so it starts, and every tool reports it.
+        print(problem, file=sys.stderr)
     provider = PROVIDERS[settings.provider if settings else "formant"]
-    call_seconds = settings.call_seconds if settings else 0.0  # without settings a call only says what to set
+    call_seconds = settings.call_seconds if settings else 0.0  # without settings a call only reports the problem
     serve(build_server(_opening(is_demo=is_demo), instructions(settings, provider), provider), call_seconds)
     return 0
 
@@ -144,6 +141,6 @@ def _log_to_stderr(level: str) -> None:
     import logging
 
     logging.basicConfig(level=level, stream=sys.stderr, format="formant-mcp %(levelname)s %(name)s: %(message)s")
-    # These would log addresses of requests and what clients sent.
+    # These would log URLs and what clients sent.
     for name in ("httpx", "httpcore", "mcp"):
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -1,14 +1,14 @@
-"""What a contact's number is, however it is spelled: for what is stored, and for what a question asks.
+"""Normal forms of contact numbers, however they are spelled: of stored ones and of those in a question.
 
-A number's normal form is its digits, beginning with the country code where it has one. Left out are `+`, `00` and
-`011`, trunk zeros (`098765 43210`, `+44 (0)20…`), the 1 of Mexico's mobiles (`+52 1…`; Argentina's 15 becomes its 9),
-an address around it (`sip:+91…@host`, `tel:…;ext=5`, `whatsapp:+52…`), and an extension or digits dialled after it
-(`x5`, `,,5#`). Numbers of fewer than 8 digits keep their zeros. What has letters (`sip:alice@example.com`,
-`anonymous`) is an address and compared as a label.
+A number's normal form is its digits, starting with the country code if it has one. Dropped are `+`, `00` and `011`,
+trunk zeros (`098765 43210`, `+44 (0)20…`), the 1 of Mexico's mobiles (`+52 1…`; Argentina's 15 becomes its 9), an
+address around it (`sip:+91…@host`, `tel:…;ext=5`, `whatsapp:+52…`), and an extension or digits dialled after it (`x5`,
+`,,5#`). Numbers of fewer than 8 digits keep their zeros. A contact with letters (`sip:alice@example.com`, `anonymous`)
+is an address and compared as a label.
 
-A question may give a whole number or its last digits. With a country code marked by `+` or `00` it finds that very
-number, also where it is stored without the code, and for Brazil and Argentina with and without the mobile's 9; what
-only ends alike is not found. Without the mark it also finds whatever ends so.
+A question may have a whole number or its last digits. With a country code marked by `+` or `00` it finds exactly that
+number, also if stored without the code, and for Brazil and Argentina with and without the mobile's 9; numbers with only
+the same last digits are not found. Without the mark it also finds every number that ends with these digits.
 """
 
 import re
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from phonenumbers import PhoneNumber
 
 WHOLE = "="
-"""Begins a spelling that is the whole of a number and not only its end."""
+"""Starts a spelling that is a whole number and not only its last digits."""
 
 _SHORTEST_NUMBER = 8  # fewer digits are an extension or a number's last ones, zeros and all
-_COUNTED = 7  # so many digits are a number to which an extension may belong
-_LONG = 12  # so many digits begin with a country code
+_COUNTED = 7  # this many digits are a number that an extension may follow
+_LONG = 12  # this many digits start with a country code
 _MOST_DIGITS = 15
 _LONGEST_TEXT = 200
 _PLAIN = re.compile(r"\+?[1-9]\d{7,14}", re.ASCII)
@@ -55,7 +55,7 @@ _OWN_WAYS = ("AR", "BR", "RU")  # a number as dialled there does not always end 
 
 
 class Contact(NamedTuple):
-    """A contact's normal form; of a number also its digits as written, and whether a mark says they begin abroad."""
+    """The normal form; for a number also its digits as written, and whether `+` or `00` marks its country code."""
 
     normal: str
     digits: str = ""
@@ -63,7 +63,7 @@ class Contact(NamedTuple):
 
 
 def parse_contact(text: str | None) -> Contact | None:
-    """What a contact is; None where there is neither a digit nor a letter."""
+    """Parses a contact; None if it has neither a digit nor a letter."""
     if not text:
         return None
     if _PLAIN.fullmatch(text):
@@ -74,19 +74,19 @@ def parse_contact(text: str | None) -> Contact | None:
     number = _number(user if "@" in before_parameters else address)
     if number:
         return _parse_number(number)
-    return Contact(label(before_parameters)) if any(each.isalpha() for each in before_parameters) else None
+    return Contact(label(before_parameters)) if any(character.isalpha() for character in before_parameters) else None
 
 
 def are_several(text: str) -> bool:
     """Whether it is more than one number, or the last digits of more than one."""
     text = _address(text).partition("@")[0]
     return bool(_SEVERAL_ENDINGS.fullmatch(text)) or any(
-        len(_digits(text[: between.start()])) >= _SHORTEST_NUMBER for between in _ANOTHER.finditer(text)
+        len(_digits(text[: separator.start()])) >= _SHORTEST_NUMBER for separator in _ANOTHER.finditer(text)
     )
 
 
 def spellings(contact: Contact) -> tuple[str, ...]:
-    """How the stored normal form of this contact may end; after WHOLE, what all of it may be."""
+    """Possible endings of the stored normal form of this contact; those after WHOLE are whole normal forms."""
     normal, digits, is_marked = contact
     if not digits:
         return (WHOLE + normal,)
@@ -96,12 +96,12 @@ def spellings(contact: Contact) -> tuple[str, ...]:
     if is_marked:
         return tuple(sorted(abroad)) or (WHOLE + normal,)
     others = abroad or {spelled for region in _OWN_WAYS for spelled in _as_dialled_in(region, digits)}
-    return tuple(sorted({normal, *(each for each in others if not each.endswith(normal))}))
+    return tuple(sorted({normal, *(spelling for spelling in others if not spelling.endswith(normal))}))
 
 
 def _from_abroad(contact: Contact) -> Iterator[str]:
-    """A number that has its country's code, with it and without."""
-    import phonenumbers  # here, for its tables take longer to load than the server to start
+    """Spellings of a number with a country code, with and without the code."""
+    import phonenumbers  # here, because its tables take longer to load than the server to start
 
     normal, digits, is_marked = contact
     if digits.startswith("0") and not is_marked:
@@ -131,7 +131,7 @@ def _with_country(number: "PhoneNumber") -> Iterator[str]:
 
 
 def _without_country(number: "PhoneNumber") -> Iterator[str]:
-    """As it may be stored without its country's code."""
+    """Spellings without the country code."""
     import phonenumbers
 
     for national in _national(number):
@@ -142,7 +142,7 @@ def _without_country(number: "PhoneNumber") -> Iterator[str]:
 
 
 def _national(number: "PhoneNumber") -> list[str]:
-    """A number within its country: Brazil's and Argentina's mobiles with and without their 9."""
+    """The national number: Brazil's and Argentina's mobiles with and without their 9."""
     import phonenumbers
 
     digits = phonenumbers.national_significant_number(number)
@@ -162,7 +162,7 @@ def _address(text: str) -> str:
 
 
 def _number(text: str) -> str:
-    """The part of a text that is the number, as written; nothing where there are other words or no digits."""
+    """The part of a text that is the number, as written; '' if there are other words or no digits."""
     for end in _EXTENSION.finditer(text):
         if len(_digits(text[: end.start()])) >= _COUNTED:
             text = text[: end.start()]
@@ -189,7 +189,7 @@ def _parse_number(text: str) -> Contact:
 
 
 def _without_trunk(digits: str) -> str:
-    """An international number without what is dialled only within its country."""
+    """An international number without the prefixes dialled only within its country."""
     mexican = _MEXICO.fullmatch(digits)
     if mexican:
         return f"52{mexican[1]}"
@@ -197,7 +197,7 @@ def _without_trunk(digits: str) -> str:
 
 
 def _parsed(digits: str) -> str:
-    """An international number as its country's plan has it; nothing where there is no such number."""
+    """An international number in its country's numbering plan; '' if there is no such number."""
     import phonenumbers
 
     try:
@@ -213,4 +213,4 @@ def _digits(text: str) -> str:
     """Digits of any script."""
     if text.isascii():
         return _NOT_DIGITS.sub("", text)
-    return "".join(str(unicodedata.decimal(each)) for each in text if each.isdecimal())
+    return "".join(str(unicodedata.decimal(character)) for character in text if character.isdecimal())

@@ -1,4 +1,4 @@
-"""What a question is about: the same filters for every tool, read and checked, ready to be asked of the store."""
+"""The filters of every tool, parsed and checked, ready for a query on the store."""
 
 from collections.abc import Set
 from dataclasses import dataclass, fields, replace
@@ -15,9 +15,9 @@ NONE = "(none)"
 NOT_READ_YET = "(not read yet)"
 """Printed where the value is not loaded; nothing can be filtered by it."""
 NO_TIME = -1
-"""Among hours and weekdays: of calls without a start."""
+"""In hours and weekdays: calls without a start."""
 CUT = "…"
-"""The end of a printed value that was shortened; as a filter it finds every value that begins so."""
+"""The end of a truncated value as printed; as a filter it finds every value with that prefix."""
 
 
 FIELDS = {
@@ -30,26 +30,26 @@ FIELDS = {
     "user_id": ("user_id",),
     "direction": ("direction",),
 }
-"""A conversation's own fields, each with the filters that ask for it."""
+"""A conversation's own fields, each with its filters."""
 NAMED = ("status", "agent_id", "failure_reason", "user_id", "direction")
-"""Filters that take values as conversations have them, and as answers print them: NONE and cut ones too."""
+"""Filters that accept values as conversations have them and as answers print them, NONE and truncated ones too."""
 LABELLED = frozenset({"status", "failure_reason", "direction"})
 """Those of NAMED that compare as labels."""
 
 
 def is_whole(value: str) -> bool:
-    """Whether it is a value as a call has it: neither NONE nor cut."""
+    """Whether it is a value as a call has it: neither NONE nor truncated."""
     return value != NONE and (not value.endswith(CUT) or value == CUT)
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One condition on a field of the results, `path` as in `language.primary`. `formant_mcp.values` reads its value.
+    """One condition on a field of the results, `path` as in `language.primary`. `formant_mcp.values` parses its value.
 
-    A condition but `missing` holds only where the field has a value: `!=` too. A list holds where one of its values
-    does (`!=`: where none is equal). Some values are what answers print: NONE is a field without a value of its own,
-    whatever is below it in an object; `null` is also a field that is missing; one that ends in CUT is equal to every
-    text that begins so; a number is equal to all that are printed like it, in ten digits.
+    Every condition except `missing` requires that the field has a value, `!=` too. A list matches if one of its values
+    does (`!=`: if none is equal). Values may be written as answers print them: NONE is a field without a value of its
+    own, even if it is an object; `null` also matches a missing field; a value that ends in CUT is equal to every text
+    with that prefix; a number is equal to all that are printed like it, in ten digits.
     """
 
     path: str
@@ -64,13 +64,13 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """All of these hold for a conversation that matches; an empty one asks nothing.
+    """A conversation matches if it meets all of these; an empty one is no condition.
 
-    Texts may be NONE: the field has no value (`contact_number` then holds it alone); status, failure_reason and user_id
-    may end in CUT: the value begins so.
-    `since` and `until` are instants in UTC, both included. `hours` (0 to 23) and `weekdays` (0 is Monday) are those of
-    the start on the clocks of `zone`, any of them. `status`, `failure_reason` and `direction` compare as labels.
-    `contact_number`: spellings of a number or its last digits (see `formant_mcp.contacts`), any of which may be it.
+    Texts may be NONE: the field has no value (`contact_number` then holds only that); status, failure_reason and
+    user_id may end in CUT: the value has that prefix.
+    `since` and `until` are in UTC and inclusive. `hours` (0 to 23) and `weekdays` (0 is Monday) are those of the start
+    in `zone`, any of them. `status`, `failure_reason` and `direction` compare as labels.
+    `contact_number`: spellings of a number or its last digits (see `formant_mcp.contacts`), any of which may match.
     """
 
     agent_id: str = ""
@@ -91,35 +91,35 @@ class Filters:
 
     @property
     def fields(self) -> frozenset[str]:
-        """The conversation's own fields that these ask for."""
+        """The conversation's own fields that these filters use."""
         return frozenset(name for name in FIELDS if self.without_fields({name}) != self)
 
     def without_fields(self, names: Set[str]) -> "Filters":
-        """What is left when nothing is asked for these of its own fields."""
-        return self.without(frozenset(each for name in names for each in FIELDS[name]))
+        """The filters without those on these fields."""
+        return self.without(frozenset(filter_name for name in names for filter_name in FIELDS[name]))
 
     def only(self, names: frozenset[str]) -> "Filters":
-        """The filters of these names; the others ask nothing."""
+        """Only the filters with these names."""
         return replace(Filters(), **{name: getattr(self, name) for name in names})
 
     def without(self, names: frozenset[str]) -> "Filters":
-        """The filters but for those of these names."""
+        """The filters without those with these names."""
         return replace(self, **{name: getattr(NO_FILTERS, name) for name in names})
 
     def as_stored(self) -> "Filters":
-        """The filters whose values are those of conversations, not what answers print of none or of long ones."""
-        printed = {"agent_id": self.agent_id, "user_id": self.user_id, "status": "".join(self.status[:1])}
-        is_odd = {name for name, value in printed.items() if not is_whole(value)}
-        return self.without(frozenset(is_odd | ({"status"} if len(self.status) > 1 else set())))
+        """The filters whose values are as conversations have them, not NONE or truncated as answers print them."""
+        values = {"agent_id": self.agent_id, "user_id": self.user_id, "status": "".join(self.status[:1])}
+        printed = {name for name, value in values.items() if not is_whole(value)}
+        return self.without(frozenset(printed | ({"status"} if len(self.status) > 1 else set())))
 
     def named(self, name: str) -> tuple[str, ...]:
-        """The values that one of NAMED asks for, any of them."""
+        """The values of one of NAMED, any of which may match."""
         value: str | tuple[str, ...] = getattr(self, name)
         return value if isinstance(value, tuple) else (value,) if value else ()
 
     def given(self) -> dict[str, object]:
-        """Those that ask something, by name."""
-        values = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "zone"}
+        """The filters that are set, by name."""
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "zone"}
         return {name: value for name, value in values.items() if value != getattr(NO_FILTERS, name)}
 
 
@@ -128,10 +128,10 @@ NO_FILTERS = Filters()
 
 @dataclass(frozen=True, slots=True)
 class DetailRequest:
-    """For which conversations a question needs more than a list row: for those that may match `filters`.
+    """The conversations that need more than a list row: those that may match `filters`.
 
-    `whole`: it needs transcript or results of each of them; else only what it filters by. `detail_only_fields`: fields
-    that this provider's rows never have.
+    `whole`: transcripts or results of all of them are needed; else only what is filtered by. `detail_only_fields`:
+    fields that this provider's rows never have.
     """
 
     filters: Filters
@@ -140,7 +140,7 @@ class DetailRequest:
 
     @property
     def candidates(self) -> Filters:
-        """The part of the filters that a list row answers."""
+        """The filters that list rows can answer."""
         return self.filters.without(self.detail_only_fields | {"failure_reason", "results"})
 
     @property

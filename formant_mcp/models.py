@@ -1,7 +1,7 @@
-"""The domain: what a conversation is, whichever system it came from.
+"""The domain models: conversations and their parts, whichever provider they are from.
 
-Times are aware datetimes in UTC, durations seconds. `None` means "not known" or "there is none". Texts are clean: one
-line, without control, zero-width or bidirectional characters (see `clean`).
+Times are aware datetimes in UTC, durations are in seconds. `None` means "unknown" or "none". Texts are clean: one line,
+without control, zero-width or bidirectional characters (see `clean`).
 """
 
 import re
@@ -16,8 +16,9 @@ Outcome = Literal["success", "failure"] | None
 AGENT_WORDS = frozenset({"agent", "bot", "assistant", "ai"})
 CONTACT_WORDS = frozenset({"contact", "human", "customer", "user", "caller", "callee", "client"})
 
-# White space and separators become a space; what is invisible or steers direction goes: C0/C1 controls, soft hyphen,
-# joiners, bidirectional marks, fillers, variation selectors, tags, lone surrogates, private use, non-characters.
+# White space and separators become a space; invisible and direction-changing characters are removed: C0/C1 controls,
+# soft hyphen, joiners, bidirectional marks, fillers, variation selectors, tags, lone surrogates, private use,
+# non-characters.
 _SPACES = re.compile(r"[\s\x1c-\x1f\x85\u2028\u2029]+")
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
@@ -27,7 +28,7 @@ _INVISIBLE = re.compile(
 
 
 def clean(text: str) -> str:
-    """One line of what can be seen: white space folded, invisible and direction-changing characters removed."""
+    """One line of visible text: white space folded, invisible and direction-changing characters removed."""
     return _SPACES.sub(" ", _INVISIBLE.sub("", text)).strip()
 
 
@@ -43,12 +44,12 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """What the provider sent of one conversation and nobody here could understand.
+    """Counts of what the provider sent for one conversation and could not be read.
 
-    `transcripts`: 1 where a transcript was sent that gave no words at all. `turns`: turns of a readable transcript
-    whose words were not found, and items of its list that are no turn. `results`: values of the results not kept.
-    `speakers`: turns of which it is not known whether the agent or the contact speaks. `fields`: names of the
-    conversation's own fields (see `formant_mcp.filters.FIELDS`).
+    `transcripts`: 1 if a transcript was sent that gave no words at all. `turns`: turns of a readable transcript without
+    readable words, and items of its list that are not turns. `results`: values of the results that were lost.
+    `speakers`: turns without a known speaker (agent or contact). `fields`: names of the conversation's own fields (see
+    `formant_mcp.filters.FIELDS`).
     """
 
     transcripts: int = 0
@@ -62,11 +63,11 @@ class Unreadable:
 class Conversation:
     """One voice call between an agent and a contact, as far as it is known.
 
-    `direction`: `inbound`, `outbound`, `web`, or as sent; only where the provider says it.
+    `direction`: `inbound`, `outbound`, `web`, or as sent; only if the provider has it.
     `outcome`: `success` for an ended call that connected and ended normally, `failure` for one that ended otherwise,
-    None while it runs or where it cannot be told. `ended` is False while a call is queued or running.
-    `has_detail`: transcript and results were part of what was read (either may still be None: not there yet).
-    `failure_reason_known`: what was read is the last word on the failure reason, even if it is empty.
+    None while it runs or if it is unknown. `ended` is False while a call is queued or running.
+    `has_detail`: the response included transcript and results (either may still be None: not ready yet).
+    `failure_reason_known`: the failure reason is final, even if it is empty.
     """
 
     conversation_id: str
@@ -91,21 +92,21 @@ class Conversation:
 
 
 def never_connected(conversation: Conversation, turn_count: int | None) -> bool:
-    """Whether a call is over and nobody was ever on the line, so that it has no recording and no transcript.
+    """Whether a call ended without ever connecting, so that it has no recording and no transcript.
 
-    Only where the provider's own words leave no doubt: it ended without success, without a duration and without a turn.
+    True only if there is no doubt: it failed, and has no duration and no turns.
     """
-    said_something = bool(turn_count or conversation.turns)
-    failed = conversation.ended and conversation.outcome == "failure"
-    return failed and not conversation.duration_seconds and not said_something
+    has_turns = bool(turn_count or conversation.turns)
+    has_failed = conversation.ended and conversation.outcome == "failure"
+    return has_failed and not conversation.duration_seconds and not has_turns
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
     """One page of a provider's list, in the provider's order.
 
-    `row_count` is how many rows it carried, `unreadable` how many of those could not be read as a conversation,
-    `total` how many conversations the provider says the list has.
+    `row_count`: rows of the page. `unreadable`: rows that could not be read as a conversation. `total`: conversations
+    in the list according to the provider.
     """
 
     conversations: tuple[Conversation, ...]
@@ -115,5 +116,5 @@ class Page:
     unreadable: int = 0
 
     def more_after(self, offset: int) -> bool:
-        """Whether the list goes on behind this page, which began at row `offset`, by either of the provider's words."""
+        """Whether there is more after this page, which started at row `offset`, by `has_more` or by `total`."""
         return self.row_count > 0 and (self.has_more or (self.total or 0) > offset + self.row_count)

@@ -1,4 +1,4 @@
-"""The environment, read once: `Settings.load()` gives checked values or an error that names the variable."""
+"""Settings from the environment: `Settings.load()` returns checked values or an error that names the variable."""
 
 import difflib
 import hashlib
@@ -33,43 +33,43 @@ _PREFIX = "FORMANT_"
 
 
 def unknown_variables(names: Iterable[str]) -> Iterator[str]:
-    """A warning for each of these variables that looks like a setting but is none, with the nearest setting's name."""
-    known = [field.upper() for field in Settings.model_fields]
+    """A warning for each variable with our prefix that is not a setting, with the most similar setting's name."""
+    settings = [field.upper() for field in Settings.model_fields]
     for name in sorted(names):
         setting = name.upper().removeprefix(_PREFIX)
-        if setting != name.upper() and setting not in known:
-            near = difflib.get_close_matches(setting, known, n=1)
+        if setting != name.upper() and setting not in settings:
+            near = difflib.get_close_matches(setting, settings, n=1)
             meant = f" Did you mean {_PREFIX}{near[0]}?" if near else ""
             yield f"{name[:60]} is not a setting of formant-mcp and is ignored.{meant}"
 
 
 def _accepts(name: str, value: str) -> str:
-    """What a setting takes, and which of its words was perhaps meant; never the value itself."""
+    """What a setting accepts, and which word was perhaps meant; never the value itself."""
     choices = PROVIDERS if name == "provider" else get_args(Settings.model_fields[name].annotation) if name else ()
     words = [str(word) for word in choices]
     if not words:
-        return " takes a number of seconds above 0 and up to 600, for example 20."
+        return " must be a number of seconds above 0 and up to 600, for example 20."
     near = difflib.get_close_matches(value.lower(), [word.lower() for word in words], n=1)
     meant = f" Did you mean {near[0]}?" if near else ""
-    return f" takes one of {', '.join(words)}, for example {words[0]}.{meant}"
+    return f" must be one of {', '.join(words)}, for example {words[0]}.{meant}"
 
 
-def _lowered(value: object) -> object:
+def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
-def _raised(value: object) -> object:
+def _upper(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
 
 
-def _at_home(value: Path) -> Path:
+def _expand_home(value: Path) -> Path:
     try:
         return value.expanduser()
     except RuntimeError:
-        raise ValueError("whose home ~ stands for is not known; write the whole path") from None
+        raise ValueError("cannot expand ~; use an absolute path") from None
 
 
-HomePath = Annotated[Path, AfterValidator(_at_home)]
+HomePath = Annotated[Path, AfterValidator(_expand_home)]
 
 
 class Settings(BaseSettings):
@@ -79,15 +79,15 @@ class Settings(BaseSettings):
 
     api_key: SecretStr | None = None
     api_key_file: HomePath | None = None
-    provider: Annotated[str, BeforeValidator(_lowered)] = "formant"
+    provider: Annotated[str, BeforeValidator(_lower)] = "formant"
     base_url: str = ""
-    region: Annotated[Literal["global", "india"], BeforeValidator(_lowered)] = "global"
+    region: Annotated[Literal["global", "india"], BeforeValidator(_lower)] = "global"
     store: str = ""
     recordings_dir: HomePath | None = None
     timezone: str = Field(default="", validate_default=True)
     call_seconds: float = Field(default=20, gt=0, le=600)
     redact: str = ""
-    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_raised)] = "WARNING"
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)] = "WARNING"
 
     @classmethod
     def load(cls) -> Self:
@@ -101,14 +101,15 @@ class Settings(BaseSettings):
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             name = str(first["loc"][0]) if first["loc"] else ""
-            ours = first["msg"].removeprefix("Value error, ")
-            why = f": {ours}." if ours != first["msg"] else _accepts(name, str(first["input"]))
-            raise ConfigurationError(f"{_PREFIX}{name.upper()}{why}") from None
+            own_message = first["msg"].removeprefix("Value error, ")
+            is_own = own_message != first["msg"]
+            problem = f": {own_message}." if is_own else _accepts(name, str(first["input"]))
+            raise ConfigurationError(f"{_PREFIX}{name.upper()}{problem}") from None
 
     @model_validator(mode="before")
     @classmethod
     def _trim(cls, values: dict[str, object]) -> dict[str, object]:
-        # Blanks around a value are a slip of whoever wrote it; a blank value is none.
+        # Blanks around a value are typing errors; a blank value counts as unset.
         trimmed = {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
         return {name: value for name, value in trimmed.items() if value != ""}
 
@@ -127,7 +128,7 @@ class Settings(BaseSettings):
         try:
             parts = urlsplit(value)
             host, _ = parts.hostname, parts.port
-        except ValueError:  # its words quote the value
+        except ValueError:  # its message quotes the value
             raise ValueError("not an address; write for example https://api.example.com") from None
         if parts.scheme != "https" and not (parts.scheme == "http" and host in _LOOPBACK):
             raise ValueError("use https:// (http:// only for this machine: localhost, 127.0.0.1, [::1])")
@@ -138,7 +139,7 @@ class Settings(BaseSettings):
     @field_validator("store")
     @classmethod
     def _expand_store(cls, value: str) -> str:
-        return value if value in ("", ":memory:") else str(_at_home(Path(value)))
+        return value if value in ("", ":memory:") else str(_expand_home(Path(value)))
 
     @field_validator("timezone")
     @classmethod
@@ -154,7 +155,7 @@ class Settings(BaseSettings):
     @classmethod
     def _refuse_redact(cls, value: str) -> str:
         if value:
-            raise ValueError("hiding is not available in this version, so nothing would be hidden; unset it")
+            raise ValueError("redaction is not available in this version, so nothing would be hidden; unset it")
         return value
 
     @property
@@ -164,7 +165,7 @@ class Settings(BaseSettings):
 
     @property
     def address(self) -> str:
-        """The provider's address, without a slash at the end; '' where it has none of its own and none is set."""
+        """The provider's address without a trailing slash; '' if it has none of its own and none is set."""
         return self.base_url or PROVIDERS[self.provider].address(self.region)
 
     def open_provider(self, key: str) -> "AnyProvider":
@@ -176,7 +177,7 @@ class Settings(BaseSettings):
         return PROVIDERS[self.provider].client()(self.address, key)
 
     def for_demo(self) -> Self:
-        """The same for the sample account: it keeps no store, and its recordings apart from a real account's."""
+        """The same for the sample account: a store in memory, and a recordings folder of its own."""
         folder = self.recordings_dir / "demo" if self.recordings_dir else _data_path("formant-mcp-demo") / "recordings"
         return self.model_copy(update={"store": ":memory:", "recordings_dir": folder})
 
@@ -184,7 +185,7 @@ class Settings(BaseSettings):
         """The API key, from the variable or the key file.
 
         Raises:
-            ConfigurationError: there is none, the file cannot be read, or it still is a placeholder.
+            ConfigurationError: there is none, the file cannot be read, or it is a placeholder.
         """
         key, variable = self.api_key.get_secret_value() if self.api_key else "", "FORMANT_API_KEY"
         if not key and self.api_key_file:
@@ -193,7 +194,7 @@ class Settings(BaseSettings):
                 key = self.api_key_file.read_text(encoding="utf-8-sig").strip()
             except (OSError, UnicodeDecodeError):
                 raise ConfigurationError(
-                    f"{variable}: the file cannot be read.", "Check its path and rights."
+                    f"{variable}: the file cannot be read.", "Check its path and permissions."
                 ) from None
         if not key:
             raise ConfigurationError(
@@ -203,13 +204,13 @@ class Settings(BaseSettings):
             )
         if "${" in key or not key.isascii() or not key.isprintable() or " " in key:
             raise ConfigurationError(
-                f"{variable} contains a placeholder, or characters that no key has (blanks, letters with accents).",
-                "Write the key itself there, and nothing else.",
+                f"{variable} contains a placeholder or invalid characters.",
+                "Set it to the key itself, and nothing else.",
             )
         return key
 
     def store_path(self, key: str) -> Path | None:
-        """The store's file: one per provider, address and key, named by their hash; None keeps it in memory."""
+        """The store's file: one per provider, address and key, named by their hash; None for a store in memory."""
         if self.store == ":memory:":
             return None
         if self.store:
@@ -217,7 +218,7 @@ class Settings(BaseSettings):
         return _data_path("formant-mcp") / f"{self.account(key)}.sqlite"
 
     def account(self, key: str) -> str:
-        """A name for provider, address and key that does not give the key away."""
+        """A name for provider, address and key that does not reveal the key."""
         return _hash(self.provider, self.address, key)
 
     def service(self) -> str:

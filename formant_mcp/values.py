@@ -1,16 +1,16 @@
-"""What a value means, however it is spelled. Stored values and the values of a question are read here, by one function.
+"""What a value means, however it is spelled. One function parses stored values and the values of a question.
 
-A text is read as the first of these that it is:
+A text is parsed as the first of these that fits:
 
 - **number**: `15000`, `12500.50`, `.5`, `-2.5` (also with `−`), with grouped thousands as in `15,000`, `1,50,000`,
   `1 500`, `15'000`, or with a decimal comma after them (`12.500,50`). One currency sign, code or word, or a percent
   sign, may be before or after it (`₹15,000`, `Rs. 500/-`, `INR 500`, `500 EUR`, `80%`); it is left out, and nothing is
   converted. Digits of any script count. `12.500` is 12.5, as is `KWD 12.500`.
-  Not numbers, because they may be codes or other numbers: `007`, `+5`, `1e5`, `1_000`, `12,5`, `1.234.567`, `€12.500`,
-  `4111 1111 1111 1111`, and amounts with a word that multiplies (`2.5 lakh`, `5k`).
+  Not numbers, because they may be codes or ambiguous: `007`, `+5`, `1e5`, `1_000`, `12,5`, `1.234.567`, `€12.500`,
+  `4111 1111 1111 1111`, and amounts with a multiplying word (`2.5 lakh`, `5k`).
 - **date**: `2026-11`, `2026-11-20`, `2026-11-20T10:00`, `2026-11-20 10:00:00.5+05:30`. Two times that both have a zone
-  compare as instants; else what is written compares. A date in a question means all of its month, day, minute or
-  second. Other forms (`20/11/2026`) are texts.
+  compare as instants, others as written. A date in a question means all of its month, day, minute or second. Other
+  forms (`20/11/2026`) are texts.
 - **text**, compared by its label: case, width, blanks, and `_` or `-` between words make no difference, so
   `Payment-Confirmed` is `payment_confirmed`. Groups and counts show values as they were sent, each spelling by itself.
 
@@ -27,11 +27,11 @@ from typing import Literal, NamedTuple
 from formant_mcp.models import clean
 
 EXACT = 10**15
-"""Numbers from here on are ids more often than amounts, and soon share a float: they are equal only as digits."""
+"""Numbers from this size are more often ids than amounts, and lose precision as floats; they are compared as digits."""
 
 
 class Meaning(NamedTuple):
-    """What a text is, its normal form, and its size where it is a number."""
+    """The kind of a text, its normal form, and its size if it is a number."""
 
     kind: Literal["number", "date", "text"]
     normal: str
@@ -50,7 +50,7 @@ _CURRENCY = (
     r"|(?:US|AU?|CA?|SG?|HK|NZ|MX|R)?\$|[£¤¥৳฿\u20a0-\u20cf])"
 )
 _IN_THOUSANDTHS = frozenset({"KWD", "BHD", "OMR"})  # elsewhere, three digits after a point may be thousands
-_FIGURE = re.compile(
+_NUMBER = re.compile(
     rf"(?P<sign>-)?(?:\s?(?P<currency>{_CURRENCY})\s?(?P<inner_sign>-)?)?"
     r"(?:(?P<whole>0|[1-9]\d{0,2}(?P<gap>[,' ])\d{3}(?:(?P=gap)\d{3})*|[1-9]\d?(?:,\d\d)+,\d{3}|[1-9]\d*)?"
     r"(?:\.(?P<part>\d+))?"
@@ -74,11 +74,11 @@ def read_value(text: str) -> Meaning:
 
 @lru_cache(maxsize=65_536)
 def _read_short(text: str) -> Meaning:
-    return _figure_or_date(text) or Meaning("text", label(text))
+    return _number_or_date(text) or Meaning("text", label(text))
 
 
 def plain_number(text: str) -> str:
-    """`5` for `+5`, `10000` for `1e4`: in a question they are numbers, if perhaps codes too. Another text as it is."""
+    """`5` for `+5`, `10000` for `1e4`: numbers in a question, even if they may be codes; other texts as they are."""
     rest = text.removeprefix("+").lstrip()
     if _POWER.fullmatch(rest):
         return f"{Decimal(rest):f}"
@@ -86,24 +86,24 @@ def plain_number(text: str) -> str:
 
 
 def instants(normal: str) -> tuple[float, float] | None:
-    """When the time of a date's normal form begins and is over, in seconds since 1970; None without time or zone."""
-    found = _TIME.fullmatch(normal)
+    """Start and end of the time in a date's normal form, in seconds since 1970; None without time or zone."""
+    match = _TIME.fullmatch(normal)
     try:
-        begin = datetime.fromisoformat(normal) if found else None
+        begin = datetime.fromisoformat(normal) if match else None
     except ValueError:  # a zone beyond 24 hours
         return None
-    if not found or not begin:
+    if not match or not begin:
         return None
-    second, part = found.groups()
+    second, part = match.groups()
     return begin.timestamp(), begin.timestamp() + (10.0 ** -len(part or "") if second else 60)
 
 
 def label(text: str) -> str:
-    """A text as labels compare: without case, width, and differences of what joins its words."""
+    """A text as labels compare: case, width and what joins the words make no difference."""
     if text.isascii() and text.isprintable():
         return _joined(" ".join(text.lower().split()))
     folded = _folded(text)
-    if _figure_or_date(folded):  # it became one only now: a raised or circled digit is not that digit
+    if _number_or_date(folded):  # only because of the folding: a superscript or circled digit is not that digit
         folded = unicodedata.normalize("NFC", clean(text))
     return _joined(folded)
 
@@ -112,9 +112,9 @@ def _joined(text: str) -> str:
     return text[:1] + _JOINT.sub(_joint, text[1:])
 
 
-def _joint(found: re.Match[str]) -> str:
-    """What joins two words, as `_`; a hyphen between a blank and a word may be a minus and stays."""
-    joint = found[0]
+def _joint(match: re.Match[str]) -> str:
+    """`_` for what joins two words; a hyphen between a blank and a word may be a minus and stays."""
+    joint = match[0]
     if joint[-1] == "-":
         return joint if joint.strip("-") else "_"
     return joint[: len(joint) - len(joint.lstrip("-"))] + "_"
@@ -126,46 +126,46 @@ def _folded(text: str) -> str:
     return folded
 
 
-def _figure_or_date(text: str) -> Meaning | None:
+def _number_or_date(text: str) -> Meaning | None:
     if len(text) > _LONGEST or not _DIGIT.search(text):
         return None
     if not text.isascii():
         text = _DIGIT.sub(lambda digit: str(unicodedata.decimal(digit[0])), text.translate(_PUNCTUATION))
     text = text.strip()
-    figure = _figure(text)
-    if figure is not None:
-        return Meaning("number", figure, float(figure))
-    date = _date(text)
+    number = _parse_number(text)
+    if number is not None:
+        return Meaning("number", number, float(number))
+    date = _parse_date(text)
     return Meaning("date", date) if date else None
 
 
-def _figure(text: str) -> str | None:
-    """The digits of a number, with a point before the decimals, without what makes no difference."""
-    found = _FIGURE.fullmatch(text)
-    if not found or (found["sign"] and found["inner_sign"]) or (found["currency"] and found["percent"]):
+def _parse_number(text: str) -> str | None:
+    """The digits of a number with a decimal point, without grouping, currency and trailing zeros."""
+    match = _NUMBER.fullmatch(text)
+    if not match or (match["sign"] and match["inner_sign"]) or (match["currency"] and match["percent"]):
         return None
-    whole = re.sub(r"\D", "", found["whole"] or found["dotted"] or "")
-    part = found["part"] or found["decimals"] or ""
-    currency = (found["currency"] or found["currency_after"] or "").upper()
-    may_be_thousands = len(found["part"] or "") == 3 and 1 <= len(found["whole"] or "") <= 3 and whole != "0"
+    whole = re.sub(r"\D", "", match["whole"] or match["dotted"] or "")
+    part = match["part"] or match["decimals"] or ""
+    currency = (match["currency"] or match["currency_after"] or "").upper()
+    may_be_thousands = len(match["part"] or "") == 3 and 1 <= len(match["whole"] or "") <= 3 and whole != "0"
     if not whole + part or (currency and currency not in _IN_THOUSANDTHS and may_be_thousands):
         return None
     part = part.rstrip("0")
     digits = f"{whole or '0'}.{part}" if part else whole or "0"
-    return f"-{digits}" if (found["sign"] or found["inner_sign"]) and digits != "0" else digits
+    return f"-{digits}" if (match["sign"] or match["inner_sign"]) and digits != "0" else digits
 
 
-def _date(text: str) -> str | None:
-    """A date with as much of the time as is written; seconds that are zero are left out."""
-    found = _DATE.fullmatch(text)
-    if not found:
+def _parse_date(text: str) -> str | None:
+    """A date with as much of the time as is written; zero seconds are left out."""
+    match = _DATE.fullmatch(text)
+    if not match:
         return None
-    year, month, day, hour, minute, second, part, zone = found.groups()
+    year, month, day, hour, minute, second, part, zone = match.groups()
     try:
         datetime(int(year), int(month), int(day or 1), int(hour or 0), int(minute or 0), int(second or 0))  # noqa: DTZ001
     except ValueError:
         return None
-    written = "-".join(each for each in (year, month, day) if each)
+    written = "-".join(part for part in (year, month, day) if part)
     if not hour:
         return written
     part = (part or "").rstrip("0")

@@ -155,9 +155,9 @@ def test_a_closed_pipe_ends_the_tour_without_a_traceback(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("typed", "words"),
     [
-        ("doctor", "doctor is no command or option here. Commands are tour and sync, options --demo, --since,"),
-        ("tuor", "tuor is no command or option here. Did you mean tour?"),
-        ("sync --sinec 3d", "--sinec is no command or option here. Did you mean --since?"),
+        ("doctor", "unknown command or option doctor. Commands are tour and sync, options --demo, --since,"),
+        ("tuor", "unknown command or option tuor. Did you mean tour?"),
+        ("sync --sinec 3d", "unknown command or option --sinec. Did you mean --since?"),
         ("sync --since", "--since needs a value, for example `formant-mcp sync --since 30d`."),
     ],
 )

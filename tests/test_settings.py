@@ -40,7 +40,7 @@ def refused(**variables: str) -> str:
         load(**variables)
     said = str(raised.value)
     variable = f"FORMANT_{next(iter(variables))}"
-    assert said.startswith((f"{variable}: ", f"{variable} takes "))
+    assert said.startswith((f"{variable}: ", f"{variable} must be "))
     assert not [value for value in variables.values() if value.strip() in said]
     assert not raised.value.__cause__
     assert raised.value.__suppress_context__  # the cause would quote the value
@@ -195,7 +195,7 @@ def test_a_value_that_cannot_be_used_is_refused_by_its_variables_name(variable: 
 
 def test_a_call_without_any_time_is_refused() -> None:
     with pytest.raises(
-        ConfigurationError, match=r"FORMANT_CALL_SECONDS takes a number of seconds above 0 and up to 600"
+        ConfigurationError, match=r"FORMANT_CALL_SECONDS must be a number of seconds above 0 and up to 600"
     ):
         load(CALL_SECONDS="0")
 
@@ -302,18 +302,18 @@ def test_reading_the_environment_makes_no_file_and_asks_no_network(
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("CALL_SECONDS", "soon", "takes a number of seconds above 0 and up to 600, for example 20."),
-        ("CALL_SECONDS", "601", "takes a number of seconds above 0 and up to 600, for example 20."),
+        ("CALL_SECONDS", "soon", "must be a number of seconds above 0 and up to 600, for example 20."),
+        ("CALL_SECONDS", "601", "must be a number of seconds above 0 and up to 600, for example 20."),
         (
             "PROVIDER",
             "elevnlabs",
-            "takes one of formant, elevenlabs, voiceable, voiceos, for example formant. Did you mean elevenlabs?",
+            "must be one of formant, elevenlabs, voiceable, voiceos, for example formant. Did you mean elevenlabs?",
         ),
-        ("REGION", "mars", "takes one of global, india, for example global."),
+        ("REGION", "mars", "must be one of global, india, for example global."),
         (
             "LOG_LEVEL",
             "warn",
-            "takes one of DEBUG, INFO, WARNING, ERROR, CRITICAL, for example DEBUG. Did you mean warning?",
+            "must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL, for example DEBUG. Did you mean warning?",
         ),
     ],
 )

@@ -92,7 +92,7 @@ async def test_a_later_failure_is_shown_with_the_next_try_and_waited_for(
     assert await downloaded(api, clock) == 0
     assert clock.slept >= 5
     shown = capsys.readouterr().err
-    assert "transcripts: 0 of 150 calls. The API failed (503). Next try in 5 s." in shown
+    assert "transcripts: 0 of 150 calls. The API failed (503). Next retry in 5 s." in shown
     assert f"{COUNT:,} conversations, {COUNT:,} of them downloaded." in shown
 
 

@@ -72,7 +72,12 @@ def test_the_tour_says_nothing_of_the_users_own_account(tour: str) -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "step", "said"),
     [
-        ("FORMANT_REDACT", "numbers", "step 1 (summarize_results): the answer is an error", "hiding is not available"),
+        (
+            "FORMANT_REDACT",
+            "numbers",
+            "step 1 (summarize_results): the answer is an error",
+            "redaction is not available",
+        ),
         ("FORMANT_RECORDINGS_DIR", os.devnull, "step 9 (save_recording): the answer is an error", "cannot be saved"),
     ],
 )

@@ -1,4 +1,4 @@
-"""`formant-mcp sync`: downloads every conversation, so that each later question is answered from the store."""
+"""`formant-mcp sync`: downloads every conversation, so that later questions are answered from the store."""
 
 import asyncio
 import math
@@ -17,7 +17,7 @@ from formant_mcp.queries.loader import counted_kinds
 
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 5, 60
 _LINE_EVERY_SECONDS = 5.0
-_FASTEST = 6_000  # requests a minute; what is faster is no network, and over before it can be estimated
+_FASTEST = 6_000  # requests a minute; a faster provider is local, and done before an estimate makes sense
 _BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {unit}s{postfix}"
 
 Step = Callable[[Report], Awaitable[FormantError | None]]
@@ -25,7 +25,7 @@ Sleep = Callable[[float], Awaitable[None]]
 
 
 def run_sync(open_app: Callable[[], Awaitable[App]], since: str) -> int:
-    """Brings the store fully up to date; returns the exit status. Stopped at any time, it resumes when run again."""
+    """Fully updates the store; returns the exit status. Can be stopped at any time, and resumed."""
     try:
         return asyncio.run(_run(open_app, since))
     except KeyboardInterrupt:
@@ -38,7 +38,7 @@ def run_sync(open_app: Callable[[], Awaitable[App]], since: str) -> int:
 
 class _Display(Protocol):
     def show(self, done: int, total: int, note: str, *, at_once: bool = False) -> None:
-        """The progress (`total` 0: not known) and a note; `at_once` where it must not be passed over."""
+        """Shows the progress (`total` 0: unknown) and a note; `at_once`: do not skip this one."""
         ...
 
     def close(self) -> None:
@@ -62,7 +62,7 @@ class _Bar:
 
 
 class _Lines:
-    """A line now and then, for a file or a pipe."""
+    """A line every few seconds, for a file or a pipe."""
 
     def __init__(self, name: str, unit: str) -> None:
         self._name, self._unit = name, unit
@@ -95,11 +95,11 @@ async def download(app: App, since: str, sleep: Sleep = asyncio.sleep) -> int:
     """Downloads the list, then every transcript; returns the exit status.
 
     Raises:
-        FormantError: the very first request failed, or a later failure will not pass by itself.
+        FormantError: the very first request failed, or a later error is not temporary.
     """
     begin = parse_since(since, app.now(), app.zone)
     account = app.account
-    account.retry_failed()  # who runs this wants all of it now
+    account.retry_failed()  # the user wants everything now
     steps = _Steps(account, sleep)
     await steps.run("list", "page", lambda report: account.download_list(begin, math.inf, report))
     requested_at = app.now()
@@ -113,7 +113,7 @@ async def download(app: App, since: str, sleep: Sleep = asyncio.sleep) -> int:
 
 
 class _Steps:
-    """Runs steps until each is done, however often the provider fails in between; never where nothing works at all."""
+    """Runs steps until each is done, however often the provider fails in between; stops if nothing works at all."""
 
     def __init__(self, account: Account, sleep: Sleep) -> None:
         self._account = account
@@ -121,10 +121,10 @@ class _Steps:
         self._has_worked = False
 
     async def run(self, name: str, unit: str, step: Step, count_left: Callable[[], int] | None = None) -> None:
-        """One step with its progress; `count_left` counts what it has still to do, where the store can.
+        """Runs one step and shows its progress; `count_left` counts what is left to do, if the store can count it.
 
         Raises:
-            FormantError: the very first request failed, or the failure will not pass by itself.
+            FormantError: the very first request failed, or the error is not temporary.
         """
         display: _Display = _Bar(name, unit) if sys.stderr.isatty() else _Lines(name, unit)
         to_do = count_left() if count_left else 0
@@ -147,7 +147,7 @@ class _Steps:
                 failures = 1 if has_advanced else failures + 1
                 pause = _pause_seconds(error, failures)
                 for seconds in range(pause, 0, -1):
-                    note = f"{error.message} Next try in {seconds} s."
+                    note = f"{error.message} Next retry in {seconds} s."
                     display.show(done, total, note, at_once=seconds == pause)
                     await self._sleep(1)
             self._has_worked = True
@@ -162,17 +162,17 @@ class _Steps:
 
 
 def _pause_seconds(error: FormantError, failures: int) -> int:
-    asked = error.retry_after_seconds if isinstance(error, RateLimitError) else None
-    return math.ceil(asked or min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** (failures - 1)))
+    retry_after_seconds = error.retry_after_seconds if isinstance(error, RateLimitError) else None
+    return math.ceil(retry_after_seconds or min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2 ** (failures - 1)))
 
 
-def _report(found: Downloaded) -> int:
-    known, left = found.conversations, found.left
-    lines = [f"{known:,} conversations, {known - left:,} of them downloaded."]
-    if lost := counted_kinds(found.unreadable):
+def _report(downloaded: Downloaded) -> int:
+    count, left = downloaded.conversations, downloaded.left
+    lines = [f"{count:,} conversations, {count - left:,} of them downloaded."]
+    if lost := counted_kinds(downloaded.unreadable):
         lines.append(f"{lost} could not be understood; an update of formant-mcp may help.")
     if left:
-        lines += [f"{count:,} could not be downloaded: {why}." for why, count in found.failures.items()]
+        lines += [f"{failed:,} could not be downloaded: {reason}." for reason, failed in downloaded.failures.items()]
         lines.append(f"Run again to retry {'it' if left == 1 else 'them'}.")
     print("\n".join(lines), file=sys.stderr)
     return 1 if left else 0

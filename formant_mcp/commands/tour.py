@@ -1,6 +1,6 @@
-"""The command `formant-mcp tour`: what an assistant would ask, asked of the server over the sample account, and shown.
+"""The command `formant-mcp tour`: makes an assistant's calls on the sample account, and prints the answers.
 
-The server runs as a child process and is spoken to over MCP, as Claude Desktop would: what works here works there.
+The server runs as a child process and speaks MCP, as with Claude Desktop: what works here works there.
 """
 
 import base64
@@ -19,31 +19,31 @@ from pydantic import JsonValue
 
 from formant_mcp.commands.tour_steps import READ, STEPS, Answer, Step
 
-_SAMPLE_ZONE = "Asia/Kolkata"  # where most of the sample account's calls are made: its yesterday is meant
-_SECONDS = 60  # for one answer: far more than any takes
+_SAMPLE_ZONE = "Asia/Kolkata"  # where most of the sample account's calls are made: its "yesterday" is used
+_SECONDS = 60  # for one answer: far more than any needs
 _LINES, _CHARACTERS = 12, 116  # of an answer on the screen
 _KEY = "paste your Formant API key here"
 
 
 def run_tour() -> int:
-    """Asks and prints it all; 0 if everything worked, else 1 after a line that says what did not."""
+    """Runs all steps; returns 0 if everything worked, else 1 after a line that says what did not."""
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure:
         reconfigure(errors="replace")  # some terminals cannot show Hindi; that is no reason to stop
-    trouble = ""
+    problem = ""
     try:
-        trouble = anyio.run(_walk)
+        problem = anyio.run(_run_steps)
     except* (MCPError, OSError) as group:
-        trouble = f"the server did not start or ended too early: {_first(group)}"
-    if trouble:
-        print(f"The tour failed: {trouble}")
+        problem = f"the server did not start or ended too early: {_first_error(group)}"
+    if problem:
+        print(f"The tour failed: {problem}")
         return 1
     print(f"All {len(STEPS)} steps worked.\n\n{_how_to_connect()}")
     return 0
 
 
-async def _walk() -> str:
-    """Every step in turn; gives what went wrong, empty where nothing did."""
+async def _run_steps() -> str:
+    """Runs every step in turn; returns what went wrong, '' if nothing did."""
     with TemporaryDirectory(prefix="formant-mcp-tour-") as folder:
         async with Client(_server(folder), read_timeout_seconds=_SECONDS) as client:
             listed = await client.list_tools()
@@ -52,42 +52,42 @@ async def _walk() -> str:
                 "\nEach step is a person's question, the call an assistant makes of it, and the answer it gets (cut to"
                 f" fit here).\nThe server offers {', '.join(tool.name for tool in listed.tools)}, and resources.\n"
             )
-            found: dict[str, str] = {}
+            kept: dict[str, str] = {}
             for number, step in enumerate(STEPS, start=1):
-                trouble = await _take(client, step, number, found)
-                if trouble:
-                    return f"step {number} ({step.tool}): {trouble}"
+                problem = await _run_step(client, step, number, kept)
+                if problem:
+                    return f"step {number} ({step.tool}): {problem}"
     return ""
 
 
 def _server(folder: str) -> StdioServerParameters:
-    """The sample account's server, with nothing of the user's own settings, and `folder` for recordings."""
+    """The sample account's server, without any of the user's own settings, and with `folder` for recordings."""
     environment = {name: value for name, value in os.environ.items() if not name.upper().startswith("FORMANT_")}
     environment |= {"FORMANT_RECORDINGS_DIR": folder, "FORMANT_TIMEZONE": _SAMPLE_ZONE}
     return StdioServerParameters(command=sys.executable, args=["-m", "formant_mcp", "--demo"], env=environment)
 
 
-async def _take(client: Client, step: Step, number: int, found: dict[str, str]) -> str:
-    arguments = {name: _filled(value, found) for name, value in step.arguments.items()}
+async def _run_step(client: Client, step: Step, number: int, kept: dict[str, str]) -> str:
+    arguments = {name: _fill_in(value, kept) for name, value in step.arguments.items()}
     print(f"{number}. {step.question}\n   {step.tool} {json.dumps(arguments, ensure_ascii=False)}\n")
     try:
         answer = await (_read(client, arguments) if step.tool == READ else _call(client, step.tool, arguments))
-    except (MCPError, RuntimeError) as error:  # the SDK's RuntimeError: an answer that is not of the tool's own schema
+    except (MCPError, RuntimeError) as error:  # the SDK's RuntimeError: an answer that violates the tool's schema
         return str(error)
     print(_on_screen(answer.text))
     print(f"\n   Why it matters: {step.why}\n")
-    if not answer.structure:
+    if not answer.structured:
         return "the answer is an error, or without structured content."
     if not _is_complete(answer) or not step.holds(answer):
-        return f"the answer is not what was expected: {step.expects}, and everything looked at."
+        return f"the answer is not what was expected: {step.expects}, and complete coverage."
     if step.keeps:
-        found[step.keeps] = answer.structure["conversations"][0]["conversation_id"]
+        kept[step.keeps] = answer.structured["conversations"][0]["conversation_id"]
     return ""
 
 
 async def _call(client: Client, tool: str, arguments: dict[str, JsonValue]) -> Answer:
     result = await client.call_tool(tool, arguments)
-    text = "\n".join(each.text for each in result.content if isinstance(each, TextContent))
+    text = "\n".join(content.text for content in result.content if isinstance(content, TextContent))
     return Answer(text, {} if result.is_error else result.structured_content or {})
 
 
@@ -102,18 +102,18 @@ async def _read(client: Client, arguments: dict[str, JsonValue]) -> Answer:
 
 
 def _is_complete(answer: Answer) -> bool:
-    """Whether the text's first line tells the coverage of the structured content, and that nothing is missing."""
-    coverage = answer.structure.get("coverage")
+    """Whether the coverage is complete, and the first line of the text says the same as the structured content."""
+    coverage = answer.structured.get("coverage")
     if coverage is None:  # a resource is one thing, and has none
         return True
     first_line = answer.text.partition("\n")[0]
     return coverage["complete"] and f"{coverage['matched']:,} " in first_line and "; complete" in first_line
 
 
-def _filled(value: JsonValue, found: dict[str, str]) -> JsonValue:
+def _fill_in(value: JsonValue, kept: dict[str, str]) -> JsonValue:
     if isinstance(value, list):
-        return [_filled(each, found) for each in value]
-    return value.format_map(found) if isinstance(value, str) else value
+        return [_fill_in(item, kept) for item in value]
+    return value.format_map(kept) if isinstance(value, str) else value
 
 
 def _on_screen(text: str) -> str:
@@ -124,9 +124,9 @@ def _on_screen(text: str) -> str:
     return "\n".join(f"   | {line}".rstrip() for line in shown)
 
 
-def _first(group: ExceptionGroup[Exception]) -> Exception:
+def _first_error(group: ExceptionGroup[Exception]) -> Exception:
     first = group.exceptions[0]
-    return _first(cast(ExceptionGroup[Exception], first)) if isinstance(first, ExceptionGroup) else first
+    return _first_error(cast(ExceptionGroup[Exception], first)) if isinstance(first, ExceptionGroup) else first
 
 
 def _how_to_connect() -> str:

@@ -1,4 +1,4 @@
-"""The steps of the tour: a person's questions, the calls an assistant makes of them, and what must come back."""
+"""The steps of the tour: a person's questions, the calls an assistant makes for them, and the expected answers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ READ = "resources/read"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back: the text and the structured content, which state the same facts."""
+    """An answer's text and structured content, which state the same facts."""
 
     text: str
-    structure: dict[str, Any]
+    structured: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One question, in a person's words and as the call that an assistant makes of it.
+    """One question, in a person's words and as the call that an assistant makes for it.
 
-    `{name}` in the arguments stands for what an earlier step kept: the first conversation's id, under its `keeps`.
-    `holds` tells whether the answer is what `expects` says.
+    `{name}` in the arguments is replaced by what an earlier step kept under its `keeps`: the first conversation's id.
+    `holds` checks whether the answer is what `expects` says.
     """
 
     question: str
@@ -36,38 +36,40 @@ class Step:
 
 
 def _has_rows(answer: Answer) -> bool:
-    rows = answer.structure["conversations"]
+    rows = answer.structured["conversations"]
     in_text = all(row["conversation_id"] in answer.text for row in rows)
-    return bool(rows) and in_text and len(rows) <= answer.structure["coverage"]["matched"]
+    return bool(rows) and in_text and len(rows) <= answer.structured["coverage"]["matched"]
 
 
 def _has_turns(answer: Answer) -> bool:
-    read = answer.structure["conversations"]
-    return bool(read) and all(each["transcript"] and each["transcript"] in answer.text for each in read)
+    transcripts = answer.structured["conversations"]
+    return bool(transcripts) and all(
+        transcript["transcript"] and transcript["transcript"] in answer.text for transcript in transcripts
+    )
 
 
 def _is_saved(answer: Answer) -> bool:
-    path = Path(answer.structure["path"])
-    is_whole = path.is_file() and path.stat().st_size == answer.structure["bytes"]
-    return is_whole and answer.structure.get("seconds", 0) > 0 and str(path) in answer.text
+    path = Path(answer.structured["path"])
+    is_whole = path.is_file() and path.stat().st_size == answer.structured["bytes"]
+    return is_whole and answer.structured.get("seconds", 0) > 0 and str(path) in answer.text
 
 
 def _is_wav(answer: Answer) -> bool:
-    return answer.structure["begins"] == "RIFF" and answer.structure["media_type"] == "audio/wav"
+    return answer.structured["begins"] == "RIFF" and answer.structured["media_type"] == "audio/wav"
 
 
 def _has_profile(answer: Answer) -> bool:
-    profile = answer.structure["profile"]
+    profile = answer.structured["profile"]
     return len(profile["agents"]) == 5 and all(field["path"] in answer.text for field in profile["results"])
 
 
 def _has_hits(answer: Answer) -> bool:
-    hits = answer.structure["hits"]
+    hits = answer.structured["hits"]
     return bool(hits) and all(hit["conversation_id"] in answer.text and "**" in hit["text"] for hit in hits)
 
 
 def _has_comparison(answer: Answer) -> bool:
-    groups = {group["key"]["results.intent"]: group for group in answer.structure["groups"]}
+    groups = {group["key"]["results.intent"]: group for group in answer.structured["groups"]}
     return groups["dispute"]["change"]["count"] > 0 and f"{groups['dispute']['count']:,}" in answer.text
 
 
@@ -142,7 +144,7 @@ STEPS = (
         question="Save its recording.",
         tool="save_recording",
         arguments={"conversation_id": "{hindi}"},
-        expects="a file of the size it tells, with its length",
+        expects="a file of the reported size, with its length",
         holds=_is_saved,
         why="The figures are measured from the audio; nobody has to listen to find a long silence.",
     ),

@@ -1,4 +1,4 @@
-"""What a recording says about a call without anybody listening, as far as its form tells it cheaply."""
+"""Measures audio files: length, channels, sample rate and, of WAV files, silence."""
 
 import os
 from io import BufferedReader, FileIO
@@ -10,10 +10,10 @@ from formant_mcp.recordings.wav import SAMPLE_RATES, AudioFigures, measure_wav
 
 _MOST_SECONDS = 7 * 86_400
 _MOST_CHANNELS = 64
-_MOST_READS = 200_000  # an hour of any form takes a tenth of them; a hostile file would take minutes
-_LEAST_UNDERSTOOD = 0.95  # of a file of frames: what was cut or damaged further is not measured
+_MOST_READS = 200_000  # an hour of any format takes a tenth of them; a hostile file would take minutes
+_LEAST_UNDERSTOOD = 0.95  # of a file of frames: a file with more damage is not measured
 _BUFFER_BYTES = 1 << 16
-_LENGTH_HEADERS = (b"Xing", b"Info", b"VBRI")  # in a first frame, which then is silent and not counted
+_LENGTH_HEADERS = (b"Xing", b"Info", b"VBRI")  # in a first frame, which is then silent and not counted
 _END_TAGS = (b"TAG", b"APETAGEX")
 _AAC = KINDS[".aac"]
 _FRAMED = frozenset([MP3, KINDS[".mp2"], _AAC])
@@ -23,7 +23,7 @@ _READ_BY_TINYTAG = frozenset(
 
 
 def measure(path: Path, kind: AudioKind) -> AudioFigures | None:
-    """The figures of the file at `path`; None where its form is not known here, or does not say its length.
+    """The figures of the file at `path`; None if its format is not supported, or does not say its length.
 
     Raises:
         OSError: the file cannot be opened or read. No content of a file raises anything.
@@ -35,36 +35,40 @@ def measure(path: Path, kind: AudioKind) -> AudioFigures | None:
 
 
 def _measure_frames(path: Path, kind: AudioKind) -> AudioFigures | None:
-    """Goes from frame to frame: a header with the length may be missing, and an estimate may be far from it."""
+    """Reads frame by frame: a header with the length may be missing, and an estimate may be far off."""
     frame_of = adts_frame if kind == _AAC else mpeg_frame
     with path.open("rb", buffering=_BUFFER_BYTES) as file:
-        place = 0
+        position = 0
         while tag := tag_bytes(file.read(10)):
-            place = file.seek(place + tag)
-        begins, seconds, first = place, 0.0, None
-        while frame := frame_of(beginning := _at(file, place)):
+            position = file.seek(position + tag)
+        begins, seconds, first = position, 0.0, None
+        while frame := frame_of(beginning := _read_frame_start(file, position)):
             if first or not any(mark in beginning for mark in _LENGTH_HEADERS):
                 seconds += frame.samples / frame.sample_rate
             first = first or frame
-            place += frame.size
+            position += frame.size
         audio_bytes = os.fstat(file.fileno()).st_size - begins
-    is_whole = beginning.startswith(_END_TAGS) or place - begins >= _LEAST_UNDERSTOOD * audio_bytes
+    is_whole = beginning.startswith(_END_TAGS) or position - begins >= _LEAST_UNDERSTOOD * audio_bytes
     return AudioFigures(seconds, first.channels or None, first.sample_rate) if first and is_whole else None
 
 
-def _at(file: BinaryIO, place: int) -> bytes:
-    """The bytes of a frame up to where a header with the length is."""
-    file.seek(place)
+def _read_frame_start(file: BinaryIO, position: int) -> bytes:
+    """The first bytes of a frame, including a header with the length if there is one."""
+    file.seek(position)
     return file.read(48)
 
 
 class _FewReads(BufferedReader):
-    """A file that ends after so many reads, so that no damaged one is searched without end."""
+    """A file that ends after a limited number of reads, so that a damaged one is not searched endlessly."""
 
     reads = 0
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """As of any file."""
+        """Reads as from any file.
+
+        Raises:
+            EOFError: there were too many reads.
+        """
         self.reads += 1
         if self.reads > _MOST_READS:
             raise EOFError
@@ -72,7 +76,7 @@ class _FewReads(BufferedReader):
 
 
 def _read_by_tinytag(path: Path) -> AudioFigures | None:
-    from tinytag import TinyTag, TinyTagException  # only where it is needed: start-up is measured
+    from tinytag import TinyTag, TinyTagException  # only when needed: start-up is measured
 
     with _FewReads(FileIO(path)) as file:
         try:

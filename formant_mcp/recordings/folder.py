@@ -1,4 +1,4 @@
-"""The one folder that recordings are written to."""
+"""The recordings folder: recordings are written nowhere else."""
 
 import errno
 import hashlib
@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from filecmp import cmp
 from io import FileIO
+from operator import itemgetter
 from pathlib import Path
 
 from anyio import to_thread
@@ -29,9 +30,9 @@ _DEVICE = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)", re.IGNORECASE |
 
 @dataclass(frozen=True, slots=True)
 class SavedRecording:
-    """A recording on disk: its absolute `path`, its size in `bytes`, its `figures` where it could be measured.
+    """A recording on disk: its absolute `path`, its size in `bytes`, its `figures` if it could be measured.
 
-    `existed`: the same bytes were already there, and nothing was written.
+    `existed`: the same file was already there, and nothing was written.
     """
 
     path: Path
@@ -42,7 +43,7 @@ class SavedRecording:
 
 
 class RecordingsFolder:
-    """Saves recordings below `folder` and nowhere else. The folder is made, for its owner alone, by the first save."""
+    """Saves recordings in `folder` and nowhere else. The first save creates it, private to its owner."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -51,15 +52,15 @@ class RecordingsFolder:
         """Writes the recording's bytes unchanged to a file named after the conversation.
 
         The file appears whole or not at all, and no file is ever overwritten: the same bytes are kept as they are,
-        different ones are saved beside them as `<name>-2`, `<name>-3`, and so on.
+        others are saved as `<name>-2`, `<name>-3`, and so on.
 
         Raises:
-            StoreError: the folder cannot be made or written to. What `recording.chunks` raises comes through unchanged.
+            StoreError: the folder cannot be created or written to. Errors of `recording.chunks` are not translated.
         """
         folder = self._folder
-        name, kind = _confined(conversation_id), recording.kind
+        name, kind = _file_name(conversation_id), recording.kind
         with _disk_errors(folder):
-            # Not in a thread: a cancellation must not find a file whose name is not known here yet.
+            # Not in a thread: a cancellation would leave a file whose name is not known here yet.
             temporary, file = _open_temporary(folder)
         try:
             async for chunk in recording.chunks:
@@ -68,35 +69,35 @@ class RecordingsFolder:
             with _disk_errors(folder):
                 return await to_thread.run_sync(_finish, temporary, file, name, kind)
         finally:
-            with suppress(OSError):  # an error on the way here matters more than one in clearing up
+            with suppress(OSError):  # an earlier error matters more than one in the clean-up
                 file.close()
                 temporary.unlink(missing_ok=True)
 
     async def saved(self, conversation_ids: Sequence[str]) -> dict[str, tuple[AudioKind, int]]:
-        """Kind and size in bytes of those of these conversations whose recording is saved, the last one of each."""
+        """Kind and size in bytes of the saved recordings of these conversations, the last one of each."""
         return await to_thread.run_sync(_saved, self._folder, list(conversation_ids))
 
 
 def _saved(folder: Path, conversation_ids: list[str]) -> dict[str, tuple[AudioKind, int]]:
-    ids = {_confined(each): each for each in conversation_ids}
-    found: dict[str, tuple[int, AudioKind, int]] = {}
+    ids = {_file_name(conversation_id): conversation_id for conversation_id in conversation_ids}
+    newest: dict[str, tuple[int, AudioKind, int]] = {}
     with suppress(OSError), os.scandir(folder) as entries:  # no folder yet: nothing saved
         for entry in entries:
             name, ending = os.path.splitext(entry.name)
             conversation_id = ids.get(name) or ids.get(re.sub(r"-\d{1,9}$", "", name))
             if conversation_id and ending in KINDS and entry.is_file(follow_symlinks=False):
                 status = entry.stat()
-                one = (status.st_mtime_ns, KINDS[ending], status.st_size)
-                found[conversation_id] = max(found.get(conversation_id, one), one, key=lambda each: each[0])
-    return {each: (kind, size) for each, (_, kind, size) in found.items()}
+                file = (status.st_mtime_ns, KINDS[ending], status.st_size)
+                newest[conversation_id] = max(newest.get(conversation_id, file), file, key=itemgetter(0))
+    return {conversation_id: (kind, size) for conversation_id, (_, kind, size) in newest.items()}
 
 
-def _confined(conversation_id: str) -> str:
-    """A file name, without ending, for the id: harmless on every file system, and no two ids share one.
+def _file_name(conversation_id: str) -> str:
+    """A file name without ending for the id, safe on every file system and different for every id.
 
-    An id of lower-case letters, digits, `.`, `_` and `-` is its own name. One that is not, or that is too long, hidden,
-    a device on Windows or ends like our own names do (a hash, a "-2"), gets its hash appended, and so does one with
-    capitals: some file systems do not tell them from small letters.
+    An id of lower-case letters, digits, `.`, `_` and `-` is its own name. A hash is appended to any other id: one that
+    is too long, hidden, a device on Windows, ends like our own names (a hash, a "-2"), or has capitals, which some file
+    systems do not distinguish.
     """
     name = re.sub(r"[^A-Za-z0-9._-]|^\.", "_", conversation_id)
     if _DEVICE.match(name):
@@ -109,7 +110,7 @@ def _confined(conversation_id: str) -> str:
 
 
 def _open_temporary(folder: Path) -> tuple[Path, FileIO]:
-    """A new file in `folder` for its owner alone: its absolute path (a name with a dot first, as no recording has)."""
+    """A new file in `folder`, private to its owner, and its absolute path (hidden, unlike every recording)."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     for path in reversed(missing):
         path.mkdir(mode=0o700, exist_ok=True)
@@ -124,7 +125,7 @@ def _write(file: FileIO, chunk: bytes) -> None:
 
 
 def _finish(temporary: Path, file: FileIO, name: str, kind: AudioKind) -> SavedRecording:
-    """Gives the written file the first name that is free or already has the same bytes."""
+    """Renames the written file to the first name that is free or already has the same bytes."""
     os.fsync(file.fileno())
     file.close()
     number = 1
@@ -137,13 +138,13 @@ def _finish(temporary: Path, file: FileIO, name: str, kind: AudioKind) -> SavedR
 
 
 def _take_name(temporary: Path, path: Path) -> bool:
-    """Makes the file appear as `path`; False where anything, be it a dangling link, has that name."""
+    """Makes the file appear as `path`; False if anything has that name, even a dangling link."""
     try:
         os.link(temporary, path)
     except FileExistsError:
         return False
     except OSError:
-        # Not every file system has hard links. An empty file takes the name, and the whole one takes its place.
+        # Not every file system has hard links. An empty file reserves the name, and the whole one replaces it.
         try:
             path.touch(mode=0o600, exist_ok=False)
         except FileExistsError:
@@ -157,7 +158,7 @@ def _take_name(temporary: Path, path: Path) -> bool:
 
 
 def _same_bytes(temporary: Path, path: Path) -> bool:
-    """Whether `path` is a file of the same bytes; a link is not, wherever it leads, nor is anything else."""
+    """Whether `path` is a file with the same bytes; links never count."""
     return not path.is_symlink() and cmp(temporary, path, shallow=False)
 
 
@@ -168,14 +169,14 @@ def _disk_errors(folder: Path) -> Generator[None, None, None]:
     except OSError as error:
         match error.errno:
             case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:
-                reason, step = "there is no room left on its disk", "Free some room, or set"
+                reason, hint = "there is no room left on its disk", "Free some room, or set"
             case errno.EACCES | errno.EPERM | errno.EROFS:
-                reason, step = "its rights do not allow it", "Change them, or set"
+                reason, hint = "permission denied", "Change its permissions, or set"
             case errno.ENOTDIR | errno.EEXIST:
-                reason, step = "something on that path is a file, not a folder", "Move it away, or set"
+                reason, hint = "something on that path is a file, not a folder", "Move it away, or set"
             case _:
-                reason, step = (error.strerror or "the system gave no reason").lower(), "Mend that, or set"
+                reason, hint = (error.strerror or "the system gave no reason").lower(), "Fix this, or set"
         raise StoreError(
             f"The recording cannot be saved in {folder}: {reason}.",
-            f"{step} FORMANT_RECORDINGS_DIR to another folder and restart the server.",
+            f"{hint} FORMANT_RECORDINGS_DIR to another folder and restart the server.",
         ) from error

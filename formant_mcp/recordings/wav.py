@@ -1,11 +1,11 @@
-"""What a WAV file says about a call without anybody listening: length, channels, sample rate, silence.
+"""Measures WAV files: length, channels, sample rate, silence.
 
-The form is RIFF/WAVE as in "Multimedia Programming Interface and Data Specifications 1.0" (IBM, Microsoft, 1991) and
+The format is RIFF/WAVE as in "Multimedia Programming Interface and Data Specifications 1.0" (IBM, Microsoft, 1991) and
 its revision 3.0 of 1994 (format tags, extensible form), and its 64-bit form of EBU Tech 3306 and ITU-R BS.2088; A-law
 and mu-law are those of ITU-T G.711, floating point is IEEE 754 with full scale at 1.
 
-Silence is our own choice, no standard's: audio is cut into windows of 20 ms, and a window is silent where no sample of
-any channel reaches -45 dBFS (0.56 % of full scale): above the noise of a telephone line, below soft speech.
+The definition of silence is our own, not a standard's: audio is split into windows of 20 ms, and a window is silent if
+no sample of any channel is louder than -45 dBFS (0.56 % of full scale): above line noise, below soft speech.
 """
 
 import os
@@ -25,13 +25,13 @@ _WINDOWS_PER_SECOND = 50
 _QUIET_SHARE = 10 ** (-45 / 20)
 _QUIET = int(32768 * _QUIET_SHARE)  # the loudest quiet sample, where full scale is 32768
 _FLOAT_BYTES_COMPARED = 3  # the upper ones: sign, exponent and 12 bits of a double's fraction
-# Names of chunks that are met before the audio, to tell where one begins if its place is in doubt.
+# Names of chunks that may come before the audio, to recognize the start of one if its place is in doubt.
 _NAMES = frozenset(
     re.findall(b"....", b"datafmt factLISTJUNKjunkFLLRPAD bextiXMLcue smplinstPEAKds64ID3 id3 cartaxmlchnaSAUR")
 )
 _BLOCK_BYTES = 1 << 18
 
-# Outside these a header is damaged or hostile; within them neither time nor memory can run away.
+# Outside these limits a header is damaged or hostile; within them time and memory are bounded.
 SAMPLE_RATES = range(1_000, 1_000_001)
 _MOST_WINDOW_BYTES = 1 << 23
 _MOST_CHUNKS = 10_000
@@ -39,10 +39,10 @@ _MOST_CHUNKS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class AudioFigures:
-    """The figures of one recording; None for what its form does not say.
+    """The figures of one recording; None for what its format does not say.
 
-    `silence_share` is the silent part of the whole, 0 to 1, and measured in WAV files only. The longest silence is
-    given in seconds from the start (the first, where several are equally long); both ends are None where there is none.
+    `silence_share` is the silent part of the whole, 0 to 1, and measured in WAV files only. The longest silence (the
+    first, if several are equally long) is in seconds from the start; both ends are None if there is none.
     """
 
     seconds: float
@@ -55,7 +55,7 @@ class AudioFigures:
 
 @dataclass(frozen=True, slots=True)
 class _Format:
-    """How samples are written; `width` is the bytes of one."""
+    """How samples are encoded; `width`: bytes of a sample."""
 
     encoding: int
     channels: int
@@ -72,27 +72,26 @@ class _Format:
 
 
 def measure_wav(path: Path) -> AudioFigures | None:
-    """The figures of the WAV file at `path`; None where it is no WAV file, or in an encoding not known here.
+    """The figures of the WAV file at `path`; None if it is not a WAV file, or in an unsupported encoding.
 
-    Known are PCM of 8, 16, 24 and 32 bits, floating point of 32 and 64, A-law and mu-law. Of a file that was cut off,
-    or whose header was written before its length was known, the audio that is there counts. The file is read in blocks,
-    never held whole.
+    Supported are PCM of 8, 16, 24 and 32 bits, floating point of 32 and 64, A-law and mu-law. If the file is truncated,
+    or its header was written before the length was known, the audio that is there counts. The file is read in blocks.
 
     Raises:
         OSError: the file cannot be opened or read. No content of a file raises anything.
     """
     with path.open("rb") as file:
-        found = _find_audio(file)
-        if found is None:
+        audio = _find_audio(file)
+        if audio is None:
             return None
-        form, audio_bytes = found
+        form, audio_bytes = audio
         return _figures(form, *_silent_windows(file, form, audio_bytes))
 
 
 def _find_audio(file: BinaryIO) -> tuple[_Format, int] | None:
-    """Stops at the first sample; gives the format, and how many bytes of whole frames follow."""
-    head = file.read(12)
-    if head[:4] not in _FORMS or head[8:] != b"WAVE":
+    """Seeks to the first sample; returns the format, and how many bytes of whole frames follow."""
+    riff_header = file.read(12)
+    if riff_header[:4] not in _FORMS or riff_header[8:] != b"WAVE":
         return None
     file_bytes = os.fstat(file.fileno()).st_size
     form: _Format | None = None
@@ -118,7 +117,7 @@ def _find_audio(file: BinaryIO) -> tuple[_Format, int] | None:
 
 
 def _skip_padding(file: BinaryIO) -> None:
-    """Moves on by a byte, unless the next chunk begins here already: not every writer adds the byte."""
+    """Skips the padding byte, unless the next chunk starts here already: not every writer adds the byte."""
     start = file.tell()
     following = file.read(9)
     left = os.fstat(file.fileno()).st_size - start
@@ -128,7 +127,7 @@ def _skip_padding(file: BinaryIO) -> None:
 
 
 def _likeness(header: bytes, left: int) -> int:
-    """How much it resembles a chunk's header: 2 where the name is known, 1 where name and size are possible, else 0."""
+    """How much it resembles a chunk's header: 2 for a usual name, 1 for a possible name and size, else 0."""
     name = header[:4]
     if name in _NAMES:
         return 2
@@ -153,7 +152,7 @@ def _parse_format(chunk: bytes) -> _Format | None:
 
 
 def _silent_windows(file: BinaryIO, form: _Format, audio_bytes: int) -> tuple[bytes, int]:
-    """One byte a window, 1 where it is silent; and how many frames there were (the last window may be short)."""
+    """One byte per window, 1 if it is silent; and how many frames there were (the last window may be short)."""
     find_quiet = _quiet_finder(form)
     window_samples = form.window_frames * form.channels
     window_bytes = window_samples * form.width
@@ -169,9 +168,9 @@ def _silent_windows(file: BinaryIO, form: _Format, audio_bytes: int) -> tuple[by
 
 
 def _quiet_finder(form: _Format) -> Callable[[bytes], bytes]:
-    """What turns a block of audio into one byte a sample: zero where it is loud, anything else where it is quiet.
+    """A function that turns a block of audio into one byte per sample: zero if it is loud, else it is quiet.
 
-    Whole blocks go through `translate` and `and`s of big integers: no step of Python's own for every sample.
+    It works on whole blocks by `translate` and `and`s of big integers, without a Python loop over samples.
     """
     width = form.width
     if width == 1:
@@ -183,26 +182,26 @@ def _quiet_finder(form: _Format) -> Callable[[bytes], bytes]:
 
     def find_quiet(block: bytes) -> bytes:
         upper_bytes = (block[width - 1 - place :: width].translate(table) for place, table in enumerate(tables))
-        quiet = reduce(int.__and__, (int.from_bytes(each, "little") for each in upper_bytes))
+        quiet = reduce(int.__and__, (int.from_bytes(quiet_bytes, "little") for quiet_bytes in upper_bytes))
         return quiet.to_bytes(len(block) // width, "little")
 
     return find_quiet
 
 
 def _pcm_tables() -> list[bytes]:
-    """For the two upper bytes of a sample, the highest first: a bit is left of both where it is quiet.
+    """For the two upper bytes of a sample, the highest first: both share a bit if the sample is quiet.
 
-    The high one is 0 in small positive samples (bit 1), 255 in small negative ones (bit 2); the low one says for either
-    case whether the sample is small enough.
+    The high byte is 0 in small positive samples (bit 1), 255 in small negative ones (bit 2); the low byte decides in
+    both cases whether the sample is small enough.
     """
     low_table = bytes((low <= _QUIET) | (low >= 256 - _QUIET) << 1 for low in range(256))
     return [bytes([1, *[0] * 254, 2]), low_table]
 
 
 def _float_tables(width: int) -> list[bytes]:
-    """The same for floating point, whose bits without the sign are in the order of the numbers.
+    """The same for floating point, whose bits without the sign are ordered like the numbers.
 
-    Bit n is left where the bytes before the nth are those of the threshold and the nth is smaller; in the last byte,
+    Bit n is left if the bytes before the nth equal those of the threshold and the nth is smaller; in the last byte,
     smaller or equal.
     """
     limit = struct.pack(">f" if width == 4 else ">d", _QUIET_SHARE)[:_FLOAT_BYTES_COMPARED]
@@ -220,7 +219,7 @@ def _float_tables(width: int) -> list[bytes]:
 
 
 def _pcm8_magnitude(code: int) -> int:
-    # One step is -42 dBFS, coarser than the threshold: the steps next to zero may stand for silence, and count as it.
+    # One step is -42 dBFS, coarser than the threshold: the steps next to zero may be silence, and count as silence.
     return max(abs(code - 128) - 1, 0) << 8
 
 

@@ -201,7 +201,7 @@ def test_a_folder_without_rights_is_said_in_our_words(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     if os.access(tmp_path, os.W_OK):
         pytest.skip("rights do not bind this user")
-    with pytest.raises(StoreError, match="its rights do not allow it"):
+    with pytest.raises(StoreError, match="permission denied"):
         save(tmp_path)
 
 
