@@ -54,7 +54,7 @@ def quoted(cell: str) -> str:
 
 
 def text_of(tool: str) -> Any:
-    return next(each.entry(WORDS).input_schema for each in TOOLS if each.name == tool)
+    return next(each.to_mcp(WORDS).input_schema for each in TOOLS if each.name == tool)
 
 
 def assert_row_tells(row: Row, name: str, schema: dict[str, Any], required: list[str]) -> None:
@@ -112,7 +112,7 @@ def test_the_tools_table_has_every_tool() -> None:
 def test_the_arguments_table_has_every_argument_but_the_filters() -> None:
     rows = table("Tools", "tool", "argument", "default", "accepts")
     documented = [(quoted(row["tool"]), quoted(row["argument"])) for row in rows]
-    arguments = [(tool.name, name) for tool in TOOLS for name in tool.entry(WORDS).input_schema["properties"]]
+    arguments = [(tool.name, name) for tool in TOOLS for name in tool.to_mcp(WORDS).input_schema["properties"]]
     assert documented == [(tool, name) for tool, name in arguments if name not in FilterArguments.model_fields]
 
 

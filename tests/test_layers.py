@@ -36,7 +36,7 @@ def test_every_import_goes_down_the_layers() -> None:
         ("queries/dates.py", "import httpx", "Only providers speak HTTP"),
         ("sync/freshness.py", "import sqlite3", "Only the store speaks SQL"),
         ("queries/loader.py", "import mcp_types", "Nothing below the server knows MCP"),
-        ("server/tools/notes.py", "import formant_mcp.sync", "The server asks the account alone"),
+        ("server/tools/text.py", "import formant_mcp.sync", "The server asks the account alone"),
         ("app.py", "import formant_mcp.demo.account", "Only the command line opens the demo"),
     ],
 )

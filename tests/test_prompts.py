@@ -44,7 +44,7 @@ async def test_every_prompt_names_its_tools_what_to_cite_and_what_not_to_claim(a
         ("review_call", {"conversation_id": " "}, "takes conversation_id"),
         ("weekly_review", {"agent_id": "1", "colour": "red"}, "takes agent_id"),
         ("review_call", {"conversation_id": "null"}, "takes conversation_id"),
-        ("daily_review", {}, "There are: review_call"),
+        ("daily_review", {}, "Prompts: review_call"),
     ],
 )
 async def test_a_missing_or_strange_argument_says_what_the_prompt_takes(

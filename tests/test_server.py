@@ -139,7 +139,7 @@ async def test_an_unknown_tool_is_a_protocol_error_that_names_the_tools(account:
             await assistant.client.call_tool("list_conversation", {})
         names = [tool.name for tool in (await assistant.client.list_tools()).tools]
     assert error.value.code == INVALID_PARAMS
-    assert error.value.message == f"Unknown tool. There are: {', '.join(names)}."
+    assert error.value.message == f"Unknown tool. Tools: {', '.join(names)}."
 
 
 async def test_a_refused_key_is_said_everywhere_and_shown_nowhere(account: Account) -> None:
@@ -294,7 +294,7 @@ async def test_a_bug_of_ours_is_confessed_without_a_word_of_what_it_held(
             await assistant.refused("list_conversations"),
             (await assistant.not_read(f"formant://conversations/{CALL}")).message,
         ]
-    confession = "Something went wrong inside formant-mcp. Ask again; if it stays so, start it with"
+    confession = "Internal error in formant-mcp. Retry; if it persists, start it with"
     assert all(each.startswith(confession) for each in said)
     assert "what a caller said" not in f"{said}"
     assert "RuntimeError at" in caplog.text

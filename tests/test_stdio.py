@@ -100,9 +100,9 @@ def test_requests_piped_in_are_answered_before_the_end(tmp_path: Path) -> None:
             "FORMANT_BASE_URL: give scheme, host and path only: no query",
         ),
         ({"FORMANT_TIMEZONE": "Mars/Olympus"}, "FORMANT_TIMEZONE: not an IANA time zone"),
-        ({"FORMANT_CALL_SECONDS": "soon"}, "FORMANT_CALL_SECONDS takes "),
-        ({"FORMANT_LOG_LEVEL": "LOUD"}, "FORMANT_LOG_LEVEL takes "),
-        ({"FORMANT_PROVIDER": "unheard-of"}, "FORMANT_PROVIDER takes "),
+        ({"FORMANT_CALL_SECONDS": "soon"}, "FORMANT_CALL_SECONDS must be "),
+        ({"FORMANT_LOG_LEVEL": "LOUD"}, "FORMANT_LOG_LEVEL must be "),
+        ({"FORMANT_PROVIDER": "unheard-of"}, "FORMANT_PROVIDER must be "),
     ],
 )
 def test_it_starts_whatever_is_set_and_every_tool_says_what_to_mend(

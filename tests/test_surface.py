@@ -165,7 +165,7 @@ def test_each_provider_is_described_in_its_own_words_alone() -> None:
         "voiceos": {"started, queued", "cost.total", "ended_reason"},
     }
     for provider, words in PROVIDERS.items():
-        tools = [tool.entry(words).model_dump_json() for tool in TOOLS]
+        tools = [tool.to_mcp(words).model_dump_json() for tool in TOOLS]
         told = "".join([instructions(None, words), *tools])
         others = {word for each in theirs.values() for word in each} - theirs[provider]
         assert not [word for word in others if word in told]

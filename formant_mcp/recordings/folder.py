@@ -169,7 +169,7 @@ def _disk_errors(folder: Path) -> Generator[None, None, None]:
     except OSError as error:
         match error.errno:
             case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:
-                reason, hint = "there is no room left on its disk", "Free some room, or set"
+                reason, hint = "its disk is full", "Free some space, or set"
             case errno.EACCES | errno.EPERM | errno.EROFS:
                 reason, hint = "permission denied", "Change its permissions, or set"
             case errno.ENOTDIR | errno.EEXIST:

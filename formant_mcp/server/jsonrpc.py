@@ -1,6 +1,6 @@
-"""JSON-RPC 2.0 as MCP narrows it: the message of a line, the line of a message, the answer to a line that is none.
+"""JSON-RPC 2.0 as MCP restricts it: parses a line as a message, formats messages, and answers malformed lines.
 
-MCP has no batches, no ids but text and integers, and parameters by name alone.
+MCP has no batches, ids are texts or integers, and parameters have names.
 """
 
 import json
@@ -11,14 +11,14 @@ from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, PARSE_ERR
 from mcp_types.jsonrpc import JSONRPCError, JSONRPCMessage, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
 from pydantic import JsonValue
 
-# The TypeScript SDK, and so most assistants, ends the connection at 10 MiB, counted with the piece it reads last.
+# The TypeScript SDK, and so most assistants, closes the connection at 10 MiB, counting the chunk it reads last.
 MOST_BYTES = 9_961_472
 _TOO_LARGE = (
     "The answer is larger than the 9.5 MiB that a message may have. Save a recording as a file with save_recording; "
     "read a long transcript in parts with get_transcripts (from_turn, max_turns)."
 )
 _UNWRITABLE = (
-    "The answer could not be written as JSON. Ask for something else, and report this as a fault of formant-mcp."
+    "The answer could not be written as JSON. Ask for something else, and report this as a bug in formant-mcp."
 )
 _MOST_ID = 1_000  # characters; an id is sent back as it came
 _MOST_DIGITS = 1_000  # Python reads longer integers slowly, or not at all
@@ -27,7 +27,7 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Malformed(Exception):
-    """A line that is no message, and how JSON-RPC answers it: with the request's id where that can be read."""
+    """A line that is not a message, and its JSON-RPC error, with the request's id if it can be read."""
 
     def __init__(self, code: int, message: str, request_id: JsonValue = None) -> None:
         super().__init__(message)
@@ -39,7 +39,7 @@ class Malformed(Exception):
 
 
 def message_of(line: bytes) -> JSONRPCRequest | JSONRPCNotification | None:
-    """The message of a line; None where there is nothing to do: a blank line, or a response, as nothing was requested.
+    """The message in a line; None if there is nothing to do: for a blank line, or a response to no request.
 
     Raises:
         Malformed: it is neither.
@@ -79,7 +79,7 @@ def _request_or_notification(content: dict[str, JsonValue]) -> JSONRPCRequest | 
 
 
 def _id(value: JsonValue) -> int | float | str | None:
-    """An id that can be sent back, an integer as one (2.0 is 2); None where it cannot."""
+    """An id that can be sent back (2.0 as 2); None if it cannot."""
     if isinstance(value, str):
         return value if len(value) <= _MOST_ID else None
     if isinstance(value, float):
@@ -88,7 +88,7 @@ def _id(value: JsonValue) -> int | float | str | None:
 
 
 def _parsed(text: str) -> JsonValue:
-    """The JSON value. Half of a character of two halves, as where a text was cut, becomes the replacement character."""
+    """The JSON value. A lone surrogate, as in a truncated text, becomes the replacement character."""
     try:
         value = json.loads(text, parse_constant=_refuse, parse_int=_integer)
         if _SURROGATE_ESCAPE.search(text):
@@ -109,7 +109,7 @@ def _integer(digits: str) -> int | float:
 
 
 def line_of(message: JSONRPCMessage) -> bytes:
-    """The line of a message; an error instead of a response that cannot be sent, nothing instead of a notification."""
+    """The line for a message; an error for a response that cannot be sent, nothing for such a notification."""
     code, problem = INTERNAL_ERROR, _TOO_LARGE
     try:
         line = _encoded(message.model_dump(by_alias=True, exclude_unset=True))

@@ -1,4 +1,4 @@
-"""The MCP server: requests in, answers and errors out. What they mean is decided below."""
+"""The MCP server: connects tools, resources and prompts to the SDK, and translates errors."""
 
 import logging
 import time
@@ -39,25 +39,25 @@ _FORMS = {
     "list_type": "a list",
 }
 _HOUR_MS = 3_600_000
-_UNEXPECTED = "Something went wrong inside formant-mcp."
-_UNEXPECTED_HINT = "Ask again; if it stays so, start it with FORMANT_LOG_LEVEL=DEBUG and report what it logs."
+_UNEXPECTED = "Internal error in formant-mcp."
+_UNEXPECTED_HINT = "Retry; if it persists, start it with FORMANT_LOG_LEVEL=DEBUG and report what it logs."
 
 Request = ServerRequestContext[LazyApp]
 
 
 def build_server(open_app: Callable[[], Awaitable[App]], instructions: str, provider: ProviderSpec) -> Server[LazyApp]:
-    """The server, described in the provider's words; `open_app` opens the account at the first question."""
+    """The server, described in the provider's terms; `open_app` opens the account at the first question."""
 
     @asynccontextmanager
     async def lifespan(_: Server[LazyApp]) -> AsyncGenerator[LazyApp]:
-        opener = LazyApp(open_app)
+        lazy_app = LazyApp(open_app)
         try:
-            yield opener
+            yield lazy_app
         finally:
-            await opener.aclose()
+            await lazy_app.aclose()
 
     async def list_tools(_: Request, __: types.PaginatedRequestParams | None) -> types.ListToolsResult:
-        return types.ListToolsResult(tools=[tool.entry(provider) for tool in TOOLS])
+        return types.ListToolsResult(tools=[tool.to_mcp(provider) for tool in TOOLS])
 
     static = CacheHint(ttl_ms=_HOUR_MS, scope="public")
     server = Server(
@@ -77,12 +77,12 @@ def build_server(open_app: Callable[[], Awaitable[App]], instructions: str, prov
         on_get_prompt=_get_prompt,
         on_completion=_complete,
     )
-    server.middleware.append(_read_params)
+    server.middleware.append(_check_params)
     return server
 
 
-async def _read_params(ctx: ServerRequestContext[LazyApp, Any], call_next: CallNext) -> HandlerResult:
-    """Takes a tool's arguments as JSON text too, and says which parameter of a request is wrong."""
+async def _check_params(ctx: ServerRequestContext[LazyApp, Any], call_next: CallNext) -> HandlerResult:
+    """Accepts a tool's arguments as JSON text too, and reports which parameter of a request is wrong."""
     params = dict(ctx.params or {})
     sent = params.get("arguments")
     inside = json_in(sent) if isinstance(sent, str) else sent
@@ -93,8 +93,8 @@ async def _read_params(ctx: ServerRequestContext[LazyApp, Any], call_next: CallN
         return await call_next(ctx)
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    # A parameter that a type stands for is the last name of its place.
-    name = next((clean(each)[:60] for each in reversed(wrong["loc"]) if isinstance(each, str)), "params")
+    # The parameter is the last name of the location.
+    name = next((clean(name)[:60] for name in reversed(wrong["loc"]) if isinstance(name, str)), "params")
     what = "is missing" if wrong["type"] == "missing" else f"must be {_FORMS.get(wrong['type'], 'of another form')}"
     raise MCPError(types.INVALID_PARAMS, f"{clean(ctx.method)[:60]}: {name} {what}.")
 
@@ -104,35 +104,35 @@ async def _call_tool(
 ) -> types.CallToolResult:
     tool = _BY_NAME.get(params.name)
     if tool is None:
-        raise MCPError(types.INVALID_PARAMS, f"Unknown tool. There are: {', '.join(_BY_NAME)}.")
-    began_at = time.monotonic()
-    result = await _result(tool, provider, request, params.arguments or {})
-    structure = cast(dict[str, Any], result.structured_content or {})
-    coverage = cast(dict[str, Any], structure.get("coverage", {}))
+        raise MCPError(types.INVALID_PARAMS, f"Unknown tool. Tools: {', '.join(_BY_NAME)}.")
+    started_at = time.monotonic()
+    result = await _run_tool(tool, provider, request, params.arguments or {})
+    structured = cast(dict[str, Any], result.structured_content or {})
+    coverage = cast(dict[str, Any], structured.get("coverage", {}))
     outcome = "error" if result.is_error else "complete" if coverage.get("complete") else "incomplete"
-    matched, known = coverage.get("matched", 0), coverage.get("known", 0)
-    ms = (time.monotonic() - began_at) * 1000
-    _log.debug("tool %s: %s, %s of %s calls, %d ms", tool.name, outcome, matched, known, ms)
+    matched, listed = coverage.get("matched", 0), coverage.get("known", 0)
+    ms = (time.monotonic() - started_at) * 1000
+    _log.debug("tool %s: %s, %s of %s calls, %d ms", tool.name, outcome, matched, listed, ms)
     return result
 
 
-async def _result(
+async def _run_tool(
     tool: Tool[Any], provider: ProviderSpec, request: Request, arguments: dict[str, Any]
 ) -> types.CallToolResult:
     try:
         app = await request.lifespan_context.app()
-        reply = await tool.call(app, arguments, _new_call(app, request))
-        structure = reply.structure.model_dump(mode="json", exclude_none=True)
+        reply = await tool.call(app, arguments, _new_context(app, request))
+        structured = reply.structured.model_dump(mode="json", exclude_none=True)
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_input=False, include_context=False)
-        return _failed(InvalidRequestError(provider.fill(str(wrong_argument(wrong, tool.arguments)))))
+        return _error_result(InvalidRequestError(provider.fill(str(wrong_argument(wrong, tool.arguments)))))
     except FormantError as error:
-        return _failed(error)
-    except Exception as error:  # noqa: BLE001 - the outermost place: a bug of ours neither ends us nor quotes anybody
-        return _failed(_unexpected(error))
+        return _error_result(error)
+    except Exception as error:  # noqa: BLE001 - the outermost place: a bug must not end the server or quote a caller
+        return _error_result(_unexpected(error))
     return types.CallToolResult(
         content=[types.TextContent(text=reply.text)],
-        structured_content=structure,
+        structured_content=structured,
     )
 
 
@@ -140,24 +140,24 @@ async def _list_resources(request: Request, params: types.PaginatedRequestParams
     with _protocol_errors():
         app = await request.lifespan_context.app()
         cursor = (params.cursor if params else None) or ""
-        entries, next_cursor = await list_resources(app, _new_call(app, request), cursor)
+        entries, next_cursor = await list_resources(app, _new_context(app, request), cursor)
     return types.ListResourcesResult(resources=entries, next_cursor=next_cursor or None)
 
 
 async def _list_templates(_: Request, __: types.PaginatedRequestParams | None) -> types.ListResourceTemplatesResult:
-    return types.ListResourceTemplatesResult(resource_templates=[template.entry() for template in TEMPLATES])
+    return types.ListResourceTemplatesResult(resource_templates=[template.to_mcp() for template in TEMPLATES])
 
 
 async def _read_resource(request: Request, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
     uri = str(params.uri)
     with _protocol_errors(uri):
         app = await request.lifespan_context.app()
-        contents = await read_resource(app, _new_call(app, request), uri)
+        contents = await read_resource(app, _new_context(app, request), uri)
     return types.ReadResourceResult(contents=[contents])
 
 
 async def _list_prompts(_: Request, __: types.PaginatedRequestParams | None) -> types.ListPromptsResult:
-    return types.ListPromptsResult(prompts=[prompt.entry() for prompt in PROMPTS])
+    return types.ListPromptsResult(prompts=[prompt.to_mcp() for prompt in PROMPTS])
 
 
 async def _get_prompt(_: Request, params: types.GetPromptRequestParams) -> types.GetPromptResult:
@@ -166,18 +166,18 @@ async def _get_prompt(_: Request, params: types.GetPromptRequestParams) -> types
 
 
 async def _complete(request: Request, params: types.CompleteRequestParams) -> types.CompleteResult:
-    """What completes what is typed; nothing where that cannot be said: somebody who types is shown no errors."""
+    """Completions for what is typed; none on an error, because nobody wants errors while typing."""
     name, typed = params.argument.name, params.argument.value
     try:
         with _protocol_errors():
             app = await request.lifespan_context.app()
-            completion = await complete_argument(app, _new_call(app, request), name, typed)
+            completion = await complete_argument(app, _new_context(app, request), name, typed)
     except MCPError:
         completion = types.Completion(values=[])
     return types.CompleteResult(completion=completion)
 
 
-def _new_call(app: App, request: Request) -> RequestContext:
+def _new_context(app: App, request: Request) -> RequestContext:
     async def report(done: int, total: int) -> None:
         of = f" of {total:,}" if total else ""  # a list without a total
         await request.session.report_progress(done, total or None, f"{done:,}{of} requests")
@@ -185,13 +185,13 @@ def _new_call(app: App, request: Request) -> RequestContext:
     return RequestContext(app.now(), app.call_seconds, report)
 
 
-def _failed(error: FormantError) -> types.CallToolResult:
+def _error_result(error: FormantError) -> types.CallToolResult:
     return types.CallToolResult(content=[types.TextContent(text=str(error))], is_error=True)
 
 
 @contextmanager
 def _protocol_errors(uri: str = "") -> Generator[None]:
-    """Outside tools an error is the protocol's own."""
+    """Outside tools, errors become errors of the protocol."""
     try:
         yield
     except FormantError as error:
@@ -201,16 +201,16 @@ def _protocol_errors(uri: str = "") -> Generator[None]:
 
 
 def _protocol_error(error: FormantError, uri: str) -> MCPError:
-    is_callers = isinstance(error, NotFoundError | InvalidRequestError)
-    code = types.INVALID_PARAMS if is_callers else types.INTERNAL_ERROR
+    is_invalid = isinstance(error, NotFoundError | InvalidRequestError)
+    code = types.INVALID_PARAMS if is_invalid else types.INTERNAL_ERROR
     return MCPError(code, str(error), data={"uri": uri} if uri else None)
 
 
 def _unexpected(error: Exception) -> FormantError:
-    """Where it happened is logged, not what it said: that may hold a caller's words."""
-    place = error.__traceback__
-    while place and place.tb_next:
-        place = place.tb_next
-    where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else "?"
+    """Logs where it happened, but not its message, which may hold a caller's words."""
+    frame = error.__traceback__
+    while frame and frame.tb_next:
+        frame = frame.tb_next
+    where = f"{frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame else "?"
     _log.error("%s at %s", type(error).__name__, where)
     return FormantError(_UNEXPECTED, _UNEXPECTED_HINT)

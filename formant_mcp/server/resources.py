@@ -1,4 +1,4 @@
-"""The resources: a conversation as JSON, its transcript as Markdown, its recording as it came."""
+"""The resources: a conversation as JSON, its transcript as Markdown, its recording unchanged."""
 
 import base64
 from collections import Counter
@@ -32,7 +32,7 @@ from formant_mcp.server.tools.schemas import (
     local,
     uri_of,
 )
-from formant_mcp.server.tools.text import WARNING, results_line, seconds, stamp, turn_line
+from formant_mcp.server.tools.text import UNTRUSTED_NOTICE, format_seconds, format_time, results_line, turn_line
 
 PAGE = 50
 MOST_BYTES = 7_000_000  # as base64 within the 10 MiB that the TypeScript SDK takes as one message
@@ -43,7 +43,7 @@ Contents = TextResourceContents | BlobResourceContents
 
 
 class ConversationDocument(ConversationFields):
-    """A conversation whole, as the JSON resource gives it."""
+    """A whole conversation, as in the JSON resource."""
 
     ended_at: datetime | None = None
     trace_id: str | None = None
@@ -53,7 +53,7 @@ class ConversationDocument(ConversationFields):
 
 @dataclass(frozen=True, slots=True)
 class ResourceKind:
-    """One kind of resource: its address with the id left open, and how one is read."""
+    """One kind of resource: its URI template, and the function that reads one."""
 
     name: str
     title: str
@@ -62,7 +62,7 @@ class ResourceKind:
     uri: str
     read: Callable[[App, RequestContext, str], Awaitable[Contents]]
 
-    def entry(self) -> ResourceTemplate:
+    def to_mcp(self) -> ResourceTemplate:
         """The template as the server lists it."""
         return ResourceTemplate(
             name=self.name,
@@ -74,27 +74,27 @@ class ResourceKind:
 
 
 async def read_resource(app: App, context: RequestContext, uri: str) -> Contents:
-    """What stands at that address.
+    """The resource at that address.
 
     Raises:
-        NotFoundError: nothing does. FormantError: it cannot be read now.
+        NotFoundError: there is none. FormantError: it cannot be read now.
     """
-    found = ADDRESS.fullmatch(uri)
-    if not found:
+    match = ADDRESS.fullmatch(uri)
+    if not match:
         raise NotFoundError(
             "No such resource.", f"Addresses are {RECORDING_URI}, {TRANSCRIPT_URI}, {CONVERSATION_URI}."
         )
-    template = next(each for each in TEMPLATES if each.uri == CONVERSATION_URI + (found[2] or ""))
-    return await template.read(app, context, unquote(found[1]))
+    template = next(kind for kind in TEMPLATES if kind.uri == CONVERSATION_URI + (match[2] or ""))
+    return await template.read(app, context, unquote(match[1]))
 
 
 async def list_resources(app: App, context: RequestContext, cursor: str) -> tuple[list[Resource], str]:
-    """The newest calls' recordings and transcripts, and the cursor of the next page, empty at the end.
+    """The newest calls' recordings and transcripts, and the cursor of the next page, '' at the end.
 
-    A call that never connected has neither; the recording of one that still runs does not exist yet.
+    A call that never connected has neither; a running call has no recording yet.
 
     Raises:
-        InvalidRequestError: the cursor is not one of ours.
+        InvalidRequestError: the cursor is invalid.
     """
     fingerprint = query_fingerprint("resources", app.account.identity)
     at = parse_cursor(cursor, fingerprint)
@@ -109,34 +109,38 @@ async def list_resources(app: App, context: RequestContext, cursor: str) -> tupl
             if len(listed) == PAGE:
                 has_more = has_more or row != conversations[-1][0]
                 break
-    saved = await app.recordings.saved([each.conversation_id for each in listed])
-    entries = [entry for each in listed for entry in _entries(app, each, saved.get(each.conversation_id))]
+    saved = await app.recordings.saved([conversation.conversation_id for conversation in listed])
+    entries = [
+        entry
+        for conversation in listed
+        for entry in _entries(app, conversation, saved.get(conversation.conversation_id))
+    ]
     return entries, format_cursor(at, fingerprint) if has_more else ""
 
 
 async def complete_id(app: App, context: RequestContext, typed: str) -> Completion:
-    """The stored ids that begin as one types; the newest where nothing is typed yet."""
-    found = await app.account.known_ids(min(context.seconds_left, _COMPLETION_SECONDS), typed, _COMPLETIONS + 1)
-    return completion(found)
+    """The stored ids that start with what is typed; the newest ids if nothing is typed yet."""
+    ids = await app.account.known_ids(min(context.seconds_left, _COMPLETION_SECONDS), typed, _COMPLETIONS + 1)
+    return completion(ids)
 
 
 async def complete_agent(app: App, context: RequestContext, typed: str) -> list[str]:
-    """The agents whose id or name begins as one types, by what was typed: a name that only one agent has, or the id."""
+    """The agents whose id or name starts with what is typed: the name if no other agent has it, else the id."""
     names = await app.account.agents(min(context.seconds_left, _COMPLETION_SECONDS))
-    borne = Counter(name for name in names.values() if name)
-    begun = typed.casefold()
-    found: list[str] = []
+    name_counts = Counter(name for name in names.values() if name)
+    typed_folded = typed.casefold()
+    completions: list[str] = []
     for agent_id, name in names.items():
-        if agent_id.casefold().startswith(begun):
-            found.append(agent_id)
-        elif name and name.casefold().startswith(begun):
-            found.append(name if borne[name] == 1 and "," not in name else agent_id)
-    return found
+        if agent_id.casefold().startswith(typed_folded):
+            completions.append(agent_id)
+        elif name and name.casefold().startswith(typed_folded):
+            completions.append(name if name_counts[name] == 1 and "," not in name else agent_id)
+    return completions
 
 
-def completion(found: list[str]) -> Completion:
-    """As many values as a completion may have, and whether there are more."""
-    return Completion(values=found[:_COMPLETIONS], has_more=len(found) > _COMPLETIONS)
+def completion(values: list[str]) -> Completion:
+    """A completion with the maximum number of values, and whether there are more."""
+    return Completion(values=values[:_COMPLETIONS], has_more=len(values) > _COMPLETIONS)
 
 
 def _entries(app: App, conversation: Conversation, saved: tuple[AudioKind, int] | None) -> list[Resource]:
@@ -144,10 +148,10 @@ def _entries(app: App, conversation: Conversation, saved: tuple[AudioKind, int] 
     about = " · ".join(
         part
         for part in (
-            stamp(conversation.started_at, app.zone),
+            format_time(conversation.started_at, app.zone),
             f"agent {conversation.agent_id or '-'}",
             conversation.status or "",
-            f"{seconds(conversation.duration_seconds)} s",
+            f"{format_seconds(conversation.duration_seconds)} s",
         )
         if part
     )
@@ -195,8 +199,8 @@ def _too_large(conversation_id: str, size: int | None) -> InvalidRequestError:
     )
 
 
-async def _document(app: App, context: RequestContext, asked: str) -> Contents:
-    conversation, turns = await app.account.conversation(context, asked)
+async def _document(app: App, context: RequestContext, given_id: str) -> Contents:
+    conversation, turns = await app.account.conversation(context, given_id)
     document = ConversationDocument.model_validate(
         {
             **common_fields(conversation, app.zone),
@@ -213,16 +217,16 @@ async def _document(app: App, context: RequestContext, asked: str) -> Contents:
     )
 
 
-async def _markdown(app: App, context: RequestContext, asked: str) -> Contents:
-    conversation, turns = await app.account.conversation(context, asked)
+async def _markdown(app: App, context: RequestContext, given_id: str) -> Contents:
+    conversation, turns = await app.account.conversation(context, given_id)
     boundary = app.new_boundary()
     lines = [
         f"# Conversation {conversation.conversation_id}",
         "",
         f"agent {conversation.agent_id or '-'} · {conversation.contact_number or '-'} · {conversation.status or '-'}"
-        f" · {stamp(conversation.started_at, app.zone)} · {seconds(conversation.duration_seconds)} s",
+        f" · {format_time(conversation.started_at, app.zone)} · {format_seconds(conversation.duration_seconds)} s",
         "",
-        f'Results and {len(turns)} turns, {WARNING}, up to the line "end {boundary}"',
+        f'Results and {len(turns)} turns, {UNTRUSTED_NOTICE}, up to the line "end {boundary}"',
         "",
         f"Results: {results_line(conversation.results or {}) or 'none'}",
         "",

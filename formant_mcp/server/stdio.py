@@ -1,8 +1,8 @@
-"""Serving on stdin and stdout: a line is a message, and every request gets an answer.
+"""Serves on stdin and stdout: each line is a message, and every request gets an answer.
 
-The SDK's own transport drops lines that it cannot read, so that their senders wait for ever; it writes messages of any
-size; and it ends with questions unanswered. So this one reads and writes the lines itself. Daemon threads do it: a
-thread that waits for a client cannot be interrupted, and nobody has to wait for it at the end.
+The SDK's own transport drops lines that it cannot parse, so that their senders wait forever; it writes messages of any
+size; and it ends while requests are unanswered. So this one reads and writes the lines itself, in daemon threads: a
+thread that waits for a client cannot be interrupted, and a daemon thread need not be joined at the end.
 """
 
 import asyncio
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
     from formant_mcp.app import LazyApp
 
 _STEP_SECONDS = 0.01
-_MARGIN_SECONDS = 5.0  # beyond what a call may take: for the imports of the first call, and for writing
-_LAST_SECONDS = 0.2  # for what is said at the end, where a client still reads
+_MARGIN_SECONDS = 5.0  # in addition to a call's time: for the imports of the first call, and for writing
+_LAST_SECONDS = 0.2  # for the last messages, if a client still reads
 _FORCE_SECONDS = 0.4
 _CHUNK = 65_536
 _LINE_END = re.compile(rb"[\r\n]")
 
 
 def serve(server: "Server[LazyApp]", call_seconds: float) -> None:
-    """Serves until the input ends, a signal comes or nobody can read the output any more.
+    """Serves until the input ends, a signal arrives or the output is closed.
 
-    After the end of the input, requests under way still get their answers; a call takes `call_seconds` at most.
+    After the end of the input, requests in progress still get their answers; a call takes `call_seconds` at most.
     """
-    if sys.stdin and sys.stdout:  # None where the host closed it: there is no client
+    if sys.stdin and sys.stdout:  # None if the host closed it: there is no client
         asyncio.run(_serve(server, call_seconds))
 
 
@@ -50,7 +50,7 @@ async def _serve(server: "Server[LazyApp]", call_seconds: float) -> None:
 
     def stop() -> None:
         scope.cancel()
-        # Neither a client that does not read nor work that cannot be cancelled must keep us.
+        # Exit even if a client does not read or work cannot be cancelled.
         loop.call_later(_FORCE_SECONDS, os._exit, 0)
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -70,15 +70,15 @@ def _on_signal(loop: asyncio.AbstractEventLoop, number: signal.Signals, stop: Ca
 
 
 def _take_stdout() -> int:
-    """The client's end of stdout. What anything else prints from now on goes to stderr, not between the messages."""
-    os.open(os.devnull, os.O_WRONLY)  # becomes stderr where the host closed that, else the client's end would
+    """A descriptor of stdout for messages. All other output goes to stderr from now on, not between the messages."""
+    os.open(os.devnull, os.O_WRONLY)  # becomes stderr if the host closed that, else the message descriptor would
     wire = os.dup(1)
     os.dup2(2, 1)
     return wire
 
 
 class _Pipe:
-    """Both streams of the SDK's server, over two file descriptors, and how many requests have no answer yet."""
+    """Both streams of the SDK's server over two file descriptors; counts the unanswered requests."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, stop: Callable[[], None], patience: float) -> None:
         self._loop = loop
@@ -98,7 +98,7 @@ class _Pipe:
             threading.Thread(target=work, args=(descriptor,), daemon=True).start()
 
     async def flush(self) -> None:
-        """Waits a moment until everything is written."""
+        """Waits briefly until everything is written."""
         until = self._loop.time() + _LAST_SECONDS
         while self._written < self._put and self._loop.time() < until:
             await asyncio.sleep(_STEP_SECONDS)
@@ -120,7 +120,7 @@ class _Pipe:
                 return SessionMessage(message, ServerMessageMetadata(on_request_unanswered=self._cancelled))
             if message is not None:
                 return SessionMessage(message)
-        self._read.put_nowait(None)  # for the next one who reads: the SDK does so again if nothing was requested
+        self._read.put_nowait(None)  # for the next read: the SDK reads again if nothing was requested
         await self._answer_the_rest()
         raise StopAsyncIteration
 
@@ -134,7 +134,7 @@ class _Pipe:
     # What the SDK writes to.
 
     async def send(self, item: SessionMessage, /) -> None:
-        """Sends a message, or an error where it cannot be sent; never waits for the client."""
+        """Sends a message, or an error if it cannot be sent; never waits for the client."""
         self._write(line_of(item.message))
         if isinstance(item.message, JSONRPCResponse | JSONRPCError):
             self._unanswered -= 1
@@ -148,13 +148,13 @@ class _Pipe:
         return None
 
     async def aclose(self) -> None:
-        """Nothing: the descriptors are the process's own, and threads may still wait on them."""
+        """Does nothing: the descriptors belong to the process, and threads may still wait on them."""
 
     async def _cancelled(self) -> None:
         self._unanswered -= 1
 
     async def _answer_the_rest(self) -> None:
-        """Waits while a request has no answer or an answer is not written, as long as something comes of it."""
+        """Waits until every request is answered and every answer written, as long as there is progress."""
         written, until = -1, 0.0
         while self._unanswered or self._written < self._put:
             if self._written > written:
@@ -190,7 +190,7 @@ class _Pipe:
 
 
 def _lines(descriptor: int) -> Iterator[bytes]:
-    """What comes in, by line. No JSON text of one line holds a line feed or a carriage return: either ends one."""
+    """The input by lines. JSON text on one line has no line feed or carriage return, so either ends a line."""
     rest = bytearray()
     while chunk := _chunk(descriptor):
         first, *others = _LINE_END.split(chunk)

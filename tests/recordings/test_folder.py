@@ -182,8 +182,8 @@ def test_a_full_disk_is_said_in_our_words_and_leaves_nothing(tmp_path: Path) -> 
     with files_limited_to(len(SILENT_SECOND) - 20), pytest.raises(StoreError) as caught:
         save(tmp_path)
     assert str(caught.value) == (
-        f"The recording cannot be saved in {tmp_path}: there is no room left on its disk."
-        " Free some room, or set FORMANT_RECORDINGS_DIR to another folder and restart the server."
+        f"The recording cannot be saved in {tmp_path}: its disk is full."
+        " Free some space, or set FORMANT_RECORDINGS_DIR to another folder and restart the server."
     )
     assert list(tmp_path.iterdir()) == []
 

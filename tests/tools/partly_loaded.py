@@ -186,7 +186,7 @@ class Desk:
 
     async def ask(self, tool: str, seconds: float = 60.0, **arguments: JsonValue) -> Said:
         reply = await TOOL[tool].call(self.app, dict(arguments), RequestContext(self.clock(), seconds))
-        structure = reply.structure.model_dump(mode="json", exclude_none=True)
+        structure = reply.structured.model_dump(mode="json", exclude_none=True)
         assert_same_facts(reply.text, structure)
         return Said(reply.text, structure)
 

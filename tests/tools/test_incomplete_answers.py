@@ -60,7 +60,7 @@ def check_coverage(answer: Said, situation: Situation, asked: Figures) -> None:
         name = "status" if name == "statuses" else name
         values = {value_of(call, name) for call in situation.now} - {NONE}
         named, _, more = existing.partition(" and ")
-        named = "" if named.startswith("not named here") else named
+        named = "" if named.startswith("not listed here") else named
         left_out = re.search(r"(?:^| all )(\d+)", more or existing)
         ids = {re.sub(r".* \((.+)\)$", r"\1", each) for each in named.split(", ") if each}  # an agent is `Name (id)`
         assert ids == ({value for value in values if " " not in value or "results" not in name} or ids & {"none"})

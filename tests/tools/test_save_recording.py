@@ -62,7 +62,7 @@ async def test_the_first_question_of_all_can_be_for_a_recording(account: Account
         (sample("amr.3gp"), ".3gp", {"seconds": 1}, "1 s · silence not measured: that needs PCM in a WAV file"),
         (sample("amr.amr"), ".amr", {}, "no audio statistics: audio/amr is saved, but not measured"),
         (riff(chunk(b"data", bytes(9))), ".wav", {}, "no audio statistics: not a supported WAV file"),
-        (b"\1\2\3\4", ".bin", {}, "no audio statistics: the bytes are in no audio format that is known here"),
+        (b"\1\2\3\4", ".bin", {}, "no audio statistics: not a supported audio format"),
     ],
 )
 async def test_what_is_no_pcm_is_saved_with_what_its_form_says(

@@ -159,7 +159,7 @@ async def test_more_than_three_hits_of_a_call_are_counted_not_shown(account: Acc
         answer = await assistant.ask("search_transcripts", query="paisa", context_turns=0)
     assert [hit["turn"] for hit in answer.rows("hits")] == [0, 1, 2]
     assert answer.rows("hits")[-1]["more"] == 1_497
-    assert "1,500 hits in 1 conversation; 3 shown, at most 3 of a call: get_transcripts gives the rest\n" in answer.text
+    assert "1,500 hits in 1 conversation; 3 shown, at most 3 per call: get_transcripts has the rest\n" in answer.text
     assert "\nand 1,497 more\n" in answer.text
 
 

@@ -6,18 +6,18 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from formant_mcp.queries.loader import Coverage
-from formant_mcp.server.tools.text import head, stamp
+from formant_mcp.server.tools.text import coverage_lines, format_time
 
 
 @pytest.mark.parametrize(
     ("zone", "shown"), [("Asia/Kolkata", "1899-12-31 23:21 +05:21"), ("America/New_York", "1899-12-31 13:00 -05:00")]
 )
 def test_an_offset_is_hours_and_minutes_in_any_year(zone: str, shown: str) -> None:
-    assert stamp(datetime(1899, 12, 31, 18, 0, tzinfo=UTC), ZoneInfo(zone)) == shown
+    assert format_time(datetime(1899, 12, 31, 18, 0, tzinfo=UTC), ZoneInfo(zone)) == shown
 
 
 def test_more_than_the_provider_counts_is_said_as_what_is_known() -> None:
     coverage = Coverage(matched=1_500, known=1_500, total=1_499, complete=True, as_of=None)
-    assert head(coverage, ZoneInfo("UTC"))[0] == (
+    assert coverage_lines(coverage, ZoneInfo("UTC"))[0] == (
         "1,500 of 1,500 conversations match; the provider counts 1,499; complete. Times: UTC."
     )

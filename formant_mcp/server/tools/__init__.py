@@ -1,4 +1,4 @@
-"""The tools, in the order they are listed."""
+"""The tools, in the order of the list."""
 
 from typing import Any
 

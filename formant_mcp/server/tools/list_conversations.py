@@ -1,4 +1,4 @@
-"""`list_conversations`: which calls match, in a table."""
+"""`list_conversations`: the matching calls, in a table."""
 
 from typing import Annotated
 
@@ -10,15 +10,23 @@ from formant_mcp.queries.arguments import CursorText, FilterArguments, Whole
 from formant_mcp.queries.conversations import ConversationPage, ListQuery, Row, SummaryMode
 from formant_mcp.queries.forms import as_choice
 from formant_mcp.queries.loader import RequestContext
-from formant_mcp.server.tools.notes import with_notes
 from formant_mcp.server.tools.schemas import ConversationAnswer, ListAnswer, coverage_answer, shown_fields
-from formant_mcp.server.tools.text import WARNING, fitted, head, offset, results_line, seconds, table
+from formant_mcp.server.tools.text import (
+    UNTRUSTED_NOTICE,
+    coverage_lines,
+    format_offset,
+    format_seconds,
+    format_table,
+    results_line,
+    truncate_results,
+    with_notes,
+)
 from formant_mcp.server.tools.tool import Reply, Tool, fit
 
-_RESULTS_CHARACTERS = 800  # of each row; a call's results are whole in get_transcripts
+_RESULTS_CHARACTERS = 800  # per row; get_transcripts has the whole results
 _REASON_CHARACTERS = 120
-_LOADS_REASONS = "summary_mode=include also loads the failure reasons that are not read yet."
-_SHORTENED = "Long results are shortened (…); get_transcripts has them whole."
+_LOADS_REASONS = "summary_mode=include also loads the failure reasons marked (not read yet)."
+_TRUNCATED = "Long results are shortened (…); get_transcripts has them whole."
 
 
 class ListArguments(FilterArguments):
@@ -45,48 +53,48 @@ async def _run(app: App, arguments: ListArguments, context: RequestContext) -> R
         limit=arguments.limit,
         cursor=arguments.cursor,
     )
-    listing = await app.account.list_conversations(context, question)
+    page = await app.account.list_conversations(context, question)
     has_words = question.summary_mode == "include"
-    return fit(lambda count: _reply(app, listing.first(count), has_words=has_words), len(listing.rows))
+    return fit(lambda count: _reply(app, page.first(count), has_words=has_words), len(page.rows))
 
 
-def _reply(app: App, listing: ConversationPage, *, has_words: bool) -> Reply:
-    answers = [_answer(app, row) for row in listing.rows]
+def _reply(app: App, page: ConversationPage, *, has_words: bool) -> Reply:
+    answers = [_answer(app, row) for row in page.rows]
     rows = [answer for answer, _ in answers]
     is_cut = any(is_cut for _, is_cut in answers)
-    without_reason = _without_reason(listing)
+    without_reason = _without_reason(page)
     unread = _LOADS_REASONS if without_reason else ""
-    coverage = with_notes(listing.coverage, listing.existing, _SHORTENED if is_cut else "", unread)
-    structure = ListAnswer(
-        coverage=coverage_answer(coverage, app.zone), next_cursor=listing.next_cursor or None, conversations=rows
+    coverage = with_notes(page.coverage, page.existing, _TRUNCATED if is_cut else "", unread)
+    structured = ListAnswer(
+        coverage=coverage_answer(coverage, app.zone), next_cursor=page.next_cursor or None, conversations=rows
     )
-    shown = f"{listing.shown:,} of {coverage.matched:,} shown"
-    more = f'{shown}; for more: cursor="{listing.next_cursor}"' if listing.next_cursor else ""
+    shown = f"{page.shown:,} of {coverage.matched:,} shown"
+    more = f'{shown}; for more: cursor="{page.next_cursor}"' if page.next_cursor else ""
     lines = table_lines(rows, without_reason)
     if has_words and rows:
         boundary = app.new_boundary()
-        lines = [f'Results and words {WARNING}, up to the line "end {boundary}"', *lines, f"end {boundary}"]
-    return Reply("\n".join([*head(coverage, app.zone, more), *lines]), structure)
+        lines = [f'Results and words {UNTRUSTED_NOTICE}, up to the line "end {boundary}"', *lines, f"end {boundary}"]
+    return Reply("\n".join([*coverage_lines(coverage, app.zone, more), *lines]), structured)
 
 
 def _answer(app: App, row: Row) -> tuple[ConversationAnswer, bool]:
-    """A row as it is shown, and whether its results had to be shortened."""
-    results, is_cut = fitted(row.conversation.results, _RESULTS_CHARACTERS)
+    """A row as it is shown, and whether its results were truncated."""
+    results, is_cut = truncate_results(row.conversation.results, _RESULTS_CHARACTERS)
     fields = shown_fields(row.conversation, app.zone, _REASON_CHARACTERS)
     return ConversationAnswer(**fields, results=results or None, gist=row.gist or None), is_cut
 
 
-def _without_reason(listing: ConversationPage) -> set[str]:
-    """Failed calls whose reason is not loaded, where others' reasons are shown."""
-    calls = [row.conversation for row in listing.rows]
+def _without_reason(page: ConversationPage) -> set[str]:
+    """Failed calls whose reason is not loaded, if the reasons of others are shown."""
+    calls = [row.conversation for row in page.rows]
     if not any(call.failure_reason for call in calls):
         return set()
     return {call.conversation_id for call in calls if call.outcome == "failure" and not call.failure_reason_known}
 
 
 def table_lines(rows: list[ConversationAnswer], without_reason: set[str]) -> list[str]:
-    """A line a conversation. The offset of the times stands in the header, or in each line where they differ."""
-    offsets = {offset(row.started_at) for row in rows if row.started_at}
+    """One line per conversation. The offset of the times is in the header, or in each line if they differ."""
+    offsets = {format_offset(row.started_at) for row in rows if row.started_at}
     common = offsets.pop() if len(offsets) == 1 else ""
     header = [
         "conversation_id",
@@ -102,13 +110,13 @@ def table_lines(rows: list[ConversationAnswer], without_reason: set[str]) -> lis
         "results",
         "words",
     ]
-    return table(header, [_cells(row, common, without_reason) for row in rows]) if rows else []
+    return format_table(header, [_cells(row, common, without_reason) for row in rows]) if rows else []
 
 
 def _cells(row: ConversationAnswer, common_offset: str, without_reason: set[str]) -> list[str]:
     started = f"{row.started_at:%Y-%m-%d %H:%M}" if row.started_at else ""
     if row.started_at and not common_offset:
-        started += f" {offset(row.started_at)}"
+        started += f" {format_offset(row.started_at)}"
     return [
         row.conversation_id,
         started,
@@ -118,7 +126,7 @@ def _cells(row: ConversationAnswer, common_offset: str, without_reason: set[str]
         row.user_id or "",
         row.direction or "",
         row.status or "",
-        seconds(row.duration_seconds),
+        format_seconds(row.duration_seconds),
         row.failure_reason or ("(not read yet)" if row.conversation_id in without_reason else ""),
         results_line(row.results or {}),
         row.gist or "",

@@ -1,4 +1,4 @@
-"""`save_recording`: the audio on disk, and what its header and level tell."""
+"""`save_recording`: saves a call's audio as a file, and measures it."""
 
 from dataclasses import replace
 from typing import Any
@@ -12,15 +12,15 @@ from formant_mcp.queries.arguments import Arguments, ConversationId
 from formant_mcp.queries.loader import RequestContext
 from formant_mcp.recordings import AudioFigures, SavedRecording
 from formant_mcp.server.tools.schemas import SavedAnswer, Silence, coverage_answer
-from formant_mcp.server.tools.text import clock, counted, head, seconds
+from formant_mcp.server.tools.text import counted, coverage_lines, format_mmss, format_seconds
 from formant_mcp.server.tools.tool import Reply, Tool
 
-_LEAST_SHARE = 0.9  # of its call, below which a recording is said to be shorter
+_LEAST_SHARE = 0.9  # of its call; a shorter recording is reported
 _NOT_WAV = "that needs PCM in a WAV file"
 
 
 class SaveArguments(Arguments):
-    """Whose recording."""
+    """Which recording."""
 
     conversation_id: ConversationId = Field(
         min_length=1, description="Whole, or a unique beginning of at least 6 characters."
@@ -36,21 +36,19 @@ async def _run(app: App, arguments: SaveArguments, context: RequestContext) -> R
     saved = await app.account.recording(context, conversation_id, save)
     note = _shortfall(saved.figures, app.account.duration_seconds(conversation_id))
     coverage = replace(app.account.recording_coverage(context), note=note)
-    structure = SavedAnswer(
+    structured = SavedAnswer(
         coverage=coverage_answer(coverage, app.zone), path=str(saved.path), bytes=saved.bytes, **_figures(saved.figures)
     )
-    return Reply(
-        "\n".join([*head(coverage, app.zone, what="Recording of 1 conversation"), *_lines(structure, saved)]),
-        structure,
-    )
+    lines = coverage_lines(coverage, app.zone, what="Recording of 1 conversation")
+    return Reply("\n".join([*lines, *_lines(structured, saved)]), structured)
 
 
 def _shortfall(figures: AudioFigures | None, call_seconds: float | None) -> str:
-    """What is missing where the recording is shorter than its call by more than a tenth; '' where it is not."""
+    """A note if the recording is shorter than its call by more than a tenth, else ''."""
     if figures is None or not call_seconds or figures.seconds >= _LEAST_SHARE * call_seconds:
         return ""
-    missing = seconds(call_seconds - figures.seconds)
-    return f"The recording is {seconds(figures.seconds)} s, the call {seconds(call_seconds)} s: {missing} s shorter."
+    own, call, missing = map(format_seconds, (figures.seconds, call_seconds, call_seconds - figures.seconds))
+    return f"The recording is {own} s, the call {call} s: {missing} s shorter."
 
 
 def _figures(figures: AudioFigures | None) -> dict[str, Any]:
@@ -86,7 +84,7 @@ def _lines(answer: SavedAnswer, saved: SavedRecording) -> list[str]:
     if silence:
         lines.append(
             f"longest silence {silence.to_seconds - silence.from_seconds:.2f} s,"
-            f" {clock(silence.from_seconds)}–{clock(silence.to_seconds)}"
+            f" {format_mmss(silence.from_seconds)}–{format_mmss(silence.to_seconds)}"
             f" ({silence.from_seconds:g}–{silence.to_seconds:g} s)"
         )
     return lines
@@ -96,7 +94,7 @@ def _without_figures(kind: AudioKind) -> str:
     if kind == WAV:
         return "no audio statistics: not a supported WAV file"
     if kind == UNKNOWN:
-        return "no audio statistics: the bytes are in no audio format that is known here"
+        return "no audio statistics: not a supported audio format"
     return f"no audio statistics: {kind.media_type} is saved, but not measured"
 
 
@@ -104,9 +102,9 @@ SAVE_RECORDING = Tool(
     name="save_recording",
     title="Save a recording",
     description=(
-        "Saves a call's recording as a file in the recordings folder and returns its path, size, length, channels,"
-        " sample rate and, of a WAV file, share of silence and the longest silence. The audio was not listened"
-        " to: make no claims about tone or emotion."
+        "Saves a call's recording as a file in the recordings folder and reports path, size, length, channels,"
+        " sample rate and, of a WAV file, share of silence and the longest silence. The audio is measured, not"
+        " listened to: do not describe tone or emotion."
     ),
     arguments=SaveArguments,
     answer=SavedAnswer,

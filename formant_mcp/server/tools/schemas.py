@@ -1,4 +1,4 @@
-"""The structured answers: names of the contract, times as ISO 8601 with offset, absent where there is nothing."""
+"""The structured answers: times are ISO 8601 with offset, and empty fields are left out."""
 
 from datetime import datetime
 from typing import Any
@@ -9,7 +9,7 @@ from pydantic import BaseModel, JsonValue
 
 from formant_mcp.models import Conversation
 from formant_mcp.queries.loader import Coverage
-from formant_mcp.server.tools.text import shortened
+from formant_mcp.server.tools.text import truncate
 
 RECORDING_URI = "formant://conversations/{conversation_id}/recording"
 TRANSCRIPT_URI = "formant://conversations/{conversation_id}/transcript"
@@ -62,7 +62,7 @@ class ListAnswer(BaseModel):
 
 
 class TranscriptAnswer(ConversationFields):
-    """One conversation with the turns of a window, a line a turn: `index role m:ss text`."""
+    """One conversation with the turns of a window, one line per turn: `index role m:ss text`."""
 
     ended_at: datetime | None = None
     trace_id: str | None = None
@@ -81,7 +81,7 @@ class ErrorAnswer(BaseModel):
 
 
 class TranscriptsAnswer(BaseModel):
-    """The conversations asked for."""
+    """The requested conversations."""
 
     coverage: CoverageAnswer
     conversations: list[TranscriptAnswer]
@@ -96,7 +96,7 @@ class Silence(BaseModel):
 
 
 class SavedAnswer(BaseModel):
-    """A recording on disk; those figures that its form of file gives."""
+    """A recording on disk, with the figures that its format allows."""
 
     coverage: CoverageAnswer
     path: str
@@ -109,12 +109,12 @@ class SavedAnswer(BaseModel):
 
 
 def local(moment: datetime | None, zone: ZoneInfo) -> datetime | None:
-    """A moment in the user's zone, to the second."""
+    """A time in the user's zone, to the second."""
     return moment and moment.astimezone(zone).replace(microsecond=0)
 
 
 def coverage_answer(coverage: Coverage, zone: ZoneInfo) -> CoverageAnswer:
-    """Coverage as an answer says it."""
+    """The coverage as an answer has it."""
     return CoverageAnswer(
         matched=coverage.matched,
         known=coverage.known,
@@ -135,11 +135,11 @@ def common_fields(conversation: Conversation, zone: ZoneInfo) -> dict[str, Any]:
 
 
 def shown_fields(conversation: Conversation, zone: ZoneInfo, reason_characters: int) -> dict[str, Any]:
-    """The same with long texts shortened, so that none of them fills an answer; the id stays whole."""
+    """The same with long texts truncated, so that none of them fills an answer; the id stays whole."""
     fields = common_fields(conversation, zone)
     for name, value in fields.items():
         if isinstance(value, str) and name != "conversation_id":
-            fields[name] = shortened(value, reason_characters if name == "failure_reason" else _FIELD_CHARACTERS)
+            fields[name] = truncate(value, reason_characters if name == "failure_reason" else _FIELD_CHARACTERS)
     return fields
 
 

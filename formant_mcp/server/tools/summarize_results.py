@@ -1,4 +1,4 @@
-"""`summarize_results`: figures over everything that matches, or the profile of it."""
+"""`summarize_results`: figures over all matching calls, or their profile."""
 
 from functools import partial
 
@@ -12,11 +12,10 @@ from formant_mcp.queries.groupings import read_groupings, read_measures
 from formant_mcp.queries.loader import RequestContext
 from formant_mcp.queries.profile import Profile
 from formant_mcp.queries.summary import Summary, SummaryQuery
-from formant_mcp.server.tools.notes import with_notes
 from formant_mcp.server.tools.schemas import coverage_answer
 from formant_mcp.server.tools.summary_schema import SummaryAnswer, group_answer, profile_answer
 from formant_mcp.server.tools.summary_text import profile_lines, summary_lines
-from formant_mcp.server.tools.text import head, stamp
+from formant_mcp.server.tools.text import coverage_lines, format_time, with_notes
 from formant_mcp.server.tools.tool import MAX_CHARACTERS, Reply, Tool, fit
 
 _ID_CHARACTERS = 8
@@ -66,36 +65,38 @@ async def _run(app: App, arguments: SummaryArguments, context: RequestContext) -
 def _summary_reply(app: App, summary: Summary, comparison: Comparison | None) -> Reply:
     periods = ""
     if comparison:
-        periods = f"GroupComparison with {stamp(comparison.since, app.zone)} to {stamp(comparison.until, app.zone)}."
+        periods = (
+            f"Comparison with {format_time(comparison.since, app.zone)} to {format_time(comparison.until, app.zone)}."
+        )
     note = comparison.note if comparison else ""
     coverage = with_notes(summary.coverage, summary.existing, *summary.notes, periods, note)
-    structure = SummaryAnswer(
+    structured = SummaryAnswer(
         coverage=coverage_answer(coverage, app.zone),
         groups=[group_answer(group, summary.agent_names) for group in summary.groups],
         overall=group_answer(summary.overall),
         others=summary.others,
     )
-    lines = summary_lines(structure, app.new_boundary(), partial(_short_id, app))
-    return Reply("\n".join([*head(coverage, app.zone), *lines]), structure)
+    lines = summary_lines(structured, app.new_boundary(), partial(_short_id, app))
+    return Reply("\n".join([*coverage_lines(coverage, app.zone), *lines]), structured)
 
 
 async def _profile_reply(app: App, arguments: SummaryArguments, filters: Filters, context: RequestContext) -> Reply:
-    found = await app.account.profile(context, filters, arguments.top, app.zone)
+    profile = await app.account.profile(context, filters, arguments.top, app.zone)
     # Fewer values of each field first; if that is not enough, fewer fields.
-    reply = fit(lambda top: _profile_of(app, found, top), arguments.top)
+    reply = fit(lambda top: _profile_of(app, profile, top), arguments.top)
     if reply.size <= MAX_CHARACTERS:
         return reply
-    return fit(lambda count: _profile_of(app, found.first(count), 1), len(found.results))
+    return fit(lambda count: _profile_of(app, profile.first(count), 1), len(profile.results))
 
 
-def _profile_of(app: App, found: Profile, top: int) -> Reply:
-    agents, fields = found.left_out
+def _profile_of(app: App, profile: Profile, top: int) -> Reply:
+    agents, fields = profile.left_out
     notes = [f"{agents:,} agents with fewer calls are not shown." if agents else ""]
     notes.append(f"{fields:,} result fields are not shown." if fields else "")
-    coverage = with_notes(found.coverage, found.existing, *found.notes, *notes)
-    structure = profile_answer(found, coverage_answer(coverage, app.zone), app.zone, top)
-    lines = profile_lines(structure, found.loaded, app.new_boundary(), partial(_short_id, app))
-    return Reply("\n".join([*head(coverage, app.zone), *lines]), structure)
+    coverage = with_notes(profile.coverage, profile.existing, *profile.notes, *notes)
+    structured = profile_answer(profile, coverage_answer(coverage, app.zone), app.zone, top)
+    lines = profile_lines(structured, profile.loaded, app.new_boundary(), partial(_short_id, app))
+    return Reply("\n".join([*coverage_lines(coverage, app.zone), *lines]), structured)
 
 
 def _short_id(app: App, conversation_id: str) -> str:

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from formant_mcp.queries.profile import FieldProfile, Profile
 from formant_mcp.queries.summary import Group, GroupComparison, Statistics
 from formant_mcp.server.tools.schemas import CoverageAnswer, local
-from formant_mcp.server.tools.text import shortened
+from formant_mcp.server.tools.text import truncate
 
 _FEW = 5
 _VALUE_CHARACTERS = 80
@@ -18,7 +18,7 @@ Counted = list[str | int]
 
 
 class MeasureAnswer(BaseModel):
-    """The figures of one measure; `left_out`: values that are no numbers."""
+    """The figures of one measure; `left_out`: values that are not numbers."""
 
     count: int
     sum: float
@@ -40,7 +40,7 @@ class PeriodAnswer(BaseModel):
 
 
 class ChangeAnswer(BaseModel):
-    """This period's figure less the other's."""
+    """This period's figures minus the other's."""
 
     count: int
     share: float | None = None
@@ -48,8 +48,10 @@ class ChangeAnswer(BaseModel):
 
 
 class GroupAnswer(BaseModel):
-    """One group: share of everything matched (of what is loaded, where values are missing), success rate of its own
-    count; no change while calls that are not loaded could make it another."""
+    """One group: its share of everything matched (of what is loaded, if values are missing) and its success rate.
+
+    There is no change as long as calls that are not loaded could alter it.
+    """
 
     key: dict[str, str]
     agent_name: str | None = None
@@ -64,9 +66,9 @@ class GroupAnswer(BaseModel):
 
 
 class FieldAnswer(BaseModel):
-    """One result field: its commonest values (`others`: how many more there are), or its figures.
+    """One result field: its most frequent values (`others`: how many more there are), or its figures.
 
-    `count` is of conversations; `numbers`: how many values the figures are of, where that is another count.
+    `count`: conversations that have the field; `numbers`: values in the figures, if that count differs.
     """
 
     path: str
@@ -85,7 +87,7 @@ class FieldAnswer(BaseModel):
 
 
 class ProfileAnswer(BaseModel):
-    """What there is in everything that matches."""
+    """The agents, statuses, time span and result fields of everything that matches."""
 
     agents: list[Counted]
     agent_names: dict[str, str] | None = None
@@ -109,7 +111,7 @@ def group_answer(group: GroupComparison, agent_names: dict[str, str] | None = No
     """A group as an answer has it."""
     now, before = group.now, group.previous
     return GroupAnswer(
-        key={name: shortened(value, _VALUE_CHARACTERS) for name, value in group.key.items()},
+        key={name: truncate(value, _VALUE_CHARACTERS) for name, value in group.key.items()},
         agent_name=(agent_names or {}).get(group.key.get("agent_id", "")),
         count=now.count,
         share=_exact_or_none(now.share),
@@ -134,24 +136,24 @@ def group_answer(group: GroupComparison, agent_names: dict[str, str] | None = No
     )
 
 
-def profile_answer(found: Profile, coverage: CoverageAnswer, zone: ZoneInfo, top: int) -> SummaryAnswer:
+def profile_answer(profile: Profile, coverage: CoverageAnswer, zone: ZoneInfo, top: int) -> SummaryAnswer:
     """The profile as an answer has it, each field with at most `top` values."""
     return SummaryAnswer(
         coverage=coverage,
-        overall=group_answer(GroupComparison({}, found.overall)),
+        overall=group_answer(GroupComparison({}, profile.overall)),
         profile=ProfileAnswer(
-            agents=[[name, count] for name, count in found.agents],
-            agent_names=found.agent_names or None,
-            statuses=[[name, count] for name, count in found.statuses],
-            started_from=local(found.started_from, zone),
-            started_to=local(found.started_to, zone),
-            results=[_field(field, top) for field in found.results],
+            agents=[[name, count] for name, count in profile.agents],
+            agent_names=profile.agent_names or None,
+            statuses=[[name, count] for name, count in profile.statuses],
+            started_from=local(profile.started_from, zone),
+            started_to=local(profile.started_to, zone),
+            results=[_field(field, top) for field in profile.results],
         ),
     )
 
 
 def exact(value: float) -> float:
-    """Ten significant digits: what can be reckoned on with, without the noise of binary fractions."""
+    """Ten significant digits: enough to compute with, without the noise of binary fractions."""
     return float(f"{value:.10g}")
 
 
@@ -170,9 +172,9 @@ def _field(field: FieldProfile, top: int) -> FieldAnswer:
             setattr(answer, name, value)
         answer.numbers = field.figures.count if field.figures.count != field.count else None
     else:
-        # Where nearly every call has a value of its own (dates, free text), a few of them tell what it is.
+        # If nearly every call has a value of its own (dates, free text), a few of them are enough.
         shown = min(top, _FEW) if field.distinct > max(_FEW, field.count // 2) else top
-        answer.top = [[shortened(value, _VALUE_CHARACTERS), count] for value, count in field.top[:shown]]
+        answer.top = [[truncate(value, _VALUE_CHARACTERS), count] for value, count in field.top[:shown]]
         answer.others = max(0, field.distinct - len(answer.top)) or None
     return answer
 

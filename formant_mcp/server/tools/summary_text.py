@@ -1,4 +1,4 @@
-"""How figures read: a line a group, a line a field. A column that says nothing is left out."""
+"""The text of summaries: one line per group or field, without columns that say nothing."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -12,33 +12,33 @@ from formant_mcp.server.tools.summary_schema import (
     PeriodAnswer,
     SummaryAnswer,
 )
-from formant_mcp.server.tools.text import WARNING, counted, offset, table
+from formant_mcp.server.tools.text import UNTRUSTED_NOTICE, counted, format_offset, format_table
 
 _FIGURES = ("sum", "mean", "median", "p90", "min", "max")
 
 ShortId = Callable[[str], str]
-"""The beginning of a conversation's id that is enough to name it."""
+"""The shortest unique prefix of a conversation's id."""
 
 
 def summary_lines(answer: SummaryAnswer, boundary: str, short_id: ShortId) -> list[str]:
-    """The table of the groups, the whole as its last line; what was extracted from calls inside the boundary."""
+    """The table of the groups, with the total as its last line; extracted values are inside the boundary."""
     groups, overall = answer.groups or [], answer.overall
     keys = list(groups[0].key) if groups else []
     repeats = len(groups) == 1 and not answer.others and groups[0].count == overall.count
     is_same = repeats and groups[0].change == overall.change
     if is_same and groups[0].example_conversation_id == overall.example_conversation_id:
-        rows = groups  # the whole would say the same again
+        rows = groups  # the total would say the same again
     else:
         rows = [*groups, overall]
     of_loaded = " of loaded" if _is_partly_loaded(rows, overall) else ""
     columns = _columns(rows, keys, of_loaded)
-    lines = table([name for name, _ in columns], [[cell(row) for _, cell in columns] for row in rows])
-    # The last column, so that nobody looks for more of an id than there is.
+    lines = format_table([name for name, _ in columns], [[cell(row) for _, cell in columns] for row in rows])
+    # The last column, so that a short id does not seem truncated.
     examples = [short_id(row.example_conversation_id) if row.example_conversation_id else "-" for row in rows]
     if any(row.example_conversation_id for row in rows):
         lines = [f"{line}\t{example}" for line, example in zip(lines, ["example", *examples], strict=True)]
     if any(key.startswith("results.") or key == "failure_reason" for key in keys):
-        lines = [f'Values {WARNING}, up to the line "end {boundary}"', *lines, f"end {boundary}"]
+        lines = [f'Values {UNTRUSTED_NOTICE}, up to the line "end {boundary}"', *lines, f"end {boundary}"]
     lines += _success_line(rows, keys)
     if answer.others:
         lines.append(f"{len(groups):,} of {len(groups) + answer.others:,} groups shown, the largest; top shows more")
@@ -46,34 +46,36 @@ def summary_lines(answer: SummaryAnswer, boundary: str, short_id: ShortId) -> li
 
 
 def profile_lines(answer: SummaryAnswer, loaded: int, boundary: str, short_id: ShortId) -> list[str]:
-    """The profile: what there is, a line a field. Values come from calls: they stand inside the boundary.
+    """The profile, one line per field. Values are from calls, so they are inside the boundary.
 
-    `loaded`: of how many calls the result fields are.
+    `loaded`: how many calls the result fields are from.
     """
-    found, overall = answer.profile, answer.overall
-    if found is None:
+    profile, overall = answer.profile, answer.overall
+    if profile is None:
         return []
     facts = [f"success rate {overall.success_rate:.1%}"] if overall.success_rate is not None else []
     if overall.example_conversation_id:
         facts.append(f"newest: {short_id(overall.example_conversation_id)}")
     lines = ["; ".join(facts)] if facts else []
-    if found.started_from and found.started_to:
-        first, last = found.started_from, found.started_to
-        lines.append(f"started {first:%Y-%m-%d %H:%M} {offset(first)} to {last:%Y-%m-%d %H:%M} {offset(last)}")
-    names = found.agent_names or {}
-    if found.agents:
-        lines.append(f"agents: {', '.join(_with_calls(agent, names) for agent in found.agents)}")
-        lines.append(f"statuses: {', '.join(_with_calls(status, {}) for status in found.statuses)}")
+    if profile.started_from and profile.started_to:
+        first, last = profile.started_from, profile.started_to
+        lines.append(
+            f"started {first:%Y-%m-%d %H:%M} {format_offset(first)} to {last:%Y-%m-%d %H:%M} {format_offset(last)}"
+        )
+    names = profile.agent_names or {}
+    if profile.agents:
+        lines.append(f"agents: {', '.join(_with_calls(agent, names) for agent in profile.agents)}")
+        lines.append(f"statuses: {', '.join(_with_calls(status, {}) for status in profile.statuses)}")
     missing = overall.count - loaded
     so_far = "" if answer.coverage.complete else f" in the {loaded:,} calls loaded so far"
     so_far += f" ({missing:,} not loaded yet)" if missing else ""
-    if not found.results:
+    if not profile.results:
         return [*lines, f"no result fields{so_far}"]
     of = f" of {loaded:,} calls loaded" if missing else ""
     return [
         *lines,
-        f'Result fields{so_far}, their values {WARNING}, up to the line "end {boundary}"',
-        *(_field_line(field, of) for field in found.results),
+        f'Result fields{so_far}, their values {UNTRUSTED_NOTICE}, up to the line "end {boundary}"',
+        *(_field_line(field, of) for field in profile.results),
         f"end {boundary}",
     ]
 
@@ -82,13 +84,13 @@ Column = tuple[str, Callable[[GroupAnswer], str]]
 
 
 def _is_partly_loaded(rows: Sequence[GroupAnswer], overall: GroupAnswer) -> bool:
-    """Whether some groups are of the loaded calls alone, now or before: the whole then has no share."""
+    """Whether some groups are of loaded calls only, in this period or the other: the total then has no share."""
     has_loaded = any(row.key and UNREAD not in row.key.values() for row in rows)
     return has_loaded and any(period.count and period.share is None for period in _periods([overall]))
 
 
 def _columns(rows: Sequence[GroupAnswer], keys: list[str], of: str) -> list[Column]:
-    """The columns that say something, each with how it shows a group. `of`: what their counts and shares are of."""
+    """The columns that say something, each with its format for a group. `of`: what their counts and shares are of."""
     all_calls = f"all{of and ', loaded or not'}"
     columns: list[Column] = [(key, partial(_key, key=key, whole=all_calls)) for key in keys]
     columns.append((f"count{of}", lambda row: f"{row.count:,}"))
@@ -114,7 +116,7 @@ def _columns(rows: Sequence[GroupAnswer], keys: list[str], of: str) -> list[Colu
 
 
 def _key(row: GroupAnswer, key: str, whole: str) -> str:
-    """A value of a group; the whole, which has none, is named `whole`."""
+    """A value of a group; the total, which has none, is named `whole`."""
     value = row.key.get(key, "")
     if not row.key:
         return whole
@@ -126,7 +128,7 @@ def _periods(rows: Sequence[GroupAnswer]) -> list[GroupAnswer | PeriodAnswer]:
 
 
 def _has_shares(rows: Sequence[GroupAnswer]) -> bool:
-    """Whether shares say more than that everything is all there is."""
+    """Whether any share is other than 100 %."""
     return any(period.share not in (None, 1) for period in _periods(rows))
 
 
@@ -135,12 +137,12 @@ def _success_rates(rows: Sequence[GroupAnswer]) -> set[float]:
 
 
 def _repeats_status(rows: Sequence[GroupAnswer], keys: list[str]) -> bool:
-    """Whether the success rates of the groups only say again which status they are."""
+    """Whether the success rates of the groups only repeat their status."""
     return "status" in keys and _success_rates([row for row in rows if row.key]) <= {0, 1}
 
 
 def _success_line(rows: Sequence[GroupAnswer], keys: list[str]) -> list[str]:
-    """The success rate where the table has no column for it."""
+    """The success rate, if the table has no column for it."""
     rates = _success_rates(rows)
     if len(rates) == 1:
         return [f"success rate {rates.pop():.1%}{' in each' if len(rows) > 1 else ''}"]
@@ -186,7 +188,7 @@ def _measure(measure: MeasureAnswer | None) -> str:
 
 
 def _figures(measure: MeasureAnswer | FieldAnswer, count: int | None) -> str:
-    """How many numbers, how many other values, and what the numbers are."""
+    """How many numbers, how many other values, and the figures of the numbers."""
     words = [] if count is None else [f"n {count:,}"]
     if measure.left_out:
         words.append(f"({measure.left_out:,} not {'a number' if measure.left_out == 1 else 'numbers'})")

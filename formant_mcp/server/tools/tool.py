@@ -1,4 +1,4 @@
-"""What a tool is: a name, a sentence, arguments, an answer, and a function between them."""
+"""A tool: its name, description, arguments and answer, and the function that runs it."""
 
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable
@@ -19,7 +19,7 @@ from formant_mcp.queries.loader import RequestContext
 A = TypeVar("A", bound=Arguments)
 
 MAX_CHARACTERS = 45_000
-"""No answer is longer, as text or as JSON: more does not fit what assistants read at once."""
+"""The maximum length of an answer, as text and as JSON: assistants do not read more at once."""
 
 
 _UNSUPPORTED = "Not supported by this provider; leave empty."
@@ -27,19 +27,19 @@ _UNSUPPORTED = "Not supported by this provider; leave empty."
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The same facts twice: for assistants that read the text, and for those that read the structure."""
+    """The same facts twice: for assistants that read the text, and for those that read the structured content."""
 
     text: str
-    structure: BaseModel
+    structured: BaseModel
 
     @property
     def size(self) -> int:
         """Characters of the longer form."""
-        return max(len(self.text), len(self.structure.model_dump_json(exclude_none=True)))
+        return max(len(self.text), len(self.structured.model_dump_json(exclude_none=True)))
 
 
 def fit(reply_of: Callable[[int], Reply], count: int) -> Reply:
-    """The reply with as many of its `count` items as an answer has room for, but at least one."""
+    """The reply with as many of its `count` items as fit into an answer, but at least one."""
     reply = reply_of(count)
     if reply.size <= MAX_CHARACTERS or count <= 1:
         return reply
@@ -63,12 +63,12 @@ class Tool(Generic[A]):
         """Runs the tool.
 
         Raises:
-            pydantic.ValidationError: the arguments are not of its form. FormantError: anything else.
+            pydantic.ValidationError: the arguments are invalid. FormantError: anything else.
         """
         return await self.run(app, self.arguments.model_validate(arguments), context)
 
-    def entry(self, provider: ProviderSpec) -> ToolEntry:
-        """The tool as the server lists it, in the provider's words."""
+    def to_mcp(self, provider: ProviderSpec) -> ToolEntry:
+        """The tool as the server lists it, with the provider's examples."""
         return ToolEntry(
             name=self.name,
             title=self.title,
@@ -93,22 +93,22 @@ class Tool(Generic[A]):
 
 
 class _PlainSchema(GenerateJsonSchema):
-    """JSON schemas without what only repeats names: titles, docstrings of models, null beside a type."""
+    """JSON schemas without redundancy: no titles, no docstrings of models, no null types."""
 
     def field_title_should_be_set(self, schema: object) -> bool:
-        """Never: the name says it."""
+        """Never: the name is enough."""
         return False
 
     def model_schema(self, schema: ModelSchema) -> JsonSchemaValue:
-        """An object of its fields."""
+        """Without title and docstring."""
         generated = super().model_schema(schema)
         return {name: value for name, value in generated.items() if name not in ("title", "description")}
 
     def nullable_schema(self, schema: NullableSchema) -> JsonSchemaValue:
-        """What is null is left out of an answer, so null is no type of it."""
+        """Without null: answers leave out null fields."""
         return self.generate_inner(schema["schema"])
 
     def default_schema(self, schema: WithDefaultSchema) -> JsonSchemaValue:
-        """A default, but null."""
+        """Without a default of null."""
         generated = super().default_schema(schema)
         return {name: value for name, value in generated.items() if name != "default" or value is not None}
