@@ -81,7 +81,7 @@ async def test_an_answer_is_incomplete_where_it_looks_at_what_was_not_understood
 async def test_a_transcript_that_was_sent_and_not_understood_is_not_said_to_be_missing(account: Account) -> None:
     async with account.connect() as assistant:
         answer = await assistant.ask("get_transcripts", conversation_ids=[conversation_id(3)])
-    assert "no readable transcript" in answer.text
+    assert "no transcript in a readable form" in answer.text
     assert "1 transcript could not be understood, so this answer may lack something" in answer.text
 
 

@@ -236,7 +236,7 @@ def _without_turns(transcript: Transcript) -> str:
     if transcript.turn_count:
         return f"no turns in this window; the transcript has {transcript.turn_count}, from 0"
     if transcript.is_unreadable:
-        return "no readable transcript"
+        return "no transcript in a readable form"
     return "no transcript" if transcript.is_final else "no transcript yet"
 
 
