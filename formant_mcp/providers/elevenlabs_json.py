@@ -28,11 +28,11 @@ from formant_mcp.providers.json_values import (
     as_text,
     clean_json,
     first_present,
-    is_no_object,
+    is_not_object,
     is_something,
     object_of,
     rows_of,
-    unpacked,
+    unpack,
 )
 from formant_mcp.providers.transcripts import transcript_of
 
@@ -135,7 +135,7 @@ def _next_cursor(fields: Wire, cursor: str) -> tuple[str, bool]:
 
 def _row(wire: Wire) -> Conversation:
     return _conversation(
-        wire, isinstance(wire.get("transcript"), list) and isinstance(unpacked(wire.get("analysis")), dict)
+        wire, isinstance(wire.get("transcript"), list) and isinstance(unpack(wire.get("analysis")), dict)
     )
 
 
@@ -154,7 +154,7 @@ def _conversation(wire: Wire, has_detail: bool) -> Conversation:
     reason = error or _failure_reason(ended_reason, metadata, is_failed=_plain(status) == "failed")
     transcript = transcript_of(wire, "transcript", started_at, duration_seconds)
     client = as_object(wire, "conversation_initiation_client_data")
-    lost_fields = _OF_METADATA if is_no_object(wire, "metadata") else frozenset[str]()
+    lost_fields = _OF_METADATA if is_not_object(wire, "metadata") else frozenset[str]()
     results, lost = _results(analysis, fields.sent("transcript_summary"), ended_reason)
     return Conversation(
         conversation_id=as_text(wire.get("conversation_id")) or "",
@@ -176,7 +176,7 @@ def _conversation(wire: Wire, has_detail: bool) -> Conversation:
         turns=transcript.turns,
         has_detail=has_detail,
         unreadable=replace(
-            transcript.unreadable, results=lost + is_no_object(wire, "analysis"), fields=fields.lost | lost_fields
+            transcript.unreadable, results=lost + is_not_object(wire, "analysis"), fields=fields.lost | lost_fields
         ),
     )
 
@@ -266,7 +266,7 @@ def _results(analysis: Wire, summary: JsonValue, ended_reason: str | None) -> tu
 
 def _entries(wire: JsonValue) -> tuple[Wire, int]:
     """The evaluated or collected entries by id, and how many have no id."""
-    sent = unpacked(wire)
+    sent = unpack(wire)
     if isinstance(sent, list):
         entries: Wire = {
             entry_id: entry

@@ -63,13 +63,13 @@ def first_present(wire: Wire, *names: str) -> JsonValue:
 
 def as_object(wire: Wire, name: str) -> Wire:
     """The object in a field, also as JSON in a text; an empty one if there is none."""
-    value = unpacked(wire.get(name))
+    value = unpack(wire.get(name))
     return value if isinstance(value, dict) else {}
 
 
-def is_no_object(wire: Wire, name: str) -> bool:
+def is_not_object(wire: Wire, name: str) -> bool:
     """Whether a field that should be an object holds something else."""
-    value = unpacked(wire.get(name))
+    value = unpack(wire.get(name))
     return not isinstance(value, dict) and is_something(value)
 
 
@@ -241,7 +241,7 @@ def seconds_between(start: datetime | None, end: datetime | None) -> float | Non
     return None if start is None or end is None else as_seconds((end - start).total_seconds())
 
 
-def unpacked(value: JsonValue) -> JsonValue:
+def unpack(value: JsonValue) -> JsonValue:
     """The value in a JSON text, however often it was encoded; any other value as it is."""
     for _ in range(_MOST_ENCODINGS):
         if not isinstance(value, str):

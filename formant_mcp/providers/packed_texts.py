@@ -7,7 +7,7 @@ import re
 
 from pydantic import JsonValue
 
-from formant_mcp.providers.json_values import unpacked
+from formant_mcp.providers.json_values import unpack
 from formant_mcp.providers.speakers import SAYS_WHO, plain
 from formant_mcp.providers.turn_fields import WORDS
 
@@ -38,7 +38,7 @@ def says_none(text: str) -> bool:
     return len(text) < _LONGEST_NONE and _NONE.fullmatch(text) is not None
 
 
-def is_no_speech(text: str) -> bool:
+def is_not_speech(text: str) -> bool:
     """Whether a text that could not be parsed is an address, or JSON or markup that is broken or unsupported."""
     return any(pattern.match(text) for pattern in (_JSON, _MARKUP, _YAML)) or _ADDRESS.fullmatch(text) is not None
 
@@ -47,10 +47,10 @@ def objects_in(text: str) -> tuple[list[JsonValue], int]:
     """The turns that a text holds as objects, and how many more are incomplete."""
     if not _JSON.match(text):
         return table(_rows(text)), 0
-    if isinstance(sent := unpacked(text), dict | list):
+    if isinstance(sent := unpack(text), dict | list):
         return [sent], 0
     stripped = (line.strip().rstrip(",") for line in text.splitlines())
-    values = [unpacked(line) for line in stripped if line not in ("", "[", "]")]
+    values = [unpack(line) for line in stripped if line not in ("", "[", "]")]
     objects: list[JsonValue] = [value for value in values if isinstance(value, dict)]
     if len(values) > 1 and len(objects) * 2 >= len(values):
         return objects, len(values) - len(objects)

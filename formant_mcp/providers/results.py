@@ -5,7 +5,7 @@ import re
 
 from pydantic import JsonValue
 
-from formant_mcp.providers.json_values import MOST_LEVELS, Wire, as_text, clean, clean_json, is_something, unpacked
+from formant_mcp.providers.json_values import MOST_LEVELS, Wire, as_text, clean, clean_json, is_something, unpack
 from formant_mcp.providers.speakers import plain
 
 _NAMES = ("name", "key", "id", "field", "label", "path")
@@ -27,7 +27,7 @@ def read_results(wire: JsonValue) -> tuple[Wire | None, int]:
     with the same name become a list. Anything else is kept as `value`: `{"value": "paid"}`; a list or broken JSON kept
     this way counts as lost, because none of its fields can be used.
     """
-    sent = unpacked(wire)
+    sent = unpack(wire)
     for _ in range(_MOST_STEPS):
         before, sent = sent, _unwrap_once(sent)
         if sent is before:
@@ -120,7 +120,7 @@ def _json_in(text: str) -> JsonValue:
 
 def _json_of(value: JsonValue) -> JsonValue:
     """The object or list that a text holds as JSON; None if it holds none."""
-    inner = unpacked(clean(value)) if isinstance(value, str) else None
+    inner = unpack(clean(value)) if isinstance(value, str) else None
     return inner if isinstance(inner, dict | list) else None
 
 

@@ -15,8 +15,8 @@ from typing import NamedTuple
 from pydantic import JsonValue
 
 from formant_mcp.models import Turn, Unreadable
-from formant_mcp.providers.json_values import Wire, as_datetime, as_float, as_seconds, as_text, is_something, unpacked
-from formant_mcp.providers.packed_texts import is_no_speech, objects_in, says_none, table
+from formant_mcp.providers.json_values import Wire, as_datetime, as_float, as_seconds, as_text, is_something, unpack
+from formant_mcp.providers.packed_texts import is_not_speech, objects_in, says_none, table
 from formant_mcp.providers.speakers import as_role, is_of_no_side, plain, side, speaker
 from formant_mcp.providers.spoken_lines import NUMBERED, Said, read_texts
 from formant_mcp.providers.turn_fields import (
@@ -71,7 +71,7 @@ def transcript_of(
     """The transcript of a conversation: in the field of that name, else under another name or in an object inside."""
     others = {field: value for field, value in wire.items() if field != name}
     values = [wire.get(name), *_other_candidates(others)]
-    readers = [reader for value in values if (reader := _read(unpacked(value), started_at))]
+    readers = [reader for value in values if (reader := _read(unpack(value), started_at))]
     return _to_transcript(readers, started_at, duration_seconds)
 
 
@@ -91,7 +91,7 @@ def read_transcript(
     wire: JsonValue, started_at: datetime | None = None, duration_seconds: float | None = None
 ) -> Transcript:
     """The turns of a transcript of any shape. Nothing here raises."""
-    reader = _read(unpacked(wire), started_at)
+    reader = _read(unpack(wire), started_at)
     return _to_transcript([reader] if reader else [], started_at, duration_seconds)
 
 
@@ -178,7 +178,7 @@ class _Reader:
 
     def _add_lines(self, sent: str, said: list[Said], at: float | None = None) -> None:
         """Adds what was read in a text of lines, if it is speech."""
-        if is_no_speech(sent) and all(turn.role == "unknown" for turn in said):
+        if is_not_speech(sent) and all(turn.role == "unknown" for turn in said):
             self.unreadable += 1
             return
         for turn in said:
@@ -188,7 +188,7 @@ class _Reader:
         self.spoken.append((said.role, said.words, self._seconds("", said.time) if said.time else at))
 
     def _read_list(self, wire: list[JsonValue], levels: int) -> None:
-        items = [unpacked(item) for item in wire]
+        items = [unpack(item) for item in wire]
         items = table(items) or items
         self.is_empty = self.is_empty or not is_something(items)
         if row := _row(items):
@@ -244,7 +244,7 @@ class _Reader:
         """A reader for each field that may hold turns."""
         readers: list[_Reader] = []
         for name in filter(_TURN_FIELDS.__contains__, fields):
-            value = unpacked(fields[name])
+            value = unpack(fields[name])
             is_text = name in _REPLIES or (name not in WORDS and name not in _UNCERTAIN and may_say_more(name, value))
             if is_text or isinstance(value, dict | list) or value in (None, ""):
                 reader = _Reader(self.started_at)

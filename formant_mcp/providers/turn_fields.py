@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from pydantic import JsonValue
 
-from formant_mcp.providers.json_values import Wire, as_bool, as_float, as_text, unpacked
+from formant_mcp.providers.json_values import Wire, as_bool, as_float, as_text, unpack
 from formant_mcp.providers.speakers import SPEAKER_FIELDS, plain
 
 WORDS = (
@@ -95,7 +95,7 @@ def words_of(value: JsonValue, levels: int) -> str:
 
 def _unpacked_parts(value: JsonValue) -> JsonValue:
     """The parts in a JSON string; a text that merely starts like JSON stays a text."""
-    parts = unpacked(value)
+    parts = unpack(value)
     return parts if isinstance(parts, dict | list) and (value is parts or words_of(parts, 2)) else value
 
 
