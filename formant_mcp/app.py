@@ -21,7 +21,7 @@ from formant_mcp.queries.account import Account
 from formant_mcp.recordings import RecordingsFolder
 from formant_mcp.settings import Settings
 from formant_mcp.store import AccountKey, Store
-from formant_mcp.store.owner import another_account, read_owner
+from formant_mcp.store.owner import Owner, another_account, read_owner
 from formant_mcp.sync import Sync
 from formant_mcp.sync.freshness import next_refresh_at
 
@@ -55,7 +55,7 @@ class App:
         await self.account.aclose()
 
 
-def open_app(
+async def open_app(
     settings: Settings,
     provider: AnyProvider,
     key: str,
@@ -70,7 +70,7 @@ def open_app(
         ConfigurationError, StoreError: the store cannot be used.
     """
     owner = AccountKey(settings.service(), settings.account(key))
-    store = Store(path or settings.store_path(key), owner, next_refresh_at, takes_over=takes_over)
+    store = await Store.open(path or settings.store_path(key), owner, next_refresh_at, takes_over=takes_over)
     return App(
         account=Account(Sync(provider, store, now), store),
         recordings=RecordingsFolder(settings.recordings_path()),
@@ -93,7 +93,7 @@ async def open_account(
             path, takes_over = await _find_store(settings, provider, key)
     except TimeoutError:
         raise RequestTimeoutError("Checking the new key took too long.", "Retry in a moment.") from None
-    return open_app(settings, provider, key, now, path=path, takes_over=takes_over)
+    return await open_app(settings, provider, key, now, path=path, takes_over=takes_over)
 
 
 async def _find_store(settings: Settings, provider: AnyProvider, key: str) -> tuple[Path | None, bool]:
@@ -102,9 +102,7 @@ async def _find_store(settings: Settings, provider: AnyProvider, key: str) -> tu
     if own is None:
         return None, False
     is_fixed = bool(settings.store)
-    owners = {own: read_owner(own)}
-    if not owners[own] and not is_fixed:
-        owners |= {path: read_owner(path) for path in sorted(own.parent.glob("*.sqlite"))}
+    owners = await asyncio.to_thread(_owners, own, is_fixed=is_fixed)
     others = {path: owner for path, owner in owners.items() if owner and owner.service == settings.service()}
     for path, owner in others.items():
         if account in owner.keys:
@@ -115,6 +113,14 @@ async def _find_store(settings: Settings, provider: AnyProvider, key: str) -> tu
         if is_fixed:
             raise another_account()
     return own, False
+
+
+def _owners(own: Path, *, is_fixed: bool) -> dict[Path, Owner | None]:
+    """Whose the key's own file is; where that is nobody's, and might be elsewhere, whose the files beside it are."""
+    owners = {own: read_owner(own)}
+    if not owners[own] and not is_fixed:
+        owners |= {path: read_owner(path) for path in sorted(own.parent.glob("*.sqlite"))}
+    return owners
 
 
 async def _has_any(provider: AnyProvider, conversation_ids: Sequence[str]) -> bool:

@@ -125,7 +125,7 @@ def _opening(*, is_demo: bool) -> "Callable[[], Awaitable[App]]":
             from formant_mcp.demo.account import DEMO_KEY, open_demo
 
             settings = settings.for_demo()
-            return open_app(settings, open_demo(settings.provider, utc_now), DEMO_KEY)
+            return await open_app(settings, open_demo(settings.provider, utc_now), DEMO_KEY)
         key = settings.key()
         provider = settings.open_provider(key)
         try:

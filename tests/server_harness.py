@@ -162,7 +162,9 @@ class Account:
 
         async def open_() -> App:
             transport = self.api.transport()
-            return self._app(settings, FormantProvider(settings.address, key, sleep=_no_wait, transport=transport), key)
+            return await self._app(
+                settings, FormantProvider(settings.address, key, sleep=_no_wait, transport=transport), key
+            )
 
         async with self._client(settings, open_) as assistant:
             yield assistant
@@ -173,7 +175,7 @@ class Account:
         settings = self._settings(overrides)
 
         async def open_() -> App:
-            return self._app(settings, open_demo(settings.provider, self.clock), "sample")
+            return await self._app(settings, open_demo(settings.provider, self.clock), "sample")
 
         async with self._client(settings, open_) as assistant:
             yield assistant
@@ -184,7 +186,7 @@ class Account:
         settings = self._settings({"provider": provider})
 
         async def open_() -> App:
-            return self._app(settings, source, KEY)
+            return await self._app(settings, source, KEY)
 
         async with self._client(settings, open_) as assistant:
             yield assistant
@@ -199,8 +201,8 @@ class Account:
         }
         return Settings.model_validate({**usual, **overrides})
 
-    def _app(self, settings: Settings, source: AnyProvider, key: str) -> App:
-        app, boundary = open_app(settings, source, key, self.clock), self.boundary
+    async def _app(self, settings: Settings, source: AnyProvider, key: str) -> App:
+        app, boundary = await open_app(settings, source, key, self.clock), self.boundary
         return app if boundary is None else replace(app, new_boundary=lambda: boundary)
 
     @asynccontextmanager

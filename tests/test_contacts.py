@@ -15,6 +15,8 @@ from formant_mcp.queries.conditions import parse_contact_filter
 from tests.store.files import open_store
 from tests.store.oracle import NOW
 
+pytestmark = pytest.mark.anyio
+
 INDIAN = [
     "+919876543210", "+91 98765-43210", "+91 (987) 654.3210", "919876543210", "0091 98765 43210", "011 91 98765 43210",
     "+91 098765 43210", "+91 (0) 98765 43210", "9109876543210", "+९१ ९८७६५ ४३२१०", "＋91 98765 43210",
@@ -54,29 +56,29 @@ ADDRESS = [
 SAME = [INDIAN, MEXICAN, ARGENTINE, BRAZILIAN, BRITISH, ITALIAN, RUSSIAN, AMERICAN, ADDRESS]
 
 
-def found_by(asked: str, stored: list[str]) -> list[str]:
+async def found_by(asked: str, stored: list[str]) -> list[str]:
     """Which of these stored numbers a question for one finds."""
-    store = open_store(None)
-    store.write.save([Conversation(f"{n:03}", contact_number=each) for n, each in enumerate(stored)], NOW)
-    page = store.read.page(Filters(contact_number=parse_contact_filter(asked)), "newest", 200)
-    store.close()
+    store = await open_store(None)
+    await store.write.save([Conversation(f"{n:03}", contact_number=each) for n, each in enumerate(stored)], NOW)
+    page = await store.read.page(Filters(contact_number=parse_contact_filter(asked)), "newest", 200)
+    await store.close()
     return sorted((str(each.contact_number) for _, each in page), key=stored.index)
 
 
 @pytest.mark.parametrize(("asked", "stored"), [(asked, group) for group in SAME for asked in group])
-def test_a_number_is_found_in_every_spelling_by_every_spelling(asked: str, stored: list[str]) -> None:
+async def test_a_number_is_found_in_every_spelling_by_every_spelling(asked: str, stored: list[str]) -> None:
     others = [each for group in SAME if group is not stored for each in group]
-    assert found_by(asked, stored + others) == stored
+    assert await found_by(asked, stored + others) == stored
 
 
 @pytest.mark.parametrize("asked", INDIAN)
-def test_a_whole_number_is_found_where_it_is_stored_without_its_country(asked: str) -> None:
-    assert found_by(asked, INDIAN_AT_HOME) == INDIAN_AT_HOME
+async def test_a_whole_number_is_found_where_it_is_stored_without_its_country(asked: str) -> None:
+    assert await found_by(asked, INDIAN_AT_HOME) == INDIAN_AT_HOME
 
 
 @pytest.mark.parametrize("asked", INDIAN_AT_HOME)
-def test_a_number_without_its_country_is_found_with_it(asked: str) -> None:
-    assert found_by(asked, INDIAN + INDIAN_AT_HOME) == INDIAN + INDIAN_AT_HOME
+async def test_a_number_without_its_country_is_found_with_it(asked: str) -> None:
+    assert await found_by(asked, INDIAN + INDIAN_AT_HOME) == INDIAN + INDIAN_AT_HOME
 
 
 @pytest.mark.parametrize(
@@ -113,8 +115,8 @@ def test_a_number_without_its_country_is_found_with_it(asked: str) -> None:
         ("+14155550100", "+914155550100", False),
     ],
 )
-def test_what_is_meant_is_found_and_what_only_ends_alike_is_not(asked: str, stored: str, is_found: bool) -> None:
-    assert found_by(asked, [stored]) == ([stored] if is_found else [])
+async def test_what_is_meant_is_found_and_what_only_ends_alike_is_not(asked: str, stored: str, is_found: bool) -> None:
+    assert await found_by(asked, [stored]) == ([stored] if is_found else [])
 
 
 @pytest.mark.parametrize("text", [None, "", "()", "+", "²", "-"])

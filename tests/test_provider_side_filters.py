@@ -158,13 +158,13 @@ async def account(provider: ProviderFixture, *, bounds_included: bool, narrows: 
             api.created_at = {calls.conversation_id(n): started(n) - waited[n] for n in waited}
         if not narrows:
             source.spec = replace(source.spec, server_side_filters=frozenset())
-        store = Store(None, AccountKey("service", "account"), next_refresh_at)
+        store = await Store.open(None, AccountKey("service", "account"), next_refresh_at)
         sync = Sync(source, store, clock.now)
         try:
             yield Asked(provider, api, Loader(sync, store), clock)
         finally:
             await sync.aclose()
-            store.close()
+            await store.close()
 
 
 def expected(provider: ProviderFixture, filters: Filters) -> set[str]:

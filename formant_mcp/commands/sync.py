@@ -99,7 +99,7 @@ async def download(app: App, since: str, sleep: Sleep = asyncio.sleep) -> int:
     """
     begin = parse_since(since, app.now(), app.zone)
     account = app.account
-    account.retry_failed()  # the user wants everything now
+    await account.retry_failed()  # the user wants everything now
     steps = _Steps(account, sleep)
     await steps.run("list", "page", lambda report: account.download_list(begin, math.inf, report))
     requested_at = app.now()
@@ -109,7 +109,7 @@ async def download(app: App, since: str, sleep: Sleep = asyncio.sleep) -> int:
         lambda report: account.download_details(begin, requested_at, math.inf, report),
         lambda: account.count_left(begin, requested_at),
     )
-    return _report(account.downloaded(begin, requested_at))
+    return _report(await account.downloaded(begin, requested_at))
 
 
 class _Steps:
@@ -120,14 +120,16 @@ class _Steps:
         self._sleep = sleep
         self._has_worked = False
 
-    async def run(self, name: str, unit: str, step: Step, count_left: Callable[[], int] | None = None) -> None:
+    async def run(
+        self, name: str, unit: str, step: Step, count_left: Callable[[], Awaitable[int]] | None = None
+    ) -> None:
         """Runs one step and shows its progress; `count_left` counts what is left to do, if the store can count it.
 
         Raises:
             FormantError: the very first request failed, or the error is not temporary.
         """
         display: _Display = _Bar(name, unit) if sys.stderr.isatty() else _Lines(name, unit)
-        to_do = count_left() if count_left else 0
+        to_do = await count_left() if count_left else 0
         before, done, total = 0, 0, 0
 
         async def report(now_done: int, now_total: int) -> None:
@@ -139,7 +141,7 @@ class _Steps:
             failures = 0
             while error := await step(report):
                 if count_left:
-                    done = to_do - count_left()  # what failed was reported as done too
+                    done = to_do - await count_left()  # what failed was reported as done too
                 has_advanced, before = done > before, done
                 self._has_worked |= has_advanced
                 if not self._has_worked and not isinstance(error, RateLimitError):

@@ -1,6 +1,6 @@
 """The one object that tools, resources, prompts and commands ask: an account's conversations, whatever is behind it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
@@ -56,10 +56,9 @@ class Account:
         self._store = store
         self._loader = Loader(sync, store)
 
-    @property
-    def identity(self) -> str:
+    async def identity(self) -> str:
         """A name for the store, for what is valid for it alone."""
-        return self._store.identity
+        return await self._store.identity()
 
     @property
     def recording_type(self) -> str:
@@ -111,15 +110,15 @@ class Account:
     async def conversation(self, context: RequestContext, asked: str) -> tuple[Conversation, list[Turn]]:
         """One conversation whole, by its id or a unique beginning of it."""
         conversation_id = await find(self._loader, context, asked)
-        conversation = self._stored(conversation_id)
+        conversation = await self._stored(conversation_id)
         if conversation is None:
             raise ConnectionFailedError("The conversation could not be read.", "Ask again.")
         read = self._store.read
-        return conversation, read.turns(conversation_id, 0, read.turn_count(conversation_id) or 0)
+        return conversation, await read.turns(conversation_id, 0, await read.turn_count(conversation_id) or 0)
 
     async def find_id(self, context: RequestContext, asked: str) -> str:
         """The id that is meant, whole or by its beginning; asks the provider only where it is not stored."""
-        return find_id(self._loader, asked) or await find(self._loader, context, asked)
+        return await find_id(self._loader, asked) or await find(self._loader, context, asked)
 
     async def recording(
         self,
@@ -140,35 +139,35 @@ class Account:
             )
         return saved
 
-    def recording_coverage(self, context: RequestContext) -> Coverage:
+    async def recording_coverage(self, context: RequestContext) -> Coverage:
         """The coverage of an answer about one recording."""
-        list_status = self._sync.list_status(ListRequest(), context.requested_at)
+        list_status = await self._sync.list_status(ListRequest(), context.requested_at)
         return Coverage(1, list_status.known, list_status.total, complete=True, as_of=context.requested_at)
 
-    def duration_seconds(self, conversation_id: str) -> float | None:
+    async def duration_seconds(self, conversation_id: str) -> float | None:
         """How long a conversation took, where that is known."""
-        conversation = self._stored(conversation_id)
+        conversation = await self._stored(conversation_id)
         return conversation and conversation.duration_seconds
 
-    def has_connected(self, conversation: Conversation) -> bool:
+    async def has_connected(self, conversation: Conversation) -> bool:
         """Whether there may be a transcript and a recording."""
-        return not is_unconnected(self._loader, conversation)
+        return not await is_unconnected(self._loader, conversation)
 
-    def shortest_id(self, conversation_id: str, minimum: int) -> str:
-        """The shortest beginning of an id, of at least `minimum` characters, that no other id has."""
-        return self._store.read.shortest_prefix(conversation_id, minimum)
+    async def shortest_ids(self, conversation_ids: Sequence[str], minimum: int) -> dict[str, str]:
+        """For each id the shortest beginning of it, of at least `minimum` characters, that no other id has."""
+        return await self._store.read.shortest_prefixes(conversation_ids, minimum)
 
     async def newest(
         self, context: RequestContext, cursor: Cursor, limit: int
     ) -> tuple[list[tuple[int, Conversation]], bool]:
         """The newest conversations after a cursor, each with its row, and whether there are more."""
         need = ListRequest(newest=cursor.shown + limit + 1)
-        if not self._sync.list_status(need, context.requested_at).is_complete:
+        if not (await self._sync.list_status(need, context.requested_at)).is_complete:
             trouble = await self._sync.refresh_list(need, context.seconds_left)
-            if trouble and not self._store.read.count(Filters()):
+            if trouble and not await self._store.read.count(Filters()):
                 raise trouble
         try:
-            page = self._store.read.page(Filters(), "newest", limit + 1, cursor.row)
+            page = await self._store.read.page(Filters(), "newest", limit + 1, cursor.row)
         except LookupError:
             raise stale_cursor_error() from None
         return page[:limit], len(page) > limit
@@ -177,13 +176,13 @@ class Account:
         """Stored ids that begin so, the newest for ''; a fresh account's first page is read for them."""
         await self._sync.fetch_first_page(seconds)
         if beginning:
-            return self._store.read.ids_with_prefix(beginning, limit)
-        return [each.conversation_id for _, each in self._store.read.page(Filters(), "newest", limit)]
+            return await self._store.read.ids_with_prefix(beginning, limit)
+        return [each.conversation_id for _, each in await self._store.read.page(Filters(), "newest", limit)]
 
     async def agents(self, seconds: float) -> dict[str, str | None]:
         """The agents that there are, by id, each with its name where it has one."""
         await self._sync.fetch_first_page(seconds)
-        return self._store.read.agents()
+        return await self._store.read.agents()
 
     async def download_list(self, since: datetime | None, seconds: float, report: Report) -> FormantError | None:
         """Brings the list since then up to date; what stood in the way, if it may pass."""
@@ -193,33 +192,33 @@ class Account:
         self, since: datetime | None, requested_at: datetime, seconds: float, report: Report
     ) -> FormantError | None:
         """Loads transcripts and results since then; what stood in the way, if it may pass."""
-        due = self._store.read.details_to_fetch(DetailRequest(Filters(since=since)), requested_at)
+        due = await self._store.read.details_to_fetch(DetailRequest(Filters(since=since)), requested_at)
         return await self._sync.fetch_details(due, seconds, report)
 
-    def retry_failed(self) -> None:
+    async def retry_failed(self) -> None:
         """Lets details that could not be read be asked for at once."""
-        self._store.write.retry_failed()
+        await self._store.write.retry_failed()
 
-    def count_left(self, since: datetime | None, requested_at: datetime) -> int:
+    async def count_left(self, since: datetime | None, requested_at: datetime) -> int:
         """How many transcripts since then are still to load."""
-        return self._store.read.count_details_to_fetch(DetailRequest(Filters(since=since)), requested_at)
+        return await self._store.read.count_details_to_fetch(DetailRequest(Filters(since=since)), requested_at)
 
-    def downloaded(self, since: datetime | None, requested_at: datetime) -> Downloaded:
+    async def downloaded(self, since: datetime | None, requested_at: datetime) -> Downloaded:
         """What there is since then after a download."""
         read, filters = self._store.read, Filters(since=since)
         need = DetailRequest(filters)
-        rows = self._sync.list_status(ListRequest(filters), requested_at).unreadable
+        rows = (await self._sync.list_status(ListRequest(filters), requested_at)).unreadable
         return Downloaded(
-            read.count(filters),
-            read.count_details_to_fetch(need, requested_at),
-            read.failures(need, requested_at),
-            {"rows": rows} | read.unreadable(filters),
+            await read.count(filters),
+            await read.count_details_to_fetch(need, requested_at),
+            await read.failures(need, requested_at),
+            {"rows": rows} | await read.unreadable(filters),
         )
 
     async def aclose(self) -> None:
         """Ends background work and gives the store back."""
         await self._sync.aclose()
-        self._store.close()
+        await self._store.close()
 
-    def _stored(self, conversation_id: str) -> Conversation | None:
-        return self._store.read.get([conversation_id]).get(conversation_id)
+    async def _stored(self, conversation_id: str) -> Conversation | None:
+        return (await self._store.read.get([conversation_id])).get(conversation_id)

@@ -32,47 +32,47 @@ async def for_agent(
     asked = filters.agent_id
     if asked in ("", NONE):
         return await ask(filters)
-    meant = _meant(loader.store, asked)
+    meant = await _meant(loader.store, asked)
     if not meant and not re.search(rf"[\s,{CUT}]", asked):
         answer = await ask(filters)
-        meant = _meant(loader.store, asked)
-        if meant == asked or (not meant and _is_all_listed(loader, context)):
+        meant = await _meant(loader.store, asked)
+        if meant == asked or (not meant and await _is_all_listed(loader, context)):
             return answer
-    if not meant and not _is_all_listed(loader, context):
+    if not meant and not await _is_all_listed(loader, context):
         await loader.sync.refresh_list(ListRequest(), context.seconds_left, context.report)
-    meant = meant or _meant(loader.store, asked)
-    if not meant and not loader.sync.knows_all():
+    meant = meant or await _meant(loader.store, asked)
+    if not meant and not await loader.sync.knows_all():
+        listed = await loader.store.read.count_seen("")
         raise InvalidRequestError(
-            f"agent_id: no agent has this id or name among the {loader.store.read.count_seen(''):,} calls listed so"
-            " far.",
+            f"agent_id: no agent has this id or name among the {listed:,} calls listed so far.",
             "Ask again, for more is being listed, or give an id that an answer has shown.",
         )
     return await ask(replace(filters, agent_id=meant or asked))
 
 
-def _is_all_listed(loader: Loader, context: RequestContext) -> bool:
-    return loader.sync.list_status(ListRequest(), context.requested_at).is_complete
+async def _is_all_listed(loader: Loader, context: RequestContext) -> bool:
+    return (await loader.sync.list_status(ListRequest(), context.requested_at)).is_complete
 
 
-def existing_agents(store: Store, asked: str) -> tuple[list[str], str]:
+async def existing_agents(store: Store, asked: str) -> tuple[list[str], str]:
     """Every known agent, as `Name (id)` where it has a name, and the one that was perhaps meant."""
-    ids = store.read.distinct("agent_id")
-    names = store.read.agent_names(ids)
+    ids = await store.read.distinct("agent_id")
+    names = await store.read.agent_names(ids)
     shown = {agent_id: f"{names[agent_id]} ({agent_id})" if agent_id in names else agent_id for agent_id in ids}
     by_word = {names[agent_id]: agent_id for agent_id in names} | {agent_id: agent_id for agent_id in ids}
     return list(shown.values()), shown.get(by_word.get(nearest(asked, by_word), ""), "")
 
 
-def _meant(store: Store, asked: str) -> str:
+async def _meant(store: Store, asked: str) -> str:
     """The id of the known agent that is meant; '' where none is."""
-    ids = store.read.distinct("agent_id")
+    ids = await store.read.distinct("agent_id")
     if asked in ids:
         return asked
     found = _IN_PARENTHESES.fullmatch(asked)
     for form in (asked.removeprefix("agent "), *(found.groups() if found else ())):
         if form in ids:
             return form
-    names = {agent_id: name.casefold() for agent_id, name in store.read.agent_names(ids).items()}
+    names = {agent_id: name.casefold() for agent_id, name in (await store.read.agent_names(ids)).items()}
     wanted = asked.casefold()
     beginning = wanted.removesuffix(CUT).removesuffix("...")
     same = [each for each in ids if each.casefold() == wanted]

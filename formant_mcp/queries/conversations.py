@@ -92,13 +92,13 @@ async def list_conversations(loader: Loader, context: RequestContext, question: 
         FormantError: an argument is unusable, or nothing can be answered at all.
     """
     filters, store = question.filters, loader.store
-    mark = query_fingerprint(question.asked, question.order, store.identity)
+    mark = query_fingerprint(question.asked, question.order, await store.identity())
     cursor = parse_cursor(question.cursor, mark)
     need = _need(question, cursor, context.requested_at)
     ordered_by = frozenset({"started_at" if question.order in ("newest", "oldest") else "duration_seconds"})
     coverage = await loader.ensure_loaded(context, DataRequest(filters, need, looks_at=ordered_by))
     try:
-        found = store.read.page(filters, question.order, question.limit + 1, cursor.row)
+        found = await store.read.page(filters, question.order, question.limit + 1, cursor.row)
     except LookupError:
         raise stale_cursor_error() from None
     page = found[: question.limit]
@@ -106,20 +106,20 @@ async def list_conversations(loader: Loader, context: RequestContext, question: 
     more = len(found) > question.limit or (bool(page) and shown < coverage.matched)
     conversations = [conversation for _, conversation in page]
     ids = [each.conversation_id for each in conversations]
-    coverage = coverage.but_for(store.read.unreadable_among(ids, FIELDS.keys()))
+    coverage = coverage.but_for(await store.read.unreadable_among(ids, FIELDS.keys()))
     if question.summary_mode == "include":
         coverage = await _bring_shown(loader, context, question, need, coverage, conversations)
     cursors = [format_cursor(Cursor(cursor.shown + n, row), mark) for n, (row, _) in enumerate(page, 1)]
     return ConversationPage(
         coverage=coverage,
-        rows=tuple(_rows(store, conversations, cursors, question.summary_mode)),
+        rows=tuple(await _rows(store, conversations, cursors, question.summary_mode)),
         shown=shown,
         next_cursor=cursors[-1] if more else "",
-        existing=available_values(store, filters, coverage.matched),
+        existing=await available_values(store, filters, coverage.matched),
     )
 
 
-def available_values(store: Store, filters: Filters, matched: int) -> dict[str, Existing]:
+async def available_values(store: Store, filters: Filters, matched: int) -> dict[str, Existing]:
     """Of what a question asks for and no conversation has, the values that there are; of several statuses, and of what
     is excluded, each counts, all else only where nothing matches."""
     existing: dict[str, Existing] = {}
@@ -127,40 +127,40 @@ def available_values(store: Store, filters: Filters, matched: int) -> dict[str, 
         values = filters.named(column)
         if not values or (matched and column != "status"):
             continue
-        found = store.read.distinct(column)
+        found = await store.read.distinct(column)
         form = label if column in LABELLED else str
         forms = {form(value) for value in found}
         unknown = [each for each in values if form(each) not in forms and is_whole(each)]
         if unknown:
             is_agent = column == "agent_id"
-            shown, meant = existing_agents(store, unknown[0]) if is_agent else (found, nearest(unknown[0], found))
+            shown, meant = await existing_agents(store, unknown[0]) if is_agent else (found, nearest(unknown[0], found))
             if column == "status" and (outcome := _OUTCOMES.get(label(unknown[0]))):
                 meant = f"call_successful={outcome}"
             existing[column] = Existing(shown, meant)
     conditions = [condition for condition in filters.results if not matched or condition.operator == "!="]
-    return existing | _existing_results(store, conditions) if conditions else existing
+    return existing | await _existing_results(store, conditions) if conditions else existing
 
 
-def _existing_results(store: Store, conditions: Sequence[Condition]) -> dict[str, Existing]:
+async def _existing_results(store: Store, conditions: Sequence[Condition]) -> dict[str, Existing]:
     """The same for conditions on results."""
     existing: dict[str, Existing] = {}
-    paths = sorted(store.figures.paths())
+    paths = sorted(await store.figures.paths())
     for condition in conditions:
         if not any(path == condition.path or path.startswith(f"{condition.path}.") for path in paths):
             below = next((path for path in paths if path.endswith(f".{condition.path}")), "")
             existing["result field"] = Existing(paths, below or nearest(condition.path, paths))
-        elif condition.operator in ("=", "!=") and is_whole(condition.value) and not _occurs(store, condition):
-            existing[f"results.{condition.path}"] = _existing_values(store, condition)
+        elif condition.operator in ("=", "!=") and is_whole(condition.value) and not await _occurs(store, condition):
+            existing[f"results.{condition.path}"] = await _existing_values(store, condition)
     return existing
 
 
-def _occurs(store: Store, condition: Condition) -> bool:
-    return store.read.count(Filters(results=(replace(condition, operator="="),))) > 0
+async def _occurs(store: Store, condition: Condition) -> bool:
+    return await store.read.count(Filters(results=(replace(condition, operator="="),))) > 0
 
 
-def _existing_values(store: Store, condition: Condition) -> Existing:
+async def _existing_values(store: Store, condition: Condition) -> Existing:
     """Only what looks like a name is named: free texts are callers' words, and have no place outside their boundary."""
-    field = store.figures.field(Filters(), condition.path, "text", _GUESSED_FROM)
+    field = await store.figures.field(Filters(), condition.path, "text", _GUESSED_FROM)
     values = [value for value, _ in field.top]
     meant = nearest(condition.value, values)
     named = [value for value in values if _NAME.fullmatch(value)] if field.distinct <= _MAX_VALUES else []
@@ -187,16 +187,16 @@ async def _bring_shown(
 ) -> Coverage:
     """Reads the details of the rows shown; the coverage then counts these as well."""
     ids = [each.conversation_id for each in conversations]
-    due = loader.store.read.needing_refresh(ids, context.requested_at)
+    due = await loader.store.read.needing_refresh(ids, context.requested_at)
     trouble = await loader.sync.fetch_details(due, context.seconds_left, context.report)
-    missing = len(loader.store.read.needing_refresh(due, context.requested_at)) if due else 0
+    missing = len(await loader.store.read.needing_refresh(due, context.requested_at)) if due else 0
     needed, read = len(ids), len(ids) - missing
     if loader.needs_details(question.filters):
-        coverage = loader.coverage(context, DataRequest(question.filters, need), trouble)
+        coverage = await loader.coverage(context, DataRequest(question.filters, need), trouble)
         needed, read = coverage.details_needed, coverage.details_read
     note = coverage.note
     if missing:
-        failures = loader.store.read.failures_among(due, context.requested_at)
+        failures = await loader.store.read.failures_among(due, context.requested_at)
         if left := missing - sum(failures.values()):
             why = trouble.message if trouble else "Ask again for them."
             note = f"{note} Results and words of {left:,} of {len(ids):,} calls are not loaded yet. {why}"
@@ -207,26 +207,26 @@ async def _bring_shown(
         details_read=read,
         complete=coverage.complete and not missing,
         note=note,
-    ).but_for(loader.store.read.unreadable_among(ids))
+    ).but_for(await loader.store.read.unreadable_among(ids))
 
 
-def _rows(store: Store, conversations: list[Conversation], cursors: list[str], mode: SummaryMode) -> list[Row]:
+async def _rows(store: Store, conversations: list[Conversation], cursors: list[str], mode: SummaryMode) -> list[Row]:
     pairs = list(zip(conversations, cursors, strict=True))
     if mode == "exclude":
         return [Row(conversation, cursor) for conversation, cursor in pairs]
-    stored = store.read.get([conversation.conversation_id for conversation in conversations])
+    stored = await store.read.get([conversation.conversation_id for conversation in conversations])
     return [
-        Row(stored.get(conversation_id, conversation), cursor, _gist(store, conversation_id))
+        Row(stored.get(conversation_id, conversation), cursor, await _gist(store, conversation_id))
         for conversation, cursor in pairs
         for conversation_id in [conversation.conversation_id]
     ]
 
 
-def _gist(store: Store, conversation_id: str) -> str:
-    count = store.read.turn_count(conversation_id) or 0
-    ends = store.read.turns(conversation_id, 0, 2)
+async def _gist(store: Store, conversation_id: str) -> str:
+    count = await store.read.turn_count(conversation_id) or 0
+    ends = await store.read.turns(conversation_id, 0, 2)
     if count > 2:
-        ends += store.read.turns(conversation_id, max(2, count - 2), 2)
+        ends += await store.read.turns(conversation_id, max(2, count - 2), 2)
     words = [f"{turn.role}: {_short(turn.text)}" for turn in ends if turn.text]
     return " … ".join([" / ".join(words[:2]), " / ".join(words[2:])]) if len(words) > 2 else " / ".join(words)
 

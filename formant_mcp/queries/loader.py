@@ -2,12 +2,12 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from formant_mcp.errors import FormantError, InvalidRequestError
-from formant_mcp.filters import FIELDS, Condition, DetailRequest, Filters
+from formant_mcp.filters import FIELDS, NO_FILTERS, Condition, DetailRequest, Filters
 from formant_mcp.queries.sizes import size_notes
 from formant_mcp.store import Store
 from formant_mcp.sync import Sync
@@ -135,145 +135,113 @@ class Loader:
         if unsupported := sorted(self.sync.unsupported_filters & request.filters.given().keys()):
             raise InvalidRequestError(f"{unsupported[0]}: this provider's calls have no such field.", "Leave it out.")
         trouble = await self.sync.refresh_list(request.list_request, context.seconds_left, context.report)
-        if not trouble and not self.store.read.count_seen(""):
-            # Nothing is known of the account: with some of its calls, the answer can name the values that exist.
-            trouble = await self.sync.refresh_list(
-                ListRequest(newest=_SOME_CALLS), context.seconds_left, context.report
-            )
+        coverage = await self._load_details(context, request, trouble)
+        if trouble or coverage.known:
+            return coverage
+        # Nothing is known of the account: with some of its calls, the answer can name the values that exist.
+        some = ListRequest(newest=_SOME_CALLS)
+        trouble = await self.sync.refresh_list(some, context.seconds_left, context.report)
+        return await self._load_details(context, request, trouble)
+
+    async def _load_details(
+        self, context: RequestContext, request: DataRequest, trouble: FormantError | None
+    ) -> Coverage:
         for detail_request in self._detail_requests((request.filters, *request.also), request.with_details):
             if not trouble:
-                due = self.store.read.details_to_fetch(detail_request, context.requested_at)
+                due = await self.store.read.details_to_fetch(detail_request, context.requested_at)
                 trouble = await self.sync.fetch_details(due, context.seconds_left, context.report)
-        return self.coverage(context, request, trouble)
+        return await self.coverage(context, request, trouble)
 
     def needs_details(self, filters: Filters) -> bool:
         """Whether it takes more than list rows to tell what matches."""
         return DetailRequest(filters, False, self.sync.detail_only_fields).is_any
 
-    def coverage(self, context: RequestContext, request: DataRequest, trouble: FormantError | None) -> Coverage:
+    async def coverage(self, context: RequestContext, request: DataRequest, trouble: FormantError | None) -> Coverage:
         """What the store covers of a question now; `trouble`: why no more could be loaded.
 
         Raises:
             FormantError: the trouble, where nothing is known at all.
         """
         filters, periods = request.filters, request.periods
-        list_status = self.sync.list_status(request.list_request, context.requested_at)
+        list_status = await self.sync.list_status(request.list_request, context.requested_at)
         if trouble and list_status.as_of is None and not list_status.known:
             raise trouble
-        needed, due = self._details(context, periods, with_details=request.with_details)
-        undecided = self._details(context, periods, with_details=False)[1] if due and request.with_details else due
-        outdated = len(self.store.read.running(filters.agent_id, context.requested_at))
-        is_whole = list_status.is_complete and not outdated
-        unreadable = self._unreadable(periods, request.looks_at, list_status.unreadable)
+        details = self._detail_requests(periods, request.with_details)
+        counts = await self.store.read.counts(filters, details, context.requested_at)
+        undecided = counts.due
+        if counts.due and request.with_details:
+            decisive = self._detail_requests(periods, with_details=False)
+            undecided = (await self.store.read.counts(filters, decisive, context.requested_at)).due
+        is_whole = list_status.is_complete and not counts.running
+        unreadable = await self._unreadable(periods, request.looks_at, list_status.unreadable)
         is_clear = not unreadable.keys() & filters.fields  # else some more may match
-        matched, is_listed = self._matched(filters, list_status)
-        of = self._of(needed, filters)
-        failures = self._failures(context, periods if due else (), with_details=request.with_details)
-        missing = self._missing_list(list_status, outdated, trouble)
-        missing += self._to_load(due - failures.total(), of, trouble)
-        notes = self._notes(list_status, missing, trouble) + failure_notes(failures, of) + unreadable_notes(unreadable)
+        matched, is_listed = _matched(counts.matched, filters, list_status)
+        of = self._of(counts.details, filters)
+        failures = await self._failures(context, details if counts.due else [])
+        missing = _missing_list(list_status, counts.running, trouble, self._time)
+        missing += self._to_load(counts.due - failures.total(), of, trouble)
+        notes = _notes(list_status, missing, trouble) + failure_notes(failures, of) + unreadable_notes(unreadable)
+        is_settled = is_whole and is_clear and list_status.knows_all
         return Coverage(
             matched=matched,
             known=list_status.known,
             total=list_status.total,
-            complete=is_whole and not due and not unreadable,
+            complete=is_whole and not counts.due and not unreadable,
             as_of=list_status.as_of,
-            details_needed=needed,
-            details_read=needed - due,
-            note=" ".join([*notes, *size_notes(self.store, filters)]),
+            details_needed=counts.details,
+            details_read=counts.details - counts.due,
+            note=" ".join([*notes, *await size_notes(self.store, filters)]),
             unreadable=unreadable,
             requested_at=context.requested_at,
             since=filters.since,
             until=filters.until,
             is_whole=is_whole,
             is_counted=is_listed or (is_whole and not undecided and is_clear),
-            knows_list=self.sync.knows_all(),
-            settled=self._settled(context, filters, matched) if is_whole and is_clear else frozenset(),
+            knows_list=list_status.knows_all,
+            settled=await self._settled(context, filters, matched) if is_settled else frozenset(),
         )
-
-    def _matched(self, filters: Filters, list_status: ListStatus) -> tuple[int, bool]:
-        """How many match, and whether the provider itself counts them."""
-        matched = self.store.read.count(filters)
-        if filters == Filters(agent_id=filters.as_stored().agent_id) and list_status.list_total is not None:
-            return max(matched, list_status.list_total), True
-        return matched, False
 
     def _of(self, needed: int, filters: Filters) -> str:
         what = "conversations that may match" if self.needs_details(filters) else "matching conversations"
         return f"{needed:,} {what}"
 
-    def _unreadable(self, periods: tuple[Filters, ...], looks_at: frozenset[str], rows: int) -> dict[str, int]:
+    async def _unreadable(self, periods: tuple[Filters, ...], looks_at: frozenset[str], rows: int) -> dict[str, int]:
         """By kind, of those that match; what a filter looks at of all that it looked through."""
         found, read, seen = Counter({"rows": rows}), self.store.read, set[Filters]()
-        for each in periods:
+        any_results = RESULTS if any(each.results for each in periods) else frozenset[str]()
+        some = await read.unreadable(NO_FILTERS, looks_at.union(any_results, *(each.fields for each in periods)))
+        for each in periods if some else ():
             fields, results = FIELDS.keys() & (looks_at | each.fields), RESULTS & looks_at
-            candidates = each.without_fields(read.unreadable(Filters(), fields).keys())
-            found.update(read.unreadable(each, looks_at - fields - RESULTS))
-            found.update(read.unreadable(replace(each, results=()), RESULTS if each.results else results))
+            candidates = each.without_fields(some.keys() & fields)
+            found.update(await read.unreadable(each, looks_at - fields - RESULTS))
+            found.update(await read.unreadable(replace(each, results=()), RESULTS if each.results else results))
             if candidates not in seen:  # of both periods, where their bounds are what is left out
-                found.update(read.unreadable(candidates, fields))
+                found.update(await read.unreadable(candidates, fields))
             seen.add(candidates)
         return {kind: count for kind, count in found.items() if count}
 
-    def _details(self, context: RequestContext, periods: tuple[Filters, ...], *, with_details: bool) -> tuple[int, int]:
-        """For how many conversations the question needs details, and for how many of them they are still to load."""
-        requests = self._detail_requests(periods, with_details)
-        read = self.store.read
-        return (
-            sum(read.count(each.candidates) for each in requests),
-            sum(read.count_details_to_fetch(each, context.requested_at) for each in requests),
-        )
-
-    def _failures(self, context: RequestContext, periods: tuple[Filters, ...], *, with_details: bool) -> Counter[str]:
+    async def _failures(self, context: RequestContext, details: list[DetailRequest]) -> Counter[str]:
         """Of the details still to load, how many could not be, by the reason."""
         found = Counter[str]()
-        for need in self._detail_requests(periods, with_details):
-            found.update(self.store.read.failures(need, context.requested_at))
+        for need in details:
+            found.update(await self.store.read.failures(need, context.requested_at))
         return found
 
-    def _settled(self, context: RequestContext, filters: Filters, matched: int) -> frozenset[str]:
+    async def _settled(self, context: RequestContext, filters: Filters, matched: int) -> frozenset[str]:
         """Empty also where everything asked for occurs, and nobody needs to know."""
         may_not_occur = filters.status or any(condition.operator == "!=" for condition in filters.results)
-        if (matched and not may_not_occur) or not self.sync.knows_all():
+        if matched and not may_not_occur:
             return frozenset()
-        inside = {name: self._details(context, (asks,), with_details=False)[1] for name, asks in _INSIDE.items()}
-        return frozenset({"status", "agent_id"} | {name for name, due in inside.items() if not due})
+        inside: set[str] = set()
+        for name, asks in _INSIDE.items():
+            requests = self._detail_requests((asks,), with_details=False)
+            if not (await self.store.read.counts(asks, requests, context.requested_at)).due:
+                inside.add(name)
+        return frozenset({"status", "agent_id"} | inside)
 
     def _detail_requests(self, periods: tuple[Filters, ...], with_details: bool) -> list[DetailRequest]:
         requests = [DetailRequest(each, with_details, self.sync.detail_only_fields) for each in periods]
         return [request for request in requests if request.is_any]
-
-    def _notes(self, list_status: ListStatus, missing: list[str], trouble: FormantError | None) -> list[str]:
-        """Whole sentences: what went wrong, what is missing, how to continue, and what the provider does not report."""
-        notes = [f"Answered from stored data: {trouble.message.rstrip('.')}. {trouble.hint}".strip()] if trouble else []
-        notes += missing
-        if missing and not trouble:
-            notes.append(_GO_ON)
-        if (
-            self.sync.knows_all()
-            and list_status.is_complete
-            and list_status.total is None
-            and list_status.list_total is None
-        ):
-            notes.append("This provider reports no total; all pages were read.")
-        return notes + _list_faults(list_status)
-
-    def _missing_list(self, list_status: ListStatus, outdated: int, trouble: FormantError | None) -> list[str]:
-        """What of the list is not loaded or not up to date."""
-        notes: list[str] = []
-        left = 0 if list_status.is_complete or list_status.shortfall else list_status.requests_left
-        if list_status.is_listing:
-            notes.append(f"The list is still loading: {list_status.known:,} conversations so far.")
-        if left:
-            time = "" if trouble else self._time(left)
-            notes.append(f"{left:,} more list {'page' if left == 1 else 'pages'} to load{time}.")
-        has_faults = list_status.unreadable or list_status.shortfall or list_status.ends_early or list_status.gone
-        is_explained = list_status.is_complete or notes or has_faults or trouble
-        if not is_explained:
-            notes.append("The list could not be refreshed within this call's time limit.")
-        if outdated:
-            notes.append(f"{outdated:,} running {'call' if outdated == 1 else 'calls'} could not be refreshed.")
-        return notes
 
     def _to_load(self, left: int, of: str, trouble: FormantError | None) -> list[str]:
         return [f"{left:,} of {of} still to load{'' if trouble else self._time(left)}."] if left else []
@@ -285,6 +253,45 @@ class Loader:
         minutes = max(1, round(requests / rate))
         time = f"{minutes} min" if minutes < 100 else f"{minutes / 60:.0f} h"
         return f" (about {time} at {rate:g} requests a minute)"
+
+
+def _matched(matched: int, filters: Filters, list_status: ListStatus) -> tuple[int, bool]:
+    """How many match, and whether the provider itself counts them."""
+    if filters == Filters(agent_id=filters.as_stored().agent_id) and list_status.list_total is not None:
+        return max(matched, list_status.list_total), True
+    return matched, False
+
+
+def _notes(list_status: ListStatus, missing: list[str], trouble: FormantError | None) -> list[str]:
+    """Whole sentences: what went wrong, what is missing, how to continue, and what the provider does not report."""
+    notes = [f"Answered from stored data: {trouble.message.rstrip('.')}. {trouble.hint}".strip()] if trouble else []
+    notes += missing
+    if missing and not trouble:
+        notes.append(_GO_ON)
+    has_total = list_status.total is not None or list_status.list_total is not None
+    if list_status.knows_all and list_status.is_complete and not has_total:
+        notes.append("This provider reports no total; all pages were read.")
+    return notes + _list_faults(list_status)
+
+
+def _missing_list(
+    list_status: ListStatus, outdated: int, trouble: FormantError | None, time_of: Callable[[int], str]
+) -> list[str]:
+    """What of the list is not loaded or not up to date."""
+    notes: list[str] = []
+    left = 0 if list_status.is_complete or list_status.shortfall else list_status.requests_left
+    if list_status.is_listing:
+        notes.append(f"The list is still loading: {list_status.known:,} conversations so far.")
+    if left:
+        time = "" if trouble else time_of(left)
+        notes.append(f"{left:,} more list {'page' if left == 1 else 'pages'} to load{time}.")
+    has_faults = list_status.unreadable or list_status.shortfall or list_status.ends_early or list_status.gone
+    is_explained = list_status.is_complete or notes or has_faults or trouble
+    if not is_explained:
+        notes.append("The list could not be refreshed within this call's time limit.")
+    if outdated:
+        notes.append(f"{outdated:,} running {'call' if outdated == 1 else 'calls'} could not be refreshed.")
+    return notes
 
 
 def failure_notes(failures: Mapping[str, int], of: str) -> list[str]:

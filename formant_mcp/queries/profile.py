@@ -72,23 +72,23 @@ async def profile(loader: Loader, context: RequestContext, filters: Filters, top
     store = loader.store
     # While details are missing, what is loaded is apart from what may still change.
     now = context.requested_at if coverage.details_read < coverage.details_needed else None
-    kinds = sorted(store.figures.paths(filters, now).items())
-    first, last = store.figures.span(filters)
-    agents = _counts(store, filters, "agent_id", zone)
-    overall = overall_of(store, filters, zone)
-    loaded = store.figures.count_loaded(filters, now) if now else overall.count
+    kinds = sorted((await store.figures.paths(filters, now)).items())
+    first, last = await store.figures.span(filters)
+    agents = await _counts(store, filters, "agent_id", zone)
+    overall = await overall_of(store, filters, zone)
+    loaded = await store.figures.count_loaded(filters, now) if now else overall.count
     return Profile(
         coverage=coverage,
         overall=overall,
         agents=agents[:_MAX_VALUES],
-        statuses=_counts(store, filters, "status", zone),
+        statuses=await _counts(store, filters, "status", zone),
         started_from=_moment(first),
         started_to=_moment(last),
-        results=tuple(_field(store, filters, path, kind, top, now) for path, kind in kinds[:_MAX_FIELDS]),
+        results=tuple([await _field(store, filters, path, kind, top, now) for path, kind in kinds[:_MAX_FIELDS]]),
         left_out=(max(0, len(agents) - _MAX_VALUES), max(0, len(kinds) - _MAX_FIELDS)),
-        existing=available_values(store, filters, coverage.matched),
+        existing=await available_values(store, filters, coverage.matched),
         loaded=loaded,
-        agent_names=store.read.agent_names([agent_id for agent_id, _ in agents[:_MAX_VALUES]]),
+        agent_names=await store.read.agent_names([agent_id for agent_id, _ in agents[:_MAX_VALUES]]),
         notes=tuple(_notes(coverage, overall.count, loaded)),
     )
 
@@ -103,14 +103,14 @@ def _notes(coverage: Coverage, count: int, loaded: int) -> list[str]:
     return notes
 
 
-def _counts(store: Store, filters: Filters, name: str, zone: ZoneInfo) -> Counts:
-    found = store.figures.tallies(filters, Grouping((name,), zone.key)).items()
+async def _counts(store: Store, filters: Filters, name: str, zone: ZoneInfo) -> Counts:
+    found = (await store.figures.tallies(filters, Grouping((name,), zone.key))).items()
     counts = [(str(key[0] or NONE), tally.count) for key, tally in found]
     return tuple(sorted(counts, key=lambda pair: (-pair[1], pair[0])))
 
 
-def _field(store: Store, filters: Filters, path: str, kind: str, top: int, now: datetime | None) -> FieldProfile:
-    found = store.figures.field(filters, path, kind, top, now)
+async def _field(store: Store, filters: Filters, path: str, kind: str, top: int, now: datetime | None) -> FieldProfile:
+    found = await store.figures.field(filters, path, kind, top, now)
     figures = found.numbers and measured(found.numbers)
     return FieldProfile(path, kind, found.count, found.top, found.distinct, figures)
 

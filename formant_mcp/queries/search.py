@@ -13,8 +13,8 @@ from formant_mcp.store import Store
 from formant_mcp.store.search import MatchedConversation, StoreSearch
 from formant_mcp.store.turn_keys import MAX_TURNS
 from formant_mcp.sync.list_sync import ListRequest
-from formant_mcp.text_search.highlight import Span, find_spans, patterns_of
-from formant_mcp.text_search.query import Expression, parse_query
+from formant_mcp.text_search.highlight import Pattern, Span, find_spans, patterns_of
+from formant_mcp.text_search.query import parse_query
 
 PER_CONVERSATION = 3
 """Hits shown of one conversation."""
@@ -98,7 +98,7 @@ async def search_transcripts(loader: Loader, context: RequestContext, question: 
     """
     filters, store = question.filters, loader.store
     expression = parse_query(question.query)
-    mark = query_fingerprint("search", question.asked, question.query, question.role, store.identity)
+    mark = query_fingerprint("search", question.asked, question.query, question.role, await store.identity())
     cursor = parse_cursor(question.cursor, mark)
     looks_at = WORDS if question.role == "any" else WORDS | SPEAKERS
     coverage = await loader.ensure_loaded(
@@ -106,22 +106,24 @@ async def search_transcripts(loader: Loader, context: RequestContext, question: 
     )
     try:
         # One conversation more than can be shown tells whether there is a next page.
-        found = store.search.find(StoreSearch(expression, question.role, filters), question.limit + 1, cursor.row)
+        found = await store.search.find(StoreSearch(expression, question.role, filters), question.limit + 1, cursor.row)
     except LookupError:
         raise stale_cursor_error() from None
     page = _fitting(found.page, question.limit)
-    advice = Advice(store, question.query, expression, question.role, filters)
+    terms = dict.fromkeys(term for terms in expression.all_of for term in terms)
+    patterns = [pattern for term in terms for pattern in patterns_of(term, found.forms[term])]
+    advice = Advice(store, question.query, expression, question.role, filters, found.alternatives)
     return SearchResult(
         coverage=coverage,
-        hits=tuple(_hits(store, expression, question, page)),
+        hits=tuple(await _hits(store, patterns, question, page)),
         hits_total=found.hits,
         conversations_total=found.conversations,
         shown_before=cursor.shown,
         rows=tuple(each.row for each in page),
         more_follow=len(page) < len(found.page),
         mark=mark,
-        existing=available_values(store, filters, coverage.matched),
-        advice=advice.for_hits() if found.hits else advice.for_none(coverage) if coverage.matched else "",
+        existing=await available_values(store, filters, coverage.matched),
+        advice=await _advice(advice, found.hits, coverage),
     )
 
 
@@ -136,31 +138,37 @@ def _fitting(found: tuple[MatchedConversation, ...], limit: int) -> list[Matched
     return page
 
 
-def _hits(
-    store: Store, expression: Expression, question: SearchQuery, page: list[MatchedConversation]
+async def _advice(advice: Advice, hits: int, coverage: Coverage) -> str:
+    if hits:
+        return await advice.for_hits()
+    return await advice.for_none(coverage) if coverage.matched else ""
+
+
+async def _hits(
+    store: Store, patterns: list[Pattern], question: SearchQuery, page: list[MatchedConversation]
+) -> list[Hit]:
+    best = {each.row: sorted(each.turns[: min(PER_CONVERSATION, question.limit)]) for each in page}
+    context = question.context_turns
+    around = await store.read.windows(
+        [(row, max(0, index - context), index + context) for row, indexes in best.items() for index in indexes]
+    )
+    return [hit for each in page for hit in _hits_of(each, best[each.row], around.get(each.row, {}), patterns, context)]
+
+
+def _hits_of(
+    found: MatchedConversation, best: list[int], around: dict[int, Turn], patterns: list[Pattern], context: int
 ) -> Iterator[Hit]:
-    known = store.read.get([each.conversation_id for each in page])
-    terms = dict.fromkeys(term for terms in expression.all_of for term in terms)
-    patterns = [pattern for term in terms for pattern in patterns_of(term, store.search.forms(term))]
-    for each in page:
-        best = sorted(each.turns[: min(PER_CONVERSATION, question.limit)])
-        around = {turn.index: turn for turn in _around(store, each.conversation_id, best, question.context_turns)}
-        turns = [around.pop(index) for index in best]
-        for turn, following in zip(turns, [*best[1:], MAX_TURNS], strict=True):
-            # What comes after the next hit is shown there.
-            near = range(turn.index - question.context_turns, min(following, turn.index + question.context_turns + 1))
-            neighbours = [around.pop(index) for index in near if index in around]
-            yield Hit(
-                conversation=known[each.conversation_id],
-                turn=turn,
-                marks=find_spans(turn.text, patterns),
-                before=tuple(other for other in neighbours if other.index < turn.index),
-                after=tuple(other for other in neighbours if other.index > turn.index),
-                more=len(each.turns) - len(best) if turn is turns[-1] else 0,
-            )
-
-
-def _around(store: Store, conversation_id: str, indexes: list[int], context_turns: int) -> Iterator[Turn]:
-    for index in indexes:
-        first = max(0, index - context_turns)
-        yield from store.read.turns(conversation_id, first, index + context_turns + 1 - first)
+    """The best hits of a conversation; those that were deleted since they were found are left out."""
+    turns = [around.pop(index) for index in best if index in around]
+    for turn, following in zip(turns, [*(turn.index for turn in turns[1:]), MAX_TURNS], strict=False):
+        # What comes after the next hit is shown there.
+        near = range(turn.index - context, min(following, turn.index + context + 1))
+        neighbours = [around.pop(index) for index in near if index in around]
+        yield Hit(
+            conversation=found.conversation,
+            turn=turn,
+            marks=find_spans(turn.text, patterns),
+            before=tuple(other for other in neighbours if other.index < turn.index),
+            after=tuple(other for other in neighbours if other.index > turn.index),
+            more=len(found.turns) - len(best) if turn is turns[-1] else 0,
+        )

@@ -1,8 +1,8 @@
 """What to say about the words of a search: which do not occur, and which others do. Nothing of what was not read."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Set
 from dataclasses import dataclass, replace
-from itertools import islice, product
+from itertools import product
 from math import prod
 
 import regex
@@ -26,23 +26,29 @@ _OTHER_SCRIPT = regex.compile(r"[[\p{L}]--[\p{Latin}\p{Han}\p{Hiragana}\p{Kataka
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """Checks a search's words in what was searched: the transcripts of conversations that match, by that role."""
+    """Checks a search's words in what was searched: the transcripts of conversations that match, by that role.
+
+    `said`: those that the search found itself.
+    """
 
     store: Store
     query: str
     expression: Expression
     role: Role
     filters: Filters
+    said: Set[Term] = frozenset()
 
-    def for_hits(self) -> str:
+    async def for_hits(self) -> str:
         """For a search with hits: alternatives that do not occur, longer words that were not searched for."""
         terms = [term for terms in self.expression.all_of for term in terms]
         alternatives = [term for terms in self.expression.all_of if len(terms) > 1 for term in terms]
-        absent = [term for term in _single_words(alternatives)[:_CHECKED] if not self.store.search.is_said(term)]
-        notes = [self._on_absent(term) for term in absent]
+        said = _single_words(self.said)
+        words = [word for word in _single_words(alternatives)[:_CHECKED] if word not in said]
+        absent = [word for word in words if not await self.store.search.is_said(word)]
+        notes = [await self._on_absent(term) for term in absent]
         single = [term for term in terms if term.kind == "word" and term not in absent]
         for term in [term for term in single if _OTHER_SCRIPT.match(term.words[0])][:_NAMED]:
-            if longer := self._longer(term):
+            if longer := await self._longer(term):
                 notes.append(
                     f"Longer words, not searched for: {', '.join(longer)}; {_begins(term, longer)} finds them."
                 )
@@ -50,9 +56,9 @@ class Advice:
             notes.append("An exclusion holds for the turn: other turns of these calls may say it.")
         return " ".join([*notes, *self._on_operators()])
 
-    def for_none(self, coverage: Coverage) -> str:
+    async def for_none(self, coverage: Coverage) -> str:
         """For a search without hits: what was searched, and why nothing may have been found."""
-        transcripts = self.store.search.count_transcripts(self.filters)
+        transcripts = await self.store.search.count_transcripts(self.filters)
         unread = coverage.details_needed - coverage.details_read
         matching = f"{coverage.matched:,} conversation{'s match' if coverage.matched != 1 else ' matches'} the filters"
         loading = f"; {unread:,} still to be loaded" if unread else ""
@@ -62,69 +68,73 @@ class Advice:
             return f"No transcripts to search ({matching}{loading or '; none has a transcript'})."
         searched = f"{transcripts:,} transcript{'s' if transcripts != 1 else ''}"
         first = f"No matches in {f'the {searched} loaded so far' if unread else searched} ({matching}{loading})."
-        return " ".join([first, *self._why_none(), *self._on_operators()])
+        return " ".join([first, *await self._why_none(), *self._on_operators()])
 
-    def _why_none(self) -> list[str]:
+    async def _why_none(self) -> list[str]:
         terms = dict.fromkeys(term for terms in self.expression.all_of for term in terms)
-        others = {term: other for term in terms if (other := self._otherwise(term))}
+        others = {term: other for term in terms if (other := await self._otherwise(term))}
         words = _single_words(term for term in terms if term not in others)
         notes = [
             f'"{_shown(term)}" is written "{_shown(other)}" there; that finds it.' for term, other in others.items()
         ]
-        notes += [note for word in words[:_CHECKED] if (note := self._on_word(word))]
+        notes += [note for word in words[:_CHECKED] if (note := await self._on_word(word))]
         if notes or len(words) > _CHECKED:
             return notes
         wanted = replace(self.expression, none_of=())
-        if self.expression.none_of and self.store.search.has_hits(StoreSearch(wanted, self.role, self.filters)):
+        if self.expression.none_of and await self.store.search.has_hits(StoreSearch(wanted, self.role, self.filters)):
             return ["Matching turns exist, but all contain an excluded word."]
         if len(words) == 1 or (apart := _apart(wanted)) is None:
             return []
-        if self.store.search.has_hits(StoreSearch(apart, self.role, self.filters)):
-            return [self._on_apart(replace(apart, none_of=self.expression.none_of))]
+        if await self.store.search.has_hits(StoreSearch(apart, self.role, self.filters)):
+            return [await self._on_apart(replace(apart, none_of=self.expression.none_of))]
         return ["Each word occurs there, but not together in one turn. Try fewer words, a OR b, or fewer filters."]
 
-    def _on_apart(self, apart: Expression) -> str:
+    async def _on_apart(self, apart: Expression) -> str:
         """That words of a phrase occur in one turn, and whether they are found there."""
-        is_found = self.store.search.has_hits(StoreSearch(apart, self.role, self.filters))
+        is_found = await self.store.search.has_hits(StoreSearch(apart, self.role, self.filters))
         found = "; without quotes, and with blanks between them, they are found" if is_found else ""
         return f"These words occur in one turn, but not side by side in that order{found}."
 
-    def _otherwise(self, term: Term) -> Term | None:
+    async def _otherwise(self, term: Term) -> Term | None:
         """How it is written where it was not found."""
         other = _written_otherwise(term)
-        return other if other and self._is_said_here(other) and not self._is_said_here(term) else None
+        return other if other and await self._is_said_here(other) and not await self._is_said_here(term) else None
 
-    def _on_word(self, term: Term) -> str:
+    async def _on_word(self, term: Term) -> str:
         """Where a word occurs if not in what was searched; empty if it does."""
         search, word = self.store.search, f'"{_shown(term)}"'
-        if self._is_said_here(term):
+        if await self._is_said_here(term):
             return ""
-        if self.role != "any" and search.is_said(term, "any", self.filters):
+        if self.role != "any" and await search.is_said(term, "any", self.filters):
             return f"{word} occurs there, but not in turns marked as the {self.role}'s."
-        if self.filters != Filters() and search.is_said(term, self.role):
+        if self.filters != Filters() and await search.is_said(term, self.role):
             return f"{word} occurs in other conversations, not in the transcripts searched."
-        return self._on_absent(term)
+        return await self._on_absent(term)
 
-    def _on_absent(self, term: Term) -> str:
+    async def _on_absent(self, term: Term) -> str:
         absent = f'"{_shown(term)}" does not occur in the transcripts searched'
-        if longer := self._longer(term):
+        if longer := await self._longer(term):
             return f"{absent}. Longer words do: {', '.join(longer)}; {_begins(term, longer)} finds them."
-        if similar := self._said(self.store.search.similar(term), self._is_said_here):
-            return f"{absent}. Similar words: {', '.join(similar)}."
-        if similar := self._said(self.store.search.similar(term), self.store.search.is_said):
-            return f"{absent}. Similar words in other conversations: {', '.join(similar)}."
+        similar = await self.store.search.similar(term)
+        if said := await self._said(similar, self._is_said_here):
+            return f"{absent}. Similar words: {', '.join(said)}."
+        if said := await self._said(similar, self.store.search.is_said):
+            return f"{absent}. Similar words in other conversations: {', '.join(said)}."
         return f"{absent}, nor does any similar word."
 
-    def _longer(self, term: Term) -> list[str]:
-        return self._said(self.store.search.longer(term), self._is_said_here)
+    async def _longer(self, term: Term) -> list[str]:
+        return await self._said(await self.store.search.longer(term), self._is_said_here)
 
-    def _said(self, words: Iterable[str], is_said: Callable[[Term], bool]) -> list[str]:
+    async def _said(self, words: list[str], is_said: Callable[[Term], Awaitable[bool]]) -> list[str]:
         """The first words that are said: words of deleted conversations are still in the store's list of words."""
-        said = (word for word in islice(words, _CANDIDATES) if is_said(Term((word,), "phrase")))
-        return list(islice(said, _NAMED))
+        said: list[str] = []
+        for word in words[:_CANDIDATES]:
+            if len(said) < _NAMED and await is_said(Term((word,), "phrase")):
+                said.append(word)
+        return said
 
-    def _is_said_here(self, term: Term) -> bool:
-        return self.store.search.is_said(term, self.role, self.filters)
+    async def _is_said_here(self, term: Term) -> bool:
+        return await self.store.search.is_said(term, self.role, self.filters)
 
     def _on_operators(self) -> list[str]:
         words = words_like_operators(self.query)

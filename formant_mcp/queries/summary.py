@@ -137,45 +137,52 @@ async def summarize(loader: Loader, context: RequestContext, question: SummaryQu
         context, DataRequest(question.filters, need, bool(wanted), looks_at, also=tuple(periods[1:]))
     )
     not_loaded = wanted if coverage.details_read < coverage.details_needed else frozenset[str]()
-    path_notes = _check_paths(loader.store, question, coverage)
+    path_notes = await _check_paths(loader.store, question, coverage)
     figures = [
-        _PeriodFigures(loader.store, filters, question, zone, context.requested_at, not_loaded) for filters in periods
+        await _PeriodFigures(loader.store, filters, question, zone, context.requested_at, not_loaded).load()
+        for filters in periods
     ]
     now, before = figures[0], figures[1] if len(figures) > 1 else None
     # Without a grouping, the whole is all there is.
     shown, others = _shown(figures, question) if question.groupings else ([], 0)
     is_settled = coverage.is_whole and coverage.is_counted
     are_settled = is_settled and all(each.shared == each.total for each in figures)
-    agents = {value for name in shown for key, value in zip(question.groupings, name, strict=True) if key == "agent_id"}
+    groups = [
+        GroupComparison(
+            dict(zip(question.groupings, name, strict=True)),
+            await now.group(name),
+            before and await before.group(name),
+            are_settled,
+        )
+        for name in shown
+    ]
     return Summary(
         coverage=coverage,
         overall=GroupComparison({}, now.overall, before and before.overall, is_settled),
-        groups=tuple(
-            GroupComparison(
-                dict(zip(question.groupings, name, strict=True)),
-                now.group(name),
-                before and before.group(name),
-                are_settled,
-            )
-            for name in shown
-        ),
+        groups=tuple(groups),
         others=others,
-        existing=available_values(loader.store, question.filters, coverage.matched),
+        existing=await available_values(loader.store, question.filters, coverage.matched),
         notes=(*path_notes, *_notes(coverage, now, before)),
-        agent_names=loader.store.read.agent_names(sorted(agents)) if agents else {},
+        agent_names=await _agent_names(loader.store, question.groupings, shown),
     )
 
 
-def overall_of(store: Store, filters: Filters, zone: ZoneInfo) -> Group:
+async def _agent_names(store: Store, groupings: Names, shown: list[Names]) -> dict[str, str]:
+    """The names of the agents that are grouped by, by id."""
+    agents = {name[groupings.index("agent_id")] for name in shown} if "agent_id" in groupings else set[str]()
+    return await store.read.agent_names(sorted(agents)) if agents else {}
+
+
+async def overall_of(store: Store, filters: Filters, zone: ZoneInfo) -> Group:
     """Everything that matches as one group."""
-    return _PeriodFigures(store, filters, SummaryQuery(filters, ()), zone).overall
+    return (await _PeriodFigures(store, filters, SummaryQuery(filters, ()), zone).load()).overall
 
 
 class _PeriodFigures:
     """The figures of one period. `not_loaded`: the names whose values are not loaded for all calls.
 
     `total`: how many calls there are; `shared`: of how many of them shares are; `measured`: how many of them have all
-    values that the question groups by or measures.
+    values that the question groups by or measures; `overall`: everything as one group.
     """
 
     def __init__(
@@ -189,42 +196,44 @@ class _PeriodFigures:
     ) -> None:
         self._figures = store.figures
         self._filters = filters
+        self._measures = question.measures
         self._groupings = question.groupings
         self._stored = tuple(stored(name, question.groupings) for name in question.groupings)
         self._by = Grouping(self._stored, zone.key, now, not_loaded)
-        self.tallies = self._tallies()
+        self._grouped = not_loaded & set(question.groupings)
+        self._not_loaded = not_loaded
+
+    async def load(self) -> "_PeriodFigures":
+        """Computes the figures; returns itself."""
+        self.tallies = await self._tallies()
         self._values: dict[str, dict[Names, Numbers]] = {}
-        for measure in question.measures:
+        whole = self._by.by()
+        whole_values: dict[str, Numbers] = {}
+        for measure in self._measures:
             values: dict[Names, Numbers] = defaultdict(Numbers)
-            for key, found in self._figures.numbers(filters, self._by, measure).items():
+            for key, found in (await self._figures.numbers(self._filters, self._by, measure)).items():
                 values[self._name(key)].add(found)
             self._values[measure] = values
-        whole = self._by.by()
-        self._whole = self._figures.tallies(filters, whole).get((), _NOTHING)
-        self._whole_values = {
-            measure: self._figures.numbers(filters, whole, measure).get((), Numbers()) for measure in question.measures
-        }
-        self.total = self._whole.count
-        self._grouped = not_loaded & set(question.groupings)
-        self.shared = self._count_loaded(self._grouped)
-        self.measured = self._count_loaded(not_loaded)
-        self._within_first = self._count_first() if len(self._stored) > 1 else {}
+            whole_numbers = await self._figures.numbers(self._filters, whole, measure)
+            whole_values[measure] = whole_numbers.get((), Numbers())
+        tally = (await self._figures.tallies(self._filters, whole)).get((), _NOTHING)
+        self.total = tally.count
+        self.shared = await self._count_loaded(self._grouped)
+        self.measured = await self._count_loaded(self._not_loaded)
+        self._within_first = await self._count_first() if len(self._stored) > 1 else {}
+        self.overall = await self._group(tally, whole_values, ())
+        return self
 
-    @property
-    def overall(self) -> Group:
-        """Everything as one group."""
-        return self._group(self._whole, self._whole_values, ())
-
-    def group(self, name: Names) -> Group:
+    async def group(self, name: Names) -> Group:
         """One group; an empty one where there is none of that name."""
         values = {measure: by_name.get(name, Numbers()) for measure, by_name in self._values.items()}
-        return self._group(self.tallies.get(name, _NOTHING), values, name)
+        return await self._group(self.tallies.get(name, _NOTHING), values, name)
 
-    def _group(self, tally: GroupCount, values: dict[str, Numbers], name: Names) -> Group:
+    async def _group(self, tally: GroupCount, values: dict[str, Numbers], name: Names) -> Group:
         example = tally.example
         if tally.count and not example:
             by = self._by if name else self._by.by()
-            example = self._figures.example(self._filters, by, tally.key)
+            example = await self._figures.example(self._filters, by, tally.key)
         of, of_first = self.shared, self._within_first.get(name[0], 0) if name else 0
         if UNREAD in name or (not name and self.shared < self.total):
             of, of_first = 0, 0
@@ -237,9 +246,9 @@ class _PeriodFigures:
             share_within_first=tally.count / of_first if of_first else None,
         )
 
-    def _tallies(self) -> dict[Names, GroupCount]:
+    async def _tallies(self) -> dict[Names, GroupCount]:
         tallies: dict[Names, GroupCount] = {}
-        for key, tally in self._figures.tallies(self._filters, self._by).items():
+        for key, tally in (await self._figures.tallies(self._filters, self._by)).items():
             name = self._name(key)
             if name in tallies:
                 tallies[name].add(tally)
@@ -247,18 +256,18 @@ class _PeriodFigures:
                 tallies[name] = tally
         return tallies
 
-    def _count_loaded(self, names: frozenset[str]) -> int:
+    async def _count_loaded(self, names: frozenset[str]) -> int:
         if not names:
             return self.total
         by = replace(self._by.by(LOADED), not_loaded=names)
-        return self._figures.tallies(self._filters, by).get((1,), _NOTHING).count
+        return (await self._figures.tallies(self._filters, by)).get((1,), _NOTHING).count
 
-    def _count_first(self) -> dict[str, int]:
+    async def _count_first(self) -> dict[str, int]:
         """How many of the calls that shares are of have each value of the first grouping."""
         names = (self._stored[0], LOADED) if self._grouped else (self._stored[0],)
         by = replace(self._by.by(*names), not_loaded=self._grouped)
         counts: dict[str, int] = defaultdict(int)
-        for key, tally in self._figures.tallies(self._filters, by).items():
+        for key, tally in (await self._figures.tallies(self._filters, by)).items():
             if key[-1] == 1 or not self._grouped:
                 counts[label(self._groupings[0], key[0], self._stored[0])] += tally.count
         return counts
@@ -348,13 +357,13 @@ def _check_words(question: SummaryQuery, unsupported: frozenset[str]) -> None:
             raise InvalidRequestError(f"measures: no measure {clean(name)[:60]!r}.", hint)
 
 
-def _check_paths(store: Store, question: SummaryQuery, coverage: Coverage) -> list[str]:
+async def _check_paths(store: Store, question: SummaryQuery, coverage: Coverage) -> list[str]:
     """A path that no call has gives no group, and a measure needs numbers: an error says more than an empty figure.
 
     While calls are not loaded yet that could have the path, a note says so instead.
     """
     wanted = [name for name in (*question.groupings, *question.measures) if name.startswith(RESULTS)]
-    kinds = store.figures.paths() if wanted and coverage.matched else {}
+    kinds = await store.figures.paths() if wanted and coverage.matched else {}
     is_loaded = coverage.is_whole and coverage.details_read == coverage.details_needed
     so_far = "" if is_loaded else " loaded so far"
     notes: list[str] = []

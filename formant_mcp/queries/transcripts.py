@@ -61,15 +61,21 @@ async def get_transcripts(loader: Loader, context: RequestContext, ids: list[str
     """
     distinct = list(dict.fromkeys(ids))
     outcomes = await asyncio.gather(*(_find_or_error(loader, context, asked) for asked in distinct))
-    found = tuple(read_window(loader, each, window) for each in dict.fromkeys(outcomes) if isinstance(each, str))
-    errors = tuple(
-        (asked, each) for asked, each in zip(distinct, outcomes, strict=True) if isinstance(each, FormantError)
-    )
-    list_status = loader.sync.list_status(ListRequest(), context.requested_at)
+    windows: dict[str, Transcript | None] = {}
+    errors: list[tuple[str, FormantError]] = []
+    for asked, outcome in zip(distinct, outcomes, strict=True):
+        if isinstance(outcome, FormantError):
+            errors.append((asked, outcome))
+        elif outcome not in windows:
+            windows[outcome] = await read_window(loader, outcome, window)
+            if windows[outcome] is None:
+                errors.append((asked, NotLoadedYetError("It was deleted while it was read.", ASK_AGAIN)))
+    found = tuple(each for each in windows.values() if each)
+    list_status = await loader.sync.list_status(ListRequest(), context.requested_at)
     ids = [each.conversation.conversation_id for each in found]
     old, unreadable = (
-        loader.store.read.needing_refresh(ids, context.requested_at),
-        loader.store.read.unreadable_among(ids),
+        await loader.store.read.needing_refresh(ids, context.requested_at),
+        await loader.store.read.unreadable_among(ids),
     )
     found = tuple(
         replace(each, is_final=each.conversation.ended and each.conversation.conversation_id not in old)
@@ -94,7 +100,7 @@ async def get_transcripts(loader: Loader, context: RequestContext, ids: list[str
             unreadable=unreadable,
         ),
         found,
-        errors,
+        tuple(errors),
     )
 
 
@@ -116,25 +122,25 @@ async def find(loader: Loader, context: RequestContext, asked: str) -> str:
         InvalidRequestError: too short, or several begin so. NotFoundError: none. NotLoadedYetError: not now.
     """
     read = loader.store.read
-    known = find_id(loader, asked)
+    known = await find_id(loader, asked)
     asked = known or id_in(asked)
     if not asked:
         raise InvalidRequestError("This contains no conversation id.", "Copy one from an answer.")
-    if known is None and not loader.sync.knows_all():
+    if known is None and not await loader.sync.knows_all():
         # What is not stored yet can be asked for by its whole id; a beginning needs the list.
         try:
             await loader.sync.fetch_one(asked, context.requested_at, context.seconds_left)
         except NotFoundError:
             await loader.sync.refresh_list(ListRequest(), context.seconds_left, context.report)
-            if find_id(loader, asked) is None and not loader.sync.knows_all():
+            if await find_id(loader, asked) is None and not await loader.sync.knows_all():
                 hint = "Give the whole id, or ask again: more is being listed."
                 raise NotLoadedYetError("Not among the calls listed so far.", hint) from None
-        known = find_id(loader, asked)
+        known = await find_id(loader, asked)
     asked = known or asked
     trouble: FormantError | None = None
-    if read.needing_refresh([asked], context.requested_at):
+    if await read.needing_refresh([asked], context.requested_at):
         trouble = await _bring(loader, context, asked)
-    conversation = read.get([asked]).get(asked)
+    conversation = (await read.get([asked])).get(asked)
     if conversation and not conversation.has_detail and isinstance(trouble, FAILS_ALONE):
         raise NotLoadedYetError(f"Listed, but the provider gives no details of it: {reason(trouble)}.", ASK_AGAIN)
     if conversation is None or not conversation.has_detail:
@@ -145,15 +151,15 @@ async def find(loader: Loader, context: RequestContext, asked: str) -> str:
     return asked
 
 
-def find_id(loader: Loader, asked: str) -> str | None:
+async def find_id(loader: Loader, asked: str) -> str | None:
     """The known conversation of that id or that beginning; None where there is none."""
     read = loader.store.read
-    if asked in read.get([asked]):
+    if asked in await read.get([asked]):
         return asked
     asked = id_in(asked)
-    if asked in read.get([asked]):
+    if asked in await read.get([asked]):
         return asked
-    candidates = read.ids_with_prefix(asked, _CANDIDATES + 1) if len(asked) >= MIN_PREFIX else []
+    candidates = await read.ids_with_prefix(asked, _CANDIDATES + 1) if len(asked) >= MIN_PREFIX else []
     if len(candidates) > 1:
         named = ", ".join(candidates[:_CANDIDATES]) + (", …" if len(candidates) > _CANDIDATES else "")
         raise InvalidRequestError(f"Several ids begin with that: {named}.", "Give more of the id.")
@@ -175,11 +181,11 @@ async def recording_error(
 ) -> NotFoundError:
     """The error for a recording that cannot be had: where the call never connected, that is why."""
     read = loader.store.read
-    if conversation_id not in read.get([conversation_id]):
+    if conversation_id not in await read.get([conversation_id]):
         with suppress(FormantError):  # the recording's own error matters more
             await loader.sync.fetch_one(conversation_id, context.requested_at, context.seconds_left)
-    conversation = read.get([conversation_id]).get(conversation_id)
-    if conversation is None or not is_unconnected(loader, conversation):
+    conversation = (await read.get([conversation_id])).get(conversation_id)
+    if conversation is None or not await is_unconnected(loader, conversation):
         return error
     status = f" ({conversation.status})" if conversation.status else ""
     return NotFoundError(
@@ -188,17 +194,18 @@ async def recording_error(
     )
 
 
-def is_unconnected(loader: Loader, conversation: Conversation) -> bool:
+async def is_unconnected(loader: Loader, conversation: Conversation) -> bool:
     """Whether a stored call never connected, so that it has no recording and no transcript."""
-    return never_connected(conversation, loader.store.read.turn_count(conversation.conversation_id))
+    return never_connected(conversation, await loader.store.read.turn_count(conversation.conversation_id))
 
 
-def read_window(loader: Loader, conversation_id: str, window: Window) -> Transcript:
-    """What the store has of a conversation, with the turns of the window."""
+async def read_window(loader: Loader, conversation_id: str, window: Window) -> Transcript | None:
+    """What the store has of a conversation, with the turns of the window; None where it has none."""
     read = loader.store.read
-    return Transcript(
-        read.get([conversation_id])[conversation_id],
-        tuple(read.turns(conversation_id, window.first, window.max_turns)),
-        read.turn_count(conversation_id),
-        "transcripts" in read.unreadable_among([conversation_id]),
+    conversation = (await read.get([conversation_id])).get(conversation_id)
+    return conversation and Transcript(
+        conversation,
+        tuple(await read.turns(conversation_id, window.first, window.max_turns)),
+        await read.turn_count(conversation_id),
+        "transcripts" in await read.unreadable_among([conversation_id]),
     )

@@ -96,14 +96,14 @@ async def list_resources(app: App, context: RequestContext, cursor: str) -> tupl
     Raises:
         InvalidRequestError: the cursor is invalid.
     """
-    fingerprint = query_fingerprint("resources", app.account.identity)
+    fingerprint = query_fingerprint("resources", await app.account.identity())
     at = parse_cursor(cursor, fingerprint)
     listed: list[Conversation] = []
     has_more = True
     while has_more and len(listed) < PAGE:
         conversations, has_more = await app.account.newest(context, at, PAGE)
         for row, conversation in conversations:
-            if app.account.has_connected(conversation):
+            if await app.account.has_connected(conversation):
                 listed.append(conversation)
             at = Cursor(at.shown + 1, row)
             if len(listed) == PAGE:

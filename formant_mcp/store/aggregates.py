@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from formant_mcp.filters import Filters
-from formant_mcp.store.connection import Database, Value
+from formant_mcp.store.connection import Connection, Value
+from formant_mcp.store.database import OnDatabase, on_reader, on_writer
 from formant_mcp.store.filter_sql import Where, milliseconds, where
 from formant_mcp.store.local_time import UNKNOWN_DAY
 from formant_mcp.store.rows import text, whole
@@ -94,19 +95,24 @@ class FieldStats:
     numbers: Numbers | None = None
 
 
-class Aggregates:
+class Aggregates(OnDatabase):
     """Figures over the conversations that match."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def tallies(self, filters: Filters, grouping: Grouping) -> dict[Key, GroupCount]:
+    async def tallies(self, filters: Filters, grouping: Grouping) -> dict[Key, GroupCount]:
         """Counts of each group."""
         coarse = Filters(agent_id=filters.agent_id, status=filters.status, call_successful=filters.call_successful)
-        if set(grouping.names) <= _OF_A_DAY and filters == coarse:
-            return self._by_day(filters, grouping.names, grouping.zone)
+        if not set(grouping.names) <= _OF_A_DAY or filters != coarse:
+            return await self._tallies(filters, grouping)
+        found = await self._by_day(filters, grouping.names, grouping.zone)
+        if found is None:
+            await self._keep_tallies(grouping.zone)
+            found = await self._by_day(filters, grouping.names, grouping.zone)
+        return found or {}
+
+    @on_reader
+    def _tallies(self, connection: Connection, filters: Filters, grouping: Grouping) -> dict[Key, GroupCount]:
         columns, source, values = _grouped(filters, grouping)
-        rows = self._database.rows(
+        rows = connection.rows(
             f"SELECT {columns} count(*), sum(outcome IS 'success'), max(coalesce(started_at, 0)), conversation_id"
             f" FROM {source} {_group_by(grouping.names)}",
             values,
@@ -119,7 +125,8 @@ class Aggregates:
                 )
         return found
 
-    def numbers(self, filters: Filters, grouping: Grouping, measure: str) -> dict[Key, Numbers]:
+    @on_reader
+    def numbers(self, connection: Connection, filters: Filters, grouping: Grouping, measure: str) -> dict[Key, Numbers]:
         """The numbers of DURATION or of `results.<path>` in each group."""
         columns, source, values = _grouped(filters, grouping)
         column, is_asked = DURATION, f"{DURATION} IS NOT NULL"
@@ -130,11 +137,12 @@ class Aggregates:
                 source += f" AND NOT {_DUE}"
                 values.append(_at(grouping.now))
         found: dict[Key, Numbers] = defaultdict(Numbers)
-        for *key, value in self._database.rows(f"SELECT {columns} {column} FROM {source} WHERE {is_asked}", values):
+        for *key, value in connection.rows(f"SELECT {columns} {column} FROM {source} WHERE {is_asked}", values):
             _count_in(found[_key(key)], value)
         return found
 
-    def example(self, filters: Filters, grouping: Grouping, key: Key) -> str:
+    @on_reader
+    def example(self, connection: Connection, filters: Filters, grouping: Grouping, key: Key) -> str:
         """The newest conversation of a group by agent, status or day."""
         asked = where(filters)
         for name, value in zip(grouping.names, key, strict=True):
@@ -146,17 +154,18 @@ class Aggregates:
                 around = whole(value) * _DAY_MS
                 asked.add("started_at BETWEEN ? AND ?", around - _DAY_MS, around + 2 * _DAY_MS)
                 asked.add("local_day(?, started_at) = ?", grouping.zone, value)
-        rows = self._database.rows(
+        rows = connection.rows(
             f"SELECT conversation_id FROM conversations WHERE {asked.sql} ORDER BY started_at DESC LIMIT 1",
             asked.values,
         )
         return str(rows[0][0]) if rows else ""
 
-    def span(self, filters: Filters) -> tuple[int | None, int | None]:
+    @on_reader
+    def span(self, connection: Connection, filters: Filters) -> tuple[int | None, int | None]:
         """The first and the last start, in milliseconds."""
         asked = where(filters)
         ends = [
-            self._database.rows(
+            connection.rows(
                 f"SELECT started_at FROM conversations WHERE {asked.sql} AND started_at IS NOT NULL"
                 f" ORDER BY started_at {direction} LIMIT 1",
                 asked.values,
@@ -165,19 +174,23 @@ class Aggregates:
         ]
         return (whole(ends[0][0][0]), whole(ends[1][0][0])) if ends[0] else (None, None)
 
-    def count_loaded(self, filters: Filters, now: datetime) -> int:
+    @on_reader
+    def count_loaded(self, connection: Connection, filters: Filters, now: datetime) -> int:
         """How many that match have their details, and need not have them read again now."""
         asked = _loaded(filters, now)
-        return whole(self._database.rows(f"SELECT count(*) FROM conversations c WHERE {asked.sql}", asked.values)[0][0])
+        return whole(connection.rows(f"SELECT count(*) FROM conversations c WHERE {asked.sql}", asked.values)[0][0])
 
-    def paths(self, filters: Filters | None = None, now: datetime | None = None) -> dict[str, str]:
+    @on_reader
+    def paths(
+        self, connection: Connection, filters: Filters | None = None, now: datetime | None = None
+    ) -> dict[str, str]:
         """The paths of the results' fields, each with its kind; `mixed` where there are several.
 
         With `now`, only of the calls that `count_loaded` counts.
         """
         within, values = _within(filters or Filters(), now)
         kinds: dict[str, str] = {}
-        for path, kind in self._database.rows(
+        for path, kind in connection.rows(
             # Each path is searched once for each kind instead of at each of its values.
             "WITH RECURSIVE p(path) AS (SELECT min(path) FROM result_values UNION ALL"
             " SELECT (SELECT min(path) FROM result_values WHERE path > p.path) FROM p WHERE p.path IS NOT NULL),"
@@ -190,34 +203,44 @@ class Aggregates:
             kinds[str(path)] = named if kinds.get(str(path), named) == named else "mixed"
         return kinds
 
-    def field(self, filters: Filters, path: str, kind: str, top: int, now: datetime | None = None) -> FieldStats:
+    @on_reader
+    def field(
+        self, connection: Connection, filters: Filters, path: str, kind: str, top: int, now: datetime | None = None
+    ) -> FieldStats:
         """One field over everything that matches: its numbers where most values are, else the `top` commonest.
 
         With `now`, only of the calls that `count_loaded` counts.
         """
         within, values = _within(filters, now)
         source, values = f"FROM result_values v WHERE path = ? AND {within}", [path, *values]
-        count = self._database.rows(f"SELECT count(*) {source} AND position = 0", values)[0][0]
+        count = connection.rows(f"SELECT count(*) {source} AND position = 0", values)[0][0]
         if kind in ("number", "mixed"):
             numbers = Numbers()
-            for (value,) in self._database.rows(f"SELECT number {source}", values):
+            for (value,) in connection.rows(f"SELECT number {source}", values):
                 _count_in(numbers, value)
             if numbers.are_most:
                 return FieldStats(path, kind, whole(count), numbers=numbers)
         each = f"SELECT text, count(*) n {source} AND {_is_first('v')} GROUP BY text"
-        rows = self._database.rows(
+        rows = connection.rows(
             f"SELECT text, n, count(*) OVER () FROM ({each}) ORDER BY n DESC, text LIMIT ?", [*values, top]
         )
         commonest = tuple((str(row[0]), whole(row[1])) for row in rows)
         return FieldStats(path, kind, whole(count), commonest, whole(rows[0][2]) if rows else 0)
 
-    def _by_day(self, filters: Filters, groupings: Sequence[str], zone: str) -> dict[Key, GroupCount]:
-        """The same out of the tallies kept day by day: the whole of a large account in a few milliseconds."""
-        self._keep_tallies(zone)
+    @on_reader
+    def _by_day(
+        self, connection: Connection, filters: Filters, groupings: Sequence[str], zone: str
+    ) -> dict[Key, GroupCount] | None:
+        """The same out of the tallies kept day by day: the whole of a large account in a few milliseconds.
+
+        None where none are kept for that zone yet.
+        """
+        if not connection.rows("SELECT 1 FROM zones WHERE zone = ?", [zone]):
+            return None
         # The status is compared without case, but grouped by as it was sent.
         names = ["sent" if grouping == "status" else "day" if grouping == DAY else grouping for grouping in groupings]
         asked = where(filters)
-        rows = self._database.rows(
+        rows = connection.rows(
             f"SELECT {''.join(f'{name}, ' for name in names)} sum(count),"
             " sum(iif(outcome = 'success', count, 0)), max(day) FROM"
             " (SELECT agent_id, status AS sent, status COLLATE NOCASE AS status, outcome, day, count FROM tallies"
@@ -231,17 +254,15 @@ class Aggregates:
                 found[key] = GroupCount(whole(count), whole(successes), whole(day) * _DAY_MS, "", key)
         return found
 
-    def _keep_tallies(self, zone: str) -> None:
+    @on_writer
+    def _keep_tallies(self, connection: Connection, zone: str) -> None:
         """Counts a zone's days once; from then on the store keeps them with every change."""
-        if self._database.rows("SELECT 1 FROM zones WHERE zone = ?", [zone]):
-            return
-        with self._database.transaction():
-            if self._database.run("INSERT INTO zones VALUES (?) ON CONFLICT DO NOTHING", [zone]):
-                self._database.run(
-                    "INSERT INTO tallies SELECT ?, coalesce(agent_id, ''), coalesce(status, ''), coalesce(outcome, ''),"
-                    " local_day(?, started_at), count(*) FROM conversations GROUP BY 2, 3 COLLATE BINARY, 4, 5",
-                    [zone, zone],
-                )
+        if connection.run("INSERT INTO zones VALUES (?) ON CONFLICT DO NOTHING", [zone]):
+            connection.run(
+                "INSERT INTO tallies SELECT ?, coalesce(agent_id, ''), coalesce(status, ''), coalesce(outcome, ''),"
+                " local_day(?, started_at), count(*) FROM conversations GROUP BY 2, 3 COLLATE BINARY, 4, 5",
+                [zone, zone],
+            )
 
 
 _DUE = "(c.detail_due_at IS NOT NULL AND c.detail_due_at <= ?)"

@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from formant_mcp.errors import StoreError
 from formant_mcp.store.local_time import local_day, local_hour
@@ -26,26 +27,37 @@ _PRAGMAS = (
 )
 
 
-class Database:
-    """The connection. `path` None keeps everything in memory; `account` is whose conversations are kept.
+class DamagedError(StoreError):
+    """The file is damaged: it is to be set aside, and a new one begun."""
 
-    `takes_over`: the account's key is a new one, proven to be of the file's account.
+
+class AnotherFileError(StoreError):
+    """The file at the store's path is no longer the one that was opened."""
+
+
+class Connection:
+    """A connection to the store's file; used by one thread at a time.
+
+    `account`: whose conversations the file is to hold, where the connection writes; `is_claimed`: whether it says so.
 
     Raises (from every method):
-        StoreError: full disk, locked, damaged, from a newer version, or not to be opened.
-        ConfigurationError: the file is another account's.
+        StoreError: full disk, locked, or not to be used. DamagedError: the file is damaged.
     """
 
-    def __init__(self, path: Path | None, account: AccountKey, *, takes_over: bool = False) -> None:
-        self.path = path
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        path: Path | None,
+        account: AccountKey | None = None,
+        *,
+        is_claimed: bool = False,
+        file: os.stat_result | None = None,
+    ) -> None:
+        self._connection = connection
+        self._path = path
         self._account = account
-        self._takes_over = takes_over
-        self._is_claimed = False
-        self._connection = self._open()
-
-    def close(self) -> None:
-        """Gives the file back."""
-        self._connection.close()
+        self._is_claimed = is_claimed
+        self.file = file
 
     def rows(self, sql: str, parameters: Sequence[Value] = ()) -> list[tuple[Value, ...]]:
         """All rows of one query."""
@@ -53,89 +65,146 @@ class Database:
             return self._connection.execute(sql, parameters).fetchall()
 
     def run(self, sql: str, parameters: Sequence[Value] = ()) -> int:
-        """One statement; gives how many rows it changed."""
+        """Runs one statement; returns how many rows it changed."""
         with self._in_our_words():
             return self._connection.execute(sql, parameters).rowcount
 
     def run_many(self, sql: str, parameters: Iterable[Sequence[Value]]) -> None:
-        """One statement for many rows."""
+        """Runs one statement for many rows."""
         with self._in_our_words():
             self._connection.executemany(sql, parameters)
 
     @contextmanager
-    def transaction(self) -> Generator[None]:
-        """All of what is written inside, or nothing."""
+    def transaction(self, begin: Literal["BEGIN", "BEGIN IMMEDIATE"]) -> Generator[None]:
+        """All of what is written inside, or nothing; what is read inside is of one moment."""
+        self._roll_back()  # an interrupt may have hit the rollback of the transaction before
         with self._in_our_words():
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute(begin)
         try:
             yield
             with self._in_our_words():
                 self._connection.execute("COMMIT")
         except BaseException:
-            if self._connection.in_transaction:  # a full disk may have ended it already
-                with self._in_our_words():
-                    self._connection.execute("ROLLBACK")
+            self._roll_back()
             raise
 
     def claim(self) -> None:
-        """Makes a new file this account's, before the first thing that the provider sent is saved."""
-        if not self._is_claimed:
+        """Makes a new file this account's, before the first thing that the provider sent is saved.
+
+        Raises:
+            ConfigurationError: another account has claimed it meanwhile.
+        """
+        if self._account and not self._is_claimed:
             with self._in_our_words():
                 self._is_claimed = claim(self._connection, self._account)
 
-    def _open(self) -> sqlite3.Connection:
-        try:
-            return self._connect()
-        except sqlite3.Error as error:
-            if self.path is None or _code(error) not in _DAMAGED:
-                raise _worded(error, self.path) from None
-        _set_aside(self.path, self._file)
-        _log.warning("The local store was damaged. It is kept as %s.damaged-…, and a new one was created.", self.path)
-        try:
-            return self._connect()
-        except sqlite3.Error as error:
-            raise _worded(error, self.path) from None
+    def interrupt(self) -> None:
+        """Ends the query that runs now, if one does; may be called from any thread."""
+        self._connection.interrupt()
 
-    def _connect(self) -> sqlite3.Connection:
-        if self.path:
-            _refuse_what_is_no_database(self.path)
-            self._file = _make_private(self.path)
-        connection = _connect(self.path)
-        try:
-            self._is_claimed = enter(connection, self._account, takes_over=self._takes_over)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+    def close(self) -> None:
+        """Gives the file back."""
+        self._connection.close()
+
+    def set_aside(self) -> None:
+        """Renames the damaged file, and closes the connection to it."""
+        self.close()
+        if self._path and self.file:
+            _set_aside(self._path, self.file)
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:  # a full disk may have ended it already
+            with self._in_our_words():
+                self._connection.execute("ROLLBACK")
 
     @contextmanager
     def _in_our_words(self) -> Generator[None]:
         try:
             yield
         except sqlite3.Error as error:
-            if self.path and _code(error) in _DAMAGED:
-                self._connection.close()
-                _set_aside(self.path, self._file)
-                self._connection = self._open()
-                raise StoreError(
-                    f"The local store was damaged; it is kept as {self.path.name}.damaged-… and a new one was created.",
+            if self._path and _code(error) in _DAMAGED:
+                raise DamagedError(
+                    f"The local store was damaged; it is kept as {self._path.name}.damaged-…, and a new one was"
+                    " created.",
                     "Ask again.",
                 ) from None
-            raise _worded(error, self.path) from None
+            raise _worded(error, self._path) from None
 
 
-def _connect(path: Path | None) -> sqlite3.Connection:
-    connection = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
+def open_writer(path: Path | None, account: AccountKey, *, takes_over: bool = False) -> Connection:
+    """Opens the store to write, at `path` or in memory; what is missing is created, a damaged file set aside.
+
+    Raises:
+        StoreError: it cannot be used. ConfigurationError: it is another account's.
+    """
+    file = _prepare(path)
+    try:
+        return _open(path, file, account, takes_over=takes_over)
+    except sqlite3.Error as error:
+        if path is None or file is None or _code(error) not in _DAMAGED:
+            raise _worded(error, path) from None
+    _set_aside(path, file)
+    _log.warning("The local store was damaged. It is kept as %s.damaged-…, and a new one was created.", path)
+    try:
+        return _open(path, _prepare(path), account, takes_over=takes_over)
+    except sqlite3.Error as error:
+        raise _worded(error, path) from None
+
+
+def open_reader(path: Path, file: os.stat_result | None) -> Connection:
+    """Opens the store to read; `file`: the one that the writer has open.
+
+    Raises:
+        AnotherFileError: that is no longer the file at `path`. StoreError: it cannot be used.
+    """
+    try:
+        connection = _connect(f"{path.absolute().as_uri()}?mode=rw")
+    except sqlite3.Error as error:
+        if not path.exists():
+            raise AnotherFileError("The local store has been moved.") from None
+        raise _worded(error, path) from None
+    reader = Connection(connection, path, file=file)
+    try:
+        if file is None or not os.path.samestat(path.stat(), file):
+            raise AnotherFileError("The local store has been replaced.")
+        for pragma in ("PRAGMA query_only = ON", *_PRAGMAS):
+            reader.run(pragma)
+    except BaseException:
+        reader.close()
+        raise
+    return reader
+
+
+def _prepare(path: Path | None) -> os.stat_result | None:
+    """The file at `path`, private, and new where there is none."""
+    if path is None:
+        return None
+    _refuse_what_is_no_database(path)
+    return _make_private(path)
+
+
+def _open(path: Path | None, file: os.stat_result | None, account: AccountKey, *, takes_over: bool) -> Connection:
+    connection = _connect(":memory:" if path is None else str(path))
+    try:
+        migrate(connection)  # before anything writes: a newer version's file stays as it is
+        _use_wal(connection)
+        for pragma in _PRAGMAS:
+            connection.execute(pragma)
+        is_claimed = enter(connection, account, takes_over=takes_over)
+    except BaseException:
+        connection.close()
+        raise
+    return Connection(connection, path, account, is_claimed=is_claimed, file=file)
+
+
+def _connect(name: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(name, isolation_level=None, check_same_thread=False, uri=name.startswith("file:"))
     try:
         connection.execute("PRAGMA busy_timeout = 5000")
         connection.create_function("local_day", 2, local_day, deterministic=True)
         connection.create_function("local_hour", 2, local_hour, deterministic=True)
         connection.create_function("label", 1, _label_of, deterministic=True)
         connection.create_function("instant", 1, _instant_of, deterministic=True)
-        migrate(connection)  # before anything writes: a newer version's file stays as it is
-        _use_wal(connection)
-        for pragma in _PRAGMAS:
-            connection.execute(pragma)
     except BaseException:
         connection.close()
         raise

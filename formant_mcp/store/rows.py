@@ -1,7 +1,8 @@
 """A conversation as a row and a row as a conversation: each of its fields is a column, declared once."""
 
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from operator import attrgetter
 from typing import cast
@@ -99,3 +100,23 @@ def columns(conversation: Conversation) -> tuple[Value, ...]:
 def conversation(row: Sequence[Value]) -> Conversation:
     """The conversation of a row of READ; results and turns are asked for separately."""
     return _MODEL(**{name: read(value) for (name, read), value in zip(_FIELDS, row, strict=True)})
+
+
+def with_results(results: Value, row: Sequence[Value]) -> Conversation:
+    """The same with its results, as they are stored."""
+    return replace(conversation(row), results=None if results is None else json.loads(str(results)))
+
+
+def changes(row: Sequence[Value], stored: Sequence[Value]) -> bool:
+    """Whether saving a row, both as WRITTEN has them, may change the stored one; see `Writer`, which decides how."""
+    new, old = dict(zip(WRITTEN, row, strict=True)), dict(zip(WRITTEN, stored, strict=True))
+    if any(new[name] not in (None, old[name]) for name in KEPT if name != "failure_reason"):
+        return True
+    if new["status"] is None or any(new[name] != old[name] for name in ("status", "ended")):
+        return True
+    if new["outcome"] != old["outcome"] and (new["outcome"] is not None or not new["ended"]):
+        return True
+    if not new["failure_reason_known"] and old["failure_reason_known"]:
+        return False
+    is_as_well_known = new["failure_reason_known"] == old["failure_reason_known"]
+    return not is_as_well_known or new["failure_reason"] not in (None, old["failure_reason"])

@@ -4,7 +4,8 @@ import secrets
 from pathlib import Path
 
 from formant_mcp.store.aggregates import Aggregates
-from formant_mcp.store.connection import Database
+from formant_mcp.store.connection import Connection
+from formant_mcp.store.database import Database, OnDatabase, on_reader, on_writer
 from formant_mcp.store.owner import AccountKey
 from formant_mcp.store.reader import Reader
 from formant_mcp.store.search import Search
@@ -14,36 +15,50 @@ from formant_mcp.store.writer import Due, Writer
 _IDENTITY = "SELECT value FROM meta WHERE name = 'identity'"
 
 
-class Store:
+class Store(OnDatabase):
     """Everything known of one account.
 
-    `path` None keeps it in memory. A file that holds another account's conversations is refused; `takes_over` lets a
-    new key in. `due` says when a detail is to be read anew.
-
-    Raises:
+    Raises (from every method):
         StoreError: the file cannot be used. ConfigurationError: it belongs to another account.
     """
 
-    def __init__(self, path: Path | None, account: AccountKey, due: Due, *, takes_over: bool = False) -> None:
-        self._database = Database(path, account, takes_over=takes_over)
-        self.path = path
-        self.write = Writer(self._database, due)
-        self.read = Reader(self._database)
-        self.search = Search(self._database)
-        self.figures = Aggregates(self._database)
-        self.ledger = SyncState(self._database)
+    def __init__(self, database: Database, due: Due) -> None:
+        super().__init__(database)
+        self.write = Writer(database, due)
+        self.read = Reader(database)
+        self.search = Search(database)
+        self.figures = Aggregates(database)
+        self.ledger = SyncState(database)
+        self._known_identity = (0, "")
 
-    @property
-    def identity(self) -> str:
+    @classmethod
+    async def open(cls, path: Path | None, account: AccountKey, due: Due, *, takes_over: bool = False) -> "Store":
+        """Opens the store at `path`; None keeps it in memory.
+
+        A file that holds another account's conversations is refused; `takes_over` lets a new key in. `due` says when a
+        detail is to be read anew.
+        """
+        return cls(await Database.open(path, account, takes_over=takes_over), due)
+
+    async def identity(self) -> str:
         """A name of its own for this store, so that a cursor of another one is recognized."""
-        known = self._database.rows(_IDENTITY)
-        if not known:
-            self._database.run(
-                "INSERT INTO meta VALUES ('identity', ?) ON CONFLICT (name) DO NOTHING", [secrets.token_hex(8)]
-            )
-            known = self._database.rows(_IDENTITY)
-        return str(known[0][0])
+        generation, identity = self._known_identity
+        if not identity or generation != self.database.generation:
+            generation = self.database.generation
+            identity = await self._identity() or await self._new_identity()
+            self._known_identity = generation, identity
+        return identity
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Gives the file back."""
-        self._database.close()
+        await self.database.close()
+
+    @on_reader
+    def _identity(self, connection: Connection) -> str:
+        rows = connection.rows(_IDENTITY)
+        return str(rows[0][0]) if rows else ""
+
+    @on_writer
+    def _new_identity(self, connection: Connection) -> str:
+        connection.run("INSERT INTO meta VALUES ('identity', ?) ON CONFLICT (name) DO NOTHING", [secrets.token_hex(8)])
+        return str(connection.rows(_IDENTITY)[0][0])

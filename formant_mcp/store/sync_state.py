@@ -1,11 +1,12 @@
 """What was brought when: how far each list is known, and who is bringing what right now."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Literal, cast
 
-from formant_mcp.store.connection import Database, Value
+from formant_mcp.store.connection import Connection, Value
+from formant_mcp.store.database import OnDatabase, on_reader, on_writer
 from formant_mcp.store.filter_sql import milliseconds
 from formant_mcp.store.rows import moment, text, whole
 
@@ -58,6 +59,11 @@ class ListState:
     gone_at: datetime | None = None
     rescan_at: datetime | None = None
 
+    @property
+    def knows_all(self) -> bool:
+        """Whether the list is known to its end, as of the last look at it."""
+        return self.complete_at is not None and not self.ends_early
+
 
 _NAMES = tuple(each.name for each in fields(ListState))
 
@@ -67,51 +73,60 @@ def changes(before: ListState, after: ListState) -> dict[str, Value | datetime]:
     return {name: getattr(after, name) for name in _NAMES if getattr(after, name) != getattr(before, name)}
 
 
-class SyncState:
+class SyncState(OnDatabase):
     """Scopes, and leases by which several processes share the work on one store."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def scope(self, scope: str) -> ListState:
+    @on_reader
+    def scope(self, connection: Connection, scope: str) -> ListState:
         """How far that list is known; a fresh one where nothing is."""
-        rows = self._database.rows(f"SELECT {', '.join(_NAMES)} FROM scopes WHERE scope = ?", [scope])
+        rows = connection.rows(f"SELECT {', '.join(_NAMES)} FROM scopes WHERE scope = ?", [scope])
         return _scope(rows[0]) if rows else ListState(scope)
 
-    def update(self, scope: str, **changes: Value | datetime) -> None:
+    @on_writer
+    def update(self, connection: Connection, scope: str, **changes: Value | datetime) -> None:
         """Changes some of what is known of a list."""
-        unknown = changes.keys() - set(_NAMES)
-        if unknown:
-            raise ValueError(unknown)
-        if not changes:
-            return
-        values = [milliseconds(v) if isinstance(v, datetime) else v for v in changes.values()]
-        names = list(changes)
-        self._database.claim()
-        self._database.run(
-            f"INSERT INTO scopes (scope, {', '.join(names)}) VALUES (?{', ?' * len(names)})"
-            f" ON CONFLICT (scope) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in names)}",
-            [scope, *values],
-        )
+        if changes:
+            _write(connection, scope, changes, "{0} = excluded.{0}")
 
-    def lease(self, names: Iterable[str], owner: str, now: datetime, span: timedelta) -> list[str]:
+    @on_writer
+    def raise_to(self, connection: Connection, scope: str, **least: Value | datetime) -> None:
+        """Changes what is less than these to them, whoever else changes it at the same time."""
+        _write(connection, scope, least, "{0} = max(excluded.{0}, coalesce({0}, excluded.{0}))")
+
+    @on_writer
+    def lease(
+        self, connection: Connection, names: Iterable[str], owner: str, now: datetime, span: timedelta
+    ) -> list[str]:
         """Takes, or takes longer, those of the leases that nobody else holds; gives the ones it got."""
         at, until = milliseconds(now), milliseconds(now + span)
-        with self._database.transaction():
-            self._database.run("DELETE FROM leases WHERE expires_at <= ?", [at])
-            return [
-                name
-                for name in names
-                if self._database.run(
-                    "INSERT INTO leases VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE"
-                    " SET expires_at = excluded.expires_at WHERE owner = excluded.owner",
-                    [name, owner, until],
-                )
-            ]
+        connection.run("DELETE FROM leases WHERE expires_at <= ?", [at])
+        return [
+            name
+            for name in names
+            if connection.run(
+                "INSERT INTO leases VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE"
+                " SET expires_at = excluded.expires_at WHERE owner = excluded.owner",
+                [name, owner, until],
+            )
+        ]
 
-    def release(self, names: Iterable[str], owner: str) -> None:
+    @on_writer
+    def release(self, connection: Connection, names: Iterable[str], owner: str) -> None:
         """Gives leases back."""
-        self._database.run_many("DELETE FROM leases WHERE name = ? AND owner = ?", ((name, owner) for name in names))
+        connection.run_many("DELETE FROM leases WHERE name = ? AND owner = ?", ((name, owner) for name in names))
+
+
+def _write(connection: Connection, scope: str, changes: Mapping[str, Value | datetime], how: str) -> None:
+    unknown = changes.keys() - set(_NAMES)
+    if unknown:
+        raise ValueError(unknown)
+    values = [milliseconds(value) if isinstance(value, datetime) else value for value in changes.values()]
+    connection.claim()
+    connection.run(
+        f"INSERT INTO scopes (scope, {', '.join(changes)}) VALUES (?{', ?' * len(changes)})"
+        f" ON CONFLICT (scope) DO UPDATE SET {', '.join(map(how.format, changes))}",
+        [scope, *values],
+    )
 
 
 def _scope(row: tuple[Value, ...]) -> ListState:

@@ -1,23 +1,29 @@
-"""What comes in is saved here: a page of rows or one conversation in one transaction, whole or not at all."""
+"""What comes in is saved here: pages of rows and conversations, those that wait together in one transaction."""
 
+import asyncio
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import NamedTuple
 
-from formant_mcp.models import Conversation, Unreadable
-from formant_mcp.store.connection import Database, Value
+from pydantic import JsonValue
+
+from formant_mcp.models import Conversation, Turn, Unreadable
+from formant_mcp.store.connection import Connection, Value
+from formant_mcp.store.database import Database, OnDatabase, on_writer, to_its_end
 from formant_mcp.store.filter_sql import milliseconds
 from formant_mcp.store.result_values import flatten
-from formant_mcp.store.rows import KEPT, WRITTEN, columns, moment, whole
+from formant_mcp.store.rows import KEPT, WRITTEN, changes, columns, moment, number, whole
 from formant_mcp.store.turn_index import DELETE, INSERT, INSERT_WORDS, index_rows, word_rows
-from formant_mcp.store.turn_keys import MAX_TURNS, turn_key
+from formant_mcp.store.turn_keys import KEY_BITS, MAX_TURNS, row_of, turn_key
 
 Due = Callable[[Conversation, datetime], datetime | None]
 """When to read a conversation's detail anew, given that it was read at that time; None for never."""
 
-_OF_DETAIL = tuple(each.name for each in fields(Unreadable) if each.name != "fields")
+_OF_DETAIL = tuple(kind.name for kind in fields(Unreadable) if kind.name != "fields")
+_DELETED_AT_ONCE = 500  # conversations, whose turns are all in memory
+_IN = "IN (SELECT value FROM json_each(?))"
 # That a running call had no reason says nothing once it is over.
 _WAS_KNOWN = (
     "(failure_reason_known AND (ended OR NOT excluded.ended OR excluded.status IS NULL OR failure_reason IS NOT NULL))"
@@ -49,133 +55,256 @@ class PreviousRow(NamedTuple):
     seen_at: datetime
 
 
-class Writer:
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A row as it was before: its number, its columns as in WRITTEN, whether its details were read, its results."""
+
+    row_id: int
+    previous: PreviousRow
+    columns: tuple[Value, ...]
+    has_detail: bool
+    results: Value
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A conversation as it was read, and when."""
+
+    conversation: Conversation
+    at: datetime
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What is saved in one transaction: what each caller gave, by id; what each gets back."""
+
+    calls: list[dict[str, _Read]] = field(default_factory=list[dict[str, _Read]])
+    job: asyncio.Task[list[dict[str, PreviousRow]]] | None = None
+
+
+class Writer(OnDatabase):
     """Saves and forgets conversations."""
 
     def __init__(self, database: Database, due: Due) -> None:
-        self._database = database
+        super().__init__(database)
         self._due = due
+        self._next: _Batch | None = None
+        self._saving = asyncio.Lock()
 
-    def save(self, conversations: Iterable[Conversation], now: datetime) -> dict[str, PreviousRow]:
-        """Saves what a page or a detail brought; gives those that were known before, by id."""
-        latest = {each.conversation_id: each for each in conversations}
-        at = milliseconds(now)
-        with self._database.transaction():
-            self._database.claim()
-            known = self._known(list(latest), now)
-            self._database.run_many(_UPSERT, ((*columns(each), at, at) for each in latest.values()))
-            for each in latest.values():
-                if each.has_detail:
-                    self._save_detail(each, now)
-                elif each.results:
-                    self._save_listed_results(each)
-                if each.unreadable.fields:
-                    self._save_unread_fields(each)
-        return known
+    async def save(self, conversations: Iterable[Conversation], now: datetime) -> dict[str, PreviousRow]:
+        """Saves what a page or a detail brought; returns those that were known before, by id.
 
-    def mark_missing(self, conversation_id: str, now: datetime) -> None:
+        Calls that come while others are being saved are saved together: all of them or, with an error for each, none.
+        """
+        batch = self._next
+        if batch is None or batch.job is None:
+            batch = self._next = _Batch()
+            batch.job = asyncio.create_task(self._save_next(batch))
+        place = len(batch.calls)
+        batch.calls.append({each.conversation_id: _Read(each, now) for each in conversations})
+        return (await to_its_end(batch.job))[place]
+
+    @on_writer
+    def mark_missing(self, connection: Connection, conversation_id: str, now: datetime) -> None:
         """Notes that the provider, asked for this one alone, does not have it."""
-        self._database.run(
+        connection.run(
             "UPDATE conversations SET missing_at = ? WHERE conversation_id = ?", [milliseconds(now), conversation_id]
         )
 
-    def mark_failed(self, conversation_id: str, why: str, retry_at: datetime) -> None:
+    @on_writer
+    def mark_failed(self, connection: Connection, conversation_id: str, why: str, retry_at: datetime) -> None:
         """Notes why the details of this one could not be read, and when a question may ask for them again."""
-        self._database.run(
+        connection.run(
             "UPDATE conversations SET failure = ?, retry_at = ? WHERE conversation_id = ?",
             [why, milliseconds(retry_at), conversation_id],
         )
 
-    def retry_failed(self) -> None:
+    @on_writer
+    def retry_failed(self, connection: Connection) -> None:
         """Lets the next question ask for every detail that could not be read."""
-        self._database.run("UPDATE conversations SET retry_at = NULL WHERE retry_at IS NOT NULL")
+        connection.run("UPDATE conversations SET retry_at = NULL WHERE retry_at IS NOT NULL")
 
-    def delete(self, *conversation_ids: str) -> None:
+    @on_writer
+    def delete(self, connection: Connection, *conversation_ids: str) -> None:
         """Deletes conversations that the provider no longer has."""
-        with self._database.transaction():
-            self._delete("conversation_id IN (SELECT value FROM json_each(?))", [json.dumps(conversation_ids)])
+        self._delete(connection, f"conversation_id {_IN}", [json.dumps(conversation_ids)])
 
-    def invalidate_details(self, conversation_ids: Sequence[str]) -> None:
+    @on_writer
+    def invalidate_details(self, connection: Connection, conversation_ids: Sequence[str]) -> None:
         """Lets the details of these be read anew when they are next asked for, final or not."""
-        self._database.run(
-            "UPDATE conversations SET detail_due_at = 0 WHERE conversation_id IN (SELECT value FROM json_each(?))",
+        connection.run(
+            f"UPDATE conversations SET detail_due_at = 0 WHERE conversation_id {_IN}",
             [json.dumps(list(conversation_ids))],
         )
 
-    def delete_unseen(self, agent_id: str, since: datetime) -> None:
+    @on_writer
+    def delete_unseen(self, connection: Connection, agent_id: str, since: datetime) -> None:
         """Forgets what the provider has not shown since then, of one agent where `agent_id` is given."""
-        with self._database.transaction():
-            self._delete("seen_at < ? AND (? = '' OR agent_id = ?)", [milliseconds(since), agent_id, agent_id])
+        self._delete(connection, "seen_at < ? AND (? = '' OR agent_id = ?)", [milliseconds(since), agent_id, agent_id])
 
-    def _known(self, conversation_ids: list[str], now: datetime) -> dict[str, PreviousRow]:
-        rows = self._database.rows(
-            "SELECT conversation_id, started_at, seen_at FROM conversations"
-            " WHERE conversation_id IN (SELECT value FROM json_each(?))",
-            [json.dumps(conversation_ids)],
-        )
-        return {str(row[0]): PreviousRow(moment(row[1]), moment(row[2]) or now) for row in rows}
+    async def _save_next(self, batch: _Batch) -> list[dict[str, PreviousRow]]:
+        async with self._saving:
+            self._next = None  # who comes from now on waits for this one
+            return await self._save_all(batch.calls)
 
-    def _save_listed_results(self, conversation: Conversation) -> None:
-        """What a list row told of the results, such as the provider's summary, until the detail tells them all."""
-        self._database.run(
+    @on_writer
+    def _save_all(self, connection: Connection, calls: Sequence[dict[str, _Read]]) -> list[dict[str, PreviousRow]]:
+        connection.claim()
+        previous: list[dict[str, PreviousRow]] = []
+        while calls:
+            together = _without_repetition(calls)
+            calls = calls[len(together) :]
+            stored = self._save(connection, {name: read for call in together for name, read in call.items()})
+            previous += [{name: stored[name].previous for name in call if name in stored} for call in together]
+        return previous
+
+    def _save(self, connection: Connection, reads: dict[str, _Read]) -> dict[str, _Stored]:
+        """Saves some conversations; returns those of them that were there before, as they were."""
+        stored = _stored(connection, reads)
+        upserts: list[tuple[Value, ...]] = []
+        seen: list[tuple[Value, ...]] = []
+        for name, read in reads.items():
+            row, at, before = columns(read.conversation), milliseconds(read.at), stored.get(name)
+            if before and not changes(row, before.columns):
+                seen.append((at, before.row_id))
+            else:
+                upserts.append((*row, at, at))
+        connection.run_many("UPDATE conversations SET seen_at = ? WHERE row_id = ?", seen)
+        connection.run_many(_UPSERT, upserts)
+        details = [read for read in reads.values() if read.conversation.has_detail]
+        if details:
+            self._save_details(connection, details, stored)
+        rows = [read.conversation for read in reads.values() if not read.conversation.has_detail]
+        # What a list row says of the results, such as the provider's summary, until the detail says all of them.
+        connection.run_many(
             "UPDATE conversations SET results = ? WHERE conversation_id = ? AND detail_at IS NULL",
-            [json.dumps(conversation.results, ensure_ascii=False), conversation.conversation_id],
+            [(_json(row.results), row.conversation_id) for row in rows if row.results],
         )
-
-    def _save_unread_fields(self, conversation: Conversation) -> None:
-        """They count until a later reading has the field: see `Reader.unreadable`."""
-        self._database.run(
+        # They count until a later reading has the field: see `Reader.unreadable`.
+        connection.run_many(
             "INSERT OR IGNORE INTO unreadable SELECT row_id, value, 1 FROM conversations, json_each(?)"
             " WHERE conversation_id = ?",
-            [json.dumps(sorted(conversation.unreadable.fields)), conversation.conversation_id],
-        )
-
-    def _save_detail(self, conversation: Conversation, now: datetime) -> None:
-        rows = self._database.rows(
-            "SELECT row_id FROM conversations WHERE conversation_id = ?", [conversation.conversation_id]
-        )
-        row_id, results = whole(rows[0][0]), conversation.results
-        turns = None if conversation.turns is None else conversation.turns[:MAX_TURNS]
-        self._drop_detail(row_id)
-        keyed = [(turn_key(row_id, turn.index), turn.role, turn.text, turn.seconds) for turn in turns or ()]
-        self._database.run_many("INSERT INTO turns VALUES (?, ?, ?, ?)", keyed)
-        indexed = index_rows([row[:3] for row in keyed])
-        self._database.run_many(INSERT, indexed)
-        self._database.run_many(INSERT_WORDS, word_rows(indexed))
-        self._database.run_many(
-            "INSERT INTO result_values VALUES (?, ?, ?, ?, ?, ?, ?)",
-            ((row_id, *value) for value in flatten(results or {})),
-        )
-        self._database.run_many(
-            "INSERT INTO unreadable VALUES (?, ?, ?)",
-            ((row_id, kind, count) for kind in _OF_DETAIL if (count := getattr(conversation.unreadable, kind))),
-        )
-        due = self._due(conversation, now)
-        self._database.run(
-            "UPDATE conversations SET results = ?, turn_count = ?, detail_at = ?, detail_due_at = ?, missing_at = NULL,"
-            " failure = NULL, retry_at = NULL WHERE row_id = ?",
             [
-                None if results is None else json.dumps(results, ensure_ascii=False),
-                None if turns is None else len(turns),
-                milliseconds(now),
-                due and milliseconds(due),
-                row_id,
+                (json.dumps(sorted(read.conversation.unreadable.fields)), name)
+                for name, read in reads.items()
+                if read.conversation.unreadable.fields
             ],
         )
+        return stored
 
-    def _drop_detail(self, row_id: int) -> None:
-        turns = [turn_key(row_id, 0), turn_key(row_id, MAX_TURNS)]
-        spoken = self._database.rows("SELECT turn_id, role, text FROM turns WHERE turn_id >= ? AND turn_id < ?", turns)
-        self._database.run_many(DELETE, index_rows([(whole(key), str(role), str(text)) for key, role, text in spoken]))
-        self._database.run("DELETE FROM turns WHERE turn_id >= ? AND turn_id < ?", turns)
-        self._database.run("DELETE FROM result_values WHERE row_id = ?", [row_id])
-        self._database.run(
-            "DELETE FROM unreadable WHERE row_id = ? AND kind IN (SELECT value FROM json_each(?))",
-            [row_id, json.dumps(_OF_DETAIL)],
+    def _save_details(self, connection: Connection, details: list[_Read], stored: dict[str, _Stored]) -> None:
+        rows = connection.rows(
+            f"SELECT conversation_id, row_id FROM conversations WHERE conversation_id {_IN}",
+            [json.dumps([detail.conversation.conversation_id for detail in details])],
+        )
+        row_ids = {str(name): whole(row_id) for name, row_id in rows}
+        by_row = {row_ids[detail.conversation.conversation_id]: detail for detail in details}
+        transcripts = {row_id: detail.conversation.turns for row_id, detail in by_row.items()}
+        _save_turns(connection, transcripts, {row.row_id for row in stored.values() if row.has_detail})
+        has_same = {row.row_id for row in stored.values() if row.has_detail and _is_same(row, by_row)}
+        changed = {row_id: read.conversation.results for row_id, read in by_row.items() if row_id not in has_same}
+        connection.run(f"DELETE FROM result_values WHERE row_id {_IN}", [json.dumps(list(changed))])
+        connection.run_many(
+            "INSERT INTO result_values VALUES (?, ?, ?, ?, ?, ?, ?)",
+            ((row_id, *value) for row_id, results in changed.items() for value in flatten(results or {})),
+        )
+        connection.run(
+            f"DELETE FROM unreadable WHERE row_id {_IN} AND kind {_IN}",
+            [json.dumps(list(by_row)), json.dumps(_OF_DETAIL)],
+        )
+        connection.run_many(
+            "INSERT INTO unreadable VALUES (?, ?, ?)",
+            (
+                (row_id, kind, count)
+                for row_id, read in by_row.items()
+                for kind in _OF_DETAIL
+                if (count := getattr(read.conversation.unreadable, kind))
+            ),
+        )
+        connection.run_many(
+            "UPDATE conversations SET results = ?, turn_count = ?, detail_at = ?, detail_due_at = ?, missing_at = NULL,"
+            " failure = NULL, retry_at = NULL WHERE row_id = ?",
+            (self._detail_columns(row_id, read) for row_id, read in by_row.items()),
         )
 
-    def _delete(self, condition: str, values: Sequence[Value]) -> None:
-        for row in self._database.rows(f"SELECT row_id FROM conversations WHERE {condition}", values):
-            self._drop_detail(whole(row[0]))
-            self._database.run("DELETE FROM unreadable WHERE row_id = ?", [row[0]])
-        self._database.run(f"DELETE FROM conversations WHERE {condition}", values)
+    def _detail_columns(self, row_id: int, read: _Read) -> tuple[Value, ...]:
+        turns, due = read.conversation.turns, self._due(read.conversation, read.at)
+        return (
+            _json(read.conversation.results),
+            None if turns is None else min(len(turns), MAX_TURNS),
+            milliseconds(read.at),
+            due and milliseconds(due),
+            row_id,
+        )
+
+    def _delete(self, connection: Connection, condition: str, values: Sequence[Value]) -> None:
+        rows = connection.rows(f"SELECT row_id FROM conversations WHERE {condition}", values)
+        row_ids = [whole(row[0]) for row in rows]
+        for first in range(0, len(row_ids), _DELETED_AT_ONCE):
+            some = row_ids[first : first + _DELETED_AT_ONCE]
+            _save_turns(connection, dict.fromkeys(some), set(some))
+            for table in ("result_values", "unreadable", "conversations"):
+                connection.run(f"DELETE FROM {table} WHERE row_id {_IN}", [json.dumps(some)])
+
+
+def _without_repetition(calls: Sequence[dict[str, _Read]]) -> list[dict[str, _Read]]:
+    """The first calls, as long as no conversation is in two of them: what was read later goes on top."""
+    first: list[dict[str, _Read]] = []
+    names = set[str]()
+    for call in calls:
+        if first and not names.isdisjoint(call):
+            break
+        names |= call.keys()
+        first.append(call)
+    return first
+
+
+def _stored(connection: Connection, reads: dict[str, _Read]) -> dict[str, _Stored]:
+    rows = connection.rows(
+        f"SELECT row_id, detail_at, results, started_at, seen_at, {', '.join(WRITTEN)} FROM conversations"
+        f" WHERE conversation_id {_IN}",
+        [json.dumps(list(reads))],
+    )
+    found: dict[str, _Stored] = {}
+    for row_id, detail_at, results, started_at, seen_at, *written in rows:
+        name = str(written[0])
+        previous = PreviousRow(moment(started_at), moment(seen_at) or reads[name].at)
+        found[name] = _Stored(whole(row_id), previous, tuple(written), detail_at is not None, results)
+    return found
+
+
+def _is_same(row: _Stored, reads: dict[int, _Read]) -> bool:
+    """Whether the results that were read are those that are stored."""
+    return row.row_id in reads and row.results == _json(reads[row.row_id].conversation.results)
+
+
+def _save_turns(connection: Connection, transcripts: dict[int, tuple[Turn, ...] | None], known: set[int]) -> None:
+    """Saves the transcripts of these rows, `known`: those that may have one already; one that is equal stays."""
+    before: dict[int, list[tuple[int, str, str, float | None]]] = {}
+    for key, role, said, seconds in connection.rows(
+        # The rows first: a range of keys for each.
+        "SELECT turn_id, role, text, seconds FROM json_each(?) CROSS JOIN turns"
+        f" ON turn_id >= value << {KEY_BITS} AND turn_id < (value + 1) << {KEY_BITS} ORDER BY turn_id",
+        [json.dumps([row_id for row_id in transcripts if row_id in known])],
+    ):
+        turn = (whole(key), str(role), str(said), number(seconds))
+        before.setdefault(row_of(turn[0]), []).append(turn)
+    now = {
+        row_id: [
+            (turn_key(row_id, turn.index), turn.role, turn.text, turn.seconds) for turn in (turns or ())[:MAX_TURNS]
+        ]
+        for row_id, turns in transcripts.items()
+    }
+    changed = [row_id for row_id, turns in now.items() if turns != before.get(row_id, [])]
+    old = [turn for row_id in changed for turn in before.get(row_id, [])]
+    new = [turn for row_id in changed for turn in now[row_id]]
+    connection.run_many(DELETE, index_rows([turn[:3] for turn in old]))
+    connection.run_many("DELETE FROM turns WHERE turn_id = ?", [turn[:1] for turn in old])
+    connection.run_many("INSERT INTO turns VALUES (?, ?, ?, ?)", new)
+    indexed = index_rows([turn[:3] for turn in new])
+    connection.run_many(INSERT, indexed)
+    connection.run_many(INSERT_WORDS, word_rows(indexed))
+
+
+def _json(results: dict[str, JsonValue] | None) -> str | None:
+    return None if results is None else json.dumps(results, ensure_ascii=False)

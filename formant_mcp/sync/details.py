@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from formant_mcp.errors import (
     ASK_AGAIN,
@@ -63,8 +65,8 @@ class Details:
         try:
             await _Reading(self, conversation_ids, progress, self._now()).run()
         except PermissionDeniedError:
-            if for_question and not self._store.read.has_details():
-                self._store.write.retry_failed()  # whoever gives the key this right need not wait
+            if for_question and not await self._store.read.has_details():
+                await self._store.write.retry_failed()  # whoever gives the key this right need not wait
                 raise
 
     async def read_one(self, conversation_id: str, requested_at: datetime) -> None:
@@ -73,35 +75,70 @@ class Details:
         Why one cannot be read is noted. One that the provider does not find is marked as missing: the next full pass
         over its list decides.
         """
-        name = f"detail:{conversation_id}"
-        while self._store.read.needing_refresh([conversation_id], requested_at):
-            if self._leases.take(name):
+        while await self._store.read.needing_refresh([conversation_id], requested_at):
+            if claimed := await self.claim([conversation_id], requested_at):
                 try:
-                    # Whoever held the lease before may have read it between our look and our turn.
-                    if self._store.read.needing_refresh([conversation_id], requested_at):
-                        conversation = await self._provider.get_conversation(conversation_id)
-                        self._store.write.save([conversation], self._now())
-                except FAILS_ALONE as error:
-                    self._note(conversation_id, error)
-                    raise
+                    if claimed.to_read:
+                        await self.fetch(conversation_id)
                 finally:
-                    self._leases.drop(name)
+                    await self.drop(claimed)
                 return
             await asyncio.sleep(_LOOK_EVERY_SECONDS)
 
-    def _note(self, conversation_id: str, error: FormantError) -> None:
+    async def claim(self, conversation_ids: Sequence[str], requested_at: datetime) -> "Claim | None":
+        """Takes the leases of those that nobody reads now; None where somebody reads each of them."""
+        names = {_lease(conversation_id): conversation_id for conversation_id in conversation_ids}
+        taken = await self._leases.take(*names)
+        if not taken:
+            return None
+        ids = [names[name] for name in taken]
+        try:
+            # Whoever held a lease before may have read it since it was found to be due.
+            to_read = await self._store.read.needing_refresh(ids, requested_at)
+        except BaseException:
+            await self._leases.drop(*taken)
+            raise
+        return Claim(ids, to_read, len(to_read))
+
+    async def drop(self, claim: "Claim") -> None:
+        """Gives the leases of a claim back."""
+        await self._leases.drop(*map(_lease, claim.conversation_ids))
+
+    async def fetch(self, conversation_id: str) -> None:
+        """Reads one whose lease is held; why it cannot be read is noted."""
+        try:
+            conversation = await self._provider.get_conversation(conversation_id)
+            await self._store.write.save([conversation], self._now())
+        except FAILS_ALONE as error:
+            await self._note(conversation_id, error)
+            raise
+
+    async def _note(self, conversation_id: str, error: FormantError) -> None:
         now = self._now()
-        self._store.write.mark_failed(conversation_id, reason(error), next_try(error, now))
+        await self._store.write.mark_failed(conversation_id, reason(error), next_try(error, now))
         if isinstance(error, NotFoundError):
-            self._store.write.mark_missing(conversation_id, now)
+            await self._store.write.mark_missing(conversation_id, now)
 
     async def yield_to_waiting(self) -> None:
         """Lets questions that somebody waits for go first."""
         await self._jobs.yield_to_waiting()
 
 
+def _lease(conversation_id: str) -> str:
+    return f"detail:{conversation_id}"
+
+
+@dataclass(slots=True)
+class Claim:
+    """Conversations whose leases are held, those of them that are still to be read, and how many of these are left."""
+
+    conversation_ids: list[str]
+    to_read: list[str]
+    left: int
+
+
 class _Reading:
-    """One run over a list of ids by several workers."""
+    """One run over a list of ids by several workers, which claim the next few together."""
 
     def __init__(
         self, details: Details, conversation_ids: Sequence[str], progress: Progress, requested_at: datetime
@@ -110,7 +147,10 @@ class _Reading:
         self._ids = iter(conversation_ids)
         self._count = len(conversation_ids)
         self._progress = progress
-        self._asked_at = requested_at
+        self._requested_at = requested_at
+        self._claiming = asyncio.Lock()
+        self._claims: list[Claim] = []
+        self._next: list[tuple[str, Claim | None]] = []
         self._failures = 0
         self._refusals: list[PermissionDeniedError] = []
         progress.total += len(conversation_ids)
@@ -123,20 +163,52 @@ class _Reading:
             for worker in workers:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
+            for claim in self._claims:
+                await self._details.drop(claim)
         if self._refusals and len(self._refusals) == self._count:
             raise self._refusals[0]
 
     async def _work(self) -> None:
-        for conversation_id in self._ids:
-            await self._details.yield_to_waiting()
+        while conversation := await self._take():
+            conversation_id, claim = conversation
             try:
-                await self._details.read_one(conversation_id, self._asked_at)
+                if claim:
+                    await self._details.fetch(conversation_id)
+                else:  # somebody else reads it
+                    await self._details.read_one(conversation_id, self._requested_at)
                 self._failures = 0
             except NotFoundError:
                 self._failures = 0
             except FAILS_ALONE as error:
                 self._count_failure(error)
             self._progress.done += 1
+            if claim:
+                claim.left -= 1
+                await self._drop_if_done(claim)
+
+    async def _take(self) -> tuple[str, Claim | None] | None:
+        """The next one to read, with the claim that holds its lease; None where there is none left."""
+        async with self._claiming:
+            while not self._next:
+                await self._details.yield_to_waiting()  # before the claim: what pauses holds no lease
+                ids = list(islice(self._ids, _WORKERS))
+                if not ids:
+                    return None
+                claim = await self._details.claim(ids, self._requested_at)
+                if claim:
+                    self._claims.append(claim)
+                    self._progress.done += len(claim.conversation_ids) - len(claim.to_read)
+                    await self._drop_if_done(claim)
+                to_read, held = (set(claim.to_read), set(claim.conversation_ids)) if claim else (set[str](), set[str]())
+                self._next = [
+                    (each, claim if each in to_read else None) for each in ids if each in to_read or each not in held
+                ]
+            return self._next.pop(0)
+
+    async def _drop_if_done(self, claim: Claim) -> None:
+        if not claim.left:
+            self._claims.remove(claim)
+            await self._details.drop(claim)
 
     def _count_failure(self, error: FormantError) -> None:
         self._failures += 1

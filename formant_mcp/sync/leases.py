@@ -21,41 +21,51 @@ class Leases:
         self._now = now
         self._owner = secrets.token_hex(8)
         self._held: set[str] = set()
+        self._wanted: set[str] = set()
         self._beat: asyncio.Task[None] | None = None
 
-    def take(self, name: str) -> bool:
-        """Takes a lease unless somebody, this server included, holds it."""
-        if name in self._held or not self._ledger.lease([name], self._owner, self._now(), _SPAN):
-            return False
-        self._held.add(name)
-        if self._beat is None or self._beat.done():
+    async def take(self, *names: str) -> list[str]:
+        """Takes those of the leases that nobody, this server included, holds; returns the ones it took."""
+        free = [name for name in names if name not in self._held and name not in self._wanted]
+        if not free:
+            return []
+        self._wanted.update(free)
+        try:
+            taken = await self._ledger.lease(free, self._owner, self._now(), _SPAN)
+        except BaseException:  # what is taken although the caller is cancelled is given back
+            await self._ledger.release(free, self._owner)
+            raise
+        finally:
+            self._wanted.difference_update(free)
+        self._held.update(taken)
+        if taken and (self._beat is None or self._beat.done()):
             self._beat = asyncio.create_task(self._keep())
-        return True
+        return taken
 
-    def drop(self, name: str) -> None:
-        """Gives a lease back."""
-        self._held.discard(name)
-        self._ledger.release([name], self._owner)
+    async def drop(self, *names: str) -> None:
+        """Gives leases back."""
+        self._held.difference_update(names)
+        await self._ledger.release(names, self._owner)
 
     @asynccontextmanager
     async def hold(self, name: str) -> AsyncGenerator[None]:
         """Holds a lease, waiting for it as long as somebody else does."""
-        while not self.take(name):
+        while not await self.take(name):
             await asyncio.sleep(_LOOK_EVERY_SECONDS)
         try:
             yield
         finally:
-            self.drop(name)
+            await self.drop(name)
 
     async def aclose(self) -> None:
         """Gives all back."""
         if self._beat:
             self._beat.cancel()
             await asyncio.gather(self._beat, return_exceptions=True)
-        for name in list(self._held):
-            self.drop(name)
+        if self._held:
+            await self.drop(*self._held)
 
     async def _keep(self) -> None:
         while self._held:
             await asyncio.sleep(_BEAT_SECONDS)
-            self._ledger.lease(list(self._held), self._owner, self._now(), _SPAN)
+            await self._ledger.lease(list(self._held), self._owner, self._now(), _SPAN)

@@ -9,7 +9,7 @@ on in the background.
 import asyncio
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,6 +22,8 @@ from formant_mcp.sync.details import Details
 from formant_mcp.sync.freshness import CONFIRM_AFTER, DAY, HOUR, are_many
 from formant_mcp.sync.leases import Leases
 
+IsEnough = Callable[[], Awaitable[bool]]
+"""Whether a scan has gone as far as a request needs."""
 RECHECK_AFTER = timedelta(seconds=5)
 """A list that was checked less long ago is up to date."""
 
@@ -56,7 +58,7 @@ class ListStatus:
     likewise for the list asked for. `requests_left`: pages still to be read where `is_complete` is False; `is_listing`:
     there are some, but nobody can tell how many. `gone`: how many of the calls stored the provider no longer counts or
     lists; they are kept until a full scan has settled it. `ends_early`: the provider announces more of the list than
-    it gives a way to.
+    it gives a way to. `knows_all`: every conversation of the account is listed.
     """
 
     as_of: datetime | None
@@ -70,6 +72,8 @@ class ListStatus:
     shortfall: int = 0
     ends_early: bool = False
     gone: int = 0
+    knows_all: bool = False
+    knows_all: bool = False
 
 
 class ListSync(ABC):
@@ -91,7 +95,7 @@ class ListSync(ABC):
         """The request without the filters that do not narrow this provider's list."""
 
     @abstractmethod
-    def status(self, request: ListRequest, checked_since: datetime) -> ListStatus:
+    async def status(self, request: ListRequest, checked_since: datetime) -> ListStatus:
         """How far the store answers a request now; the list must have been checked since then."""
 
     @abstractmethod
@@ -112,16 +116,16 @@ class ListSync(ABC):
         Raises:
             FormantError: nothing further can be read now; what was read is kept.
         """
-        if not self.status(request, request.checked_since(self._now())).is_complete:
+        if not (await self.status(request, request.checked_since(self._now()))).is_complete:
             await self.update(request, progress)
-        await self._details.read(self._store.read.running(request.filters.agent_id, self._now()), progress)
+        await self._details.read((await self._store.read.running(request.filters.agent_id, self._now())), progress)
 
-    async def _scan(self, name: str, request: ListRequest, progress: Progress, is_enough: Callable[[], bool]) -> None:
+    async def _scan(self, name: str, request: ListRequest, progress: Progress, is_enough: IsEnough) -> None:
         """Continues a list's scan until that is enough, or at its end; whoever else scans it takes turns."""
         ended = self._scans_ended[name]
-        while self._scans_ended[name] == ended and not is_enough():
+        while self._scans_ended[name] == ended and not await is_enough():
             async with self._exclusive(name):
-                if self._scans_ended[name] == ended and not is_enough():
+                if self._scans_ended[name] == ended and not await is_enough():
                     self._scans_ended[name] += await self._read_batch(name, request, progress)
             await self._jobs.yield_to_waiting()
 
@@ -131,22 +135,26 @@ class ListSync(ABC):
         async with self._locks[name], self._leases.hold(f"list:{name}"):
             yield
 
-    def _start_backfill(self, name: str, is_enough: Callable[[], bool]) -> None:
+    def _start_backfill(self, name: str, is_enough: IsEnough) -> None:
         self._jobs.start(("scan", name), lambda progress: self._scan(name, ListRequest(), progress, is_enough))
 
-    async def _join_scan(self, name: str, progress: Progress, is_enough: Callable[[], bool]) -> None:
+    async def _join_scan(self, name: str, progress: Progress, is_enough: IsEnough) -> None:
         """Waits for a list's scan, begun now unless it runs; it goes on when nobody waits for it any more."""
         await self._jobs.join(
             ("scan", name), lambda job: self._scan(name, ListRequest(), job, is_enough), report_to(progress)
         )
 
-    def _until_complete(self, name: str) -> Callable[[], bool]:
+    async def _until_complete(self, name: str) -> IsEnough:
         """Whether a scan has found everything since now."""
-        before = self._state(name).complete_at
-        return lambda: self._state(name).complete_at not in (None, before)
+        before = (await self._state(name)).complete_at
 
-    def _state(self, name: str) -> ListState:
-        return self._store.ledger.scope(name)
+        async def is_complete() -> bool:
+            return (await self._state(name)).complete_at not in (None, before)
+
+        return is_complete
+
+    async def _state(self, name: str) -> ListState:
+        return await self._store.ledger.scope(name)
 
 
 def is_day_old(state: ListState, now: datetime) -> bool:

@@ -48,22 +48,23 @@ class Sync:
         request = self._lists.supported(request)
         requested_at, ends = self._now(), asyncio.get_running_loop().time() + seconds
         checked_since = request.checked_since(requested_at)
-        if self._is_up_to_date(request, checked_since):
+        if await self._is_up_to_date(request, checked_since):
             return None
         key = ("list", replace(request, fresh_since=None))
         is_shared = self._jobs.is_running(key)
-        is_stored = self._lists.status(request, checked_since).as_of is not None
+        is_stored = (await self._lists.status(request, checked_since)).as_of is not None
         passing = (UnavailableError, InvalidResponseError) if is_stored else (UnavailableError,)
         error = await self._wait(key, lambda job: self._lists.refresh(request, job), seconds, report, passing)
-        if error or not is_shared or self._is_up_to_date(request, checked_since):
+        if error or not is_shared or await self._is_up_to_date(request, checked_since):
             return error
         # What another question was reading may have been read before this one was asked.
         seconds = ends - asyncio.get_running_loop().time()
         return await self._wait(key, lambda job: self._lists.refresh(request, job), seconds, report, passing)
 
-    def _is_up_to_date(self, request: ListRequest, checked_since: datetime) -> bool:
-        is_running = bool(self._store.read.running(request.filters.agent_id, self._now()))
-        return not is_running and self._lists.status(request, checked_since).is_complete
+    async def _is_up_to_date(self, request: ListRequest, checked_since: datetime) -> bool:
+        if await self._store.read.running(request.filters.agent_id, self._now()):
+            return False
+        return (await self._lists.status(request, checked_since)).is_complete
 
     async def fetch_first_page(self, seconds: float) -> None:
         """Reads the first page of the list where nothing is stored: one request, once, and no claim about the rest.
@@ -71,7 +72,7 @@ class Sync:
         Raises:
             FormantError: it cannot be read now.
         """
-        if self._has_begun or self._store.read.count_seen(""):
+        if self._has_begun or await self._store.read.count_seen(""):
             return
 
         async def work(_: Progress) -> None:
@@ -79,7 +80,7 @@ class Sync:
                 page = (await self._provider.list_page("", Filters())).page
             else:
                 page = await self._provider.list_page(0, Filters())
-            self._store.write.save(page.conversations, self._now())
+            await self._store.write.save(page.conversations, self._now())
             self._has_begun = True
 
         if trouble := await self._wait("something", work, seconds, None, (UnavailableError,)):
@@ -95,7 +96,7 @@ class Sync:
         Raises:
             FormantError: it will not pass by itself (a refused key, or one that may read no details at all).
         """
-        waiting = self._store.read.waiting(self._now())
+        waiting = await self._store.read.waiting(self._now()) if conversation_ids else set[str]()
         ids = tuple(each for each in conversation_ids if each not in waiting)
         if not ids:
             return None
@@ -114,7 +115,7 @@ class Sync:
         Raises:
             FormantError: it will not pass by itself, such as NotFoundError of a conversation that is not stored.
         """
-        is_stored = conversation_id in self._store.read.get([conversation_id])
+        is_stored = conversation_id in await self._store.read.get([conversation_id])
         passing = (UnavailableError, *FAILS_ALONE) if is_stored else (UnavailableError,)
         return await self._wait(
             ("one", conversation_id),
@@ -145,14 +146,13 @@ class Sync:
         except TimeoutError:
             return None
 
-    def list_status(self, request: ListRequest, requested_at: datetime) -> ListStatus:
+    async def list_status(self, request: ListRequest, requested_at: datetime) -> ListStatus:
         """How far the store answers that request now, for a question of that time."""
-        return self._lists.status(self._lists.supported(request), request.checked_since(requested_at))
+        return await self._lists.status(self._lists.supported(request), request.checked_since(requested_at))
 
-    def knows_all(self) -> bool:
+    async def knows_all(self) -> bool:
         """Whether the whole list is known, as of the last look at it."""
-        whole = self._store.ledger.scope("")
-        return whole.complete_at is not None and not whole.ends_early
+        return (await self._store.ledger.scope("")).knows_all
 
     @property
     def unsupported_filters(self) -> frozenset[str]:

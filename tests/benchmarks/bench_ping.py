@@ -11,6 +11,7 @@ loop is blocked all the while.
 """
 
 import argparse
+import asyncio
 import statistics
 import tempfile
 import threading
@@ -47,15 +48,15 @@ QUESTIONS: dict[str, dict[str, JsonValue]] = {
 _NUMBERS = count(2)  # of requests; the handshake has the first
 
 
-def build(path: Path, url: str, calls: LazyRows) -> None:
+async def build(path: Path, url: str, calls: LazyRows) -> None:
     """Fills a store as synchronizing everything would."""
     settings = Settings.model_validate({"api_key": KEY, "base_url": url, "store": str(path), "timezone": ZONE})
-    store = Store(path, AccountKey(settings.service(), settings.account(KEY)), next_refresh_at)
+    store = await Store.open(path, AccountKey(settings.service(), settings.account(KEY)), next_refresh_at)
     for first in range(0, len(calls), BATCH):
-        store.write.save([parse_detail({"data": detail(row)}) for row in calls[first : first + BATCH]], utc_now())
+        await store.write.save([parse_detail({"data": detail(row)}) for row in calls[first : first + BATCH]], utc_now())
     now = utc_now()
-    store.ledger.update("", total=len(calls), complete_at=now, checked_at=now, list_order="newest")
-    store.close()
+    await store.ledger.update("", total=len(calls), complete_at=now, checked_at=now, list_order="newest")
+    await store.close()
 
 
 class Pings:
@@ -145,7 +146,7 @@ def main() -> None:
         api.conversations, api.order = calls, "as_held"
         httpx.get(f"{api.url}/v1/conversations?limit=1", timeout=MOST_SECONDS)  # it works its list out once
         folder, path = Path(name), Path(name) / "store.sqlite"
-        build(path, api.url, calls)
+        asyncio.run(build(path, api.url, calls))
         variables = {"FORMANT_API_KEY": KEY, "FORMANT_BASE_URL": api.url, "FORMANT_STORE": str(path)}
         with started(folder, seconds=MOST_SECONDS, FORMANT_CALL_SECONDS="600", **variables) as server:
             ask_all(server, options.every, options.runs)

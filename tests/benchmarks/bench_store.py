@@ -55,10 +55,16 @@ class NothingNew:
     concurrency = 16
     requests_per_minute = None
 
-    def __init__(self, store: Store) -> None:
-        self._total = store.read.count(Filters())
-        newest = store.read.page(Filters(), "newest", 100)
-        self._newest = tuple(replace(conversation, has_detail=False) for _, conversation in newest)
+    def __init__(self, total: int, newest: tuple[Conversation, ...]) -> None:
+        self._total = total
+        self._newest = newest
+
+    @classmethod
+    async def of(cls, store: Store) -> "NothingNew":
+        """The source whose list that store holds."""
+        newest = await store.read.page(Filters(), "newest", 100)
+        rows = tuple(replace(conversation, has_detail=False) for _, conversation in newest)
+        return cls(await store.read.count(Filters()), rows)
 
     async def list_page(self, offset: int, filters: Filters = NO_FILTERS) -> Page:
         return Page(self._newest, len(self._newest), has_more=True, total=self._total)
@@ -122,18 +128,18 @@ def results(rng: random.Random) -> dict[str, JsonValue]:
     }
 
 
-def build(path: Path, count: int, transcripts: int) -> None:
+async def build(path: Path, count: int, transcripts: int) -> None:
     """Fills a store, as syncing would, and says how long that took."""
-    store = Store(path, AccountKey("service", "benchmark"), lambda conversation, read_at: None)
+    store = await Store.open(path, AccountKey("service", "benchmark"), lambda conversation, read_at: None)
     started = time.perf_counter()
     calls = conversations(count, transcripts)
     while batch := list(itertools.islice(calls, BATCH)):
-        store.write.save(batch, NOW)
+        await store.write.save(batch, NOW)
         done = time.perf_counter() - started
         print(f"\rbuilding: {batch[-1].conversation_id[-9:-2]} of {count} in {done:.0f} s", end="", flush=True)
-    store.ledger.update("", total=count, complete_at=NOW, checked_at=NOW, list_order="newest")
+    await store.ledger.update("", total=count, complete_at=NOW, checked_at=NOW, list_order="newest")
     print()
-    store.close()
+    await store.close()
 
 
 async def median_ms(ask: Callable[[], Awaitable[object]], runs: int) -> tuple[float, float, float]:
@@ -149,8 +155,8 @@ async def median_ms(ask: Callable[[], Awaitable[object]], runs: int) -> tuple[fl
 
 async def ask_all(path: Path, runs: int) -> None:
     """Asks each question `runs` times and prints a line for each."""
-    store = Store(path, AccountKey("service", "benchmark"), lambda conversation, read_at: None)
-    loader = Loader(Sync(NothingNew(store), store, lambda: NOW), store)
+    store = await Store.open(path, AccountKey("service", "benchmark"), lambda conversation, read_at: None)
+    loader = Loader(Sync(await NothingNew.of(store), store, lambda: NOW), store)
 
     def call() -> RequestContext:
         return RequestContext(NOW, 600)
@@ -187,7 +193,7 @@ async def ask_all(path: Path, runs: int) -> None:
         median, least, most = await median_ms(ask, runs)
         print(f"{name:52} {median:8.1f} {least:8.1f} {most:8.1f}")
     await loader.sync.aclose()
-    store.close()
+    await store.close()
 
 
 def print_costs(path: Path) -> None:
@@ -222,7 +228,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = options.store or Path(folder) / "benchmark.sqlite"
         if not path.exists():
-            build(path, options.conversations, options.transcripts)
+            asyncio.run(build(path, options.conversations, options.transcripts))
         asyncio.run(ask_all(path, options.runs))
         print_costs(path)
 

@@ -136,18 +136,18 @@ async def bare(url: str, ids: Sequence[str]) -> Run:
 async def ours(url: str, ids: Sequence[str]) -> Run:
     """The same through Sync over a new store; fails where something is missing in the end."""
     with tempfile.TemporaryDirectory() as folder:
-        store = Store(Path(folder) / "store.sqlite", AccountKey("service", "benchmark"), next_refresh_at)
+        store = await Store.open(Path(folder) / "store.sqlite", AccountKey("service", "benchmark"), next_refresh_at)
         sync, began = Sync(FormantProvider(url, "any-key"), store, utc_now), utc_now()
         try:
             run = await timed(
                 url, sync.refresh_list(ListRequest(), MOST_SECONDS), sync.fetch_details(ids, MOST_SECONDS)
             )
-            assert sync.list_status(ListRequest(), began).is_complete
-            assert not store.read.needing_refresh(ids, began)
+            assert (await sync.list_status(ListRequest(), began)).is_complete
+            assert not await store.read.needing_refresh(ids, began)
             return run
         finally:
             await sync.aclose()
-            store.close()
+            await store.close()
 
 
 async def measure(url: str, ids: Sequence[str], runs: int) -> list[tuple[Run, Run]]:

@@ -56,6 +56,6 @@ def ticking(start: datetime = NOW + timedelta(days=60)):
     return now
 
 
-async def gathering_of(calls: list[Conversation]) -> Loader:
-    store = Store(None, AccountKey("service", "test"), lambda conversation, read_at: None)
+async def loader_of(calls: list[Conversation]) -> Loader:
+    store = await Store.open(None, AccountKey("service", "test"), lambda conversation, read_at: None)
     return Loader(Sync(Told(calls), store, ticking()), store)

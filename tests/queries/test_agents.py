@@ -60,13 +60,13 @@ async def account(provider: ProviderFixture = ELEVENLABS) -> AsyncGenerator[Aske
             agent = ids[n % len(ids)]
             fields = {"agent_id": agent, "agent_name": NAMES[agent]} if provider is ELEVENLABS else {}
             opened.api.add(provider.call(n, NOON - n * timedelta(minutes=1)) | fields)
-        clock, store = Clock(), Store(None, AccountKey("service", "account"), next_refresh_at)
+        clock, store = Clock(), await Store.open(None, AccountKey("service", "account"), next_refresh_at)
         sync = Sync(opened.source, store, clock.now)
         try:
             yield AskedAccount(Loader(sync, store), opened.api, clock)
         finally:
             await sync.aclose()
-            store.close()
+            await store.close()
 
 
 def agents(listing: ConversationPage) -> set[str | None]:

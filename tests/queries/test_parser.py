@@ -11,6 +11,7 @@ from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import Filters
 from formant_mcp.store.search import StoreSearch
 from formant_mcp.text_search.query import MAX_CHARACTERS, MAX_TERMS, Expression, Term, parse_query
+from tests.in_a_loop import in_a_loop
 from tests.store.files import open_store
 
 TYPED = st.text(
@@ -219,15 +220,15 @@ def test_what_is_not_supported_is_refused_by_name(query: str, why: str) -> None:
 
 @settings(deadline=None, max_examples=300)
 @given(query=QUERIES)
-def test_whatever_is_typed_is_searched_or_refused_in_our_words(query: str) -> None:
+@in_a_loop
+async def test_whatever_is_typed_is_searched_or_refused_in_our_words(query: str) -> None:
     try:
         expression = parse_query(query)
     except InvalidRequestError:
         return
-    assert _STORE.search.find(StoreSearch(expression, "any", Filters()), 5).hits == 0
-
-
-_STORE = open_store(None)
+    store = await open_store(None)
+    assert (await store.search.find(StoreSearch(expression, "any", Filters()), 5)).hits == 0
+    await store.close()
 
 
 # The language written by Python's grammar: OR as `@`, which binds tighter than the `+` that a blank is, NOT as `-`.

@@ -16,7 +16,7 @@ from formant_mcp.queries.loader import RequestContext
 from formant_mcp.queries.search import PER_CONVERSATION, Hit, SearchQuery, SearchResult, search_transcripts
 from formant_mcp.text_search.highlight import Pattern, find_spans
 from formant_mcp.text_search.query import Expression, Term
-from tests.queries.static_source import gathering_of
+from tests.queries.static_source import loader_of
 from tests.store.oracle import NOW, conversations, filters, matches
 from tests.store.search_oracle import EXPRESSIONS, ROLES, SPOKEN, TEXTS, is_hit
 
@@ -57,13 +57,13 @@ def pages(calls: list[Conversation], question: SearchQuery) -> list[SearchResult
     """All pages that following the cursor gives."""
 
     async def ask() -> list[SearchResult]:
-        loader = await gathering_of(calls)
+        loader = await loader_of(calls)
         found = [await search_transcripts(loader, RequestContext(NOW, 60), question)]
         while found[-1].next_cursor:
             next_one = replace(question, cursor=found[-1].next_cursor)
             found.append(await search_transcripts(loader, RequestContext(NOW, 60), next_one))
         await loader.sync.aclose()
-        loader.store.close()
+        await loader.store.close()
         return found
 
     return asyncio.run(ask())

@@ -14,9 +14,12 @@ from formant_mcp.queries.loader import Coverage
 from formant_mcp.queries.search_advice import Advice
 from formant_mcp.store import Store
 from formant_mcp.text_search.query import parse_query
+from tests.in_a_loop import in_a_loop
 from tests.store.files import open_store
 from tests.store.oracle import NOW
 from tests.store.search_oracle import ROLES, TURNS, is_hit
+
+pytestmark = pytest.mark.anyio
 
 LATE = Filters(since=NOW + timedelta(minutes=2, seconds=30))  # call-3 and later
 
@@ -30,22 +33,22 @@ def advice_on(store: Store, query: str, role: Role = "any", filters: Filters | N
     return Advice(store, query, parse_query(query), role, filters or Filters())
 
 
-def stored(*calls: Conversation) -> Store:
-    store = open_store(None)
-    store.write.save(calls, NOW)
+async def stored(*calls: Conversation) -> Store:
+    store = await open_store(None)
+    await store.write.save(calls, NOW)
     return store
 
 
-def for_none(
+async def for_none(
     query: str, *calls: Conversation, role: Role = "any", filters: Filters | None = None, unread: int = 0
 ) -> str:
     matched = len(calls) + unread
     coverage = Coverage(matched, matched, matched, not unread, NOW, details_needed=matched, details_read=len(calls))
-    return advice_on(stored(*calls), query, role, filters).for_none(coverage)
+    return await advice_on(await stored(*calls), query, role, filters).for_none(coverage)
 
 
-def for_hits(query: str, *calls: Conversation, filters: Filters | None = None) -> str:
-    return advice_on(stored(*calls), query, filters=filters).for_hits()
+async def for_hits(query: str, *calls: Conversation, filters: Filters | None = None) -> str:
+    return await advice_on(await stored(*calls), query, filters=filters).for_hits()
 
 
 @pytest.mark.parametrize(
@@ -67,86 +70,86 @@ def for_hits(query: str, *calls: Conversation, filters: Filters | None = None) -
         ("Zahlung", "die Zahlungserinnerung", "zahlungserinnerung", "zahlung"),
     ],
 )
-def test_longer_words_are_named_and_how_to_find_them(query: str, said: str, longer: str, begin: str) -> None:
-    advice = for_none(query, call(1, said))
+async def test_longer_words_are_named_and_how_to_find_them(query: str, said: str, longer: str, begin: str) -> None:
+    advice = await for_none(query, call(1, said))
     assert f"does not occur in the transcripts searched. Longer words do: {longer}; {begin}* finds them." in advice
-    store = stored(call(1, said))
-    assert store.search.is_said(parse_query(f"{begin}*").all_of[0][0])
+    store = await stored(call(1, said))
+    assert await store.search.is_said(parse_query(f"{begin}*").all_of[0][0])
 
 
 @pytest.mark.parametrize(
     ("query", "said", "similar"),
     [("lawer", "my lawyer", "lawyer"), ("карта", "карту", "карту"), ("مبلغ", "المبلغ", "المبلغ")],
 )
-def test_similar_words_are_named_where_none_is_longer(query: str, said: str, similar: str) -> None:
-    assert for_none(query, call(1, said)).endswith(f"Similar words: {similar}.")
+async def test_similar_words_are_named_where_none_is_longer(query: str, said: str, similar: str) -> None:
+    assert (await for_none(query, call(1, said))).endswith(f"Similar words: {similar}.")
 
 
-def test_words_of_other_conversations_are_said_to_be_there() -> None:
+async def test_words_of_other_conversations_are_said_to_be_there() -> None:
     calls = (call(1, "my lawyer"), call(3, "hello"))
-    assert for_none("lawyer", *calls, filters=LATE).endswith(
+    assert (await for_none("lawyer", *calls, filters=LATE)).endswith(
         '"lawyer" occurs in other conversations, not in the transcripts searched.'
     )
-    assert for_none("lawer", *calls, filters=LATE).endswith("Similar words in other conversations: lawyer.")
-    assert "Longer" not in for_none("lawy", *calls, filters=LATE)
+    assert (await for_none("lawer", *calls, filters=LATE)).endswith("Similar words in other conversations: lawyer.")
+    assert "Longer" not in await for_none("lawy", *calls, filters=LATE)
 
 
-def test_words_of_another_role_are_said_to_be_theirs() -> None:
-    advice = for_none("refund", call(1, "a refund", role="agent"), role="contact")
+async def test_words_of_another_role_are_said_to_be_theirs() -> None:
+    advice = await for_none("refund", call(1, "a refund", role="agent"), role="contact")
     assert advice.endswith('"refund" occurs there, but not in turns marked as the contact\'s.')
 
 
-def test_unread_transcripts_are_never_spoken_of() -> None:
+async def test_unread_transcripts_are_never_spoken_of() -> None:
     assert (
-        for_none("refund", unread=5)
+        await for_none("refund", unread=5)
         == "No transcripts to search (5 conversations match the filters; 5 still to be loaded)."
     )
-    advice = for_none("refund", call(1, "hello"), unread=80)
+    advice = await for_none("refund", call(1, "hello"), unread=80)
     assert advice.startswith(
         "No matches in the 1 transcript loaded so far (81 conversations match the filters; 80 still to be loaded)."
     )
     assert '"refund" does not occur in the transcripts searched' in advice
-    assert for_none("refund", call(1)) == (
+    assert await for_none("refund", call(1)) == (
         "No transcripts to search (1 conversation matches the filters; none has a transcript)."
     )
 
 
-def test_words_of_deleted_conversations_are_not_named() -> None:
-    store = stored(call(1, "lawyer 환불을"), call(2, "lawyers"))
-    store.write.delete("call-1")
+async def test_words_of_deleted_conversations_are_not_named() -> None:
+    store = await stored(call(1, "lawyer 환불을"), call(2, "lawyers"))
+    await store.write.delete("call-1")
     coverage = Coverage(1, 1, 1, True, NOW)
-    assert advice_on(store, "lawer").for_none(coverage).endswith("Similar words: lawyers.")
-    assert advice_on(store, "환불").for_none(coverage).endswith("nor does any similar word.")
+    assert (await advice_on(store, "lawer").for_none(coverage)).endswith("Similar words: lawyers.")
+    assert (await advice_on(store, "환불").for_none(coverage)).endswith("nor does any similar word.")
 
 
-def test_words_that_occur_apart_are_not_called_absent() -> None:
-    assert for_none("lawyers refund", call(1, "my lawyer", "refund")).endswith(
+async def test_words_that_occur_apart_are_not_called_absent() -> None:
+    assert (await for_none("lawyers refund", call(1, "my lawyer", "refund"))).endswith(
         "Each word occurs there, but not together in one turn. Try fewer words, a OR b, or fewer filters."
     )
-    assert for_none("refund -approved", call(1, "refund approved")).endswith(
+    assert (await for_none("refund -approved", call(1, "refund approved"))).endswith(
         "Matching turns exist, but all contain an excluded word."
     )
 
 
-def test_hits_come_with_a_note_on_what_was_not_searched_for() -> None:
+async def test_hits_come_with_a_note_on_what_was_not_searched_for() -> None:
     one = call(1, "refund", "환불", "환불을 주세요", "फीसों फीस")
-    assert for_hits("refund", one) == ""
-    assert for_hits("환불", one) == "Longer words, not searched for: 환불을; 환불* finds them."
-    assert for_hits("환불*", one) == ""
-    assert for_hits("फीस", one) == "Longer words, not searched for: फीसों; फीस* finds them."
-    assert for_hits("refund OR chargebak", one, call(2, "a chargeback")) == (
+    assert await for_hits("refund", one) == ""
+    assert await for_hits("환불", one) == "Longer words, not searched for: 환불을; 환불* finds them."
+    assert await for_hits("환불*", one) == ""
+    assert await for_hits("फीस", one) == "Longer words, not searched for: फीसों; फीस* finds them."
+    assert await for_hits("refund OR chargebak", one, call(2, "a chargeback")) == (
         '"chargebak" does not occur in the transcripts searched. Similar words: chargeback.'
     )
 
 
-def test_operators_in_small_letters_are_said_to_be_words() -> None:
+async def test_operators_in_small_letters_are_said_to_be_words() -> None:
     one = call(1, "refund or return, not both")
-    assert for_hits("refund or return", one) == '"or" is searched as a word; operators are in capitals (OR, NOT).'
-    assert for_hits('"refund or" OR x -"not"', one) == (
+    assert await for_hits("refund or return", one) == '"or" is searched as a word; operators are in capitals (OR, NOT).'
+    assert await for_hits('"refund or" OR x -"not"', one) == (
         '"x" does not occur in the transcripts searched, nor does any similar word.'
         " An exclusion holds for the turn: other turns of these calls may say it."
     )
-    assert for_none("refund and not both", one).endswith(
+    assert (await for_none("refund and not both", one)).endswith(
         '"and", "not" are searched as words; operators are in capitals (OR, NOT).'
     )
 
@@ -169,8 +172,10 @@ def test_operators_in_small_letters_are_said_to_be_words() -> None:
         ("U.S.A.", "the USA is far", '"u s a" is written "usa" there; that finds it.'),
     ],
 )
-def test_words_of_a_phrase_that_stand_in_one_turn_are_said_to_be_there(query: str, said: str, advice: str) -> None:
-    assert advice in for_none(query, call(1, said), call(2, "fees late"))
+async def test_words_of_a_phrase_that_stand_in_one_turn_are_said_to_be_there(
+    query: str, said: str, advice: str
+) -> None:
+    assert advice in await for_none(query, call(1, said), call(2, "fees late"))
 
 
 WORDS = st.sampled_from(["refund", "fees", "फीस", "वकील", "late", "xylophone", "followup"])
@@ -183,7 +188,8 @@ WORDS = st.sampled_from(["refund", "fees", "फीस", "वकील", "late", 
     role=ROLES,
     mark=st.sampled_from(["", '"']),
 )
-def test_what_is_said_of_each_word_is_true(
+@in_a_loop
+async def test_what_is_said_of_each_word_is_true(
     turns: Sequence[tuple[Turn, ...]], words: list[str], role: Role, mark: str
 ) -> None:
     """Of five calls, those from the third on match the filters."""
@@ -191,12 +197,12 @@ def test_what_is_said_of_each_word_is_true(
     matching = calls[3:]
     coverage = Coverage(5, 9, 9, False, NOW, details_needed=5, details_read=len(matching))
     query = f"{mark}{' '.join(words)}{mark}"
-    store = stored(*calls)
+    store = await stored(*calls)
     advice = advice_on(store, query, role, LATE)
-    if store.search.count_transcripts(LATE) == 0:
-        assert '"' not in advice.for_none(coverage)
+    if await store.search.count_transcripts(LATE) == 0:
+        assert '"' not in await advice.for_none(coverage)
         return
-    said = advice.for_none(coverage)
+    said = await advice.for_none(coverage)
     scopes: tuple[tuple[Sequence[Conversation], Role], ...] = ((matching, role), (matching, "any"), (calls, role))
     for word in words:
         one = parse_query(f"{mark}{word}{mark}")
@@ -216,4 +222,4 @@ def test_what_is_said_of_each_word_is_true(
     assert not (are_together and "not together" in said)
     if not any(is_hit(turn, parse_query(query), role) for each in matching for turn in each.turns or ()):
         assert ("These words occur in one turn" in said) == are_together
-    store.close()
+    await store.close()

@@ -16,7 +16,7 @@ from formant_mcp.queries.comparison import parse_comparison
 from formant_mcp.queries.loader import RequestContext
 from formant_mcp.queries.profile import Profile, profile
 from formant_mcp.queries.summary import Group, GroupComparison, Summary, SummaryQuery, summarize
-from tests.queries.static_source import gathering_of
+from tests.queries.static_source import loader_of
 from tests.queries.summary_oracle import GROUPINGS, labels_of, left_out_of, measure_of, names_of, numbers_of, summary_of
 from tests.store.oracle import NOW, conversations, filters, leaves, matches, text_of
 
@@ -32,24 +32,24 @@ INTENTS = ("dispute", "refusal")
 
 def summarized(calls: list[Conversation], question: SummaryQuery, zone: str) -> Summary:
     async def ask() -> Summary:
-        loader = await gathering_of(calls)
+        loader = await loader_of(calls)
         try:
             return await summarize(loader, RequestContext(NOW, 60), question, ZoneInfo(zone))
         finally:
             await loader.sync.aclose()
-            loader.store.close()
+            await loader.store.close()
 
     return asyncio.run(ask())
 
 
 def profiled(calls: list[Conversation], asked: Filters, top: int = 20) -> Profile:
     async def ask() -> Profile:
-        loader = await gathering_of(calls)
+        loader = await loader_of(calls)
         try:
             return await profile(loader, RequestContext(NOW, 60), asked, top, ZoneInfo("UTC"))
         finally:
             await loader.sync.aclose()
-            loader.store.close()
+            await loader.store.close()
 
     return asyncio.run(ask())
 

@@ -14,8 +14,10 @@ def never(_: Conversation, __: datetime) -> None:
     """Details are final once read."""
 
 
-def open_store(path: Path | None, key: str = "key", service: str = "service", *, takes_over: bool = False) -> Store:
-    return Store(path, AccountKey(service, key), never, takes_over=takes_over)
+async def open_store(
+    path: Path | None, key: str = "key", service: str = "service", *, takes_over: bool = False
+) -> Store:
+    return await Store.open(path, AccountKey(service, key), never, takes_over=takes_over)
 
 
 def calls(count: int, turns: int = 20) -> list[Conversation]:
@@ -27,11 +29,11 @@ def calls(count: int, turns: int = 20) -> list[Conversation]:
     ]
 
 
-def write_store(path: Path, count: int = 300) -> Path:
+async def write_store(path: Path, count: int = 300) -> Path:
     """A store of so many calls, closed again."""
-    store = open_store(path)
-    store.write.save(calls(count), NOW)
-    store.close()
+    store = await open_store(path)
+    await store.write.save(calls(count), NOW)
+    await store.close()
     return path
 
 

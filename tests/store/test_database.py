@@ -1,10 +1,11 @@
 """The store's file: private, one account's, of this version; what is damaged is kept aside, never deleted."""
 
+import asyncio
 import os
 import sqlite3
 import stat
 from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from threading import Barrier
@@ -17,11 +18,14 @@ from formant_mcp.models import Conversation
 from formant_mcp.queries.conditions import parse_condition, parse_contact_filter
 from formant_mcp.settings import Settings
 from formant_mcp.store import AccountKey
-from formant_mcp.store.connection import Database
+from formant_mcp.store.database import Database
 from formant_mcp.store.local_time import local_day
 from formant_mcp.store.schema import MIGRATIONS
+from tests.in_a_loop import in_a_loop
 from tests.store.files import calls, damage, open_store, set_aside, write_store
 from tests.store.oracle import NOW
+
+pytestmark = pytest.mark.anyio
 
 KEY = "fm-live-5c1e0f2b9a7d"
 
@@ -44,165 +48,167 @@ def mode(path: Path) -> int:
 
 
 @pytest.mark.usefixtures("open_umask")
-def test_folder_and_files_are_their_owners_alone(path: Path) -> None:
-    store = open_store(path)
-    store.write.save(calls(1), NOW)
+async def test_folder_and_files_are_their_owners_alone(path: Path) -> None:
+    store = await open_store(path)
+    await store.write.save(calls(1), NOW)
     assert mode(path.parent) == 0o700
     assert {each.name: mode(each) for each in path.parent.iterdir()} == dict.fromkeys(
         ["store.sqlite", "store.sqlite-wal", "store.sqlite-shm"], 0o600
     )
-    store.close()
+    await store.close()
 
 
 @pytest.mark.usefixtures("open_umask")
-def test_a_file_that_was_open_to_others_is_closed_to_them_and_its_folder_left_as_it_is(tmp_path: Path) -> None:
+async def test_a_file_that_was_open_to_others_is_closed_to_them_and_its_folder_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite"
     tmp_path.chmod(0o755)
     path.touch()
-    open_store(path).close()
+    await (await open_store(path)).close()
     assert [mode(path), mode(tmp_path)] == [0o600, 0o755]
 
 
-def test_the_key_is_in_no_file_and_in_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_key_is_in_no_file_and_in_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     settings = Settings.load()
     path = settings.store_path(KEY)
     assert path
     assert path.is_relative_to(tmp_path)
-    store = open_store(path, settings.account(KEY))
-    store.write.save(calls(3), NOW)
+    store = await open_store(path, settings.account(KEY))
+    await store.write.save(calls(3), NOW)
     files = [each for each in tmp_path.rglob("*") if each.is_file()]
     assert path in files
     assert not [each for each in files if KEY in str(each) or KEY.encode() in each.read_bytes()]
-    store.close()
+    await store.close()
 
 
-def test_what_was_saved_is_there_when_the_store_is_opened_again(path: Path) -> None:
-    store = open_store(path)
-    store.write.save(calls(3), NOW)
-    identity = store.identity
-    store.close()
-    store = open_store(path)
-    assert store.read.count(Filters()) == 3
-    assert store.identity == identity
-    store.close()
+async def test_what_was_saved_is_there_when_the_store_is_opened_again(path: Path) -> None:
+    store = await open_store(path)
+    await store.write.save(calls(3), NOW)
+    identity = await store.identity()
+    await store.close()
+    store = await open_store(path)
+    assert await store.read.count(Filters()) == 3
+    assert await store.identity() == identity
+    await store.close()
 
 
-def test_a_store_in_memory_leaves_no_file_and_is_nobody_elses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_store_in_memory_leaves_no_file_and_is_nobody_elses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    one, two = open_store(None), open_store(None)
-    one.write.save(calls(1), NOW)
-    assert two.read.count(Filters()) == 0
-    assert one.identity != two.identity
+    one, two = await open_store(None), await open_store(None)
+    await one.write.save(calls(1), NOW)
+    assert await two.read.count(Filters()) == 0
+    assert await one.identity() != await two.identity()
     assert list(tmp_path.iterdir()) == []
-    one.close()
-    two.close()
+    await one.close()
+    await two.close()
 
 
-def test_a_second_account_is_refused_on_the_same_path(path: Path) -> None:
-    write_store(path, 3)
+async def test_a_second_account_is_refused_on_the_same_path(path: Path) -> None:
+    await write_store(path, 3)
     with pytest.raises(ConfigurationError, match="FORMANT_STORE"):
-        open_store(path, "another account")
-    store = open_store(path)
-    assert store.read.count(Filters()) == 3
-    store.close()
+        await open_store(path, "another account")
+    store = await open_store(path)
+    assert await store.read.count(Filters()) == 3
+    await store.close()
 
 
 @pytest.mark.parametrize("damaged", [b"\0" * 10_000, b"SQLite format 3\0" + b"not a database\n" * 1000])
-def test_a_damaged_beginning_is_set_aside_and_a_new_store_created(path: Path, damaged: bytes) -> None:
+async def test_a_damaged_beginning_is_set_aside_and_a_new_store_created(path: Path, damaged: bytes) -> None:
     path.parent.mkdir()
     path.write_bytes(damaged)
-    store = open_store(path)
-    store.write.save(calls(2), NOW)
-    assert store.read.count(Filters()) == 2
+    store = await open_store(path)
+    await store.write.save(calls(2), NOW)
+    assert await store.read.count(Filters()) == 2
     assert [each.read_bytes() for each in set_aside(path)] == [damaged]
-    store.close()
+    await store.close()
 
 
-def test_a_file_that_is_no_database_is_left_as_it_is(path: Path) -> None:
+async def test_a_file_that_is_no_database_is_left_as_it_is(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(b"dear diary\n")
     path.chmod(0o644)
     with pytest.raises(StoreError, match="is not a store of formant-mcp"):
-        open_store(path)
+        await open_store(path)
     assert path.read_bytes() == b"dear diary\n"
     assert path.stat().st_mode & 0o777 == 0o644
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_store_damaged_while_open_says_so_once_and_then_works_again(path: Path) -> None:
-    write_store(path)
-    store = open_store(path)
+async def test_a_store_damaged_while_open_says_so_once_and_then_works_again(path: Path) -> None:
+    await write_store(path)
+    store = await open_store(path)
     damage(path)
     with pytest.raises(StoreError, match="damaged"):
-        store.read.turns("call-250", 0, 5)
-    store.write.save(calls(2), NOW)
-    assert store.read.count(Filters()) == 2
+        await store.read.turns("call-250", 0, 5)
+    await store.write.save(calls(2), NOW)
+    assert await store.read.count(Filters()) == 2
     assert len(set_aside(path)) == 1
     assert mode(path) == 0o600
-    store.close()
+    await store.close()
 
 
-def test_damage_found_while_saving_ends_that_saving_alone(path: Path) -> None:
-    write_store(path)
-    store = open_store(path)
+async def test_damage_found_while_saving_ends_that_saving_alone(path: Path) -> None:
+    await write_store(path)
+    store = await open_store(path)
     damage(path)
     with pytest.raises(StoreError, match="damaged"):
-        store.write.save(calls(300), NOW)
-    store.write.save(calls(2), NOW)
-    assert store.read.count(Filters()) == 2
-    store.close()
+        await store.write.save(calls(300), NOW)
+    await store.write.save(calls(2), NOW)
+    assert await store.read.count(Filters()) == 2
+    await store.close()
 
 
-def test_a_store_cut_off_in_the_middle_is_damaged_too(path: Path) -> None:
-    write_store(path)
-    store = open_store(path)
-    store.write.save(calls(301)[300:], NOW)  # so that its journal says how long it is, not the file itself
+async def test_a_store_cut_off_in_the_middle_is_damaged_too(path: Path) -> None:
+    await write_store(path)
+    store = await open_store(path)
+    await store.write.save(calls(301)[300:], NOW)  # so that its journal says how long it is, not the file itself
     os.truncate(path, 4096 * 3)
     with pytest.raises(StoreError, match="damaged"):
-        store.read.turns("call-250", 0, 5)
-    assert store.read.count(Filters()) == 0
-    store.close()
+        await store.read.turns("call-250", 0, 5)
+    assert await store.read.count(Filters()) == 0
+    await store.close()
 
 
-def test_damage_that_another_program_met_first_does_not_cost_the_new_store(path: Path) -> None:
-    write_store(path)
-    one, two = open_store(path), open_store(path)
+async def test_damage_that_another_program_met_first_does_not_cost_the_new_store(path: Path) -> None:
+    await write_store(path)
+    one, two = await open_store(path), await open_store(path)
     damage(path)
     with pytest.raises(StoreError, match="damaged"):
-        one.read.turns("call-250", 0, 5)
-    one.write.save(calls(2), NOW)
+        await one.read.turns("call-250", 0, 5)
+    await one.write.save(calls(2), NOW)
     with pytest.raises(StoreError, match="damaged"):
-        two.read.turns("call-250", 0, 5)
-    assert two.read.count(Filters()) == 2
+        await two.read.turns("call-250", 0, 5)
+    assert await two.read.count(Filters()) == 2
     assert len(set_aside(path)) == 1
-    one.close()
-    two.close()
+    await one.close()
+    await two.close()
 
 
-def test_a_damaged_index_of_words_is_damage_as_well(path: Path) -> None:
-    write_store(path, 3)
+async def test_a_damaged_index_of_words_is_damage_as_well(path: Path) -> None:
+    await write_store(path, 3)
     with closing(sqlite3.connect(path)) as other:
         other.execute("UPDATE spoken_data SET block = x'00'")
         other.commit()
-    store = open_store(path)
+    store = await open_store(path)
     with pytest.raises(StoreError, match="damaged"):
-        store.write.save(calls(3), NOW)
+        await store.write.save(calls(3, turns=21), NOW)
     assert len(set_aside(path)) == 1
-    store.close()
+    await store.close()
 
 
-def test_a_new_store_in_a_damaged_ones_place_is_the_same_accounts(path: Path) -> None:
-    write_store(path)
-    store = open_store(path)
+async def test_a_new_store_in_a_damaged_ones_place_is_the_same_accounts(path: Path) -> None:
+    await write_store(path)
+    store = await open_store(path)
     damage(path)
     with pytest.raises(StoreError, match="damaged"):
-        store.read.turns("call-250", 0, 5)
-    store.write.save(calls(1), NOW)
+        await store.read.turns("call-250", 0, 5)
+    await store.write.save(calls(1), NOW)
     with pytest.raises(ConfigurationError, match="another account"):
-        open_store(path, "another account")
-    store.close()
+        await open_store(path, "another account")
+    await store.close()
 
 
 def foreign(path: Path, version: int) -> bytes:
@@ -217,16 +223,16 @@ def foreign(path: Path, version: int) -> bytes:
 
 
 @pytest.mark.parametrize(("version", "words"), [(len(MIGRATIONS) + 1, "newer version"), (0, "another program")])
-def test_what_is_not_ours_is_refused_and_left_as_it_is(path: Path, version: int, words: str) -> None:
+async def test_what_is_not_ours_is_refused_and_left_as_it_is(path: Path, version: int, words: str) -> None:
     before = foreign(path, version)
     with pytest.raises(StoreError, match=words):
-        open_store(path)
+        await open_store(path)
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("version", range(len(MIGRATIONS)))
-def test_a_store_of_an_older_version_becomes_one_of_this(path: Path, version: int) -> None:
+async def test_a_store_of_an_older_version_becomes_one_of_this(path: Path, version: int) -> None:
     path.parent.mkdir()
     with closing(sqlite3.connect(path)) as older:
         for script in MIGRATIONS[:version]:
@@ -235,15 +241,15 @@ def test_a_store_of_an_older_version_becomes_one_of_this(path: Path, version: in
             older.execute("INSERT INTO meta VALUES ('identity', 'kept')")
         older.execute(f"PRAGMA user_version = {version}")
         older.commit()
-    store = open_store(path)
-    store.write.save(calls(2), NOW)
-    assert store.read.turn_count("call-1") == 20
-    assert not version or store.identity == "kept"
-    store.close()
-    assert shape(path) == shape(write_store(path.with_name("new.sqlite"), 1))
+    store = await open_store(path)
+    await store.write.save(calls(2), NOW)
+    assert await store.read.turn_count("call-1") == 20
+    assert not version or await store.identity() == "kept"
+    await store.close()
+    assert shape(path) == shape(await write_store(path.with_name("new.sqlite"), 1))
 
 
-def test_values_and_numbers_of_an_older_store_are_read_as_they_are_now(path: Path) -> None:
+async def test_values_and_numbers_of_an_older_store_are_read_as_they_are_now(path: Path) -> None:
     path.parent.mkdir()
     with closing(sqlite3.connect(path)) as older:
         older.create_function("local_day", 2, local_day, deterministic=True)
@@ -261,7 +267,7 @@ def test_values_and_numbers_of_an_older_store_are_read_as_they_are_now(path: Pat
             " (1, 'paid', 0, 'boolean', 'true', 'true', NULL);"
             "PRAGMA user_version = 3"
         )
-    store = open_store(path)
+    store = await open_store(path)
     results = ["amount>=15000", "code=007", "csat=4", "due<=2026-11-20", "intent=payment confirmed", "paid=true"]
     asked = Filters(
         status=("No Answer",),
@@ -269,15 +275,15 @@ def test_values_and_numbers_of_an_older_store_are_read_as_they_are_now(path: Pat
         contact_number=parse_contact_filter("+919876543210"),
         results=tuple(parse_condition(each) for each in results),
     )
-    assert store.read.count(asked) == 1
-    assert store.read.count(Filters(results=(parse_condition("code=7"),))) == 0
-    assert store.figures.paths() == {
+    assert await store.read.count(asked) == 1
+    assert await store.read.count(Filters(results=(parse_condition("code=7"),))) == 0
+    assert await store.figures.paths() == {
         "amount": "number", "code": "text", "csat": "number", "due": "text", "intent": "text", "paid": "boolean"
     }  # fmt: skip
-    store.close()
+    await store.close()
 
 
-def test_what_an_older_version_may_have_misread_is_read_again(path: Path) -> None:
+async def test_what_an_older_version_may_have_misread_is_read_again(path: Path) -> None:
     path.parent.mkdir()
     rows = [
         ("no turns", None, 60, None),
@@ -304,11 +310,11 @@ def test_what_an_older_version_may_have_misread_is_read_again(path: Path) -> Non
         )
         older.execute("PRAGMA user_version = 3")
         older.commit()
-    store = open_store(path)
-    due = store.read.details_to_fetch(DetailRequest(Filters()), NOW)
-    known = store.read.get([name for name, *_ in rows])
-    unreadable = store.read.unreadable(Filters())
-    store.close()
+    store = await open_store(path)
+    due = await store.read.details_to_fetch(DetailRequest(Filters()), NOW)
+    known = await store.read.get([name for name, *_ in rows])
+    unreadable = await store.read.unreadable(Filters())
+    await store.close()
     assert sorted(due) == ["ended as usual", "no turns", "silent turn"]
     assert [known[name].failure_reason for name, *_ in rows] == [None, "busy", None, None, "busy"]
     assert unreadable == {"speakers": 1}
@@ -320,54 +326,55 @@ def shape(path: Path) -> list[tuple[str, str]]:
         return database.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
 
 
-def test_a_folder_in_the_files_place_and_a_file_in_the_folders_are_told(tmp_path: Path) -> None:
+async def test_a_folder_in_the_files_place_and_a_file_in_the_folders_are_told(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
     for path in (tmp_path / "folder", tmp_path / "file" / "store.sqlite"):
         with pytest.raises(StoreError, match="cannot be opened") as raised:
-            open_store(path)
+            await open_store(path)
         assert "FORMANT_STORE" in raised.value.hint
 
 
-def test_while_another_program_writes_the_store_can_be_opened_and_read_but_not_written(path: Path) -> None:
-    write_store(path, 3)
+async def test_while_another_program_writes_the_store_can_be_opened_and_read_but_not_written(path: Path) -> None:
+    await write_store(path, 3)
+    database = await Database.open(path, AccountKey("service", "key"))
+    await database.write(lambda connection: connection.rows("PRAGMA busy_timeout = 0"))  # or it would wait as users do
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        store, database = open_store(path), Database(path, AccountKey("service", "key"))
-        assert store.read.count(Filters()) == 3
-        database.rows("PRAGMA busy_timeout = 0")  # or the test would wait as users do
-        with pytest.raises(StoreError, match="Another program") as raised, database.transaction():
-            pass
+        store = await open_store(path)
+        assert await store.read.count(Filters()) == 3
+        with pytest.raises(StoreError, match="Another program") as raised:
+            await database.write(lambda connection: None)
         other.execute("ROLLBACK")
     assert "Ask again" in raised.value.hint
-    with database.transaction():
-        database.run("DELETE FROM conversations")
-    assert store.read.count(Filters()) == 0
-    store.close()
-    database.close()
+    await database.write(lambda connection: connection.run("DELETE FROM conversations"))
+    assert await store.read.count(Filters()) == 0
+    await store.close()
+    await database.close()
 
 
-def test_a_server_that_begins_while_another_is_making_the_store_waits_for_it(path: Path) -> None:
-    write_store(path, 3)
-    with ThreadPoolExecutor(1) as threads, closing(sqlite3.connect(path, isolation_level=None)) as other:
+async def test_a_server_that_begins_while_another_is_making_the_store_waits_for_it(path: Path) -> None:
+    await write_store(path, 3)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("PRAGMA journal_mode = DELETE")  # as a store is for the first moments of its life
         other.execute("BEGIN IMMEDIATE")
-        opening = threads.submit(open_store, path)
-        assert not wait([opening], timeout=0.2).done
+        opening = asyncio.create_task(open_store(path))
+        assert not (await asyncio.wait([opening], timeout=0.2))[0]
         other.execute("COMMIT")
-        store = opening.result()
-    assert store.read.count(Filters()) == 3
-    store.close()
+        store = await opening
+    assert await store.read.count(Filters()) == 3
+    await store.close()
 
 
 def test_all_of_several_servers_that_begin_at_once_open_the_new_store(tmp_path: Path) -> None:
     together = Barrier(8)
 
-    def begin(path: Path) -> None:
+    @in_a_loop
+    async def begin(path: Path) -> None:
         together.wait()
-        store = open_store(path)
-        store.write.save([Conversation("call")], NOW)
-        store.close()
+        store = await open_store(path)
+        await store.write.save([Conversation("call")], NOW)
+        await store.close()
 
     with ThreadPoolExecutor(8) as threads:
         for attempt in range(5):

@@ -12,6 +12,7 @@ from formant_mcp.filters import Condition, Filters, Order
 from formant_mcp.models import Conversation
 from formant_mcp.queries.conditions import parse_condition
 from formant_mcp.store import AccountKey, Store
+from tests.in_a_loop import in_a_loop
 from tests.store.oracle import (
     NOW,
     ORDERS,
@@ -24,75 +25,83 @@ from tests.store.oracle import (
     matches,
 )
 
+pytestmark = pytest.mark.anyio
+
 several = st.lists(conversations(), min_size=3, max_size=12, unique_by=lambda each: each.conversation_id)
 enough = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-def new_store(saved: list[Conversation]) -> Store:
-    store = Store(None, AccountKey("service", "account"), lambda _, __: None)
-    store.write.save(saved, NOW)
+async def new_store(saved: list[Conversation]) -> Store:
+    store = await Store.open(None, AccountKey("service", "account"), lambda _, __: None)
+    await store.write.save(saved, NOW)
     return store
 
 
-def test_times_with_a_zone_compare_as_instants() -> None:
+async def test_times_with_a_zone_compare_as_instants() -> None:
     times = ["2026-11-20T23:30:00-08:00", "2026-11-21T01:00:00+05:30", "2026-11-20T20:00Z", "2026-11-20T21:00"]
-    store = new_store([Conversation(str(n), results={"due": due}, has_detail=True) for n, due in enumerate(times)])
+    store = await new_store(
+        [Conversation(str(n), results={"due": due}, has_detail=True) for n, due in enumerate(times)]
+    )
 
-    def found(condition: str) -> str:
-        page = store.read.page(Filters(results=(parse_condition(condition),)), "newest", 100)
+    async def found(condition: str) -> str:
+        page = await store.read.page(Filters(results=(parse_condition(condition),)), "newest", 100)
         return "".join(sorted(each.conversation_id for _, each in page))
 
-    assert found("due<2026-11-20T22:00Z") == "123"
-    assert found("due>2026-11-20T20:00Z") == "03"
-    assert found("due=2026-11-21T01:30+05:30") == "2"
-    assert found("due!=2026-11-21T01:30+05:30") == "013"
-    assert found("due>=2026-11-21") == "1"  # days are as written
-    store.close()
+    assert await found("due<2026-11-20T22:00Z") == "123"
+    assert await found("due>2026-11-20T20:00Z") == "03"
+    assert await found("due=2026-11-21T01:30+05:30") == "2"
+    assert await found("due!=2026-11-21T01:30+05:30") == "013"
+    assert await found("due>=2026-11-21") == "1"  # days are as written
+    await store.close()
 
 
 @pytest.mark.parametrize("zone", ["Asia/Kolkata", "America/St_Johns", "UTC"])
-def test_every_hour_of_every_weekday_is_found_on_the_zones_clocks(zone: str) -> None:
+async def test_every_hour_of_every_weekday_is_found_on_the_zones_clocks(zone: str) -> None:
     hours = [Conversation(f"{n:03d}", started_at=NOW + timedelta(hours=n, minutes=20)) for n in range(7 * 24)]
-    store = new_store(hours)
+    store = await new_store(hours)
     for call in hours:
         assert call.started_at
         local = call.started_at.astimezone(ZoneInfo(zone))
         asked = Filters(hours=(local.hour,), weekdays=(local.weekday(),), zone=zone)
-        assert [each.conversation_id for _, each in store.read.page(asked, "newest", 5)] == [call.conversation_id]
-    store.close()
+        assert [each.conversation_id for _, each in await store.read.page(asked, "newest", 5)] == [call.conversation_id]
+    await store.close()
 
 
-def all_pages(
+async def all_pages(
     store: Store, asked: Filters, order: Order, limit: int, arrivals: list[list[Conversation]]
 ) -> list[Conversation]:
     """Every page to the end, each asked for after the last row of the one before; new calls arrive in between."""
     found: list[Conversation] = []
     after = 0
-    while page := store.read.page(asked, order, limit, after):
+    while page := await store.read.page(asked, order, limit, after):
         assert len(page) <= limit
         found += [conversation for _, conversation in page]
         after = page[-1][0]
         if arrivals:
-            store.write.save(arrivals.pop(0), NOW)
+            await store.write.save(arrivals.pop(0), NOW)
     return found
 
 
 @enough
 @given(saved=several, data=st.data())
-def test_a_filter_finds_in_the_store_what_it_means(saved: list[Conversation], data: st.DataObject) -> None:
-    store = new_store(saved)
+@in_a_loop
+async def test_a_filter_finds_in_the_store_what_it_means(saved: list[Conversation], data: st.DataObject) -> None:
+    store = await new_store(saved)
     for asked in data.draw(st.lists(filters(saved), min_size=4, max_size=10)):
         meant = {each.conversation_id for each in saved if matches(each, asked)}
-        found = store.read.page(asked, "newest", 100)
+        found = await store.read.page(asked, "newest", 100)
         assert {each.conversation_id for _, each in found} == meant
-        assert len(found) == store.read.count(asked) == len(meant)
-    store.close()
+        assert len(found) == await store.read.count(asked) == len(meant)
+    await store.close()
 
 
 @enough
 @given(results=RESULTS, data=st.data())
-def test_a_condition_on_results_holds_where_its_words_say(results: dict[str, JsonValue], data: st.DataObject) -> None:
-    assert_holds(results, data.draw(st.lists(conditions(results), min_size=3, max_size=12)))
+@in_a_loop
+async def test_a_condition_on_results_holds_where_its_words_say(
+    results: dict[str, JsonValue], data: st.DataObject
+) -> None:
+    await assert_holds(results, data.draw(st.lists(conditions(results), min_size=3, max_size=12)))
 
 
 @pytest.mark.parametrize(
@@ -118,32 +127,33 @@ def test_a_condition_on_results_holds_where_its_words_say(results: dict[str, Jso
         ),
     ],
 )
-def test_numbers_texts_and_lists_compare_as_people_mean(results: dict[str, JsonValue], asked: list[str]) -> None:
-    assert_holds(results, [parse_condition(each) for each in asked])
+async def test_numbers_texts_and_lists_compare_as_people_mean(results: dict[str, JsonValue], asked: list[str]) -> None:
+    await assert_holds(results, [parse_condition(each) for each in asked])
 
 
-def assert_holds(results: dict[str, JsonValue], asked: list[Condition]) -> None:
+async def assert_holds(results: dict[str, JsonValue], asked: list[Condition]) -> None:
     """Compares the store with the oracle: a call with these results, and one whose results were never read."""
     call = Conversation("call-1_1", results=results, has_detail=True)
-    store = new_store([call, Conversation("call-2_1")])
+    store = await new_store([call, Conversation("call-2_1")])
     for condition in asked:
-        assert store.read.count(Filters(results=(condition,))) == holds(call, condition), condition
-    store.close()
+        assert await store.read.count(Filters(results=(condition,))) == holds(call, condition), condition
+    await store.close()
 
 
 @enough
 @given(saved=several, data=st.data(), order=ORDERS, limit=st.integers(1, 5))
-def test_pages_followed_to_the_end_give_every_match_once_in_order(
+@in_a_loop
+async def test_pages_followed_to_the_end_give_every_match_once_in_order(
     saved: list[Conversation], data: st.DataObject, order: Order, limit: int
 ) -> None:
-    store = new_store(saved)
+    store = await new_store(saved)
     asked = data.draw(filters(saved))
-    found = all_pages(store, asked, order, limit, [])
+    found = await all_pages(store, asked, order, limit, [])
     assert sorted(each.conversation_id for each in found) == sorted(
         each.conversation_id for each in saved if matches(each, asked)
     )
     assert is_in_order(found, order)
-    store.close()
+    await store.close()
 
 
 @enough
@@ -153,54 +163,55 @@ def test_pages_followed_to_the_end_give_every_match_once_in_order(
     order=ORDERS,
     limit=st.integers(1, 3),
 )
-def test_calls_that_arrive_between_pages_neither_hide_nor_repeat_another(
+@in_a_loop
+async def test_calls_that_arrive_between_pages_neither_hide_nor_repeat_another(
     calls: list[Conversation], cut: int, order: Order, limit: int
 ) -> None:
     there, arriving = calls[:cut], calls[cut:]
-    store = new_store(there)
-    found = all_pages(store, Filters(), order, limit, [arriving[::2], arriving[1::2]])
+    store = await new_store(there)
+    found = await all_pages(store, Filters(), order, limit, [arriving[::2], arriving[1::2]])
     ids = [each.conversation_id for each in found]
     assert len(set(ids)) == len(ids)
     assert {each.conversation_id for each in there} <= set(ids)
     assert is_in_order(found, order)
-    store.close()
+    await store.close()
 
 
-def test_calls_without_the_value_come_last_in_every_order() -> None:
+async def test_calls_without_the_value_come_last_in_every_order() -> None:
     saved = [Conversation("bare"), Conversation("full", started_at=NOW, duration_seconds=1.0)]
-    store = new_store(saved)
+    store = await new_store(saved)
     orders: tuple[Order, ...] = ("newest", "oldest", "longest", "shortest")
     for order in orders:
-        assert [each.conversation_id for _, each in store.read.page(Filters(), order, 2)] == ["full", "bare"]
-    store.close()
+        assert [each.conversation_id for _, each in await store.read.page(Filters(), order, 2)] == ["full", "bare"]
+    await store.close()
 
 
-def test_calls_of_the_same_moment_are_paged_one_by_one() -> None:
-    store = new_store([Conversation(f"call-{n}", started_at=NOW) for n in range(5)])
-    found = all_pages(store, Filters(since=NOW, until=NOW), "newest", 1, [])
+async def test_calls_of_the_same_moment_are_paged_one_by_one() -> None:
+    store = await new_store([Conversation(f"call-{n}", started_at=NOW) for n in range(5)])
+    found = await all_pages(store, Filters(since=NOW, until=NOW), "newest", 1, [])
     assert [each.conversation_id for each in found] == [f"call-{n}" for n in (4, 3, 2, 1, 0)]
-    store.close()
+    await store.close()
 
 
-def test_a_page_after_a_row_that_is_gone_is_an_error_not_the_first_page() -> None:
-    store = new_store([Conversation("one"), Conversation("two")])
-    row = store.read.page(Filters(), "newest", 1)[0][0]
-    store.write.delete("two")
+async def test_a_page_after_a_row_that_is_gone_is_an_error_not_the_first_page() -> None:
+    store = await new_store([Conversation("one"), Conversation("two")])
+    row = (await store.read.page(Filters(), "newest", 1))[0][0]
+    await store.write.delete("two")
     with pytest.raises(LookupError):
-        store.read.page(Filters(), "newest", 1, row)
-    store.close()
+        await store.read.page(Filters(), "newest", 1, row)
+    await store.close()
 
 
-def test_both_ends_of_a_span_of_time_are_part_of_it() -> None:
-    store = new_store([Conversation("call", started_at=NOW)])
-    assert store.read.count(Filters(since=NOW, until=NOW)) == 1
-    assert store.read.count(Filters(since=NOW + timedelta(milliseconds=1))) == 0
-    assert store.read.count(Filters(until=NOW - timedelta(milliseconds=1))) == 0
-    store.close()
+async def test_both_ends_of_a_span_of_time_are_part_of_it() -> None:
+    store = await new_store([Conversation("call", started_at=NOW)])
+    assert await store.read.count(Filters(since=NOW, until=NOW)) == 1
+    assert await store.read.count(Filters(since=NOW + timedelta(milliseconds=1))) == 0
+    assert await store.read.count(Filters(until=NOW - timedelta(milliseconds=1))) == 0
+    await store.close()
 
 
-def test_what_a_filter_holds_is_never_read_as_sql() -> None:
-    store = new_store([Conversation("call", agent_id="7", status="busy", failure_reason="busy", user_id="u")])
+async def test_what_a_filter_holds_is_never_read_as_sql() -> None:
+    store = await new_store([Conversation("call", agent_id="7", status="busy", failure_reason="busy", user_id="u")])
     hostile = "' OR 1=1 --"
     questions = [
         Filters(agent_id=hostile),
@@ -209,5 +220,5 @@ def test_what_a_filter_holds_is_never_read_as_sql() -> None:
         Filters(user_id=hostile),
         Filters(results=(Condition(hostile, "exists"), Condition("x", "=", hostile))),
     ]
-    assert [store.read.count(each) for each in questions] == [0] * 5
-    store.close()
+    assert [await store.read.count(each) for each in questions] == [0] * 5
+    await store.close()

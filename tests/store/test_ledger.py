@@ -1,6 +1,6 @@
 """Leases, by which several servers share the work, and what is known of a list."""
 
-from collections.abc import Generator
+from collections.abc import AsyncGenerator
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,70 +10,82 @@ from formant_mcp.store import AccountKey, Store
 from formant_mcp.store.sync_state import ListState, SyncState
 from tests.store.oracle import NOW
 
+pytestmark = pytest.mark.anyio
+
 SPAN = timedelta(seconds=5)
 Servers = tuple[SyncState, SyncState]
 
 
 @pytest.fixture
-def servers(tmp_path: Path) -> Generator[Servers]:
+async def servers(tmp_path: Path) -> AsyncGenerator[Servers]:
     """The ledgers of two servers on one store."""
-    stores = [Store(tmp_path / "store.sqlite", AccountKey("service", "account"), lambda _, __: None) for _ in range(2)]
+    stores = [
+        await Store.open(tmp_path / "store.sqlite", AccountKey("service", "account"), lambda _, __: None)
+        for _ in range(2)
+    ]
     yield stores[0].ledger, stores[1].ledger
     for store in stores:
-        store.close()
+        await store.close()
 
 
-def test_a_lease_is_taken_by_one_alone(servers: Servers) -> None:
+async def test_a_lease_is_taken_by_one_alone(servers: Servers) -> None:
     one, two = servers
-    assert one.lease(["pass:"], "one", NOW, SPAN) == ["pass:"]
-    assert two.lease(["pass:"], "two", NOW, SPAN) == []
+    assert await one.lease(["pass:"], "one", NOW, SPAN) == ["pass:"]
+    assert await two.lease(["pass:"], "two", NOW, SPAN) == []
 
 
-def test_of_several_leases_one_gets_those_that_are_free(servers: Servers) -> None:
+async def test_of_several_leases_one_gets_those_that_are_free(servers: Servers) -> None:
     one, two = servers
-    one.lease(["b"], "one", NOW, SPAN)
-    assert two.lease(["a", "b", "c"], "two", NOW, SPAN) == ["a", "c"]
+    await one.lease(["b"], "one", NOW, SPAN)
+    assert await two.lease(["a", "b", "c"], "two", NOW, SPAN) == ["a", "c"]
 
 
-def test_a_lease_is_free_again_when_its_span_is_over_and_not_before(servers: Servers) -> None:
+async def test_a_lease_is_free_again_when_its_span_is_over_and_not_before(servers: Servers) -> None:
     one, two = servers
-    one.lease(["a"], "one", NOW, SPAN)
-    assert two.lease(["a"], "two", NOW + SPAN - timedelta(milliseconds=1), SPAN) == []
-    assert two.lease(["a"], "two", NOW + SPAN, SPAN) == ["a"]
-    assert one.lease(["a"], "one", NOW + SPAN, SPAN) == []
+    await one.lease(["a"], "one", NOW, SPAN)
+    assert await two.lease(["a"], "two", NOW + SPAN - timedelta(milliseconds=1), SPAN) == []
+    assert await two.lease(["a"], "two", NOW + SPAN, SPAN) == ["a"]
+    assert await one.lease(["a"], "one", NOW + SPAN, SPAN) == []
 
 
-def test_its_owner_keeps_a_lease_by_taking_it_again(servers: Servers) -> None:
+async def test_its_owner_keeps_a_lease_by_taking_it_again(servers: Servers) -> None:
     one, two = servers
-    one.lease(["a"], "one", NOW, SPAN)
-    assert one.lease(["a"], "one", NOW + SPAN / 2, SPAN) == ["a"]
-    assert two.lease(["a"], "two", NOW + SPAN, SPAN) == []
-    assert two.lease(["a"], "two", NOW + SPAN * 3 / 2, SPAN) == ["a"]
+    await one.lease(["a"], "one", NOW, SPAN)
+    assert await one.lease(["a"], "one", NOW + SPAN / 2, SPAN) == ["a"]
+    assert await two.lease(["a"], "two", NOW + SPAN, SPAN) == []
+    assert await two.lease(["a"], "two", NOW + SPAN * 3 / 2, SPAN) == ["a"]
 
 
-def test_only_its_owner_gives_a_lease_back(servers: Servers) -> None:
+async def test_only_its_owner_gives_a_lease_back(servers: Servers) -> None:
     one, two = servers
-    one.lease(["a", "b"], "one", NOW, SPAN)
-    two.release(["a"], "two")
-    assert two.lease(["a"], "two", NOW, SPAN) == []
-    one.release(["a"], "one")
-    assert two.lease(["a", "b"], "two", NOW, SPAN) == ["a"]
+    await one.lease(["a", "b"], "one", NOW, SPAN)
+    await two.release(["a"], "two")
+    assert await two.lease(["a"], "two", NOW, SPAN) == []
+    await one.release(["a"], "one")
+    assert await two.lease(["a", "b"], "two", NOW, SPAN) == ["a"]
 
 
-def test_a_list_nobody_looked_at_is_known_in_nothing(servers: Servers) -> None:
-    assert servers[0].scope("7") == ListState("7")
+async def test_a_list_nobody_looked_at_is_known_in_nothing(servers: Servers) -> None:
+    assert await servers[0].scope("7") == ListState("7")
 
 
-def test_what_is_learned_of_a_list_adds_to_what_was_known_and_others_see_it(servers: Servers) -> None:
+async def test_what_is_learned_of_a_list_adds_to_what_was_known_and_others_see_it(servers: Servers) -> None:
     one, two = servers
-    one.update("7", total=41, list_order="newest", checked_at=NOW, covered_since=NOW - SPAN)
-    two.update("7", complete_at=NOW, covered_since=None, pass_offset=3)
-    one.update("", total=99)
+    await one.update("7", total=41, list_order="newest", checked_at=NOW, covered_since=NOW - SPAN)
+    await two.update("7", complete_at=NOW, covered_since=None, pass_offset=3)
+    await one.update("", total=99)
     known = ListState("7", "newest", 41, checked_at=NOW, complete_at=NOW, pass_offset=3)
-    assert one.scope("7") == two.scope("7") == known
-    assert two.scope("") == ListState("", total=99)
+    assert await one.scope("7") == await two.scope("7") == known
+    assert await two.scope("") == ListState("", total=99)
 
 
-def test_a_misspelt_name_is_refused(servers: Servers) -> None:
+async def test_what_two_learn_at_once_is_the_greater_of_both(servers: Servers) -> None:
+    one, two = servers
+    await one.raise_to("7", covered_to=NOW, unreadable=2, ends_early=False)
+    await two.raise_to("7", covered_to=NOW - SPAN, checked_at=NOW, unreadable=1, ends_early=True)
+    assert await one.scope("7") == ListState("7", covered_to=NOW, checked_at=NOW, unreadable=2, ends_early=True)
+
+
+async def test_a_misspelt_name_is_refused(servers: Servers) -> None:
     with pytest.raises(ValueError, match="totl"):
-        servers[0].update("7", totl=3)
+        await servers[0].update("7", totl=3)

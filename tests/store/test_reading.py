@@ -1,5 +1,6 @@
 """What the store tells beside pages: which details are due, which calls still run, which values there are."""
 
+from collections.abc import AsyncGenerator
 from datetime import datetime, timedelta
 
 import pytest
@@ -8,6 +9,8 @@ from formant_mcp.filters import Condition, DetailRequest, Filters
 from formant_mcp.models import Conversation
 from formant_mcp.store import AccountKey, Store
 from tests.store.oracle import NOW
+
+pytestmark = pytest.mark.anyio
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -18,24 +21,26 @@ def in_an_hour_unless_ended(conversation: Conversation, read_at: datetime) -> da
 
 
 @pytest.fixture
-def store() -> Store:
-    return Store(None, AccountKey("service", "account"), in_an_hour_unless_ended)
+async def store() -> AsyncGenerator[Store]:
+    store = await Store.open(None, AccountKey("service", "account"), in_an_hour_unless_ended)
+    yield store
+    await store.close()
 
 
-def test_a_detail_is_due_until_it_was_read_and_again_when_it_said_so(store: Store) -> None:
-    store.write.save([Conversation("row"), Conversation("older", started_at=NOW - HOUR)], NOW)
-    store.write.save(
+async def test_a_detail_is_due_until_it_was_read_and_again_when_it_said_so(store: Store) -> None:
+    await store.write.save([Conversation("row"), Conversation("older", started_at=NOW - HOUR)], NOW)
+    await store.write.save(
         [Conversation("final", has_detail=True), Conversation("running", ended=False, has_detail=True)], NOW
     )
     asked = ["running", "nobody", "final", "row"]
-    assert store.read.needing_refresh(asked, NOW + 59 * MINUTE) == ["nobody", "row"]
-    assert store.read.needing_refresh(asked, NOW + HOUR) == ["running", "nobody", "row"]
-    assert store.read.details_to_fetch(DetailRequest(Filters()), NOW) == ["older", "row"]
-    assert store.read.details_to_fetch(DetailRequest(Filters()), NOW, 1) == ["older"]
-    assert store.read.count_details_to_fetch(DetailRequest(Filters()), NOW + HOUR) == 3
+    assert await store.read.needing_refresh(asked, NOW + 59 * MINUTE) == ["nobody", "row"]
+    assert await store.read.needing_refresh(asked, NOW + HOUR) == ["running", "nobody", "row"]
+    assert await store.read.details_to_fetch(DetailRequest(Filters()), NOW) == ["older", "row"]
+    assert await store.read.details_to_fetch(DetailRequest(Filters()), NOW, 1) == ["older"]
+    assert await store.read.count_details_to_fetch(DetailRequest(Filters()), NOW + HOUR) == 3
 
 
-def test_only_what_may_match_is_due_and_what_a_list_row_told_is_not(store: Store) -> None:
+async def test_only_what_may_match_is_due_and_what_a_list_row_told_is_not(store: Store) -> None:
     rows = [
         Conversation("unknown", agent_id="7", status="failed"),
         Conversation("told", agent_id="7", status="failed", failure_reason="busy", failure_reason_known=True),
@@ -43,53 +48,59 @@ def test_only_what_may_match_is_due_and_what_a_list_row_told_is_not(store: Store
         Conversation("told that there is none", agent_id="7", status="failed", failure_reason_known=True),
         Conversation("of another agent", agent_id="8", status="failed"),
     ]
-    store.write.save(rows, NOW)
+    await store.write.save(rows, NOW)
     asked = Filters(agent_id="7", failure_reason="busy")
-    assert store.read.details_to_fetch(DetailRequest(asked, whole=False), NOW) == ["told by halves", "unknown"]
-    assert store.read.count_details_to_fetch(DetailRequest(asked), NOW) == 4  # a search needs the transcripts as well
+    assert await store.read.details_to_fetch(DetailRequest(asked, whole=False), NOW) == ["told by halves", "unknown"]
+    assert (
+        await store.read.count_details_to_fetch(DetailRequest(asked), NOW) == 4
+    )  # a search needs the transcripts as well
     with_results = Filters(agent_id="7", failure_reason="busy", results=(Condition("intent", "exists"),))
-    assert store.read.count_details_to_fetch(DetailRequest(with_results, whole=False), NOW) == 4
+    assert await store.read.count_details_to_fetch(DetailRequest(with_results, whole=False), NOW) == 4
 
 
-def test_running_calls_are_those_of_a_day_not_seen_for_a_minute(store: Store) -> None:
+async def test_running_calls_are_those_of_a_day_not_seen_for_a_minute(store: Store) -> None:
     running = [
         Conversation("begun yesterday", started_at=NOW - 25 * HOUR, ended=False),
         Conversation("without a start", ended=False),
         Conversation("of agent 8", agent_id="8", started_at=NOW, ended=False),
         Conversation("ended", started_at=NOW),
     ]
-    store.write.save(running, NOW)
-    assert store.read.running("", NOW + 59 * timedelta(seconds=1)) == []
-    assert store.read.running("", NOW + MINUTE) == ["of agent 8", "without a start"]
-    assert store.read.running("8", NOW + MINUTE) == ["of agent 8"]
-    assert store.read.running("", NOW + 25 * HOUR) == []
+    await store.write.save(running, NOW)
+    assert await store.read.running("", NOW + 59 * timedelta(seconds=1)) == []
+    assert await store.read.running("", NOW + MINUTE) == ["of agent 8", "without a start"]
+    assert await store.read.running("8", NOW + MINUTE) == ["of agent 8"]
+    assert await store.read.running("", NOW + 25 * HOUR) == []
 
 
-def test_the_values_there_are_come_once_each(store: Store) -> None:
+async def test_the_values_there_are_come_once_each(store: Store) -> None:
     statuses = ["Busy", "completed", "busy", None, "completed"]
-    store.write.save([Conversation(f"call-{n}", status=status) for n, status in enumerate(statuses)], NOW)
-    assert [each.lower() for each in store.read.distinct("status")] == ["busy", "completed"]
-    assert store.read.distinct("agent_id") == []
+    await store.write.save([Conversation(f"call-{n}", status=status) for n, status in enumerate(statuses)], NOW)
+    assert [each.lower() for each in await store.read.distinct("status")] == ["busy", "completed"]
+    assert await store.read.distinct("agent_id") == []
     with pytest.raises(ValueError, match="results"):
-        store.read.distinct("results")
+        await store.read.distinct("results")
 
 
-def test_known_calls_are_counted_by_agent_and_by_when_they_were_seen(store: Store) -> None:
-    store.write.save([Conversation("a", agent_id="7"), Conversation("b", agent_id="8")], NOW)
-    store.write.save([Conversation("b", agent_id="8"), Conversation("c", agent_id="7")], NOW + HOUR)
-    counts = [store.read.count_seen(""), store.read.count_seen("7"), store.read.count_seen("", NOW + HOUR)]
+async def test_known_calls_are_counted_by_agent_and_by_when_they_were_seen(store: Store) -> None:
+    await store.write.save([Conversation("a", agent_id="7"), Conversation("b", agent_id="8")], NOW)
+    await store.write.save([Conversation("b", agent_id="8"), Conversation("c", agent_id="7")], NOW + HOUR)
+    counts = [
+        await store.read.count_seen(""),
+        await store.read.count_seen("7"),
+        await store.read.count_seen("", NOW + HOUR),
+    ]
     assert counts == [3, 2, 2]
 
 
-def test_a_beginning_finds_ids_in_their_order_whatever_signs_it_holds(store: Store) -> None:
-    store.write.save([Conversation(each) for each in ("ab_2", "ab_1", "ab%", "abc", "b", "ab🙂")], NOW)
-    assert store.read.ids_with_prefix("ab_", 5) == ["ab_1", "ab_2"]
-    assert store.read.ids_with_prefix("ab", 2) == ["ab%", "ab_1"]
-    assert store.read.ids_with_prefix("ab🙂", 2) == ["ab🙂"]
-    assert store.read.ids_with_prefix("x", 2) == []
+async def test_a_beginning_finds_ids_in_their_order_whatever_signs_it_holds(store: Store) -> None:
+    await store.write.save([Conversation(each) for each in ("ab_2", "ab_1", "ab%", "abc", "b", "ab🙂")], NOW)
+    assert await store.read.ids_with_prefix("ab_", 5) == ["ab_1", "ab_2"]
+    assert await store.read.ids_with_prefix("ab", 2) == ["ab%", "ab_1"]
+    assert await store.read.ids_with_prefix("ab🙂", 2) == ["ab🙂"]
+    assert await store.read.ids_with_prefix("x", 2) == []
 
 
-def test_ids_are_found_whatever_characters_they_hold(store: Store) -> None:
+async def test_ids_are_found_whatever_characters_they_hold(store: Store) -> None:
     ids = ['with "quotes"', "with ' and \\", "अ_1", "a,b", "[]"]
-    store.write.save([Conversation(each) for each in ids], NOW)
-    assert sorted(store.read.get([*ids, "nobody"])) == sorted(ids)
+    await store.write.save([Conversation(each) for each in ids], NOW)
+    assert sorted(await store.read.get([*ids, "nobody"])) == sorted(ids)

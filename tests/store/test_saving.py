@@ -1,5 +1,6 @@
 """What is saved stays as it was saved: details survive later list rows, and nothing is left of what is deleted."""
 
+from collections.abc import AsyncGenerator
 from dataclasses import fields, replace
 from datetime import timedelta
 
@@ -12,7 +13,10 @@ from formant_mcp.filters import Condition, Filters
 from formant_mcp.models import Conversation, Turn
 from formant_mcp.store import AccountKey, Store
 from formant_mcp.store.writer import PreviousRow
+from tests.in_a_loop import in_a_loop
 from tests.store.oracle import NOW, conversations
+
+pytestmark = pytest.mark.anyio
 
 LATER = NOW + timedelta(minutes=5)
 ONE_ID = st.just("call-1_1")
@@ -32,16 +36,18 @@ DETAIL = Conversation(
 
 
 @pytest.fixture
-def store() -> Store:
-    return Store(None, AccountKey("service", "account"), lambda _, __: None)
+async def store() -> AsyncGenerator[Store]:
+    store = await Store.open(None, AccountKey("service", "account"), lambda _, __: None)
+    yield store
+    await store.close()
 
 
-def stored(store: Store, conversation_id: str = "call-1_1") -> Conversation | None:
+async def stored(store: Store, conversation_id: str = "call-1_1") -> Conversation | None:
     """A conversation as the store has it, turns and all."""
-    found = store.read.get([conversation_id]).get(conversation_id)
-    if found is None or store.read.turn_count(conversation_id) is None:
+    found = (await store.read.get([conversation_id])).get(conversation_id)
+    if found is None or await store.read.turn_count(conversation_id) is None:
         return found
-    return replace(found, turns=tuple(store.read.turns(conversation_id, 0, 1000)))
+    return replace(found, turns=tuple(await store.read.turns(conversation_id, 0, 1000)))
 
 
 def merged(old: Conversation, new: Conversation) -> Conversation:
@@ -68,124 +74,145 @@ def merged(old: Conversation, new: Conversation) -> Conversation:
 
 @settings(deadline=None)
 @given(read=st.lists(conversations(ONE_ID), min_size=1, max_size=4))
-def test_what_was_known_is_kept_by_whatever_is_read_later(read: list[Conversation]) -> None:
-    store = Store(None, AccountKey("service", "account"), lambda _, __: None)
+@in_a_loop
+async def test_what_was_known_is_kept_by_whatever_is_read_later(read: list[Conversation]) -> None:
+    store = await Store.open(None, AccountKey("service", "account"), lambda _, __: None)
     known = merged(read[0], read[0])
     for each in read:
-        store.write.save([each], NOW)
+        await store.write.save([each], NOW)
         known = merged(known, each)
-        assert stored(store) == known
-    store.close()
+        assert await stored(store) == known
+    await store.close()
+
+
+@settings(deadline=None)
+@given(known=conversations(ONE_ID), data=st.data())
+@in_a_loop
+async def test_a_row_that_says_nothing_new_changes_nothing(known: Conversation, data: st.DataObject) -> None:
+    store = await Store.open(None, AccountKey("service", "account"), lambda _, __: None)
+    await store.write.save([known], NOW)
+    optional = [each.name for each in fields(Conversation) if each.default is None and each.name != "turns"]
+    left_out = dict.fromkeys(data.draw(st.lists(st.sampled_from(optional), max_size=3)))
+    row = replace(known, has_detail=False, turns=None, results=None, failure_reason_known=data.draw(st.booleans()))
+    row = replace(row, **left_out)
+    await store.write.save([row], LATER)
+    expected = merged(merged(known, known), row)
+    assert await stored(store) == expected
+    assert (await store.write.save([row], LATER))["call-1_1"].seen_at == LATER
+    await store.close()
 
 
 @settings(deadline=None)
 @given(read=st.lists(conversations(), max_size=5, unique_by=lambda each: each.conversation_id))
-def test_saving_twice_is_saving_once(read: list[Conversation]) -> None:
-    store = Store(None, AccountKey("service", "account"), lambda _, __: None)
-    store.write.save(read, NOW)
-    once = [stored(store, each.conversation_id) for each in read]
-    pages = store.read.page(Filters(), "newest", 10)
-    assert store.write.save(read, NOW).keys() == {each.conversation_id for each in read}
-    assert [stored(store, each.conversation_id) for each in read] == once
-    assert store.read.page(Filters(), "newest", 10) == pages
-    store.close()
+@in_a_loop
+async def test_saving_twice_is_saving_once(read: list[Conversation]) -> None:
+    store = await Store.open(None, AccountKey("service", "account"), lambda _, __: None)
+    await store.write.save(read, NOW)
+    once = [await stored(store, each.conversation_id) for each in read]
+    pages = await store.read.page(Filters(), "newest", 10)
+    assert (await store.write.save(read, NOW)).keys() == {each.conversation_id for each in read}
+    assert [await stored(store, each.conversation_id) for each in read] == once
+    assert await store.read.page(Filters(), "newest", 10) == pages
+    await store.close()
 
 
-def test_a_conversation_comes_back_as_it_was_saved(store: Store) -> None:
-    store.write.save([DETAIL], NOW)
-    assert stored(store) == DETAIL
+async def test_a_conversation_comes_back_as_it_was_saved(store: Store) -> None:
+    await store.write.save([DETAIL], NOW)
+    assert await stored(store) == DETAIL
 
 
-def test_saving_says_what_was_known_before_and_when_it_was_seen(store: Store) -> None:
+async def test_saving_says_what_was_known_before_and_when_it_was_seen(store: Store) -> None:
     rows = [Conversation("call-1_1", started_at=NOW), Conversation("call-2_1")]
-    assert store.write.save(rows[:1], NOW) == {}
-    assert store.write.save(rows, LATER) == {"call-1_1": PreviousRow(started_at=NOW, seen_at=NOW)}
+    assert await store.write.save(rows[:1], NOW) == {}
+    assert await store.write.save(rows, LATER) == {"call-1_1": PreviousRow(started_at=NOW, seen_at=NOW)}
 
 
-def test_a_number_without_digits_is_no_longer_found_by_the_old_ones(store: Store) -> None:
-    store.write.save([DETAIL], NOW)
-    store.write.save([Conversation("call-1_1", contact_number="anonymous")], LATER)
-    assert store.read.count(Filters(contact_number=("43210",))) == 0
-    store.write.save([Conversation("call-1_1", contact_number="+91 98765 43210"), Conversation("call-2_1")], LATER)
-    store.write.save([Conversation("call-1_1")], LATER)
-    assert store.read.count(Filters(contact_number=("43210",))) == 1
+async def test_a_number_without_digits_is_no_longer_found_by_the_old_ones(store: Store) -> None:
+    await store.write.save([DETAIL], NOW)
+    await store.write.save([Conversation("call-1_1", contact_number="anonymous")], LATER)
+    assert await store.read.count(Filters(contact_number=("43210",))) == 0
+    await store.write.save(
+        [Conversation("call-1_1", contact_number="+91 98765 43210"), Conversation("call-2_1")], LATER
+    )
+    await store.write.save([Conversation("call-1_1")], LATER)
+    assert await store.read.count(Filters(contact_number=("43210",))) == 1
 
 
-def test_a_later_detail_leaves_nothing_of_the_one_before(store: Store) -> None:
-    store.write.save([DETAIL], NOW)
-    store.write.save([replace(DETAIL, results={"csat": 1}, turns=(Turn(0, "agent", "Hello"),))], LATER)
-    assert store.read.turns("call-1_1", 0, 10) == [Turn(0, "agent", "Hello")]
-    assert store.read.turn_count("call-1_1") == 1
-    assert list(store.figures.paths()) == ["csat"]
+async def test_a_later_detail_leaves_nothing_of_the_one_before(store: Store) -> None:
+    await store.write.save([DETAIL], NOW)
+    await store.write.save([replace(DETAIL, results={"csat": 1}, turns=(Turn(0, "agent", "Hello"),))], LATER)
+    assert await store.read.turns("call-1_1", 0, 10) == [Turn(0, "agent", "Hello")]
+    assert await store.read.turn_count("call-1_1") == 1
+    assert list(await store.figures.paths()) == ["csat"]
 
 
 @pytest.mark.parametrize("first", range(5))
 @pytest.mark.parametrize("count", range(5))
-def test_a_window_gives_those_turns_and_no_others(store: Store, first: int, count: int) -> None:
+async def test_a_window_gives_those_turns_and_no_others(store: Store, first: int, count: int) -> None:
     other = replace(DETAIL, conversation_id="call-2_1", turns=(Turn(0, "agent", "of another call"),))
-    store.write.save([DETAIL, other], NOW)
+    await store.write.save([DETAIL, other], NOW)
     turns = list(DETAIL.turns or ())
-    assert store.read.turns("call-1_1", first, count) == turns[first : first + count]
-    assert store.read.turns("call-3_1", first, count) == []
+    assert await store.read.turns("call-1_1", first, count) == turns[first : first + count]
+    assert await store.read.turns("call-3_1", first, count) == []
 
 
-def test_no_transcript_and_an_empty_one_are_told_apart(store: Store) -> None:
-    store.write.save([replace(DETAIL, turns=None), replace(DETAIL, conversation_id="call-2_1", turns=())], NOW)
-    assert [store.read.turn_count(each) for each in ("call-1_1", "call-2_1", "call-3_1")] == [None, 0, None]
+async def test_no_transcript_and_an_empty_one_are_told_apart(store: Store) -> None:
+    await store.write.save([replace(DETAIL, turns=None), replace(DETAIL, conversation_id="call-2_1", turns=())], NOW)
+    assert [await store.read.turn_count(each) for each in ("call-1_1", "call-2_1", "call-3_1")] == [None, 0, None]
 
 
-def test_deleting_forgets_row_turns_and_values_and_leaves_the_others(store: Store) -> None:
+async def test_deleting_forgets_row_turns_and_values_and_leaves_the_others(store: Store) -> None:
     other = replace(DETAIL, conversation_id="call-2_1", results={"csat": 2})
-    store.write.save([DETAIL, other], NOW)
-    store.write.delete("call-1_1")
-    assert stored(store) is None
-    assert store.read.turns("call-1_1", 0, 10) == []
-    assert list(store.figures.paths()) == ["csat"]
-    assert stored(store, "call-2_1") == other
-    store.write.save([Conversation("call-1_1")], LATER)
-    assert stored(store) == Conversation("call-1_1")
-    assert store.read.count(Filters(results=(Condition("intent", "exists"),))) == 0
+    await store.write.save([DETAIL, other], NOW)
+    await store.write.delete("call-1_1")
+    assert await stored(store) is None
+    assert await store.read.turns("call-1_1", 0, 10) == []
+    assert list(await store.figures.paths()) == ["csat"]
+    assert await stored(store, "call-2_1") == other
+    await store.write.save([Conversation("call-1_1")], LATER)
+    assert await stored(store) == Conversation("call-1_1")
+    assert await store.read.count(Filters(results=(Condition("intent", "exists"),))) == 0
 
 
-def test_what_a_full_pass_did_not_see_is_forgotten_of_that_agent_alone(store: Store) -> None:
+async def test_what_a_full_pass_did_not_see_is_forgotten_of_that_agent_alone(store: Store) -> None:
     rows = [Conversation("old-7", agent_id="7"), Conversation("old-8", agent_id="8"), Conversation("old-none")]
-    store.write.save([*rows, replace(DETAIL, conversation_id="old-detail")], NOW)
-    store.write.save([Conversation("new-7", agent_id="7")], LATER)
-    store.write.delete_unseen("7", LATER)
-    assert store.read.ids_with_prefix("", 10) == ["new-7", "old-8", "old-none"]
-    assert store.figures.paths() == {}
-    store.write.delete_unseen("", LATER)
-    assert store.read.ids_with_prefix("", 10) == ["new-7"]
+    await store.write.save([*rows, replace(DETAIL, conversation_id="old-detail")], NOW)
+    await store.write.save([Conversation("new-7", agent_id="7")], LATER)
+    await store.write.delete_unseen("7", LATER)
+    assert await store.read.ids_with_prefix("", 10) == ["new-7", "old-8", "old-none"]
+    assert await store.figures.paths() == {}
+    await store.write.delete_unseen("", LATER)
+    assert await store.read.ids_with_prefix("", 10) == ["new-7"]
 
 
-def test_a_page_that_cannot_be_saved_whole_is_not_saved_at_all(store: Store) -> None:
+async def test_a_page_that_cannot_be_saved_whole_is_not_saved_at_all(store: Store) -> None:
     broken = replace(DETAIL, conversation_id="call-2_1", turns=(Turn(0, "agent", "a"), Turn(0, "agent", "same place")))
     with pytest.raises(StoreError):
-        store.write.save([DETAIL, broken], NOW)
-    assert store.read.count(Filters()) == 0
-    store.write.save([DETAIL], NOW)
-    assert stored(store) == DETAIL
+        await store.write.save([DETAIL, broken], NOW)
+    assert await store.read.count(Filters()) == 0
+    await store.write.save([DETAIL], NOW)
+    assert await stored(store) == DETAIL
 
 
-def test_a_transcript_of_ten_thousand_turns_comes_back_in_order(store: Store) -> None:
+async def test_a_transcript_of_ten_thousand_turns_comes_back_in_order(store: Store) -> None:
     turns = tuple(Turn(index, "agent", f"word {index}") for index in range(10_000))
-    store.write.save([replace(DETAIL, turns=turns)], NOW)
-    assert store.read.turn_count("call-1_1") == 10_000
-    assert store.read.turns("call-1_1", 9_998, 50) == [turns[9_998], turns[9_999]]
+    await store.write.save([replace(DETAIL, turns=turns)], NOW)
+    assert await store.read.turn_count("call-1_1") == 10_000
+    assert await store.read.turns("call-1_1", 9_998, 50) == [turns[9_998], turns[9_999]]
 
 
-def test_a_detail_without_times_does_not_undo_the_outcome_of_its_row(store: Store) -> None:
-    store.write.save([Conversation("call-1_1", status="voicemail_left", outcome="failure", ended_at=NOW)], NOW)
-    store.write.save([Conversation("call-1_1", status="voicemail_left", has_detail=True)], NOW)
-    assert store.read.get(["call-1_1"])["call-1_1"].outcome == "failure"
-    store.write.save([Conversation("call-1_1", status="in_progress", ended=False)], NOW)
-    assert store.read.get(["call-1_1"])["call-1_1"].outcome is None
+async def test_a_detail_without_times_does_not_undo_the_outcome_of_its_row(store: Store) -> None:
+    await store.write.save([Conversation("call-1_1", status="voicemail_left", outcome="failure", ended_at=NOW)], NOW)
+    await store.write.save([Conversation("call-1_1", status="voicemail_left", has_detail=True)], NOW)
+    assert (await store.read.get(["call-1_1"]))["call-1_1"].outcome == "failure"
+    await store.write.save([Conversation("call-1_1", status="in_progress", ended=False)], NOW)
+    assert (await store.read.get(["call-1_1"]))["call-1_1"].outcome is None
 
 
-def test_what_a_row_tells_of_the_results_is_kept_until_the_detail_tells_them_all(store: Store) -> None:
-    store.write.save([Conversation("one", results={"summary": "They spoke."})], NOW)
-    assert store.read.get(["one"])["one"].results == {"summary": "They spoke."}
-    assert store.read.needing_refresh(["one"], NOW) == ["one"]
-    store.write.save([Conversation("one", results={"summary": "They agreed.", "a": 1}, has_detail=True)], NOW)
-    store.write.save([Conversation("one", results={"summary": "They spoke."})], NOW)
-    assert store.read.get(["one"])["one"].results == {"summary": "They agreed.", "a": 1}
+async def test_what_a_row_tells_of_the_results_is_kept_until_the_detail_tells_them_all(store: Store) -> None:
+    await store.write.save([Conversation("one", results={"summary": "They spoke."})], NOW)
+    assert (await store.read.get(["one"]))["one"].results == {"summary": "They spoke."}
+    assert await store.read.needing_refresh(["one"], NOW) == ["one"]
+    await store.write.save([Conversation("one", results={"summary": "They agreed.", "a": 1}, has_detail=True)], NOW)
+    await store.write.save([Conversation("one", results={"summary": "They spoke."})], NOW)
+    assert (await store.read.get(["one"]))["one"].results == {"summary": "They agreed.", "a": 1}

@@ -14,17 +14,19 @@ import pytest
 from formant_mcp.errors import StoreError
 from formant_mcp.filters import Filters
 from formant_mcp.store import AccountKey, Store
-from formant_mcp.store.connection import Database
+from formant_mcp.store.database import Database
 from formant_mcp.store.reader import Reader
 from formant_mcp.store.writer import Writer
 from tests.store.files import calls, never, open_store
 from tests.store.oracle import NOW
 
+pytestmark = pytest.mark.anyio
+
 MEGABYTE = 1 << 20
 
 # Saves ten calls, then begins to save forty large ones, more than is kept in memory, and is killed at the thirtieth.
 KILLED_WHILE_SAVING = """
-import os, signal, sys
+import asyncio, os, signal, sys
 from dataclasses import replace
 from pathlib import Path
 from formant_mcp.store import AccountKey
@@ -36,10 +38,13 @@ def due(conversation, read_at):
     if conversation.conversation_id == "call-39":
         os.kill(os.getpid(), signal.SIGKILL)
 
-store = Store(Path(sys.argv[1]), AccountKey("service", "key"), due)
-store.write.save(calls(10), NOW)
-large = {"note": "x" * 300_000}
-store.write.save([replace(call, results=large) for call in calls(50)], NOW)
+async def save():
+    store = await Store.open(Path(sys.argv[1]), AccountKey("service", "key"), due)
+    await store.write.save(calls(10), NOW)
+    large = {"note": "x" * 300_000}
+    await store.write.save([replace(call, results=large) for call in calls(50)], NOW)
+
+asyncio.run(save())
 """
 
 
@@ -55,54 +60,54 @@ def small_disk(tmp_path: Path) -> Generator[Path]:
     subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
-def test_a_store_that_may_not_grow_keeps_what_it_has_and_goes_on_when_it_may(tmp_path: Path) -> None:
-    database = Database(tmp_path / "store.sqlite", AccountKey("service", "key"))
+async def test_a_store_that_may_not_grow_keeps_what_it_has_and_goes_on_when_it_may(tmp_path: Path) -> None:
+    database = await Database.open(tmp_path / "store.sqlite", AccountKey("service", "key"))
     read, write = Reader(database), Writer(database, never)
-    write.save(calls(20), NOW)
-    pages = database.rows("PRAGMA page_count")[0][0]
-    database.rows(f"PRAGMA max_page_count = {pages}")
+    await write.save(calls(20), NOW)
+    pages = await database.write(lambda connection: connection.rows("PRAGMA page_count")[0][0])
+    await database.write(lambda connection: connection.rows(f"PRAGMA max_page_count = {pages}"))
     with pytest.raises(StoreError, match="full"):
-        write.save(calls(100), NOW)
-    assert read.count(Filters()) == 20
-    assert read.turn_count("call-19") == 20
-    database.rows("PRAGMA max_page_count = 1000000")
-    write.save(calls(100), NOW)
-    assert read.count(Filters()) == 100
-    database.close()
+        await write.save(calls(100), NOW)
+    assert await read.count(Filters()) == 20
+    assert await read.turn_count("call-19") == 20
+    await database.write(lambda connection: connection.rows("PRAGMA max_page_count = 1000000"))
+    await write.save(calls(100), NOW)
+    assert await read.count(Filters()) == 100
+    await database.close()
 
 
-def test_on_a_full_disk_what_was_saved_before_is_still_read(small_disk: Path) -> None:
-    store = open_store(small_disk / "store.sqlite")
+async def test_on_a_full_disk_what_was_saved_before_is_still_read(small_disk: Path) -> None:
+    store = await open_store(small_disk / "store.sqlite")
     with pytest.raises(StoreError, match="full") as raised:
-        fill(store)
+        await fill(store)
     assert "FORMANT_STORE" in raised.value.hint
-    saved = store.read.count(Filters())
+    saved = await store.read.count(Filters())
     assert saved
     assert saved % 10 == 0
-    assert store.identity
-    store.close()
-    store = open_store(small_disk / "store.sqlite")
-    assert store.read.count(Filters()) == saved
-    assert store.read.turn_count(f"call-{saved - 1}") == 20
-    store.close()
+    assert await store.identity()
+    await store.close()
+    store = await open_store(small_disk / "store.sqlite")
+    assert await store.read.count(Filters()) == saved
+    assert await store.read.turn_count(f"call-{saved - 1}") == 20
+    await store.close()
 
 
-def fill(store: Store) -> None:
+async def fill(store: Store) -> None:
     """Saves ten calls at a time without end."""
     for first in count(0, 10):
-        store.write.save(calls(first + 10)[first:], NOW)
+        await store.write.save(calls(first + 10)[first:], NOW)
 
 
-def test_a_new_store_on_a_nearly_full_disk_is_opened_or_says_that_the_disk_is_full(small_disk: Path) -> None:
+async def test_a_new_store_on_a_nearly_full_disk_is_opened_or_says_that_the_disk_is_full(small_disk: Path) -> None:
     said: list[str] = []
     for room in range(0, MEGABYTE, 8192):
         (small_disk / "other").write_bytes(bytes(2 * MEGABYTE - room))
         try:
-            open_store(small_disk / "store.sqlite").close()
+            await (await open_store(small_disk / "store.sqlite")).close()
         except StoreError as error:
             said.append(error.message)
         (small_disk / "other").unlink()
-        open_store(small_disk / "store.sqlite").close()
+        await (await open_store(small_disk / "store.sqlite")).close()
         for file in small_disk.iterdir():
             file.unlink()
     assert 5 < len(said) < 100
@@ -110,19 +115,19 @@ def test_a_new_store_on_a_nearly_full_disk_is_opened_or_says_that_the_disk_is_fu
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no kill -9 there")
-def test_a_process_killed_while_saving_leaves_whole_conversations_only(tmp_path: Path) -> None:
+async def test_a_process_killed_while_saving_leaves_whole_conversations_only(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite"
     project = Path(__file__).parents[2]
     ended = subprocess.run([sys.executable, "-c", KILLED_WHILE_SAVING, str(path)], cwd=project, check=False)
     assert ended.returncode == -signal.SIGKILL
     assert path.with_name("store.sqlite-wal").stat().st_size > 10 * MEGABYTE  # it had begun to write
-    store = open_store(path)
-    ids = store.read.ids_with_prefix("call-", 100)
+    store = await open_store(path)
+    ids = await store.read.ids_with_prefix("call-", 100)
     assert len(ids) == 10
-    assert {store.read.turn_count(each) for each in ids} == {20}
-    assert store.read.get(ids)["call-7"].results == {"csat": 2}
-    store.write.save(calls(50), NOW)
-    assert store.read.count(Filters()) == 50
-    store.close()
+    assert {await store.read.turn_count(each) for each in ids} == {20}
+    assert (await store.read.get(ids))["call-7"].results == {"csat": 2}
+    await store.write.save(calls(50), NOW)
+    assert await store.read.count(Filters()) == 50
+    await store.close()
     with closing(sqlite3.connect(path)) as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

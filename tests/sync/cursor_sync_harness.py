@@ -44,10 +44,10 @@ async def read_whole(desk: Desk) -> None:
     requested_at = desk.clock.now()
     await desk.ask()
     async with asyncio.timeout(20):
-        while not _passed_since(desk, requested_at):
+        while not await _passed_since(desk, requested_at):
             await asyncio.sleep(0.005)
 
 
-def _passed_since(desk: Desk, moment: datetime) -> bool:
-    whole = desk.store.ledger.scope("")
+async def _passed_since(desk: Desk, moment: datetime) -> bool:
+    whole = await desk.store.ledger.scope("")
     return max(whole.complete_at or NOON - DAY, whole.gone_at or NOON - DAY) >= moment

@@ -82,7 +82,7 @@ class Desk:
         self.clock.advance(RECHECK_AFTER)
         requested_at = self.clock.now()
         assert await self.sync.refresh_list(need, seconds) is None
-        return self.sync.list_status(need, requested_at)
+        return await self.sync.list_status(need, requested_at)
 
     async def cost(self, need: ListRequest = EVERYTHING) -> tuple[int, ListStatus]:
         """How many requests a question took, and what is known then."""
@@ -90,24 +90,24 @@ class Desk:
         list_status = await self.ask(need)
         return len(self.api.requests) - before, list_status
 
-    def stored(self, filters: Filters | None = None, limit: int = 1_000_000) -> list[str]:
+    async def stored(self, filters: Filters | None = None, limit: int = 1_000_000) -> list[str]:
         """The ids in the store, newest first."""
-        return [each.conversation_id for _, each in self.store.read.page(filters or Filters(), "newest", limit)]
+        return [each.conversation_id for _, each in await self.store.read.page(filters or Filters(), "newest", limit)]
 
     def listed(self) -> set[str]:
         """The ids in the account."""
         return {self.api.id_of(row) for row in self.api.conversations}
 
-    def holds_all(self) -> bool:
+    async def holds_all(self) -> bool:
         """Whether the store holds exactly what the account does, each once."""
-        stored = self.stored()
+        stored = await self.stored()
         return len(stored) == len(set(stored)) and set(stored) == self.listed()
 
     async def settled(self, scope: str = "") -> None:
         """Waits for the scan of that list that runs in the background, if one does."""
         async with asyncio.timeout(SECONDS):
             await asyncio.sleep(0.02)
-            while self.store.ledger.scope(scope).pass_started_at:
+            while (await self.store.ledger.scope(scope)).pass_started_at:
                 await asyncio.sleep(0.005)
 
     def list_requests(self) -> list[Request]:
@@ -137,13 +137,13 @@ async def desk_for(
         await anyio.lowlevel.checkpoint()
 
     source = connect(api.url, "any-key", transport=transport or api.transport(), sleep=sleep, now=clock.now)
-    store = Store(path, AccountKey("service", "account"), next_refresh_at)
+    store = await Store.open(path, AccountKey("service", "account"), next_refresh_at)
     sync = Sync(source, store, clock.now)
     try:
         yield Desk(api, sync, store, clock, slept)
     finally:
         await sync.aclose()
-        store.close()
+        await store.close()
 
 
 def ended_calls(count: int, first: int = 0, newest_at: datetime = NOON - timedelta(days=2)) -> list[Row]:

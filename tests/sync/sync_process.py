@@ -18,15 +18,18 @@ def utc_now() -> datetime:
 
 
 async def main(url: str, path: Path) -> None:
-    store = Store(path, AccountKey("service", "account"), next_refresh_at)
+    store = await Store.open(path, AccountKey("service", "account"), next_refresh_at)
     sync = Sync(FormantProvider(url, "any-key"), store, utc_now)
     try:
         requested_at = utc_now()
-        print(await sync.refresh_list(ListRequest(), 60), sync.list_status(ListRequest(), requested_at).is_complete)
-        print(await sync.fetch_details(store.read.details_to_fetch(DetailRequest(Filters()), utc_now()), 60))
+        print(
+            await sync.refresh_list(ListRequest(), 60),
+            (await sync.list_status(ListRequest(), requested_at)).is_complete,
+        )
+        print(await sync.fetch_details(await store.read.details_to_fetch(DetailRequest(Filters()), utc_now()), 60))
     finally:
         await sync.aclose()
-        store.close()
+        await store.close()
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ async def _live(provider: ProviderFixture, data: st.DataObject) -> None:
                 if (not agent or row["agent_id"] == agent) and (not since or api.started(row) >= since.timestamp())
             }
             assert list_status.is_complete
-            assert set(desk.stored(Filters(agent_id=agent, since=since))) == wanted
+            assert set(await desk.stored(Filters(agent_id=agent, since=since))) == wanted
 
 
 @each_provider
@@ -72,13 +72,13 @@ async def test_the_newest_are_asked_for_by_their_time(provider: ProviderFixture)
         list_status = await desk.ask(ListRequest(newest=20))
         assert is_timed(lists(desk)[0])
         newest = [desk.api.id_of(row) for row in desk.api.conversations[:20]]
-        assert desk.stored(limit=20) == newest
+        assert await desk.stored(limit=20) == newest
         assert not list_status.is_complete  # the rest is still being read, and nobody knows how much that is
         assert list_status.is_listing
         desk.api.on_request = None
         desk.api.gate.open()
         assert (await desk.ask()).is_complete
-        assert desk.holds_all()
+        assert await desk.holds_all()
 
 
 @each_provider
@@ -89,7 +89,7 @@ async def test_a_time_is_reached_without_the_rest_and_what_is_known_is_not_read_
         assert list_status.is_complete
         assert cost <= 8
         assert all(map(is_timed, lists(desk)))
-        assert len(desk.stored(Filters(since=need.filters.since))) == 151
+        assert len(await desk.stored(Filters(since=need.filters.since))) == 151
         assert (await desk.cost(need))[0] == 1
 
 
@@ -100,7 +100,7 @@ async def test_a_period_long_over_is_asked_for_with_both_its_ends(provider: Prov
         cost, list_status = await desk.cost(need)
         assert list_status.is_complete
         assert cost == 1
-        assert len(desk.stored(Filters(since=need.filters.since, until=need.filters.until))) == 25
+        assert len(await desk.stored(Filters(since=need.filters.since, until=need.filters.until))) == 25
         assert (await desk.cost(need)) == (0, list_status)
 
 
@@ -111,7 +111,7 @@ async def test_what_is_new_costs_one_request_where_all_is_known(provider: Provid
         desk.api.add(provider.call(9_000, desk.clock.moment, status="completed"))
         cost, list_status = await desk.cost()
         assert list_status.is_complete
-        assert desk.holds_all()
+        assert await desk.holds_all()
         assert cost == 1
 
 
@@ -132,14 +132,14 @@ async def _broken_off(provider: ProviderFixture, folder: Path, requests: int, *,
         api.on_request = lambda _: api.gate.shut() if len(api.requests) == 10 else None
         async with desk_for(api, connect=provider.connect, path=folder / "store", clock=clock) as desk:
             await desk.sync.refresh_list(ListRequest(), 0.3)
-            assert not desk.sync.list_status(ListRequest(), NOON).is_complete
+            assert not (await desk.sync.list_status(ListRequest(), NOON)).is_complete
         if refuse:
             api.fault("cursor=", 1, 422)
         api.on_request = None
         api.gate.open()
         async with desk_for(api, connect=provider.connect, path=folder / "store", clock=clock) as desk:
             assert (await desk.ask()).is_complete
-            assert desk.holds_all()
+            assert await desk.holds_all()
             assert 20 <= len(lists(desk)) <= requests
 
 
@@ -151,7 +151,7 @@ async def test_a_call_that_is_gone_is_forgotten_by_the_daily_pass_which_nobody_w
         desk.clock.advance(DAY)
         assert (await desk.ask()).is_complete
         await read_whole(desk)
-        assert desk.holds_all()
+        assert await desk.holds_all()
 
 
 async def test_a_row_that_pages_passed_over_is_not_forgotten():
@@ -161,8 +161,8 @@ async def test_a_row_that_pages_passed_over_is_not_forgotten():
         gone, passed_over = (desk.api.id_of(desk.api.conversations[place]) for place in (50, 100))
         desk.api.on_request = lambda request: desk.api.remove(gone) if request.query.get("index") == "2" else None
         await read_whole(desk)
-        assert passed_over in desk.stored()
-        assert {*desk.stored(), gone} == {*desk.listed(), gone}
+        assert passed_over in await desk.stored()
+        assert {*await desk.stored(), gone} == {*desk.listed(), gone}
 
 
 async def test_calls_that_wait_or_run_are_asked_for_by_their_status_each_time():
@@ -171,11 +171,11 @@ async def test_calls_that_wait_or_run_are_asked_for_by_their_status_each_time():
         api.add(VOICEOS.call(900, NOON - 5 * DAY, status="queued"))
         cost, list_status = await desk.cost(ListRequest(Filters(status=("queued",))))
         assert (list_status.is_complete, cost) == (True, 1)
-        assert len(desk.stored(Filters(status=("queued",)))) == 1
+        assert len(await desk.stored(Filters(status=("queued",)))) == 1
         api.remove(api.id_of(next(row for row in api.conversations if row["status"] == "queued")))
         api.add(VOICEOS.call(900, NOON - 5 * DAY, status="completed"))
         assert (await desk.ask(ListRequest(Filters(status=("queued",))))).is_complete
-        assert not desk.stored(Filters(status=("queued",)))
+        assert not await desk.stored(Filters(status=("queued",)))
 
 
 async def test_a_total_that_the_list_does_not_show_is_told():

@@ -28,7 +28,7 @@ async def test_an_odd_list_still_gives_every_conversation_once(provider: Provide
         setattr(desk.api, option, option != "with_has_more")
         desk.api.rows_per_page_cap = cap
         assert (await desk.ask()).is_complete
-        assert desk.holds_all()
+        assert await desk.holds_all()
 
 
 @pytest.mark.parametrize("cycle", [1, 2, 5])
@@ -42,7 +42,7 @@ async def test_cursors_that_come_round_keep_the_rows_and_leave_the_list_open(cyc
             assert list_status.known == 100 * (cycle + 1)
         desk.api.cursor_cycle = None
         assert (await desk.ask()).is_complete
-        assert desk.holds_all()
+        assert await desk.holds_all()
 
 
 @pytest.mark.parametrize("need", [ListRequest(), ListRequest(Filters(since=LONG_OVER - DAY)), ListRequest(newest=20)])
@@ -58,17 +58,17 @@ async def test_more_to_come_without_a_way_to_it_leaves_the_list_open_until_it_co
         assert list_status.known >= 100
         is_over.append(True)
         assert (await desk.ask()).is_complete
-        assert desk.holds_all()
+        assert await desk.holds_all()
 
 
 async def test_a_known_call_that_a_cut_list_does_not_show_is_neither_forgotten_nor_asked_for():
     async with opened(ELEVENLABS, 250) as desk:
         await desk.ask()
-        desk.store.ledger.update("", complete_at=None)  # so that all is read again
+        await desk.store.ledger.update("", complete_at=None)  # so that all is read again
         desk.clock.advance(DAY)
         desk.api.fault(lambda request: request.path.endswith("/conversations") and not is_timed(request), 20, _cut)
         assert (await desk.ask()).ends_early
-        assert desk.holds_all()
+        assert await desk.holds_all()
         assert {request.path.rpartition("/")[2] for request in desk.api.requests} == {"conversations"}
 
 
@@ -78,7 +78,7 @@ async def test_a_part_read_to_its_end_does_not_complete_a_list_that_was_cut():
         await desk.ask()
         part = ListRequest(Filters(since=LONG_OVER - DAY))
         assert (await desk.ask(part)).is_complete
-        assert not desk.sync.list_status(ListRequest(), desk.clock.now() - DAY).is_complete
+        assert not (await desk.sync.list_status(ListRequest(), desk.clock.now() - DAY)).is_complete
 
 
 def _cut(good: Reply) -> Reply:
@@ -118,10 +118,10 @@ async def test_one_users_calls_are_those_of_the_list_that_the_provider_narrows(p
         wanted = {desk.api.id_of(row) for row in desk.api.conversations if desk.api.whole(row)["user_id"] == user}
         _, list_status = await desk.cost(ListRequest(Filters(user_id=user)))
         assert list_status.is_complete
-        assert set(desk.stored(Filters(user_id=user))) == wanted
+        assert set(await desk.stored(Filters(user_id=user))) == wanted
         assert len(desk.api.requests) == 2  # the list, and whether the provider narrows it at all
         assert (await desk.ask(ListRequest(Filters(user_id="nobody")))).is_complete
-        assert not desk.stored(Filters(user_id="nobody"))
+        assert not await desk.stored(Filters(user_id="nobody"))
 
 
 @pytest.mark.parametrize("provider", [ELEVENLABS, VOICEABLE], ids=lambda provider: provider.name)
@@ -132,7 +132,7 @@ async def test_where_the_provider_takes_no_notice_of_the_user_the_details_tell(p
         user = str(desk.api.whole(desk.api.conversations[3])["user_id"])
         wanted = {desk.api.id_of(row) for row in desk.api.conversations if desk.api.whole(row)["user_id"] == user}
         assert (await desk.ask(ListRequest(Filters(user_id=user)))).is_complete
-        assert set(desk.stored(Filters(user_id=user))) == wanted
+        assert set(await desk.stored(Filters(user_id=user))) == wanted
 
 
 @pytest.mark.parametrize("with_nobody", ["refused", "not found"])
@@ -143,7 +143,7 @@ async def test_a_provider_that_refuses_an_unknown_user_narrows_by_user(with_nobo
         desk.api.fault("user_id=formant-mcp-nobody", 1, 422 if with_nobody == "refused" else 404)
         user = str(desk.api.whole(desk.api.conversations[3])["user_id"])
         assert (await desk.ask(ListRequest(Filters(user_id=user)))).is_complete
-        assert desk.stored(Filters(user_id=user))
+        assert await desk.stored(Filters(user_id=user))
 
 
 async def test_an_agents_rows_that_do_not_name_it_are_the_agents():
@@ -151,7 +151,7 @@ async def test_an_agents_rows_that_do_not_name_it_are_the_agents():
         assert isinstance(desk.api, FakeCursorFamily)
         desk.api.unsent = frozenset({"agent_id"})
         assert (await desk.ask(ListRequest(Filters(agent_id="123")))).is_complete
-        assert len(desk.stored(Filters(agent_id="123"))) == 20
+        assert len(await desk.stored(Filters(agent_id="123"))) == 20
 
 
 @pytest.mark.parametrize("provider", [ELEVENLABS, VOICEABLE], ids=lambda provider: provider.name)
@@ -171,7 +171,7 @@ async def test_a_users_calls_whose_details_fail_are_missed_and_tried_again(
         for _ in range(20):
             if (await desk.ask(need)).is_complete:
                 break
-        assert desk.api.id_of(mine) in desk.stored(Filters(user_id=user))
+        assert desk.api.id_of(mine) in await desk.stored(Filters(user_id=user))
 
 
 @each_provider
@@ -188,7 +188,7 @@ async def test_a_relative_period_asked_again_is_the_same_list(provider: Provider
 async def test_the_beginning_of_the_calendar_is_a_time_like_others(provider: ProviderFixture):
     async with opened(provider, 30) as desk:
         assert (await desk.ask(ListRequest(Filters(since=datetime.min.replace(tzinfo=UTC))))).is_complete
-        assert desk.holds_all()
+        assert await desk.holds_all()
 
 
 @each_provider
@@ -200,12 +200,12 @@ async def test_more_calls_than_are_looked_up_at_once_may_be_gone(provider: Provi
         desk.clock.advance(DAY)
         await read_whole(desk)
         list_status = await desk.ask()
-        assert (list_status.gone, list_status.is_complete, len(desk.stored())) == (250, False, 400)
+        assert (list_status.gone, list_status.is_complete, len(await desk.stored())) == (250, False, 400)
         assert all(path.endswith("/conversations") for path in (request.path for request in desk.api.requests))
 
         desk.clock.advance(MINUTE)
         await read_whole(desk)
-        assert desk.holds_all()
+        assert await desk.holds_all()
         list_status = await desk.ask()
         assert (list_status.gone, list_status.is_complete) == (0, True)
 
@@ -226,5 +226,5 @@ async def test_a_list_that_comes_empty_by_mistake_costs_nothing(provider: Provid
         desk.clock.advance(MINUTE)
         await read_whole(desk)
         assert (await desk.ask()).is_complete
-        assert desk.holds_all()
+        assert await desk.holds_all()
         assert all(request.path.endswith("/conversations") for request in desk.api.requests)

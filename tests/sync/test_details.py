@@ -21,13 +21,13 @@ MINUTE = timedelta(minutes=1)
 async def read_due(desk: Desk) -> int:
     """Brings the details that are due, as a question about all of them does; gives how many requests that took."""
     before = len(desk.detail_ids())
-    due = desk.store.read.details_to_fetch(DetailRequest(Filters()), desk.clock.now())
+    due = await desk.store.read.details_to_fetch(DetailRequest(Filters()), desk.clock.now())
     assert await desk.sync.fetch_details(due, SECONDS) is None
     return len(desk.detail_ids()) - before
 
 
-def unread(desk: Desk) -> list[str]:
-    return desk.store.read.details_to_fetch(DetailRequest(Filters()), desk.clock.now())
+async def unread(desk: Desk) -> list[str]:
+    return await desk.store.read.details_to_fetch(DetailRequest(Filters()), desk.clock.now())
 
 
 def running_call(n: int = 0) -> Row:
@@ -40,8 +40,8 @@ async def test_each_detail_is_read_once_newest_first_and_never_again():
         await desk.ask()
         assert await read_due(desk) == 40
         assert sorted(desk.detail_ids()) == sorted(desk.listed())
-        assert set(desk.detail_ids()[:24]) >= set(desk.stored()[:8])
-        assert desk.store.read.turns(conversation_id(0), 0, 1)[0].role == "agent"
+        assert set(desk.detail_ids()[:24]) >= set((await desk.stored())[:8])
+        assert (await desk.store.read.turns(conversation_id(0), 0, 1))[0].role == "agent"
 
         desk.clock.advance(400 * DAY)
         await desk.ask()
@@ -75,7 +75,7 @@ async def test_a_running_call_is_seen_anew_with_the_list_once_a_minute():
         api.conversations = [*newer, conversation(0, NOON - 10 * MINUTE)]
         await desk.ask()
         assert desk.detail_ids() == [conversation_id(0)]  # too far down the list for a look
-        assert desk.store.read.get([conversation_id(0)])[conversation_id(0)].status == "completed"
+        assert (await desk.store.read.get([conversation_id(0)]))[conversation_id(0)].status == "completed"
 
         desk.clock.advance(MINUTE)
         await desk.ask()
@@ -89,7 +89,7 @@ async def test_rows_that_carry_transcript_and_results_need_no_request():
 
         assert await read_due(desk) == 0
         assert desk.detail_ids() == []
-        assert desk.store.read.turn_count(conversation_id(0))
+        assert await desk.store.read.turn_count(conversation_id(0))
 
 
 @pytest.mark.parametrize("fault", [faults.failing(500), faults.not_json, faults.wrong_shape, faults.failing(400)])
@@ -102,7 +102,7 @@ async def test_some_details_that_always_fail_do_not_block_the_others(fault: Faul
         await desk.ask()
         await read_due(desk)
 
-        assert unread(desk) == broken
+        assert await unread(desk) == broken
 
 
 async def test_an_id_that_no_address_can_hold_does_not_block_the_others():
@@ -111,7 +111,7 @@ async def test_an_id_that_no_address_can_hold_does_not_block_the_others():
         await desk.ask()
         await read_due(desk)
 
-        assert unread(desk) == [".."]
+        assert await unread(desk) == [".."]
 
 
 async def test_where_every_detail_fails_it_is_the_service_that_fails_and_is_left_alone():
@@ -119,7 +119,7 @@ async def test_where_every_detail_fails_it_is_the_service_that_fails_and_is_left
         api.conversations = ended_calls(60)
         await desk.ask()
         api.fault("/v1/conversations/", ALWAYS, 500)
-        trouble = await desk.sync.fetch_details(unread(desk), SECONDS)
+        trouble = await desk.sync.fetch_details(await unread(desk), SECONDS)
 
         assert isinstance(trouble, ServiceError)
         assert len(set(desk.detail_ids())) < 40
@@ -131,13 +131,13 @@ async def test_a_conversation_that_is_not_found_is_kept_until_the_list_does_not_
         await desk.ask()
         api.remove(conversation_id(3))
         assert await read_due(desk) == 20
-        assert conversation_id(3) in desk.stored()
-        assert desk.store.read.count_details_to_fetch(DetailRequest(Filters()), desk.clock.now()) == 1
+        assert conversation_id(3) in await desk.stored()
+        assert await desk.store.read.count_details_to_fetch(DetailRequest(Filters()), desk.clock.now()) == 1
         assert await read_due(desk) == 0  # it is not asked for again and again
 
         await desk.ask()
         await desk.settled()
-        assert desk.holds_all()
+        assert await desk.holds_all()
         assert (await desk.cost())[0] == 1
 
 
@@ -150,12 +150,12 @@ async def test_a_conversation_that_is_not_found_by_mistake_is_read_an_hour_later
         await read_due(desk)
         await desk.ask()
         await desk.settled()
-        assert conversation_id(3) in desk.stored()
+        assert conversation_id(3) in await desk.stored()
         assert await read_due(desk) == 0
 
         desk.clock.advance(timedelta(hours=1))
         assert await read_due(desk) == 1
-        assert desk.store.read.turn_count(conversation_id(3))
+        assert await desk.store.read.turn_count(conversation_id(3))
 
 
 async def test_a_running_call_that_is_not_found_is_not_asked_for_every_minute():
@@ -168,7 +168,7 @@ async def test_a_running_call_that_is_not_found_is_not_asked_for_every_minute():
             await desk.ask()
             await desk.settled()
         assert len(desk.detail_ids()) == 1
-        assert desk.holds_all()
+        assert await desk.holds_all()
 
 
 async def test_what_a_gateway_does_not_find_is_a_failure_of_the_service():
@@ -177,8 +177,8 @@ async def test_what_a_gateway_does_not_find_is_a_failure_of_the_service():
         await desk.ask()
         api.fault(conversation_id(3), 1, lambda _: Reply(404, b"<html>404 Not Found</html>", "text/html"))
         await read_due(desk)
-        assert unread(desk) == [conversation_id(3)]
-        assert desk.holds_all()
+        assert await unread(desk) == [conversation_id(3)]
+        assert await desk.holds_all()
         assert await read_due(desk) == 1
 
 
@@ -190,7 +190,7 @@ async def test_a_stored_conversation_that_is_not_found_is_no_error():
         api.remove(conversation_id(0))
         desk.clock.advance(2 * MINUTE)
         assert isinstance(await desk.sync.fetch_one(conversation_id(0), desk.clock.now(), SECONDS), NotFoundError)
-        assert conversation_id(0) in desk.stored()
+        assert conversation_id(0) in await desk.stored()
 
         with pytest.raises(NotFoundError):
             await desk.sync.fetch_one("e36853de-gone", desk.clock.now(), SECONDS)
@@ -204,7 +204,7 @@ async def test_one_conversation_is_read_without_any_list():
 
         assert desk.detail_ids() == [conversation_id(7)]
         assert desk.list_requests() == []
-        assert desk.store.read.turn_count(conversation_id(7))
+        assert await desk.store.read.turn_count(conversation_id(7))
 
 
 async def test_a_too_many_requests_in_the_middle_is_waited_out():
@@ -214,7 +214,7 @@ async def test_a_too_many_requests_in_the_middle_is_waited_out():
         api.fault(conversation_id(30), 1, faults.rate_limit("45"))
         await read_due(desk)
 
-        assert unread(desk) == []
+        assert await unread(desk) == []
         assert max(desk.slept) >= 45
         assert len(desk.detail_ids()) <= 61
 
@@ -224,8 +224,8 @@ async def test_an_allowance_used_up_for_longer_than_is_waited_is_said_and_nothin
         api.conversations = ended_calls(60)
         await desk.ask()
         api.fault(conversation_id(30), 1, faults.rate_limit("3600"))
-        trouble = await desk.sync.fetch_details(unread(desk), SECONDS)
+        trouble = await desk.sync.fetch_details(await unread(desk), SECONDS)
 
         assert isinstance(trouble, RateLimitError)
         assert trouble.retry_after_seconds
-        assert len(unread(desk)) <= 45
+        assert len(await unread(desk)) <= 45

@@ -35,7 +35,7 @@ async def test_calls_that_come_during_the_pass_are_part_of_it(order: Order, coun
 
             assert list_status.is_complete
             assert requests <= 9 + count / 50  # the ends are read again, not the whole
-            assert desk.holds_all()
+            assert await desk.holds_all()
             desk.clock.advance(DAY)
 
 
@@ -47,7 +47,7 @@ async def test_a_call_that_goes_during_the_pass_is_not_kept():
         list_status = await desk.ask()
 
         assert list_status.is_complete
-        assert desk.holds_all()
+        assert await desk.holds_all()
 
 
 async def test_a_list_that_loses_calls_all_the_time_is_not_read_for_ever():
@@ -60,7 +60,7 @@ async def test_a_list_that_loses_calls_all_the_time_is_not_read_for_ever():
 
         api.on_request = None
         assert (await desk.ask()).is_complete
-        assert desk.holds_all()
+        assert await desk.holds_all()
 
 
 async def test_an_offset_that_is_taken_no_notice_of_does_not_go_on_for_ever():
@@ -72,7 +72,7 @@ async def test_an_offset_that_is_taken_no_notice_of_does_not_go_on_for_ever():
 
         assert requests < 60
         assert not list_status.is_complete
-        assert len(desk.stored()) == 100
+        assert len(await desk.stored()) == 100
 
 
 @pytest.mark.parametrize("count", [0, 50, 100, 250])
@@ -83,10 +83,10 @@ async def test_a_list_without_a_total_that_announces_more_than_it_gives_ends_ear
         first = await desk.ask()
         requests, again = await desk.cost()
 
-        assert desk.holds_all()
+        assert await desk.holds_all()
         for list_status in (first, again):
             assert (list_status.is_complete, list_status.ends_early, list_status.known) == (False, True, count)
-        assert not desk.sync.knows_all()
+        assert not await desk.sync.knows_all()
         assert requests == 1
 
 
@@ -102,13 +102,13 @@ async def test_a_list_that_once_ended_early_loses_nothing_and_is_read_again():
             lambda good: with_more(replace(good, body=b'{"data": []}')),
         )
         assert not (await desk.ask()).is_complete
-        assert desk.holds_all()
+        assert await desk.holds_all()
         cut = False
         desk.clock.advance(timedelta(hours=2))
         await desk.ask()
         await desk.settled()
         assert (await desk.ask()).is_complete
-        assert desk.holds_all()
+        assert await desk.holds_all()
 
 
 async def test_rows_that_cannot_be_read_are_counted_and_hide_no_others():
@@ -119,7 +119,7 @@ async def test_rows_that_cannot_be_read_are_counted_and_hide_no_others():
 
         assert not list_status.is_complete
         assert list_status.unreadable == 1
-        assert len(desk.stored()) == 449
+        assert len(await desk.stored()) == 449
         assert (await desk.cost())[0] == 1
 
 
@@ -130,7 +130,7 @@ async def test_a_too_many_requests_in_the_middle_is_waited_out():
         list_status = await desk.ask()
 
         assert list_status.is_complete
-        assert desk.holds_all()
+        assert await desk.holds_all()
         assert max(desk.slept) >= 30
 
 
@@ -149,11 +149,11 @@ async def test_a_pass_that_is_broken_off_goes_on_where_it_stopped(order: Order, 
         api.on_request = None
         api.gate.open()
         async with desk_for(api, path=tmp_path / "store", clock=clock) as desk:
-            assert not desk.sync.list_status(ListRequest(), NOON).is_complete
+            assert not (await desk.sync.list_status(ListRequest(), NOON)).is_complete
             list_status = await desk.ask()
 
             assert list_status.is_complete
-            assert desk.holds_all()
+            assert await desk.holds_all()
             assert len(api.requests) <= 41 + 16 + 1  # the pages, those under way when it stopped, the last one again
 
 
@@ -164,14 +164,14 @@ async def test_calls_gone_while_nobody_read_do_not_hide_others_from_a_pass_that_
         async with desk_for(api, path=tmp_path / "store", clock=clock) as desk:
             api.on_request = lambda _: api.gate.shut() if len(api.requests) == 4 else None
             await desk.sync.refresh_list(ListRequest(), 1.0)
-            gone = desk.stored()[:150]
+            gone = (await desk.stored())[:150]
         api.on_request = None
         for conversation_id in gone:
             api.remove(conversation_id)
         api.gate.open()
         async with desk_for(api, path=tmp_path / "store", clock=clock) as desk:
             assert (await desk.ask()).gone == 150
-            assert set(desk.stored()) >= desk.listed()
+            assert set(await desk.stored()) >= desk.listed()
             desk.clock.advance(timedelta(minutes=1))
             assert (await desk.ask()).is_complete
-            assert desk.holds_all()
+            assert await desk.holds_all()

@@ -56,7 +56,7 @@ async def test_some_new_calls_cost_some_requests(order: Order, with_total: bool,
         add_all(api, later_calls(new))
         requests, list_status = await desk.cost()
 
-        assert desk.holds_all()
+        assert await desk.holds_all()
         assert list_status.is_complete
         if order != "none":  # new ones may stand anywhere
             assert requests <= 3
@@ -70,7 +70,7 @@ async def test_more_new_calls_than_a_page_has_are_all_found(order: Order, with_t
         add_all(api, later_calls(250))
         requests, list_status = await desk.cost()
 
-        assert desk.holds_all()
+        assert await desk.holds_all()
         assert list_status.is_complete
         if order != "none":
             assert requests <= 5
@@ -81,13 +81,13 @@ async def test_a_total_that_has_fallen_is_said_at_once_and_one_pass_in_the_backg
     async with FakeFormant() as api, desk_for(api) as desk:
         account(api, order)
         await desk.ask()
-        api.remove(desk.stored()[200])
+        api.remove((await desk.stored())[200])
         requests, list_status = await desk.cost()
         assert requests <= (1 if order == "newest" else 3)
         assert (list_status.gone, list_status.is_complete, list_status.requests_left) == (1, False, 0)
 
         await desk.settled()
-        assert desk.holds_all()
+        assert await desk.holds_all()
         requests, list_status = await desk.cost()
         assert requests <= (1 if order == "newest" else 2)
         assert (list_status.gone, list_status.is_complete) == (0, True)
@@ -98,20 +98,20 @@ async def test_a_falling_total_begins_a_pass_at_most_hourly():
     async with FakeFormant() as api, desk_for(api) as desk:
         account(api)
         await desk.ask()
-        api.remove(desk.stored()[200])
+        api.remove((await desk.stored())[200])
         await desk.ask()
         await desk.settled()
         for n in range(3):
-            api.remove(desk.stored()[200 + n])
+            api.remove((await desk.stored())[200 + n])
             requests, list_status = await desk.cost()
             await desk.settled()
             assert (requests, list_status.gone, list_status.is_complete) == (1, n + 1, False)
-            assert not desk.holds_all()
+            assert not await desk.holds_all()
 
         desk.clock.advance(timedelta(hours=1))
         await desk.ask()
         await desk.settled()
-        assert desk.holds_all()
+        assert await desk.holds_all()
 
 
 @pytest.mark.parametrize("order", ["newest", "oldest"])
@@ -119,15 +119,15 @@ async def test_one_gone_and_one_new_are_both_found(order: Order):
     async with FakeFormant() as api, desk_for(api) as desk:
         account(api, order)
         await desk.ask()
-        api.remove(desk.stored()[200])
+        api.remove((await desk.stored())[200])
         add_all(api, later_calls(1))
         list_status = await desk.ask()
         assert (list_status.gone, list_status.is_complete) in [(1, False), (0, True)]
-        assert set(desk.stored()) >= desk.listed()  # the new one is there at once
+        assert set(await desk.stored()) >= desk.listed()  # the new one is there at once
 
         await desk.settled()
         assert (await desk.ask()).is_complete
-        assert desk.holds_all()
+        assert await desk.holds_all()
 
 
 @pytest.mark.parametrize(
@@ -137,21 +137,21 @@ async def test_a_list_that_comes_empty_by_mistake_deletes_nothing(order: Order, 
     async with FakeFormant() as api, desk_for(api) as desk:
         account(api, order, with_total, 200)
         await desk.ask()
-        await desk.sync.fetch_details(desk.stored(), SECONDS)
+        await desk.sync.fetch_details(await desk.stored(), SECONDS)
         details = len(desk.detail_ids())
         for _ in range(2):  # by a look, and by the daily pass
             with empty(api):
                 list_status = await desk.ask()
                 await desk.settled()
                 assert (list_status.gone, list_status.is_complete) == (200, False)
-                assert len(desk.stored()) == 200
+                assert len(await desk.stored()) == 200
             desk.clock.advance(2 * MINUTE)
             await desk.ask()
             await desk.settled()
             assert (await desk.ask()).is_complete
             desk.clock.advance(DAY)
-        assert desk.holds_all()
-        await desk.sync.fetch_details(desk.stored(), SECONDS)
+        assert await desk.holds_all()
+        await desk.sync.fetch_details(await desk.stored(), SECONDS)
         assert len(desk.detail_ids()) == details
 
 
@@ -167,7 +167,7 @@ async def test_many_calls_are_gone_when_a_second_pass_a_minute_later_misses_them
             list_status = await desk.ask()
             await desk.settled()
             assert (list_status.gone, list_status.is_complete) == (200 - left, False)
-            assert len(desk.stored()) == 200
+            assert len(await desk.stored()) == 200
         assert len(desk.list_requests()) <= 3 + 3 + 5
 
         desk.clock.advance(MINUTE)
@@ -175,7 +175,7 @@ async def test_many_calls_are_gone_when_a_second_pass_a_minute_later_misses_them
         await desk.settled()
         list_status = await desk.ask()
         assert (list_status.gone, list_status.is_complete, list_status.known) == (0, True, left)
-        assert desk.holds_all()
+        assert await desk.holds_all()
 
 
 async def test_a_call_that_turns_up_in_the_midst_of_the_list_is_found_by_the_count():
@@ -185,7 +185,7 @@ async def test_a_call_that_turns_up_in_the_midst_of_the_list_is_found_by_the_cou
         api.add(conversation(5_000, NOON - timedelta(days=2, minutes=300, seconds=30)))
 
         assert (await desk.ask()).is_complete
-        assert desk.holds_all()
+        assert await desk.holds_all()
 
 
 @LISTED
@@ -205,25 +205,25 @@ async def test_what_is_gone_where_there_is_no_total_is_gone_after_a_day():
     async with FakeFormant() as api, desk_for(api) as desk:
         account(api, with_total=False)
         await desk.ask()
-        api.remove(desk.stored()[200])
+        api.remove((await desk.stored())[200])
         await desk.ask()
-        assert not desk.holds_all()
+        assert not await desk.holds_all()
 
         desk.clock.advance(DAY)
         await desk.ask()
-        assert desk.holds_all()
+        assert await desk.holds_all()
 
 
 async def test_rows_gone_and_new_behind_them_are_found_without_a_total():
     async with FakeFormant() as api, desk_for(api) as desk:
         account(api, "oldest", with_total=False)
         await desk.ask()
-        for conversation_id in desk.stored()[100:103]:
+        for conversation_id in (await desk.stored())[100:103]:
             api.remove(conversation_id)
         add_all(api, later_calls(2))
 
         assert (await desk.ask()).is_complete
-        assert desk.holds_all()
+        assert await desk.holds_all()
 
 
 async def test_a_small_list_without_order_and_total_is_read_whole_each_time():
@@ -235,7 +235,7 @@ async def test_a_small_list_without_order_and_total_is_read_whole_each_time():
 
         assert requests >= FULL_PASS
         assert list_status.is_complete
-        assert desk.holds_all()
+        assert await desk.holds_all()
 
 
 async def test_a_large_list_without_order_and_total_is_not_called_complete_until_it_is_read_whole_again():
@@ -252,18 +252,18 @@ async def test_a_large_list_without_order_and_total_is_not_called_complete_until
 
         desk.clock.advance(DAY)
         assert (await desk.ask()).is_complete
-        assert desk.holds_all()
+        assert await desk.holds_all()
 
 
 async def test_a_page_against_the_order_learned_before_makes_it_give_up_the_order():
     async with FakeFormant() as api, desk_for(api) as desk:
         account(api)
         await desk.ask()
-        assert desk.store.ledger.scope("").list_order == "newest"
+        assert (await desk.store.ledger.scope("")).list_order == "newest"
 
         api.order = "none"
         assert (await desk.cost())[0] == 1  # the counts agree all the same
-        assert desk.store.ledger.scope("").list_order == "none"
+        assert (await desk.store.ledger.scope("")).list_order == "none"
 
 
 async def test_without_a_total_a_page_against_the_order_means_a_full_pass():
@@ -274,7 +274,7 @@ async def test_without_a_total_a_page_against_the_order_means_a_full_pass():
         add_all(api, later_calls(3))
 
         assert (await desk.ask()).is_complete
-        assert desk.holds_all()
+        assert await desk.holds_all()
 
 
 @pytest.mark.parametrize("counted", [True, False])
@@ -294,7 +294,7 @@ async def test_a_total_that_counts_more_than_the_list_shows_is_said_and_does_not
         account(api, "oldest")
         api.fault("/v1/conversations?", ALWAYS, claiming(500))
         list_status = await desk.ask()
-        assert desk.holds_all()
+        assert await desk.holds_all()
         assert (list_status.is_complete, list_status.shortfall) == (False, 50)
 
         requests, list_status = await desk.cost()
@@ -308,4 +308,4 @@ async def test_an_empty_account_is_complete_and_its_first_call_is_found():
         add_all(api, later_calls(1))
 
         assert (await desk.ask()).is_complete
-        assert desk.holds_all()
+        assert await desk.holds_all()

@@ -23,14 +23,14 @@ EVERYTHING = ListRequest()
 async def knowing(desk: Desk, count: int) -> None:
     """Waits until so many conversations are stored."""
     async with asyncio.timeout(SECONDS):
-        while len(desk.stored()) < count:
+        while len(await desk.stored()) < count:
             await asyncio.sleep(0.001)
 
 
 async def settled(desk: Desk) -> None:
     """Waits until a full pass has ended."""
     async with asyncio.timeout(SECONDS):
-        while not desk.store.ledger.scope("").complete_at:
+        while not (await desk.store.ledger.scope("")).complete_at:
             await asyncio.sleep(0.001)
 
 
@@ -40,7 +40,7 @@ async def test_a_question_answers_in_its_time_and_the_rest_goes_on_in_the_backgr
         api.on_request = lambda _: api.gate.shut() if len(api.requests) == 3 else None
         began, requested_at = time.monotonic(), desk.clock.now()
         assert await desk.sync.refresh_list(EVERYTHING, SHORT) is None
-        first = desk.sync.list_status(EVERYTHING, requested_at)
+        first = await desk.sync.list_status(EVERYTHING, requested_at)
 
         assert time.monotonic() - began < 1
         assert not first.is_complete
@@ -54,7 +54,7 @@ async def test_a_question_answers_in_its_time_and_the_rest_goes_on_in_the_backgr
         requests = len(api.requests)
         later = await desk.ask()
         assert later.is_complete
-        assert desk.holds_all()
+        assert await desk.holds_all()
         assert len(api.requests) - requests == 1  # what the background read is not read again
 
 
@@ -68,7 +68,7 @@ async def test_what_ended_in_the_background_is_not_taken_for_todays_answer():
         api.conversations = ended_calls(21)
 
         assert (await desk.ask()).is_complete
-        assert desk.holds_all()
+        assert await desk.holds_all()
 
 
 async def test_a_failure_in_the_background_is_not_todays_failure():
@@ -104,7 +104,7 @@ async def test_a_question_asked_while_the_newest_part_is_being_read_is_answered_
         second = await desk.ask(need)
 
         assert second.is_complete
-        assert desk.stored(limit=1) == [str(later_calls(1)[0]["conversation_id"])]
+        assert await desk.stored(limit=1) == [str(later_calls(1)[0]["conversation_id"])]
         await first
 
 
@@ -114,7 +114,7 @@ async def test_different_questions_at_once_do_not_read_the_list_twice():
         await asyncio.gather(desk.ask(), desk.ask(ListRequest(newest=20)), desk.ask(ListRequest(newest=40)))
 
         assert len(api.requests) <= 9
-        assert desk.holds_all()
+        assert await desk.holds_all()
 
 
 async def test_who_waits_is_told_how_far_it_is():
@@ -126,7 +126,7 @@ async def test_who_waits_is_told_how_far_it_is():
         async def report(done: int, total: int) -> None:
             told.append((done, total))
 
-        await desk.sync.fetch_details(desk.stored(), SECONDS, report)
+        await desk.sync.fetch_details(await desk.stored(), SECONDS, report)
         assert told[-1] == (30, 30)
 
 
@@ -135,7 +135,7 @@ async def test_a_job_that_nobody_waits_for_lets_those_go_first_that_somebody_wai
         api.conversations = ended_calls(100)
         await desk.ask()
         api.gate.shut()
-        long, short = desk.stored()[:80], desk.stored()[80:]
+        long, short = (await desk.stored())[:80], (await desk.stored())[80:]
         await desk.sync.fetch_details(long, SHORT)
         waited_for = asyncio.create_task(desk.sync.fetch_details(short, SECONDS))
         await asyncio.sleep(0)
@@ -153,9 +153,9 @@ async def test_a_wider_question_about_details_goes_on_with_the_narrower_one():
         api.conversations = ended_calls(40)
         await desk.ask()
         api.gate.shut()
-        await desk.sync.fetch_details(desk.stored()[:20], SHORT)
+        await desk.sync.fetch_details((await desk.stored())[:20], SHORT)
         api.gate.open()
-        await desk.sync.fetch_details(desk.stored(), SECONDS)
+        await desk.sync.fetch_details(await desk.stored(), SECONDS)
 
         assert sorted(desk.detail_ids()) == sorted(desk.listed())
 
@@ -196,7 +196,7 @@ async def test_a_service_that_cannot_be_reached_is_a_trouble_that_may_pass():
         api.url = "http://127.0.0.1:9"
         async with desk_for(api) as desk:
             assert isinstance(await desk.sync.refresh_list(EVERYTHING, SECONDS), ConnectionFailedError)
-            assert not desk.sync.list_status(EVERYTHING, desk.clock.now()).is_complete
+            assert not (await desk.sync.list_status(EVERYTHING, desk.clock.now())).is_complete
 
 
 async def test_what_was_known_before_a_trouble_is_kept_and_not_called_complete():
@@ -207,7 +207,7 @@ async def test_what_was_known_before_a_trouble_is_kept_and_not_called_complete()
         desk.clock.advance(RECHECK_AFTER)
         requested_at = desk.clock.now()
         trouble = await desk.sync.refresh_list(EVERYTHING, SECONDS)
-        now = desk.sync.list_status(EVERYTHING, requested_at)
+        now = await desk.sync.list_status(EVERYTHING, requested_at)
 
         assert isinstance(trouble, ServiceError)
         assert (now.known, now.is_complete, now.as_of) == (450, False, before.as_of)

@@ -98,7 +98,7 @@ def test_a_quiet_list_is_stored_exactly_however_it_is_listed(listing: Listing):
         async with desk_for(api, transport=listing.transport(api)) as desk:
             for _ in range(2):  # the second pass knows the order
                 list_status = await desk.ask()
-                assert desk.holds_all()
+                assert await desk.holds_all()
                 if listing.can_be_proven:
                     assert list_status.is_complete
                 elif not listing.with_total and listing.size > 1:
@@ -202,8 +202,8 @@ def test_what_is_called_complete_has_every_call_that_stayed_and_none_that_was_no
             upheaval = Upheaval(api, changes)
             api.on_request = upheaval.begin()
             list_status = await desk.ask()
-            stored = set(desk.stored())
-            assert len(desk.stored()) == len(stored)
+            stored = set(await desk.stored())
+            assert len(await desk.stored()) == len(stored)
             assert stored <= upheaval.ever
             if list_status.is_complete:
                 assert stored >= upheaval.always
@@ -214,8 +214,8 @@ def test_what_is_called_complete_has_every_call_that_stayed_and_none_that_was_no
                 list_status = await desk.ask()
             if listing.can_be_proven:
                 assert list_status.is_complete
-                assert desk.holds_all()
+                assert await desk.holds_all()
             else:
-                assert set(desk.stored()) >= desk.listed()
+                assert set(await desk.stored()) >= desk.listed()
 
     asyncio.run(run())

@@ -68,7 +68,7 @@ async def test_the_newest_twenty_of_200000_cost_few_requests(huge: FakeFormant, 
         assert requests <= ENOUGH
         assert list_status.is_complete
         assert list_status.total == HUGE
-        assert desk.stored(limit=20) == expected(huge, NOON - DAY)[:20]
+        assert await desk.stored(limit=20) == expected(huge, NOON - DAY)[:20]
 
 
 @BOTH_ORDERS
@@ -78,7 +78,7 @@ async def test_yesterday_of_200000_costs_few_requests(huge: FakeFormant, order: 
 
         assert requests <= ENOUGH
         assert list_status.is_complete
-        assert desk.stored(Filters(since=YESTERDAY)) == expected(huge, YESTERDAY)
+        assert await desk.stored(Filters(since=YESTERDAY)) == expected(huge, YESTERDAY)
 
 
 @BOTH_ORDERS
@@ -88,7 +88,7 @@ async def test_an_agents_last_week_of_200000_costs_few_requests(huge: FakeForman
 
         assert requests <= ENOUGH
         assert list_status.is_complete
-        assert desk.stored(Filters(agent_id="101", since=WEEK_AGO)) == expected(huge, WEEK_AGO, "101")
+        assert await desk.stored(Filters(agent_id="101", since=WEEK_AGO)) == expected(huge, WEEK_AGO, "101")
 
 
 @BOTH_ORDERS
@@ -101,17 +101,17 @@ async def test_a_wider_question_reads_only_what_the_narrower_one_did_not(huge: F
         assert again <= 3
         assert wider <= 16  # 1,096 calls more
         assert list_status.is_complete
-        assert desk.stored(Filters(since=NOON - timedelta(days=6))) == expected(huge, NOON - timedelta(days=6))
+        assert await desk.stored(Filters(since=NOON - timedelta(days=6))) == expected(huge, NOON - timedelta(days=6))
 
 
 async def test_a_long_list_without_order_is_read_whole_and_called_incomplete_until_then(huge: FakeFormant):
     async with desk_for(huge, transport=opened(huge, "none")) as desk:
         requested_at = desk.clock.now()
         assert await desk.sync.refresh_list(ListRequest(newest=20), 0.2) is None
-        list_status = desk.sync.list_status(ListRequest(newest=20), requested_at)
+        list_status = await desk.sync.list_status(ListRequest(newest=20), requested_at)
 
         assert not list_status.is_complete
-        assert desk.store.ledger.scope("").list_order == "none"
+        assert (await desk.store.ledger.scope("")).list_order == "none"
         assert 0 < list_status.requests_left <= HUGE / 100
         assert list_status.known > 0
 
@@ -126,7 +126,7 @@ async def test_lists_of_any_length_give_the_newest(size: int, agent_id: str):
 
         assert list_status.is_complete
         assert requests <= 10
-        assert desk.stored(limit=150) == [str(row["conversation_id"]) for row in ended_calls(150)]
+        assert await desk.stored(limit=150) == [str(row["conversation_id"]) for row in ended_calls(150)]
 
 
 @pytest.mark.parametrize("cap", [1, 20])
@@ -137,7 +137,7 @@ async def test_a_provider_that_gives_fewer_rows_than_asked_for_gives_the_newest_
         list_status = await desk.ask(ListRequest(newest=50))
 
         assert list_status.is_complete
-        assert desk.stored(limit=50) == [str(row["conversation_id"]) for row in ended_calls(50)]
+        assert await desk.stored(limit=50) == [str(row["conversation_id"]) for row in ended_calls(50)]
 
 
 def coming(api: FakeFormant, count: int) -> Callable[[Request], None]:
@@ -158,20 +158,20 @@ async def test_calls_that_come_meanwhile_neither_hide_others_nor_upset_the_order
 
         assert list_status.is_complete
         assert requests < 31
-        assert set(desk.stored()) >= {str(row["conversation_id"]) for row in ended_calls(1_500)}
-        assert desk.store.ledger.scope("").list_order == order
+        assert set(await desk.stored()) >= {str(row["conversation_id"]) for row in ended_calls(1_500)}
+        assert (await desk.store.ledger.scope("")).list_order == order
 
         await desk.ask(ListRequest(Filters(since=since)))
-        assert desk.stored(Filters(since=since)) == newest_held(api, Filters(since=since), desk)
+        assert await desk.stored(Filters(since=since)) == await newest_held(api, Filters(since=since), desk)
 
 
-def newest_held(api: FakeFormant, filters: Filters, desk: Desk) -> list[str]:
+async def newest_held(api: FakeFormant, filters: Filters, desk: Desk) -> list[str]:
     """What the account holds since then, newest first."""
     assert filters.since
     starts = {str(row["conversation_id"]): row["start_timestamp"] for row in api.conversations}
     since = filters.since.timestamp() * 1000
     held = [(start, each) for each, start in starts.items() if isinstance(start, int) and start >= since]
-    order = {each: place for place, each in enumerate(desk.stored())}
+    order = {each: place for place, each in enumerate(await desk.stored())}
     return [each for _, each in sorted(held, key=lambda pair: (-pair[0], order.get(pair[1], 0)))]
 
 
@@ -192,7 +192,7 @@ async def test_a_call_that_goes_meanwhile_hides_no_other(order: Order):
         list_status = await desk.ask(ListRequest(Filters(since=since)))
 
         assert list_status.is_complete
-        assert set(desk.stored()) >= {str(row["conversation_id"]) for row in ended_calls(1_500)} - gone
+        assert set(await desk.stored()) >= {str(row["conversation_id"]) for row in ended_calls(1_500)} - gone
 
 
 @BOTH_ORDERS
@@ -205,27 +205,27 @@ async def test_a_change_in_the_midst_of_what_is_known_hides_nothing(order: Order
         if change == "comes":
             api.add(conversation(5_000, NOON - timedelta(days=2, minutes=600, seconds=30)))
         else:
-            api.remove(desk.stored()[600])
+            api.remove((await desk.stored())[600])
         wider = NOON - timedelta(days=2, minutes=1_200)
         list_status = await desk.ask(ListRequest(Filters(since=wider)))
 
         assert list_status.is_complete
-        assert set(desk.stored(Filters(since=wider))) >= set(newest_held(api, Filters(since=wider), desk))
+        assert set(await desk.stored(Filters(since=wider))) >= set(await newest_held(api, Filters(since=wider), desk))
 
 
 async def test_a_page_against_the_order_learned_before_makes_it_give_up_the_order():
     async with FakeFormant() as api, desk_for(api) as desk:
         api.conversations = ended_calls(1_200)
         await desk.ask(ListRequest(newest=20))
-        assert desk.store.ledger.scope("").list_order == "newest"
+        assert (await desk.store.ledger.scope("")).list_order == "newest"
 
         api.order = "none"
         add_all(api, later_calls(1))
         list_status = await desk.ask(ListRequest(newest=20))
 
-        assert desk.store.ledger.scope("").list_order == "none"
+        assert (await desk.store.ledger.scope("")).list_order == "none"
         assert list_status.is_complete
-        assert desk.holds_all()
+        assert await desk.holds_all()
 
 
 async def test_an_empty_list_by_mistake_leaves_the_newest_part_and_is_forgotten_when_the_list_is_back():
@@ -233,11 +233,11 @@ async def test_an_empty_list_by_mistake_leaves_the_newest_part_and_is_forgotten_
         api.conversations = ended_calls(6_000)
         need = ListRequest(newest=50)
         await desk.ask(need)
-        kept, held = desk.stored(), api.conversations
+        kept, held = await desk.stored(), api.conversations
         api.conversations = []
         list_status = await desk.ask(need)
         assert (list_status.gone, list_status.is_complete) == (len(kept), False)
-        assert desk.stored() == kept
+        assert await desk.stored() == kept
 
         api.conversations = held
         list_status = await desk.ask(need)
@@ -250,7 +250,7 @@ async def test_a_short_list_is_read_to_its_end_in_the_background_and_no_page_twi
         requests, _ = await desk.cost(ListRequest(newest=20))
         assert requests <= 7
         await desk.settled()
-        assert desk.holds_all()
+        assert await desk.holds_all()
         assert len(api.requests) == 25
         requests, list_status = await desk.cost()
         assert (requests, list_status.is_complete) == (1, True)
@@ -264,18 +264,20 @@ async def test_a_list_that_ends_before_its_total_is_not_read_for_ever():
 
         assert requests < 40
         assert not list_status.is_complete
-        assert desk.holds_all()
+        assert await desk.holds_all()
 
 
 async def test_a_question_about_everything_is_not_content_with_the_newest_part():
     async with FakeFormant() as api, desk_for(api) as desk:
         api.conversations = ended_calls(1_200)
         await desk.ask(ListRequest(newest=20))
-        assert not desk.sync.list_status(ListRequest(), NOON).is_complete
-        assert not desk.sync.list_status(ListRequest(Filters(since=NOON - timedelta(days=30))), NOON).is_complete
+        assert not (await desk.sync.list_status(ListRequest(), NOON)).is_complete
+        assert not (
+            await desk.sync.list_status(ListRequest(Filters(since=NOON - timedelta(days=30))), NOON)
+        ).is_complete
 
         assert (await desk.ask()).is_complete
-        assert desk.holds_all()
+        assert await desk.holds_all()
 
 
 async def test_an_agent_that_the_provider_cannot_list_is_looked_for_in_the_whole_list():

@@ -41,7 +41,7 @@ async def test_two_servers_asked_at_once_read_the_list_once(tmp_path: Path):
         answers = await asyncio.gather(first.ask(), second.ask())
 
         assert all(each.is_complete for each in answers)
-        assert second.holds_all()
+        assert await second.holds_all()
         assert len(api.requests) <= 5 + 2
 
 
@@ -59,14 +59,14 @@ async def test_two_servers_that_both_miss_a_call_read_the_list_once(tmp_path: Pa
     async with FakeFormant() as api, two_desks(api, tmp_path / "store") as (first, second):
         api.conversations = ended_calls(450)
         await first.ask()
-        api.remove(first.stored()[200])
+        api.remove((await first.stored())[200])
         before = len(api.requests)
         await asyncio.gather(first.ask(), second.ask())
         await first.settled()
         answers = await asyncio.gather(first.ask(), second.ask())
 
         assert all(each.is_complete for each in answers)
-        assert second.holds_all()
+        assert await second.holds_all()
         assert len(api.requests) - before <= 2 + 6 + 1 + 2
 
 
@@ -84,17 +84,17 @@ async def test_two_servers_read_each_detail_once(tmp_path: Path):
     async with FakeFormant() as api, two_desks(api, tmp_path / "store") as (first, second):
         api.conversations = ended_calls(80)
         await first.ask()
-        ids = first.stored()
+        ids = await first.stored()
         await asyncio.gather(*(desk.sync.fetch_details(ids, SECONDS) for desk in (first, second)))
 
         assert sorted(first.detail_ids()) == sorted(ids)
-        assert second.store.read.needing_refresh(ids, second.clock.now()) == []
+        assert await second.store.read.needing_refresh(ids, second.clock.now()) == []
 
 
 async def test_the_work_of_a_server_that_died_is_free_after_some_seconds(tmp_path: Path):
     async with FakeFormant() as api, two_desks(api, tmp_path / "store") as (first, second):
         api.conversations = ended_calls(20)
-        assert first.store.ledger.lease(["list:"], "a server that died", first.clock.now(), timedelta(seconds=5))
+        assert await first.store.ledger.lease(["list:"], "a server that died", first.clock.now(), timedelta(seconds=5))
         await second.sync.refresh_list(ListRequest(), 0.05)
         assert api.requests == []
 
@@ -130,7 +130,7 @@ async def test_what_a_killed_process_has_read_is_not_read_again(tmp_path: Path):
 
         clock = Clock(datetime.now(UTC) + timedelta(seconds=10))  # its leases have run out
         async with desk_for(api, path=path, clock=clock) as desk:
-            assert 0 < len(desk.stored()) < 3_000
+            assert 0 < len(await desk.stored()) < 3_000
             assert (await desk.ask()).is_complete
-            assert desk.holds_all()
+            assert await desk.holds_all()
             assert len(desk.list_requests()) <= 31 + 16 + 1  # pages, those under way when it died, the last one again

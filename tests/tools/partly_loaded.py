@@ -156,11 +156,10 @@ class Said:
 class Desk:
     """The tools over an account that partly fails, in this process; the clock moves with each look at it."""
 
-    def __init__(self, situation: Situation) -> None:
+    def __init__(self, situation: Situation, store: Store) -> None:
         self.situation = situation
         self.moment = START + timedelta(minutes=2)
         self.source = Partly(situation)
-        store = Store(None, AccountKey("service", "test"), next_refresh_at)
         self.app = App(
             Account(Sync(self.source, store, self.clock), store),
             RecordingsFolder(None),  # pyright: ignore[reportArgumentType]
@@ -168,6 +167,10 @@ class Desk:
             60,
             self.clock,
         )
+
+    @classmethod
+    async def open(cls, situation: Situation) -> "Desk":
+        return cls(situation, await Store.open(None, AccountKey("service", "test"), next_refresh_at))
 
     def clock(self) -> datetime:
         self.moment += timedelta(milliseconds=1)
@@ -195,7 +198,7 @@ def answers(situation: Situation, tool: str, **arguments: JsonValue) -> Said | N
     """The answer; None where nothing at all could be answered, which is said as an error."""
 
     async def ask() -> Said | None:
-        desk = Desk(situation)
+        desk = await Desk.open(situation)
         try:
             await desk.prepare()
             return await desk.ask(tool, situation.seconds, **arguments)

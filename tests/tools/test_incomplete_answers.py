@@ -290,7 +290,7 @@ def test_an_incomplete_answer_says_how_long_the_rest_takes_and_what_loads_it() -
     situation = Situation(now, now, ids, frozenset(), 99, 0.3, frozenset())
 
     async def ask() -> Said:
-        desk = Desk(situation)
+        desk = await Desk.open(situation)
         desk.source.requests_per_minute = 50.0
         desk.source.waits = True
         try:

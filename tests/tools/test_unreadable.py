@@ -13,6 +13,7 @@ from formant_mcp.models import Conversation, Unreadable
 from formant_mcp.queries.loader import unreadable_notes
 from tests.calls import conversation, conversation_id
 from tests.examples import examples
+from tests.in_a_loop import in_a_loop
 from tests.server_harness import NOW, Account, Answer
 from tests.store.files import open_store
 from tests.text_matches_structure import assert_same_facts
@@ -89,18 +90,18 @@ async def test_a_call_that_is_read_anew_and_understood_is_counted_no_more(accoun
     async with account.connect() as assistant:
         before = await assistant.ask("search_transcripts", query="refund", until="3d", since="4d")
         assert covered(before) == ({"transcripts": 1}, False)
-    store = open_store(None)
+    store = await open_store(None)
     lost = Conversation("call", has_detail=True, unreadable=Unreadable(1, 2, 3))
-    store.write.save([lost], NOW)
-    assert store.read.unreadable(Filters()) == {"transcripts": 1, "turns": 2, "results": 3}
-    store.write.save([Conversation("call", status="failed")], NOW)
-    assert store.read.unreadable_among(["call"]) == {"transcripts": 1, "turns": 2, "results": 3}
-    store.write.save([Conversation("call", has_detail=True)], NOW)
-    assert store.read.unreadable(Filters()) == {}
-    store.write.save([lost], NOW)
-    store.write.delete("call")
-    assert store.read.unreadable(Filters()) == {}
-    store.close()
+    await store.write.save([lost], NOW)
+    assert await store.read.unreadable(Filters()) == {"transcripts": 1, "turns": 2, "results": 3}
+    await store.write.save([Conversation("call", status="failed")], NOW)
+    assert await store.read.unreadable_among(["call"]) == {"transcripts": 1, "turns": 2, "results": 3}
+    await store.write.save([Conversation("call", has_detail=True)], NOW)
+    assert await store.read.unreadable(Filters()) == {}
+    await store.write.save([lost], NOW)
+    await store.write.delete("call")
+    assert await store.read.unreadable(Filters()) == {}
+    await store.close()
 
 
 COUNTS = st.builds(Unreadable, st.integers(0, 1), st.integers(0, 5), st.integers(0, 5))
@@ -113,9 +114,10 @@ MATCHES: list[tuple[Filters, Callable[[int], bool]]] = [
 
 @settings(max_examples=examples(0.3), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(COUNTS, max_size=6))
-def test_the_counts_of_what_matches_add_up(counts: list[Unreadable]) -> None:
-    store = open_store(None)
-    store.write.save(
+@in_a_loop
+async def test_the_counts_of_what_matches_add_up(counts: list[Unreadable]) -> None:
+    store = await open_store(None)
+    await store.write.save(
         [
             Conversation(f"call-{n}", agent_id=str(n % 2), results={"n": n}, has_detail=True, unreadable=each)
             for n, each in enumerate(counts)
@@ -129,8 +131,8 @@ def test_the_counts_of_what_matches_add_up(counts: list[Unreadable]) -> None:
             "turns": sum(each.turns for each in matching),
             "results": sum(each.results for each in matching),
         }
-        assert store.read.unreadable(filters) == {kind: count for kind, count in expected.items() if count}
-    store.close()
+        assert await store.read.unreadable(filters) == {kind: count for kind, count in expected.items() if count}
+    await store.close()
 
 
 @pytest.mark.parametrize(
@@ -205,18 +207,18 @@ async def test_two_periods_count_a_start_that_was_not_understood_once(account: A
     assert covered(answer) == ({"started_at": 1}, False)
 
 
-def test_a_field_counts_until_a_reading_has_it() -> None:
-    store = open_store(None)
+async def test_a_field_counts_until_a_reading_has_it() -> None:
+    store = await open_store(None)
     lost = Unreadable(fields=frozenset({"started_at", "contact_number"}))
-    store.write.save([Conversation("call", unreadable=lost)], NOW)
-    store.write.save([Conversation("call", has_detail=True, unreadable=Unreadable(results=1))], NOW)
-    assert store.read.unreadable(Filters()) == {"started_at": 1, "results": 1, "contact_number": 1}
-    assert store.read.unreadable(Filters(), {"started_at"}) == {"started_at": 1}
-    store.write.save([Conversation("call", started_at=NOW)], NOW)
-    assert store.read.unreadable(Filters()) == {"results": 1, "contact_number": 1}
-    store.write.delete("call")
-    assert store.read.unreadable(Filters()) == {}
-    store.close()
+    await store.write.save([Conversation("call", unreadable=lost)], NOW)
+    await store.write.save([Conversation("call", has_detail=True, unreadable=Unreadable(results=1))], NOW)
+    assert await store.read.unreadable(Filters()) == {"started_at": 1, "results": 1, "contact_number": 1}
+    assert await store.read.unreadable(Filters(), {"started_at"}) == {"started_at": 1}
+    await store.write.save([Conversation("call", started_at=NOW)], NOW)
+    assert await store.read.unreadable(Filters()) == {"results": 1, "contact_number": 1}
+    await store.write.delete("call")
+    assert await store.read.unreadable(Filters()) == {}
+    await store.close()
 
 
 @pytest.mark.parametrize("speaker", [{}, {"speaker": "Speaker 1"}, {"speaker": 1}, {"role": "spk_0"}])

@@ -34,8 +34,8 @@ async def _run(app: App, arguments: SaveArguments, context: RequestContext) -> R
         return await app.recordings.save(conversation_id, recording)
 
     saved = await app.account.recording(context, conversation_id, save)
-    note = _shortfall(saved.figures, app.account.duration_seconds(conversation_id))
-    coverage = replace(app.account.recording_coverage(context), note=note)
+    note = _shortfall(saved.figures, await app.account.duration_seconds(conversation_id))
+    coverage = replace(await app.account.recording_coverage(context), note=note)
     structured = SavedAnswer(
         coverage=coverage_answer(coverage, app.zone), path=str(saved.path), bytes=saved.bytes, **_figures(saved.figures)
     )

@@ -1,7 +1,5 @@
 """`summarize_results`: figures over all matching calls, or their profile."""
 
-from functools import partial
-
 from pydantic import Field
 
 from formant_mcp.app import App
@@ -59,10 +57,12 @@ async def _run(app: App, arguments: SummaryArguments, context: RequestContext) -
         top=arguments.top,
     )
     summary = await app.account.summarize(context, question, app.zone)
-    return fit(lambda count: _summary_reply(app, summary.first(count), comparison), len(summary.groups))
+    groups = [summary.overall, *summary.groups]
+    short_ids = await app.account.shortest_ids([group.now.example for group in groups], _ID_CHARACTERS)
+    return fit(lambda count: _summary_reply(app, summary.first(count), comparison, short_ids), len(summary.groups))
 
 
-def _summary_reply(app: App, summary: Summary, comparison: Comparison | None) -> Reply:
+def _summary_reply(app: App, summary: Summary, comparison: Comparison | None, short_ids: dict[str, str]) -> Reply:
     periods = ""
     if comparison:
         periods = (
@@ -76,31 +76,28 @@ def _summary_reply(app: App, summary: Summary, comparison: Comparison | None) ->
         overall=group_answer(summary.overall),
         others=summary.others,
     )
-    lines = summary_lines(structured, app.new_boundary(), partial(_short_id, app))
+    lines = summary_lines(structured, app.new_boundary(), short_ids)
     return Reply("\n".join([*coverage_lines(coverage, app.zone), *lines]), structured)
 
 
 async def _profile_reply(app: App, arguments: SummaryArguments, filters: Filters, context: RequestContext) -> Reply:
     profile = await app.account.profile(context, filters, arguments.top, app.zone)
     # Fewer values of each field first; if that is not enough, fewer fields.
-    reply = fit(lambda top: _profile_of(app, profile, top), arguments.top)
+    short_ids = await app.account.shortest_ids([profile.overall.example], _ID_CHARACTERS)
+    reply = fit(lambda top: _profile_of(app, profile, top, short_ids), arguments.top)
     if reply.size <= MAX_CHARACTERS:
         return reply
-    return fit(lambda count: _profile_of(app, profile.first(count), 1), len(profile.results))
+    return fit(lambda count: _profile_of(app, profile.first(count), 1, short_ids), len(profile.results))
 
 
-def _profile_of(app: App, profile: Profile, top: int) -> Reply:
+def _profile_of(app: App, profile: Profile, top: int, short_ids: dict[str, str]) -> Reply:
     agents, fields = profile.left_out
     notes = [f"{agents:,} agents with fewer calls are not shown." if agents else ""]
     notes.append(f"{fields:,} result fields are not shown." if fields else "")
     coverage = with_notes(profile.coverage, profile.existing, *profile.notes, *notes)
     structured = profile_answer(profile, coverage_answer(coverage, app.zone), app.zone, top)
-    lines = profile_lines(structured, profile.loaded, app.new_boundary(), partial(_short_id, app))
+    lines = profile_lines(structured, profile.loaded, app.new_boundary(), short_ids)
     return Reply("\n".join([*coverage_lines(coverage, app.zone), *lines]), structured)
-
-
-def _short_id(app: App, conversation_id: str) -> str:
-    return app.account.shortest_id(conversation_id, _ID_CHARACTERS)
 
 
 SUMMARIZE_RESULTS = Tool(

@@ -1,6 +1,6 @@
 """The text of summaries: one line per group or field, without columns that say nothing."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from formant_mcp.queries.time_buckets import UNREAD
@@ -16,11 +16,11 @@ from formant_mcp.server.tools.text import UNTRUSTED_NOTICE, counted, format_offs
 
 _FIGURES = ("sum", "mean", "median", "p90", "min", "max")
 
-ShortId = Callable[[str], str]
-"""The shortest unique prefix of a conversation's id."""
+ShortIds = Mapping[str, str]
+"""Conversations' ids, each with the shortest unique prefix of it."""
 
 
-def summary_lines(answer: SummaryAnswer, boundary: str, short_id: ShortId) -> list[str]:
+def summary_lines(answer: SummaryAnswer, boundary: str, short_ids: ShortIds) -> list[str]:
     """The table of the groups, with the total as its last line; extracted values are inside the boundary."""
     groups, overall = answer.groups or [], answer.overall
     keys = list(groups[0].key) if groups else []
@@ -34,7 +34,7 @@ def summary_lines(answer: SummaryAnswer, boundary: str, short_id: ShortId) -> li
     columns = _columns(rows, keys, of_loaded)
     lines = format_table([name for name, _ in columns], [[cell(row) for _, cell in columns] for row in rows])
     # The last column, so that a short id does not seem truncated.
-    examples = [short_id(row.example_conversation_id) if row.example_conversation_id else "-" for row in rows]
+    examples = [short_ids[row.example_conversation_id] if row.example_conversation_id else "-" for row in rows]
     if any(row.example_conversation_id for row in rows):
         lines = [f"{line}\t{example}" for line, example in zip(lines, ["example", *examples], strict=True)]
     if any(key.startswith("results.") or key == "failure_reason" for key in keys):
@@ -45,7 +45,7 @@ def summary_lines(answer: SummaryAnswer, boundary: str, short_id: ShortId) -> li
     return lines
 
 
-def profile_lines(answer: SummaryAnswer, loaded: int, boundary: str, short_id: ShortId) -> list[str]:
+def profile_lines(answer: SummaryAnswer, loaded: int, boundary: str, short_ids: ShortIds) -> list[str]:
     """The profile, one line per field. Values are from calls, so they are inside the boundary.
 
     `loaded`: how many calls the result fields are from.
@@ -55,7 +55,7 @@ def profile_lines(answer: SummaryAnswer, loaded: int, boundary: str, short_id: S
         return []
     facts = [f"success rate {overall.success_rate:.1%}"] if overall.success_rate is not None else []
     if overall.example_conversation_id:
-        facts.append(f"newest: {short_id(overall.example_conversation_id)}")
+        facts.append(f"newest: {short_ids[overall.example_conversation_id]}")
     lines = ["; ".join(facts)] if facts else []
     if profile.started_from and profile.started_to:
         first, last = profile.started_from, profile.started_to

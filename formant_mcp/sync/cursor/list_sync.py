@@ -53,18 +53,18 @@ class CursorListSync(ListSync):
         filters = filters if is_over else replace(filters, until=None)
         return replace(request, filters=filters, newest=newest if "since" in spec.server_side_filters else 0)
 
-    def status(self, request: ListRequest, checked_since: datetime) -> ListStatus:
+    async def status(self, request: ListRequest, checked_since: datetime) -> ListStatus:
         """How far the store answers a request now; the list must have been checked since then."""
-        whole = self._state("")
-        state = whole if self._is_in_whole(request) else self._state(list_name(_without_times(request.filters)))
+        whole = await self._state("")
+        state = whole if self._is_in_whole(whole, request) else await self._state(_name(request.filters))
         covers, is_checked = self._covers(state, request), bool(state.checked_at and state.checked_at >= checked_since)
         gone = state.gone
         if request.filters.until:
-            period = self._state(list_name(self._period(request)))
+            period = await self._state(list_name(self._period(request)))
             gone = gone or period.gone
             if not covers and self._is_recent(period):
                 state, covers, is_checked = period, True, True
-        count = self._store.read.count_seen("")
+        count = await self._store.read.count_seen("")
         return ListStatus(
             as_of=state.checked_at,
             is_complete=covers and is_checked and not (state.unreadable or state.shortfall or state.ends_early or gone),
@@ -76,6 +76,7 @@ class CursorListSync(ListSync):
             shortfall=state.shortfall,
             ends_early=state.ends_early,
             gone=gone,
+            knows_all=whole.knows_all,
         )
 
     async def update(self, request: ListRequest, progress: Progress) -> None:
@@ -84,28 +85,28 @@ class CursorListSync(ListSync):
         Raises:
             FormantError: nothing further can be read now; what was read is kept.
         """
-        if self._is_in_whole(request):
+        if self._is_in_whole(await self._state(""), request):
             request = replace(request, filters=Filters(), newest=0)
-        plan, filters = self._plan(request)
+        plan, filters = await self._plan(request)
         list_scan = self._list(filters)
         if plan == "incremental":
             await list_scan.fetch_new(progress)
-            self._rescan_if_needed(list_scan.name, request.filters.agent_id)
+            await self._rescan_if_needed(list_scan.name, request.filters.agent_id)
         elif plan == "backfill":
             await self._backfill(list_scan, request, progress)
         elif plan == "scan":
             await self._scan_whole(list_scan, request, progress)
 
-    def _plan(self, request: ListRequest) -> tuple[Plan, Filters]:
+    async def _plan(self, request: ListRequest) -> tuple[Plan, Filters]:
         """What the request takes, and of which list."""
         filters = _without_times(request.filters)
-        state = self._state(list_name(filters))
+        state = await self._state(list_name(filters))
         is_transient = not self._provider.spec.transient_statuses.isdisjoint(filters.status)
         if state.complete_at and not is_transient and not has_holes(state):
             return "incremental", filters
         if request.filters.until and not self._covers(state, request):
             period = self._period(request)
-            return "nothing" if self._is_recent(self._state(list_name(period))) else "scan", period
+            return "nothing" if self._is_recent(await self._state(list_name(period))) else "scan", period
         return "backfill" if request.is_narrow else "scan", filters
 
     async def _backfill(self, list_scan: ListScan, request: ListRequest, progress: Progress) -> None:
@@ -119,25 +120,25 @@ class CursorListSync(ListSync):
 
     async def _scan_whole(self, list_scan: ListScan, request: ListRequest, progress: Progress) -> None:
         """Waits for a scan of a list to its end, whoever began it, and reads what came meanwhile."""
-        started_at, state = self._now(), self._state(list_scan.name)
+        started_at, state = self._now(), (await self._state(list_scan.name))
         if state.gone_at and not may_scan_for_gone(state, started_at):
             return  # the last scan missed many calls: the next is to be some time later
-        await self._join_scan(list_scan.name, progress, self._until_complete(list_scan.name))
-        complete_at = self._state(list_scan.name).complete_at
+        await self._join_scan(list_scan.name, progress, await self._until_complete(list_scan.name))
+        complete_at = (await self._state(list_scan.name)).complete_at
         if complete_at and complete_at < started_at and not request.filters.until:
             await list_scan.fetch_new(progress)
 
-    def _rescan_if_needed(self, name: str, agent_id: str) -> None:
+    async def _rescan_if_needed(self, name: str, agent_id: str) -> None:
         """Daily; sooner where calls may be gone."""
-        state, now = self._state(name), self._now()
-        is_missing = state.complete_at and self._store.read.count_missing(agent_id, state.complete_at) > 0
+        state, now = await self._state(name), self._now()
+        is_missing = state.complete_at and (await self._store.read.count_missing(agent_id, state.complete_at)) > 0
         if state.gone_at or (is_missing and not is_day_old(state, now)):
             is_needed = may_scan_for_gone(state, now)
         else:
             is_needed = is_day_old(state, now)
         if is_needed:
-            self._store.ledger.update(name, rescan_at=now)
-            self._start_backfill(name, self._until_complete(name))
+            await self._store.ledger.update(name, rescan_at=now)
+            self._start_backfill(name, await self._until_complete(name))
 
     async def _read_batch(self, name: str, request: ListRequest, progress: Progress) -> bool:
         return await self._lists[name].read_batch(progress)
@@ -148,10 +149,10 @@ class CursorListSync(ListSync):
             self._lists[name] = ListScan(self._provider, self._store, self._details, self._now, filters, self._honoured)
         return self._lists[name]
 
-    def _is_in_whole(self, request: ListRequest) -> bool:
+    def _is_in_whole(self, whole: ListState, request: ListRequest) -> bool:
         """Whether the whole list is stored, and its rows say which of them match."""
         is_hidden = bool(request.filters.user_id) and "user_id" in self._provider.spec.detail_only_fields
-        return not is_hidden and self._state("").complete_at is not None
+        return not is_hidden and whole.complete_at is not None
 
     def _period(self, request: ListRequest) -> Filters:
         """A list of its own for a period that is over: nothing is added to it."""
@@ -175,3 +176,7 @@ class CursorListSync(ListSync):
 
 def _without_times(filters: Filters) -> Filters:
     return filters.without(frozenset({"since", "until"}))
+
+
+def _name(filters: Filters) -> str:
+    return list_name(_without_times(filters))

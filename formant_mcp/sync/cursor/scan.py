@@ -62,29 +62,25 @@ class ListScan:
         The lookback window is an hour, because a call may be listed only when it is over; a day where what narrows the
         list may change while a call runs.
         """
-        state, started_at = self._load(), self._now()
+        state, started_at = await self._load(), self._now()
         may_change = replace(self._filters, agent_id="") != NO_FILTERS
         # The earlier of both: this machine's clock may have been put right since.
         since = min(state.covered_to or started_at, started_at) - (DAY if may_change else HOUR)
         unreadable, ends_early = await self._read(replace(self._filters, since=since), progress)
-        state = self._load()  # another question may have read further meanwhile
-        self._store.ledger.update(
-            self.name,
-            covered_to=max(started_at, state.covered_to or started_at),
-            checked_at=max(started_at, state.checked_at or started_at),
-            unreadable=max(unreadable, state.unreadable),
-            ends_early=state.ends_early or ends_early,
+        # Another question may have read further meanwhile.
+        await self._store.ledger.raise_to(
+            self.name, covered_to=started_at, checked_at=started_at, unreadable=unreadable, ends_early=ends_early
         )
 
     async def backfill(self, request: ListRequest, progress: Progress) -> bool:
         """Reads back in time, window by window, until the request is covered; False: only a scan covers it."""
-        state, started_at = self._load(), self._now()
+        state, started_at = await self._load(), self._now()
         is_recent = state.covered_at is not None and started_at - state.covered_at < DAY
         edge = state.covered_since if is_recent and not has_holes(state) else None
         if edge:
             await self.fetch_new(progress)
         span, windows = 7 * DAY if request.filters.since else DAY, 0
-        while edge is None or not self._reaches(request, edge):
+        while edge is None or not await self._reaches(request, edge):
             if request.newest and windows == _MAX_WINDOWS:
                 return False
             since = earlier(edge or started_at, span)
@@ -100,11 +96,11 @@ class ListScan:
         Raises:
             FormantError: it cannot be read now; what was read is kept.
         """
-        pages = self._pages or self._resume()
+        pages = self._pages or await self._resume()
         try:
             cursor, listed = await pages.fetch_next()
         except InvalidResponseError:
-            self._restart()  # continuing from there would only end there again
+            await self._restart()  # continuing from there would only end there again
             raise
         if not cursor:
             self._state = replace(
@@ -112,31 +108,31 @@ class ListScan:
             )
         stored_before, unreadable = await self._save(listed.page, progress)
         if cursor and cursor == self._resumed_at and not _shows_any_seen(stored_before, self._state.pass_started_at):
-            self._restart()  # the list does not continue from there as it did
+            await self._restart()  # the list does not continue from there as it did
             return False
         self._resumed_at = ""
-        self._save_checkpoint(cursor, listed.page, unreadable)
+        await self._save_checkpoint(cursor, listed.page, unreadable)
         if pages.cursor is not None:
             return False
         self._pages = None
         await self._finish(replace(self._state, ends_early=listed.ends_early), progress)
         return True
 
-    def _resume(self) -> CursorPages:
+    async def _resume(self) -> CursorPages:
         """The page read last is read again, to see whether the list still continues from there."""
-        self._state = self._load()
+        self._state = await self._load()
         self._resumed_at = (self._state.pass_cursor or "") if self._state.pass_started_at else ""
         self._pages = CursorPages(self._provider, self._filters, self._resumed_at)
         return self._pages
 
-    def _restart(self) -> None:
-        self._store.ledger.update(self.name, pass_started_at=None, pass_cursor=None)
+    async def _restart(self) -> None:
+        await self._store.ledger.update(self.name, pass_started_at=None, pass_cursor=None)
         self._pages = None
 
-    def _save_checkpoint(self, cursor: str, page: Page, unreadable: int) -> None:
+    async def _save_checkpoint(self, cursor: str, page: Page, unreadable: int) -> None:
         """The counts are those before the page at the cursor, for a resumed scan begins with that page."""
         state = self._state
-        self._store.ledger.update(
+        await self._store.ledger.update(
             self.name,
             pass_started_at=state.pass_started_at,
             pass_cursor=cursor,
@@ -157,11 +153,11 @@ class ListScan:
         since = self._filters.since and self._filters.since + self._provider.spec.max_queue_time
         filters = replace(self._filters, since=since)
         if not state.ends_early and not await self._resolve_missing(filters, started_at, progress):
-            self._store.ledger.update(self.name, checked_at=self._now(), pass_started_at=None, pass_cursor=None)
+            await self._store.ledger.update(self.name, checked_at=self._now(), pass_started_at=None, pass_cursor=None)
             return
-        covered_to = self._load().covered_to  # a question may have read further meanwhile
+        covered_to = (await self._load()).covered_to  # a question may have read further meanwhile
         covered_to = max(started_at, covered_to) if covered_to else started_at
-        self._store.ledger.update(
+        await self._store.ledger.update(
             self.name,
             total=state.pass_total,
             shortfall=max(0, (state.pass_total or 0) - state.pass_rows),
@@ -175,10 +171,10 @@ class ListScan:
             pass_cursor=None,
         )
 
-    def _reaches(self, request: ListRequest, edge: datetime) -> bool:
+    async def _reaches(self, request: ListRequest, edge: datetime) -> bool:
         if request.filters.since:
             return edge <= request.filters.since
-        return self._store.read.count(replace(self._filters, since=edge)) >= request.newest
+        return await self._store.read.count(replace(self._filters, since=edge)) >= request.newest
 
     async def _read_window(
         self, since: datetime, until: datetime | None, started_at: datetime, progress: Progress
@@ -189,11 +185,13 @@ class ListScan:
         unreadable, ends_early = await self._read(window, progress)
         if not ends_early and not await self._resolve_missing(replace(window, since=since), read_at, progress):
             return False
-        state = self._load()
+        state = await self._load()
         if until is None:
             state = replace(state, unreadable=0, ends_early=False)
-            self._store.ledger.update(self.name, covered_to=started_at, covered_at=started_at, checked_at=started_at)
-        self._store.ledger.update(
+            await self._store.ledger.update(
+                self.name, covered_to=started_at, covered_at=started_at, checked_at=started_at
+            )
+        await self._store.ledger.update(
             self.name,
             covered_since=since,
             unreadable=state.unreadable + unreadable,
@@ -218,13 +216,13 @@ class ListScan:
             rows = [replace(row, user_id=row.user_id or user_id) for row in rows]
         if agent_id and await self._is_true_of("agent_id", {row.agent_id for row in rows}):
             rows = [replace(row, agent_id=row.agent_id or agent_id) for row in rows]
-        stored_before = self._store.write.save(rows, self._now())
+        stored_before = await self._store.write.save(rows, self._now())
         progress.done += 1
         if not user_id or None not in {row.user_id for row in rows}:
             return stored_before, page.unreadable
         ids = [row.conversation_id for row in rows]
-        await self._details.read(self._without_detail(ids), progress)
-        return stored_before, page.unreadable + len(self._without_detail(ids))
+        await self._details.read(await self._without_detail(ids), progress)
+        return stored_before, page.unreadable + len(await self._without_detail(ids))
 
     async def _is_true_of(self, name: Literal["agent_id", "user_id"], shown: set[str | None]) -> bool:
         """Whether what narrows the list is true of rows that do not show that field themselves.
@@ -242,8 +240,8 @@ class ListScan:
                 self._honoured[name] = True
         return self._honoured[name]
 
-    def _without_detail(self, conversation_ids: list[str]) -> list[str]:
-        return [each for each, row in self._store.read.get(conversation_ids).items() if not row.has_detail]
+    async def _without_detail(self, conversation_ids: list[str]) -> list[str]:
+        return [each for each, row in (await self._store.read.get(conversation_ids)).items() if not row.has_detail]
 
     async def _resolve_missing(self, filters: Filters, started_at: datetime, progress: Progress) -> bool:
         """Calls that should have been listed and were not are fetched one by one: changed, passed over, or gone.
@@ -253,25 +251,25 @@ class ListScan:
         first time: nothing is fetched and nothing deleted until they are missing again some time later.
         """
         if not (filters.status or filters.call_successful != "any"):  # a call may change these, and leave the list
-            missing = self._store.read.not_seen_since(filters, started_at, -1)
-            count = self._store.read.count(filters)
-            if loss := unconfirmed_loss(self._load(), count, len(missing), started_at, self._now()):
-                self._store.ledger.update(self.name, **loss)
+            missing = await self._store.read.not_seen_since(filters, started_at, -1)
+            count = await self._store.read.count(filters)
+            if loss := unconfirmed_loss(await self._load(), count, len(missing), started_at, self._now()):
+                await self._store.ledger.update(self.name, **loss)
                 return False
-        while hidden := self._store.read.not_seen_since(filters, started_at, _LOOKED_UP_AT_ONCE):
-            self._store.write.invalidate_details(hidden)
+        while hidden := (await self._store.read.not_seen_since(filters, started_at, _LOOKED_UP_AT_ONCE)):
+            await self._store.write.invalidate_details(hidden)
             await self._details.read(hidden, progress)
-            gone = self._store.read.missing_among(hidden, started_at)
-            self._store.write.delete(*gone)
+            gone = await self._store.read.missing_among(hidden, started_at)
+            await self._store.write.delete(*gone)
             if len(gone) == len(hidden) and filters == NO_FILTERS:
-                self._store.write.delete_unseen("", started_at)
-            if not set(hidden) - set(self._store.read.not_seen_since(filters, started_at, _LOOKED_UP_AT_ONCE)):
+                await self._store.write.delete_unseen("", started_at)
+            if not set(hidden) - set(await self._store.read.not_seen_since(filters, started_at, _LOOKED_UP_AT_ONCE)):
                 break  # they cannot be fetched now: what was stored of them stays
-        self._store.ledger.update(self.name, gone=0, gone_at=None)
+        await self._store.ledger.update(self.name, gone=0, gone_at=None)
         return True
 
-    def _load(self) -> ListState:
-        return self._store.ledger.scope(self.name)
+    async def _load(self) -> ListState:
+        return await self._store.ledger.scope(self.name)
 
 
 def earlier(moment: datetime, span: timedelta) -> datetime:

@@ -25,56 +25,54 @@ class Incremental:
 
     async def run(self) -> None:
         """Joins what is new to what is stored."""
-        state, started_at = self._store.ledger.scope(self._name), self._now()
-        stored, covered = self._store.read.count_seen(self._name), self._count_covered(state)
+        state, started_at = await self._store.ledger.scope(self._name), self._now()
+        stored = await self._store.read.count_seen(self._name)
         is_ordered = state.list_order in ("newest", "oldest")
         if not is_ordered and state.total is None and stored <= SMALL_LIST_PAGES * self._provider.page_size:
-            self._withdraw(state)  # new calls may be anywhere, and nothing counts them
+            await self._withdraw(state)  # new calls may be anywhere, and nothing counts them
             return
-        last_stored = (covered if state.total is None else state.total) - 1
+        last_stored = (stored if state.total is None else state.total) - 1
         if state.complete_at and state.total is not None:
-            last_stored = min(covered, state.total - state.excess) - 1
+            last_stored = min(stored, state.total - state.excess) - 1
         pages = OverlappingPages(self._provider, self._store, self._now, self._name, state.total)
         first, total, is_joined = await self._read_ends(pages, state, last_stored)
+        stored = await self._store.read.count_seen(self._name)
+        expected = state.excess + (stored if state.complete_at else await self._count_covered(state))
         if not first.page.row_count and not total:
             gone = stored  # an empty list
         elif total is not None:
-            gone = max(
-                0, (self._expected(state) if state.complete_at else self._store.read.count_seen(self._name)) - total
-            )
+            gone = max(0, (expected if state.complete_at else stored) - total)
         else:
             gone = state.gone if state.gone_at else 0  # only a full scan can tell
-        self._store.ledger.update(self._name, gone=gone, gone_at=state.gone_at if gone else None)
-        if not self._is_explained(state, total, gone, is_joined):
-            self._withdraw(state)
+        await self._store.ledger.update(self._name, gone=gone, gone_at=state.gone_at if gone else None)
+        if state.complete_at:
+            is_explained = total is None or total <= expected
+        else:
+            is_explained = total == expected or (not total and gone > 0)
+        if not is_joined or not is_explained:
+            await self._withdraw(state)
         elif is_ordered or total is not None:
-            self._store.ledger.update(self._name, total=total, checked_at=started_at)
-            if not state.complete_at and total is not None and state.pass_total is not None:
-                # The scan continues as far from the newest end as its last row is now.
-                position = state.pass_offset + total - state.pass_total
-                self._store.ledger.update(self._name, pass_offset=position, pass_total=total)
+            await self._join(state, total, started_at)
 
-    def _expected(self, state: ListState) -> int:
-        """The total that the provider should state."""
-        return self._count_covered(state) + state.excess
+    async def _join(self, state: ListState, total: int | None, checked_at: datetime) -> None:
+        """Notes that what is new is stored; a scan continues as far from the newest end as its last row is now."""
+        position = state.pass_offset
+        if not state.complete_at and total is not None and state.pass_total is not None:
+            position, state.pass_total = position + total - state.pass_total, total
+        await self._store.ledger.update(
+            self._name, total=total, checked_at=checked_at, pass_offset=position, pass_total=state.pass_total
+        )
 
-    def _count_covered(self, state: ListState) -> int:
-        if state.complete_at:
-            return self._store.read.count_seen(self._name)
-        return self._store.read.count(Filters(agent_id=self._name, since=state.covered_since))
+    async def _count_covered(self, state: ListState) -> int:
+        return await self._store.read.count(Filters(agent_id=self._name, since=state.covered_since))
 
-    def _is_explained(self, state: ListState, total: int | None, gone: int, is_joined: bool) -> bool:
-        if not is_joined:
-            return False
-        if state.complete_at:
-            return total is None or total <= self._expected(state)
-        return total == self._expected(state) or (not total and gone > 0)
-
-    def _withdraw(self, state: ListState) -> None:
+    async def _withdraw(self, state: ListState) -> None:
         """Has the list scanned anew."""
-        if state.complete_at and self._store.ledger.scope(self._name).gone_at:
+        if state.complete_at and (await self._store.ledger.scope(self._name)).gone_at:
             return  # a scan has missed many calls, and another must confirm it
-        self._store.ledger.update(self._name, complete_at=None, covered_since=None, pass_started_at=None, pass_offset=0)
+        await self._store.ledger.update(
+            self._name, complete_at=None, covered_since=None, pass_started_at=None, pass_offset=0
+        )
 
     async def _read_ends(
         self, pages: OverlappingPages, state: ListState, last_stored: int
@@ -100,7 +98,7 @@ class Incremental:
                 page = (await pages.read_on([pages.next_position(page)]))[0]
             total = page.page.total
         if state.list_order in ("newest", "oldest") and order.order not in (None, state.list_order):
-            self._store.ledger.update(self._name, list_order="none")
+            await self._store.ledger.update(self._name, list_order="none")
             return first, total, total is not None and state.complete_at is not None
         return first, total, not pages.has_gap
 

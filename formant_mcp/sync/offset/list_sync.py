@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Literal
 
 from formant_mcp.errors import InvalidRequestError
@@ -43,16 +44,16 @@ class OffsetListSync(ListSync):
         names = self._provider.spec.server_side_filters | {"since"}
         return replace(request, filters=request.filters.as_stored().only(names))
 
-    def status(self, request: ListRequest, checked_since: datetime) -> ListStatus:
+    async def status(self, request: ListRequest, checked_since: datetime) -> ListStatus:
         """How far the store answers a request now; the list must have been checked since then."""
-        whole = self._state("")
-        answers = whole.complete_at or self._answers(whole, request, checked_since)
-        state = whole if answers else self._state(request.filters.agent_id)
+        whole = await self._state("")
+        answers = whole.complete_at or await self._answers(whole, request, checked_since)
+        state = whole if answers else (await self._state(request.filters.agent_id))
         is_sound = not (state.unreadable or state.shortfall or state.ends_early or state.gone)
         return ListStatus(
             as_of=state.checked_at,
-            is_complete=self._answers(state, request, checked_since) and is_sound,
-            known=self._store.read.count_seen(""),
+            is_complete=await self._answers(state, request, checked_since) and is_sound,
+            known=await self._store.read.count_seen(""),
             total=whole.total,
             list_total=state.total if state.scope == request.filters.agent_id else None,
             requests_left=self._requests_left(state, self._provider.page_size),
@@ -60,6 +61,7 @@ class OffsetListSync(ListSync):
             shortfall=state.shortfall,
             ends_early=state.ends_early,
             gone=state.gone,
+            knows_all=whole.knows_all,
         )
 
     async def update(self, request: ListRequest, progress: Progress) -> None:
@@ -68,7 +70,7 @@ class OffsetListSync(ListSync):
         Raises:
             FormantError: nothing further can be read now; what was read is kept.
         """
-        name = "" if self._state("").complete_at else request.filters.agent_id
+        name = "" if (await self._state("")).complete_at else request.filters.agent_id
         try:
             await self._update(name, request, progress)
         except InvalidRequestError:
@@ -78,68 +80,68 @@ class OffsetListSync(ListSync):
             await self._update("", replace(request, newest=0), progress)
 
     async def _update(self, name: str, request: ListRequest, progress: Progress) -> None:
-        before, checked_since = self._state(name), request.checked_since(self._now())
+        before, checked_since = await self._state(name), request.checked_since(self._now())
         done: set[Step] = set()
-        while (step := self._next_step(name, request, before, checked_since, done)) != "done":
+        while (step := await self._next_step(name, request, before, checked_since, done)) != "done":
             done.add(step)
             if step == "incremental":
                 async with self._exclusive(name):
                     await Incremental(self._provider, self._store, self._now, name).run()
             elif step == "scan":
                 done.discard("incremental")  # for what came while it ran
-                await self._scan(name, request, progress, lambda: self._is_enough(name, request, before))
+                await self._scan(name, request, progress, partial(self._is_enough, name, request, before))
             else:
-                if self._state(name).complete_at:
-                    self._store.ledger.update(name, rescan_at=self._now())
-                self._start_backfill(name, self._until_complete(name))
+                if (await self._state(name)).complete_at:
+                    await self._store.ledger.update(name, rescan_at=self._now())
+                self._start_backfill(name, await self._until_complete(name))
 
-    def _next_step(
+    async def _next_step(
         self, name: str, request: ListRequest, before: ListState, checked_since: datetime, done: set[Step]
     ) -> Step:
         """What is to be read next; `before`: the state when the question was asked."""
-        state, now = self._state(name), self._now()
+        state, now = await self._state(name), self._now()
         is_covered = state.complete_at is not None or state.covered_since is not None
         is_checked = state.checked_at is not None and state.checked_at >= checked_since
         if state.complete_at and state.complete_at != before.complete_at:
             is_checked = state.complete_at >= checked_since
         if is_covered and not is_checked and "incremental" not in done:
             return "incremental"
-        if "scan" not in done and not self._is_enough(name, request, before):
+        if "scan" not in done and not await self._is_enough(name, request, before):
             is_waiting = state.gone_at is not None and not may_scan_for_gone(state, now)
             return "done" if is_waiting else "scan"
-        return "backfill" if "backfill" not in done and self._needs_backfill(state, now) else "done"
+        return "backfill" if "backfill" not in done and await self._needs_backfill(state, now) else "done"
 
-    def _is_enough(self, name: str, request: ListRequest, before: ListState) -> bool:
+    async def _is_enough(self, name: str, request: ListRequest, before: ListState) -> bool:
         """Whether the scan has gone far enough for a request."""
-        state = self._state(name)
+        state = await self._state(name)
         if before.complete_at and is_day_old(before, self._now()):
             return state.complete_at not in (None, before.complete_at)
         if state.complete_at is None and state.gone and state.total:
             return False  # only the end of the scan can tell which are gone
-        return self._covers(state, request)
+        return await self._covers(state, request)
 
-    def _needs_backfill(self, state: ListState, now: datetime) -> bool:
+    async def _needs_backfill(self, state: ListState, now: datetime) -> bool:
         """Whether the rest of a short list is to be read, or calls may be gone of a list that was complete."""
         if state.complete_at is None:
             pages = -(-(state.total or 0) // self._provider.page_size)
             return state.covered_since is not None and 0 < pages <= _SHORT_LIST_PAGES
-        may_be_gone = state.gone or self._store.read.count_missing(state.scope, state.complete_at)
+        may_be_gone = state.gone or (await self._store.read.count_missing(state.scope, state.complete_at))
         return bool(may_be_gone or state.ends_early) and may_scan_for_gone(state, now)
 
     async def _read_batch(self, name: str, request: ListRequest, progress: Progress) -> bool:
         scan = self._scans.setdefault(name, Scan(self._provider, self._store, self._now, name))
         is_over = await scan.read_batch(request)
         progress.done = scan.requests
-        progress.total = scan.requests + self._requests_left(self._state(name), scan.stride)
+        progress.total = scan.requests + self._requests_left(await self._state(name), scan.stride)
         if is_over:
             del self._scans[name]
         return is_over
 
-    def _answers(self, state: ListState, request: ListRequest, checked_since: datetime) -> bool:
+    async def _answers(self, state: ListState, request: ListRequest, checked_since: datetime) -> bool:
         is_checked = state.checked_at is not None and state.checked_at >= checked_since
-        return is_checked and self._covers(state, request)
+        return is_checked and await self._covers(state, request)
 
-    def _covers(self, state: ListState, request: ListRequest) -> bool:
+    async def _covers(self, state: ListState, request: ListRequest) -> bool:
         if state.complete_at:
             return True
         if state.covered_since is None or not request.is_narrow:
@@ -147,7 +149,7 @@ class OffsetListSync(ListSync):
         if request.filters.since:
             return state.covered_since <= request.filters.since
         newest = Filters(agent_id=request.filters.agent_id, since=state.covered_since)
-        return self._store.read.count(newest) >= request.newest
+        return await self._store.read.count(newest) >= request.newest
 
     def _requests_left(self, state: ListState, rows: int) -> int:
         left = 0 if state.complete_at else (state.total or 0) - state.pass_offset

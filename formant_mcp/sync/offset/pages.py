@@ -180,7 +180,7 @@ class OverlappingPages:
         page = await self._provider.list_page(offset, Filters(agent_id=self._agent_id))
         self.requests += 1
         self.total = page.total
-        fetched = FetchedPage(offset, page, self._store.write.save(page.conversations, self._now()))
+        fetched = FetchedPage(offset, page, (await self._store.write.save(page.conversations, self._now())))
         if offset == 0 and fetched.has_more:
             self._learn_step(fetched)
         return fetched

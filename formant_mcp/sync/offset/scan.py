@@ -52,21 +52,21 @@ class Scan:
 
     async def read_batch(self, request: ListRequest) -> bool:
         """Reads the next pages and saves the checkpoint; True once the list has been read and the outcome is saved."""
-        state = self._store.ledger.scope(self._name)
+        state = await self._store.ledger.scope(self._name)
         if self._checkpoint != (state.pass_started_at, state.pass_offset):
             self._forget(state)  # another server, or an incremental, has moved it
         is_resumed = self._pages.last is None and state.pass_started_at is not None
         if state.pass_started_at is None:
-            state = self._begin(state)
+            state = await self._begin(state)
         if request.is_narrow and state.list_order is None and not self._is_probed:
             state = await self._prove_order(state)
         pages = await self._pages.read_on(self._next_positions(state, request))
         if is_resumed and not _shows_any_seen(pages[0], state.pass_started_at):
-            return self._restart(state)  # the list has moved on meanwhile
-        state = self._advance(state, pages)
+            return await self._restart(state)  # the list has moved on meanwhile
+        state = await self._advance(state, pages)
         if state.list_order == "none" and self._pages.from_end:
-            return self._restart(state, keep=pages)
-        return self._is_over(state, pages[-1]) and await self._finish(state)
+            return await self._restart(state, keep=pages)
+        return await self._is_over(state, pages[-1]) and await self._finish(state)
 
     def _forget(self, state: ListState) -> None:
         """Continues at the checkpoint, whatever was read before."""
@@ -84,17 +84,17 @@ class Scan:
         self._pages.keep(self._kept)
         self._kept = []
 
-    def _begin(self, state: ListState) -> ListState:
+    async def _begin(self, state: ListState) -> ListState:
         begun = replace(
             state, pass_started_at=self._now(), pass_total=None, pass_offset=0, pass_rows=0, pass_unreadable=0
         )
-        self._save(state, begun)
+        await self._save(state, begun)
         self._forget(begun)
         return begun
 
-    def _restart(self, state: ListState, keep: list[FetchedPage] | None = None) -> bool:
+    async def _restart(self, state: ListState, keep: list[FetchedPage] | None = None) -> bool:
         """Lets the next batch begin anew, with the pages that need no second request."""
-        self._store.ledger.update(self._name, pass_started_at=None, pass_offset=0, covered_since=None)
+        await self._store.ledger.update(self._name, pass_started_at=None, pass_offset=0, covered_since=None)
         self._kept = keep or []
         return False
 
@@ -111,9 +111,9 @@ class Scan:
             for page in probes:
                 order.observe(page.page.conversations)
             state = replace(state, list_order=order.order or "none", total=total)
-            self._store.ledger.update(self._name, list_order=state.list_order, total=total)
+            await self._store.ledger.update(self._name, list_order=state.list_order, total=total)
             if state.list_order == "oldest":
-                state = self._begin(state)
+                state = await self._begin(state)
         self._pages.keep(probes)
         return state
 
@@ -137,7 +137,7 @@ class Scan:
             rows = max(rows, state.pass_offset * ((covered - since) / (newest - covered)))
         return max(1, round(rows / self._pages.stride))
 
-    def _advance(self, state: ListState, pages: list[FetchedPage]) -> ListState:
+    async def _advance(self, state: ListState, pages: list[FetchedPage]) -> ListState:
         new_rows = [row for page in pages for row in page.new_rows]
         self._totals.update(page.page.total for page in pages)
         self._order.observe(new_rows)
@@ -167,7 +167,7 @@ class Scan:
             state = replace(state, list_order="none", covered_since=None)
         elif state.list_order in _PROVEN and not state.complete_at and not self._pages.has_gap:
             state = self._cover(state, pages)
-        self._save(before, state)
+        await self._save(before, state)
         return state
 
     def _cover(self, state: ListState, pages: list[FetchedPage]) -> ListState:
@@ -186,12 +186,12 @@ class Scan:
             checked_at=state.checked_at if state.covered_since else state.pass_started_at,
         )
 
-    def _save(self, before: ListState, state: ListState) -> None:
+    async def _save(self, before: ListState, state: ListState) -> None:
         """Saves what changed; an incremental may have changed the rest meanwhile."""
         self._checkpoint = (state.pass_started_at, state.pass_offset)
-        self._store.ledger.update(self._name, **changes(before, state))
+        await self._store.ledger.update(self._name, **changes(before, state))
 
-    def _is_over(self, state: ListState, last: FetchedPage) -> bool:
+    async def _is_over(self, state: ListState, last: FetchedPage) -> bool:
         total = last.page.total
         if not last.page.row_count or self._is_stuck:
             return True
@@ -203,10 +203,10 @@ class Scan:
         # The total may be too low or missing, and so may has_more: unless all is seen, it ends where no more comes.
         has_more = last.has_more if not self._pages.from_end else last.offset > 0
         may_end = total is not None and state.pass_offset >= total and not has_more
-        return may_end and self._seen(state) + state.pass_unreadable >= (total or 0)
+        return may_end and await self._seen(state) + state.pass_unreadable >= (total or 0)
 
-    def _seen(self, state: ListState) -> int:
-        return self._store.read.count_seen(self._name, state.pass_started_at)
+    async def _seen(self, state: ListState) -> int:
+        return await self._store.read.count_seen(self._name, state.pass_started_at)
 
     async def _finish(self, state: ListState) -> bool:
         """Settles what the list holds, or has it read again: False."""
@@ -214,7 +214,7 @@ class Scan:
         ends_early = last is not None and last.page.has_more and not last.page.total
         state = replace(state, ends_early=ends_early)
         state = await self._read_ends_again(state)
-        seen, total = self._seen(state), state.pass_total
+        seen, total = await self._seen(state), state.pass_total
         agrees = total in (seen, seen + state.pass_unreadable) or (total is None and not self._pages.has_gap)
         # Where the total has fallen, what left the list may have been seen before.
         is_steady = total is None or total == max(each or 0 for each in self._totals)
@@ -224,20 +224,20 @@ class Scan:
         settled = (agrees and (is_steady or is_last_try)) or is_cut_short
         settled |= total is not None and (seen, total) == self._result_before
         if settled or is_last_try:
-            self._accept(state, seen, settled)
+            await self._accept(state, seen, settled)
             return True
         self._tries, self._result_before = self._tries + 1, (seen, total)
-        return self._restart(state)
+        return await self._restart(state)
 
     async def _read_ends_again(self, state: ListState) -> ListState:
         """Calls that came during the scan are at the front or at the back, whichever way the list is ordered."""
         if state.pass_rows <= self._pages.step and len(self._totals) == 1:
             return state  # one page shows the list as it is
         pages = OverlappingPages(self._provider, self._store, self._now, self._name, state.pass_total)
-        if state.pass_total is None or len(self._totals) > 1 or self._seen(state) != state.pass_total:
+        if state.pass_total is None or len(self._totals) > 1 or await self._seen(state) != state.pass_total:
             state = await self._read_on(pages, state, 0)
-        if self._seen(state) < (state.pass_total or 0):
-            back = self._seen(state) if self._pages.from_end else state.pass_rows
+        if await self._seen(state) < (state.pass_total or 0):
+            back = await self._seen(state) if self._pages.from_end else state.pass_rows
             state = await self._read_on(pages, state, max(0, back - 1))
         self._pages.requests += pages.requests
         return state
@@ -252,21 +252,21 @@ class Scan:
             position = pages.next_position(page)
         return state
 
-    def _accept(self, state: ListState, seen: int, settled: bool) -> None:
+    async def _accept(self, state: ListState, seen: int, settled: bool) -> None:
         started_at, total, now = state.pass_started_at or self._now(), state.pass_total, self._now()
-        stored = self._store.read.count_seen(self._name)
-        known = self._store.ledger.scope(self._name)
+        stored = await self._store.read.count_seen(self._name)
+        known = await self._store.ledger.scope(self._name)
         loss = unconfirmed_loss(known, stored, stored - seen, started_at, now)
         if loss and not self._pages.has_gap:
-            self._store.ledger.update(self._name, pass_started_at=None, pass_offset=0, checked_at=now, **loss)
+            await self._store.ledger.update(self._name, pass_started_at=None, pass_offset=0, checked_at=now, **loss)
             return
         excess = 0 if total is None else total - seen
         # Rows shown twice or not readable were read all the same; what no page showed was not.
         shortfall = max(0, excess - max(0, state.pass_rows - seen)) if settled else max(1, abs(excess))
         if not self._pages.has_gap and not state.ends_early:
-            self._store.write.delete_unseen(self._name, started_at)
+            await self._store.write.delete_unseen(self._name, started_at)
         order = self._order.order and ("oldest" if self._pages.from_end else self._order.order)
-        self._store.ledger.update(
+        await self._store.ledger.update(
             self._name,
             list_order=order or state.list_order,
             total=total,

@@ -18,9 +18,12 @@ from formant_mcp.store.search import MatchPage, StoreSearch
 from formant_mcp.store.turn_index import DELETE, INSERT, index_rows
 from formant_mcp.text_search.query import Expression, Term
 from formant_mcp.text_search.tokenizer import indexed_until_version_3
+from tests.in_a_loop import in_a_loop
 from tests.store.files import open_store
 from tests.store.oracle import NOW, conversations, filters, matches, sort_key
 from tests.store.search_oracle import EXPRESSIONS, ROLES, TURNS, alternatives_said, folded, is_hit
+
+pytestmark = pytest.mark.anyio
 
 
 @st.composite
@@ -58,18 +61,18 @@ def either(*words: str) -> Expression:
     return Expression((tuple(Term(folded(each), "word") for each in words),))
 
 
-def stored(*calls: Conversation) -> Store:
-    store = open_store(None)
-    store.write.save(calls, NOW)
+async def stored(*calls: Conversation) -> Store:
+    store = await open_store(None)
+    await store.write.save(calls, NOW)
     return store
 
 
-def find(store: Store, expression: Expression, role: Role = "any", asked: Filters | None = None) -> MatchPage:
-    return store.search.find(StoreSearch(expression, role, asked or Filters()), 100)
+async def find(store: Store, expression: Expression, role: Role = "any", asked: Filters | None = None) -> MatchPage:
+    return await store.search.find(StoreSearch(expression, role, asked or Filters()), 100)
 
 
 def turns_found(found: MatchPage) -> dict[str, set[int]]:
-    return {each.conversation_id: set(each.turns) for each in found.page}
+    return {each.conversation.conversation_id: set(each.turns) for each in found.page}
 
 
 def expected(calls: Sequence[Conversation], sought: StoreSearch) -> dict[str, set[int]]:
@@ -84,91 +87,98 @@ def expected(calls: Sequence[Conversation], sought: StoreSearch) -> dict[str, se
 
 @settings(deadline=None, max_examples=200)
 @given(calls=CALLS, expression=EXPRESSIONS, role=ROLES, data=st.data())
-def test_a_search_finds_what_plain_python_finds(
+@in_a_loop
+async def test_a_search_finds_what_plain_python_finds(
     calls: list[Conversation], expression: Expression, role: Role, data: st.DataObject
 ) -> None:
     sought = StoreSearch(expression, role, data.draw(st.just(Filters()) | filters(calls)))
-    store = stored(*calls)
-    found = store.search.find(sought, 100)
+    store = await stored(*calls)
+    found = await store.search.find(sought, 100)
     assert turns_found(found) == expected(calls, sought)
     assert found.hits == sum(len(each.turns) for each in found.page)
     assert found.conversations == len(found.page)
-    store.close()
+    await store.close()
 
 
 @settings(deadline=None)
 @given(calls=CALLS, expression=EXPRESSIONS, role=ROLES)
-def test_more_alternatives_come_first_then_the_newest(
+@in_a_loop
+async def test_more_alternatives_come_first_then_the_newest(
     calls: list[Conversation], expression: Expression, role: Role
 ) -> None:
-    store = stored(*calls)
+    store = await stored(*calls)
     by_id = {each.conversation_id: each for each in calls}
     places: list[tuple[int, float]] = []
-    for each in find(store, expression, role).page:
-        turns = [turn for turn in by_id[each.conversation_id].turns or () if turn.index in each.turns]
-        places.append((alternatives_said(turns, expression), sort_key(by_id[each.conversation_id], "newest")))
+    for each in (await find(store, expression, role)).page:
+        turns = [turn for turn in by_id[each.conversation.conversation_id].turns or () if turn.index in each.turns]
+        places.append(
+            (alternatives_said(turns, expression), sort_key(by_id[each.conversation.conversation_id], "newest"))
+        )
         best_first = sorted(turns, key=lambda turn: (-alternatives_said([turn], expression), turn.index))
         assert list(each.turns) == [turn.index for turn in best_first]
     assert places == sorted(places, reverse=True)
-    store.close()
+    await store.close()
 
 
 @settings(deadline=None)
 @given(calls=CALLS, expression=EXPRESSIONS, role=ROLES, count=st.integers(1, 3), data=st.data())
-def test_going_on_behind_the_last_one_gives_each_conversation_once(
+@in_a_loop
+async def test_going_on_behind_the_last_one_gives_each_conversation_once(
     calls: list[Conversation], expression: Expression, role: Role, count: int, data: st.DataObject
 ) -> None:
-    store = stored(*calls)
+    store = await stored(*calls)
     sought = StoreSearch(expression, role, data.draw(st.just(Filters()) | filters(calls)))
-    page = store.search.find(sought, count).page
+    page = (await store.search.find(sought, count)).page
     found = list(page)
     while page:
-        page = store.search.find(sought, count, page[-1].row).page
+        page = (await store.search.find(sought, count, page[-1].row)).page
         found += page
-    assert found == list(store.search.find(sought, 100).page)
-    store.close()
+    assert found == list((await store.search.find(sought, 100)).page)
+    await store.close()
 
 
 @pytest.mark.parametrize("probed", [0, 1, 300])
 @settings(deadline=None, max_examples=50)
 @given(calls=CALLS, expression=EXPRESSIONS, role=ROLES, count=st.integers(1, 3), data=st.data())
-def test_of_too_many_hits_to_rank_the_newest_come_first(
+@in_a_loop
+async def test_of_too_many_hits_to_rank_the_newest_come_first(
     probed: int, calls: list[Conversation], expression: Expression, role: Role, count: int, data: st.DataObject
 ) -> None:
-    store = stored(*calls)
+    store = await stored(*calls)
     sought = StoreSearch(expression, role, data.draw(st.just(Filters()) | filters(calls)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(search, "_RANKED", -1)
         patch.setattr(search, "_PROBED", probed)
-        page = store.search.find(sought, count).page
+        page = (await store.search.find(sought, count)).page
         found = list(page)
         while page:
-            page = store.search.find(sought, count, page[-1].row).page
+            page = (await store.search.find(sought, count, page[-1].row)).page
             found += page
-    assert {each.conversation_id: set(each.turns) for each in found} == expected(calls, sought)
+    assert {each.conversation.conversation_id: set(each.turns) for each in found} == expected(calls, sought)
     by_id = {each.conversation_id: each for each in calls}
-    started = [sort_key(by_id[each.conversation_id], "newest") for each in found]
+    started = [sort_key(by_id[each.conversation.conversation_id], "newest") for each in found]
     assert started == sorted(started, reverse=True)
-    store.close()
+    await store.close()
 
 
 @settings(deadline=None)
 @given(first=TURNS, then=st.none() | TURNS, expression=EXPRESSIONS)
-def test_what_is_read_anew_or_forgotten_is_found_as_it_is_now(
+@in_a_loop
+async def test_what_is_read_anew_or_forgotten_is_found_as_it_is_now(
     first: tuple[Turn, ...], then: tuple[Turn, ...] | None, expression: Expression
 ) -> None:
     changed, kept = call(1), call(2, "late refund fee", "café 返金")
-    store = stored(replace(changed, turns=first), kept)
+    store = await stored(replace(changed, turns=first), kept)
     if then is None:
-        store.write.delete(changed.conversation_id)
+        await store.write.delete(changed.conversation_id)
     else:
-        store.write.save([replace(changed, turns=then)], NOW)
+        await store.write.save([replace(changed, turns=then)], NOW)
     sought = StoreSearch(expression, "any", Filters())
-    assert turns_found(find(store, expression)) == expected([replace(changed, turns=then), kept], sought)
-    store.close()
+    assert turns_found(await find(store, expression)) == expected([replace(changed, turns=then), kept], sought)
+    await store.close()
 
 
-def test_a_store_from_before_there_was_an_index_gets_one(tmp_path: Path) -> None:
+async def test_a_store_from_before_there_was_an_index_gets_one(tmp_path: Path) -> None:
     path = tmp_path / "old.sqlite"
     old = sqlite3.connect(path)
     old.executescript(MIGRATIONS[0])
@@ -180,22 +190,22 @@ def test_a_store_from_before_there_was_an_index_gets_one(tmp_path: Path) -> None
         "PRAGMA user_version = 1"
     )
     old.close()
-    store = open_store(path)
-    assert turns_found(find(store, word("refund"), "contact")) == {"call-7": {1}}
-    assert turns_found(find(store, phrase("late fee"), "agent")) == {"call-7": {0}}
-    assert find(store, word("refund"), "agent").hits == 0
-    store.write.delete("call-7")
-    assert find(store, word("refund")).hits == 0
-    store.close()
+    store = await open_store(path)
+    assert turns_found(await find(store, word("refund"), "contact")) == {"call-7": {1}}
+    assert turns_found(await find(store, phrase("late fee"), "agent")) == {"call-7": {0}}
+    assert (await find(store, word("refund"), "agent")).hits == 0
+    await store.write.delete("call-7")
+    assert (await find(store, word("refund"))).hits == 0
+    await store.close()
 
 
-def test_a_store_from_before_words_were_divided_is_indexed_anew(tmp_path: Path) -> None:
+async def test_a_store_from_before_words_were_divided_is_indexed_anew(tmp_path: Path) -> None:
     said = ["l'ordine e-mail", "I don't know", "ALDIM mı", "Łódź l'a2", "dell’ordine", "O'Brien's 10-20", "फीस"]
     one = call(7, *said)
     path = tmp_path / "version3.sqlite"
-    store = open_store(path)
-    store.write.save([one], NOW)
-    store.close()
+    store = await open_store(path)
+    await store.write.save([one], NOW)
+    await store.close()
     old = sqlite3.connect(path)
     turns = old.execute("SELECT turn_id, role, text FROM turns").fetchall()
     old.executemany(DELETE, index_rows(turns))
@@ -211,12 +221,12 @@ def test_a_store_from_before_words_were_divided_is_indexed_anew(tmp_path: Path) 
         "ALTER TABLE scopes DROP COLUMN rescan_at; PRAGMA user_version = 3"
     )
     old.close()
-    store = open_store(path)
+    store = await open_store(path)
     for query in (word("ordine"), word("aldim"), word("email"), word("mi"), word("lodz"), word("brien"), word("फीस")):
         sought = StoreSearch(query, "any", Filters())
-        assert turns_found(find(store, query)) == expected([one], sought) != {}
-    store.write.delete("call-7")
-    store.close()
+        assert turns_found(await find(store, query)) == expected([one], sought) != {}
+    await store.write.delete("call-7")
+    await store.close()
     with sqlite3.connect(path) as database:
         assert database.execute(
             "SELECT count(*) FROM spoken WHERE spoken MATCH 'lordine OR ordine OR a2 OR la'"
@@ -262,9 +272,9 @@ def test_a_store_from_before_words_were_divided_is_indexed_anew(tmp_path: Path) 
         (word("zloty"), "sto złotych złoty"),
     ],
 )
-def test_it_is_found_however_it_is_spelled(asked: Expression, said: str) -> None:
-    store = stored(call(1, "something else", said))
-    assert turns_found(find(store, asked)) == {"call-1": {1}}
+async def test_it_is_found_however_it_is_spelled(asked: Expression, said: str) -> None:
+    store = await stored(call(1, "something else", said))
+    assert turns_found(await find(store, asked)) == {"call-1": {1}}
 
 
 @pytest.mark.parametrize(
@@ -282,27 +292,27 @@ def test_it_is_found_however_it_is_spelled(asked: Expression, said: str) -> None
         (phrase("email"), "e-mail"),
     ],
 )
-def test_it_is_not_found_where_it_is_not_said(asked: Expression, said: str) -> None:
-    assert find(stored(call(1, said)), asked).hits == 0
+async def test_it_is_not_found_where_it_is_not_said(asked: Expression, said: str) -> None:
+    assert (await find(await stored(call(1, said)), asked)).hits == 0
 
 
-def test_the_turn_that_says_more_of_the_alternatives_is_the_best() -> None:
-    store = stored(call(1, "refund", "fee", "late fee refund", "late fee"))
-    assert find(store, either("refund", "fee", "late")).page[0].turns == (2, 3, 0, 1)
+async def test_the_turn_that_says_more_of_the_alternatives_is_the_best() -> None:
+    store = await stored(call(1, "refund", "fee", "late fee refund", "late fee"))
+    assert (await find(store, either("refund", "fee", "late"))).page[0].turns == (2, 3, 0, 1)
 
 
-def test_a_place_that_is_gone_is_said_to_be_gone() -> None:
-    store = stored(*(call(number, "refund", "return") for number in range(3)))
+async def test_a_place_that_is_gone_is_said_to_be_gone() -> None:
+    store = await stored(*(call(number, "refund", "return") for number in range(3)))
     sought = StoreSearch(either("refund", "return"), "any", Filters())
-    row = store.search.find(sought, 1).page[0].row
-    store.write.save([call(2, "hello")], NOW)
+    row = (await store.search.find(sought, 1)).page[0].row
+    await store.write.save([call(2, "hello")], NOW)
     with pytest.raises(LookupError):
-        store.search.find(sought, 1, row)
+        await store.search.find(sought, 1, row)
     newest_alone = StoreSearch(word("refund"), "any", Filters())
-    assert turns_found(store.search.find(newest_alone, 9, row)) == {"call-1": {0}, "call-0": {0}}
-    store.write.delete("call-2")
+    assert turns_found(await store.search.find(newest_alone, 9, row)) == {"call-1": {0}, "call-0": {0}}
+    await store.write.delete("call-2")
     with pytest.raises(LookupError):
-        store.search.find(newest_alone, 9, row)
+        await store.search.find(newest_alone, 9, row)
 
 
 @pytest.mark.parametrize(
@@ -318,44 +328,45 @@ def test_a_place_that_is_gone_is_said_to_be_gone() -> None:
         ("вернуть", "вернут"),
     ],
 )
-def test_a_slip_names_what_was_perhaps_meant(meant: str, typed: str) -> None:
-    store = stored(call(1, f"{meant} and something altogether different"))
-    assert list(store.search.similar(Term((typed,), "word"))) == [meant]
+async def test_a_slip_names_what_was_perhaps_meant(meant: str, typed: str) -> None:
+    store = await stored(call(1, f"{meant} and something altogether different"))
+    assert list(await store.search.similar(Term((typed,), "word"))) == [meant]
 
 
-def test_what_is_no_longer_said_is_not_said() -> None:
-    store = stored(call(1, "lawyer"), call(2, "lawyers"))
-    store.write.delete("call-1")
-    assert not store.search.is_said(Term(("lawyer",), "phrase"))
-    assert store.search.is_said(Term(("lawyer",), "word"))
+async def test_what_is_no_longer_said_is_not_said() -> None:
+    store = await stored(call(1, "lawyer"), call(2, "lawyers"))
+    await store.write.delete("call-1")
+    assert not await store.search.is_said(Term(("lawyer",), "phrase"))
+    assert await store.search.is_said(Term(("lawyer",), "word"))
 
 
 @settings(deadline=None)
 @given(calls=CALLS, expression=EXPRESSIONS, role=ROLES, data=st.data())
-def test_a_term_is_said_where_it_is_found(
+@in_a_loop
+async def test_a_term_is_said_where_it_is_found(
     calls: list[Conversation], expression: Expression, role: Role, data: st.DataObject
 ) -> None:
-    store = stored(*calls)
+    store = await stored(*calls)
     narrowed = data.draw(st.just(Filters()) | filters(calls))
     for term in expression.none_of:
-        hits = find(store, Expression(((term,),)), role, narrowed).hits
-        assert store.search.is_said(term, role, narrowed) == bool(hits)
-    store.close()
+        hits = (await find(store, Expression(((term,),)), role, narrowed)).hits
+        assert await store.search.is_said(term, role, narrowed) == bool(hits)
+    await store.close()
 
 
-def test_longer_words_come_shortest_first_and_not_what_was_found() -> None:
-    store = stored(call(1, "pay pays paypal payroll-x repay"), call(2, "환불을 환불이요 환 불"))
-    assert list(store.search.longer(Term(("pay",), "word"))) == ["paypal", "payroll"]
-    assert list(store.search.longer(Term(("환불",), "word"))) == ["환불을", "환불이요"]
-    assert list(store.search.longer(Term(("p",), "word"))) == []
+async def test_longer_words_come_shortest_first_and_not_what_was_found() -> None:
+    store = await stored(call(1, "pay pays paypal payroll-x repay"), call(2, "환불을 환불이요 환 불"))
+    assert list(await store.search.longer(Term(("pay",), "word"))) == ["paypal", "payroll"]
+    assert list(await store.search.longer(Term(("환불",), "word"))) == ["환불을", "환불이요"]
+    assert list(await store.search.longer(Term(("p",), "word"))) == []
 
 
 @pytest.mark.parametrize("typed", ["a", "zz", "返", "x" * 400, "\U0001e900" * 30])
-def test_what_has_no_spelling_to_vary_has_nothing_near(typed: str) -> None:
-    assert list(stored(call(1, "a ab zzz 金 xyz")).search.similar(Term((typed,), "word"))) == []
+async def test_what_has_no_spelling_to_vary_has_nothing_near(typed: str) -> None:
+    assert list(await (await stored(call(1, "a ab zzz 金 xyz"))).search.similar(Term((typed,), "word"))) == []
 
 
-def test_transcripts_are_those_with_turns_that_match() -> None:
-    store = stored(call(1, "hello"), call(2), Conversation("call-3", started_at=NOW), call(4, "hello"))
-    assert store.search.count_transcripts(Filters()) == 2
-    assert store.search.count_transcripts(Filters(since=NOW + timedelta(minutes=2))) == 1
+async def test_transcripts_are_those_with_turns_that_match() -> None:
+    store = await stored(call(1, "hello"), call(2), Conversation("call-3", started_at=NOW), call(4, "hello"))
+    assert await store.search.count_transcripts(Filters()) == 2
+    assert await store.search.count_transcripts(Filters(since=NOW + timedelta(minutes=2))) == 1

@@ -1,0 +1,208 @@
+"""The store's file as the event loop sees it: one thread that writes, and a few that read.
+
+A read sees what every write that ended before it wrote (SQLite's WAL), and all of it at one moment.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, suppress
+from functools import wraps
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+from formant_mcp.store.connection import AnotherFileError, Connection, DamagedError, open_reader, open_writer
+from formant_mcp.store.owner import AccountKey
+
+_READERS = 3
+_INTERRUPT_EVERY_SECONDS = 0.01
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+class _Worker:
+    """A thread with a connection of its own, opened when first needed. What holds `turn` may use it."""
+
+    def __init__(self, connect: Callable[[], Connection]) -> None:
+        self._connect = connect
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self.connection: Connection | None = None
+        self.turn = asyncio.Lock()
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Runs the work in one transaction. Where the caller is cancelled, it is interrupted."""
+        async with self.turn:
+            job = self._start(lambda: self._in_transaction(work))
+            try:
+                await asyncio.wait([job])
+            except asyncio.CancelledError:
+                while not job.done():  # an interrupt between two statements has no effect
+                    if self.connection:
+                        self.connection.interrupt()
+                    with suppress(asyncio.CancelledError):
+                        await asyncio.wait([job], timeout=_INTERRUPT_EVERY_SECONDS)
+                job.exception()
+                raise
+            return job.result()
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Runs the work in one transaction, to its end."""
+        async with self.turn:
+            return await to_its_end(self._start(lambda: self._in_transaction(work, is_write=True)))
+
+    async def connect(self) -> None:
+        """Opens the connection, where it is not open."""
+        await to_its_end(self._start(self._connected))
+
+    async def disconnect(self, how: Callable[[Connection], None] = Connection.close) -> None:
+        """Closes the connection; the next work opens another."""
+
+        def disconnect() -> None:
+            connection, self.connection = self.connection, None
+            if connection:
+                how(connection)
+
+        await to_its_end(self._start(disconnect))
+
+    async def close(self) -> None:
+        """Closes the connection and ends the thread."""
+        try:
+            async with self.turn:
+                if self.connection:
+                    await self.disconnect()
+        finally:
+            self._thread.shutdown(wait=False)
+
+    def _start(self, work: Callable[[], T]) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def _in_transaction(self, work: Callable[[Connection], T], *, is_write: bool = False) -> T:
+        connection = self._connected()
+        with connection.transaction("BEGIN IMMEDIATE" if is_write else "BEGIN"):
+            return work(connection)
+
+    def _connected(self) -> Connection:
+        if self.connection is None:
+            self.connection = self._connect()
+        return self.connection
+
+
+class Database:
+    """The store's file, or a store in memory, which has one connection and one thread for all.
+
+    Raises (from every method):
+        StoreError: full disk, locked, damaged, from a newer version, or not to be opened.
+        ConfigurationError: the file is another account's.
+    """
+
+    def __init__(self, path: Path | None, account: AccountKey, *, takes_over: bool = False) -> None:
+        self.generation = 0  # how often a damaged file was replaced by a new one
+        self._writer = _Worker(lambda: open_writer(path, account, takes_over=takes_over))
+        self._readers = [_Worker(lambda: self._open_reader(path)) for _ in range(_READERS)] if path else []
+        # The reader used last comes first: it has the pages read last.
+        self._idle = asyncio.LifoQueue[_Worker]()
+        for worker in self._readers or [self._writer]:
+            self._idle.put_nowait(worker)
+
+    @classmethod
+    async def open(cls, path: Path | None, account: AccountKey, *, takes_over: bool = False) -> "Database":
+        """Opens the file. `account`: whose conversations it holds; `takes_over`: the account's key is a new one, proven
+        to be of the file's account."""
+        database = cls(path, account, takes_over=takes_over)
+        try:
+            await database._writer.connect()
+        except BaseException:
+            await database.close()
+            raise
+        return database
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Runs a work that only reads. Where the caller is cancelled, its query is interrupted."""
+        worker = await self._idle.get()
+        try:
+            return await self._unless_damaged(worker.read(work))
+        except AnotherFileError:
+            pass  # the file was moved or replaced: what the writer has open is still this program's store
+        finally:
+            self._idle.put_nowait(worker)
+        return await self._unless_damaged(self._writer.read(work))
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Runs a work in one transaction, whole or not at all. It goes on to its end if the caller is cancelled."""
+        return await to_its_end(asyncio.create_task(self._unless_damaged(self._writer.write(work))))
+
+    async def close(self) -> None:
+        """Gives the file back."""
+        await asyncio.gather(*(worker.close() for worker in [*self._readers, self._writer]))
+
+    async def _unless_damaged(self, work: Coroutine[None, None, T]) -> T:
+        """The work's result. A damaged file is set aside and a new one begun, unless that was done since; the error
+        says so."""
+        opened = self._writer.connection
+        try:
+            return await work
+        except DamagedError:
+            async with AsyncExitStack() as turns:
+                for worker in [self._writer, *self._readers]:
+                    await turns.enter_async_context(worker.turn)
+                if self._writer.connection is opened:
+                    for reader in self._readers:
+                        await reader.disconnect()
+                    self.generation += 1
+                    await self._writer.disconnect(Connection.set_aside)
+                    await self._writer.connect()
+            raise
+
+    def _open_reader(self, path: Path | None) -> Connection:
+        writer = self._writer.connection
+        if path is None or writer is None:
+            raise AnotherFileError("The local store is not open.")
+        return open_reader(path, writer.file)
+
+
+class OnDatabase:
+    """What asks one database."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+
+S = TypeVar("S", bound=OnDatabase)
+
+
+def on_reader(
+    method: Callable[Concatenate[S, Connection, P], T],
+) -> Callable[Concatenate[S, P], Coroutine[None, None, T]]:
+    """Runs a method whole on a thread that reads, and not on the event loop."""
+
+    @wraps(method)
+    async def run(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self.database.read(lambda connection: method(self, connection, *args, **kwargs))
+
+    return run
+
+
+def on_writer(
+    method: Callable[Concatenate[S, Connection, P], T],
+) -> Callable[Concatenate[S, P], Coroutine[None, None, T]]:
+    """Runs a method whole on the thread that writes, in one transaction."""
+
+    @wraps(method)
+    async def run(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self.database.write(lambda connection: method(self, connection, *args, **kwargs))
+
+    return run
+
+
+async def to_its_end(job: asyncio.Future[T]) -> T:
+    """Waits for the end of a job; who is cancelled meanwhile is cancelled then."""
+    try:
+        await asyncio.wait([job])
+    except asyncio.CancelledError:
+        while not job.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([job])
+        job.exception()
+        raise
+    return job.result()
