@@ -1,5 +1,6 @@
 """Fixtures that several test files share."""
 
+import gc
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
@@ -14,6 +15,11 @@ from tests.sample_stores import SampleStores
 from tests.server_harness import Account
 
 load_profile()
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays until the end: the garbage collector need not go through it again and again."""
+    gc.freeze()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from formant_mcp.providers.registry import PROVIDERS
 from formant_mcp.server.tools import TOOLS
 from tests.calls import conversation_id, many
+from tests.sample_stores import SampleStores
 from tests.server_harness import NOW, Account
 from tests.stdio_process import INITIALIZE, INITIALIZED, piped, request, said
 
@@ -118,8 +119,11 @@ async def test_another_shape_of_the_same_question_has_the_same_answer(
 
 
 @pytest.mark.parametrize("provider", list(PROVIDERS))
-async def test_a_wrong_value_is_refused_in_a_sentence_that_names_its_argument(account: Account, provider: str) -> None:
-    async with account.connect_to_sample(provider=provider, base_url="http://localhost") as assistant:
+async def test_a_wrong_value_is_refused_in_a_sentence_that_names_its_argument(
+    account: Account, provider: str, sample_stores: SampleStores
+) -> None:
+    store = str(await sample_stores.copy(provider, account.folder))
+    async with account.connect_to_sample(provider=provider, store=store) as assistant:
         refusals = 0
         for tool, name, schema in ARGUMENTS:
             for wrong in WRONG:

@@ -7,11 +7,13 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cache
 from math import floor
 
 import pytest
 
 from formant_mcp.filters import Condition, Filters
+from formant_mcp.models import Conversation
 from formant_mcp.queries.conversations import ListQuery, list_conversations
 from formant_mcp.queries.loader import DataRequest, Loader, RequestContext
 from formant_mcp.store import AccountKey, Store
@@ -167,9 +169,14 @@ async def account(provider: ProviderFixture, *, bounds_included: bool, narrows: 
             await store.close()
 
 
+@cache
+def held(provider: ProviderFixture) -> tuple[Conversation, ...]:
+    """All calls of the account."""
+    return tuple(truth(provider, n) for n in range(COUNT))
+
+
 def expected(provider: ProviderFixture, filters: Filters) -> set[str]:
-    held = (truth(provider, n) for n in range(COUNT))
-    return {each.conversation_id for each in held if matches(each, filters)}
+    return {conversation.conversation_id for conversation in held(provider) if matches(conversation, filters)}
 
 
 def seconds_of(sent: str) -> float:

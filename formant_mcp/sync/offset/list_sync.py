@@ -102,8 +102,6 @@ class OffsetListSync(ListSync):
         state, now = await self._state(name), self._now()
         is_covered = state.complete_at is not None or state.covered_since is not None
         is_checked = state.checked_at is not None and state.checked_at >= checked_since
-        if state.complete_at and state.complete_at != before.complete_at:
-            is_checked = state.complete_at >= checked_since
         if is_covered and not is_checked and "incremental" not in done:
             return "incremental"
         if "scan" not in done and not await self._is_enough(name, request, before):

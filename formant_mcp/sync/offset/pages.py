@@ -48,6 +48,10 @@ class FetchedPage:
         """Its conversations, in the order of the list."""
         return [conversation.conversation_id for conversation in self.page.conversations]
 
+    def repeats(self, before: "FetchedPage | None") -> bool:
+        """Whether it held the same rows as another page, in the same order."""
+        return before is not None and self.ids == before.ids
+
     def has_unseen(self, since: datetime | None = None) -> bool:
         """Whether it held a conversation that was not stored, or not seen since then."""
         return any(

@@ -60,10 +60,11 @@ class Scan:
             state = await self._begin(state)
         if request.is_narrow and state.list_order is None and not self._is_probed:
             state = await self._prove_order(state)
+        previous = self._pages.last
         pages = await self._pages.read_on(self._next_positions(state, request))
         if is_resumed and not _shows_any_seen(pages[0], state.pass_started_at):
             return await self._restart(state)  # the list has moved on meanwhile
-        state = await self._advance(state, pages)
+        state = await self._advance(state, previous, pages)
         if state.list_order == "none" and self._pages.from_end:
             return await self._restart(state, keep=pages)
         return await self._is_over(state, pages[-1]) and await self._finish(state)
@@ -137,7 +138,7 @@ class Scan:
             rows = max(rows, state.pass_offset * ((covered - since) / (newest - covered)))
         return max(1, round(rows / self._pages.stride))
 
-    async def _advance(self, state: ListState, pages: list[FetchedPage]) -> ListState:
+    async def _advance(self, state: ListState, previous: FetchedPage | None, pages: list[FetchedPage]) -> ListState:
         new_rows = [row for page in pages for row in page.new_rows]
         self._totals.update(page.page.total for page in pages)
         self._order.observe(new_rows)
@@ -145,30 +146,27 @@ class Scan:
         # Rows repeat where calls have come in front; where there is nothing else, the list goes round and round.
         self._repeated = 0 if new_rows else self._repeated + sum(page.page.row_count for page in pages)
         rows, position = state.pass_rows, state.pass_offset
-        for page in pages:
+        for before, page in zip([previous, *pages], pages, strict=False):
             # The same rows once more are no other part of the list: such a provider ignores the offset.
-            if page.page.row_count and page.new_rows:
+            if page.page.row_count and not page.repeats(before):
                 rows = max(rows, self._pages.position_after(page))
         last = pages[-1]
         self._is_stuck = self._repeated > 0 and self._pages.position_after(last) <= position
-        before, state = (
+        advanced = replace(
             state,
-            replace(
-                state,
-                total=last.page.total,
-                pass_offset=self._pages.position_after(last),
-                pass_total=last.page.total,
-                pass_rows=rows,
-                pass_unreadable=state.pass_unreadable + sum(page.page.unreadable for page in pages),
-            ),
+            total=last.page.total,
+            pass_offset=self._pages.position_after(last),
+            pass_total=last.page.total,
+            pass_rows=rows,
+            pass_unreadable=state.pass_unreadable + sum(page.page.unreadable for page in pages),
         )
         is_broken = self._order.order not in (None, "newest" if self._pages.from_end else state.list_order)
         if state.list_order in _PROVEN and is_broken:
-            state = replace(state, list_order="none", covered_since=None)
+            advanced = replace(advanced, list_order="none", covered_since=None)
         elif state.list_order in _PROVEN and not state.complete_at and not self._pages.has_gap:
-            state = self._cover(state, pages)
-        await self._save(before, state)
-        return state
+            advanced = self._cover(advanced, pages)
+        await self._save(state, advanced)
+        return advanced
 
     def _cover(self, state: ListState, pages: list[FetchedPage]) -> ListState:
         """Everything that started since then has been read; `excess`: what the total counts beyond it."""
