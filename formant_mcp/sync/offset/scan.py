@@ -36,7 +36,6 @@ class Scan:
         self._result_before: tuple[int, int | None] | None = None
         self._says_more = False  # some page said that the list goes on: then it also says where it ends
         self._is_probed = False
-        self._kept: list[FetchedPage] = []
         self._pages = OverlappingPages(provider, store, now, name)
         self._forget(ListState(name, pass_offset=-1))
 
@@ -63,10 +62,10 @@ class Scan:
         previous = self._pages.last
         pages = await self._pages.read_on(self._next_positions(state, request))
         if is_resumed and not _shows_any_seen(pages[0], state.pass_started_at):
-            return await self._restart(state)  # the list has moved on meanwhile
+            return await self._restart()  # the list has moved on meanwhile
         state = await self._advance(state, previous, pages)
         if state.list_order == "none" and self._pages.from_end:
-            return await self._restart(state, keep=pages)
+            return await self._restart()
         return await self._is_over(state, pages[-1]) and await self._finish(state)
 
     def _forget(self, state: ListState) -> None:
@@ -82,8 +81,6 @@ class Scan:
         self._is_stuck = False
         self._newest: datetime | None = None
         self._checkpoint: tuple[datetime | None, int] = (state.pass_started_at, state.pass_offset)
-        self._pages.keep(self._kept)
-        self._kept = []
 
     async def _begin(self, state: ListState) -> ListState:
         begun = replace(
@@ -93,10 +90,9 @@ class Scan:
         self._forget(begun)
         return begun
 
-    async def _restart(self, state: ListState, keep: list[FetchedPage] | None = None) -> bool:
-        """Lets the next batch begin anew, with the pages that need no second request."""
+    async def _restart(self) -> bool:
+        """Lets the next batch begin a new scan."""
         await self._store.ledger.update(self._name, pass_started_at=None, pass_offset=0, covered_since=None)
-        self._kept = keep or []
         return False
 
     async def _prove_order(self, state: ListState) -> ListState:
@@ -113,8 +109,10 @@ class Scan:
                 order.observe(page.page.conversations)
             state = replace(state, list_order=order.order or "none", total=total)
             await self._store.ledger.update(self._name, list_order=state.list_order, total=total)
-            if state.list_order == "oldest":
-                state = await self._begin(state)
+            if state.list_order == "oldest":  # positions count from the other end now
+                probed, state = state, replace(state, pass_offset=0, pass_rows=0, pass_unreadable=0, pass_total=None)
+                await self._save(probed, state)
+                self._forget(state)
         self._pages.keep(probes)
         return state
 
@@ -225,7 +223,7 @@ class Scan:
             await self._accept(state, seen, settled)
             return True
         self._tries, self._result_before = self._tries + 1, (seen, total)
-        return await self._restart(state)
+        return await self._restart()
 
     async def _read_ends_again(self, state: ListState) -> ListState:
         """Calls that came during the scan are at the front or at the back, whichever way the list is ordered."""
