@@ -1,3 +1,3 @@
 """MCP server that lets an AI assistant review a company's voice calls."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
