@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -227,7 +228,7 @@ async def test_a_store_from_before_words_were_divided_is_indexed_anew(tmp_path: 
         assert turns_found(await find(store, query)) == expected([one], sought) != {}
     await store.write.delete("call-7")
     await store.close()
-    with sqlite3.connect(path) as database:
+    with closing(sqlite3.connect(path)) as database:
         assert database.execute(
             "SELECT count(*) FROM spoken WHERE spoken MATCH 'lordine OR ordine OR a2 OR la'"
         ).fetchone() == (0,)
