@@ -1,13 +1,16 @@
 """Fixtures that several test files share."""
 
+import asyncio
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from formant_mcp.store import AccountKey, Store
+from formant_mcp.store.writer import Due
 from tests.examples import load_profile
 from tests.fake_formant import FakeFormant
 from tests.prism import install, serve
@@ -26,6 +29,27 @@ def pytest_collection_finish() -> None:
 def anyio_backend() -> str:
     """The event loop that tests run in."""
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def stores(monkeypatch: pytest.MonkeyPatch) -> Generator[list[Store]]:
+    """The stores that a test opened, closed at its end."""
+    opened: list[Store] = []
+    open_store = Store.open
+
+    async def open_and_keep(path: Path | None, account: AccountKey, due: Due, *, takes_over: bool = False) -> Store:
+        opened.append(await open_store(path, account, due, takes_over=takes_over))
+        return opened[-1]
+
+    monkeypatch.setattr(Store, "open", open_and_keep)
+    yield opened
+
+    async def close() -> None:
+        for store in opened:
+            await store.close()
+
+    if opened:
+        asyncio.run(close())
 
 
 @pytest.fixture
