@@ -193,6 +193,24 @@ MIGRATIONS = (
     ALTER TABLE conversations ADD COLUMN direction TEXT COLLATE NOCASE;
     CREATE INDEX conversations_direction ON conversations (direction) WHERE direction IS NOT NULL;
     """,
+    """
+    -- How far each list is stored; scan_*: the checkpoint of a scan under way. Lists are read forward alone by now.
+    ALTER TABLE scopes RENAME TO list_states;
+    ALTER TABLE list_states RENAME COLUMN scope TO name;
+    ALTER TABLE list_states RENAME COLUMN excess TO expected_excess;
+    ALTER TABLE list_states RENAME COLUMN shortfall TO unlisted;
+    ALTER TABLE list_states RENAME COLUMN complete_at TO last_full_scan_at;
+    ALTER TABLE list_states RENAME COLUMN covered_since TO covered_from;
+    ALTER TABLE list_states RENAME COLUMN covered_to TO covered_until;
+    ALTER TABLE list_states RENAME COLUMN covered_at TO coverage_started_at;
+    ALTER TABLE list_states RENAME COLUMN pass_started_at TO scan_started_at;
+    ALTER TABLE list_states RENAME COLUMN pass_offset TO scan_position;
+    ALTER TABLE list_states RENAME COLUMN pass_total TO scan_total;
+    ALTER TABLE list_states RENAME COLUMN pass_rows TO scan_rows;
+    ALTER TABLE list_states RENAME COLUMN pass_unreadable TO scan_unreadable;
+    ALTER TABLE list_states RENAME COLUMN pass_cursor TO scan_cursor;
+    ALTER TABLE list_states DROP COLUMN pass_backward;
+    """,
 )
 
 

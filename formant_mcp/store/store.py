@@ -28,7 +28,7 @@ class Store(OnDatabase):
         self.read = Reader(database)
         self.search = Search(database)
         self.figures = Aggregates(database)
-        self.ledger = SyncState(database)
+        self.sync_state = SyncState(database)
         self._known_identity = (0, "")
 
     @classmethod

@@ -16,8 +16,8 @@ _LOOK_EVERY_SECONDS = 0.2
 class Leases:
     """The leases this server holds; kept alive while it lives, gone shortly after it dies."""
 
-    def __init__(self, ledger: SyncState, now: Callable[[], datetime]) -> None:
-        self._ledger = ledger
+    def __init__(self, sync_state: SyncState, now: Callable[[], datetime]) -> None:
+        self._sync_state = sync_state
         self._now = now
         self._owner = secrets.token_hex(8)
         self._held: set[str] = set()
@@ -31,9 +31,9 @@ class Leases:
             return []
         self._wanted.update(free)
         try:
-            taken = await self._ledger.lease(free, self._owner, self._now(), _SPAN)
+            taken = await self._sync_state.lease(free, self._owner, self._now(), _SPAN)
         except BaseException:  # what is taken although the caller is cancelled is given back
-            await self._ledger.release(free, self._owner)
+            await self._sync_state.release(free, self._owner)
             raise
         finally:
             self._wanted.difference_update(free)
@@ -45,7 +45,7 @@ class Leases:
     async def drop(self, *names: str) -> None:
         """Gives leases back."""
         self._held.difference_update(names)
-        await self._ledger.release(names, self._owner)
+        await self._sync_state.release(names, self._owner)
 
     @asynccontextmanager
     async def hold(self, name: str) -> AsyncGenerator[None]:
@@ -68,4 +68,4 @@ class Leases:
     async def _keep(self) -> None:
         while self._held:
             await asyncio.sleep(_BEAT_SECONDS)
-            await self._ledger.lease(list(self._held), self._owner, self._now(), _SPAN)
+            await self._sync_state.lease(list(self._held), self._owner, self._now(), _SPAN)

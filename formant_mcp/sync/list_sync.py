@@ -69,7 +69,7 @@ class ListStatus:
     requests_left: int = 0
     is_listing: bool = False
     unreadable: int = 0
-    shortfall: int = 0
+    unlisted: int = 0
     ends_early: bool = False
     gone: int = 0
     knows_all: bool = False
@@ -146,20 +146,20 @@ class ListSync(ABC):
 
     async def _until_complete(self, name: str) -> IsEnough:
         """Whether a scan has found everything since now."""
-        before = (await self._state(name)).complete_at
+        before = (await self._state(name)).last_full_scan_at
 
         async def is_complete() -> bool:
-            return (await self._state(name)).complete_at not in (None, before)
+            return (await self._state(name)).last_full_scan_at not in (None, before)
 
         return is_complete
 
     async def _state(self, name: str) -> ListState:
-        return await self._store.ledger.scope(name)
+        return await self._store.sync_state.list_state(name)
 
 
 def is_day_old(state: ListState, now: datetime) -> bool:
     """Whether the last full scan of the list is so old that it is to be scanned again."""
-    return state.complete_at is not None and now - state.complete_at >= DAY
+    return state.last_full_scan_at is not None and now - state.last_full_scan_at >= DAY
 
 
 def may_scan_for_gone(state: ListState, now: datetime) -> bool:

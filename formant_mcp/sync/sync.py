@@ -28,7 +28,7 @@ class Sync:
         self._store = store
         self._now = now
         self._jobs = BackgroundJobs()
-        self._leases = Leases(store.ledger, now)
+        self._leases = Leases(store.sync_state, now)
         self._has_begun = False
         self._details = Details(provider, store, self._jobs, self._leases, now)
         self._lists: ListSync = (
@@ -152,7 +152,7 @@ class Sync:
 
     async def knows_all(self) -> bool:
         """Whether the whole list is known, as of the last look at it."""
-        return (await self._store.ledger.scope("")).knows_all
+        return (await self._store.sync_state.list_state("")).knows_all
 
     @property
     def unsupported_filters(self) -> frozenset[str]:

@@ -55,7 +55,7 @@ async def build(path: Path, url: str, calls: LazyRows) -> None:
     for first in range(0, len(calls), BATCH):
         await store.write.save([parse_detail({"data": detail(row)}) for row in calls[first : first + BATCH]], utc_now())
     now = utc_now()
-    await store.ledger.update("", total=len(calls), complete_at=now, checked_at=now, list_order="newest")
+    await store.sync_state.update("", total=len(calls), last_full_scan_at=now, checked_at=now, list_order="newest")
     await store.close()
 
 

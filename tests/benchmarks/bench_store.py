@@ -137,7 +137,7 @@ async def build(path: Path, count: int, transcripts: int) -> None:
         await store.write.save(batch, NOW)
         done = time.perf_counter() - started
         print(f"\rbuilding: {batch[-1].conversation_id[-9:-2]} of {count} in {done:.0f} s", end="", flush=True)
-    await store.ledger.update("", total=count, complete_at=NOW, checked_at=NOW, list_order="newest")
+    await store.sync_state.update("", total=count, last_full_scan_at=NOW, checked_at=NOW, list_order="newest")
     print()
     await store.close()
 

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Barrier
 
@@ -21,6 +22,7 @@ from formant_mcp.store import AccountKey
 from formant_mcp.store.database import Database
 from formant_mcp.store.local_time import local_day
 from formant_mcp.store.schema import MIGRATIONS
+from formant_mcp.store.sync_state import ListState
 from tests.in_a_loop import in_a_loop
 from tests.store.files import calls, damage, open_store, set_aside, write_store
 from tests.store.oracle import NOW
@@ -318,6 +320,34 @@ async def test_what_an_older_version_may_have_misread_is_read_again(path: Path) 
     assert sorted(due) == ["ended as usual", "no turns", "silent turn"]
     assert [known[name].failure_reason for name, *_ in rows] == [None, "busy", None, None, "busy"]
     assert unreadable == {"speakers": 1}
+
+
+async def test_the_state_of_lists_of_an_older_store_is_kept_under_its_new_names(path: Path) -> None:
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as older:
+        for script in MIGRATIONS[:5]:
+            older.executescript(script)
+        older.executescript(
+            "INSERT INTO meta VALUES ('account', 'key');"
+            "INSERT INTO conversations (conversation_id, ended, failure_reason_known, first_seen_at, seen_at)"
+            " VALUES ('call-1', 1, 1, 0, 0);"
+            "INSERT INTO scopes VALUES ('', 'oldest', 99, 3, 2, 1, 1001, 1002, 1003, 1004, 1005, 40, 1, 98, 41, 4,"
+            " 'next', 1006, 1, 5, 1007, 1008);"
+            "PRAGMA user_version = 5"
+        )
+    store = await open_store(path)
+    state = await store.sync_state.list_state("")
+    await store.close()
+    assert state == ListState(
+        "", "oldest", 99, expected_excess=3, unreadable=2, unlisted=1, checked_at=at(1001), last_full_scan_at=at(1002),
+        covered_from=at(1003), covered_until=at(1004), scan_started_at=at(1005), scan_position=40, scan_total=98,
+        scan_rows=41, scan_unreadable=4, scan_cursor="next", coverage_started_at=at(1006), ends_early=True, gone=5,
+        gone_at=at(1007), rescan_at=at(1008),
+    )  # fmt: skip
+
+
+def at(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=milliseconds)
 
 
 def shape(path: Path) -> list[tuple[str, str]]:

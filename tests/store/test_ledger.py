@@ -18,12 +18,12 @@ Servers = tuple[SyncState, SyncState]
 
 @pytest.fixture
 async def servers(tmp_path: Path) -> AsyncGenerator[Servers]:
-    """The ledgers of two servers on one store."""
+    """The sync states of two servers on one store."""
     stores = [
         await Store.open(tmp_path / "store.sqlite", AccountKey("service", "account"), lambda _, __: None)
         for _ in range(2)
     ]
-    yield stores[0].ledger, stores[1].ledger
+    yield stores[0].sync_state, stores[1].sync_state
     for store in stores:
         await store.close()
 
@@ -66,24 +66,24 @@ async def test_only_its_owner_gives_a_lease_back(servers: Servers) -> None:
 
 
 async def test_a_list_nobody_looked_at_is_known_in_nothing(servers: Servers) -> None:
-    assert await servers[0].scope("7") == ListState("7")
+    assert await servers[0].list_state("7") == ListState("7")
 
 
 async def test_what_is_learned_of_a_list_adds_to_what_was_known_and_others_see_it(servers: Servers) -> None:
     one, two = servers
-    await one.update("7", total=41, list_order="newest", checked_at=NOW, covered_since=NOW - SPAN)
-    await two.update("7", complete_at=NOW, covered_since=None, pass_offset=3)
+    await one.update("7", total=41, list_order="newest", checked_at=NOW, covered_from=NOW - SPAN)
+    await two.update("7", last_full_scan_at=NOW, covered_from=None, scan_position=3)
     await one.update("", total=99)
-    known = ListState("7", "newest", 41, checked_at=NOW, complete_at=NOW, pass_offset=3)
-    assert await one.scope("7") == await two.scope("7") == known
-    assert await two.scope("") == ListState("", total=99)
+    known = ListState("7", "newest", 41, checked_at=NOW, last_full_scan_at=NOW, scan_position=3)
+    assert await one.list_state("7") == await two.list_state("7") == known
+    assert await two.list_state("") == ListState("", total=99)
 
 
 async def test_what_two_learn_at_once_is_the_greater_of_both(servers: Servers) -> None:
     one, two = servers
-    await one.raise_to("7", covered_to=NOW, unreadable=2, ends_early=False)
-    await two.raise_to("7", covered_to=NOW - SPAN, checked_at=NOW, unreadable=1, ends_early=True)
-    assert await one.scope("7") == ListState("7", covered_to=NOW, checked_at=NOW, unreadable=2, ends_early=True)
+    await one.raise_to("7", covered_until=NOW, unreadable=2, ends_early=False)
+    await two.raise_to("7", covered_until=NOW - SPAN, checked_at=NOW, unreadable=1, ends_early=True)
+    assert await one.list_state("7") == ListState("7", covered_until=NOW, checked_at=NOW, unreadable=2, ends_early=True)
 
 
 async def test_a_misspelt_name_is_refused(servers: Servers) -> None:

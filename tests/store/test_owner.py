@@ -36,10 +36,10 @@ async def test_opening_claims_nothing_and_saving_does(path: Path) -> None:
 
 async def test_a_file_without_conversations_is_the_next_keys_and_forgets_what_was_known_of_the_list(path: Path) -> None:
     store = await open_store(path)
-    await store.ledger.update("", complete_at=NOW)
+    await store.sync_state.update("", last_full_scan_at=NOW)
     assert read_owner(path) is None
     same, other = await open_store(path), await open_store(path, "other", "another service")
-    assert (await other.ledger.scope("")).complete_at is None
+    assert (await other.sync_state.list_state("")).last_full_scan_at is None
     await other.write.save(calls(1), NOW)
     assert read_owner(path) == Owner("another service", frozenset({"other"}), ("call-0",))
     for each in (store, same):
@@ -51,10 +51,10 @@ async def test_a_file_without_conversations_is_the_next_keys_and_forgets_what_wa
 
 async def test_an_account_without_conversations_keeps_what_it_knows_of_the_list(path: Path) -> None:
     store = await open_store(path)
-    await store.ledger.update("", complete_at=NOW)
+    await store.sync_state.update("", last_full_scan_at=NOW)
     await store.close()
     store = await open_store(path)
-    assert (await store.ledger.scope("")).complete_at == NOW
+    assert (await store.sync_state.list_state("")).last_full_scan_at == NOW
     await store.close()
 
 

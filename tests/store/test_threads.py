@@ -162,7 +162,7 @@ async def test_a_write_goes_on_to_its_end_though_its_caller_is_cancelled(store: 
     saving = asyncio.create_task(store.write.save([Conversation("pause", has_detail=True)], NOW))
     await until(paused.has_begun)
     waiting = asyncio.create_task(store.write.save([Conversation("call")], NOW))
-    marking = asyncio.create_task(store.ledger.update("", total=3))
+    marking = asyncio.create_task(store.sync_state.update("", total=3))
     await ticks(5)
     for task in (saving, waiting, marking):
         task.cancel()
@@ -171,7 +171,7 @@ async def test_a_write_goes_on_to_its_end_though_its_caller_is_cancelled(store: 
     ended = await asyncio.gather(saving, waiting, marking, return_exceptions=True)
     assert all(isinstance(each, asyncio.CancelledError) for each in ended)
     assert (await store.read.get(["pause", "call"])).keys() == {"pause", "call"}
-    assert (await store.ledger.scope("")).total == 3
+    assert (await store.sync_state.list_state("")).total == 3
 
 
 async def save_together(store: Store, paused: Paused, *pages: list[Conversation]) -> list[object]:

@@ -217,9 +217,13 @@ async def test_a_store_from_before_words_were_divided_is_indexed_anew(tmp_path: 
         "DROP INDEX conversations_retry; ALTER TABLE conversations DROP COLUMN retry_at;"
         "ALTER TABLE conversations DROP COLUMN failure;"
         "DROP INDEX conversations_direction; ALTER TABLE conversations DROP COLUMN direction;"
-        "ALTER TABLE conversations DROP COLUMN missing_at; ALTER TABLE scopes DROP COLUMN ends_early;"
-        "ALTER TABLE scopes DROP COLUMN gone; ALTER TABLE scopes DROP COLUMN gone_at;"
-        "ALTER TABLE scopes DROP COLUMN rescan_at; PRAGMA user_version = 3"
+        "ALTER TABLE conversations DROP COLUMN missing_at; DROP TABLE list_states;"
+    )
+    scopes = MIGRATIONS[0].partition("CREATE TABLE scopes")[2].partition("CREATE TABLE leases")[0]
+    old.executescript("CREATE TABLE scopes" + scopes)
+    old.executescript(
+        "ALTER TABLE scopes ADD COLUMN pass_cursor TEXT; ALTER TABLE scopes ADD COLUMN covered_at INTEGER;"
+        "PRAGMA user_version = 3"
     )
     old.close()
     store = await open_store(path)

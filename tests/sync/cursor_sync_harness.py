@@ -49,5 +49,5 @@ async def read_whole(desk: Desk) -> None:
 
 
 async def _passed_since(desk: Desk, moment: datetime) -> bool:
-    whole = await desk.store.ledger.scope("")
-    return max(whole.complete_at or NOON - DAY, whole.gone_at or NOON - DAY) >= moment
+    whole = await desk.store.sync_state.list_state("")
+    return max(whole.last_full_scan_at or NOON - DAY, whole.gone_at or NOON - DAY) >= moment

@@ -107,7 +107,7 @@ class Desk:
         """Waits for the scan of that list that runs in the background, if one does."""
         async with asyncio.timeout(SECONDS):
             await asyncio.sleep(0.02)
-            while (await self.store.ledger.scope(scope)).pass_started_at:
+            while (await self.store.sync_state.list_state(scope)).scan_started_at:
                 await asyncio.sleep(0.005)
 
     def list_requests(self) -> list[Request]:

@@ -181,4 +181,4 @@ async def test_calls_that_wait_or_run_are_asked_for_by_their_status_each_time():
 async def test_a_total_that_the_list_does_not_show_is_told():
     async with opened(VOICEABLE, 150) as desk:
         list_status = await desk.ask()
-        assert (list_status.total, list_status.shortfall, list_status.is_complete) == (150, 0, True)
+        assert (list_status.total, list_status.unlisted, list_status.is_complete) == (150, 0, True)

@@ -64,7 +64,7 @@ async def test_more_to_come_without_a_way_to_it_leaves_the_list_open_until_it_co
 async def test_a_known_call_that_a_cut_list_does_not_show_is_neither_forgotten_nor_asked_for():
     async with opened(ELEVENLABS, 250) as desk:
         await desk.ask()
-        await desk.store.ledger.update("", complete_at=None)  # so that all is read again
+        await desk.store.sync_state.update("", last_full_scan_at=None)  # so that all is read again
         desk.clock.advance(DAY)
         desk.api.fault(lambda request: request.path.endswith("/conversations") and not is_timed(request), 20, _cut)
         assert (await desk.ask()).ends_early

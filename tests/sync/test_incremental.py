@@ -259,11 +259,11 @@ async def test_a_page_against_the_order_learned_before_makes_it_give_up_the_orde
     async with FakeFormant() as api, desk_for(api) as desk:
         account(api)
         await desk.ask()
-        assert (await desk.store.ledger.scope("")).list_order == "newest"
+        assert (await desk.store.sync_state.list_state("")).list_order == "newest"
 
         api.order = "none"
         assert (await desk.cost())[0] == 1  # the counts agree all the same
-        assert (await desk.store.ledger.scope("")).list_order == "none"
+        assert (await desk.store.sync_state.list_state("")).list_order == "none"
 
 
 async def test_without_a_total_a_page_against_the_order_means_a_full_pass():
@@ -295,11 +295,11 @@ async def test_a_total_that_counts_more_than_the_list_shows_is_said_and_does_not
         api.fault("/v1/conversations?", ALWAYS, claiming(500))
         list_status = await desk.ask()
         assert await desk.holds_all()
-        assert (list_status.is_complete, list_status.shortfall) == (False, 50)
+        assert (list_status.is_complete, list_status.unlisted) == (False, 50)
 
         requests, list_status = await desk.cost()
         assert requests <= 3
-        assert (list_status.is_complete, list_status.shortfall) == (False, 50)
+        assert (list_status.is_complete, list_status.unlisted) == (False, 50)
 
 
 async def test_an_empty_account_is_complete_and_its_first_call_is_found():

@@ -30,7 +30,7 @@ async def knowing(desk: Desk, count: int) -> None:
 async def settled(desk: Desk) -> None:
     """Waits until a full pass has ended."""
     async with asyncio.timeout(SECONDS):
-        while not (await desk.store.ledger.scope("")).complete_at:
+        while not (await desk.store.sync_state.list_state("")).last_full_scan_at:
             await asyncio.sleep(0.001)
 
 

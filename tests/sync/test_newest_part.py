@@ -111,7 +111,7 @@ async def test_a_long_list_without_order_is_read_whole_and_called_incomplete_unt
         list_status = await desk.sync.list_status(ListRequest(newest=20), requested_at)
 
         assert not list_status.is_complete
-        assert (await desk.store.ledger.scope("")).list_order == "none"
+        assert (await desk.store.sync_state.list_state("")).list_order == "none"
         assert 0 < list_status.requests_left <= HUGE / 100
         assert list_status.known > 0
 
@@ -159,7 +159,7 @@ async def test_calls_that_come_meanwhile_neither_hide_others_nor_upset_the_order
         assert list_status.is_complete
         assert requests < 31
         assert set(await desk.stored()) >= {str(row["conversation_id"]) for row in ended_calls(1_500)}
-        assert (await desk.store.ledger.scope("")).list_order == order
+        assert (await desk.store.sync_state.list_state("")).list_order == order
 
         await desk.ask(ListRequest(Filters(since=since)))
         assert await desk.stored(Filters(since=since)) == await newest_held(api, Filters(since=since), desk)
@@ -217,13 +217,13 @@ async def test_a_page_against_the_order_learned_before_makes_it_give_up_the_orde
     async with FakeFormant() as api, desk_for(api) as desk:
         api.conversations = ended_calls(1_200)
         await desk.ask(ListRequest(newest=20))
-        assert (await desk.store.ledger.scope("")).list_order == "newest"
+        assert (await desk.store.sync_state.list_state("")).list_order == "newest"
 
         api.order = "none"
         add_all(api, later_calls(1))
         list_status = await desk.ask(ListRequest(newest=20))
 
-        assert (await desk.store.ledger.scope("")).list_order == "none"
+        assert (await desk.store.sync_state.list_state("")).list_order == "none"
         assert list_status.is_complete
         assert await desk.holds_all()
 

@@ -94,7 +94,9 @@ async def test_two_servers_read_each_detail_once(tmp_path: Path):
 async def test_the_work_of_a_server_that_died_is_free_after_some_seconds(tmp_path: Path):
     async with FakeFormant() as api, two_desks(api, tmp_path / "store") as (first, second):
         api.conversations = ended_calls(20)
-        assert await first.store.ledger.lease(["list:"], "a server that died", first.clock.now(), timedelta(seconds=5))
+        assert await first.store.sync_state.lease(
+            ["list:"], "a server that died", first.clock.now(), timedelta(seconds=5)
+        )
         await second.sync.refresh_list(ListRequest(), 0.05)
         assert api.requests == []
 

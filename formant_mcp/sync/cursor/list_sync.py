@@ -67,13 +67,13 @@ class CursorListSync(ListSync):
         count = await self._store.read.count_seen("")
         return ListStatus(
             as_of=state.checked_at,
-            is_complete=covers and is_checked and not (state.unreadable or state.shortfall or state.ends_early or gone),
+            is_complete=covers and is_checked and not (state.unreadable or state.unlisted or state.ends_early or gone),
             known=count,
             # What came since the provider stated the total is counted here.
-            total=count + whole.shortfall if whole.complete_at and whole.total is not None else None,
+            total=count + whole.unlisted if whole.last_full_scan_at and whole.total is not None else None,
             is_listing=not covers and not state.ends_early,
-            unreadable=state.unreadable or state.pass_unreadable,
-            shortfall=state.shortfall,
+            unreadable=state.unreadable or state.scan_unreadable,
+            unlisted=state.unlisted,
             ends_early=state.ends_early,
             gone=gone,
             knows_all=whole.knows_all,
@@ -102,7 +102,7 @@ class CursorListSync(ListSync):
         filters = _without_times(request.filters)
         state = await self._state(list_name(filters))
         is_transient = not self._provider.spec.transient_statuses.isdisjoint(filters.status)
-        if state.complete_at and not is_transient and not has_holes(state):
+        if state.last_full_scan_at and not is_transient and not has_holes(state):
             return "incremental", filters
         if request.filters.until and not self._covers(state, request):
             period = self._period(request)
@@ -124,20 +124,22 @@ class CursorListSync(ListSync):
         if state.gone_at and not may_scan_for_gone(state, started_at):
             return  # the last scan missed many calls: the next is to be some time later
         await self._join_scan(list_scan.name, progress, await self._until_complete(list_scan.name))
-        complete_at = (await self._state(list_scan.name)).complete_at
-        if complete_at and complete_at < started_at and not request.filters.until:
+        last_full_scan_at = (await self._state(list_scan.name)).last_full_scan_at
+        if last_full_scan_at and last_full_scan_at < started_at and not request.filters.until:
             await list_scan.fetch_new(progress)
 
     async def _rescan_if_needed(self, name: str, agent_id: str) -> None:
         """Daily; sooner where calls may be gone."""
         state, now = await self._state(name), self._now()
-        is_missing = state.complete_at and (await self._store.read.count_missing(agent_id, state.complete_at)) > 0
+        is_missing = (
+            state.last_full_scan_at and (await self._store.read.count_missing(agent_id, state.last_full_scan_at)) > 0
+        )
         if state.gone_at or (is_missing and not is_day_old(state, now)):
             is_needed = may_scan_for_gone(state, now)
         else:
             is_needed = is_day_old(state, now)
         if is_needed:
-            await self._store.ledger.update(name, rescan_at=now)
+            await self._store.sync_state.update(name, rescan_at=now)
             self._start_backfill(name, await self._until_complete(name))
 
     async def _read_batch(self, name: str, request: ListRequest, progress: Progress) -> bool:
@@ -152,7 +154,7 @@ class CursorListSync(ListSync):
     def _is_in_whole(self, whole: ListState, request: ListRequest) -> bool:
         """Whether the whole list is stored, and its rows say which of them match."""
         is_hidden = bool(request.filters.user_id) and "user_id" in self._provider.spec.detail_only_fields
-        return not is_hidden and whole.complete_at is not None
+        return not is_hidden and whole.last_full_scan_at is not None
 
     def _period(self, request: ListRequest) -> Filters:
         """A list of its own for a period that is over: nothing is added to it."""
@@ -165,13 +167,13 @@ class CursorListSync(ListSync):
 
     def _is_recent(self, state: ListState) -> bool:
         """Whether a full scan of that list found everything within a day."""
-        return state.complete_at is not None and not is_day_old(state, self._now()) and not has_holes(state)
+        return state.last_full_scan_at is not None and not is_day_old(state, self._now()) and not has_holes(state)
 
     def _covers(self, state: ListState, request: ListRequest) -> bool:
-        if state.complete_at:
+        if state.last_full_scan_at:
             return True
         since = request.filters.since
-        return state.covered_since is not None and since is not None and state.covered_since <= since
+        return state.covered_from is not None and since is not None and state.covered_from <= since
 
 
 def _without_times(filters: Filters) -> Filters:

@@ -65,18 +65,18 @@ class ListScan:
         state, started_at = await self._load(), self._now()
         may_change = replace(self._filters, agent_id="") != NO_FILTERS
         # The earlier of both: this machine's clock may have been put right since.
-        since = min(state.covered_to or started_at, started_at) - (DAY if may_change else HOUR)
+        since = min(state.covered_until or started_at, started_at) - (DAY if may_change else HOUR)
         unreadable, ends_early = await self._read(replace(self._filters, since=since), progress)
         # Another question may have read further meanwhile.
-        await self._store.ledger.raise_to(
-            self.name, covered_to=started_at, checked_at=started_at, unreadable=unreadable, ends_early=ends_early
+        await self._store.sync_state.raise_to(
+            self.name, covered_until=started_at, checked_at=started_at, unreadable=unreadable, ends_early=ends_early
         )
 
     async def backfill(self, request: ListRequest, progress: Progress) -> bool:
         """Reads back in time, window by window, until the request is covered; False: only a scan covers it."""
         state, started_at = await self._load(), self._now()
-        is_recent = state.covered_at is not None and started_at - state.covered_at < DAY
-        edge = state.covered_since if is_recent and not has_holes(state) else None
+        is_recent = state.coverage_started_at is not None and started_at - state.coverage_started_at < DAY
+        edge = state.covered_from if is_recent and not has_holes(state) else None
         if edge:
             await self.fetch_new(progress)
         span, windows = 7 * DAY if request.filters.since else DAY, 0
@@ -104,10 +104,10 @@ class ListScan:
             raise
         if not cursor:
             self._state = replace(
-                self._state, pass_started_at=self._now(), pass_total=None, pass_rows=0, pass_unreadable=0
+                self._state, scan_started_at=self._now(), scan_total=None, scan_rows=0, scan_unreadable=0
             )
         stored_before, unreadable = await self._save(listed.page, progress)
-        if cursor and cursor == self._resumed_at and not _shows_any_seen(stored_before, self._state.pass_started_at):
+        if cursor and cursor == self._resumed_at and not _shows_any_seen(stored_before, self._state.scan_started_at):
             await self._restart()  # the list does not continue from there as it did
             return False
         self._resumed_at = ""
@@ -121,54 +121,56 @@ class ListScan:
     async def _resume(self) -> CursorPages:
         """The page read last is read again, to see whether the list still continues from there."""
         self._state = await self._load()
-        self._resumed_at = (self._state.pass_cursor or "") if self._state.pass_started_at else ""
+        self._resumed_at = (self._state.scan_cursor or "") if self._state.scan_started_at else ""
         self._pages = CursorPages(self._provider, self._filters, self._resumed_at)
         return self._pages
 
     async def _restart(self) -> None:
-        await self._store.ledger.update(self.name, pass_started_at=None, pass_cursor=None)
+        await self._store.sync_state.update(self.name, scan_started_at=None, scan_cursor=None)
         self._pages = None
 
     async def _save_checkpoint(self, cursor: str, page: Page, unreadable: int) -> None:
         """The counts are those before the page at the cursor, for a resumed scan begins with that page."""
         state = self._state
-        await self._store.ledger.update(
+        await self._store.sync_state.update(
             self.name,
-            pass_started_at=state.pass_started_at,
-            pass_cursor=cursor,
-            pass_rows=state.pass_rows,
-            pass_unreadable=state.pass_unreadable,
-            pass_total=state.pass_total,
+            scan_started_at=state.scan_started_at,
+            scan_cursor=cursor,
+            scan_rows=state.scan_rows,
+            scan_unreadable=state.scan_unreadable,
+            scan_total=state.scan_total,
         )
-        total = state.pass_total if page.total is None else min(page.total, state.pass_total or page.total)
+        total = state.scan_total if page.total is None else min(page.total, state.scan_total or page.total)
         self._state = replace(
             state,
-            pass_rows=state.pass_rows + page.row_count,
-            pass_unreadable=state.pass_unreadable + unreadable,
-            pass_total=total,
+            scan_rows=state.scan_rows + page.row_count,
+            scan_unreadable=state.scan_unreadable + unreadable,
+            scan_total=total,
         )
 
     async def _finish(self, state: ListState, progress: Progress) -> None:
-        started_at = state.pass_started_at or self._now()
+        started_at = state.scan_started_at or self._now()
         since = self._filters.since and self._filters.since + self._provider.spec.max_queue_time
         filters = replace(self._filters, since=since)
         if not state.ends_early and not await self._resolve_missing(filters, started_at, progress):
-            await self._store.ledger.update(self.name, checked_at=self._now(), pass_started_at=None, pass_cursor=None)
+            await self._store.sync_state.update(
+                self.name, checked_at=self._now(), scan_started_at=None, scan_cursor=None
+            )
             return
-        covered_to = (await self._load()).covered_to  # a question may have read further meanwhile
-        covered_to = max(started_at, covered_to) if covered_to else started_at
-        await self._store.ledger.update(
+        covered_until = (await self._load()).covered_until  # a question may have read further meanwhile
+        covered_until = max(started_at, covered_until) if covered_until else started_at
+        await self._store.sync_state.update(
             self.name,
-            total=state.pass_total,
-            shortfall=max(0, (state.pass_total or 0) - state.pass_rows),
-            unreadable=state.pass_unreadable,
+            total=state.scan_total,
+            unlisted=max(0, (state.scan_total or 0) - state.scan_rows),
+            unreadable=state.scan_unreadable,
             ends_early=state.ends_early,
-            complete_at=None if state.ends_early else started_at,
-            checked_at=covered_to,
-            covered_to=covered_to,
-            covered_since=None,
-            pass_started_at=None,
-            pass_cursor=None,
+            last_full_scan_at=None if state.ends_early else started_at,
+            checked_at=covered_until,
+            covered_until=covered_until,
+            covered_from=None,
+            scan_started_at=None,
+            scan_cursor=None,
         )
 
     async def _reaches(self, request: ListRequest, edge: datetime) -> bool:
@@ -188,12 +190,12 @@ class ListScan:
         state = await self._load()
         if until is None:
             state = replace(state, unreadable=0, ends_early=False)
-            await self._store.ledger.update(
-                self.name, covered_to=started_at, covered_at=started_at, checked_at=started_at
+            await self._store.sync_state.update(
+                self.name, covered_until=started_at, coverage_started_at=started_at, checked_at=started_at
             )
-        await self._store.ledger.update(
+        await self._store.sync_state.update(
             self.name,
-            covered_since=since,
+            covered_from=since,
             unreadable=state.unreadable + unreadable,
             ends_early=state.ends_early or ends_early,
         )
@@ -254,7 +256,7 @@ class ListScan:
             missing = await self._store.read.not_seen_since(filters, started_at, -1)
             count = await self._store.read.count(filters)
             if loss := unconfirmed_loss(await self._load(), count, len(missing), started_at, self._now()):
-                await self._store.ledger.update(self.name, **loss)
+                await self._store.sync_state.update(self.name, **loss)
                 return False
         while hidden := (await self._store.read.not_seen_since(filters, started_at, _LOOKED_UP_AT_ONCE)):
             await self._store.write.invalidate_details(hidden)
@@ -265,11 +267,11 @@ class ListScan:
                 await self._store.write.delete_unseen("", started_at)
             if not set(hidden) - set(await self._store.read.not_seen_since(filters, started_at, _LOOKED_UP_AT_ONCE)):
                 break  # they cannot be fetched now: what was stored of them stays
-        await self._store.ledger.update(self.name, gone=0, gone_at=None)
+        await self._store.sync_state.update(self.name, gone=0, gone_at=None)
         return True
 
     async def _load(self) -> ListState:
-        return await self._store.ledger.scope(self.name)
+        return await self._store.sync_state.list_state(self.name)
 
 
 def earlier(moment: datetime, span: timedelta) -> datetime:
@@ -293,7 +295,7 @@ def has_holes(state: ListState) -> bool:
 
     It is read again then.
     """
-    return state.ends_early or ("user_id=" in state.scope and state.unreadable > 0)
+    return state.ends_early or ("user_id=" in state.name and state.unreadable > 0)
 
 
 def _shows_any_seen(stored_before: dict[str, PreviousRow], since: datetime | None) -> bool:

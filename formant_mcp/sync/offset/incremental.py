@@ -25,27 +25,27 @@ class Incremental:
 
     async def run(self) -> None:
         """Joins what is new to what is stored."""
-        state, started_at = await self._store.ledger.scope(self._name), self._now()
+        state, started_at = await self._store.sync_state.list_state(self._name), self._now()
         stored = await self._store.read.count_seen(self._name)
         is_ordered = state.list_order in ("newest", "oldest")
         if not is_ordered and state.total is None and stored <= SMALL_LIST_PAGES * self._provider.page_size:
             await self._withdraw(state)  # new calls may be anywhere, and nothing counts them
             return
         last_stored = (stored if state.total is None else state.total) - 1
-        if state.complete_at and state.total is not None:
-            last_stored = min(stored, state.total - state.excess) - 1
+        if state.last_full_scan_at and state.total is not None:
+            last_stored = min(stored, state.total - state.expected_excess) - 1
         pages = OverlappingPages(self._provider, self._store, self._now, self._name, state.total)
         first, total, is_joined = await self._read_ends(pages, state, last_stored)
         stored = await self._store.read.count_seen(self._name)
-        expected = state.excess + (stored if state.complete_at else await self._count_covered(state))
+        expected = state.expected_excess + (stored if state.last_full_scan_at else await self._count_covered(state))
         if not first.page.row_count and not total:
             gone = stored  # an empty list
         elif total is not None:
-            gone = max(0, (expected if state.complete_at else stored) - total)
+            gone = max(0, (expected if state.last_full_scan_at else stored) - total)
         else:
             gone = state.gone if state.gone_at else 0  # only a full scan can tell
-        await self._store.ledger.update(self._name, gone=gone, gone_at=state.gone_at if gone else None)
-        if state.complete_at:
+        await self._store.sync_state.update(self._name, gone=gone, gone_at=state.gone_at if gone else None)
+        if state.last_full_scan_at:
             is_explained = total is None or total <= expected
         else:
             is_explained = total == expected or (not total and gone > 0)
@@ -56,22 +56,22 @@ class Incremental:
 
     async def _join(self, state: ListState, total: int | None, checked_at: datetime) -> None:
         """Notes that what is new is stored; a scan continues as far from the newest end as its last row is now."""
-        position = state.pass_offset
-        if not state.complete_at and total is not None and state.pass_total is not None:
-            position, state.pass_total = position + total - state.pass_total, total
-        await self._store.ledger.update(
-            self._name, total=total, checked_at=checked_at, pass_offset=position, pass_total=state.pass_total
+        position, scan_total = state.scan_position, state.scan_total
+        if not state.last_full_scan_at and total is not None and scan_total is not None:
+            position, scan_total = position + total - scan_total, total
+        await self._store.sync_state.update(
+            self._name, total=total, checked_at=checked_at, scan_position=position, scan_total=scan_total
         )
 
     async def _count_covered(self, state: ListState) -> int:
-        return await self._store.read.count(Filters(agent_id=self._name, since=state.covered_since))
+        return await self._store.read.count(Filters(agent_id=self._name, since=state.covered_from))
 
     async def _withdraw(self, state: ListState) -> None:
         """Has the list scanned anew."""
-        if state.complete_at and (await self._store.ledger.scope(self._name)).gone_at:
+        if state.last_full_scan_at and (await self._store.sync_state.list_state(self._name)).gone_at:
             return  # a scan has missed many calls, and another must confirm it
-        await self._store.ledger.update(
-            self._name, complete_at=None, covered_since=None, pass_started_at=None, pass_offset=0
+        await self._store.sync_state.update(
+            self._name, last_full_scan_at=None, covered_from=None, scan_started_at=None, scan_position=0
         )
 
     async def _read_ends(
@@ -98,13 +98,13 @@ class Incremental:
                 page = (await pages.read_on([pages.next_position(page)]))[0]
             total = page.page.total
         if state.list_order in ("newest", "oldest") and order.order not in (None, state.list_order):
-            await self._store.ledger.update(self._name, list_order="none")
-            return first, total, total is not None and state.complete_at is not None
+            await self._store.sync_state.update(self._name, list_order="none")
+            return first, total, total is not None and state.last_full_scan_at is not None
         return first, total, not pages.has_gap
 
     def _has_unseen(self, page: FetchedPage, state: ListState) -> bool:
         """Whether more that is new may follow."""
-        if state.complete_at or state.covered_since is None:
+        if state.last_full_scan_at or state.covered_from is None:
             return page.has_unseen()
         before = [row.started_at for row in page.stored_before.values() if row.started_at]
-        return not any(started_at >= state.covered_since for started_at in before)
+        return not any(started_at >= state.covered_from for started_at in before)

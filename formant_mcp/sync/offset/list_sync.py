@@ -47,18 +47,18 @@ class OffsetListSync(ListSync):
     async def status(self, request: ListRequest, checked_since: datetime) -> ListStatus:
         """How far the store answers a request now; the list must have been checked since then."""
         whole = await self._state("")
-        answers = whole.complete_at or await self._answers(whole, request, checked_since)
+        answers = whole.last_full_scan_at or await self._answers(whole, request, checked_since)
         state = whole if answers else (await self._state(request.filters.agent_id))
-        is_sound = not (state.unreadable or state.shortfall or state.ends_early or state.gone)
+        is_sound = not (state.unreadable or state.unlisted or state.ends_early or state.gone)
         return ListStatus(
             as_of=state.checked_at,
             is_complete=await self._answers(state, request, checked_since) and is_sound,
             known=await self._store.read.count_seen(""),
             total=whole.total,
-            list_total=state.total if state.scope == request.filters.agent_id else None,
+            list_total=state.total if state.name == request.filters.agent_id else None,
             requests_left=self._requests_left(state, self._provider.page_size),
-            unreadable=state.unreadable or state.pass_unreadable,
-            shortfall=state.shortfall,
+            unreadable=state.unreadable or state.scan_unreadable,
+            unlisted=state.unlisted,
             ends_early=state.ends_early,
             gone=state.gone,
             knows_all=whole.knows_all,
@@ -70,7 +70,7 @@ class OffsetListSync(ListSync):
         Raises:
             FormantError: nothing further can be read now; what was read is kept.
         """
-        name = "" if (await self._state("")).complete_at else request.filters.agent_id
+        name = "" if (await self._state("")).last_full_scan_at else request.filters.agent_id
         try:
             await self._update(name, request, progress)
         except InvalidRequestError:
@@ -91,8 +91,8 @@ class OffsetListSync(ListSync):
                 done.discard("incremental")  # for what came while it ran
                 await self._scan(name, request, progress, partial(self._is_enough, name, request, before))
             else:
-                if (await self._state(name)).complete_at:
-                    await self._store.ledger.update(name, rescan_at=self._now())
+                if (await self._state(name)).last_full_scan_at:
+                    await self._store.sync_state.update(name, rescan_at=self._now())
                 self._start_backfill(name, await self._until_complete(name))
 
     async def _next_step(
@@ -100,7 +100,7 @@ class OffsetListSync(ListSync):
     ) -> Step:
         """What is to be read next; `before`: the state when the question was asked."""
         state, now = await self._state(name), self._now()
-        is_covered = state.complete_at is not None or state.covered_since is not None
+        is_covered = state.last_full_scan_at is not None or state.covered_from is not None
         is_checked = state.checked_at is not None and state.checked_at >= checked_since
         if is_covered and not is_checked and "incremental" not in done:
             return "incremental"
@@ -112,18 +112,18 @@ class OffsetListSync(ListSync):
     async def _is_enough(self, name: str, request: ListRequest, before: ListState) -> bool:
         """Whether the scan has gone far enough for a request."""
         state = await self._state(name)
-        if before.complete_at and is_day_old(before, self._now()):
-            return state.complete_at not in (None, before.complete_at)
-        if state.complete_at is None and state.gone and state.total:
+        if before.last_full_scan_at and is_day_old(before, self._now()):
+            return state.last_full_scan_at not in (None, before.last_full_scan_at)
+        if state.last_full_scan_at is None and state.gone and state.total:
             return False  # only the end of the scan can tell which are gone
         return await self._covers(state, request)
 
     async def _needs_backfill(self, state: ListState, now: datetime) -> bool:
         """Whether the rest of a short list is to be read, or calls may be gone of a list that was complete."""
-        if state.complete_at is None:
+        if state.last_full_scan_at is None:
             pages = -(-(state.total or 0) // self._provider.page_size)
-            return state.covered_since is not None and 0 < pages <= _SHORT_LIST_PAGES
-        may_be_gone = state.gone or (await self._store.read.count_missing(state.scope, state.complete_at))
+            return state.covered_from is not None and 0 < pages <= _SHORT_LIST_PAGES
+        may_be_gone = state.gone or (await self._store.read.count_missing(state.name, state.last_full_scan_at))
         return bool(may_be_gone or state.ends_early) and may_scan_for_gone(state, now)
 
     async def _read_batch(self, name: str, request: ListRequest, progress: Progress) -> bool:
@@ -140,15 +140,15 @@ class OffsetListSync(ListSync):
         return is_checked and await self._covers(state, request)
 
     async def _covers(self, state: ListState, request: ListRequest) -> bool:
-        if state.complete_at:
+        if state.last_full_scan_at:
             return True
-        if state.covered_since is None or not request.is_narrow:
+        if state.covered_from is None or not request.is_narrow:
             return False
         if request.filters.since:
-            return state.covered_since <= request.filters.since
-        newest = Filters(agent_id=request.filters.agent_id, since=state.covered_since)
+            return state.covered_from <= request.filters.since
+        newest = Filters(agent_id=request.filters.agent_id, since=state.covered_from)
         return await self._store.read.count(newest) >= request.newest
 
     def _requests_left(self, state: ListState, rows: int) -> int:
-        left = 0 if state.complete_at else (state.total or 0) - state.pass_offset
+        left = 0 if state.last_full_scan_at else (state.total or 0) - state.scan_position
         return -(-max(0, left) // rows)

@@ -37,7 +37,7 @@ class Scan:
         self._says_more = False  # some page said that the list goes on: then it also says where it ends
         self._is_probed = False
         self._pages = OverlappingPages(provider, store, now, name)
-        self._forget(ListState(name, pass_offset=-1))
+        self._forget(ListState(name, scan_position=-1))
 
     @property
     def requests(self) -> int:
@@ -51,18 +51,18 @@ class Scan:
 
     async def read_batch(self, request: ListRequest) -> bool:
         """Reads the next pages and saves the checkpoint; True once the list has been read and the outcome is saved."""
-        state = await self._store.ledger.scope(self._name)
-        if self._checkpoint != (state.pass_started_at, state.pass_offset):
+        state = await self._store.sync_state.list_state(self._name)
+        if self._checkpoint != (state.scan_started_at, state.scan_position):
             self._forget(state)  # another server, or an incremental, has moved it
-        is_resumed = self._pages.last is None and state.pass_started_at is not None
-        if state.pass_started_at is None:
+        is_resumed = self._pages.last is None and state.scan_started_at is not None
+        if state.scan_started_at is None:
             state = await self._begin(state)
         if request.is_narrow and state.list_order is None and not self._is_probed:
             state = await self._prove_order(state)
         previous = self._pages.last
         pages = await self._pages.read_on(self._next_positions(state, request))
-        if is_resumed and not _shows_any_seen(pages[0], state.pass_started_at):
-            return await self._restart()  # the list has moved on meanwhile
+        if is_resumed and not _shows_any_seen(pages[0], state.scan_started_at):
+            return await self._restart(state)  # the list has moved on meanwhile
         state = await self._advance(state, previous, pages)
         if state.list_order == "none" and self._pages.from_end:
             return await self._restart()
@@ -74,25 +74,28 @@ class Scan:
         self._pages = OverlappingPages(self._provider, self._store, self._now, self._name, state.total)
         self._pages.step = step
         # A list that was complete is scanned from the front: there, new calls at the end are met on the way.
-        self._pages.from_end = state.list_order == "oldest" and state.total is not None and not state.complete_at
+        self._pages.from_end = state.list_order == "oldest" and state.total is not None and not state.last_full_scan_at
         self._totals: set[int | None] = set()  # every total that this scan has met
         self._order = SortOrderCheck()
         self._repeated = 0  # rows in a row that this scan had read already
         self._is_stuck = False
         self._newest: datetime | None = None
-        self._checkpoint: tuple[datetime | None, int] = (state.pass_started_at, state.pass_offset)
+        self._checkpoint: tuple[datetime | None, int] = (state.scan_started_at, state.scan_position)
+        self._pages.keep(self._kept)
+        self._kept = []
 
     async def _begin(self, state: ListState) -> ListState:
         begun = replace(
-            state, pass_started_at=self._now(), pass_total=None, pass_offset=0, pass_rows=0, pass_unreadable=0
+            state, scan_started_at=self._now(), scan_total=None, scan_position=0, scan_rows=0, scan_unreadable=0
         )
         await self._save(state, begun)
         self._forget(begun)
         return begun
 
-    async def _restart(self) -> bool:
-        """Lets the next batch begin a new scan."""
-        await self._store.ledger.update(self._name, pass_started_at=None, pass_offset=0, covered_since=None)
+    async def _restart(self, state: ListState, keep: list[FetchedPage] | None = None) -> bool:
+        """Lets the next batch begin anew, with the pages that need no second request."""
+        await self._store.sync_state.update(self._name, scan_started_at=None, scan_position=0, covered_from=None)
+        self._kept = keep or []
         return False
 
     async def _prove_order(self, state: ListState) -> ListState:
@@ -108,19 +111,17 @@ class Scan:
             for page in probes:
                 order.observe(page.page.conversations)
             state = replace(state, list_order=order.order or "none", total=total)
-            await self._store.ledger.update(self._name, list_order=state.list_order, total=total)
-            if state.list_order == "oldest":  # positions count from the other end now
-                probed, state = state, replace(state, pass_offset=0, pass_rows=0, pass_unreadable=0, pass_total=None)
-                await self._save(probed, state)
-                self._forget(state)
+            await self._store.sync_state.update(self._name, list_order=state.list_order, total=total)
+            if state.list_order == "oldest":
+                state = await self._begin(state)
         self._pages.keep(probes)
         return state
 
     def _next_positions(self, state: ListState, request: ListRequest) -> list[int]:
         """The next pages. The first is fetched alone: it tells the total and how many rows a page has."""
-        pages, last, total = self._pages, self._pages.last, state.pass_total or 0
+        pages, last, total = self._pages, self._pages.last, state.scan_total or 0
         if last is None:
-            return [max(0, state.pass_offset - pages.step)]
+            return [max(0, state.scan_position - pages.step)]
         width = self._provider.concurrency
         if request.is_narrow and state.list_order in _PROVEN:
             width = min(width, self._pages_needed(state, request))
@@ -130,10 +131,10 @@ class Scan:
 
     def _pages_needed(self, state: ListState, request: ListRequest) -> int:
         """An estimate by the calls per time read so far, so that no more is read than the request needs."""
-        rows, since, covered = float(request.newest - state.pass_offset), request.filters.since, state.covered_since
-        newest = self._newest or state.pass_started_at
+        rows, since, covered = float(request.newest - state.scan_position), request.filters.since, state.covered_from
+        newest = self._newest or state.scan_started_at
         if since and covered and newest and newest > covered:
-            rows = max(rows, state.pass_offset * ((covered - since) / (newest - covered)))
+            rows = max(rows, state.scan_position * ((covered - since) / (newest - covered)))
         return max(1, round(rows / self._pages.stride))
 
     async def _advance(self, state: ListState, previous: FetchedPage | None, pages: list[FetchedPage]) -> ListState:
@@ -143,7 +144,7 @@ class Scan:
         self._says_more |= any(page.page.has_more for page in pages)
         # Rows repeat where calls have come in front; where there is nothing else, the list goes round and round.
         self._repeated = 0 if new_rows else self._repeated + sum(page.page.row_count for page in pages)
-        rows, position = state.pass_rows, state.pass_offset
+        rows, position = state.scan_rows, state.scan_position
         for before, page in zip([previous, *pages], pages, strict=False):
             # The same rows once more are no other part of the list: such a provider ignores the offset.
             if page.page.row_count and not page.repeats(before):
@@ -153,39 +154,39 @@ class Scan:
         advanced = replace(
             state,
             total=last.page.total,
-            pass_offset=self._pages.position_after(last),
-            pass_total=last.page.total,
-            pass_rows=rows,
-            pass_unreadable=state.pass_unreadable + sum(page.page.unreadable for page in pages),
+            scan_position=self._pages.position_after(last),
+            scan_total=last.page.total,
+            scan_rows=rows,
+            scan_unreadable=state.scan_unreadable + sum(page.page.unreadable for page in pages),
         )
         is_broken = self._order.order not in (None, "newest" if self._pages.from_end else state.list_order)
         if state.list_order in _PROVEN and is_broken:
-            advanced = replace(advanced, list_order="none", covered_since=None)
-        elif state.list_order in _PROVEN and not state.complete_at and not self._pages.has_gap:
+            advanced = replace(advanced, list_order="none", covered_from=None)
+        elif state.list_order in _PROVEN and not state.last_full_scan_at and not self._pages.has_gap:
             advanced = self._cover(advanced, pages)
         await self._save(state, advanced)
         return advanced
 
     def _cover(self, state: ListState, pages: list[FetchedPage]) -> ListState:
-        """Everything that started since then has been read; `excess`: what the total counts beyond it."""
+        """Everything that started since then has been read; `expected_excess`: what the total counts beyond it."""
         starts = [row.started_at for page in pages for row in page.new_rows if row.started_at]
         if not starts or (state.list_order == "oldest" and not self._pages.from_end):
             return state
         self._newest = self._newest or max(starts)
         # Calls that started at the very moment read last may be continued on the next page.
         oldest = min(starts)
-        rows = state.pass_offset - state.pass_unreadable - starts.count(oldest)
+        rows = state.scan_position - state.scan_unreadable - starts.count(oldest)
         return replace(
             state,
-            covered_since=oldest + timedelta(milliseconds=1),
-            excess=(state.pass_total or 0) - rows,
-            checked_at=state.checked_at if state.covered_since else state.pass_started_at,
+            covered_from=oldest + timedelta(milliseconds=1),
+            expected_excess=(state.scan_total or 0) - rows,
+            checked_at=state.checked_at if state.covered_from else state.scan_started_at,
         )
 
     async def _save(self, before: ListState, state: ListState) -> None:
         """Saves what changed; an incremental may have changed the rest meanwhile."""
-        self._checkpoint = (state.pass_started_at, state.pass_offset)
-        await self._store.ledger.update(self._name, **changes(before, state))
+        self._checkpoint = (state.scan_started_at, state.scan_position)
+        await self._store.sync_state.update(self._name, **changes(before, state))
 
     async def _is_over(self, state: ListState, last: FetchedPage) -> bool:
         total = last.page.total
@@ -198,11 +199,11 @@ class Scan:
             return True
         # The total may be too low or missing, and so may has_more: unless all is seen, it ends where no more comes.
         has_more = last.has_more if not self._pages.from_end else last.offset > 0
-        may_end = total is not None and state.pass_offset >= total and not has_more
-        return may_end and await self._seen(state) + state.pass_unreadable >= (total or 0)
+        may_end = total is not None and state.scan_position >= total and not has_more
+        return may_end and await self._seen(state) + state.scan_unreadable >= (total or 0)
 
     async def _seen(self, state: ListState) -> int:
-        return await self._store.read.count_seen(self._name, state.pass_started_at)
+        return await self._store.read.count_seen(self._name, state.scan_started_at)
 
     async def _finish(self, state: ListState) -> bool:
         """Settles what the list holds, or has it read again: False."""
@@ -210,8 +211,8 @@ class Scan:
         ends_early = last is not None and last.page.has_more and not last.page.total
         state = replace(state, ends_early=ends_early)
         state = await self._read_ends_again(state)
-        seen, total = await self._seen(state), state.pass_total
-        agrees = total in (seen, seen + state.pass_unreadable) or (total is None and not self._pages.has_gap)
+        seen, total = await self._seen(state), state.scan_total
+        agrees = total in (seen, seen + state.scan_unreadable) or (total is None and not self._pages.has_gap)
         # Where the total has fallen, what left the list may have been seen before.
         is_steady = total is None or total == max(each or 0 for each in self._totals)
         is_last_try = self._tries == _TRIES
@@ -227,13 +228,13 @@ class Scan:
 
     async def _read_ends_again(self, state: ListState) -> ListState:
         """Calls that came during the scan are at the front or at the back, whichever way the list is ordered."""
-        if state.pass_rows <= self._pages.step and len(self._totals) == 1:
+        if state.scan_rows <= self._pages.step and len(self._totals) == 1:
             return state  # one page shows the list as it is
-        pages = OverlappingPages(self._provider, self._store, self._now, self._name, state.pass_total)
-        if state.pass_total is None or len(self._totals) > 1 or await self._seen(state) != state.pass_total:
+        pages = OverlappingPages(self._provider, self._store, self._now, self._name, state.scan_total)
+        if state.scan_total is None or len(self._totals) > 1 or await self._seen(state) != state.scan_total:
             state = await self._read_on(pages, state, 0)
-        if await self._seen(state) < (state.pass_total or 0):
-            back = await self._seen(state) if self._pages.from_end else state.pass_rows
+        if await self._seen(state) < (state.scan_total or 0):
+            back = await self._seen(state) if self._pages.from_end else state.scan_rows
             state = await self._read_on(pages, state, max(0, back - 1))
         self._pages.requests += pages.requests
         return state
@@ -241,40 +242,42 @@ class Scan:
     async def _read_on(self, pages: OverlappingPages, state: ListState, position: int) -> ListState:
         """Reads from there as long as that shows something new."""
         page = None
-        while page is None or page.has_unseen(state.pass_started_at):
+        while page is None or page.has_unseen(state.scan_started_at):
             page = (await pages.fetch([position]))[0]
-            state = replace(state, pass_total=page.page.total)
+            state = replace(state, scan_total=page.page.total)
             self._totals.add(page.page.total)
             position = pages.next_position(page)
         return state
 
     async def _accept(self, state: ListState, seen: int, settled: bool) -> None:
-        started_at, total, now = state.pass_started_at or self._now(), state.pass_total, self._now()
+        started_at, total, now = state.scan_started_at or self._now(), state.scan_total, self._now()
         stored = await self._store.read.count_seen(self._name)
-        known = await self._store.ledger.scope(self._name)
+        known = await self._store.sync_state.list_state(self._name)
         loss = unconfirmed_loss(known, stored, stored - seen, started_at, now)
         if loss and not self._pages.has_gap:
-            await self._store.ledger.update(self._name, pass_started_at=None, pass_offset=0, checked_at=now, **loss)
+            await self._store.sync_state.update(
+                self._name, scan_started_at=None, scan_position=0, checked_at=now, **loss
+            )
             return
-        excess = 0 if total is None else total - seen
+        expected_excess = 0 if total is None else total - seen
         # Rows shown twice or not readable were read all the same; what no page showed was not.
-        shortfall = max(0, excess - max(0, state.pass_rows - seen)) if settled else max(1, abs(excess))
+        unlisted = max(0, expected_excess - max(0, state.scan_rows - seen)) if settled else max(1, abs(expected_excess))
         if not self._pages.has_gap and not state.ends_early:
             await self._store.write.delete_unseen(self._name, started_at)
         order = self._order.order and ("oldest" if self._pages.from_end else self._order.order)
-        await self._store.ledger.update(
+        await self._store.sync_state.update(
             self._name,
             list_order=order or state.list_order,
             total=total,
-            excess=excess,
-            shortfall=shortfall,
-            unreadable=state.pass_unreadable,
+            expected_excess=expected_excess,
+            unlisted=unlisted,
+            unreadable=state.scan_unreadable,
             ends_early=state.ends_early,
-            complete_at=started_at if settled else None,
+            last_full_scan_at=started_at if settled else None,
             checked_at=now,
-            pass_started_at=None,
-            pass_offset=0,
-            covered_since=None,
+            scan_started_at=None,
+            scan_position=0,
+            covered_from=None,
             gone=0,
             gone_at=None,
             rescan_at=now if state.ends_early else known.rescan_at,
