@@ -23,7 +23,7 @@ from formant_mcp.settings import Settings
 from formant_mcp.store import AccountKey, Store
 from formant_mcp.store.owner import Owner, another_account, read_owner
 from formant_mcp.sync import Sync
-from formant_mcp.sync.freshness import next_refresh_at
+from formant_mcp.sync.details import next_refresh_at
 
 _CHECK_SHARE = 0.9  # of a call's time, for checking the owner of a store
 

@@ -18,7 +18,7 @@ from formant_mcp.queries.conversations import ListQuery, list_conversations
 from formant_mcp.queries.loader import DataRequest, Loader, RequestContext
 from formant_mcp.store import AccountKey, Store
 from formant_mcp.sync import Sync
-from formant_mcp.sync.freshness import next_refresh_at
+from formant_mcp.sync.details import next_refresh_at
 from formant_mcp.sync.list_sync import ListRequest
 from tests import calls, cursor_calls
 from tests.fake_api import FakeApi

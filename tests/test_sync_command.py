@@ -97,7 +97,7 @@ async def test_a_later_failure_is_shown_with_the_next_try_and_waited_for(
 
 
 REASONS: list[tuple[int | Fault, str]] = [
-    (404, "the provider answers 'not found'"),
+    (404, "not found at the provider"),
     (403, "this API key lacks permission (403)"),
     (422, "the API refused the request (422)"),
     (503, "the API failed (503)"),

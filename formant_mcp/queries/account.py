@@ -142,7 +142,7 @@ class Account:
     async def recording_coverage(self, context: RequestContext) -> Coverage:
         """The coverage of an answer about one recording."""
         list_status = await self._sync.list_status(ListRequest(), context.requested_at)
-        return Coverage(1, list_status.known, list_status.total, complete=True, as_of=context.requested_at)
+        return Coverage(1, list_status.stored, list_status.total, complete=True, as_of=context.requested_at)
 
     async def duration_seconds(self, conversation_id: str) -> float | None:
         """How long a conversation took, where that is known."""

@@ -164,7 +164,7 @@ class Loader:
         """
         filters, periods = request.filters, request.periods
         list_status = await self.sync.list_status(request.list_request, context.requested_at)
-        if trouble and list_status.as_of is None and not list_status.known:
+        if trouble and list_status.as_of is None and not list_status.stored:
             raise trouble
         details = self._detail_requests(periods, request.with_details)
         counts = await self.store.read.counts(filters, details, context.requested_at)
@@ -184,7 +184,7 @@ class Loader:
         is_settled = is_whole and is_clear and list_status.knows_all
         return Coverage(
             matched=matched,
-            known=list_status.known,
+            known=list_status.stored,
             total=list_status.total,
             complete=is_whole and not counts.due and not unreadable,
             as_of=list_status.as_of,
@@ -281,7 +281,7 @@ def _missing_list(
     notes: list[str] = []
     left = 0 if list_status.is_complete or list_status.unlisted else list_status.requests_left
     if list_status.is_listing:
-        notes.append(f"The list is still loading: {list_status.known:,} conversations so far.")
+        notes.append(f"The list is still loading: {list_status.stored:,} conversations so far.")
     if left:
         time = "" if trouble else time_of(left)
         notes.append(f"{left:,} more list {'page' if left == 1 else 'pages'} to load{time}.")

@@ -88,7 +88,7 @@ async def get_transcripts(loader: Loader, context: RequestContext, ids: list[str
     return Transcripts(
         Coverage(
             matched=len(found),
-            known=list_status.known,
+            known=list_status.stored,
             total=list_status.total,
             complete=not any(isinstance(error, NotLoadedYetError) for _, error in errors)
             and not old

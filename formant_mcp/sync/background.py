@@ -1,21 +1,32 @@
-"""Work that outlives the call that asked for it: it goes on in the background, and whoever asks again joins it."""
+"""Background jobs, which outlive the question that began them, and leases, by which several servers share the work.
+
+Whoever needs what a job is about joins it. What one server reads, the others on the same store wait for.
+"""
 
 import asyncio
 import logging
+import secrets
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Hashable
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar, cast
 
+from formant_mcp.store.sync_state import SyncState
+
 _log = logging.getLogger(__name__)
 _POLL_SECONDS = 0.25
+_LEASE_SPAN = timedelta(seconds=5)  # how soon after a server's sudden end its work is free again
+_RENEW_SECONDS = 1.5
+POLL_LEASE_SECONDS = 0.2
 
 T = TypeVar("T")
 
 Report = Callable[[int, int], Awaitable[None]]
-"""Told how many requests of how many are done."""
+"""Is called with how many requests of how many are done."""
 
 
 @dataclass(slots=True)
@@ -65,10 +76,10 @@ class BackgroundJobs:
         *,
         keep: bool = False,
     ) -> T:
-        """Waits for the job of that key, begun now if there is none; giving up the wait leaves it running.
+        """Waits for the job of that key, begun now if there is none; it goes on when the wait is given up.
 
-        What ended while nobody waited is forgotten, for by the next time it may be out of date; or kept (`keep`) for
-        the next who asks.
+        The result of a job that ended while nobody waited is dropped, since it may be out of date by the next time, or
+        kept (`keep`) for the next who joins.
 
         Raises:
             FormantError: the job failed.
@@ -128,6 +139,64 @@ class BackgroundJobs:
     def _forget(self, key: Hashable, job: _Job) -> None:
         if self._running.get(key) is job:
             del self._running[key]
+
+
+class Leases:
+    """The leases of this server: renewed while it lives, free shortly after it dies."""
+
+    def __init__(self, sync_state: SyncState, now: Callable[[], datetime]) -> None:
+        self._sync_state = sync_state
+        self._now = now
+        self._owner = secrets.token_hex(8)
+        self._held: set[str] = set()
+        self._wanted: set[str] = set()
+        self._renewal: asyncio.Task[None] | None = None
+
+    async def take(self, *names: str) -> list[str]:
+        """Takes those of the leases that nobody, this server included, holds; returns the ones it took."""
+        free = [name for name in names if name not in self._held and name not in self._wanted]
+        if not free:
+            return []
+        self._wanted.update(free)
+        try:
+            taken = await self._sync_state.lease(free, self._owner, self._now(), _LEASE_SPAN)
+        except BaseException:  # what is taken although the caller is cancelled is given back
+            await self._sync_state.release(free, self._owner)
+            raise
+        finally:
+            self._wanted.difference_update(free)
+        self._held.update(taken)
+        if taken and (self._renewal is None or self._renewal.done()):
+            self._renewal = asyncio.create_task(self._renew())
+        return taken
+
+    async def drop(self, *names: str) -> None:
+        """Gives leases back."""
+        self._held.difference_update(names)
+        await self._sync_state.release(names, self._owner)
+
+    @asynccontextmanager
+    async def hold(self, name: str) -> AsyncGenerator[None]:
+        """Holds a lease, waiting for it as long as somebody else does."""
+        while not await self.take(name):
+            await asyncio.sleep(POLL_LEASE_SECONDS)
+        try:
+            yield
+        finally:
+            await self.drop(name)
+
+    async def aclose(self) -> None:
+        """Gives all back."""
+        if self._renewal:
+            self._renewal.cancel()
+            await asyncio.gather(self._renewal, return_exceptions=True)
+        if self._held:
+            await self.drop(*self._held)
+
+    async def _renew(self) -> None:
+        while self._held:
+            await asyncio.sleep(_RENEW_SECONDS)
+            await self._sync_state.lease(list(self._held), self._owner, self._now(), _LEASE_SPAN)
 
 
 def _name_of(key: Hashable) -> str:

@@ -1,9 +1,9 @@
-"""Transcripts and results, read one conversation at a time, many at once."""
+"""Transcripts and results: how they are read, and when again. The times are ours; the provider documents none."""
 
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 
 from formant_mcp.errors import (
@@ -14,17 +14,20 @@ from formant_mcp.errors import (
     NotFoundError,
     PermissionDeniedError,
     ServiceError,
+    UnavailableError,
     UnexpectedStatusError,
 )
+from formant_mcp.models import Conversation
 from formant_mcp.providers.base import Provider
 from formant_mcp.store import Store
-from formant_mcp.sync.background import BackgroundJobs, Progress
-from formant_mcp.sync.freshness import next_try
-from formant_mcp.sync.leases import Leases
+from formant_mcp.sync.background import POLL_LEASE_SECONDS, BackgroundJobs, Leases, Progress
 
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+_RETRY_AFTER = 5 * MINUTE
 _WORKERS = 16
-_FAILURES_IN_A_ROW = _WORKERS  # that many, and it is the service that fails, not some conversations
-_LOOK_EVERY_SECONDS = 0.2
+_FAILURES_IN_A_ROW = _WORKERS  # after so many it is the service that fails, not some conversations
 FAILS_ALONE = (
     NotFoundError,
     PermissionDeniedError,
@@ -33,18 +36,43 @@ FAILS_ALONE = (
     ServiceError,
     UnexpectedStatusError,
 )
-"""What goes wrong with one conversation and says nothing of the others."""
+"""The errors that say something of one conversation and nothing of the others."""
 
 
 def reason(error: FormantError) -> str:
     """Why a conversation's details could not be read, as the end of a sentence."""
     if isinstance(error, NotFoundError):
-        return "the provider answers 'not found'"
+        return "not found at the provider"
     return (error.message[:1].lower() + error.message[1:]).rstrip(".")
 
 
+def next_refresh_at(conversation: Conversation, read_at: datetime) -> datetime | None:
+    """When to read a conversation's transcript and results again; None: they are final.
+
+    Final is a call that ended an hour ago and has results, and any call that ended a day ago. One that is running or
+    ended within the hour is read again after a minute; one without results after a quarter of its age, until the day
+    is over.
+    """
+    over_at = conversation.ended_at or conversation.started_at
+    if over_at is None:
+        return None if conversation.ended and conversation.results else read_at + MINUTE
+    age = read_at - over_at
+    if age >= DAY or (conversation.ended and age >= HOUR and conversation.results):
+        return None
+    if not conversation.ended or age < HOUR:
+        return read_at + MINUTE
+    return read_at + age / 4
+
+
+def next_try(error: FormantError, now: datetime) -> datetime:
+    """When a question may request details again that failed: at once where the failure may have passed."""
+    if isinstance(error, NotFoundError):
+        return now + HOUR
+    return now if isinstance(error, UnavailableError) else now + _RETRY_AFTER
+
+
 class Details:
-    """Reads those details that are due, each once, whoever asks for it."""
+    """Reads those details that are due, once, whoever needs them."""
 
     def __init__(
         self, provider: Provider, store: Store, jobs: BackgroundJobs, leases: Leases, now: Callable[[], datetime]
@@ -60,20 +88,20 @@ class Details:
 
         Raises:
             FormantError: nothing further can be read now; what was read is kept.
-            PermissionDeniedError: they are for a question, and the key may read the details of no conversation.
+            PermissionDeniedError: a question needs them, and the key may not read the details of any conversation.
         """
         try:
-            await _Reading(self, conversation_ids, progress, self._now()).run()
+            await _DetailWorkers(self, conversation_ids, progress, self._now()).run()
         except PermissionDeniedError:
             if for_question and not await self._store.read.has_details():
                 await self._store.write.retry_failed()  # whoever gives the key this right need not wait
                 raise
 
     async def read_one(self, conversation_id: str, requested_at: datetime) -> None:
-        """Reads one, unless somebody did since it was asked for; waits while somebody does.
+        """Reads one, unless somebody has since it was requested; waits while somebody does.
 
-        Why one cannot be read is noted. One that the provider does not find is marked as missing: the next full pass
-        over its list decides.
+        A failure is noted with its reason. A call that the provider does not find is marked as missing: the next full
+        scan of its list decides whether it is deleted.
         """
         while await self._store.read.needing_refresh([conversation_id], requested_at):
             if claimed := await self.claim([conversation_id], requested_at):
@@ -83,17 +111,17 @@ class Details:
                 finally:
                     await self.drop(claimed)
                 return
-            await asyncio.sleep(_LOOK_EVERY_SECONDS)
+            await asyncio.sleep(POLL_LEASE_SECONDS)
 
     async def claim(self, conversation_ids: Sequence[str], requested_at: datetime) -> "Claim | None":
-        """Takes the leases of those that nobody reads now; None where somebody reads each of them."""
+        """Takes the leases of those that nobody reads now; None where all are being read."""
         names = {_lease(conversation_id): conversation_id for conversation_id in conversation_ids}
         taken = await self._leases.take(*names)
         if not taken:
             return None
         ids = [names[name] for name in taken]
         try:
-            # Whoever held a lease before may have read it since it was found to be due.
+            # Whoever held a lease before may have read that conversation meanwhile.
             to_read = await self._store.read.needing_refresh(ids, requested_at)
         except BaseException:
             await self._leases.drop(*taken)
@@ -105,7 +133,7 @@ class Details:
         await self._leases.drop(*map(_lease, claim.conversation_ids))
 
     async def fetch(self, conversation_id: str) -> None:
-        """Reads one whose lease is held; why it cannot be read is noted."""
+        """Reads one whose lease is held; a failure is noted with its reason."""
         try:
             conversation = await self._provider.get_conversation(conversation_id)
             await self._store.write.save([conversation], self._now())
@@ -137,7 +165,7 @@ class Claim:
     left: int
 
 
-class _Reading:
+class _DetailWorkers:
     """One run over a list of ids by several workers, which claim the next few together."""
 
     def __init__(
@@ -201,7 +229,9 @@ class _Reading:
                     await self._drop_if_done(claim)
                 to_read, held = (set(claim.to_read), set(claim.conversation_ids)) if claim else (set[str](), set[str]())
                 self._next = [
-                    (each, claim if each in to_read else None) for each in ids if each in to_read or each not in held
+                    (conversation_id, claim if conversation_id in to_read else None)
+                    for conversation_id in ids
+                    if conversation_id in to_read or conversation_id not in held
                 ]
             return self._next.pop(0)
 

@@ -11,21 +11,24 @@ from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from formant_mcp.filters import NO_FILTERS, Filters
 from formant_mcp.store import Store
+from formant_mcp.store.connection import Value
 from formant_mcp.store.sync_state import ListState
-from formant_mcp.sync.background import BackgroundJobs, Progress, report_to
-from formant_mcp.sync.details import Details
-from formant_mcp.sync.freshness import CONFIRM_AFTER, DAY, HOUR, are_many
-from formant_mcp.sync.leases import Leases
+from formant_mcp.store.writer import PreviousRow
+from formant_mcp.sync.background import BackgroundJobs, Leases, Progress, report_to
+from formant_mcp.sync.details import DAY, HOUR, MINUTE, Details
 
 IsEnough = Callable[[], Awaitable[bool]]
 """Whether a scan has gone as far as a request needs."""
 RECHECK_AFTER = timedelta(seconds=5)
 """A list that was checked less long ago is up to date."""
+CONFIRM_AFTER = MINUTE
+"""How much later a second full scan confirms that many calls are gone."""
+_MANY = 5  # more than a fifth of the stored calls: then the provider may be wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +57,17 @@ class ListRequest:
 class ListStatus:
     """How far the store can answer a question about the list now.
 
-    `total`: how many conversations the provider says the account has, None where it does not say; `list_total`
-    likewise for the list asked for. `requests_left`: pages still to be read where `is_complete` is False; `is_listing`:
-    there are some, but nobody can tell how many. `gone`: how many of the calls stored the provider no longer counts or
-    lists; they are kept until a full scan has settled it. `ends_early`: the provider announces more of the list than
-    it gives a way to. `knows_all`: every conversation of the account is listed.
+    `stored`: how many conversations of the account are stored; `total`: how many it has, None where the provider does
+    not say; `list_total`: how many the requested list has, likewise. `requests_left`: pages still to be read where
+    `is_complete` is False; `is_listing`: there are some, but nobody knows how many. `unlisted`: conversations that the
+    provider counts but does not list; `ends_early`: it announces more of the list than it gives a way to. `gone`: how
+    many stored calls it no longer counts or lists; they are kept until a full scan has settled it. `knows_all`: every
+    conversation of the account is listed.
     """
 
     as_of: datetime | None
     is_complete: bool
-    known: int
+    stored: int
     total: int | None
     list_total: int | None = None
     requests_left: int = 0
@@ -73,7 +77,23 @@ class ListStatus:
     ends_early: bool = False
     gone: int = 0
     knows_all: bool = False
-    knows_all: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StoredList:
+    """One list of the provider as the store has it; `name`: see ListState."""
+
+    name: str
+    store: Store
+    now: Callable[[], datetime]
+
+    async def load(self) -> ListState:
+        """How far it is stored."""
+        return await self.store.sync_state.list_state(self.name)
+
+    async def save(self, **changes: Value | datetime) -> None:
+        """Sets some fields of its state."""
+        await self.store.sync_state.update(self.name, **changes)
 
 
 class ListSync(ABC):
@@ -111,7 +131,7 @@ class ListSync(ABC):
         """Reads the next pages of a list's scan and saves the checkpoint; True: it is at its end."""
 
     async def refresh(self, request: ListRequest, progress: Progress) -> None:
-        """Brings that part of the list up to date, unless it is, and the calls that were running when last seen.
+        """Updates that part of the list, unless it is up to date, and the calls that were running when last seen.
 
         Raises:
             FormantError: nothing further can be read now; what was read is kept.
@@ -121,7 +141,7 @@ class ListSync(ABC):
         await self._details.read((await self._store.read.running(request.filters.agent_id, self._now())), progress)
 
     async def _scan(self, name: str, request: ListRequest, progress: Progress, is_enough: IsEnough) -> None:
-        """Continues a list's scan until that is enough, or at its end; whoever else scans it takes turns."""
+        """Continues a list's scan until that is enough or the list ends; jobs that scan the same list take turns."""
         ended = self._scans_ended[name]
         while self._scans_ended[name] == ended and not await is_enough():
             async with self._exclusive(name):
@@ -131,7 +151,7 @@ class ListSync(ABC):
 
     @asynccontextmanager
     async def _exclusive(self, name: str) -> AsyncGenerator[None]:
-        """One reader of a list's pages at a time, among the jobs of this server and among servers."""
+        """One job at a time reads a list's pages, among all servers."""
         async with self._locks[name], self._leases.hold(f"list:{name}"):
             yield
 
@@ -139,7 +159,7 @@ class ListSync(ABC):
         self._jobs.start(("scan", name), lambda progress: self._scan(name, ListRequest(), progress, is_enough))
 
     async def _join_scan(self, name: str, progress: Progress, is_enough: IsEnough) -> None:
-        """Waits for a list's scan, begun now unless it runs; it goes on when nobody waits for it any more."""
+        """Waits for a list's scan, begun now unless it runs; it goes on when the wait is given up."""
         await self._jobs.join(
             ("scan", name), lambda job: self._scan(name, ListRequest(), job, is_enough), report_to(progress)
         )
@@ -156,6 +176,30 @@ class ListSync(ABC):
     async def _state(self, name: str) -> ListState:
         return await self._store.sync_state.list_state(name)
 
+    def _status(
+        self, state: ListState, whole: ListState, *, is_covered: bool, checked_since: datetime, stored: int
+    ) -> ListStatus:
+        """What a list's state says of a request that it covers, or not."""
+        has_faults = state.unreadable or state.unlisted or state.ends_early or state.gone
+        return ListStatus(
+            as_of=state.checked_at,
+            is_complete=is_covered and state.was_checked(checked_since) and not has_faults,
+            stored=stored,
+            total=whole.total,
+            unreadable=state.unreadable or state.scan_unreadable,
+            unlisted=state.unlisted,
+            ends_early=state.ends_early,
+            gone=state.gone,
+            knows_all=whole.knows_all,
+        )
+
+
+async def goes_back_enough(store: Store, request: ListRequest, filters: Filters, covered_from: datetime) -> bool:
+    """Whether the calls of a list that started since then are what a narrow request needs."""
+    if request.filters.since:
+        return covered_from <= request.filters.since
+    return await store.read.count(replace(filters, since=covered_from)) >= request.newest
+
 
 def is_day_old(state: ListState, now: datetime) -> bool:
     """Whether the last full scan of the list is so old that it is to be scanned again."""
@@ -170,11 +214,18 @@ def may_scan_for_gone(state: ListState, now: datetime) -> bool:
 
 
 def unconfirmed_loss(
-    state: ListState, count: int, missing: int, started_at: datetime, now: datetime
+    state: ListState, stored: int, missing: int, started_at: datetime, now: datetime
 ) -> dict[str, int | datetime]:
-    """What to save of a list whose full scan misses so many of the `count` calls stored that a second one must
-    confirm it; nothing where it is believed."""
+    """What to save of a list whose full scan misses so many of the stored calls that a second one must confirm it.
+
+    Nothing where the first is believed.
+    """
     is_confirmed = state.gone_at is not None and started_at - state.gone_at >= CONFIRM_AFTER
-    if is_confirmed or not are_many(missing, count):
+    if is_confirmed or missing * _MANY <= stored:
         return {}
     return {"gone": missing, "gone_at": state.gone_at or now}
+
+
+def shows_any_seen(stored_before: dict[str, PreviousRow], since: datetime | None) -> bool:
+    """Whether a page shows a row that a scan begun then has seen: the scan continues from there."""
+    return since is not None and any(row.seen_at >= since for row in stored_before.values())

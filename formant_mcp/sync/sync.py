@@ -1,4 +1,4 @@
-"""Brings what a question needs, within the time it has, and goes on with the rest in the background."""
+"""Reads what a question needs within the time it has; the rest follows in the background."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
@@ -10,10 +10,9 @@ from formant_mcp.errors import FormantError, InvalidResponseError, UnavailableEr
 from formant_mcp.filters import Filters
 from formant_mcp.providers.base import AnyProvider, Recording
 from formant_mcp.store import Store
-from formant_mcp.sync.background import BackgroundJobs, Progress, Report
+from formant_mcp.sync.background import BackgroundJobs, Leases, Progress, Report
 from formant_mcp.sync.cursor.list_sync import CursorListSync
 from formant_mcp.sync.details import FAILS_ALONE, Details
-from formant_mcp.sync.leases import Leases
 from formant_mcp.sync.list_sync import ListRequest, ListStatus, ListSync
 from formant_mcp.sync.offset.list_sync import OffsetListSync
 
@@ -21,7 +20,7 @@ T = TypeVar("T")
 
 
 class Sync:
-    """The one way by which anything comes from the provider into the store."""
+    """The only way from the provider into the store."""
 
     def __init__(self, provider: AnyProvider, store: Store, now: Callable[[], datetime]) -> None:
         self._provider = provider
@@ -40,7 +39,7 @@ class Sync:
     async def refresh_list(
         self, request: ListRequest, seconds: float, report: Report | None = None
     ) -> FormantError | None:
-        """Brings that part of the list up to date; returns what prevented it, if it may pass or the list is stored.
+        """Updates that part of the list; returns what prevented it, if it may pass or the list is stored.
 
         Raises:
             FormantError: it will not pass by itself (a refused key; of a list not stored yet, a wrong answer).
@@ -57,7 +56,7 @@ class Sync:
         error = await self._wait(key, lambda job: self._lists.refresh(request, job), seconds, report, passing)
         if error or not is_shared or await self._is_up_to_date(request, checked_since):
             return error
-        # What another question was reading may have been read before this one was asked.
+        # What another question was reading may have been read before this one came.
         seconds = ends - asyncio.get_running_loop().time()
         return await self._wait(key, lambda job: self._lists.refresh(request, job), seconds, report, passing)
 
@@ -83,13 +82,13 @@ class Sync:
             await self._store.write.save(page.conversations, self._now())
             self._has_begun = True
 
-        if trouble := await self._wait("something", work, seconds, None, (UnavailableError,)):
-            raise trouble
+        if error := await self._wait("first page", work, seconds, None, (UnavailableError,)):
+            raise error
 
     async def fetch_details(
         self, conversation_ids: Sequence[str], seconds: float, report: Report | None = None
     ) -> FormantError | None:
-        """Reads transcripts and results of these, in their order; gives what stood in the way, if it may pass.
+        """Reads transcripts and results of these, in their order; returns what prevented it, if it may pass.
 
         Those that could not be read a short while ago are left alone.
 
@@ -97,7 +96,7 @@ class Sync:
             FormantError: it will not pass by itself (a refused key, or one that may read no details at all).
         """
         waiting = await self._store.read.waiting(self._now()) if conversation_ids else set[str]()
-        ids = tuple(each for each in conversation_ids if each not in waiting)
+        ids = tuple(conversation_id for conversation_id in conversation_ids if conversation_id not in waiting)
         if not ids:
             return None
         passing = (UnavailableError, InvalidResponseError)
@@ -110,7 +109,7 @@ class Sync:
         )
 
     async def fetch_one(self, conversation_id: str, requested_at: datetime, seconds: float) -> FormantError | None:
-        """Reads one conversation where it is due; gives what stood in the way, if it may pass or the call is stored.
+        """Reads one conversation where it is due; returns what prevented it, if it may pass or the call is stored.
 
         Raises:
             FormantError: it will not pass by itself, such as NotFoundError of a conversation that is not stored.
@@ -128,9 +127,9 @@ class Sync:
     async def fetch_recording(
         self, conversation_id: str, save: Callable[[Recording], Awaitable[T]], seconds: float, purpose: str = "file"
     ) -> T | None:
-        """Hands a recording to `save` and gives what that gives; None where the time was too short.
+        """Hands a recording to `save` and returns its result; None where the time was too short.
 
-        It then goes on, and whoever asks again for the same `purpose` has it.
+        The download then goes on, and the next call for the same `purpose` returns its result.
 
         Raises:
             FormantError: there is none, or it cannot be had or saved.
@@ -151,7 +150,7 @@ class Sync:
         return await self._lists.status(self._lists.supported(request), request.checked_since(requested_at))
 
     async def knows_all(self) -> bool:
-        """Whether the whole list is known, as of the last look at it."""
+        """Whether the whole list was stored when it was last checked."""
         return (await self._store.sync_state.list_state("")).knows_all
 
     @property
@@ -171,7 +170,7 @@ class Sync:
 
     @property
     def requests_per_minute(self) -> float | None:
-        """The provider's present allowance, else the pace of late; None where there is neither."""
+        """The rate limit the provider last stated, else the recent request rate; None if neither is available."""
         return self._provider.requests_per_minute
 
     async def aclose(self) -> None:

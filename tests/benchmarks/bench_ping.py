@@ -29,7 +29,7 @@ from formant_mcp.app import utc_now
 from formant_mcp.providers.formant_json import parse_detail
 from formant_mcp.settings import Settings
 from formant_mcp.store import AccountKey, Store
-from formant_mcp.sync.freshness import next_refresh_at
+from formant_mcp.sync.details import next_refresh_at
 from tests.calls import LazyRows, detail, many
 from tests.fake_formant import FakeFormant
 from tests.stdio_process import KEY, Message, Server, calling, request, said, started

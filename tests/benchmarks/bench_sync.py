@@ -31,7 +31,7 @@ from formant_mcp.app import utc_now
 from formant_mcp.providers.formant import FormantProvider
 from formant_mcp.store import AccountKey, Store
 from formant_mcp.sync import Sync
-from formant_mcp.sync.freshness import next_refresh_at
+from formant_mcp.sync.details import next_refresh_at
 from formant_mcp.sync.list_sync import ListRequest
 from tests.calls import STATUSES, Row, conversation_id, many
 from tests.fake_formant import FakeFormant

@@ -14,7 +14,7 @@ from formant_mcp.queries.conversations import ConversationPage, ListQuery, list_
 from formant_mcp.queries.loader import Loader, RequestContext
 from formant_mcp.store import AccountKey, Store
 from formant_mcp.sync import Sync
-from formant_mcp.sync.freshness import next_refresh_at
+from formant_mcp.sync.details import next_refresh_at
 from tests.fake_api import FakeApi
 from tests.provider_apis import ELEVENLABS, FORMANT, ProviderFixture
 from tests.sync.sync_harness import NOON, SECONDS, Clock

@@ -22,7 +22,7 @@ from formant_mcp.providers.base import AnyProvider
 from formant_mcp.providers.formant import FormantProvider
 from formant_mcp.store import AccountKey, Store
 from formant_mcp.sync import Sync
-from formant_mcp.sync.freshness import next_refresh_at
+from formant_mcp.sync.details import next_refresh_at
 from formant_mcp.sync.list_sync import RECHECK_AFTER, ListRequest, ListStatus
 from tests.calls import Row, conversation
 from tests.fake_api import FakeApi

@@ -9,7 +9,7 @@ from formant_mcp.filters import DetailRequest, Filters
 from formant_mcp.providers.formant import FormantProvider
 from formant_mcp.store import AccountKey, Store
 from formant_mcp.sync import Sync
-from formant_mcp.sync.freshness import next_refresh_at
+from formant_mcp.sync.details import next_refresh_at
 from formant_mcp.sync.list_sync import ListRequest
 
 

@@ -39,7 +39,7 @@ async def test_cursors_that_come_round_keep_the_rows_and_leave_the_list_open(cyc
         for _ in range(2):
             list_status = await desk.ask()
             assert (list_status.is_complete, list_status.ends_early, list_status.is_listing) == (False, True, False)
-            assert list_status.known == 100 * (cycle + 1)
+            assert list_status.stored == 100 * (cycle + 1)
         desk.api.cursor_cycle = None
         assert (await desk.ask()).is_complete
         assert await desk.holds_all()
@@ -55,7 +55,7 @@ async def test_more_to_come_without_a_way_to_it_leaves_the_list_open_until_it_co
         desk.api.fault(lambda request: not is_over and request.path.endswith("/conversations"), 99, _cut)
         list_status = await desk.ask(need)
         assert (list_status.is_complete, list_status.ends_early) == (False, True)
-        assert list_status.known >= 100
+        assert list_status.stored >= 100
         is_over.append(True)
         assert (await desk.ask()).is_complete
         assert await desk.holds_all()

@@ -6,7 +6,7 @@ import pytest
 
 from formant_mcp.models import Conversation
 from formant_mcp.store.sync_state import ListState
-from formant_mcp.sync.freshness import next_refresh_at
+from formant_mcp.sync.details import next_refresh_at
 from formant_mcp.sync.list_sync import unconfirmed_loss
 from tests.sync.sync_harness import NOON
 

@@ -85,7 +85,7 @@ async def test_a_list_without_a_total_that_announces_more_than_it_gives_ends_ear
 
         assert await desk.holds_all()
         for list_status in (first, again):
-            assert (list_status.is_complete, list_status.ends_early, list_status.known) == (False, True, count)
+            assert (list_status.is_complete, list_status.ends_early, list_status.stored) == (False, True, count)
         assert not await desk.sync.knows_all()
         assert requests == 1
 

@@ -174,7 +174,7 @@ async def test_many_calls_are_gone_when_a_second_pass_a_minute_later_misses_them
         await desk.ask()
         await desk.settled()
         list_status = await desk.ask()
-        assert (list_status.gone, list_status.is_complete, list_status.known) == (0, True, left)
+        assert (list_status.gone, list_status.is_complete, list_status.stored) == (0, True, left)
         assert await desk.holds_all()
 
 

@@ -44,7 +44,7 @@ async def test_a_question_answers_in_its_time_and_the_rest_goes_on_in_the_backgr
 
         assert time.monotonic() - began < 1
         assert not first.is_complete
-        assert 0 < first.known < 450
+        assert 0 < first.stored < 450
         assert first.list_total == 450
         assert 0 < first.requests_left <= 4
 
@@ -210,4 +210,4 @@ async def test_what_was_known_before_a_trouble_is_kept_and_not_called_complete()
         now = await desk.sync.list_status(EVERYTHING, requested_at)
 
         assert isinstance(trouble, ServiceError)
-        assert (now.known, now.is_complete, now.as_of) == (450, False, before.as_of)
+        assert (now.stored, now.is_complete, now.as_of) == (450, False, before.as_of)

@@ -113,7 +113,7 @@ async def test_a_long_list_without_order_is_read_whole_and_called_incomplete_unt
         assert not list_status.is_complete
         assert (await desk.store.sync_state.list_state("")).list_order == "none"
         assert 0 < list_status.requests_left <= HUGE / 100
-        assert list_status.known > 0
+        assert list_status.stored > 0
 
 
 @pytest.mark.parametrize("size", [1_001, 1_100, 3_000])

@@ -20,7 +20,7 @@ from formant_mcp.recordings import RecordingsFolder
 from formant_mcp.server.tools import TOOLS
 from formant_mcp.store import AccountKey, Store
 from formant_mcp.sync import Sync
-from formant_mcp.sync.freshness import next_refresh_at
+from formant_mcp.sync.details import next_refresh_at
 from tests.queries.static_source import Told
 from tests.store.oracle import NOW, OUTCOMES
 from tests.text_matches_structure import assert_same_facts

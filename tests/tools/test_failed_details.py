@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 COUNT, BROKEN = 20, 10
 ALWAYS = 1_000_000
 GIVES_NONE: list[tuple[Fault, str]] = [
-    (faults.failing(404), "the provider answers 'not found'"),
+    (faults.failing(404), "not found at the provider"),
     (faults.failing(403), "this API key lacks permission (403)"),
     (faults.failing(422), "the API refused the request (422)"),
     (faults.failing(400), "the API refused the request (400)"),

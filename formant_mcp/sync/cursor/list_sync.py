@@ -4,24 +4,24 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 
 from formant_mcp.filters import Filters
 from formant_mcp.providers.base import CursorProvider
 from formant_mcp.store import Store
 from formant_mcp.store.sync_state import ListState
-from formant_mcp.sync.background import BackgroundJobs, Progress
+from formant_mcp.sync.background import BackgroundJobs, Leases, Progress
 from formant_mcp.sync.cursor.scan import ListScan, earlier, has_holes, list_name
-from formant_mcp.sync.details import Details
-from formant_mcp.sync.freshness import DAY, HOUR
-from formant_mcp.sync.leases import Leases
+from formant_mcp.sync.details import DAY, HOUR, Details
 from formant_mcp.sync.list_sync import ListRequest, ListStatus, ListSync, is_day_old, may_scan_for_gone
 
 _WAIT_FOR_REST_SECONDS = 2.0  # in this time a small list is read whole, so that its newest calls are complete too
 
+_EVER = datetime.min.replace(tzinfo=UTC)
+
 Plan = Literal["incremental", "backfill", "scan", "nothing"]
-"""What a question takes: what is new; windows back in time; the list to its end."""
+"""What a question needs: what is new; windows back in time; the list to its end."""
 
 
 class CursorListSync(ListSync):
@@ -45,7 +45,7 @@ class CursorListSync(ListSync):
         """The request with server-side filters alone; `until` only of a period that is long over."""
         spec = self._provider.spec
         filters, newest = request.filters.as_stored().only(spec.server_side_filters), request.newest
-        status = frozenset(each.lower() for each in filters.status)
+        status = frozenset(name.lower() for name in filters.status)
         filters = replace(filters, status=tuple(status & spec.statuses))
         if status & spec.transient_statuses:  # few at a time, and any may have left it: all are read each time
             filters, newest = filters.without(frozenset({"since", "until"})), 0
@@ -57,26 +57,21 @@ class CursorListSync(ListSync):
         """How far the store answers a request now; the list must have been checked since then."""
         whole = await self._state("")
         state = whole if self._is_in_whole(whole, request) else await self._state(_name(request.filters))
-        covers, is_checked = self._covers(state, request), bool(state.checked_at and state.checked_at >= checked_since)
-        gone = state.gone
+        is_covered, gone = _covers(state, request), state.gone
         if request.filters.until:
             period = await self._state(list_name(self._period(request)))
             gone = gone or period.gone
-            if not covers and self._is_recent(period):
-                state, covers, is_checked = period, True, True
-        count = await self._store.read.count_seen("")
-        return ListStatus(
-            as_of=state.checked_at,
-            is_complete=covers and is_checked and not (state.unreadable or state.unlisted or state.ends_early or gone),
-            known=count,
+            if not is_covered and self._is_recent(period):
+                state, is_covered, checked_since = period, True, _EVER
+        stored = await self._store.read.count_seen("")
+        status = self._status(
+            replace(state, gone=gone), whole, is_covered=is_covered, checked_since=checked_since, stored=stored
+        )
+        return replace(
+            status,
             # What came since the provider stated the total is counted here.
-            total=count + whole.unlisted if whole.last_full_scan_at and whole.total is not None else None,
-            is_listing=not covers and not state.ends_early,
-            unreadable=state.unreadable or state.scan_unreadable,
-            unlisted=state.unlisted,
-            ends_early=state.ends_early,
-            gone=gone,
-            knows_all=whole.knows_all,
+            total=stored + whole.unlisted if whole.is_complete and whole.total is not None else None,
+            is_listing=not is_covered and not state.ends_early,
         )
 
     async def update(self, request: ListRequest, progress: Progress) -> None:
@@ -102,9 +97,9 @@ class CursorListSync(ListSync):
         filters = _without_times(request.filters)
         state = await self._state(list_name(filters))
         is_transient = not self._provider.spec.transient_statuses.isdisjoint(filters.status)
-        if state.last_full_scan_at and not is_transient and not has_holes(state):
+        if state.is_complete and not is_transient and not has_holes(state):
             return "incremental", filters
-        if request.filters.until and not self._covers(state, request):
+        if request.filters.until and not _covers(state, request):
             period = self._period(request)
             return "nothing" if self._is_recent(await self._state(list_name(period))) else "scan", period
         return "backfill" if request.is_narrow else "scan", filters
@@ -154,11 +149,11 @@ class CursorListSync(ListSync):
     def _is_in_whole(self, whole: ListState, request: ListRequest) -> bool:
         """Whether the whole list is stored, and its rows say which of them match."""
         is_hidden = bool(request.filters.user_id) and "user_id" in self._provider.spec.detail_only_fields
-        return not is_hidden and whole.last_full_scan_at is not None
+        return not is_hidden and whole.is_complete
 
     def _period(self, request: ListRequest) -> Filters:
         """A list of its own for a period that is over: nothing is added to it."""
-        # Whole hours, so that `30d` asked again is the same list.
+        # Whole hours, so that the same `30d` a little later is the same list.
         since = request.filters.since and earlier(request.filters.since, self._provider.spec.max_queue_time).replace(
             minute=0, second=0, microsecond=0
         )
@@ -167,13 +162,12 @@ class CursorListSync(ListSync):
 
     def _is_recent(self, state: ListState) -> bool:
         """Whether a full scan of that list found everything within a day."""
-        return state.last_full_scan_at is not None and not is_day_old(state, self._now()) and not has_holes(state)
+        return state.is_complete and not is_day_old(state, self._now()) and not has_holes(state)
 
-    def _covers(self, state: ListState, request: ListRequest) -> bool:
-        if state.last_full_scan_at:
-            return True
-        since = request.filters.since
-        return state.covered_from is not None and since is not None and state.covered_from <= since
+
+def _covers(state: ListState, request: ListRequest) -> bool:
+    since = request.filters.since
+    return state.is_complete or (state.covered_from is not None and since is not None and state.covered_from <= since)
 
 
 def _without_times(filters: Filters) -> Filters:

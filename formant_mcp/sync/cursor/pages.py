@@ -1,17 +1,17 @@
-"""A list read from cursor to cursor, whatever it does short of ending: then the error says what it does instead."""
+"""The pages of a list whose pages each name the next, read to its end; a list without an end is an error."""
 
 from formant_mcp.errors import ASK_AGAIN, CursorRejectedError, InvalidResponseError
 from formant_mcp.filters import Filters
 from formant_mcp.providers.base import CursorPage, CursorProvider
 
-_MAX_IDLE_PAGES = 100  # so many in a row without anything new, and the list goes round, or nowhere
+_MAX_IDLE_PAGES = 100  # after so many in a row without anything new, the list is taken for a loop
 
 
 class CursorPages:
     """The pages of one list from a cursor on. `cursor`: where the next page is; None after the last one.
 
-    Where the provider rejects a cursor, the list is begun again, once. Where it returns a cursor that it returned
-    before, that page is the last.
+    A list whose cursor the provider rejects is begun again, once. A page whose next cursor was returned before is the
+    last.
     """
 
     def __init__(self, provider: CursorProvider, filters: Filters, cursor: str = "") -> None:
@@ -30,7 +30,7 @@ class CursorPages:
             page = await self._provider.list_page(self.cursor or "", self._filters)
         except CursorRejectedError:
             if self._is_begun_again:
-                raise InvalidResponseError("The provider rejects cursors that it returned.", ASK_AGAIN) from None
+                raise InvalidResponseError("The provider rejects its own cursors.", ASK_AGAIN) from None
             self._is_begun_again = True
             self._begin("")
             return await self.fetch_next()
@@ -50,8 +50,7 @@ class CursorPages:
     def _count_idle(self, page: CursorPage) -> None:
         if self._idle_pages >= _MAX_IDLE_PAGES:
             raise InvalidResponseError(
-                f"The provider returned {self._idle_pages} pages in a row without anything new: its list never ends.",
-                ASK_AGAIN,
+                f"Pagination loop: {self._idle_pages} pages in a row without anything new.", ASK_AGAIN
             )
         ids = {conversation.conversation_id for conversation in page.page.conversations}
         self._idle_pages = 0 if ids - self._seen else self._idle_pages + 1

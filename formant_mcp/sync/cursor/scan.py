@@ -1,4 +1,4 @@
-"""How one list is kept up to date whose pages each name the next: by what is new, by windows back in time, or whole.
+"""One list whose pages each name the next, kept up to date: by what is new, by windows back in time, or whole.
 
 A list is what the provider returns for some filters: the whole account's, one agent's, one user's, ... Its order does
 not matter: a window is requested by its times and read to its end.
@@ -19,13 +19,12 @@ from formant_mcp.store.sync_state import ListState
 from formant_mcp.store.writer import PreviousRow
 from formant_mcp.sync.background import Progress
 from formant_mcp.sync.cursor.pages import CursorPages
-from formant_mcp.sync.details import Details
-from formant_mcp.sync.freshness import DAY, HOUR
-from formant_mcp.sync.list_sync import ListRequest, unconfirmed_loss
+from formant_mcp.sync.details import DAY, HOUR, Details
+from formant_mcp.sync.list_sync import ListRequest, StoredList, goes_back_enough, shows_any_seen, unconfirmed_loss
 
 _GROWTH = 4  # of each window, to that before it
 _MAX_WINDOWS = 5  # for the newest calls: together almost a year; older ones come with the scan of everything
-_LOOKED_UP_AT_ONCE = 100
+_FETCHED_AT_ONCE = 100
 _NOBODY = "formant-mcp-nobody"  # an id that no user and no agent has
 _FIRST_MOMENT = datetime.min.replace(tzinfo=UTC)
 
@@ -33,7 +32,7 @@ _FIRST_MOMENT = datetime.min.replace(tzinfo=UTC)
 class ListScan:
     """One list; `name` is its name in the store, '' for the whole.
 
-    `honoured`: which fields the provider was found to narrow by, shared by all lists.
+    `honoured`: which fields the provider was seen to narrow by, shared by all lists.
     """
 
     def __init__(
@@ -51,10 +50,11 @@ class ListScan:
         self._now = now
         self._filters = filters
         self._honoured = honoured
+        self._list = StoredList(list_name(filters), store, now)
         self._pages: CursorPages | None = None
         self._state = ListState("")
         self._resumed_at = ""
-        self.name = list_name(filters)
+        self.name = self._list.name
 
     async def fetch_new(self, progress: Progress) -> None:
         """Reads what came since the list was last checked.
@@ -62,9 +62,9 @@ class ListScan:
         The lookback window is an hour, because a call may be listed only when it is over; a day where what narrows the
         list may change while a call runs.
         """
-        state, started_at = await self._load(), self._now()
+        state, started_at = await self._list.load(), self._now()
         may_change = replace(self._filters, agent_id="") != NO_FILTERS
-        # The earlier of both: this machine's clock may have been put right since.
+        # The earlier of both: this machine's clock may have been set back since.
         since = min(state.covered_until or started_at, started_at) - (DAY if may_change else HOUR)
         unreadable, ends_early = await self._read(replace(self._filters, since=since), progress)
         # Another question may have read further meanwhile.
@@ -74,13 +74,13 @@ class ListScan:
 
     async def backfill(self, request: ListRequest, progress: Progress) -> bool:
         """Reads back in time, window by window, until the request is covered; False: only a scan covers it."""
-        state, started_at = await self._load(), self._now()
+        state, started_at = await self._list.load(), self._now()
         is_recent = state.coverage_started_at is not None and started_at - state.coverage_started_at < DAY
         edge = state.covered_from if is_recent and not has_holes(state) else None
         if edge:
             await self.fetch_new(progress)
         span, windows = 7 * DAY if request.filters.since else DAY, 0
-        while edge is None or not await self._reaches(request, edge):
+        while edge is None or not await goes_back_enough(self._store, request, self._filters, edge):
             if request.newest and windows == _MAX_WINDOWS:
                 return False
             since = earlier(edge or started_at, span)
@@ -107,7 +107,8 @@ class ListScan:
                 self._state, scan_started_at=self._now(), scan_total=None, scan_rows=0, scan_unreadable=0
             )
         stored_before, unreadable = await self._save(listed.page, progress)
-        if cursor and cursor == self._resumed_at and not _shows_any_seen(stored_before, self._state.scan_started_at):
+        is_resumed = cursor == self._resumed_at != "" and bool(stored_before)
+        if is_resumed and not shows_any_seen(stored_before, self._state.scan_started_at):
             await self._restart()  # the list does not continue from there as it did
             return False
         self._resumed_at = ""
@@ -120,20 +121,19 @@ class ListScan:
 
     async def _resume(self) -> CursorPages:
         """The page read last is read again, to see whether the list still continues from there."""
-        self._state = await self._load()
+        self._state = await self._list.load()
         self._resumed_at = (self._state.scan_cursor or "") if self._state.scan_started_at else ""
         self._pages = CursorPages(self._provider, self._filters, self._resumed_at)
         return self._pages
 
     async def _restart(self) -> None:
-        await self._store.sync_state.update(self.name, scan_started_at=None, scan_cursor=None)
+        await self._list.save(scan_started_at=None, scan_cursor=None)
         self._pages = None
 
     async def _save_checkpoint(self, cursor: str, page: Page, unreadable: int) -> None:
         """The counts are those before the page at the cursor, for a resumed scan begins with that page."""
         state = self._state
-        await self._store.sync_state.update(
-            self.name,
+        await self._list.save(
             scan_started_at=state.scan_started_at,
             scan_cursor=cursor,
             scan_rows=state.scan_rows,
@@ -153,14 +153,11 @@ class ListScan:
         since = self._filters.since and self._filters.since + self._provider.spec.max_queue_time
         filters = replace(self._filters, since=since)
         if not state.ends_early and not await self._resolve_missing(filters, started_at, progress):
-            await self._store.sync_state.update(
-                self.name, checked_at=self._now(), scan_started_at=None, scan_cursor=None
-            )
+            await self._list.save(checked_at=self._now(), scan_started_at=None, scan_cursor=None)
             return
-        covered_until = (await self._load()).covered_until  # a question may have read further meanwhile
+        covered_until = (await self._list.load()).covered_until  # a question may have read further meanwhile
         covered_until = max(started_at, covered_until) if covered_until else started_at
-        await self._store.sync_state.update(
-            self.name,
+        await self._list.save(
             total=state.scan_total,
             unlisted=max(0, (state.scan_total or 0) - state.scan_rows),
             unreadable=state.scan_unreadable,
@@ -173,11 +170,6 @@ class ListScan:
             scan_cursor=None,
         )
 
-    async def _reaches(self, request: ListRequest, edge: datetime) -> bool:
-        if request.filters.since:
-            return edge <= request.filters.since
-        return await self._store.read.count(replace(self._filters, since=edge)) >= request.newest
-
     async def _read_window(
         self, since: datetime, until: datetime | None, started_at: datetime, progress: Progress
     ) -> bool:
@@ -187,14 +179,11 @@ class ListScan:
         unreadable, ends_early = await self._read(window, progress)
         if not ends_early and not await self._resolve_missing(replace(window, since=since), read_at, progress):
             return False
-        state = await self._load()
+        state = await self._list.load()
         if until is None:
             state = replace(state, unreadable=0, ends_early=False)
-            await self._store.sync_state.update(
-                self.name, covered_until=started_at, coverage_started_at=started_at, checked_at=started_at
-            )
-        await self._store.sync_state.update(
-            self.name,
+            await self._list.save(covered_until=started_at, coverage_started_at=started_at, checked_at=started_at)
+        await self._list.save(
             covered_from=since,
             unreadable=state.unreadable + unreadable,
             ends_early=state.ends_early or ends_early,
@@ -227,9 +216,9 @@ class ListScan:
         return stored_before, page.unreadable + len(await self._without_detail(ids))
 
     async def _is_true_of(self, name: Literal["agent_id", "user_id"], shown: set[str | None]) -> bool:
-        """Whether what narrows the list is true of rows that do not show that field themselves.
+        """Whether the list's filter holds for rows that do not show the field that it filters by.
 
-        A provider that ignores it would say the same of all calls: it also has some for a user, or an agent, that does
+        It does not where the provider ignores the filter: then it also lists calls of a user, or an agent, that does
         not exist.
         """
         if None not in shown:
@@ -243,35 +232,33 @@ class ListScan:
         return self._honoured[name]
 
     async def _without_detail(self, conversation_ids: list[str]) -> list[str]:
-        return [each for each, row in (await self._store.read.get(conversation_ids)).items() if not row.has_detail]
+        stored = await self._store.read.get(conversation_ids)
+        return [conversation_id for conversation_id, row in stored.items() if not row.has_detail]
 
     async def _resolve_missing(self, filters: Filters, started_at: datetime, progress: Progress) -> bool:
         """Calls that should have been listed and were not are fetched one by one: changed, passed over, or gone.
 
-        Pages counted from the front pass over a row where another has gone meanwhile. Where so many are gone, and none
-        of those fetched was still there, the others are taken for gone as well. False where many are missing for the
-        first time: nothing is fetched and nothing deleted until they are missing again some time later.
+        Pages that are counted from the front pass over a row where another has gone meanwhile. Where a hundred were
+        fetched and all are gone, the others are taken for gone as well. False where many are missing for the first
+        time: nothing is fetched and nothing deleted until they are missing again some time later.
         """
         if not (filters.status or filters.call_successful != "any"):  # a call may change these, and leave the list
             missing = await self._store.read.not_seen_since(filters, started_at, -1)
             count = await self._store.read.count(filters)
-            if loss := unconfirmed_loss(await self._load(), count, len(missing), started_at, self._now()):
-                await self._store.sync_state.update(self.name, **loss)
+            if loss := unconfirmed_loss(await self._list.load(), count, len(missing), started_at, self._now()):
+                await self._list.save(**loss)
                 return False
-        while hidden := (await self._store.read.not_seen_since(filters, started_at, _LOOKED_UP_AT_ONCE)):
+        while hidden := (await self._store.read.not_seen_since(filters, started_at, _FETCHED_AT_ONCE)):
             await self._store.write.invalidate_details(hidden)
             await self._details.read(hidden, progress)
             gone = await self._store.read.missing_among(hidden, started_at)
             await self._store.write.delete(*gone)
             if len(gone) == len(hidden) and filters == NO_FILTERS:
                 await self._store.write.delete_unseen("", started_at)
-            if not set(hidden) - set(await self._store.read.not_seen_since(filters, started_at, _LOOKED_UP_AT_ONCE)):
+            if not set(hidden) - set(await self._store.read.not_seen_since(filters, started_at, _FETCHED_AT_ONCE)):
                 break  # they cannot be fetched now: what was stored of them stays
-        await self._store.sync_state.update(self.name, gone=0, gone_at=None)
+        await self._list.save(gone=0, gone_at=None)
         return True
-
-    async def _load(self) -> ListState:
-        return await self._store.sync_state.list_state(self.name)
 
 
 def earlier(moment: datetime, span: timedelta) -> datetime:
@@ -291,12 +278,5 @@ def _text(value: object) -> str:
 
 
 def has_holes(state: ListState) -> bool:
-    """Whether the list ended early, or details are missing that say which calls of a user's list are theirs.
-
-    It is read again then.
-    """
+    """Whether the list is to be read again: it ended early, or details are missing that say whose calls these are."""
     return state.ends_early or ("user_id=" in state.name and state.unreadable > 0)
-
-
-def _shows_any_seen(stored_before: dict[str, PreviousRow], since: datetime | None) -> bool:
-    return not stored_before or any(since and row.seen_at >= since for row in stored_before.values())

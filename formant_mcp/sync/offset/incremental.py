@@ -1,51 +1,45 @@
 """What is new in a list that is covered: as a whole, or since a moment."""
 
-from collections.abc import Callable
 from datetime import datetime
 
 from formant_mcp.filters import Filters
-from formant_mcp.providers.base import OffsetProvider
-from formant_mcp.store import Store
 from formant_mcp.store.sync_state import ListState
-from formant_mcp.sync.offset.pages import FetchedPage, OverlappingPages, SortOrderCheck
+from formant_mcp.sync.offset.pages import FetchedPage, OffsetList, OverlappingPages, SortOrderCheck
 from formant_mcp.sync.offset.scan import SMALL_LIST_PAGES
 
 
 class Incremental:
-    """Reads the newest end of one list until it meets what is stored, and both ends where the order is not known.
+    """Reads the newest end of one list until it meets what is stored, and both ends where the order is unknown.
 
-    What may be gone is noted as such. Where the counts do not explain themselves, nothing is covered any more.
+    What may be gone is noted as such. Where the counts cannot be explained, nothing is covered any more.
     """
 
-    def __init__(self, provider: OffsetProvider, store: Store, now: Callable[[], datetime], name: str) -> None:
-        self._provider = provider
-        self._store = store
-        self._now = now
-        self._name = name
+    def __init__(self, source: OffsetList) -> None:
+        self._list = source
 
     async def run(self) -> None:
         """Joins what is new to what is stored."""
-        state, started_at = await self._store.sync_state.list_state(self._name), self._now()
-        stored = await self._store.read.count_seen(self._name)
+        state, started_at = await self._list.load(), self._list.now()
+        stored = await self._list.count_seen()
         is_ordered = state.list_order in ("newest", "oldest")
-        if not is_ordered and state.total is None and stored <= SMALL_LIST_PAGES * self._provider.page_size:
+        if not is_ordered and state.total is None and stored <= SMALL_LIST_PAGES * self._list.provider.page_size:
             await self._withdraw(state)  # new calls may be anywhere, and nothing counts them
             return
         last_stored = (stored if state.total is None else state.total) - 1
-        if state.last_full_scan_at and state.total is not None:
+        if state.is_complete and state.total is not None:
             last_stored = min(stored, state.total - state.expected_excess) - 1
-        pages = OverlappingPages(self._provider, self._store, self._now, self._name, state.total)
+        pages = OverlappingPages(self._list, state.total)
         first, total, is_joined = await self._read_ends(pages, state, last_stored)
-        stored = await self._store.read.count_seen(self._name)
-        expected = state.expected_excess + (stored if state.last_full_scan_at else await self._count_covered(state))
+        stored = await self._list.count_seen()
+        expected = state.expected_excess + (stored if state.is_complete else await self._count_covered(state))
         if not first.page.row_count and not total:
             gone = stored  # an empty list
         elif total is not None:
-            gone = max(0, (expected if state.last_full_scan_at else stored) - total)
+            gone = max(0, (expected if state.is_complete else stored) - total)
         else:
-            gone = state.gone if state.gone_at else 0  # only a full scan can tell
-        await self._store.sync_state.update(self._name, gone=gone, gone_at=state.gone_at if gone else None)
-        if state.last_full_scan_at:
+            gone = state.gone if state.gone_at else 0  # only a full scan can show it
+        await self._list.save(gone=gone, gone_at=state.gone_at if gone else None)
+        if state.is_complete:
             is_explained = total is None or total <= expected
         else:
             is_explained = total == expected or (not total and gone > 0)
@@ -57,22 +51,18 @@ class Incremental:
     async def _join(self, state: ListState, total: int | None, checked_at: datetime) -> None:
         """Notes that what is new is stored; a scan continues as far from the newest end as its last row is now."""
         position, scan_total = state.scan_position, state.scan_total
-        if not state.last_full_scan_at and total is not None and scan_total is not None:
+        if not state.is_complete and total is not None and scan_total is not None:
             position, scan_total = position + total - scan_total, total
-        await self._store.sync_state.update(
-            self._name, total=total, checked_at=checked_at, scan_position=position, scan_total=scan_total
-        )
+        await self._list.save(total=total, checked_at=checked_at, scan_position=position, scan_total=scan_total)
 
     async def _count_covered(self, state: ListState) -> int:
-        return await self._store.read.count(Filters(agent_id=self._name, since=state.covered_from))
+        return await self._list.store.read.count(Filters(agent_id=self._list.name, since=state.covered_from))
 
     async def _withdraw(self, state: ListState) -> None:
-        """Has the list scanned anew."""
-        if state.last_full_scan_at and (await self._store.sync_state.list_state(self._name)).gone_at:
+        """Has the list scanned again."""
+        if state.is_complete and (await self._list.load()).gone_at:
             return  # a scan has missed many calls, and another must confirm it
-        await self._store.sync_state.update(
-            self._name, last_full_scan_at=None, covered_from=None, scan_started_at=None, scan_position=0
-        )
+        await self._list.save(last_full_scan_at=None, covered_from=None, scan_started_at=None, scan_position=0)
 
     async def _read_ends(
         self, pages: OverlappingPages, state: ListState, last_stored: int
@@ -98,13 +88,13 @@ class Incremental:
                 page = (await pages.read_on([pages.next_position(page)]))[0]
             total = page.page.total
         if state.list_order in ("newest", "oldest") and order.order not in (None, state.list_order):
-            await self._store.sync_state.update(self._name, list_order="none")
-            return first, total, total is not None and state.last_full_scan_at is not None
+            await self._list.save(list_order="none")
+            return first, total, total is not None and state.is_complete
         return first, total, not pages.has_gap
 
     def _has_unseen(self, page: FetchedPage, state: ListState) -> bool:
         """Whether more that is new may follow."""
-        if state.last_full_scan_at or state.covered_from is None:
+        if state.is_complete or state.covered_from is None:
             return page.has_unseen()
         before = [row.started_at for row in page.stored_before.values() if row.started_at]
         return not any(started_at >= state.covered_from for started_at in before)

@@ -6,16 +6,16 @@ rows. Where two pages do not overlap, the list is read again from further back u
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from formant_mcp.filters import Filters
 from formant_mcp.models import Conversation, Page
 from formant_mcp.providers.base import OffsetProvider
-from formant_mcp.store import Store
 from formant_mcp.store.sync_state import ListOrder
 from formant_mcp.store.writer import PreviousRow
+from formant_mcp.sync.list_sync import StoredList
 
 _STEPS_BACK = 4
 _MAX_READ_AGAIN = 8  # and a quarter of all requests: pages that never overlap are of a list without an order
@@ -55,7 +55,8 @@ class FetchedPage:
     def has_unseen(self, since: datetime | None = None) -> bool:
         """Whether it held a conversation that was not stored, or not seen since then."""
         return any(
-            each not in self.stored_before or (since and self.stored_before[each].seen_at < since) for each in self.ids
+            (row := self.stored_before.get(conversation_id)) is None or (since and row.seen_at < since)
+            for conversation_id in self.ids
         )
 
     def overlaps(self, before: "FetchedPage") -> bool:
@@ -74,31 +75,37 @@ class FetchedPage:
         return front.page.total is not None and front.page.total <= (back.page.total or 0)
 
 
+@dataclass(frozen=True, slots=True)
+class OffsetList(StoredList):
+    """A list of a provider with offset pagination: the whole where `name` is empty, else that agent's."""
+
+    provider: OffsetProvider
+
+    async def fetch(self, offset: int) -> FetchedPage:
+        """The page that starts at that row, saved."""
+        page = await self.provider.list_page(offset, Filters(agent_id=self.name))
+        return FetchedPage(offset, page, await self.store.write.save(page.conversations, self.now()))
+
+    async def count_seen(self, since: datetime | None = None) -> int:
+        """How many of its rows are stored, or were seen since then."""
+        return await self.store.read.count_seen(self.name, since)
+
+
 class OverlappingPages:
-    """Fetches pages of one list: the whole where `agent_id` is empty, else that agent's.
+    """Fetches pages of one list for a scan.
 
     A position counts rows from the front of the list; with `from_end`, from its last row, which takes a total.
     `step`: rows of a full page. `seen`: the rows read on so far; `has_gap`: two pages did not overlap, so that a row
     may have been missed.
     """
 
-    def __init__(
-        self,
-        provider: OffsetProvider,
-        store: Store,
-        now: Callable[[], datetime],
-        agent_id: str,
-        total: int | None = None,
-    ) -> None:
-        self._provider = provider
-        self._store = store
-        self._now = now
-        self._agent_id = agent_id
+    def __init__(self, source: OffsetList, total: int | None, step: int = 0, *, from_end: bool = False) -> None:
+        self._list = source
         self._read_again = 0
         self._unused: dict[int, FetchedPage] = {}
-        self.from_end = False
+        self.from_end = from_end
         self.total = total
-        self.step = provider.page_size
+        self.step = step or source.provider.page_size
         self.requests = 0
         self.last: FetchedPage | None = None
         self.seen: set[str] = set()
@@ -145,7 +152,7 @@ class OverlappingPages:
         return pages
 
     def _accept(self, page: FetchedPage) -> None:
-        """Rows in front of those seen before have only just come in, and lead nowhere."""
+        """Rows in front of those seen before have only just come in: the scan does not continue by them."""
         rows = page.page.conversations[:: -1 if self.from_end else 1]
         seen = [index for index, row in enumerate(rows) if row.conversation_id in self.seen]
         page.new_rows = [row for row in rows[seen[0] if seen else 0 :] if row.conversation_id not in self.seen]
@@ -181,13 +188,12 @@ class OverlappingPages:
         unused = self._unused.pop(offset, None)
         if unused and (self.last is None or unused.page.total == self.total):
             return unused
-        page = await self._provider.list_page(offset, Filters(agent_id=self._agent_id))
+        page = await self._list.fetch(offset)
         self.requests += 1
-        self.total = page.total
-        fetched = FetchedPage(offset, page, (await self._store.write.save(page.conversations, self._now())))
-        if offset == 0 and fetched.has_more:
-            self._learn_step(fetched)
-        return fetched
+        self.total = page.page.total
+        if offset == 0 and page.has_more:
+            self._learn_step(page)
+        return page
 
     def _learn_step(self, page: FetchedPage) -> None:
         """A page with another after it has all the rows that the provider returns at once."""
@@ -197,7 +203,7 @@ class OverlappingPages:
 
 @dataclass(slots=True)
 class SortOrderCheck:
-    """Which order of time the rows of a list keep to, fed to it in the order of the list."""
+    """In which order of time the rows of a list are, observed in the order of the list."""
 
     rises: bool = False
     falls: bool = False
@@ -213,7 +219,7 @@ class SortOrderCheck:
 
     @property
     def order(self) -> ListOrder | None:
-        """The order seen; None where it is not known yet."""
+        """The order seen; None where there is too little to see one."""
         if self.rises and self.falls:
             return "none"
         return "newest" if self.falls else "oldest" if self.rises else None

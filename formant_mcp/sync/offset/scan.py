@@ -7,18 +7,15 @@ seen is deleted, but where that is much only once a second scan, some time later
 where the list ends although the provider announces more of it.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from formant_mcp.providers.base import OffsetProvider
-from formant_mcp.store import Store
 from formant_mcp.store.sync_state import ListState, changes
-from formant_mcp.sync.list_sync import ListRequest, unconfirmed_loss
-from formant_mcp.sync.offset.pages import FetchedPage, OverlappingPages, SortOrderCheck
+from formant_mcp.sync.list_sync import ListRequest, shows_any_seen, unconfirmed_loss
+from formant_mcp.sync.offset.pages import FetchedPage, OffsetList, OverlappingPages, SortOrderCheck
 
 _TRIES = 3
-_REPEATED_PAGES = 3  # that many in a row, and the list only turns round and round
+_REPEATED_PAGES = 3  # after so many rows in a row that it has read before, a scan ends
 SMALL_LIST_PAGES = 10  # read whole: that costs little, and every later question less
 _PROBES = 4
 _PROVEN = ("newest", "oldest")
@@ -27,102 +24,88 @@ _PROVEN = ("newest", "oldest")
 class Scan:
     """One list's scan; the checkpoint is in the store, what only checks it is here."""
 
-    def __init__(self, provider: OffsetProvider, store: Store, now: Callable[[], datetime], name: str) -> None:
-        self._provider = provider
-        self._store = store
-        self._now = now
-        self._name = name
+    def __init__(self, source: OffsetList) -> None:
+        self._list = source
         self._tries = 1
         self._result_before: tuple[int, int | None] | None = None
         self._says_more = False  # some page said that the list goes on: then it also says where it ends
         self._is_probed = False
-        self._pages = OverlappingPages(provider, store, now, name)
-        self._forget(ListState(name, scan_position=-1))
-
-    @property
-    def requests(self) -> int:
-        """How many this scan has taken since its checkpoint."""
-        return self._pages.requests
-
-    @property
-    def stride(self) -> int:
-        """Rows that a page adds to the scan."""
-        return self._pages.stride
+        self._kept: list[FetchedPage] = []
+        self.pages = OverlappingPages(source, None)
+        self._forget(ListState(source.name, scan_position=-1))
 
     async def read_batch(self, request: ListRequest) -> bool:
         """Reads the next pages and saves the checkpoint; True once the list has been read and the outcome is saved."""
-        state = await self._store.sync_state.list_state(self._name)
+        state = await self._list.load()
         if self._checkpoint != (state.scan_started_at, state.scan_position):
             self._forget(state)  # another server, or an incremental, has moved it
-        is_resumed = self._pages.last is None and state.scan_started_at is not None
+        is_resumed = self.pages.last is None and state.scan_started_at is not None
         if state.scan_started_at is None:
             state = await self._begin(state)
         if request.is_narrow and state.list_order is None and not self._is_probed:
             state = await self._prove_order(state)
-        previous = self._pages.last
-        pages = await self._pages.read_on(self._next_positions(state, request))
-        if is_resumed and not _shows_any_seen(pages[0], state.scan_started_at):
-            return await self._restart(state)  # the list has moved on meanwhile
+        previous = self.pages.last
+        pages = await self.pages.read_on(self._next_positions(state, request))
+        if is_resumed and pages[0].offset and not shows_any_seen(pages[0].stored_before, state.scan_started_at):
+            return await self._restart()  # the list has changed too much meanwhile
         state = await self._advance(state, previous, pages)
-        if state.list_order == "none" and self._pages.from_end:
-            return await self._restart()
+        if state.list_order == "none" and self.pages.from_end:
+            return await self._restart(keep=pages)
         return await self._is_over(state, pages[-1]) and await self._finish(state)
 
     def _forget(self, state: ListState) -> None:
         """Continues at the checkpoint, whatever was read before."""
-        step = self._pages.step
-        self._pages = OverlappingPages(self._provider, self._store, self._now, self._name, state.total)
-        self._pages.step = step
         # A list that was complete is scanned from the front: there, new calls at the end are met on the way.
-        self._pages.from_end = state.list_order == "oldest" and state.total is not None and not state.last_full_scan_at
+        from_end = state.list_order == "oldest" and state.total is not None and not state.is_complete
+        self.pages = OverlappingPages(self._list, state.total, self.pages.step, from_end=from_end)
         self._totals: set[int | None] = set()  # every total that this scan has met
         self._order = SortOrderCheck()
         self._repeated = 0  # rows in a row that this scan had read already
         self._is_stuck = False
         self._newest: datetime | None = None
         self._checkpoint: tuple[datetime | None, int] = (state.scan_started_at, state.scan_position)
-        self._pages.keep(self._kept)
+        self.pages.keep(self._kept)
         self._kept = []
 
     async def _begin(self, state: ListState) -> ListState:
         begun = replace(
-            state, scan_started_at=self._now(), scan_total=None, scan_position=0, scan_rows=0, scan_unreadable=0
+            state, scan_started_at=self._list.now(), scan_total=None, scan_position=0, scan_rows=0, scan_unreadable=0
         )
         await self._save(state, begun)
         self._forget(begun)
         return begun
 
-    async def _restart(self, state: ListState, keep: list[FetchedPage] | None = None) -> bool:
-        """Lets the next batch begin anew, with the pages that need no second request."""
-        await self._store.sync_state.update(self._name, scan_started_at=None, scan_position=0, covered_from=None)
+    async def _restart(self, keep: list[FetchedPage] | None = None) -> bool:
+        """Lets the next batch begin the scan again, with the pages that need no second request."""
+        await self._list.save(scan_started_at=None, scan_position=0, covered_from=None)
         self._kept = keep or []
         return False
 
     async def _prove_order(self, state: ListState) -> ListState:
         """Reads a few pages up to the last, to see whether they agree on one order; a small list is read whole."""
         self._is_probed = True
-        first = (await self._pages.fetch([0]))[0]
+        first = (await self.pages.fetch([0]))[0]
         total, probes = first.page.total, [first]
-        if total is not None and total > SMALL_LIST_PAGES * self._pages.step:
-            last = self._pages.last_offset(total) // self._pages.stride
-            offsets = sorted({last * n // _PROBES * self._pages.stride for n in range(1, _PROBES + 1)})
-            probes += await self._pages.fetch(offsets)
+        if total is not None and total > SMALL_LIST_PAGES * self.pages.step:
+            last = self.pages.last_offset(total) // self.pages.stride
+            offsets = sorted({last * n // _PROBES * self.pages.stride for n in range(1, _PROBES + 1)})
+            probes += await self.pages.fetch(offsets)
             order = SortOrderCheck()
             for page in probes:
                 order.observe(page.page.conversations)
             state = replace(state, list_order=order.order or "none", total=total)
-            await self._store.sync_state.update(self._name, list_order=state.list_order, total=total)
+            await self._list.save(list_order=state.list_order, total=total)
             if state.list_order == "oldest":
                 state = await self._begin(state)
-        self._pages.keep(probes)
+        self.pages.keep(probes)
         return state
 
     def _next_positions(self, state: ListState, request: ListRequest) -> list[int]:
-        """The next pages. The first is fetched alone: it tells the total and how many rows a page has."""
-        pages, last, total = self._pages, self._pages.last, state.scan_total or 0
+        """The next pages. The first is fetched alone: it shows the total and how many rows a page has."""
+        pages, last, total = self.pages, self.pages.last, state.scan_total or 0
         if last is None:
             return [max(0, state.scan_position - pages.step)]
-        width = self._provider.concurrency
+        width = self._list.provider.concurrency
         if request.is_narrow and state.list_order in _PROVEN:
             width = min(width, self._pages_needed(state, request))
         first = pages.next_position(last)
@@ -135,7 +118,7 @@ class Scan:
         newest = self._newest or state.scan_started_at
         if since and covered and newest and newest > covered:
             rows = max(rows, state.scan_position * ((covered - since) / (newest - covered)))
-        return max(1, round(rows / self._pages.stride))
+        return max(1, round(rows / self.pages.stride))
 
     async def _advance(self, state: ListState, previous: FetchedPage | None, pages: list[FetchedPage]) -> ListState:
         new_rows = [row for page in pages for row in page.new_rows]
@@ -148,21 +131,21 @@ class Scan:
         for before, page in zip([previous, *pages], pages, strict=False):
             # The same rows once more are no other part of the list: such a provider ignores the offset.
             if page.page.row_count and not page.repeats(before):
-                rows = max(rows, self._pages.position_after(page))
+                rows = max(rows, self.pages.position_after(page))
         last = pages[-1]
-        self._is_stuck = self._repeated > 0 and self._pages.position_after(last) <= position
+        self._is_stuck = self._repeated > 0 and self.pages.position_after(last) <= position
         advanced = replace(
             state,
             total=last.page.total,
-            scan_position=self._pages.position_after(last),
+            scan_position=self.pages.position_after(last),
             scan_total=last.page.total,
             scan_rows=rows,
             scan_unreadable=state.scan_unreadable + sum(page.page.unreadable for page in pages),
         )
-        is_broken = self._order.order not in (None, "newest" if self._pages.from_end else state.list_order)
+        is_broken = self._order.order not in (None, "newest" if self.pages.from_end else state.list_order)
         if state.list_order in _PROVEN and is_broken:
             advanced = replace(advanced, list_order="none", covered_from=None)
-        elif state.list_order in _PROVEN and not state.last_full_scan_at and not self._pages.has_gap:
+        elif state.list_order in _PROVEN and not state.is_complete and not self.pages.has_gap:
             advanced = self._cover(advanced, pages)
         await self._save(state, advanced)
         return advanced
@@ -170,7 +153,7 @@ class Scan:
     def _cover(self, state: ListState, pages: list[FetchedPage]) -> ListState:
         """Everything that started since then has been read; `expected_excess`: what the total counts beyond it."""
         starts = [row.started_at for page in pages for row in page.new_rows if row.started_at]
-        if not starts or (state.list_order == "oldest" and not self._pages.from_end):
+        if not starts or (state.list_order == "oldest" and not self.pages.from_end):
             return state
         self._newest = self._newest or max(starts)
         # Calls that started at the very moment read last may be continued on the next page.
@@ -186,38 +169,35 @@ class Scan:
     async def _save(self, before: ListState, state: ListState) -> None:
         """Saves what changed; an incremental may have changed the rest meanwhile."""
         self._checkpoint = (state.scan_started_at, state.scan_position)
-        await self._store.sync_state.update(self._name, **changes(before, state))
+        await self._list.save(**changes(before, state))
 
     async def _is_over(self, state: ListState, last: FetchedPage) -> bool:
         total = last.page.total
         if not last.page.row_count or self._is_stuck:
             return True
-        if self._repeated > _REPEATED_PAGES * self._provider.page_size:
+        if self._repeated > _REPEATED_PAGES * self._list.provider.page_size:
             return True
-        is_short = last.page.row_count < self._pages.step
+        is_short = last.page.row_count < self.pages.step
         if total is None and self._says_more and not last.page.has_more and is_short:
             return True
         # The total may be too low or missing, and so may has_more: unless all is seen, it ends where no more comes.
-        has_more = last.has_more if not self._pages.from_end else last.offset > 0
+        has_more = last.has_more if not self.pages.from_end else last.offset > 0
         may_end = total is not None and state.scan_position >= total and not has_more
-        return may_end and await self._seen(state) + state.scan_unreadable >= (total or 0)
-
-    async def _seen(self, state: ListState) -> int:
-        return await self._store.read.count_seen(self._name, state.scan_started_at)
+        return may_end and await self._list.count_seen(state.scan_started_at) + state.scan_unreadable >= (total or 0)
 
     async def _finish(self, state: ListState) -> bool:
         """Settles what the list holds, or has it read again: False."""
-        last = self._pages.last
+        last = self.pages.last
         ends_early = last is not None and last.page.has_more and not last.page.total
         state = replace(state, ends_early=ends_early)
         state = await self._read_ends_again(state)
-        seen, total = await self._seen(state), state.scan_total
-        agrees = total in (seen, seen + state.scan_unreadable) or (total is None and not self._pages.has_gap)
+        seen, total = await self._list.count_seen(state.scan_started_at), state.scan_total
+        agrees = total in (seen, seen + state.scan_unreadable) or (total is None and not self.pages.has_gap)
         # Where the total has fallen, what left the list may have been seen before.
-        is_steady = total is None or total == max(each or 0 for each in self._totals)
+        is_steady = total is None or total == max(total or 0 for total in self._totals)
         is_last_try = self._tries == _TRIES
         # A quiet list that ends a page or more before its total would only do so again.
-        is_cut_short = len(self._totals) == 1 and (total or 0) - seen > self._pages.step
+        is_cut_short = len(self._totals) == 1 and (total or 0) - seen > self.pages.step
         settled = (agrees and (is_steady or is_last_try)) or is_cut_short
         settled |= total is not None and (seen, total) == self._result_before
         if settled or is_last_try:
@@ -228,15 +208,19 @@ class Scan:
 
     async def _read_ends_again(self, state: ListState) -> ListState:
         """Calls that came during the scan are at the front or at the back, whichever way the list is ordered."""
-        if state.scan_rows <= self._pages.step and len(self._totals) == 1:
+        if state.scan_rows <= self.pages.step and len(self._totals) == 1:
             return state  # one page shows the list as it is
-        pages = OverlappingPages(self._provider, self._store, self._now, self._name, state.scan_total)
-        if state.scan_total is None or len(self._totals) > 1 or await self._seen(state) != state.scan_total:
+        pages = OverlappingPages(self._list, state.scan_total)
+        if (
+            state.scan_total is None
+            or len(self._totals) > 1
+            or await self._list.count_seen(state.scan_started_at) != state.scan_total
+        ):
             state = await self._read_on(pages, state, 0)
-        if await self._seen(state) < (state.scan_total or 0):
-            back = await self._seen(state) if self._pages.from_end else state.scan_rows
+        if await self._list.count_seen(state.scan_started_at) < (state.scan_total or 0):
+            back = await self._list.count_seen(state.scan_started_at) if self.pages.from_end else state.scan_rows
             state = await self._read_on(pages, state, max(0, back - 1))
-        self._pages.requests += pages.requests
+        self.pages.requests += pages.requests
         return state
 
     async def _read_on(self, pages: OverlappingPages, state: ListState, position: int) -> ListState:
@@ -250,23 +234,20 @@ class Scan:
         return state
 
     async def _accept(self, state: ListState, seen: int, settled: bool) -> None:
-        started_at, total, now = state.scan_started_at or self._now(), state.scan_total, self._now()
-        stored = await self._store.read.count_seen(self._name)
-        known = await self._store.sync_state.list_state(self._name)
-        loss = unconfirmed_loss(known, stored, stored - seen, started_at, now)
-        if loss and not self._pages.has_gap:
-            await self._store.sync_state.update(
-                self._name, scan_started_at=None, scan_position=0, checked_at=now, **loss
-            )
+        started_at, total, now = state.scan_started_at or self._list.now(), state.scan_total, self._list.now()
+        stored = await self._list.count_seen()
+        before = await self._list.load()
+        loss = unconfirmed_loss(before, stored, stored - seen, started_at, now)
+        if loss and not self.pages.has_gap:
+            await self._list.save(scan_started_at=None, scan_position=0, checked_at=now, **loss)
             return
         expected_excess = 0 if total is None else total - seen
         # Rows shown twice or not readable were read all the same; what no page showed was not.
         unlisted = max(0, expected_excess - max(0, state.scan_rows - seen)) if settled else max(1, abs(expected_excess))
-        if not self._pages.has_gap and not state.ends_early:
-            await self._store.write.delete_unseen(self._name, started_at)
-        order = self._order.order and ("oldest" if self._pages.from_end else self._order.order)
-        await self._store.sync_state.update(
-            self._name,
+        if not self.pages.has_gap and not state.ends_early:
+            await self._list.store.write.delete_unseen(self._list.name, started_at)
+        order = self._order.order and ("oldest" if self.pages.from_end else self._order.order)
+        await self._list.save(
             list_order=order or state.list_order,
             total=total,
             expected_excess=expected_excess,
@@ -280,10 +261,5 @@ class Scan:
             covered_from=None,
             gone=0,
             gone_at=None,
-            rescan_at=now if state.ends_early else known.rescan_at,
+            rescan_at=now if state.ends_early else before.rescan_at,
         )
-
-
-def _shows_any_seen(page: FetchedPage, since: datetime | None) -> bool:
-    is_front = page.offset == 0
-    return is_front or any(since and row.seen_at >= since for row in page.stored_before.values())
