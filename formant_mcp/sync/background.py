@@ -130,8 +130,9 @@ class BackgroundJobs:
             _current_job.set(job)
             return await work(job.progress)
 
-        job.task = asyncio.create_task(run())
-        job.task.add_done_callback(partial(_log_end, _name_of(key), time.monotonic()))
+        name = _name_of(key)
+        job.task = asyncio.create_task(run(), name=f"job {name}")
+        job.task.add_done_callback(partial(_log_end, name, time.monotonic()))
         if not keep:
             job.task.add_done_callback(lambda _: self._forget(key, job))
         return job

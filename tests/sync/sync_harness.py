@@ -103,12 +103,9 @@ class Desk:
         stored = await self.stored()
         return len(stored) == len(set(stored)) and set(stored) == self.listed()
 
-    async def settled(self, scope: str = "") -> None:
-        """Waits for the scan of that list that runs in the background, if one does."""
-        async with asyncio.timeout(SECONDS):
-            await asyncio.sleep(0.02)
-            while (await self.store.sync_state.list_state(scope)).scan_started_at:
-                await asyncio.sleep(0.005)
+    async def settled(self) -> None:
+        """Waits for the scans that run in the background, if any do."""
+        await no_job("scan")
 
     def list_requests(self) -> list[Request]:
         """The requests for pages of the list."""
@@ -117,6 +114,23 @@ class Desk:
     def detail_ids(self) -> list[str]:
         """The ids that details were asked for, in order."""
         return [request.path.rpartition("/")[2] for request in self.api.requests if request.path.count("/") == 3]
+
+
+def running_jobs(name: str) -> int:
+    """How many jobs of that name run, of all servers in this process."""
+    return sum(task.get_name() == f"job {name}" for task in asyncio.all_tasks())
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Waits until that is so, however busy the machine is."""
+    async with asyncio.timeout(SECONDS):
+        while not is_so():
+            await asyncio.sleep(0.001)
+
+
+async def no_job(name: str) -> None:
+    """Waits until no job of that name runs."""
+    await until(lambda: not running_jobs(name))
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from formant_mcp.filters import Filters
 from formant_mcp.sync.list_sync import ListRequest
+from tests.examples import examples
 from tests.provider_apis import ELEVENLABS, VOICEABLE, VOICEOS, ProviderFixture
 from tests.sync.cursor_sync_harness import (
     LONG_OVER,
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.anyio
 
 
 @each_provider
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(0.4))
 @given(data=st.data())
 def test_whatever_is_asked_and_happens_the_store_holds_what_the_account_does(
     provider: ProviderFixture, data: st.DataObject

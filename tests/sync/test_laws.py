@@ -1,19 +1,25 @@
-"""What holds of a full pass for lists of any kind, quiet and changing."""
+"""What holds of lists of any kind, quiet and changing."""
 
 import asyncio
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
+from formant_mcp.filters import Filters
+from formant_mcp.sync.list_sync import ListRequest
 from tests.calls import Row, conversation
+from tests.examples import examples
 from tests.fake_formant import FakeFormant, Order
 from tests.fake_http import Request
 from tests.sync.sync_harness import (
     ALWAYS,
     DAY,
+    EVERYTHING,
     NOON,
     InProcess,
     desk_for,
@@ -24,8 +30,7 @@ from tests.sync.sync_harness import (
 
 # Not made smaller when it fails: that takes minutes, and an example is short enough to read.
 law = settings(
-    max_examples=150,
-    deadline=None,
+    max_examples=examples(1.5),
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow],
 )
@@ -217,5 +222,40 @@ def test_what_is_called_complete_has_every_call_that_stayed_and_none_that_was_no
                 assert await desk.holds_all()
             else:
                 assert set(await desk.stored()) >= desk.listed()
+
+    asyncio.run(run())
+
+
+PAGE_ROWS, PROBES = 100, 4
+NEWEST_AT = NOON - timedelta(days=2)
+
+
+def full_scan_pages(size: int) -> int:
+    """Pages of a scan from one end of a list to the other; each begins with the last row of the page before."""
+    return 1 + math.ceil((size - PAGE_ROWS) / (PAGE_ROWS - 1))
+
+
+def since_minutes(minutes: int) -> ListRequest:
+    """A question for the newest `minutes` calls, which are a minute apart."""
+    return ListRequest(Filters(since=NEWEST_AT - timedelta(minutes=minutes)))
+
+
+narrow_questions = st.builds(ListRequest, newest=st.integers(1, 4_000)) | st.integers(1, 4_500).map(since_minutes)
+
+
+@given(st.integers(1_001, 4_500), st.sampled_from(ORDERS[:2]), st.lists(narrow_questions, min_size=1, max_size=5))
+@example(2_873, "oldest", [since_minutes(1_827)])  # the pages that prove the order are read before the scan meets them
+@settings(law, max_examples=examples(0.5))
+def test_no_row_of_a_quiet_list_is_read_twice_within_a_day(size: int, order: Order, questions: list[ListRequest]):
+    """However narrow and wider questions follow each other: but for the overlap, and one page to see what is new."""
+
+    async def run() -> None:
+        api = Listing(size, order).open()
+        async with desk_for(api) as desk:
+            for question in questions:
+                assert (await desk.ask(question)).is_complete
+            assert (await desk.ask(EVERYTHING)).is_complete
+            assert await desk.holds_all()
+            assert len(api.requests) <= full_scan_pages(size) + PROBES + 2 * (len(questions) + 1)
 
     asyncio.run(run())

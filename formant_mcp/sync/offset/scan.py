@@ -30,7 +30,6 @@ class Scan:
         self._result_before: tuple[int, int | None] | None = None
         self._says_more = False  # some page said that the list goes on: then it also says where it ends
         self._is_probed = False
-        self._kept: list[FetchedPage] = []
         self.pages = OverlappingPages(source, None)
         self._forget(ListState(source.name, scan_position=-1))
 
@@ -41,7 +40,7 @@ class Scan:
             self._forget(state)  # another server, or an incremental, has moved it
         is_resumed = self.pages.last is None and state.scan_started_at is not None
         if state.scan_started_at is None:
-            state = await self._begin(state)
+            state = await self._begin(state, self._list.now())
         if request.is_narrow and state.list_order is None and not self._is_probed:
             state = await self._prove_order(state)
         previous = self.pages.last
@@ -50,7 +49,7 @@ class Scan:
             return await self._restart()  # the list has changed too much meanwhile
         state = await self._advance(state, previous, pages)
         if state.list_order == "none" and self.pages.from_end:
-            return await self._restart(keep=pages)
+            return await self._restart()
         return await self._is_over(state, pages[-1]) and await self._finish(state)
 
     def _forget(self, state: ListState) -> None:
@@ -64,21 +63,18 @@ class Scan:
         self._is_stuck = False
         self._newest: datetime | None = None
         self._checkpoint: tuple[datetime | None, int] = (state.scan_started_at, state.scan_position)
-        self.pages.keep(self._kept)
-        self._kept = []
 
-    async def _begin(self, state: ListState) -> ListState:
+    async def _begin(self, state: ListState, started_at: datetime | None) -> ListState:
         begun = replace(
-            state, scan_started_at=self._list.now(), scan_total=None, scan_position=0, scan_rows=0, scan_unreadable=0
+            state, scan_started_at=started_at, scan_total=None, scan_position=0, scan_rows=0, scan_unreadable=0
         )
         await self._save(state, begun)
         self._forget(begun)
         return begun
 
-    async def _restart(self, keep: list[FetchedPage] | None = None) -> bool:
-        """Lets the next batch begin the scan again, with the pages that need no second request."""
+    async def _restart(self) -> bool:
+        """Lets the next batch begin the scan again."""
         await self._list.save(scan_started_at=None, scan_position=0, covered_from=None)
-        self._kept = keep or []
         return False
 
     async def _prove_order(self, state: ListState) -> ListState:
@@ -95,8 +91,8 @@ class Scan:
                 order.observe(page.page.conversations)
             state = replace(state, list_order=order.order or "none", total=total)
             await self._list.save(list_order=state.list_order, total=total)
-            if state.list_order == "oldest":
-                state = await self._begin(state)
+            if state.list_order == "oldest":  # from the end on; the probes count as seen by this scan
+                state = await self._begin(state, state.scan_started_at)
         self.pages.keep(probes)
         return state
 
