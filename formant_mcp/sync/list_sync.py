@@ -96,17 +96,24 @@ class StoredList:
         await self.store.sync_state.update(self.name, **changes)
 
 
+@dataclass(frozen=True, slots=True)
+class SyncParts:
+    """What all lists of an account work with."""
+
+    store: Store
+    details: Details
+    jobs: BackgroundJobs
+    leases: Leases
+    now: Callable[[], datetime]
+
+
 class ListSync(ABC):
     """Keeps the lists of one account up to date, in the way that its provider's pagination allows."""
 
-    def __init__(
-        self, store: Store, details: Details, jobs: BackgroundJobs, leases: Leases, now: Callable[[], datetime]
-    ) -> None:
-        self._store = store
-        self._details = details
-        self._jobs = jobs
-        self._leases = leases
-        self._now = now
+    def __init__(self, parts: SyncParts) -> None:
+        self._parts = parts
+        self._store = parts.store
+        self._now = parts.now
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._scans_ended = Counter[str]()
 
@@ -138,7 +145,9 @@ class ListSync(ABC):
         """
         if not (await self.status(request, request.checked_since(self._now()))).is_complete:
             await self.update(request, progress)
-        await self._details.read((await self._store.read.running(request.filters.agent_id, self._now())), progress)
+        await self._parts.details.read(
+            (await self._store.read.running(request.filters.agent_id, self._now())), progress
+        )
 
     async def _scan(self, name: str, request: ListRequest, progress: Progress, is_enough: IsEnough) -> None:
         """Continues a list's scan until that is enough or the list ends; jobs that scan the same list take turns."""
@@ -147,20 +156,20 @@ class ListSync(ABC):
             async with self._exclusive(name):
                 if self._scans_ended[name] == ended and not await is_enough():
                     self._scans_ended[name] += await self._read_batch(name, request, progress)
-            await self._jobs.yield_to_waiting()
+            await self._parts.jobs.yield_to_waiting()
 
     @asynccontextmanager
     async def _exclusive(self, name: str) -> AsyncGenerator[None]:
         """One job at a time reads a list's pages, among all servers."""
-        async with self._locks[name], self._leases.hold(f"list:{name}"):
+        async with self._locks[name], self._parts.leases.hold(f"list:{name}"):
             yield
 
     def _start_backfill(self, name: str, is_enough: IsEnough) -> None:
-        self._jobs.start(("scan", name), lambda progress: self._scan(name, ListRequest(), progress, is_enough))
+        self._parts.jobs.start(("scan", name), lambda progress: self._scan(name, ListRequest(), progress, is_enough))
 
     async def _join_scan(self, name: str, progress: Progress, is_enough: IsEnough) -> None:
         """Waits for a list's scan, begun now unless it runs; it goes on when the wait is given up."""
-        await self._jobs.join(
+        await self._parts.jobs.join(
             ("scan", name), lambda job: self._scan(name, ListRequest(), job, is_enough), report_to(progress)
         )
 

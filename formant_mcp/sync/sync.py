@@ -13,7 +13,7 @@ from formant_mcp.store import Store
 from formant_mcp.sync.background import BackgroundJobs, Leases, Progress, Report
 from formant_mcp.sync.cursor.list_sync import CursorListSync
 from formant_mcp.sync.details import FAILS_ALONE, Details
-from formant_mcp.sync.list_sync import ListRequest, ListStatus, ListSync
+from formant_mcp.sync.list_sync import ListRequest, ListStatus, ListSync, SyncParts
 from formant_mcp.sync.offset.list_sync import OffsetListSync
 
 T = TypeVar("T")
@@ -30,10 +30,9 @@ class Sync:
         self._leases = Leases(store.sync_state, now)
         self._has_begun = False
         self._details = Details(provider, store, self._jobs, self._leases, now)
+        parts = SyncParts(store, self._details, self._jobs, self._leases, now)
         self._lists: ListSync = (
-            CursorListSync(provider, store, self._details, self._jobs, self._leases, now)
-            if provider.pagination == "cursor"
-            else OffsetListSync(provider, store, self._details, self._jobs, self._leases, now)
+            CursorListSync(provider, parts) if provider.pagination == "cursor" else OffsetListSync(provider, parts)
         )
 
     async def refresh_list(

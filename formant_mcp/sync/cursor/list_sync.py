@@ -1,7 +1,6 @@
 """The lists of a provider whose pages each name the next: the whole, and what it narrows by itself."""
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -9,12 +8,11 @@ from typing import Literal
 
 from formant_mcp.filters import Filters
 from formant_mcp.providers.base import CursorProvider
-from formant_mcp.store import Store
 from formant_mcp.store.sync_state import ListState
-from formant_mcp.sync.background import BackgroundJobs, Leases, Progress
+from formant_mcp.sync.background import Progress
 from formant_mcp.sync.cursor.scan import ListScan, earlier, has_holes, list_name
-from formant_mcp.sync.details import DAY, HOUR, Details
-from formant_mcp.sync.list_sync import ListRequest, ListStatus, ListSync, is_day_old, may_scan_for_gone
+from formant_mcp.sync.details import DAY, HOUR
+from formant_mcp.sync.list_sync import ListRequest, ListStatus, ListSync, SyncParts, is_day_old, may_scan_for_gone
 
 _WAIT_FOR_REST_SECONDS = 2.0  # in this time a small list is read whole, so that its newest calls are complete too
 
@@ -27,16 +25,8 @@ Plan = Literal["incremental", "backfill", "scan", "nothing"]
 class CursorListSync(ListSync):
     """Reads what is new where all is stored, the part that a question needs, or the whole list."""
 
-    def __init__(
-        self,
-        provider: CursorProvider,
-        store: Store,
-        details: Details,
-        jobs: BackgroundJobs,
-        leases: Leases,
-        now: Callable[[], datetime],
-    ) -> None:
-        super().__init__(store, details, jobs, leases, now)
+    def __init__(self, provider: CursorProvider, parts: SyncParts) -> None:
+        super().__init__(parts)
         self._provider = provider
         self._honoured: dict[str, bool] = {}
         self._lists: dict[str, ListScan] = {}
@@ -143,7 +133,7 @@ class CursorListSync(ListSync):
     def _list(self, filters: Filters) -> ListScan:
         name = list_name(filters)
         if name not in self._lists:
-            self._lists[name] = ListScan(self._provider, self._store, self._details, self._now, filters, self._honoured)
+            self._lists[name] = ListScan(self._provider, self._parts, filters, self._honoured)
         return self._lists[name]
 
     def _is_in_whole(self, whole: ListState, request: ListRequest) -> bool:

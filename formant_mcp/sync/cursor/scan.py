@@ -4,7 +4,6 @@ A list is what the provider returns for some filters: the whole account's, one a
 not matter: a window is requested by its times and read to its end.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal, cast
@@ -14,13 +13,19 @@ from formant_mcp.errors import InvalidRequestError, InvalidResponseError, NotFou
 from formant_mcp.filters import NO_FILTERS, Filters
 from formant_mcp.models import Page
 from formant_mcp.providers.base import CursorProvider
-from formant_mcp.store import Store
 from formant_mcp.store.sync_state import ListState
 from formant_mcp.store.writer import PreviousRow
 from formant_mcp.sync.background import Progress
 from formant_mcp.sync.cursor.pages import CursorPages
-from formant_mcp.sync.details import DAY, HOUR, Details
-from formant_mcp.sync.list_sync import ListRequest, StoredList, goes_back_enough, shows_any_seen, unconfirmed_loss
+from formant_mcp.sync.details import DAY, HOUR
+from formant_mcp.sync.list_sync import (
+    ListRequest,
+    StoredList,
+    SyncParts,
+    goes_back_enough,
+    shows_any_seen,
+    unconfirmed_loss,
+)
 
 _GROWTH = 4  # of each window, to that before it
 _MAX_WINDOWS = 5  # for the newest calls: together almost a year; older ones come with the scan of everything
@@ -35,22 +40,14 @@ class ListScan:
     `honoured`: which fields the provider was seen to narrow by, shared by all lists.
     """
 
-    def __init__(
-        self,
-        provider: CursorProvider,
-        store: Store,
-        details: Details,
-        now: Callable[[], datetime],
-        filters: Filters,
-        honoured: dict[str, bool],
-    ) -> None:
+    def __init__(self, provider: CursorProvider, parts: SyncParts, filters: Filters, honoured: dict[str, bool]) -> None:
         self._provider = provider
-        self._store = store
-        self._details = details
-        self._now = now
+        self._store = parts.store
+        self._details = parts.details
+        self._now = parts.now
         self._filters = filters
         self._honoured = honoured
-        self._list = StoredList(list_name(filters), store, now)
+        self._list = StoredList(list_name(filters), parts.store, parts.now)
         self._pages: CursorPages | None = None
         self._state = ListState("")
         self._resumed_at = ""
@@ -180,14 +177,11 @@ class ListScan:
         if not ends_early and not await self._resolve_missing(replace(window, since=since), read_at, progress):
             return False
         state = await self._list.load()
-        if until is None:
-            state = replace(state, unreadable=0, ends_early=False)
+        if until is None:  # the first window
             await self._list.save(covered_until=started_at, coverage_started_at=started_at, checked_at=started_at)
-        await self._list.save(
-            covered_from=since,
-            unreadable=state.unreadable + unreadable,
-            ends_early=state.ends_early or ends_early,
-        )
+        else:
+            unreadable, ends_early = state.unreadable + unreadable, state.ends_early or ends_early
+        await self._list.save(covered_from=since, unreadable=unreadable, ends_early=ends_early)
         return True
 
     async def _read(self, filters: Filters, progress: Progress) -> tuple[int, bool]:

@@ -1,6 +1,5 @@
 """The lists of a provider that can be read from any row on: the whole ('') and each agent's."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -9,14 +8,13 @@ from typing import Literal
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import Filters
 from formant_mcp.providers.base import OffsetProvider
-from formant_mcp.store import Store
 from formant_mcp.store.sync_state import ListState
-from formant_mcp.sync.background import BackgroundJobs, Leases, Progress
-from formant_mcp.sync.details import Details
+from formant_mcp.sync.background import Progress
 from formant_mcp.sync.list_sync import (
     ListRequest,
     ListStatus,
     ListSync,
+    SyncParts,
     goes_back_enough,
     is_day_old,
     may_scan_for_gone,
@@ -76,16 +74,8 @@ def next_step(facts: Facts, done: set[Step]) -> Step:
 class OffsetListSync(ListSync):
     """Reads what is new, then scans as far as a question needs."""
 
-    def __init__(
-        self,
-        provider: OffsetProvider,
-        store: Store,
-        details: Details,
-        jobs: BackgroundJobs,
-        leases: Leases,
-        now: Callable[[], datetime],
-    ) -> None:
-        super().__init__(store, details, jobs, leases, now)
+    def __init__(self, provider: OffsetProvider, parts: SyncParts) -> None:
+        super().__init__(parts)
         self._provider = provider
         self._scans: dict[str, Scan] = {}
 

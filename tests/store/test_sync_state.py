@@ -1,4 +1,4 @@
-"""Leases, by which several servers share the work, and what is known of a list."""
+"""Leases, by which several servers share the work, and the states of lists."""
 
 from collections.abc import AsyncGenerator
 from datetime import timedelta
@@ -30,8 +30,8 @@ async def servers(tmp_path: Path) -> AsyncGenerator[Servers]:
 
 async def test_a_lease_is_taken_by_one_alone(servers: Servers) -> None:
     one, two = servers
-    assert await one.lease(["pass:"], "one", NOW, SPAN) == ["pass:"]
-    assert await two.lease(["pass:"], "two", NOW, SPAN) == []
+    assert await one.lease(["list:"], "one", NOW, SPAN) == ["list:"]
+    assert await two.lease(["list:"], "two", NOW, SPAN) == []
 
 
 async def test_of_several_leases_one_gets_those_that_are_free(servers: Servers) -> None:
@@ -65,21 +65,21 @@ async def test_only_its_owner_gives_a_lease_back(servers: Servers) -> None:
     assert await two.lease(["a", "b"], "two", NOW, SPAN) == ["a"]
 
 
-async def test_a_list_nobody_looked_at_is_known_in_nothing(servers: Servers) -> None:
+async def test_a_list_that_nobody_read_has_a_fresh_state(servers: Servers) -> None:
     assert await servers[0].list_state("7") == ListState("7")
 
 
-async def test_what_is_learned_of_a_list_adds_to_what_was_known_and_others_see_it(servers: Servers) -> None:
+async def test_an_update_of_a_list_state_keeps_its_other_fields_and_others_see_it(servers: Servers) -> None:
     one, two = servers
     await one.update("7", total=41, list_order="newest", checked_at=NOW, covered_from=NOW - SPAN)
     await two.update("7", last_full_scan_at=NOW, covered_from=None, scan_position=3)
     await one.update("", total=99)
-    known = ListState("7", "newest", 41, checked_at=NOW, last_full_scan_at=NOW, scan_position=3)
-    assert await one.list_state("7") == await two.list_state("7") == known
+    state = ListState("7", "newest", 41, checked_at=NOW, last_full_scan_at=NOW, scan_position=3)
+    assert await one.list_state("7") == await two.list_state("7") == state
     assert await two.list_state("") == ListState("", total=99)
 
 
-async def test_what_two_learn_at_once_is_the_greater_of_both(servers: Servers) -> None:
+async def test_raise_to_keeps_the_greater_of_both(servers: Servers) -> None:
     one, two = servers
     await one.raise_to("7", covered_until=NOW, unreadable=2, ends_early=False)
     await two.raise_to("7", covered_until=NOW - SPAN, checked_at=NOW, unreadable=1, ends_early=True)
