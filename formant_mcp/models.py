@@ -29,6 +29,8 @@ _INVISIBLE = re.compile(
 
 def clean(text: str) -> str:
     """One line of visible text: white space folded, invisible and direction-changing characters removed."""
+    if text.isascii() and text.isprintable() and "  " not in text:  # nearly every text, and much faster
+        return text.strip(" ")
     return _SPACES.sub(" ", _INVISIBLE.sub("", text)).strip()
 
 

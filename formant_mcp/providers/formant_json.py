@@ -7,6 +7,7 @@ field that cannot be read is None; only a wrong envelope is an error.
 import re
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from pydantic import JsonValue
 
@@ -110,6 +111,7 @@ def _conversation(wire: Wire, has_detail: bool) -> Conversation:
     )
 
 
+@lru_cache(4096)
 def _plain(status: str | None) -> str:
     return re.sub(r"[-\s]+", "_", status or "").lower()
 

@@ -103,7 +103,9 @@ class Fields:
     def understood(self, field: str, form: Callable[[JsonValue], T | None], sent: JsonValue) -> T | None:
         """The same for a given value: the value itself, or the one that an object obviously wraps."""
         value = form(sent)
-        if value is None and isinstance(sent, dict):
+        if value is not None or sent is None:
+            return value
+        if isinstance(sent, dict):
             value = form(first_present(sent, *_BARE))
         if value is None and as_bool(sent) and is_something(sent):
             self._lost.add(field)

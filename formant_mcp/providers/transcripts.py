@@ -9,6 +9,7 @@ is counted, never guessed.
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import lru_cache
 from itertools import groupby
 from typing import NamedTuple
 
@@ -79,12 +80,16 @@ def _other_candidates(wire: Wire, levels: int = 2) -> Iterator[JsonValue]:
     """Other fields of a conversation that may be its transcript; counts and flags are not, whatever their name."""
     fields = {plain(name): value for name, value in wire.items()}
     for name, value in fields.items():
-        is_named = name in _NAMES or (_NAME.fullmatch(name) and not _NO_TRANSCRIPT.fullmatch(name))
-        if isinstance(value, str | list | dict) and is_named and is_something(value):
+        if isinstance(value, str | list | dict) and _may_name_transcript(name) and is_something(value):
             yield value
     for name in _CALL_OBJECTS if levels else ():
         if isinstance(part := fields.get(name), dict):
             yield from _other_candidates(part, levels - 1)
+
+
+@lru_cache(4096)
+def _may_name_transcript(name: str) -> bool:
+    return name in _NAMES or bool(_NAME.fullmatch(name) and not _NO_TRANSCRIPT.fullmatch(name))
 
 
 def read_transcript(
@@ -109,15 +114,14 @@ def _read(sent: JsonValue, started_at: datetime | None) -> "_Reader | None":
 def _to_transcript(
     readers: "Sequence[_Reader]", started_at: datetime | None, duration_seconds: float | None
 ) -> Transcript:
-    reader = _Reader(started_at)
-    if any(candidate.quality[1] for candidate in readers):
-        reader.merge([candidate for candidate in readers if candidate.quality[1]])
+    if not readers:
+        return Transcript(None, Unreadable())
+    reader, spoken = readers[0], [candidate for candidate in readers if candidate.quality[1]]
+    if spoken:
+        reader = _Reader(started_at)
+        reader.merge(spoken)
     elif any(candidate.is_unreadable for candidate in readers):
         return Transcript(None, Unreadable(transcripts=1))
-    elif readers:
-        reader = readers[0]
-    else:
-        return Transcript(None, Unreadable())
     turns = tuple(Turn(index, *fields) for index, fields in enumerate(_in_seconds(reader, duration_seconds)))
     unknown_speakers = sum(bool(turn.text) and is_of_no_side(turn.role) for turn in turns)
     return Transcript(turns, Unreadable(turns=reader.unreadable, speakers=unknown_speakers))
@@ -258,7 +262,7 @@ class _Reader:
 
     def merge(self, readers: "Sequence[_Reader]") -> None:
         """Adds the fullest, and what only the others say: talk of known sides, else a count of what is missing."""
-        fullest = max(readers, key=lambda reader: reader.fullness)
+        fullest = readers[0] if len(readers) == 1 else max(readers, key=lambda reader: reader.fullness)
         words = _WordsOf(fullest) if len(readers) > 1 else None
         before = least = self.unreadable
         for reader in readers:

@@ -4,7 +4,7 @@ Names are plain (see `speakers.plain`). Parameters, headers and bodies of tool c
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from pydantic import JsonValue
 
@@ -40,6 +40,8 @@ _ABOUT = frozenset({
     "executablecode", "codeexecutionresult",
 })  # fmt: skip
 _ABOUT_ENDINGS = ("id", "ids", "url", "uri", "time", "ms", "secs", "seconds")
+_WORDS_PLACES = {name: place for place, name in enumerate(WORDS)}
+_TIMES_PLACES = {name: place for place, name in enumerate(_TIMES)}
 _SPOKEN = re.compile(r"[^\W\d_]")
 _SENTENCE = re.compile(r"[^\W\d_].*\s.*[^\W\d_]|[^\W\d_\x00-\x7f]", re.DOTALL)
 # Kinds of parts that are not speech.
@@ -53,14 +55,19 @@ _LONGEST_ERROR = 300
 def words_in(fields: Wire, levels: int) -> str:
     """What is said in a turn with these fields: the first with words, and every other with different words."""
     said = ""
-    for name in WORDS:
-        value = fields.get(name)
+    for name in _in_order(fields, _WORDS_PLACES):
+        value = fields[name]
         if value is None or (said and not may_say_more(name, value)):
             continue
         words = _first_of(value, levels) if name == "alternatives" else words_of(value, levels - 1)
         if not said or not (letters(words) in letters(said) or letters(said) in letters(words)):
             said = f"{said} {words}".strip()
     return said
+
+
+def _in_order(fields: Wire, places: Mapping[str, int]) -> list[str]:
+    """Those of the names in `places` that the fields have, in the order of their places."""
+    return sorted(fields.keys() & places.keys(), key=places.__getitem__)
 
 
 def may_say_more(name: str, value: JsonValue) -> bool:
@@ -114,7 +121,7 @@ def may_hold_words(fields: Wire) -> bool:
 
 def has_lost_part(fields: Wire) -> bool:
     """Whether words are in parts, and one of the parts holds words under an unfamiliar name."""
-    parts = (part for name in WORDS for part in _objects(_unpacked_parts(fields.get(name))))
+    parts = (part for name in fields if name in _WORDS_PLACES for part in _objects(_unpacked_parts(fields[name])))
     named = ({plain(name): value for name, value in part.items()} for part in parts)
     return any(not words_in(part, 2) and may_hold_words(part) for part in named)
 
@@ -136,8 +143,8 @@ def _texts_in(fields: Wire, pattern: re.Pattern[str]) -> bool:
 
 def times_in(fields: Wire) -> Iterator[tuple[str, JsonValue]]:
     """The fields that may say when a turn starts, by name; the start if it is a span."""
-    for name in _TIMES:
-        value = fields.get(name)
+    for name in _in_order(fields, _TIMES_PLACES):
+        value = fields[name]
         if isinstance(value, list) and value:
             value = value[0]
         if isinstance(value, dict):
