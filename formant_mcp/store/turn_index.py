@@ -23,11 +23,8 @@ def index_rows(turns: Rows, cut: Callable[[str], str] = indexable) -> list[tuple
 
 def word_rows(indexed: Iterable[tuple[int, str, str, str]]) -> list[tuple[str, str]]:
     """Their distinct words, and those that are joined, each with its stem."""
-    stems: dict[str, str] = {}
-    for _, *columns in indexed:
-        for text in columns:
-            stems |= forms_in(text)
-    return sorted(stems.items())
+    words = {word for _, *columns in indexed for text in columns for word in text.split()}
+    return sorted(forms_in(" ".join(words)).items())
 
 
 INSERT = "INSERT INTO spoken (rowid, agent, contact, other) VALUES (?, ?, ?, ?)"

@@ -170,7 +170,7 @@ class Writer(OnDatabase):
             else:
                 upserts.append((*row, at, at))
         connection.run_many("UPDATE conversations SET seen_at = ? WHERE row_id = ?", seen)
-        connection.run_many(_UPSERT, upserts)
+        connection.insert_many(_UPSERT, upserts)
         details = [read for read in reads.values() if read.conversation.has_detail]
         if details:
             self._save_details(connection, details, stored)
@@ -204,22 +204,22 @@ class Writer(OnDatabase):
         has_same = {row.row_id for row in stored.values() if row.has_detail and _is_same(row, by_row)}
         changed = {row_id: read.conversation.results for row_id, read in by_row.items() if row_id not in has_same}
         connection.run(f"DELETE FROM result_values WHERE row_id {_IN}", [json.dumps(list(changed))])
-        connection.run_many(
+        connection.insert_many(
             "INSERT INTO result_values VALUES (?, ?, ?, ?, ?, ?, ?)",
-            ((row_id, *value) for row_id, results in changed.items() for value in flatten(results or {})),
+            [(row_id, *value) for row_id, results in changed.items() for value in flatten(results or {})],
         )
         connection.run(
             f"DELETE FROM unreadable WHERE row_id {_IN} AND kind {_IN}",
             [json.dumps(list(by_row)), json.dumps(_OF_DETAIL)],
         )
-        connection.run_many(
+        connection.insert_many(
             "INSERT INTO unreadable VALUES (?, ?, ?)",
-            (
+            [
                 (row_id, kind, count)
                 for row_id, read in by_row.items()
                 for kind in _OF_DETAIL
                 if (count := getattr(read.conversation.unreadable, kind))
-            ),
+            ],
         )
         connection.run_many(
             "UPDATE conversations SET results = ?, turn_count = ?, detail_at = ?, detail_due_at = ?, missing_at = NULL,"
@@ -300,10 +300,10 @@ def _save_turns(connection: Connection, transcripts: dict[int, tuple[Turn, ...] 
     new = [turn for row_id in changed for turn in now[row_id]]
     connection.run_many(DELETE, index_rows([turn[:3] for turn in old]))
     connection.run_many("DELETE FROM turns WHERE turn_id = ?", [turn[:1] for turn in old])
-    connection.run_many("INSERT INTO turns VALUES (?, ?, ?, ?)", new)
+    connection.insert_many("INSERT INTO turns VALUES (?, ?, ?, ?)", new)
     indexed = index_rows([turn[:3] for turn in new])
-    connection.run_many(INSERT, indexed)
-    connection.run_many(INSERT_WORDS, word_rows(indexed))
+    connection.insert_many(INSERT, indexed)
+    connection.insert_many(INSERT_WORDS, word_rows(indexed))
 
 
 def _json(results: dict[str, JsonValue] | None) -> str | None:

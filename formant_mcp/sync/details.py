@@ -107,7 +107,7 @@ class Details:
             if claimed := await self.claim([conversation_id], requested_at):
                 try:
                     if claimed.to_read:
-                        await self.fetch(conversation_id)
+                        await self.fetch(conversation_id, asyncio.Semaphore())
                 finally:
                     await self.drop(claimed)
                 return
@@ -135,7 +135,8 @@ class Details:
     async def fetch(self, conversation_id: str) -> None:
         """Reads one whose lease is held; a failure is noted with its reason."""
         try:
-            conversation = await self._provider.get_conversation(conversation_id)
+            async with in_flight:
+                conversation = await self._provider.get_conversation(conversation_id)
             await self._store.write.save([conversation], self._now())
         except FAILS_ALONE as error:
             await self._note(conversation_id, error)
@@ -177,6 +178,7 @@ class _DetailWorkers:
         self._progress = progress
         self._requested_at = requested_at
         self._claiming = asyncio.Lock()
+        self._in_flight = asyncio.Semaphore(_IN_FLIGHT)
         self._claims: list[Claim] = []
         self._next: list[tuple[str, Claim | None]] = []
         self._failures = 0
@@ -201,7 +203,7 @@ class _DetailWorkers:
             conversation_id, claim = conversation
             try:
                 if claim:
-                    await self._details.fetch(conversation_id)
+                    await self._details.fetch(conversation_id, self._in_flight)
                 else:  # somebody else reads it
                     await self._details.read_one(conversation_id, self._requested_at)
                 self._failures = 0
