@@ -107,7 +107,9 @@ def _conversation(wire: Wire, has_detail: bool) -> Conversation:
         results=results,
         turns=transcript.turns,
         has_detail=has_detail,
-        unreadable=replace(transcript.unreadable, results=lost, fields=fields.lost),
+        unreadable=replace(transcript.unreadable, results=lost, fields=fields.lost)
+        if lost or fields.lost
+        else transcript.unreadable,
     )
 
 

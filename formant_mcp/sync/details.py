@@ -107,7 +107,7 @@ class Details:
             if claimed := await self.claim([conversation_id], requested_at):
                 try:
                     if claimed.to_read:
-                        await self.fetch(conversation_id, asyncio.Semaphore())
+                        await self.save(await self.get(conversation_id))
                 finally:
                     await self.drop(claimed)
                 return
@@ -135,12 +135,14 @@ class Details:
     async def fetch(self, conversation_id: str) -> None:
         """Reads one whose lease is held; a failure is noted with its reason."""
         try:
-            async with in_flight:
-                conversation = await self._provider.get_conversation(conversation_id)
-            await self._store.write.save([conversation], self._now())
+            return await self._provider.get_conversation(conversation_id)
         except FAILS_ALONE as error:
             await self._note(conversation_id, error)
             raise
+
+    async def save(self, conversation: Conversation) -> None:
+        """Saves what was read."""
+        await self._store.write.save([conversation], self._now())
 
     async def _note(self, conversation_id: str, error: FormantError) -> None:
         now = self._now()
@@ -199,29 +201,40 @@ class _DetailWorkers:
             raise self._refusals[0]
 
     async def _work(self) -> None:
-        while conversation := await self._take():
-            conversation_id, claim = conversation
-            try:
-                if claim:
-                    await self._details.fetch(conversation_id, self._in_flight)
-                else:  # somebody else reads it
-                    await self._details.read_one(conversation_id, self._requested_at)
-                self._failures = 0
-            except NotFoundError:
-                self._failures = 0
-            except FAILS_ALONE as error:
-                self._count_failure(error)
+        while True:
+            async with self._in_flight:
+                if (taken := await self._take()) is None:
+                    return
+                conversation_id, claim = taken
+                conversation = await self._read(conversation_id, claim)
+            if conversation:
+                await self._details.save(conversation)
             self._progress.done += 1
             if claim:
                 claim.left -= 1
                 await self._drop_if_done(claim)
+
+    async def _read(self, conversation_id: str, claim: Claim | None) -> Conversation | None:
+        """One that is to be saved; None where it cannot be read, or where somebody else reads and saves it."""
+        conversation = None
+        try:
+            if claim:
+                conversation = await self._details.get(conversation_id)
+            else:
+                await self._details.read_one(conversation_id, self._requested_at)
+            self._failures = 0
+        except NotFoundError:
+            self._failures = 0
+        except FAILS_ALONE as error:
+            self._count_failure(error)
+        return conversation
 
     async def _take(self) -> tuple[str, Claim | None] | None:
         """The next one to read, with the claim that holds its lease; None where there is none left."""
         async with self._claiming:
             while not self._next:
                 await self._details.yield_to_waiting()  # before the claim: what pauses holds no lease
-                ids = list(islice(self._ids, _WORKERS))
+                ids = list(islice(self._ids, _IN_FLIGHT))
                 if not ids:
                     return None
                 claim = await self._details.claim(ids, self._requested_at)
