@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -83,9 +84,9 @@ class Connection:
         while it runs."""
         first = 0
         for size in _ROWS_OF_A_STATEMENT:
-            statement = _ONE_ROW.sub("VALUES " + ", ".join([r"\1"] * size), sql)
             while len(rows) - first >= size:
-                self.run(statement, [value for row in rows[first : first + size] for value in row])
+                values = [value for row in rows[first : first + size] for value in row]
+                self.run(_of_many_rows(sql, size), values)
                 first += size
 
     @contextmanager
@@ -143,6 +144,12 @@ class Connection:
                     "Ask again.",
                 ) from None
             raise _worded(error, self._path) from None
+
+
+@lru_cache(64)
+def _of_many_rows(sql: str, count: int) -> str:
+    """An INSERT of one row as one of that many."""
+    return _ONE_ROW.sub("VALUES " + ", ".join([r"\1"] * count), sql)
 
 
 def open_writer(path: Path | None, account: AccountKey, *, takes_over: bool = False) -> Connection:

@@ -2,13 +2,15 @@
 
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Generic, TypeVar
 
 from mcp_types import Tool as ToolEntry
 from mcp_types import ToolAnnotations
 from pydantic import BaseModel, JsonValue
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
 from pydantic_core.core_schema import ModelSchema, NullableSchema, WithDefaultSchema
 
 from formant_mcp.app import App
@@ -74,7 +76,7 @@ class Tool(Generic[A]):
             title=self.title,
             description=self.description,
             input_schema=self._input_schema(provider),
-            output_schema=self.answer.model_json_schema(schema_generator=_PlainSchema, mode="serialization"),
+            output_schema=_plain_schema(self.answer, "serialization"),
             annotations=ToolAnnotations(
                 title=self.title,
                 read_only_hint=self.is_read_only,
@@ -85,11 +87,17 @@ class Tool(Generic[A]):
         )
 
     def _input_schema(self, provider: ProviderSpec) -> dict[str, Any]:
-        schema = self.arguments.model_json_schema(schema_generator=_PlainSchema)
+        schema = deepcopy(_plain_schema(self.arguments, "validation"))
         for name, argument in schema.get("properties", {}).items():
             is_supported = name not in provider.unsupported_filters
             argument["description"] = provider.fill(argument["description"]) if is_supported else _UNSUPPORTED
         return schema
+
+
+@cache
+def _plain_schema(model: type[BaseModel], mode: JsonSchemaMode) -> dict[str, Any]:
+    """A model's schema; generating one takes milliseconds."""
+    return model.model_json_schema(schema_generator=_PlainSchema, mode=mode)
 
 
 class _PlainSchema(GenerateJsonSchema):
