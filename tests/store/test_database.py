@@ -19,6 +19,7 @@ from formant_mcp.models import Conversation
 from formant_mcp.queries.conditions import parse_condition, parse_contact_filter
 from formant_mcp.settings import Settings
 from formant_mcp.store import AccountKey
+from formant_mcp.store.connection import open_writer
 from formant_mcp.store.database import Database
 from formant_mcp.store.local_time import local_day
 from formant_mcp.store.schema import MIGRATIONS
@@ -409,3 +410,13 @@ def test_all_of_several_servers_that_begin_at_once_open_the_new_store(tmp_path: 
     with ThreadPoolExecutor(8) as threads:
         for attempt in range(5):
             list(threads.map(begin, [tmp_path / f"{attempt}.sqlite"] * 8))
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 5, 32, 71])
+def test_many_rows_are_inserted_each_once_and_in_order(count: int):
+    connection = open_writer(None, AccountKey("service", "account"))
+    connection.run("CREATE TABLE numbers (place INTEGER PRIMARY KEY, name TEXT UNIQUE)")
+    rows = [(None, f"number {n}") for n in range(count)]
+    connection.insert_many("INSERT INTO numbers VALUES (?, ?) ON CONFLICT (name) DO NOTHING", [*rows, *rows])
+    assert connection.rows("SELECT * FROM numbers ORDER BY place") == [(n + 1, f"number {n}") for n in range(count)]
+    connection.close()
