@@ -1,1 +1,1 @@
-"""The sample account behind `formant-mcp --demo`: invented calls, and the provider's API over them, no network."""
+"""The sample account of `formant-mcp --demo`: invented calls, served by the provider's API in this process."""

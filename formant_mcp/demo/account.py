@@ -1,4 +1,4 @@
-"""The sample account in any provider's shape: the provider's own client, over its API in this process."""
+"""The sample account as any provider sends it: the provider's own client and its API, in this process."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""The sample account's agents: what they are for, whom they call, at which hours, and how their calls end."""
+"""The sample account's agents: their purpose, contacts, calling hours, and how their calls end."""
 
 from collections.abc import Iterator
 from random import Random
@@ -22,7 +22,7 @@ _RETRY = (66, 16, 7, 4, 2, 2, 1, 2)
 
 
 class Contact(NamedTuple):
-    """The other party: a number in E.164 and its first name in the scripts it is spoken in."""
+    """The other party: a number in E.164 and a first name, in Latin letters and in Devanagari."""
 
     number: str
     name: str
@@ -34,7 +34,7 @@ class Contact(NamedTuple):
 
 
 class Agent(NamedTuple):
-    """A voice agent; `new_scripts` are those since its last change of prompt."""
+    """A voice agent; `new_scripts` are used since its last prompt change."""
 
     agent_id: int
     name: str
@@ -46,7 +46,7 @@ class Agent(NamedTuple):
 
     @property
     def abroad(self) -> bool:
-        """It calls the United States."""
+        """Whether it calls the United States."""
         return self.zone.key.startswith("America/")
 
     def hour(self, rng: Random) -> int:
@@ -56,7 +56,7 @@ class Agent(NamedTuple):
 
 
 def read_agents() -> tuple[Agent, ...]:
-    """The account's five agents, with what they say."""
+    """The account's five agents, with their scripts."""
     india, abroad, shared = ZoneInfo("Asia/Kolkata"), ZoneInfo("America/Los_Angeles"), SharedLines.read()
 
     def agent(agent_id: int, name: str, zone: ZoneInfo, contact_count: int, scripts: str, new: str = "") -> Agent:
@@ -73,9 +73,9 @@ def read_agents() -> tuple[Agent, ...]:
 
 
 def contacts_of(agent: Agent, rng: Random) -> Iterator[Contact]:
-    """Contacts to call, without end; some come more than once.
+    """Contacts to call, an endless sequence; some occur more than once.
 
-    Numbers are artificial: +91 99999 0xxxx, and +1 415 555 01xx, which is set aside for fiction.
+    Numbers are artificial: +91 99999 0xxxx, and +1 415 555 01xx, which is reserved for fiction.
     """
     while True:
         if agent.abroad:
@@ -88,7 +88,7 @@ def contacts_of(agent: Agent, rng: Random) -> Iterator[Contact]:
 
 
 def status_at(hour: int, agent: Agent, number: int, rng: Random) -> str:
-    """How attempt `number` at that hour ends: in the evening fewer people answer."""
+    """How attempt `number` at that hour ends; in the evening fewer people answer."""
     weights = _BY_DAY if number == 1 else _RETRY
     if agent.abroad:
         weights = _ABROAD

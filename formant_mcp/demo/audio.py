@@ -1,7 +1,7 @@
 """Recordings of sample calls: 8 kHz WAV, one tone while the agent speaks, a higher one while the contact does.
 
 Most are 16-bit PCM mono; some are u-law or A-law (formats 7 and 6 of the WAVE registry, RFC 2361), some stereo with the
-agent on the left. Calls beyond half an hour are always u-law. Between turns there is the faint hum of a telephone line.
+agent on the left. Calls longer than half an hour are always u-law. Between turns there is a faint line hum.
 """
 
 import math
@@ -24,7 +24,7 @@ _AGENT, _CONTACT, _HUM = (200, 8000.0), (320, 6000.0), (50, 12.0)
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """How a recording is written."""
+    """The encoding of a recording."""
 
     code: int
     channels: int
@@ -35,13 +35,13 @@ class _Form:
 
 
 def wav_size(call: SampleCall) -> int:
-    """How many bytes `wav_of` gives."""
+    """How many bytes `wav_of` returns."""
     form = _form_of(call)
     return len(_header(form, 0)) + _frames(call) * form.frame_bytes
 
 
 def wav_of(call: SampleCall) -> Iterator[bytes]:
-    """The recording of a call that connected, in chunks; as long as the call."""
+    """The recording of a call that connected, as long as the call, in chunks."""
     form = _form_of(call)
     left = _frames(call) * form.frame_bytes
     yield _header(form, _frames(call))
@@ -65,7 +65,7 @@ def _frames(call: SampleCall) -> int:
 
 
 def _header(form: _Form, frames: int) -> bytes:
-    """RIFF header; what is not PCM has an extension size and a `fact` chunk."""
+    """RIFF header; formats other than PCM have an extension size and a `fact` chunk."""
     rate = SAMPLE_RATE * form.frame_bytes
     bits = form.frame_bytes * 8 // form.channels
     body = struct.pack("<HHIIHH", form.code, form.channels, SAMPLE_RATE, rate, form.frame_bytes, bits)
@@ -79,7 +79,7 @@ def _header(form: _Form, frames: int) -> bytes:
 
 
 def _sounds(call: SampleCall, form: _Form) -> Iterator[bytes]:
-    """The call's sounds one after the other, in tenths of a second, up to the end of its last turn."""
+    """The call's sounds in order, in tenths of a second, up to the end of its last turn."""
     hum = _block(form, _HUM, _HUM)
     speech = {
         "agent": _block(form, _AGENT, _HUM) * 3 + hum,

@@ -1,7 +1,7 @@
-"""The sample account's calls, in no provider's form: five agents, sixty days, the same every time but for the dates.
+"""The sample account's calls, independent of any provider: five agents, sixty days, always the same except for dates.
 
-`sample_calls(now)` hangs everything on the date of `now` in each agent's zone. Every provider's sample API is rendered
-from these.
+`sample_calls(now)` generates dates relative to `now` in each agent's zone. Every provider's sample API renders these
+calls.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from pydantic import JsonValue
 from formant_mcp.demo import phrases
 from formant_mcp.demo.agents import Agent, Contact, contacts_of, read_agents, status_at
 from formant_mcp.demo.facts import Facts, facts_of
-from formant_mcp.demo.planted_calls import Statement, Story, read_stories
+from formant_mcp.demo.planted_calls import PlantedCall, Statement, read_planted_calls
 from formant_mcp.demo.results import results_of
 from formant_mcp.demo.script import SampleTurn, Script, lines_of, timed
 
@@ -34,7 +34,7 @@ class SampleCall:
     """One attempt to call a contact.
 
     `started_at` is in UTC. Calls that never connected have no turns, no results and no duration (None, or 0 for busy
-    ones). A call whose end lies in the future is running: `as_of` gives what can be known of it.
+    ones). A call that ends in the future is running: `as_of` returns what is known of it so far.
     """
 
     conversation_id: str
@@ -52,11 +52,11 @@ class SampleCall:
 
     @property
     def ended_at(self) -> datetime | None:
-        """When it ended; None where it never connected, or still runs."""
+        """When it ended; None if it never connected or is still running."""
         return self.started_at + timedelta(seconds=self.duration_seconds) if self.duration_seconds else None
 
     def as_of(self, now: datetime) -> "SampleCall":
-        """The call as it is known at `now`: while it runs, without its end, its results and its later turns."""
+        """The call as known at `now`: while it is running, without its end, results and later turns."""
         if self.ended_at is None or self.ended_at <= now:
             return self
         elapsed = (now - self.started_at).total_seconds()
@@ -72,7 +72,7 @@ class SampleCall:
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
-    """A call to be made: whom, when, which attempt, how it ends."""
+    """An attempt to call a contact: which one it is, when it starts, how it ends."""
 
     agent: Agent
     contact: Contact
@@ -84,26 +84,26 @@ class _Attempt:
 
 
 def sample_calls(now: datetime) -> tuple[SampleCall, ...]:
-    """About 600 calls of the `DAYS` days before `now` (aware), newest first; two of them still run (see `as_of`)."""
+    """About 600 calls of the `DAYS` days before `now` (aware), newest first; two are still running (see `as_of`)."""
     rng = Random(_SEED)
     staff = {agent.agent_id: agent for agent in read_agents()}
-    stories, statement = read_stories(), Statement.read()
+    planted_calls, statement = read_planted_calls(), Statement.read()
     ended = [call for agent in staff.values() for call in _campaign(agent, agent.contact_count, DAYS, now, rng)]
     ended += _campaign(staff[_COLLECTIONS], 25, _NEW_PROMPT_DAYS, now, rng)
     ended += _carrier_outage(staff[_REMINDERS], now, rng)
-    ended += [_planted(story, staff[story.agent_id], now, rng) for story in stories]
+    ended += [_planted(planted, staff[planted.agent_id], now, rng) for planted in planted_calls]
     reviewed_at = _moment(staff[_REMINDERS], now, 12, 14, rng)
     ended.append(_statement_review(statement, staff[_REMINDERS], reviewed_at, 200, rng))
     past = [call for call in ended if (call.ended_at or call.started_at) < now]
     running = [
         _statement_review(statement, staff[_REMINDERS], now - timedelta(minutes=4), 60, rng),
-        replace(_planted(stories[0], staff[_COLLECTIONS], now, rng), started_at=now - timedelta(seconds=15)),
+        replace(_planted(planted_calls[0], staff[_COLLECTIONS], now, rng), started_at=now - timedelta(seconds=15)),
     ]
     return tuple(sorted(past + running, key=lambda call: (call.started_at, call.trace_id), reverse=True))
 
 
 def _moment(agent: Agent, now: datetime, days_back: int, hour: int, rng: Random) -> datetime:
-    """A moment in that hour, so many days before today, both in the agent's zone; in UTC."""
+    """A time in that hour, `days_back` days ago in the agent's zone; as UTC."""
     day = now.astimezone(agent.zone).date() - timedelta(days=days_back)
     at = time(hour, rng.randrange(60), rng.randrange(60), rng.randrange(1000) * 1000, tzinfo=agent.zone)
     return datetime.combine(day, at).astimezone(UTC)
@@ -114,7 +114,7 @@ def _uuid(rng: Random) -> str:
 
 
 def _campaign(agent: Agent, contact_count: int, days: int, now: datetime, rng: Random) -> Iterator[SampleCall]:
-    """Ordinary calls of an agent in the last `days`: every contact is tried until reached, at most four times."""
+    """Ordinary calls of an agent in the last `days`: each contact is called until it answers, at most four times."""
     for contact in islice(contacts_of(agent, rng), contact_count):
         case_id, days_back, hour = _uuid(rng), rng.randrange(days), agent.hour(rng)
         for number in range(1, 5):
@@ -129,25 +129,25 @@ def _campaign(agent: Agent, contact_count: int, days: int, now: datetime, rng: R
 
 
 def _carrier_outage(agent: Agent, now: datetime, rng: Random) -> Iterator[SampleCall]:
-    """Last evening's failed calls: the carrier was down from six to eight."""
+    """Yesterday evening's failed calls: the carrier was down from six to eight."""
     for contact in islice(contacts_of(agent, rng), 18):
         started_at = _moment(agent, now, 1, rng.choice((18, 19)), rng)
         failed = _Attempt(agent, contact, _uuid(rng), 1, started_at, 1, "telephony_failed")
         yield replace(_call(failed, rng), failure_reason=phrases.OUTAGE_REASON)
 
 
-def _planted(story: Story, agent: Agent, now: datetime, rng: Random) -> SampleCall:
-    started_at = _moment(agent, now, story.days_back, story.hour, rng)
+def _planted(planted: PlantedCall, agent: Agent, now: datetime, rng: Random) -> SampleCall:
+    started_at = _moment(agent, now, planted.days_back, planted.hour, rng)
     contact = next(contacts_of(agent, rng))
-    attempt = _Attempt(agent, contact, _uuid(rng), 1, started_at, story.days_back, "completed")
-    call = _connected(attempt, story.script, _facts(attempt, story.script, rng, story.amount), rng)
+    attempt = _Attempt(agent, contact, _uuid(rng), 1, started_at, planted.days_back, "completed")
+    call = _connected(attempt, planted.script, _facts(attempt, planted.script, rng, planted.amount), rng)
     return replace(call, recording="ready")
 
 
 def _statement_review(
     statement: Statement, agent: Agent, started_at: datetime, entries: int, rng: Random
 ) -> SampleCall:
-    """A very long call: with 200 entries about an hour."""
+    """A very long call: about an hour with 200 entries."""
     attempt = _Attempt(agent, next(contacts_of(agent, rng)), _uuid(rng), 1, started_at, _NEW_PROMPT_DAYS, "completed")
     facts = _facts(attempt, statement.script, rng)
     turns = timed(statement.lines(facts.words, entries, rng), rng, longest_pause=10.6)

@@ -1,4 +1,4 @@
-"""What a sample call is about: the facts that its words and its results share, so that the two agree."""
+"""The facts of a sample call, from which both its transcript and its results are made, so that the two agree."""
 
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -9,7 +9,7 @@ from formant_mcp.demo import phrases
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """One call's facts; amounts in rupees, `score` 1 to 5, `words` what fills the braces of its script."""
+    """One call's facts; amounts in rupees, `score` 1 to 5, `words` the values for the braces in its script."""
 
     amount: int
     promised_on: date
@@ -35,7 +35,7 @@ def facts_of(
     new_prompt: bool = False,
     amount: int = 0,
 ) -> Facts:
-    """Facts for a call on that day (local to the agent); `amount` where it is not left to chance.
+    """Facts for a call on that day (local to the agent); `amount` 0 for a random one.
 
     `opening`: the agent's first sentence, with braces.
     """

@@ -1,4 +1,4 @@
-"""The facts that sample calls are about, and how each is said; the lines that use them are in `scripts/`.
+"""The facts that sample calls are made from, worded in each language; `scripts/` has the lines that use them.
 
 Languages are BCP 47 tags: `en`, `hi` (Devanagari), `hi-Latn` (Hindi in Latin letters, mixed with English).
 """
@@ -13,7 +13,7 @@ NAMES_ABROAD = ("Karen", "Luis", "Dana", "Marcus", "Emily", "Tom", "Aisha", "Bri
 
 AMOUNTS = (1499, 2300, 3750, 4999, 6200, 7500, 9800, 12000, 15500, 18250, 24000, 36500)
 
-# How a day in the near future is said: days from the call, words.
+# Wording of a day in the near future: days from the call, words.
 WHEN = {
     "en": ((1, "tomorrow"), (2, "in two days"), (3, "in three days"), (7, "in one week")),
     "hi-Latn": ((1, "kal"), (2, "do din mein"), (3, "teen din mein"), (7, "ek hafte mein")),
@@ -34,7 +34,7 @@ SLOTS = {
     "hi": (("10:00-12:00", "सुबह 10 से 12"), ("16:00-18:00", "4 से 6 बजे"), ("18:00-20:00", "शाम 6 बजे के बाद")),
 }
 
-# What a survey is about: topic, said by the satisfied, said by the others.
+# Survey topics: name, a satisfied contact's words, another contact's words.
 TOPICS = (
     ("delivery", "it came a day early", "it came four days late"),
     ("price", "the price was fair", "I paid more than the website said"),
@@ -42,7 +42,7 @@ TOPICS = (
     ("app", "the app is easy to use", "the app crashed twice while paying"),
     ("packaging", "everything was well packed", "the box was torn and one piece was missing"),
 )
-# Why a parcel was not taken in: reason, in Latin letters, in Devanagari.
+# Why a parcel was not accepted: reason, in Latin letters, in Devanagari.
 REASONS = (
     ("at_office", "abhi toh main office mein hoon", "अभी तो मैं office में हूँ"),
     ("travelling", "main out of station hoon, family bhi saath hai", "मैं out of station हूँ, family भी साथ है"),

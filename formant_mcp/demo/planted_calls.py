@@ -1,6 +1,6 @@
-"""What there is to be found in the sample account: calls that do not happen by chance.
+"""Calls planted in the sample account, for reviews to find; all others are random.
 
-Besides these, agent 456's disputes rise with its new prompt (see `scripts/late_fee_disputes.txt`).
+In addition, agent 456's disputes rise with its new prompt (see `scripts/late_fee_disputes.txt`).
 """
 
 from collections.abc import Iterator
@@ -10,8 +10,8 @@ from typing import NamedTuple
 from formant_mcp.demo.script import Role, Script, lines_of, read_scripts
 
 
-class Story(NamedTuple):
-    """One such call: so many days before now, in that hour of the agent's day. `amount` in rupees, 0 for any."""
+class PlantedCall(NamedTuple):
+    """One planted call: `days_back` days ago, in that hour of the agent's day. `amount` in rupees, 0 for any."""
 
     agent_id: int
     days_back: int
@@ -20,23 +20,23 @@ class Story(NamedTuple):
     amount: int = 0
 
 
-def read_stories() -> tuple[Story, ...]:
-    """Those calls but for the statements."""
+def read_planted_calls() -> tuple[PlantedCall, ...]:
+    """All planted calls except the statement reviews."""
     lawyer = read_scripts("lawyer")
     (refund,), (injection,), (survey_injection,) = map(read_scripts, ("refund", "injection", "survey_injection"))
     return (
-        Story(456, 2, 18, lawyer[0]),
-        Story(456, 3, 11, lawyer[1]),
-        Story(456, 5, 19, lawyer[2]),
-        Story(456, 23, 17, lawyer[3]),
-        Story(123, 4, 12, refund, amount=15000),
-        Story(123, 9, 15, injection),
-        Story(789, 6, 18, survey_injection),
+        PlantedCall(456, 2, 18, lawyer[0]),
+        PlantedCall(456, 3, 11, lawyer[1]),
+        PlantedCall(456, 5, 19, lawyer[2]),
+        PlantedCall(456, 23, 17, lawyer[3]),
+        PlantedCall(123, 4, 12, refund, amount=15000),
+        PlantedCall(123, 9, 15, injection),
+        PlantedCall(789, 6, 18, survey_injection),
     )
 
 
 class Statement(NamedTuple):
-    """A loan statement gone through entry by entry: two lines for each."""
+    """A call that goes through a loan statement, two lines for each entry."""
 
     opening: str
     entry: str
@@ -44,16 +44,16 @@ class Statement(NamedTuple):
 
     @classmethod
     def read(cls) -> "Statement":
-        """The one of `scripts/statement.txt`."""
+        """The script in `scripts/statement.txt`."""
         return cls(*(script.lines for script in read_scripts("statement")))
 
     @property
     def script(self) -> Script:
-        """How such a call ends, and what is said besides the entries."""
+        """The call's outcome, and what is said apart from the entries."""
         return Script("statement_review", "en", 0, f"{self.opening}\n{self.closing}")
 
     def lines(self, words: dict[str, str], entries: int, rng: Random) -> Iterator[tuple[Role, str]]:
-        """The call with so many entries."""
+        """The lines of a call with this many entries."""
         words = words | {"entries": str(entries)}
         yield from lines_of(self.opening, words, (), rng)
         for entry in range(1, entries + 1):

@@ -1,4 +1,4 @@
-"""What each sample agent extracts from a call: flat objects for some, nested ones for others, keys of its own."""
+"""The results that each sample agent extracts from a call: flat or nested, with different keys for each agent."""
 
 from random import Random
 
@@ -15,7 +15,7 @@ _SENTIMENTS = {
 
 
 def results_of(agent_id: int, script: Script, facts: Facts, rng: Random) -> dict[str, JsonValue]:
-    """The results that agent's calls carry, agreeing with what was said."""
+    """The results of a call of that agent, in agreement with its transcript."""
     extract = {123: _reminder, 456: _collection, 789: _survey, 452: _appointment, 101: _delivery}[agent_id]
     return extract(script, facts, rng)
 
@@ -25,7 +25,7 @@ def _sentiment(script: Script) -> str:
 
 
 def _reminder(script: Script, facts: Facts, rng: Random) -> dict[str, JsonValue]:
-    """Flat; what was promised or asked for is there only where it was, and null where it was denied."""
+    """Flat; promised and refunded amounts only for calls that have them, null after a denial."""
     results: dict[str, JsonValue] = {
         "intent": script.outcome,
         "sentiment": _sentiment(script),

@@ -1,4 +1,4 @@
-"""The sample calls behind an API, as of now, and the transport that answers for it below httpx."""
+"""An API that serves the sample calls as of now, and the httpx transport that answers in this process."""
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from datetime import datetime
@@ -11,9 +11,9 @@ from formant_mcp.demo.calls import SampleCall
 
 
 class SampleApi(Api):
-    """An API over sample calls, as of `now()` (aware), which never goes back; any key is accepted.
+    """Serves sample calls as of `now()` (aware, never going back); any key is accepted.
 
-    A provider's own class adds how a call is written there.
+    A subclass for each provider adds how a call is written there.
     """
 
     recording_type = "audio/wav"
@@ -31,11 +31,11 @@ class SampleApi(Api):
         self.hold(self._final_rows)
 
     def row_of(self, call: SampleCall) -> Row:
-        """The call in lists."""
+        """The call as a list row."""
         raise NotImplementedError
 
     def whole_of(self, call: SampleCall) -> Row:
-        """The call alone: the same, unless the provider sends more there."""
+        """The call as a detail: the same, unless the provider sends more there."""
         return self.row_of(call)
 
     def admits(self, request: Request) -> bool:
@@ -53,7 +53,7 @@ class SampleApi(Api):
         return Chunks(wav_size(call), wav_of(call)) if call and call.recording == "ready" else None
 
     def _update(self) -> None:
-        """Holds what there is of every call now: those that were still running may have gone on."""
+        """Refreshes the calls that were still running."""
         moment = self._now()
         current = tuple(call.as_of(moment) for call in self._changing if call.started_at <= moment)
         if current != self._current:
@@ -63,13 +63,13 @@ class SampleApi(Api):
 
 
 class InProcess(httpx.AsyncBaseTransport):
-    """Answers requests in this process: no network, no waiting."""
+    """Answers requests in this process, without a network."""
 
     def __init__(self, respond: Callable[[Request], Response]) -> None:
         self._respond = respond
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """One answer to one request."""
+        """The response to a request."""
         response = self._respond(Request(request.method, request.url.raw_path.decode(), dict(request.headers)))
         headers = {"Content-Type": response.media_type, **response.headers}
         if isinstance(response.body, bytes):

@@ -1,7 +1,7 @@
 """The sample calls as ElevenLabs sends them, and as Voiceable does.
 
-Fields and statuses are those of the `elevenlabs` Python package's response types: a call that never connected, or broke
-off, is `failed`, and the reason is its termination reason. What the agent extracted is sent as collected data, under
+Fields and statuses are those of the `elevenlabs` Python package's response types: a call that never connected or was
+cut off is `failed`, and the reason is its termination reason. What the agent extracted is sent as collected data, under
 the same names. Voiceable documents fewer fields of a row, and the start as text; the rest is in the row's metadata.
 """
 

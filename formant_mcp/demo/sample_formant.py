@@ -1,8 +1,8 @@
 """The sample calls as Formant sends them, in every documented form.
 
 The documents contradict each other, so one call is sent in one form and the next in another: milliseconds or seconds,
-four kinds of transcript, whole list rows or short ones, absent fields null or left out. Which, depends on the call's id
-alone. Sources: Formant's guide "Conversations" (`_GUIDE_ROW`, `_GUIDE_DETAIL`) and its OpenAPI examples.
+four kinds of transcript, whole list rows or short ones, absent fields null or left out. The call's id alone decides
+which. Sources: Formant's guide "Conversations" (`_GUIDE_ROW`, `_GUIDE_DETAIL`) and its OpenAPI examples.
 """
 
 import zlib

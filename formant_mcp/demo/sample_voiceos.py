@@ -1,7 +1,7 @@
 """The sample calls as VoiceOS sends them.
 
-VoiceOS has no place for what an agent extracts, nor for why a call failed: such a call ended for an `unknown` reason.
-Every sample call is an outbound one. Costs follow from how long a call took.
+VoiceOS has no fields for results or failure reasons: a failed call has the reason `unknown`. Every sample call is
+outbound. Costs follow from the duration.
 """
 
 from collections.abc import Callable, Iterable

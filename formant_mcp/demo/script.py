@@ -1,10 +1,10 @@
 """Scripted calls: how they are written, read and spoken.
 
-`scripts/*.txt` hold what is said. Lines that begin with `#` are comments. Each script begins with
+`scripts/*.txt` contain the calls. Lines that begin with `#` are comments. Each script begins with
 `[outcome language weight]`: how the call ends; `en`, `hi` (Hindi in Devanagari) or `hi-Latn` (in Latin letters, mixed
 with English); and how common the script is at its agent (0 where it is left out). Its lines begin with `A:` (agent) or
 `C:` (contact). ` | ` separates ways to say the same, also at the beginning of an indented line. Lines that begin with
-`~` are said or left out together, `*` is where something may get in the way (one of `asides.txt`), and `{braces}` name
+`~` are said or left out together, `*` is where an interruption may come (one of `asides.txt`), and `{braces}` name
 facts of the call (`facts.Facts.words`).
 """
 
@@ -21,7 +21,7 @@ _CHARACTERS_PER_SECOND = (9, 15)
 
 
 class Script(NamedTuple):
-    """What is said in a call that ends in `outcome`; `weight` is how common that is at its agent."""
+    """The lines of a call that ends in `outcome`; `weight` is how common that is at its agent."""
 
     outcome: str
     language: str
@@ -31,7 +31,7 @@ class Script(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SharedLines:
-    """What all agents' calls share, by language; `new_openings` are those since the last change of prompt."""
+    """Lines that all agents share, by language; `new_openings` are those since the last prompt change."""
 
     openings: Mapping[str, str]
     new_openings: Mapping[str, str]
@@ -40,7 +40,7 @@ class SharedLines:
 
     @classmethod
     def read(cls) -> "SharedLines":
-        """Those of `openings.txt`, `asides.txt` and `voicemail.txt`."""
+        """The lines of `openings.txt`, `asides.txt` and `voicemail.txt`."""
         asides = defaultdict[str, list[str]](list)
         for script in read_scripts("asides"):
             asides[script.language].append(script.lines)
@@ -80,7 +80,7 @@ def _parsed(section: str) -> Script:
 
 
 def lines_of(script: str, words: dict[str, str], asides: Sequence[str], rng: Random) -> Iterator[tuple[Role, str]]:
-    """The script played once: every choice made, every fact filled in."""
+    """The lines of one call: one variant of each line, with the facts filled in."""
     optional = said = False
     for line in script.strip().replace("\n  | ", " | ").splitlines():
         if line == "*":

@@ -59,7 +59,7 @@ class Response:
 
 
 class Api:
-    """An account's calls behind an API.
+    """The API of an account.
 
     `key`: the one that is accepted; None accepts every request. `order`: of the list: by start, a fixed shuffle
     (`none`), or as held. `list_carries_detail`: rows are whole conversations. `rows_per_page_cap`: pages are this short
