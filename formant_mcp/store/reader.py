@@ -11,7 +11,7 @@ from formant_mcp.store.connection import Connection, Value
 from formant_mcp.store.database import OnDatabase, on_reader
 from formant_mcp.store.filter_sql import ORDERS, Where, milliseconds, where
 from formant_mcp.store.rows import READ, conversation, number, text, whole, with_results
-from formant_mcp.store.turn_keys import row_of, turn_key
+from formant_mcp.store.turn_index import row_of, turn_key
 
 _RETRY_MISSING = timedelta(hours=1)
 _NOT_JUST_MISSED = "(missing_at IS NULL OR missing_at <= ?)"

@@ -13,8 +13,8 @@ from formant_mcp.store.connection import Connection
 from formant_mcp.store.database import OnDatabase, on_reader
 from formant_mcp.store.filter_sql import Where, where
 from formant_mcp.store.rows import READ, whole, with_results
-from formant_mcp.store.turn_keys import KEY_BITS, ROW_OF, row_of, turn_key
-from formant_mcp.text_search.query import Expression, Term, has_prefix_term, to_fts5
+from formant_mcp.store.turn_index import KEY_BITS, ROW_OF, has_prefix_term, row_of, to_fts5, turn_key
+from formant_mcp.text_search.query import Expression, Term
 from formant_mcp.text_search.suggestions import candidates_for, most_similar, prefixes_of
 from formant_mcp.text_search.tokenizer import divided, stem
 

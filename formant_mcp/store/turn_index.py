@@ -1,18 +1,42 @@
-"""The words of the transcripts, kept with them: what full text search looks in."""
+"""The index of the transcripts' words (FTS5): a turn's key in it, its rows, and queries for MATCH."""
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 
+from formant_mcp.filters import Role
+from formant_mcp.text_search.query import Expression, Term
 from formant_mcp.text_search.tokenizer import forms_in, indexable, indexed_until_version_3
 
+KEY_BITS = 20
+MAX_TURNS = 1 << KEY_BITS
+ROW_OF = f"(rowid >> {KEY_BITS})"
+"""`row_of` in SQL, where a turn's key is called rowid."""
 COLUMNS = ("agent", "contact", "other")
+INSERT = "INSERT INTO spoken (rowid, agent, contact, other) VALUES (?, ?, ?, ?)"
+DELETE = "INSERT INTO spoken (spoken, rowid, agent, contact, other) VALUES ('delete', ?, ?, ?, ?)"
+INSERT_WORDS = "INSERT INTO words VALUES (?, ?) ON CONFLICT DO NOTHING"
 
 Rows = Sequence[tuple[int, str, str]]
 """Turns as key, role and text."""
+Forms = Callable[[Term], Iterable[str]]
+"""The word forms that match a term."""
+
+
+def turn_key(row_id: int, index: int) -> int:
+    """The key of a turn: its conversation's row and its index, so that one range of keys is one transcript in order.
+
+    An index higher than a transcript can have gives the end of the range.
+    """
+    return (row_id << KEY_BITS) + min(index, MAX_TURNS)
+
+
+def row_of(turn_id: int) -> int:
+    """The row of a turn's conversation."""
+    return turn_id >> KEY_BITS
 
 
 def index_rows(turns: Rows, cut: Callable[[str], str] = indexable) -> list[tuple[int, str, str, str]]:
-    """What to insert into `spoken` for these turns, or to delete from it."""
+    """The rows of `spoken` for these turns, to insert or to delete."""
     indexed: list[tuple[int, str, str, str]] = []
     for key, role, text in turns:
         words = cut(text)
@@ -22,30 +46,49 @@ def index_rows(turns: Rows, cut: Callable[[str], str] = indexable) -> list[tuple
 
 
 def word_rows(indexed: Iterable[tuple[int, str, str, str]]) -> list[tuple[str, str]]:
-    """Their distinct words, and those that are joined, each with its stem."""
-    words = {word for _, *columns in indexed for text in columns for word in text.split()}
-    return sorted(forms_in(" ".join(words)).items())
-
-
-INSERT = "INSERT INTO spoken (rowid, agent, contact, other) VALUES (?, ?, ?, ?)"
-DELETE = "INSERT INTO spoken (spoken, rowid, agent, contact, other) VALUES ('delete', ?, ?, ?, ?)"
-INSERT_WORDS = "INSERT INTO words VALUES (?, ?) ON CONFLICT DO NOTHING"
+    """The distinct words of these rows, joined ones too, each with its stem."""
+    stems: dict[str, str] = {}
+    for _, *columns in indexed:
+        for text in columns:
+            stems |= forms_in(text)
+    return sorted(stems.items())
 
 
 def index_all(database: sqlite3.Connection) -> None:
     """Indexes the turns of a store that was written before there was an index."""
     turns = database.execute("SELECT turn_id, role, text FROM turns")
-    while some := turns.fetchmany(10_000):
-        indexed = index_rows(some)
+    while batch := turns.fetchmany(10_000):
+        indexed = index_rows(batch)
         database.executemany(INSERT, indexed)
         database.executemany(INSERT_WORDS, word_rows(indexed))
 
 
 def index_joined_words(database: sqlite3.Connection) -> None:
-    """Indexes the turns of a store up to version 3 anew in which words are divided or folded otherwise since."""
+    """Indexes again those turns of a store up to version 3 whose words are now divided or folded differently."""
     turns = database.execute("SELECT turn_id, role, text FROM turns WHERE text GLOB '*[''’‐‑ıłŁøØđĐ-]*'")
-    while some := turns.fetchmany(10_000):
-        before, indexed = index_rows(some, indexed_until_version_3), index_rows(some)
+    while batch := turns.fetchmany(10_000):
+        before, indexed = index_rows(batch, indexed_until_version_3), index_rows(batch)
         database.executemany(DELETE, before)
         database.executemany(INSERT, indexed)
         database.executemany(INSERT_WORDS, word_rows(indexed))
+
+
+def to_fts5(expression: Expression, role: Role, forms: Forms) -> str:
+    """The expression for MATCH (https://sqlite.org/fts5.html, 3): quoted words, which hold no quote, and operators."""
+    wanted = " AND ".join(_any_of(terms, forms) for terms in expression.all_of)
+    if expression.none_of:
+        wanted = f"({wanted}) NOT {_any_of(expression.none_of, forms)}"
+    return f"({wanted})" if role == "any" else f"{role} : ({wanted})"
+
+
+def has_prefix_term(match: str) -> bool:
+    """Whether the query has a prefix term (FTS5 expands those on each query)."""
+    return "*" in match
+
+
+def _any_of(terms: Iterable[Term], forms: Forms) -> str:
+    return f"({' OR '.join(quoted for term in terms for quoted in _quoted_forms(term, forms))})"
+
+
+def _quoted_forms(term: Term, forms: Forms) -> list[str]:
+    return [f'"{form}"' + (" *" if term.kind == "prefix" else "") for form in sorted(forms(term))]

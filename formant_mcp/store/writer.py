@@ -15,8 +15,17 @@ from formant_mcp.store.database import Database, OnDatabase, on_writer, to_its_e
 from formant_mcp.store.filter_sql import milliseconds
 from formant_mcp.store.result_values import flatten
 from formant_mcp.store.rows import KEPT, WRITTEN, changes, columns, moment, number, whole
-from formant_mcp.store.turn_index import DELETE, INSERT, INSERT_WORDS, index_rows, word_rows
-from formant_mcp.store.turn_keys import KEY_BITS, MAX_TURNS, row_of, turn_key
+from formant_mcp.store.turn_index import (
+    DELETE,
+    INSERT,
+    INSERT_WORDS,
+    KEY_BITS,
+    MAX_TURNS,
+    index_rows,
+    row_of,
+    turn_key,
+    word_rows,
+)
 
 Due = Callable[[Conversation, datetime], datetime | None]
 """When to read a conversation's detail anew, given that it was read at that time; None for never."""

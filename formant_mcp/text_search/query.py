@@ -1,16 +1,15 @@
 """The query language: words, "phrases", a OR b, -without (or NOT), prefix*, (groups).
 
-What other search languages have besides is refused by name, never searched as words.
+What only other search languages have is refused by name, never searched as words.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from formant_mcp.errors import InvalidRequestError
-from formant_mcp.filters import Role
 from formant_mcp.models import clean
 from formant_mcp.text_search.tokenizer import joint, words_in
 from formant_mcp.text_search.unsupported_syntax import refuse_unsupported, refuse_unsupported_word, refused
@@ -242,28 +241,3 @@ def _incomplete() -> InvalidRequestError:
         "OR and AND need a word or group on both sides, NOT needs one after it",
         'To search for these words themselves, put them in quotes ("or").',
     )
-
-
-Forms = Callable[[Term], Iterable[str]]
-"""The word forms that match a term."""
-
-
-def to_fts5(expression: Expression, role: Role, forms: Forms) -> str:
-    """The expression for MATCH (https://sqlite.org/fts5.html, 3): quoted words, which hold no quote, and operators."""
-    wanted = " AND ".join(_any_of(terms, forms) for terms in expression.all_of)
-    if expression.none_of:
-        wanted = f"({wanted}) NOT {_any_of(expression.none_of, forms)}"
-    return f"({wanted})" if role == "any" else f"{role} : ({wanted})"
-
-
-def has_prefix_term(match: str) -> bool:
-    """Whether the query has a prefix term (FTS5 expands those on each query)."""
-    return "*" in match
-
-
-def _any_of(terms: Iterable[Term], forms: Forms) -> str:
-    return f"({' OR '.join(quoted for term in terms for quoted in _quoted_forms(term, forms))})"
-
-
-def _quoted_forms(term: Term, forms: Forms) -> list[str]:
-    return [f'"{form}"' + (" *" if term.kind == "prefix" else "") for form in sorted(forms(term))]
