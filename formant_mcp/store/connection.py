@@ -1,4 +1,4 @@
-"""One SQLite connection: opened privately, migrated, its errors in our words."""
+"""One SQLite connection: a private file, migrated when it is opened; its errors are StoreErrors."""
 
 import logging
 import os
@@ -33,7 +33,7 @@ _PRAGMAS = (
 
 
 class DamagedError(StoreError):
-    """The file is damaged: it is to be set aside, and a new one begun."""
+    """The file is corrupt: it must be renamed, and a new one created."""
 
 
 class AnotherFileError(StoreError):
@@ -43,10 +43,10 @@ class AnotherFileError(StoreError):
 class Connection:
     """A connection to the store's file; used by one thread at a time.
 
-    `account`: whose conversations the file is to hold, where the connection writes; `is_claimed`: whether it says so.
+    `account`: the owner of the file, if the connection writes; `is_claimed`: whether the file already names it.
 
     Raises (from every method):
-        StoreError: full disk, locked, or not to be used. DamagedError: the file is damaged.
+        StoreError: full disk, locked, or not usable. DamagedError: the file is corrupt.
     """
 
     def __init__(
@@ -66,17 +66,17 @@ class Connection:
 
     def rows(self, sql: str, parameters: Sequence[Value] = ()) -> list[tuple[Value, ...]]:
         """All rows of one query."""
-        with self._in_our_words():
+        with self._translate_sqlite_errors():
             return self._connection.execute(sql, parameters).fetchall()
 
     def run(self, sql: str, parameters: Sequence[Value] = ()) -> int:
         """Runs one statement; returns how many rows it changed."""
-        with self._in_our_words():
+        with self._translate_sqlite_errors():
             return self._connection.execute(sql, parameters).rowcount
 
     def run_many(self, sql: str, parameters: Iterable[Sequence[Value]]) -> None:
         """Runs one statement for many rows."""
-        with self._in_our_words():
+        with self._translate_sqlite_errors():
             self._connection.executemany(sql, parameters)
 
     def insert_many(self, sql: str, rows: Sequence[Sequence[Value]]) -> None:
@@ -91,59 +91,59 @@ class Connection:
 
     @contextmanager
     def transaction(self, begin: Literal["BEGIN", "BEGIN IMMEDIATE"]) -> Generator[None]:
-        """All of what is written inside, or nothing; what is read inside is of one moment."""
+        """Saves all of what is written inside, or nothing; reads inside see one state."""
         self._roll_back()  # an interrupt may have hit the rollback of the transaction before
-        with self._in_our_words():
+        with self._translate_sqlite_errors():
             self._connection.execute(begin)
         try:
             yield
-            with self._in_our_words():
+            with self._translate_sqlite_errors():
                 self._connection.execute("COMMIT")
         except BaseException:
             self._roll_back()
             raise
 
     def claim(self) -> None:
-        """Makes a new file this account's, before the first thing that the provider sent is saved.
+        """Makes a new file this account's, before the provider's first data is saved.
 
         Raises:
-            ConfigurationError: another account has claimed it meanwhile.
+            ConfigurationError: another account has claimed it in the meantime.
         """
         if self._account and not self._is_claimed:
-            with self._in_our_words():
+            with self._translate_sqlite_errors():
                 self._is_claimed = claim(self._connection, self._account)
 
     def interrupt(self) -> None:
-        """Ends the query that runs now, if one does; may be called from any thread."""
+        """Interrupts the running query, if any; may be called from any thread."""
         self._connection.interrupt()
 
     def close(self) -> None:
-        """Gives the file back."""
+        """Closes the connection."""
         self._connection.close()
 
     def set_aside(self) -> None:
-        """Renames the damaged file, and closes the connection to it."""
+        """Closes the connection and renames the corrupt file."""
         self.close()
         if self._path and self.file:
-            _set_aside(self._path, self.file)
+            _rename_corrupt(self._path, self.file)
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:  # a full disk may have ended it already
-            with self._in_our_words():
+            with self._translate_sqlite_errors():
                 self._connection.execute("ROLLBACK")
 
     @contextmanager
-    def _in_our_words(self) -> Generator[None]:
+    def _translate_sqlite_errors(self) -> Generator[None]:
         try:
             yield
         except sqlite3.Error as error:
             if self._path and _code(error) in _DAMAGED:
                 raise DamagedError(
-                    f"The local store was damaged; it is kept as {self._path.name}.damaged-…, and a new one was"
+                    f"The local store was corrupt. It was renamed to {self._path.name}.damaged-… and a new one was"
                     " created.",
-                    "Ask again.",
+                    "Retry.",
                 ) from None
-            raise _worded(error, self._path) from None
+            raise _to_store_error(error, self._path) from None
 
 
 @lru_cache(64)
@@ -153,7 +153,7 @@ def _of_many_rows(sql: str, count: int) -> str:
 
 
 def open_writer(path: Path | None, account: AccountKey, *, takes_over: bool = False) -> Connection:
-    """Opens the store to write, at `path` or in memory; what is missing is created, a damaged file set aside.
+    """Opens the store to write, at `path` or in memory; a missing file is created, a corrupt one renamed.
 
     Raises:
         StoreError: it cannot be used. ConfigurationError: it is another account's.
@@ -163,27 +163,27 @@ def open_writer(path: Path | None, account: AccountKey, *, takes_over: bool = Fa
         return _open(path, file, account, takes_over=takes_over)
     except sqlite3.Error as error:
         if path is None or file is None or _code(error) not in _DAMAGED:
-            raise _worded(error, path) from None
-    _set_aside(path, file)
-    _log.warning("The local store was damaged. It is kept as %s.damaged-…, and a new one was created.", path)
+            raise _to_store_error(error, path) from None
+    _rename_corrupt(path, file)
+    _log.warning("The local store was corrupt. It was renamed to %s.damaged-… and a new one was created.", path)
     try:
         return _open(path, _prepare(path), account, takes_over=takes_over)
     except sqlite3.Error as error:
-        raise _worded(error, path) from None
+        raise _to_store_error(error, path) from None
 
 
 def open_reader(path: Path, file: os.stat_result | None) -> Connection:
-    """Opens the store to read; `file`: the one that the writer has open.
+    """Opens the store to read; `file`: the file that the writer has open.
 
     Raises:
-        AnotherFileError: that is no longer the file at `path`. StoreError: it cannot be used.
+        AnotherFileError: the file at `path` is a different one now. StoreError: it cannot be used.
     """
     try:
         connection = _connect(f"{path.absolute().as_uri()}?mode=rw")
     except sqlite3.Error as error:
         if not path.exists():
             raise AnotherFileError("The local store has been moved.") from None
-        raise _worded(error, path) from None
+        raise _to_store_error(error, path) from None
     reader = Connection(connection, path, file=file)
     try:
         if file is None or not os.path.samestat(path.stat(), file):
@@ -197,10 +197,10 @@ def open_reader(path: Path, file: os.stat_result | None) -> Connection:
 
 
 def _prepare(path: Path | None) -> os.stat_result | None:
-    """The file at `path`, private, and new where there is none."""
+    """The private file at `path`, created if there is none."""
     if path is None:
         return None
-    _refuse_what_is_no_database(path)
+    _refuse_other_files(path)
     return _make_private(path)
 
 
@@ -242,19 +242,19 @@ def _instant_of(normal: str) -> float | None:
 
 
 def _use_wal(connection: sqlite3.Connection, tries: int = 20) -> None:
-    """Lets others read while one writes. Where several switch at once SQLite fails instead of waiting: so we wait."""
+    """Lets others read while one writes. SQLite fails instead of waiting when several switch at once, so this waits."""
     try:
         connection.execute("PRAGMA journal_mode = WAL")
     except sqlite3.OperationalError as error:
         if not tries or _code(error) != sqlite3.SQLITE_BUSY:
             raise
-        connection.execute("BEGIN IMMEDIATE")  # this it does wait for
+        connection.execute("BEGIN IMMEDIATE")  # SQLite does wait for this
         connection.execute("COMMIT")
         _use_wal(connection, tries - 1)
 
 
 def _make_private(path: Path) -> os.stat_result:
-    """Makes folder (0700) and file (0600) before SQLite does, which would ask no such thing; gives which file it is."""
+    """Creates folder (0700) and file (0600) before SQLite creates them with default permissions; returns the file."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -267,12 +267,12 @@ def _make_private(path: Path) -> os.stat_result:
         ) from None
 
 
-def _refuse_what_is_no_database(path: Path) -> None:
-    """Leaves a file alone that some other program wrote; one that begins with zeros may be a damaged store."""
+def _refuse_other_files(path: Path) -> None:
+    """Refuses another program's file; one that begins with zeros may be a corrupt store."""
     try:
         with path.open("rb") as file:
             beginning = file.read(len(_MAGIC))
-    except OSError:  # a new store, or one that cannot be opened, which opening it says
+    except OSError:  # a new store, or one that cannot be opened: the next step reports it
         return
     if beginning.strip(b"\0") and not _MAGIC.startswith(beginning):
         raise StoreError(
@@ -281,8 +281,8 @@ def _refuse_what_is_no_database(path: Path) -> None:
         )
 
 
-def _set_aside(path: Path, damaged: os.stat_result) -> None:
-    """Renames a damaged store and its journal, so that nothing is deleted; unless another program has by now."""
+def _rename_corrupt(path: Path, damaged: os.stat_result) -> None:
+    """Renames a corrupt store and its journal, so that nothing is deleted, unless another process already did."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
     try:
         if not os.path.samestat(path.stat(), damaged):
@@ -295,8 +295,8 @@ def _set_aside(path: Path, damaged: os.stat_result) -> None:
         return
     except OSError as error:
         raise StoreError(
-            f"The local store is damaged and cannot be renamed ({error.strerror}).",
-            "End what else uses it, then ask again; or set FORMANT_STORE to another path.",
+            f"The local store is corrupt and cannot be renamed ({error.strerror}).",
+            "Close other programs using it and retry, or set FORMANT_STORE to another path.",
         ) from None
 
 
@@ -305,7 +305,7 @@ def _code(error: sqlite3.Error) -> int:
     return int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)) & 0xFF
 
 
-def _worded(error: sqlite3.Error, path: Path | None) -> StoreError:
+def _to_store_error(error: sqlite3.Error, path: Path | None) -> StoreError:
     code = _code(error)
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     where = f" ({path.parent})" if path else ""
@@ -315,7 +315,8 @@ def _worded(error: sqlite3.Error, path: Path | None) -> StoreError:
             "Free some space, or set FORMANT_STORE to a path on another disk.",
         )
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return StoreError("Another program holds the local store.", "Ask again in a few seconds.")
+        return StoreError("The local store is locked by another process.", "Retry in a few seconds.")
     return StoreError(
-        f"The local store cannot be used{where}: {name}.", "Check its rights and disk, or set FORMANT_STORE anew."
+        f"The local store cannot be used{where}: {name}.",
+        "Check permissions and disk, or set FORMANT_STORE to another path.",
     )

@@ -1,6 +1,6 @@
-"""The store's file as the event loop sees it: one thread that writes, and a few that read.
+"""Access to the store's file from the event loop: one thread that writes, and a few that read.
 
-A read sees what every write that ended before it wrote (SQLite's WAL), and all of it at one moment.
+A read sees one state, which includes every write that ended before it (SQLite's WAL).
 """
 
 import asyncio
@@ -22,17 +22,17 @@ P = ParamSpec("P")
 
 
 class _Worker:
-    """A thread with a connection of its own, opened when first needed. What holds `turn` may use it."""
+    """A thread with its own connection, opened when first needed. The holder of `lock` may use it."""
 
     def __init__(self, connect: Callable[[], Connection]) -> None:
         self._connect = connect
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self.connection: Connection | None = None
-        self.turn = asyncio.Lock()
+        self.lock = asyncio.Lock()
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        """Runs the work in one transaction. Where the caller is cancelled, it is interrupted."""
-        async with self.turn:
+        """Runs the work in one transaction; interrupts it if the caller is cancelled."""
+        async with self.lock:
             job = self._start(lambda: self._in_transaction(work))
             try:
                 await asyncio.wait([job])
@@ -48,11 +48,11 @@ class _Worker:
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Runs the work in one transaction, to its end."""
-        async with self.turn:
+        async with self.lock:
             return await to_its_end(self._start(lambda: self._in_transaction(work, is_write=True)))
 
     async def connect(self) -> None:
-        """Opens the connection, where it is not open."""
+        """Opens the connection if it is not open."""
         await to_its_end(self._start(self._connected))
 
     async def disconnect(self, how: Callable[[Connection], None] = Connection.close) -> None:
@@ -68,7 +68,7 @@ class _Worker:
     async def close(self) -> None:
         """Closes the connection and ends the thread."""
         try:
-            async with self.turn:
+            async with self.lock:
                 if self.connection:
                     await self.disconnect()
         finally:
@@ -89,15 +89,15 @@ class _Worker:
 
 
 class Database:
-    """The store's file, or a store in memory, which has one connection and one thread for all.
+    """The store's file, or a store in memory with one connection and one thread.
 
     Raises (from every method):
-        StoreError: full disk, locked, damaged, from a newer version, or not to be opened.
+        StoreError: full disk, locked, corrupt, from a newer version, or cannot be opened.
         ConfigurationError: the file is another account's.
     """
 
     def __init__(self, path: Path | None, account: AccountKey, *, takes_over: bool = False) -> None:
-        self.generation = 0  # how often a damaged file was replaced by a new one
+        self.generation = 0  # how often a corrupt file was replaced
         self._writer = _Worker(lambda: open_writer(path, account, takes_over=takes_over))
         self._readers = [_Worker(lambda: self._open_reader(path)) for _ in range(_READERS)] if path else []
         # The reader used last comes first: it has the pages read last.
@@ -107,8 +107,8 @@ class Database:
 
     @classmethod
     async def open(cls, path: Path | None, account: AccountKey, *, takes_over: bool = False) -> "Database":
-        """Opens the file. `account`: whose conversations it holds; `takes_over`: the account's key is a new one, proven
-        to be of the file's account."""
+        """Opens the file. `account`: its owner; `takes_over`: the account's key is new, and proven to belong to the
+        file's account."""
         database = cls(path, account, takes_over=takes_over)
         try:
             await database._writer.connect()
@@ -118,34 +118,34 @@ class Database:
         return database
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        """Runs a work that only reads. Where the caller is cancelled, its query is interrupted."""
+        """Runs work that only reads; interrupts its query if the caller is cancelled."""
         worker = await self._idle.get()
         try:
             return await self._unless_damaged(worker.read(work))
         except AnotherFileError:
-            pass  # the file was moved or replaced: what the writer has open is still this program's store
+            pass  # the file was moved or replaced: the one that the writer has open is still this store
         finally:
             self._idle.put_nowait(worker)
         return await self._unless_damaged(self._writer.read(work))
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        """Runs a work in one transaction, whole or not at all. It goes on to its end if the caller is cancelled."""
+        """Runs work in one transaction, to its end even if the caller is cancelled."""
         return await to_its_end(asyncio.create_task(self._unless_damaged(self._writer.write(work))))
 
     async def close(self) -> None:
-        """Gives the file back."""
+        """Closes the file."""
         await asyncio.gather(*(worker.close() for worker in [*self._readers, self._writer]))
 
     async def _unless_damaged(self, work: Coroutine[None, None, T]) -> T:
-        """The work's result. A damaged file is set aside and a new one begun, unless that was done since; the error
-        says so."""
+        """The work's result. A corrupt file is renamed and replaced by a new one, unless that has been done since; the
+        error reports it."""
         opened = self._writer.connection
         try:
             return await work
         except DamagedError:
-            async with AsyncExitStack() as turns:
+            async with AsyncExitStack() as locks:
                 for worker in [self._writer, *self._readers]:
-                    await turns.enter_async_context(worker.turn)
+                    await locks.enter_async_context(worker.lock)
                 if self._writer.connection is opened:
                     for reader in self._readers:
                         await reader.disconnect()
@@ -162,7 +162,7 @@ class Database:
 
 
 class OnDatabase:
-    """What asks one database."""
+    """Base of the classes that query a database."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -174,7 +174,7 @@ S = TypeVar("S", bound=OnDatabase)
 def on_reader(
     method: Callable[Concatenate[S, Connection, P], T],
 ) -> Callable[Concatenate[S, P], Coroutine[None, None, T]]:
-    """Runs a method whole on a thread that reads, and not on the event loop."""
+    """Runs a method on a thread that reads, in one transaction."""
 
     @wraps(method)
     async def run(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -186,7 +186,7 @@ def on_reader(
 def on_writer(
     method: Callable[Concatenate[S, Connection, P], T],
 ) -> Callable[Concatenate[S, P], Coroutine[None, None, T]]:
-    """Runs a method whole on the thread that writes, in one transaction."""
+    """Runs a method on the thread that writes, in one transaction."""
 
     @wraps(method)
     async def run(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -196,7 +196,7 @@ def on_writer(
 
 
 async def to_its_end(job: asyncio.Future[T]) -> T:
-    """Waits for the end of a job; who is cancelled meanwhile is cancelled then."""
+    """Waits until a job ends, even if the caller is cancelled in the meantime; raises the cancellation then."""
     try:
         await asyncio.wait([job])
     except asyncio.CancelledError:

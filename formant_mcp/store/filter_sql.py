@@ -1,4 +1,4 @@
-"""Filters as SQL. Every value is a parameter; what is not known (NULL) matches no condition but `missing`."""
+"""Filters as SQL. Every value is a parameter; an unknown value (NULL) matches no condition except `missing`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,43 +10,43 @@ from formant_mcp.filters import CUT, LABELLED, NAMED, NO_TIME, NONE, Condition, 
 from formant_mcp.store.connection import Value
 from formant_mcp.values import EXACT, instants, label, plain_number, read_value
 
-ORDERS: dict[Order, tuple[str, str]] = {  # a call without the value comes last, whichever way it is sorted
+ORDERS: dict[Order, tuple[str, str]] = {  # calls without the value come last in either direction
     "newest": ("started_at", "DESC"),
     "oldest": ("started_at", "ASC"),
     "longest": ("duration_seconds", "DESC"),
     "shortest": ("duration_seconds", "ASC"),
 }
 
-_AFTER_ALL = "\U0010ffff"  # after every character that a text can have
-_DIGITS = 10  # that answers print of a number
+_AFTER_ALL = "\U0010ffff"  # sorts after every character of a text
+_DIGITS = 10  # significant digits of printed numbers
 
 
 @dataclass(slots=True)
 class Where:
-    """A condition in the making: its parts, and the values they ask for, in step."""
+    """A WHERE clause being built: its parts, and their parameters in the same order."""
 
     parts: list[str] = field(default_factory=list[str])
     values: list[Value] = field(default_factory=list[Value])
 
     def add(self, part: str, *values: Value) -> None:
-        """One more part, all of which must hold."""
+        """Adds a part; all parts must hold."""
         self.parts.append(part)
         self.values.extend(values)
 
     @property
     def sql(self) -> str:
-        """The whole, to stand after WHERE."""
+        """The text after WHERE."""
         return " AND ".join(self.parts) or "1"
 
 
 def milliseconds(moment: datetime) -> int:
-    """A moment as it is stored."""
+    """A time as it is stored."""
     return round(moment.timestamp() * 1000)
 
 
 def where(filters: Filters) -> Where:
-    """What a conversation must be to match."""
-    asked = Where()
+    """The WHERE clause for conversations that match."""
+    clause = Where()
     simple: tuple[tuple[str, Value], ...] = (
         ("outcome = ?", None if filters.call_successful == "any" else filters.call_successful),
         ("started_at >= ?", filters.since and milliseconds(filters.since)),
@@ -56,71 +56,71 @@ def where(filters: Filters) -> Where:
     )
     for part, value in simple:
         if value is not None:
-            asked.add(part, value)
+            clause.add(part, value)
     for column in NAMED:
         if names := filters.named(column):
-            _add_names(asked, column, names)
+            _add_names(clause, column, names)
     if filters.contact_number == (NONE,):
-        asked.add("coalesce(contact_number, '') = ''")
+        clause.add("coalesce(contact_number, '') = ''")
     elif filters.contact_number:
-        _add_contact(asked, filters.contact_number)
+        _add_contact(clause, filters.contact_number)
     if filters.hours:
-        _add_local(asked, "local_hour(?, started_at) % 24", filters.zone, filters.hours)
+        _add_local(clause, "local_hour(?, started_at) % 24", filters.zone, filters.hours)
     if filters.weekdays:  # 1970 began on a Thursday
-        _add_local(asked, "(local_day(?, started_at) + 3) % 7", filters.zone, filters.weekdays)
+        _add_local(clause, "(local_day(?, started_at) + 3) % 7", filters.zone, filters.weekdays)
     for condition in filters.results:
-        _add_condition(asked, condition)
-    return asked
+        _add_condition(clause, condition)
+    return clause
 
 
-def _add_local(asked: Where, value: str, zone: str, wanted: tuple[int, ...]) -> None:
-    known = f"started_at IS NOT NULL AND {value} IN ({', '.join('?' * len(wanted))})"
-    asked.add(f"(started_at IS NULL OR {known})" if NO_TIME in wanted else f"({known})", zone, *wanted)
+def _add_local(clause: Where, value: str, zone: str, wanted: tuple[int, ...]) -> None:
+    has_value = f"started_at IS NOT NULL AND {value} IN ({', '.join('?' * len(wanted))})"
+    clause.add(f"(started_at IS NULL OR {has_value})" if NO_TIME in wanted else f"({has_value})", zone, *wanted)
 
 
-def _add_names(asked: Where, column: str, names: Sequence[str]) -> None:
-    """Any of these values of a column: as they are, those that begin so where one is cut, or none."""
+def _add_names(clause: Where, column: str, names: Sequence[str]) -> None:
+    """Any of these values of a column: equal ones, those with the prefix of a truncated one, or none for NONE."""
     whole = [name for name in names if is_whole(name)]
     parts = [_any_of(column, len(whole))] if whole else []
     values: list[Value] = [label(name) if column in LABELLED else name for name in whole]
     for name in names:
-        if name == NONE:  # what is counted day by day has an empty text instead
+        if name == NONE:  # daily counts have an empty text instead of NULL
             is_known = " AND (failure_reason_known OR detail_at IS NOT NULL)" if column == "failure_reason" else ""
             parts.append(f"(coalesce({column}, '') = ''{is_known})")
         elif not is_whole(name):
             begin = name.removesuffix(CUT).rstrip()
             parts.append(f"({column} = ? OR {column} >= ? AND {column} < ?)")
             values += [name, begin, begin + _AFTER_ALL]
-    asked.add(parts[0] if len(parts) == 1 else f"({' OR '.join(parts)})", *values)
+    clause.add(parts[0] if len(parts) == 1 else f"({' OR '.join(parts)})", *values)
 
 
 def _any_of(column: str, count: int) -> str:
-    """One of `count` values. Of labels, any spelling that there is, found from one to the next, which is quick."""
-    marks = ", ".join("?" * count)
+    """One of `count` values; of labels, in any spelling that is stored (a skip scan over the index, which is fast)."""
+    placeholders = ", ".join("?" * count)
     if column not in LABELLED:
-        return f"{column} IN ({marks})" if count > 1 else f"{column} = ?"
+        return f"{column} IN ({placeholders})" if count > 1 else f"{column} = ?"
     return (
         f"{column} IN (WITH RECURSIVE v(x) AS (SELECT min({column}) FROM conversations WHERE {column} IS NOT NULL"
         f" UNION ALL SELECT (SELECT min({column}) FROM conversations WHERE {column} > x) FROM v WHERE x IS NOT NULL)"
-        f" SELECT x FROM v WHERE label(x) IN ({marks}))"
+        f" SELECT x FROM v WHERE label(x) IN ({placeholders}))"
     )
 
 
-def _add_contact(asked: Where, spellings: tuple[str, ...]) -> None:
-    wholes = [each.removeprefix(WHOLE)[::-1] for each in spellings if each.startswith(WHOLE)]
-    endings = [each[::-1] for each in spellings if not each.startswith(WHOLE)]
+def _add_contact(clause: Where, spellings: tuple[str, ...]) -> None:
+    wholes = [spelling.removeprefix(WHOLE)[::-1] for spelling in spellings if spelling.startswith(WHOLE)]
+    endings = [spelling[::-1] for spelling in spellings if not spelling.startswith(WHOLE)]
     parts = ["contact_reversed >= ? AND contact_reversed < ?"] * len(endings)
     if wholes:
         parts.append(f"contact_reversed IN ({', '.join('?' * len(wholes))})")
-    bounds = (bound for each in endings for bound in (each, each + _AFTER_ALL))
-    asked.add(f"({' OR '.join(parts)})", *bounds, *wholes)
+    bounds = (bound for ending in endings for bound in (ending, ending + _AFTER_ALL))
+    clause.add(f"({' OR '.join(parts)})", *bounds, *wholes)
 
 
-# Every kind there is, named so that the index is entered at the value and not at the path.
+# All kinds are named, so that SQLite searches the index by value and not only by path.
 _OF_PATH = "path = ? AND kind IN ('text', 'number', 'boolean', 'numeral', 'date')"
 
 
-def _add_condition(asked: Where, condition: Condition) -> None:
+def _add_condition(clause: Where, condition: Condition) -> None:
     # A field holding an object has its values below it: `language` exists where `language.primary` does.
     field_is, names = (
         "(path = ? OR path >= ? AND path < ?)",
@@ -128,26 +128,26 @@ def _add_condition(asked: Where, condition: Condition) -> None:
     )
     some = f"row_id IN (SELECT row_id FROM result_values WHERE {field_is}"
     if condition.operator == "exists":
-        asked.add(f"{some})", *names)
+        clause.add(f"{some})", *names)
     elif condition.operator == "missing":
-        asked.add(f"detail_at IS NOT NULL AND NOT {some})", *names)
-    elif condition.value == NONE:  # its own value, whatever is below it
+        clause.add(f"detail_at IS NOT NULL AND NOT {some})", *names)
+    elif condition.value == NONE:  # its own value, regardless of fields below it
         own = "row_id IN (SELECT row_id FROM result_values WHERE path = ?)"
-        asked.add(f"detail_at IS NOT NULL AND NOT {own}" if condition.operator == "=" else own, condition.path)
+        clause.add(f"detail_at IS NOT NULL AND NOT {own}" if condition.operator == "=" else own, condition.path)
     else:
         is_so, values = _compared(condition)
         one = f"row_id IN (SELECT row_id FROM result_values WHERE {is_so})"
         if condition.operator == "=" and condition.value.lower() == "null":
-            asked.add(f"({one} OR detail_at IS NOT NULL AND NOT {some}))", condition.path, *values, *names)
+            clause.add(f"({one} OR detail_at IS NOT NULL AND NOT {some}))", condition.path, *values, *names)
         elif condition.operator == "!=":
-            asked.add("row_id IN (SELECT row_id FROM result_values WHERE path = ?)", condition.path)
-            asked.add(f"NOT {one}", condition.path, *values)
+            clause.add("row_id IN (SELECT row_id FROM result_values WHERE path = ?)", condition.path)
+            clause.add(f"NOT {one}", condition.path, *values)
         else:
-            asked.add(one, condition.path, *values)
+            clause.add(one, condition.path, *values)
 
 
 def _compared(condition: Condition) -> tuple[str, list[Value]]:
-    """What a value must be that is equal (also for `!=`), less or greater: each kind compares with its own alone."""
+    """The SQL for an equal (also for `!=`), smaller or greater value, and its parameters; only equal kinds compare."""
     operator = condition.operator
     if operator in ("=", "!="):
         return _equal(condition.value)
@@ -160,7 +160,7 @@ def _compared(condition: Condition) -> tuple[str, list[Value]]:
 
 
 def _dates(operator: Operator, normal: str) -> tuple[str, list[Value]]:
-    """All of a date's day (month, minute) is equal to it; times with a zone compare as instants."""
+    """A date is equal to all of its day (month, minute); times with a zone compare as instants."""
     begin, end = 0, 1
     sides = {"<": [("<", begin)], "<=": [("<", end)], ">": [(">=", end)], ">=": [(">=", begin)]}
     bounds = sides.get(operator, [(">=", begin), ("<", end)])
@@ -180,7 +180,7 @@ def _equal(value: str) -> tuple[str, list[Value]]:
     kind, normal, number = read_value(value)
     if kind == "date":
         return _dates("=", normal)
-    if kind == "text":  # as a text it may be a code
+    if kind == "text":  # may be a number that is stored as a text
         number = read_value(plain_number(value)).number
     if not is_whole(value):
         begin = label(value.removesuffix(CUT).rstrip())
@@ -191,7 +191,7 @@ def _equal(value: str) -> tuple[str, list[Value]]:
 
 
 def _printed_so(number: float) -> tuple[float, float]:
-    """From where to where the numbers are that answers print like this one, in ten significant digits."""
+    """The range of numbers that answers print like this one, with ten significant digits."""
     if not number or abs(number) >= 10 ** (_DIGITS - 1):
         return number, number
     half = 10.0 ** (floor(log10(abs(number))) + 1 - _DIGITS) / 2

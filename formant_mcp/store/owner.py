@@ -1,8 +1,8 @@
-"""Whose conversations a store's file holds: the provider and address they come from, and the keys that may read them.
+"""Whose conversations a store's file has: the provider and address they come from, and the keys that may read them.
 
-A key is known by a hash. A file without conversations belongs to nobody: it is claimed with the first thing that the
-provider sends to be saved, so a mistyped key claims nothing. A new key of the same provider and address is let in where
-the provider answers it for conversations of the file: see `formant_mcp.app`.
+Keys are stored as hashes. A file without conversations belongs to nobody: it is claimed when the provider's first data
+is saved, so a mistyped key claims nothing. A new key of the same provider and address is admitted if the provider
+returns conversations of the file for it: see `formant_mcp.app`.
 """
 
 import sqlite3
@@ -13,12 +13,12 @@ from pathlib import Path
 from formant_mcp.errors import ConfigurationError
 
 _AGES = (0, 1 / 2, 1, 1 / 4, 3 / 4, 1 / 8)
-"""Which conversations to ask the provider for, as shares of all, newest first: any stretch may be deleted there."""
+"""Which conversations to request from the provider, as positions in the list: some may have been deleted there."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccountKey:
-    """An account as a store knows it: hashes of provider and address (`service`), and of these with the key (`key`)."""
+    """An account in a store: hashes of provider and address (`service`), and of these with the key (`key`)."""
 
     service: str
     key: str
@@ -26,7 +26,7 @@ class AccountKey:
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose a file is: the service, the keys that may read it, and the ids of a few conversations in it."""
+    """The owner of a file: the service, the keys that may read it, and the ids of a few conversations in it."""
 
     service: str
     keys: frozenset[str]
@@ -34,7 +34,7 @@ class Owner:
 
 
 def read_owner(path: Path) -> Owner | None:
-    """Whose the file at `path` is; None where there is none, it belongs to nobody yet, or it cannot be read."""
+    """The owner of the file at `path`; None if there is no file, it has no owner yet, or it cannot be read."""
     if not path.is_file():
         return None
     try:
@@ -46,7 +46,7 @@ def read_owner(path: Path) -> Owner | None:
 
 
 def enter(connection: sqlite3.Connection, account: AccountKey, *, takes_over: bool) -> bool:
-    """Whether the file is this account's; False where it belongs to nobody yet. `takes_over` lets a new key in.
+    """Whether the file is this account's; False if it has no owner yet. `takes_over` admits a new key.
 
     Raises:
         ConfigurationError: the file is another account's.
@@ -54,7 +54,7 @@ def enter(connection: sqlite3.Connection, account: AccountKey, *, takes_over: bo
     keys, service = _keys(connection), _value(connection, "service")
     if _is_empty(connection):
         if account.key not in keys:
-            connection.execute("DELETE FROM list_states")  # what an account without calls knew of its list
+            connection.execute("DELETE FROM scopes")  # the list state of an account without calls
         return False
     if not keys:
         return False
@@ -67,10 +67,10 @@ def enter(connection: sqlite3.Connection, account: AccountKey, *, takes_over: bo
 
 
 def claim(connection: sqlite3.Connection, account: AccountKey) -> bool:
-    """Makes a file that belongs to nobody this account's; False as long as another may still claim it.
+    """Makes this account the owner of a file without one; False while another account may still claim it.
 
     Raises:
-        ConfigurationError: another account has claimed it meanwhile.
+        ConfigurationError: another account has claimed it in the meantime.
     """
     keys, is_empty = _keys(connection), _is_empty(connection)
     if account.key not in keys:
@@ -81,7 +81,7 @@ def claim(connection: sqlite3.Connection, account: AccountKey) -> bool:
 
 
 def another_account() -> ConfigurationError:
-    """The error for a store that another account's conversations are in."""
+    """The error for a store with another account's conversations."""
     return ConfigurationError(
         "FORMANT_STORE names the store of another account (another provider, address or key).",
         "Give each account a path of its own, or unset FORMANT_STORE.",
@@ -97,7 +97,7 @@ def _is_empty(connection: sqlite3.Connection) -> bool:
 
 
 def _sample(connection: sqlite3.Connection) -> tuple[str, ...]:
-    """The ids of conversations of several ages, those to ask for first first."""
+    """The ids of conversations of several ages, in the order to request them."""
     count = int(connection.execute("SELECT count(*) FROM conversations").fetchone()[0])
     places = dict.fromkeys(round(age * (count - 1)) for age in _AGES) if count else ()
     newest_first = "SELECT conversation_id FROM conversations ORDER BY started_at DESC, row_id DESC LIMIT 1 OFFSET ?"

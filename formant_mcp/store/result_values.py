@@ -1,4 +1,4 @@
-"""The results of a call, flattened to what can be filtered by and counted: one row a leaf."""
+"""The results of a call, flattened for filters and counts: one row for each leaf."""
 
 import json
 import sqlite3
@@ -12,9 +12,9 @@ from formant_mcp.values import EXACT, read_value
 
 
 class ResultValue(NamedTuple):
-    """One value of one field: where it is, what it is, how it is shown, compared and calculated with.
+    """One value of one field: its path and position, its kind, and its forms to show, compare and calculate with.
 
-    `kind`: `number`, `boolean`; of texts `numeral` (it reads as a number), `date`, else `text`.
+    `kind`: `number` or `boolean`; for texts `numeral` (one that reads as a number), `date` or `text`.
     """
 
     path: str
@@ -27,17 +27,17 @@ class ResultValue(NamedTuple):
 
 def flatten(results: Mapping[str, JsonValue]) -> list[ResultValue]:
     """Every leaf with a value, by its dotted path; a list's values share a path, in order; null is no value."""
-    found: list[ResultValue] = []
+    values: list[ResultValue] = []
     counts: dict[str, int] = {}
     for path, leaf in _leaves(results):
         position = counts.get(path, 0)
         counts[path] = position + 1
-        found.append(ResultValue(path, position, *_described(leaf)))
-    return found
+        values.append(ResultValue(path, position, *_described(leaf)))
+    return values
 
 
 def read_again(database: sqlite3.Connection) -> None:
-    """Reads values and contacts of a store anew that was written before they were read as they are now."""
+    """Parses stored values and contacts again, in a store of a version that parsed them differently."""
     rows = database.execute("SELECT row_id, path, position, kind, text, folded, number FROM result_values").fetchall()
     database.executemany(
         "UPDATE result_values SET kind = ?, folded = ?, number = ? WHERE row_id = ? AND path = ? AND position = ?",
@@ -61,7 +61,7 @@ def reversed_contact(number: str | None) -> str | None:
 
 
 def _leaves(results: Mapping[str, JsonValue]) -> Iterator[tuple[str, JsonValue]]:
-    # A stack instead of recursion: the depth is the sender's to choose.
+    # A stack instead of recursion: the sender decides how deeply results are nested.
     todo: list[tuple[str, JsonValue]] = list(reversed(list(results.items())))
     while todo:
         path, value = todo.pop()
@@ -79,7 +79,7 @@ def _described(leaf: JsonValue) -> tuple[str, str, str, float | None]:
         text = json.dumps(leaf)
         return "boolean", text, text, None
     if isinstance(leaf, int | float):
-        text, is_number = json.dumps(leaf), abs(leaf) < 1e300  # what is too large is only a text
+        text, is_number = json.dumps(leaf), abs(leaf) < 1e300  # a larger one is only a text
         return "number" if is_number else "text", text, read_value(text).normal, float(leaf) if is_number else None
     text = str(leaf)
     kind, normal, number = read_value(text)

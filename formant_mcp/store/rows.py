@@ -1,4 +1,4 @@
-"""A conversation as a row and a row as a conversation: each of its fields is a column, declared once."""
+"""Conversations as rows, and back: each field is a column, declared once."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -29,16 +29,16 @@ def number(value: Value) -> float | None:
 
 
 def whole(value: Value) -> int:
-    """A stored whole number, 0 where there is none."""
+    """A stored whole number, 0 if there is none."""
     return int(value or 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: how its value is read into the model's `field` (else of the same name), and written from the model.
+    """A column: how its value is read into the model's `field` (default: same name), and written from it.
 
-    `is_kept`: a later reading without the value does not empty it. Without `read` it is only searched by, without
-    `write` it is written by itself.
+    `is_kept`: a later row without the value does not clear it. A column without `read` is only used by filters; one
+    without `write` is written separately.
     """
 
     name: str
@@ -98,7 +98,7 @@ def columns(conversation: Conversation) -> tuple[Value, ...]:
 
 
 def conversation(row: Sequence[Value]) -> Conversation:
-    """The conversation of a row of READ; results and turns are asked for separately."""
+    """The conversation of a row of READ; results and turns are selected separately."""
     return _MODEL(**{name: read(value) for (name, read), value in zip(_FIELDS, row, strict=True)})
 
 
@@ -108,7 +108,7 @@ def with_results(results: Value, row: Sequence[Value]) -> Conversation:
 
 
 def changes(row: Sequence[Value], stored: Sequence[Value]) -> bool:
-    """Whether saving a row, both as WRITTEN has them, may change the stored one; see `Writer`, which decides how."""
+    """Whether saving a row may change the stored one (both as in WRITTEN); `Writer` decides how it changes."""
     new, old = dict(zip(WRITTEN, row, strict=True)), dict(zip(WRITTEN, stored, strict=True))
     if any(new[name] not in (None, old[name]) for name in KEPT if name != "failure_reason"):
         return True

@@ -1,4 +1,4 @@
-"""The store as a whole: one file, and what can be done with it."""
+"""The store: one file, with its reader, writer, search, aggregates and sync state."""
 
 import secrets
 from pathlib import Path
@@ -16,7 +16,7 @@ _IDENTITY = "SELECT value FROM meta WHERE name = 'identity'"
 
 
 class Store(OnDatabase):
-    """Everything known of one account.
+    """Everything stored of one account.
 
     Raises (from every method):
         StoreError: the file cannot be used. ConfigurationError: it belongs to another account.
@@ -35,13 +35,13 @@ class Store(OnDatabase):
     async def open(cls, path: Path | None, account: AccountKey, due: Due, *, takes_over: bool = False) -> "Store":
         """Opens the store at `path`; None keeps it in memory.
 
-        A file that holds another account's conversations is refused; `takes_over` lets a new key in. `due` says when a
-        detail is to be read anew.
+        A file with another account's conversations is refused; `takes_over` admits a new key. `due` says when a detail
+        must be fetched again.
         """
         return cls(await Database.open(path, account, takes_over=takes_over), due)
 
     async def identity(self) -> str:
-        """A name of its own for this store, so that a cursor of another one is recognized."""
+        """A unique name for this store, by which another store's cursors are recognized."""
         generation, identity = self._known_identity
         if not identity or generation != self.database.generation:
             generation = self.database.generation
@@ -50,7 +50,7 @@ class Store(OnDatabase):
         return identity
 
     async def close(self) -> None:
-        """Gives the file back."""
+        """Closes the file."""
         await self.database.close()
 
     @on_reader

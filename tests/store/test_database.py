@@ -374,10 +374,10 @@ async def test_while_another_program_writes_the_store_can_be_opened_and_read_but
         other.execute("BEGIN IMMEDIATE")
         store = await open_store(path)
         assert await store.read.count(Filters()) == 3
-        with pytest.raises(StoreError, match="Another program") as raised:
+        with pytest.raises(StoreError, match="locked by another process") as raised:
             await database.write(lambda connection: None)
         other.execute("ROLLBACK")
-    assert "Ask again" in raised.value.hint
+    assert "Retry" in raised.value.hint
     await database.write(lambda connection: connection.run("DELETE FROM conversations"))
     assert await store.read.count(Filters()) == 0
     await store.close()
