@@ -20,21 +20,34 @@ CUT = "…"
 """The end of a truncated value as printed; as a filter it finds every value with that prefix."""
 
 
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of conversations that can be filtered by: what its values are called, and its filters.
+
+    `is_named`: its filter has its name, and accepts values as conversations have them and as answers print them, NONE
+    and truncated ones too. `is_label`: its values compare as labels.
+    """
+
+    singular: str
+    plural: str
+    filters: tuple[str, ...]
+    is_named: bool = False
+    is_label: bool = False
+
+
 FIELDS = {
-    "started_at": ("since", "until", "hours", "weekdays"),
-    "duration_seconds": ("min_duration_seconds", "max_duration_seconds"),
-    "status": ("status", "call_successful"),
-    "agent_id": ("agent_id",),
-    "contact_number": ("contact_number",),
-    "failure_reason": ("failure_reason",),
-    "user_id": ("user_id",),
-    "direction": ("direction",),
+    "started_at": Field("start time", "start times", ("since", "until", "hours", "weekdays")),
+    "duration_seconds": Field("duration", "durations", ("min_duration_seconds", "max_duration_seconds")),
+    "status": Field("status", "statuses", ("status", "call_successful"), is_named=True, is_label=True),
+    "agent_id": Field("agent id", "agent ids", ("agent_id",), is_named=True),
+    "contact_number": Field("contact number", "contact numbers", ("contact_number",)),
+    "failure_reason": Field("failure reason", "failure reasons", ("failure_reason",), is_named=True, is_label=True),
+    "user_id": Field("user id", "user ids", ("user_id",), is_named=True),
+    "direction": Field("direction", "directions", ("direction",), is_named=True, is_label=True),
 }
-"""A conversation's own fields, each with its filters."""
-NAMED = ("status", "agent_id", "failure_reason", "user_id", "direction")
-"""Filters that accept values as conversations have them and as answers print them, NONE and truncated ones too."""
-LABELLED = frozenset({"status", "failure_reason", "direction"})
-"""Those of NAMED that compare as labels."""
+"""A conversation's own fields, by name."""
+NAMED = tuple(name for name, field in FIELDS.items() if field.is_named)
+LABELLED = frozenset(name for name, field in FIELDS.items() if field.is_label)
 
 
 def is_whole(value: str) -> bool:
@@ -66,10 +79,10 @@ class Condition:
 class Filters:
     """A conversation matches if it meets all of these; an empty one is no condition.
 
-    Texts may be NONE: the field has no value (`contact_number` then holds only that); status, failure_reason and
-    user_id may end in CUT: the value has that prefix.
+    Texts may be NONE: the field has no value (`contact_number` then holds only that); those of NAMED may end in CUT:
+    the value has that prefix.
     `since` and `until` are in UTC and inclusive. `hours` (0 to 23) and `weekdays` (0 is Monday) are those of the start
-    in `zone`, any of them. `status`, `failure_reason` and `direction` compare as labels.
+    in `zone`, any of them.
     `contact_number`: spellings of a number or its last digits (see `formant_mcp.contacts`), any of which may match.
     """
 
@@ -96,7 +109,7 @@ class Filters:
 
     def without_fields(self, names: Set[str]) -> "Filters":
         """The filters without those on these fields."""
-        return self.without(frozenset(filter_name for name in names for filter_name in FIELDS[name]))
+        return self.without(frozenset(filter_name for name in names for filter_name in FIELDS[name].filters))
 
     def only(self, names: frozenset[str]) -> "Filters":
         """Only the filters with these names."""
@@ -107,10 +120,9 @@ class Filters:
         return replace(self, **{name: getattr(NO_FILTERS, name) for name in names})
 
     def as_stored(self) -> "Filters":
-        """The filters whose values are as conversations have them, not NONE or truncated as answers print them."""
-        values = {"agent_id": self.agent_id, "user_id": self.user_id, "status": "".join(self.status[:1])}
-        printed = {name for name, value in values.items() if not is_whole(value)}
-        return self.without(frozenset(printed | ({"status"} if len(self.status) > 1 else set())))
+        """The filters without those of NAMED that have several values, or a NONE or truncated one."""
+        printed = (name for name in NAMED if len(self.named(name)) > 1 or not all(map(is_whole, self.named(name))))
+        return self.without(frozenset(printed))
 
     def named(self, name: str) -> tuple[str, ...]:
         """The values of one of NAMED, any of which may match."""
@@ -124,6 +136,12 @@ class Filters:
 
 
 NO_FILTERS = Filters()
+
+
+def some_filter_on(name: str) -> Filters:
+    """A filter with this name, one of NAMED or `results`; its value does not matter."""
+    values = {"status": ("-",), "results": (Condition("-", "exists"),)}
+    return replace(NO_FILTERS, **{name: values.get(name, "-")})
 
 
 @dataclass(frozen=True, slots=True)

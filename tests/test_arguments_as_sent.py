@@ -167,10 +167,13 @@ def is_possible(name: str, schema: dict[str, Any], value: JsonValue) -> bool:
             {"results": {"field": "intent"}},
             "results has a condition without a value. For calls without the field write",
         ),
-        ({"results": {"intent": {"contains": "a"}}}, "results has no such operator"),
+        ({"results": {"intent": {"contains": "a"}}}, "results has a condition with an unknown operator"),
         ({"results": {"intent": {"a": "b"}}}, "No call"),
         ({"contact_number": "+919999904010,+919999907002"}, "contact_number takes one number. Ask once for each."),
-        ({"results": [{"field": "csat", "operator": "between", "value": 2}]}, "results has no such operator"),
+        (
+            {"results": [{"field": "csat", "operator": "between", "value": 2}]},
+            "results has a condition with an unknown operator",
+        ),
     ],
 )
 async def test_what_cannot_be_asked_is_refused_with_what_can(

@@ -126,7 +126,7 @@ async def test_a_saved_recording_is_listed_with_its_size_and_type(account: Accou
 
 
 @pytest.mark.parametrize(
-    ("cursor", "said"), [("x", "not issued by this server"), ("c:20:1:abcdef", "issued for different arguments")]
+    ("cursor", "said"), [("x", "cursor: invalid"), ("c:20:1:abcdef", "issued for different arguments")]
 )
 async def test_a_cursor_that_is_not_ours_is_refused(account: Account, cursor: str, said: str) -> None:
     async with account.connect() as assistant:
@@ -134,7 +134,7 @@ async def test_a_cursor_that_is_not_ours_is_refused(account: Account, cursor: st
             await assistant.client.list_resources(cursor=cursor)
     assert error.value.code == INVALID_PARAMS
     assert said in error.value.message
-    assert "Leave cursor out to start again" in error.value.message
+    assert "Omit cursor to start over" in error.value.message
 
 
 async def test_a_transcript_is_markdown(account: Account) -> None:

@@ -92,22 +92,22 @@ def account(account: Account) -> Account:
             {"call_successful": "maybe"},
             "call_successful must be any, success or failure, e.g. failure.",
         ),
-        ("list_conversations", {"since": "last tuesday"}, f"since is not a date that can be read. {DATES}"),
-        ("list_conversations", {"until": "2026-02-30"}, f"until is not a date that can be read. {DATES}"),
-        ("list_conversations", {"since": "2026-11-20", "until": "2026-11-19"}, "since is after until."),
+        ("list_conversations", {"since": "last tuesday"}, f"since is not a valid date. {DATES}"),
+        ("list_conversations", {"until": "2026-02-30"}, f"until is not a valid date. {DATES}"),
+        ("list_conversations", {"since": "2026-11-20", "until": "2026-11-19"}, "since is later than until."),
         ("list_conversations", {"min_duration_seconds": 9, "max_duration_seconds": 8}, "is greater than max_duration"),
         (
             "list_conversations",
             {"results": ["csat is good"]},
-            "results has a condition that cannot be read. Write them like",
+            "results has an invalid condition. Write conditions like",
         ),
         ("list_conversations", {"contact_number": "43210 or 43211"}, "contact_number: there are words in it."),
         (
             "list_conversations",
             {"cursor": "20"},
-            "cursor was not issued by this server. Leave cursor out to start again",
+            "cursor: invalid. Omit cursor to start over",
         ),
-        ("list_conversations", {"cursor": "c:20:1:abcdef"}, "cursor was issued for different arguments."),
+        ("list_conversations", {"cursor": "c:20:1:abcdef"}, "cursor: it was issued for different arguments."),
     ],
 )
 async def test_an_argument_outside_what_is_accepted_is_refused_and_named(
@@ -128,8 +128,8 @@ async def test_a_cursor_is_good_for_its_own_question_and_store_alone(account: Ac
     async with account.connect() as another_store:
         foreign = await another_store.refused("list_conversations", limit=5, agent_id="101", cursor=cursor)
     assert {other, reordered, foreign} == {
-        "cursor was issued for different arguments. Leave cursor out to start again, or give next_cursor"
-        " of the answer before, e.g. c:20:4711:9f1c2a, with the same other arguments."
+        "cursor: it was issued for different arguments. Omit cursor to start over, or give next_cursor from"
+        " the previous answer, e.g. c:20:4711:9f1c2a, and keep the other arguments unchanged."
     }
 
 

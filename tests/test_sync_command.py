@@ -222,4 +222,4 @@ def test_a_refused_key_and_a_strange_date_are_said_without_a_traceback(tmp_path:
         strange = command(api, tmp_path, "--since", "soon")
         _, told = strange.communicate(timeout=60)
         assert strange.returncode == 1
-        assert "is not a date" in told
+        assert "is not a valid date" in told

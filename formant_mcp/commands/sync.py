@@ -12,8 +12,8 @@ from tqdm import tqdm
 from formant_mcp.app import App
 from formant_mcp.errors import FormantError, RateLimitError
 from formant_mcp.queries.account import Account, Downloaded, Report
+from formant_mcp.queries.coverage import counted_kinds
 from formant_mcp.queries.dates import parse_since
-from formant_mcp.queries.loader import counted_kinds
 
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 5, 60
 _LINE_EVERY_SECONDS = 5.0

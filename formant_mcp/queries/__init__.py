@@ -1,1 +1,1 @@
-"""Questions: their words read into filters, what they need brought, their answers out of the store."""
+"""Queries: parses their arguments, loads what they need, and answers them from the store."""

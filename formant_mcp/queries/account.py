@@ -1,4 +1,4 @@
-"""The one object that tools, resources, prompts and commands ask: an account's conversations, whatever is behind it."""
+"""The one object that tools, resources, prompts and commands call: an account's conversations, of any provider."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -7,13 +7,14 @@ from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from formant_mcp.errors import ConnectionFailedError, FormantError, NotFoundError, RequestTimeoutError
-from formant_mcp.filters import DetailRequest, Filters
+from formant_mcp.filters import NO_FILTERS, DetailRequest, Filters
 from formant_mcp.models import Conversation, Turn
 from formant_mcp.providers.base import Recording
 from formant_mcp.queries.agents import for_agent
 from formant_mcp.queries.conversations import ConversationPage, ListQuery, list_conversations
+from formant_mcp.queries.coverage import Coverage
 from formant_mcp.queries.cursors import Cursor, stale_cursor_error
-from formant_mcp.queries.loader import Coverage, Loader, RequestContext
+from formant_mcp.queries.loader import Loader, RequestContext
 from formant_mcp.queries.profile import Profile, profile
 from formant_mcp.queries.search import SearchQuery, SearchResult, search_transcripts
 from formant_mcp.queries.summary import Summary, SummaryQuery, summarize
@@ -36,7 +37,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Downloaded:
-    """What a download left: conversations, those still to load, why (by reason), and what was not understood."""
+    """The state after a download: counts of conversations, of those left, of failures by reason, of unreadable data."""
 
     conversations: int
     left: int
@@ -45,10 +46,10 @@ class Downloaded:
 
 
 class Account:
-    """Answers questions about one account. `agent_id` in filters may be an agent's name.
+    """Answers queries about one account. `agent_id` in filters may be an agent's name.
 
-    Raises (from every method that takes a call):
-        FormantError: the question cannot be answered, with what to do instead.
+    Raises (from every method that takes a context):
+        FormantError: the query cannot be answered; says what to do instead.
     """
 
     def __init__(self, sync: Sync, store: Store) -> None:
@@ -57,7 +58,7 @@ class Account:
         self._loader = Loader(sync, store)
 
     async def identity(self) -> str:
-        """A name for the store, for what is valid for it alone."""
+        """A unique name of the store, for cursors that are valid for it alone."""
         return await self._store.identity()
 
     @property
@@ -67,58 +68,58 @@ class Account:
 
     @property
     def requests_per_minute(self) -> float | None:
-        """The provider's allowance, else the pace of late; None where there is neither."""
+        """The provider's rate limit, else the recent request rate; None if neither is known."""
         return self._sync.requests_per_minute
 
-    async def list_conversations(self, context: RequestContext, question: ListQuery) -> ConversationPage:
+    async def list_conversations(self, context: RequestContext, query: ListQuery) -> ConversationPage:
         """A page of the conversations that match."""
         return await for_agent(
             self._loader,
             context,
-            question.filters,
-            lambda filters: list_conversations(self._loader, context, replace(question, filters=filters)),
+            query.filters,
+            lambda filters: list_conversations(self._loader, context, replace(query, filters=filters)),
         )
 
-    async def search(self, context: RequestContext, question: SearchQuery) -> SearchResult:
-        """A page of the turns that say what is searched for."""
+    async def search(self, context: RequestContext, query: SearchQuery) -> SearchResult:
+        """A page of the turns that match the query."""
         return await for_agent(
             self._loader,
             context,
-            question.filters,
-            lambda filters: search_transcripts(self._loader, context, replace(question, filters=filters)),
+            query.filters,
+            lambda filters: search_transcripts(self._loader, context, replace(query, filters=filters)),
         )
 
-    async def summarize(self, context: RequestContext, question: SummaryQuery, zone: ZoneInfo) -> Summary:
-        """Figures over everything that matches, by groups."""
+    async def summarize(self, context: RequestContext, query: SummaryQuery, zone: ZoneInfo) -> Summary:
+        """Figures over all calls that match, by groups."""
         return await for_agent(
             self._loader,
             context,
-            question.filters,
-            lambda filters: summarize(self._loader, context, replace(question, filters=filters), zone),
+            query.filters,
+            lambda filters: summarize(self._loader, context, replace(query, filters=filters), zone),
         )
 
     async def profile(self, context: RequestContext, filters: Filters, top: int, zone: ZoneInfo) -> Profile:
-        """What there is among what matches: agents, statuses, result fields."""
+        """The profile of all calls that match: agents, statuses, result fields."""
         return await for_agent(
-            self._loader, context, filters, lambda meant: profile(self._loader, context, meant, top, zone)
+            self._loader, context, filters, lambda resolved: profile(self._loader, context, resolved, top, zone)
         )
 
     async def transcripts(self, context: RequestContext, ids: list[str], window: Window) -> Transcripts:
         """Conversations by id, each with the turns of a window."""
         return await get_transcripts(self._loader, context, ids, window)
 
-    async def conversation(self, context: RequestContext, asked: str) -> tuple[Conversation, list[Turn]]:
-        """One conversation whole, by its id or a unique beginning of it."""
-        conversation_id = await find(self._loader, context, asked)
+    async def conversation(self, context: RequestContext, id_or_prefix: str) -> tuple[Conversation, list[Turn]]:
+        """One conversation with all its turns, by its id or a unique prefix of it."""
+        conversation_id = await find(self._loader, context, id_or_prefix)
         conversation = await self._stored(conversation_id)
         if conversation is None:
-            raise ConnectionFailedError("The conversation could not be read.", "Ask again.")
+            raise ConnectionFailedError("The conversation could not be loaded.", "Retry.")
         read = self._store.read
         return conversation, await read.turns(conversation_id, 0, await read.turn_count(conversation_id) or 0)
 
-    async def find_id(self, context: RequestContext, asked: str) -> str:
-        """The id that is meant, whole or by its beginning; asks the provider only where it is not stored."""
-        return await find_id(self._loader, asked) or await find(self._loader, context, asked)
+    async def find_id(self, context: RequestContext, id_or_prefix: str) -> str:
+        """The full id for an id or a unique prefix; requests it from the provider only if it is not stored."""
+        return await find_id(self._loader, id_or_prefix) or await find(self._loader, context, id_or_prefix)
 
     async def recording(
         self,
@@ -127,7 +128,7 @@ class Account:
         save: Callable[[Recording], Awaitable[T]],
         purpose: str = "file",
     ) -> T:
-        """Hands a recording to `save` and returns what that returns; `purpose` tells apart what is saved."""
+        """Passes a recording to `save` and returns its result; `purpose` distinguishes what is saved."""
         try:
             saved = await self._sync.fetch_recording(conversation_id, save, context.seconds_left, purpose)
         except NotFoundError as error:
@@ -135,7 +136,7 @@ class Account:
         if saved is None:
             raise RequestTimeoutError(
                 "The recording has not been received in full within this call's time; the server keeps trying.",
-                "Ask again in a moment.",
+                "Retry in a moment.",
             )
         return saved
 
@@ -145,58 +146,59 @@ class Account:
         return Coverage(1, list_status.stored, list_status.total, complete=True, as_of=context.requested_at)
 
     async def duration_seconds(self, conversation_id: str) -> float | None:
-        """How long a conversation took, where that is known."""
+        """A conversation's duration, if it is known."""
         conversation = await self._stored(conversation_id)
         return conversation and conversation.duration_seconds
 
     async def has_connected(self, conversation: Conversation) -> bool:
-        """Whether there may be a transcript and a recording."""
+        """Whether a transcript and a recording may exist."""
         return not await is_unconnected(self._loader, conversation)
 
     async def shortest_ids(self, conversation_ids: Sequence[str], minimum: int) -> dict[str, str]:
-        """For each id the shortest beginning of it, of at least `minimum` characters, that no other id has."""
+        """For each id its shortest unique prefix of at least `minimum` characters."""
         return await self._store.read.shortest_prefixes(conversation_ids, minimum)
 
     async def newest(
         self, context: RequestContext, cursor: Cursor, limit: int
     ) -> tuple[list[tuple[int, Conversation]], bool]:
-        """The newest conversations after a cursor, each with its row, and whether there are more."""
-        need = ListRequest(newest=cursor.shown + limit + 1)
-        if not (await self._sync.list_status(need, context.requested_at)).is_complete:
-            trouble = await self._sync.refresh_list(need, context.seconds_left)
-            if trouble and not await self._store.read.count(Filters()):
-                raise trouble
+        """The newest conversations after a cursor, each with its row, and whether more follow."""
+        request = ListRequest(newest=cursor.shown + limit + 1)
+        if not (await self._sync.list_status(request, context.requested_at)).is_complete:
+            error = await self._sync.refresh_list(request, context.seconds_left)
+            if error and not await self._store.read.count(NO_FILTERS):
+                raise error
         try:
-            page = await self._store.read.page(Filters(), "newest", limit + 1, cursor.row)
+            page = await self._store.read.page(NO_FILTERS, "newest", limit + 1, cursor.row)
         except LookupError:
             raise stale_cursor_error() from None
         return page[:limit], len(page) > limit
 
-    async def known_ids(self, seconds: float, beginning: str, limit: int) -> list[str]:
-        """Stored ids that begin so, the newest for ''; a fresh account's first page is read for them."""
+    async def ids_with_prefix(self, seconds: float, prefix: str, limit: int) -> list[str]:
+        """Stored ids with that prefix, the newest for ''; fetches the first page of a new account."""
         await self._sync.fetch_first_page(seconds)
-        if beginning:
-            return await self._store.read.ids_with_prefix(beginning, limit)
-        return [each.conversation_id for _, each in await self._store.read.page(Filters(), "newest", limit)]
+        if prefix:
+            return await self._store.read.ids_with_prefix(prefix, limit)
+        newest = await self._store.read.page(NO_FILTERS, "newest", limit)
+        return [conversation.conversation_id for _, conversation in newest]
 
     async def agents(self, seconds: float) -> dict[str, str | None]:
-        """The agents that there are, by id, each with its name where it has one."""
+        """All agents by id, each with its name if it has one."""
         await self._sync.fetch_first_page(seconds)
         return await self._store.read.agents()
 
     async def download_list(self, since: datetime | None, seconds: float, report: Report) -> FormantError | None:
-        """Brings the list since then up to date; what stood in the way, if it may pass."""
+        """Updates the list since then; returns the error that stopped it, if it is transient."""
         return await self._sync.refresh_list(ListRequest(Filters(since=since)), seconds, report)
 
     async def download_details(
         self, since: datetime | None, requested_at: datetime, seconds: float, report: Report
     ) -> FormantError | None:
-        """Loads transcripts and results since then; what stood in the way, if it may pass."""
+        """Loads transcripts and results since then; returns the error that stopped it, if it is transient."""
         due = await self._store.read.details_to_fetch(DetailRequest(Filters(since=since)), requested_at)
         return await self._sync.fetch_details(due, seconds, report)
 
     async def retry_failed(self) -> None:
-        """Lets details that could not be read be asked for at once."""
+        """Makes failed details due at once."""
         await self._store.write.retry_failed()
 
     async def count_left(self, since: datetime | None, requested_at: datetime) -> int:
@@ -204,19 +206,19 @@ class Account:
         return await self._store.read.count_details_to_fetch(DetailRequest(Filters(since=since)), requested_at)
 
     async def downloaded(self, since: datetime | None, requested_at: datetime) -> Downloaded:
-        """What there is since then after a download."""
+        """The state since then after a download."""
         read, filters = self._store.read, Filters(since=since)
-        need = DetailRequest(filters)
+        request = DetailRequest(filters)
         rows = (await self._sync.list_status(ListRequest(filters), requested_at)).unreadable
         return Downloaded(
             await read.count(filters),
-            await read.count_details_to_fetch(need, requested_at),
-            await read.failures(need, requested_at),
+            await read.count_details_to_fetch(request, requested_at),
+            await read.failures(request, requested_at),
             {"rows": rows} | await read.unreadable(filters),
         )
 
     async def aclose(self) -> None:
-        """Ends background work and gives the store back."""
+        """Ends background work and closes the store."""
         await self._sync.aclose()
         await self._store.close()
 

@@ -1,4 +1,4 @@
-"""The arguments of tools: forgiving in form (see `forms`), strict in meaning, and what to say where one is wrong."""
+"""The arguments of tools: lenient in form (see `forms`), strict in meaning, with errors that say what is accepted."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,8 +12,8 @@ from pydantic_core import ErrorDetails
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import NAMED, NONE, NOT_READ_YET, Condition, Filters, OutcomeFilter
 from formant_mcp.models import clean
-from formant_mcp.queries.clock import read_hours, read_weekdays
-from formant_mcp.queries.conditions import not_read_yet, parse_contact_filter, read_conditions
+from formant_mcp.queries.clock import parse_hours, parse_weekdays
+from formant_mcp.queries.conditions import not_read_yet_error, parse_conditions, parse_contact_filter
 from formant_mcp.queries.dates import parse_since, parse_until
 from formant_mcp.queries.forms import (
     as_choice,
@@ -31,9 +31,9 @@ from formant_mcp.queries.forms import (
 from formant_mcp.queries.guesses import did_you_mean, nearest
 
 NO_BOUND = -1.0
-_MOST_CHARACTERS = 100_000
-_MOST_ITEMS = 1_000
-_MOST_CONDITIONS = 100
+_MAX_CHARACTERS = 100_000
+_MAX_ITEMS = 1_000
+_MAX_CONDITIONS = 100
 
 _YES_NO = {word: value for words, value in (("yes y on 1", "true"), ("no n off 0", "false")) for word in words.split()}
 _OUTCOMES = {
@@ -41,7 +41,7 @@ _OUTCOMES = {
     **dict.fromkeys(("false", "no", "0", "failed", "unsuccessful"), "failure"),
     **dict.fromkeys(("all", "both", NONE), "any"),
 }
-# Words for an argument that are not spelled like its name.
+# Names that models use for an argument, apart from misspellings of its own.
 _OTHER_NAMES = {
     "since": "from start start_date start_time date_from after begin",
     "until": "to end end_date end_time date_to before",
@@ -57,7 +57,7 @@ _OTHER_NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Takes:
-    """What an argument takes and an example of it, for whoever gave something else; in braces the provider's words."""
+    """What an argument accepts, with an example, for error messages; braces are filled with the provider's words."""
 
     what: str
     example: str
@@ -69,7 +69,9 @@ Reason = Annotated[Name, Takes("one text", "busy")]
 Agent = Annotated[Name, Takes("the id or name of one agent (for several ask for each, or group_by=agent_id)", "123")]
 Number = Annotated[Name, Takes("one number or its last digits", "+91 98765 43210")]
 Date = Annotated[str, BeforeValidator(as_text), Takes("a date, a date-time, or how long ago (7d)", "2026-11-20")]
-CursorText = Annotated[str, BeforeValidator(as_cursor), Takes("next_cursor of the answer before", "c:20:4711:9f1c2a")]
+CursorText = Annotated[
+    str, BeforeValidator(as_cursor), Takes("next_cursor from the previous answer", "c:20:4711:9f1c2a")
+]
 Names = Annotated[list[Name], BeforeValidator(as_list(as_name)), Takes("a list of texts", "{statuses}")]
 Weekdays = Annotated[list[Name], BeforeValidator(as_list(as_name)), Takes("a list of weekdays", "Monday, Friday")]
 Seconds = Annotated[float, BeforeValidator(as_seconds), Takes("a number of seconds, or -1 for no limit", "120")]
@@ -91,14 +93,14 @@ ConversationId = Annotated[
 ]
 Conditions = Annotated[
     list[Condition],
-    BeforeValidator(read_conditions),
+    BeforeValidator(parse_conditions),
     WithJsonSchema({"type": "array", "items": {"type": "string"}}),
     Takes("conditions on result fields", "{results}"),
 ]
 
 
 class Arguments(BaseModel):
-    """What a tool takes. What it does not take is refused, never ignored; null and what is empty count as left out."""
+    """What a tool accepts. Other arguments are refused, never ignored; null and empty values count as left out."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
 
@@ -115,35 +117,36 @@ class Arguments(BaseModel):
     @classmethod
     def _is_left_out(cls, name: str, value: object) -> bool:
         field = cls.model_fields.get(name)
-        # An argument that has to be given may be the word null.
+        # A required text may be the word null.
         is_word = field is not None and field.is_required() and isinstance(value, str) and value.strip()
         return field is not None and is_left_out(value) and not is_word
 
     @classmethod
     def _flat(cls, sent: dict[str, object]) -> dict[str, object]:
-        """The arguments without an object around some of them."""
+        """The arguments with those inside a nested object moved to the top."""
         return sent
 
 
 def _check_length(name: str, value: object) -> None:
-    """Refuses what nobody means and only takes long to read."""
+    """Refuses values too long to be meant."""
     if not isinstance(value, str | list):
         return
-    most, what = (_MOST_CHARACTERS, "characters") if isinstance(value, str) else (_MOST_ITEMS, "items")
-    if len(cast(str | list[object], value)) > most:
+    limit, what = (_MAX_CHARACTERS, "characters") if isinstance(value, str) else (_MAX_ITEMS, "items")
+    if len(cast(str | list[object], value)) > limit:
         raise InvalidRequestError(
-            f"{clean(name[:60])} is longer than the {most:,} {what} that are read.", "Ask in several steps."
+            f"{clean(name[:60])} is longer than the {limit:,} {what} that are read.", "Ask in several steps."
         )
 
 
 class FilterArguments(Arguments):
-    """The filters, the same for every tool that takes them; what stands in braces is worded for each provider."""
+    """The filters, the same for every tool that takes them; braces are filled with the provider's words."""
 
     agent_id: Agent = Field(
         "", description="Only this agent's calls: its id, or its name where the provider has names."
     )
     status: Names = Field(
-        [], description="Any of these ways to end, e.g. {statuses}; for all failures use call_successful."
+        [],
+        description="Call statuses to include (any of), e.g. {statuses}. For all failures use call_successful=failure.",
     )
     call_successful: Outcomes = Field(
         "any", description="success: connected and ended normally; failure: ended otherwise; running calls are neither."
@@ -151,7 +154,7 @@ class FilterArguments(Arguments):
     since: Date = Field(
         "",
         description="Calls that started at or after: 2026-11-20, 2026-11-20T18:00, 2026-W47, 2026-11, today, yesterday,"
-        " last week, or so long ago: 24h, 7d, 2w.",
+        " last week, or an age such as 24h, 7d, 2w.",
     )
     until: Date = Field(
         "", description="Calls that started at or before; same formats; a day, week or month is included whole."
@@ -162,15 +165,16 @@ class FilterArguments(Arguments):
     max_duration_seconds: Seconds = Field(
         NO_BOUND, ge=-1, allow_inf_nan=False, description="Maximum duration in seconds, inclusive; -1 for no limit."
     )
-    contact_number: Number = Field("", description="Whole number or its last digits, any spelling.")
-    failure_reason: Reason = Field("", description="Exactly this reason; case does not matter.")
-    user_id: Name = Field("", description="Exactly this user id.")
+    contact_number: Number = Field("", description="Phone number or its last digits, in any format.")
+    failure_reason: Reason = Field("", description="Exact failure reason, case-insensitive.")
+    user_id: Name = Field("", description="Exact user id.")
     hours: Text = Field("", description="Local hours of the start: 9-18 (to before 18:00), 20-6, 9.")
     weekdays: Weekdays = Field([], description="Local weekdays of the start: Monday, Mon-Fri, weekend.")
     direction: Name = Field("", description="inbound, outbound or web.")
     results: Conditions = Field(
         [],
-        description="Conditions on result fields, all of them (= != < <= > >= exists missing): {results}.",
+        description="Conditions on result fields; all must hold. Operators: = != < <= > >= exists missing."
+        " E.g. {results}.",
     )
 
     @classmethod
@@ -180,30 +184,32 @@ class FilterArguments(Arguments):
         if "filters" not in sent or not (isinstance(inside, dict) or is_left_out(inside)):
             return sent
         filters = cast(dict[str, object], inside or {})
-        twice = next((name for name in filters if name in sent and not is_left_out(sent[name])), "")
-        if twice:
-            raise InvalidRequestError(f"{clean(twice)[:60]} is given both inside and outside filters.", "Give it once.")
+        duplicate = next((name for name in filters if name in sent and not is_left_out(sent[name])), "")
+        if duplicate:
+            raise InvalidRequestError(
+                f"{clean(duplicate)[:60]} is given both inside and outside filters.", "Give it once."
+            )
         return {name: value for name, value in sent.items() if name != "filters"} | filters
 
     def filters(self, now: datetime, zone: ZoneInfo) -> Filters:
-        """The same, read: dates in `zone`, conditions and numbers understood.
+        """The filters, parsed: dates in `zone`, conditions and numbers.
 
         Raises:
-            InvalidRequestError: a value cannot be read or a range is impossible.
+            InvalidRequestError: a value is invalid or a range is impossible.
         """
         low = _bound("min_duration_seconds", self.min_duration_seconds)
         high = _bound("max_duration_seconds", self.max_duration_seconds)
         since, until = parse_since(self.since, now, zone), parse_until(self.until, now, zone)
         if since and until and since > until:
-            raise InvalidRequestError("since is after until.", "Swap them, or leave one out.")
+            raise InvalidRequestError("since is later than until.", "Swap them, or leave one out.")
         if low is not None and high is not None and low > high:
             raise InvalidRequestError("min_duration_seconds is greater than max_duration_seconds.", "Swap them.")
         for name in (*NAMED, "contact_number"):
             if NOT_READ_YET in (value := getattr(self, name)) and value in (NOT_READ_YET, [NOT_READ_YET]):
-                raise not_read_yet(name)
-        hours, weekdays = read_hours(self.hours), read_weekdays(self.weekdays)
-        if len(self.results) > _MOST_CONDITIONS:
-            raise InvalidRequestError(f"results takes at most {_MOST_CONDITIONS} conditions.", "Use fewer conditions.")
+                raise not_read_yet_error(name)
+        hours, weekdays = parse_hours(self.hours), parse_weekdays(self.weekdays)
+        if len(self.results) > _MAX_CONDITIONS:
+            raise InvalidRequestError(f"results takes at most {_MAX_CONDITIONS} conditions.", "Use fewer conditions.")
         return Filters(
             agent_id=self.agent_id,
             status=tuple(self.status),
@@ -223,38 +229,40 @@ class FilterArguments(Arguments):
         )
 
 
-def wrong_argument(wrong: list[ErrorDetails], arguments: type[Arguments]) -> InvalidRequestError:
-    """What to say of the first thing wrong with the arguments; a misspelt name comes before a missing one."""
-    first = next((each for each in wrong if each["type"] == "extra_forbidden"), wrong[0])
+def argument_error(errors: list[ErrorDetails], arguments: type[Arguments]) -> InvalidRequestError:
+    """The error for the first invalid argument; an unknown name comes before a missing one."""
+    first = next((error for error in errors if error["type"] == "extra_forbidden"), errors[0])
     name = str(first["loc"][0]) if first["loc"] else ""
     field = arguments.model_fields.get(name)
     if field is None:
-        return _unknown(clean(name)[:60], list(arguments.model_fields))
+        return _unknown_argument(clean(name)[:60], list(arguments.model_fields))
     is_missing = first["type"] == "missing"
     return InvalidRequestError(
         f"{name} is missing: it must be {_accepted(field)}." if is_missing else f"{name} must be {_accepted(field)}."
     )
 
 
-def _unknown(name: str, names: list[str]) -> InvalidRequestError:
+def _unknown_argument(name: str, names: list[str]) -> InvalidRequestError:
     word = name.lower()
-    meant = next((each for each in names if word in _OTHER_NAMES.get(each, "").split()), "") or nearest(name, names)
+    suggestion = next((other for other in names if word in _OTHER_NAMES.get(other, "").split()), "")
     hint = f"The arguments are {', '.join(names)}."
     if word in ("arguments", "args", "params", "parameters", "input", "filters"):
         hint = f"Give the arguments themselves, without an object around them: {', '.join(names)}."
-    return InvalidRequestError(f"There is no argument {name!r}.{did_you_mean(meant)}", hint)
+    return InvalidRequestError(
+        f"There is no argument {name!r}.{did_you_mean(suggestion or nearest(name, names))}", hint
+    )
 
 
 def _accepted(field: FieldInfo) -> str:
     """`a whole number from 1 to 100, e.g. 20`"""
-    choices = [str(each) for each in get_args(field.annotation) if isinstance(each, str)]
+    choices = [str(choice) for choice in get_args(field.annotation) if isinstance(choice, str)]
     bounds = [
         str(value)
-        for each in field.metadata
+        for bound in field.metadata
         for name in ("ge", "le")
-        if (value := getattr(each, name, None)) is not None
+        if (value := getattr(bound, name, None)) is not None
     ]
-    takes = next((each for each in reversed(field.metadata) if isinstance(each, Takes)), None)
+    takes = next((item for item in reversed(field.metadata) if isinstance(item, Takes)), None)
     if takes is None and field.annotation is bool:
         takes = Takes("true or false", "true")
     elif takes is None and choices:

@@ -1,4 +1,4 @@
-"""Conditions on result fields and spellings of numbers, as people, clients and models write them."""
+"""Parses conditions on result fields and contact numbers, as people, clients and models write them."""
 
 import json
 import re
@@ -16,13 +16,13 @@ ACCEPTED = (
 )
 _OPERATOR = r"(?:<=|>=|!=|<>|==|[=<>≤≥≠])"
 _PRESENCE = re.compile(r"(?P<path>[^=<>!]*[^=<>!\s])\s+(?P<operator>exists|missing)", re.IGNORECASE)
-# Two operators in a row (`=>`) are a slip, not a value.
+# Two operators in a row (`=>`) are a mistake, not a value.
 _COMPARISON = re.compile(rf"(?P<path>[^=<>!≤≥≠]+)(?P<operator>{_OPERATOR})(?!\s*[=<>!])(?P<value>.+)", re.DOTALL)
 _COMPARED = re.compile(rf"\s*({_OPERATOR})\s*(.+)", re.DOTALL)
 # More than the name of one field.
 _NO_PATH = re.compile(r"[,;\n]|\s(?:exists|missing)\s", re.IGNORECASE)
-# A figure, and then letters, a slash or the like: `2.5 lakh`, `20 Nov 2026`, `20/11/2026`, `12,5`, `5_000`, `(5)`.
-_FIGURE_AND_MORE = re.compile(r"[^\w\s]{0,2}\s?\d[^,/_)]{0,60}?(?:[^\W\d_]|[,/_)])")
+# A number followed by letters, a slash or the like: `2.5 lakh`, `20 Nov 2026`, `20/11/2026`, `12,5`, `5_000`, `(5)`.
+_NUMBER_AND_MORE = re.compile(r"[^\w\s]{0,2}\s?\d[^,/_)]{0,60}?(?:[^\W\d_]|[,/_)])")
 _QUOTED = re.compile(
     rf"[=<>≤≥≠]\s*({'|'.join(f'{begin}[^{end}]*{end}' for begin, end in QUOTES.items())})"
     r"(?=\s*(?:$|[,;\n&|]|and\s|or\s))",
@@ -44,10 +44,10 @@ _ALL = ("and", "all")
 _NO_FIELDS = {"or", "any", "nor", "not", "none"}
 _NO_OPERATORS = {
     word
-    for each in ("contains", "like", "ilike", "between", "regex", "matches", "match", "startswith", "endswith")
-    for word in (each, f"not{each}")
+    for name in ("contains", "like", "ilike", "between", "regex", "matches", "match", "startswith", "endswith")
+    for word in (name, f"not{name}")
 }
-_MOST_LEVELS = 8
+_MAX_DEPTH = 8
 _OPERATORS: dict[str, Operator] = {
     word: operator
     for operator, words in cast(
@@ -67,40 +67,40 @@ _OPERATORS: dict[str, Operator] = {
 }
 
 
-def read_conditions(sent: object) -> list[Condition]:
-    """The conditions of a text, an object, or a list of both.
+def parse_conditions(sent: object) -> list[Condition]:
+    """The conditions in a text, an object, or a list of both.
 
-    A text is cut at commas, semicolons, lines, `and` and `&&`, but only where a condition comes next: one word that may
-    be a field (or several in quotes), and an operator. So `amount=15,000` is one, and so is `note=a and one part was
-    missing`. In a list, what begins like `intent=dispute` is one condition, whatever its value holds.
+    A text is split at commas, semicolons, lines, `and` and `&&`, but only before a condition: one word that may be a
+    field (or several in quotes), and an operator. So `amount=15,000` is one, and so is `note=a and one part was
+    missing`. In a list, an item like `intent=dispute` is one condition, whatever its value contains.
 
     An object is `{"intent": "dispute"}`, `{"csat": "<=2"}`, `{"csat": {"<=": 2}}`, or
-    `{"field": "csat", "operator": "<=", "value": 2}`. null is a field that is missing.
+    `{"field": "csat", "operator": "<=", "value": 2}`. null means that the field is missing.
 
     Raises:
-        InvalidRequestError: one cannot be read; says what is accepted.
+        InvalidRequestError: one is invalid; says what is accepted.
     """
-    return list(_conditions(sent, _MOST_LEVELS))
+    return list(_conditions(sent, _MAX_DEPTH))
 
 
 def parse_condition(text: str) -> Condition:
     """One condition, such as `csat<=2`; a path may begin with `results.`.
 
     Raises:
-        InvalidRequestError: it cannot be read; says what is accepted.
+        InvalidRequestError: it is invalid; says what is accepted.
     """
     text = text.strip()
-    found = _PRESENCE.fullmatch(text) or _COMPARISON.fullmatch(text)
-    if not found or _NO_PATH.search(_without_quotes(found["path"].strip())):
-        raise _unreadable()
-    operator = _OPERATORS[found["operator"].lower()]
+    match = _PRESENCE.fullmatch(text) or _COMPARISON.fullmatch(text)
+    if not match or _NO_PATH.search(_without_quotes(match["path"].strip())):
+        raise _invalid()
+    operator = _OPERATORS[match["operator"].lower()]
     if operator in ("exists", "missing"):
-        return _condition(found["path"], operator, "")
-    written = found["value"].strip()
+        return _condition(match["path"], operator, "")
+    written = match["value"].strip()
     value = _without_quotes(written)
     if operator == "!=" and value == written and set(value) & set("<>="):
-        raise _unreadable()  # another condition more likely than a value
-    return _condition(found["path"], operator, value)
+        raise _invalid()  # more likely another condition than a value
+    return _condition(match["path"], operator, value)
 
 
 def _conditions(sent: object, levels: int) -> Iterator[Condition]:
@@ -111,28 +111,28 @@ def _conditions(sent: object, levels: int) -> Iterator[Condition]:
         else:
             inside = unbracketed(sent)
             for part in _parts(sent if inside is None else inside):
-                yield from _of_text(part)
+                yield from _from_text(part)
     elif isinstance(sent, list) and levels > 0:
-        for each in cast(list[object], sent):
-            if isinstance(each, str) and _is_equality(each):
-                yield from _of_text(each)
-            elif each is not None:
-                yield from _conditions(each, levels - 1)
+        for item in cast(list[object], sent):
+            if isinstance(item, str) and _is_equality(item):
+                yield from _from_text(item)
+            elif item is not None:
+                yield from _conditions(item, levels - 1)
     elif isinstance(sent, dict):
-        yield from _of_object(cast(dict[str, object], sent), levels)
+        yield from _from_object(cast(dict[str, object], sent), levels)
     else:
-        raise _unreadable()
+        raise _invalid()
 
 
 def _is_equality(text: str) -> bool:
-    """Whether it begins like `intent=dispute`."""
-    found = _COMPARISON.fullmatch(_without_quotes(text.strip()))
-    return bool(found) and found["operator"] in ("=", "==") and not _NO_PATH.search(found["path"])
+    """Whether it is like `intent=dispute`."""
+    match = _COMPARISON.fullmatch(_without_quotes(text.strip()))
+    return bool(match) and match["operator"] in ("=", "==") and not _NO_PATH.search(match["path"])
 
 
 def _parts(text: str) -> Iterator[str]:
-    """The text cut at what stands between two conditions; what is in quotes stays whole."""
-    masked = _QUOTED.sub(lambda found: found[0][0] + "x" * (len(found[0]) - 1), text)
+    """The text split between conditions, but not inside quotes."""
+    masked = _QUOTED.sub(lambda quoted: quoted[0][0] + "x" * (len(quoted[0]) - 1), text)
     start = 0
     for between in _BETWEEN.finditer(masked):
         if between.start() < start or not _BEGINS.match(masked, between.end()):
@@ -151,8 +151,8 @@ def _parts(text: str) -> Iterator[str]:
     yield text[start:]
 
 
-def _of_text(text: str) -> Iterator[Condition]:
-    """The condition of a text, empty ones aside; an object or a list as its value is printed so by answers."""
+def _from_text(text: str) -> Iterator[Condition]:
+    """The condition in a text, none if it is empty; its value may be an object or a list, as answers print them."""
     text = _without_quotes(text.strip().strip(",;"))
     if not text:
         return
@@ -161,18 +161,18 @@ def _of_text(text: str) -> Iterator[Condition]:
     if condition.operator != "=" or isinstance(value, str):
         yield condition
     else:
-        for each in value if isinstance(value, list) else [value]:
-            if each is not None:
-                yield from _of_pair(condition.path, each, _MOST_LEVELS)
+        for item in value if isinstance(value, list) else [value]:
+            if item is not None:
+                yield from _from_pair(condition.path, item, _MAX_DEPTH)
 
 
-def _of_object(sent: Mapping[str, object], levels: int) -> Iterator[Condition]:
+def _from_object(sent: Mapping[str, object], levels: int) -> Iterator[Condition]:
     path = next((sent[name] for name in _PATHS if isinstance(sent.get(name), str)), None)
     is_one = not sent.keys() - {*_PATHS, *_OPERATOR_NAMES, *_VALUES, *_TYPES} and (
         _is_comparison(sent) or not sent.keys() - {*_PATHS[:2]}
     )
     if isinstance(path, str) and is_one:
-        yield from _of_comparison(path, sent, levels)
+        yield from _from_comparison(path, sent, levels)
         return
     for name, value in sent.items():
         word = _word(name)
@@ -184,34 +184,34 @@ def _of_object(sent: Mapping[str, object], levels: int) -> Iterator[Condition]:
                 "Ask once for each of them, and write intent!=dispute for what a value must not be.",
             )
         else:
-            yield from _of_pair(name, value, levels)
+            yield from _from_pair(name, value, levels)
 
 
 def _is_comparison(sent: Mapping[str, object]) -> bool:
-    """Whether an object has a value or an operator by its name."""
+    """Whether an object has a key for a value or an operator."""
     return any(name in sent for name in (*_VALUES, *_OPERATOR_NAMES))
 
 
-def _of_comparison(path: str, sent: Mapping[str, object], levels: int) -> Iterator[Condition]:
+def _from_comparison(path: str, sent: Mapping[str, object], levels: int) -> Iterator[Condition]:
     word = str(next((sent[name] for name in _OPERATOR_NAMES if name in sent), "="))
     if _operator(word) not in ("exists", "missing", None) and not any(name in sent for name in _VALUES):
         raise _without_value()
-    yield from _of_operator(path, word, next((sent[name] for name in _VALUES if name in sent), True), levels)
+    yield from _from_operator(path, word, next((sent[name] for name in _VALUES if name in sent), True), levels)
 
 
-def _of_pair(path: str, value: object, levels: int) -> Iterator[Condition]:
-    """The conditions of a field and what it must be: a value, a comparison, or an object of either."""
+def _from_pair(path: str, value: object, levels: int) -> Iterator[Condition]:
+    """The conditions on a field whose value is a value, a comparison, or an object of either."""
     inner = cast(dict[str, object], value) if isinstance(value, dict) else {}
     if inner and levels > 0:
         if _is_comparison(inner) and not inner.keys() - {*_OPERATOR_NAMES, *_VALUES, *_TYPES}:
-            yield from _of_comparison(path, inner, levels - 1)
+            yield from _from_comparison(path, inner, levels - 1)
             return
         are_operators = all(map(_operator, inner))
-        for name, each in inner.items():
+        for name, item in inner.items():
             if are_operators or name.startswith("$") or _word(name) in _NO_OPERATORS:
-                yield from _of_operator(path, name, each, levels - 1)
+                yield from _from_operator(path, name, item, levels - 1)
             else:
-                yield from _of_pair(f"{path}.{name}", each, levels - 1)
+                yield from _from_pair(f"{path}.{name}", item, levels - 1)
         return
     compared = _COMPARED.fullmatch(value) if isinstance(value, str) else None
     if compared:
@@ -219,14 +219,14 @@ def _of_pair(path: str, value: object, levels: int) -> Iterator[Condition]:
     elif value in ("exists", "missing"):
         yield Condition(_path(path), "exists" if value == "exists" else "missing")
     else:
-        yield from _of_operator(path, "=", cast(object, value), levels)
+        yield from _from_operator(path, "=", cast(object, value), levels)
 
 
-def _of_operator(path: str, word: str, value: object, levels: int) -> Iterator[Condition]:
+def _from_operator(path: str, word: str, value: object, levels: int) -> Iterator[Condition]:
     operator = _operator(word)
     if operator is None:
         raise InvalidRequestError(
-            "results has no such operator in one of its conditions.",
+            "results has a condition with an unknown operator.",
             f"There are =, !=, <, <=, >, >=, exists and missing, e.g. {ACCEPTED}.",
         )
     if value is None and operator in ("=", "!="):
@@ -235,7 +235,7 @@ def _of_operator(path: str, word: str, value: object, levels: int) -> Iterator[C
         is_so = value not in (False, "false")
         yield Condition(_path(path), "exists" if (operator == "exists") == is_so else "missing")
     elif isinstance(value, list):
-        yield from _of_only(path, word, cast(list[object], value), levels)
+        yield from _from_single(path, word, cast(list[object], value), levels)
     elif isinstance(value, str):
         yield _condition(path, operator, value.strip())
     elif isinstance(value, bool | int | float):
@@ -244,17 +244,17 @@ def _of_operator(path: str, word: str, value: object, levels: int) -> Iterator[C
         raise _without_value()
 
 
-def _of_only(path: str, word: str, values: Sequence[object], levels: int) -> Iterator[Condition]:
+def _from_single(path: str, word: str, values: Sequence[object], levels: int) -> Iterator[Condition]:
     if len(values) != 1 or levels <= 0:
         raise InvalidRequestError(
             "results takes one value for each condition, and all conditions hold.",
             "Ask once for each value, e.g. intent=dispute, or count them all with group_by=results.intent.",
         )
-    yield from _of_operator(path, word, values[0], levels - 1)
+    yield from _from_operator(path, word, values[0], levels - 1)
 
 
 def _word(name: str) -> str:
-    """An operator's name in one spelling."""
+    """An operator's name, normalized."""
     return re.sub(r"[\s_-]+", "", name.lower().removeprefix("$"))
 
 
@@ -264,18 +264,18 @@ def _operator(word: str) -> Operator | None:
 
 def _condition(path: str, operator: Operator, value: str) -> Condition:
     if value == NONE and operator not in ("=", "!="):
-        raise _unreadable()
+        raise _invalid()
     if value == NOT_READ_YET:
-        raise not_read_yet("results")
+        raise not_read_yet_error("results")
     if operator in ("<", "<=", ">", ">="):
         _check_size(value)
     return Condition(_path(path), operator, value)
 
 
 def _check_size(value: str) -> None:
-    """Refuses what has no size: texts that begin with a figure do not sort by it."""
+    """Refuses values without a size: texts that begin with a number do not sort by it."""
     is_text = read_value(plain_number(value)).kind == "text"
-    if is_text and (_FIGURE_AND_MORE.match(value) or set(value) & set("<>=")):
+    if is_text and (_NUMBER_AND_MORE.match(value) or set(value) & set("<>=")):
         raise InvalidRequestError(
             "results: <, <=, > and >= compare plain numbers, ISO dates or words; one value is none of these.",
             "Write it in full: amount>=250000 for 2.5 lakh, due_date<=2026-11-20 for 20 Nov 2026.",
@@ -285,7 +285,7 @@ def _check_size(value: str) -> None:
 def _path(text: str) -> str:
     path = re.sub(r"^results\.", "", _without_quotes(text.strip()), flags=re.IGNORECASE)
     if not path or set(path) & set("=<>!"):
-        raise _unreadable()
+        raise _invalid()
     return path
 
 
@@ -301,12 +301,12 @@ def _without_value() -> InvalidRequestError:
     )
 
 
-def _unreadable() -> InvalidRequestError:
-    return InvalidRequestError("results has a condition that cannot be read.", f"Write them like {ACCEPTED}.")
+def _invalid() -> InvalidRequestError:
+    return InvalidRequestError("results has an invalid condition.", f"Write conditions like {ACCEPTED}.")
 
 
-def not_read_yet(argument: str) -> InvalidRequestError:
-    """What to say where a filter asks for what an answer printed in place of a value."""
+def not_read_yet_error(argument: str) -> InvalidRequestError:
+    """The error for a filter by what answers print in place of a value that is not loaded."""
     return InvalidRequestError(
         f"{argument}: {NOT_READ_YET} means that the details of these calls are not loaded, so it is no value.",
         "Ask the same question again without it: more is loaded each time.",
@@ -314,7 +314,7 @@ def not_read_yet(argument: str) -> InvalidRequestError:
 
 
 def parse_contact_filter(text: str) -> tuple[str, ...]:
-    """How a contact may be stored that is given by its number, its last digits or its address.
+    """The forms in which a contact may be stored, from its number, its last digits or its address.
 
     Raises:
         InvalidRequestError: it is none of these.

@@ -1,4 +1,4 @@
-"""Lists of conversations: which match, in what order, from where on."""
+"""Lists of conversations: a page of those that match, in an order."""
 
 import re
 from collections.abc import Sequence
@@ -9,9 +9,10 @@ from typing import Literal
 from formant_mcp.filters import FIELDS, LABELLED, NAMED, Condition, Filters, Order, is_whole
 from formant_mcp.models import Conversation
 from formant_mcp.queries.agents import existing_agents
+from formant_mcp.queries.coverage import Coverage, failure_notes
 from formant_mcp.queries.cursors import Cursor, format_cursor, parse_cursor, query_fingerprint, stale_cursor_error
 from formant_mcp.queries.guesses import nearest
-from formant_mcp.queries.loader import Coverage, DataRequest, Loader, RequestContext, failure_notes
+from formant_mcp.queries.loader import DataRequest, Loader, RequestContext
 from formant_mcp.store import Store
 from formant_mcp.sync.list_sync import ListRequest
 from formant_mcp.values import label
@@ -19,21 +20,21 @@ from formant_mcp.values import label
 SummaryMode = Literal["exclude", "include"]
 
 _MAX_VALUES = 30
-_GUESSED_FROM = 1_000
-# Words for how a call turned out, which is more than one status.
+_MAX_CANDIDATES = 1_000
+# Words for an outcome, which covers several statuses.
 _OUTCOMES = {
     **dict.fromkeys(("failure", "failures", "unsuccessful"), "failure"),
     **dict.fromkeys(("success", "successful"), "success"),
 }
-_SAME_LIST = timedelta(hours=1)  # so long a list is not checked again between two of its pages
+_SAME_LIST = timedelta(hours=1)  # between two pages the list is not checked again for this long
 _NAME = re.compile(r"[\w.+-]{1,40}")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One conversation of a list, and the cursor of the list after it.
+    """One conversation of a list, and the cursor that continues after it.
 
-    `gist`: the first and last words of its transcript, where the question wants them and there are any.
+    `gist`: the first and last words of its transcript, if the query includes them and there are any.
     """
 
     conversation: Conversation
@@ -43,19 +44,19 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Existing:
-    """The values that there are of something of which an unknown one was asked for, and how many `more` are not named.
+    """The values that exist, for a filter by one that does not; `more`: how many are not named.
 
-    `meant`: perhaps this one.
+    `suggestion`: the most similar one, '' if none is.
     """
 
     values: list[str]
-    meant: str = ""
+    suggestion: str = ""
     more: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ConversationPage:
-    """One page of what matches. `shown`: how many up to here; `existing`: values there are, where nothing matches."""
+    """One page of what matches. `shown`: how many up to and with this page; `existing`: see `available_values`."""
 
     coverage: Coverage
     rows: tuple[Row, ...]
@@ -75,74 +76,76 @@ class ConversationPage:
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """What to list. `asked`: the filters as they were worded, for the cursor's mark (`7d` moves, its words do not)."""
+    """What to list. `as_sent`: the filters as sent, for the cursor's fingerprint (`7d` moves, its text does not)."""
 
     filters: Filters
-    asked: str
+    as_sent: str
     order: Order = "newest"
     summary_mode: SummaryMode = "exclude"
     limit: int = 20
     cursor: str = ""
 
 
-async def list_conversations(loader: Loader, context: RequestContext, question: ListQuery) -> ConversationPage:
-    """The page of conversations that the question asks for.
+async def list_conversations(loader: Loader, context: RequestContext, query: ListQuery) -> ConversationPage:
+    """The page of conversations that the query describes.
 
     Raises:
-        FormantError: an argument is unusable, or nothing can be answered at all.
+        FormantError: an argument is invalid, or nothing can be answered at all.
     """
-    filters, store = question.filters, loader.store
-    mark = query_fingerprint(question.asked, question.order, await store.identity())
-    cursor = parse_cursor(question.cursor, mark)
-    need = _need(question, cursor, context.requested_at)
-    ordered_by = frozenset({"started_at" if question.order in ("newest", "oldest") else "duration_seconds"})
-    coverage = await loader.ensure_loaded(context, DataRequest(filters, need, looks_at=ordered_by))
+    filters, store = query.filters, loader.store
+    fingerprint = query_fingerprint(query.as_sent, query.order, await store.identity())
+    cursor = parse_cursor(query.cursor, fingerprint)
+    request = _list_request_for(query, cursor, context.requested_at)
+    ordered_by = frozenset({"started_at" if query.order in ("newest", "oldest") else "duration_seconds"})
+    coverage = await loader.ensure_loaded(context, DataRequest(filters, request, uses=ordered_by))
     try:
-        found = await store.read.page(filters, question.order, question.limit + 1, cursor.row)
+        rows = await store.read.page(filters, query.order, query.limit + 1, cursor.row)
     except LookupError:
         raise stale_cursor_error() from None
-    page = found[: question.limit]
+    page = rows[: query.limit]
     shown = cursor.shown + len(page)
-    more = len(found) > question.limit or (bool(page) and shown < coverage.matched)
+    has_more = len(rows) > query.limit or (bool(page) and shown < coverage.matched)
     conversations = [conversation for _, conversation in page]
-    ids = [each.conversation_id for each in conversations]
-    coverage = coverage.but_for(await store.read.unreadable_among(ids, FIELDS.keys()))
-    if question.summary_mode == "include":
-        coverage = await _bring_shown(loader, context, question, need, coverage, conversations)
-    cursors = [format_cursor(Cursor(cursor.shown + n, row), mark) for n, (row, _) in enumerate(page, 1)]
+    ids = [conversation.conversation_id for conversation in conversations]
+    coverage = coverage.with_unreadable(await store.read.unreadable_among(ids, FIELDS.keys()))
+    if query.summary_mode == "include":
+        coverage = await _fetch_shown(loader, context, query, request, coverage, conversations)
+    cursors = [format_cursor(Cursor(cursor.shown + count, row), fingerprint) for count, (row, _) in enumerate(page, 1)]
     return ConversationPage(
         coverage=coverage,
-        rows=tuple(await _rows(store, conversations, cursors, question.summary_mode)),
+        rows=tuple(await _rows(store, conversations, cursors, query.summary_mode)),
         shown=shown,
-        next_cursor=cursors[-1] if more else "",
+        next_cursor=cursors[-1] if has_more else "",
         existing=await available_values(store, filters, coverage.matched),
     )
 
 
 async def available_values(store: Store, filters: Filters, matched: int) -> dict[str, Existing]:
-    """Of what a question asks for and no conversation has, the values that there are; of several statuses, and of what
-    is excluded, each counts, all else only where nothing matches."""
+    """The values that exist, for each filter by one that does not: for statuses and excluded values always, for others
+    only if nothing matches."""
     existing: dict[str, Existing] = {}
     for column in NAMED:
         values = filters.named(column)
         if not values or (matched and column != "status"):
             continue
-        found = await store.read.distinct(column)
+        stored = await store.read.distinct(column)
         form = label if column in LABELLED else str
-        forms = {form(value) for value in found}
-        unknown = [each for each in values if form(each) not in forms and is_whole(each)]
-        if unknown:
-            is_agent = column == "agent_id"
-            shown, meant = await existing_agents(store, unknown[0]) if is_agent else (found, nearest(unknown[0], found))
-            if column == "status" and (outcome := _OUTCOMES.get(label(unknown[0]))):
-                meant = f"call_successful={outcome}"
-            existing[column] = Existing(shown, meant)
+        forms = {form(value) for value in stored}
+        unknown = next((value for value in values if form(value) not in forms and is_whole(value)), None)
+        if unknown is None:
+            continue
+        if column == "agent_id":
+            existing[column] = Existing(*await existing_agents(store, unknown))
+        elif column == "status" and (outcome := _OUTCOMES.get(label(unknown))):
+            existing[column] = Existing(stored, f"call_successful={outcome}")
+        else:
+            existing[column] = Existing(stored, nearest(unknown, stored))
     conditions = [condition for condition in filters.results if not matched or condition.operator == "!="]
     return existing | await _existing_results(store, conditions) if conditions else existing
 
 
 async def _existing_results(store: Store, conditions: Sequence[Condition]) -> dict[str, Existing]:
-    """The same for conditions on results."""
+    """The values or result fields that exist, for conditions with one that does not."""
     existing: dict[str, Existing] = {}
     paths = sorted(await store.figures.paths())
     for condition in conditions:
@@ -159,46 +162,46 @@ async def _occurs(store: Store, condition: Condition) -> bool:
 
 
 async def _existing_values(store: Store, condition: Condition) -> Existing:
-    """Only what looks like a name is named: free texts are callers' words, and have no place outside their boundary."""
-    field = await store.figures.field(Filters(), condition.path, "text", _GUESSED_FROM)
+    """Only values that are like names: free texts are callers' words, which are shown only inside their boundary."""
+    field = await store.figures.field(Filters(), condition.path, "text", _MAX_CANDIDATES)
     values = [value for value, _ in field.top]
-    meant = nearest(condition.value, values)
+    suggestion = nearest(condition.value, values)
     named = [value for value in values if _NAME.fullmatch(value)] if field.distinct <= _MAX_VALUES else []
-    return Existing(named, meant if _NAME.fullmatch(meant) else "", field.distinct - len(named))
+    return Existing(named, suggestion if _NAME.fullmatch(suggestion) else "", field.distinct - len(named))
 
 
-def _need(question: ListQuery, cursor: Cursor, requested_at: datetime) -> ListRequest:
-    need = ListRequest(question.filters)
-    if cursor.row:  # the page continues a list that was checked for the page before it
-        need = replace(need, fresh_since=requested_at - _SAME_LIST)
-    # Order and agent alone decide what comes first; `until` skips newer ones first, so it needs more than the newest.
-    if question.order == "newest" and question.filters == Filters(agent_id=need.filters.as_stored().agent_id):
-        return replace(need, newest=cursor.shown + question.limit)
-    return need
+def _list_request_for(query: ListQuery, cursor: Cursor, requested_at: datetime) -> ListRequest:
+    request = ListRequest(query.filters)
+    if cursor.row:  # the list was checked for the previous page
+        request = replace(request, fresh_since=requested_at - _SAME_LIST)
+    # The newest calls are enough if only order and agent decide the page; `until`, for one, skips the newest.
+    if query.order == "newest" and query.filters == Filters(agent_id=query.filters.as_stored().agent_id):
+        return replace(request, newest=cursor.shown + query.limit)
+    return request
 
 
-async def _bring_shown(
+async def _fetch_shown(
     loader: Loader,
     context: RequestContext,
-    question: ListQuery,
-    need: ListRequest,
+    query: ListQuery,
+    request: ListRequest,
     coverage: Coverage,
     conversations: list[Conversation],
 ) -> Coverage:
-    """Reads the details of the rows shown; the coverage then counts these as well."""
-    ids = [each.conversation_id for each in conversations]
+    """Fetches the details of the rows shown; the coverage then counts these as well."""
+    ids = [conversation.conversation_id for conversation in conversations]
     due = await loader.store.read.needing_refresh(ids, context.requested_at)
-    trouble = await loader.sync.fetch_details(due, context.seconds_left, context.report)
+    error = await loader.sync.fetch_details(due, context.seconds_left, context.report)
     missing = len(await loader.store.read.needing_refresh(due, context.requested_at)) if due else 0
     needed, read = len(ids), len(ids) - missing
-    if loader.needs_details(question.filters):
-        coverage = await loader.coverage(context, DataRequest(question.filters, need), trouble)
+    if loader.needs_details(query.filters):
+        coverage = await loader.coverage(context, DataRequest(query.filters, request), error)
         needed, read = coverage.details_needed, coverage.details_read
     note = coverage.note
     if missing:
         failures = await loader.store.read.failures_among(due, context.requested_at)
         if left := missing - sum(failures.values()):
-            why = trouble.message if trouble else "Ask again for them."
+            why = error.message if error else "Ask again for them."
             note = f"{note} Results and words of {left:,} of {len(ids):,} calls are not loaded yet. {why}"
         note = " ".join((note, *failure_notes(failures, f"{len(ids):,} calls shown"))).strip()
     return replace(
@@ -207,7 +210,7 @@ async def _bring_shown(
         details_read=read,
         complete=coverage.complete and not missing,
         note=note,
-    ).but_for(await loader.store.read.unreadable_among(ids))
+    ).with_unreadable(await loader.store.read.unreadable_among(ids))
 
 
 async def _rows(store: Store, conversations: list[Conversation], cursors: list[str], mode: SummaryMode) -> list[Row]:

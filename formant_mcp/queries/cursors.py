@@ -1,4 +1,4 @@
-"""Cursors of everything that is paged; each is valid for the same query on the same store only.
+"""Cursors of everything that is paged; each is valid only for the same query on the same store.
 
 `c:20:4711:9f1c2a`: 20 shown so far, row 4711 was the last, and a fingerprint of query and store. The next page starts
 after that row, wherever new calls have moved it, so no row is repeated or skipped.
@@ -12,8 +12,8 @@ from formant_mcp.errors import InvalidRequestError
 
 _FORM = re.compile(r"c:(\d{1,9}):(\d{1,18}):([0-9a-f]{6})")
 _HINT = (
-    "Leave cursor out to start again, or give next_cursor of the answer before, e.g. c:20:4711:9f1c2a, with the same"
-    " other arguments."
+    "Omit cursor to start over, or give next_cursor from the previous answer, e.g. c:20:4711:9f1c2a, and keep the other"
+    " arguments unchanged."
 )
 
 
@@ -42,14 +42,16 @@ def parse_cursor(text: str, fingerprint: str) -> Cursor:
     """
     if not text:
         return Cursor()
-    found = _FORM.fullmatch(text)
-    if not found:
-        raise InvalidRequestError("cursor was not issued by this server.", _HINT)
-    if found[3] != fingerprint:
-        raise InvalidRequestError("cursor was issued for different arguments.", _HINT)
-    return Cursor(int(found[1]), int(found[2]))
+    match = _FORM.fullmatch(text)
+    if not match:
+        raise InvalidRequestError("cursor: invalid.", _HINT)
+    if match[3] != fingerprint:
+        raise InvalidRequestError("cursor: it was issued for different arguments.", _HINT)
+    return Cursor(int(match[1]), int(match[2]))
 
 
 def stale_cursor_error() -> InvalidRequestError:
     """The error for a cursor whose row no longer exists."""
-    return InvalidRequestError("cursor points to a call that no longer exists.", "Leave cursor out to start again.")
+    return InvalidRequestError(
+        "cursor: expired, the call it pointed to no longer exists.", "Omit cursor to start over."
+    )

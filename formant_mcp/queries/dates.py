@@ -1,11 +1,13 @@
-"""Dates as people, clients and models write them and as answers print them, read in the user's zone as UTC instants."""
+"""Parses dates and periods, as people and models write them and as answers print them, in the user's zone."""
 
 import re
 from calendar import monthrange
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 from formant_mcp.errors import InvalidRequestError
+from formant_mcp.filters import Filters
 from formant_mcp.queries.forms import UNITS, unquoted
 
 ACCEPTED = (
@@ -19,7 +21,7 @@ _AGO = re.compile(
 _CALENDAR = re.compile(r"(?P<which>this|last) (?P<unit>week|month|year)")
 _WEEK = re.compile(r"(\d{4})-?w(\d{2})")
 _MONTH = re.compile(r"(\d{4})-(\d{2})")
-_YEAR = re.compile(r"19\d\d|20\d\d|2100", re.ASCII)  # other four digits are a time more often than a year
+_YEAR = re.compile(r"19\d\d|20\d\d|2100", re.ASCII)  # other four digits are more often a time than a year
 _EPOCH = re.compile(r"\d{10}|\d{13}", re.ASCII)
 _MOMENT = re.compile(
     r"(?P<day>\d{4}[-/]?(?:\d{2}[-/]?\d{2}|w\d{2}-?\d))(?:[t ](?P<clock>\d[\d:.,]*))?"
@@ -29,49 +31,99 @@ _MOMENT = re.compile(
 _DAYS_END = re.compile(r"24(?::?00){0,2}")
 _PRECISIONS = ((re.compile(r"\d{2}(?::?\d{2})?"), timedelta(minutes=1)), (re.compile(r"[^.,]*"), timedelta(seconds=1)))
 _MILLISECOND = timedelta(milliseconds=1)
+_COMPARISONS = "Give compare_previous=true alone, or compare_since=2026-W46 with or without compare_until."
 
 _Span = tuple[datetime, datetime]
-"""The first and the last instant of what a text names."""
+"""The first and the last instant of a period."""
 
 
 def parse_since(text: str, now: datetime, zone: ZoneInfo, argument: str = "since") -> datetime | None:
-    """The first instant that counts; a date alone begins at its midnight in `zone`. None for an empty text.
+    """The first instant included, in UTC; a date without a time begins at midnight in `zone`. None for an empty text.
 
     Raises:
-        InvalidRequestError: it cannot be read; names `argument` and what is accepted.
+        InvalidRequestError: it is invalid; names `argument` and what is accepted.
     """
-    span = _read(text, now, zone, argument)
+    span = _parse(text, now, zone, argument)
     return span and span[0]
 
 
 def parse_until(text: str, now: datetime, zone: ZoneInfo, argument: str = "until") -> datetime | None:
-    """The last instant that counts. None for an empty text.
+    """The last instant included, in UTC. None for an empty text.
 
-    A day, week, month or year is included whole. So is a minute or second: a call that began in it matches.
+    A day, week, month or year is included whole, and so is a minute or second.
 
     Raises:
-        InvalidRequestError: it cannot be read; names `argument` and what is accepted.
+        InvalidRequestError: it is invalid; names `argument` and what is accepted.
     """
-    span = _read(text, now, zone, argument)
+    span = _parse(text, now, zone, argument)
     return span and span[1]
 
 
-def _read(text: str, now: datetime, zone: ZoneInfo, argument: str) -> _Span | None:
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The period to compare with, both ends included, and a note about it."""
+
+    since: datetime
+    until: datetime
+    note: str = ""
+
+
+def parse_comparison(
+    filters: Filters, since: str, until: str, *, previous: bool, now: datetime, zone: ZoneInfo
+) -> Comparison | None:
+    """The period to compare the filters' own with; None without a comparison.
+
+    `previous` is the equally long time just before the filters' `since`. `compare_since` without `compare_until` ends
+    just before `since`, or now if `since` is not set.
+
+    Raises:
+        InvalidRequestError: two comparisons at once, no start, or an impossible range.
+    """
+    if previous and (since or until):
+        raise InvalidRequestError("compare_previous and compare_since cannot be combined.", _COMPARISONS)
+    if until and not since:
+        raise InvalidRequestError("compare_until requires compare_since.", _COMPARISONS)
+    own_until = min(filters.until or now, now)  # there are no calls in the future to compare
+    if previous:
+        if filters.since is None:
+            raise InvalidRequestError("compare_previous requires since.", "Add it, e.g. since=7d.")
+        if filters.since > own_until:
+            raise InvalidRequestError("since is in the future.", "Give an earlier one, e.g. since=7d.")
+        length = own_until - filters.since
+        try:
+            return Comparison(filters.since - length - _MILLISECOND, filters.since - _MILLISECOND)
+        except OverflowError:
+            raise InvalidRequestError(
+                "compare_previous: the previous period is out of range.", "Give a later since, e.g. since=7d."
+            ) from None
+    begin = parse_since(since, now, zone, "compare_since")
+    if begin is None:
+        return None
+    end = parse_until(until, now, zone, "compare_until")
+    if end is None:
+        end = filters.since - _MILLISECOND if filters.since and filters.since > begin else now
+    if begin > end:
+        end_is = "compare_until" if until else "now"
+        raise InvalidRequestError(f"compare_since is later than {end_is}.", "Give an earlier one, e.g. 2026-W46.")
+    return Comparison(begin, end, _comparison_note(filters, begin, end, now))
+
+
+def _parse(text: str, now: datetime, zone: ZoneInfo, argument: str) -> _Span | None:
     text = " ".join(unquoted(text).lower().split())
     if not text:
         return None
     try:
         return _calendar(text, now, zone) or _ago(text, now, zone) or _moment(text, zone)
     except ValueError:
-        raise InvalidRequestError(f"{argument} is not a date that can be read.", f"Give {ACCEPTED}.") from None
+        raise InvalidRequestError(f"{argument} is not a valid date.", f"Give {ACCEPTED}.") from None
     except OverflowError:
         raise InvalidRequestError(
-            f"{argument} is a date too far away.", "Leave it out for no limit, or give one such as 2026-11-20."
+            f"{argument}: date out of range.", "Leave it out for no limit, or give one such as 2026-11-20."
         ) from None
 
 
 def _calendar(text: str, now: datetime, zone: ZoneInfo) -> _Span | None:
-    """A day, week, month or year by its name or its label; None where it is none."""
+    """A day, week, month or year by its name or label; None if it is none."""
     today = now.astimezone(zone).date()
     named = _CALENDAR.fullmatch(text.replace("previous ", "last ").replace("current ", "this "))
     if named:
@@ -89,7 +141,7 @@ def _calendar(text: str, now: datetime, zone: ZoneInfo) -> _Span | None:
 
 
 def _period(unit: str, day: date, before: int) -> tuple[date, date]:
-    """The first and last day of the week, month or year that a day is in, or of so many before."""
+    """The first and last day of the week, month or year `before` periods before that of a day."""
     if unit == "week":
         monday = day - timedelta(days=day.weekday(), weeks=before)
         return monday, monday + timedelta(days=6)
@@ -100,21 +152,21 @@ def _period(unit: str, day: date, before: int) -> tuple[date, date]:
 
 
 def _ago(text: str, now: datetime, zone: ZoneInfo) -> _Span | None:
-    """So long ago, or the period from then to now (`last 7 days`); None where it is neither."""
+    """A time ago (`7d`), or the period from then to now (`last 7 days`); None if it is neither."""
     if text == "now":
         return now, now
-    found = _AGO.fullmatch(text)
-    unit = UNITS.get(found["unit"]) if found and (found["period"] or found["count"]) else None
-    if not found or not unit:
+    match = _AGO.fullmatch(text)
+    unit = UNITS.get(match["unit"]) if match and (match["period"] or match["count"]) else None
+    if not match or not unit:
         return None
-    number = int(found["number"] or 1)
+    number = int(match["number"] or 1)
     if unit in ("month", "year"):
-        here = now.astimezone(zone)
-        day = _months_before(here.date(), number * (12 if unit == "year" else 1))
-        begin = datetime.combine(day, here.time(), zone).astimezone(UTC)
+        local = now.astimezone(zone)
+        day = _months_before(local.date(), number * (12 if unit == "year" else 1))
+        begin = datetime.combine(day, local.time(), zone).astimezone(UTC)
     else:
         begin = now - timedelta(**{f"{unit}s": number})
-    return begin, now if found["period"] else begin
+    return begin, now if match["period"] else begin
 
 
 def _months_before(day: date, months: int) -> date:
@@ -126,24 +178,24 @@ def _months_before(day: date, months: int) -> date:
 
 
 def _moment(text: str, zone: ZoneInfo) -> _Span:
-    """A day or a time: ISO 8601, also with a blank before its offset, or seconds or milliseconds since 1970.
+    """A day or a time: ISO 8601, also with a blank before the offset, or seconds or milliseconds since 1970.
 
-    A day with an offset is the whole day there. A time without one is in `zone`; 24:00 is the end of its day.
+    A day with an offset is the whole day at that offset. A time without one is in `zone`; 24:00 is the end of its day.
     """
     if _EPOCH.fullmatch(text):
         begin = datetime.fromtimestamp(int(text[:10]), UTC) + int(text[10:] or 0) * _MILLISECOND
         return begin, begin if text[10:] else begin + timedelta(seconds=1) - _MILLISECOND
-    found = _MOMENT.fullmatch(text)
-    if not found:
+    match = _MOMENT.fullmatch(text)
+    if not match:
         raise ValueError(text)
-    day, clock, offset = date.fromisoformat(found["day"].replace("/", "-").upper()), found["clock"], found["offset"]
-    where = _offset(offset) if offset else zone
-    whole_day = _days((day, day), where)
+    day, clock, offset = date.fromisoformat(match["day"].replace("/", "-").upper()), match["clock"], match["offset"]
+    own_zone = _offset(offset) if offset else zone
+    whole_day = _days((day, day), own_zone)
     if not clock:
         return whole_day
     if _DAYS_END.fullmatch(clock):
         return whole_day[1], whole_day[1]
-    begin = datetime.combine(day, time.fromisoformat(clock), where).astimezone(UTC)
+    begin = datetime.combine(day, time.fromisoformat(clock), own_zone).astimezone(UTC)
     length = next((length for form, length in _PRECISIONS if form.fullmatch(clock)), _MILLISECOND)
     return begin, begin + length - _MILLISECOND
 
@@ -158,3 +210,12 @@ def _days(days: tuple[date, date], zone: tzinfo | None) -> _Span:
 
 def _midnight(day: date, zone: tzinfo | None) -> datetime:
     return datetime.combine(day, time(), zone).astimezone(UTC)
+
+
+def _comparison_note(filters: Filters, begin: datetime, end: datetime, now: datetime) -> str:
+    notes: list[str] = []
+    if (filters.since is None or filters.since <= end) and begin <= (filters.until or now):
+        notes.append("The two periods overlap: calls in both are counted in both.")
+    if begin > now:
+        notes.append("The other period is in the future: it has no calls yet.")
+    return " ".join(notes)

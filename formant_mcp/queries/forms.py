@@ -1,7 +1,7 @@
-"""The forms in which clients and models send an argument, each read into the one that is used.
+"""Normalizes the forms in which clients and models send an argument.
 
-null, an empty text and an empty list count as left out; a list comes as JSON text, with commas or lines, or as a single
-value; numbers and booleans come as text. What cannot be read is passed on as it is: pydantic then refuses it.
+null, an empty text and an empty list count as left out; a list may be JSON text, separated by commas or lines, or a
+single value; numbers and booleans may be text. Anything else is passed on unchanged, and pydantic refuses it.
 """
 
 import json
@@ -45,7 +45,7 @@ _MEASURED = re.compile(r"(\S+?)\s*([a-z]+)", re.IGNORECASE)
 
 
 def is_left_out(value: object) -> bool:
-    """Whether it counts as not given: null (as a text too), an empty text, list or object."""
+    """Whether it counts as left out: null (as a text, too), an empty text, list or object."""
     if isinstance(value, str):
         return value.strip().lower() in _NULLS
     return value is None or value in ([], {})
@@ -65,7 +65,7 @@ def unlabelled(text: str) -> str:
 
 
 def id_in(text: str) -> str:
-    """The conversation id of a text: of its address, in quotes, or shortened with `…`, as answers print it."""
+    """The conversation id in a text: in a resource address, in quotes, or truncated with `…`, as answers print it."""
     text = unlabelled(text)
     address = _ADDRESS_IN.search(text)
     text = unquote(address[1]) if address else text
@@ -73,7 +73,7 @@ def id_in(text: str) -> str:
 
 
 def json_in(text: str) -> JsonValue:
-    """The list or object that a text is the JSON of, or what Python prints for it; the text itself where it is none."""
+    """The list or object that a text contains as JSON or as Python prints it; the text itself if there is none."""
     if not text.lstrip().startswith(("[", "{")):
         return text
     for spelling in (text, "" if '"' in text else text.replace("'", '"')):
@@ -85,7 +85,7 @@ def json_in(text: str) -> JsonValue:
 
 
 def unbracketed(text: str) -> str | None:
-    """A list without quotes, `[failed, busy]`, as what stands in it; None where only one bracket is there."""
+    """The inside of a list without quotes, as in `[failed, busy]`; None if only one bracket is there."""
     text = text.strip()
     if text.startswith("[") != text.endswith("]"):
         return None
@@ -93,7 +93,7 @@ def unbracketed(text: str) -> str | None:
 
 
 def as_text(value: object) -> object:
-    """A text: numbers are ids, and a list of one is that one."""
+    """A text; a number is an id, and a list of one item is that item."""
     value = _single(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
@@ -101,9 +101,9 @@ def as_text(value: object) -> object:
 
 
 def as_name(value: object) -> object:
-    """A text that is a value of a field: without quotes, or how many calls have it, as in `busy (12 calls)`.
+    """A value of a field: without quotes, and without a count of calls as in `busy (12 calls)`.
 
-    `-`, which answers print for none, is `(none)`.
+    `-`, which answers print for a missing value, is `(none)`.
     """
     inside = json_in(value) if isinstance(value, str) else None
     value = as_text(inside if isinstance(inside, list) else value)
@@ -114,17 +114,17 @@ def as_name(value: object) -> object:
 
 
 def _without_calls(text: str) -> str:
-    return _CALLS.sub(lambda found: ")" if found["within"] else "", text)
+    return _CALLS.sub(lambda count: ")" if count["within"] else "", text)
 
 
 def as_cursor(value: object) -> object:
-    """A cursor, also with its name and quotes."""
+    """A cursor, without its name and quotes."""
     value = _single(value)
     return unlabelled(value) if isinstance(value, str) else value
 
 
 def as_number(value: object) -> object:
-    """A number; yes and no are none, though Python takes them for 1 and 0."""
+    """A number. Booleans are refused, which pydantic would accept as 1 and 0."""
     value = _single(value)
     if not isinstance(value, str):
         return None if isinstance(value, bool) else value
@@ -133,20 +133,20 @@ def as_number(value: object) -> object:
 
 
 def as_seconds(value: object) -> object:
-    """A duration: a number, or one with its unit, such as `142 s` or `2 min`."""
+    """A duration: a number, or a number with a unit, such as `142 s` or `2 min`."""
     value = as_number(value)
-    found = _MEASURED.fullmatch(value) if isinstance(value, str) else None
-    factor = _SECONDS.get(UNITS.get(found[2].lower(), "")) if found else None
-    if not found or not factor:
+    match = _MEASURED.fullmatch(value) if isinstance(value, str) else None
+    factor = _SECONDS.get(UNITS.get(match[2].lower(), "")) if match else None
+    if not match or not factor:
         return value
     try:
-        return float(cast(str, as_number(found[1]))) * factor
+        return float(cast(str, as_number(match[1]))) * factor
     except ValueError:
         return value
 
 
 def as_choice(others: Mapping[str, str]) -> Callable[[object], object]:
-    """One of several words, upper or lower case, or another word for one of them."""
+    """One of several words, in any case, or a synonym of one in `others`."""
 
     def read(value: object) -> object:
         value = _single(value)
@@ -161,7 +161,7 @@ def as_choice(others: Mapping[str, str]) -> Callable[[object], object]:
 def as_list(
     read: Callable[[object], object], keys: Sequence[str] = (), separators: str = ",;\n"
 ) -> Callable[[object], object]:
-    """A list whose items `read` reads; an object is an item by its field of one of these names."""
+    """A list whose items `read` normalizes; an object counts as its value for the first of `keys` that it has."""
 
     def read_all(value: object) -> object:
         if isinstance(value, str):
@@ -178,20 +178,20 @@ def as_list(
 
 
 def as_ids(value: object) -> object:
-    """Conversation ids, also in a sentence or a list as Markdown has it; of what stands beside them, words are left."""
+    """Conversation ids, also from a sentence or a Markdown list; labels and bullets beside them are removed."""
     items = cast(list[object], value) if isinstance(value, list) else [value]
-    items = [_LINK.sub(r" \1 ", each) if isinstance(each, str) else each for each in items]
-    found = _ids(items if isinstance(value, list) else items[0])
-    if not isinstance(found, list):
-        return found
-    ids = cast(list[object], found)
-    return [each for each in ids if not (isinstance(each, str) and _BESIDE_IDS.fullmatch(each))] or ids
+    items = [_LINK.sub(r" \1 ", item) if isinstance(item, str) else item for item in items]
+    parts = _ids(items if isinstance(value, list) else items[0])
+    if not isinstance(parts, list):
+        return parts
+    ids = cast(list[object], parts)
+    return [part for part in ids if not (isinstance(part, str) and _BESIDE_IDS.fullmatch(part))] or ids
 
 
 def as_id(value: object) -> object:
-    """One of them."""
-    found = as_ids(value)
-    ids = cast(list[object], found) if isinstance(found, list) else []
+    """A single conversation id."""
+    parts = as_ids(value)
+    ids = cast(list[object], parts) if isinstance(parts, list) else []
     return as_text(ids[0] if len(ids) == 1 else value)
 
 
@@ -206,6 +206,6 @@ _ids = as_list(as_text, keys=("conversation_id", "id"), separators=r",;\s")
 
 
 def _single(value: object) -> object:
-    """A list of one is that one."""
+    """The only item of a list of one, else the value itself."""
     items = cast(list[object], value) if isinstance(value, list) else []
     return items[0] if len(items) == 1 else cast(object, value)

@@ -1,13 +1,18 @@
-"""The words of group_by and measures: those of the filters, those that answers print, and bare result fields."""
+"""Parses and checks group_by and measures: names of columns, as answers print them, and bare result fields."""
 
 from collections.abc import Sequence
 
 from formant_mcp.errors import InvalidRequestError
+from formant_mcp.filters import NONE
 from formant_mcp.models import clean
+from formant_mcp.queries.coverage import Coverage
 from formant_mcp.queries.guesses import did_you_mean, nearest
 from formant_mcp.queries.time_buckets import TIMES
+from formant_mcp.store import Store
 from formant_mcp.store.aggregates import COLUMNS, DURATION, RESULTS
 
+MAX_GROUPINGS = 3
+_MAX_NAMED = 5
 _GROUPINGS = {
     **{name: name for name in (*COLUMNS, *TIMES)},
     **{f"{time}s": time for time in TIMES},
@@ -17,40 +22,94 @@ _GROUPINGS = {
     "date": "day",
 }
 _MEASURES = {DURATION: DURATION, "duration": DURATION, "seconds": DURATION}
-# What rows of a list have, but nothing is grouped by.
+# Columns of list rows that nothing is grouped by.
 _OF_ONE_CALL = {"conversation_id", "started", "started_at", "ended_at", "trace_id", "results", "words", "example"}
-_SAME = 0.8
+_MISSPELLED = 0.8
 
 
-def read_groupings(words: Sequence[str]) -> tuple[str, ...]:
+def parse_groupings(words: Sequence[str]) -> tuple[str, ...]:
     """The groupings of group_by; any other word is a field of the results.
 
     Raises:
-        InvalidRequestError: a word that is almost one of ours, or of a column that nothing is grouped by.
+        InvalidRequestError: a word is a misspelled grouping, or a column that nothing is grouped by.
     """
-    return tuple(_read("group_by", word, _GROUPINGS, {*_OF_ONE_CALL, *_MEASURES}) for word in words)
+    return tuple(_parse("group_by", word, _GROUPINGS, {*_OF_ONE_CALL, *_MEASURES}) for word in words)
 
 
-def read_measures(words: Sequence[str]) -> tuple[str, ...]:
+def parse_measures(words: Sequence[str]) -> tuple[str, ...]:
     """The measures; any other word is a field of the results.
 
     Raises:
-        InvalidRequestError: a word that is almost one of ours, or of a column that has no numbers.
+        InvalidRequestError: a word is a misspelled measure, or a column without numbers.
     """
-    return tuple(_read("measures", word, _MEASURES, {*_OF_ONE_CALL, *_GROUPINGS}) for word in words)
+    return tuple(_parse("measures", word, _MEASURES, {*_OF_ONE_CALL, *_GROUPINGS}) for word in words)
 
 
-def _read(argument: str, word: str, words: dict[str, str], refused: set[str]) -> str:
+def check_names(groupings: Sequence[str], measures: Sequence[str], unsupported: frozenset[str]) -> None:
+    """Checks that all groupings and measures exist.
+
+    Raises:
+        InvalidRequestError: one does not, or there are too many; names those that exist.
+    """
+    if missing := sorted(unsupported.intersection(groupings)):
+        raise InvalidRequestError(f"group_by: this provider's calls have no {missing[0]}.", "Group by something else.")
+    accepted = f"{', '.join(COLUMNS)}, {', '.join(TIMES)}, results.<path>"
+    if len(groupings) > MAX_GROUPINGS or len(set(groupings)) < len(groupings):
+        raise InvalidRequestError(f"group_by: at most {MAX_GROUPINGS} groupings, each once.", "Leave some out.")
+    for name in groupings:
+        if name not in (*COLUMNS, *TIMES) and not name.startswith(RESULTS):
+            raise InvalidRequestError(f"group_by: no grouping {clean(name)[:60]!r}.", f"There are: {accepted}.")
+    for name in measures:
+        if name != DURATION and not name.startswith(RESULTS):
+            hint = f"There are: {DURATION}, results.<path> of a number."
+            raise InvalidRequestError(f"measures: no measure {clean(name)[:60]!r}.", hint)
+
+
+async def check_paths(store: Store, groupings: Sequence[str], measures: Sequence[str], coverage: Coverage) -> list[str]:
+    """Notes on paths that no loaded call has, and on objects.
+
+    Raises:
+        InvalidRequestError: a path does not exist though all calls are loaded, or a measure is not a number.
+    """
+    wanted = [name for name in (*groupings, *measures) if name.startswith(RESULTS)]
+    kinds = await store.figures.paths() if wanted and coverage.matched else {}
+    is_loaded = coverage.is_whole and coverage.details_read == coverage.details_needed
+    so_far = "" if is_loaded else " loaded so far"
+    notes: list[str] = []
+    for name in wanted if kinds else ():
+        kind = kinds.get(name.removeprefix(RESULTS))
+        fitting = [RESULTS + path for path, other in kinds.items() if name in groupings or other in ("number", "mixed")]
+        there_are = f"Fields{' so far' if so_far else ''}: {', '.join(sorted(fitting))[:1_500] or 'none'}."
+        below = sorted(RESULTS + path for path in kinds if path.startswith(f"{name.removeprefix(RESULTS)}."))
+        if below and name in groupings and kind is not None:
+            notes.append(f"Where {name} is an object it counts as {NONE}; group by {', '.join(below[:_MAX_NAMED])}.")
+        if kind is None:
+            argument = "group_by" if name in groupings else "measures"
+            guess = nearest(name.removeprefix(RESULTS), kinds)
+            missing = f"call{so_far} has {clean(name)[:80]}.{did_you_mean(guess and RESULTS + guess)}"
+            if is_loaded:
+                others = (*COLUMNS, *TIMES) if argument == "group_by" else (DURATION,)
+                raise InvalidRequestError(f"{argument}: no {missing}", f"{there_are} Or: {', '.join(others)}.")
+            notes.append(f"No {missing} {there_are}")
+        elif name in measures and kind not in ("number", "mixed"):
+            raise InvalidRequestError(
+                f"measures: {clean(name)[:80]} is a {kind} in all calls{so_far}, not a number.",
+                f"Group by it instead. {there_are}",
+            )
+    return notes
+
+
+def _parse(argument: str, word: str, words: dict[str, str], refused: set[str]) -> str:
     if word.startswith(RESULTS):
         return word
     name = word.lower().replace(" ", "_")
     if name in words:
         return words[name]
-    near = nearest(name, words, _SAME)
-    if not near and name not in refused:
+    similar = nearest(name, words, _MISSPELLED)
+    if not similar and name not in refused:
         return RESULTS + word
     accepted = ", ".join(dict.fromkeys(words.values()))
     raise InvalidRequestError(
-        f"{argument} does not take {clean(word)[:60]!r}.{did_you_mean(near)}",
+        f"{argument} does not take {clean(word)[:60]!r}.{did_you_mean(similar)}",
         f"It takes {accepted} and result fields, e.g. results.intent.",
     )

@@ -1,4 +1,4 @@
-"""The profile: what there is at all. Agents, statuses, the time span, and every result field with what it holds."""
+"""The profile of calls: agents, statuses, time span, and every result field with its values."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -6,8 +6,9 @@ from zoneinfo import ZoneInfo
 
 from formant_mcp.filters import NONE, Filters
 from formant_mcp.queries.conversations import Existing, available_values
-from formant_mcp.queries.loader import RESULTS, Coverage, DataRequest, Loader, RequestContext
-from formant_mcp.queries.summary import Group, Statistics, measured, overall_of
+from formant_mcp.queries.coverage import RESULTS, Coverage
+from formant_mcp.queries.loader import DataRequest, Loader, RequestContext
+from formant_mcp.queries.summary import Group, Statistics, overall_of, statistics_of
 from formant_mcp.store import Store
 from formant_mcp.store.aggregates import Grouping
 from formant_mcp.sync.list_sync import ListRequest
@@ -20,7 +21,7 @@ Counts = tuple[tuple[str, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class FieldProfile:
-    """A result field: how many conversations have it, its commonest values (of `distinct` ones) or its figures."""
+    """A result field: how many conversations have it, its most common values (of `distinct` ones) or its figures."""
 
     path: str
     kind: str
@@ -32,9 +33,9 @@ class FieldProfile:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What there is in everything that matches; `left_out`: how many agents and result fields are not shown.
+    """The profile of all calls that match; `left_out`: how many agents and result fields are not shown.
 
-    `loaded`: of how many calls the result fields are. `agent_names`: by id, where agents have names.
+    `loaded`: how many calls the result fields cover. `agent_names`: by id, of agents that have names.
     """
 
     coverage: Coverage
@@ -51,26 +52,26 @@ class Profile:
     notes: tuple[str, ...]
 
     def first(self, count: int) -> "Profile":
-        """The first `count` result fields."""
+        """The profile with its first `count` result fields."""
         agents, fields = self.left_out
         left_out = len(self.results) - min(count, len(self.results))
         return replace(self, results=self.results[:count], left_out=(agents, fields + left_out))
 
 
-_LOOKS_AT = RESULTS | {"started_at", "status", "agent_id"}
+_USES = RESULTS | {"started_at", "status", "agent_id"}
 
 
 async def profile(loader: Loader, context: RequestContext, filters: Filters, top: int, zone: ZoneInfo) -> Profile:
-    """Loads everything that matches, results included, and says what it is.
+    """Loads all calls that match, with results, and computes their profile.
 
     Raises:
         FormantError: nothing can be answered at all.
     """
     coverage = await loader.ensure_loaded(
-        context, DataRequest(filters, ListRequest(filters), with_details=True, looks_at=_LOOKS_AT)
+        context, DataRequest(filters, ListRequest(filters), with_details=True, uses=_USES)
     )
     store = loader.store
-    # While details are missing, what is loaded is apart from what may still change.
+    # While details are missing, values that may still change are not counted.
     now = context.requested_at if coverage.details_read < coverage.details_needed else None
     kinds = sorted((await store.figures.paths(filters, now)).items())
     first, last = await store.figures.span(filters)
@@ -104,15 +105,15 @@ def _notes(coverage: Coverage, count: int, loaded: int) -> list[str]:
 
 
 async def _counts(store: Store, filters: Filters, name: str, zone: ZoneInfo) -> Counts:
-    found = (await store.figures.tallies(filters, Grouping((name,), zone.key))).items()
-    counts = [(str(key[0] or NONE), tally.count) for key, tally in found]
+    tallies = await store.figures.tallies(filters, Grouping((name,), zone.key))
+    counts = [(str(key[0] or NONE), tally.count) for key, tally in tallies.items()]
     return tuple(sorted(counts, key=lambda pair: (-pair[1], pair[0])))
 
 
 async def _field(store: Store, filters: Filters, path: str, kind: str, top: int, now: datetime | None) -> FieldProfile:
-    found = await store.figures.field(filters, path, kind, top, now)
-    figures = found.numbers and measured(found.numbers)
-    return FieldProfile(path, kind, found.count, found.top, found.distinct, figures)
+    field = await store.figures.field(filters, path, kind, top, now)
+    figures = field.numbers and statistics_of(field.numbers)
+    return FieldProfile(path, kind, field.count, field.top, field.distinct, figures)
 
 
 def _moment(milliseconds: int | None) -> datetime | None:

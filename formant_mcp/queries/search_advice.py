@@ -1,4 +1,4 @@
-"""What to say about the words of a search: which do not occur, and which others do. Nothing of what was not read."""
+"""Advice about the words of a search: which do not occur, and which similar ones do."""
 
 from collections.abc import Awaitable, Callable, Iterable, Set
 from dataclasses import dataclass, replace
@@ -8,27 +8,27 @@ from math import prod
 import regex
 
 from formant_mcp.filters import Filters, Role
-from formant_mcp.queries.loader import Coverage
+from formant_mcp.queries.coverage import Coverage
 from formant_mcp.store import Store
 from formant_mcp.store.search import StoreSearch
 from formant_mcp.text_search.query import MAX_TERMS, Expression, Term, words_like_operators
 from formant_mcp.text_search.suggestions import prefixes_of
 from formant_mcp.text_search.tokenizer import is_unspaced
 
-_CHECKED = 8  # words of a query that are checked one by one
-_NAMED = 3  # other words named for one of them
-_CANDIDATES = 6  # of which so many are checked in the index
-_SPELLED = 6  # letters of a word that may be spelled
-_SHOWN = 40  # characters of a query's word that are repeated
-# Languages that attach endings or particles, for which there are no stems here.
+_MAX_CHECKED = 8  # words of a query that are checked
+_MAX_NAMED = 3  # similar words named for one of them
+_MAX_CANDIDATES = 6  # similar words that are checked in the index
+_MAX_LETTERS = 6  # letters of a word that may be an abbreviation
+_MAX_SHOWN = 40  # characters shown of a query's word
+# Languages that attach endings or particles, for which there is no stemmer.
 _OTHER_SCRIPT = regex.compile(r"[[\p{L}]--[\p{Latin}\p{Han}\p{Hiragana}\p{Katakana}]]", regex.V1)
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """Checks a search's words in what was searched: the transcripts of conversations that match, by that role.
+    """Checks a search's words in the transcripts searched: those of conversations that match, by that role.
 
-    `said`: those that the search found itself.
+    `occurring`: alternatives that the search itself found.
     """
 
     store: Store
@@ -36,28 +36,28 @@ class Advice:
     expression: Expression
     role: Role
     filters: Filters
-    said: Set[Term] = frozenset()
+    occurring: Set[Term] = frozenset()
 
     async def for_hits(self) -> str:
-        """For a search with hits: alternatives that do not occur, longer words that were not searched for."""
+        """For a search with hits: alternatives that do not occur, and longer words that were not searched for."""
         terms = [term for terms in self.expression.all_of for term in terms]
         alternatives = [term for terms in self.expression.all_of if len(terms) > 1 for term in terms]
-        said = _single_words(self.said)
-        words = [word for word in _single_words(alternatives)[:_CHECKED] if word not in said]
+        occurring = _single_words(self.occurring)
+        words = [word for word in _single_words(alternatives)[:_MAX_CHECKED] if word not in occurring]
         absent = [word for word in words if not await self.store.search.is_said(word)]
         notes = [await self._on_absent(term) for term in absent]
         single = [term for term in terms if term.kind == "word" and term not in absent]
-        for term in [term for term in single if _OTHER_SCRIPT.match(term.words[0])][:_NAMED]:
+        for term in [term for term in single if _OTHER_SCRIPT.match(term.words[0])][:_MAX_NAMED]:
             if longer := await self._longer(term):
                 notes.append(
-                    f"Longer words, not searched for: {', '.join(longer)}; {_begins(term, longer)} finds them."
+                    f"Longer words, not searched for: {', '.join(longer)}; {_prefix_query(term, longer)} finds them."
                 )
         if self.expression.none_of:
             notes.append("An exclusion holds for the turn: other turns of these calls may say it.")
         return " ".join([*notes, *self._on_operators()])
 
     async def for_none(self, coverage: Coverage) -> str:
-        """For a search without hits: what was searched, and why nothing may have been found."""
+        """For a search without hits: what was searched, and possible reasons."""
         transcripts = await self.store.search.count_transcripts(self.filters)
         unread = coverage.details_needed - coverage.details_read
         matching = f"{coverage.matched:,} conversation{'s match' if coverage.matched != 1 else ' matches'} the filters"
@@ -72,13 +72,13 @@ class Advice:
 
     async def _why_none(self) -> list[str]:
         terms = dict.fromkeys(term for terms in self.expression.all_of for term in terms)
-        others = {term: other for term in terms if (other := await self._otherwise(term))}
+        others = {term: other for term in terms if (other := await self._other_spelling(term))}
         words = _single_words(term for term in terms if term not in others)
         notes = [
             f'"{_shown(term)}" is written "{_shown(other)}" there; that finds it.' for term, other in others.items()
         ]
-        notes += [note for word in words[:_CHECKED] if (note := await self._on_word(word))]
-        if notes or len(words) > _CHECKED:
+        notes += [note for word in words[:_MAX_CHECKED] if (note := await self._on_word(word))]
+        if notes or len(words) > _MAX_CHECKED:
             return notes
         wanted = replace(self.expression, none_of=())
         if self.expression.none_of and await self.store.search.has_hits(StoreSearch(wanted, self.role, self.filters)):
@@ -87,23 +87,23 @@ class Advice:
             return []
         if await self.store.search.has_hits(StoreSearch(apart, self.role, self.filters)):
             return [await self._on_apart(replace(apart, none_of=self.expression.none_of))]
-        return ["Each word occurs there, but not together in one turn. Try fewer words, a OR b, or fewer filters."]
+        return ["Each word occurs, but not together. Try fewer words, a OR b, or fewer filters."]
 
     async def _on_apart(self, apart: Expression) -> str:
-        """That words of a phrase occur in one turn, and whether they are found there."""
-        is_found = await self.store.search.has_hits(StoreSearch(apart, self.role, self.filters))
-        found = "; without quotes, and with blanks between them, they are found" if is_found else ""
-        return f"These words occur in one turn, but not side by side in that order{found}."
+        """For a phrase whose words occur in one turn, but not as a phrase."""
+        finds_them = await self.store.search.has_hits(StoreSearch(apart, self.role, self.filters))
+        hint = "; without quotes, and with blanks between them, they are found" if finds_them else ""
+        return f"These words occur in one turn, but not side by side in that order{hint}."
 
-    async def _otherwise(self, term: Term) -> Term | None:
-        """How it is written where it was not found."""
-        other = _written_otherwise(term)
-        return other if other and await self._is_said_here(other) and not await self._is_said_here(term) else None
+    async def _other_spelling(self, term: Term) -> Term | None:
+        """Another spelling of a term that does not occur, if it occurs itself."""
+        other = _respelled(term)
+        return other if other and await self._occurs_here(other) and not await self._occurs_here(term) else None
 
     async def _on_word(self, term: Term) -> str:
-        """Where a word occurs if not in what was searched; empty if it does."""
+        """Where a word occurs outside the transcripts searched; '' if it occurs in them."""
         search, word = self.store.search, f'"{_shown(term)}"'
-        if await self._is_said_here(term):
+        if await self._occurs_here(term):
             return ""
         if self.role != "any" and await search.is_said(term, "any", self.filters):
             return f"{word} occurs there, but not in turns marked as the {self.role}'s."
@@ -114,26 +114,26 @@ class Advice:
     async def _on_absent(self, term: Term) -> str:
         absent = f'"{_shown(term)}" does not occur in the transcripts searched'
         if longer := await self._longer(term):
-            return f"{absent}. Longer words do: {', '.join(longer)}; {_begins(term, longer)} finds them."
+            return f"{absent}. Longer words do: {', '.join(longer)}; {_prefix_query(term, longer)} finds them."
         similar = await self.store.search.similar(term)
-        if said := await self._said(similar, self._is_said_here):
-            return f"{absent}. Similar words: {', '.join(said)}."
-        if said := await self._said(similar, self.store.search.is_said):
-            return f"{absent}. Similar words in other conversations: {', '.join(said)}."
-        return f"{absent}, nor does any similar word."
+        if words := await self._first_occurring(similar, self._occurs_here):
+            return f"{absent}. Similar words: {', '.join(words)}."
+        if words := await self._first_occurring(similar, self.store.search.is_said):
+            return f"{absent}. Similar words in other conversations: {', '.join(words)}."
+        return f"{absent}. No similar words."
 
     async def _longer(self, term: Term) -> list[str]:
-        return await self._said(await self.store.search.longer(term), self._is_said_here)
+        return await self._first_occurring(await self.store.search.longer(term), self._occurs_here)
 
-    async def _said(self, words: list[str], is_said: Callable[[Term], Awaitable[bool]]) -> list[str]:
-        """The first words that are said: words of deleted conversations are still in the store's list of words."""
-        said: list[str] = []
-        for word in words[:_CANDIDATES]:
-            if len(said) < _NAMED and await is_said(Term((word,), "phrase")):
-                said.append(word)
-        return said
+    async def _first_occurring(self, words: list[str], occurs: Callable[[Term], Awaitable[bool]]) -> list[str]:
+        """The first words that occur: the store's list of words still has those of deleted conversations."""
+        occurring: list[str] = []
+        for word in words[:_MAX_CANDIDATES]:
+            if len(occurring) < _MAX_NAMED and await occurs(Term((word,), "phrase")):
+                occurring.append(word)
+        return occurring
 
-    async def _is_said_here(self, term: Term) -> bool:
+    async def _occurs_here(self, term: Term) -> bool:
         return await self.store.search.is_said(term, self.role, self.filters)
 
     def _on_operators(self) -> list[str]:
@@ -146,7 +146,7 @@ class Advice:
 
 
 def _single_words(terms: Iterable[Term]) -> list[Term]:
-    """Every word of what is searched for by itself."""
+    """Every word of these terms as a term of its own."""
     words: dict[Term, None] = {}
     for term in terms:
         if term.kind == "word":
@@ -158,25 +158,25 @@ def _single_words(terms: Iterable[Term]) -> list[Term]:
 
 
 def _shown(term: Term) -> str:
-    return " ".join(term.words)[:_SHOWN]
+    return " ".join(term.words)[:_MAX_SHOWN]
 
 
-def _begins(term: Term, longer: Iterable[str]) -> str:
-    """The search that finds these longer words."""
-    begins = prefixes_of("".join(term.words))
-    return " OR ".join(f"{begin}*" for begin in begins if any(word.startswith(begin) for word in longer))
+def _prefix_query(term: Term, longer: Iterable[str]) -> str:
+    """The query that finds these longer words."""
+    prefixes = prefixes_of("".join(term.words))
+    return " OR ".join(f"{prefix}*" for prefix in prefixes if any(word.startswith(prefix) for word in longer))
 
 
-def _written_otherwise(term: Term) -> Term | None:
-    """A short word letter by letter (USA, U.S.A.), and such letters as a word."""
+def _respelled(term: Term) -> Term | None:
+    """A short word as single letters, and single letters as a word (USA, U.S.A.)."""
     word, count = "".join(term.words), len(term.words)
-    if not 2 <= len(word) <= _SPELLED or not word.isalpha() or is_unspaced(word[0]) or count not in (1, len(word)):
+    if not 2 <= len(word) <= _MAX_LETTERS or not word.isalpha() or is_unspaced(word[0]) or count not in (1, len(word)):
         return None
     return Term(tuple(word), "phrase") if count == 1 else Term((word,), "word")
 
 
 def _apart(expression: Expression) -> Expression | None:
-    """The same with phrases as single words, wherever they stand in a turn; None where that is too much to ask."""
+    """The expression with phrases as single words, anywhere in a turn; None if that gives too many combinations."""
     clauses = [[_single_words([term]) for term in terms] for terms in expression.all_of]
     if sum(prod(map(len, words)) for words in clauses) > MAX_TERMS:
         return None

@@ -1,4 +1,4 @@
-"""Times as groups: day, week, month, weekday or hour on the zone's calendar, named as the contract has it."""
+"""Time buckets to group by: day, week, month, weekday or hour on the zone's calendar."""
 
 from collections.abc import Sequence
 from datetime import date, timedelta
@@ -13,15 +13,15 @@ TIMES = ("hour", "weekday", "day", "week", "month")
 _EPOCH = date(1970, 1, 1)
 
 
-def stored(grouping: str, all_groupings: Sequence[str]) -> str:
-    """What the store groups by for a grouping; the hour is asked for once, where any of them needs it."""
+def sql_grouping(grouping: str, all_groupings: Sequence[str]) -> str:
+    """What the store groups by for a grouping: hours for all time buckets if any of them needs hours, else days."""
     if grouping not in TIMES:
         return grouping
     return HOUR if "hour" in all_groupings else DAY
 
 
 @lru_cache(maxsize=65_536)
-def label(grouping: str, value: str | int | None, base: str) -> str:
+def bucket_label(grouping: str, value: str | int | None, base: str) -> str:
     """The name of a group: `2026-11-20`, `2026-W47`, `2026-11`, `Friday`, `18`, a value as it is, `(none)` or
     `(not read yet)`."""
     if value is None or value == "":
@@ -41,8 +41,8 @@ def label(grouping: str, value: str | int | None, base: str) -> str:
     return f"{day:%Y-%m}" if grouping == "month" else day.isoformat()
 
 
-def place(grouping: str, name: str) -> tuple[int, str]:
-    """Where a group stands among its kind, in order of time; what has no time comes last."""
+def bucket_sort_key(grouping: str, name: str) -> tuple[int, str]:
+    """Sorts the groups of a time bucket by time; the group without a time comes last."""
     if name == NONE:
         return (99, name)
     return (WEEKDAYS.index(name), name) if grouping == "weekday" else (0, name)

@@ -1,23 +1,25 @@
-"""Transcripts: conversations found by their ids, and the turns of a window."""
+"""Transcripts: conversations by their ids, each with a window of its turns."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from formant_mcp.errors import ASK_AGAIN, FormantError, InvalidRequestError, NotFoundError
 from formant_mcp.models import Conversation, Turn, clean, never_connected
+from formant_mcp.queries.coverage import Coverage, unreadable_notes
 from formant_mcp.queries.forms import id_in
-from formant_mcp.queries.loader import Coverage, Loader, RequestContext, unreadable_notes
+from formant_mcp.queries.loader import Loader, RequestContext
 from formant_mcp.sync.details import FAILS_ALONE, reason
 from formant_mcp.sync.list_sync import ListRequest
 
 MIN_PREFIX = 6
-_CANDIDATES = 5
+_MAX_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Which turns: `max_turns` from `from_turn` on, or as many with `around_turn` in their middle (-1: not so)."""
+    """Which turns: `max_turns` from `from_turn` on, or centered on `around_turn` (-1: from `from_turn`)."""
 
     from_turn: int = 0
     max_turns: int = 200
@@ -25,16 +27,16 @@ class Window:
 
     @property
     def first(self) -> int:
-        """The first turn to give."""
+        """The first turn of the window."""
         return self.from_turn if self.around_turn < 0 else max(0, self.around_turn - self.max_turns // 2)
 
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """A conversation with the turns of the window; `turn_count` None where there is no transcript.
+    """A conversation with the turns of the window; `turn_count` is None if there is no transcript.
 
-    `is_unreadable`: there is one, but in no form that is understood here. `is_final`: the call is over and its
-    transcript is up to date.
+    `is_unreadable`: there is one, but it could not be parsed. `is_final`: the call has ended, and its transcript is up
+    to date.
     """
 
     conversation: Conversation
@@ -46,140 +48,142 @@ class Transcript:
 
 @dataclass(frozen=True, slots=True)
 class Transcripts:
-    """What was found, and for each id that failed its own error, in the order asked for."""
+    """The transcripts, and the error of each id that failed, in the order requested."""
 
     coverage: Coverage
-    found: tuple[Transcript, ...]
+    transcripts: tuple[Transcript, ...]
     errors: tuple[tuple[str, FormantError], ...]
 
 
 async def get_transcripts(loader: Loader, context: RequestContext, ids: list[str], window: Window) -> Transcripts:
-    """Each conversation with its turns; one that fails fails alone.
+    """Each conversation with its turns; a failure of one does not affect the others.
 
     Raises:
-        FormantError: nothing at all can be read (no key, a refused key).
+        FormantError: nothing can be loaded at all (no key, a refused key).
     """
     distinct = list(dict.fromkeys(ids))
-    outcomes = await asyncio.gather(*(_find_or_error(loader, context, asked) for asked in distinct))
+    outcomes = await asyncio.gather(*(_find_or_error(loader, context, id_or_prefix) for id_or_prefix in distinct))
     windows: dict[str, Transcript | None] = {}
     errors: list[tuple[str, FormantError]] = []
-    for asked, outcome in zip(distinct, outcomes, strict=True):
+    for id_or_prefix, outcome in zip(distinct, outcomes, strict=True):
         if isinstance(outcome, FormantError):
-            errors.append((asked, outcome))
+            errors.append((id_or_prefix, outcome))
         elif outcome not in windows:
             windows[outcome] = await read_window(loader, outcome, window)
             if windows[outcome] is None:
-                errors.append((asked, NotLoadedYetError("It was deleted while it was read.", ASK_AGAIN)))
-    found = tuple(each for each in windows.values() if each)
+                errors.append((id_or_prefix, NotLoadedYetError("It was deleted while it was read.", ASK_AGAIN)))
+    transcripts = [transcript for transcript in windows.values() if transcript]
     list_status = await loader.sync.list_status(ListRequest(), context.requested_at)
-    ids = [each.conversation.conversation_id for each in found]
-    old, unreadable = (
-        await loader.store.read.needing_refresh(ids, context.requested_at),
-        await loader.store.read.unreadable_among(ids),
-    )
-    found = tuple(
-        replace(each, is_final=each.conversation.ended and each.conversation.conversation_id not in old)
-        for each in found
-    )
+    loaded_ids = [transcript.conversation.conversation_id for transcript in transcripts]
+    outdated = await loader.store.read.needing_refresh(loaded_ids, context.requested_at)
+    unreadable = await loader.store.read.unreadable_among(loaded_ids)
     notes = [f"{len(errors)} of {len(distinct)} could not be read; `errors` says why."] if errors else []
-    if old:
-        notes.append(f"{len(old)} could not be refreshed and may be out of date: {', '.join(old)}. Ask again.")
+    if outdated:
+        notes.append(
+            f"{len(outdated)} could not be refreshed and may be out of date: {', '.join(outdated)}. Ask again."
+        )
     notes += unreadable_notes(unreadable)
     return Transcripts(
         Coverage(
-            matched=len(found),
-            known=list_status.stored,
+            matched=len(transcripts),
+            known=list_status.known,
             total=list_status.total,
             complete=not any(isinstance(error, NotLoadedYetError) for _, error in errors)
-            and not old
+            and not outdated
             and not unreadable,
             as_of=context.requested_at,
             details_needed=len(distinct),
-            details_read=len(distinct) - len(errors) - len(old),
+            details_read=len(distinct) - len(errors) - len(outdated),
             note=" ".join(notes),
             unreadable=unreadable,
         ),
-        found,
+        tuple(_with_final(transcript, outdated) for transcript in transcripts),
         tuple(errors),
     )
 
 
-async def _find_or_error(loader: Loader, context: RequestContext, asked: str) -> str | FormantError:
+def _with_final(transcript: Transcript, outdated: Sequence[str]) -> Transcript:
+    conversation = transcript.conversation
+    return replace(transcript, is_final=conversation.ended and conversation.conversation_id not in outdated)
+
+
+async def _find_or_error(loader: Loader, context: RequestContext, id_or_prefix: str) -> str | FormantError:
     try:
-        return await find(loader, context, asked)
+        return await find(loader, context, id_or_prefix)
     except (*FAILS_ALONE, NotLoadedYetError) as error:
         return error
 
 
 class NotLoadedYetError(FormantError):
-    """A conversation that could not be read within the call's time, or not now."""
+    """A conversation that could not be loaded now, or not within the call's time."""
 
 
-async def find(loader: Loader, context: RequestContext, asked: str) -> str:
-    """The id of the one conversation meant, whole or by its beginning, its detail read where it is due.
+async def find(loader: Loader, context: RequestContext, id_or_prefix: str) -> str:
+    """The id of the one conversation with this id or prefix; its details are loaded if they are due.
 
     Raises:
-        InvalidRequestError: too short, or several begin so. NotFoundError: none. NotLoadedYetError: not now.
+        InvalidRequestError: the prefix is too short or ambiguous. NotFoundError: there is none. NotLoadedYetError.
     """
     read = loader.store.read
-    known = await find_id(loader, asked)
-    asked = known or id_in(asked)
-    if not asked:
+    conversation_id = await find_id(loader, id_or_prefix)
+    id_or_prefix = id_in(id_or_prefix)
+    if not conversation_id and not id_or_prefix:
         raise InvalidRequestError("This contains no conversation id.", "Copy one from an answer.")
-    if known is None and not await loader.sync.knows_all():
-        # What is not stored yet can be asked for by its whole id; a beginning needs the list.
+    if conversation_id is None and not await loader.sync.knows_all():
+        # An id that is not stored yet can be requested from the provider; a prefix needs the list.
         try:
-            await loader.sync.fetch_one(asked, context.requested_at, context.seconds_left)
+            await loader.sync.fetch_one(id_or_prefix, context.requested_at, context.seconds_left)
         except NotFoundError:
             await loader.sync.refresh_list(ListRequest(), context.seconds_left, context.report)
-            if await find_id(loader, asked) is None and not await loader.sync.knows_all():
+            if await find_id(loader, id_or_prefix) is None and not await loader.sync.knows_all():
                 hint = "Give the whole id, or ask again: more is being listed."
                 raise NotLoadedYetError("Not among the calls listed so far.", hint) from None
-        known = await find_id(loader, asked)
-    asked = known or asked
-    trouble: FormantError | None = None
-    if await read.needing_refresh([asked], context.requested_at):
-        trouble = await _bring(loader, context, asked)
-    conversation = (await read.get([asked])).get(asked)
-    if conversation and not conversation.has_detail and isinstance(trouble, FAILS_ALONE):
-        raise NotLoadedYetError(f"Listed, but the provider gives no details of it: {reason(trouble)}.", ASK_AGAIN)
+        conversation_id = await find_id(loader, id_or_prefix)
+    conversation_id = conversation_id or id_or_prefix
+    error: FormantError | None = None
+    if await read.needing_refresh([conversation_id], context.requested_at):
+        error = await _fetch(loader, context, conversation_id)
+    conversation = (await read.get([conversation_id])).get(conversation_id)
+    if conversation and not conversation.has_detail and isinstance(error, FAILS_ALONE):
+        raise NotLoadedYetError(f"Listed, but the provider has no details: {reason(error)}.", ASK_AGAIN)
     if conversation is None or not conversation.has_detail:
         raise NotLoadedYetError(
-            trouble.message if trouble else "Not loaded within this call's time limit.",
-            (trouble.hint if trouble else "") or "Ask again.",
+            error.message if error else "Not loaded within this call's time limit.",
+            (error.hint if error else "") or "Ask again.",
         )
-    return asked
+    return conversation_id
 
 
-async def find_id(loader: Loader, asked: str) -> str | None:
-    """The known conversation of that id or that beginning; None where there is none."""
+async def find_id(loader: Loader, id_or_prefix: str) -> str | None:
+    """The id of the stored conversation with this id or prefix; None if there is none."""
     read = loader.store.read
-    if asked in await read.get([asked]):
-        return asked
-    asked = id_in(asked)
-    if asked in await read.get([asked]):
-        return asked
-    candidates = await read.ids_with_prefix(asked, _CANDIDATES + 1) if len(asked) >= MIN_PREFIX else []
+    if id_or_prefix in await read.get([id_or_prefix]):
+        return id_or_prefix
+    id_or_prefix = id_in(id_or_prefix)
+    if id_or_prefix in await read.get([id_or_prefix]):
+        return id_or_prefix
+    is_long_enough = len(id_or_prefix) >= MIN_PREFIX
+    candidates = await read.ids_with_prefix(id_or_prefix, _MAX_NAMED + 1) if is_long_enough else []
     if len(candidates) > 1:
-        named = ", ".join(candidates[:_CANDIDATES]) + (", …" if len(candidates) > _CANDIDATES else "")
-        raise InvalidRequestError(f"Several ids begin with that: {named}.", "Give more of the id.")
+        named = ", ".join(candidates[:_MAX_NAMED]) + (", …" if len(candidates) > _MAX_NAMED else "")
+        raise InvalidRequestError(f"Ambiguous id prefix: {named}.", "Use a longer prefix.")
     return candidates[0] if candidates else None
 
 
-async def _bring(loader: Loader, context: RequestContext, asked: str) -> FormantError | None:
+async def _fetch(loader: Loader, context: RequestContext, conversation_id: str) -> FormantError | None:
     try:
-        return await loader.sync.fetch_one(asked, context.requested_at, context.seconds_left)
+        return await loader.sync.fetch_one(conversation_id, context.requested_at, context.seconds_left)
     except NotFoundError:
-        if len(asked) >= MIN_PREFIX:
+        if len(conversation_id) >= MIN_PREFIX:
             raise
-        hint = f"Give the whole id, or at least {MIN_PREFIX} characters of its beginning."
-        raise NotFoundError(f"No conversation has the id {clean(asked)}.", hint) from None
+        hint = f"Give the whole id, or at least its first {MIN_PREFIX} characters."
+        raise NotFoundError(f"No conversation has the id {clean(conversation_id)}.", hint) from None
 
 
 async def recording_error(
     loader: Loader, context: RequestContext, conversation_id: str, error: NotFoundError
 ) -> NotFoundError:
-    """The error for a recording that cannot be had: where the call never connected, that is why."""
+    """The error for a missing recording; says so if the call never connected."""
     read = loader.store.read
     if conversation_id not in await read.get([conversation_id]):
         with suppress(FormantError):  # the recording's own error matters more
@@ -195,12 +199,12 @@ async def recording_error(
 
 
 async def is_unconnected(loader: Loader, conversation: Conversation) -> bool:
-    """Whether a stored call never connected, so that it has no recording and no transcript."""
+    """Whether a stored call never connected, so that it has neither recording nor transcript."""
     return never_connected(conversation, await loader.store.read.turn_count(conversation.conversation_id))
 
 
 async def read_window(loader: Loader, conversation_id: str, window: Window) -> Transcript | None:
-    """What the store has of a conversation, with the turns of the window; None where it has none."""
+    """A stored conversation with the turns of the window; None if it is not stored."""
     read = loader.store.read
     conversation = (await read.get([conversation_id])).get(conversation_id)
     return conversation and Transcript(

@@ -120,7 +120,7 @@ async def list_resources(app: App, context: RequestContext, cursor: str) -> tupl
 
 async def complete_id(app: App, context: RequestContext, typed: str) -> Completion:
     """The stored ids that start with what is typed; the newest ids if nothing is typed yet."""
-    ids = await app.account.known_ids(min(context.seconds_left, _COMPLETION_SECONDS), typed, _COMPLETIONS + 1)
+    ids = await app.account.ids_with_prefix(min(context.seconds_left, _COMPLETION_SECONDS), typed, _COMPLETIONS + 1)
     return completion(ids)
 
 

@@ -133,7 +133,7 @@ async def test_an_agent_that_there_is_not_answers_nothing_and_names_those_that_t
     assert (listing.coverage.matched, listing.coverage.complete) == (0, True)
     existing = listing.existing["agent_id"]
     assert existing.values == [f"{name} ({agent_id})" for agent_id, name in NAMES.items()]
-    assert guess in existing.meant
+    assert guess in existing.suggestion
 
 
 async def test_a_name_is_not_denied_before_all_calls_are_listed() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import NO_TIME
-from formant_mcp.queries.clock import read_hours, read_weekdays
+from formant_mcp.queries.clock import parse_hours, parse_weekdays
 from formant_mcp.queries.time_buckets import WEEKDAYS
 
 
@@ -27,13 +27,13 @@ from formant_mcp.queries.time_buckets import WEEKDAYS
     ],
 )
 def test_hours(text: str, hours: tuple[int, ...]) -> None:
-    assert read_hours(text) == hours
+    assert parse_hours(text) == hours
 
 
 @pytest.mark.parametrize("text", ["25", "9-25", "9-9", "noon", "9:30-10", "-3", "13pm", "24"])
 def test_hours_that_cannot_be_read_are_refused(text: str) -> None:
     with pytest.raises(InvalidRequestError, match="hours must be hours"):
-        read_hours(text)
+        parse_hours(text)
 
 
 @pytest.mark.parametrize(
@@ -50,16 +50,16 @@ def test_hours_that_cannot_be_read_are_refused(text: str) -> None:
     ],
 )
 def test_weekdays(names: list[str], days: tuple[int, ...]) -> None:
-    assert read_weekdays(names) == days
+    assert parse_weekdays(names) == days
 
 
 @pytest.mark.parametrize(("name", "guess"), [("Mnday", "Monday"), ("x", ""), ("someday", "")])
 def test_a_weekday_that_is_none_is_refused_with_a_guess(name: str, guess: str) -> None:
     with pytest.raises(InvalidRequestError, match="weekdays must be days") as caught:
-        read_weekdays([name])
+        parse_weekdays([name])
     assert guess in caught.value.message
 
 
 def test_every_printed_weekday_and_hour_is_itself() -> None:
-    assert [read_weekdays([name]) for name in WEEKDAYS] == [(day,) for day in range(7)]
-    assert [read_hours(f"{hour:02d}") for hour in range(24)] == [(hour,) for hour in range(24)]
+    assert [parse_weekdays([name]) for name in WEEKDAYS] == [(day,) for day in range(7)]
+    assert [parse_hours(f"{hour:02d}") for hour in range(24)] == [(hour,) for hour in range(24)]

@@ -3,12 +3,12 @@
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import Condition
-from formant_mcp.queries.conditions import parse_condition, parse_contact_filter, read_conditions
+from formant_mcp.queries.conditions import parse_condition, parse_conditions, parse_contact_filter
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_condition_is_read_as_it_is_meant(text: str, condition: Condition) -> 
     ],
 )
 def test_what_is_no_condition_is_refused_with_what_is_accepted(text: str) -> None:
-    with pytest.raises(InvalidRequestError, match=r"^results has a condition that cannot be read") as raised:
+    with pytest.raises(InvalidRequestError, match=r"^results has an invalid condition") as raised:
         parse_condition(text)
     assert "intent=dispute" in raised.value.hint
     assert "promised_amount missing" in raised.value.hint
@@ -175,7 +175,7 @@ DISPUTE, LOW = Condition("intent", "=", "dispute"), Condition("csat", "<=", "2")
     ids=str,
 )
 def test_conditions_are_read_in_the_shapes_that_models_send(sent: object, conditions: list[Condition]) -> None:
-    assert read_conditions(sent) == conditions
+    assert parse_conditions(sent) == conditions
 
 
 @pytest.mark.parametrize(
@@ -190,33 +190,32 @@ def test_conditions_are_read_in_the_shapes_that_models_send(sent: object, condit
         ("note=x or y=1", "there is no OR"),
         ("promised_amount>=1,000 csat=2", "none of these"),
         (["csat>=1,000 csat=2"], "none of these"),
-        ("intent!=dispute csat<=2", "cannot be read"),
-        (["intent, csat<=2"], "cannot be read"),
-        (["csat exists and"], "cannot be read"),
+        ("intent!=dispute csat<=2", "invalid condition"),
+        (["intent, csat<=2"], "invalid condition"),
+        (["csat exists and"], "invalid condition"),
         ({"intent": {"$in": ["dispute", "refund"]}}, "one value for each condition"),
-        ({"tags": {"contains": "x"}}, "no such operator"),
-        ({"tags": {"notContains": "x"}}, "no such operator"),
-        ({"tags": {"$regex": "x"}}, "no such operator"),
-        ({"tags": {"operator": "starts with", "value": "x"}}, "no such operator"),
+        ({"tags": {"contains": "x"}}, "unknown operator"),
+        ({"tags": {"notContains": "x"}}, "unknown operator"),
+        ({"tags": {"$regex": "x"}}, "unknown operator"),
+        ({"tags": {"operator": "starts with", "value": "x"}}, "unknown operator"),
         ({"or": [{"intent": "dispute"}, {"csat": 2}]}, "there is no OR"),
         ({"$or": [{"intent": "dispute"}]}, "there is no OR"),
         ({"not": {"intent": "dispute"}}, "there is no NOT"),
         ({"field": "intent"}, "a condition without a value"),
-        ({"field": "intent", "operator": "like", "value": "d"}, "no such operator"),
+        ({"field": "intent", "operator": "like", "value": "d"}, "unknown operator"),
         ("intent=(not read yet)", "not loaded"),
-        ("intent, csat<=2", "cannot be read"),
-        (5, "cannot be read"),
-        (True, "cannot be read"),
-        ([[[[[[[[[["intent=dispute"]]]]]]]]]], "cannot be read"),
+        ("intent, csat<=2", "invalid condition"),
+        (5, "invalid condition"),
+        (True, "invalid condition"),
+        ([[[[[[[[[["intent=dispute"]]]]]]]]]], "invalid condition"),
     ],
 )
 def test_conditions_that_cannot_be_asked_are_refused(sent: object, words: str) -> None:
     with pytest.raises(InvalidRequestError, match="results") as raised:
-        read_conditions(sent)
+        parse_conditions(sent)
     assert words in raised.value.message
 
 
-@settings(deadline=None)
 @given(st.text() | st.from_regex(r"[a-z. ]{0,5}[=<>! ]{0,3}[a-z=<>! ]{0,5}( exists| missing)?", fullmatch=True))
 def test_any_text_is_a_condition_on_a_path_or_refused(text: str) -> None:
     try:
@@ -235,7 +234,7 @@ def test_a_very_long_text_is_read_or_refused_at_once(sign: str) -> None:
     for text in (f"a{sign * 30_000}b", f"a{sign * 30_000}=b", f"a={sign * 30_000}b"):
         try:
             assert parse_condition(text)
-            assert read_conditions(text)
+            assert parse_conditions(text)
         except InvalidRequestError:
             continue
     assert time.process_time() - begun < 1
@@ -320,7 +319,6 @@ def test_what_belongs_to_one_number_is_not_another(text: str) -> None:
     assert parse_contact_filter(text)
 
 
-@settings(deadline=None)
 @given(st.text() | st.from_regex(r"(\+|00)?[0-9 ()./x\-;=,०-९]{0,25}(ext\. ?[0-9]{1,5})?", fullmatch=True))
 def test_any_text_is_digits_to_end_with_or_refused(text: str) -> None:
     try:

@@ -1,7 +1,7 @@
 """Cursors: where a list goes on, for the same question on the same store alone."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from formant_mcp.errors import InvalidRequestError
@@ -11,7 +11,6 @@ MARK = query_fingerprint("agent 7", "newest", "store")
 cursors = st.builds(Cursor, st.integers(0, 10**9 - 1), st.integers(0, 10**18 - 1))
 
 
-@settings(deadline=None)
 @given(cursor=cursors, parts=st.lists(st.text()))
 def test_a_cursor_reads_as_it_was_written(cursor: Cursor, parts: list[str]) -> None:
     mark = query_fingerprint(*parts)
@@ -29,7 +28,7 @@ def test_the_same_question_has_the_same_mark_and_another_question_another() -> N
 
 
 def test_a_cursor_of_another_question_is_refused() -> None:
-    with pytest.raises(InvalidRequestError, match="cursor was issued for different arguments") as raised:
+    with pytest.raises(InvalidRequestError, match="cursor: it was issued for different arguments") as raised:
         parse_cursor(format_cursor(Cursor(20, 4711), query_fingerprint("another")), MARK)
     assert "next_cursor" in raised.value.hint
 
@@ -51,12 +50,11 @@ def test_a_cursor_of_another_question_is_refused() -> None:
     ],
 )
 def test_what_this_server_did_not_write_is_refused(text: str) -> None:
-    with pytest.raises(InvalidRequestError, match="cursor was not issued by this server") as raised:
+    with pytest.raises(InvalidRequestError, match="cursor: invalid") as raised:
         parse_cursor(text, MARK)
     assert text not in raised.value.message
 
 
-@settings(deadline=None)
 @given(st.text() | st.from_regex(r"c:\d{0,20}:\d{0,20}:[0-9a-f]{0,8}", fullmatch=True))
 def test_any_text_is_a_cursor_or_refused(text: str) -> None:
     try:

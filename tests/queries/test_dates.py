@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from formant_mcp.errors import InvalidRequestError
@@ -234,7 +234,7 @@ def test_nothing_given_is_no_bound(text: str) -> None:
 )
 def test_what_is_no_date_is_refused_with_what_is_accepted(text: str) -> None:
     for read, argument in ((parse_since, "since"), (parse_until, "until")):
-        with pytest.raises(InvalidRequestError, match=f"^{argument} is not a date") as raised:
+        with pytest.raises(InvalidRequestError, match=f"^{argument} is not a valid date") as raised:
             read(text, NOW, KOLKATA)
         assert "2026-11-20T18:00" in raised.value.hint
         assert text not in raised.value.message
@@ -252,7 +252,7 @@ def test_a_year_at_the_end_of_the_calendar_is_read_or_refused(text: str) -> None
             try:
                 assert read(text, NOW, zone)
             except InvalidRequestError as error:
-                assert "too far away" in error.message  # noqa: PT017 - either way is right
+                assert "date out of range" in error.message  # noqa: PT017 - either way is right
     assert parse_since("0002-01-01", NOW, KOLKATA) == datetime(2, 1, 1, tzinfo=UTC) - KOLKATA_BEFORE_1854
     assert parse_until("9998-12-31", NOW, UTC_ZONE) == datetime(9999, 1, 1, tzinfo=UTC) - LAST
 
@@ -263,11 +263,10 @@ KOLKATA_BEFORE_1854 = timedelta(hours=5, minutes=53, seconds=28)
 
 @pytest.mark.parametrize("text", ["999999w", "999999D"])
 def test_so_long_ago_that_there_was_no_calendar_is_refused(text: str) -> None:
-    with pytest.raises(InvalidRequestError, match="since is a date too far away"):
+    with pytest.raises(InvalidRequestError, match="since: date out of range"):
         parse_since(text, NOW, KOLKATA)
 
 
-@settings(deadline=None)
 @given(
     st.text()
     | st.from_regex(r"[0-9]{1,4}-?[0-9W]{1,3}-?[0-9]{1,2}([T ][0-9:.,+\-Z]{0,16})?", fullmatch=True)

@@ -11,6 +11,7 @@ from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import Filters
 from formant_mcp.store.search import StoreSearch
 from formant_mcp.text_search.query import MAX_CHARACTERS, MAX_TERMS, Expression, Term, parse_query
+from tests.examples import examples
 from tests.in_a_loop import in_a_loop
 from tests.store.files import open_store
 
@@ -218,7 +219,7 @@ def test_what_is_not_supported_is_refused_by_name(query: str, why: str) -> None:
     assert "secret" not in str(refused.value)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=examples(3))
 @given(query=QUERIES)
 @in_a_loop
 async def test_whatever_is_typed_is_searched_or_refused_in_our_words(query: str) -> None:
@@ -298,7 +299,7 @@ def hits(expression: Expression) -> Said:
     )
 
 
-@settings(max_examples=1_000)
+@settings(max_examples=examples(10))
 @given(tokens=st.lists(TOKENS, min_size=1, max_size=9))
 def test_operators_mean_what_logic_says_or_are_refused(tokens: list[str]) -> None:
     expected = oracle(tokens)

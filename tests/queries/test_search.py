@@ -6,7 +6,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from formant_mcp.filters import Filters, Role
@@ -75,10 +75,9 @@ def searched(query: str, *calls: Conversation, context_turns: int = 1, cursor: s
 
 
 def marked(hit: Hit) -> list[str]:
-    return [hit.turn.text[start:end] for start, end in hit.marks]
+    return [hit.turn.text[start:end] for start, end in hit.spans]
 
 
-@settings(deadline=None)
 @given(calls=CALLS, expression=EXPRESSIONS, role=ROLES, limit=st.integers(1, 7), data=st.data())
 def test_pages_give_the_hits_of_every_conversation_once(
     calls: list[Conversation], expression: Expression, role: Role, limit: int, data: st.DataObject
@@ -101,7 +100,7 @@ def test_pages_give_the_hits_of_every_conversation_once(
         assert len(page.hits) <= limit
         for hit in page.hits:
             shown.setdefault(hit.conversation.conversation_id, set()).add(hit.turn.index)
-            assert hit.marks
+            assert hit.spans
     assert set(shown) == set(hits)
     for name, turns in shown.items():
         assert turns <= hits[name]
@@ -111,7 +110,6 @@ def test_pages_give_the_hits_of_every_conversation_once(
     assert found[-1].shown == sum(map(len, shown.values()))
 
 
-@settings(deadline=None)
 @given(turns=LONG, context=st.integers(0, 5))
 def test_turns_around_the_hits_are_shown_once_and_no_others(turns: tuple[Turn, ...], context: int) -> None:
     one = replace(call(1), turns=turns)
@@ -169,7 +167,7 @@ def test_marks_stand_in_order_and_apart(text: str) -> None:
 
 def test_marks_far_behind_the_first_are_not_looked_for() -> None:
     (hit,) = searched("refund", call(1, "refund " + "word " * 1_000 + "refund")).hits
-    assert hit.marks == ((0, 6),)
+    assert hit.spans == ((0, 6),)
 
 
 def test_the_best_turns_of_a_conversation_are_shown_in_their_order() -> None:
@@ -203,14 +201,13 @@ def test_hits_come_with_the_longer_words_that_were_not_searched_for() -> None:
     assert found.advice == "Longer words, not searched for: 환불을; 환불* finds them."
 
 
-@settings(deadline=None)
 @given(count=st.integers(0, 6), size=st.integers(1, 12))
 def test_the_first_conversations_of_a_page_are_the_page_of_a_smaller_limit(count: int, size: int) -> None:
     calls = [call(number, *["refund"] * (number % 4)) for number in range(1, size + 1)]
     question = SearchQuery(Filters(), "refund", "", limit=100)
     first = pages(calls, question)[0].first(count)
     smaller = pages(calls, replace(question, limit=max(1, len(first.hits))))[0]
-    assert replace(first, mark="") == replace(smaller, mark="") or not first.hits
+    assert replace(first, fingerprint="") == replace(smaller, fingerprint="") or not first.hits
     assert (first.shown, bool(first.next_cursor)) == (smaller.shown, bool(smaller.next_cursor))
 
 

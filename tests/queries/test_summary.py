@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import Filters
 from formant_mcp.models import Conversation
-from formant_mcp.queries.comparison import parse_comparison
+from formant_mcp.queries.dates import parse_comparison
 from formant_mcp.queries.loader import RequestContext
 from formant_mcp.queries.profile import Profile, profile
 from formant_mcp.queries.summary import Group, GroupComparison, Summary, SummaryQuery, summarize
+from tests.examples import examples
 from tests.queries.static_source import loader_of
 from tests.queries.summary_oracle import GROUPINGS, labels_of, left_out_of, measure_of, names_of, numbers_of, summary_of
 from tests.store.oracle import NOW, conversations, filters, leaves, matches, text_of
@@ -81,7 +82,7 @@ def call(number: int, started_at: datetime | None = None, **fields: object) -> C
     return replace(base, **fields)  # pyright: ignore[reportArgumentType]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(1.5))
 @given(data=st.data(), calls=CALLS, groupings=ANY_GROUPINGS, measures=MEASURES, zone=ZONES)
 def test_every_figure_is_what_python_reckons(
     data: st.DataObject, calls: list[Conversation], groupings: list[str], measures: list[str], zone: str
@@ -113,7 +114,7 @@ def test_every_figure_is_what_python_reckons(
         assert group.example in members
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(0.6))
 @given(
     calls=CALLS, grouping=st.sampled_from(["status", "agent_id", "day", "results.intent"]), zone=ZONES, days=st.data()
 )
@@ -139,7 +140,7 @@ def name(group: GroupComparison) -> tuple[str, ...]:
     return tuple(group.key.values())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(0.6))
 @given(calls=CALLS, data=st.data())
 def test_the_profile_names_every_field_with_what_it_holds(calls: list[Conversation], data: st.DataObject) -> None:
     asked = data.draw(filters(calls))
@@ -222,9 +223,9 @@ def test_a_grouping_or_measure_that_is_none_names_those_that_are(
     ("asked", "since", "until", "previous", "words"),
     [
         (Filters(), "7d", "", True, "compare_previous and compare_since cannot be combined"),
-        (Filters(), "", "7d", False, "needs compare_since"),
-        (Filters(), "", "", True, "needs since"),
-        (Filters(), "2d", "5d", False, "after compare_until"),
+        (Filters(), "", "7d", False, "requires compare_since"),
+        (Filters(), "", "", True, "requires since"),
+        (Filters(), "2d", "5d", False, "later than compare_until"),
         (Filters(since=NOW + timedelta(days=1)), "", "", True, "future"),
         (Filters(), "soon", "", False, "compare_since"),
     ],

@@ -45,7 +45,7 @@ async def details_asked(account: Account, assistant: Assistant, **arguments: obj
 @pytest.mark.parametrize(("kind", "why"), GIVES_NONE)
 async def test_they_are_left_alone_for_a_while_and_the_note_says_why(account: Account, kind: Fault, why: str) -> None:
     break_details(account, kind)
-    expected = f"10 of 20 matching conversations could not be loaded: {why}. A later question tries them again."
+    expected = f"10 of 20 matching conversations could not be loaded: {why}. A later question retries them."
     async with account.connect() as assistant:
         assert await details_asked(account, assistant) == (COUNT, expected)
         assert await details_asked(account, assistant) == (0, expected)
@@ -62,7 +62,7 @@ async def test_reading_one_says_that_it_is_listed(account: Account, kind: Fault,
         await assistant.ask("list_conversations")
         answer = await assistant.ask("get_transcripts", conversation_ids=[conversation_id(0), conversation_id(1)])
     assert [error["message"] for error in answer.rows("errors")] == [
-        f"Listed, but the provider gives no details of it: {why}. Retry; if it persists, report it to the provider."
+        f"Listed, but the provider has no details: {why}. Retry; if it persists, report it to the provider."
     ]
     assert answer.ids() == [conversation_id(1)]
 
@@ -73,7 +73,7 @@ async def test_a_list_with_results_says_it_too(account: Account, kind: Fault, wh
     async with account.connect() as assistant:
         answer = await assistant.ask("list_conversations", summary_mode="include")
     assert answer.coverage["note"] == (
-        f"10 of 20 calls shown could not be loaded: {why}. A later question tries them again."
+        f"10 of 20 calls shown could not be loaded: {why}. A later question retries them."
     )
 
 

@@ -162,7 +162,7 @@ async def test_a_call_that_may_have_connected_is_not_said_to_be_without_recordin
             conversation_id(3),
             f"No conversation {conversation_id(3)} in this account. list_conversations gives the ids.",
         ),
-        ("e36853de", f"Several ids begin with that: {CALL}, {conversation_id(2)}. Give more of the id."),
+        ("e36853de", f"Ambiguous id prefix: {CALL}, {conversation_id(2)}. Use a longer prefix."),
         ("../../etc/passwd", "No conversation ../../etc/passwd in this account."),
         ("..", "Invalid conversation_id"),
     ],
@@ -181,7 +181,7 @@ async def test_a_recording_that_takes_longer_than_the_call_goes_on_coming(accoun
         error = await assistant.refused("save_recording", conversation_id=CALL)
         assert error == (
             "The recording has not been received in full within this call's time; the server keeps trying."
-            " Ask again in a moment."
+            " Retry in a moment."
         )
         account.api.gate.open()
         answer = await assistant.ask("save_recording", conversation_id=CALL)

@@ -188,7 +188,7 @@ async def test_a_cursor_is_good_for_its_own_question_alone(account: Account) -> 
         question: dict[str, JsonValue] = {"query": "refund", "cursor": answer.structure["next_cursor"]}
         for other in ({"query": "fee"}, {"role": "contact"}, {"agent_id": "122"}):
             refused = await assistant.refused("search_transcripts", **(question | other))
-            assert refused.startswith("cursor was issued for different arguments.")
+            assert refused.startswith("cursor: it was issued for different arguments.")
         assert hits(await assistant.ask("search_transcripts", **question))  # another limit is no other question
 
 

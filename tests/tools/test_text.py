@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from formant_mcp.queries.loader import Coverage
+from formant_mcp.queries.coverage import Coverage
 from formant_mcp.server.tools.text import coverage_lines, format_time
 
 

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from formant_mcp.filters import Condition, Filters
 from formant_mcp.models import Conversation, Unreadable
-from formant_mcp.queries.loader import unreadable_notes
+from formant_mcp.queries.coverage import unreadable_notes
 from tests.calls import conversation, conversation_id
 from tests.examples import examples
 from tests.in_a_loop import in_a_loop

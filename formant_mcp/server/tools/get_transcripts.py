@@ -80,13 +80,13 @@ async def _run(app: App, arguments: TranscriptArguments, context: RequestContext
         for given_id, error in loaded.errors
     ]
     room = MAX_CHARACTERS - _COVERAGE_CHARACTERS - sum(_length(error.model_dump_json()) for error in errors)
-    fields = [_fields(app, transcript.conversation) for transcript in loaded.found]
-    sizes = [_size(transcript, own) for transcript, own in zip(loaded.found, fields, strict=True)]
+    fields = [_fields(app, transcript.conversation) for transcript in loaded.transcripts]
+    sizes = [_size(transcript, own) for transcript, own in zip(loaded.transcripts, fields, strict=True)]
     blocks = [
         _block(app, transcript, own, share, window.around_turn)
-        for transcript, own, share in zip(loaded.found, fields, _shares(sizes, room), strict=True)
+        for transcript, own, share in zip(loaded.transcripts, fields, _shares(sizes, room), strict=True)
     ]
-    turns = [turn for transcript in loaded.found for turn in transcript.turns]
+    turns = [turn for transcript in loaded.transcripts for turn in transcript.turns]
     has_no_times = bool(turns) and all(turn.seconds is None for turn in turns)
     coverage = with_notes(loaded.coverage, {}, _TRUNCATED if any(block.is_cut for block in blocks) else "")
     structured = TranscriptsAnswer(

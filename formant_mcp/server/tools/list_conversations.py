@@ -47,7 +47,7 @@ class ListArguments(FilterArguments):
 async def _run(app: App, arguments: ListArguments, context: RequestContext) -> Reply:
     question = ListQuery(
         filters=arguments.filters(context.requested_at, app.zone),
-        asked=arguments.model_dump_json(exclude={"limit", "cursor", "summary_mode", "order_by"}),
+        as_sent=arguments.model_dump_json(exclude={"limit", "cursor", "summary_mode", "order_by"}),
         order=arguments.order_by,
         summary_mode=arguments.summary_mode,
         limit=arguments.limit,

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, JsonValue
 
 from formant_mcp.models import Conversation
-from formant_mcp.queries.loader import Coverage
+from formant_mcp.queries.coverage import Coverage
 from formant_mcp.server.tools.text import truncate
 
 RECORDING_URI = "formant://conversations/{conversation_id}/recording"

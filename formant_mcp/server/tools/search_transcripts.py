@@ -95,7 +95,7 @@ async def _run(app: App, arguments: SearchArguments, context: RequestContext) ->
     query = SearchQuery(
         filters=arguments.filters(context.requested_at, app.zone),
         query=arguments.query,
-        asked=arguments.model_dump_json(exclude={"query", "role", "context_turns", "limit", "cursor"}),
+        as_sent=arguments.model_dump_json(exclude={"query", "role", "context_turns", "limit", "cursor"}),
         role=arguments.role,
         context_turns=arguments.context_turns,
         limit=arguments.limit,
@@ -147,7 +147,7 @@ def hit_answer(hit: Hit, widths: Widths, zone: ZoneInfo) -> HitAnswer:
         turn=hit.turn.index,
         role=truncate(hit.turn.role, _ROLE_CHARACTERS),
         seconds=hit.turn.seconds,
-        text=highlighted(hit.turn.text, hit.marks, widths.hit),
+        text=highlighted(hit.turn.text, hit.spans, widths.hit),
         before=[_neighbour(turn, widths.neighbour) for turn in hit.before],
         after=[_neighbour(turn, widths.neighbour) for turn in hit.after],
         more=hit.more or None,

@@ -5,8 +5,8 @@ from pydantic import Field
 from formant_mcp.app import App
 from formant_mcp.filters import Filters
 from formant_mcp.queries.arguments import Date, Fields, FilterArguments, Whole, YesNo
-from formant_mcp.queries.comparison import Comparison, parse_comparison
-from formant_mcp.queries.groupings import read_groupings, read_measures
+from formant_mcp.queries.dates import Comparison, parse_comparison
+from formant_mcp.queries.groupings import parse_groupings, parse_measures
 from formant_mcp.queries.loader import RequestContext
 from formant_mcp.queries.profile import Profile
 from formant_mcp.queries.summary import Summary, SummaryQuery
@@ -51,8 +51,8 @@ async def _run(app: App, arguments: SummaryArguments, context: RequestContext) -
         return await _profile_reply(app, arguments, filters, context)
     question = SummaryQuery(
         filters=filters,
-        groupings=read_groupings(arguments.group_by),
-        measures=read_measures(arguments.measures),
+        groupings=parse_groupings(arguments.group_by),
+        measures=parse_measures(arguments.measures),
         compared_with=(comparison.since, comparison.until) if comparison else None,
         top=arguments.top,
     )
