@@ -5,12 +5,14 @@ import re
 import regex
 
 from formant_mcp.errors import InvalidRequestError
+from formant_mcp.filters import FIELDS
 from formant_mcp.models import clean
 
 ACCEPTED = 'words (refund), "phrases" in quotes, refund OR return, -without, begin*, (groups)'
 
 # A name with a colon or an equals sign is a field in other languages; `10:30`, `https://…` and `Note: …` are text.
 _FIELD = re.compile(r"[{@]?([A-Za-z_][\w.]*)\}?(?::|!?=|[<>]=?)(.*)")
+_FILTERS = " ".join(" ".join((name, *field.filters)) for name, field in FIELDS.items())
 _FIELDS = {
     name: hint
     for names, hint in (
@@ -23,9 +25,8 @@ _FIELDS = {
             "Leave the prefix out: only what is said is searched.",
         ),
         (
-            "agent_id agent_name status call_successful outcome since until before after date started_at time hour"
-            " duration duration_seconds min_duration_seconds max_duration_seconds contact_number number phone to"
-            " failure_reason reason user_id direction results intent sentiment language id conversation_id",
+            "agent_name outcome before after date time hour duration number phone to reason results intent sentiment"
+            f" language id conversation_id {_FILTERS}",
             'Use the filter arguments, such as agent_id, status, since or results=["intent=refund"].',
         ),
     )

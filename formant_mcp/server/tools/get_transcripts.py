@@ -13,6 +13,7 @@ from formant_mcp.queries.loader import RequestContext
 from formant_mcp.queries.transcripts import Transcript, Window
 from formant_mcp.server.tools.schemas import (
     CONVERSATION_URI,
+    OPTIONAL_FIELDS,
     RECORDING_URI,
     TRANSCRIPT_URI,
     ErrorAnswer,
@@ -200,8 +201,7 @@ def _block_lines(app: App, block: _Block) -> list[str]:
     answer, count = block.answer, len(block.lines)
     optional = [
         answer.agent_name and f"agent name {answer.agent_name}",
-        answer.user_id and f"user {answer.user_id}",
-        answer.direction,
+        *(form.format(value) for name, form in OPTIONAL_FIELDS.items() if (value := getattr(answer, name))),
         answer.failure_reason and f"failure reason: {answer.failure_reason}",
         answer.ended_at and f"ended {format_time(answer.ended_at, app.zone)}",
         answer.trace_id and f"trace {answer.trace_id}",

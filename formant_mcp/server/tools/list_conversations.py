@@ -5,12 +5,18 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from formant_mcp.app import App
-from formant_mcp.filters import Order
+from formant_mcp.filters import NOT_READ_YET, Order
 from formant_mcp.queries.arguments import CursorText, FilterArguments, Whole
 from formant_mcp.queries.conversations import ConversationPage, ListQuery, Row, SummaryMode
 from formant_mcp.queries.forms import as_choice
 from formant_mcp.queries.loader import RequestContext
-from formant_mcp.server.tools.schemas import ConversationAnswer, ListAnswer, coverage_answer, shown_fields
+from formant_mcp.server.tools.schemas import (
+    OPTIONAL_FIELDS,
+    ConversationAnswer,
+    ListAnswer,
+    coverage_answer,
+    shown_fields,
+)
 from formant_mcp.server.tools.text import (
     UNTRUSTED_NOTICE,
     coverage_lines,
@@ -25,7 +31,7 @@ from formant_mcp.server.tools.tool import Reply, Tool, fit
 
 _RESULTS_CHARACTERS = 800  # per row; get_transcripts has the whole results
 _REASON_CHARACTERS = 120
-_LOADS_REASONS = "summary_mode=include also loads the failure reasons marked (not read yet)."
+_LOADS_REASONS = f"summary_mode=include also loads the failure reasons marked {NOT_READ_YET}."
 _TRUNCATED = "Long results are shortened (…); get_transcripts has them whole."
 
 
@@ -96,41 +102,28 @@ def table_lines(rows: list[ConversationAnswer], without_reason: set[str]) -> lis
     """One line per conversation. The offset of the times is in the header, or in each line if they differ."""
     offsets = {format_offset(row.started_at) for row in rows if row.started_at}
     common = offsets.pop() if len(offsets) == 1 else ""
-    header = [
-        "conversation_id",
-        f"started {common}".strip(),
-        "agent",
-        "agent_name",
-        "contact",
-        "user_id",
-        "direction",
-        "status",
-        "seconds",
-        "failure_reason",
-        "results",
-        "words",
-    ]
-    return format_table(header, [_cells(row, common, without_reason) for row in rows]) if rows else []
+    cells = [_cells(row, common, without_reason) for row in rows]
+    return format_table(list(cells[0]), [list(row.values()) for row in cells]) if rows else []
 
 
-def _cells(row: ConversationAnswer, common_offset: str, without_reason: set[str]) -> list[str]:
+def _cells(row: ConversationAnswer, common_offset: str, without_reason: set[str]) -> dict[str, str]:
+    """The cells of a row, by column."""
     started = f"{row.started_at:%Y-%m-%d %H:%M}" if row.started_at else ""
     if row.started_at and not common_offset:
         started += f" {format_offset(row.started_at)}"
-    return [
-        row.conversation_id,
-        started,
-        row.agent_id or "",
-        row.agent_name or "",
-        row.contact_number or "",
-        row.user_id or "",
-        row.direction or "",
-        row.status or "",
-        format_seconds(row.duration_seconds),
-        row.failure_reason or ("(not read yet)" if row.conversation_id in without_reason else ""),
-        results_line(row.results or {}),
-        row.gist or "",
-    ]
+    return {
+        "conversation_id": row.conversation_id,
+        f"started {common_offset}".strip(): started,
+        "agent": row.agent_id or "",
+        "agent_name": row.agent_name or "",
+        "contact": row.contact_number or "",
+        **{name: getattr(row, name) or "" for name in OPTIONAL_FIELDS},
+        "status": row.status or "",
+        "seconds": format_seconds(row.duration_seconds),
+        "failure_reason": row.failure_reason or (NOT_READ_YET if row.conversation_id in without_reason else ""),
+        "results": results_line(row.results or {}),
+        "words": row.gist or "",
+    }
 
 
 LIST_CONVERSATIONS = Tool(

@@ -46,6 +46,10 @@ class ConversationFields(BaseModel):
     duration_seconds: float | None = None
 
 
+OPTIONAL_FIELDS = {"user_id": "user {}", "direction": "{}"}
+"""Fields that not every provider has, with their form in a line of text; shown only if there is a value."""
+
+
 class ConversationAnswer(ConversationFields):
     """One conversation as a list shows it."""
 
