@@ -85,13 +85,13 @@ def missing_list_notes(
 ) -> list[str]:
     """What of the list is not loaded or not up to date; `time_for`: how long so many requests take."""
     notes: list[str] = []
-    left = 0 if list_status.is_complete or list_status.shortfall else list_status.requests_left
+    left = 0 if list_status.is_complete or list_status.unlisted else list_status.requests_left
     if list_status.is_listing:
-        notes.append(f"The list is still loading: {list_status.known:,} conversations so far.")
+        notes.append(f"The list is still loading: {list_status.stored:,} conversations so far.")
     if left:
         time = "" if error else time_for(left)
         notes.append(f"{left:,} more list {'page' if left == 1 else 'pages'} to load{time}.")
-    has_faults = list_status.unreadable or list_status.shortfall or list_status.ends_early or list_status.gone
+    has_faults = list_status.unreadable or list_status.unlisted or list_status.ends_early or list_status.gone
     is_explained = list_status.is_complete or notes or has_faults or error
     if not is_explained:
         notes.append("The list could not be refreshed within this call's time limit.")
@@ -151,6 +151,6 @@ def _list_faults(list_status: ListStatus) -> list[str]:
         )
     if list_status.ends_early:
         notes.append("The provider announces more conversations than its list gives; how many is not known.")
-    if list_status.shortfall:
-        notes.append(f"The provider counts {list_status.shortfall:,} conversations that its list does not show.")
+    if list_status.unlisted:
+        notes.append(f"The provider counts {list_status.unlisted:,} conversations that its list does not show.")
     return notes

@@ -106,7 +106,7 @@ class Loader:
         """
         filters, periods = request.filters, request.periods
         list_status = await self.sync.list_status(request.list_request, context.requested_at)
-        if error and list_status.as_of is None and not list_status.known:
+        if error and list_status.as_of is None and not list_status.stored:
             raise error
         details = self._detail_requests(periods, request.with_details)
         counts = await self.store.read.counts(filters, details, context.requested_at)

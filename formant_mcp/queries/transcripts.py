@@ -86,7 +86,7 @@ async def get_transcripts(loader: Loader, context: RequestContext, ids: list[str
     return Transcripts(
         Coverage(
             matched=len(transcripts),
-            known=list_status.known,
+            known=list_status.stored,
             total=list_status.total,
             complete=not any(isinstance(error, NotLoadedYetError) for _, error in errors)
             and not outdated

@@ -26,8 +26,9 @@ MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 _RETRY_AFTER = 5 * MINUTE
-_WORKERS = 16
-_FAILURES_IN_A_ROW = _WORKERS  # after so many it is the service that fails, not some conversations
+_IN_FLIGHT = 16
+_WORKERS = 2 * _IN_FLIGHT  # as many may wait until what they read is saved
+_FAILURES_IN_A_ROW = _IN_FLIGHT  # after so many it is the service that fails, not some conversations
 FAILS_ALONE = (
     NotFoundError,
     PermissionDeniedError,
@@ -132,8 +133,8 @@ class Details:
         """Gives the leases of a claim back."""
         await self._leases.drop(*map(_lease, claim.conversation_ids))
 
-    async def fetch(self, conversation_id: str) -> None:
-        """Reads one whose lease is held; a failure is noted with its reason."""
+    async def get(self, conversation_id: str) -> Conversation:
+        """Fetches one whose lease is held, to be saved; a failure is noted with its reason."""
         try:
             return await self._provider.get_conversation(conversation_id)
         except FAILS_ALONE as error:

@@ -102,7 +102,6 @@ class OverlappingPages:
     def __init__(self, source: OffsetList, total: int | None, step: int = 0, *, from_end: bool = False) -> None:
         self._list = source
         self._read_again = 0
-        self._in_flight = asyncio.Semaphore(provider.concurrency)
         self._unused: dict[int, FetchedPage] = {}
         self.from_end = from_end
         self.total = total

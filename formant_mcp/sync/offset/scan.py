@@ -18,7 +18,6 @@ _TRIES = 3
 _REPEATED_PAGES = 3  # after so many rows in a row that it has read before, a scan ends
 SMALL_LIST_PAGES = 10  # read whole: that costs little, and every later question less
 _PROBES = 4
-_MOST_ROUNDS = 4  # of requests in flight together, in a batch
 _PROVEN = ("newest", "oldest")
 
 
@@ -108,12 +107,6 @@ class Scan:
         first = pages.next_position(last)
         following = (first + n * pages.stride for n in range(1, width))
         return [first, *(position for position in following if position + pages.step - pages.stride < total)]
-
-    def _batch_width(self) -> int:
-        """As many pages as come in about a second, so that requests rarely wait for the end of a batch."""
-        a_second = round((self._provider.requests_per_minute or 0) / 60)
-        in_flight = self._provider.concurrency
-        return max(in_flight, min(a_second, in_flight * _MOST_ROUNDS))
 
     def _pages_needed(self, state: ListState, request: ListRequest) -> int:
         """An estimate by the calls per time read so far, so that no more is read than the request needs."""
