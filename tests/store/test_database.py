@@ -326,6 +326,7 @@ async def test_what_an_older_version_may_have_misread_is_read_again(path: Path) 
 async def test_the_state_of_lists_of_an_older_store_is_kept_under_its_new_names(path: Path) -> None:
     path.parent.mkdir()
     with closing(sqlite3.connect(path)) as older:
+        older.create_function("local_day", 2, local_day, deterministic=True)
         for script in MIGRATIONS[:5]:
             older.executescript(script)
         older.executescript(
