@@ -54,7 +54,7 @@ def enter(connection: sqlite3.Connection, account: AccountKey, *, takes_over: bo
     keys, service = _keys(connection), _value(connection, "service")
     if _is_empty(connection):
         if account.key not in keys:
-            connection.execute("DELETE FROM scopes")  # the list state of an account without calls
+            connection.execute("DELETE FROM list_states")  # the list state of an account without calls
         return False
     if not keys:
         return False
