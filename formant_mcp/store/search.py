@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from heapq import nlargest
 from typing import NamedTuple
@@ -196,9 +196,12 @@ class Search(OnDatabase):
     ) -> _Scores:
         scores = _Scores()
         wanted = sought.expression.all_of
-        for term in {term for terms in wanted if len(terms) > 1 for term in terms}:
-            narrowed = replace(sought.expression, all_of=(*wanted, (term,)))
-            keys = self._keys(connection, to_fts5(narrowed, sought.role, forms.__getitem__), rows)
+        alternatives = list(dict.fromkeys(term for terms in wanted if len(terms) > 1 for term in terms))
+        matches = [
+            to_fts5(replace(sought.expression, all_of=(*wanted, (term,))), sought.role, forms.__getitem__)
+            for term in alternatives
+        ]
+        for term, keys in zip(alternatives, self._keys(connection, matches, rows), strict=True):
             if keys:
                 scores.said.add(term)
             scores.of_turns.update(keys)
@@ -216,7 +219,7 @@ class Search(OnDatabase):
             newest = [whole(row[0]) for row in connection.rows(sql, [*asked.values, _PROBED])]
             for first in range(0, len(newest), _PROBED_AT_ONCE):
                 probed = newest[first : first + _PROBED_AT_ONCE]
-                with_hits = {row_of(key) for key in self._keys(connection, match, probed)}
+                with_hits = {row_of(key) for keys in self._keys(connection, [match], probed) for key in keys}
                 some += [row for row in probed if row in with_hits]
                 if len(some) >= count:
                     return some[:count]
@@ -235,9 +238,12 @@ class Search(OnDatabase):
     def _page(
         self, connection: Connection, match: str, rows: list[int], scores: _Scores
     ) -> tuple[MatchedConversation, ...]:
-        keys: dict[int, list[int]] = defaultdict(list)
-        for key in self._keys(connection, match, rows):
-            keys[row_of(key)].append(key)
+        # Where turns have scores these are all hits, for each hit says one of the alternatives or more.
+        hits = list(scores.of_turns) or self._keys(connection, [match], rows)[0]
+        keys: dict[int, list[int]] = {row: [] for row in rows}
+        for key in hits:
+            if (row := row_of(key)) in keys:
+                keys[row].append(key)
         found = connection.rows(
             f"SELECT row_id, results, {READ} FROM conversations WHERE row_id IN (SELECT value FROM json_each(?))",
             [json.dumps(rows)],
@@ -255,21 +261,25 @@ class Search(OnDatabase):
             if row in conversations
         )
 
-    def _keys(self, connection: Connection, match: str, rows: list[int]) -> list[int]:
-        """The keys of the turns with hits in these rows."""
-        sql = "SELECT rowid FROM spoken WHERE spoken MATCH ?"
-        if has_prefix_term(match) or len(rows) > _PROBED:
-            found = connection.rows(
-                f"{sql} AND {ROW_OF} IN (SELECT value FROM json_each(?))", [match, json.dumps(rows)]
-            )
+    def _keys(self, connection: Connection, matches: Sequence[str], rows: list[int]) -> list[list[int]]:
+        """For each of the matches the keys of the turns with hits in these rows, in one statement."""
+        if not matches:
+            return []
+        if any(map(has_prefix_term, matches)) or len(rows) > _PROBED:
+            source = f"spoken WHERE spoken MATCH ? AND {ROW_OF} IN (SELECT value FROM wanted)"
         else:  # a range of the index for each row
-            found = connection.rows(
-                "SELECT spoken.rowid FROM json_each(?) CROSS JOIN spoken"
-                f" ON spoken.rowid >= value << {KEY_BITS} AND spoken.rowid < (value + 1) << {KEY_BITS}"
-                " WHERE spoken MATCH ?",
-                [json.dumps(rows), match],
+            source = (
+                f"wanted CROSS JOIN spoken ON spoken.rowid >= value << {KEY_BITS}"
+                f" AND spoken.rowid < (value + 1) << {KEY_BITS} WHERE spoken MATCH ?"
             )
-        return [whole(key[0]) for key in found]
+        parts = (f"SELECT {number}, spoken.rowid FROM {source}" for number in range(len(matches)))
+        found: list[list[int]] = [[] for _ in matches]
+        for number, key in connection.rows(
+            "WITH wanted AS MATERIALIZED (SELECT value FROM json_each(?)) " + " UNION ALL ".join(parts),
+            [json.dumps(rows), *matches],
+        ):
+            found[whole(number)].append(whole(key))
+        return found
 
     def _alike(self, connection: Connection, word: str) -> set[str]:
         near = candidates_for(word)

@@ -1,11 +1,10 @@
-"""What a question costs the store: it is asked a few statements, and not the same one twice."""
+"""What a question costs the store just after the list was checked: a few statements, all of them counted."""
 
 import sqlite3
 from datetime import timedelta
 
 import pytest
 
-from formant_mcp.errors import FormantError
 from formant_mcp.filters import Filters
 from formant_mcp.models import Conversation, Turn
 from formant_mcp.queries.account import Account
@@ -13,14 +12,13 @@ from formant_mcp.queries.conversations import ListQuery
 from formant_mcp.queries.loader import RequestContext
 from formant_mcp.queries.search import SearchQuery
 from formant_mcp.sync import Sync
-from formant_mcp.sync.background import Report
-from formant_mcp.sync.list_sync import ListRequest
 from tests.queries.static_source import Told, ticking
 from tests.store.files import open_store
 from tests.store.oracle import NOW
 
 pytestmark = pytest.mark.anyio
 
+OF_AN_AGENT = Filters(agent_id="7", since=NOW - timedelta(days=1))
 SAID = ("late fee refund", "I want a refund", "no")
 
 
@@ -31,20 +29,6 @@ class Statements(list[str]):
         is_query = sql.lstrip().startswith(("SELECT", "WITH"))
         if is_query and "'main'.'spoken" not in sql:
             self.append(sql)
-
-
-class Uncounted(Sync):
-    """Refreshes lists without counting what that takes: it is the same for every question."""
-
-    statements: Statements
-
-    async def refresh_list(
-        self, request: ListRequest, seconds: float, report: Report | None = None
-    ) -> FormantError | None:
-        before = self.statements[:]
-        trouble = await super().refresh_list(request, seconds, report)
-        self.statements[:] = before
-        return trouble
 
 
 @pytest.fixture
@@ -75,34 +59,47 @@ def calls(count: int) -> list[Conversation]:
     ]
 
 
-async def loaded(statements: Statements) -> Account:
+async def loaded() -> Account:
     store = await open_store(None)
-    sync = Uncounted(Told(calls(60)), store, ticking())
-    sync.statements = statements
-    return Account(sync, store)
+    return Account(Sync(Told(calls(60)), store, ticking()), store)
 
 
 def context() -> RequestContext:
     return RequestContext(NOW + timedelta(days=61), 60)
 
 
-@pytest.mark.parametrize("asked", [Filters(), Filters(agent_id="7", since=NOW - timedelta(days=1))])
-async def test_a_list_takes_a_few_statements(statements: Statements, asked: Filters) -> None:
-    account, question = await loaded(statements), ListQuery(asked, "all")
+# What was listed before, what the question is about, and how many statements that may take: of an account whose whole
+# list is not known yet, the state of two lists is read.
+@pytest.mark.parametrize(
+    ("listed", "asked", "most"),
+    [(Filters(), Filters(), 9), (Filters(), OF_AN_AGENT, 10), (OF_AN_AGENT, OF_AN_AGENT, 12)],
+)
+async def test_a_list_takes_a_few_statements(
+    statements: Statements, listed: Filters, asked: Filters, most: int
+) -> None:
+    account, question = await loaded(), ListQuery(asked, "all")
+    await account.list_conversations(context(), ListQuery(listed, "all"))
     await account.list_conversations(context(), question)
     statements.clear()
     page = await account.list_conversations(context(), question)
     assert page.rows
-    assert len(statements) <= 8, "\n".join(statements)
+    assert len(statements) <= most, "\n".join(statements)
     await account.aclose()
 
 
+@pytest.mark.parametrize(
+    ("listed", "asked", "most"),
+    [(Filters(), Filters(), 14), (Filters(), OF_AN_AGENT, 14), (OF_AN_AGENT, OF_AN_AGENT, 16)],
+)
 @pytest.mark.parametrize("query", ["refund", "refund OR fee", "late refund", '"late fee" OR refund -no'])
-async def test_a_search_takes_a_few_statements(statements: Statements, query: str) -> None:
-    account, question = await loaded(statements), SearchQuery(Filters(), query, "all")
+async def test_a_search_takes_a_few_statements(
+    statements: Statements, listed: Filters, asked: Filters, most: int, query: str
+) -> None:
+    account, question = await loaded(), SearchQuery(asked, query, "all")
+    await account.search(context(), SearchQuery(listed, query, "all"))
     await account.search(context(), question)
     statements.clear()
     found = await account.search(context(), question)
     assert found.hits
-    assert len(statements) <= 14, "\n".join(statements)
+    assert len(statements) <= most, "\n".join(statements)
     await account.aclose()
