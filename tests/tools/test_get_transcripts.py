@@ -76,7 +76,7 @@ async def test_a_call_of_another_account_or_gone_since_the_list_is_not_found(acc
     assert answer.ids() == [SHORT]
     assert {str(each["conversation_id"]): each["message"] for each in answer.rows("errors")} == {
         foreign: f"No conversation {foreign} in this account. list_conversations gives the ids.",
-        gone: "Listed, but the provider has no details: the provider answers 'not found'."
+        gone: "Listed, but the provider has no details: not found at the provider."
         " Retry; if it persists, report it to the provider.",
     }
 
