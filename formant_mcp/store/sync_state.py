@@ -10,6 +10,7 @@ from formant_mcp.store.database import OnDatabase, on_reader, on_writer
 from formant_mcp.store.filter_sql import milliseconds
 from formant_mcp.store.rows import moment, text, whole
 
+StateValue = Value | datetime
 ListOrder = Literal["newest", "oldest", "none"]
 
 
@@ -85,7 +86,7 @@ _COLUMNS = {field.name: _PARSERS[field.type] for field in fields(ListState)}
 _MODEL: Callable[..., ListState] = ListState
 
 
-def changes(before: ListState, after: ListState) -> dict[str, Value | datetime]:
+def changes(before: ListState, after: ListState) -> dict[str, StateValue]:
     """The fields in which two states of a list differ, with their later values."""
     return {name: getattr(after, name) for name in _COLUMNS if getattr(after, name) != getattr(before, name)}
 
@@ -103,13 +104,13 @@ class SyncState(OnDatabase):
         return _MODEL(**{column: parse(value) for (column, parse), value in parsed})
 
     @on_writer
-    def update(self, connection: Connection, name: str, **changes: Value | datetime) -> None:
+    def update(self, connection: Connection, name: str, **changes: StateValue) -> None:
         """Sets some fields of a list's state."""
         if changes:
             _write(connection, name, changes, "{0} = excluded.{0}")
 
     @on_writer
-    def raise_to(self, connection: Connection, name: str, **least: Value | datetime) -> None:
+    def raise_to(self, connection: Connection, name: str, **least: StateValue) -> None:
         """Raises fields to these values, but none that another has raised further at the same time."""
         _write(connection, name, least, "{0} = max(excluded.{0}, coalesce({0}, excluded.{0}))")
 
@@ -136,7 +137,7 @@ class SyncState(OnDatabase):
         connection.run_many("DELETE FROM leases WHERE name = ? AND owner = ?", ((name, owner) for name in names))
 
 
-def _write(connection: Connection, name: str, changes: Mapping[str, Value | datetime], how: str) -> None:
+def _write(connection: Connection, name: str, changes: Mapping[str, StateValue], how: str) -> None:
     unknown = changes.keys() - _COLUMNS.keys()
     if unknown:
         raise ValueError(unknown)

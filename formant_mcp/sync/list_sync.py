@@ -16,8 +16,7 @@ from datetime import datetime, timedelta
 
 from formant_mcp.filters import NO_FILTERS, Filters
 from formant_mcp.store import Store
-from formant_mcp.store.connection import Value
-from formant_mcp.store.sync_state import ListState
+from formant_mcp.store.sync_state import ListState, StateValue
 from formant_mcp.store.writer import PreviousRow
 from formant_mcp.sync.background import BackgroundJobs, Leases, Progress, report_to
 from formant_mcp.sync.details import DAY, HOUR, MINUTE, Details
@@ -91,7 +90,7 @@ class StoredList:
         """How far it is stored."""
         return await self.store.sync_state.list_state(self.name)
 
-    async def save(self, **changes: Value | datetime) -> None:
+    async def save(self, **changes: StateValue) -> None:
         """Sets some fields of its state."""
         await self.store.sync_state.update(self.name, **changes)
 
@@ -145,9 +144,8 @@ class ListSync(ABC):
         """
         if not (await self.status(request, request.checked_since(self._now()))).is_complete:
             await self.update(request, progress)
-        await self._parts.details.read(
-            (await self._store.read.running(request.filters.agent_id, self._now())), progress
-        )
+        running = await self._store.read.running(request.filters.agent_id, self._now())
+        await self._parts.details.read(running, progress)
 
     async def _scan(self, name: str, request: ListRequest, progress: Progress, is_enough: IsEnough) -> None:
         """Continues a list's scan until that is enough or the list ends; jobs that scan the same list take turns."""

@@ -7,23 +7,19 @@ import stat
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Barrier
 
 import pytest
 
 from formant_mcp.errors import ConfigurationError, StoreError
-from formant_mcp.filters import DetailRequest, Filters
+from formant_mcp.filters import Filters
 from formant_mcp.models import Conversation
-from formant_mcp.queries.conditions import parse_condition, parse_contact_filter
 from formant_mcp.settings import Settings
 from formant_mcp.store import AccountKey
 from formant_mcp.store.connection import open_writer
 from formant_mcp.store.database import Database
-from formant_mcp.store.local_time import local_day
 from formant_mcp.store.schema import MIGRATIONS
-from formant_mcp.store.sync_state import ListState
 from tests.in_a_loop import in_a_loop
 from tests.store.files import calls, damage, open_store, set_aside, write_store
 from tests.store.oracle import NOW
@@ -232,130 +228,6 @@ async def test_what_is_not_ours_is_refused_and_left_as_it_is(path: Path, version
         await open_store(path)
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
-
-
-@pytest.mark.parametrize("version", range(len(MIGRATIONS)))
-async def test_a_store_of_an_older_version_becomes_one_of_this(path: Path, version: int) -> None:
-    path.parent.mkdir()
-    with closing(sqlite3.connect(path)) as older:
-        for script in MIGRATIONS[:version]:
-            older.executescript(script)
-        if version:
-            older.execute("INSERT INTO meta VALUES ('identity', 'kept')")
-        older.execute(f"PRAGMA user_version = {version}")
-        older.commit()
-    store = await open_store(path)
-    await store.write.save(calls(2), NOW)
-    assert await store.read.turn_count("call-1") == 20
-    assert not version or await store.identity() == "kept"
-    await store.close()
-    assert shape(path) == shape(await write_store(path.with_name("new.sqlite"), 1))
-
-
-async def test_values_and_numbers_of_an_older_store_are_read_as_they_are_now(path: Path) -> None:
-    path.parent.mkdir()
-    with closing(sqlite3.connect(path)) as older:
-        older.create_function("local_day", 2, local_day, deterministic=True)
-        for script in MIGRATIONS[:3]:
-            older.executescript(script)
-        older.executescript(
-            "INSERT INTO meta VALUES ('account', 'key');"
-            "INSERT INTO conversations (row_id, conversation_id, contact_number, contact_reversed, ended, status,"
-            " failure_reason, failure_reason_known, detail_at, first_seen_at, seen_at) VALUES"
-            " (1, 'old', '+91 098765-43210 x5', '5012345678901 9', 1, 'no_answer', 'line dropped', 1, 0, 0, 0);"
-            "INSERT INTO result_values VALUES (1, 'amount', 0, 'text', '₹15,000', '₹15,000', NULL),"
-            " (1, 'code', 0, 'text', '007', '007', 7), (1, 'csat', 0, 'number', '4.0', '4.0', 4),"
-            " (1, 'due', 0, 'text', '2026-11-20T10:00:00Z', '2026-11-20t10:00:00z', NULL),"
-            " (1, 'intent', 0, 'text', 'Payment-Confirmed', 'payment-confirmed', NULL),"
-            " (1, 'paid', 0, 'boolean', 'true', 'true', NULL);"
-            "PRAGMA user_version = 3"
-        )
-    store = await open_store(path)
-    results = ["amount>=15000", "code=007", "csat=4", "due<=2026-11-20", "intent=payment confirmed", "paid=true"]
-    asked = Filters(
-        status=("No Answer",),
-        failure_reason="Line-Dropped",
-        contact_number=parse_contact_filter("+919876543210"),
-        results=tuple(parse_condition(each) for each in results),
-    )
-    assert await store.read.count(asked) == 1
-    assert await store.read.count(Filters(results=(parse_condition("code=7"),))) == 0
-    assert await store.figures.paths() == {
-        "amount": "number", "code": "text", "csat": "number", "due": "text", "intent": "text", "paid": "boolean"
-    }  # fmt: skip
-    await store.close()
-
-
-async def test_what_an_older_version_may_have_misread_is_read_again(path: Path) -> None:
-    path.parent.mkdir()
-    rows = [
-        ("no turns", None, 60, None),
-        ("never connected", "busy", None, None),
-        ("silent turn", None, 60, 1),
-        ("ended as usual", "end_call tool was called.", 60, 2),
-        ("well read", "busy", 60, 2),
-    ]
-    with closing(sqlite3.connect(path)) as older:
-        for script in MIGRATIONS[:3]:
-            older.executescript(script)
-        older.create_function("local_day", 2, lambda *_: 0)
-        older.execute("INSERT INTO meta VALUES ('identity', 'kept')")
-        for name, reason, seconds, turns in rows:
-            older.execute(
-                "INSERT INTO conversations (conversation_id, ended, failure_reason, failure_reason_known,"
-                " duration_seconds, turn_count, detail_at, detail_due_at, first_seen_at, seen_at)"
-                " VALUES (?, 1, ?, 1, ?, ?, 1, NULL, 1, 1)",
-                [name, reason, seconds, turns],
-            )
-        older.execute("INSERT INTO turns VALUES ((3 << 20) | 0, 'contact', '', NULL)")
-        older.execute(
-            "INSERT INTO turns VALUES ((5 << 20) | 0, 'Rahul', 'Hello', NULL), ((5 << 20) | 1, 'agent', 'Hi', NULL)"
-        )
-        older.execute("PRAGMA user_version = 3")
-        older.commit()
-    store = await open_store(path)
-    due = await store.read.details_to_fetch(DetailRequest(Filters()), NOW)
-    known = await store.read.get([name for name, *_ in rows])
-    unreadable = await store.read.unreadable(Filters())
-    await store.close()
-    assert sorted(due) == ["ended as usual", "no turns", "silent turn"]
-    assert [known[name].failure_reason for name, *_ in rows] == [None, "busy", None, None, "busy"]
-    assert unreadable == {"speakers": 1}
-
-
-async def test_the_state_of_lists_of_an_older_store_is_kept_under_its_new_names(path: Path) -> None:
-    path.parent.mkdir()
-    with closing(sqlite3.connect(path)) as older:
-        older.create_function("local_day", 2, local_day, deterministic=True)
-        for script in MIGRATIONS[:5]:
-            older.executescript(script)
-        older.executescript(
-            "INSERT INTO meta VALUES ('account', 'key');"
-            "INSERT INTO conversations (conversation_id, ended, failure_reason_known, first_seen_at, seen_at)"
-            " VALUES ('call-1', 1, 1, 0, 0);"
-            "INSERT INTO scopes VALUES ('', 'oldest', 99, 3, 2, 1, 1001, 1002, 1003, 1004, 1005, 40, 1, 98, 41, 4,"
-            " 'next', 1006, 1, 5, 1007, 1008);"
-            "PRAGMA user_version = 5"
-        )
-    store = await open_store(path)
-    state = await store.sync_state.list_state("")
-    await store.close()
-    assert state == ListState(
-        "", "oldest", 99, expected_excess=3, unreadable=2, unlisted=1, checked_at=at(1001), last_full_scan_at=at(1002),
-        covered_from=at(1003), covered_until=at(1004), scan_started_at=at(1005), scan_position=40, scan_total=98,
-        scan_rows=41, scan_unreadable=4, scan_cursor="next", coverage_started_at=at(1006), ends_early=True, gone=5,
-        gone_at=at(1007), rescan_at=at(1008),
-    )  # fmt: skip
-
-
-def at(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=milliseconds)
-
-
-def shape(path: Path) -> list[tuple[str, str]]:
-    """Every table, index and trigger, and how it was made."""
-    with closing(sqlite3.connect(path)) as database:
-        return database.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
 
 
 async def test_a_folder_in_the_files_place_and_a_file_in_the_folders_are_told(tmp_path: Path) -> None:

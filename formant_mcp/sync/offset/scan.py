@@ -190,7 +190,7 @@ class Scan:
         seen, total = await self._list.count_seen(state.scan_started_at), state.scan_total
         agrees = total in (seen, seen + state.scan_unreadable) or (total is None and not self.pages.has_gap)
         # Where the total has fallen, what left the list may have been seen before.
-        is_steady = total is None or total == max(total or 0 for total in self._totals)
+        is_steady = total is None or total == max(each_total or 0 for each_total in self._totals)
         is_last_try = self._tries == _TRIES
         # A quiet list that ends a page or more before its total would only do so again.
         is_cut_short = len(self._totals) == 1 and (total or 0) - seen > self.pages.step
@@ -207,14 +207,12 @@ class Scan:
         if state.scan_rows <= self.pages.step and len(self._totals) == 1:
             return state  # one page shows the list as it is
         pages = OverlappingPages(self._list, state.scan_total)
-        if (
-            state.scan_total is None
-            or len(self._totals) > 1
-            or await self._list.count_seen(state.scan_started_at) != state.scan_total
-        ):
+        seen = await self._list.count_seen(state.scan_started_at)
+        if len(self._totals) > 1 or seen != state.scan_total:
             state = await self._read_on(pages, state, 0)
-        if await self._list.count_seen(state.scan_started_at) < (state.scan_total or 0):
-            back = await self._list.count_seen(state.scan_started_at) if self.pages.from_end else state.scan_rows
+            seen = await self._list.count_seen(state.scan_started_at)
+        if seen < (state.scan_total or 0):
+            back = seen if self.pages.from_end else state.scan_rows
             state = await self._read_on(pages, state, max(0, back - 1))
         self.pages.requests += pages.requests
         return state
