@@ -86,7 +86,8 @@ async def of_page(assistant: Assistant, api: FakeFormant) -> tuple[str, Answer]:
 
 async def of_transcript(assistant: Assistant, api: FakeFormant, *, timed: bool) -> tuple[str, Answer]:
     """The words of a call, and what we answer."""
-    row, lines = rows()[0], transcript(timed=timed)
+    lines = transcript(timed=timed)
+    row = next(row for row in rows() if float(str(row["duration_seconds"] or 0)) > 6.0 * TURNS)
     whole = detail(row)
     whole["transcript"] = list[JsonValue](lines)
     api.conversations = []

@@ -1,11 +1,11 @@
 """The structured answers: times are ISO 8601 with offset, and empty fields are left out."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, JsonValue
+from pydantic import BaseModel, JsonValue, PlainSerializer, WithJsonSchema
 
 from formant_mcp.models import Conversation
 from formant_mcp.queries.coverage import Coverage
@@ -14,7 +14,16 @@ from formant_mcp.server.tools.text import truncate
 RECORDING_URI = "formant://conversations/{conversation_id}/recording"
 TRANSCRIPT_URI = "formant://conversations/{conversation_id}/transcript"
 CONVERSATION_URI = "formant://conversations/{conversation_id}"
+_EXACT = 1e15  # from here on a number is shorter with an exponent
 _FIELD_CHARACTERS = 100  # more than any provider's ids, numbers and statuses have
+
+
+def _shortest_number(value: float) -> int | float:
+    return int(value) if abs(value) < _EXACT and value == int(value) else value
+
+
+Number = Annotated[float, PlainSerializer(_shortest_number), WithJsonSchema({"type": "number"})]
+"""A number that is sent without decimals where it has none: `20`, not `20.0`."""
 
 
 class CoverageAnswer(BaseModel):
@@ -43,7 +52,7 @@ class ConversationFields(BaseModel):
     status: str | None = None
     failure_reason: str | None = None
     started_at: datetime | None = None
-    duration_seconds: float | None = None
+    duration_seconds: Number | None = None
 
 
 OPTIONAL_FIELDS = {"user_id": "user {}", "direction": "{}"}
@@ -95,8 +104,8 @@ class TranscriptsAnswer(BaseModel):
 class Silence(BaseModel):
     """A stretch without sound, in seconds from the start."""
 
-    from_seconds: float
-    to_seconds: float
+    from_seconds: Number
+    to_seconds: Number
 
 
 class SavedAnswer(BaseModel):
@@ -105,10 +114,10 @@ class SavedAnswer(BaseModel):
     coverage: CoverageAnswer
     path: str
     bytes: int
-    seconds: float | None = None
+    seconds: Number | None = None
     channels: int | None = None
     sample_rate: int | None = None
-    silence_share: float | None = None
+    silence_share: Number | None = None
     longest_silence: Silence | None = None
 
 

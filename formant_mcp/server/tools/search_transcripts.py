@@ -16,7 +16,7 @@ from formant_mcp.queries.arguments import CursorText, FilterArguments, Takes, Wh
 from formant_mcp.queries.forms import as_choice, as_text
 from formant_mcp.queries.loader import RequestContext
 from formant_mcp.queries.search import Hit, SearchQuery, SearchResult
-from formant_mcp.server.tools.schemas import CoverageAnswer, coverage_answer, local
+from formant_mcp.server.tools.schemas import CoverageAnswer, Number, coverage_answer, local
 from formant_mcp.server.tools.text import (
     UNTRUSTED_NOTICE,
     counted,
@@ -64,7 +64,7 @@ class HitAnswer(BaseModel):
     agent_id: str | None = None
     turn: int
     role: str
-    seconds: float | None = None
+    seconds: Number | None = None
     text: str
     before: list[str]
     after: list[str]

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from formant_mcp.queries.profile import FieldProfile, Profile
 from formant_mcp.queries.summary import Group, GroupComparison, Statistics
-from formant_mcp.server.tools.schemas import CoverageAnswer, local
+from formant_mcp.server.tools.schemas import CoverageAnswer, Number, local
 from formant_mcp.server.tools.text import truncate
 
 _FEW = 5
@@ -21,12 +21,12 @@ class MeasureAnswer(BaseModel):
     """The figures of one measure; `left_out`: values that are not numbers."""
 
     count: int
-    sum: float
-    mean: float | None = None
-    median: float | None = None
-    p90: float | None = None
-    min: float | None = None
-    max: float | None = None
+    sum: Number
+    mean: Number | None = None
+    median: Number | None = None
+    p90: Number | None = None
+    min: Number | None = None
+    max: Number | None = None
     left_out: int | None = None
 
 
@@ -34,8 +34,8 @@ class PeriodAnswer(BaseModel):
     """A group's figures in the other period."""
 
     count: int
-    share: float | None = None
-    success_rate: float | None = None
+    share: Number | None = None
+    success_rate: Number | None = None
     measures: dict[str, MeasureAnswer] | None = None
 
 
@@ -43,8 +43,8 @@ class ChangeAnswer(BaseModel):
     """This period's figures minus the other's."""
 
     count: int
-    share: float | None = None
-    success_rate: float | None = None
+    share: Number | None = None
+    success_rate: Number | None = None
 
 
 class GroupAnswer(BaseModel):
@@ -56,9 +56,9 @@ class GroupAnswer(BaseModel):
     key: dict[str, str]
     agent_name: str | None = None
     count: int
-    share: float | None = None
-    share_within_first: float | None = None
-    success_rate: float | None = None
+    share: Number | None = None
+    share_within_first: Number | None = None
+    success_rate: Number | None = None
     measures: dict[str, MeasureAnswer] | None = None
     previous: PeriodAnswer | None = None
     change: ChangeAnswer | None = None
@@ -77,12 +77,12 @@ class FieldAnswer(BaseModel):
     top: list[Counted] | None = None
     others: int | None = None
     numbers: int | None = None
-    sum: float | None = None
-    mean: float | None = None
-    median: float | None = None
-    p90: float | None = None
-    min: float | None = None
-    max: float | None = None
+    sum: Number | None = None
+    mean: Number | None = None
+    median: Number | None = None
+    p90: Number | None = None
+    min: Number | None = None
+    max: Number | None = None
     left_out: int | None = None
 
 
