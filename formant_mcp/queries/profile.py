@@ -8,7 +8,8 @@ from formant_mcp.filters import NONE, Filters
 from formant_mcp.queries.conversations import Existing, available_values
 from formant_mcp.queries.coverage import RESULTS, Coverage
 from formant_mcp.queries.loader import DataRequest, Loader, RequestContext
-from formant_mcp.queries.summary import Group, Statistics, overall_of, statistics_of
+from formant_mcp.queries.measures import Statistics, statistics_of
+from formant_mcp.queries.summary import Group, overall_of
 from formant_mcp.store import Store
 from formant_mcp.store.aggregates import Grouping
 from formant_mcp.sync.list_sync import ListRequest

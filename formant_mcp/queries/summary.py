@@ -1,10 +1,13 @@
 """Summaries: counts, shares, success rates and measures by groups, and how they changed between two periods."""
 
-import math
-import statistics
+import asyncio
 from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
+from heapq import nsmallest
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from formant_mcp.filters import Filters
@@ -12,31 +15,17 @@ from formant_mcp.queries.conversations import Existing, available_values
 from formant_mcp.queries.coverage import Coverage
 from formant_mcp.queries.groupings import check_names, check_paths
 from formant_mcp.queries.loader import DataRequest, Loader, RequestContext
+from formant_mcp.queries.measures import Statistics, statistics_of_all
 from formant_mcp.queries.time_buckets import TIMES, UNREAD, bucket_label, bucket_sort_key, sql_grouping
 from formant_mcp.store import Store
 from formant_mcp.store.aggregates import LOADED, RESULTS, GroupCount, Grouping, Key, Numbers
 from formant_mcp.sync.list_sync import ListRequest
 
 _CLOCK_GROUPS = 25  # the hours of a day, and one group for calls without a time
+_MANY = 2_000  # groups or numbers whose computation takes a millisecond or two
 Names = tuple[str, ...]
+T = TypeVar("T")
 _NOTHING = GroupCount(0, 0, 0, "", ())
-
-
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """Statistics of the numbers of a group; quantiles are those of `statistics.quantiles(..., method="inclusive")`.
-
-    `left_out`: how many values of the field are not numbers. Without any number there are only count and sum.
-    """
-
-    count: int
-    sum: float
-    mean: float | None = None
-    median: float | None = None
-    p90: float | None = None
-    min: float | None = None
-    max: float | None = None
-    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +129,7 @@ async def summarize(loader: Loader, context: RequestContext, query: SummaryQuery
         for filters in periods
     ]
     now, before = figures[0], figures[1] if len(figures) > 1 else None
-    # Without a grouping there is only the total.
-    shown, others = _shown(figures, query) if query.groupings else ([], 0)
+    shown, others = await _compute(len(now.tallies), partial(_shown, figures, query))
     is_settled = coverage.is_whole and coverage.is_counted
     are_settled = is_settled and all(period.shared == period.total for period in figures)
     groups = [
@@ -168,6 +156,11 @@ async def _agent_names(store: Store, groupings: Names, shown: list[Names]) -> di
     """The names of the agents in the groups, by id."""
     agents = {name[groupings.index("agent_id")] for name in shown} if "agent_id" in groupings else set[str]()
     return await store.read.agent_names(sorted(agents)) if agents else {}
+
+
+async def _compute(count: int, work: Callable[[], T]) -> T:
+    """Runs `work` over `count` groups or numbers: on a thread if there are many, so that other calls need not wait."""
+    return await asyncio.to_thread(work) if count > _MANY else work()
 
 
 async def overall_of(store: Store, filters: Filters, zone: ZoneInfo) -> Group:
@@ -202,18 +195,20 @@ class _PeriodFigures:
 
     async def load(self) -> "_PeriodFigures":
         """Computes the figures; returns itself."""
-        self.tallies = await self._tallies()
+        tallies = await self._figures.tallies(self._filters, self._by)
+        self.tallies = await _compute(len(tallies), partial(self._tallies_by_name, tallies))
         self._values: dict[str, dict[Names, Numbers]] = {}
         whole = self._by.by()
         whole_values: dict[str, Numbers] = {}
         for measure in self._measures:
-            values: dict[Names, Numbers] = defaultdict(Numbers)
-            for key, numbers in (await self._figures.numbers(self._filters, self._by, measure)).items():
-                values[self._name(key)].add(numbers)
-            self._values[measure] = values
-            whole_numbers = await self._figures.numbers(self._filters, whole, measure)
-            whole_values[measure] = whole_numbers.get((), Numbers())
-        tally = (await self._figures.tallies(self._filters, whole)).get((), _NOTHING)
+            numbers = await self._figures.numbers(self._filters, self._by, measure)
+            self._values[measure] = await _compute(len(numbers), partial(self._numbers_by_name, numbers))
+            if self._groupings:
+                numbers = await self._figures.numbers(self._filters, whole, measure)
+            whole_values[measure] = numbers.get((), Numbers())
+        if self._groupings:
+            tallies = await self._figures.tallies(self._filters, whole)
+        tally = tallies.get((), _NOTHING)
         self.total = tally.count
         self.shared = await self._count_loaded(self._grouped)
         self.measured = await self._count_loaded(self._not_loaded)
@@ -238,24 +233,28 @@ class _PeriodFigures:
             count=tally.count,
             share=tally.count / of if of else None,
             success_rate=tally.successes / tally.count if tally.count else None,
-            measures={
-                measure: statistics_of(numbers)
-                for measure, numbers in values.items()
-                if numbers.found or numbers.left_out
-            },
+            measures=await _compute(
+                sum(len(numbers.counts) for numbers in values.values()), partial(statistics_of_all, values)
+            ),
             example=example,
             share_within_first=tally.count / of_first if of_first else None,
         )
 
-    async def _tallies(self) -> dict[Names, GroupCount]:
+    def _tallies_by_name(self, tallies_by_key: Mapping[Key, GroupCount]) -> dict[Names, GroupCount]:
         tallies: dict[Names, GroupCount] = {}
-        for key, tally in (await self._figures.tallies(self._filters, self._by)).items():
+        for key, tally in tallies_by_key.items():
             name = self._name(key)
             if name in tallies:
                 tallies[name].add(tally)
             else:
                 tallies[name] = tally
         return tallies
+
+    def _numbers_by_name(self, numbers_by_key: Mapping[Key, Numbers]) -> dict[Names, Numbers]:
+        values: dict[Names, Numbers] = defaultdict(Numbers)
+        for key, numbers in numbers_by_key.items():
+            values[self._name(key)].add(numbers)
+        return values
 
     async def _count_loaded(self, names: frozenset[str]) -> int:
         if not names:
@@ -296,25 +295,6 @@ def _notes(coverage: Coverage, now: _PeriodFigures, before: _PeriodFigures | Non
     return notes
 
 
-def statistics_of(numbers: Numbers) -> Statistics:
-    """The statistics of some numbers."""
-    values = numbers.found
-    if not values:
-        return Statistics(0, 0.0, left_out=numbers.left_out)
-    deciles = statistics.quantiles(values, n=10, method="inclusive") if len(values) > 1 else [values[0]] * 9
-    total = math.fsum(values)
-    return Statistics(
-        count=len(values),
-        sum=total,
-        mean=total / len(values),
-        median=statistics.median(values),
-        p90=deciles[8],
-        min=min(values),
-        max=max(values),
-        left_out=numbers.left_out,
-    )
-
-
 def _max_groups(query: SummaryQuery) -> int:
     """How many groups to return: all hours or weekdays, as a missing one would seem to have no calls."""
     return max(query.top, _CLOCK_GROUPS) if query.groupings in (("hour",), ("weekday",)) else query.top
@@ -325,18 +305,22 @@ def _shown(figures: list[_PeriodFigures], query: SummaryQuery) -> tuple[list[Nam
 
     Largest first, then those of calls that are not loaded; sorted by time if the first grouping is a time bucket.
     """
+    if not query.groupings:  # there is only the total
+        return [], 0
     counts: dict[Names, list[int]] = defaultdict(lambda: [0] * len(figures))
     for index, period in enumerate(figures):
         for name, tally in period.tallies.items():
             counts[name][index] = -tally.count
-    largest = sorted(counts, key=lambda name: (counts[name], name))
     limit, first = _max_groups(query), query.groupings[0]
-    loaded = [name for name in largest if UNREAD not in name]
-    unread = [name for name in largest if UNREAD in name]
-    shown = loaded[:limit] + unread[:limit]
+
+    def largest(*, is_unread: bool) -> list[Names]:
+        names = (name for name in counts if (UNREAD in name) == is_unread)
+        return nsmallest(limit, names, key=lambda name: (counts[name], name))
+
+    shown = [*largest(is_unread=False), *largest(is_unread=True)]
     if first in TIMES:
         shown.sort(key=lambda name: bucket_sort_key(first, name[0]))
-    return shown, len(largest) - len(shown)
+    return shown, len(counts) - len(shown)
 
 
 def _spanning(periods: list[Filters]) -> Filters:

@@ -1,6 +1,6 @@
 """Counts and values by groups, over everything that matches."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -67,20 +67,28 @@ class GroupCount:
 
 @dataclass(slots=True)
 class Numbers:
-    """The numbers of a field, and how many other values it has: texts that read as no number, yes and no."""
+    """The numbers of a field, each with how often it occurs, and how many other values it has: texts that read as no
+    number, yes and no."""
 
-    found: list[float] = field(default_factory=list[float])
+    counts: Counter[float] = field(default_factory=Counter[float])
     left_out: int = 0
+
+    def count(self, value: Value, times: int) -> None:
+        """Takes in a value; None is one that is no number."""
+        if value is None:
+            self.left_out += times
+        else:
+            self.counts[float(value)] += times
 
     def add(self, other: "Numbers") -> None:
         """Takes in those of another group."""
-        self.found += other.found
+        self.counts.update(other.counts)
         self.left_out += other.left_out
 
     @property
     def are_most(self) -> bool:
         """Whether half of the values or more are numbers."""
-        return len(self.found) >= max(1, self.left_out)
+        return self.counts.total() >= max(1, self.left_out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +128,8 @@ class Aggregates(OnDatabase):
         found: dict[Key, GroupCount] = {}
         for *key, count, successes, newest_at, example in rows:
             if count:
-                found[_key(key)] = GroupCount(
-                    whole(count), whole(successes), whole(newest_at), text(example) or "", _key(key)
-                )
+                group = _key(key)
+                found[group] = GroupCount(whole(count), whole(successes), whole(newest_at), text(example) or "", group)
         return found
 
     @on_reader
@@ -136,9 +143,14 @@ class Aggregates(OnDatabase):
             if measure in grouping.not_loaded:
                 source += f" AND NOT {_DUE}"
                 values.append(_at(grouping.now))
+        rows = connection.rows(
+            f"SELECT {columns} {column}, count(*) FROM {source} WHERE {is_asked}"
+            f" {_group_by((*grouping.names, measure))}",
+            values,
+        )
         found: dict[Key, Numbers] = defaultdict(Numbers)
-        for *key, value in connection.rows(f"SELECT {columns} {column} FROM {source} WHERE {is_asked}", values):
-            _count_in(found[_key(key)], value)
+        for *key, value, times in rows:
+            found[_key(key)].count(value, whole(times))
         return found
 
     @on_reader
@@ -213,19 +225,29 @@ class Aggregates(OnDatabase):
         """
         within, values = _within(filters, now)
         source, values = f"FROM result_values v WHERE path = ? AND {within}", [path, *values]
-        count = connection.rows(f"SELECT count(*) {source} AND position = 0", values)[0][0]
+        # In the order of an index, which has all that is counted.
         if kind in ("number", "mixed"):
-            numbers = Numbers()
-            for (value,) in connection.rows(f"SELECT number {source}", values):
-                _count_in(numbers, value)
+            numbers, count = Numbers(), 0
+            for value, times, conversations in connection.rows(
+                f"SELECT number, count(*), sum(position = 0) {source} GROUP BY kind, folded, text, number", values
+            ):
+                numbers.count(value, whole(times))
+                count += whole(conversations)
             if numbers.are_most:
-                return FieldStats(path, kind, whole(count), numbers=numbers)
-        each = f"SELECT text, count(*) n {source} AND {_is_first('v')} GROUP BY text"
+                return FieldStats(path, kind, count, numbers=numbers)
+        each = (
+            f"SELECT text, count(*) FILTER (WHERE {_is_first('v')}) AS first,"
+            f" count(*) FILTER (WHERE position = 0) AS conversations {source}"
+            " GROUP BY kind, folded, text"
+        )
         rows = connection.rows(
-            f"SELECT text, n, count(*) OVER () FROM ({each}) ORDER BY n DESC, text LIMIT ?", [*values, top]
+            "SELECT text, sum(first), count(*) OVER (), sum(sum(conversations)) OVER ()"
+            f" FROM ({each}) GROUP BY text ORDER BY 2 DESC, text LIMIT ?",
+            [*values, top],
         )
         commonest = tuple((str(row[0]), whole(row[1])) for row in rows)
-        return FieldStats(path, kind, whole(count), commonest, whole(rows[0][2]) if rows else 0)
+        distinct, count = (whole(rows[0][2]), whole(rows[0][3])) if rows else (0, 0)
+        return FieldStats(path, kind, count, commonest, distinct)
 
     @on_reader
     def _by_day(
@@ -332,13 +354,6 @@ def _within(filters: Filters, now: datetime | None) -> tuple[str, list[Value]]:
     if not asked.parts:
         return "1", []
     return f"v.row_id IN (SELECT row_id FROM conversations c WHERE {asked.sql})", asked.values
-
-
-def _count_in(numbers: Numbers, value: Value) -> None:
-    if value is None:
-        numbers.left_out += 1
-    else:
-        numbers.found.append(float(value))
 
 
 def _key(parts: Sequence[Value]) -> Key:

@@ -188,7 +188,7 @@ class Reader(OnDatabase):
             self._matching(filters),
             ("SELECT count(*) FROM conversations WHERE ", _running(filters.agent_id, now)),
         ]
-        asked += [("SELECT count(*) FROM conversations WHERE ", where(each.candidates)) for each in details]
+        asked += [self._matching(each.candidates) for each in details]
         asked += [("SELECT count(*) FROM conversations WHERE ", _due(each, now)) for each in details]
         columns = ", ".join(f"({select}{condition.sql})" for select, condition in asked)
         rows = connection.rows(f"SELECT {columns}", [value for _, condition in asked for value in condition.values])
@@ -310,7 +310,7 @@ class Reader(OnDatabase):
         if column not in NAMED:
             raise ValueError(column)
         rows = connection.rows(
-            f"WITH RECURSIVE v(x) AS (SELECT min({column}) FROM conversations UNION ALL"
+            f"WITH RECURSIVE v(x) AS (SELECT min({column}) FROM conversations WHERE {column} IS NOT NULL UNION ALL"
             f" SELECT (SELECT min({column}) FROM conversations WHERE {column} > x) FROM v WHERE x IS NOT NULL)"
             " SELECT x FROM v WHERE x IS NOT NULL LIMIT 1000"
         )

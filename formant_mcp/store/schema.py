@@ -211,6 +211,7 @@ MIGRATIONS = (
     ALTER TABLE list_states RENAME COLUMN pass_cursor TO scan_cursor;
     ALTER TABLE list_states DROP COLUMN pass_backward;
     """,
+    "CREATE INDEX conversations_user ON conversations (user_id) WHERE user_id IS NOT NULL;",
 )
 
 

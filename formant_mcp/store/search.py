@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from heapq import nlargest
 from typing import NamedTuple
 
-from formant_mcp.filters import Filters, Role
+from formant_mcp.filters import NONE, Filters, Role, is_whole
 from formant_mcp.models import Conversation
 from formant_mcp.store.connection import Connection
 from formant_mcp.store.database import OnDatabase, on_reader
@@ -19,6 +19,7 @@ from formant_mcp.text_search.suggestions import candidates_for, most_similar, pr
 from formant_mcp.text_search.tokenizer import divided, stem
 
 _RANKED = 20_000  # so many hits are ranked; of more, the newest tell as much
+_MANY = 5_000  # from so many hits on, filters narrow them before their conversations are read
 _PROBED = 300  # so many of the newest conversations are searched first, by themselves
 _PROBED_AT_ONCE = 30
 _ALL = Filters()
@@ -176,18 +177,15 @@ class Search(OnDatabase):
 
     def _conversations(self, connection: Connection, match: str, filters: Filters) -> list[_Hits]:
         # From the hits to their conversations, never the other way: few hits are then quick whatever the filters are.
-        # A period alone goes first, for an index has what was said in it.
-        asked = where(filters)
-        period = where(Filters(since=filters.since, until=filters.until))
-        within = (
-            f"AND {ROW_OF} IN (SELECT row_id FROM conversations INDEXED BY conversations_spoken"
-            f" WHERE turn_count > 0 AND {period.sql})"
-        )
+        # Of many, an index leaves those of a period or of an agent, before the rows are read that decide the rest.
+        asked, within = where(filters), _within(filters)
+        few = f"(SELECT count(*) < {_MANY} FROM (SELECT 1 FROM spoken WHERE spoken MATCH ? LIMIT {_MANY}))"
+        narrow, values = (f"AND ({few} OR {within.sql})", [match, *within.values]) if within.parts else ("", [])
         rows = connection.rows(
             f"SELECT row_id, hits, {_STARTED} FROM (SELECT {ROW_OF} AS found, count(*) AS hits FROM spoken"
-            f" WHERE spoken MATCH ? {within if period.parts else ''} GROUP BY 1)"
+            f" WHERE spoken MATCH ? {narrow} GROUP BY 1)"
             f" CROSS JOIN conversations ON row_id = found WHERE {asked.sql}",
-            [match, *period.values, *asked.values],
+            [match, *values, *asked.values],
         )
         return [_Hits(whole(row), whole(hits), float(started_at or 0)) for row, hits, started_at in rows]
 
@@ -294,3 +292,19 @@ class Search(OnDatabase):
             "SELECT word FROM words WHERE word >= ? AND word < ? LIMIT 1000", [beginning, beginning + "\U0010ffff"]
         )
         return [str(row[0]) for row in rows if len(divided(str(row[0]))) == 1]
+
+
+def _within(filters: Filters) -> Where:
+    """The hits of a period or of an agent, as far as one index alone tells; nothing where the filters have neither."""
+    found = Where()
+    period = Filters(since=filters.since, until=filters.until)
+    if filters.agent_id not in ("", NONE) and is_whole(filters.agent_id):
+        asked, index = where(replace(period, agent_id=filters.agent_id)), "conversations_agent"
+    else:
+        asked, index = where(period), "conversations_spoken"
+    if asked.parts:
+        if index == "conversations_spoken":
+            asked.add("turn_count > 0")
+        rows = f"SELECT row_id FROM conversations INDEXED BY {index} WHERE {asked.sql}"
+        found.add(f"{ROW_OF} IN ({rows})", *asked.values)
+    return found

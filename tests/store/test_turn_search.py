@@ -86,15 +86,18 @@ def expected(calls: Sequence[Conversation], sought: StoreSearch) -> dict[str, se
     return {name: indexes for name, indexes in hits.items() if indexes}
 
 
-@settings(deadline=None, max_examples=200)
+@pytest.mark.parametrize("many", [1, 5_000])
+@settings(deadline=None, max_examples=150)
 @given(calls=CALLS, expression=EXPRESSIONS, role=ROLES, data=st.data())
 @in_a_loop
 async def test_a_search_finds_what_plain_python_finds(
-    calls: list[Conversation], expression: Expression, role: Role, data: st.DataObject
+    many: int, calls: list[Conversation], expression: Expression, role: Role, data: st.DataObject
 ) -> None:
     sought = StoreSearch(expression, role, data.draw(st.just(Filters()) | filters(calls)))
     store = await stored(*calls)
-    found = await store.search.find(sought, 100)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search, "_MANY", many)
+        found = await store.search.find(sought, 100)
     assert turns_found(found) == expected(calls, sought)
     assert found.hits == sum(len(each.turns) for each in found.page)
     assert found.conversations == len(found.page)
@@ -213,7 +216,8 @@ async def test_a_store_from_before_words_were_divided_is_indexed_anew(tmp_path: 
     old.executemany(INSERT, index_rows(turns, indexed_until_version_3))
     old.execute("DELETE FROM words")
     old.executescript(
-        "DROP TABLE unreadable; DROP INDEX conversations_missing; DROP INDEX conversations_reason;"
+        "DROP INDEX conversations_user; DROP INDEX conversations_reason;"
+        "DROP TABLE unreadable; DROP INDEX conversations_missing;"
         "DROP INDEX conversations_retry; ALTER TABLE conversations DROP COLUMN retry_at;"
         "ALTER TABLE conversations DROP COLUMN failure;"
         "DROP INDEX conversations_direction; ALTER TABLE conversations DROP COLUMN direction;"
