@@ -25,7 +25,7 @@ class Field:
     """A field of conversations that can be filtered by: what its values are called, and its filters.
 
     `is_named`: its filter has its name, and accepts values as conversations have them and as answers print them, NONE
-    and truncated ones too. `is_label`: its values compare as labels.
+    and truncated ones too. `is_label`: its values compare as labels. `is_grouping`: summaries can group by it.
     """
 
     singular: str
@@ -33,21 +33,27 @@ class Field:
     filters: tuple[str, ...]
     is_named: bool = False
     is_label: bool = False
+    is_grouping: bool = False
 
 
 FIELDS = {
     "started_at": Field("start time", "start times", ("since", "until", "hours", "weekdays")),
     "duration_seconds": Field("duration", "durations", ("min_duration_seconds", "max_duration_seconds")),
-    "status": Field("status", "statuses", ("status", "call_successful"), is_named=True, is_label=True),
-    "agent_id": Field("agent id", "agent ids", ("agent_id",), is_named=True),
-    "contact_number": Field("contact number", "contact numbers", ("contact_number",)),
-    "failure_reason": Field("failure reason", "failure reasons", ("failure_reason",), is_named=True, is_label=True),
+    "status": Field(
+        "status", "statuses", ("status", "call_successful"), is_named=True, is_label=True, is_grouping=True
+    ),
+    "agent_id": Field("agent id", "agent ids", ("agent_id",), is_named=True, is_grouping=True),
+    "contact_number": Field("contact number", "contact numbers", ("contact_number",), is_grouping=True),
+    "failure_reason": Field(
+        "failure reason", "failure reasons", ("failure_reason",), is_named=True, is_label=True, is_grouping=True
+    ),
     "user_id": Field("user id", "user ids", ("user_id",), is_named=True),
-    "direction": Field("direction", "directions", ("direction",), is_named=True, is_label=True),
+    "direction": Field("direction", "directions", ("direction",), is_named=True, is_label=True, is_grouping=True),
 }
 """A conversation's own fields, by name."""
 NAMED = tuple(name for name, field in FIELDS.items() if field.is_named)
 LABELLED = frozenset(name for name, field in FIELDS.items() if field.is_label)
+GROUPINGS = tuple(name for name, field in FIELDS.items() if field.is_grouping)
 
 
 def is_whole(value: str) -> bool:

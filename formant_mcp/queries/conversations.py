@@ -147,7 +147,7 @@ async def available_values(store: Store, filters: Filters, matched: int) -> dict
 async def _existing_results(store: Store, conditions: Sequence[Condition]) -> dict[str, Existing]:
     """The values or result fields that exist, for conditions with one that does not."""
     existing: dict[str, Existing] = {}
-    paths = sorted(await store.figures.paths())
+    paths = sorted(await store.aggregates.paths())
     for condition in conditions:
         if not any(path == condition.path or path.startswith(f"{condition.path}.") for path in paths):
             below = next((path for path in paths if path.endswith(f".{condition.path}")), "")
@@ -163,7 +163,7 @@ async def _occurs(store: Store, condition: Condition) -> bool:
 
 async def _existing_values(store: Store, condition: Condition) -> Existing:
     """Only values that are like names: free texts are callers' words, which are shown only inside their boundary."""
-    field = await store.figures.field(Filters(), condition.path, "text", _MAX_CANDIDATES)
+    field = await store.aggregates.field(Filters(), condition.path, "text", _MAX_CANDIDATES)
     values = [value for value, _ in field.top]
     suggestion = nearest(condition.value, values)
     named = [value for value in values if _NAME.fullmatch(value)] if field.distinct <= _MAX_VALUES else []

@@ -3,25 +3,25 @@
 from collections.abc import Sequence
 
 from formant_mcp.errors import InvalidRequestError
-from formant_mcp.filters import NONE
+from formant_mcp.filters import GROUPINGS, NONE
 from formant_mcp.models import clean
 from formant_mcp.queries.coverage import Coverage
 from formant_mcp.queries.guesses import did_you_mean, nearest
 from formant_mcp.queries.time_buckets import TIMES
 from formant_mcp.store import Store
-from formant_mcp.store.aggregates import COLUMNS, DURATION, RESULTS
+from formant_mcp.store.aggregates import DURATION, RESULTS
 
 MAX_GROUPINGS = 3
 _MAX_NAMED = 5
-_GROUPINGS = {
-    **{name: name for name in (*COLUMNS, *TIMES)},
+_GROUPING_WORDS = {
+    **{name: name for name in (*GROUPINGS, *TIMES)},
     **{f"{time}s": time for time in TIMES},
     "agent": "agent_id",
     "agent_name": "agent_id",
     "contact": "contact_number",
     "date": "day",
 }
-_MEASURES = {DURATION: DURATION, "duration": DURATION, "seconds": DURATION}
+_MEASURE_WORDS = {DURATION: DURATION, "duration": DURATION, "seconds": DURATION}
 # Columns of list rows that nothing is grouped by.
 _OF_ONE_CALL = {"conversation_id", "started", "started_at", "ended_at", "trace_id", "results", "words", "example"}
 _MISSPELLED = 0.8
@@ -33,7 +33,7 @@ def parse_groupings(words: Sequence[str]) -> tuple[str, ...]:
     Raises:
         InvalidRequestError: a word is a misspelled grouping, or a column that nothing is grouped by.
     """
-    return tuple(_parse("group_by", word, _GROUPINGS, {*_OF_ONE_CALL, *_MEASURES}) for word in words)
+    return tuple(_parse("group_by", word, _GROUPING_WORDS, {*_OF_ONE_CALL, *_MEASURE_WORDS}) for word in words)
 
 
 def parse_measures(words: Sequence[str]) -> tuple[str, ...]:
@@ -42,7 +42,7 @@ def parse_measures(words: Sequence[str]) -> tuple[str, ...]:
     Raises:
         InvalidRequestError: a word is a misspelled measure, or a column without numbers.
     """
-    return tuple(_parse("measures", word, _MEASURES, {*_OF_ONE_CALL, *_GROUPINGS}) for word in words)
+    return tuple(_parse("measures", word, _MEASURE_WORDS, {*_OF_ONE_CALL, *_GROUPING_WORDS}) for word in words)
 
 
 def check_names(groupings: Sequence[str], measures: Sequence[str], unsupported: frozenset[str]) -> None:
@@ -53,11 +53,11 @@ def check_names(groupings: Sequence[str], measures: Sequence[str], unsupported: 
     """
     if missing := sorted(unsupported.intersection(groupings)):
         raise InvalidRequestError(f"group_by: this provider's calls have no {missing[0]}.", "Group by something else.")
-    accepted = f"{', '.join(COLUMNS)}, {', '.join(TIMES)}, results.<path>"
+    accepted = f"{', '.join(GROUPINGS)}, {', '.join(TIMES)}, results.<path>"
     if len(groupings) > MAX_GROUPINGS or len(set(groupings)) < len(groupings):
         raise InvalidRequestError(f"group_by: at most {MAX_GROUPINGS} groupings, each once.", "Leave some out.")
     for name in groupings:
-        if name not in (*COLUMNS, *TIMES) and not name.startswith(RESULTS):
+        if name not in (*GROUPINGS, *TIMES) and not name.startswith(RESULTS):
             raise InvalidRequestError(f"group_by: no grouping {clean(name)[:60]!r}.", f"There are: {accepted}.")
     for name in measures:
         if name != DURATION and not name.startswith(RESULTS):
@@ -72,7 +72,7 @@ async def check_paths(store: Store, groupings: Sequence[str], measures: Sequence
         InvalidRequestError: a path does not exist though all calls are loaded, or a measure is not a number.
     """
     wanted = [name for name in (*groupings, *measures) if name.startswith(RESULTS)]
-    kinds = await store.figures.paths() if wanted and coverage.matched else {}
+    kinds = await store.aggregates.paths() if wanted and coverage.matched else {}
     is_loaded = coverage.is_whole and coverage.details_read == coverage.details_needed
     so_far = "" if is_loaded else " loaded so far"
     notes: list[str] = []
@@ -88,7 +88,7 @@ async def check_paths(store: Store, groupings: Sequence[str], measures: Sequence
             guess = nearest(name.removeprefix(RESULTS), kinds)
             missing = f"call{so_far} has {clean(name)[:80]}.{did_you_mean(guess and RESULTS + guess)}"
             if is_loaded:
-                others = (*COLUMNS, *TIMES) if argument == "group_by" else (DURATION,)
+                others = (*GROUPINGS, *TIMES) if argument == "group_by" else (DURATION,)
                 raise InvalidRequestError(f"{argument}: no {missing}", f"{there_are} Or: {', '.join(others)}.")
             notes.append(f"No {missing} {there_are}")
         elif name in measures and kind not in ("number", "mixed"):

@@ -74,11 +74,11 @@ async def profile(loader: Loader, context: RequestContext, filters: Filters, top
     store = loader.store
     # While details are missing, values that may still change are not counted.
     now = context.requested_at if coverage.details_read < coverage.details_needed else None
-    kinds = sorted((await store.figures.paths(filters, now)).items())
-    first, last = await store.figures.span(filters)
+    kinds = sorted((await store.aggregates.paths(filters, now)).items())
+    first, last = await store.aggregates.span(filters)
     agents = await _counts(store, filters, "agent_id", zone)
     overall = await overall_of(store, filters, zone)
-    loaded = await store.figures.count_loaded(filters, now) if now else overall.count
+    loaded = await store.aggregates.count_loaded(filters, now) if now else overall.count
     return Profile(
         coverage=coverage,
         overall=overall,
@@ -106,13 +106,13 @@ def _notes(coverage: Coverage, count: int, loaded: int) -> list[str]:
 
 
 async def _counts(store: Store, filters: Filters, name: str, zone: ZoneInfo) -> Counts:
-    tallies = await store.figures.tallies(filters, Grouping((name,), zone.key))
-    counts = [(str(key[0] or NONE), tally.count) for key, tally in tallies.items()]
+    counts_by_key = await store.aggregates.count_by(filters, Grouping((name,), zone.key))
+    counts = [(str(key[0] or NONE), group.count) for key, group in counts_by_key.items()]
     return tuple(sorted(counts, key=lambda pair: (-pair[1], pair[0])))
 
 
 async def _field(store: Store, filters: Filters, path: str, kind: str, top: int, now: datetime | None) -> FieldProfile:
-    field = await store.figures.field(filters, path, kind, top, now)
+    field = await store.aggregates.field(filters, path, kind, top, now)
     figures = field.numbers and statistics_of(field.numbers)
     return FieldProfile(path, kind, field.count, field.top, field.distinct, figures)
 

@@ -44,7 +44,7 @@ class Advice:
         alternatives = [term for terms in self.expression.all_of if len(terms) > 1 for term in terms]
         occurring = _single_words(self.occurring)
         words = [word for word in _single_words(alternatives)[:_MAX_CHECKED] if word not in occurring]
-        absent = [word for word in words if not await self.store.search.is_said(word)]
+        absent = [word for word in words if not await self.store.search.occurs(word)]
         notes = [await self._on_absent(term) for term in absent]
         single = [term for term in terms if term.kind == "word" and term not in absent]
         for term in [term for term in single if _OTHER_SCRIPT.match(term.words[0])][:_MAX_NAMED]:
@@ -105,9 +105,9 @@ class Advice:
         search, word = self.store.search, f'"{_shown(term)}"'
         if await self._occurs_here(term):
             return ""
-        if self.role != "any" and await search.is_said(term, "any", self.filters):
+        if self.role != "any" and await search.occurs(term, "any", self.filters):
             return f"{word} occurs there, but not in turns marked as the {self.role}'s."
-        if self.filters != Filters() and await search.is_said(term, self.role):
+        if self.filters != Filters() and await search.occurs(term, self.role):
             return f"{word} occurs in other conversations, not in the transcripts searched."
         return await self._on_absent(term)
 
@@ -118,7 +118,7 @@ class Advice:
         similar = await self.store.search.similar(term)
         if words := await self._first_occurring(similar, self._occurs_here):
             return f"{absent}. Similar words: {', '.join(words)}."
-        if words := await self._first_occurring(similar, self.store.search.is_said):
+        if words := await self._first_occurring(similar, self.store.search.occurs):
             return f"{absent}. Similar words in other conversations: {', '.join(words)}."
         return f"{absent}. No similar words."
 
@@ -134,7 +134,7 @@ class Advice:
         return occurring
 
     async def _occurs_here(self, term: Term) -> bool:
-        return await self.store.search.is_said(term, self.role, self.filters)
+        return await self.store.search.occurs(term, self.role, self.filters)
 
     def _on_operators(self) -> list[str]:
         words = words_like_operators(self.query)

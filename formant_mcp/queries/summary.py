@@ -129,7 +129,7 @@ async def summarize(loader: Loader, context: RequestContext, query: SummaryQuery
         for filters in periods
     ]
     now, before = figures[0], figures[1] if len(figures) > 1 else None
-    shown, others = await _compute(len(now.tallies), partial(_shown, figures, query))
+    shown, others = await _compute(len(now.counts), partial(_shown, figures, query))
     is_settled = coverage.is_whole and coverage.is_counted
     are_settled = is_settled and all(period.shared == period.total for period in figures)
     groups = [
@@ -184,7 +184,7 @@ class _PeriodFigures:
         now: datetime | None = None,
         not_loaded: frozenset[str] = frozenset(),
     ) -> None:
-        self._figures = store.figures
+        self._aggregates = store.aggregates
         self._filters = filters
         self._measures = query.measures
         self._groupings = query.groupings
@@ -195,60 +195,60 @@ class _PeriodFigures:
 
     async def load(self) -> "_PeriodFigures":
         """Computes the figures; returns itself."""
-        tallies = await self._figures.tallies(self._filters, self._by)
-        self.tallies = await _compute(len(tallies), partial(self._tallies_by_name, tallies))
+        counts = await self._aggregates.count_by(self._filters, self._by)
+        self.counts = await _compute(len(counts), partial(self._counts_by_name, counts))
         self._values: dict[str, dict[Names, Numbers]] = {}
         whole = self._by.by()
         whole_values: dict[str, Numbers] = {}
         for measure in self._measures:
-            numbers = await self._figures.numbers(self._filters, self._by, measure)
+            numbers = await self._aggregates.numbers(self._filters, self._by, measure)
             self._values[measure] = await _compute(len(numbers), partial(self._numbers_by_name, numbers))
             if self._groupings:
-                numbers = await self._figures.numbers(self._filters, whole, measure)
+                numbers = await self._aggregates.numbers(self._filters, whole, measure)
             whole_values[measure] = numbers.get((), Numbers())
         if self._groupings:
-            tallies = await self._figures.tallies(self._filters, whole)
-        tally = tallies.get((), _NOTHING)
-        self.total = tally.count
+            counts = await self._aggregates.count_by(self._filters, whole)
+        total = counts.get((), _NOTHING)
+        self.total = total.count
         self.shared = await self._count_loaded(self._grouped)
         self.measured = await self._count_loaded(self._not_loaded)
         self._within_first = await self._count_first() if len(self._stored) > 1 else {}
-        self.overall = await self._group(tally, whole_values, ())
+        self.overall = await self._group(total, whole_values, ())
         return self
 
     async def group(self, name: Names) -> Group:
         """The group with that name; an empty one if there is none."""
         values = {measure: by_name.get(name, Numbers()) for measure, by_name in self._values.items()}
-        return await self._group(self.tallies.get(name, _NOTHING), values, name)
+        return await self._group(self.counts.get(name, _NOTHING), values, name)
 
-    async def _group(self, tally: GroupCount, values: dict[str, Numbers], name: Names) -> Group:
-        example = tally.example
-        if tally.count and not example:
+    async def _group(self, total: GroupCount, values: dict[str, Numbers], name: Names) -> Group:
+        example = total.example
+        if total.count and not example:
             by = self._by if name else self._by.by()
-            example = await self._figures.example(self._filters, by, tally.key)
+            example = await self._aggregates.example(self._filters, by, total.key)
         of, of_first = self.shared, self._within_first.get(name[0], 0) if name else 0
         if UNREAD in name or (not name and self.shared < self.total):
             of, of_first = 0, 0
         return Group(
-            count=tally.count,
-            share=tally.count / of if of else None,
-            success_rate=tally.successes / tally.count if tally.count else None,
+            count=total.count,
+            share=total.count / of if of else None,
+            success_rate=total.successes / total.count if total.count else None,
             measures=await _compute(
                 sum(len(numbers.counts) for numbers in values.values()), partial(statistics_of_all, values)
             ),
             example=example,
-            share_within_first=tally.count / of_first if of_first else None,
+            share_within_first=total.count / of_first if of_first else None,
         )
 
-    def _tallies_by_name(self, tallies_by_key: Mapping[Key, GroupCount]) -> dict[Names, GroupCount]:
-        tallies: dict[Names, GroupCount] = {}
-        for key, tally in tallies_by_key.items():
+    def _counts_by_name(self, counts_by_key: Mapping[Key, GroupCount]) -> dict[Names, GroupCount]:
+        counts: dict[Names, GroupCount] = {}
+        for key, total in counts_by_key.items():
             name = self._name(key)
-            if name in tallies:
-                tallies[name].add(tally)
+            if name in counts:
+                counts[name].add(total)
             else:
-                tallies[name] = tally
-        return tallies
+                counts[name] = total
+        return counts
 
     def _numbers_by_name(self, numbers_by_key: Mapping[Key, Numbers]) -> dict[Names, Numbers]:
         values: dict[Names, Numbers] = defaultdict(Numbers)
@@ -260,16 +260,16 @@ class _PeriodFigures:
         if not names:
             return self.total
         by = replace(self._by.by(LOADED), not_loaded=names)
-        return (await self._figures.tallies(self._filters, by)).get((1,), _NOTHING).count
+        return (await self._aggregates.count_by(self._filters, by)).get((1,), _NOTHING).count
 
     async def _count_first(self) -> dict[str, int]:
         """For each value of the first grouping, how many of the calls that shares are computed of."""
         names = (self._stored[0], LOADED) if self._grouped else (self._stored[0],)
         by = replace(self._by.by(*names), not_loaded=self._grouped)
         counts: dict[str, int] = defaultdict(int)
-        for key, tally in (await self._figures.tallies(self._filters, by)).items():
+        for key, total in (await self._aggregates.count_by(self._filters, by)).items():
             if key[-1] == 1 or not self._grouped:
-                counts[bucket_label(self._groupings[0], key[0], self._stored[0])] += tally.count
+                counts[bucket_label(self._groupings[0], key[0], self._stored[0])] += total.count
         return counts
 
     def _name(self, key: Key) -> Names:
@@ -309,8 +309,8 @@ def _shown(figures: list[_PeriodFigures], query: SummaryQuery) -> tuple[list[Nam
         return [], 0
     counts: dict[Names, list[int]] = defaultdict(lambda: [0] * len(figures))
     for index, period in enumerate(figures):
-        for name, tally in period.tallies.items():
-            counts[name][index] = -tally.count
+        for name, total in period.counts.items():
+            counts[name][index] = -total.count
     limit, first = _max_groups(query), query.groupings[0]
 
     def largest(*, is_unread: bool) -> list[Names]:

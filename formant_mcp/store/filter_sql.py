@@ -73,6 +73,15 @@ def where(filters: Filters) -> Where:
     return clause
 
 
+def distinct_sql(column: str, table: str = "conversations") -> str:
+    """A query for the distinct values `x` of a column, in order: a skip scan over its index, which is fast."""
+    return (
+        f"WITH RECURSIVE v(x) AS (SELECT min({column}) FROM {table} WHERE {column} IS NOT NULL UNION ALL"
+        f" SELECT (SELECT min({column}) FROM {table} WHERE {column} > x) FROM v WHERE x IS NOT NULL)"
+        " SELECT x FROM v WHERE x IS NOT NULL"
+    )
+
+
 def _add_local(clause: Where, value: str, zone: str, wanted: tuple[int, ...]) -> None:
     has_value = f"started_at IS NOT NULL AND {value} IN ({', '.join('?' * len(wanted))})"
     clause.add(f"(started_at IS NULL OR {has_value})" if NO_TIME in wanted else f"({has_value})", zone, *wanted)
@@ -95,15 +104,11 @@ def _add_names(clause: Where, column: str, names: Sequence[str]) -> None:
 
 
 def _any_of(column: str, count: int) -> str:
-    """One of `count` values; of labels, in any spelling that is stored (a skip scan over the index, which is fast)."""
+    """One of `count` values; of labels, in any spelling that is stored."""
     placeholders = ", ".join("?" * count)
     if column not in LABELLED:
         return f"{column} IN ({placeholders})" if count > 1 else f"{column} = ?"
-    return (
-        f"{column} IN (WITH RECURSIVE v(x) AS (SELECT min({column}) FROM conversations WHERE {column} IS NOT NULL"
-        f" UNION ALL SELECT (SELECT min({column}) FROM conversations WHERE {column} > x) FROM v WHERE x IS NOT NULL)"
-        f" SELECT x FROM v WHERE label(x) IN ({placeholders}))"
-    )
+    return f"{column} IN (SELECT x FROM ({distinct_sql(column)}) WHERE label(x) IN ({placeholders}))"
 
 
 def _add_contact(clause: Where, spellings: tuple[str, ...]) -> None:

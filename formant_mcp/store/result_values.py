@@ -36,7 +36,7 @@ def flatten(results: Mapping[str, JsonValue]) -> list[ResultValue]:
     return values
 
 
-def read_again(database: sqlite3.Connection) -> None:
+def parse_again(database: sqlite3.Connection) -> None:
     """Parses stored values and contacts again, in a store of a version that parsed them differently."""
     rows = database.execute("SELECT row_id, path, position, kind, text, folded, number FROM result_values").fetchall()
     database.executemany(

@@ -1,17 +1,17 @@
-"""The store's shape, as numbered migrations: a store at version N runs every migration after the Nth, once.
+"""The store's schema, as numbered migrations: a store at version N runs every migration after the Nth, once.
 
-Times are milliseconds since 1970 UTC. A turn's key holds its conversation and its place (`row_id << 20 | index`), so
-one range reads a transcript in order.
+Times are milliseconds since 1970 UTC. A turn's key is its conversation's row and its index (`row_id << 20 | index`), so
+one range of keys is a transcript in order.
 """
 
 import sqlite3
 from collections.abc import Iterator
 
 from formant_mcp.errors import StoreError
-from formant_mcp.store.result_values import read_again
+from formant_mcp.store.result_values import parse_again
 from formant_mcp.store.turn_index import index_all, index_joined_words
 
-_WITH_WORDS, _WITH_JOINED_WORDS, _WITH_MEANINGS = 2, 4, 4
+_WITH_INDEX, _WITH_JOINED_WORDS, _WITH_VALUE_KINDS = 2, 4, 4
 
 MIGRATIONS = (
     """
@@ -23,7 +23,7 @@ MIGRATIONS = (
         agent_id TEXT,
         agent_name TEXT,
         contact_number TEXT,
-        contact_reversed TEXT,              -- its digits, last first: "ends with" becomes "begins with"
+        contact_reversed TEXT,              -- its last character first: "ends with" becomes "begins with"
         user_id TEXT,
         status TEXT COLLATE NOCASE,
         outcome TEXT,                       -- success, failure or NULL
@@ -34,12 +34,12 @@ MIGRATIONS = (
         ended_at INTEGER,
         duration_seconds REAL,
         trace_id TEXT,
-        results TEXT,                       -- JSON, NULL where there are none
-        turn_count INTEGER,                 -- NULL where there is no transcript
-        detail_at INTEGER,                  -- when transcript and results were last read
-        detail_due_at INTEGER DEFAULT 0,    -- when to read them anew; NULL: they are final
+        results TEXT,                       -- JSON, NULL if there are none
+        turn_count INTEGER,                 -- NULL if there is no transcript
+        detail_at INTEGER,                  -- when transcript and results were last fetched
+        detail_due_at INTEGER DEFAULT 0,    -- when to fetch them again; NULL: they are final
         first_seen_at INTEGER NOT NULL,
-        seen_at INTEGER NOT NULL            -- when the provider last showed it
+        seen_at INTEGER NOT NULL            -- when the provider last returned it
     );
     CREATE INDEX conversations_started ON conversations (started_at, row_id);
     CREATE INDEX conversations_agent ON conversations (agent_id, started_at, row_id);
@@ -57,27 +57,27 @@ MIGRATIONS = (
     CREATE TABLE result_values (
         row_id INTEGER NOT NULL,
         path TEXT NOT NULL,
-        position INTEGER NOT NULL,          -- more than one where the field is a list
+        position INTEGER NOT NULL,          -- more than one if the field is a list
         kind TEXT NOT NULL,                 -- text, number or boolean
         text TEXT NOT NULL,
-        folded TEXT NOT NULL,               -- text without case, to compare by
-        number REAL,                        -- where the value is a number or reads as one
+        folded TEXT NOT NULL,               -- text without case, for comparisons
+        number REAL,                        -- if the value is a number or parses as one
         PRIMARY KEY (row_id, path, position)
     ) WITHOUT ROWID;
     CREATE INDEX result_values_path ON result_values (path, row_id);
 
     CREATE TABLE scopes (
-        scope TEXT PRIMARY KEY,             -- '' is the whole list, else one agent's
-        list_order TEXT,                    -- newest, oldest, none; NULL where not yet known
-        total INTEGER,                      -- as the provider last said
-        excess INTEGER NOT NULL DEFAULT 0,  -- total less what the last full pass found
+        scope TEXT PRIMARY KEY,             -- '' is the whole list, else an agent's
+        list_order TEXT,                    -- newest, oldest, none; NULL if not known yet
+        total INTEGER,                      -- the provider's latest
+        excess INTEGER NOT NULL DEFAULT 0,  -- total minus what the last full scan found
         unreadable INTEGER NOT NULL DEFAULT 0,
         shortfall INTEGER NOT NULL DEFAULT 0,
         checked_at INTEGER,
-        complete_at INTEGER,                -- the last full pass that found everything
-        covered_since INTEGER,              -- everything started from there ...
-        covered_to INTEGER,                 -- ... to there is here
-        pass_started_at INTEGER,            -- a full pass under way
+        complete_at INTEGER,                -- the last full scan that found everything
+        covered_since INTEGER,              -- every call that started from here ...
+        covered_to INTEGER,                 -- ... to here is stored
+        pass_started_at INTEGER,            -- a full scan under way
         pass_offset INTEGER NOT NULL DEFAULT 0,
         pass_backward INTEGER NOT NULL DEFAULT 0,
         pass_total INTEGER,
@@ -88,25 +88,25 @@ MIGRATIONS = (
     CREATE TABLE leases (name TEXT PRIMARY KEY, owner TEXT NOT NULL, expires_at INTEGER NOT NULL) WITHOUT ROWID;
     """,
     """
-    -- The words of every turn, under its role; rowid is turn_id. The texts themselves stand in turns alone.
+    -- The words of every turn, in the column of its role; rowid is turn_id. Only turns has the texts.
     CREATE VIRTUAL TABLE spoken USING fts5 (agent, contact, other, content = '', tokenize = 'ascii');
     CREATE TABLE words (word TEXT PRIMARY KEY, stem TEXT NOT NULL) WITHOUT ROWID;
     CREATE INDEX words_stem ON words (stem);
     CREATE INDEX conversations_due ON conversations (detail_due_at) WHERE detail_due_at IS NOT NULL;
     CREATE INDEX conversations_spoken ON conversations (started_at, row_id) WHERE turn_count > 0;
 
-    -- How many calls each agent has ('' where a call has none), and all of them: asked for by every answer.
+    -- How many calls each agent has ('' for calls without one): every answer needs it.
     CREATE TABLE agents (agent_id TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
     INSERT INTO agents SELECT coalesce(agent_id, ''), count(*) FROM conversations GROUP BY 1;
 
-    -- How many calls each agent had with each status and outcome on each day of each zone that is asked for.
+    -- How many calls each agent had with each status and outcome on each day, in each zone that was used.
     CREATE TABLE zones (zone TEXT PRIMARY KEY) WITHOUT ROWID;
     CREATE TABLE tallies (
         zone TEXT NOT NULL,
-        agent_id TEXT NOT NULL,             -- '' where there is none; so with status and outcome
+        agent_id TEXT NOT NULL,             -- '' if there is none; likewise status and outcome
         status TEXT NOT NULL,
         outcome TEXT NOT NULL,
-        day INTEGER NOT NULL,               -- days since 1970 on the zone's calendar, -1000000 where not known
+        day INTEGER NOT NULL,               -- days since 1970 on the zone's calendar, -1000000 if not known
         count INTEGER NOT NULL,
         PRIMARY KEY (zone, agent_id, day, status, outcome)
     ) WITHOUT ROWID;
@@ -143,17 +143,17 @@ MIGRATIONS = (
     CREATE INDEX result_values_path ON result_values (path, kind, folded, text, number);
     """,
     """
-    -- A list that goes on from a cursor: where the full pass under way is, and since when what is covered is.
+    -- Lists by cursor: where the scan under way continues, and since when the covered part is covered.
     ALTER TABLE scopes ADD COLUMN pass_cursor TEXT;
     ALTER TABLE scopes ADD COLUMN covered_at INTEGER;
     """,
     """
-    -- From here on result_values.kind of a text that reads as a number is numeral, of a date date; folded is the normal
-    -- form of formant_mcp.values, contact_reversed that of formant_mcp.contacts. What was written before is read again.
+    -- From here on result_values.kind is numeral for a text that parses as a number and date for a date; folded is the
+    -- normal form of formant_mcp.values, contact_reversed that of formant_mcp.contacts. Older rows are parsed again.
     CREATE INDEX conversations_reason ON conversations (failure_reason) WHERE failure_reason IS NOT NULL;
     DELETE FROM result_values WHERE trim(text) = '';
     -- Words with an apostrophe or a hyphen are indexed again (index_joined_words).
-    -- What was sent of a call and could not be understood: kind is transcripts, turns, results or speakers.
+    -- How much of a call could not be understood: kind is transcripts, turns, results or speakers.
     CREATE TABLE unreadable (
         row_id INTEGER NOT NULL,
         kind TEXT NOT NULL,
@@ -164,29 +164,29 @@ MIGRATIONS = (
     WHERE text != '' AND role NOT IN ('agent', 'contact', 'tool', 'system') GROUP BY 1;
     ALTER TABLE scopes ADD COLUMN ends_early INTEGER NOT NULL DEFAULT 0;
 
-    -- Earlier versions understood fewer transcripts, and took the way a call normally ends for a failure reason.
+    -- Earlier versions parsed fewer transcripts, and took a normal end of a call for a failure reason.
     UPDATE conversations SET detail_due_at = 0 WHERE detail_at IS NOT NULL AND (
         (turn_count IS NULL AND duration_seconds > 0) OR row_id IN (SELECT turn_id >> 20 FROM turns WHERE text = '')
     );
     UPDATE conversations SET failure_reason = NULL, failure_reason_known = 0, detail_due_at = 0
     WHERE failure_reason LIKE 'end_call%' OR failure_reason LIKE '%remote party%'
           OR failure_reason LIKE 'Client disconnected%';
-    -- When the provider, asked for it alone, last said that it has no such conversation. A full pass decides.
+    -- When the provider last answered that it has no such conversation. A full scan decides.
     ALTER TABLE conversations ADD COLUMN missing_at INTEGER;
     CREATE INDEX conversations_missing ON conversations (missing_at) WHERE missing_at IS NOT NULL;
 
-    -- How many calls that are kept may be gone upstream, since when a full pass misses many, and when one last began
-    -- for such a reason.
+    -- How many stored calls may be gone upstream, since when full scans miss many, and when a scan last began for that
+    -- reason.
     ALTER TABLE scopes ADD COLUMN gone INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE scopes ADD COLUMN gone_at INTEGER;
     ALTER TABLE scopes ADD COLUMN rescan_at INTEGER;
-    -- A full pass goes from the front to the back alone.
+    -- A full scan only goes from the front to the back.
     UPDATE scopes SET pass_started_at = NULL WHERE pass_backward = 1;
     """,
     """
     -- unreadable.kind may also be the name of a field of conversations.
     CREATE INDEX unreadable_kind ON unreadable (kind, row_id, count);
-    -- Why the details of a call could not be read when last asked for, and when a question may ask for them again.
+    -- Why the details of a call could not be fetched the last time, and when they may be fetched again.
     ALTER TABLE conversations ADD COLUMN failure TEXT;
     ALTER TABLE conversations ADD COLUMN retry_at INTEGER;
     CREATE INDEX conversations_retry ON conversations (retry_at) WHERE retry_at IS NOT NULL;
@@ -194,7 +194,7 @@ MIGRATIONS = (
     CREATE INDEX conversations_direction ON conversations (direction) WHERE direction IS NOT NULL;
     """,
     """
-    -- How far each list is stored; scan_*: the checkpoint of a scan under way. Lists are read forward alone by now.
+    -- How far each list is stored; scan_*: the checkpoint of a scan under way. Lists are only read forward.
     ALTER TABLE scopes RENAME TO list_states;
     ALTER TABLE list_states RENAME COLUMN scope TO name;
     ALTER TABLE list_states RENAME COLUMN excess TO expected_excess;
@@ -212,11 +212,17 @@ MIGRATIONS = (
     ALTER TABLE list_states DROP COLUMN pass_backward;
     """,
     "CREATE INDEX conversations_user ON conversations (user_id) WHERE user_id IS NOT NULL;",
+    """
+    ALTER TABLE spoken RENAME TO turns_fts;
+    ALTER TABLE tallies RENAME TO daily_counts;
+    DROP INDEX conversations_spoken;
+    CREATE INDEX conversations_with_turns ON conversations (started_at, row_id) WHERE turn_count > 0;
+    """,
 )
 
 
 def migrate(database: sqlite3.Connection) -> None:
-    """Brings a store of an older version, or an empty one, to this program's version.
+    """Migrates a store of an older version, or an empty one, to this version.
 
     Raises:
         StoreError: it was written by a newer version of this program, or by another program.
@@ -235,13 +241,13 @@ def migrate(database: sqlite3.Connection) -> None:
         return
     database.execute("BEGIN IMMEDIATE")
     try:
-        # Another process may have come first; the version read under the lock is the one that counts.
+        # Another process may have migrated it meanwhile, so the version is read again under the lock.
         version = int(database.execute("PRAGMA user_version").fetchone()[0])
-        for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+        for script in MIGRATIONS[version:]:
             for statement in _statements(script):
                 database.execute(statement)
-            _convert(database, version, number)
-            database.execute(f"PRAGMA user_version = {number:d}")
+        _convert(database, version)
+        database.execute(f"PRAGMA user_version = {len(MIGRATIONS):d}")
         database.execute("COMMIT")
     except BaseException:
         if database.in_transaction:  # a full disk may have ended it already
@@ -249,18 +255,18 @@ def migrate(database: sqlite3.Connection) -> None:
         raise
 
 
-def _convert(database: sqlite3.Connection, from_version: int, to_version: int) -> None:
-    """Brings what is stored into the form of a version, where SQL alone cannot."""
-    if to_version == _WITH_WORDS:
+def _convert(database: sqlite3.Connection, version: int) -> None:
+    """Converts what a store of an older version has, where SQL alone cannot."""
+    if version < _WITH_INDEX:
         index_all(database)
-    if to_version == _WITH_JOINED_WORDS and from_version >= _WITH_WORDS:
+    elif version < _WITH_JOINED_WORDS:
         index_joined_words(database)
-    if to_version == _WITH_MEANINGS:
-        read_again(database)
+    if version < _WITH_VALUE_KINDS:
+        parse_again(database)
 
 
 def _statements(script: str) -> Iterator[str]:
-    """The statements of a script; a trigger is one, whatever stands in it."""
+    """The statements of a script; a trigger is one statement."""
     statement = ""
     for line in script.splitlines(keepends=True):
         statement += line

@@ -1,4 +1,4 @@
-"""Full text search: which turns say what is asked, in which conversations, best first."""
+"""Full text search: which turns say what is clause, in which conversations, best first."""
 
 import json
 from collections import Counter, defaultdict
@@ -18,9 +18,9 @@ from formant_mcp.text_search.query import Expression, Term
 from formant_mcp.text_search.suggestions import candidates_for, most_similar, prefixes_of
 from formant_mcp.text_search.tokenizer import divided, stem
 
-_RANKED = 20_000  # so many hits are ranked; of more, the newest tell as much
-_MANY = 5_000  # from so many hits on, filters narrow them before their conversations are read
-_PROBED = 300  # so many of the newest conversations are searched first, by themselves
+_MAX_RANKED = 20_000  # more hits are not ranked: only the newest conversations are returned
+_MANY = 5_000  # from this many hits on, an index narrows them before their conversations are read
+_PROBED = 300  # how many of the newest conversations are searched first, one by one
 _PROBED_AT_ONCE = 30
 _ALL = Filters()
 _STARTED = "coalesce(started_at, -1e18)"  # a call without a time comes last
@@ -28,7 +28,7 @@ _STARTED = "coalesce(started_at, -1e18)"  # a call without a time comes last
 
 @dataclass(frozen=True, slots=True)
 class StoreSearch:
-    """What is searched for: what was said, by whom, in which conversations."""
+    """What to search: which words, said by whom, in which conversations."""
 
     expression: Expression
     role: Role
@@ -36,7 +36,7 @@ class StoreSearch:
 
 
 class MatchedConversation(NamedTuple):
-    """A conversation with hits, its row, and the turns (their indexes, best first)."""
+    """A conversation with hits, its row, and the indexes of the turns, best first."""
 
     row: int
     conversation: Conversation
@@ -44,10 +44,10 @@ class MatchedConversation(NamedTuple):
 
 
 class MatchPage(NamedTuple):
-    """How many hits in how many conversations, and some of these in order.
+    """How many hits in how many conversations, and a page of these.
 
-    `forms`: what the terms are found as. `alternatives`: those of `a OR b` that these hits say, as far as that was
-    counted.
+    `forms`: the word forms that match each term. `alternatives`: those of `a OR b` with hits, unless there were too
+    many hits to rank.
     """
 
     hits: int
@@ -58,15 +58,15 @@ class MatchPage(NamedTuple):
 
 
 class _Hits(NamedTuple):
-    """How many hits a conversation has, and when it started, as it is sorted by."""
+    """How many hits a conversation has, and its start as a sort key."""
 
     row: int
     hits: int
     started_at: float
 
 
-class _Place(NamedTuple):
-    """Where a conversation stands: the greater, the further in front."""
+class _Rank(NamedTuple):
+    """The sort key of a conversation, the greatest first."""
 
     score: int
     started_at: float
@@ -75,178 +75,179 @@ class _Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Scores:
-    """How many alternatives each turn says, by its key, and each conversation, by its row; and which are said."""
+    """How many alternatives match in each turn, by its key, and in each conversation, by its row; and which ones."""
 
     of_turns: Counter[int] = field(default_factory=Counter[int])
     of_rows: Counter[int] = field(default_factory=Counter[int])
-    said: set[Term] = field(default_factory=set[Term])
+    alternatives: set[Term] = field(default_factory=set[Term])
 
 
 class Search(OnDatabase):
-    """Finds turns by what is said in them."""
+    """Searches the words of turns."""
 
     @on_reader
-    def find(self, connection: Connection, sought: StoreSearch, count: int, after: int = 0) -> MatchPage:
+    def find(self, connection: Connection, query: StoreSearch, count: int, after: int = 0) -> MatchPage:
         """The first `count` conversations with hits, or the first after row `after`.
 
-        First come those that say more of the alternatives (`a OR b`), then the newest; among more than 20,000 hits the
-        newest alone. Within a conversation likewise: more alternatives, then the order of turns.
+        Those that match most alternatives of `a OR b` come first, then the newest; with more than 20,000 hits only the
+        newest count. The turns of a conversation likewise: most alternatives first, then in order.
 
         Raises:
-            LookupError: row `after` is no longer there, or no longer a hit's.
+            LookupError: row `after` no longer exists, or no longer has hits.
         """
-        forms = self._forms(connection, sought.expression)
-        match = to_fts5(sought.expression, sought.role, forms.__getitem__)
-        if sought.filters == _ALL:
-            hits, conversations = self._count(connection, match)
-            if hits > _RANKED:
+        forms = self._forms(connection, query.expression)
+        match = to_fts5(query.expression, query.role, forms.__getitem__)
+        if query.filters == _ALL:
+            hits, conversation_count = self._count(connection, match)
+            if hits > _MAX_RANKED:
                 rows = self._newest(connection, match, count, after)
-                return MatchPage(hits, conversations, self._page(connection, match, rows, _Scores()), forms)
-        found = self._conversations(connection, match, sought.filters)
-        hits = sum(each.hits for each in found)
+                return MatchPage(hits, conversation_count, self._page(connection, match, rows, _Scores()), forms)
+        conversations = self._conversations(connection, match, query.filters)
+        hits = sum(conversation.hits for conversation in conversations)
         scores = _Scores()
-        if hits <= _RANKED:
-            scores = self._scores(connection, sought, forms, [each.row for each in found])
-        places = (_Place(scores.of_rows[each.row], each.started_at, each.row) for each in found)
+        if hits <= _MAX_RANKED:
+            scores = self._scores(connection, query, forms, [conversation.row for conversation in conversations])
+        ranks = (_Rank(scores.of_rows[row], started_at, row) for row, _, started_at in conversations)
         if after:
-            last = _Place(scores.of_rows[after], self._started_at(connection, after), after)
+            last = _Rank(scores.of_rows[after], self._started_at(connection, after), after)
             if scores.of_rows and not last.score:
                 raise LookupError(after)
-            places = (place for place in places if place < last)
-        rows = [place.row for place in nlargest(count, places)]
+            ranks = (rank for rank in ranks if rank < last)
+        rows = [rank.row for rank in nlargest(count, ranks)]
         page = self._page(connection, match, rows, scores)
-        return MatchPage(hits, len(found), page, forms, frozenset(scores.said))
+        return MatchPage(hits, len(conversations), page, forms, frozenset(scores.alternatives))
 
-    async def is_said(self, term: Term, role: Role = "any", filters: Filters = _ALL) -> bool:
-        """Whether it is said by that role in any conversation that matches."""
+    async def occurs(self, term: Term, role: Role = "any", filters: Filters = _ALL) -> bool:
+        """Whether that role says the term in any matching conversation."""
         return await self.has_hits(StoreSearch(Expression(((term,),)), role, filters))
 
     @on_reader
-    def has_hits(self, connection: Connection, sought: StoreSearch) -> bool:
-        """Whether `find` finds anything; quicker, for it stops at the first hit."""
-        forms = self._forms(connection, sought.expression)
-        match = to_fts5(sought.expression, sought.role, forms.__getitem__)
-        if sought.filters == _ALL:
-            return bool(connection.rows("SELECT 1 FROM spoken WHERE spoken MATCH ? LIMIT 1", [match]))
-        condition = where(sought.filters)
+    def has_hits(self, connection: Connection, query: StoreSearch) -> bool:
+        """Whether there is any hit; faster than `find`, as it stops at the first."""
+        forms = self._forms(connection, query.expression)
+        match = to_fts5(query.expression, query.role, forms.__getitem__)
+        if query.filters == _ALL:
+            return bool(connection.rows("SELECT 1 FROM turns_fts WHERE turns_fts MATCH ? LIMIT 1", [match]))
+        clause = where(query.filters)
         sql = (
-            f"SELECT 1 FROM (SELECT {ROW_OF} AS found FROM spoken WHERE spoken MATCH ?)"
-            f" CROSS JOIN conversations ON row_id = found WHERE {condition.sql} LIMIT 1"
+            f"SELECT 1 FROM (SELECT {ROW_OF} AS hit_row FROM turns_fts WHERE turns_fts MATCH ?)"
+            f" CROSS JOIN conversations ON row_id = hit_row WHERE {clause.sql} LIMIT 1"
         )
-        return bool(connection.rows(sql, [match, *condition.values]))
+        return bool(connection.rows(sql, [match, *clause.values]))
 
     @on_reader
     def similar(self, connection: Connection, term: Term) -> list[str]:
-        """The words of all conversations that are spelled most like it; some may no longer be said."""
-        return most_similar("".join(term.words), self._alike(connection, "".join(term.words)))
+        """The words of all conversations that are spelled most like the term; some may no longer occur."""
+        return most_similar("".join(term.words), self._similar_words(connection, "".join(term.words)))
 
     @on_reader
     def longer(self, connection: Connection, term: Term) -> list[str]:
-        """The words of all conversations that begin like it (`prefixes_of`) and go on, the shortest first."""
+        """The words of all conversations that continue a prefix of the term (`prefixes_of`), shortest first."""
         forms = self._forms(connection, Expression(((term,),)))[term]
-        begins = prefixes_of("".join(term.words))
-        words = {word for begin in begins for word in self._words_from(connection, begin) if word not in forms}
+        prefixes = prefixes_of("".join(term.words))
+        words = {word for prefix in prefixes for word in self._words_with_prefix(connection, prefix)} - forms
         return sorted(words, key=lambda word: (len(word), word))
 
     @on_reader
     def count_transcripts(self, connection: Connection, filters: Filters) -> int:
-        """How many of the conversations that match have a transcript with turns."""
-        asked = where(filters)
-        asked.add("turn_count > 0")
+        """How many matching conversations have a transcript with turns."""
+        clause = where(filters)
+        clause.add("turn_count > 0")
         return whole(
             connection.rows(
-                f"SELECT count(*) FROM conversations INDEXED BY conversations_spoken WHERE {asked.sql}", asked.values
+                f"SELECT count(*) FROM conversations INDEXED BY conversations_with_turns WHERE {clause.sql}",
+                clause.values,
             )[0][0]
         )
 
     def _forms(self, connection: Connection, expression: Expression) -> dict[Term, set[str]]:
-        """What each term is found as: itself; a `word` also as every word, or joined words, of the same stem."""
+        """The forms that match each term: itself; for a `word` also all words, or joined words, with the same stem."""
         terms = [*(term for terms in expression.all_of for term in terms), *expression.none_of]
         stems = {term: stem("".join(term.words)) for term in terms if term.kind == "word"}
         words: dict[str, set[str]] = defaultdict(set)
-        wanted = json.dumps(sorted(set(stems.values())))
+        distinct_stems = json.dumps(sorted(set(stems.values())))
         sql = "SELECT stem, word FROM words WHERE stem IN (SELECT value FROM json_each(?))"
-        for stem_of, word in connection.rows(sql, [wanted]) if stems else ():
+        for stem_of, word in connection.rows(sql, [distinct_stems]) if stems else ():
             words[str(stem_of)].add(str(word))
         return {term: {" ".join(term.words)} | (words[stems[term]] if term in stems else set()) for term in terms}
 
     def _count(self, connection: Connection, match: str) -> tuple[int, int]:
-        sql = f"SELECT count(*), count(DISTINCT {ROW_OF}) FROM spoken WHERE spoken MATCH ?"
+        sql = f"SELECT count(*), count(DISTINCT {ROW_OF}) FROM turns_fts WHERE turns_fts MATCH ?"
         hits, conversations = connection.rows(sql, [match])[0]
         return whole(hits), whole(conversations)
 
     def _conversations(self, connection: Connection, match: str, filters: Filters) -> list[_Hits]:
-        # From the hits to their conversations, never the other way: few hits are then quick whatever the filters are.
-        # Of many, an index leaves those of a period or of an agent, before the rows are read that decide the rest.
-        asked, within = where(filters), _within(filters)
-        few = f"(SELECT count(*) < {_MANY} FROM (SELECT 1 FROM spoken WHERE spoken MATCH ? LIMIT {_MANY}))"
+        # Start from the hits and join conversations, so a rare word is fast under any filter. Many hits are narrowed
+        # first, by an index on the period or the agent.
+        clause, within = where(filters), _within(filters)
+        few = f"(SELECT count(*) < {_MANY} FROM (SELECT 1 FROM turns_fts WHERE turns_fts MATCH ? LIMIT {_MANY}))"
         narrow, values = (f"AND ({few} OR {within.sql})", [match, *within.values]) if within.parts else ("", [])
         rows = connection.rows(
-            f"SELECT row_id, hits, {_STARTED} FROM (SELECT {ROW_OF} AS found, count(*) AS hits FROM spoken"
-            f" WHERE spoken MATCH ? {narrow} GROUP BY 1)"
-            f" CROSS JOIN conversations ON row_id = found WHERE {asked.sql}",
-            [match, *values, *asked.values],
+            f"SELECT row_id, hits, {_STARTED} FROM (SELECT {ROW_OF} AS hit_row, count(*) AS hits FROM turns_fts"
+            f" WHERE turns_fts MATCH ? {narrow} GROUP BY 1)"
+            f" CROSS JOIN conversations ON row_id = hit_row WHERE {clause.sql}",
+            [match, *values, *clause.values],
         )
         return [_Hits(whole(row), whole(hits), float(started_at or 0)) for row, hits, started_at in rows]
 
     def _scores(
-        self, connection: Connection, sought: StoreSearch, forms: Mapping[Term, Set[str]], rows: list[int]
+        self, connection: Connection, query: StoreSearch, forms: Mapping[Term, Set[str]], rows: list[int]
     ) -> _Scores:
         scores = _Scores()
-        wanted = sought.expression.all_of
-        alternatives = list(dict.fromkeys(term for terms in wanted if len(terms) > 1 for term in terms))
+        all_of = query.expression.all_of
+        alternatives = list(dict.fromkeys(term for terms in all_of if len(terms) > 1 for term in terms))
         matches = [
-            to_fts5(replace(sought.expression, all_of=(*wanted, (term,))), sought.role, forms.__getitem__)
+            to_fts5(replace(query.expression, all_of=(*all_of, (term,))), query.role, forms.__getitem__)
             for term in alternatives
         ]
         for term, keys in zip(alternatives, self._keys(connection, matches, rows), strict=True):
             if keys:
-                scores.said.add(term)
+                scores.alternatives.add(term)
             scores.of_turns.update(keys)
             scores.of_rows.update({row_of(key) for key in keys})
         return scores
 
     def _newest(self, connection: Connection, match: str, count: int, after: int) -> list[int]:
-        """For many hits: newest first, looking whether a conversation is among them."""
-        asked = Where(["turn_count > 0"])
+        """For many hits: the newest conversations, those with hits among them."""
+        clause = Where(["turn_count > 0"])
         if after:
-            asked.add(f"({_STARTED}, row_id) < (?, ?)", self._started_at(connection, after), after)
-        sql = f"SELECT row_id FROM conversations WHERE {asked.sql} ORDER BY started_at DESC, row_id DESC LIMIT ?"
+            clause.add(f"({_STARTED}, row_id) < (?, ?)", self._started_at(connection, after), after)
+        sql = f"SELECT row_id FROM conversations WHERE {clause.sql} ORDER BY started_at DESC, row_id DESC LIMIT ?"
         if not has_prefix_term(match):
-            some: list[int] = []
-            newest = [whole(row[0]) for row in connection.rows(sql, [*asked.values, _PROBED])]
+            rows: list[int] = []
+            newest = [whole(row[0]) for row in connection.rows(sql, [*clause.values, _PROBED])]
             for first in range(0, len(newest), _PROBED_AT_ONCE):
                 probed = newest[first : first + _PROBED_AT_ONCE]
                 with_hits = {row_of(key) for keys in self._keys(connection, [match], probed) for key in keys}
-                some += [row for row in probed if row in with_hits]
-                if len(some) >= count:
-                    return some[:count]
-        said = connection.rows(f"SELECT DISTINCT {ROW_OF} FROM spoken WHERE spoken MATCH ?", [match])
-        members = {row[0] for row in said}
-        rows = connection.rows(sql, [*asked.values, -1])
-        return [whole(row[0]) for row in rows if row[0] in members][:count]
+                rows += [row for row in probed if row in with_hits]
+                if len(rows) >= count:
+                    return rows[:count]
+        hits = connection.rows(f"SELECT DISTINCT {ROW_OF} FROM turns_fts WHERE turns_fts MATCH ?", [match])
+        rows_with_hits = {row[0] for row in hits}
+        newest_first = connection.rows(sql, [*clause.values, -1])
+        return [whole(row[0]) for row in newest_first if row[0] in rows_with_hits][:count]
 
     def _started_at(self, connection: Connection, row: int) -> float:
-        """As it is sorted by."""
-        found = connection.rows(f"SELECT {_STARTED} FROM conversations WHERE row_id = ?", [row])
-        if not found:
+        """The start of a conversation as a sort key."""
+        rows = connection.rows(f"SELECT {_STARTED} FROM conversations WHERE row_id = ?", [row])
+        if not rows:
             raise LookupError(row)
-        return float(found[0][0] or 0)
+        return float(rows[0][0] or 0)
 
     def _page(
         self, connection: Connection, match: str, rows: list[int], scores: _Scores
     ) -> tuple[MatchedConversation, ...]:
-        # Where turns have scores these are all hits, for each hit says one of the alternatives or more.
+        # If turns have scores, they are all hits, as every hit matches at least one alternative.
         hits = list(scores.of_turns) or self._keys(connection, [match], rows)[0]
         keys: dict[int, list[int]] = {row: [] for row in rows}
         for key in hits:
             if (row := row_of(key)) in keys:
                 keys[row].append(key)
-        found = connection.rows(
+        selected = connection.rows(
             f"SELECT row_id, results, {READ} FROM conversations WHERE row_id IN (SELECT value FROM json_each(?))",
             [json.dumps(rows)],
         )
-        conversations = {whole(row): with_results(results, columns) for row, results, *columns in found}
+        conversations = {whole(row): with_results(results, columns) for row, results, *columns in selected}
         return tuple(
             MatchedConversation(
                 row,
@@ -260,51 +261,51 @@ class Search(OnDatabase):
         )
 
     def _keys(self, connection: Connection, matches: Sequence[str], rows: list[int]) -> list[list[int]]:
-        """For each of the matches the keys of the turns with hits in these rows, in one statement."""
+        """For each of the matches, the keys of the turns with hits in these rows; in one statement."""
         if not matches:
             return []
         if any(map(has_prefix_term, matches)) or len(rows) > _PROBED:
-            source = f"spoken WHERE spoken MATCH ? AND {ROW_OF} IN (SELECT value FROM wanted)"
+            source = f"turns_fts WHERE turns_fts MATCH ? AND {ROW_OF} IN (SELECT value FROM selected)"
         else:  # a range of the index for each row
             source = (
-                f"wanted CROSS JOIN spoken ON spoken.rowid >= value << {KEY_BITS}"
-                f" AND spoken.rowid < (value + 1) << {KEY_BITS} WHERE spoken MATCH ?"
+                f"selected CROSS JOIN turns_fts ON turns_fts.rowid >= value << {KEY_BITS}"
+                f" AND turns_fts.rowid < (value + 1) << {KEY_BITS} WHERE turns_fts MATCH ?"
             )
-        parts = (f"SELECT {number}, spoken.rowid FROM {source}" for number in range(len(matches)))
-        found: list[list[int]] = [[] for _ in matches]
+        parts = (f"SELECT {number}, turns_fts.rowid FROM {source}" for number in range(len(matches)))
+        keys: list[list[int]] = [[] for _ in matches]
         for number, key in connection.rows(
-            "WITH wanted AS MATERIALIZED (SELECT value FROM json_each(?)) " + " UNION ALL ".join(parts),
+            "WITH selected AS MATERIALIZED (SELECT value FROM json_each(?)) " + " UNION ALL ".join(parts),
             [json.dumps(rows), *matches],
         ):
-            found[whole(number)].append(whole(key))
-        return found
+            keys[whole(number)].append(whole(key))
+        return keys
 
-    def _alike(self, connection: Connection, word: str) -> set[str]:
-        near = candidates_for(word)
+    def _similar_words(self, connection: Connection, word: str) -> set[str]:
+        candidates = candidates_for(word)
         rows = connection.rows(
-            "SELECT word FROM words WHERE word IN (SELECT value FROM json_each(?))", [json.dumps(near.spellings)]
+            "SELECT word FROM words WHERE word IN (SELECT value FROM json_each(?))", [json.dumps(candidates.spellings)]
         )
-        return {*(str(row[0]) for row in rows), *self._words_from(connection, near.prefix)} - {word}
+        return {*(str(row[0]) for row in rows), *self._words_with_prefix(connection, candidates.prefix)} - {word}
 
-    def _words_from(self, connection: Connection, beginning: str) -> list[str]:
-        """Single words that begin so, 1,000 at most."""
+    def _words_with_prefix(self, connection: Connection, prefix: str) -> list[str]:
+        """Single words with that prefix, at most 1,000."""
         rows = connection.rows(
-            "SELECT word FROM words WHERE word >= ? AND word < ? LIMIT 1000", [beginning, beginning + "\U0010ffff"]
+            "SELECT word FROM words WHERE word >= ? AND word < ? LIMIT 1000", [prefix, prefix + "\U0010ffff"]
         )
         return [str(row[0]) for row in rows if len(divided(str(row[0]))) == 1]
 
 
 def _within(filters: Filters) -> Where:
-    """The hits of a period or of an agent, as far as one index alone tells; nothing where the filters have neither."""
-    found = Where()
+    """The hits of an agent or a period, as far as one index has them; nothing if the filters have neither."""
+    narrowed = Where()
     period = Filters(since=filters.since, until=filters.until)
     if filters.agent_id not in ("", NONE) and is_whole(filters.agent_id):
-        asked, index = where(replace(period, agent_id=filters.agent_id)), "conversations_agent"
+        clause, index = where(replace(period, agent_id=filters.agent_id)), "conversations_agent"
     else:
-        asked, index = where(period), "conversations_spoken"
-    if asked.parts:
-        if index == "conversations_spoken":
-            asked.add("turn_count > 0")
-        rows = f"SELECT row_id FROM conversations INDEXED BY {index} WHERE {asked.sql}"
-        found.add(f"{ROW_OF} IN ({rows})", *asked.values)
-    return found
+        clause, index = where(period), "conversations_with_turns"
+    if clause.parts:
+        if index == "conversations_with_turns":
+            clause.add("turn_count > 0")
+        rows = f"SELECT row_id FROM conversations INDEXED BY {index} WHERE {clause.sql}"
+        narrowed.add(f"{ROW_OF} IN ({rows})", *clause.values)
+    return narrowed

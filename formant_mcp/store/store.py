@@ -27,7 +27,7 @@ class Store(OnDatabase):
         self.write = Writer(database, due)
         self.read = Reader(database)
         self.search = Search(database)
-        self.figures = Aggregates(database)
+        self.aggregates = Aggregates(database)
         self.sync_state = SyncState(database)
         self._known_identity = (0, "")
 

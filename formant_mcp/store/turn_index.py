@@ -12,8 +12,8 @@ MAX_TURNS = 1 << KEY_BITS
 ROW_OF = f"(rowid >> {KEY_BITS})"
 """`row_of` in SQL, where a turn's key is called rowid."""
 COLUMNS = ("agent", "contact", "other")
-INSERT = "INSERT INTO spoken (rowid, agent, contact, other) VALUES (?, ?, ?, ?)"
-DELETE = "INSERT INTO spoken (spoken, rowid, agent, contact, other) VALUES ('delete', ?, ?, ?, ?)"
+INSERT = "INSERT INTO turns_fts (rowid, agent, contact, other) VALUES (?, ?, ?, ?)"
+DELETE = "INSERT INTO turns_fts (turns_fts, rowid, agent, contact, other) VALUES ('delete', ?, ?, ?, ?)"
 INSERT_WORDS = "INSERT INTO words VALUES (?, ?) ON CONFLICT DO NOTHING"
 
 Rows = Sequence[tuple[int, str, str]]
@@ -36,7 +36,7 @@ def row_of(turn_id: int) -> int:
 
 
 def index_rows(turns: Rows, cut: Callable[[str], str] = indexable) -> list[tuple[int, str, str, str]]:
-    """The rows of `spoken` for these turns, to insert or to delete."""
+    """The rows of `turns_fts` for these turns, to insert or to delete."""
     indexed: list[tuple[int, str, str, str]] = []
     for key, role, text in turns:
         words = cut(text)

@@ -75,7 +75,7 @@ async def test_longer_words_are_named_and_how_to_find_them(query: str, said: str
     advice = await for_none(query, call(1, said))
     assert f"does not occur in the transcripts searched. Longer words do: {longer}; {begin}* finds them." in advice
     store = await stored(call(1, said))
-    assert await store.search.is_said(parse_query(f"{begin}*").all_of[0][0])
+    assert await store.search.occurs(parse_query(f"{begin}*").all_of[0][0])
 
 
 @pytest.mark.parametrize(

@@ -189,7 +189,7 @@ async def test_damage_that_another_program_met_first_does_not_cost_the_new_store
 async def test_a_damaged_index_of_words_is_damage_as_well(path: Path) -> None:
     await write_store(path, 3)
     with closing(sqlite3.connect(path)) as other:
-        other.execute("UPDATE spoken_data SET block = x'00'")
+        other.execute("UPDATE turns_fts_data SET block = x'00'")
         other.commit()
     store = await open_store(path)
     with pytest.raises(StoreError, match="damaged"):

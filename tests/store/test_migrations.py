@@ -1,7 +1,8 @@
 """A store of an older version becomes one of this version, and what it holds is read as it is now."""
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Generator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from formant_mcp.queries.conditions import parse_condition, parse_contact_filter
 from formant_mcp.store.local_time import local_day
 from formant_mcp.store.schema import MIGRATIONS
 from formant_mcp.store.sync_state import ListState
+from formant_mcp.store.turn_index import INSERT, index_rows, turn_key
+from formant_mcp.text_search.query import Term
+from formant_mcp.text_search.tokenizer import indexed_until_version_3
 from tests.store.files import calls, open_store, write_store
 from tests.store.oracle import NOW
 
@@ -23,16 +27,24 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "data" / "store.sqlite"
 
 
-@pytest.mark.parametrize("version", range(len(MIGRATIONS)))
-async def test_a_store_of_an_older_version_becomes_one_of_this(path: Path, version: int) -> None:
-    path.parent.mkdir()
+@contextmanager
+def older_store(path: Path, version: int) -> Generator[sqlite3.Connection]:
+    """A store of that version, to be filled."""
+    path.parent.mkdir(exist_ok=True)
     with closing(sqlite3.connect(path)) as older:
+        older.create_function("local_day", 2, local_day, deterministic=True)
         for script in MIGRATIONS[:version]:
             older.executescript(script)
-        if version:
-            older.execute("INSERT INTO meta VALUES ('identity', 'kept')")
+        yield older
         older.execute(f"PRAGMA user_version = {version}")
         older.commit()
+
+
+@pytest.mark.parametrize("version", range(len(MIGRATIONS)))
+async def test_a_store_of_an_older_version_becomes_one_of_this(path: Path, version: int) -> None:
+    with older_store(path, version) as older:
+        if version:
+            older.execute("INSERT INTO meta VALUES ('identity', 'kept')")
     store = await open_store(path)
     await store.write.save(calls(2), NOW)
     assert await store.read.turn_count("call-1") == 20
@@ -42,11 +54,7 @@ async def test_a_store_of_an_older_version_becomes_one_of_this(path: Path, versi
 
 
 async def test_values_and_numbers_of_an_older_store_are_read_as_they_are_now(path: Path) -> None:
-    path.parent.mkdir()
-    with closing(sqlite3.connect(path)) as older:
-        older.create_function("local_day", 2, local_day, deterministic=True)
-        for script in MIGRATIONS[:3]:
-            older.executescript(script)
+    with older_store(path, 3) as older:
         older.executescript(
             "INSERT INTO meta VALUES ('account', 'key');"
             "INSERT INTO conversations (row_id, conversation_id, contact_number, contact_reversed, ended, status,"
@@ -57,7 +65,6 @@ async def test_values_and_numbers_of_an_older_store_are_read_as_they_are_now(pat
             " (1, 'due', 0, 'text', '2026-11-20T10:00:00Z', '2026-11-20t10:00:00z', NULL),"
             " (1, 'intent', 0, 'text', 'Payment-Confirmed', 'payment-confirmed', NULL),"
             " (1, 'paid', 0, 'boolean', 'true', 'true', NULL);"
-            "PRAGMA user_version = 3"
         )
     store = await open_store(path)
     results = ["amount>=15000", "code=007", "csat=4", "due<=2026-11-20", "intent=payment confirmed", "paid=true"]
@@ -69,14 +76,35 @@ async def test_values_and_numbers_of_an_older_store_are_read_as_they_are_now(pat
     )
     assert await store.read.count(asked) == 1
     assert await store.read.count(Filters(results=(parse_condition("code=7"),))) == 0
-    assert await store.figures.paths() == {
+    assert await store.aggregates.paths() == {
         "amount": "number", "code": "text", "csat": "number", "due": "text", "intent": "text", "paid": "boolean"
     }  # fmt: skip
     await store.close()
 
 
+async def test_words_of_an_older_store_are_indexed_as_they_are_now(path: Path) -> None:
+    said = ["l'ordine e-mail", "I don't know", "ALDIM mı", "Łódź l'a2", "dell’ordine", "O'Brien's 10-20", "फीस"]
+    turns = [(turn_key(1, index), "agent", text) for index, text in enumerate(said)]
+    with older_store(path, 3) as older:
+        older.execute(
+            "INSERT INTO conversations (row_id, conversation_id, turn_count, detail_due_at, ended, "
+            "failure_reason_known, first_seen_at, seen_at) VALUES (1, 'old', ?, NULL, 1, 1, 0, 0)",
+            [len(said)],
+        )
+        older.executemany("INSERT INTO turns (turn_id, role, text) VALUES (?, ?, ?)", turns)
+        older.executemany(INSERT.replace("turns_fts", "spoken"), index_rows(turns, indexed_until_version_3))
+    store = await open_store(path)
+    for name in ("ordine", "aldim", "email", "mi", "lodz", "brien", "फीस"):
+        assert await store.search.occurs(Term((name,), "word")), name
+    await store.write.delete("old")
+    await store.close()
+    with closing(sqlite3.connect(path)) as database:
+        left = "SELECT count(*) FROM turns_fts WHERE turns_fts MATCH 'lordine OR ordine OR a2 OR la'"
+        assert database.execute(left).fetchone() == (0,)
+        database.execute("INSERT INTO turns_fts (turns_fts) VALUES ('integrity-check')")
+
+
 async def test_what_an_older_version_may_have_misread_is_read_again(path: Path) -> None:
-    path.parent.mkdir()
     rows = [
         ("no turns", None, 60, None),
         ("never connected", "busy", None, None),
@@ -84,10 +112,7 @@ async def test_what_an_older_version_may_have_misread_is_read_again(path: Path) 
         ("ended as usual", "end_call tool was called.", 60, 2),
         ("well read", "busy", 60, 2),
     ]
-    with closing(sqlite3.connect(path)) as older:
-        for script in MIGRATIONS[:3]:
-            older.executescript(script)
-        older.create_function("local_day", 2, lambda *_: 0)
+    with older_store(path, 3) as older:
         older.execute("INSERT INTO meta VALUES ('identity', 'kept')")
         for name, reason, seconds, turns in rows:
             older.execute(
@@ -100,8 +125,6 @@ async def test_what_an_older_version_may_have_misread_is_read_again(path: Path) 
         older.execute(
             "INSERT INTO turns VALUES ((5 << 20) | 0, 'Rahul', 'Hello', NULL), ((5 << 20) | 1, 'agent', 'Hi', NULL)"
         )
-        older.execute("PRAGMA user_version = 3")
-        older.commit()
     store = await open_store(path)
     due = await store.read.details_to_fetch(DetailRequest(Filters()), NOW)
     known = await store.read.get([name for name, *_ in rows])
@@ -113,18 +136,13 @@ async def test_what_an_older_version_may_have_misread_is_read_again(path: Path) 
 
 
 async def test_the_state_of_lists_of_an_older_store_is_kept_under_its_new_names(path: Path) -> None:
-    path.parent.mkdir()
-    with closing(sqlite3.connect(path)) as older:
-        older.create_function("local_day", 2, local_day, deterministic=True)
-        for script in MIGRATIONS[:5]:
-            older.executescript(script)
+    with older_store(path, 5) as older:
         older.executescript(
             "INSERT INTO meta VALUES ('account', 'key');"
             "INSERT INTO conversations (conversation_id, ended, failure_reason_known, first_seen_at, seen_at)"
             " VALUES ('call-1', 1, 1, 0, 0);"
             "INSERT INTO scopes VALUES ('', 'oldest', 99, 3, 2, 1, 1001, 1002, 1003, 1004, 1005, 40, 1, 98, 41, 4,"
             " 'next', 1006, 1, 5, 1007, 1008);"
-            "PRAGMA user_version = 5"
         )
     store = await open_store(path)
     state = await store.sync_state.list_state("")

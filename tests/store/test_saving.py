@@ -143,7 +143,7 @@ async def test_a_later_detail_leaves_nothing_of_the_one_before(store: Store) -> 
     await store.write.save([replace(DETAIL, results={"csat": 1}, turns=(Turn(0, "agent", "Hello"),))], LATER)
     assert await store.read.turns("call-1_1", 0, 10) == [Turn(0, "agent", "Hello")]
     assert await store.read.turn_count("call-1_1") == 1
-    assert list(await store.figures.paths()) == ["csat"]
+    assert list(await store.aggregates.paths()) == ["csat"]
 
 
 @pytest.mark.parametrize("first", range(5))
@@ -167,7 +167,7 @@ async def test_deleting_forgets_row_turns_and_values_and_leaves_the_others(store
     await store.write.delete("call-1_1")
     assert await stored(store) is None
     assert await store.read.turns("call-1_1", 0, 10) == []
-    assert list(await store.figures.paths()) == ["csat"]
+    assert list(await store.aggregates.paths()) == ["csat"]
     assert await stored(store, "call-2_1") == other
     await store.write.save([Conversation("call-1_1")], LATER)
     assert await stored(store) == Conversation("call-1_1")
@@ -180,7 +180,7 @@ async def test_what_a_full_pass_did_not_see_is_forgotten_of_that_agent_alone(sto
     await store.write.save([Conversation("new-7", agent_id="7")], LATER)
     await store.write.delete_unseen("7", LATER)
     assert await store.read.ids_with_prefix("", 10) == ["new-7", "old-8", "old-none"]
-    assert await store.figures.paths() == {}
+    assert await store.aggregates.paths() == {}
     await store.write.delete_unseen("", LATER)
     assert await store.read.ids_with_prefix("", 10) == ["new-7"]
 

@@ -2,7 +2,6 @@
 
 import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -16,9 +15,7 @@ from formant_mcp.models import Conversation, Turn
 from formant_mcp.store import Store, search
 from formant_mcp.store.schema import MIGRATIONS
 from formant_mcp.store.search import MatchPage, StoreSearch
-from formant_mcp.store.turn_index import DELETE, INSERT, index_rows
 from formant_mcp.text_search.query import Expression, Term
-from formant_mcp.text_search.tokenizer import indexed_until_version_3
 from tests.in_a_loop import in_a_loop
 from tests.store.files import open_store
 from tests.store.oracle import NOW, conversations, filters, matches, sort_key
@@ -151,7 +148,7 @@ async def test_of_too_many_hits_to_rank_the_newest_come_first(
     store = await stored(*calls)
     sought = StoreSearch(expression, role, data.draw(st.just(Filters()) | filters(calls)))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(search, "_RANKED", -1)
+        patch.setattr(search, "_MAX_RANKED", -1)
         patch.setattr(search, "_PROBED", probed)
         page = (await store.search.find(sought, count)).page
         found = list(page)
@@ -201,46 +198,6 @@ async def test_a_store_from_before_there_was_an_index_gets_one(tmp_path: Path) -
     await store.write.delete("call-7")
     assert (await find(store, word("refund"))).hits == 0
     await store.close()
-
-
-async def test_a_store_from_before_words_were_divided_is_indexed_anew(tmp_path: Path) -> None:
-    said = ["l'ordine e-mail", "I don't know", "ALDIM mı", "Łódź l'a2", "dell’ordine", "O'Brien's 10-20", "फीस"]
-    one = call(7, *said)
-    path = tmp_path / "version3.sqlite"
-    store = await open_store(path)
-    await store.write.save([one], NOW)
-    await store.close()
-    old = sqlite3.connect(path)
-    turns = old.execute("SELECT turn_id, role, text FROM turns").fetchall()
-    old.executemany(DELETE, index_rows(turns))
-    old.executemany(INSERT, index_rows(turns, indexed_until_version_3))
-    old.execute("DELETE FROM words")
-    old.executescript(
-        "DROP INDEX conversations_user; DROP INDEX conversations_reason;"
-        "DROP TABLE unreadable; DROP INDEX conversations_missing;"
-        "DROP INDEX conversations_retry; ALTER TABLE conversations DROP COLUMN retry_at;"
-        "ALTER TABLE conversations DROP COLUMN failure;"
-        "DROP INDEX conversations_direction; ALTER TABLE conversations DROP COLUMN direction;"
-        "ALTER TABLE conversations DROP COLUMN missing_at; DROP TABLE list_states;"
-    )
-    scopes = MIGRATIONS[0].partition("CREATE TABLE scopes")[2].partition("CREATE TABLE leases")[0]
-    old.executescript("CREATE TABLE scopes" + scopes)
-    old.executescript(
-        "ALTER TABLE scopes ADD COLUMN pass_cursor TEXT; ALTER TABLE scopes ADD COLUMN covered_at INTEGER;"
-        "PRAGMA user_version = 3"
-    )
-    old.close()
-    store = await open_store(path)
-    for query in (word("ordine"), word("aldim"), word("email"), word("mi"), word("lodz"), word("brien"), word("फीस")):
-        sought = StoreSearch(query, "any", Filters())
-        assert turns_found(await find(store, query)) == expected([one], sought) != {}
-    await store.write.delete("call-7")
-    await store.close()
-    with closing(sqlite3.connect(path)) as database:
-        assert database.execute(
-            "SELECT count(*) FROM spoken WHERE spoken MATCH 'lordine OR ordine OR a2 OR la'"
-        ).fetchone() == (0,)
-        database.execute("INSERT INTO spoken (spoken) VALUES ('integrity-check')")
 
 
 @pytest.mark.parametrize(
@@ -345,8 +302,8 @@ async def test_a_slip_names_what_was_perhaps_meant(meant: str, typed: str) -> No
 async def test_what_is_no_longer_said_is_not_said() -> None:
     store = await stored(call(1, "lawyer"), call(2, "lawyers"))
     await store.write.delete("call-1")
-    assert not await store.search.is_said(Term(("lawyer",), "phrase"))
-    assert await store.search.is_said(Term(("lawyer",), "word"))
+    assert not await store.search.occurs(Term(("lawyer",), "phrase"))
+    assert await store.search.occurs(Term(("lawyer",), "word"))
 
 
 @settings(deadline=None)
@@ -359,7 +316,7 @@ async def test_a_term_is_said_where_it_is_found(
     narrowed = data.draw(st.just(Filters()) | filters(calls))
     for term in expression.none_of:
         hits = (await find(store, Expression(((term,),)), role, narrowed)).hits
-        assert await store.search.is_said(term, role, narrowed) == bool(hits)
+        assert await store.search.occurs(term, role, narrowed) == bool(hits)
     await store.close()
 
 
