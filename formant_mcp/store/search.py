@@ -1,4 +1,4 @@
-"""Full text search: which turns say what is clause, in which conversations, best first."""
+"""Full-text search: which turns match a query, in which conversations, best first."""
 
 import json
 from collections import Counter, defaultdict
