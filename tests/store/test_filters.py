@@ -28,7 +28,7 @@ from tests.store.oracle import (
 pytestmark = pytest.mark.anyio
 
 several = st.lists(conversations(), min_size=3, max_size=12, unique_by=lambda each: each.conversation_id)
-enough = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+enough = settings(suppress_health_check=[HealthCheck.too_slow])
 
 
 async def new_store(saved: list[Conversation]) -> Store:

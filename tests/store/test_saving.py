@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 from datetime import timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from formant_mcp.errors import StoreError
@@ -72,7 +72,6 @@ def merged(old: Conversation, new: Conversation) -> Conversation:
     return Conversation(**kept)
 
 
-@settings(deadline=None)
 @given(read=st.lists(conversations(ONE_ID), min_size=1, max_size=4))
 @in_a_loop
 async def test_what_was_known_is_kept_by_whatever_is_read_later(read: list[Conversation]) -> None:
@@ -85,7 +84,6 @@ async def test_what_was_known_is_kept_by_whatever_is_read_later(read: list[Conve
     await store.close()
 
 
-@settings(deadline=None)
 @given(known=conversations(ONE_ID), data=st.data())
 @in_a_loop
 async def test_a_row_that_says_nothing_new_changes_nothing(known: Conversation, data: st.DataObject) -> None:
@@ -102,7 +100,6 @@ async def test_a_row_that_says_nothing_new_changes_nothing(known: Conversation, 
     await store.close()
 
 
-@settings(deadline=None)
 @given(read=st.lists(conversations(), max_size=5, unique_by=lambda each: each.conversation_id))
 @in_a_loop
 async def test_saving_twice_is_saving_once(read: list[Conversation]) -> None:

@@ -16,6 +16,7 @@ from formant_mcp.store import Store, search
 from formant_mcp.store.schema import MIGRATIONS
 from formant_mcp.store.search import MatchPage, StoreSearch
 from formant_mcp.text_search.query import Expression, Term
+from tests.examples import examples
 from tests.in_a_loop import in_a_loop
 from tests.store.files import open_store
 from tests.store.oracle import NOW, conversations, filters, matches, sort_key
@@ -84,7 +85,7 @@ def expected(calls: Sequence[Conversation], sought: StoreSearch) -> dict[str, se
 
 
 @pytest.mark.parametrize("many", [1, 5_000])
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=examples(2))
 @given(calls=CALLS, expression=EXPRESSIONS, role=ROLES, data=st.data())
 @in_a_loop
 async def test_a_search_finds_what_plain_python_finds(
@@ -101,7 +102,6 @@ async def test_a_search_finds_what_plain_python_finds(
     await store.close()
 
 
-@settings(deadline=None)
 @given(calls=CALLS, expression=EXPRESSIONS, role=ROLES)
 @in_a_loop
 async def test_more_alternatives_come_first_then_the_newest(
@@ -121,7 +121,6 @@ async def test_more_alternatives_come_first_then_the_newest(
     await store.close()
 
 
-@settings(deadline=None)
 @given(calls=CALLS, expression=EXPRESSIONS, role=ROLES, count=st.integers(1, 3), data=st.data())
 @in_a_loop
 async def test_going_on_behind_the_last_one_gives_each_conversation_once(
@@ -139,7 +138,7 @@ async def test_going_on_behind_the_last_one_gives_each_conversation_once(
 
 
 @pytest.mark.parametrize("probed", [0, 1, 300])
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=examples(1))
 @given(calls=CALLS, expression=EXPRESSIONS, role=ROLES, count=st.integers(1, 3), data=st.data())
 @in_a_loop
 async def test_of_too_many_hits_to_rank_the_newest_come_first(
@@ -162,7 +161,6 @@ async def test_of_too_many_hits_to_rank_the_newest_come_first(
     await store.close()
 
 
-@settings(deadline=None)
 @given(first=TURNS, then=st.none() | TURNS, expression=EXPRESSIONS)
 @in_a_loop
 async def test_what_is_read_anew_or_forgotten_is_found_as_it_is_now(
@@ -306,7 +304,6 @@ async def test_what_is_no_longer_said_is_not_said() -> None:
     assert await store.search.occurs(Term(("lawyer",), "word"))
 
 
-@settings(deadline=None)
 @given(calls=CALLS, expression=EXPRESSIONS, role=ROLES, data=st.data())
 @in_a_loop
 async def test_a_term_is_said_where_it_is_found(
