@@ -20,6 +20,7 @@ _NOT_SHOWN_WHERE_ZERO = {"details_needed", "details_read", "others"}
 def assert_same_facts(text: str, structure: JsonValue) -> None:
     """Every value of the structure is in the text, and none of them is null."""
     left_out = _left_out(text)
+    text = _with_addresses(_with_years(text))
     missing = [
         f"{path}: {form}"
         for path, form in _forms("", structure)
@@ -27,6 +28,20 @@ def assert_same_facts(text: str, structure: JsonValue) -> None:
         and not any(form == allowed and re.search(where, path) for where, allowed in left_out)
     ]
     assert not missing, f"not in the text: {missing}\n{text}"
+
+
+def _with_years(text: str) -> str:
+    """The text with the year that a table's header has in each of its rows."""
+    header = re.search(r"^conversation_id\tstarted \((\d{4})\b", text, re.MULTILINE)
+    return re.sub(r"\t(?=\d\d-\d\d \d\d:\d\d)", f"\t{header[1]}-", text) if header else text
+
+
+def _with_addresses(text: str) -> str:
+    """The text with the address that its head has for all recordings at each conversation that has one."""
+    (address,) = re.findall(r"^Recordings: (\S+)$", text, re.MULTILINE) or [""]
+    each = address.replace("{conversation_id}", r"\1")
+    pattern = r"^(\S+) · agent .*\n(?!.*\bno recording)(?!.*\brecording: )"
+    return re.sub(pattern, rf"\g<0>{each} · ", text, flags=re.MULTILINE) if address else text
 
 
 def _left_out(text: str) -> list[tuple[str, str]]:

@@ -28,6 +28,7 @@ _MOMENT = re.compile(
     r"(?: ?(?P<offset>z|utc|gmt|[+-]\d{2}:?\d{2}(?::\d{2})?))?",
     re.ASCII,
 )
+_WITHOUT_YEAR = re.compile(r"\d{2}-\d{2} \d{2}:\d{2}\b", re.ASCII)
 _DAYS_END = re.compile(r"24(?::?00){0,2}")
 _PRECISIONS = ((re.compile(r"\d{2}(?::?\d{2})?"), timedelta(minutes=1)), (re.compile(r"[^.,]*"), timedelta(seconds=1)))
 _MILLISECOND = timedelta(milliseconds=1)
@@ -57,6 +58,11 @@ def parse_until(text: str, now: datetime, zone: ZoneInfo, argument: str = "until
     """
     span = _parse(text, now, zone, argument)
     return span and span[1]
+
+
+def is_read_without_year(moment: datetime, now: datetime, zone: ZoneInfo) -> bool:
+    """Whether the minute of a local time is understood as that of its year if a table leaves the year out."""
+    return _with_year(f"{moment:%m-%d %H:%M}", now, zone) == f"{moment:%Y-%m-%d %H:%M}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +119,7 @@ def _parse(text: str, now: datetime, zone: ZoneInfo, argument: str) -> _Span | N
     if not text:
         return None
     try:
-        return _calendar(text, now, zone) or _ago(text, now, zone) or _moment(text, zone)
+        return _calendar(text, now, zone) or _ago(text, now, zone) or _moment(_with_year(text, now, zone), zone)
     except ValueError:
         raise InvalidRequestError(f"{argument} is not a valid date.", f"Give {ACCEPTED}.") from None
     except OverflowError:
@@ -175,6 +181,14 @@ def _months_before(day: date, months: int) -> date:
         raise OverflowError(months)
     year, month = month // 12, month % 12 + 1
     return date(year, month, min(day.day, monthrange(year, month)[1]))
+
+
+def _with_year(text: str, now: datetime, zone: ZoneInfo) -> str:
+    """A time without its year, as tables print it: the latest such, at most a day from now."""
+    if not _WITHOUT_YEAR.match(text):
+        return text
+    last = now.astimezone(zone) + timedelta(days=1)
+    return f"{last.year - (text[:11] > f'{last:%m-%d %H:%M}')}-{text}"
 
 
 def _moment(text: str, zone: ZoneInfo) -> _Span:

@@ -69,6 +69,21 @@ def test_a_day_begins_at_its_midnight_and_includes_its_last_moment(text: str, be
 
 
 @pytest.mark.parametrize(
+    ("text", "begins"),
+    [
+        ("11-20 18:32", "2026-11-20T13:02"),
+        ("01-01 00:00 +00:00", "2026-01-01T00:00"),
+        ("11-21 10:43", "2026-11-21T05:13"),  # a minute from now, as clocks differ
+        ("11-23 10:00", "2025-11-23T04:30"),
+        ("12-31 23:59", "2025-12-31T18:29"),
+    ],
+)
+def test_a_time_without_its_year_as_tables_print_it_is_the_latest_such(text: str, begins: str) -> None:
+    assert parse_since(text, NOW, KOLKATA) == utc(begins)
+    assert parse_until(text, NOW, KOLKATA) == utc(begins) + timedelta(minutes=1) - LAST
+
+
+@pytest.mark.parametrize(
     ("text", "begins", "ends"),
     [
         ("2026-W47", "2026-11-16", "2026-11-22"),

@@ -200,3 +200,15 @@ async def test_only_a_call_that_connected_has_the_address_of_a_recording(account
         answer = await assistant.ask("get_transcripts", conversation_ids=ids)
     assert [row["conversation_id"] for row in answer.rows() if "recording_uri" in row] == [ids[0], ids[3]]
     assert answer.text.count("no recording: the call never connected") == 2
+
+
+async def test_the_address_of_recordings_is_said_once_but_for_ids_that_it_escapes(account: Account) -> None:
+    escaped = "é5%-0001_1"
+    account.api.add(conversation(5, NOW - timedelta(days=1), conversation_id=escaped))
+    async with account.connect() as assistant:
+        answer = await assistant.ask("get_transcripts", conversation_ids=[LONG, SHORT, escaped], max_turns=1)
+        none = await assistant.ask("get_transcripts", conversation_ids=[UNANSWERED])
+    assert answer.text.count("\nRecordings: formant://conversations/{conversation_id}/recording\n") == 1
+    assert answer.text.count("recording: formant://conversations/%C3%A95%25-0001_1/recording") == 1
+    assert answer.text.count("formant://") == 2
+    assert "formant://" not in none.text

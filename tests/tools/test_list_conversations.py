@@ -1,6 +1,6 @@
 """`list_conversations`, asked as an assistant asks."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -48,6 +48,49 @@ async def test_times_that_differ_in_their_offset_carry_it_each(account: Account)
     async with account.connect(timezone="Europe/Berlin") as assistant:
         answer = await assistant.ask("list_conversations")
     assert_same_answer(SNAPSHOTS / "list_two_offsets.txt", answer)
+
+
+async def test_times_of_another_year_have_their_year_each(account: Account) -> None:
+    account.api.conversations = [conversation(n, NOW - timedelta(days=400 * n)) for n in (0, 1)]
+    async with account.connect() as assistant:
+        both = await assistant.ask("list_conversations")
+        last_year = await assistant.ask("list_conversations", until="2025-12-31")
+    assert "\tstarted (+05:30)\t" in both.text
+    assert "\t2026-11-21 10:42\t" in both.text
+    assert "\t2025-10-17 10:42\t" in both.text
+    assert "\t2025-10-17 10:42\t" in last_year.text
+
+
+@pytest.mark.parametrize(
+    ("now", "started", "header", "shown"),
+    [
+        ("2026-01-02T00:00", "2025-12-31T10:00", "started (2025, +00:00)", "12-31 10:00"),
+        ("2026-12-31T10:00", "2026-01-01T11:00", "started (2026, +00:00)", "01-01 11:00"),
+        ("2026-12-31T10:00", "2026-01-01T09:00", "started (+00:00)", "2026-01-01 09:00"),
+    ],
+)
+async def test_a_year_is_left_out_only_where_the_time_is_read_with_that_year(
+    account: Account, now: str, started: str, header: str, shown: str
+) -> None:
+    account.now = datetime.fromisoformat(f"{now}+00:00")
+    account.api.conversations = [conversation(1, datetime.fromisoformat(f"{started}+00:00"))]
+    async with account.connect(timezone="UTC") as assistant:
+        answer = await assistant.ask("list_conversations")
+        found = await assistant.ask("list_conversations", since=shown, until=shown)
+    assert f"\t{header}\t" in answer.text
+    assert f"\t{shown}\t" in answer.text
+    assert found.ids() == answer.ids()
+
+
+async def test_what_every_row_has_is_said_once(account: Account) -> None:
+    async with account.connect() as assistant:
+        answer = await assistant.ask("list_conversations", agent_id=101, status=["busy", "no_answer"], limit=4)
+        pair = await assistant.ask("list_conversations", agent_id=101, limit=2)
+    shared, header, *rows = answer.text.split("\n")[1:]
+    assert shared == "every row: agent 101"
+    assert header == "conversation_id\tstarted (2026, +05:30)\tcontact\tstatus"
+    assert [len(row.split("\t")) for row in rows] == [4] * 4
+    assert "every row" not in pair.text
 
 
 async def test_cursors_lead_through_every_call_once(account: Account) -> None:

@@ -21,3 +21,14 @@ def test_more_than_the_provider_counts_is_said_as_what_is_known() -> None:
     assert coverage_lines(coverage, ZoneInfo("UTC"))[0] == (
         "1,500 of 1,500 conversations match; the provider counts 1,499; complete. Times: UTC."
     )
+
+
+def test_the_number_of_transcripts_loaded_is_said_where_it_is_not_that_of_the_conversations_that_match() -> None:
+    def loaded(needed: int, read: int, *, complete: bool = True) -> list[str]:
+        coverage = Coverage(4, 9, 9, complete, None, details_needed=needed, details_read=read)
+        return coverage_lines(coverage, ZoneInfo("UTC"))[1:]
+
+    assert loaded(4, 4) == []
+    assert loaded(4, 3, complete=False) == ["Transcripts loaded: 3 of 4"]
+    assert loaded(4, 4, complete=False) == ["Transcripts loaded: 4 of 4"]
+    assert loaded(9, 9) == ["Transcripts loaded: 9 of 9"]

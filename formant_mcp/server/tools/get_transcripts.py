@@ -98,6 +98,7 @@ async def _run(app: App, arguments: TranscriptArguments, context: RequestContext
             coverage,
             app.zone,
             "Turns have no times." if has_no_times else "",
+            f"Recordings: {RECORDING_URI}" if any(_has_usual_address(block.answer) for block in blocks) else "",
             what=f"Transcripts of {counted(coverage.matched, 'conversation')}",
         ),
         *(f"{error.conversation_id}: {error.message}" for error in errors),
@@ -205,13 +206,13 @@ def _block_lines(app: App, block: _Block) -> list[str]:
         answer.failure_reason and f"failure reason: {answer.failure_reason}",
         answer.ended_at and f"ended {format_time(answer.ended_at, app.zone)}",
         answer.trace_id and f"trace {answer.trace_id}",
-        f"recording: {answer.recording_uri}" if answer.recording_uri else "no recording: the call never connected",
+        _recording(answer),
     ]
     started, duration = format_time(answer.started_at, app.zone), format_seconds(answer.duration_seconds)
     lines = [
         f"{answer.conversation_id} · agent {answer.agent_id or '-'} · {answer.contact_number or '-'}"
         f" · {answer.status or '-'} · {started} · {duration} s",
-        " · ".join(part for part in optional if part),
+        *([more] if (more := " · ".join(part for part in optional if part)) else []),
     ]
     results = [f"results: {results_line(answer.results)}"] if answer.results else []
     turns = [f"turns {block.first}–{block.first + count - 1} of {answer.turn_count}"] if count else []
@@ -229,6 +230,18 @@ def _block_lines(app: App, block: _Block) -> list[str]:
     elif answer.next_turn is not None:
         lines.append(f"continue with from_turn={answer.next_turn}")
     return lines
+
+
+def _recording(answer: TranscriptAnswer) -> str:
+    """What is said of its recording, besides the address that the head has for all."""
+    if answer.recording_uri is None:
+        return "no recording: the call never connected"
+    return "" if _has_usual_address(answer) else f"recording: {answer.recording_uri}"
+
+
+def _has_usual_address(answer: TranscriptAnswer) -> bool:
+    """Whether the address has the id as it is; it escapes some characters."""
+    return answer.recording_uri == RECORDING_URI.format(conversation_id=answer.conversation_id)
 
 
 def _without_turns(transcript: Transcript) -> str:

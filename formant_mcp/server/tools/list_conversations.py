@@ -1,6 +1,9 @@
 """`list_conversations`: the matching calls, in a table."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field
 
@@ -8,6 +11,7 @@ from formant_mcp.app import App
 from formant_mcp.filters import NOT_READ_YET, Order
 from formant_mcp.queries.arguments import CursorText, FilterArguments, Whole
 from formant_mcp.queries.conversations import ConversationPage, ListQuery, Row, SummaryMode
+from formant_mcp.queries.dates import is_read_without_year
 from formant_mcp.queries.forms import as_choice
 from formant_mcp.queries.loader import RequestContext
 from formant_mcp.server.tools.schemas import (
@@ -18,6 +22,7 @@ from formant_mcp.server.tools.schemas import (
     shown_fields,
 )
 from formant_mcp.server.tools.text import (
+    EMPTY,
     UNTRUSTED_NOTICE,
     coverage_lines,
     format_offset,
@@ -31,6 +36,7 @@ from formant_mcp.server.tools.tool import Reply, Tool, fit
 
 _RESULTS_CHARACTERS = 800  # per row; get_transcripts has the whole results
 _REASON_CHARACTERS = 120
+_SHARED_BY = 3  # rows from which on what all have in a column is said once
 _LOADS_REASONS = f"summary_mode=include also loads the failure reasons marked {NOT_READ_YET}."
 _TRUNCATED = "Long results are shortened (…); get_transcripts has them whole."
 
@@ -76,7 +82,7 @@ def _reply(app: App, page: ConversationPage, *, has_words: bool) -> Reply:
     )
     shown = f"{page.shown:,} of {coverage.matched:,} shown"
     more = f'{shown}; for more: cursor="{page.next_cursor}"' if page.next_cursor else ""
-    lines = table_lines(rows, without_reason)
+    lines = _table_lines(app.zone, coverage.requested_at, rows, without_reason)
     if has_words and rows:
         boundary = app.new_boundary()
         lines = [f'Results and words {UNTRUSTED_NOTICE}, up to the line "end {boundary}"', *lines, f"end {boundary}"]
@@ -98,31 +104,56 @@ def _without_reason(page: ConversationPage) -> set[str]:
     return {call.conversation_id for call in calls if call.outcome == "failure" and not call.failure_reason_known}
 
 
-def table_lines(rows: list[ConversationAnswer], without_reason: set[str]) -> list[str]:
-    """One line per conversation. The offset of the times is in the header, or in each line if they differ."""
-    offsets = {format_offset(row.started_at) for row in rows if row.started_at}
-    common = offsets.pop() if len(offsets) == 1 else ""
-    cells = [_cells(row, common, without_reason) for row in rows]
-    return format_table(list(cells[0]), [list(row.values()) for row in cells]) if rows else []
+def _table_lines(
+    zone: ZoneInfo, now: datetime | None, rows: list[ConversationAnswer], without_reason: set[str]
+) -> list[str]:
+    """One line per conversation, after the labels that all of them share."""
+    if not rows:
+        return []
+    header, starts = _starts(zone, now, [row.started_at for row in rows])
+    labels = _labels(rows, without_reason)
+    shared = {name: cells[0] for name, cells in labels.items() if _is_shared(cells)}
+    table = {
+        "conversation_id": [row.conversation_id for row in rows],
+        header: starts,
+        **{name: cells for name, cells in labels.items() if name not in shared},
+        "results": [results_line(row.results or {}) for row in rows],
+        "words": [row.gist or "" for row in rows],
+    }
+    lines = [f"every row: {' · '.join(f'{name} {value}' for name, value in shared.items())}"] if shared else []
+    return [*lines, *format_table(list(table), list(zip(*table.values(), strict=True)))]
 
 
-def _cells(row: ConversationAnswer, common_offset: str, without_reason: set[str]) -> dict[str, str]:
-    """The cells of a row, by column."""
-    started = f"{row.started_at:%Y-%m-%d %H:%M}" if row.started_at else ""
-    if row.started_at and not common_offset:
-        started += f" {format_offset(row.started_at)}"
+def _is_shared(cells: list[str]) -> bool:
+    return len(cells) >= _SHARED_BY and len(set(cells)) == 1 and cells[0] not in ("", EMPTY)
+
+
+def _starts(zone: ZoneInfo, now: datetime | None, starts: Sequence[datetime | None]) -> tuple[str, list[str]]:
+    """The column of starts. Its header has what they share: the offset, and the year if they are understood without."""
+    offsets = {format_offset(start) for start in starts if start}
+    years = {f"{start:%Y}" for start in starts if start}
+    is_one_offset = len(offsets) == 1
+    is_one_year = len(years) == 1 and all(now and is_read_without_year(start, now, zone) for start in starts if start)
+    form = "%m-%d %H:%M" if is_one_year else "%Y-%m-%d %H:%M"
+    cells = [
+        f"{start:{form}}{'' if is_one_offset else f' {format_offset(start)}'}" if start else "" for start in starts
+    ]
+    shared = [*(years if is_one_year else ()), *(offsets if is_one_offset else ())]
+    return f"started ({', '.join(shared)})" if shared else "started", cells
+
+
+def _labels(rows: list[ConversationAnswer], without_reason: set[str]) -> dict[str, list[str]]:
+    """The columns of what the provider says of a call, which many calls may share."""
     return {
-        "conversation_id": row.conversation_id,
-        f"started {common_offset}".strip(): started,
-        "agent": row.agent_id or "",
-        "agent_name": row.agent_name or "",
-        "contact": row.contact_number or "",
-        **{name: getattr(row, name) or "" for name in OPTIONAL_FIELDS},
-        "status": row.status or "",
-        "seconds": format_seconds(row.duration_seconds),
-        "failure_reason": row.failure_reason or (NOT_READ_YET if row.conversation_id in without_reason else ""),
-        "results": results_line(row.results or {}),
-        "words": row.gist or "",
+        "agent": [row.agent_id or "" for row in rows],
+        "agent_name": [row.agent_name or "" for row in rows],
+        "contact": [row.contact_number or "" for row in rows],
+        **{name: [getattr(row, name) or "" for row in rows] for name in OPTIONAL_FIELDS},
+        "status": [row.status or "" for row in rows],
+        "seconds": [format_seconds(row.duration_seconds) for row in rows],
+        "failure_reason": [
+            row.failure_reason or (NOT_READ_YET if row.conversation_id in without_reason else "") for row in rows
+        ],
     }
 
 
