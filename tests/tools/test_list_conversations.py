@@ -93,6 +93,21 @@ async def test_what_every_row_has_is_said_once(account: Account) -> None:
     assert "every row" not in pair.text
 
 
+async def test_agents_that_have_names_have_their_ids_once(account: Account) -> None:
+    async with account.connect_to_sample(provider="elevenlabs") as assistant:
+        many = await assistant.ask("list_conversations", limit=60)
+        few = await assistant.ask("list_conversations", limit=3)
+    line = next(line for line in many.text.split("\n") if line.startswith("agents: "))
+    ids = dict(agent.split(" = ") for agent in line.removeprefix("agents: ").split(" · "))
+    table = [line.split("\t") for line in many.text.split("\n") if "\t" in line]
+    column = table[0].index("agent_name")
+    assert [ids[cells[column]] for cells in table[1:]] == [row["agent_id"] for row in many.rows()]
+    assert len(ids) > 1
+    assert "agent" not in table[0]
+    assert "agents: " not in few.text
+    assert "\tagent\tagent_name\t" in few.text
+
+
 async def test_cursors_lead_through_every_call_once(account: Account) -> None:
     question: dict[str, object] = {"order_by": "longest", "since": "8d", "limit": 7}
     async with account.connect() as assistant:

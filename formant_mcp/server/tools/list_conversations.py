@@ -36,7 +36,7 @@ from formant_mcp.server.tools.tool import Reply, Tool, fit
 
 _RESULTS_CHARACTERS = 800  # per row; get_transcripts has the whole results
 _REASON_CHARACTERS = 120
-_SHARED_BY = 3  # rows from which on what all have in a column is said once
+_SHARED_BY = 3  # rows from which on what they share is said once
 _LOADS_REASONS = f"summary_mode=include also loads the failure reasons marked {NOT_READ_YET}."
 _TRUNCATED = "Long results are shortened (…); get_transcripts has them whole."
 
@@ -112,6 +112,9 @@ def _table_lines(
         return []
     header, starts = _starts(zone, now, [row.started_at for row in rows])
     labels = _labels(rows, without_reason)
+    agents = _agents(labels)
+    if agents:
+        del labels["agent"]
     shared = {name: cells[0] for name, cells in labels.items() if _is_shared(cells)}
     table = {
         "conversation_id": [row.conversation_id for row in rows],
@@ -120,8 +123,18 @@ def _table_lines(
         "results": [results_line(row.results or {}) for row in rows],
         "words": [row.gist or "" for row in rows],
     }
-    lines = [f"every row: {' · '.join(f'{name} {value}' for name, value in shared.items())}"] if shared else []
+    lines = [f"agents: {' · '.join(f'{name} = {agent_id}' for name, agent_id in agents.items())}"] if agents else []
+    lines += [f"every row: {' · '.join(f'{name} {value}' for name, value in shared.items())}"] if shared else []
     return [*lines, *format_table(list(table), list(zip(*table.values(), strict=True)))]
+
+
+def _agents(labels: dict[str, list[str]]) -> dict[str, str]:
+    """The ids of several agents by their names, if the rows need no more than the name to say which it is."""
+    pairs = list(dict.fromkeys(zip(labels["agent_name"], labels["agent"], strict=True)))
+    ids = dict(pairs)
+    is_one_to_one = len(ids) == len(set(ids.values())) == len(pairs)
+    is_shorter = 1 < len(pairs) <= len(labels["agent"]) // _SHARED_BY
+    return ids if is_one_to_one and is_shorter and "" not in ids else {}
 
 
 def _is_shared(cells: list[str]) -> bool:
