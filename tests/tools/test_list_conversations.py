@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.calls import conversation, conversation_id, many
+from tests.provider_apis import ELEVENLABS
 from tests.server_harness import NOW, Account, in_both_eras
 from tests.snapshots import assert_same_answer
 
@@ -106,6 +107,29 @@ async def test_agents_that_have_names_have_their_ids_once(account: Account) -> N
     assert "agent" not in table[0]
     assert "agents: " not in few.text
     assert "\tagent\tagent_name\t" in few.text
+
+
+@pytest.mark.parametrize(
+    ("names", "is_said_once"),
+    [
+        (("Payments", "Reminders"), True),
+        (("Payments", "Payments"), False),
+        (("Payments", None), False),
+    ],
+)
+async def test_agents_have_their_ids_once_only_where_a_name_is_that_of_one(
+    account: Account, names: tuple[str | None, ...], is_said_once: bool
+) -> None:
+    async with ELEVENLABS.opened() as opened:
+        for n in range(6):
+            opened.api.add(
+                ELEVENLABS.call(n, NOW - timedelta(hours=n))
+                | {"agent_id": f"agent_{n % 2}", "agent_name": names[n % 2]}
+            )
+        async with account.connect_to(opened.source, "elevenlabs") as assistant:
+            answer = await assistant.ask("list_conversations")
+    assert ("\nagents: Payments = agent_0 · Reminders = agent_1\n" in answer.text) is is_said_once
+    assert ("\tagent\t" in answer.text) is not is_said_once
 
 
 async def test_cursors_lead_through_every_call_once(account: Account) -> None:

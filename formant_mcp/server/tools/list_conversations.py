@@ -129,12 +129,11 @@ def _table_lines(
 
 
 def _agents(labels: dict[str, list[str]]) -> dict[str, str]:
-    """The ids of several agents by their names, if the rows need no more than the name to say which it is."""
+    """The ids of several agents by their names, if each call has a name and each name is that of one agent."""
     pairs = list(dict.fromkeys(zip(labels["agent_name"], labels["agent"], strict=True)))
     ids = dict(pairs)
-    is_one_to_one = len(ids) == len(set(ids.values())) == len(pairs)
     is_shorter = 1 < len(pairs) <= len(labels["agent"]) // _SHARED_BY
-    return ids if is_one_to_one and is_shorter and "" not in ids else {}
+    return ids if is_shorter and len(ids) == len(pairs) and "" not in ids else {}
 
 
 def _is_shared(cells: list[str]) -> bool:
