@@ -16,7 +16,7 @@ from formant_mcp.store import Store
 from formant_mcp.text_search.query import parse_query
 from tests.examples import examples
 from tests.in_a_loop import in_a_loop
-from tests.store.files import open_store
+from tests.store.files import call_saying, stored
 from tests.store.oracle import NOW
 from tests.store.search_oracle import ROLES, TURNS, is_hit
 
@@ -25,19 +25,8 @@ pytestmark = pytest.mark.anyio
 LATE = Filters(since=NOW + timedelta(minutes=2, seconds=30))  # call-3 and later
 
 
-def call(number: int, *said: str, role: str = "contact") -> Conversation:
-    turns = tuple(Turn(index, role, text) for index, text in enumerate(said))
-    return Conversation(f"call-{number}", started_at=NOW + timedelta(minutes=number), turns=turns, has_detail=True)
-
-
 def advice_on(store: Store, query: str, role: Role = "any", filters: Filters | None = None) -> Advice:
     return Advice(store, query, parse_query(query), role, filters or Filters())
-
-
-async def stored(*calls: Conversation) -> Store:
-    store = await open_store(None)
-    await store.write.save(calls, NOW)
-    return store
 
 
 async def for_none(
@@ -71,10 +60,12 @@ async def for_hits(query: str, *calls: Conversation, filters: Filters | None = N
         ("Zahlung", "die Zahlungserinnerung", "zahlungserinnerung", "zahlung"),
     ],
 )
-async def test_longer_words_are_named_and_how_to_find_them(query: str, said: str, longer: str, begin: str) -> None:
-    advice = await for_none(query, call(1, said))
+async def test_longer_words_are_named_with_a_prefix_that_finds_them(
+    query: str, said: str, longer: str, begin: str
+) -> None:
+    advice = await for_none(query, call_saying(1, said))
     assert f"does not occur in the transcripts searched. Longer words do: {longer}; {begin}* finds them." in advice
-    store = await stored(call(1, said))
+    store = await stored(call_saying(1, said))
     assert await store.search.occurs(parse_query(f"{begin}*").all_of[0][0])
 
 
@@ -82,12 +73,12 @@ async def test_longer_words_are_named_and_how_to_find_them(query: str, said: str
     ("query", "said", "similar"),
     [("lawer", "my lawyer", "lawyer"), ("карта", "карту", "карту"), ("مبلغ", "المبلغ", "المبلغ")],
 )
-async def test_similar_words_are_named_where_none_is_longer(query: str, said: str, similar: str) -> None:
-    assert (await for_none(query, call(1, said))).endswith(f"Similar words: {similar}.")
+async def test_similar_words_are_named_where_there_are_no_longer_ones(query: str, said: str, similar: str) -> None:
+    assert (await for_none(query, call_saying(1, said))).endswith(f"Similar words: {similar}.")
 
 
-async def test_words_of_other_conversations_are_said_to_be_there() -> None:
-    calls = (call(1, "my lawyer"), call(3, "hello"))
+async def test_words_in_other_conversations_are_reported() -> None:
+    calls = (call_saying(1, "my lawyer"), call_saying(3, "hello"))
     assert (await for_none("lawyer", *calls, filters=LATE)).endswith(
         '"lawyer" occurs in other conversations, not in the transcripts searched.'
     )
@@ -95,56 +86,56 @@ async def test_words_of_other_conversations_are_said_to_be_there() -> None:
     assert "Longer" not in await for_none("lawy", *calls, filters=LATE)
 
 
-async def test_words_of_another_role_are_said_to_be_theirs() -> None:
-    advice = await for_none("refund", call(1, "a refund", role="agent"), role="contact")
+async def test_words_of_another_role_are_reported() -> None:
+    advice = await for_none("refund", call_saying(1, "a refund", role="agent"), role="contact")
     assert advice.endswith('"refund" occurs there, but not in turns marked as the contact\'s.')
 
 
-async def test_unread_transcripts_are_never_spoken_of() -> None:
+async def test_advice_is_limited_to_the_transcripts_loaded() -> None:
     assert (
         await for_none("refund", unread=5)
         == "No transcripts to search (5 conversations match the filters; 5 still to be loaded)."
     )
-    advice = await for_none("refund", call(1, "hello"), unread=80)
+    advice = await for_none("refund", call_saying(1, "hello"), unread=80)
     assert advice.startswith(
         "No matches in the 1 transcript loaded so far (81 conversations match the filters; 80 still to be loaded)."
     )
     assert '"refund" does not occur in the transcripts searched' in advice
-    assert await for_none("refund", call(1)) == (
+    assert await for_none("refund", call_saying(1)) == (
         "No transcripts to search (1 conversation matches the filters; none has a transcript)."
     )
 
 
-async def test_words_of_deleted_conversations_are_not_named() -> None:
-    store = await stored(call(1, "lawyer 환불을"), call(2, "lawyers"))
+async def test_words_of_deleted_conversations_are_not_suggested() -> None:
+    store = await stored(call_saying(1, "lawyer 환불을"), call_saying(2, "lawyers"))
     await store.write.delete("call-1")
     coverage = Coverage(1, 1, 1, True, NOW)
     assert (await advice_on(store, "lawer").for_none(coverage)).endswith("Similar words: lawyers.")
     assert (await advice_on(store, "환불").for_none(coverage)).endswith("No similar words.")
 
 
-async def test_words_that_occur_apart_are_not_called_absent() -> None:
-    assert (await for_none("lawyers refund", call(1, "my lawyer", "refund"))).endswith(
+async def test_words_that_occur_apart_are_not_reported_as_absent() -> None:
+    assert (await for_none("lawyers refund", call_saying(1, "my lawyer", "refund"))).endswith(
         "Each word occurs, but not together. Try fewer words, a OR b, or fewer filters."
     )
-    assert (await for_none("refund -approved", call(1, "refund approved"))).endswith(
+    assert (await for_none("refund -approved", call_saying(1, "refund approved"))).endswith(
         "Matching turns exist, but all contain an excluded word."
     )
 
 
-async def test_hits_come_with_a_note_on_what_was_not_searched_for() -> None:
-    one = call(1, "refund", "환불", "환불을 주세요", "फीसों फीस")
+async def test_hits_come_with_a_note_on_longer_and_absent_words() -> None:
+    one = call_saying(1, "refund", "환불", "환불을 주세요", "फीसों फीस")
     assert await for_hits("refund", one) == ""
     assert await for_hits("환불", one) == "Longer words, not searched for: 환불을; 환불* finds them."
     assert await for_hits("환불*", one) == ""
     assert await for_hits("फीस", one) == "Longer words, not searched for: फीसों; फीस* finds them."
-    assert await for_hits("refund OR chargebak", one, call(2, "a chargeback")) == (
+    assert await for_hits("refund OR chargebak", one, call_saying(2, "a chargeback")) == (
         '"chargebak" does not occur in the transcripts searched. Similar words: chargeback.'
     )
 
 
-async def test_operators_in_small_letters_are_said_to_be_words() -> None:
-    one = call(1, "refund or return, not both")
+async def test_lower_case_operators_are_reported_as_words() -> None:
+    one = call_saying(1, "refund or return, not both")
     assert await for_hits("refund or return", one) == '"or" is searched as a word; operators are in capitals (OR, NOT).'
     assert await for_hits('"refund or" OR x -"not"', one) == (
         '"x" does not occur in the transcripts searched. No similar words.'
@@ -173,10 +164,8 @@ async def test_operators_in_small_letters_are_said_to_be_words() -> None:
         ("U.S.A.", "the USA is far", '"u s a" is written "usa" there; that finds it.'),
     ],
 )
-async def test_words_of_a_phrase_that_stand_in_one_turn_are_said_to_be_there(
-    query: str, said: str, advice: str
-) -> None:
-    assert advice in await for_none(query, call(1, said), call(2, "fees late"))
+async def test_words_of_a_phrase_in_one_turn_but_another_order_are_reported(query: str, said: str, advice: str) -> None:
+    assert advice in await for_none(query, call_saying(1, said), call_saying(2, "fees late"))
 
 
 WORDS = st.sampled_from(["refund", "fees", "फीस", "वकील", "late", "xylophone", "followup"])
@@ -190,11 +179,11 @@ WORDS = st.sampled_from(["refund", "fees", "फीस", "वकील", "late", 
     mark=st.sampled_from(["", '"']),
 )
 @in_a_loop
-async def test_what_is_said_of_each_word_is_true(
+async def test_advice_on_each_word_agrees_with_the_oracle(
     turns: Sequence[tuple[Turn, ...]], words: list[str], role: Role, mark: str
 ) -> None:
     """Of five calls, those from the third on match the filters."""
-    calls = [replace(call(number), turns=said) for number, said in enumerate(turns)]
+    calls = [replace(call_saying(number), turns=said) for number, said in enumerate(turns)]
     matching = calls[3:]
     coverage = Coverage(5, 9, 9, False, NOW, details_needed=5, details_read=len(matching))
     query = f"{mark}{' '.join(words)}{mark}"
@@ -208,7 +197,8 @@ async def test_what_is_said_of_each_word_is_true(
     for word in words:
         one = parse_query(f"{mark}{word}{mark}")
         here, by_others, elsewhere = (
-            any(is_hit(turn, one, who) for each in some for turn in each.turns or ()) for some, who in scopes
+            any(is_hit(turn, one, who) for conversation in some for turn in conversation.turns or ())
+            for some, who in scopes
         )
         if here:
             assert f'"{word}"' not in said
@@ -219,8 +209,10 @@ async def test_what_is_said_of_each_word_is_true(
         else:
             assert f'"{word}" does not occur in the transcripts searched' in said
     apart = parse_query(" ".join(f"{mark}{word}{mark}" for word in words))
-    are_together = any(is_hit(turn, apart, role) for each in matching for turn in each.turns or ())
+    are_together = any(is_hit(turn, apart, role) for conversation in matching for turn in conversation.turns or ())
     assert not (are_together and "not together" in said)
-    if not any(is_hit(turn, parse_query(query), role) for each in matching for turn in each.turns or ()):
+    if not any(
+        is_hit(turn, parse_query(query), role) for conversation in matching for turn in conversation.turns or ()
+    ):
         assert ("These words occur in one turn" in said) == are_together
     await store.close()

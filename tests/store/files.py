@@ -1,6 +1,6 @@
 """Stores on disk for tests: with something in them, and damaged."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from formant_mcp.models import Conversation, Turn
@@ -37,6 +37,19 @@ async def write_store(path: Path, count: int = 300) -> Path:
     return path
 
 
+def call_saying(number: int, *texts: str, role: str = "contact") -> Conversation:
+    """A call with these turns; calls with higher numbers are newer."""
+    turns = tuple(Turn(index, role, text) for index, text in enumerate(texts))
+    return Conversation(f"call-{number}", started_at=NOW + timedelta(minutes=number), turns=turns, has_detail=True)
+
+
+async def stored(*conversations: Conversation) -> Store:
+    """A store in memory with these conversations."""
+    store = await open_store(None)
+    await store.write.save(conversations, NOW)
+    return store
+
+
 def damage(path: Path) -> None:
     """Overwrites all pages but the first few, as a failing disk or a careless copy does."""
     size = path.stat().st_size
@@ -48,5 +61,5 @@ def damage(path: Path) -> None:
 def set_aside(path: Path) -> list[Path]:
     """The damaged stores kept beside a store."""
     return sorted(
-        each for each in path.parent.glob(f"{path.name}.damaged-*") if not each.name.endswith(("-wal", "-shm"))
+        file for file in path.parent.glob(f"{path.name}.damaged-*") if not file.name.endswith(("-wal", "-shm"))
     )

@@ -1,4 +1,4 @@
-"""What the filters mean, in plain Python out of the docstrings of `formant_mcp.filters`, and random cases to ask."""
+"""What filters mean, in plain Python after the docstrings of `formant_mcp.filters`, and strategies for random cases."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,19 +23,19 @@ COMPARED = {"<": lt, "<=": le, ">": gt, ">=": ge}
 
 
 def matches(conversation: Conversation, filters: Filters) -> bool:
-    """Whether all that is asked holds; what is not known holds for nothing that is asked."""
+    """Whether the conversation matches every filter; a field that is missing matches none."""
     c, f = conversation, filters
     contact = parse_contact(c.contact_number)
     return (
         (not f.agent_id or named(c.agent_id, f.agent_id))
-        and (not f.status or any(labelled(c.status, each) for each in f.status))
+        and (not f.status or any(labelled(c.status, status) for status in f.status))
         and (f.call_successful == "any" or c.outcome == f.call_successful)
         and (f.since is None or (c.started_at is not None and c.started_at >= f.since))
         and (f.until is None or (c.started_at is not None and c.started_at <= f.until))
         and within(c.duration_seconds, f.min_duration_seconds, f.max_duration_seconds)
         and (
             f.contact_number in ((), (NONE,))
-            or any(contact and spelled(contact.normal, each) for each in f.contact_number)
+            or any(contact and spelled(contact.normal, number) for number in f.contact_number)
         )
         and (f.contact_number != (NONE,) or not c.contact_number)
         and (not f.failure_reason or labelled(c.failure_reason, f.failure_reason))
@@ -49,31 +49,31 @@ def matches(conversation: Conversation, filters: Filters) -> bool:
 
 
 def local(moment: datetime | None, zone: str, part: Callable[[datetime], int]) -> int:
-    """The hour or weekday of a start there."""
+    """The hour or weekday of a start on that zone's clocks."""
     return NO_TIME if moment is None else part(moment.astimezone(ZoneInfo(zone)))
 
 
-def named(value: str | None, asked: str, folded: Callable[[str], str] = str) -> bool:
-    """Whether a field has the value asked for, one that begins as a cut one does, or none where that is asked for."""
-    if asked == NONE:
+def named(value: str | None, wanted: str, folded: Callable[[str], str] = str) -> bool:
+    """Whether a field has the value, begins with it where it ends with `…`, or is missing where it is `(none)`."""
+    if wanted == NONE:
         return value is None
-    return value is not None and same(folded(value), folded(asked))
+    return value is not None and same(folded(value), folded(wanted))
 
 
-def labelled(value: str | None, asked: str) -> bool:
+def labelled(value: str | None, wanted: str) -> bool:
     """The same for a status or a reason, which compare as labels."""
-    if value is None or not is_whole(asked):
-        return named(value, asked, ascii_lower)
-    return label(value) == label(asked)
+    if value is None or not is_whole(wanted):
+        return named(value, wanted, ascii_lower)
+    return label(value) == label(wanted)
 
 
-def same(value: str, asked: str) -> bool:
-    return value == asked or (asked.endswith("…") and asked != "…" and value.startswith(asked[:-1]))
+def same(value: str, wanted: str) -> bool:
+    return value == wanted or (wanted.endswith("…") and wanted != "…" and value.startswith(wanted[:-1]))
 
 
 def ascii_lower(text: str) -> str:
     """A text without case as SQLite's NOCASE has it."""
-    return "".join(each.lower() if each.isascii() else each for each in text)
+    return "".join(character.lower() if character.isascii() else character for character in text)
 
 
 def within(seconds: float | None, low: float | None, high: float | None) -> bool:
@@ -83,15 +83,15 @@ def within(seconds: float | None, low: float | None, high: float | None) -> bool
 
 
 def holds(conversation: Conversation, condition: Condition) -> bool:
-    """One condition; nothing is known, not even that a field is missing, before the detail was read."""
+    """Whether one condition holds; before the detail is read none does, not even that a field is missing."""
     if not conversation.has_detail:
         return False
-    found = list(leaves("", conversation.results or {}))
-    here = [value for path, value in found if path == condition.path]
+    values = list(leaves("", conversation.results or {}))
+    here = [value for path, value in values if path == condition.path]
     if condition.operator in ("exists", "missing"):
-        is_there = bool(here) or any(path.startswith(f"{condition.path}.") for path, _ in found)
+        is_there = bool(here) or any(path.startswith(f"{condition.path}.") for path, _ in values)
         return is_there == (condition.operator == "exists")
-    is_below = any(path.startswith(f"{condition.path}.") for path, _ in found)
+    is_below = any(path.startswith(f"{condition.path}.") for path, _ in values)
     if condition.value == NONE:
         return bool(here) == (condition.operator == "!=")
     if condition.operator == "=" and condition.value.lower() == "null" and not here and not is_below:
@@ -115,32 +115,32 @@ def leaves(path: str, value: JsonValue) -> Iterator[tuple[str, JsonValue]]:
         yield path, value
 
 
-def equal(value: JsonValue, asked: str) -> bool:
+def equal(value: JsonValue, wanted: str) -> bool:
     """Equal in normal form, as numbers (less than 16 digits, ten of which count), or within a day or minute."""
-    mine, other = read_value(text_of(value)), read_value(asked)
+    mine, other = read_value(text_of(value)), read_value(wanted)
     if other.kind == "date":
         mine_at, other_at = instants(mine.normal), instants(other.normal)
         if mine_at and other_at:
             return other_at[0] <= mine_at[0] < other_at[1]
         return kind_of(value) == "date" and mine.normal.startswith(other.normal)
-    if not is_whole(asked):
-        return mine.normal == other.normal or mine.normal.startswith(label(asked[:-1].rstrip()))
-    number, other_number = number_of(value), read_value(plain_number(asked)).number
+    if not is_whole(wanted):
+        return mine.normal == other.normal or mine.normal.startswith(label(wanted[:-1].rstrip()))
+    number, other_number = number_of(value), read_value(plain_number(wanted)).number
     as_numbers = number is not None and other_number is not None and abs(other_number) < 10**15
     return mine.normal == other.normal or (
         as_numbers and number is not None and other_number is not None and printed(number) == printed(other_number)
     )
 
 
-def compared(value: JsonValue, operator: Operator, asked: str) -> bool:
+def compared(value: JsonValue, operator: Operator, wanted: str) -> bool:
     """A number by size, a date by the calendar, else by the alphabet; what is of another kind does not match."""
-    mine, other = read_value(text_of(value)), read_value(plain_number(asked))
+    mine, other = read_value(text_of(value)), read_value(plain_number(wanted))
     if other.number is not None:
         number = number_of(value)
         return number is not None and bool(COMPARED[operator](printed(number), printed(other.number)))
     if kind_of(value) != other.kind:
         return False
-    if other.kind == "date" and equal(value, asked):
+    if other.kind == "date" and equal(value, wanted):
         return operator in ("<=", ">=")
     mine_at, other_at = instants(mine.normal), instants(other.normal)
     if mine_at and other_at:
@@ -175,21 +175,21 @@ def text_of(value: JsonValue) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def spelled(normal: str, asked: str) -> bool:
+def spelled(normal: str, wanted: str) -> bool:
     """Whether a contact is this one: its end, or with `=` all of it."""
-    return normal == asked[1:] if asked.startswith("=") else normal.endswith(asked)
+    return normal == wanted[1:] if wanted.startswith("=") else normal.endswith(wanted)
 
 
 def sort_key(conversation: Conversation, order: Order) -> float:
-    """What an order sorts by; a call without the value comes last, whichever way."""
+    """What an order sorts by; a call without the value comes last in every order."""
     if order in ("newest", "oldest"):
         return conversation.started_at.timestamp() if conversation.started_at else LAST[order]
     return LAST[order] if conversation.duration_seconds is None else conversation.duration_seconds
 
 
 def is_in_order(conversations: list[Conversation], order: Order) -> bool:
-    """Whether they stand as that order has them, ties in any way."""
-    keys = [sort_key(each, order) for each in conversations]
+    """Whether they are in that order; ties may come in any."""
+    keys = [sort_key(conversation, order) for conversation in conversations]
     return keys == sorted(keys, reverse=order in ("newest", "longest"))
 
 
@@ -249,7 +249,7 @@ RESULTS: st.SearchStrategy[dict[str, JsonValue]] = st.dictionaries(
 OPERATORS: st.SearchStrategy[Operator] = st.sampled_from(["=", "!=", "<", "<=", ">", ">=", "exists", "missing"])
 ORDERS: st.SearchStrategy[Order] = st.sampled_from(["newest", "oldest", "longest", "shortest"])
 TURNS = st.lists(st.tuples(st.sampled_from(["agent", "contact", "system"]), WORDS, maybe(SECONDS)), max_size=6).map(
-    lambda said: tuple(Turn(index, *each) for index, each in enumerate(said))
+    lambda said: tuple(Turn(index, *turn) for index, turn in enumerate(said))
 )
 
 
@@ -284,23 +284,23 @@ def conditions(draw: st.DrawFn, like: Mapping[str, JsonValue]) -> Condition:
     path, value = draw(st.sampled_from(list(leaves("", dict(like))) or [("intent", "hi")]))
     operator = draw(OPERATORS)
     near = st.sampled_from([text_of(value), text_of(value).swapcase(), f"{text_of(value)[:3]}…", "null"])
-    asked = "" if operator in ("exists", "missing") else draw(near | WORDS)
-    asked = draw(st.sampled_from([asked, asked, NONE])) if operator in ("=", "!=") else asked
-    return Condition(draw(st.sampled_from([path, path, path.partition(".")[0]]) | PATHS), operator, asked)
+    wanted = "" if operator in ("exists", "missing") else draw(near | WORDS)
+    wanted = draw(st.sampled_from([wanted, wanted, NONE])) if operator in ("=", "!=") else wanted
+    return Condition(draw(st.sampled_from([path, path, path.partition(".")[0]]) | PATHS), operator, wanted)
 
 
 @st.composite
 def filters(draw: st.DrawFn, like: list[Conversation]) -> Filters:
-    """Up to three things asked, often of a kind that one of these conversations has, or in another case."""
+    """Up to three filters, often with a value that one of these conversations has, or that value in another case."""
     one = draw(st.sampled_from(like)) if like else Conversation("")
-    asked = draw(st.lists(st.sampled_from(list(_ASKED)), max_size=3, unique=True))
-    found = Filters()
-    for name in asked:
-        field, others = _ASKED[name]
+    names = draw(st.lists(st.sampled_from(list(_FILTERS)), max_size=3, unique=True))
+    result = Filters()
+    for name in names:
+        field, others = _FILTERS[name]
         its = getattr(one, field)
         if name in ("hours", "weekdays"):
             value = draw(st.sampled_from(others))
-            found = replace(found, zone=draw(st.sampled_from(["Asia/Kolkata", "America/St_Johns", "UTC"])))
+            result = replace(result, zone=draw(st.sampled_from(["Asia/Kolkata", "America/St_Johns", "UTC"])))
         elif name == "results":
             value = tuple(draw(st.lists(conditions(its or {}), min_size=1, max_size=2)))
         elif name == "contact_number":
@@ -310,12 +310,12 @@ def filters(draw: st.DrawFn, like: list[Conversation]) -> Filters:
             value = draw(st.sampled_from([*(near if its is not None else []), *others]))
             if name in ("agent_id", "status", "failure_reason", "user_id", "direction"):
                 value = draw(st.sampled_from([value, value, value, NONE, f"{str(value)[:2]}…"]))
-        found = replace(found, **{name: (value,) if name == "status" else value})
-    return found
+        result = replace(result, **{name: (value,) if name == "status" else value})
+    return result
 
 
 # Each filter with the field of a conversation that it may be taken from, and other values for it.
-_ASKED: dict[str, tuple[str, Sequence[object]]] = {
+_FILTERS: dict[str, tuple[str, Sequence[object]]] = {
     "agent_id": ("agent_id", AGENTS),
     "status": ("status", STATUSES),
     "call_successful": ("outcome", OUTCOMES),

@@ -9,7 +9,7 @@ from formant_mcp.models import Turn
 from formant_mcp.text_search.query import Expression, Term
 from formant_mcp.text_search.tokenizer import stem, words_in
 
-# Few words, so that random ones meet: endings, accents, a nukta, figures, a script without spaces, joined words.
+# Few words, so that random searches have hits: endings, accents, a nukta, figures, unspaced scripts, joined words.
 SPOKEN = (
     "refund Refunds refunded REFUNDING late fee fees café cafe लेट फ़ीस फीस फीसों वकील 15,000 १५००० 15 don't dont"
     " 返金 返 金返金を ค่าปรับ follow-up follow-ups followup up, e.g. ok? l'ordine dell’Ordine ordine lordine ALDIM aldım"
@@ -18,7 +18,7 @@ SPOKEN = (
 WORDS = st.sampled_from(SPOKEN.split(" "))
 TEXTS = st.lists(WORDS, max_size=6).map(" ".join)
 TURNS = st.lists(st.tuples(st.sampled_from(["agent", "contact", "system"]), TEXTS), max_size=5).map(
-    lambda said: tuple(Turn(index, *each) for index, each in enumerate(said))
+    lambda said: tuple(Turn(index, *turn) for index, turn in enumerate(said))
 )
 ROLES: st.SearchStrategy[Role] = st.sampled_from(["any", "agent", "contact"])
 

@@ -1,4 +1,4 @@
-"""The store's file: private, one account's, of this version; what is damaged is kept aside, never deleted."""
+"""The store's file: private, of one account and of this version; a damaged one is set aside, never deleted."""
 
 import asyncio
 import os
@@ -36,7 +36,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def open_umask() -> Generator[None]:
-    """A user whose files are everybody's unless a program sees to it."""
+    """A user whose new files are readable by everybody unless a program prevents it."""
     before = os.umask(0)
     yield
     os.umask(before)
@@ -47,18 +47,18 @@ def mode(path: Path) -> int:
 
 
 @pytest.mark.usefixtures("open_umask")
-async def test_folder_and_files_are_their_owners_alone(path: Path) -> None:
+async def test_folder_and_files_are_private_to_their_owner(path: Path) -> None:
     store = await open_store(path)
     await store.write.save(calls(1), NOW)
     assert mode(path.parent) == 0o700
-    assert {each.name: mode(each) for each in path.parent.iterdir()} == dict.fromkeys(
+    assert {file.name: mode(file) for file in path.parent.iterdir()} == dict.fromkeys(
         ["store.sqlite", "store.sqlite-wal", "store.sqlite-shm"], 0o600
     )
     await store.close()
 
 
 @pytest.mark.usefixtures("open_umask")
-async def test_a_file_that_was_open_to_others_is_closed_to_them_and_its_folder_left_as_it_is(tmp_path: Path) -> None:
+async def test_an_existing_file_is_made_private_and_its_folder_keeps_its_mode(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite"
     tmp_path.chmod(0o755)
     path.touch()
@@ -66,7 +66,7 @@ async def test_a_file_that_was_open_to_others_is_closed_to_them_and_its_folder_l
     assert [mode(path), mode(tmp_path)] == [0o600, 0o755]
 
 
-async def test_the_key_is_in_no_file_and_in_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_key_is_in_no_file_and_no_file_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     settings = Settings.load()
@@ -75,13 +75,13 @@ async def test_the_key_is_in_no_file_and_in_no_name(tmp_path: Path, monkeypatch:
     assert path.is_relative_to(tmp_path)
     store = await open_store(path, settings.account(KEY))
     await store.write.save(calls(3), NOW)
-    files = [each for each in tmp_path.rglob("*") if each.is_file()]
+    files = [file for file in tmp_path.rglob("*") if file.is_file()]
     assert path in files
-    assert not [each for each in files if KEY in str(each) or KEY.encode() in each.read_bytes()]
+    assert not [file for file in files if KEY in str(file) or KEY.encode() in file.read_bytes()]
     await store.close()
 
 
-async def test_what_was_saved_is_there_when_the_store_is_opened_again(path: Path) -> None:
+async def test_saved_conversations_survive_reopening_the_store(path: Path) -> None:
     store = await open_store(path)
     await store.write.save(calls(3), NOW)
     identity = await store.identity()
@@ -92,7 +92,7 @@ async def test_what_was_saved_is_there_when_the_store_is_opened_again(path: Path
     await store.close()
 
 
-async def test_a_store_in_memory_leaves_no_file_and_is_nobody_elses(
+async def test_a_store_in_memory_writes_no_file_and_is_not_shared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -105,7 +105,7 @@ async def test_a_store_in_memory_leaves_no_file_and_is_nobody_elses(
     await two.close()
 
 
-async def test_a_second_account_is_refused_on_the_same_path(path: Path) -> None:
+async def test_a_store_of_another_account_is_refused(path: Path) -> None:
     await write_store(path, 3)
     with pytest.raises(ConfigurationError, match="FORMANT_STORE"):
         await open_store(path, "another account")
@@ -115,17 +115,17 @@ async def test_a_second_account_is_refused_on_the_same_path(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damaged", [b"\0" * 10_000, b"SQLite format 3\0" + b"not a database\n" * 1000])
-async def test_a_damaged_beginning_is_set_aside_and_a_new_store_created(path: Path, damaged: bytes) -> None:
+async def test_a_file_with_a_damaged_header_is_set_aside_and_a_new_store_created(path: Path, damaged: bytes) -> None:
     path.parent.mkdir()
     path.write_bytes(damaged)
     store = await open_store(path)
     await store.write.save(calls(2), NOW)
     assert await store.read.count(Filters()) == 2
-    assert [each.read_bytes() for each in set_aside(path)] == [damaged]
+    assert [copy.read_bytes() for copy in set_aside(path)] == [damaged]
     await store.close()
 
 
-async def test_a_file_that_is_no_database_is_left_as_it_is(path: Path) -> None:
+async def test_a_file_that_is_no_database_is_refused_and_left_unchanged(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(b"dear diary\n")
     path.chmod(0o644)
@@ -136,7 +136,7 @@ async def test_a_file_that_is_no_database_is_left_as_it_is(path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-async def test_a_store_damaged_while_open_says_so_once_and_then_works_again(path: Path) -> None:
+async def test_a_store_damaged_while_open_raises_once_and_then_works_again(path: Path) -> None:
     await write_store(path)
     store = await open_store(path)
     damage(path)
@@ -149,7 +149,7 @@ async def test_a_store_damaged_while_open_says_so_once_and_then_works_again(path
     await store.close()
 
 
-async def test_damage_found_while_saving_ends_that_saving_alone(path: Path) -> None:
+async def test_damage_found_while_saving_fails_only_that_save(path: Path) -> None:
     await write_store(path)
     store = await open_store(path)
     damage(path)
@@ -160,10 +160,10 @@ async def test_damage_found_while_saving_ends_that_saving_alone(path: Path) -> N
     await store.close()
 
 
-async def test_a_store_cut_off_in_the_middle_is_damaged_too(path: Path) -> None:
+async def test_a_truncated_store_is_reported_as_damaged(path: Path) -> None:
     await write_store(path)
     store = await open_store(path)
-    await store.write.save(calls(301)[300:], NOW)  # so that its journal says how long it is, not the file itself
+    await store.write.save(calls(301)[300:], NOW)  # so that the journal has the file's length
     os.truncate(path, 4096 * 3)
     with pytest.raises(StoreError, match="damaged"):
         await store.read.turns("call-250", 0, 5)
@@ -171,7 +171,7 @@ async def test_a_store_cut_off_in_the_middle_is_damaged_too(path: Path) -> None:
     await store.close()
 
 
-async def test_damage_that_another_program_met_first_does_not_cost_the_new_store(path: Path) -> None:
+async def test_damage_that_another_process_handled_first_does_not_discard_the_new_store(path: Path) -> None:
     await write_store(path)
     one, two = await open_store(path), await open_store(path)
     damage(path)
@@ -186,7 +186,7 @@ async def test_damage_that_another_program_met_first_does_not_cost_the_new_store
     await two.close()
 
 
-async def test_a_damaged_index_of_words_is_damage_as_well(path: Path) -> None:
+async def test_a_damaged_search_index_is_reported_as_damaged(path: Path) -> None:
     await write_store(path, 3)
     with closing(sqlite3.connect(path)) as other:
         other.execute("UPDATE turns_fts_data SET block = x'00'")
@@ -198,7 +198,7 @@ async def test_a_damaged_index_of_words_is_damage_as_well(path: Path) -> None:
     await store.close()
 
 
-async def test_a_new_store_in_a_damaged_ones_place_is_the_same_accounts(path: Path) -> None:
+async def test_a_store_that_replaces_a_damaged_one_belongs_to_the_same_account(path: Path) -> None:
     await write_store(path)
     store = await open_store(path)
     damage(path)
@@ -222,7 +222,9 @@ def foreign(path: Path, version: int) -> bytes:
 
 
 @pytest.mark.parametrize(("version", "words"), [(len(MIGRATIONS) + 1, "newer version"), (0, "another program")])
-async def test_what_is_not_ours_is_refused_and_left_as_it_is(path: Path, version: int, words: str) -> None:
+async def test_a_database_of_another_program_or_newer_version_is_refused_and_left_unchanged(
+    path: Path, version: int, words: str
+) -> None:
     before = foreign(path, version)
     with pytest.raises(StoreError, match=words):
         await open_store(path)
@@ -230,7 +232,7 @@ async def test_what_is_not_ours_is_refused_and_left_as_it_is(path: Path, version
     assert list(path.parent.iterdir()) == [path]
 
 
-async def test_a_folder_in_the_files_place_and_a_file_in_the_folders_are_told(tmp_path: Path) -> None:
+async def test_a_path_that_cannot_be_opened_is_an_error_that_names_the_setting(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
     for path in (tmp_path / "folder", tmp_path / "file" / "store.sqlite"):
@@ -239,10 +241,10 @@ async def test_a_folder_in_the_files_place_and_a_file_in_the_folders_are_told(tm
         assert "FORMANT_STORE" in raised.value.hint
 
 
-async def test_while_another_program_writes_the_store_can_be_opened_and_read_but_not_written(path: Path) -> None:
+async def test_a_store_locked_by_another_process_can_be_opened_and_read_but_not_written(path: Path) -> None:
     await write_store(path, 3)
     database = await Database.open(path, AccountKey("service", "key"))
-    await database.write(lambda connection: connection.rows("PRAGMA busy_timeout = 0"))  # or it would wait as users do
+    await database.write(lambda connection: connection.rows("PRAGMA busy_timeout = 0"))  # do not wait for the lock
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         store = await open_store(path)
@@ -257,10 +259,10 @@ async def test_while_another_program_writes_the_store_can_be_opened_and_read_but
     await database.close()
 
 
-async def test_a_server_that_begins_while_another_is_making_the_store_waits_for_it(path: Path) -> None:
+async def test_opening_waits_while_another_process_creates_the_store(path: Path) -> None:
     await write_store(path, 3)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("PRAGMA journal_mode = DELETE")  # as a store is for the first moments of its life
+        other.execute("PRAGMA journal_mode = DELETE")  # as in a store that has just been created
         other.execute("BEGIN IMMEDIATE")
         opening = asyncio.create_task(open_store(path))
         assert not (await asyncio.wait([opening], timeout=0.2))[0]
@@ -270,7 +272,7 @@ async def test_a_server_that_begins_while_another_is_making_the_store_waits_for_
     await store.close()
 
 
-def test_all_of_several_servers_that_begin_at_once_open_the_new_store(tmp_path: Path) -> None:
+def test_processes_that_start_together_all_open_the_new_store(tmp_path: Path) -> None:
     together = Barrier(8)
 
     @in_a_loop
@@ -286,7 +288,7 @@ def test_all_of_several_servers_that_begin_at_once_open_the_new_store(tmp_path: 
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 5, 32, 71])
-def test_many_rows_are_inserted_each_once_and_in_order(count: int):
+def test_insert_many_inserts_each_row_once_and_in_order(count: int):
     connection = open_writer(None, AccountKey("service", "account"))
     connection.run("CREATE TABLE numbers (place INTEGER PRIMARY KEY, name TEXT UNIQUE)")
     rows = [(None, f"number {n}") for n in range(count)]

@@ -1,4 +1,4 @@
-"""The law of the store: what it gives for a question is what plain Python picks out of what was saved."""
+"""The law of the store: its answer to a query is what plain Python selects from what was saved."""
 
 from datetime import timedelta
 from zoneinfo import ZoneInfo
@@ -11,8 +11,9 @@ from pydantic import JsonValue
 from formant_mcp.filters import Condition, Filters, Order
 from formant_mcp.models import Conversation
 from formant_mcp.queries.conditions import parse_condition
-from formant_mcp.store import AccountKey, Store
+from formant_mcp.store import Store
 from tests.in_a_loop import in_a_loop
+from tests.store.files import stored
 from tests.store.oracle import (
     NOW,
     ORDERS,
@@ -27,85 +28,83 @@ from tests.store.oracle import (
 
 pytestmark = pytest.mark.anyio
 
-several = st.lists(conversations(), min_size=3, max_size=12, unique_by=lambda each: each.conversation_id)
+several = st.lists(
+    conversations(), min_size=3, max_size=12, unique_by=lambda conversation: conversation.conversation_id
+)
 enough = settings(suppress_health_check=[HealthCheck.too_slow])
-
-
-async def new_store(saved: list[Conversation]) -> Store:
-    store = await Store.open(None, AccountKey("service", "account"), lambda _, __: None)
-    await store.write.save(saved, NOW)
-    return store
 
 
 async def test_times_with_a_zone_compare_as_instants() -> None:
     times = ["2026-11-20T23:30:00-08:00", "2026-11-21T01:00:00+05:30", "2026-11-20T20:00Z", "2026-11-20T21:00"]
-    store = await new_store(
-        [Conversation(str(n), results={"due": due}, has_detail=True) for n, due in enumerate(times)]
-    )
+    store = await stored(*[Conversation(str(n), results={"due": due}, has_detail=True) for n, due in enumerate(times)])
 
-    async def found(condition: str) -> str:
+    async def ids_where(condition: str) -> str:
         page = await store.read.page(Filters(results=(parse_condition(condition),)), "newest", 100)
-        return "".join(sorted(each.conversation_id for _, each in page))
+        return "".join(sorted(conversation.conversation_id for _, conversation in page))
 
-    assert await found("due<2026-11-20T22:00Z") == "123"
-    assert await found("due>2026-11-20T20:00Z") == "03"
-    assert await found("due=2026-11-21T01:30+05:30") == "2"
-    assert await found("due!=2026-11-21T01:30+05:30") == "013"
-    assert await found("due>=2026-11-21") == "1"  # days are as written
+    assert await ids_where("due<2026-11-20T22:00Z") == "123"
+    assert await ids_where("due>2026-11-20T20:00Z") == "03"
+    assert await ids_where("due=2026-11-21T01:30+05:30") == "2"
+    assert await ids_where("due!=2026-11-21T01:30+05:30") == "013"
+    assert await ids_where("due>=2026-11-21") == "1"  # days are as written
     await store.close()
 
 
 @pytest.mark.parametrize("zone", ["Asia/Kolkata", "America/St_Johns", "UTC"])
-async def test_every_hour_of_every_weekday_is_found_on_the_zones_clocks(zone: str) -> None:
+async def test_hours_and_weekdays_filter_by_the_zones_clocks(zone: str) -> None:
     hours = [Conversation(f"{n:03d}", started_at=NOW + timedelta(hours=n, minutes=20)) for n in range(7 * 24)]
-    store = await new_store(hours)
+    store = await stored(*hours)
     for call in hours:
         assert call.started_at
         local = call.started_at.astimezone(ZoneInfo(zone))
-        asked = Filters(hours=(local.hour,), weekdays=(local.weekday(),), zone=zone)
-        assert [each.conversation_id for _, each in await store.read.page(asked, "newest", 5)] == [call.conversation_id]
+        local_filters = Filters(hours=(local.hour,), weekdays=(local.weekday(),), zone=zone)
+        assert [
+            conversation.conversation_id for _, conversation in await store.read.page(local_filters, "newest", 5)
+        ] == [call.conversation_id]
     await store.close()
 
 
 async def all_pages(
-    store: Store, asked: Filters, order: Order, limit: int, arrivals: list[list[Conversation]]
+    store: Store, request: Filters, order: Order, limit: int, arrivals: list[list[Conversation]]
 ) -> list[Conversation]:
-    """Every page to the end, each asked for after the last row of the one before; new calls arrive in between."""
-    found: list[Conversation] = []
+    """The conversations of all pages, each requested after the last row of the one before; calls arrive in between."""
+    listed: list[Conversation] = []
     after = 0
-    while page := await store.read.page(asked, order, limit, after):
+    while page := await store.read.page(request, order, limit, after):
         assert len(page) <= limit
-        found += [conversation for _, conversation in page]
+        listed += [conversation for _, conversation in page]
         after = page[-1][0]
         if arrivals:
             await store.write.save(arrivals.pop(0), NOW)
-    return found
+    return listed
 
 
 @enough
 @given(saved=several, data=st.data())
 @in_a_loop
-async def test_a_filter_finds_in_the_store_what_it_means(saved: list[Conversation], data: st.DataObject) -> None:
-    store = await new_store(saved)
-    for asked in data.draw(st.lists(filters(saved), min_size=4, max_size=10)):
-        meant = {each.conversation_id for each in saved if matches(each, asked)}
-        found = await store.read.page(asked, "newest", 100)
-        assert {each.conversation_id for _, each in found} == meant
-        assert len(found) == await store.read.count(asked) == len(meant)
+async def test_filters_match_the_conversations_that_the_oracle_matches(
+    saved: list[Conversation], data: st.DataObject
+) -> None:
+    store = await stored(*saved)
+    for request in data.draw(st.lists(filters(saved), min_size=4, max_size=10)):
+        expected = {conversation.conversation_id for conversation in saved if matches(conversation, request)}
+        page = await store.read.page(request, "newest", 100)
+        assert {conversation.conversation_id for _, conversation in page} == expected
+        assert len(page) == await store.read.count(request) == len(expected)
     await store.close()
 
 
 @enough
 @given(results=RESULTS, data=st.data())
 @in_a_loop
-async def test_a_condition_on_results_holds_where_its_words_say(
+async def test_conditions_on_results_hold_where_the_oracle_says(
     results: dict[str, JsonValue], data: st.DataObject
 ) -> None:
     await assert_holds(results, data.draw(st.lists(conditions(results), min_size=3, max_size=12)))
 
 
 @pytest.mark.parametrize(
-    ("results", "asked"),
+    ("results", "texts"),
     [
         ({"intent": "STRASSE"}, ["intent=straße", "intent!=strass"]),
         ({"intent": ["a", None, "b"]}, ["intent!=b", "intent!=c", "intent=b", "intent=null"]),
@@ -127,15 +126,17 @@ async def test_a_condition_on_results_holds_where_its_words_say(
         ),
     ],
 )
-async def test_numbers_texts_and_lists_compare_as_people_mean(results: dict[str, JsonValue], asked: list[str]) -> None:
-    await assert_holds(results, [parse_condition(each) for each in asked])
+async def test_numbers_texts_dates_and_lists_compare_as_people_expect(
+    results: dict[str, JsonValue], texts: list[str]
+) -> None:
+    await assert_holds(results, [parse_condition(text) for text in texts])
 
 
-async def assert_holds(results: dict[str, JsonValue], asked: list[Condition]) -> None:
+async def assert_holds(results: dict[str, JsonValue], wanted: list[Condition]) -> None:
     """Compares the store with the oracle: a call with these results, and one whose results were never read."""
     call = Conversation("call-1_1", results=results, has_detail=True)
-    store = await new_store([call, Conversation("call-2_1")])
-    for condition in asked:
+    store = await stored(call, Conversation("call-2_1"))
+    for condition in wanted:
         assert await store.read.count(Filters(results=(condition,))) == holds(call, condition), condition
     await store.close()
 
@@ -143,58 +144,63 @@ async def assert_holds(results: dict[str, JsonValue], asked: list[Condition]) ->
 @enough
 @given(saved=several, data=st.data(), order=ORDERS, limit=st.integers(1, 5))
 @in_a_loop
-async def test_pages_followed_to_the_end_give_every_match_once_in_order(
+async def test_paging_to_the_end_lists_every_match_once_in_order(
     saved: list[Conversation], data: st.DataObject, order: Order, limit: int
 ) -> None:
-    store = await new_store(saved)
-    asked = data.draw(filters(saved))
-    found = await all_pages(store, asked, order, limit, [])
-    assert sorted(each.conversation_id for each in found) == sorted(
-        each.conversation_id for each in saved if matches(each, asked)
+    store = await stored(*saved)
+    request = data.draw(filters(saved))
+    listed = await all_pages(store, request, order, limit, [])
+    assert sorted(conversation.conversation_id for conversation in listed) == sorted(
+        conversation.conversation_id for conversation in saved if matches(conversation, request)
     )
-    assert is_in_order(found, order)
+    assert is_in_order(listed, order)
     await store.close()
 
 
 @enough
 @given(
-    calls=st.lists(conversations(), min_size=3, max_size=14, unique_by=lambda each: each.conversation_id),
+    calls=st.lists(
+        conversations(), min_size=3, max_size=14, unique_by=lambda conversation: conversation.conversation_id
+    ),
     cut=st.integers(1, 10),
     order=ORDERS,
     limit=st.integers(1, 3),
 )
 @in_a_loop
-async def test_calls_that_arrive_between_pages_neither_hide_nor_repeat_another(
+async def test_calls_that_arrive_between_pages_neither_hide_nor_repeat_others(
     calls: list[Conversation], cut: int, order: Order, limit: int
 ) -> None:
-    there, arriving = calls[:cut], calls[cut:]
-    store = await new_store(there)
-    found = await all_pages(store, Filters(), order, limit, [arriving[::2], arriving[1::2]])
-    ids = [each.conversation_id for each in found]
+    saved, arriving = calls[:cut], calls[cut:]
+    store = await stored(*saved)
+    listed = await all_pages(store, Filters(), order, limit, [arriving[::2], arriving[1::2]])
+    ids = [conversation.conversation_id for conversation in listed]
     assert len(set(ids)) == len(ids)
-    assert {each.conversation_id for each in there} <= set(ids)
-    assert is_in_order(found, order)
+    assert {conversation.conversation_id for conversation in saved} <= set(ids)
+    assert is_in_order(listed, order)
     await store.close()
 
 
-async def test_calls_without_the_value_come_last_in_every_order() -> None:
+async def test_conversations_without_the_sort_value_come_last_in_every_order() -> None:
     saved = [Conversation("bare"), Conversation("full", started_at=NOW, duration_seconds=1.0)]
-    store = await new_store(saved)
+    store = await stored(*saved)
     orders: tuple[Order, ...] = ("newest", "oldest", "longest", "shortest")
     for order in orders:
-        assert [each.conversation_id for _, each in await store.read.page(Filters(), order, 2)] == ["full", "bare"]
+        assert [conversation.conversation_id for _, conversation in await store.read.page(Filters(), order, 2)] == [
+            "full",
+            "bare",
+        ]
     await store.close()
 
 
-async def test_calls_of_the_same_moment_are_paged_one_by_one() -> None:
-    store = await new_store([Conversation(f"call-{n}", started_at=NOW) for n in range(5)])
-    found = await all_pages(store, Filters(since=NOW, until=NOW), "newest", 1, [])
-    assert [each.conversation_id for each in found] == [f"call-{n}" for n in (4, 3, 2, 1, 0)]
+async def test_conversations_that_started_together_are_paged_one_by_one() -> None:
+    store = await stored(*(Conversation(f"call-{n}", started_at=NOW) for n in range(5)))
+    listed = await all_pages(store, Filters(since=NOW, until=NOW), "newest", 1, [])
+    assert [conversation.conversation_id for conversation in listed] == [f"call-{n}" for n in (4, 3, 2, 1, 0)]
     await store.close()
 
 
-async def test_a_page_after_a_row_that_is_gone_is_an_error_not_the_first_page() -> None:
-    store = await new_store([Conversation("one"), Conversation("two")])
+async def test_a_page_after_a_deleted_row_is_an_error() -> None:
+    store = await stored(Conversation("one"), Conversation("two"))
     row = (await store.read.page(Filters(), "newest", 1))[0][0]
     await store.write.delete("two")
     with pytest.raises(LookupError):
@@ -202,23 +208,23 @@ async def test_a_page_after_a_row_that_is_gone_is_an_error_not_the_first_page() 
     await store.close()
 
 
-async def test_both_ends_of_a_span_of_time_are_part_of_it() -> None:
-    store = await new_store([Conversation("call", started_at=NOW)])
+async def test_since_and_until_are_inclusive() -> None:
+    store = await stored(Conversation("call", started_at=NOW))
     assert await store.read.count(Filters(since=NOW, until=NOW)) == 1
     assert await store.read.count(Filters(since=NOW + timedelta(milliseconds=1))) == 0
     assert await store.read.count(Filters(until=NOW - timedelta(milliseconds=1))) == 0
     await store.close()
 
 
-async def test_what_a_filter_holds_is_never_read_as_sql() -> None:
-    store = await new_store([Conversation("call", agent_id="7", status="busy", failure_reason="busy", user_id="u")])
+async def test_filter_values_are_never_executed_as_sql() -> None:
+    store = await stored(Conversation("call", agent_id="7", status="busy", failure_reason="busy", user_id="u"))
     hostile = "' OR 1=1 --"
-    questions = [
+    requests = [
         Filters(agent_id=hostile),
         Filters(status=(hostile, "%")),
         Filters(failure_reason=hostile),
         Filters(user_id=hostile),
         Filters(results=(Condition(hostile, "exists"), Condition("x", "=", hostile))),
     ]
-    assert [await store.read.count(each) for each in questions] == [0] * 5
+    assert [await store.read.count(request) for request in requests] == [0] * 5
     await store.close()

@@ -1,4 +1,4 @@
-"""A store of an older version becomes one of this version, and what it holds is read as it is now."""
+"""A store of an older version is migrated to this version, and its contents are converted."""
 
 import sqlite3
 from collections.abc import Generator
@@ -41,7 +41,7 @@ def older_store(path: Path, version: int) -> Generator[sqlite3.Connection]:
 
 
 @pytest.mark.parametrize("version", range(len(MIGRATIONS)))
-async def test_a_store_of_an_older_version_becomes_one_of_this(path: Path, version: int) -> None:
+async def test_a_store_of_any_older_version_gets_the_current_schema(path: Path, version: int) -> None:
     with older_store(path, version) as older:
         if version:
             older.execute("INSERT INTO meta VALUES ('identity', 'kept')")
@@ -53,7 +53,7 @@ async def test_a_store_of_an_older_version_becomes_one_of_this(path: Path, versi
     assert shape(path) == shape(await write_store(path.with_name("new.sqlite"), 1))
 
 
-async def test_values_and_numbers_of_an_older_store_are_read_as_they_are_now(path: Path) -> None:
+async def test_values_and_numbers_of_an_older_store_match_current_filters(path: Path) -> None:
     with older_store(path, 3) as older:
         older.executescript(
             "INSERT INTO meta VALUES ('account', 'key');"
@@ -68,13 +68,13 @@ async def test_values_and_numbers_of_an_older_store_are_read_as_they_are_now(pat
         )
     store = await open_store(path)
     results = ["amount>=15000", "code=007", "csat=4", "due<=2026-11-20", "intent=payment confirmed", "paid=true"]
-    asked = Filters(
+    filters = Filters(
         status=("No Answer",),
         failure_reason="Line-Dropped",
         contact_number=parse_contact_filter("+919876543210"),
-        results=tuple(parse_condition(each) for each in results),
+        results=tuple(parse_condition(text) for text in results),
     )
-    assert await store.read.count(asked) == 1
+    assert await store.read.count(filters) == 1
     assert await store.read.count(Filters(results=(parse_condition("code=7"),))) == 0
     assert await store.aggregates.paths() == {
         "amount": "number", "code": "text", "csat": "number", "due": "text", "intent": "text", "paid": "boolean"
@@ -82,7 +82,7 @@ async def test_values_and_numbers_of_an_older_store_are_read_as_they_are_now(pat
     await store.close()
 
 
-async def test_words_of_an_older_store_are_indexed_as_they_are_now(path: Path) -> None:
+async def test_words_of_an_older_store_are_indexed_again(path: Path) -> None:
     said = ["l'ordine e-mail", "I don't know", "ALDIM mı", "Łódź l'a2", "dell’ordine", "O'Brien's 10-20", "फीस"]
     turns = [(turn_key(1, index), "agent", text) for index, text in enumerate(said)]
     with older_store(path, 3) as older:
@@ -104,7 +104,7 @@ async def test_words_of_an_older_store_are_indexed_as_they_are_now(path: Path) -
         database.execute("INSERT INTO turns_fts (turns_fts) VALUES ('integrity-check')")
 
 
-async def test_what_an_older_version_may_have_misread_is_read_again(path: Path) -> None:
+async def test_details_that_an_older_version_may_have_misread_are_fetched_again(path: Path) -> None:
     rows = [
         ("no turns", None, 60, None),
         ("never connected", "busy", None, None),
@@ -127,15 +127,15 @@ async def test_what_an_older_version_may_have_misread_is_read_again(path: Path) 
         )
     store = await open_store(path)
     due = await store.read.details_to_fetch(DetailRequest(Filters()), NOW)
-    known = await store.read.get([name for name, *_ in rows])
+    stored = await store.read.get([name for name, *_ in rows])
     unreadable = await store.read.unreadable(Filters())
     await store.close()
     assert sorted(due) == ["ended as usual", "no turns", "silent turn"]
-    assert [known[name].failure_reason for name, *_ in rows] == [None, "busy", None, None, "busy"]
+    assert [stored[name].failure_reason for name, *_ in rows] == [None, "busy", None, None, "busy"]
     assert unreadable == {"speakers": 1}
 
 
-async def test_the_state_of_lists_of_an_older_store_is_kept_under_its_new_names(path: Path) -> None:
+async def test_list_states_of_an_older_store_are_kept_under_the_new_column_names(path: Path) -> None:
     with older_store(path, 5) as older:
         older.executescript(
             "INSERT INTO meta VALUES ('account', 'key');"

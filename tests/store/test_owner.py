@@ -1,4 +1,4 @@
-"""Whose a store's file is: a new one is nobody's until something is saved, and only a proven new key is let in."""
+"""Who owns a store's file: nobody until something is saved; later only a proven new key is accepted as well."""
 
 import sqlite3
 from contextlib import closing
@@ -22,7 +22,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "store.sqlite"
 
 
-async def test_opening_claims_nothing_and_saving_does(path: Path) -> None:
+async def test_opening_claims_no_owner_and_the_first_save_does(path: Path) -> None:
     mistyped = await open_store(path, "mistyped")
     await mistyped.close()
     assert read_owner(path) is None
@@ -34,7 +34,7 @@ async def test_opening_claims_nothing_and_saving_does(path: Path) -> None:
         await open_store(path, "mistyped")
 
 
-async def test_a_file_without_conversations_is_the_next_keys_and_forgets_what_was_known_of_the_list(path: Path) -> None:
+async def test_a_file_without_conversations_can_be_claimed_by_another_key_and_loses_its_list_states(path: Path) -> None:
     store = await open_store(path)
     await store.sync_state.update("", last_full_scan_at=NOW)
     assert read_owner(path) is None
@@ -42,14 +42,14 @@ async def test_a_file_without_conversations_is_the_next_keys_and_forgets_what_wa
     assert (await other.sync_state.list_state("")).last_full_scan_at is None
     await other.write.save(calls(1), NOW)
     assert read_owner(path) == Owner("another service", frozenset({"other"}), ("call-0",))
-    for each in (store, same):
+    for opened in (store, same):
         with pytest.raises(ConfigurationError, match="another account"):
-            await each.write.save(calls(1), NOW)
-        await each.close()
+            await opened.write.save(calls(1), NOW)
+        await opened.close()
     await other.close()
 
 
-async def test_an_account_without_conversations_keeps_what_it_knows_of_the_list(path: Path) -> None:
+async def test_an_account_without_conversations_keeps_its_list_states(path: Path) -> None:
     store = await open_store(path)
     await store.sync_state.update("", last_full_scan_at=NOW)
     await store.close()
@@ -58,7 +58,7 @@ async def test_an_account_without_conversations_keeps_what_it_knows_of_the_list(
     await store.close()
 
 
-async def test_of_two_that_open_a_new_file_the_first_to_save_has_it(path: Path) -> None:
+async def test_the_first_to_save_to_a_new_file_owns_it(path: Path) -> None:
     first, second = await open_store(path, "one"), await open_store(path, "two")
     await first.write.save(calls(1), NOW)
     with pytest.raises(ConfigurationError, match="another account"):
@@ -68,7 +68,7 @@ async def test_of_two_that_open_a_new_file_the_first_to_save_has_it(path: Path) 
     await second.close()
 
 
-async def test_a_key_that_takes_over_is_let_in_from_then_on_and_the_old_one_stays(path: Path) -> None:
+async def test_a_key_that_takes_over_is_accepted_from_then_on_beside_the_old_one(path: Path) -> None:
     await write_store(path, 3)
     with pytest.raises(ConfigurationError):
         await open_store(path, "new")
@@ -79,13 +79,13 @@ async def test_a_key_that_takes_over_is_let_in_from_then_on_and_the_old_one_stay
         await store.close()
 
 
-async def test_no_key_takes_over_another_services_file(path: Path) -> None:
+async def test_a_key_cannot_take_over_the_file_of_another_service(path: Path) -> None:
     await write_store(path, 3)
     with pytest.raises(ConfigurationError):
         await open_store(path, "new", "another service", takes_over=True)
 
 
-async def test_a_file_of_an_older_version_says_its_service_once_its_own_key_opens_it(path: Path) -> None:
+async def test_a_file_of_an_older_version_gets_its_service_when_its_own_key_opens_it(path: Path) -> None:
     await write_store(path, 3)
     with closing(sqlite3.connect(path)) as database:
         database.execute("DELETE FROM meta WHERE name = 'service'")
@@ -97,10 +97,10 @@ async def test_a_file_of_an_older_version_says_its_service_once_its_own_key_open
 
 
 @pytest.mark.parametrize(("count", "ages"), [(1, [0]), (3, [0, 1, 2]), (41, [0, 20, 40, 10, 30, 5])])
-async def test_the_sample_is_of_several_ages(path: Path, count: int, ages: list[int]) -> None:
+async def test_the_owners_sample_has_conversations_of_several_ages(path: Path, count: int, ages: list[int]) -> None:
     store = await open_store(path)
     await store.write.save(
-        [replace(each, started_at=NOW - timedelta(days=n)) for n, each in enumerate(calls(count))], NOW
+        [replace(conversation, started_at=NOW - timedelta(days=n)) for n, conversation in enumerate(calls(count))], NOW
     )
     await store.close()
     owner = read_owner(path)
@@ -108,7 +108,7 @@ async def test_the_sample_is_of_several_ages(path: Path, count: int, ages: list[
     assert list(owner.sample) == [f"call-{age}" for age in ages]
 
 
-def test_what_is_no_store_has_no_owner(path: Path) -> None:
+def test_a_file_that_is_no_store_has_no_owner(path: Path) -> None:
     assert read_owner(path) is None
     path.write_bytes(b"something else entirely")
     assert read_owner(path) is None

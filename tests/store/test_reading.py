@@ -1,4 +1,4 @@
-"""What the store tells beside pages: which details are due, which calls still run, which values there are."""
+"""What the store reads besides pages: which details are due, which calls are running, which values exist."""
 
 from collections.abc import AsyncGenerator
 from datetime import datetime, timedelta
@@ -27,38 +27,40 @@ async def store() -> AsyncGenerator[Store]:
     await store.close()
 
 
-async def test_a_detail_is_due_until_it_was_read_and_again_when_it_said_so(store: Store) -> None:
+async def test_a_detail_is_due_until_it_is_read_and_again_at_its_due_time(store: Store) -> None:
     await store.write.save([Conversation("row"), Conversation("older", started_at=NOW - HOUR)], NOW)
     await store.write.save(
         [Conversation("final", has_detail=True), Conversation("running", ended=False, has_detail=True)], NOW
     )
-    asked = ["running", "nobody", "final", "row"]
-    assert await store.read.needing_refresh(asked, NOW + 59 * MINUTE) == ["nobody", "row"]
-    assert await store.read.needing_refresh(asked, NOW + HOUR) == ["running", "nobody", "row"]
+    ids = ["running", "nobody", "final", "row"]
+    assert await store.read.needing_refresh(ids, NOW + 59 * MINUTE) == ["nobody", "row"]
+    assert await store.read.needing_refresh(ids, NOW + HOUR) == ["running", "nobody", "row"]
     assert await store.read.details_to_fetch(DetailRequest(Filters()), NOW) == ["older", "row"]
     assert await store.read.details_to_fetch(DetailRequest(Filters()), NOW, 1) == ["older"]
     assert await store.read.count_details_to_fetch(DetailRequest(Filters()), NOW + HOUR) == 3
 
 
-async def test_only_what_may_match_is_due_and_what_a_list_row_told_is_not(store: Store) -> None:
+async def test_only_details_that_may_match_and_whose_field_no_list_row_had_are_due(store: Store) -> None:
     rows = [
         Conversation("unknown", agent_id="7", status="failed"),
-        Conversation("told", agent_id="7", status="failed", failure_reason="busy", failure_reason_known=True),
-        Conversation("told by halves", agent_id="7", status="failed", failure_reason="busy"),
-        Conversation("told that there is none", agent_id="7", status="failed", failure_reason_known=True),
+        Conversation("with a reason", agent_id="7", status="failed", failure_reason="busy", failure_reason_known=True),
+        Conversation("with a reason that may change", agent_id="7", status="failed", failure_reason="busy"),
+        Conversation("without a reason", agent_id="7", status="failed", failure_reason_known=True),
         Conversation("of another agent", agent_id="8", status="failed"),
     ]
     await store.write.save(rows, NOW)
-    asked = Filters(agent_id="7", failure_reason="busy")
-    assert await store.read.details_to_fetch(DetailRequest(asked, whole=False), NOW) == ["told by halves", "unknown"]
-    assert (
-        await store.read.count_details_to_fetch(DetailRequest(asked), NOW) == 4
-    )  # a search needs the transcripts as well
+    filters = Filters(agent_id="7", failure_reason="busy")
+    assert await store.read.details_to_fetch(DetailRequest(filters, whole=False), NOW) == [
+        "with a reason that may change",
+        "unknown",
+    ]
+    # A search also needs the transcripts.
+    assert await store.read.count_details_to_fetch(DetailRequest(filters), NOW) == 4
     with_results = Filters(agent_id="7", failure_reason="busy", results=(Condition("intent", "exists"),))
     assert await store.read.count_details_to_fetch(DetailRequest(with_results, whole=False), NOW) == 4
 
 
-async def test_running_calls_are_those_of_a_day_not_seen_for_a_minute(store: Store) -> None:
+async def test_running_lists_unfinished_calls_of_the_last_day_not_seen_for_a_minute(store: Store) -> None:
     running = [
         Conversation("begun yesterday", started_at=NOW - 25 * HOUR, ended=False),
         Conversation("without a start", ended=False),
@@ -72,16 +74,16 @@ async def test_running_calls_are_those_of_a_day_not_seen_for_a_minute(store: Sto
     assert await store.read.running("", NOW + 25 * HOUR) == []
 
 
-async def test_the_values_there_are_come_once_each(store: Store) -> None:
+async def test_distinct_values_come_once_in_any_case(store: Store) -> None:
     statuses = ["Busy", "completed", "busy", None, "completed"]
     await store.write.save([Conversation(f"call-{n}", status=status) for n, status in enumerate(statuses)], NOW)
-    assert [each.lower() for each in await store.read.distinct("status")] == ["busy", "completed"]
+    assert [status.lower() for status in await store.read.distinct("status")] == ["busy", "completed"]
     assert await store.read.distinct("agent_id") == []
     with pytest.raises(ValueError, match="results"):
         await store.read.distinct("results")
 
 
-async def test_known_calls_are_counted_by_agent_and_by_when_they_were_seen(store: Store) -> None:
+async def test_conversations_are_counted_by_agent_and_by_when_they_were_seen(store: Store) -> None:
     await store.write.save([Conversation("a", agent_id="7"), Conversation("b", agent_id="8")], NOW)
     await store.write.save([Conversation("b", agent_id="8"), Conversation("c", agent_id="7")], NOW + HOUR)
     counts = [
@@ -92,15 +94,15 @@ async def test_known_calls_are_counted_by_agent_and_by_when_they_were_seen(store
     assert counts == [3, 2, 2]
 
 
-async def test_a_beginning_finds_ids_in_their_order_whatever_signs_it_holds(store: Store) -> None:
-    await store.write.save([Conversation(each) for each in ("ab_2", "ab_1", "ab%", "abc", "b", "ab🙂")], NOW)
+async def test_ids_with_prefix_are_in_order_and_wildcards_are_literal(store: Store) -> None:
+    await store.write.save([Conversation(call_id) for call_id in ("ab_2", "ab_1", "ab%", "abc", "b", "ab🙂")], NOW)
     assert await store.read.ids_with_prefix("ab_", 5) == ["ab_1", "ab_2"]
     assert await store.read.ids_with_prefix("ab", 2) == ["ab%", "ab_1"]
     assert await store.read.ids_with_prefix("ab🙂", 2) == ["ab🙂"]
     assert await store.read.ids_with_prefix("x", 2) == []
 
 
-async def test_ids_are_found_whatever_characters_they_hold(store: Store) -> None:
+async def test_get_finds_ids_with_any_characters(store: Store) -> None:
     ids = ['with "quotes"', "with ' and \\", "अ_1", "a,b", "[]"]
-    await store.write.save([Conversation(each) for each in ids], NOW)
+    await store.write.save([Conversation(call_id) for call_id in ids], NOW)
     assert sorted(await store.read.get([*ids, "nobody"])) == sorted(ids)

@@ -1,4 +1,4 @@
-"""What is saved stays as it was saved: details survive later list rows, and nothing is left of what is deleted."""
+"""Saved conversations stay as saved: details survive later list rows, and deleting leaves nothing."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import fields, replace
@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from formant_mcp.errors import StoreError
 from formant_mcp.filters import Condition, Filters
 from formant_mcp.models import Conversation, Turn
-from formant_mcp.store import AccountKey, Store
+from formant_mcp.store import Store
 from formant_mcp.store.writer import PreviousRow
 from tests.in_a_loop import in_a_loop
+from tests.store.files import open_store
 from tests.store.oracle import NOW, conversations
 
 pytestmark = pytest.mark.anyio
@@ -37,22 +38,22 @@ DETAIL = Conversation(
 
 @pytest.fixture
 async def store() -> AsyncGenerator[Store]:
-    store = await Store.open(None, AccountKey("service", "account"), lambda _, __: None)
+    store = await open_store(None)
     yield store
     await store.close()
 
 
 async def stored(store: Store, conversation_id: str = "call-1_1") -> Conversation | None:
     """A conversation as the store has it, turns and all."""
-    found = (await store.read.get([conversation_id])).get(conversation_id)
-    if found is None or await store.read.turn_count(conversation_id) is None:
-        return found
-    return replace(found, turns=tuple(await store.read.turns(conversation_id, 0, 1000)))
+    row = (await store.read.get([conversation_id])).get(conversation_id)
+    if row is None or await store.read.turn_count(conversation_id) is None:
+        return row
+    return replace(row, turns=tuple(await store.read.turns(conversation_id, 0, 1000)))
 
 
 def merged(old: Conversation, new: Conversation) -> Conversation:
-    """What is known after `new` came on top of `old`: a value that is missing empties nothing."""
-    kept = {each.name: getattr(new, each.name) for each in fields(Conversation)}
+    """What is stored after `new` was saved over `old`: a missing value overwrites nothing."""
+    kept = {field.name: getattr(new, field.name) for field in fields(Conversation)}
     for name, value in kept.items():
         if value is None and name not in WITH_STATUS:
             kept[name] = getattr(old, name)
@@ -74,57 +75,57 @@ def merged(old: Conversation, new: Conversation) -> Conversation:
 
 @given(read=st.lists(conversations(ONE_ID), min_size=1, max_size=4))
 @in_a_loop
-async def test_what_was_known_is_kept_by_whatever_is_read_later(read: list[Conversation]) -> None:
-    store = await Store.open(None, AccountKey("service", "account"), lambda _, __: None)
-    known = merged(read[0], read[0])
-    for each in read:
-        await store.write.save([each], NOW)
-        known = merged(known, each)
-        assert await stored(store) == known
+async def test_fields_that_later_reads_lack_are_kept(read: list[Conversation]) -> None:
+    store = await open_store(None)
+    expected = merged(read[0], read[0])
+    for conversation in read:
+        await store.write.save([conversation], NOW)
+        expected = merged(expected, conversation)
+        assert await stored(store) == expected
     await store.close()
 
 
-@given(known=conversations(ONE_ID), data=st.data())
+@given(first=conversations(ONE_ID), data=st.data())
 @in_a_loop
-async def test_a_row_that_says_nothing_new_changes_nothing(known: Conversation, data: st.DataObject) -> None:
-    store = await Store.open(None, AccountKey("service", "account"), lambda _, __: None)
-    await store.write.save([known], NOW)
-    optional = [each.name for each in fields(Conversation) if each.default is None and each.name != "turns"]
+async def test_a_row_with_nothing_new_changes_nothing(first: Conversation, data: st.DataObject) -> None:
+    store = await open_store(None)
+    await store.write.save([first], NOW)
+    optional = [field.name for field in fields(Conversation) if field.default is None and field.name != "turns"]
     left_out = dict.fromkeys(data.draw(st.lists(st.sampled_from(optional), max_size=3)))
-    row = replace(known, has_detail=False, turns=None, results=None, failure_reason_known=data.draw(st.booleans()))
+    row = replace(first, has_detail=False, turns=None, results=None, failure_reason_known=data.draw(st.booleans()))
     row = replace(row, **left_out)
     await store.write.save([row], LATER)
-    expected = merged(merged(known, known), row)
+    expected = merged(merged(first, first), row)
     assert await stored(store) == expected
     assert (await store.write.save([row], LATER))["call-1_1"].seen_at == LATER
     await store.close()
 
 
-@given(read=st.lists(conversations(), max_size=5, unique_by=lambda each: each.conversation_id))
+@given(read=st.lists(conversations(), max_size=5, unique_by=lambda conversation: conversation.conversation_id))
 @in_a_loop
-async def test_saving_twice_is_saving_once(read: list[Conversation]) -> None:
-    store = await Store.open(None, AccountKey("service", "account"), lambda _, __: None)
+async def test_saving_twice_equals_saving_once(read: list[Conversation]) -> None:
+    store = await open_store(None)
     await store.write.save(read, NOW)
-    once = [await stored(store, each.conversation_id) for each in read]
+    once = [await stored(store, conversation.conversation_id) for conversation in read]
     pages = await store.read.page(Filters(), "newest", 10)
-    assert (await store.write.save(read, NOW)).keys() == {each.conversation_id for each in read}
-    assert [await stored(store, each.conversation_id) for each in read] == once
+    assert (await store.write.save(read, NOW)).keys() == {conversation.conversation_id for conversation in read}
+    assert [await stored(store, conversation.conversation_id) for conversation in read] == once
     assert await store.read.page(Filters(), "newest", 10) == pages
     await store.close()
 
 
-async def test_a_conversation_comes_back_as_it_was_saved(store: Store) -> None:
+async def test_a_conversation_is_read_back_as_saved(store: Store) -> None:
     await store.write.save([DETAIL], NOW)
     assert await stored(store) == DETAIL
 
 
-async def test_saving_says_what_was_known_before_and_when_it_was_seen(store: Store) -> None:
+async def test_saving_returns_the_previous_row_and_when_it_was_seen(store: Store) -> None:
     rows = [Conversation("call-1_1", started_at=NOW), Conversation("call-2_1")]
     assert await store.write.save(rows[:1], NOW) == {}
     assert await store.write.save(rows, LATER) == {"call-1_1": PreviousRow(started_at=NOW, seen_at=NOW)}
 
 
-async def test_a_number_without_digits_is_no_longer_found_by_the_old_ones(store: Store) -> None:
+async def test_a_number_replaced_by_one_without_digits_is_no_longer_found(store: Store) -> None:
     await store.write.save([DETAIL], NOW)
     await store.write.save([Conversation("call-1_1", contact_number="anonymous")], LATER)
     assert await store.read.count(Filters(contact_number=("43210",))) == 0
@@ -135,7 +136,7 @@ async def test_a_number_without_digits_is_no_longer_found_by_the_old_ones(store:
     assert await store.read.count(Filters(contact_number=("43210",))) == 1
 
 
-async def test_a_later_detail_leaves_nothing_of_the_one_before(store: Store) -> None:
+async def test_a_later_detail_replaces_the_earlier_one(store: Store) -> None:
     await store.write.save([DETAIL], NOW)
     await store.write.save([replace(DETAIL, results={"csat": 1}, turns=(Turn(0, "agent", "Hello"),))], LATER)
     assert await store.read.turns("call-1_1", 0, 10) == [Turn(0, "agent", "Hello")]
@@ -145,7 +146,7 @@ async def test_a_later_detail_leaves_nothing_of_the_one_before(store: Store) -> 
 
 @pytest.mark.parametrize("first", range(5))
 @pytest.mark.parametrize("count", range(5))
-async def test_a_window_gives_those_turns_and_no_others(store: Store, first: int, count: int) -> None:
+async def test_turns_returns_exactly_the_requested_window(store: Store, first: int, count: int) -> None:
     other = replace(DETAIL, conversation_id="call-2_1", turns=(Turn(0, "agent", "of another call"),))
     await store.write.save([DETAIL, other], NOW)
     turns = list(DETAIL.turns or ())
@@ -153,12 +154,12 @@ async def test_a_window_gives_those_turns_and_no_others(store: Store, first: int
     assert await store.read.turns("call-3_1", first, count) == []
 
 
-async def test_no_transcript_and_an_empty_one_are_told_apart(store: Store) -> None:
+async def test_turn_count_distinguishes_no_transcript_from_an_empty_one(store: Store) -> None:
     await store.write.save([replace(DETAIL, turns=None), replace(DETAIL, conversation_id="call-2_1", turns=())], NOW)
-    assert [await store.read.turn_count(each) for each in ("call-1_1", "call-2_1", "call-3_1")] == [None, 0, None]
+    assert [await store.read.turn_count(call_id) for call_id in ("call-1_1", "call-2_1", "call-3_1")] == [None, 0, None]
 
 
-async def test_deleting_forgets_row_turns_and_values_and_leaves_the_others(store: Store) -> None:
+async def test_deleting_removes_row_turns_and_values_of_that_conversation_only(store: Store) -> None:
     other = replace(DETAIL, conversation_id="call-2_1", results={"csat": 2})
     await store.write.save([DETAIL, other], NOW)
     await store.write.delete("call-1_1")
@@ -171,7 +172,7 @@ async def test_deleting_forgets_row_turns_and_values_and_leaves_the_others(store
     assert await store.read.count(Filters(results=(Condition("intent", "exists"),))) == 0
 
 
-async def test_what_a_full_pass_did_not_see_is_forgotten_of_that_agent_alone(store: Store) -> None:
+async def test_delete_unseen_removes_unseen_conversations_of_that_agent_only(store: Store) -> None:
     rows = [Conversation("old-7", agent_id="7"), Conversation("old-8", agent_id="8"), Conversation("old-none")]
     await store.write.save([*rows, replace(DETAIL, conversation_id="old-detail")], NOW)
     await store.write.save([Conversation("new-7", agent_id="7")], LATER)
@@ -182,7 +183,7 @@ async def test_what_a_full_pass_did_not_see_is_forgotten_of_that_agent_alone(sto
     assert await store.read.ids_with_prefix("", 10) == ["new-7"]
 
 
-async def test_a_page_that_cannot_be_saved_whole_is_not_saved_at_all(store: Store) -> None:
+async def test_a_page_is_saved_whole_or_not_at_all(store: Store) -> None:
     broken = replace(DETAIL, conversation_id="call-2_1", turns=(Turn(0, "agent", "a"), Turn(0, "agent", "same place")))
     with pytest.raises(StoreError):
         await store.write.save([DETAIL, broken], NOW)
@@ -191,14 +192,14 @@ async def test_a_page_that_cannot_be_saved_whole_is_not_saved_at_all(store: Stor
     assert await stored(store) == DETAIL
 
 
-async def test_a_transcript_of_ten_thousand_turns_comes_back_in_order(store: Store) -> None:
+async def test_a_transcript_of_ten_thousand_turns_is_read_back_in_order(store: Store) -> None:
     turns = tuple(Turn(index, "agent", f"word {index}") for index in range(10_000))
     await store.write.save([replace(DETAIL, turns=turns)], NOW)
     assert await store.read.turn_count("call-1_1") == 10_000
     assert await store.read.turns("call-1_1", 9_998, 50) == [turns[9_998], turns[9_999]]
 
 
-async def test_a_detail_without_times_does_not_undo_the_outcome_of_its_row(store: Store) -> None:
+async def test_a_detail_without_an_outcome_keeps_that_of_its_list_row(store: Store) -> None:
     await store.write.save([Conversation("call-1_1", status="voicemail_left", outcome="failure", ended_at=NOW)], NOW)
     await store.write.save([Conversation("call-1_1", status="voicemail_left", has_detail=True)], NOW)
     assert (await store.read.get(["call-1_1"]))["call-1_1"].outcome == "failure"
@@ -206,7 +207,7 @@ async def test_a_detail_without_times_does_not_undo_the_outcome_of_its_row(store
     assert (await store.read.get(["call-1_1"]))["call-1_1"].outcome is None
 
 
-async def test_what_a_row_tells_of_the_results_is_kept_until_the_detail_tells_them_all(store: Store) -> None:
+async def test_results_from_a_list_row_are_kept_until_the_detail_has_all_of_them(store: Store) -> None:
     await store.write.save([Conversation("one", results={"summary": "They spoke."})], NOW)
     assert (await store.read.get(["one"]))["one"].results == {"summary": "They spoke."}
     assert await store.read.needing_refresh(["one"], NOW) == ["one"]

@@ -1,4 +1,4 @@
-"""A full disk, a process killed while it saves: what was stored before stays, and nothing stands there by half."""
+"""A full disk, a process killed while it saves: what was stored before stays, and nothing is stored in part."""
 
 import signal
 import sqlite3
@@ -60,7 +60,7 @@ def small_disk(tmp_path: Path) -> Generator[Path]:
     subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
-async def test_a_store_that_may_not_grow_keeps_what_it_has_and_goes_on_when_it_may(tmp_path: Path) -> None:
+async def test_a_store_that_cannot_grow_keeps_its_contents_and_saves_again_when_it_can(tmp_path: Path) -> None:
     database = await Database.open(tmp_path / "store.sqlite", AccountKey("service", "key"))
     read, write = Reader(database), Writer(database, never)
     await write.save(calls(20), NOW)
@@ -76,7 +76,7 @@ async def test_a_store_that_may_not_grow_keeps_what_it_has_and_goes_on_when_it_m
     await database.close()
 
 
-async def test_on_a_full_disk_what_was_saved_before_is_still_read(small_disk: Path) -> None:
+async def test_conversations_saved_before_the_disk_was_full_can_be_read(small_disk: Path) -> None:
     store = await open_store(small_disk / "store.sqlite")
     with pytest.raises(StoreError, match="full") as raised:
         await fill(store)
@@ -98,20 +98,20 @@ async def fill(store: Store) -> None:
         await store.write.save(calls(first + 10)[first:], NOW)
 
 
-async def test_a_new_store_on_a_nearly_full_disk_is_opened_or_says_that_the_disk_is_full(small_disk: Path) -> None:
-    said: list[str] = []
+async def test_opening_on_a_nearly_full_disk_succeeds_or_raises_that_the_disk_is_full(small_disk: Path) -> None:
+    messages: list[str] = []
     for room in range(0, MEGABYTE, 8192):
         (small_disk / "other").write_bytes(bytes(2 * MEGABYTE - room))
         try:
             await (await open_store(small_disk / "store.sqlite")).close()
         except StoreError as error:
-            said.append(error.message)
+            messages.append(error.message)
         (small_disk / "other").unlink()
         await (await open_store(small_disk / "store.sqlite")).close()
         for file in small_disk.iterdir():
             file.unlink()
-    assert 5 < len(said) < 100
-    assert not [each for each in said if "disk of the local store is full" not in each]
+    assert 5 < len(messages) < 100
+    assert not [message for message in messages if "disk of the local store is full" not in message]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no kill -9 there")
@@ -124,7 +124,7 @@ async def test_a_process_killed_while_saving_leaves_whole_conversations_only(tmp
     store = await open_store(path)
     ids = await store.read.ids_with_prefix("call-", 100)
     assert len(ids) == 10
-    assert {await store.read.turn_count(each) for each in ids} == {20}
+    assert {await store.read.turn_count(call_id) for call_id in ids} == {20}
     assert (await store.read.get(ids))["call-7"].results == {"csat": 2}
     await store.write.save(calls(50), NOW)
     assert await store.read.count(Filters()) == 50

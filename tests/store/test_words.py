@@ -1,4 +1,4 @@
-"""What is one word, in every script, and which words are the same."""
+"""How texts are split into words in every script, and which words count as the same."""
 
 import sqlite3
 
@@ -16,7 +16,7 @@ from formant_mcp.text_search.tokenizer import (
     words_in,
 )
 
-# What the rules are about, among anything else: accents, nuktas, digits, commas, apostrophes, compatibility forms.
+# The characters of the rules (accents, nuktas, digits, commas, apostrophes, compatibility forms), and any others.
 LETTERS = st.sampled_from("aZ9é'’ ,-*\"फज\u093cन्दँ५๑ไ返ガｶﾞ⑴ﷺß") | st.characters(exclude_categories=["Cs"])
 TEXTS = st.text(LETTERS, max_size=20)
 
@@ -48,7 +48,7 @@ def folded(text: str) -> list[str]:
         ("ŁÓDŹ Øre Đồng", "lodz ore dong"),
     ],
 )
-def test_spellings_of_the_same_words_are_the_same(one: str, other: str) -> None:
+def test_spellings_of_the_same_words_fold_alike(one: str, other: str) -> None:
     assert folded(one) == folded(other)
 
 
@@ -73,13 +73,13 @@ def test_spellings_of_the_same_words_are_the_same(one: str, other: str) -> None:
         ("… — !?", []),
     ],
 )
-def test_a_text_is_cut_into_its_words(text: str, words: list[str]) -> None:
+def test_a_text_is_split_into_words(text: str, words: list[str]) -> None:
     assert folded(text) == words
 
 
 @given(text=TEXTS)
 @example("½ ⑴ ﷺ ㌀ İ")
-def test_every_word_is_one_word_of_the_index(text: str) -> None:
+def test_every_word_is_one_term_of_the_index(text: str) -> None:
     database = sqlite3.connect(":memory:")
     database.execute("CREATE VIRTUAL TABLE said USING fts5 (text, tokenize = 'ascii')")
     database.execute("CREATE VIRTUAL TABLE words USING fts5vocab (said, instance)")
@@ -89,27 +89,27 @@ def test_every_word_is_one_word_of_the_index(text: str) -> None:
 
 
 @given(text=TEXTS)
-def test_a_word_is_the_same_by_itself_as_in_its_place(text: str) -> None:
+def test_a_word_folds_alike_alone_and_in_its_text(text: str) -> None:
     for word in words_in(text):
         alone = text[word.start : word.end]
         assert list(words_in(alone)) == [Word(word.folded, 0, len(alone))]
 
 
 @given(text=st.text(st.sampled_from("aZ09 ,.'-*"), max_size=20))
-def test_english_is_cut_the_same_whatever_stands_beside_it(text: str) -> None:
+def test_english_is_split_alike_with_and_without_other_scripts_beside_it(text: str) -> None:
     assert folded(f"{text} é") == [*folded(text), "e"]
 
 
-def test_endings_of_english_share_a_stem_and_other_words_have_none() -> None:
+def test_english_word_forms_share_a_stem_and_other_words_are_unchanged() -> None:
     assert {stem(word) for word in ("refund", "refunds", "refunded", "refunding")} == {"refund"}
     assert [stem(word) for word in ("भुगतान", "15000", "as", "返")] == ["भुगतान", "15000", "as", "返"]
 
 
-def test_only_scripts_without_spaces_are_cut_into_characters() -> None:
+def test_is_unspaced_only_for_scripts_without_spaces() -> None:
     assert [is_unspaced(word) for word in ("返", "รั", "ガ", "a", "ह", "환", "5")] == [True] * 3 + [False] * 4
 
 
-def test_joined_words_are_also_one_word() -> None:
+def test_joined_words_are_also_indexed_as_one_word() -> None:
     assert forms_in(indexable("Follow-ups l’e-mail 10-20")) == {
         "follow": "follow",
         "ups": "up",
@@ -125,7 +125,7 @@ def test_joined_words_are_also_one_word() -> None:
     }
 
 
-def test_older_stores_are_cleared_of_the_very_words_they_indexed() -> None:
+def test_indexed_until_version_3_gives_the_words_that_version_3_indexed() -> None:
     text = "l'ordine dell’Ordine e-mail ALDIM mı Łódź l'a2 don't O'Brien's Øre 15,000's फ़ीस"
     assert indexed_until_version_3(text) == (
         "lordine dellordine e mail aldim mı łodz la 2 dont obriens øre 15000 s फीस"  # as version 3 did
@@ -133,6 +133,6 @@ def test_older_stores_are_cleared_of_the_very_words_they_indexed() -> None:
 
 
 @given(text=TEXTS)
-def test_only_joined_and_stroked_letters_were_indexed_otherwise_before(text: str) -> None:
+def test_only_joined_words_and_stroked_letters_were_indexed_differently_in_version_3(text: str) -> None:
     if not set(text) & set("'’ıłŁøØđĐ"):
         assert indexed_until_version_3(text).split() == folded(text)
