@@ -1,4 +1,4 @@
-"""A source in this process that tells just these conversations, for laws over many drawn accounts."""
+"""A source in this process that lists given conversations, for laws over many drawn accounts."""
 
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -17,7 +17,7 @@ from tests.store.oracle import NOW
 
 
 class Told:
-    """A source that lists just these conversations, whole."""
+    """A source that lists just these conversations, with their details."""
 
     spec = replace(PROVIDERS["formant"], unsupported_filters=frozenset[str]())
     pagination: Literal["offset"] = "offset"
@@ -26,17 +26,17 @@ class Told:
     requests_per_minute: float | None = None
 
     def __init__(self, calls: list[Conversation]) -> None:
-        self._calls = [replace(each, has_detail=True, failure_reason_known=True) for each in calls]
+        self._calls = [replace(call, has_detail=True, failure_reason_known=True) for call in calls]
 
     async def list_page(self, offset: int, filters: Filters = NO_FILTERS) -> Page:
-        listed = [each for each in self._calls if filters.agent_id in ("", each.agent_id)]
+        listed = [call for call in self._calls if filters.agent_id in ("", call.agent_id)]
         page = listed[offset : offset + self.page_size]
         return Page(tuple(page), len(page), has_more=offset + len(page) < len(listed), total=len(listed))
 
     async def get_conversation(self, conversation_id: str) -> Conversation:
-        for each in self._calls:
-            if each.conversation_id == conversation_id:
-                return each
+        for call in self._calls:
+            if call.conversation_id == conversation_id:
+                return call
         raise NotFoundError("There is none.")
 
     def open_recording(self, conversation_id: str) -> AbstractAsyncContextManager[Recording]:

@@ -1,4 +1,4 @@
-"""What a summary is, in plain Python: every figure from the conversations themselves."""
+"""What a summary is, in plain Python: every figure computed from the conversations themselves."""
 
 import math
 import statistics
@@ -29,8 +29,8 @@ def names_of(conversation: Conversation, groupings: Sequence[str], zone: ZoneInf
 def labels_of(conversation: Conversation, grouping: str, zone: ZoneInfo) -> set[str]:
     if grouping.startswith("results."):
         path = grouping.removeprefix("results.")
-        found = {text_of(value) for at, value in leaves("", conversation.results or {}) if at == path}
-        return {label or "(none)" for label in found} or {"(none)"}
+        labels = {text_of(value) for at, value in leaves("", conversation.results or {}) if at == path}
+        return {label or "(none)" for label in labels} or {"(none)"}
     if grouping in ("status", "agent_id", "failure_reason", "contact_number"):
         return {getattr(conversation, grouping) or "(none)"}
     if conversation.started_at is None:
@@ -96,5 +96,5 @@ def _group(calls: list[Conversation], total: int, measures: Sequence[str]) -> Gr
         count=len(calls),
         share=len(calls) / total,
         success_rate=sum(call.outcome == "success" for call in calls) / len(calls),
-        measures={m: measure_of(found, left_out[m]) for m, found in values.items() if found or left_out[m]},
+        measures={m: measure_of(numbers, left_out[m]) for m, numbers in values.items() if numbers or left_out[m]},
     )

@@ -1,4 +1,4 @@
-"""An agent by its id, its name, or as answers print it, on a store that knows nothing yet."""
+"""An agent by its id, its name, or as answers print it, on an empty store."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -25,35 +25,35 @@ NAMES = {"agent_1": "Priya", "agent_2": "Late fee reminders", "agent_3": "Twins"
 CALLS = 130  # more than a page
 
 
-class AskedAccount:
-    """An account of one provider, asked for the calls of an agent."""
+class AgentAccount:
+    """An account of one provider, for queries by agent."""
 
     def __init__(self, loader: Loader, api: FakeApi, clock: Clock) -> None:
         self._loader, self.api, self._clock = loader, api, clock
 
     async def ask(self, agent: str, seconds: float = SECONDS) -> ConversationPage:
         call = RequestContext(self._clock.now(), seconds)
-        question = ListQuery(Filters(agent_id=agent), agent)
+        query = ListQuery(Filters(agent_id=agent), agent)
         return await for_agent(
             self._loader,
             call,
-            question.filters,
-            lambda filters: list_conversations(self._loader, call, replace(question, filters=filters)),
+            query.filters,
+            lambda filters: list_conversations(self._loader, call, replace(query, filters=filters)),
         )
 
-    async def ask_plainly(self, agent_id: str) -> ConversationPage:
-        """The same where it is clear that it is an id."""
+    async def ask_by_id(self, agent_id: str) -> ConversationPage:
+        """The same with an agent's id, which is not resolved."""
         call = RequestContext(self._clock.now(), SECONDS)
         return await list_conversations(self._loader, call, ListQuery(Filters(agent_id=agent_id), agent_id))
 
     @property
     def lists(self) -> int:
-        """How often the list was asked for."""
-        return sum(each.path.endswith("/conversations") for each in self.api.requests)
+        """How often a list was requested."""
+        return sum(request.path.endswith("/conversations") for request in self.api.requests)
 
 
 @asynccontextmanager
-async def account(provider: ProviderFixture = ELEVENLABS) -> AsyncGenerator[AskedAccount]:
+async def account(provider: ProviderFixture = ELEVENLABS) -> AsyncGenerator[AgentAccount]:
     async with provider.opened() as opened:
         ids = list(NAMES)
         for n in range(CALLS):
@@ -63,7 +63,7 @@ async def account(provider: ProviderFixture = ELEVENLABS) -> AsyncGenerator[Aske
         clock, store = Clock(), await Store.open(None, AccountKey("service", "account"), next_refresh_at)
         sync = Sync(opened.source, store, clock.now)
         try:
-            yield AskedAccount(Loader(sync, store), opened.api, clock)
+            yield AgentAccount(Loader(sync, store), opened.api, clock)
         finally:
             await sync.aclose()
             await store.close()
@@ -74,7 +74,7 @@ def agents(listing: ConversationPage) -> set[str | None]:
 
 
 @pytest.mark.parametrize(
-    ("asked", "meant"),
+    ("agent", "meant"),
     [
         ("agent_1", "agent_1"),
         ("Priya", "agent_1"),
@@ -86,12 +86,12 @@ def agents(listing: ConversationPage) -> set[str | None]:
         ("Late fee…", "agent_2"),
     ],
 )
-async def test_an_agent_is_found_by_what_answers_print_on_a_store_that_knows_nothing(asked: str, meant: str) -> None:
-    async with account() as here:
-        listing = await here.ask(asked)
+async def test_an_agent_is_found_by_any_text_that_answers_print_on_an_empty_store(agent: str, meant: str) -> None:
+    async with account() as opened:
+        listing = await opened.ask(agent)
         assert agents(listing) == {meant}
         assert listing.coverage.complete
-        again = await here.ask(asked)
+        again = await opened.ask(agent)
     of_this_agent = -(-(CALLS - list(NAMES).index(meant)) // len(NAMES))
     assert again.coverage.matched == listing.coverage.matched == of_this_agent
 
@@ -99,46 +99,44 @@ async def test_an_agent_is_found_by_what_answers_print_on_a_store_that_knows_not
 @pytest.mark.parametrize(
     ("provider", "agent"), [(ELEVENLABS, "agent_1"), (FORMANT, "123")], ids=["elevenlabs", "formant"]
 )
-async def test_an_id_costs_no_more_than_its_own_list(provider: ProviderFixture, agent: str) -> None:
-    async with account(provider) as here:
-        await here.ask_plainly(agent)
-        cost = here.lists
-    async with account(provider) as here:
-        assert agents(await here.ask(agent)) == {agent}
-        assert here.lists == cost
+async def test_an_id_costs_no_requests_beyond_its_own_list(provider: ProviderFixture, agent: str) -> None:
+    async with account(provider) as opened:
+        await opened.ask_by_id(agent)
+        cost = opened.lists
+    async with account(provider) as opened:
+        assert agents(await opened.ask(agent)) == {agent}
+        assert opened.lists == cost
 
 
-async def test_a_name_that_several_agents_have_names_their_ids() -> None:
-    async with account() as here:
+async def test_an_ambiguous_name_is_refused_with_the_ids_of_those_agents() -> None:
+    async with account() as opened:
         with pytest.raises(InvalidRequestError, match="agent_id: several agents have this name: agent_3, agent_4"):
-            await here.ask("Twins")
+            await opened.ask("Twins")
 
 
-async def test_several_agents_at_once_are_refused_with_what_to_do() -> None:
-    async with account() as here:
+async def test_several_agents_at_once_are_refused_with_a_hint() -> None:
+    async with account() as opened:
         for several in ("agent_1, agent_2", "Priya,agent_2"):
             with pytest.raises(InvalidRequestError, match="agent_id takes one agent") as refused:
-                await here.ask(several)
+                await opened.ask(several)
             assert "group_by=agent_id" in refused.value.hint
 
 
 @pytest.mark.parametrize(
-    ("asked", "guess"), [("Prya", "Priya (agent_1)"), ("agent_11", "Priya (agent_1)"), ("nobody at all", "")]
+    ("agent", "suggestion"), [("Prya", "Priya (agent_1)"), ("agent_11", "Priya (agent_1)"), ("nobody at all", "")]
 )
-async def test_an_agent_that_there_is_not_answers_nothing_and_names_those_that_there_are(
-    asked: str, guess: str
-) -> None:
-    async with account() as here:
-        listing = await here.ask(asked)
+async def test_an_unknown_agent_matches_nothing_and_the_existing_agents_are_named(agent: str, suggestion: str) -> None:
+    async with account() as opened:
+        listing = await opened.ask(agent)
     assert (listing.coverage.matched, listing.coverage.complete) == (0, True)
     existing = listing.existing["agent_id"]
     assert existing.values == [f"{name} ({agent_id})" for agent_id, name in NAMES.items()]
-    assert guess in existing.suggestion
+    assert suggestion in existing.suggestion
 
 
-async def test_a_name_is_not_denied_before_all_calls_are_listed() -> None:
-    async with account() as here:
+async def test_an_unknown_name_is_refused_with_the_number_of_calls_listed_so_far() -> None:
+    async with account() as opened:
         with pytest.raises(
             InvalidRequestError, match=r"agent_id: no agent has this .* among the 0 calls listed so far"
         ):
-            await here.ask("Late fee reminders", seconds=0)
+            await opened.ask("Late fee reminders", seconds=0)

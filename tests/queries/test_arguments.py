@@ -19,11 +19,11 @@ def read(**arguments: JsonValue) -> Filters:
     return FilterArguments.model_validate(arguments).filters(NOW, ZONE)
 
 
-def test_nothing_asked_filters_nothing() -> None:
+def test_no_arguments_give_no_filters() -> None:
     assert read() == Filters()
 
 
-def test_every_argument_becomes_its_filter() -> None:
+def test_every_argument_sets_its_filter() -> None:
     assert read(
         agent_id="7",
         status=["failed", "busy"],
@@ -110,7 +110,7 @@ def test_every_argument_becomes_its_filter() -> None:
         ),
     ],
 )
-def test_the_form_is_forgiven(arguments: dict[str, JsonValue], filters: Filters) -> None:
+def test_common_forms_of_arguments_are_accepted(arguments: dict[str, JsonValue], filters: Filters) -> None:
     assert read(**arguments) == filters
 
 
@@ -148,7 +148,7 @@ def test_the_form_is_forgiven(arguments: dict[str, JsonValue], filters: Filters)
     ],
     ids=lambda arguments: json.dumps(arguments)[:50],
 )
-def test_the_meaning_is_not_guessed(arguments: dict[str, JsonValue]) -> None:
+def test_arguments_of_unclear_meaning_are_refused(arguments: dict[str, JsonValue]) -> None:
     with pytest.raises(ValidationError) as raised:
         read(**arguments)
     assert raised.value.errors()[0]["loc"][0] == next(iter(arguments))
@@ -173,25 +173,25 @@ def test_the_meaning_is_not_guessed(arguments: dict[str, JsonValue]) -> None:
         ({"status": ["(not read yet)"]}, "status: .not read yet. means that the details"),
     ],
 )
-def test_what_is_impossible_is_refused_by_name(arguments: dict[str, JsonValue], words: str) -> None:
+def test_impossible_values_are_refused_by_argument_name(arguments: dict[str, JsonValue], words: str) -> None:
     with pytest.raises(InvalidRequestError, match=f"^{words}") as raised:
         read(**arguments)
     assert raised.value.hint
 
 
 @pytest.mark.parametrize("nothing", [None, "", " ", "null", "undefined", [], {}])
-def test_nothing_counts_as_left_out_for_every_filter(nothing: JsonValue) -> None:
+def test_empty_values_count_as_left_out_for_every_filter(nothing: JsonValue) -> None:
     assert read(**dict.fromkeys(FilterArguments.model_fields, nothing)) == Filters()
 
 
-def test_one_day_is_a_possible_range() -> None:
-    asked = read(since="2026-11-20", until="2026-11-20")
-    assert asked.since
-    assert asked.until
-    assert asked.since < asked.until
+def test_since_and_until_may_be_the_same_day() -> None:
+    filters = read(since="2026-11-20", until="2026-11-20")
+    assert filters.since
+    assert filters.until
+    assert filters.since < filters.until
 
 
-def test_one_minute_is_a_possible_range() -> None:
-    asked = read(since="2026-11-20T18:00", until="2026-11-20T18:00")
-    assert asked.since == datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
-    assert asked.until == datetime(2026, 11, 20, 12, 30, 59, 999000, tzinfo=UTC)
+def test_since_and_until_may_be_the_same_minute() -> None:
+    filters = read(since="2026-11-20T18:00", until="2026-11-20T18:00")
+    assert filters.since == datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
+    assert filters.until == datetime(2026, 11, 20, 12, 30, 59, 999000, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""Hours and weekdays in the forms in which people and models write them."""
+"""Hours and weekdays in the forms that people and models write."""
 
 import pytest
 
@@ -26,12 +26,12 @@ from formant_mcp.queries.time_buckets import WEEKDAYS
         ("(none)", (NO_TIME,)),
     ],
 )
-def test_hours(text: str, hours: tuple[int, ...]) -> None:
+def test_hours_are_parsed(text: str, hours: tuple[int, ...]) -> None:
     assert parse_hours(text) == hours
 
 
 @pytest.mark.parametrize("text", ["25", "9-25", "9-9", "noon", "9:30-10", "-3", "13pm", "24"])
-def test_hours_that_cannot_be_read_are_refused(text: str) -> None:
+def test_invalid_hours_are_refused(text: str) -> None:
     with pytest.raises(InvalidRequestError, match="hours must be hours"):
         parse_hours(text)
 
@@ -49,17 +49,17 @@ def test_hours_that_cannot_be_read_are_refused(text: str) -> None:
         (["(none)"], (NO_TIME,)),
     ],
 )
-def test_weekdays(names: list[str], days: tuple[int, ...]) -> None:
+def test_weekdays_are_parsed(names: list[str], days: tuple[int, ...]) -> None:
     assert parse_weekdays(names) == days
 
 
-@pytest.mark.parametrize(("name", "guess"), [("Mnday", "Monday"), ("x", ""), ("someday", "")])
-def test_a_weekday_that_is_none_is_refused_with_a_guess(name: str, guess: str) -> None:
+@pytest.mark.parametrize(("name", "suggestion"), [("Mnday", "Monday"), ("x", ""), ("someday", "")])
+def test_an_invalid_weekday_is_refused_with_a_suggestion(name: str, suggestion: str) -> None:
     with pytest.raises(InvalidRequestError, match="weekdays must be days") as caught:
         parse_weekdays([name])
-    assert guess in caught.value.message
+    assert suggestion in caught.value.message
 
 
-def test_every_printed_weekday_and_hour_is_itself() -> None:
+def test_weekdays_and_hours_are_accepted_as_printed() -> None:
     assert [parse_weekdays([name]) for name in WEEKDAYS] == [(day,) for day in range(7)]
     assert [parse_hours(f"{hour:02d}") for hour in range(24)] == [(hour,) for hour in range(24)]

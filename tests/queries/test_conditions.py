@@ -1,4 +1,4 @@
-"""Conditions on results and spellings of numbers, as people write them."""
+"""Conditions on results and contact numbers, as people write them."""
 
 import time
 
@@ -41,7 +41,7 @@ from formant_mcp.queries.conditions import parse_condition, parse_conditions, pa
         ("note=two\nlines", Condition("note", "=", "two\nlines")),
     ],
 )
-def test_a_condition_is_read_as_it_is_meant(text: str, condition: Condition) -> None:
+def test_a_condition_is_parsed(text: str, condition: Condition) -> None:
     assert parse_condition(text) == condition
 
 
@@ -69,7 +69,7 @@ def test_a_condition_is_read_as_it_is_meant(text: str, condition: Condition) -> 
         "<2",
     ],
 )
-def test_what_is_no_condition_is_refused_with_what_is_accepted(text: str) -> None:
+def test_an_invalid_condition_is_refused_with_accepted_forms(text: str) -> None:
     with pytest.raises(InvalidRequestError, match=r"^results has an invalid condition") as raised:
         parse_condition(text)
     assert "intent=dispute" in raised.value.hint
@@ -117,7 +117,7 @@ DISPUTE, LOW = Condition("intent", "=", "dispute"), Condition("csat", "<=", "2")
         ('language={"primary":"hi"}, csat<=2', [Condition("language.primary", "=", "hi"), LOW]),
         ('tags=["a","b"]', [Condition("tags", "=", "a"), Condition("tags", "=", "b")]),
         ("intent=(none)", [Condition("intent", "=", "(none)")]),
-        # What is in a value is no condition.
+        # Text inside a value is no condition.
         ("comment=the box was torn and one piece was missing", [Condition("comment", "=", TORN)]),
         ([f"comment={TORN}"], [Condition("comment", "=", TORN)]),
         (["note=x or y=1"], [Condition("note", "=", "x or y=1")]),
@@ -127,7 +127,7 @@ DISPUTE, LOW = Condition("intent", "=", "dispute"), Condition("csat", "<=", "2")
         ("note=“x or y=1” and csat<=2", [Condition("note", "=", "x or y=1"), LOW]),
         ("note=we met, 2nd=3", [Condition("note", "=", "we met, 2nd=3")]),
         ("note=this or that, csat<=2", [Condition("note", "=", "this or that"), LOW]),
-        # A comma within a number is no comma between conditions.
+        # A comma within a number does not separate conditions.
         ("amount>=1,000 and amount<=5,000", FROM_TO),
         ("amount>=1,000 && amount<=5,000", FROM_TO),
         ("amount>=1,000&&amount<=5,000", FROM_TO),
@@ -174,7 +174,7 @@ DISPUTE, LOW = Condition("intent", "=", "dispute"), Condition("csat", "<=", "2")
     ],
     ids=str,
 )
-def test_conditions_are_read_in_the_shapes_that_models_send(sent: object, conditions: list[Condition]) -> None:
+def test_conditions_are_parsed_in_the_shapes_that_models_send(sent: object, conditions: list[Condition]) -> None:
     assert parse_conditions(sent) == conditions
 
 
@@ -210,7 +210,7 @@ def test_conditions_are_read_in_the_shapes_that_models_send(sent: object, condit
         ([[[[[[[[[["intent=dispute"]]]]]]]]]], "invalid condition"),
     ],
 )
-def test_conditions_that_cannot_be_asked_are_refused(sent: object, words: str) -> None:
+def test_unsupported_conditions_are_refused_with_the_reason(sent: object, words: str) -> None:
     with pytest.raises(InvalidRequestError, match="results") as raised:
         parse_conditions(sent)
     assert words in raised.value.message
@@ -228,8 +228,8 @@ def test_any_text_is_a_condition_on_a_path_or_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("sign", ["a", " ", "=", "a ", "exists ", "<>", "\n", "'", ",", ", a", '="', " and "])
-def test_a_very_long_text_is_read_or_refused_at_once(sign: str) -> None:
-    # A pattern that tries every cut of a long run of the same takes many seconds for this.
+def test_a_very_long_text_is_parsed_or_refused_within_a_second(sign: str) -> None:
+    # A regular expression that backtracks over a long run of one character takes many seconds for this.
     begun = time.process_time()
     for text in (f"a{sign * 30_000}b", f"a{sign * 30_000}=b", f"a={sign * 30_000}b"):
         try:
@@ -244,7 +244,7 @@ def test_a_very_long_text_is_read_or_refused_at_once(sign: str) -> None:
     "value",
     ["2.5 lakh", "₹ 2.5 lakh", "5k", "20 Nov 2026", "20/11/2026", "12,5", "-5 min", "10am", "(5)", "5_000", "1e999"],
 )
-def test_what_begins_with_a_figure_but_has_no_size_is_not_compared_by_it(value: str) -> None:
+def test_values_that_only_begin_with_a_number_are_refused_for_comparison_by_size(value: str) -> None:
     with pytest.raises(InvalidRequestError, match="results: <") as raised:
         parse_condition(f"amount>={value}")
     assert "amount>=250000" in raised.value.hint
@@ -268,17 +268,17 @@ def test_what_begins_with_a_figure_but_has_no_size_is_not_compared_by_it(value: 
         "-2.5E-1",
     ],
 )
-def test_numbers_dates_and_words_are_compared_as_they_are_written(value: str) -> None:
+def test_numbers_dates_and_words_are_accepted_for_comparison_by_size(value: str) -> None:
     assert parse_condition(f"amount>={value}") == Condition("amount", ">=", value)
 
 
 @pytest.mark.parametrize("text", ["", "  "])
-def test_no_number_asks_nothing(text: str) -> None:
+def test_an_empty_contact_number_is_no_filter(text: str) -> None:
     assert parse_contact_filter(text) == ()
 
 
 @pytest.mark.parametrize("text", ["43210 or 43211", "ends with 3210", "+", "()", "²", "+-", "00000000"])
-def test_what_is_neither_a_number_nor_an_address_is_refused(text: str) -> None:
+def test_a_contact_that_is_no_number_or_address_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequestError, match="contact_number") as raised:
         parse_contact_filter(text)
     assert "43210" in raised.value.hint
@@ -286,7 +286,7 @@ def test_what_is_neither_a_number_nor_an_address_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("between", [",", ", ", ";", " ; ", "/", " / ", " ", "  ", "\n", " | ", " & ", ",,"], ids=repr)
 @pytest.mark.parametrize("second", ["+919999907002", "+91 99999 07002", "+9107"])
-def test_several_numbers_are_refused(between: str, second: str) -> None:
+def test_several_contact_numbers_are_refused(between: str, second: str) -> None:
     for first in ("+919999904010", "09999904010", "99999 04010"):
         with pytest.raises(InvalidRequestError, match="takes one number") as raised:
             parse_contact_filter(f"{first}{between}{second}")
@@ -297,7 +297,7 @@ def test_several_numbers_are_refused(between: str, second: str) -> None:
     "text",
     ["919999904010,919999907002", "9999904010 9999907002", "9999904010; 99999 07002", "04010,07002"],
 )
-def test_several_numbers_without_a_country_are_refused_too(text: str) -> None:
+def test_several_contact_numbers_without_a_country_code_are_refused(text: str) -> None:
     with pytest.raises(InvalidRequestError, match="takes one number"):
         parse_contact_filter(text)
 
@@ -315,15 +315,15 @@ def test_several_numbers_without_a_country_are_refused_too(text: str) -> None:
         "*67 +919876543210",
     ],
 )
-def test_what_belongs_to_one_number_is_not_another(text: str) -> None:
+def test_extensions_and_prefixes_of_one_contact_number_are_accepted(text: str) -> None:
     assert parse_contact_filter(text)
 
 
 @given(st.text() | st.from_regex(r"(\+|00)?[0-9 ()./x\-;=,०-९]{0,25}(ext\. ?[0-9]{1,5})?", fullmatch=True))
-def test_any_text_is_digits_to_end_with_or_refused(text: str) -> None:
+def test_any_text_is_a_contact_filter_or_refused(text: str) -> None:
     try:
         spellings = parse_contact_filter(text)
     except InvalidRequestError:
         return
     assert bool(spellings) == bool(text.strip())
-    assert all(each.removeprefix("=") for each in spellings)
+    assert all(spelling.removeprefix("=") for spelling in spellings)

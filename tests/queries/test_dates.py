@@ -1,4 +1,4 @@
-"""Dates as people write them, in the user's zone, across the nights when clocks are changed."""
+"""Dates as people write them, in the user's time zone, across clock changes."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -47,7 +47,7 @@ def utc(text: str) -> datetime:
         ("1763700000000", "2025-11-21T04:40"),
     ],
 )
-def test_a_moment_is_the_same_at_both_ends(text: str, moment: str) -> None:
+def test_a_moment_is_the_same_for_since_and_until(text: str, moment: str) -> None:
     assert parse_since(text, NOW, KOLKATA) == parse_until(text, NOW, KOLKATA) == utc(moment)
 
 
@@ -101,7 +101,7 @@ def test_a_time_without_its_year_as_tables_print_it_is_the_latest_such(text: str
         ('"yesterday"', "2026-11-20", "2026-11-20"),
     ],
 )
-def test_a_period_is_read_by_its_name_and_by_the_label_that_answers_print(text: str, begins: str, ends: str) -> None:
+def test_a_period_is_parsed_from_its_name_or_its_printed_label(text: str, begins: str, ends: str) -> None:
     assert parse_since(text, NOW, KOLKATA) == parse_since(begins, NOW, KOLKATA)
     assert parse_until(text, NOW, KOLKATA) == parse_until(ends, NOW, KOLKATA)
 
@@ -117,7 +117,7 @@ def test_a_period_is_read_by_its_name_and_by_the_label_that_answers_print(text: 
         ("past month", "2026-10-21T05:12"),
     ],
 )
-def test_the_last_days_go_on_to_now(text: str, begins: str) -> None:
+def test_the_last_days_end_now(text: str, begins: str) -> None:
     assert parse_since(text, NOW, KOLKATA) == utc(begins)
     assert parse_until(text, NOW, KOLKATA) == NOW
 
@@ -147,9 +147,7 @@ def test_the_last_days_go_on_to_now(text: str, begins: str) -> None:
         ("2026-11-20 UTC", "2026-11-20T00:00", timedelta(days=1)),
     ],
 )
-def test_a_time_as_answers_print_it_includes_the_calls_that_it_was_printed_for(
-    text: str, begins: str, lasts: timedelta
-) -> None:
+def test_a_time_as_printed_covers_its_whole_second_minute_or_day(text: str, begins: str, lasts: timedelta) -> None:
     assert parse_since(text, NOW, KOLKATA) == utc(begins)
     assert parse_until(text, NOW, KOLKATA) == utc(begins) + lasts - LAST
 
@@ -159,11 +157,11 @@ def test_24_00_is_the_end_of_its_day(text: str) -> None:
     assert parse_since(text, NOW, KOLKATA) == parse_until(text, NOW, KOLKATA) == utc("2026-11-20T18:30") - LAST
 
 
-def test_a_month_before_the_31st_is_the_last_day_of_a_shorter_one() -> None:
+def test_a_month_before_the_31st_is_the_last_day_of_a_shorter_month() -> None:
     assert parse_since("a month ago", utc("2026-03-31T12:00"), UTC_ZONE) == utc("2026-02-28T12:00")
 
 
-def test_today_is_the_day_of_the_users_zone() -> None:
+def test_today_is_the_day_in_the_users_zone() -> None:
     late = utc("2026-11-20T20:00")  # already the 21st in Kolkata, still the 20th in New York
     assert parse_since("today", late, KOLKATA) == utc("2026-11-20T18:30")
     assert parse_since("today", late, NEW_YORK) == utc("2026-11-20T05:00")
@@ -177,10 +175,10 @@ def test_today_is_the_day_of_the_users_zone() -> None:
         ("2026-10-26", BERLIN, "2026-10-25T23:00", 24),
         ("2026-03-08", NEW_YORK, "2026-03-08T05:00", 23),
         ("2026-11-01", NEW_YORK, "2026-11-01T04:00", 25),
-        ("2026-04-24", CAIRO, "2026-04-23T22:00", 23),  # there it is midnight itself that is left out
+        ("2026-04-24", CAIRO, "2026-04-23T22:00", 23),  # there the clocks skip midnight
     ],
 )
-def test_a_day_on_which_clocks_are_changed_is_whole(day: str, zone: ZoneInfo, begins: str, hours: int) -> None:
+def test_a_day_of_a_clock_change_has_its_real_length(day: str, zone: ZoneInfo, begins: str, hours: int) -> None:
     assert parse_since(day, NOW, zone) == utc(begins)
     assert parse_until(day, NOW, zone) == utc(begins) + timedelta(hours=hours) - LAST
 
@@ -193,14 +191,14 @@ def test_days_follow_each_other_without_gap_or_overlap(zone: ZoneInfo) -> None:
     assert [end + LAST for end in ends[:-1] if end] == begins[1:]
 
 
-def test_yesterday_is_the_day_before_even_after_one_of_23_hours() -> None:
+def test_yesterday_is_right_after_a_day_of_23_hours() -> None:
     after_the_change = utc("2026-03-29T22:30")  # the 30th in Berlin, 0:30
     assert parse_since("yesterday", after_the_change, BERLIN) == utc("2026-03-28T23:00")
     assert parse_until("yesterday", after_the_change, BERLIN) == utc("2026-03-29T22:00") - LAST
 
 
 @pytest.mark.parametrize("text", ["", " ", "\t\n"])
-def test_nothing_given_is_no_bound(text: str) -> None:
+def test_an_empty_date_is_no_bound(text: str) -> None:
     assert parse_since(text, NOW, KOLKATA) is None
     assert parse_until(text, NOW, KOLKATA) is None
 
@@ -247,25 +245,25 @@ def test_nothing_given_is_no_bound(text: str) -> None:
         "\x00",
     ],
 )
-def test_what_is_no_date_is_refused_with_what_is_accepted(text: str) -> None:
-    for read, argument in ((parse_since, "since"), (parse_until, "until")):
+def test_an_invalid_date_is_refused_with_accepted_forms(text: str) -> None:
+    for parse, argument in ((parse_since, "since"), (parse_until, "until")):
         with pytest.raises(InvalidRequestError, match=f"^{argument} is not a valid date") as raised:
-            read(text, NOW, KOLKATA)
+            parse(text, NOW, KOLKATA)
         assert "2026-11-20T18:00" in raised.value.hint
         assert text not in raised.value.message
 
 
-def test_an_error_names_the_argument_that_was_asked_for() -> None:
+def test_a_date_error_names_the_argument() -> None:
     with pytest.raises(InvalidRequestError, match="compare_since"):
         parse_since("nonsense", NOW, KOLKATA, "compare_since")
 
 
 @pytest.mark.parametrize("text", ["0001-01-01", "9999-12-31", "9999-12-31T23:00-05:00", "0001-01-01T00:00+05:30"])
-def test_a_year_at_the_end_of_the_calendar_is_read_or_refused(text: str) -> None:
-    for read in (parse_since, parse_until):
+def test_a_year_at_either_end_of_the_calendar_is_parsed_or_refused(text: str) -> None:
+    for parse in (parse_since, parse_until):
         for zone in (KOLKATA, NEW_YORK):
             try:
-                assert read(text, NOW, zone)
+                assert parse(text, NOW, zone)
             except InvalidRequestError as error:
                 assert "date out of range" in error.message  # noqa: PT017 - either way is right
     assert parse_since("0002-01-01", NOW, KOLKATA) == datetime(2, 1, 1, tzinfo=UTC) - KOLKATA_BEFORE_1854
@@ -277,7 +275,7 @@ KOLKATA_BEFORE_1854 = timedelta(hours=5, minutes=53, seconds=28)
 
 
 @pytest.mark.parametrize("text", ["999999w", "999999D"])
-def test_so_long_ago_that_there_was_no_calendar_is_refused(text: str) -> None:
+def test_a_span_that_begins_before_year_1_is_refused(text: str) -> None:
     with pytest.raises(InvalidRequestError, match="since: date out of range"):
         parse_since(text, NOW, KOLKATA)
 
@@ -290,7 +288,7 @@ def test_so_long_ago_that_there_was_no_calendar_is_refused(text: str) -> None:
 )
 @example("9999-12-31")
 @example("0001-01-01")
-def test_any_text_is_read_in_order_or_refused(text: str) -> None:
+def test_any_text_is_parsed_to_an_ordered_range_or_refused(text: str) -> None:
     for zone in (KOLKATA, NEW_YORK):
         try:
             since, until = parse_since(text, NOW, zone), parse_until(text, NOW, zone)

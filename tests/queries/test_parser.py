@@ -1,4 +1,4 @@
-"""The language of search: what each query means, and that nothing that is typed breaks it."""
+"""The query language of search: what each query means, and that no input breaks it."""
 
 import ast
 from itertools import combinations, pairwise
@@ -41,7 +41,7 @@ QUERIES = st.lists(TYPED | OPERATORS, max_size=6).map(" ".join)
 
 
 def shown(expression: Expression) -> str:
-    """One way to write it: `word`, `=phrase`, `beginning*`; alternatives with |, what must not be said after -."""
+    """The expression as text: `word`, `=phrase`, `prefix*`; alternatives with |, exclusions after -."""
 
     def one(term: Term) -> str:
         words = " ".join(term.words)
@@ -120,7 +120,7 @@ def shown(expression: Expression) -> str:
         ('"a OR b" "x | -y" "NOT (z" "role: agent" "~/^\\"', "=a or b & =x y & =not z & =role agent"),
     ],
 )
-def test_a_query_means_what_it_says(query: str, meaning: str) -> None:
+def test_a_query_is_parsed(query: str, meaning: str) -> None:
     assert shown(parse_query(query)) == meaning
 
 
@@ -210,7 +210,7 @@ def test_a_query_means_what_it_says(query: str, meaning: str) -> None:
         ("%secret%", "% is not a wildcard"),
     ],
 )
-def test_what_is_not_supported_is_refused_by_name(query: str, why: str) -> None:
+def test_unsupported_syntax_is_refused_with_the_reason_and_without_the_words(query: str, why: str) -> None:
     with pytest.raises(InvalidRequestError) as refused:
         parse_query(query)
     assert str(refused.value).startswith("query: ")
@@ -222,7 +222,7 @@ def test_what_is_not_supported_is_refused_by_name(query: str, why: str) -> None:
 @settings(max_examples=examples(3))
 @given(query=QUERIES)
 @in_a_loop
-async def test_whatever_is_typed_is_searched_or_refused_in_our_words(query: str) -> None:
+async def test_any_query_is_searched_or_refused(query: str) -> None:
     try:
         expression = parse_query(query)
     except InvalidRequestError:
@@ -232,31 +232,31 @@ async def test_whatever_is_typed_is_searched_or_refused_in_our_words(query: str)
     await store.close()
 
 
-# The language written by Python's grammar: OR as `@`, which binds tighter than the `+` that a blank is, NOT as `-`.
+# The query language in Python's grammar: OR as `@`, which binds tighter than `+` for a blank; NOT as `-`.
 PYTHON = {"OR": "@", "|": "@", "||": "@", "NOT": "-", "!": "-", "-": "-", "(": "(", ")": ")", "": "+"}
 TOKENS = st.sampled_from(["a", "b", "c", "a", "b", "c", "OR", "|", "NOT", "!", "-", "(", ")"])
 
 
-class Said(frozenset[frozenset[str]]):
-    """Of all turns that say some of a, b and c, those that are hits."""
+class Turns(frozenset[frozenset[str]]):
+    """The hits among all turns that say some of a, b and c."""
 
-    def __matmul__(self, other: "Said") -> "Said":
-        return Said(self | other)
+    def __matmul__(self, other: "Turns") -> "Turns":
+        return Turns(self | other)
 
-    def __add__(self, other: "Said") -> "Said":
-        return Said(self & other)
+    def __add__(self, other: "Turns") -> "Turns":
+        return Turns(self & other)
 
-    def __neg__(self) -> "Said":
-        return Said(ALL - self)
+    def __neg__(self) -> "Turns":
+        return Turns(ALL - self)
 
 
 ALL = frozenset(frozenset(combination) for size in range(4) for combination in combinations("abc", size))
 
 
-def evaluated(node: ast.expr) -> Said:
+def evaluated(node: ast.expr) -> Turns:
     match node:
         case ast.Name(name):
-            return Said(turn for turn in ALL if name in turn)
+            return Turns(turn for turn in ALL if name in turn)
         case ast.BinOp(left, ast.MatMult(), right):
             return evaluated(left) @ evaluated(right)
         case ast.BinOp(left, ast.Add(), right):
@@ -267,8 +267,8 @@ def evaluated(node: ast.expr) -> Said:
             raise SyntaxError
 
 
-def oracle(tokens: list[str]) -> Said | None:
-    """What the tokens mean; None where they are not put together rightly. A sign at the end is punctuation."""
+def oracle(tokens: list[str]) -> Turns | None:
+    """What the tokens mean; None if they are not well formed. A sign at the end is punctuation."""
     while tokens and tokens[-1] in ("-", "!"):
         tokens = tokens[:-1]
     source = ""
@@ -288,11 +288,11 @@ def typed(tokens: list[str]) -> str:
     return " ".join(tokens).replace("- ", "-").replace("! ", "!").replace("( ", "(").replace(" )", ")")
 
 
-def hits(expression: Expression) -> Said:
+def hits(expression: Expression) -> Turns:
     def says(turn: frozenset[str], terms: tuple[Term, ...]) -> bool:
         return any(term.words[0] in turn for term in terms)
 
-    return Said(
+    return Turns(
         turn
         for turn in ALL
         if all(says(turn, terms) for terms in expression.all_of) and not says(turn, expression.none_of)
@@ -301,7 +301,7 @@ def hits(expression: Expression) -> Said:
 
 @settings(max_examples=examples(10))
 @given(tokens=st.lists(TOKENS, min_size=1, max_size=9))
-def test_operators_mean_what_logic_says_or_are_refused(tokens: list[str]) -> None:
+def test_operators_follow_boolean_logic_or_are_refused(tokens: list[str]) -> None:
     expected = oracle(tokens)
     try:
         expression = parse_query(typed(tokens))
@@ -312,7 +312,7 @@ def test_operators_mean_what_logic_says_or_are_refused(tokens: list[str]) -> Non
 
 @st.composite
 def supported(draw: st.DrawFn, depth: int = 2) -> list[str]:
-    """Tokens of a query that is a word, or some alternatives, or all of some parts; or the like less some words."""
+    """Tokens of a query of words, alternatives and nested groups, the outermost perhaps with an exclusion."""
     if not depth:
         return [draw(st.sampled_from("abc"))]
     parts = draw(st.lists(supported(depth - 1), min_size=1, max_size=3))
@@ -324,7 +324,7 @@ def supported(draw: st.DrawFn, depth: int = 2) -> list[str]:
 
 
 @given(tokens=supported())
-def test_what_fits_an_and_of_ors_is_never_refused(tokens: list[str]) -> None:
+def test_queries_that_are_an_and_of_ors_are_accepted(tokens: list[str]) -> None:
     try:
         expression = parse_query(typed(tokens))
     except InvalidRequestError as error:

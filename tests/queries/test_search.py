@@ -1,4 +1,4 @@
-"""Pages of hits: each conversation's once, the words marked, the turns around them, and advice where there are none."""
+"""Pages of hits: every conversation once, with highlights, context turns, and advice where nothing matches."""
 
 import asyncio
 from dataclasses import replace
@@ -21,7 +21,7 @@ from tests.store.oracle import NOW, conversations, filters, matches
 from tests.store.search_oracle import EXPRESSIONS, ROLES, SPOKEN, TEXTS, is_hit
 
 LONG = st.lists(st.tuples(st.sampled_from(["agent", "contact"]), TEXTS), max_size=12).map(
-    lambda said: tuple(Turn(index, *each, float(index)) for index, each in enumerate(said))
+    lambda said: tuple(Turn(index, *turn, float(index)) for index, turn in enumerate(said))
 )
 
 
@@ -30,11 +30,11 @@ def transcripts(draw: st.DrawFn) -> Conversation:
     return replace(draw(conversations()), turns=draw(LONG), has_detail=True, failure_reason_known=True)
 
 
-CALLS = st.lists(transcripts(), max_size=5, unique_by=lambda each: each.conversation_id)
+CALLS = st.lists(transcripts(), max_size=5, unique_by=lambda conversation: conversation.conversation_id)
 
 
 def call(number: int, *said: str) -> Conversation:
-    """A call of two people in turns, the higher its number the newer."""
+    """A call of two people who take turns; calls with higher numbers are newer."""
     turns = tuple(Turn(index, "contact" if index % 2 else "agent", text) for index, text in enumerate(said))
     return Conversation(f"call-{number}", started_at=NOW + timedelta(minutes=number), turns=turns, has_detail=True)
 
@@ -46,55 +46,57 @@ def written(expression: Expression) -> str:
         words = " ".join(term.words)
         if term.kind == "phrase":
             return f'"{words}"'
-        # A beginning of several words is typed as one, which is read as its words.
+        # A prefix of several words is typed as one hyphenated word.
         return "-".join(term.words) + ("*" if term.kind == "prefix" else "")
 
     wanted = [" OR ".join(map(one, terms)) for terms in expression.all_of]
     return " ".join([*wanted, *(f"-{one(term)}" for term in expression.none_of)])
 
 
-def pages(calls: list[Conversation], question: SearchQuery) -> list[SearchResult]:
-    """All pages that following the cursor gives."""
+def pages(calls: list[Conversation], query: SearchQuery) -> list[SearchResult]:
+    """All pages, by following the cursor."""
 
     async def ask() -> list[SearchResult]:
         loader = await loader_of(calls)
-        found = [await search_transcripts(loader, RequestContext(NOW, 60), question)]
-        while found[-1].next_cursor:
-            next_one = replace(question, cursor=found[-1].next_cursor)
-            found.append(await search_transcripts(loader, RequestContext(NOW, 60), next_one))
+        results = [await search_transcripts(loader, RequestContext(NOW, 60), query)]
+        while results[-1].next_cursor:
+            next_one = replace(query, cursor=results[-1].next_cursor)
+            results.append(await search_transcripts(loader, RequestContext(NOW, 60), next_one))
         await loader.sync.aclose()
         await loader.store.close()
-        return found
+        return results
 
     return asyncio.run(ask())
 
 
 def searched(query: str, *calls: Conversation, context_turns: int = 1, cursor: str = "") -> SearchResult:
-    """The first page of all that is said."""
+    """The first page of a search without filters."""
     return pages(list(calls), SearchQuery(Filters(), query, "", context_turns=context_turns, cursor=cursor))[0]
 
 
-def marked(hit: Hit) -> list[str]:
+def highlighted(hit: Hit) -> list[str]:
     return [hit.turn.text[start:end] for start, end in hit.spans]
 
 
 @given(calls=CALLS, expression=EXPRESSIONS, role=ROLES, limit=st.integers(1, 7), data=st.data())
-def test_pages_give_the_hits_of_every_conversation_once(
+def test_paging_shows_the_hits_of_every_conversation_once(
     calls: list[Conversation], expression: Expression, role: Role, limit: int, data: st.DataObject
 ) -> None:
-    asked = data.draw(st.just(Filters()) | filters(calls))
-    question = SearchQuery(asked, written(expression), "", role=role, limit=limit)
-    found = pages(calls, question)
+    wanted = data.draw(st.just(Filters()) | filters(calls))
+    query = SearchQuery(wanted, written(expression), "", role=role, limit=limit)
+    results = pages(calls, query)
     hits = {
-        each.conversation_id: {turn.index for turn in each.turns or () if is_hit(turn, expression, role)}
-        for each in calls
-        if matches(each, asked)
+        conversation.conversation_id: {
+            turn.index for turn in conversation.turns or () if is_hit(turn, expression, role)
+        }
+        for conversation in calls
+        if matches(conversation, wanted)
     }
     hits = {name: turns for name, turns in hits.items() if turns}
-    assert {page.hits_total for page in found} == {sum(map(len, hits.values()))}
-    assert {page.conversations_total for page in found} == {len(hits)}
+    assert {page.hits_total for page in results} == {sum(map(len, hits.values()))}
+    assert {page.conversations_total for page in results} == {len(hits)}
     shown: dict[str, set[int]] = {}
-    for page in found:
+    for page in results:
         on_page = {hit.conversation.conversation_id for hit in page.hits}
         assert not on_page & set(shown)
         assert len(page.hits) <= limit
@@ -105,20 +107,20 @@ def test_pages_give_the_hits_of_every_conversation_once(
     for name, turns in shown.items():
         assert turns <= hits[name]
         assert len(turns) == min(PER_CONVERSATION, limit, len(hits[name]))
-    more = [hit for page in found for hit in page.hits if hit.more]
-    assert sum(hit.more for hit in more) + sum(map(len, shown.values())) == found[0].hits_total
-    assert found[-1].shown == sum(map(len, shown.values()))
+    more = [hit for page in results for hit in page.hits if hit.more]
+    assert sum(hit.more for hit in more) + sum(map(len, shown.values())) == results[0].hits_total
+    assert results[-1].shown == sum(map(len, shown.values()))
 
 
 @given(turns=LONG, context=st.integers(0, 5))
-def test_turns_around_the_hits_are_shown_once_and_no_others(turns: tuple[Turn, ...], context: int) -> None:
+def test_context_turns_are_shown_once_and_in_order(turns: tuple[Turn, ...], context: int) -> None:
     one = replace(call(1), turns=turns)
     hits = searched("refund OR fee", one, context_turns=context).hits
-    found = [hit.turn for hit in hits]
+    hit_turns = [hit.turn for hit in hits]
     around = [turn for hit in hits for turn in (*hit.before, hit.turn, *hit.after)]
     assert around == [
-        turn for turn in turns if any(abs(turn.index - each.index) <= context for each in found)
-    ]  # in their order, each once
+        turn for turn in turns if any(abs(turn.index - hit_turn.index) <= context for hit_turn in hit_turns)
+    ]  # in their order, without repeats
     for hit in hits:
         assert all(turn.index < hit.turn.index for turn in hit.before)
 
@@ -148,36 +150,36 @@ def test_turns_around_the_hits_are_shown_once_and_no_others(turns: tuple[Turn, .
         ("(refund late) OR fee", "late refund", ["late", "refund"]),
     ],
 )
-def test_what_was_found_is_marked_and_nothing_else(query: str, text: str, expected: list[str]) -> None:
+def test_exactly_the_matching_words_are_highlighted(query: str, text: str, expected: list[str]) -> None:
     (hit,) = searched(query, call(1, text)).hits
-    assert marked(hit) == expected
+    assert highlighted(hit) == expected
 
 
 @given(text=TEXTS)
-def test_marks_stand_in_order_and_apart(text: str) -> None:
+def test_highlights_are_ordered_and_do_not_touch(text: str) -> None:
     needles = [
         Pattern(("late", "fee"), {"fee"}, False),
         Pattern(("fee",), {"fee", "fees"}, False),
         Pattern(("f",), (), True),
     ]
-    found = find_spans(text, needles)
-    assert all(start < end for start, end in found)
-    assert all(one[1] < other[0] for one, other in pairwise(found))
+    spans = find_spans(text, needles)
+    assert all(start < end for start, end in spans)
+    assert all(one[1] < other[0] for one, other in pairwise(spans))
 
 
-def test_marks_far_behind_the_first_are_not_looked_for() -> None:
+def test_highlights_far_after_the_first_are_left_out() -> None:
     (hit,) = searched("refund", call(1, "refund " + "word " * 1_000 + "refund")).hits
     assert hit.spans == ((0, 6),)
 
 
-def test_the_best_turns_of_a_conversation_are_shown_in_their_order() -> None:
+def test_the_best_turns_of_a_conversation_are_shown_in_turn_order() -> None:
     one = call(1, "refund", "late refund", "refund", "refund late fee", "refund", "late refund")
     hits = searched("refund OR late OR fee", one, context_turns=0).hits
     assert [hit.turn.index for hit in hits] == [1, 3, 5]
     assert [hit.more for hit in hits] == [0, 0, 3]
 
 
-def test_a_conversation_that_no_longer_fits_waits_for_the_next_page() -> None:
+def test_a_conversation_that_does_not_fit_is_on_the_next_page() -> None:
     calls = [call(number, "refund", "refund") for number in range(3)]
     first, second = pages(calls, SearchQuery(Filters(), "refund", "", limit=5))
     assert [hit.conversation.conversation_id for hit in first.hits] == ["call-2", "call-2", "call-1", "call-1"]
@@ -185,38 +187,42 @@ def test_a_conversation_that_no_longer_fits_waits_for_the_next_page() -> None:
     assert (first.shown, second.shown) == (4, 6)
 
 
-def test_nothing_found_says_what_was_searched_and_what_is_said_instead() -> None:
+def test_a_search_without_hits_states_what_was_searched_and_suggests_words() -> None:
     calls = [call(1, "Call my lawyer", "refund"), call(2, "लेट फ़ीस"), call(3)]
     advice = searched('lawer "refunds" "लेट फीश" "rifund it"', *calls).advice
-    nothing = "No matches in 2 transcripts (3 conversations match the filters; 1 without a transcript). "
-    assert advice.startswith(nothing)
+    searched_all = "No matches in 2 transcripts (3 conversations match the filters; 1 without a transcript). "
+    assert advice.startswith(searched_all)
     for absent, similar in (("lawer", "lawyer"), ("refunds", "refund"), ("फीश", "फीस"), ("rifund", "refund")):
         assert f'"{absent}" does not occur in the transcripts searched. Similar words: {similar}.' in advice
     assert '"लेट"' not in advice
 
 
-def test_hits_come_with_the_longer_words_that_were_not_searched_for() -> None:
-    found = searched("환불", call(1, "환불"), call(2, "환불을 주세요"))
-    assert found.hits_total == 1
-    assert found.advice == "Longer words, not searched for: 환불을; 환불* finds them."
+def test_hits_come_with_longer_words_that_were_not_searched_for() -> None:
+    result = searched("환불", call(1, "환불"), call(2, "환불을 주세요"))
+    assert result.hits_total == 1
+    assert result.advice == "Longer words, not searched for: 환불을; 환불* finds them."
 
 
 @given(count=st.integers(0, 6), size=st.integers(1, 12))
-def test_the_first_conversations_of_a_page_are_the_page_of_a_smaller_limit(count: int, size: int) -> None:
+def test_first_of_a_page_equals_the_page_of_a_smaller_limit(count: int, size: int) -> None:
     calls = [call(number, *["refund"] * (number % 4)) for number in range(1, size + 1)]
-    question = SearchQuery(Filters(), "refund", "", limit=100)
-    first = pages(calls, question)[0].first(count)
-    smaller = pages(calls, replace(question, limit=max(1, len(first.hits))))[0]
+    query = SearchQuery(Filters(), "refund", "", limit=100)
+    first = pages(calls, query)[0].first(count)
+    smaller = pages(calls, replace(query, limit=max(1, len(first.hits))))[0]
     assert replace(first, fingerprint="") == replace(smaller, fingerprint="") or not first.hits
     assert (first.shown, bool(first.next_cursor)) == (smaller.shown, bool(smaller.next_cursor))
 
 
-def test_filters_that_nothing_matches_name_the_values_there_are() -> None:
-    asked = SearchQuery(Filters(status=("completd",)), "refund", "")
-    (found,) = pages([replace(call(1, "refund"), status="completed")], asked)
-    assert (found.hits_total, found.advice, found.existing) == (0, "", {"status": Existing(["completed"], "completed")})
+def test_filters_that_match_nothing_come_with_existing_values() -> None:
+    query = SearchQuery(Filters(status=("completd",)), "refund", "")
+    (result,) = pages([replace(call(1, "refund"), status="completed")], query)
+    assert (result.hits_total, result.advice, result.existing) == (
+        0,
+        "",
+        {"status": Existing(["completed"], "completed")},
+    )
 
 
-def test_the_coverage_counts_the_transcripts_looked_into() -> None:
+def test_coverage_counts_the_transcripts_searched() -> None:
     coverage = searched("refund", call(1, SPOKEN), call(2)).coverage
     assert (coverage.details_needed, coverage.details_read, coverage.complete) == (2, 2, True)

@@ -1,4 +1,4 @@
-"""Summaries equal what plain Python reckons over the same conversations."""
+"""Summaries equal what plain Python computes from the same conversations."""
 
 import asyncio
 from dataclasses import replace
@@ -22,7 +22,7 @@ from tests.queries.summary_oracle import GROUPINGS, labels_of, left_out_of, meas
 from tests.store.oracle import NOW, conversations, filters, leaves, matches, text_of
 
 ZONES = st.sampled_from(["UTC", "Asia/Kolkata", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"])
-CALLS = st.lists(conversations(), max_size=12, unique_by=lambda each: each.conversation_id)
+CALLS = st.lists(conversations(), max_size=12, unique_by=lambda call: call.conversation_id)
 PATHS = ["intent", "csat", "language.primary", "tags", "a", "b", "a.b", "भाषा"]
 ANY_GROUPINGS = st.lists(
     st.sampled_from([*GROUPINGS, *(f"results.{path}" for path in PATHS)]), unique=True, min_size=1, max_size=3
@@ -31,11 +31,11 @@ MEASURES = st.lists(st.sampled_from(["duration_seconds", "results.csat", "result
 INTENTS = ("dispute", "refusal")
 
 
-def summarized(calls: list[Conversation], question: SummaryQuery, zone: str) -> Summary:
+def summarized(calls: list[Conversation], query: SummaryQuery, zone: str) -> Summary:
     async def ask() -> Summary:
         loader = await loader_of(calls)
         try:
-            return await summarize(loader, RequestContext(NOW, 60), question, ZoneInfo(zone))
+            return await summarize(loader, RequestContext(NOW, 60), query, ZoneInfo(zone))
         finally:
             await loader.sync.aclose()
             await loader.store.close()
@@ -43,11 +43,11 @@ def summarized(calls: list[Conversation], question: SummaryQuery, zone: str) -> 
     return asyncio.run(ask())
 
 
-def profiled(calls: list[Conversation], asked: Filters, top: int = 20) -> Profile:
+def profiled(calls: list[Conversation], wanted: Filters, top: int = 20) -> Profile:
     async def ask() -> Profile:
         loader = await loader_of(calls)
         try:
-            return await profile(loader, RequestContext(NOW, 60), asked, top, ZoneInfo("UTC"))
+            return await profile(loader, RequestContext(NOW, 60), wanted, top, ZoneInfo("UTC"))
         finally:
             await loader.sync.aclose()
             await loader.store.close()
@@ -84,33 +84,33 @@ def call(number: int, started_at: datetime | None = None, **fields: object) -> C
 
 @settings(max_examples=examples(1.5))
 @given(data=st.data(), calls=CALLS, groupings=ANY_GROUPINGS, measures=MEASURES, zone=ZONES)
-def test_every_figure_is_what_python_reckons(
+def test_every_figure_equals_what_the_oracle_computes(
     data: st.DataObject, calls: list[Conversation], groupings: list[str], measures: list[str], zone: str
 ) -> None:
-    asked = data.draw(filters(calls))
-    whole = [replace(each, has_detail=True, failure_reason_known=True) for each in calls]
-    matched = [each for each in whole if matches(each, asked)]
+    wanted = data.draw(filters(calls))
+    whole = [replace(call, has_detail=True, failure_reason_known=True) for call in calls]
+    matched = [call for call in whole if matches(call, wanted)]
     expected = summary_of(matched, groupings, measures, ZoneInfo(zone))
-    question = SummaryQuery(asked, tuple(groupings), tuple(measures), top=1_000)
+    query = SummaryQuery(wanted, tuple(groupings), tuple(measures), top=1_000)
     try:
-        found = summarized(calls, question, zone)
+        summary = summarized(calls, query, zone)
     except InvalidRequestError:
-        listed = [each for each in whole if asked.agent_id in ("", each.agent_id)]  # no other agent's calls are read
-        known = {path for each in listed for path, _ in leaves("", each.results or {})}
-        numeric = {p for each in listed for p in known if numbers_of(each, f"results.{p}")}
-        wanted = {name.removeprefix("results.") for name in groupings if name.startswith("results.")}
+        listed = [call for call in whole if wanted.agent_id in ("", call.agent_id)]  # no other agent's calls are read
+        paths = {path for call in listed for path, _ in leaves("", call.results or {})}
+        numeric = {p for call in listed for p in paths if numbers_of(call, f"results.{p}")}
+        grouped = {name.removeprefix("results.") for name in groupings if name.startswith("results.")}
         counted = {name.removeprefix("results.") for name in measures if name.startswith("results.")}
         assert matched
-        assert wanted - known or counted - numeric
+        assert grouped - paths or counted - numeric
         return
-    groups = {tuple(group.key.values()): group.now for group in found.groups}
+    groups = {tuple(group.key.values()): group.now for group in summary.groups}
     assert {name: plain(group) for name, group in groups.items()} == {
         name: approx(group) for name, group in expected.items()
     }
-    assert found.coverage.matched == len(matched)
-    assert found.overall.now.count == len(matched)
+    assert summary.coverage.matched == len(matched)
+    assert summary.overall.now.count == len(matched)
     for name, group in groups.items():
-        members = {each.conversation_id for each in matched if name in names_of(each, groupings, ZoneInfo(zone))}
+        members = {call.conversation_id for call in matched if name in names_of(call, groupings, ZoneInfo(zone))}
         assert group.example in members
 
 
@@ -118,19 +118,19 @@ def test_every_figure_is_what_python_reckons(
 @given(
     calls=CALLS, grouping=st.sampled_from(["status", "agent_id", "day", "results.intent"]), zone=ZONES, days=st.data()
 )
-def test_a_comparison_gives_each_period_what_a_summary_of_it_gives(
+def test_a_comparison_equals_the_summaries_of_its_periods(
     calls: list[Conversation], grouping: str, zone: str, days: st.DataObject
 ) -> None:
     ends = sorted(days.draw(st.lists(st.integers(-31, 31), min_size=4, max_size=4)))
     first, second, third, fourth = (NOW + timedelta(days=end) for end in ends)
     calls = [*calls, call(9_999, NOW, results={"intent": "dispute"})]
     other = SummaryQuery(Filters(since=first, until=second), (grouping,), top=1_000)
-    asked = SummaryQuery(Filters(since=third, until=fourth), (grouping,), compared_with=(first, second), top=1_000)
-    together, apart = summarized(calls, asked, zone), summarized(calls, other, zone)
+    query = SummaryQuery(Filters(since=third, until=fourth), (grouping,), compared_with=(first, second), top=1_000)
+    together, apart = summarized(calls, query, zone), summarized(calls, other, zone)
     before = {name(group): replace(group.previous, example="") for group in together.groups if group.previous}
     alone = {name(group): replace(group.now, example="") for group in apart.groups}
     assert {key: group for key, group in before.items() if group.count} == alone
-    now = summarized(calls, replace(asked, compared_with=None), zone)
+    now = summarized(calls, replace(query, compared_with=None), zone)
     assert {name(g): replace(g.now, example="") for g in together.groups if g.now.count} == {
         name(g): replace(g.now, example="") for g in now.groups
     }
@@ -142,62 +142,62 @@ def name(group: GroupComparison) -> tuple[str, ...]:
 
 @settings(max_examples=examples(0.6))
 @given(calls=CALLS, data=st.data())
-def test_the_profile_names_every_field_with_what_it_holds(calls: list[Conversation], data: st.DataObject) -> None:
-    asked = data.draw(filters(calls))
-    whole = [replace(each, has_detail=True, failure_reason_known=True) for each in calls]
-    matched = [each for each in whole if matches(each, asked)]
-    found = profiled(calls, asked)
+def test_the_profile_names_every_field_with_its_values(calls: list[Conversation], data: st.DataObject) -> None:
+    wanted = data.draw(filters(calls))
+    whole = [replace(call, has_detail=True, failure_reason_known=True) for call in calls]
+    matched = [call for call in whole if matches(call, wanted)]
+    answer = profiled(calls, wanted)
     by_path: dict[str, list[object]] = {}
-    for each in matched:
-        for path, value in leaves("", each.results or {}):
+    for call in matched:
+        for path, value in leaves("", call.results or {}):
             by_path.setdefault(path, []).append(value)
-    assert [field.path for field in found.results] == sorted(by_path)
-    for field in found.results:
-        having = [each for each in matched if any(at == field.path for at, _ in leaves("", each.results or {}))]
+    assert [field.path for field in answer.results] == sorted(by_path)
+    for field in answer.results:
+        having = [call for call in matched if any(at == field.path for at, _ in leaves("", call.results or {}))]
         assert field.count == len(having)
         if field.figures:
             measure = f"results.{field.path}"
-            left_out = sum(left_out_of(each, measure) for each in matched)
-            expected = measure_of([n for each in matched for n in numbers_of(each, measure)], left_out)
+            left_out = sum(left_out_of(call, measure) for call in matched)
+            expected = measure_of([n for call in matched for n in numbers_of(call, measure)], left_out)
             assert expected.count >= max(1, left_out)
             for figure in expected.__slots__:
                 assert getattr(field.figures, figure) == pytest.approx(getattr(expected, figure))
         else:
             counts: dict[str, int] = {}
-            for each in matched:
-                for text in {text_of(v) for at, v in leaves("", each.results or {}) if at == field.path}:
+            for call in matched:
+                for text in {text_of(v) for at, v in leaves("", call.results or {}) if at == field.path}:
                     counts[text] = counts.get(text, 0) + 1
             assert dict(field.top) == counts
-    statuses = {label for each in matched for label in labels_of(each, "status", ZoneInfo("UTC"))}
-    assert {status for status, _ in found.statuses} == statuses
-    starts = [each.started_at for each in matched if each.started_at]
-    assert (found.started_from, found.started_to) == ((min(starts), max(starts)) if starts else (None, None))
+    statuses = {label for call in matched for label in labels_of(call, "status", ZoneInfo("UTC"))}
+    assert {status for status, _ in answer.statuses} == statuses
+    starts = [call.started_at for call in matched if call.started_at]
+    assert (answer.started_from, answer.started_to) == ((min(starts), max(starts)) if starts else (None, None))
 
 
-def test_days_are_those_of_the_zone_across_a_change_of_summer_time() -> None:
+def test_days_and_hours_follow_the_zone_across_a_clock_change() -> None:
     # Berlin's clocks went back on 2026-10-25: that day has 25 hours.
     calls = [call(n, datetime(2026, 10, 24, 22, tzinfo=UTC) + timedelta(hours=n)) for n in range(26)]
-    found = summarized(calls, SummaryQuery(Filters(), ("day",)), "Europe/Berlin")
-    assert [(group.key["day"], group.now.count) for group in found.groups] == [("2026-10-25", 25), ("2026-10-26", 1)]
+    days = summarized(calls, SummaryQuery(Filters(), ("day",)), "Europe/Berlin")
+    assert [(group.key["day"], group.now.count) for group in days.groups] == [("2026-10-25", 25), ("2026-10-26", 1)]
     hours = summarized(calls, SummaryQuery(Filters(), ("hour",), top=100), "Europe/Berlin")
     assert {group.key["hour"]: group.now.count for group in hours.groups}["02"] == 2
 
 
-def test_a_time_grouping_stands_in_order_of_time_and_another_by_size() -> None:
+def test_time_groups_are_in_order_of_time_and_others_by_size() -> None:
     start = datetime(2026, 11, 16, 12, tzinfo=UTC)  # a Monday
     calls = [call(n, start + timedelta(days=day)) for n, day in enumerate([6, 0, 0, 2, 2, 2])]
     by_day = summarized(calls, SummaryQuery(Filters(), ("weekday",)), "UTC")
     assert [group.key["weekday"] for group in by_day.groups] == ["Monday", "Wednesday", "Sunday"]
-    calls = [replace(each, agent_id=agent) for each, agent in zip(calls, "122333", strict=True)]
+    calls = [replace(call, agent_id=agent) for call, agent in zip(calls, "122333", strict=True)]
     by_agent = summarized(calls, SummaryQuery(Filters(), ("agent_id",)), "UTC")
     assert [group.key["agent_id"] for group in by_agent.groups] == ["3", "2", "1"]
 
 
-def test_the_smaller_groups_are_left_out_and_counted() -> None:
+def test_smaller_groups_are_left_out_and_counted() -> None:
     calls = [call(n, NOW, agent_id=str(n % 7)) for n in range(20)]
-    found = summarized(calls, SummaryQuery(Filters(), ("agent_id",), top=3), "UTC")
-    assert (len(found.groups), found.others) == (3, 4)
-    assert found.overall.now.count == 20
+    summary = summarized(calls, SummaryQuery(Filters(), ("agent_id",), top=3), "UTC")
+    assert (len(summary.groups), summary.others) == (3, 4)
+    assert summary.overall.now.count == 20
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_the_smaller_groups_are_left_out_and_counted() -> None:
         ((), ("csat",), "no measure"),
     ],
 )
-def test_a_grouping_or_measure_that_is_none_names_those_that_are(
+def test_an_invalid_grouping_or_measure_is_refused_with_the_valid_ones(
     groupings: tuple[str, ...], measures: tuple[str, ...], words: str
 ) -> None:
     calls = [call(n, NOW, results={"intent": INTENTS[n % 2], "csat": n}) for n in range(4)]
@@ -220,7 +220,7 @@ def test_a_grouping_or_measure_that_is_none_names_those_that_are(
 
 
 @pytest.mark.parametrize(
-    ("asked", "since", "until", "previous", "words"),
+    ("base", "since", "until", "previous", "words"),
     [
         (Filters(), "7d", "", True, "compare_previous and compare_since cannot be combined"),
         (Filters(), "", "7d", False, "requires compare_since"),
@@ -230,14 +230,14 @@ def test_a_grouping_or_measure_that_is_none_names_those_that_are(
         (Filters(), "soon", "", False, "compare_since"),
     ],
 )
-def test_an_impossible_comparison_says_what_to_write(
-    asked: Filters, since: str, until: str, previous: bool, words: str
+def test_an_impossible_comparison_is_refused_with_the_argument(
+    base: Filters, since: str, until: str, previous: bool, words: str
 ) -> None:
     with pytest.raises(InvalidRequestError, match=words):
-        parse_comparison(asked, since, until, previous=previous, now=NOW, zone=ZoneInfo("UTC"))
+        parse_comparison(base, since, until, previous=previous, now=NOW, zone=ZoneInfo("UTC"))
 
 
-def test_periods_that_overlap_or_lie_in_the_future_are_said() -> None:
+def test_overlapping_and_future_periods_are_noted() -> None:
     zone = ZoneInfo("UTC")
     overlap = parse_comparison(Filters(since=NOW - timedelta(days=9)), "5d", "", previous=False, now=NOW, zone=zone)
     assert overlap is not None
@@ -254,9 +254,9 @@ def test_periods_that_overlap_or_lie_in_the_future_are_said() -> None:
     assert "future" in later.note
 
 
-def test_the_time_just_before_is_equally_long_and_does_not_touch() -> None:
+def test_the_previous_period_is_equally_long_and_ends_just_before() -> None:
     since = NOW - timedelta(days=7)
-    found = parse_comparison(Filters(since=since), "", "", previous=True, now=NOW, zone=ZoneInfo("UTC"))
-    assert found is not None
-    assert found.until == since - timedelta(milliseconds=1)
-    assert found.until - found.since == NOW - since
+    comparison = parse_comparison(Filters(since=since), "", "", previous=True, now=NOW, zone=ZoneInfo("UTC"))
+    assert comparison is not None
+    assert comparison.until == since - timedelta(milliseconds=1)
+    assert comparison.until - comparison.since == NOW - since
