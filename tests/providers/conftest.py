@@ -1,4 +1,4 @@
-"""Fixtures for tests of sources."""
+"""Fixtures for tests of providers."""
 
 from collections.abc import AsyncGenerator
 
@@ -21,26 +21,26 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 def clock() -> Clock:
-    """A clock that only sleeping moves."""
+    """A clock that advances only by sleeping."""
     return Clock()
 
 
 @pytest.fixture(params=PROVIDERS, ids=_name)
 async def opened(request: pytest.FixtureRequest) -> AsyncGenerator[Opened]:
-    """An empty account of each provider in turn, its API and its source."""
+    """An empty account of each provider in turn: its API and its client."""
     async with request.param.opened() as opened:
         yield opened
 
 
 @pytest.fixture(params=[ELEVENLABS, VOICEABLE, VOICEOS], ids=_name)
 async def by_cursor(request: pytest.FixtureRequest) -> AsyncGenerator[OpenedByCursor]:
-    """The same of each provider whose list is paged by cursor."""
+    """The same for each provider whose list is paged by cursor."""
     async with opened_by(request.param) as opened:
         yield opened
 
 
 @pytest.fixture(params=[ELEVENLABS, VOICEABLE], ids=_name)
 async def by_opaque_cursor(request: pytest.FixtureRequest) -> AsyncGenerator[OpenedByCursor]:
-    """The same of those whose cursors mean nothing to us."""
+    """The same for those with opaque cursors."""
     async with opened_by(request.param) as opened:
         yield opened

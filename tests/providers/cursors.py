@@ -1,4 +1,4 @@
-"""What the tests of cursor sources share."""
+"""Helpers for tests of providers whose lists are paged by cursor."""
 
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -23,7 +23,7 @@ Handler = Callable[[httpx.Request], httpx.Response]
 
 @dataclass(frozen=True)
 class OpenedByCursor:
-    """A provider whose list is paged by cursor: its API and its source."""
+    """A provider whose list is paged by cursor: its API and its client."""
 
     provider: ProviderFixture
     api: FakeCursorFamily | FakeVoiceOs
@@ -31,12 +31,12 @@ class OpenedByCursor:
 
     @property
     def family(self) -> FakeCursorFamily:
-        """The API, where it is one of the cursor family."""
+        """The API, which must be one of the cursor family."""
         assert isinstance(self.api, FakeCursorFamily)
         return self.api
 
     def hold(self, count: int) -> list[str]:
-        """The ids of so many calls, a minute apart, which the account has from now on; the newest at noon."""
+        """Gives the account so many calls, a minute apart, the newest at noon; returns their ids."""
         self.api.conversations = self.provider.calls(count, NOON)
         return [conversation_id(n) for n in range(count)]
 

@@ -1,4 +1,4 @@
-"""Providers that answer for one recording as a test says."""
+"""Providers whose API answers for one recording as a test says."""
 
 from pathlib import Path
 
@@ -32,12 +32,12 @@ def source_for(handler: Handler, base_url: str = API, provider: str = "formant")
 
 
 def pointing(address: object, recording: httpx.Response | None = None, base_url: str = API) -> AnyProvider:
-    """A source whose API names that address; anything but the API answers with the recording."""
+    """A provider whose API answers with that address; every other request gets the recording."""
 
     def handle(request: httpx.Request) -> httpx.Response:
         if request.url.path.endswith(f"/conversations/{ID}/recording"):
             return httpx.Response(200, json={"recording_url": address})
-        assert recording is not None, f"{request.url} may not be asked"
+        assert recording is not None, f"{request.url} may not be requested"
         return recording
 
     return source_for(handle, base_url)

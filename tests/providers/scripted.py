@@ -1,4 +1,4 @@
-"""A clock that nobody waits for, and a client over answers that a test scripts."""
+"""A clock that never waits, and a client over scripted answers."""
 
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ Handler = Callable[[httpx.Request], httpx.Response] | Callable[[httpx.Request], 
 
 
 class Clock:
-    """Begins at noon; only sleeping moves it. `slept` is what was slept; no sleep ends before `dawn`, if set."""
+    """Begins at noon and advances only by sleeping. `slept` lists the sleeps; none ends before `dawn`, if set."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -48,7 +48,7 @@ def client_for(clock: Clock, handler: Handler) -> HttpClient:
 
 
 def answering(*responses: httpx.Response | Exception) -> Callable[[httpx.Request], httpx.Response]:
-    """Gives the responses in turn, then an empty object for ever."""
+    """Answers with the responses in turn, then always with an empty object."""
     script = iter(responses)
 
     def handle(request: httpx.Request) -> httpx.Response:
@@ -64,6 +64,6 @@ def answering(*responses: httpx.Response | Exception) -> Callable[[httpx.Request
 
 
 async def others_have_run() -> None:
-    """Lets every other task go on until it waits for something."""
+    """Lets every other task run until it waits for something."""
     for _ in range(50):
         await anyio.lowlevel.checkpoint()

@@ -1,4 +1,4 @@
-"""What the cursor family's source alone does: its endpoints and parameters, the types of its recordings."""
+"""What is particular to the cursor family's client: its endpoints, parameters and errors."""
 
 from datetime import UTC, datetime
 
@@ -37,14 +37,14 @@ def answering(
         (VoiceableProvider, "x-api-key", "https://api.example.test/base/conversations", VOICEABLE_ID),
     ],
 )
-async def test_each_method_asks_its_endpoint_with_the_key(
+async def test_each_method_requests_its_endpoint_with_the_key(
     client: type[ElevenLabsProvider], header: str, root: str, conversation_id: str
 ):
-    asked: list[str] = []
+    requests: list[str] = []
 
     def handle(request: httpx.Request) -> httpx.Response:
         assert request.headers[header] == KEY
-        asked.append(f"{request.method} {request.url}")
+        requests.append(f"{request.method} {request.url}")
         if request.url.path.endswith("/audio"):
             return httpx.Response(200, content=sample("bare.mp3"))
         is_one = conversation_id in request.url.path
@@ -57,7 +57,7 @@ async def test_each_method_asks_its_endpoint_with_the_key(
     await received(source, conversation_id)
     await source.aclose()
 
-    assert asked == [
+    assert requests == [
         f"GET {root}?{LIST}",
         f"GET {root}?{LIST}&cursor=a%3D%2F%26b",
         f"GET {root}/{conversation_id}",
@@ -65,18 +65,18 @@ async def test_each_method_asks_its_endpoint_with_the_key(
     ]
 
 
-def test_a_family_without_an_address_needs_one():
+def test_a_provider_without_a_default_address_needs_one():
     with pytest.raises(ConfigurationError, match="Voiceable") as caught:
         VoiceableProvider("", KEY)
 
     assert "FORMANT_BASE_URL" in caught.value.hint
 
 
-async def test_what_the_provider_can_narrow_by_is_asked_of_it_with_wider_bounds():
-    asked: list[dict[str, str]] = []
+async def test_server_side_filters_are_sent_with_wider_time_bounds():
+    queries: list[dict[str, str]] = []
 
     def handle(request: httpx.Request) -> httpx.Response:
-        asked.append(dict(request.url.params))
+        queries.append(dict(request.url.params))
         return httpx.Response(200, json={"conversations": []})
 
     source = source_for(handle)
@@ -97,11 +97,11 @@ async def test_what_the_provider_can_narrow_by_is_asked_of_it_with_wider_bounds(
         "call_successful": "failure",
         "user_id": "user_7",
     }
-    assert asked == [narrowed, {**narrowed, "cursor": "next"}]
+    assert queries == [narrowed, {**narrowed, "cursor": "next"}]
     assert source.spec.server_side_filters == {"agent_id", "since", "until", "call_successful", "user_id"}
 
 
-async def test_times_before_the_epoch_ask_for_everything_since():
+async def test_times_before_the_epoch_are_sent_as_zero():
     def handle(request: httpx.Request) -> httpx.Response:
         assert request.url.params["call_start_after_unix"] == "0"
         return httpx.Response(200, json={"conversations": []})
@@ -110,6 +110,6 @@ async def test_times_before_the_epoch_ask_for_everything_since():
     assert (await source_for(handle).list_page("", Filters(since=ever))).next_cursor == ""
 
 
-async def test_a_cursor_refused_inside_a_success_is_refused_too():
+async def test_a_cursor_refused_inside_a_success_is_an_error():
     with pytest.raises(InvalidRequestError, match=r"^cursor"):
         await answering("voiceable/error_400", 200, VoiceableProvider).list_page("old", EVERYTHING)

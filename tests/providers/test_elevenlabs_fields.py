@@ -1,4 +1,4 @@
-"""The fields of the cursor family's conversations, in every form that documents show and in forms that none does."""
+"""The fields of the cursor family's conversations, in documented and undocumented forms."""
 
 import json
 from contextlib import suppress
@@ -12,10 +12,7 @@ from pydantic import JsonValue
 from formant_mcp.errors import FormantError
 from formant_mcp.models import Conversation, Turn, Unreadable
 from formant_mcp.providers.elevenlabs_json import parse_detail, parse_page
-
-
-def detail(**fields: JsonValue) -> Conversation:
-    return parse_detail({"conversation_id": "c1", **fields})
+from tests.providers.parsed import elevenlabs_detail
 
 
 def row(**fields: JsonValue) -> Conversation:
@@ -23,7 +20,7 @@ def row(**fields: JsonValue) -> Conversation:
 
 
 def spoken(transcript: JsonValue) -> list[tuple[str, str, float | None]]:
-    turns = detail(transcript=transcript).turns or ()
+    turns = elevenlabs_detail(transcript=transcript).turns or ()
     assert [turn.index for turn in turns] == list(range(len(turns)))
     return [(turn.role, turn.text, turn.seconds) for turn in turns]
 
@@ -40,10 +37,10 @@ def spoken(transcript: JsonValue) -> list[tuple[str, str, float | None]]:
         (None, None),
     ],
 )
-def test_times_are_read_as_numbers_and_as_text(sent: JsonValue, read: datetime | None):
+def test_times_are_parsed_from_numbers_and_texts(sent: JsonValue, read: datetime | None):
     assert row(start_time_unix_secs=sent).started_at == read
     assert row(created_at=sent).started_at == read
-    assert detail(metadata={"start_time_unix_secs": sent}).started_at == read
+    assert elevenlabs_detail(metadata={"start_time_unix_secs": sent}).started_at == read
 
 
 @pytest.mark.parametrize(
@@ -68,7 +65,7 @@ def test_times_are_read_as_numbers_and_as_text(sent: JsonValue, read: datetime |
         ({"call_duration_secs": 3}, None, True),
     ],
 )
-def test_success_is_what_the_provider_says_of_a_call_that_ended(
+def test_the_outcome_is_the_providers_for_ended_calls_only(
     fields: dict[str, JsonValue], outcome: str | None, ended: bool
 ):
     read = row(**fields)
@@ -95,16 +92,19 @@ def test_success_is_what_the_provider_says_of_a_call_that_ended(
         ({"status": "in-progress"}, None, False),
     ],
 )
-def test_the_reason_of_a_failure_is_its_error_or_what_went_wrong(
+def test_the_failure_reason_is_the_recorded_error_or_the_termination_reason(
     fields: dict[str, JsonValue], reason: str | None, known_from_row: bool
 ):
     fields = {"status": "done", **fields}
 
     assert (row(**fields).failure_reason, row(**fields).failure_reason_known) == (reason, known_from_row)
-    assert (detail(**fields).failure_reason, detail(**fields).failure_reason_known) == (reason, True)
+    assert (elevenlabs_detail(**fields).failure_reason, elevenlabs_detail(**fields).failure_reason_known) == (
+        reason,
+        True,
+    )
 
 
-def test_a_call_that_runs_is_not_zero_seconds_long():
+def test_a_running_call_has_no_duration():
     running = row(status="in-progress", start_time_unix_secs=1763636553, call_duration_secs=0)
     over = row(status="failed", start_time_unix_secs=1763636553, call_duration_secs=0)
 
@@ -112,7 +112,7 @@ def test_a_call_that_runs_is_not_zero_seconds_long():
     assert (over.duration_seconds, over.ended_at) == (0, over.started_at)
 
 
-def test_a_call_that_is_still_processed_has_its_length_but_has_not_ended():
+def test_a_call_in_processing_has_its_duration_but_has_not_ended():
     processed = row(status="processing", start_time_unix_secs=1763636553, call_duration_secs=9)
 
     assert (processed.duration_seconds, processed.ended_at, processed.ended) == (9, None, False)
@@ -127,14 +127,14 @@ def test_a_row_with_transcript_and_analysis_needs_no_detail():
 @pytest.mark.parametrize("name", ["evaluation_criteria_results", "data_collection_results"])
 @pytest.mark.parametrize("entries", [None, [], "x", {}])
 def test_an_analysis_without_entries_has_no_results(name: str, entries: JsonValue):
-    assert detail(analysis={name: entries, "transcript_summary": ""}).results is None
+    assert elevenlabs_detail(analysis={name: entries, "transcript_summary": ""}).results is None
 
 
-def test_what_was_collected_may_be_of_any_kind():
+def test_collected_data_may_have_values_of_any_type():
     values: dict[str, JsonValue] = {"a": {"b": [1, "x"]}, "c": 0, "d": None, "e": "bare"}
     entries: JsonValue = {**{key: {"value": value} for key, value in values.items()}, "e": "bare"}
 
-    assert detail(analysis={"data_collection_results": entries}).results == {"data": values}
+    assert elevenlabs_detail(analysis={"data_collection_results": entries}).results == {"data": values}
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_what_was_collected_may_be_of_any_kind():
         ({"role": "agent", "message": 12}, [("agent", "12", None)]),
     ],
 )
-def test_a_turn_says_what_was_said_and_which_tools_were_used(
+def test_a_transcript_entry_gives_its_words_and_its_tool_calls_as_turns(
     entry: JsonValue, said: list[tuple[str, str, float | None]]
 ):
     assert spoken([{"role": "user", "message": "Before"}, entry, None, "after"]) == [
@@ -169,7 +169,7 @@ def test_a_turn_says_what_was_said_and_which_tools_were_used(
     ]
 
 
-def test_a_tools_long_error_is_cut():
+def test_a_long_tool_error_is_cut():
     long: JsonValue = [{"tool_results": [{"tool_name": "a", "is_error": True, "result_value": "x" * 999}]}]
 
     assert spoken(long) == [("tool", f"tool result a: error {'x' * 300}", None)]
@@ -195,7 +195,7 @@ SHAPED = st.recursive(
 
 
 @given(SHAPED)
-def test_no_json_breaks_the_reading(wire: JsonValue):
+def test_any_json_is_parsed_or_refused(wire: JsonValue):
     with suppress(FormantError):
         parse_page(wire, "")
     with suppress(FormantError):
@@ -214,10 +214,10 @@ def test_no_json_breaks_the_reading(wire: JsonValue):
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("status", ["done", "failed"])
-def test_how_a_call_normally_ends_is_no_reason_of_its_failure(usual: str, status: str):
+def test_a_normal_termination_is_no_failure_reason(usual: str, status: str):
     fields: dict[str, JsonValue] = {"status": status, "call_successful": "failure", "termination_reason": usual}
 
-    for read in (row(**fields), detail(**fields)):
+    for read in (row(**fields), elevenlabs_detail(**fields)):
         assert read.failure_reason is None
         assert (read.results or {})["ended_reason"] == usual
 
@@ -233,36 +233,36 @@ def test_how_a_call_normally_ends_is_no_reason_of_its_failure(usual: str, status
         "SIP/2.0 603", "Abnormal end: no answer", "Client disconnected due to an error", "Carrier hung up before media",
     ],
 )  # fmt: skip
-def test_what_went_wrong_is_the_reason_where_no_error_was_recorded(why: str):
+def test_an_abnormal_termination_is_the_failure_reason_without_a_recorded_error(why: str):
     fields: dict[str, JsonValue] = {"status": "done", "call_successful": "failure", "termination_reason": why}
 
-    assert row(**fields).failure_reason == detail(**fields).failure_reason == why
-    recorded = detail(**fields, metadata={"error": {"code": 1011, "reason": "The model did not answer"}})
+    assert row(**fields).failure_reason == elevenlabs_detail(**fields).failure_reason == why
+    recorded = elevenlabs_detail(**fields, metadata={"error": {"code": 1011, "reason": "The model did not answer"}})
     assert (recorded.failure_reason, (recorded.results or {})["ended_reason"]) == ("The model did not answer", why)
-    assert detail(**{**fields, "call_successful": "success"}).failure_reason is None
+    assert elevenlabs_detail(**{**fields, "call_successful": "success"}).failure_reason is None
 
 
-def test_words_that_nobody_knows_are_the_reason_only_of_what_the_provider_calls_failed():
+def test_an_unknown_termination_is_the_failure_reason_only_with_status_failed():
     odd: dict[str, JsonValue] = {"termination_reason": "odd", "call_successful": "failure"}
 
-    assert detail(status="failed", **odd).failure_reason == "odd"
-    assert detail(status="done", **odd).failure_reason is None
+    assert elevenlabs_detail(status="failed", **odd).failure_reason == "odd"
+    assert elevenlabs_detail(status="done", **odd).failure_reason is None
 
 
-def test_an_error_is_told_of_a_call_that_nobody_judged():
+def test_a_recorded_error_is_the_failure_reason_of_a_call_with_unknown_success():
     error: JsonValue = {"error": {"code": 1011, "reason": "no model"}}
 
-    assert detail(status="done", call_successful="unknown", metadata=error).failure_reason == "no model"
-    assert detail(status="done", call_successful="success", metadata=error).failure_reason is None
+    assert elevenlabs_detail(status="done", call_successful="unknown", metadata=error).failure_reason == "no model"
+    assert elevenlabs_detail(status="done", call_successful="success", metadata=error).failure_reason is None
 
 
-def test_a_call_that_reached_nobody_fails_by_its_call_result():
+def test_an_unanswered_call_has_its_call_result_as_failure_reason():
     metadata: JsonValue = {
         "termination_reason": "Call ended by remote party",
         "phone_call": {"call_result": "no_answer"},
     }
 
-    assert detail(status="done", call_successful="failure", metadata=metadata).failure_reason == "no_answer"
+    assert elevenlabs_detail(status="done", call_successful="failure", metadata=metadata).failure_reason == "no_answer"
 
 
 @pytest.mark.parametrize(
@@ -281,13 +281,13 @@ def test_a_call_that_reached_nobody_fails_by_its_call_result():
         ({}, None),
     ],
 )
-def test_a_contact_of_any_channel_is_the_contact(metadata: JsonValue, number: str | None):
-    assert detail(metadata=metadata).contact_number == number
+def test_the_contact_number_is_parsed_from_any_channel(metadata: JsonValue, number: str | None):
+    assert elevenlabs_detail(metadata=metadata).contact_number == number
 
 
-def test_what_was_evaluated_may_come_as_a_list_or_in_a_string():
+def test_evaluation_and_data_may_be_a_list_or_json_in_a_string():
     entries: JsonValue = [{"criteria_id": "greeted", "result": "success", "rationale": "It did."}]
-    read = detail(
+    read = elevenlabs_detail(
         analysis={"evaluation_criteria_results_list": entries, "data_collection_results": '{"a": {"value": 1}}'}
     )
 
@@ -295,13 +295,13 @@ def test_what_was_evaluated_may_come_as_a_list_or_in_a_string():
         "evaluation": {"greeted": "success"}, "evaluation_rationale": {"greeted": "It did."}, "data": {"a": 1},
     }  # fmt: skip
     assert read.unreadable.results == 0
-    assert detail(analysis={"data_collection_results": "none of it"}).unreadable.results == 1
+    assert elevenlabs_detail(analysis={"data_collection_results": "none of it"}).unreadable.results == 1
 
 
-def test_analysis_and_metadata_may_come_as_json_in_a_string():
+def test_analysis_and_metadata_may_be_json_in_a_string():
     collected: JsonValue = {"call_successful": "success", "data_collection_results": {"amount": {"value": 5}}}
     metadata: JsonValue = {"call_duration_secs": 60, "phone_call": {"external_number": "+14155550123"}}
-    read = detail(status="done", analysis=json.dumps(collected), metadata=json.dumps(metadata))
+    read = elevenlabs_detail(status="done", analysis=json.dumps(collected), metadata=json.dumps(metadata))
 
     assert (read.outcome, read.results) == ("success", {"data": {"amount": 5}})
     assert (read.duration_seconds, read.contact_number) == (60, "+14155550123")
@@ -309,12 +309,12 @@ def test_analysis_and_metadata_may_come_as_json_in_a_string():
     assert row(transcript=[], analysis=json.dumps(collected)).has_detail
 
 
-def test_analysis_and_metadata_that_are_no_objects_are_counted():
-    read = detail(status="done", analysis="it went well", metadata=["60 s"])
+def test_analysis_and_metadata_that_are_no_objects_are_counted_as_unreadable():
+    read = elevenlabs_detail(status="done", analysis="it went well", metadata=["60 s"])
 
     assert read.unreadable.results == 1
     assert read.unreadable.fields == {"started_at", "duration_seconds", "contact_number"}
-    assert detail(analysis="", metadata=[]).unreadable == Unreadable()
+    assert elevenlabs_detail(analysis="", metadata=[]).unreadable == Unreadable()
 
 
 @pytest.mark.parametrize(
@@ -331,10 +331,10 @@ def test_analysis_and_metadata_that_are_no_objects_are_counted():
 @pytest.mark.parametrize(
     ("ours", "theirs"), [("evaluation", "evaluation_criteria_results"), ("data", "data_collection_results")]
 )
-def test_an_entrys_value_is_found_under_any_of_its_names_or_counted(
+def test_a_collected_value_is_parsed_under_any_of_its_names_or_counted(
     ours: str, theirs: str, entry: JsonValue, value: JsonValue, lost: int
 ):
-    read = detail(analysis={theirs: {"amount": entry}})
+    read = elevenlabs_detail(analysis={theirs: {"amount": entry}})
 
     assert read.results == {ours: {"amount": value}}
     assert read.unreadable.results == lost
@@ -352,9 +352,9 @@ def test_an_entrys_value_is_found_under_any_of_its_names_or_counted(
         ({"start_time_unix_secs": 0, "user_id": "", "agent_id": None}, frozenset[str]()),
     ],
 )
-def test_a_field_that_was_sent_and_not_understood_is_named(fields: dict[str, JsonValue], lost: set[str]):
-    assert detail(**fields).unreadable.fields == lost
+def test_a_field_that_cannot_be_parsed_is_named(fields: dict[str, JsonValue], lost: set[str]):
+    assert elevenlabs_detail(**fields).unreadable.fields == lost
 
 
-def test_turns_are_of_our_model():
-    assert detail(transcript=[{"role": "user", "message": "Hi"}]).turns == (Turn(0, "contact", "Hi"),)
+def test_turns_are_our_model():
+    assert elevenlabs_detail(transcript=[{"role": "user", "message": "Hi"}]).turns == (Turn(0, "contact", "Hi"),)

@@ -1,4 +1,4 @@
-"""The cursor family's JSON, in every documented form and in none."""
+"""The cursor family's JSON: every documented form, and malformed answers."""
 
 import json
 from datetime import UTC, datetime
@@ -11,17 +11,14 @@ from formant_mcp.models import Conversation, Page, Turn
 from formant_mcp.providers.base import CursorPage
 from formant_mcp.providers.elevenlabs_json import parse_detail, parse_page
 from tests.providers.cursors import sent
+from tests.providers.parsed import elevenlabs_detail
 
 
 def fixture(name: str) -> JsonValue:
     return json.loads(sent(name))
 
 
-def detail(**fields: JsonValue) -> Conversation:
-    return parse_detail({"conversation_id": "c1", **fields})
-
-
-def test_elevenlabs_list():
+def test_elevenlabs_list_fixture_is_parsed():
     assert parse_page(fixture("elevenlabs/list"), "") == CursorPage(
         page=Page(
             conversations=(
@@ -68,7 +65,7 @@ def test_elevenlabs_list():
     )
 
 
-def test_elevenlabs_detail():
+def test_elevenlabs_detail_fixture_is_parsed():
     assert parse_detail(fixture("elevenlabs/detail")) == Conversation(
         conversation_id="conv_8501kb2m4tq7f3vb9d1x2c6n0pza",
         agent_id="agent_3701k3ttaq12ewp8b7qv5rfyszkz",
@@ -114,7 +111,7 @@ def test_elevenlabs_detail():
     )
 
 
-def test_voiceables_list():
+def test_voiceable_list_fixture_is_parsed():
     assert parse_page(fixture("voiceable/list_conversations"), "") == CursorPage(
         page=Page(
             conversations=(
@@ -141,7 +138,7 @@ def test_voiceables_list():
     )
 
 
-def test_voiceables_detail():
+def test_voiceable_detail_fixture_is_parsed():
     assert parse_detail(fixture("voiceable/detail")) == Conversation(
         conversation_id="conv_a1",
         agent_id="agent_reminders",
@@ -161,7 +158,7 @@ def test_voiceables_detail():
     )
 
 
-def test_nothing_that_configures_an_agent_or_a_tool_is_kept():
+def test_configuration_of_agents_and_tools_is_not_kept():
     assert "SECRET" in json.dumps(fixture("elevenlabs/detail"))
     assert "SECRET" not in repr(parse_detail(fixture("elevenlabs/detail")))
 
@@ -174,21 +171,21 @@ def test_nothing_that_configures_an_agent_or_a_tool_is_kept():
         ("list_bare", "conv_a3", "b2Zmc2V0OjM="),
     ],
 )
-def test_the_list_in_an_envelope_has_any_of_its_names_or_none(name: str, conversation_id: str, next_cursor: str):
+def test_an_enveloped_list_may_have_either_name_or_none(name: str, conversation_id: str, next_cursor: str):
     read = parse_page(fixture(f"voiceable/{name}"), "")
 
-    assert [each.conversation_id for each in read.page.conversations] == [conversation_id]
+    assert [conversation.conversation_id for conversation in read.page.conversations] == [conversation_id]
     assert (read.next_cursor, read.page.has_more) == (next_cursor, bool(next_cursor))
 
 
-def test_the_way_on_may_stand_beside_the_envelopes_data():
+def test_the_cursor_may_be_beside_the_list_in_the_envelope():
     beside: JsonValue = {"data": {"items": []}, "cursor": "n", "has_more": True, "total": 9}
     read = parse_page(beside, "")
 
     assert (read.next_cursor, read.page.total) == ("n", 9)
 
 
-def test_a_bare_list_is_a_whole_one():
+def test_a_bare_list_is_the_only_page():
     assert parse_page([{"conversation_id": "c1"}], "") == CursorPage(
         Page((Conversation("c1", ended=False),), 1, False), ""
     )
@@ -212,7 +209,7 @@ def test_a_bare_list_is_a_whole_one():
         ({"cursor": "asked", "has_more": False}, ""),
     ],
 )
-def test_the_list_goes_on_where_the_answer_says_so(fields: dict[str, JsonValue], next_cursor: str):
+def test_the_next_cursor_is_parsed_from_either_name(fields: dict[str, JsonValue], next_cursor: str):
     read = parse_page({"conversations": [], **fields}, "asked")
 
     assert (read.next_cursor, read.page.has_more) == (next_cursor, next_cursor != "")
@@ -228,10 +225,10 @@ def test_the_list_goes_on_where_the_answer_says_so(fields: dict[str, JsonValue],
         {"next_cursor": {}, "has_more": True},
     ],
 )
-def test_a_list_that_gives_no_way_on_keeps_its_rows_and_ends_early(fields: dict[str, JsonValue]):
+def test_a_page_with_more_to_come_but_no_new_cursor_ends_the_list_early(fields: dict[str, JsonValue]):
     read = parse_page({"conversations": [{"conversation_id": "c1"}], **fields}, "asked")
 
-    assert [each.conversation_id for each in read.page.conversations] == ["c1"]
+    assert [conversation.conversation_id for conversation in read.page.conversations] == ["c1"]
     assert (read.next_cursor, read.page.has_more, read.ends_early) == ("", False, True)
 
 
@@ -260,7 +257,7 @@ def test_a_list_that_is_null_is_empty(wire: JsonValue):
         {"status": {"code": 200}, "error": "no", "data": []},
     ],
 )
-def test_an_error_beside_an_empty_list_is_no_empty_list(wire: JsonValue):
+def test_an_error_beside_an_empty_list_is_raised(wire: JsonValue):
     with pytest.raises(InvalidResponseError, match="is an error"):
         parse_page(wire, "")
 
@@ -289,7 +286,7 @@ def test_an_answer_without_a_conversation_is_refused(wire: JsonValue):
         ({"errors": ["no"], "data": None}, InvalidResponseError),
     ],
 )
-def test_an_error_inside_a_success_is_that_error(wire: JsonValue, error: type[FormantError]):
+def test_an_error_inside_a_success_is_raised_without_its_message(wire: JsonValue, error: type[FormantError]):
     with pytest.raises(error) as of_detail:
         parse_detail(wire)
     with pytest.raises(error) as of_page:
@@ -299,5 +296,5 @@ def test_an_error_inside_a_success_is_that_error(wire: JsonValue, error: type[Fo
         assert "Upstream unavailable" not in str(caught.value)
 
 
-def test_a_field_error_of_a_conversation_is_no_error():
-    assert detail(error="x", status="done", data={"a": 1}).status == "done"
+def test_an_error_field_of_a_conversation_is_not_raised():
+    assert elevenlabs_detail(error="x", status="done", data={"a": 1}).status == "done"

@@ -1,4 +1,4 @@
-"""Answers made from the types of ElevenLabs' own Python package are read without loss of a turn or a conversation."""
+"""JSON generated from the types of ElevenLabs' own Python package is parsed without losing turns or conversations."""
 
 import types
 from functools import cache
@@ -36,17 +36,17 @@ _patient = settings(
 
 
 def json_of(annotation: object, depth: int = 0) -> Generated:
-    """JSON as that type allows it; fields that may be missing are left out from some depth on."""
+    """JSON that the type allows; optional fields are left out below some depth."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return json_of(arguments[0], depth)
     if origin is Literal:
         return st.sampled_from(arguments)
     if origin in (Union, types.UnionType):
-        # Fern marks an open set of words as `Literal[...] | Any`; the known words are what is sent.
-        is_open = any(get_origin(each) is Literal for each in arguments)
-        known = [each for each in arguments if not (is_open and each is Any)]
-        return st.one_of([json_of(each, depth) for each in known])
+        # Fern types an open set of words as `Literal[...] | Any`; only the literals are sent.
+        is_open = any(get_origin(argument) is Literal for argument in arguments)
+        choices = [argument for argument in arguments if not (is_open and argument is Any)]
+        return st.one_of([json_of(argument, depth) for argument in choices])
     if origin is list:
         return st.lists(json_of(arguments[0], depth), max_size=3).map(_JSON.validate_python)
     if origin is dict:
@@ -60,7 +60,7 @@ def json_of(annotation: object, depth: int = 0) -> Generated:
 
 @cache
 def model_of(model: type[BaseModel], depth: int = 0) -> Generated:
-    """JSON as that model allows it."""
+    """JSON that the model allows."""
     required = {
         name: json_of(field.annotation, depth) for name, field in model.model_fields.items() if field.is_required()
     }
@@ -73,7 +73,7 @@ def model_of(model: type[BaseModel], depth: int = 0) -> Generated:
 
 
 def as_sent(model: type[BaseModel], generated: JsonValue) -> Wire:
-    """What the vendor's own object of that type is sent as."""
+    """The JSON of the vendor's own object of that type."""
     wire = _JSON.validate_json(model.model_validate(generated).model_dump_json(by_alias=True))
     assert isinstance(wire, dict)
     return wire
@@ -81,7 +81,7 @@ def as_sent(model: type[BaseModel], generated: JsonValue) -> Wire:
 
 def objects(wire: Wire, name: str) -> list[Wire]:
     value = wire.get(name)
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def under(wire: Wire, name: str) -> Wire:
@@ -93,7 +93,7 @@ def words(wire: Wire, name: str) -> str:
     return clean(str(wire.get(name) or ""))
 
 
-_STOPS = frozenset(".,!?;:…।")  # written without a blank before them
+_STOPS = frozenset(".,!?;:…।")  # no blank before these
 
 
 def said_in(entry: Wire) -> str:
@@ -124,7 +124,7 @@ def test_every_turn_of_a_conversation_is_kept_in_order(generated: JsonValue):
 
 @_patient
 @given(model_of(DETAIL))
-def test_what_was_evaluated_and_collected_is_kept(generated: JsonValue):
+def test_evaluation_and_collected_data_are_kept(generated: JsonValue):
     wire = as_sent(DETAIL, generated)
     analysis, read = under(wire, "analysis"), parse_detail(wire)
     results = read.results or {}
@@ -134,7 +134,7 @@ def test_what_was_evaluated_and_collected_is_kept(generated: JsonValue):
     assert results.get("summary", "") == words(analysis, "transcript_summary")
     for ours, theirs in (("evaluation", "evaluation_criteria_results"), ("data", "data_collection_results")):
         listed = objects(analysis, f"{theirs}_list") if analysis.get(theirs) is None else []
-        ids = {words(each, "criteria_id") or words(each, "data_collection_id") for each in listed} - {""}
+        ids = {words(entry, "criteria_id") or words(entry, "data_collection_id") for entry in listed} - {""}
         assert under(results, ours).keys() == {clean(key) for key in under(analysis, theirs)} | ids
 
 
@@ -146,6 +146,6 @@ def test_every_conversation_of_a_page_is_kept_in_order(generated: JsonValue):
     read = parse_page(wire, "")
 
     ids = [words(row, "conversation_id") for row in objects(wire, "conversations")]
-    assert [each.conversation_id for each in read.page.conversations] == [each for each in ids if each]
+    assert [row.conversation_id for row in read.page.conversations] == [row for row in ids if row]
     assert read.page.row_count == len(ids)
     assert read.next_cursor == (wire["next_cursor"] if wire["has_more"] else "")

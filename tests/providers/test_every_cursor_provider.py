@@ -1,6 +1,6 @@
-"""What every cursor source owes where the documents are silent or the provider makes mistakes.
+"""What every cursor provider guarantees where its documentation is silent or its API makes mistakes.
 
-Each ends in every conversation exactly once, or in an error that says what the provider did wrong.
+Each case gives every conversation exactly once, or an error that says what the provider did wrong.
 """
 
 import json
@@ -31,7 +31,7 @@ from tests.providers.scripted import NOON
 pytestmark = pytest.mark.anyio
 
 
-async def test_short_pages_and_pages_without_rows_end_nothing(by_cursor: OpenedByCursor):
+async def test_short_and_empty_pages_do_not_end_the_list(by_cursor: OpenedByCursor):
     held = by_cursor.hold(130)
     by_cursor.api.rows_per_page_cap, by_cursor.api.empty_pages = 30, True
     pages = await all_pages(by_cursor.source)
@@ -40,14 +40,14 @@ async def test_short_pages_and_pages_without_rows_end_nothing(by_cursor: OpenedB
     assert [row.conversation_id for page in pages for row in page.conversations] == held
 
 
-async def test_a_list_that_does_not_say_whether_it_goes_on_is_read_to_its_end(by_cursor: OpenedByCursor):
+async def test_a_list_without_has_more_is_read_to_its_end(by_cursor: OpenedByCursor):
     held = by_cursor.hold(130)
     by_cursor.api.rows_per_page_cap, by_cursor.api.with_has_more = 30, False
 
     assert ids(await whole_list(by_cursor.source)) == held
 
 
-async def test_calls_that_come_meanwhile_cost_no_older_one(by_cursor: OpenedByCursor):
+async def test_calls_that_arrive_meanwhile_hide_no_older_ones(by_cursor: OpenedByCursor):
     held = by_cursor.hold(130)
     by_cursor.api.rows_per_page_cap = 30
 
@@ -63,7 +63,7 @@ async def test_calls_that_come_meanwhile_cost_no_older_one(by_cursor: OpenedByCu
         assert read[-130:] == held
 
 
-async def test_the_list_in_an_envelope_may_have_either_name_or_none():
+async def test_an_enveloped_list_may_have_either_name_or_none():
     async with opened_by(VOICEABLE) as opened:
         assert isinstance(opened.api, FakeVoiceable)
         held = opened.hold(70)
@@ -87,7 +87,7 @@ async def test_times_may_be_texts(by_opaque_cursor: OpenedByCursor):
     assert [await by_opaque_cursor.source.get_conversation(conversation_id(n)) for n in range(3)] == reads
 
 
-async def test_an_entry_of_the_list_that_is_no_conversation_costs_itself_alone(by_cursor: OpenedByCursor):
+async def test_an_entry_that_is_no_conversation_is_counted_and_left_out(by_cursor: OpenedByCursor):
     held = by_cursor.hold(3)
     damages: list[JsonValue] = [None, "text", 7, [], {}, {"conversation_id": {}, "id": []}]
     for damage in damages:
@@ -98,7 +98,7 @@ async def test_an_entry_of_the_list_that_is_no_conversation_costs_itself_alone(b
 
 
 def _second_entry(entry: JsonValue) -> Fault:
-    """The list with this in its second place."""
+    """Replaces the second entry of the list by this one."""
 
     def damaged(good: Reply) -> Reply:
         body = json.loads(good.body)
@@ -109,7 +109,7 @@ def _second_entry(entry: JsonValue) -> Fault:
     return damaged
 
 
-async def test_a_cursor_that_comes_again_ends_the_list_with_its_rows(by_opaque_cursor: OpenedByCursor):
+async def test_a_repeated_cursor_ends_the_list_with_its_rows(by_opaque_cursor: OpenedByCursor):
     held = by_opaque_cursor.hold(130)
     by_opaque_cursor.family.cursor_cycle = 1
 
@@ -117,7 +117,7 @@ async def test_a_cursor_that_comes_again_ends_the_list_with_its_rows(by_opaque_c
     assert len(by_opaque_cursor.api.requests) == 2
 
 
-async def test_more_to_come_without_a_cursor_ends_the_list_with_its_rows(by_opaque_cursor: OpenedByCursor):
+async def test_has_more_without_a_cursor_ends_the_list_with_its_rows(by_opaque_cursor: OpenedByCursor):
     held = by_opaque_cursor.hold(130)
     by_opaque_cursor.api.fault("", 1, _without_cursor)
 
@@ -131,7 +131,7 @@ def _without_cursor(good: Reply) -> Reply:
     return replace(good, body=json.dumps(body).encode())
 
 
-async def test_an_index_that_is_not_the_one_asked_for_is_the_providers_mistake():
+async def test_another_index_than_requested_is_an_invalid_response():
     async with opened_by(VOICEOS) as opened:
         assert isinstance(opened.api, FakeVoiceOs)
         opened.hold(130)
@@ -141,7 +141,7 @@ async def test_an_index_that_is_not_the_one_asked_for_is_the_providers_mistake()
 
 
 @pytest.mark.parametrize(
-    ("sent", "error", "told"),
+    ("sent", "error", "message"),
     [
         ({"status": {"code": 401, "message": "Bad key"}, "data": None}, AuthenticationError, "The key was refused"),
         ({"status": {"code": 500, "message": "Bad day"}, "data": None}, ServiceError, r"The API failed \(500\)"),
@@ -153,19 +153,19 @@ async def test_an_index_that_is_not_the_one_asked_for_is_the_providers_mistake()
         ({"status": 422, "error": "Bad", "errors": ["page_size"]}, InvalidRequestError, "refused the request"),
     ],
 )
-async def test_an_error_inside_a_success_is_an_error(
-    by_opaque_cursor: OpenedByCursor, sent: JsonValue, error: type[FormantError], told: str
+async def test_an_error_inside_a_success_is_raised_without_its_message(
+    by_opaque_cursor: OpenedByCursor, sent: JsonValue, error: type[FormantError], message: str
 ):
     by_opaque_cursor.hold(1)
     by_opaque_cursor.api.fault("", 2, lambda good: replace(good, body=json.dumps(sent).encode()))
     source = by_opaque_cursor.source
     for ask in (lambda: whole_list(source), lambda: source.get_conversation(conversation_id(0))):
-        with pytest.raises(error, match=told) as caught:
+        with pytest.raises(error, match=message) as caught:
             await ask()
         assert "Bad" not in str(caught.value)
 
 
-async def test_a_refused_cursor_is_named_so_that_the_list_can_begin_anew(by_cursor: OpenedByCursor):
+async def test_a_refused_cursor_is_named_in_the_error(by_cursor: OpenedByCursor):
     by_cursor.hold(130)
     cursor = (await by_cursor.source.list_page("", EVERYTHING)).next_cursor
     by_cursor.api.refuse_cursors = True
@@ -180,7 +180,7 @@ async def test_a_refused_cursor_is_named_so_that_the_list_can_begin_anew(by_curs
     assert (await by_cursor.source.list_page(cursor, EVERYTHING)).page.row_count == 30
 
 
-async def test_a_first_page_that_is_refused_is_not_the_cursors_fault(by_cursor: OpenedByCursor):
+async def test_a_refused_first_page_is_not_blamed_on_the_cursor(by_cursor: OpenedByCursor):
     by_cursor.api.fault("", 1, 422)
     with pytest.raises(InvalidRequestError, match="refused the request"):
         await by_cursor.source.list_page("", EVERYTHING)
@@ -189,7 +189,7 @@ async def test_a_first_page_that_is_refused_is_not_the_cursors_fault(by_cursor: 
         await by_cursor.source.list_page("", EVERYTHING)
 
 
-async def test_another_failure_does_not_cost_the_cursor(by_cursor: OpenedByCursor):
+async def test_a_cursor_stays_valid_after_other_failures(by_cursor: OpenedByCursor):
     by_cursor.hold(130)
     cursor = (await by_cursor.source.list_page("", EVERYTHING)).next_cursor
     by_cursor.api.fault("", 1, 401)

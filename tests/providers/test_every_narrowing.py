@@ -1,4 +1,4 @@
-"""A list that the provider narrows by itself has all that was asked for, whatever its documents leave open."""
+"""A list filtered by the provider has every match, whatever its documentation leaves open."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -22,7 +22,7 @@ def is_within(row: Conversation) -> bool:
     return row.started_at is not None and SINCE <= row.started_at <= UNTIL
 
 
-QUESTIONS: tuple[tuple[Filters, Callable[[Conversation], bool]], ...] = (
+CASES: tuple[tuple[Filters, Callable[[Conversation], bool]], ...] = (
     (Filters(agent_id="101"), lambda row: row.agent_id == "101"),
     (Filters(call_successful="success"), lambda row: row.outcome == "success"),
     (Filters(call_successful="failure"), lambda row: row.outcome == "failure"),
@@ -36,7 +36,7 @@ QUESTIONS: tuple[tuple[Filters, Callable[[Conversation], bool]], ...] = (
 
 
 @pytest.mark.parametrize("bounds_included", [True, False])
-async def test_no_call_at_a_bound_is_missed(by_cursor: OpenedByCursor, bounds_included: bool):
+async def test_no_call_at_a_time_bound_is_missed(by_cursor: OpenedByCursor, bounds_included: bool):
     by_cursor.hold(60)
     by_cursor.api.bounds_included = bounds_included
     everything = await whole_list(by_cursor.source)
@@ -46,7 +46,7 @@ async def test_no_call_at_a_bound_is_missed(by_cursor: OpenedByCursor, bounds_in
     assert [row for row in narrowed if is_within(row)] == [row for row in everything if is_within(row)]
 
 
-async def test_times_between_two_seconds_widen_the_bounds(by_cursor: OpenedByCursor):
+async def test_bounds_between_two_seconds_are_widened(by_cursor: OpenedByCursor):
     by_cursor.api.conversations = by_cursor.provider.calls(60, NOON, apart=timedelta(seconds=1))
     by_cursor.api.bounds_included = False
     since, until = NOON - timedelta(seconds=20.5), NOON - timedelta(seconds=9.5)
@@ -56,8 +56,8 @@ async def test_times_between_two_seconds_widen_the_bounds(by_cursor: OpenedByCur
     assert len(narrowed) <= 13
 
 
-@pytest.mark.parametrize(("filters", "is_wanted"), QUESTIONS)
-async def test_what_is_asked_for_comes_and_what_can_be_left_out_is(
+@pytest.mark.parametrize(("filters", "is_wanted"), CASES)
+async def test_filtered_lists_have_every_match_and_are_shorter_where_the_provider_can_filter(
     by_cursor: OpenedByCursor, filters: Filters, is_wanted: Callable[[Conversation], bool]
 ):
     statuses = ("completed", "no_answer", "in_progress", "queued")
@@ -68,12 +68,12 @@ async def test_what_is_asked_for_comes_and_what_can_be_left_out_is(
     narrowed = await whole_list(by_cursor.source, filters)
 
     assert [row for row in narrowed if is_wanted(row)] == [row for row in everything if is_wanted(row)]
-    asked = filters.given().keys()
-    can = asked & by_cursor.source.spec.server_side_filters and filters.status != ("done",)
-    assert (len(narrowed) < len(everything)) == bool(can)
+    given = filters.given().keys()
+    is_filtered = bool(given & by_cursor.source.spec.server_side_filters) and filters.status != ("done",)
+    assert (len(narrowed) < len(everything)) == is_filtered
 
 
-async def test_the_list_of_one_user_has_all_of_that_users(by_opaque_cursor: OpenedByCursor):
+async def test_the_list_of_one_user_has_all_their_calls(by_opaque_cursor: OpenedByCursor):
     by_opaque_cursor.hold(210)
     read = await by_opaque_cursor.source.get_conversation(conversation_id(7))
     narrowed = await whole_list(by_opaque_cursor.source, Filters(user_id=read.user_id or "nobody"))
@@ -81,12 +81,12 @@ async def test_the_list_of_one_user_has_all_of_that_users(by_opaque_cursor: Open
     assert ids(narrowed) == [conversation_id(7), conversation_id(107), conversation_id(207)]
 
 
-async def test_a_call_that_waited_in_the_queue_is_found_by_when_it_was_created():
+async def test_a_call_that_waited_in_the_queue_is_within_the_bounds_of_its_creation():
     async with opened_by(VOICEOS) as opened:
         assert isinstance(opened.api, FakeVoiceOs)
         opened.hold(1)
         opened.api.created_at[conversation_id(0)] = NOON - opened.source.spec.max_queue_time
         late = await whole_list(opened.source, Filters(since=NOON - timedelta(hours=1)))
-        found = await whole_list(opened.source, Filters(since=NOON - opened.source.spec.max_queue_time))
+        in_time = await whole_list(opened.source, Filters(since=NOON - opened.source.spec.max_queue_time))
 
-    assert (ids(late), ids(found)) == ([], [conversation_id(0)])
+    assert (ids(late), ids(in_time)) == ([], [conversation_id(0)])

@@ -1,4 +1,4 @@
-"""What every source owes, each over its provider's API on a real connection."""
+"""What every provider's client guarantees, over its API."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,7 @@ def ids(count: int) -> list[str]:
 
 
 @pytest.mark.parametrize("order", ["newest", "oldest", "none"])
-async def test_pages_of_any_size_give_every_conversation_once(opened: Opened, order: Order):
+async def test_pages_of_any_size_list_every_conversation_once(opened: Opened, order: Order):
     opened.api.conversations = opened.provider.calls(130, NOON)
     opened.api.order = order
     for cap in (7, 30, 100):
@@ -36,7 +36,7 @@ async def test_pages_of_any_size_give_every_conversation_once(opened: Opened, or
 
 
 @pytest.mark.parametrize(("held", "rows"), [(0, [0]), (1, [1]), (99, [99]), (100, [100]), (101, [100, 1])])
-async def test_no_page_is_asked_for_behind_the_last(opened: Opened, held: int, rows: list[int]):
+async def test_no_page_is_requested_after_the_last(opened: Opened, held: int, rows: list[int]):
     opened.api.conversations = opened.provider.calls(held, NOON)
     pages = await all_pages(opened.source)
 
@@ -46,7 +46,7 @@ async def test_no_page_is_asked_for_behind_the_last(opened: Opened, held: int, r
     assert len(opened.api.requests) == len(rows)
 
 
-async def test_a_row_that_cannot_be_read_costs_that_row_alone(opened: Opened):
+async def test_an_unreadable_row_is_counted_and_left_out(opened: Opened):
     for n in range(3):
         opened.api.add(opened.provider.call(n, NOON))
     opened.api.add(opened.provider.call(3, NOON) | {opened.api.id_field: None})
@@ -58,7 +58,7 @@ async def test_a_row_that_cannot_be_read_costs_that_row_alone(opened: Opened):
     assert (page.row_count, page.unreadable) == (6, 3)
 
 
-async def test_the_list_of_one_agent_has_all_of_that_agents(opened: Opened):
+async def test_the_list_of_one_agent_has_all_its_calls(opened: Opened):
     for n in range(6):
         opened.api.add(opened.provider.call(n, NOON, agent_id=100 + n % 2))
     page = await first_page(opened.source, "101")
@@ -69,7 +69,7 @@ async def test_the_list_of_one_agent_has_all_of_that_agents(opened: Opened):
 
 
 def expected(provider: str) -> Conversation:
-    """Call number 7 as each provider can tell it."""
+    """Call number 7, with the fields that each provider has."""
     row = calls.conversation(7, NOON)
     same = Conversation(
         conversation_id=conversation_id(7),
@@ -84,24 +84,24 @@ def expected(provider: str) -> Conversation:
         duration_seconds=279,
         has_detail=True,
     )
-    told = calls.detail(row)["results"]
-    assert isinstance(told, dict)
+    extracted = calls.detail(row)["results"]
+    assert isinstance(extracted, dict)
     match provider:
         case "formant":
             trace_id = f"trace-{conversation_id(7)}"
-            return replace(same, agent_name=None, status="completed", trace_id=trace_id, results=told)
+            return replace(same, agent_name=None, status="completed", trace_id=trace_id, results=extracted)
         case "voiceos":
             cost: JsonValue = {"voice": 0.02, "total": 0.05}
             results: Row = {"type": "outbound_phone_call", "ended_reason": "user_ended", "cost": cost}
             return replace(same, agent_name=None, status="ended", direction="outbound", results=results)
         case _:
-            why: Row = dict.fromkeys(told, "The caller said so.")
+            why: Row = dict.fromkeys(extracted, "The caller said so.")
             said: Row = {"summary": "They spoke about a payment.", "ended_reason": "end_call tool was called."}
-            said |= {"data": told, "data_rationale": why}
+            said |= {"data": extracted, "data_rationale": why}
             return replace(same, user_id="user_14155550107", direction="outbound", results=said)
 
 
-async def test_a_conversation_is_all_that_the_api_holds_of_it(opened: Opened):
+async def test_a_conversation_has_every_field_of_the_api(opened: Opened):
     opened.api.add(opened.provider.call(7, NOON))
     read = await opened.source.get_conversation(conversation_id(7))
 
@@ -117,7 +117,7 @@ async def test_a_conversation_is_all_that_the_api_holds_of_it(opened: Opened):
     assert [turn.seconds for turn in read.turns or ()] == seconds
 
 
-async def test_row_and_conversation_agree_on_how_a_call_went(opened: Opened):
+async def test_row_and_detail_agree_on_outcome_duration_and_reason(opened: Opened):
     expected: list[tuple[str, Outcome, bool, int | None]] = [
         ("completed", "success", True, 20),
         ("no_answer", "failure", True, None),
@@ -142,7 +142,7 @@ async def test_row_and_conversation_agree_on_how_a_call_went(opened: Opened):
         assert bool(read.turns) == (status == "completed")
 
 
-async def test_what_only_a_conversation_tells_no_row_does(opened: Opened):
+async def test_detail_only_and_unsupported_fields_are_as_specified(opened: Opened):
     opened.api.add(opened.provider.call(1, NOON))
     (row,) = (await first_page(opened.source)).conversations
     read = await opened.source.get_conversation(row.conversation_id)
@@ -152,7 +152,7 @@ async def test_what_only_a_conversation_tells_no_row_does(opened: Opened):
     assert {name for name in lacking if getattr(read, name) is None} == opened.source.spec.unsupported_filters
 
 
-async def test_rows_that_are_whole_need_no_second_look(opened: Opened):
+async def test_a_row_with_its_detail_equals_the_conversation(opened: Opened):
     opened.api.list_carries_detail = True
     opened.api.add(opened.provider.call(1, NOON))
     (row,) = (await first_page(opened.source)).conversations
@@ -161,7 +161,7 @@ async def test_rows_that_are_whole_need_no_second_look(opened: Opened):
     assert row.has_detail
 
 
-async def test_no_turn_is_lost_and_strange_roles_are_kept(opened: Opened):
+async def test_no_turn_is_lost_and_unknown_roles_are_kept(opened: Opened):
     said = [
         ("human", "One"),
         ("agent", None),
@@ -188,14 +188,14 @@ async def test_no_turn_is_lost_and_strange_roles_are_kept(opened: Opened):
     ]
 
 
-async def test_a_conversation_that_is_not_there_is_named(opened: Opened):
+async def test_a_missing_conversation_is_named_in_the_error(opened: Opened):
     with pytest.raises(NotFoundError, match=f"No conversation {FIRST} in this account") as caught:
         await opened.source.get_conversation(FIRST)
 
     assert "list_conversations" in caught.value.hint
 
 
-async def test_an_answer_about_another_conversation_is_refused(opened: Opened):
+async def test_an_answer_with_another_conversation_is_refused(opened: Opened):
     row = opened.provider.call(0, NOON)
     opened.api.add(row, detail=opened.api.detail_of(opened.provider.call(1, NOON)))
 
@@ -203,29 +203,29 @@ async def test_an_answer_about_another_conversation_is_refused(opened: Opened):
         await opened.source.get_conversation(FIRST)
 
 
-async def test_an_answer_without_an_id_is_about_the_one_asked_for(opened: Opened):
+async def test_an_answer_without_an_id_gets_the_requested_one(opened: Opened):
     row = opened.provider.call(0, NOON)
     opened.api.add(row, detail=opened.api.detail_of(row) | {opened.api.id_field: None})
 
     assert (await opened.source.get_conversation(FIRST)).conversation_id == FIRST
 
 
-async def test_an_id_of_any_kind_is_one_segment_of_the_address(opened: Opened):
+async def test_an_id_of_any_characters_is_one_segment_of_the_path(opened: Opened):
     odd = ["../../agents", "a/b?c=d#e", "a%2Fb", "a b", "क-1", "4711", "...", "x" * 256]
-    for each in odd:
-        opened.api.add(opened.provider.call(0, NOON) | {opened.api.id_field: each})
-        opened.api.recordings[each] = wav((0, 1)) + each.encode()
+    for odd_id in odd:
+        opened.api.add(opened.provider.call(0, NOON) | {opened.api.id_field: odd_id})
+        opened.api.recordings[odd_id] = wav((0, 1)) + odd_id.encode()
 
     assert sorted(row.conversation_id for row in (await first_page(opened.source)).conversations) == sorted(odd)
     root = opened.api.requests[0].path
-    for each in odd:
+    for odd_id in odd:
         opened.api.clear()
-        assert (await opened.source.get_conversation(each)).conversation_id == each
-        assert (await received(opened.source, each))[1] == wav((0, 1)) + each.encode()
+        assert (await opened.source.get_conversation(odd_id)).conversation_id == odd_id
+        assert (await received(opened.source, odd_id))[1] == wav((0, 1)) + odd_id.encode()
         assert not set("/?#") & set(opened.api.requests[0].target.removeprefix(f"{root}/"))
 
 
-async def test_what_is_no_id_is_refused_before_anything_is_asked(opened: Opened):
+async def test_an_invalid_id_is_refused_before_any_request(opened: Opened):
     for wrong in ("", ".", "..", "a\nb", "x" * 257):
         for question in (opened.source.get_conversation(wrong), received(opened.source, wrong)):
             with pytest.raises(InvalidRequestError, match="Invalid conversation_id"):

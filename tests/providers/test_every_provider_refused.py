@@ -1,4 +1,4 @@
-"""What every source makes of refusals, failures and strange answers, and how it keeps its key; recordings."""
+"""How every provider's client handles refusals, failures, invalid answers, its key, and recordings."""
 
 import traceback
 from dataclasses import replace
@@ -38,14 +38,14 @@ RECORDING = wav((9000, 9), (0, 9))
 
 @pytest.fixture
 async def held(opened: Opened) -> Opened:
-    """An account of each provider in turn, with one call that was recorded."""
+    """An account of each provider in turn, with one recorded call."""
     opened.api.add(opened.provider.call(0, NOON))
     opened.api.recordings[FIRST] = RECORDING
     return opened
 
 
 async def refusals(held: Opened) -> list[FormantError]:
-    """What is raised for the list, for one conversation and for a recording."""
+    """The errors for the list, for one conversation and for a recording."""
     raised: list[FormantError] = []
     for ask in (
         lambda: first_page(held.source),
@@ -54,12 +54,12 @@ async def refusals(held: Opened) -> list[FormantError]:
     ):
         with pytest.raises(FormantError) as caught:
             await ask()
-        assert_is_in_our_own_words(caught.value, held.api)
+        assert_repeats_nothing(caught.value, held.api)
         raised.append(caught.value)
     return raised
 
 
-def assert_is_in_our_own_words(error: FormantError, api: FakeApi) -> None:
+def assert_repeats_nothing(error: FormantError, api: FakeApi) -> None:
     said = "".join(traceback.format_exception(error))
     assert error.hint
     assert KEY not in said
@@ -81,7 +81,9 @@ def assert_is_in_our_own_words(error: FormantError, api: FakeApi) -> None:
     ],
     ids=lambda value: value.__name__ if hasattr(value, "__name__") else str(value),
 )
-async def test_a_refusal_is_told_in_our_own_words(held: Opened, kind: int | Fault, error: type[FormantError]):
+async def test_a_refusal_raises_its_class_and_repeats_nothing_of_the_response(
+    held: Opened, kind: int | Fault, error: type[FormantError]
+):
     held.api.fault("", 1_000, kind)
 
     for raised in await refusals(held):
@@ -90,15 +92,15 @@ async def test_a_refusal_is_told_in_our_own_words(held: Opened, kind: int | Faul
 
 
 @pytest.mark.parametrize("kind", [400, 409, 422, faults.redirect("https://recordings.example.com/")])
-async def test_what_a_recording_may_answer_with_is_an_error_elsewhere(held: Opened, kind: int | Fault):
+async def test_statuses_that_mean_no_recording_are_errors_for_lists_and_conversations(held: Opened, kind: int | Fault):
     for ask in (lambda: first_page(held.source), lambda: held.source.get_conversation(FIRST)):
         held.api.fault("", 1, kind)
         with pytest.raises(InvalidRequestError if isinstance(kind, int) else UnexpectedStatusError) as caught:
             await ask()
-        assert_is_in_our_own_words(caught.value, held.api)
+        assert_repeats_nothing(caught.value, held.api)
 
 
-async def test_what_is_no_json_is_the_providers_mistake(held: Opened):
+async def test_a_response_that_is_no_json_is_invalid(held: Opened):
     for kind, problem in (
         (faults.not_json, "is a web page instead of JSON"),
         (faults.empty_body, "is empty"),
@@ -108,19 +110,19 @@ async def test_what_is_no_json_is_the_providers_mistake(held: Opened):
             held.api.fault("", 5, kind)
             with pytest.raises(InvalidResponseError, match=f"^The response {problem}") as caught:
                 await ask()
-            assert_is_in_our_own_words(caught.value, held.api)
+            assert_repeats_nothing(caught.value, held.api)
 
 
-async def test_a_gateways_404_is_no_word_of_the_api(held: Opened):
+async def test_a_404_from_a_gateway_is_an_unexpected_status(held: Opened):
     for body in (b"<html><h1>404 Not Found</h1></html>", b"", b'{"message": "no Route matched with those values"}'):
         for ask in (lambda: first_page(held.source), lambda: held.source.get_conversation(FIRST)):
             held.api.fault("", 1, lambda good, body=body: Reply(404, body, "text/html"))
             with pytest.raises(UnexpectedStatusError, match="404") as caught:
                 await ask()
-            assert_is_in_our_own_words(caught.value, held.api)
+            assert_repeats_nothing(caught.value, held.api)
 
 
-async def test_json_of_another_shape_is_the_providers_mistake(held: Opened):
+async def test_json_of_another_shape_is_an_invalid_response(held: Opened):
     for body in (b"[]", b"null", b"7", b'"no"', b'{"data": "no"}', b'{"items": {}, "conversations": {}}'):
         held.api.fault("", 2, lambda good, body=body: replace(good, body=body))
         with pytest.raises(InvalidResponseError):
@@ -130,10 +132,10 @@ async def test_json_of_another_shape_is_the_providers_mistake(held: Opened):
         else:
             with pytest.raises(InvalidResponseError, match="FORMANT_BASE_URL") as caught:
                 await first_page(held.source)
-            assert_is_in_our_own_words(caught.value, held.api)
+            assert_repeats_nothing(caught.value, held.api)
 
 
-async def test_what_passes_costs_nothing(held: Opened):
+async def test_passing_failures_are_retried(held: Opened):
     damaged = (faults.hang_up, faults.cut_off_json, faults.truncated_json, faults.empty_body, faults.not_json)
     for kind in (500, 429, faults.html_502, *damaged):
         held.api.fault("", 2, kind)
@@ -142,7 +144,7 @@ async def test_what_passes_costs_nothing(held: Opened):
         assert (await held.source.get_conversation(FIRST)).conversation_id == FIRST
 
 
-async def test_the_key_goes_where_the_provider_looks_for_it_and_nowhere_else(held: Opened):
+async def test_the_key_is_sent_only_in_the_providers_header(held: Opened):
     await whole_list(held.source)
     await held.source.get_conversation(FIRST)
     await received(held.source, FIRST)
@@ -154,18 +156,18 @@ async def test_the_key_goes_where_the_provider_looks_for_it_and_nowhere_else(hel
         assert KEY not in request.target
 
 
-async def test_the_key_is_not_shown(held: Opened):
+async def test_the_key_is_in_no_representation(held: Opened):
     assert KEY not in repr(held.source)
     assert KEY not in repr(vars(held.source))
 
 
-async def test_another_key_is_refused(held: Opened):
+async def test_a_wrong_key_is_an_authentication_error(held: Opened):
     held.api.key = "another"
 
     assert {type(error) for error in await refusals(held)} == {AuthenticationError}
 
 
-async def test_the_allowance_that_the_provider_states_is_told(held: Opened):
+async def test_the_providers_rate_limit_is_reported(held: Opened):
     before = held.source.requests_per_minute
     held.api.rate_limit_headers(50, 60)
     await first_page(held.source)
@@ -174,20 +176,20 @@ async def test_the_allowance_that_the_provider_states_is_told(held: Opened):
     assert held.source.concurrency == 16
 
 
-async def test_a_recording_comes_unchanged_with_the_type_of_its_bytes(held: Opened):
+async def test_a_recording_is_unchanged_and_typed_by_its_bytes(held: Opened):
     for media_type in ("audio/wav", "audio/mpeg", "application/octet-stream", "text/html"):
         held.api.recording_type = media_type
         assert await received(held.source, FIRST) == ("audio/wav", RECORDING)
 
 
-async def test_a_recording_that_is_not_there_may_come_later(held: Opened):
+async def test_a_missing_recording_is_reported_as_not_yet_available(held: Opened):
     del held.api.recordings[FIRST]
 
     with pytest.raises(NotFoundError, match=f"The recording of {FIRST} is not available yet"):
         await received(held.source, FIRST)
 
 
-async def test_a_document_is_not_taken_for_a_recording(held: Opened):
+async def test_a_document_is_not_accepted_as_a_recording(held: Opened):
     held.api.recordings[FIRST] = b'{"status": "processing"}'
     for media_type in ("application/json", "audio/wav"):
         held.api.recording_type = media_type
@@ -195,14 +197,14 @@ async def test_a_document_is_not_taken_for_a_recording(held: Opened):
             await received(held.source, FIRST)
 
 
-async def test_a_recording_that_breaks_off_is_none(held: Opened):
+async def test_a_recording_that_breaks_off_is_an_error(held: Opened):
     held.api.fault(lambda request: request.path.endswith(("/recording", "/audio")), 1, faults.cut_off_json)
     held.api.fault("/files/", 1, faults.cut_off_json)
     with pytest.raises(ConnectionFailedError):
         await received(held.source, FIRST)
 
 
-async def test_an_error_of_the_reader_passes_unchanged(held: Opened):
+async def test_an_error_of_the_caller_while_reading_is_unchanged(held: Opened):
     with pytest.raises(NotFoundError, match="the reader's own"):
         async with held.source.open_recording(FIRST):
             raise NotFoundError("the reader's own")
@@ -221,7 +223,7 @@ async def test_a_recording_at_another_host_is_fetched_without_the_key():
             await received(opened.source, "a/b c")
 
 
-async def test_what_configures_an_agent_or_calls_a_tool_is_in_no_model(opened: Opened):
+async def test_configuration_and_tool_parameters_are_not_kept(opened: Opened):
     row = opened.provider.call(0, NOON)
     detail = opened.api.detail_of(row)
     if isinstance(said := detail.get("transcript"), list) and opened.source.pagination == "cursor":

@@ -1,4 +1,4 @@
-"""What Formant's source alone does: its three endpoints, its agents' ids, the types of its recordings."""
+"""What is particular to Formant's client: its three endpoints and its agents' ids."""
 
 from collections.abc import Callable
 
@@ -20,12 +20,12 @@ def source_for(handler: Callable[[httpx.Request], httpx.Response]) -> FormantPro
     return FormantProvider("https://api.example.test", KEY, transport=httpx.MockTransport(handler), sleep=no_wait)
 
 
-async def test_each_method_asks_its_endpoint_with_the_key():
-    asked: list[str] = []
+async def test_each_method_requests_its_endpoint_with_the_key():
+    requests: list[str] = []
 
     def handle(request: httpx.Request) -> httpx.Response:
         assert request.headers["authorization"] == f"Bearer {KEY}"
-        asked.append(f"{request.method} {request.url.raw_path.decode()}")
+        requests.append(f"{request.method} {request.url.raw_path.decode()}")
         if request.url.path.endswith("/recording"):
             return httpx.Response(200, content=wav((0, 1)))
         return httpx.Response(200, json={"data": {"conversation_id": ID} if ID in request.url.path else []})
@@ -37,7 +37,7 @@ async def test_each_method_asks_its_endpoint_with_the_key():
     await received(source, ID)
     await source.aclose()
 
-    assert asked == [
+    assert requests == [
         "GET /v1/conversations?limit=100&offset=0",
         "GET /v1/conversations?limit=100&offset=300&agent_id=123",
         f"GET /v1/conversations/{ID}",
@@ -46,7 +46,7 @@ async def test_each_method_asks_its_endpoint_with_the_key():
 
 
 @pytest.mark.parametrize("agent_id", ["abc", "1.5", "1 OR 1", "१२", "1" * 20, " 1"])
-async def test_an_agent_id_that_is_no_whole_number_is_refused_before_anything_is_sent(agent_id: str):
+async def test_an_agent_id_that_is_no_whole_number_is_refused_before_any_request(agent_id: str):
     def handle(request: httpx.Request) -> httpx.Response:
         raise AssertionError("nothing may be sent")
 

@@ -1,4 +1,4 @@
-"""The fields of Formant's conversations, in every form that documents show and in forms that none does."""
+"""The fields of Formant's conversations, in documented and undocumented forms."""
 
 import json
 from contextlib import suppress
@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from formant_mcp.errors import InvalidResponseError
 from formant_mcp.models import Conversation, Turn, Unreadable
 from formant_mcp.providers.formant_json import parse_detail, parse_page
+from tests.providers.parsed import formant_row
 
 Spoken = list[tuple[str, str, float | None]]
 
@@ -20,15 +21,8 @@ TEXTS = ["agent_id", "contact_number", "status", "failure_reason", "trace_id"]
 STARTED_AT = datetime(2023, 6, 1, 7, 55, 54, tzinfo=UTC)
 
 
-def row(**fields: JsonValue) -> Conversation:
-    """A row of a list, as it is read."""
-    page = parse_page({"data": [{"conversation_id": "c1", **fields}]})
-    assert page.unreadable == 0
-    return page.conversations[0]
-
-
 def turns(transcript: JsonValue, **fields: JsonValue) -> Spoken | None:
-    read = row(transcript=transcript, **fields).turns
+    read = formant_row(transcript=transcript, **fields).turns
     if read is None:
         return None
     assert [turn.index for turn in read] == list(range(len(read)))
@@ -88,7 +82,7 @@ TRANSCRIPTS: list[tuple[JsonValue, Spoken | None]] = [
 
 
 @pytest.mark.parametrize(("transcript", "read"), TRANSCRIPTS)
-def test_a_transcript_is_read_in_any_form(transcript: JsonValue, read: Spoken | None):
+def test_a_transcript_is_parsed_in_any_form(transcript: JsonValue, read: Spoken | None):
     assert turns(transcript) == read
 
 
@@ -113,7 +107,7 @@ def test_a_turns_seconds_count_from_the_start_of_the_call(fields: dict[str, Json
     assert turns([{"speaker": "agent", "text": "Hi", **fields}], start_timestamp=STARTED) == [("agent", "Hi", at)]
 
 
-def test_a_turns_time_says_nothing_where_the_start_is_not_known():
+def test_a_turns_time_is_left_out_where_the_start_is_unknown():
     assert turns([{"speaker": "agent", "text": "Hi", "timestamp": STARTED}]) == [("agent", "Hi", None)]
 
 
@@ -129,16 +123,16 @@ def test_a_turns_time_says_nothing_where_the_start_is_not_known():
         ({"n": [float("nan"), float("inf"), 10**400, 10**20]}, {"n": [None, None, None, 1e20]}),
     ],
 )
-def test_results_are_an_object_of_values_that_json_can_hold(sent: JsonValue, read: JsonValue):
-    assert row(results=sent).results == read
+def test_results_are_an_object_of_json_values(sent: JsonValue, read: JsonValue):
+    assert formant_row(results=sent).results == read
 
 
-def test_results_nested_beyond_measure_are_kept_to_a_depth():
+def test_deeply_nested_results_are_cut_at_a_depth():
     deep: JsonValue = "end"
     for _ in range(100_000):
         deep = [deep]
 
-    kept = json.dumps(row(results={"deep": deep}).results)
+    kept = json.dumps(formant_row(results={"deep": deep}).results)
 
     assert "nested too deeply" in kept
     assert kept.count("[") == 63
@@ -165,8 +159,8 @@ def test_results_nested_beyond_measure_are_kept_to_a_depth():
         {"value": "2023-06-01T07:55:54Z"},
     ],
 )
-def test_a_time_is_read_in_any_unit_or_usual_spelling(sent: JsonValue):
-    assert row(start_timestamp=sent).started_at == STARTED_AT
+def test_a_time_is_parsed_in_any_unit_or_usual_spelling(sent: JsonValue):
+    assert formant_row(start_timestamp=sent).started_at == STARTED_AT
 
 
 @pytest.mark.parametrize(
@@ -191,8 +185,8 @@ def test_a_time_is_read_in_any_unit_or_usual_spelling(sent: JsonValue):
         {"then": STARTED},
     ],
 )
-def test_a_time_that_cannot_be_is_not_known(sent: JsonValue):
-    assert row(start_timestamp=sent, end_timestamp=sent).started_at is None
+def test_an_impossible_time_is_left_out(sent: JsonValue):
+    assert formant_row(start_timestamp=sent, end_timestamp=sent).started_at is None
 
 
 @pytest.mark.parametrize(
@@ -210,27 +204,29 @@ def test_a_time_that_cannot_be_is_not_known(sent: JsonValue):
         (None, None),
     ],
 )
-def test_a_duration_is_a_number_of_seconds_or_not_known(sent: JsonValue, read: float | None):
-    assert row(duration_seconds=sent).duration_seconds == read
+def test_a_duration_is_a_number_of_seconds_or_left_out(sent: JsonValue, read: float | None):
+    assert formant_row(duration_seconds=sent).duration_seconds == read
 
 
-def test_the_third_of_start_end_and_duration_follows_from_the_others():
-    assert row(start_timestamp=STARTED, end_timestamp=STARTED + 90).duration_seconds == 90
-    assert row(start_timestamp=STARTED, duration_seconds=6.5).ended_at == datetime(2023, 6, 1, 7, 56, 0, 500000, UTC)
-    assert row(start_timestamp=STARTED, end_timestamp=STARTED - 1).duration_seconds is None
-    assert row(start_timestamp=STARTED, duration_seconds=6, status="in-progress").ended_at is None
+def test_start_end_and_duration_are_completed_from_two_of_them():
+    assert formant_row(start_timestamp=STARTED, end_timestamp=STARTED + 90).duration_seconds == 90
+    assert formant_row(start_timestamp=STARTED, duration_seconds=6.5).ended_at == datetime(
+        2023, 6, 1, 7, 56, 0, 500000, UTC
+    )
+    assert formant_row(start_timestamp=STARTED, end_timestamp=STARTED - 1).duration_seconds is None
+    assert formant_row(start_timestamp=STARTED, duration_seconds=6, status="in-progress").ended_at is None
 
 
-def test_fields_of_the_wrong_type_are_not_known():
+def test_fields_of_the_wrong_type_are_left_out_and_named():
     wrong: dict[str, JsonValue] = {name: {"a": [1]} for name in [*TEXTS, "transcript"]}
 
     lost = frozenset({"agent_id", "contact_number", "status", "failure_reason"})
-    assert row(**wrong) == Conversation(
+    assert formant_row(**wrong) == Conversation(
         "c1", ended=False, failure_reason_known=True, unreadable=Unreadable(transcripts=1, fields=lost)
     )
-    assert row(agent_id=12.0).agent_id == "12"
-    assert row(agent_id=12.5).agent_id is None
-    assert row(contact_number=14155550123).contact_number == "14155550123"
+    assert formant_row(agent_id=12.0).agent_id == "12"
+    assert formant_row(agent_id=12.5).agent_id is None
+    assert formant_row(contact_number=14155550123).contact_number == "14155550123"
 
 
 @pytest.mark.parametrize(
@@ -244,13 +240,11 @@ def test_fields_of_the_wrong_type_are_not_known():
         ({"failure_reason": {"code": "busy"}}, {"failure_reason": "busy"}),
     ],
 )
-def test_an_object_that_obviously_stands_for_a_value_is_that_value(
-    fields: dict[str, JsonValue], read: dict[str, JsonValue]
-):
-    found = row(**fields)
+def test_an_object_that_wraps_a_value_is_that_value(fields: dict[str, JsonValue], read: dict[str, JsonValue]):
+    parsed = formant_row(**fields)
 
-    assert {name: getattr(found, name) for name in read} == read
-    assert not found.unreadable.fields
+    assert {name: getattr(parsed, name) for name in read} == read
+    assert not parsed.unreadable.fields
 
 
 @pytest.mark.parametrize(
@@ -268,17 +262,17 @@ def test_an_object_that_obviously_stands_for_a_value_is_that_value(
 @pytest.mark.parametrize(
     ("sent", "is_lost"), [({"a": 1}, True), ([[7]], True), (None, False), ("", False), ({}, False), (False, False)]
 )
-def test_a_field_that_was_sent_and_not_understood_is_named(name: str, field: str, sent: JsonValue, is_lost: bool):
-    assert row(**{name: sent}).unreadable.fields == ({field} if is_lost else frozenset[str]())
+def test_a_field_that_cannot_be_parsed_is_named(name: str, field: str, sent: JsonValue, is_lost: bool):
+    assert formant_row(**{name: sent}).unreadable.fields == ({field} if is_lost else frozenset[str]())
 
 
-def test_a_time_or_a_duration_in_words_is_not_understood():
-    assert row(start_timestamp="one day", duration_seconds="one minute").unreadable.fields == {
+def test_a_time_or_a_duration_in_words_is_unreadable():
+    assert formant_row(start_timestamp="one day", duration_seconds="one minute").unreadable.fields == {
         "started_at", "duration_seconds"
     }  # fmt: skip
 
 
-def test_every_text_is_clean():
+def test_every_text_is_cleaned():
     dirty = " a\u202eb\n\tc\x00 "
     texts: dict[str, JsonValue] = dict.fromkeys(TEXTS, dirty)
     wire: dict[str, JsonValue] = {
@@ -343,7 +337,7 @@ ROW = st.dictionaries(st.sampled_from(NAMES), JSON).map(lambda fields: {"convers
 
 
 @given(JSON | st.fixed_dictionaries({"data": st.lists(ROW | JSON) | ROW}))
-def test_any_json_is_read_or_has_a_wrong_envelope(wire: JsonValue):
+def test_any_json_is_parsed_or_refused(wire: JsonValue):
     with suppress(InvalidResponseError):
         page = parse_page(wire)
         assert len(page.conversations) + page.unreadable == page.row_count

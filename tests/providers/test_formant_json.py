@@ -1,8 +1,7 @@
-"""Formant's JSON, in every documented form and in none."""
+"""Formant's JSON: every documented form, and malformed answers."""
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from pydantic import JsonValue
@@ -10,23 +9,17 @@ from pydantic import JsonValue
 from formant_mcp.errors import InvalidResponseError
 from formant_mcp.models import Conversation, Page, Turn
 from formant_mcp.providers.formant_json import parse_detail, parse_page
+from tests.providers.cursors import sent
+from tests.providers.parsed import formant_row
 
-FIXTURES = Path(__file__).parents[1] / "fixtures" / "formant"
 STARTED = 1685606154
 
 
 def fixture(name: str) -> JsonValue:
-    return json.loads((FIXTURES / f"{name}.json").read_text(encoding="utf-8"))
+    return json.loads(sent(f"formant/{name}"))
 
 
-def row(**fields: JsonValue) -> Conversation:
-    """A row of a list, as it is read."""
-    page = parse_page({"data": [{"conversation_id": "c1", **fields}]})
-    assert page.unreadable == 0
-    return page.conversations[0]
-
-
-def test_the_guides_list():
+def test_the_list_of_the_guide_is_parsed():
     assert parse_page(fixture("list_guide")) == Page(
         conversations=(
             Conversation(
@@ -46,7 +39,7 @@ def test_the_guides_list():
     )
 
 
-def test_the_openapi_documents_list():
+def test_the_list_of_the_openapi_document_is_parsed():
     assert parse_page(fixture("list_openapi")) == Page(
         conversations=(
             Conversation(
@@ -79,7 +72,7 @@ def test_the_openapi_documents_list():
     )
 
 
-def test_the_guides_detail():
+def test_the_detail_of_the_guide_is_parsed():
     assert parse_detail(fixture("detail_guide")) == Conversation(
         conversation_id="e36853de-9cbb-441e-ad75-d3c8ac82abfb_1",
         agent_id="123",
@@ -98,7 +91,7 @@ def test_the_guides_detail():
     )
 
 
-def test_the_openapi_documents_detail():
+def test_the_detail_of_the_openapi_document_is_parsed():
     assert parse_detail(fixture("detail_openapi")) == Conversation(
         conversation_id="c9f8a1d2-3b4e-4f6a-9d7e-123456789abc",
         agent_id="452",
@@ -127,7 +120,7 @@ def test_the_openapi_documents_detail():
     )
 
 
-def test_a_transcript_that_is_one_text():
+def test_a_transcript_that_is_one_text_is_parsed():
     assert parse_detail(fixture("detail_flat_text")) == Conversation(
         conversation_id="e36853de-9cbb-441e-ad75-d3c8ac82abfb_1",
         agent_id="123",
@@ -147,7 +140,7 @@ def test_a_transcript_that_is_one_text():
     )
 
 
-def test_a_call_that_nobody_answered():
+def test_an_unanswered_call_is_parsed():
     assert parse_detail(fixture("detail_unanswered")) == Conversation(
         conversation_id="e36853de-9cbb-441e-ad75-d3c8ac82abfb_2",
         contact_number="+919876543210",
@@ -174,7 +167,7 @@ def test_a_list_that_is_null_or_left_out_is_empty(wire: JsonValue):
 
 
 @pytest.mark.parametrize("wire", [{"data": None, "error": {"message": "no"}}, {"data": [], "errors": ["no"]}])
-def test_an_error_in_a_page_is_no_empty_list(wire: JsonValue):
+def test_an_error_in_a_page_is_raised(wire: JsonValue):
     with pytest.raises(InvalidResponseError, match="is an error"):
         parse_page(wire)
 
@@ -190,7 +183,7 @@ WRAPPED: list[JsonValue] = [
 
 
 @pytest.mark.parametrize("wire", WRAPPED)
-def test_a_detail_is_read_out_of_its_wrappers(wire: JsonValue):
+def test_a_detail_is_parsed_in_any_envelope(wire: JsonValue):
     read = parse_detail(wire)
     assert (read.conversation_id, read.status) == ("c1", "busy")
 
@@ -201,7 +194,7 @@ def test_a_detail_whose_data_is_no_object_names_the_field(wire: JsonValue):
         parse_detail(wire)
 
 
-def test_a_detail_without_its_envelope_is_read():
+def test_a_detail_without_its_envelope_is_parsed():
     assert parse_detail({"conversation_id": "c1", "status": "busy"}).status == "busy"
 
 
@@ -222,7 +215,7 @@ def test_a_detail_without_an_id_has_an_empty_one():
         [],
     ],
 )
-def test_a_row_without_an_id_costs_that_row_alone(bad: JsonValue):
+def test_a_row_without_an_id_is_counted_and_left_out(bad: JsonValue):
     page = parse_page({"data": [{"conversation_id": "c1"}, bad, {"conversation_id": 7}], "has_more": True, "total": 9})
 
     assert [conversation.conversation_id for conversation in page.conversations] == ["c1", "7"]
@@ -233,14 +226,14 @@ def test_a_row_without_an_id_costs_that_row_alone(bad: JsonValue):
     ("total", "read"),
     [(0, 0), (12, 12), ("12", 12), (12.0, 12), (-1, None), (1.5, None), (True, None), (None, None), ("many", None)],
 )
-def test_a_total_is_a_whole_number_or_not_known(total: JsonValue, read: int | None):
+def test_a_total_is_a_whole_number_or_left_out(total: JsonValue, read: int | None):
     assert parse_page({"data": [], "total": total}).total == read
 
 
 @pytest.mark.parametrize(
     ("sent", "read"), [(True, True), ("true", True), (False, False), ("false", False), (None, False)]
 )
-def test_has_more_is_true_only_where_it_says_so(sent: JsonValue, read: bool):
+def test_has_more_is_true_only_if_sent_as_true(sent: JsonValue, read: bool):
     assert parse_page({"data": [], "has_more": sent}).has_more is read
     assert parse_page({"data": []}).has_more is False
 
@@ -288,19 +281,19 @@ def test_has_more_is_true_only_where_it_says_so(sent: JsonValue, read: bool):
     ],
 )
 def test_the_outcome_follows_from_the_status(status: JsonValue, end: int | None, outcome: str | None, ended: bool):
-    read = row(status=status, end_timestamp=end)
+    read = formant_row(status=status, end_timestamp=end)
 
     assert (read.outcome, read.ended) == (outcome, ended)
 
 
 def test_a_row_has_its_detail_only_with_transcript_and_results():
-    assert row(transcript=[], results={}).has_detail
-    assert not row(transcript=[], results=None).has_detail
-    assert not row(results={}).has_detail
+    assert formant_row(transcript=[], results={}).has_detail
+    assert not formant_row(transcript=[], results=None).has_detail
+    assert not formant_row(results={}).has_detail
     assert parse_detail({"data": {}}).has_detail
 
 
-def test_an_absent_failure_reason_is_not_the_same_as_an_empty_one():
-    assert not row().failure_reason_known
-    assert row(failure_reason=None).failure_reason_known
+def test_an_absent_failure_reason_differs_from_an_empty_one():
+    assert not formant_row().failure_reason_known
+    assert formant_row(failure_reason=None).failure_reason_known
     assert parse_detail({"data": {}}).failure_reason_known

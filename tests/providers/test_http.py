@@ -1,4 +1,4 @@
-"""The door to the network: what it reads, what it refuses, what it says when something is wrong."""
+"""The HTTP client: what it reads, what it refuses, and its errors."""
 
 import json
 import logging
@@ -33,7 +33,7 @@ async def received(chunks: AsyncIterator[bytes]) -> bytes:
     return b"".join([chunk async for chunk in chunks])
 
 
-async def test_the_answer_comes_from_the_path_below_the_address():
+async def test_requests_go_to_the_path_below_the_base_url():
     def handle(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, json={"url": str(request.url), "key": request.headers["authorization"]})
 
@@ -55,7 +55,7 @@ async def test_the_answer_comes_from_the_path_below_the_address():
         (418, UnexpectedStatusError, "FORMANT_BASE_URL"),
     ],
 )
-async def test_what_another_try_cannot_mend_is_an_error_at_once(
+async def test_a_failure_that_cannot_pass_is_not_retried(
     clock: Clock, status: int, error: type[FormantError], hint: str
 ):
     client = client_for(
@@ -77,7 +77,7 @@ async def test_what_another_try_cannot_mend_is_an_error_at_once(
         httpx.Response(200, content=b"<html>Sign in</html>"),
     ],
 )
-async def test_an_address_that_has_answered_before_is_not_blamed(clock: Clock, failure: httpx.Response | Exception):
+async def test_an_address_that_worked_before_is_not_blamed(clock: Clock, failure: httpx.Response | Exception):
     client = client_for(clock, answering(httpx.Response(200, json={}), *[failure] * 5))
     await client.get_json("things", "/v1/things")
     with pytest.raises(FormantError) as caught:
@@ -102,7 +102,7 @@ FORMANT_ERROR: JsonValue = {"error": {"type": "not_found", "message": BODY}}
         {"status": 404, "error": BODY, "errors": [BODY]},
     ],
 )
-async def test_not_found_is_believed_of_the_apis_own_error(clock: Clock, body: JsonValue):
+async def test_a_404_with_an_error_of_the_api_is_not_found(clock: Clock, body: JsonValue):
     with pytest.raises(NotFoundError) as caught:
         await client_for(clock, answering(httpx.Response(404, json=body))).get_json("things", "/v1/things")
 
@@ -124,7 +124,7 @@ async def test_not_found_is_believed_of_the_apis_own_error(clock: Clock, body: J
         json.dumps({"error": {"type": "not_found", "message": "x" * 70_000}}).encode(),
     ],
 )
-async def test_not_found_is_not_believed_of_anything_else(clock: Clock, content: bytes):
+async def test_a_404_with_any_other_body_is_an_unexpected_status(clock: Clock, content: bytes):
     with pytest.raises(UnexpectedStatusError, match="404") as caught:
         await client_for(clock, answering(httpx.Response(404, content=content))).get_json("things", "/v1/things")
 
@@ -133,21 +133,21 @@ async def test_not_found_is_not_believed_of_anything_else(clock: Clock, content:
 
 
 @pytest.mark.parametrize("damaged", [b"", b"<html>Bad gateway</html>", b'{"data": [1,', b'{"data": [{"text": "ab'])
-async def test_a_damaged_answer_is_tried_again(clock: Clock, damaged: bytes):
+async def test_a_damaged_answer_is_retried(clock: Clock, damaged: bytes):
     client = client_for(clock, answering(*[httpx.Response(200, content=damaged)] * 4))
 
     assert await client.get_json("things", "/v1/things") == {}
     assert len(clock.slept) == 4
 
 
-async def test_an_answer_that_is_not_json_is_not_tried_again(clock: Clock):
+async def test_an_answer_that_is_not_json_is_not_retried(clock: Clock):
     with pytest.raises(InvalidResponseError):
         await client_for(clock, answering(httpx.Response(200, content=b"hello"))).get_json("things", "/v1/things")
 
     assert clock.slept == []
 
 
-async def test_an_answer_that_drips_is_given_up_after_two_minutes(clock: Clock):
+async def test_an_answer_that_takes_over_two_minutes_times_out(clock: Clock):
     async def drip() -> AsyncIterator[bytes]:
         for _ in range(100):
             clock.seconds += 25
@@ -175,7 +175,7 @@ async def test_an_answer_that_drips_is_given_up_after_two_minutes(clock: Clock):
         (b"[" * 200_000 + b"]" * 200_000, "is nested too deeply"),
     ],
 )
-async def test_an_answer_that_is_not_json_says_what_is_wrong(content: bytes, wrong: str):
+async def test_the_error_of_an_answer_that_is_not_json_says_what_is_wrong(content: bytes, wrong: str):
     with pytest.raises(InvalidResponseError, match=wrong) as caught:
         await client_for(Clock(), answering(*[httpx.Response(200, content=content)] * 5)).get_json(
             "things", "/v1/things"
@@ -194,7 +194,7 @@ async def test_an_answer_that_is_not_json_says_what_is_wrong(content: bytes, wro
         (b'\xef\xbb\xbf["a\nb"]', r"['a\nb']"),
     ],
 )
-async def test_strange_json_is_read_as_far_as_possible(content: bytes, value: str):
+async def test_invalid_json_values_are_parsed_as_far_as_possible(content: bytes, value: str):
     assert (
         repr(
             await client_for(Clock(), answering(httpx.Response(200, content=content))).get_json("things", "/v1/things")
@@ -203,7 +203,7 @@ async def test_strange_json_is_read_as_far_as_possible(content: bytes, value: st
     )
 
 
-async def test_a_damaged_compression_is_an_invalid_answer():
+async def test_damaged_compression_is_an_invalid_response():
     def handle(request: httpx.Request) -> httpx.Response:
         async def body() -> AsyncIterator[bytes]:
             yield b"no gzip"
@@ -214,7 +214,7 @@ async def test_a_damaged_compression_is_an_invalid_answer():
         await client_for(Clock(), handle).get_json("things", "/v1/things")
 
 
-async def test_an_endless_answer_is_refused():
+async def test_an_answer_over_100_mb_is_refused():
     async def endless() -> AsyncIterator[bytes]:
         while True:
             yield b" " * 1_000_000
@@ -228,7 +228,7 @@ async def test_an_endless_answer_is_refused():
             await received(download.chunks)
 
 
-async def test_a_connection_that_breaks_within_a_stream_is_our_error():
+async def test_a_connection_that_breaks_within_a_stream_is_a_connection_error():
     def handle(request: httpx.Request) -> httpx.Response:
         async def body() -> AsyncIterator[bytes]:
             yield b"first"
@@ -260,7 +260,7 @@ async def test_opening_a_stream_is_retried_and_its_status_checked(clock: Clock):
     assert len(clock.slept) == 1
 
 
-async def test_a_stream_says_where_it_is_redirected_to_and_follows_nothing(clock: Clock):
+async def test_a_stream_gives_its_redirect_and_does_not_follow_it(clock: Clock):
     client = client_for(clock, answering(httpx.Response(307, headers={"Location": "https://else.where/1"})))
 
     async with client.stream("/v1/things") as download:
@@ -271,7 +271,7 @@ async def test_a_stream_says_where_it_is_redirected_to_and_follows_nothing(clock
     "failure",
     [httpx.Response(s, text=BODY) for s in (302, 400, 401, 403, 404, 429, 500, 418)] + [httpx.ConnectError(BODY)],
 )
-async def test_no_error_and_no_warning_holds_body_address_or_key(
+async def test_errors_and_warnings_do_not_contain_body_address_or_key(
     caplog: pytest.LogCaptureFixture, failure: httpx.Response | Exception
 ):
     with caplog.at_level(logging.WARNING), pytest.raises(FormantError) as caught:
@@ -293,7 +293,7 @@ async def test_no_error_and_no_warning_holds_body_address_or_key(
         ("नमः \\", "%E0%A4%A8%E0%A4%AE%E0%A4%83%20%5C"),
     ],
 )
-async def test_an_id_stays_one_segment_of_the_path(value: str, segment: str):
+async def test_an_id_is_one_segment_of_the_path(value: str, segment: str):
     def handle(request: httpx.Request) -> httpx.Response:
         return httpx.Response(200, json=request.url.raw_path.decode())
 
@@ -303,6 +303,6 @@ async def test_an_id_stays_one_segment_of_the_path(value: str, segment: str):
 
 
 @pytest.mark.parametrize("value", ["", ".", "..", "x" * 257, "a\nb", "a\x00", "a\u200bb", "a\ud800"])
-def test_what_is_no_id_is_refused_by_name(value: str):
+def test_an_invalid_id_is_refused_by_argument_name(value: str):
     with pytest.raises(InvalidRequestError, match="conversation_id"):
         path_segment(value)

@@ -1,4 +1,4 @@
-"""What is tried again, how long is waited, how many requests go side by side."""
+"""Which requests are retried, how long the client waits, and how many run at once."""
 
 from datetime import timedelta
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
         (httpx.ReadTimeout("slow"), RequestTimeoutError),
     ],
 )
-async def test_what_may_pass_is_tried_five_times_with_growing_random_waits(
+async def test_passing_failures_are_tried_five_times_with_growing_random_waits(
     clock: Clock, failure: httpx.Response | Exception, error: type[FormantError]
 ):
     client = client_for(clock, answering(*[failure] * 5))
@@ -38,7 +38,7 @@ async def test_what_may_pass_is_tried_five_times_with_growing_random_waits(
     assert len(set(clock.slept)) == 4
 
 
-async def test_a_failure_that_passes_is_not_seen(clock: Clock):
+async def test_a_failure_that_passes_is_not_raised(clock: Clock):
     client = client_for(
         clock, answering(httpx.Response(502), httpx.ConnectTimeout("slow"), httpx.Response(200, json=[1]))
     )
@@ -60,7 +60,7 @@ async def test_a_failure_that_passes_is_not_seen(clock: Clock):
         {"X-RateLimit-Reset": "2026-11-20T11:31:00Z", "Date": "Fri, 20 Nov 2026 11:30:00 GMT"},
     ],
 )
-async def test_a_refusal_is_waited_out_for_exactly_as_long_as_it_says(clock: Clock, headers: dict[str, str]):
+async def test_a_rate_limit_is_waited_out_for_exactly_the_stated_time(clock: Clock, headers: dict[str, str]):
     client = client_for(clock, answering(httpx.Response(429, headers=headers), httpx.Response(200, json=[1])))
 
     assert await client.get_json("things", "/v1/things") == [1]
@@ -70,7 +70,7 @@ async def test_a_refusal_is_waited_out_for_exactly_as_long_as_it_says(clock: Clo
 @pytest.mark.parametrize(
     "headers", [{"Retry-After": "soon"}, {"Retry-After": "-5"}, {"Retry-After": "0"}, {"Retry-After": "nan"}]
 )
-async def test_a_wait_that_cannot_be_read_is_a_wait_of_our_own(clock: Clock, headers: dict[str, str]):
+async def test_an_invalid_retry_after_falls_back_to_the_usual_wait(clock: Clock, headers: dict[str, str]):
     client = client_for(clock, answering(httpx.Response(429, headers=headers)))
 
     await client.get_json("things", "/v1/things")
@@ -78,7 +78,7 @@ async def test_a_wait_that_cannot_be_read_is_a_wait_of_our_own(clock: Clock, hea
     assert 0 < clock.slept[0] <= 1
 
 
-async def test_a_wait_beyond_two_minutes_is_handed_to_the_caller_at_once(clock: Clock):
+async def test_a_wait_over_two_minutes_is_raised_at_once(clock: Clock):
     client = client_for(clock, answering(httpx.Response(429, headers={"Retry-After": "121"})))
 
     with pytest.raises(RateLimitError) as first:
@@ -101,7 +101,7 @@ async def test_all_tries_together_stay_within_two_minutes(clock: Clock):
     assert clock.slept == [50, 50]
 
 
-async def test_later_requests_wait_until_the_reset_once_nothing_remains(clock: Clock):
+async def test_requests_wait_until_the_reset_once_nothing_remains(clock: Clock):
     headers = {"X-RateLimit-Limit": "50", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "2026-11-20T12:00:20Z"}
     client = client_for(clock, answering(httpx.Response(200, json=[1], headers=headers)))
 
@@ -115,7 +115,7 @@ async def test_later_requests_wait_until_the_reset_once_nothing_remains(clock: C
     assert client.rate_limit.requests_per_minute == 50
 
 
-async def test_where_no_allowance_is_stated_the_pace_is_that_of_the_last_minutes_answers(clock: Clock):
+async def test_without_a_stated_limit_the_rate_is_measured_over_the_last_minute(clock: Clock):
     def handle(_: httpx.Request) -> httpx.Response:
         clock.seconds += 2
         return httpx.Response(200, json={})
@@ -131,7 +131,7 @@ async def test_where_no_allowance_is_stated_the_pace_is_that_of_the_last_minutes
     assert client.rate_limit.requests_per_minute is None
 
 
-async def test_no_more_requests_are_sent_before_the_reset_than_remain(clock: Clock):
+async def test_no_more_requests_than_remain_are_sent_before_the_reset(clock: Clock):
     sent_at: list[float] = []
 
     def handle(request: httpx.Request) -> httpx.Response:
@@ -150,7 +150,7 @@ async def test_no_more_requests_are_sent_before_the_reset_than_remain(clock: Clo
     assert all(at >= 20 for at in sent_at[4:])
 
 
-async def test_once_the_allowance_is_known_requests_in_flight_do_not_exceed_it(clock: Clock):
+async def test_requests_in_flight_do_not_exceed_a_known_limit(clock: Clock):
     sent_in = [0] * 10
 
     async def handle(request: httpx.Request) -> httpx.Response:
@@ -174,7 +174,7 @@ async def test_once_the_allowance_is_known_requests_in_flight_do_not_exceed_it(c
     assert sent_in[:5] == [16, 6, 6, 6, 0]
 
 
-async def test_an_answer_that_another_overtook_gives_nothing_back(clock: Clock):
+async def test_an_answer_that_was_overtaken_does_not_raise_the_remaining_count(clock: Clock):
     second_is_answered = anyio.Event()
     remaining = iter(["1", "0"])
 
@@ -194,7 +194,7 @@ async def test_an_answer_that_another_overtook_gives_nothing_back(clock: Clock):
     assert clock.slept == [20]
 
 
-async def test_what_an_earlier_window_left_says_nothing_about_the_present_one(clock: Clock):
+async def test_the_remaining_count_of_an_earlier_window_is_ignored(clock: Clock):
     present = {"X-RateLimit-Remaining": "9", "X-RateLimit-Reset": "2026-11-20T12:01:20Z"}
     earlier = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "2026-11-20T12:00:20Z"}
     client = client_for(
@@ -206,7 +206,7 @@ async def test_what_an_earlier_window_left_says_nothing_about_the_present_one(cl
     assert clock.slept == []
 
 
-async def test_a_wait_that_was_slept_is_over_though_the_clock_stands_still(clock: Clock):
+async def test_a_wait_ends_after_its_sleep_even_if_the_clock_does_not_advance(clock: Clock):
     async def sleep(seconds: float) -> None:
         clock.slept.append(seconds)
         assert len(clock.slept) < 5
@@ -219,7 +219,7 @@ async def test_a_wait_that_was_slept_is_over_though_the_clock_stands_still(clock
     assert clock.slept == [30]
 
 
-async def test_a_refusal_holds_every_other_request_too(clock: Clock):
+async def test_a_rate_limit_delays_every_other_request(clock: Clock):
     sent_at: list[float] = []
 
     def handle(request: httpx.Request) -> httpx.Response:
@@ -239,7 +239,7 @@ async def test_a_refusal_holds_every_other_request_too(clock: Clock):
     assert all(at >= 30 for at in sent_at[1:])
 
 
-async def test_sixteen_requests_go_side_by_side_and_half_as_many_after_a_refusal():
+async def test_sixteen_requests_run_at_once_and_half_as_many_after_a_rate_limit():
     in_flight = most = 0
     statuses = iter([200] * 20 + [429])
 
@@ -270,7 +270,7 @@ async def test_sixteen_requests_go_side_by_side_and_half_as_many_after_a_refusal
     assert client.rate_limit.concurrency == 9
 
 
-async def test_requests_refused_together_halve_the_pace_once_and_it_never_falls_below_one():
+async def test_requests_refused_together_halve_concurrency_once_and_it_stays_at_least_one():
     async def refuse(request: httpx.Request) -> httpx.Response:
         await others_have_run()
         return httpx.Response(429, headers={"Retry-After": "300"})
@@ -293,7 +293,7 @@ async def test_requests_refused_together_halve_the_pace_once_and_it_never_falls_
     assert stubborn.rate_limit.concurrency == 1
 
 
-async def test_a_cancelled_request_gives_its_place_back():
+async def test_a_cancelled_request_frees_its_slot():
     answer = anyio.Event()
 
     async def handle(request: httpx.Request) -> httpx.Response:

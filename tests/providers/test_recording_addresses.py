@@ -1,4 +1,4 @@
-"""Where a recording lies: redirects and addresses in JSON, followed without the key, and only where it is safe."""
+"""Addresses of recordings: redirects and addresses in JSON, followed without the key, and only where it is safe."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -39,19 +39,19 @@ pytestmark = pytest.mark.anyio
 @pytest.mark.parametrize("provider", SOURCES)
 @pytest.mark.parametrize("status", REDIRECTS)
 async def test_a_redirect_is_followed_without_the_key(provider: str, status: int):
-    asked: list[httpx.Request] = []
+    requests: list[httpx.Request] = []
 
     def handle(request: httpx.Request) -> httpx.Response:
-        asked.append(request)
+        requests.append(request)
         if request.url.host == "api.example.test":
             return httpx.Response(status, headers={"Location": ELSEWHERE})
         return httpx.Response(200, content=SOUND)
 
     assert await received(source_for(handle, provider=provider), ID) == ("audio/wav", SOUND)
-    assert str(asked[1].url) == ELSEWHERE
-    assert KEY in str(asked[0].headers.raw)
-    assert KEY not in str(asked[1].headers.raw)
-    assert asked[1].headers["host"] == "recordings.example.com"
+    assert str(requests[1].url) == ELSEWHERE
+    assert KEY in str(requests[0].headers.raw)
+    assert KEY not in str(requests[1].headers.raw)
+    assert requests[1].headers["host"] == "recordings.example.com"
 
 
 @pytest.mark.parametrize("provider", SOURCES)
@@ -72,19 +72,19 @@ async def test_a_redirect_is_followed_without_the_key(provider: str, status: int
     ],
 )
 async def test_an_address_in_json_is_followed_without_the_key(provider: str, document: JsonValue):
-    asked: list[httpx.Request] = []
+    requests: list[httpx.Request] = []
 
     def handle(request: httpx.Request) -> httpx.Response:
-        asked.append(request)
+        requests.append(request)
         is_api = request.url.host == "api.example.test"
         return httpx.Response(200, json=document) if is_api else httpx.Response(200, content=SOUND)
 
     assert await received(source_for(handle, provider=provider), ID) == ("audio/wav", SOUND)
-    assert str(asked[1].url) == ELSEWHERE
-    assert KEY not in str(asked[1].headers.raw)
+    assert str(requests[1].url) == ELSEWHERE
+    assert KEY not in str(requests[1].headers.raw)
 
 
-async def test_voiceos_answers_as_its_reference_says():
+async def test_the_recording_answer_of_voiceos_reference_is_followed():
     def handle(request: httpx.Request) -> httpx.Response:
         is_api = request.url.host == "api.example.test"
         return httpx.Response(200, content=sent("voiceos/recording") if is_api else SOUND)
@@ -105,7 +105,7 @@ async def test_voiceos_answers_as_its_reference_says():
     ],
 )
 @pytest.mark.parametrize("is_redirect", [True, False])
-async def test_the_key_goes_to_the_api_alone(address: str, fetched: str, with_key: bool, is_redirect: bool):
+async def test_the_key_is_sent_only_to_the_api(address: str, fetched: str, with_key: bool, is_redirect: bool):
     def handle(request: httpx.Request) -> httpx.Response:
         if request.url.path.endswith("/recording"):
             if is_redirect:
@@ -137,9 +137,9 @@ async def test_the_key_goes_to_the_api_alone(address: str, fetched: str, with_ke
     ],
 )
 @pytest.mark.parametrize("is_redirect", [True, False])
-async def test_nothing_is_fetched_from_an_address_that_is_not_safe(address: str, is_redirect: bool):
+async def test_an_unsafe_address_is_not_fetched(address: str, is_redirect: bool):
     def handle(request: httpx.Request) -> httpx.Response:
-        assert request.url.path.endswith(f"/{ID}/recording"), f"{request.url} may not be asked"
+        assert request.url.path.endswith(f"/{ID}/recording"), f"{request.url} may not be requested"
         if is_redirect:
             return httpx.Response(302, headers={"Location": address})
         return httpx.Response(200, json={"recording_url": address})
@@ -154,7 +154,7 @@ async def test_nothing_is_fetched_from_an_address_that_is_not_safe(address: str,
 @given(
     st.text(max_size=40) | st.sampled_from(["https://", "http://", "//"]).flatmap(lambda s: st.text().map(s.__add__))
 )
-def test_any_address_is_followed_or_an_error_in_our_words(address: str):
+def test_any_address_is_followed_or_an_error(address: str):
     with TemporaryDirectory() as folder:
         saved = saved_or_error(pointing(address, httpx.Response(200, content=SOUND)), Path(folder))
     assert isinstance(saved, SavedRecording | InvalidResponseError | NotFoundError)
@@ -174,43 +174,43 @@ async def test_an_api_on_this_machine_may_not_name_http_elsewhere():
         await received(source, ID)
 
 
-@pytest.mark.parametrize(("hops", "comes"), [(1, True), (5, True), (6, False), (1_000, False)])
-async def test_redirects_are_followed_five_times(hops: int, comes: bool):
-    asked: list[str] = []
+@pytest.mark.parametrize(("hops", "is_followed"), [(1, True), (5, True), (6, False), (1_000, False)])
+async def test_at_most_five_redirects_are_followed(hops: int, is_followed: bool):
+    urls: list[str] = []
 
     def handle(request: httpx.Request) -> httpx.Response:
-        asked.append(str(request.url))
-        if len(asked) <= hops:
-            return httpx.Response(302, headers={"Location": f"https://{len(asked)}.example.com/"})
+        urls.append(str(request.url))
+        if len(urls) <= hops:
+            return httpx.Response(302, headers={"Location": f"https://{len(urls)}.example.com/"})
         return httpx.Response(200, content=SOUND)
 
-    if comes:
+    if is_followed:
         assert await received(source_for(handle), ID) == ("audio/wav", SOUND)
     else:
         with pytest.raises(InvalidResponseError, match="Too many redirects"):
             await received(source_for(handle), ID)
-    assert len(asked) == min(hops, 5) + 1
+    assert len(urls) == min(hops, 5) + 1
 
 
 @pytest.mark.parametrize("status", [400, 401, 403])
-async def test_an_address_that_is_no_longer_good_is_no_fault_of_the_key(status: int):
+async def test_an_expired_address_is_not_blamed_on_the_key(status: int):
     with pytest.raises(NotFoundError, match="may have expired"):
         await received(pointing(ELSEWHERE, httpx.Response(status, text="<Error/>")), ID)
 
 
 @pytest.mark.parametrize(("status", "said"), [(404, "not available yet"), (410, "no longer available"), (202, "yet")])
-async def test_storage_without_the_recording_is_no_recording(status: int, said: str):
+async def test_storage_without_the_recording_is_not_found(status: int, said: str):
     with pytest.raises(NotFoundError, match=said):
         await received(pointing(ELSEWHERE, httpx.Response(status)), ID)
 
 
-async def test_a_redirect_to_a_page_is_no_recording():
+async def test_a_redirect_to_a_web_page_is_not_found():
     page = httpx.Response(200, text="<!doctype html><title>Sign in</title>", headers={"Content-Type": "audio/wav"})
     with pytest.raises(NotFoundError, match="sent a document instead"):
         await received(pointing(ELSEWHERE, page), ID)
 
 
-async def test_a_redirect_that_names_no_address_is_no_recording():
+async def test_a_redirect_without_an_address_is_not_found():
     with pytest.raises(NotFoundError, match="not available yet"):
         await received(source_for(lambda request: httpx.Response(302)), ID)
 
@@ -218,27 +218,27 @@ async def test_a_redirect_that_names_no_address_is_no_recording():
 @pytest.mark.parametrize(
     "status", [400, 402, 405, 406, 408, 412, 413, 414, 415, 417, 418, 421, 423, 424, 426, 428, 431]
 )
-async def test_a_status_that_no_document_names_blames_no_setting(status: int):
+async def test_an_undocumented_status_is_not_blamed_on_a_setting(status: int):
     with pytest.raises(NotFoundError, match=rf"is not available \(status {status}\)") as caught:
         await received(source_for(lambda request: httpx.Response(status)), ID)
     assert "FORMANT_BASE_URL" not in str(caught.value)
 
 
 @pytest.mark.parametrize("status", [201, 203, 206, 208, 226])
-async def test_the_bytes_decide_whatever_the_success_is_called(status: int):
+async def test_any_success_status_with_audio_bytes_is_a_recording(status: int):
     headers = {"Content-Range": f"bytes 0-{len(SOUND) - 1}/{len(SOUND)}"} if status == 206 else {}
     source = source_for(lambda request: httpx.Response(status, content=SOUND, headers=headers))
     assert await received(source, ID) == ("audio/wav", SOUND)
 
 
 @pytest.mark.parametrize("content_range", ["", "bytes 0-99/900", "bytes 0-99/*", "bytes 1-99/100", "x" * 1_000])
-async def test_a_part_of_a_recording_is_none(content_range: str):
+async def test_a_part_of_a_recording_is_not_found(content_range: str):
     answer = httpx.Response(206, content=SOUND, headers={"Content-Range": content_range})
     with pytest.raises(NotFoundError, match="sent only a part of it"):
         await received(source_for(lambda request: answer), ID)
 
 
-async def test_storage_that_cannot_be_reached_blames_no_setting():
+async def test_an_unavailable_storage_is_not_blamed_on_a_setting():
     def handle(request: httpx.Request) -> httpx.Response:
         if request.url.host == "api.example.test":
             return httpx.Response(302, headers={"Location": ELSEWHERE})
@@ -249,12 +249,12 @@ async def test_storage_that_cannot_be_reached_blames_no_setting():
     assert "FORMANT_BASE_URL" not in str(caught.value)
 
 
-async def test_a_key_that_the_api_refuses_is():
+async def test_a_key_that_the_api_refuses_is_an_authentication_error():
     with pytest.raises(AuthenticationError):
         await received(source_for(lambda request: httpx.Response(401)), ID)
 
 
-async def test_storage_that_fails_may_be_asked_again():
+async def test_a_failing_storage_is_a_retryable_error():
     with pytest.raises(RetryableError):
         await received(pointing(ELSEWHERE, httpx.Response(503)), ID)
 
@@ -263,7 +263,7 @@ async def test_storage_that_fails_may_be_asked_again():
     ("headers", "size"),
     [({}, len(SOUND)), ({"Content-Encoding": "identity"}, None), ({"Transfer-Encoding": "chunked"}, None)],
 )
-async def test_the_size_is_what_was_announced(headers: dict[str, str], size: int | None):
+async def test_the_size_is_the_announced_content_length(headers: dict[str, str], size: int | None):
     source = source_for(lambda request: httpx.Response(200, headers=headers, stream=httpx.ByteStream(SOUND)))
     if size:
         source = source_for(lambda request: httpx.Response(200, content=SOUND))
@@ -271,7 +271,7 @@ async def test_the_size_is_what_was_announced(headers: dict[str, str], size: int
         assert recording.size == size
 
 
-async def test_a_recording_may_not_be_larger_than_any_other():
+async def test_an_endless_recording_is_refused():
     async def endless() -> AsyncIterator[bytes]:
         yield SOUND
         while True:

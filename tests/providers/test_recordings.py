@@ -1,4 +1,4 @@
-"""Recordings of every source: the bytes decide, wherever they lie; the key stays with the API."""
+"""Recordings of every provider: their first bytes decide the type, whatever the answer declares."""
 
 import os
 from collections.abc import AsyncIterator
@@ -30,7 +30,7 @@ from tests.providers.recording_source import (
 
 pytestmark = pytest.mark.anyio
 
-# What providers answer with where there is no recording (yet): status, type, body.
+# Answers of providers where there is no recording (yet): status, type, body.
 NOTHING: list[tuple[int, str, bytes]] = [
     (200, "audio/wav", b""),
     (200, "audio/wav", b" \n"),
@@ -64,7 +64,7 @@ NOTHING: list[tuple[int, str, bytes]] = [
 
 @pytest.mark.parametrize("provider", SOURCES)
 @pytest.mark.parametrize("declared", ["audio/wav", "audio/mpeg", "text/html", "application/json", "Audio/X; q=1", ""])
-async def test_a_recording_is_of_the_type_of_its_first_bytes(provider: str, declared: str):
+async def test_the_first_bytes_decide_the_type_of_a_recording(provider: str, declared: str):
     for path in SAMPLES.iterdir():
         content = path.read_bytes()
         source = source_for(lambda request, content=content: answer(200, declared, content), provider=provider)
@@ -75,7 +75,9 @@ async def test_a_recording_is_of_the_type_of_its_first_bytes(provider: str, decl
 
 @pytest.mark.parametrize("provider", SOURCES)
 @pytest.mark.parametrize("nothing", NOTHING)
-async def test_what_is_no_recording_is_not_saved(provider: str, nothing: tuple[int, str, bytes], tmp_path: Path):
+async def test_an_answer_without_a_recording_is_not_saved(
+    provider: str, nothing: tuple[int, str, bytes], tmp_path: Path
+):
     source = source_for(lambda request: answer(*nothing), provider=provider)
 
     with pytest.raises(NotFoundError) as caught:
@@ -87,13 +89,13 @@ async def test_what_is_no_recording_is_not_saved(provider: str, nothing: tuple[i
     assert not os.listdir(tmp_path)
 
 
-async def test_bytes_that_are_neither_audio_nor_a_text_are_kept_as_they_are(tmp_path: Path):
+async def test_bytes_that_are_neither_audio_nor_text_are_saved_unchanged(tmp_path: Path):
     saved = await save(source_for(lambda request: answer(200, "audio/x-strange", b"\x1f\x8b\x08\0\1")), tmp_path)
 
     assert (saved.path.name, saved.kind, saved.path.read_bytes()) == (f"{ID}.bin", UNKNOWN, b"\x1f\x8b\x08\0\1")
 
 
-async def test_a_beginning_in_small_chunks_is_read_whole():
+async def test_a_recording_that_begins_in_small_chunks_is_typed():
     async def chunks() -> AsyncIterator[bytes]:
         for byte in sample("bare.mp3"):
             yield bytes([byte])
@@ -115,7 +117,7 @@ async def test_a_beginning_in_small_chunks_is_read_whole():
         st.sampled_from([body for _, _, body in NOTHING]),
     ),
 )
-def test_whatever_comes_it_is_a_file_of_these_bytes_or_an_error_and_no_file(status: int, declared: str, body: bytes):
+def test_any_answer_is_saved_unchanged_or_an_error_without_a_file(status: int, declared: str, body: bytes):
     source = source_for(lambda request: answer(status, declared, body))
     with TemporaryDirectory() as folder:
         saved = saved_or_error(source, Path(folder))

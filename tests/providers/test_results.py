@@ -1,4 +1,4 @@
-"""Results in any form: an object of values, and how many could not be kept."""
+"""Results in any form: parsed to an object of values, and a count of what was lost."""
 
 import json
 
@@ -55,11 +55,11 @@ from formant_mcp.providers.results import read_results
         ({"a": 1, "a\u200b": 2}, {"a": 2}, 1),
     ],
 )  # fmt: skip
-def test_results_are_an_object_whatever_they_were_sent_as(sent: JsonValue, read: JsonValue, lost: int):
+def test_results_of_any_form_are_parsed_to_an_object(sent: JsonValue, read: JsonValue, lost: int):
     assert read_results(sent) == (read, lost)
 
 
-def test_results_nested_too_deeply_are_counted():
+def test_deeply_nested_results_are_counted_as_lost():
     deep: JsonValue = "end"
     for _ in range(50_000):
         deep = [deep]
@@ -79,7 +79,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_any_json_gives_results_that_json_can_hold(wire: JsonValue):
+def test_any_json_gives_valid_json_results(wire: JsonValue):
     read, lost = read_results(wire)
 
     assert lost >= 0

@@ -1,4 +1,4 @@
-"""The sample account's calls and recordings, by themselves."""
+"""The calls and recordings of the sample account."""
 
 import io
 import re
@@ -52,13 +52,13 @@ def test_about_600_calls_lie_within_60_days_and_none_in_the_future(hour: int) ->
     assert [call.started_at for call in calls] == sorted((call.started_at for call in calls), reverse=True)
 
 
-def test_five_agents_and_every_documented_status_and_an_unknown_one_occur(calls: tuple[SampleCall, ...]) -> None:
+def test_the_calls_have_five_agents_every_documented_status_and_an_unknown_one(calls: tuple[SampleCall, ...]) -> None:
     assert {call.agent_id for call in calls} == {123, 456, 789, 452, 101}
     assert {call.status for call in calls} == DOCUMENTED | {"voicemail_left"}
     assert Counter(call.as_of(NOW).status for call in calls)["in_progress"] == 2
 
 
-def test_calls_that_never_connected_have_nothing_but_a_reason(calls: tuple[SampleCall, ...]) -> None:
+def test_calls_that_never_connected_have_only_a_failure_reason(calls: tuple[SampleCall, ...]) -> None:
     unconnected = [call for call in calls if call.status in UNCONNECTED]
     assert all(call.failure_reason and not call.duration_seconds for call in unconnected)
     assert all(not call.turns and call.results is None and call.recording == "none" for call in unconnected)
@@ -112,7 +112,7 @@ def test_the_carrier_failed_last_evening(calls: tuple[SampleCall, ...]) -> None:
     assert {moment.hour for moment in local} == {18, 19}
 
 
-def test_there_are_lawyers_a_refund_and_injections_to_be_found(calls: tuple[SampleCall, ...]) -> None:
+def test_some_calls_mention_a_lawyer_a_refund_or_instructions_for_the_model(calls: tuple[SampleCall, ...]) -> None:
     assert sum(said_in(call, "lawyer|वकील") for call in calls) >= 3
     assert sum(said_in(call, "legal notice") for call in calls) >= 3
     (refund,) = [call for call in calls if said_in(call, "refund of 15,000 rupees")]
@@ -121,7 +121,7 @@ def test_there_are_lawyers_a_refund_and_injections_to_be_found(calls: tuple[Samp
     assert sum(said_in(call, "ignore previous instructions") for call in calls) == 2
 
 
-def test_one_call_took_an_hour_and_no_other_comes_near(calls: tuple[SampleCall, ...]) -> None:
+def test_one_call_is_an_hour_long_and_all_others_under_half_an_hour(calls: tuple[SampleCall, ...]) -> None:
     second, longest = sorted((call for call in calls if call.duration_seconds), key=lambda c: c.duration_seconds or 0)[
         -2:
     ]
@@ -136,7 +136,7 @@ def test_results_hold_every_kind_of_value(calls: tuple[SampleCall, ...]) -> None
     assert any(call.status == "completed" and call.results is None for call in calls)
 
 
-def test_a_running_call_shows_no_end_and_ends_later(calls: tuple[SampleCall, ...]) -> None:
+def test_a_running_call_has_no_end_and_completes_later(calls: tuple[SampleCall, ...]) -> None:
     running = [call for call in calls if call.as_of(NOW) != call]
     for call in running:
         early = call.as_of(NOW)
@@ -150,7 +150,7 @@ def test_a_running_call_shows_no_end_and_ends_later(calls: tuple[SampleCall, ...
         assert call.as_of(NOW + timedelta(hours=2)).status == "completed"
 
 
-def test_recordings_are_as_long_as_their_calls_in_every_form(calls: tuple[SampleCall, ...]) -> None:
+def test_recordings_of_every_encoding_are_as_long_as_their_calls(calls: tuple[SampleCall, ...]) -> None:
     forms = Counter[tuple[int, int]]()
     for call in (call for call in calls if call.recording == "ready" and call.duration_seconds):
         head = b"".join(wav_of(call)) if (call.duration_seconds or 0) > 1800 else next(wav_of(call))
@@ -163,7 +163,7 @@ def test_recordings_are_as_long_as_their_calls_in_every_form(calls: tuple[Sample
     assert {channels for _, channels in forms} == {1, 2}
 
 
-def test_a_pcm_recording_is_loud_while_someone_speaks_and_faint_between(calls: tuple[SampleCall, ...]) -> None:
+def test_a_pcm_recording_is_loud_during_turns_and_quiet_between(calls: tuple[SampleCall, ...]) -> None:
     channels_seen: set[int] = set()
     for call in [call for call in calls if call.recording == "ready"][:40]:
         content = b"".join(wav_of(call))

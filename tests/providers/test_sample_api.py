@@ -1,4 +1,4 @@
-"""Formant's API over the sample calls, through a real httpx client."""
+"""Formant's API over the sample calls, through an httpx client."""
 
 import asyncio
 import json
@@ -65,21 +65,21 @@ def details_of(calls: tuple[SampleCall, ...]) -> list[Row]:
     return talk(calls, read_each, "Bearer k")
 
 
-def test_pages_give_every_call_once_newest_first(calls: tuple[SampleCall, ...]) -> None:
+def test_pages_list_every_call_once_newest_first(calls: tuple[SampleCall, ...]) -> None:
     assert [row["conversation_id"] for row in rows_of(calls)] == [call.conversation_id for call in calls]
 
 
 @pytest.mark.parametrize(
     ("before_the_end", "rows", "has_more"), [(6, 5, True), (5, 5, False), (4, 4, False), (0, 0, False)]
 )
-def test_the_last_page_says_that_it_is_the_last(
+def test_the_last_page_has_no_more(
     calls: tuple[SampleCall, ...], before_the_end: int, rows: int, has_more: bool
 ) -> None:
     body = get(calls, f"/v1/conversations?limit=5&offset={len(calls) - before_the_end}").json()
     assert (len(body["data"]), body["has_more"], body["total"]) == (rows, has_more, len(calls))
 
 
-def test_the_list_can_be_of_one_agent_and_has_20_rows_unless_asked(calls: tuple[SampleCall, ...]) -> None:
+def test_the_list_filters_by_agent_and_has_20_rows_by_default(calls: tuple[SampleCall, ...]) -> None:
     of_one = [call for call in calls if call.agent_id == 452]
     assert [row["agent_id"] for row in rows_of(calls, "&agent_id=452")] == [452] * len(of_one)
     assert len(get(calls, "/v1/conversations").json()["data"]) == 20
@@ -87,24 +87,24 @@ def test_the_list_can_be_of_one_agent_and_has_20_rows_unless_asked(calls: tuple[
 
 
 @pytest.mark.parametrize("query", ["limit=101", "limit=0", "offset=-1", "agent_id=x", "limit=many"])
-def test_what_the_list_does_not_take_is_an_invalid_request(calls: tuple[SampleCall, ...], query: str) -> None:
+def test_an_invalid_parameter_is_an_invalid_request(calls: tuple[SampleCall, ...], query: str) -> None:
     answer = get(calls, f"/v1/conversations?{query}")
     assert (answer.status_code, answer.json()["error"]["type"]) == (400, "invalid_request")
 
 
 @pytest.mark.parametrize("authorization", ["", "Bearer ", "Basic a2V5", "k"])
-def test_without_a_bearer_key_nothing_is_answered(calls: tuple[SampleCall, ...], authorization: str) -> None:
+def test_a_request_without_a_bearer_key_is_refused(calls: tuple[SampleCall, ...], authorization: str) -> None:
     answer = get(calls, "/v1/conversations", authorization)
     assert (answer.status_code, answer.json()["error"]["type"]) == (401, "authentication_error")
 
 
 @pytest.mark.parametrize("path", ["/v1/conversations/nobody", "/v1/conversations/nobody/recording", "/v1/agents"])
-def test_what_is_not_there_is_not_found(calls: tuple[SampleCall, ...], path: str) -> None:
+def test_an_unknown_path_is_not_found(calls: tuple[SampleCall, ...], path: str) -> None:
     answer = get(calls, path)
     assert (answer.status_code, answer.json()["error"]["type"]) == (404, "not_found")
 
 
-def test_rows_come_short_and_whole_and_in_both_units_of_time(calls: tuple[SampleCall, ...]) -> None:
+def test_rows_come_with_and_without_detail_and_in_both_units_of_time(calls: tuple[SampleCall, ...]) -> None:
     rows = rows_of(calls)
     assert Counter("transcript" in row for row in rows)[True] > 20
     assert Counter("trace_id" in row for row in rows)[False] > 100
@@ -116,7 +116,7 @@ def test_rows_come_short_and_whole_and_in_both_units_of_time(calls: tuple[Sample
     assert 0 < sum(in_seconds) < len(rows) / 2
 
 
-def test_fields_without_a_value_are_null_in_some_and_missing_in_others(calls: tuple[SampleCall, ...]) -> None:
+def test_fields_without_a_value_are_null_or_missing(calls: tuple[SampleCall, ...]) -> None:
     details = details_of(calls)
     for name in ("duration_seconds", "failure_reason", "results", "transcript", "end_timestamp"):
         assert any(detail.get(name, 0) is None for detail in details), name
@@ -125,8 +125,8 @@ def test_fields_without_a_value_are_null_in_some_and_missing_in_others(calls: tu
     assert any("start_timestamp" not in detail for detail in details)
 
 
-def heard(transcript: JsonValue, started_at: datetime) -> tuple[str, list[tuple[str, str, float | None]]]:
-    """The name of a transcript's form, and what it says: role, text and, where told, seconds."""
+def parsed_transcript(transcript: JsonValue, started_at: datetime) -> tuple[str, list[tuple[str, str, float | None]]]:
+    """The form of a transcript and its turns: role, text and, if sent, seconds."""
     if isinstance(transcript, str):
         lines = [line.partition(": ") for line in transcript.split("\n")]
         return "flat", [({"BOT": "agent", "HUMAN": "contact"}[who], text, None) for who, _, text in lines]
@@ -152,21 +152,21 @@ def heard(transcript: JsonValue, started_at: datetime) -> tuple[str, list[tuple[
     return form, turns
 
 
-def test_all_four_transcripts_occur_and_say_the_same(calls: tuple[SampleCall, ...]) -> None:
+def test_all_four_forms_of_transcript_occur_with_the_same_turns(calls: tuple[SampleCall, ...]) -> None:
     forms = Counter[str]()
     for call, detail in zip(calls, details_of(calls), strict=True):
         if transcript := detail.get("transcript"):
-            form, turns = heard(transcript, call.started_at)
+            form, turns = parsed_transcript(transcript, call.started_at)
             forms[form] += 1
-            known = call.as_of(NOW).turns
-            assert [(role, text) for role, text, _ in turns] == [(turn.role, turn.text) for turn in known]
-            for (_, _, seconds), turn in zip(turns, known, strict=True):
+            expected = call.as_of(NOW).turns
+            assert [(role, text) for role, text, _ in turns] == [(turn.role, turn.text) for turn in expected]
+            for (_, _, seconds), turn in zip(turns, expected, strict=True):
                 assert seconds is None or abs(seconds - turn.seconds) <= 1
     assert set(forms) == {"messages", "clocked", "spanned", "flat"}
     assert min(forms.values()) > 20
 
 
-def test_a_recording_is_served_as_wav_and_only_when_ready(calls: tuple[SampleCall, ...]) -> None:
+def test_a_recording_is_served_as_wav_only_when_ready(calls: tuple[SampleCall, ...]) -> None:
     for kind, status in (("ready", 200), ("not ready", 404), ("none", 404)):
         call = next(call for call in calls if call.as_of(NOW).recording == kind)
         answer = get(calls, f"/v1/conversations/{call.conversation_id}/recording")
@@ -177,7 +177,7 @@ def test_a_recording_is_served_as_wav_and_only_when_ready(calls: tuple[SampleCal
             assert int(answer.headers["Content-Length"]) == len(answer.content)
 
 
-def test_a_call_that_runs_grows_turn_by_turn_and_ends(calls: tuple[SampleCall, ...]) -> None:
+def test_a_running_call_gains_turns_until_it_ends(calls: tuple[SampleCall, ...]) -> None:
     running = max(calls, key=lambda call: call.ended_at or call.started_at)
     assert running.ended_at
     moments = [NOW, NOW + timedelta(minutes=3), running.ended_at + timedelta(minutes=1)]

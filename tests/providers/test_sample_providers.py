@@ -1,4 +1,4 @@
-"""The sample calls in ElevenLabs' and in VoiceOS' shape, through the real sources: the same calls as in Formant's."""
+"""The sample calls as ElevenLabs and VoiceOS send them, through the real clients: the same calls as Formant's."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -50,27 +50,27 @@ both = pytest.mark.parametrize("opened", [elevenlabs, voiceos])
 
 
 @pytest.fixture(scope="module")
-def told_by_formant(calls: tuple[SampleCall, ...]) -> list[Conversation]:
+def from_formant(calls: tuple[SampleCall, ...]) -> list[Conversation]:
     """The calls as Formant sends them."""
-    return anyio.run(as_formant_tells, calls)
+    return anyio.run(read_from_formant, calls)
 
 
-async def as_formant_tells(calls: tuple[SampleCall, ...]) -> list[Conversation]:
+async def read_from_formant(calls: tuple[SampleCall, ...]) -> list[Conversation]:
     source = FormantProvider("https://formant.invalid", "k", transport=served(SampleFormant, calls))
     return [await source.get_conversation(call.conversation_id) for call in calls]
 
 
 @both
-async def test_pages_give_every_call_once_newest_first(calls: tuple[SampleCall, ...], opened: Opened):
+async def test_pages_list_every_call_once_newest_first(calls: tuple[SampleCall, ...], opened: Opened):
     assert [row.conversation_id for row in await whole_list(opened(calls))] == [call.conversation_id for call in calls]
 
 
 @both
-async def test_all_that_a_conversation_is_agrees_with_formants(
-    calls: tuple[SampleCall, ...], opened: Opened, told_by_formant: list[Conversation]
+async def test_conversations_agree_with_formants(
+    calls: tuple[SampleCall, ...], opened: Opened, from_formant: list[Conversation]
 ):
     source = opened(calls)
-    for call, expected in zip(calls, told_by_formant, strict=True):
+    for call, expected in zip(calls, from_formant, strict=True):
         read = await source.get_conversation(call.conversation_id)
         for name in ("conversation_id", "agent_id", "contact_number", "ended"):
             assert getattr(read, name) == getattr(expected, name), name
@@ -86,7 +86,7 @@ async def test_all_that_a_conversation_is_agrees_with_formants(
 
 
 @both
-async def test_as_many_calls_succeed_and_fail_as_with_formant(calls: tuple[SampleCall, ...], opened: Opened):
+async def test_outcomes_agree_with_formants(calls: tuple[SampleCall, ...], opened: Opened):
     formant = FormantProvider("https://formant.invalid", "k", transport=served(SampleFormant, calls))
     pages = [await formant.list_page(offset) for offset in range(0, len(calls), formant.page_size)]
     expected = {row.conversation_id: row.outcome for page in pages for row in page.conversations}
@@ -95,18 +95,18 @@ async def test_as_many_calls_succeed_and_fail_as_with_formant(calls: tuple[Sampl
     assert set(expected.values()) == {"success", "failure", None}
 
 
-async def test_elevenlabs_says_the_same_results_and_reasons(
-    calls: tuple[SampleCall, ...], told_by_formant: list[Conversation]
+async def test_elevenlabs_results_and_failure_reasons_agree_with_formants(
+    calls: tuple[SampleCall, ...], from_formant: list[Conversation]
 ):
     source = elevenlabs(calls)
-    for expected in told_by_formant:
+    for expected in from_formant:
         read = await source.get_conversation(expected.conversation_id)
         assert (read.results or {}).get("data") == expected.results
         assert ("summary" in (read.results or {})) == (expected.results is not None)
         assert read.failure_reason == expected.failure_reason
 
 
-async def test_voiceos_says_what_a_call_cost(calls: tuple[SampleCall, ...]):
+async def test_voiceos_results_have_type_cost_and_ended_reason(calls: tuple[SampleCall, ...]):
     for row in await whole_list(voiceos(calls)):
         results = row.results or {}
         assert results["type"] == "outbound_phone_call"
@@ -125,10 +125,10 @@ async def test_voiceos_says_what_a_call_cost(calls: tuple[SampleCall, ...]):
     ],
 )
 @both
-async def test_a_narrowed_list_has_all_that_it_is_asked_for_and_is_shorter(
+async def test_a_filtered_list_has_every_match_and_is_shorter(
     calls: tuple[SampleCall, ...], opened: Opened, filters: Filters
 ):
-    def is_asked_for(row: Conversation) -> bool:
+    def is_match(row: Conversation) -> bool:
         return (
             filters.agent_id in ("", row.agent_id)
             and (filters.since is None or (row.started_at is not None and row.started_at >= filters.since))
@@ -139,7 +139,7 @@ async def test_a_narrowed_list_has_all_that_it_is_asked_for_and_is_shorter(
     source = opened(calls)
     everything, narrowed = await whole_list(source), await whole_list(source, filters)
 
-    assert [row for row in narrowed if is_asked_for(row)] == [row for row in everything if is_asked_for(row)]
+    assert [row for row in narrowed if is_match(row)] == [row for row in everything if is_match(row)]
     can_be_narrowed = opened is elevenlabs or filters.agent_id == ""
     assert len(narrowed) < len(everything) or not can_be_narrowed
 
@@ -155,7 +155,7 @@ async def test_elevenlabs_lists_the_calls_of_one_user(calls: tuple[SampleCall, .
 
 
 @both
-async def test_a_recording_is_served_and_only_when_ready(calls: tuple[SampleCall, ...], opened: Opened):
+async def test_a_recording_is_served_only_when_ready(calls: tuple[SampleCall, ...], opened: Opened):
     source = opened(calls)
     ready = next(call for call in calls if call.as_of(NOW).recording == "ready")
     missing = next(call for call in calls if call.as_of(NOW).recording != "ready")
@@ -168,14 +168,14 @@ async def test_a_recording_is_served_and_only_when_ready(calls: tuple[SampleCall
 
 
 @pytest.mark.parametrize("opened", [elevenlabs, voiceos])
-async def test_without_a_key_nothing_is_answered(
+async def test_a_request_without_a_key_is_refused(
     calls: tuple[SampleCall, ...], opened: Callable[[tuple[SampleCall, ...], str], CursorProvider]
 ):
     with pytest.raises(AuthenticationError):
         await opened(calls, " ").list_page("", Filters())
 
 
-async def test_a_cursor_that_is_none_is_refused(calls: tuple[SampleCall, ...]):
+async def test_elevenlabs_refuses_an_invalid_cursor_and_voiceos_ends_the_list(calls: tuple[SampleCall, ...]):
     with pytest.raises(InvalidRequestError, match=r"^cursor"):
         await elevenlabs(calls).list_page("gone", Filters())
     assert (await voiceos(calls).list_page("999", Filters())).next_cursor == ""
@@ -193,7 +193,7 @@ async def test_a_cursor_that_is_none_is_refused(calls: tuple[SampleCall, ...]):
         (SampleVoiceOs, "/agents", {"Authorization": "Bearer k"}, 404),
     ],
 )
-async def test_what_the_apis_do_not_take_they_refuse(
+async def test_the_apis_refuse_invalid_parameters_and_unknown_paths(
     calls: tuple[SampleCall, ...],
     api: type[SampleApi],
     path: str,

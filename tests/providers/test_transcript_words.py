@@ -1,4 +1,4 @@
-"""Words that were sent are in the turns or counted; what nobody said is in neither."""
+"""Every word that was sent is in the turns or counted; other texts are in neither."""
 
 import json
 import re
@@ -69,9 +69,9 @@ WORD_BY_WORD: list[JsonValue] = [
         ([{"role": "user", "text": "https://a.b/c"}], ["contact https://a.b/c"]),
     ],
 )  # fmt: skip
-def test_words_that_were_sent_are_read_once_and_in_order(wire: JsonValue, read: list[str] | Spoken):
-    found = spoken(wire)
-    assert found == read or [f"{who} {words}" for who, words, _ in found] == read
+def test_words_are_parsed_once_and_in_order(wire: JsonValue, read: list[str] | Spoken):
+    parsed = spoken(wire)
+    assert parsed == read or [f"{who} {words}" for who, words, _ in parsed] == read
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_words_that_were_sent_are_read_once_and_in_order(wire: JsonValue, read: 
         ({"messages": [{"role": "agent", "text": "hello"}], "events": [{"message": "Call began"}]}, 0),
     ],
 )  # fmt: skip
-def test_words_that_stand_beside_what_was_read_are_counted(wire: JsonValue, lost: int):
+def test_words_beside_the_parsed_turns_are_counted(wire: JsonValue, lost: int):
     read = read_transcript(wire)
 
     assert next(turn for turn in read.turns or ()).text.lower() == "hello"
@@ -107,7 +107,7 @@ def test_words_that_stand_beside_what_was_read_are_counted(wire: JsonValue, lost
         "- role: user\n  content: hello\n- role: bot\n  content: ok",
     ],
 )
-def test_an_address_and_broken_markup_are_no_spoken_turn(text: str):
+def test_addresses_and_markup_are_no_turns(text: str):
     assert read_transcript(text) == (None, Unreadable(transcripts=1))
     assert read_transcript({"transcript": text}) == (None, Unreadable(transcripts=1))
 
@@ -115,7 +115,7 @@ def test_an_address_and_broken_markup_are_no_spoken_turn(text: str):
 @pytest.mark.parametrize(
     "text", ["Transcript not available", "No transcript available.", "N/A", "None", "transcript is not ready yet"]
 )
-def test_a_text_that_says_there_is_no_transcript_is_none(text: str):
+def test_a_text_that_says_there_is_no_transcript_gives_no_turns(text: str):
     assert not read_transcript(text).turns
     assert read_transcript(text).unreadable == NOTHING
     assert spoken(f"Agent: {text}") == [("agent", text, None)]
@@ -126,7 +126,7 @@ PLACES = ["turns", "messages", "history", "items", "replies", "text", "message",
 
 @st.composite
 def talks(draw: st.DrawFn) -> JsonValue:
-    """Turns, texts and objects with them in any places, each saying two words that nothing else says."""
+    """Nested turns, texts and objects, each with two words of its own."""
     numbers = iter(range(1, 1000))
 
     def words() -> str:
@@ -150,18 +150,18 @@ def talks(draw: st.DrawFn) -> JsonValue:
 
 
 @given(talks())
-def test_words_in_any_places_are_found_or_something_is_counted(wire: JsonValue):
+def test_words_in_any_place_are_parsed_or_counted(wire: JsonValue):
     read = read_transcript(wire)
-    found = {word for turn in read.turns or () for word in turn.text.split()}
+    parsed_words = {word for turn in read.turns or () for word in turn.text.split()}
 
     assert (
-        set(re.findall(r"(?:said|heard)\d+", json.dumps(wire))) == found
+        set(re.findall(r"(?:said|heard)\d+", json.dumps(wire))) == parsed_words
         or replace(read.unreadable, speakers=0) != NOTHING
     )
 
 
 @given(st.integers(1, 6), st.integers(0, 400), st.sampled_from([json.dumps, repr, _by_line]))
-def test_what_is_whole_in_a_text_that_was_cut_off_is_read_and_the_rest_is_counted(
+def test_whole_turns_of_a_truncated_text_are_parsed_and_the_rest_is_counted(
     count: int, end: int, printed: Callable[[list[JsonValue]], str]
 ):
     turns: list[JsonValue] = [{"role": "user", "message": f"refund {place}"} for place in range(count)]

@@ -1,4 +1,4 @@
-"""Transcripts of any shape: what is understood is found in the turns, what is not is counted, nothing raises."""
+"""Transcripts of any shape: what can be parsed becomes turns, the rest is counted, and nothing raises."""
 
 import json
 from collections.abc import Callable
@@ -72,7 +72,7 @@ TIMED: Spoken = [("agent", "Hello", 1.0), ("contact", "Yes, I", 5.0)]
         '```json\n[{"role":"agent","text":"Hello"},{"role":"user","text":"Yes, I"}]\n```',
     ],
 )  # fmt: skip
-def test_a_transcript_of_any_of_these_shapes_is_read(wire: JsonValue):
+def test_a_transcript_of_any_of_these_shapes_is_parsed(wire: JsonValue):
     assert spoken(wire) == BOTH
     assert spoken(json.dumps(wire)) == BOTH
     assert spoken(json.dumps(json.dumps({"transcript": wire}))) == BOTH
@@ -96,7 +96,7 @@ def test_a_transcript_of_any_of_these_shapes_is_read(wire: JsonValue):
         "00:01\tAgent\tHello\n00:05\tUser\tYes, I",
     ],
 )
-def test_a_text_with_times_is_read(text: str):
+def test_a_text_with_times_is_parsed(text: str):
     assert spoken(text) == TIMED
 
 
@@ -116,11 +116,11 @@ def test_a_text_with_times_is_read(text: str):
         ({"created_at": "soon", "start": 2}, 2.0),
     ],
 )
-def test_a_turns_time_is_read_from_any_of_its_names_and_forms(fields: dict[str, JsonValue], at: float):
+def test_a_turns_time_is_parsed_from_any_of_its_names_and_forms(fields: dict[str, JsonValue], at: float):
     assert spoken([{"role": "agent", "text": "Hello", **fields}]) == [("agent", "Hello", at)]
 
 
-def test_times_that_fit_the_call_only_as_milliseconds_are_such_and_times_beyond_it_are_none():
+def test_times_are_milliseconds_where_seconds_exceed_the_call_and_left_out_beyond_it():
     turns: JsonValue = [{"role": "agent", "text": "a", "start": 250}, {"role": "user", "text": "b", "start": 61_000}]
 
     assert [at for *_, at in spoken(turns, 90)] == [0.25, 61.0]
@@ -139,7 +139,7 @@ def test_times_that_fit_the_call_only_as_milliseconds_are_such_and_times_beyond_
         ("Bring it: all of it", ["unknown"]),
     ],
 )
-def test_who_speaks_on_a_line_is_a_side_a_number_or_a_name_that_comes_again(text: str, read: list[str]):
+def test_a_speaker_on_a_line_is_a_role_a_number_or_a_repeated_name(text: str, read: list[str]):
     assert [who for who, *_ in spoken(text)] == read
 
 
@@ -157,14 +157,14 @@ def test_the_same_turn_sent_twice_is_two_turns():
         ({"message": "I want a refund", "words": [{"word": "want"}], "value": "x1"}, "I want a refund"),
     ],
 )
-def test_a_turn_that_says_different_words_under_two_names_has_both(fields: dict[str, JsonValue], said: str):
+def test_a_turn_with_different_words_under_two_names_has_both(fields: dict[str, JsonValue], said: str):
     assert spoken([{"role": "user", **fields}]) == [("contact", said, None)]
 
 
 @pytest.mark.parametrize(
     "wire", [None, "", "null", "[]", [], {}, {"turns": []}, {"turns": None, "status": "done"}, [None]]
 )
-def test_where_nothing_was_sent_nothing_is_missing(wire: JsonValue):
+def test_an_empty_transcript_has_nothing_unreadable(wire: JsonValue):
     read = read_transcript(wire)
 
     assert not [turn for turn in read.turns or () if turn.text and turn.text != "null"]
@@ -182,7 +182,7 @@ def test_where_nothing_was_sent_nothing_is_missing(wire: JsonValue):
         {"role": "user", "message": "", "llm_usage": {"model_usage": {"a b": {"note": "not said"}}}},
     ],
 )
-def test_a_turn_without_words_is_silent(silent: JsonValue):
+def test_a_turn_without_words_is_kept_empty(silent: JsonValue):
     turns = spoken([silent, {"role": "agent", "message": "Hello"}])
 
     assert [words for _, words, _ in turns] == ["", "Hello"]
@@ -202,7 +202,7 @@ def test_a_turn_without_words_is_silent(silent: JsonValue):
         True,
     ],
 )
-def test_a_turn_whose_words_are_not_found_is_counted(odd: JsonValue):
+def test_a_turn_whose_words_cannot_be_parsed_is_counted(odd: JsonValue):
     read = read_transcript([{"role": "agent", "message": "Hello"}, odd, odd])
 
     assert read.unreadable == Unreadable(turns=2)
@@ -211,7 +211,7 @@ def test_a_turn_whose_words_are_not_found_is_counted(odd: JsonValue):
 
 
 @pytest.mark.parametrize("wire", [5, True, {"foo": "bar"}, {"status": "done"}, {"turns": 5}, [5], [[["deep", 5]], 6]])
-def test_a_transcript_that_gives_no_words_is_counted_once(wire: JsonValue):
+def test_a_transcript_without_readable_words_is_counted_once(wire: JsonValue):
     read = read_transcript(wire)
 
     assert bool([turn for turn in read.turns or () if turn.text]) != (read.unreadable == Unreadable(transcripts=1))
@@ -237,14 +237,14 @@ def test_a_transcript_that_gives_no_words_is_counted_once(wire: JsonValue):
         {"transcript": "https://a.b/c", "messages": [{"role": "agent", "content": "Hello"}]},
     ],
 )
-def test_a_transcript_is_found_under_another_name_or_further_inside(fields: dict[str, JsonValue]):
+def test_a_transcript_is_found_under_other_names_and_in_nested_objects(fields: dict[str, JsonValue]):
     read = transcript_of(fields, "transcript", None)
 
     assert [(turn.role, turn.text) for turn in read.turns or ()] == [("agent", "Hello")]
     assert read.unreadable == NOTHING
 
 
-def test_of_two_transcripts_the_fuller_is_taken_and_what_only_the_other_has_is_counted():
+def test_the_fuller_of_two_transcripts_is_used_and_words_only_in_the_other_are_counted():
     full: JsonValue = [{"role": "agent", "text": "Hello"}, {"role": "user", "text": "my refund"}]
     half: JsonValue = [{"role": "agent", "text": "Hello"}]
 
@@ -260,7 +260,7 @@ def test_a_count_of_messages_is_no_transcript():
     assert transcript_of({"messages": 12, "turns": True}, "transcript", None) == (None, NOTHING)
 
 
-def test_what_calls_a_tool_is_not_read():
+def test_tool_parameters_are_not_kept():
     secret: JsonValue = [{"tool_name": "pay", "params_as_json": "SECRET", "headers": {"a": "SECRET"}, "body": "SECRET"}]
     read = read_transcript([{"role": "agent", "message": "Hello", "tool_calls": secret, "tool_results": secret}])
 
@@ -274,8 +274,8 @@ Shape = Callable[[str, str], JsonValue]
 SHAPES: list[Shape] = [
     lambda who, said: {"role": who, "message": said},
     lambda who, said: {"speaker": {"type": who}, "text": said, "start": 1.5},
-    lambda who, said: {"sender": who, "content": [{"type": "text", "text": each} for each in said.split()]},
-    lambda who, said: {"participant": who, "words": [{"word": each, "start": 1} for each in said.split()]},
+    lambda who, said: {"sender": who, "content": [{"type": "text", "text": word} for word in said.split()]},
+    lambda who, said: {"participant": who, "words": [{"word": word, "start": 1} for word in said.split()]},
     lambda who, said: {"author": who, "body": {"value": said}},
     lambda who, said: {who: said},
     lambda who, said: [who, said],
@@ -294,7 +294,7 @@ WRAPPINGS: list[Callable[[list[JsonValue]], JsonValue]] = [
 
 
 @given(TURNS, st.lists(st.sampled_from(SHAPES), min_size=6, max_size=6), st.sampled_from(WRAPPINGS))
-def test_turns_of_all_shapes_mixed_are_all_read_in_order(
+def test_turns_of_mixed_shapes_are_parsed_in_order(
     turns: list[tuple[tuple[str, str], str]], shapes: list[Shape], wrapped: Callable[[list[JsonValue]], JsonValue]
 ):
     sent = [shape(who, said) for ((who, _), said), shape in zip(turns, shapes, strict=False)]
@@ -319,7 +319,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_no_json_raises_and_what_gives_no_words_is_counted_where_it_may_hold_some(wire: JsonValue):
+def test_any_json_is_parsed_and_counted_as_unreadable_only_if_it_holds_something(wire: JsonValue):
     read = read_transcript(wire, STARTED, 90)
     has_words = any(turn.text for turn in read.turns or ())
 
@@ -334,7 +334,7 @@ def test_no_json_raises_and_what_gives_no_words_is_counted_where_it_may_hold_som
 
 
 def _holds_anything(wire: JsonValue) -> bool:
-    """Whether a list has an item that is neither nothing nor an empty list in a wrapper or in JSON."""
+    """Whether this is, or a list has, a value that can hold no words."""
     return isinstance(wire, bool | int | float) or (
         isinstance(wire, list) and any(isinstance(item, bool | int | float) for item in wire)
     )
@@ -343,14 +343,14 @@ def _holds_anything(wire: JsonValue) -> bool:
 @given(
     st.lists(st.sampled_from([{"role": "user", "uttered": "lost words"}, {"role": "user", "text": "kept"}]), max_size=9)
 )
-def test_the_counts_add_up(turns: list[JsonValue]):
+def test_parsed_and_unreadable_turns_add_up(turns: list[JsonValue]):
     kept = sum(1 for turn in turns if isinstance(turn, dict) and "text" in turn)
     assume(kept)
 
     assert read_transcript(turns).unreadable == Unreadable(turns=len(turns) - kept)
 
 
-def test_transcripts_nested_beyond_measure_are_counted_and_end_soon():
+def test_deeply_nested_transcripts_are_counted_as_unreadable():
     deep: JsonValue = "Agent: hello"
     for _ in range(50_000):
         deep = {"data": deep}

@@ -1,4 +1,4 @@
-"""What VoiceOS' source alone does: its endpoints and parameters."""
+"""What is particular to VoiceOS' client: its endpoints and parameters."""
 
 from datetime import UTC, datetime
 
@@ -22,12 +22,12 @@ def source_for(handler: Handler, base_url: str = "https://api.voiceos.io") -> Vo
     return VoiceOsProvider(base_url, KEY, transport=httpx.MockTransport(handler), sleep=no_wait)
 
 
-async def test_each_method_asks_its_endpoint_with_the_key():
-    asked: list[str] = []
+async def test_each_method_requests_its_endpoint_with_the_key():
+    requests: list[str] = []
 
     def handle(request: httpx.Request) -> httpx.Response:
         assert request.headers["authorization"] == f"Bearer {KEY}"
-        asked.append(f"{request.method} {request.url}")
+        requests.append(f"{request.method} {request.url}")
         if request.url.path.endswith("/recording"):
             return httpx.Response(200, json={"recording_url": f"{API}/files/1.mp3?a=%2F"})
         if "/files/" in request.url.path:
@@ -42,7 +42,7 @@ async def test_each_method_asks_its_endpoint_with_the_key():
     await received(source, ID)
     await source.aclose()
 
-    assert asked == [
+    assert requests == [
         f"GET {API}/conversations?limit=100&index=1",
         f"GET {API}/conversations?limit=100&index=7",
         f"GET {API}/conversations/{ID}",
@@ -52,7 +52,7 @@ async def test_each_method_asks_its_endpoint_with_the_key():
 
 
 @pytest.mark.parametrize(
-    ("filters", "asked"),
+    ("filters", "parameters"),
     [
         (Filters(agent_id="a", user_id="u"), {}),
         (Filters(call_successful="success"), {"status": "ended"}),
@@ -72,11 +72,9 @@ async def test_each_method_asks_its_endpoint_with_the_key():
         ),
     ],
 )
-async def test_what_the_provider_can_narrow_by_is_asked_of_it_with_wider_bounds(
-    filters: Filters, asked: dict[str, str]
-):
+async def test_server_side_filters_are_sent_with_wider_time_bounds(filters: Filters, parameters: dict[str, str]):
     def handle(request: httpx.Request) -> httpx.Response:
-        assert dict(request.url.params) == {"limit": "100", "index": "1", **asked}
+        assert dict(request.url.params) == {"limit": "100", "index": "1", **parameters}
         return httpx.Response(200, json={"items": []})
 
     source = source_for(handle)
@@ -85,7 +83,7 @@ async def test_what_the_provider_can_narrow_by_is_asked_of_it_with_wider_bounds(
 
 
 @pytest.mark.parametrize("cursor", ["0", "-1", "x", "1.5", "٣", " 1", "9" * 30])
-async def test_a_cursor_that_is_no_index_is_refused_before_anything_is_sent(cursor: str):
+async def test_a_cursor_that_is_no_index_is_refused_before_any_request(cursor: str):
     def handle(request: httpx.Request) -> httpx.Response:
         raise AssertionError("nothing may be sent")
 

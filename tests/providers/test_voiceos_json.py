@@ -1,4 +1,4 @@
-"""VoiceOS' JSON, in every documented form and in none."""
+"""VoiceOS' JSON: every documented form, and malformed answers."""
 
 import json
 from contextlib import suppress
@@ -20,7 +20,7 @@ def detail(**fields: JsonValue) -> Conversation:
     return parse_detail({"id": "c1", **fields})
 
 
-def test_the_list():
+def test_the_list_of_the_reference_is_parsed():
     assert parse_page(json.loads(sent("voiceos/list")), 1) == CursorPage(
         page=Page(
             conversations=(
@@ -100,13 +100,13 @@ def test_the_list():
     )
 
 
-def test_one_conversation_is_what_its_row_is():
+def test_a_conversation_equals_its_row():
     rows = parse_page(json.loads(sent("voiceos/list")), 1).page.conversations
 
     assert parse_detail(json.loads(sent("voiceos/detail"))) == rows[0]
 
 
-def test_the_agents_configuration_is_not_kept():
+def test_configuration_of_agents_is_not_kept():
     assert b"SECRET" in sent("voiceos/list")
     assert "SECRET" not in repr(parse_page(json.loads(sent("voiceos/list")), 1))
 
@@ -125,7 +125,7 @@ def test_the_agents_configuration_is_not_kept():
         ({"ended_at": "2024-06-11T08:00:00Z", "ended_reason": "user_ended"}, "success", True, None),
     ],
 )
-def test_a_call_that_one_of_the_two_ended_is_a_success(
+def test_a_call_ended_by_agent_or_contact_is_a_success(
     fields: dict[str, JsonValue], outcome: str | None, ended: bool, reason: str | None
 ):
     read = detail(**fields)
@@ -137,7 +137,7 @@ def test_a_call_that_one_of_the_two_ended_is_a_success(
     ("kind", "number"),
     [("inbound_phone_call", "+2"), ("outbound_phone_call", "+1"), ("web_call", None), (None, None), ({}, None)],
 )
-def test_the_contacts_number_is_the_other_ends(kind: JsonValue, number: str | None):
+def test_the_contact_number_is_that_of_the_other_end(kind: JsonValue, number: str | None):
     assert detail(type=kind, phone_call={"to_number": "+1", "from_number": "+2"}).contact_number == number
 
 
@@ -152,7 +152,7 @@ def test_the_contacts_number_is_the_other_ends(kind: JsonValue, number: str | No
         ({"status": {"code": "ended"}, "ended_at": None, "agent_id": ""}, frozenset[str]()),
     ],
 )
-def test_a_field_that_was_sent_and_not_understood_is_named(fields: dict[str, JsonValue], lost: set[str]):
+def test_a_field_that_cannot_be_parsed_is_named(fields: dict[str, JsonValue], lost: set[str]):
     assert detail(**fields).unreadable.fields == lost
 
 
@@ -165,7 +165,7 @@ def test_a_field_that_was_sent_and_not_understood_is_named(fields: dict[str, Jso
         ("free", None),
     ],
 )
-def test_costs_are_figures(costs: JsonValue, read: JsonValue):
+def test_costs_are_parsed_to_numbers(costs: JsonValue, read: JsonValue):
     assert (detail(cost_breakdown=costs).results or {}).get("cost") == read
 
 
@@ -186,7 +186,7 @@ def test_an_answer_without_a_conversation_is_refused(wire: JsonValue):
 
 
 @pytest.mark.parametrize("stated", [0, 1, 3, "3"])
-def test_another_page_than_asked_for_is_the_providers_error(stated: JsonValue):
+def test_another_page_than_requested_is_refused(stated: JsonValue):
     with pytest.raises(InvalidResponseError, match=f"page {stated}, not page 2"):
         parse_page({"items": [], "index": stated, "has_more": True}, 2)
 
@@ -208,7 +208,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_no_json_breaks_the_reading(wire: JsonValue):
+def test_any_json_is_parsed_or_refused(wire: JsonValue):
     with suppress(FormantError):
         parse_page(wire, 1)
     with suppress(FormantError):

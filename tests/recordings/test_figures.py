@@ -1,4 +1,4 @@
-"""Figures of recordings that are no WAV files, and of WAV files that are not PCM."""
+"""Figures of recordings other than PCM WAV files."""
 
 import time
 from pathlib import Path
@@ -39,41 +39,45 @@ def measured(content: bytes) -> AudioFigures | None:
         ("adpcm.wav", 1, 8000),
     ],
 )
-def test_length_channels_and_rate_are_read_without_silence(name: str, channels: int | None, rate: int | None) -> None:
-    found = measured(sample(name))
-    assert found
-    assert 0.99 <= found.seconds <= 1.16  # an MP3 ends with its last whole frame
-    assert found == AudioFigures(found.seconds, channels, rate)
+def test_files_other_than_pcm_have_length_channels_and_rate_but_no_silence(
+    name: str, channels: int | None, rate: int | None
+) -> None:
+    figures = measured(sample(name))
+    assert figures
+    assert 0.99 <= figures.seconds <= 1.16  # an MP3 ends with its last whole frame
+    assert figures == AudioFigures(figures.seconds, channels, rate)
 
 
-def silent_mp3(*kilobits: int, rate: int = 44_100) -> bytes:
-    """A frame of MPEG-1 layer III for each of these bit rates."""
+def silent_mp3(*bit_rates: int, rate: int = 44_100) -> bytes:
+    """A frame of MPEG-1 layer III for each of these bit rates, in kilobits per second."""
     index = {32: 1, 64: 5, 128: 9, 320: 14}
-    headers = (b"\xff\xfb" + bytes([index[each] << 4, 0xC4]) for each in kilobits)
-    return b"".join(header.ljust(144_000 * each // rate, b"\0") for header, each in zip(headers, kilobits, strict=True))
+    headers = (b"\xff\xfb" + bytes([index[bit_rate] << 4, 0xC4]) for bit_rate in bit_rates)
+    return b"".join(
+        header.ljust(144_000 * bit_rate // rate, b"\0") for header, bit_rate in zip(headers, bit_rates, strict=True)
+    )
 
 
-def test_frames_of_different_sizes_are_counted_and_not_estimated() -> None:
-    found = measured(silent_mp3(*[32] * 500, *[320] * 1_000))
-    assert found
-    assert round(found.seconds, 3) == round(1_500 * 1152 / 44_100, 3)
+def test_mp3_frames_of_different_sizes_are_counted() -> None:
+    figures = measured(silent_mp3(*[32] * 500, *[320] * 1_000))
+    assert figures
+    assert round(figures.seconds, 3) == round(1_500 * 1152 / 44_100, 3)
 
 
 @pytest.mark.parametrize("around", [(b"", b""), (b"ID3\3\0\0\0\0\0\x0a" + bytes(10), b""), (b"", b"TAG" + bytes(125))])
-def test_tags_around_the_frames_are_no_sound(around: tuple[bytes, bytes]) -> None:
+def test_tags_around_the_frames_are_not_counted(around: tuple[bytes, bytes]) -> None:
     begins, ends = around
-    found = measured(begins + silent_mp3(*[64] * 10) + ends)
-    assert found
-    assert (round(found.seconds, 3), found.channels, found.sample_rate) == (0.261, 1, 44_100)
+    figures = measured(begins + silent_mp3(*[64] * 10) + ends)
+    assert figures
+    assert (round(figures.seconds, 3), figures.channels, figures.sample_rate) == (0.261, 1, 44_100)
 
 
 @pytest.mark.parametrize("damage", [bytes(50_000), b"\xff" * 50_000, b"\xff\xe0" * 25_000])
-def test_a_file_of_frames_that_is_damaged_is_not_measured(damage: bytes) -> None:
+def test_a_damaged_mp3_file_has_no_figures(damage: bytes) -> None:
     assert measured(silent_mp3(*[64] * 10) + damage) is None
 
 
 @pytest.mark.parametrize("name", ["amr.amr", "opus.webm", "opus.mka", "ulaw.au", "flac.oga"])
-def test_what_does_not_say_its_length_has_no_figures(name: str) -> None:
+def test_formats_that_do_not_state_their_length_have_no_figures(name: str) -> None:
     assert measured(sample(name)) is None
 
 
@@ -82,13 +86,13 @@ def test_a_wav_file_is_measured_with_its_silence() -> None:
     assert measured(riff(chunk(b"data", bytes(100)))) is None
 
 
-def test_impossible_figures_are_not_said() -> None:
-    found = measured(riff(fmt(encoding=0x11, channels=200, rate=10, bits=4), chunk(b"data", bytes(100))))
-    assert found is None or (found.channels, found.sample_rate) == (None, None)
+def test_impossible_channels_and_rates_are_left_out() -> None:
+    figures = measured(riff(fmt(encoding=0x11, channels=200, rate=10, bits=4), chunk(b"data", bytes(100))))
+    assert figures is None or (figures.channels, figures.sample_rate) == (None, None)
 
 
 @given(st.sampled_from(sorted(path.name for path in SAMPLES.iterdir())), st.data())
-def test_damaged_files_raise_nothing_and_take_no_time(name: str, data: st.DataObject) -> None:
+def test_damaged_files_never_raise_and_take_under_two_seconds(name: str, data: st.DataObject) -> None:
     content = bytearray(sample(name))
     for _ in range(data.draw(st.integers(0, 6))):
         place = data.draw(st.integers(12, min(400, len(content) - 1)))
@@ -99,15 +103,15 @@ def test_damaged_files_raise_nothing_and_take_no_time(name: str, data: st.DataOb
         path = Path(folder, "call")
         path.write_bytes(damaged)
         began = time.process_time()
-        found = measure(path, kind)
+        figures = measure(path, kind)
     assert time.process_time() - began < 2
-    assert found is None or found.seconds >= 0
+    assert figures is None or figures.seconds >= 0
 
 
 @given(st.binary(max_size=300), st.sampled_from(sorted(KINDS)))
-def test_no_bytes_whatever_raise(content: bytes, ending: str) -> None:
+def test_any_bytes_never_raise(content: bytes, ending: str) -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder, "call")
         path.write_bytes(content)
-        found = measure(path, KINDS[ending])
-    assert found is None or found.seconds >= 0
+        figures = measure(path, KINDS[ending])
+    assert figures is None or figures.seconds >= 0

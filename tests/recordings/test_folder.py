@@ -52,7 +52,7 @@ def test_a_recording_is_saved_unchanged_and_measured(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [saved.path]
 
 
-def test_folder_and_file_are_made_by_the_first_save_for_their_owner_alone(tmp_path: Path) -> None:
+def test_the_first_save_makes_folder_and_file_private_to_their_owner(tmp_path: Path) -> None:
     folder = tmp_path / "data" / "recordings"
     RecordingsFolder(folder)
     assert not folder.parent.exists()
@@ -66,12 +66,12 @@ def test_a_relative_folder_gives_an_absolute_path(tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize("ending", sorted(KINDS))
-def test_the_ending_is_that_of_the_kind(tmp_path: Path, ending: str) -> None:
+def test_the_file_ending_is_that_of_the_kind(tmp_path: Path, ending: str) -> None:
     saved = save(tmp_path, content=b"not a WAV file", kind=KINDS[ending])
     assert (saved.path.name, saved.figures) == (ID + ending, None)
 
 
-def test_what_is_saved_is_known_by_its_id(tmp_path: Path) -> None:
+def test_saved_finds_recordings_by_conversation_id(tmp_path: Path) -> None:
     folder = RecordingsFolder(tmp_path / "calls")
     ids = [ID, "call.7", "CALL", "call-2", "x" * 300, "missing"]
 
@@ -79,21 +79,21 @@ def test_what_is_saved_is_known_by_its_id(tmp_path: Path) -> None:
         return anyio.run(folder.saved, ids)
 
     assert saved() == {}
-    for number, each in enumerate(ids[:-1]):
-        save(tmp_path / "calls", each, b"a" * (number + 1), MP3 if number % 2 else WAV)
+    for number, call_id in enumerate(ids[:-1]):
+        save(tmp_path / "calls", call_id, b"a" * (number + 1), MP3 if number % 2 else WAV)
     save(tmp_path / "calls", "somebody else's", b"a")
     (tmp_path / "calls" / "missing.wav").symlink_to(tmp_path)
     (tmp_path / "calls" / "missing.txt").write_bytes(b"mine")
-    assert saved() == {each: (MP3 if number % 2 else WAV, number + 1) for number, each in enumerate(ids[:-1])}
+    assert saved() == {call_id: (MP3 if number % 2 else WAV, number + 1) for number, call_id in enumerate(ids[:-1])}
 
 
-def test_of_several_saved_recordings_of_a_call_the_last_counts(tmp_path: Path) -> None:
+def test_saved_returns_the_newest_of_several_recordings_of_a_call(tmp_path: Path) -> None:
     for seconds, content in enumerate((b"one", b"three", b"seven..")):
         os.utime(save(tmp_path, content=content).path, (seconds, seconds))
     assert anyio.run(RecordingsFolder(tmp_path).saved, [ID]) == {ID: (WAV, 7)}
 
 
-def test_the_same_bytes_are_kept_and_not_written_again(tmp_path: Path) -> None:
+def test_the_same_bytes_are_not_written_again(tmp_path: Path) -> None:
     first = save(tmp_path)
     os.utime(first.path, (1, 1))
     again = save(tmp_path)
@@ -102,14 +102,14 @@ def test_the_same_bytes_are_kept_and_not_written_again(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [first.path]
 
 
-def test_different_bytes_are_saved_beside_and_found_again(tmp_path: Path) -> None:
+def test_different_bytes_get_a_numbered_name_and_are_found_again(tmp_path: Path) -> None:
     names = [save(tmp_path, content=content).path.name for content in (b"one", b"two", b"six", b"two")]
     assert names == [f"{ID}.wav", f"{ID}-2.wav", f"{ID}-3.wav", f"{ID}-2.wav"]
     assert [(tmp_path / name).read_bytes() for name in names[:3]] == [b"one", b"two", b"six"]
 
 
 @pytest.mark.parametrize("target", ["elsewhere", "missing"])
-def test_a_link_in_the_files_place_is_neither_followed_nor_replaced(tmp_path: Path, target: str) -> None:
+def test_a_link_at_the_files_path_is_neither_followed_nor_replaced(tmp_path: Path, target: str) -> None:
     outside, folder = tmp_path / target, tmp_path / "recordings"
     (tmp_path / "elsewhere").write_bytes(SILENT_SECOND)
     folder.mkdir()
@@ -120,14 +120,12 @@ def test_a_link_in_the_files_place_is_neither_followed_nor_replaced(tmp_path: Pa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "recordings"]
 
 
-def test_a_folder_in_the_files_place_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_at_the_files_path_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / f"{ID}.wav").mkdir()
     assert save(tmp_path).path.name == f"{ID}-2.wav"
 
 
-def test_where_there_are_no_hard_links_a_file_still_takes_only_a_free_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_saving_without_hard_links_takes_only_a_free_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
@@ -140,7 +138,7 @@ def test_where_there_are_no_hard_links_a_file_still_takes_only_a_free_name(
     }
 
 
-def test_a_recording_that_breaks_off_leaves_nothing_and_its_error_comes_through(tmp_path: Path) -> None:
+def test_a_recording_that_breaks_off_leaves_no_file_and_raises_its_error(tmp_path: Path) -> None:
     async def broken() -> AsyncIterator[bytes]:
         yield b"RIFF"
         assert [(name[0], name[-5:]) for name in os.listdir(tmp_path)] == [(".", ".part")]
@@ -151,7 +149,7 @@ def test_a_recording_that_breaks_off_leaves_nothing_and_its_error_comes_through(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_save_that_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
+def test_a_cancelled_save_leaves_no_file(tmp_path: Path) -> None:
     async def cancelled() -> bool:
         with anyio.CancelScope() as scope:
 
@@ -169,7 +167,7 @@ def test_a_save_that_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
 
 @contextmanager
 def files_limited_to(size: int) -> Generator[None, None, None]:
-    """What a full disk does: writes go through up to a point, in part, and then fail."""
+    """Behaves as a full disk: a write succeeds up to a size, in part, and then fails."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -178,7 +176,7 @@ def files_limited_to(size: int) -> Generator[None, None, None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_full_disk_is_said_in_our_words_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_full_disk_is_a_store_error_and_leaves_no_file(tmp_path: Path) -> None:
     with files_limited_to(len(SILENT_SECOND) - 20), pytest.raises(StoreError) as caught:
         save(tmp_path)
     assert str(caught.value) == (
@@ -189,7 +187,7 @@ def test_a_full_disk_is_said_in_our_words_and_leaves_nothing(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("below", ["", "deeper/still"])
-def test_a_file_in_the_folders_place_is_said_in_our_words(tmp_path: Path, below: str) -> None:
+def test_a_file_at_the_folders_path_is_a_store_error(tmp_path: Path, below: str) -> None:
     (tmp_path / "recordings").write_bytes(b"mine")
     with pytest.raises(StoreError, match="is a file, not a folder") as caught:
         save(tmp_path / "recordings" / below)
@@ -197,15 +195,15 @@ def test_a_file_in_the_folders_place_is_said_in_our_words(tmp_path: Path, below:
     assert (tmp_path / "recordings").read_bytes() == b"mine"
 
 
-def test_a_folder_without_rights_is_said_in_our_words(tmp_path: Path) -> None:
+def test_a_folder_without_permissions_is_a_store_error(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     if os.access(tmp_path, os.W_OK):
-        pytest.skip("rights do not bind this user")
+        pytest.skip("permissions do not apply to this user")
     with pytest.raises(StoreError, match="permission denied"):
         save(tmp_path)
 
 
-def test_an_id_that_is_a_plain_name_is_kept_and_any_other_gets_its_hash(tmp_path: Path) -> None:
+def test_a_plain_id_is_the_file_name_and_any_other_gets_a_hash(tmp_path: Path) -> None:
     ids = ["conv_01jx.a", "../../etc/passwd", "नमस्ते", "CON", "nul.x", "", ".", "..", ".hidden", "call-2", "a" * 200]
     names = [save(tmp_path, conversation_id).path.stem for conversation_id in ids]
     assert [re.sub("-[0-9a-f]{16}$", "-#", name) for name in names] == [
@@ -230,12 +228,12 @@ AWKWARD = st.one_of(
 
 @settings(max_examples=examples(0.5))  # it waits for the disk
 @given(AWKWARD, AWKWARD)
-def test_no_two_ids_ever_share_a_file_and_none_leaves_the_folder(one: str, other: str) -> None:
+def test_ids_never_share_a_file_or_leave_the_folder(one: str, other: str) -> None:
     with TemporaryDirectory() as place:
         own_name = save(Path(place, "first"), one).path.stem
         folder = Path(place, "recordings")
         ids = {one, other, one.swapcase(), f"{one}-2", own_name}
-        saves = [save(folder, each, content) for each in ids for content in (b"1", b"2")]
+        saves = [save(folder, call_id, content) for call_id in ids for content in (b"1", b"2")]
         names = [saved.path.name for saved in saves]
         assert len({name.lower() for name in names}) == len(saves) == 2 * len(ids)
         assert not any(saved.existed for saved in saves)
