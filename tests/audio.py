@@ -1,4 +1,4 @@
-"""Audio for tests: WAV files built by hand, and a second of tone in other forms.
+"""Audio for tests: WAV files built by hand, and a second of tone in other formats.
 
 The files in `SAMPLES` were made with FFmpeg 9 (`-f lavfi -i sine=frequency=400:sample_rate=8000:duration=1 -bitexact`
 and the codec that each is named after). `bare.mp3` has neither tag nor Xing header, `opus.opus` two channels.

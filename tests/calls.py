@@ -1,6 +1,6 @@
 """Conversations as Formant's API sends them, built from a number: the same number gives the same call.
 
-The form is that of the guide (one list row of nine fields, milliseconds); what a test needs otherwise it overrides.
+The form is the guide's (one list row of nine fields, milliseconds); tests override what they need otherwise.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ def conversation_id(n: int) -> str:
 def conversation(
     n: int, started_at: datetime, agent_id: int | None = 123, status: str | None = "completed", **fields: JsonValue
 ) -> Row:
-    """List row number `n`. `fields` override or add; a completed call lasted, the others have null durations."""
+    """List row number `n`. `fields` override or add; only completed calls have a duration."""
     started_ms = round(started_at.timestamp() * 1000)
     seconds = 20 + n * 37 % 400 if status == "completed" else None
     row: Row = {
@@ -50,7 +50,7 @@ def conversation(
 def detail(row: Row) -> Row:
     """What GET one conversation adds to its row: transcript and results of a completed call, nulls for others."""
     completed = row.get("status") == "completed"
-    n = sum(str(row.get("conversation_id")).encode())  # some number that stays with the call
+    n = sum(str(row.get("conversation_id")).encode())  # some number that is constant for the call
     results: JsonValue = {
         "intent": INTENTS[n % len(INTENTS)],
         "csat": 1 + n % 5,
@@ -68,7 +68,7 @@ def detail(row: Row) -> Row:
 
 @dataclass(frozen=True)
 class LazyRows(Sequence[Row]):
-    """`size` rows, the newest at `now`, spread evenly over `span`; each is built when it is asked for."""
+    """`size` rows, the newest at `now`, spread evenly over `span`; each is built on access."""
 
     size: int
     now: datetime

@@ -21,7 +21,7 @@ load_profile()
 
 
 def pytest_collection_finish() -> None:
-    """What was collected stays until the end: the garbage collector need not go through it again and again."""
+    """Exempts the collected tests from garbage collection, as they live until the end."""
     gc.freeze()
 
 
@@ -54,7 +54,7 @@ def stores(monkeypatch: pytest.MonkeyPatch) -> Generator[list[Store]]:
 
 @pytest.fixture
 def mode() -> str:
-    """The protocol's era, the newest; `in_both_eras` is for tests in which it may matter."""
+    """The newest era of the protocol; tests in which the era may matter are marked `in_both_eras`."""
     return "auto"
 
 

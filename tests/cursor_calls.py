@@ -1,7 +1,7 @@
 """The calls of `tests.calls` as the other providers send them: the same number gives the same call, with the same id.
 
-Said, extracted and lasted is the same wherever a provider has a place for it. What a provider sends of an agent's own
-configuration holds texts that begin with SECRET, so that a test can look for them where they must not be.
+Words, results and durations are the same wherever a provider has a field for them. What a provider sends of an agent's
+configuration has texts that begin with SECRET, so that tests can check that they are not kept.
 """
 
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ def elevenlabs_call(
 ) -> Row:
     """List row number `n` in ElevenLabs' form. `status` is a word of Formant's; `fields` override or add.
 
-    A call that did not connect is `failed`, why is its termination reason, and it lasted no time.
+    A call that did not connect is `failed`, with its status as termination reason and a duration of zero.
     """
     completed, running = status == "completed", status in _RUNNING
     lasted = calls.conversation(n, started_at, status=status)["duration_seconds"]
@@ -44,7 +44,7 @@ def elevenlabs_call(
 
 
 def elevenlabs_detail(row: Row) -> Row:
-    """What GET one conversation sends for such a row: who was called, what was said and extracted."""
+    """What GET one conversation sends for such a row: the contact, the transcript and the results."""
     conversation_id, completed = str(row.get("conversation_id")), row.get("status") == "done"
     number = contact_number(conversation_id)
     metadata: Row = {
@@ -112,15 +112,19 @@ def voiceable_detail(row: Row) -> Row:
     """What GET one conversation sends for such a row."""
     metadata = row.get("metadata")
     same = elevenlabs_detail(row | (metadata if isinstance(metadata, dict) else {}))
-    told = same["metadata"]
-    assert isinstance(told, dict)
-    return same | row | {"metadata": {name: value for name, value in told.items() if name != "start_time_unix_secs"}}
+    sent_metadata = same["metadata"]
+    assert isinstance(sent_metadata, dict)
+    return (
+        same
+        | row
+        | {"metadata": {name: value for name, value in sent_metadata.items() if name != "start_time_unix_secs"}}
+    )
 
 
 def voiceos_call(
     n: int, started_at: datetime, agent_id: int | str | None = 123, status: str = "completed", **fields: JsonValue
 ) -> Row:
-    """Call number `n` in VoiceOS' form, whole in lists too. A call that failed ended for a reason `unknown`."""
+    """Call number `n` in VoiceOS' form, with details in lists too. A failed call ended for the reason `unknown`."""
     same = calls.conversation(n, started_at, status=status)
     seconds = same["duration_seconds"]
     lasted = seconds if isinstance(seconds, int) else 0
@@ -155,7 +159,7 @@ def contact_number(conversation_id: str) -> JsonValue:
 
 
 def user_id(number: JsonValue) -> str:
-    """The id of the user behind a number."""
+    """The id of the user with that number."""
     return f"user_{str(number).lstrip('+')}"
 
 
@@ -164,12 +168,12 @@ def iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _as_formant_has_it(conversation_id: str) -> Row:
+def _formant_detail(conversation_id: str) -> Row:
     return calls.detail({"conversation_id": conversation_id, "status": "completed"})
 
 
 def _turns(conversation_id: str) -> list[Row]:
-    said = _as_formant_has_it(conversation_id)["transcript"]
+    said = _formant_detail(conversation_id)["transcript"]
     assert isinstance(said, list)
     return [
         {
@@ -189,7 +193,7 @@ def _messages(conversation_id: str) -> JsonValue:
 
 
 def _collected(conversation_id: str) -> Row:
-    results = _as_formant_has_it(conversation_id)["results"]
+    results = _formant_detail(conversation_id)["results"]
     assert isinstance(results, dict)
     return {
         name: {"data_collection_id": name, "value": value, "rationale": _RATIONALE} for name, value in results.items()

@@ -1,4 +1,4 @@
-"""How many examples Hypothesis tries: few while you work (`quick`), many in CI (`thorough`).
+"""How many examples Hypothesis tries: few during development (`quick`), many in CI (`thorough`).
 
 `HYPOTHESIS_PROFILE` chooses one; else it is `thorough` where `CI` is set. A test that needs more or fewer examples than
 the others takes a multiple of the profile's number:
@@ -14,12 +14,12 @@ QUICK, THOROUGH = 30, 100
 
 
 def load_profile() -> None:
-    """Sets the number for all tests. None has a time limit: the machine may have other things to do."""
+    """Sets the number for all tests. None has a deadline, as the machine may be busy."""
     settings.register_profile("quick", max_examples=QUICK, deadline=None)
     settings.register_profile("thorough", max_examples=THOROUGH, deadline=None)
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("thorough" if os.environ.get("CI") else "quick"))
 
 
 def examples(times: float) -> int:
-    """So many times the profile's number."""
+    """A multiple of the profile's number."""
     return max(1, round(times * settings().max_examples))

@@ -1,4 +1,4 @@
-"""What the tests add to the providers' APIs (`formant_mcp.demo.apis`): recordings, an allowance, and faults to order.
+"""What the tests add to the providers' APIs (`formant_mcp.demo.apis`): recordings, a rate limit, and scripted faults.
 
 api.add(call(1, started_at))
 api.fault("/recording", 2, 503)
@@ -60,7 +60,7 @@ class FakeApi(LoopbackServer, Api):
             self._faults.append(_Scripted(match, times, self._failing(kind) if isinstance(kind, int) else kind))
 
     def rate_limit_headers(self, limit: int, per_seconds: float) -> None:
-        """From now on every answer states the allowance, and what exceeds it gets a 429."""
+        """From now on every answer states the rate limit, and requests beyond it get a 429."""
         self._window = _Window(limit, per_seconds)
 
     def answer(self, request: Request) -> Reply:
@@ -100,7 +100,7 @@ class _Window:
     used: int = 0
 
     def count(self, now: float) -> tuple[dict[str, str], float]:
-        """Counts one request; the headers to send, and the seconds to wait where it is one too many."""
+        """Counts one request; returns the headers to send and, if it exceeds the limit, the seconds to wait."""
         if now >= self.began + self.per_seconds:
             self.began, self.used = now, 0
         self.used += 1

@@ -1,4 +1,4 @@
-"""The cursor family's APIs as tests serve them.
+"""The cursor family's APIs, served for tests.
 
 async with FakeElevenLabs() as api:
     api.add(elevenlabs_call(1, started_at))
@@ -12,7 +12,7 @@ from tests.fake_api import FakeApi
 
 
 class FakeCursorFamily(FakeApi, CursorApi):
-    """Either of them."""
+    """Either API of the family."""
 
 
 class FakeElevenLabs(FakeCursorFamily, ElevenLabsApi):

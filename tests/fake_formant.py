@@ -1,4 +1,4 @@
-"""Formant's API as tests serve it: over calls that a test adds and removes while it runs.
+"""Formant's API, served for tests, over calls that a test adds and removes while it runs.
 
     async with FakeFormant() as api:
         api.add(conversation(1, started_at))

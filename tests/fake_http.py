@@ -1,6 +1,6 @@
-"""A server for tests, with every way of answering badly: over a real socket, or in process below httpx.
+"""A server for tests that can fail in every way: over a real socket, or in process below httpx.
 
-It knows nothing of any provider: a subclass answers each request with a `Reply`, and this sends it.
+It is independent of any provider: a subclass answers each request with a `Reply`, and this sends it.
 """
 
 import asyncio
@@ -61,13 +61,13 @@ class Gate:
         self._opened.set_result(None)
 
     def shut(self) -> None:
-        """From now on no answer leaves; those under way are held before they are sent."""
+        """Holds all answers from now on, also those in preparation."""
         with self._lock:
             if self._opened.done():
                 self._opened = Future()
 
     def open(self) -> None:
-        """Releases what is held."""
+        """Releases the held answers."""
         with self._lock:
             if not self._opened.done():
                 self._opened.set_result(None)
@@ -87,8 +87,8 @@ class LoopbackServer:
     """
 
     def __init__(self) -> None:
-        super().__init__()  # of the API that it is mixed with
-        self.url = self.origin = "http://127.0.0.1"  # in process; with the port, once it is served
+        super().__init__()  # the API that this is mixed with
+        self.url = self.origin = "http://127.0.0.1"  # in process; gets a port when it is served
         self.gate = Gate()
         self.requests: list[Request] = []
         self._awaited: list[tuple[int, Future[None]]] = []
@@ -96,7 +96,7 @@ class LoopbackServer:
         self._server: asyncio.Server | None = None
 
     def answer(self, request: Request) -> Reply:
-        """What a provider says; called in the server's loop."""
+        """The reply to a request; called in the server's loop."""
         raise NotImplementedError
 
     def clear(self) -> None:
@@ -107,18 +107,18 @@ class LoopbackServer:
         """Done once `count` requests are recorded: `.result(seconds)`, or `await asyncio.wrap_future(...)`."""
         future: Future[None] = Future()
         self._awaited.append((count, future))
-        self._tell_received()
+        self._resolve_awaited()
         return future
 
     def transport(self) -> httpx.AsyncBaseTransport:
-        """Answers in this process what is sent to this server; what is sent elsewhere goes over a socket."""
+        """Answers requests to this server in process; requests to other hosts go over a socket."""
         return _InProcess(self)
 
     async def reply_to(self, request: Request) -> Reply:
         """The reply, once it may be sent."""
         self.requests.append(request)
         reply = self.answer(request)
-        self._tell_received()
+        self._resolve_awaited()
         if reply.delay_seconds:
             await asyncio.sleep(reply.delay_seconds)
         await self.gate.passed()
@@ -135,7 +135,7 @@ class LoopbackServer:
         for connection in self._connections:
             connection.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
-        self.gate.open()  # while there is a loop to tell the waiting futures
+        self.gate.open()  # while there is a loop to resolve the waiting futures
 
     @classmethod
     @contextmanager
@@ -149,7 +149,7 @@ class LoopbackServer:
             finally:
                 run(server.__aexit__())
 
-    def _tell_received(self) -> None:
+    def _resolve_awaited(self) -> None:
         for count, future in self._awaited:
             if len(self.requests) >= count and not future.done():
                 future.set_result(None)
@@ -180,7 +180,7 @@ class LoopbackServer:
 
 
 class _InProcess(httpx.AsyncBaseTransport):
-    """A server without a socket: what httpx's own transport would give or raise for its replies."""
+    """A server without a socket: gives or raises what httpx's own transport would for its replies."""
 
     def __init__(self, server: LoopbackServer) -> None:
         self._server = server
@@ -200,13 +200,13 @@ class _InProcess(httpx.AsyncBaseTransport):
         raise httpx.ReadTimeout("The read operation timed out")
 
     async def aclose(self) -> None:
-        """Gives back connections to elsewhere."""
+        """Closes connections to other hosts."""
         if self._elsewhere:
             await self._elsewhere.aclose()
 
 
 class _Sent(httpx.AsyncByteStream):
-    """A reply's body in pieces, which ends with an error where not all of it is sent."""
+    """A reply's body in pieces; raises at the end if only a part is sent."""
 
     def __init__(self, reply: Reply) -> None:
         self._reply = reply
@@ -221,7 +221,7 @@ class _Sent(httpx.AsyncByteStream):
 
 
 async def _read(reader: asyncio.StreamReader) -> Request | None:
-    """The next request of a connection; None where it has ended."""
+    """The next request of a connection; None if it has ended."""
     try:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         first, *lines = head.rstrip("\r\n").split("\r\n")

@@ -1,4 +1,4 @@
-"""VoiceOS' API as tests serve it, and the host of its recordings.
+"""VoiceOS' API, served for tests, and the host of its recordings.
 
 async with FakeVoiceOs() as api, FakeAudioHost(api.recordings) as audio:
     api.add(voiceos_call(1, started_at))
@@ -15,7 +15,7 @@ from tests.fake_http import LoopbackServer, Reply, Request
 
 
 class FakeVoiceOs(FakeApi, VoiceOsApi):
-    """VoiceOS' API, served. Recordings lie at `audio_url`; here, where that is empty."""
+    """VoiceOS' API, served. Recordings are at `audio_url` or, if that is empty, on this server."""
 
     def respond(self, request: Request) -> Response:
         self.audio_url = self.audio_url or self.url
@@ -26,7 +26,7 @@ class FakeVoiceOs(FakeApi, VoiceOsApi):
 
 
 class FakeAudioHost(LoopbackServer):
-    """Another host, where the recordings lie behind signed addresses; see `VoiceOsFiles`."""
+    """Another host, with the recordings at signed addresses; see `VoiceOsFiles`."""
 
     def __init__(self, recordings: Mapping[str, bytes], media_type: str = "audio/mpeg") -> None:
         super().__init__()

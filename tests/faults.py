@@ -1,6 +1,6 @@
-"""How Formant's API answers badly: its documented errors, and faults that a test scripts with `FakeFormant.fault`.
+"""Faults of Formant's API: its documented errors, and others that a test scripts with `FakeFormant.fault`.
 
-A fault is a function of the good reply: what is sent in its place.
+A fault is a function from the good reply to what is sent instead.
 """
 
 import json
@@ -29,22 +29,22 @@ def html_502(good: Reply) -> Reply:
 
 
 def cut_off_json(good: Reply) -> Reply:
-    """The whole length announced, half of it sent, then the connection closed."""
+    """Announces the whole length, sends half of it and closes the connection."""
     return replace(good, send_only=len(good.body) // 2)
 
 
 def truncated_json(good: Reply) -> Reply:
-    """Good HTTP around half of the JSON."""
+    """Valid HTTP with half of the JSON."""
     return replace(good, body=good.body[: len(good.body) // 2])
 
 
 def empty_body(good: Reply) -> Reply:
-    """A 200 with nothing in it."""
+    """A 200 without a body."""
     return replace(good, body=b"")
 
 
 def not_json(good: Reply) -> Reply:
-    """A 200 that says JSON and is not."""
+    """A 200 that claims to be JSON and is not."""
     return replace(good, body=b"<!doctype html><title>Sign in</title>")
 
 

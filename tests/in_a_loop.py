@@ -1,4 +1,4 @@
-"""Async tests where pytest's plugin cannot run them: each example of a law in an event loop of its own."""
+"""Async tests that pytest's plugin cannot run: each example of a law runs in its own event loop."""
 
 import asyncio
 from collections.abc import Callable, Coroutine

@@ -1,4 +1,4 @@
-"""An account of mixed calls as any provider sends it, and what each of them is, told without any of our parsers."""
+"""An account of mixed calls as any provider sends it, and the expected conversation of each, without our parsers."""
 
 from datetime import datetime, timedelta
 
@@ -12,7 +12,7 @@ from tests.sync.sync_harness import NOON
 
 COUNT = 250
 RUNNING = {0: "in_progress", 1: "queued", 2: "in_progress", 4: "queued", 9: "in_progress"}
-LATE = 6  # of so many calls, one waited for hours before it started, where the provider tells when it was created
+LATE = 6  # one call of so many waited for hours before it started, where the provider sends its creation
 
 
 def started(n: int) -> datetime:
@@ -30,7 +30,7 @@ def row_of(provider: ProviderFixture, n: int) -> Row:
 
 
 def truth(provider: ProviderFixture, n: int) -> Conversation:
-    """What the call is, out of what it was built from."""
+    """The expected conversation, from the values that the call was built from."""
     row, status, at = row_of(provider, n), word(n), started(n)
     completed, ended = status == "completed", n not in RUNNING
     number = calls.conversation(n, at)["contact_number"]

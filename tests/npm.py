@@ -1,4 +1,4 @@
-"""Programs and libraries of Node that tests speak to, installed with npm."""
+"""Node programs and libraries that tests use, installed with npm."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ import pytest
 def install(folder: Path, *packages: str) -> Path:
     """Installs packages below `folder`; gives the folder of modules.
 
-    Skips the test where there is no Node, and where the packages cannot be had; in CI the latter is a failure.
+    Skips the test without Node, and if the packages cannot be installed; in CI the latter is a failure.
     Install scripts stay off: one of Prism's reports usage.
     """
     if missing := [name for name in ("node", "npm") if shutil.which(name) is None]:

@@ -1,6 +1,6 @@
 """Prism: a mock server, not ours, that answers as the OpenAPI document says (`openapi/formant-openapi.yaml`).
 
-With `-d --seed N` it invents values that only the schema bounds. It asks for an `Authorization: Bearer` header.
+With `-d --seed N` it invents values that only the schema bounds. It needs an `Authorization: Bearer` header.
 https://docs.stoplight.io/docs/prism
 """
 
@@ -70,7 +70,7 @@ def _answers(process: subprocess.Popen[bytes], port: int) -> bool:
             connection.getresponse()
             return True
         except (OSError, HTTPException):
-            time.sleep(0.05)  # another program's start: there is nothing else to wait on
+            time.sleep(0.05)  # polls, as there is nothing else to wait for
         finally:
             connection.close()
     return False

@@ -1,11 +1,11 @@
-"""The four providers, each with its API, its real source, its builder of calls and its settings.
+"""The four providers, each with its API, its client, its builder of calls and its settings.
 
     async with ELEVENLABS.opened() as opened:
         opened.api.add(ELEVENLABS.call(1, started_at, status="busy"))
         page = await first_page(opened.source)
 
-The same number gives the same call with every provider: the same id, agent, contact, times, words and results, wherever
-the provider has a place for them.
+The same number gives the same call at every provider: the same id, agent, contact, times, words and results, wherever
+the provider has fields for them.
 """
 
 from collections.abc import AsyncGenerator
@@ -45,7 +45,7 @@ class Builder(Protocol):
 
 
 class Connect(Protocol):
-    """The provider's source for an address and a key."""
+    """The provider's client for an address and a key."""
 
     def __call__(
         self, base_url: str, key: str, *, sleep: Sleep, transport: httpx.AsyncBaseTransport
@@ -63,7 +63,7 @@ class ProviderFixture:
 
     @asynccontextmanager
     async def opened(self) -> AsyncGenerator["Opened"]:
-        """The API in this process, and its source, whose retries wait for nothing."""
+        """The API in this process, and its client, which retries without waiting."""
         api = self.api()
         api.key = KEY
         source = self.connect(api.url, KEY, sleep=no_wait, transport=api.transport())
@@ -73,7 +73,7 @@ class ProviderFixture:
             await source.aclose()
 
     def environment(self, url: str) -> dict[str, str]:
-        """The settings of a server that asks the API at `url`."""
+        """The settings of a server that uses the API at `url`."""
         return {"FORMANT_PROVIDER": self.name, "FORMANT_BASE_URL": url, "FORMANT_API_KEY": KEY}
 
     def calls(self, count: int, newest: datetime, apart: timedelta = timedelta(minutes=1)) -> list[Row]:
@@ -83,7 +83,7 @@ class ProviderFixture:
 
 @dataclass(frozen=True)
 class Opened:
-    """A provider's API, which asks for `KEY`, and the source that asks it."""
+    """A provider's API, which requires `KEY`, and its client."""
 
     provider: ProviderFixture
     api: FakeApi
@@ -98,25 +98,25 @@ PROVIDERS = (FORMANT, ELEVENLABS, VOICEABLE, VOICEOS)
 
 
 async def no_wait(_: float) -> None:
-    """Time passes at once."""
+    """A sleep that takes no time."""
     await anyio.lowlevel.checkpoint()
 
 
 async def first_page(source: AnyProvider, agent_id: str = "") -> Page:
-    """The first page of the list, of one agent where the provider can narrow it so."""
+    """The first page of the list, of one agent if the provider can filter by agent."""
     if source.pagination == "cursor":
         return (await source.list_page("", Filters(agent_id=agent_id))).page
     return await source.list_page(0, Filters(agent_id=agent_id))
 
 
 async def all_pages(source: AnyProvider, filters: Filters | None = None) -> list[Page]:
-    """Every page; AssertionError where the list never ends."""
+    """Every page; raises AssertionError if the list never ends."""
     pages: list[Page] = []
     cursor, offset = "", 0
     while len(pages) < _MOST_PAGES:
         if source.pagination == "cursor":
-            found = await source.list_page(cursor, filters or Filters())
-            page, cursor, goes_on = found.page, found.next_cursor, bool(found.next_cursor)
+            cursor_page = await source.list_page(cursor, filters or Filters())
+            page, cursor, goes_on = cursor_page.page, cursor_page.next_cursor, bool(cursor_page.next_cursor)
         else:
             page = await source.list_page(offset)
             goes_on, offset = page.more_after(offset), offset + page.row_count

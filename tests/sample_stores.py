@@ -1,4 +1,4 @@
-"""Stores that hold all of the sample account, for tests that only read it: loaded once, copied for each."""
+"""Stores with the whole sample account, for tests that only read it: loaded once, copied for each test."""
 
 import shutil
 from itertools import count
@@ -29,4 +29,4 @@ class SampleStores:
         async with account.connect_to_sample(provider=provider, store=str(path), call_seconds=60) as assistant:
             answer = await assistant.ask("search_transcripts", query="a word that reads every transcript")
         assert answer.coverage["complete"] is True
-        assert not path.with_name(f"{path.name}-wal").exists()  # it is closed, and all of it is in the file
+        assert not path.with_name(f"{path.name}-wal").exists()  # closed, so everything is in the file

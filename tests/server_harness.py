@@ -1,11 +1,11 @@
-"""The server as an assistant meets it: a client in this process, over an account that a test controls.
+"""The server as an assistant sees it: a client in this process, over an account that a test controls.
 
     async with account.connect() as assistant:
         answer = await assistant.ask("list_conversations", limit=3)
         error = await assistant.refused("list_conversations", limit=0)
 
-Every answer that `ask` gives was checked: it validates against the published schema (the client does that), nothing in
-it is null, its text and its structure state the same facts, and neither is longer than assistants can read.
+`ask` checks every answer: it validates against the published schema (the client does that), nothing in
+it is null, its text and its structure state the same facts, and neither is longer than assistants accept.
 """
 
 import threading
@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import anyio.lowlevel
+import anyio
 import pytest
 from mcp import Client, MCPError
 from mcp.shared.dispatcher import ProgressFnT
@@ -32,6 +32,7 @@ from formant_mcp.server.mcp_server import build_server
 from formant_mcp.settings import Settings
 from tests.fake_formant import FakeFormant
 from tests.faults import Fault
+from tests.provider_apis import no_wait
 from tests.text_matches_structure import assert_same_facts, compact
 
 NOW = datetime(2026, 11, 21, 5, 12, tzinfo=UTC)
@@ -40,13 +41,13 @@ KEY = "key-nobody-may-see"
 BOUNDARY = "7f3a91"
 MOST_CHARACTERS = 45_000
 MOST_SECONDS = 60.0
-ERAS = ("auto", "legacy")  # what a client of 2026-07-28 does, and the handshake of those before
+ERAS = ("auto", "legacy")  # clients of 2026-07-28, and the handshake of older ones
 in_both_eras = pytest.mark.parametrize("mode", ERAS)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a tool said, twice."""
+    """A tool's answer, as text and as structure."""
 
     text: str
     structure: dict[str, JsonValue]
@@ -73,7 +74,7 @@ class Answer:
 
 
 class Assistant:
-    """Asks the server, and checks what every answer owes."""
+    """Calls the server's tools, and checks every answer."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
@@ -82,14 +83,14 @@ class Assistant:
         """An answer that is no error."""
         return await self.ask_with_progress(tool, None, **arguments)
 
-    async def ask_with_progress(self, tool: str, told: list[float] | None, **arguments: object) -> Answer:
-        """The same; how far it was is added to `told` whenever the server tells."""
+    async def ask_with_progress(self, tool: str, steps: list[float] | None, **arguments: object) -> Answer:
+        """The same; appends each progress notification to `steps`."""
 
         async def note(progress: float, total: float | None, message: str | None) -> None:
-            assert told is not None
-            told.append(progress)
+            assert steps is not None
+            steps.append(progress)
 
-        text, structure, is_error = await self._call(tool, arguments, None if told is None else note)
+        text, structure, is_error = await self._call(tool, arguments, None if steps is None else note)
         assert not is_error, text
         assert structure is not None
         answer = Answer(text, structure)
@@ -98,7 +99,7 @@ class Assistant:
         return answer
 
     async def refused(self, tool: str, **arguments: object) -> str:
-        """The words of an answer that is an error."""
+        """The text of an answer that is an error."""
         text, structure, is_error = await self._call(tool, arguments, None)
         assert is_error, text
         assert structure is None
@@ -127,9 +128,9 @@ class Assistant:
 
 @dataclass
 class Account:
-    """An account, its API in this process, and how it is asked.
+    """An account, its API in this process, and the options of server and client.
 
-    `mode` is the client's era, `now` the server's clock, `boundary` what ends strangers' words; None: chance decides.
+    `mode` is the client's era, `now` the server's clock, `boundary` what ends quoted words; None: it is random.
     """
 
     api: FakeFormant
@@ -139,7 +140,7 @@ class Account:
     boundary: str | None = BOUNDARY
 
     def clock(self) -> datetime:
-        """The server's clock: stands still unless a test moves it."""
+        """The server's clock, which only tests move."""
         return self.now
 
     def pass_time(self, **parts: float) -> None:
@@ -148,7 +149,7 @@ class Account:
 
     @contextmanager
     def failing(self, fault: Fault) -> Generator[None]:
-        """While the block runs, every answer of the API goes wrong."""
+        """While the block runs, every answer of the API has this fault."""
         is_over = threading.Event()
         self.api.fault(lambda _: not is_over.is_set(), 1_000_000, fault)
         yield
@@ -163,7 +164,7 @@ class Account:
         async def open_() -> App:
             transport = self.api.transport()
             return await self._app(
-                settings, FormantProvider(settings.address, key, sleep=_no_wait, transport=transport), key
+                settings, FormantProvider(settings.address, key, sleep=no_wait, transport=transport), key
             )
 
         async with self._client(settings, open_) as assistant:
@@ -182,7 +183,7 @@ class Account:
 
     @asynccontextmanager
     async def connect_to(self, source: AnyProvider, provider: str) -> AsyncGenerator[Assistant]:
-        """The same over an account at that provider, which `source` asks."""
+        """The same over an account at that provider, with `source` as its client."""
         settings = self._settings({"provider": provider})
 
         async def open_() -> App:
@@ -210,8 +211,3 @@ class Account:
         words = PROVIDERS[settings.provider]
         async with Client(build_server(open_, instructions(settings, words), words), mode=self.mode) as client:
             yield Assistant(client)
-
-
-async def _no_wait(_: float) -> None:
-    """What the client sleeps between two tries."""
-    await anyio.lowlevel.checkpoint()

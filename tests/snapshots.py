@@ -1,6 +1,6 @@
 """Whole results, committed as files: a change of what users see is a change of a file, to be reviewed.
 
-`UPDATE_SNAPSHOTS=1 .venv/bin/python -m pytest ...` writes them anew.
+`UPDATE_SNAPSHOTS=1 .venv/bin/python -m pytest ...` rewrites them.
 """
 
 import difflib
@@ -11,11 +11,11 @@ from pathlib import Path
 
 from tests.server_harness import Answer
 
-_CURSOR_MARK = re.compile(r"(c:\d+:\d+:)[0-9a-f]{6}")  # of the store, which each test makes anew
+_CURSOR_MARK = re.compile(r"(c:\d+:\d+:)[0-9a-f]{6}")  # of the store, which is new in each test
 
 
 def assert_same_as_file(path: Path, text: str) -> None:
-    """The text is what the file holds; the failure shows the difference and says how to accept it."""
+    """The text equals the file; the failure shows the difference and how to accept it."""
     if os.environ.get("UPDATE_SNAPSHOTS"):
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
@@ -28,7 +28,7 @@ def assert_same_as_file(path: Path, text: str) -> None:
 
 
 def assert_same_answer(path: Path, answer: Answer, *folders: Path) -> None:
-    """Text and structure are what the file holds; `folders` are named by their place, as each test has its own."""
+    """Text and structure equal the file; paths in `folders` are replaced, as each test has its own."""
     text = f"{answer.text}\n{'=' * 20}\n{json.dumps(answer.structure, ensure_ascii=False, indent=1)}\n"
     for folder in folders:
         text = text.replace(str(folder), "FOLDER")

@@ -1,4 +1,4 @@
-"""The program as a child process, spoken to as the hosts of the older era do: lines of JSON on its pipes."""
+"""The program as a child process, used as hosts of the older era do: lines of JSON on its pipes."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from pydantic import JsonValue
 PROGRAM = Path(sys.executable).with_name("formant-mcp")
 KEY = "key-nobody-may-see"
 MOST_SECONDS = 60.0
-END_SECONDS = 8.0  # half a second is promised, and a question may take 20: a busy machine lies between the two
+END_SECONDS = 8.0  # between the promised half second and the 20 a query may take, for busy machines
 Message = dict[str, JsonValue]
 
 INITIALIZE: Message = {
@@ -43,7 +43,7 @@ def calling(number: int, tool: str, **arguments: JsonValue) -> Message:
 
 
 def environment(folder: Path, **variables: str) -> dict[str, str]:
-    """A host's environment, without any setting of the user's; what would be kept is kept in `folder`."""
+    """A host's environment without the user's own settings; files are kept in `folder`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("FORMANT_", "XDG_"))}
     own = {"HOME": str(folder), "FORMANT_STORE": ":memory:", "FORMANT_RECORDINGS_DIR": str(folder / "recordings")}
     return kept | own | {"FORMANT_TIMEZONE": "Asia/Kolkata"} | variables
@@ -51,7 +51,7 @@ def environment(folder: Path, **variables: str) -> dict[str, str]:
 
 @dataclass
 class Server:
-    """A child process and what it said so far."""
+    """A child process and its pipes."""
 
     process: subprocess.Popen[bytes]
 
@@ -82,13 +82,13 @@ class Server:
         self.process.stdin.close()
 
     def rest(self) -> tuple[list[Message], bytes]:
-        """What it says until it ends, on stdout, all of it JSON, and on stderr."""
+        """The rest of stdout, all of it JSON, and of stderr."""
         assert self.process.stdout
         assert self.process.stderr
         return [json.loads(line) for line in self.process.stdout], self.process.stderr.read()
 
     def ends(self) -> int:
-        """Waits for the end, which has to be prompt; gives the exit status."""
+        """Waits for the end, which must be prompt; returns the exit status."""
         began = monotonic()
         status = self.process.wait(30)
         assert monotonic() - began < END_SECONDS
@@ -97,7 +97,7 @@ class Server:
 
 @contextmanager
 def started(folder: Path, *arguments: str, seconds: float = MOST_SECONDS, **variables: str) -> Generator[Server]:
-    """The program, with pipes; killed where a test left it running, or after so many seconds."""
+    """The program, with pipes; killed if a test leaves it running, or after so many seconds."""
     process = subprocess.Popen(
         [str(PROGRAM), *arguments],
         env=environment(folder, **variables),
@@ -105,7 +105,7 @@ def started(folder: Path, *arguments: str, seconds: float = MOST_SECONDS, **vari
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    watchdog = Timer(seconds, process.kill)  # whoever waits for a line then gets an empty one
+    watchdog = Timer(seconds, process.kill)  # a test that waits for a line then gets an empty one
     watchdog.start()
     try:
         yield Server(process)
@@ -120,7 +120,7 @@ def started(folder: Path, *arguments: str, seconds: float = MOST_SECONDS, **vari
 
 
 def piped(folder: Path, messages: Sequence[Message], *arguments: str, **variables: str) -> tuple[list[Message], str]:
-    """Pipes messages in, closes the pipe, and gives what came back on stdout, all of it JSON, and on stderr."""
+    """Sends messages, closes the pipe, and returns stdout, all of it JSON, and stderr."""
     done = subprocess.run(
         [str(PROGRAM), *arguments],
         input=b"".join(json.dumps(message).encode() + b"\n" for message in messages),

@@ -1,4 +1,4 @@
-"""Arguments in the shapes in which clients and models send them, and what is said where one cannot be read."""
+"""Arguments in the shapes that clients and models send, and the errors for those that cannot be parsed."""
 
 import re
 from datetime import timedelta
@@ -54,11 +54,13 @@ def account(account: Account) -> Account:
 
 
 @pytest.mark.parametrize("nothing", [None, "", " ", [], "null"], ids=repr)
-async def test_nothing_counts_as_left_out_in_every_argument_of_every_tool(account: Account, nothing: JsonValue) -> None:
+async def test_empty_values_count_as_left_out_for_every_argument_of_every_tool(
+    account: Account, nothing: JsonValue
+) -> None:
     async with account.connect() as assistant:
         for tool in ("list_conversations", "search_transcripts", "get_transcripts", "summarize_results"):
             needed = NEEDED.get(tool, {})
-            names = [name for each, name, _ in ARGUMENTS if each == tool and name not in needed]
+            names = [name for tool_name, name, _ in ARGUMENTS if tool_name == tool and name not in needed]
             plain = await assistant.client.call_tool(tool, needed)
             sent = await assistant.client.call_tool(tool, {**dict.fromkeys(names, nothing), **needed})
             assert not sent.is_error
@@ -109,7 +111,7 @@ async def test_nothing_counts_as_left_out_in_every_argument_of_every_tool(accoun
     ],
     ids=str,
 )  # fmt: skip
-async def test_another_shape_of_the_same_question_has_the_same_answer(
+async def test_other_shapes_of_the_same_arguments_give_the_same_answer(
     account: Account, tool: str, sent: dict[str, Any], plain: dict[str, Any]
 ) -> None:
     async with account.connect() as assistant:
@@ -142,7 +144,7 @@ async def test_a_wrong_value_is_refused_in_a_sentence_that_names_its_argument(
 
 
 def is_possible(name: str, schema: dict[str, Any], value: JsonValue) -> bool:
-    """Whether a wrong value is one that the argument may have all the same."""
+    """Whether a value of the list is valid for this argument."""
     return (
         (schema["type"] == "string" and "enum" not in schema and isinstance(value, str | int))
         or (schema["type"] == "array" and isinstance(value, str | int | list))
@@ -176,11 +178,11 @@ def is_possible(name: str, schema: dict[str, Any], value: JsonValue) -> bool:
         ),
     ],
 )
-async def test_what_cannot_be_asked_is_refused_with_what_can(
+async def test_unsupported_filters_are_refused_with_an_alternative(
     account: Account, arguments: dict[str, JsonValue], said: str
 ) -> None:
     async with account.connect() as assistant:
-        if said == "No call":  # an object below a field is read as the fields in it
+        if said == "No call":  # an object below a field is its nested fields
             assert (await assistant.ask("list_conversations", **arguments)).coverage["matched"] == 0
         else:
             assert said in await assistant.refused("list_conversations", **arguments)
@@ -202,7 +204,7 @@ async def test_what_cannot_be_asked_is_refused_with_what_can(
         ("summarize_results", {"measures": "csta"}, "results.csat"),
     ],
 )
-async def test_a_misspelt_word_gets_a_guess(
+async def test_a_misspelt_value_gets_a_suggestion(
     account: Account, tool: str, arguments: dict[str, JsonValue], meant: str
 ) -> None:
     async with account.connect() as assistant:
@@ -210,7 +212,7 @@ async def test_a_misspelt_word_gets_a_guess(
     assert f"Did you mean {meant}" in str(result.content[0].model_dump()["text"])
 
 
-def test_arguments_that_are_empty_or_json_text_are_read_and_a_wrong_parameter_is_named(tmp_path: Path) -> None:
+def test_empty_or_json_text_arguments_are_accepted_and_a_wrong_parameter_is_named(tmp_path: Path) -> None:
     forms: list[JsonValue] = ["", [], None, '{"limit": 3}']
     listed = [
         request(n, "tools/call", name="list_conversations", arguments=form) for n, form in enumerate(forms, start=10)
@@ -226,7 +228,7 @@ def test_arguments_that_are_empty_or_json_text_are_read_and_a_wrong_parameter_is
     messages, _ = piped(tmp_path, [INITIALIZE, INITIALIZED, *listed, *wrong.values()], "--demo")
     by_id = {message.get("id"): message for message in messages}
     shown = [re.search(r"(\d+) of [\d,]+ shown", said(by_id[number])) for number in (10, 11, 12, 13)]
-    assert [found and found[1] for found in shown] == ["20", "20", "20", "3"]
+    assert [match and match[1] for match in shown] == ["20", "20", "20", "3"]
     errors = {number: by_id[number]["error"] for number in wrong}
     assert {number: isinstance(error, dict) and error["message"] for number, error in errors.items()} == {
         20: "tools/call: arguments must be an object, names with values.",

@@ -1,4 +1,4 @@
-"""What kind of file its first bytes make it."""
+"""The kind of a file by its first bytes."""
 
 import struct
 from pathlib import Path
@@ -25,7 +25,7 @@ DOCUMENTS = [
 
 
 @pytest.mark.parametrize("path", sorted(SAMPLES.iterdir()), ids=lambda path: path.name)
-def test_real_files_are_of_the_kind_that_they_are_named_after(path: Path) -> None:
+def test_sample_files_are_of_the_kind_in_their_name(path: Path) -> None:
     kind = kind_of(path.read_bytes()[:BEGINNING_BYTES])
     assert kind == KINDS[path.suffix]
     assert not is_document(path.read_bytes()[:BEGINNING_BYTES])
@@ -51,7 +51,7 @@ def test_real_files_are_of_the_kind_that_they_are_named_after(path: Path) -> Non
         (b"0&\xb2u\x8ef\xcf\x11\xa6\xd9", ".wma"),
     ],
 )
-def test_every_known_beginning_has_its_ending(beginning: bytes, ending: str) -> None:
+def test_every_signature_gives_its_file_ending(beginning: bytes, ending: str) -> None:
     assert kind_of(beginning) == KINDS[ending]
 
 
@@ -73,7 +73,7 @@ def test_every_known_beginning_has_its_ending(beginning: bytes, ending: str) -> 
         '{"status": "processing"}'.encode("utf-16"),
     ],
 )
-def test_what_only_resembles_audio_is_none(beginning: bytes) -> None:
+def test_bytes_that_only_resemble_audio_are_no_kind(beginning: bytes) -> None:
     assert kind_of(beginning) is None
 
 
@@ -86,7 +86,7 @@ def test_a_text_is_a_document_in_any_encoding(text: str, encoding: str) -> None:
         assert is_document(beginning)
 
 
-def test_a_document_may_be_in_latin_1_and_cut_in_the_middle_of_a_character() -> None:
+def test_a_document_may_be_latin_1_or_cut_within_a_character() -> None:
     assert is_document("Aufzeichnung nicht verfügbar".encode("latin-1"))
     assert is_document(("ü" * 3000).encode()[:4095])
 
@@ -94,14 +94,16 @@ def test_a_document_may_be_in_latin_1_and_cut_in_the_middle_of_a_character() -> 
 @pytest.mark.parametrize(
     "content", [b"\x1f\x8b\x08\0", b"\x89PNG\r\n\x1a\n\0", bytes(range(256)), b"\xd5" * 100, b"\0"]
 )
-def test_what_is_neither_is_neither(content: bytes) -> None:
+def test_other_bytes_are_neither_audio_nor_a_document(content: bytes) -> None:
     assert kind_of(content) is None
     assert not is_document(content)
 
 
 @given(st.text(min_size=1))
-def test_no_text_without_control_characters_passes_for_audio(text: str) -> None:
-    beginning = "".join(each for each in text if each.isprintable() or each == "\n").encode(errors="ignore")
+def test_printable_text_is_a_document_unless_it_has_an_audio_signature(text: str) -> None:
+    beginning = "".join(character for character in text if character.isprintable() or character == "\n").encode(
+        errors="ignore"
+    )
     if beginning and kind_of(beginning) is None:
         assert is_document(beginning)
     else:
@@ -109,7 +111,7 @@ def test_no_text_without_control_characters_passes_for_audio(text: str) -> None:
 
 
 @given(st.binary(max_size=5000))
-def test_bytes_without_any_sense_are_no_mpeg(content: bytes) -> None:
+def test_mpeg_needs_an_id3_tag_or_a_sync_word(content: bytes) -> None:
     kind = kind_of(content)
     if kind and kind.media_type in ("audio/mpeg", "audio/aac"):
         (sync,) = struct.unpack(">H", content[:2])

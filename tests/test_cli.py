@@ -1,4 +1,4 @@
-"""The command line: what it warns of, what it leaves alone, how it ends, and that every command it names exists."""
+"""The command line: its warnings, its files, how it ends, and that every command it names exists."""
 
 import argparse
 import ast
@@ -39,11 +39,11 @@ def texts(path: Path) -> Iterator[str]:
 
 def subcommands() -> set[str]:
     parser = build_parser()
-    actions = [each for each in parser._actions if isinstance(each, argparse._SubParsersAction)]  # pyright: ignore
+    actions = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]  # pyright: ignore
     return {str(name) for action in actions for name in action.choices}  # pyright: ignore
 
 
-def test_every_command_named_in_a_text_exists() -> None:
+def test_every_command_named_in_a_string_exists() -> None:
     named = {
         (str(path.relative_to(PACKAGE)), word)
         for path in PACKAGE.rglob("*.py")
@@ -51,7 +51,7 @@ def test_every_command_named_in_a_text_exists() -> None:
         for word in _NAMED.findall(text)
         if word not in _FOLLOWED_BY_PROSE
     }
-    assert {each for each in named if each[1] not in subcommands()} == set()
+    assert {command for command in named if command[1] not in subcommands()} == set()
 
 
 def test_every_command_named_in_the_readme_exists() -> None:
@@ -60,7 +60,7 @@ def test_every_command_named_in_the_readme_exists() -> None:
     assert {"sync", "tour"} <= named <= subcommands()
 
 
-def test_unknown_variables_are_named_with_the_nearest_setting(tmp_path: Path) -> None:
+def test_unknown_variables_are_warned_of_with_the_nearest_setting(tmp_path: Path) -> None:
     variables = {"FORMANT_API_KEYS": "sk-secret-value", "FORMANT_STORE": ":memory:", "FORMANT_ZZZ": "1"}
     _, on_stderr = piped(tmp_path, [INITIALIZE, INITIALIZED], "--demo", **variables)
     assert on_stderr.splitlines() == [
@@ -70,7 +70,7 @@ def test_unknown_variables_are_named_with_the_nearest_setting(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("arguments", [["tour"], ["--demo", "sync"]])
-def test_other_commands_name_unknown_variables_and_keep_the_log_level(tmp_path: Path, arguments: list[str]) -> None:
+def test_other_commands_warn_of_unknown_variables_and_use_the_log_level(tmp_path: Path, arguments: list[str]) -> None:
     variables = environment(tmp_path, FORMANT_STOER="1", FORMANT_LOG_LEVEL="DEBUG")
     done = subprocess.run(
         [sys.executable, "-m", "formant_mcp", *arguments], env=variables, capture_output=True, text=True, timeout=60
@@ -81,7 +81,7 @@ def test_other_commands_name_unknown_variables_and_keep_the_log_level(tmp_path: 
     assert done.returncode == 0
 
 
-def test_a_missing_key_is_one_line_at_the_start_and_nothing_in_the_demo(tmp_path: Path) -> None:
+def test_a_missing_key_is_warned_of_in_one_line_except_in_the_demo(tmp_path: Path) -> None:
     _, on_stderr = piped(tmp_path, [INITIALIZE, INITIALIZED])
     assert on_stderr.startswith("No API key is set. Set FORMANT_API_KEY")
     assert len(on_stderr.splitlines()) == 1
@@ -90,7 +90,7 @@ def test_a_missing_key_is_one_line_at_the_start_and_nothing_in_the_demo(tmp_path
 
 
 @pytest.mark.parametrize("arguments", [(), ("--demo",)])
-def test_the_sample_account_is_loaded_for_the_demo_alone(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+def test_the_sample_account_is_imported_only_for_the_demo(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     with FakeFormant.in_thread() as api:
         account = {"FORMANT_API_KEY": "k", "FORMANT_BASE_URL": api.url, "PYTHONPROFILEIMPORTTIME": "1"}
         listed = calling(2, "list_conversations", limit=1)
@@ -101,7 +101,7 @@ def test_the_sample_account_is_loaded_for_the_demo_alone(tmp_path: Path, argumen
 
 
 @pytest.mark.parametrize("has_folder", [True, False])
-def test_the_demo_writes_nothing_beside_a_real_accounts_files(tmp_path: Path, has_folder: bool) -> None:
+def test_the_demo_writes_only_to_its_own_recordings_folder(tmp_path: Path, has_folder: bool) -> None:
     real = tmp_path / "real"
     real.mkdir()
     recordings = {"FORMANT_RECORDINGS_DIR": str(real / "recordings") if has_folder else ""}
@@ -109,10 +109,10 @@ def test_the_demo_writes_nothing_beside_a_real_accounts_files(tmp_path: Path, ha
     variables |= {"XDG_DATA_HOME": str(tmp_path / "data")}
     listed = calling(2, "list_conversations", order_by="shortest", call_successful="success", limit=1)
     answers, _ = piped(tmp_path, [INITIALIZE, INITIALIZED, listed], "--demo", **variables)
-    conversation_id = said(next(each for each in answers if each["id"] == 2)).splitlines()[-1].split("\t")[0]
+    conversation_id = said(next(answer for answer in answers if answer["id"] == 2)).splitlines()[-1].split("\t")[0]
     saving = calling(2, "save_recording", conversation_id=conversation_id)
     answers, _ = piped(tmp_path, [INITIALIZE, INITIALIZED, saving], "--demo", **variables)
-    saved = said(next(each for each in answers if each["id"] == 2))
+    saved = said(next(answer for answer in answers if answer["id"] == 2))
     files = [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) == 1
     assert files[0] in saved
@@ -161,7 +161,7 @@ def test_a_closed_pipe_ends_the_tour_without_a_traceback(tmp_path: Path) -> None
         ("sync --since", "--since needs a value, for example `formant-mcp sync --since 30d`."),
     ],
 )
-def test_a_mistyped_command_line_says_what_is_accepted(
+def test_a_mistyped_command_line_is_refused_with_what_is_accepted(
     typed: str, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:

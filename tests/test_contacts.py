@@ -1,4 +1,4 @@
-"""One reading of a contact's number: what is stored in one spelling is found by any other, and nothing else is."""
+"""Contact numbers: a number stored in one spelling is found by any other, and no other number is."""
 
 import subprocess
 import sys
@@ -56,33 +56,33 @@ ADDRESS = [
 SAME = [INDIAN, MEXICAN, ARGENTINE, BRAZILIAN, BRITISH, ITALIAN, RUSSIAN, AMERICAN, ADDRESS]
 
 
-async def found_by(asked: str, stored: list[str]) -> list[str]:
-    """Which of these stored numbers a question for one finds."""
+async def found_by(text: str, stored: list[str]) -> list[str]:
+    """The stored numbers that a filter with this text finds."""
     store = await open_store(None)
-    await store.write.save([Conversation(f"{n:03}", contact_number=each) for n, each in enumerate(stored)], NOW)
-    page = await store.read.page(Filters(contact_number=parse_contact_filter(asked)), "newest", 200)
+    await store.write.save([Conversation(f"{n:03}", contact_number=number) for n, number in enumerate(stored)], NOW)
+    page = await store.read.page(Filters(contact_number=parse_contact_filter(text)), "newest", 200)
     await store.close()
-    return sorted((str(each.contact_number) for _, each in page), key=stored.index)
+    return sorted((str(call.contact_number) for _, call in page), key=stored.index)
 
 
-@pytest.mark.parametrize(("asked", "stored"), [(asked, group) for group in SAME for asked in group])
-async def test_a_number_is_found_in_every_spelling_by_every_spelling(asked: str, stored: list[str]) -> None:
-    others = [each for group in SAME if group is not stored for each in group]
-    assert await found_by(asked, stored + others) == stored
+@pytest.mark.parametrize(("number", "stored"), [(number, group) for group in SAME for number in group])
+async def test_every_spelling_of_a_number_finds_every_other(number: str, stored: list[str]) -> None:
+    others = [number for group in SAME if group is not stored for number in group]
+    assert await found_by(number, stored + others) == stored
 
 
-@pytest.mark.parametrize("asked", INDIAN)
-async def test_a_whole_number_is_found_where_it_is_stored_without_its_country(asked: str) -> None:
-    assert await found_by(asked, INDIAN_AT_HOME) == INDIAN_AT_HOME
+@pytest.mark.parametrize("number", INDIAN)
+async def test_a_number_finds_stored_numbers_without_country_code(number: str) -> None:
+    assert await found_by(number, INDIAN_AT_HOME) == INDIAN_AT_HOME
 
 
-@pytest.mark.parametrize("asked", INDIAN_AT_HOME)
-async def test_a_number_without_its_country_is_found_with_it(asked: str) -> None:
-    assert await found_by(asked, INDIAN + INDIAN_AT_HOME) == INDIAN + INDIAN_AT_HOME
+@pytest.mark.parametrize("number", INDIAN_AT_HOME)
+async def test_a_number_without_country_code_finds_stored_numbers_with_it(number: str) -> None:
+    assert await found_by(number, INDIAN + INDIAN_AT_HOME) == INDIAN + INDIAN_AT_HOME
 
 
 @pytest.mark.parametrize(
-    ("asked", "stored", "is_found"),
+    ("number", "stored", "is_found"),
     [
         ("5512345678", "+5215512345678", True),
         ("(11) 98765-4321", "+551187654321", True),
@@ -107,7 +107,7 @@ async def test_a_number_without_its_country_is_found_with_it(asked: str) -> None
         ("anonymous", "Anonymous", True),
         ("alice@example.com", "malice@example.com", False),
         ("user_3f2a", "USER_3f2a", True),
-        # Only the end is alike: another country, another place, a fixed line.
+        # Numbers that only end alike: another country, another place, a fixed line.
         ("+65 6123 4567", "+91 65612 34567", False),
         ("+44 20 7946 0958", "+1 442 079 460958", False),
         ("+91 98765 43210", "+1 9876543210", False),
@@ -115,40 +115,43 @@ async def test_a_number_without_its_country_is_found_with_it(asked: str) -> None
         ("+14155550100", "+914155550100", False),
     ],
 )
-async def test_what_is_meant_is_found_and_what_only_ends_alike_is_not(asked: str, stored: str, is_found: bool) -> None:
-    assert await found_by(asked, [stored]) == ([stored] if is_found else [])
+async def test_endings_find_numbers_and_whole_numbers_do_not_find_others_that_end_alike(
+    number: str, stored: str, is_found: bool
+) -> None:
+    assert await found_by(number, [stored]) == ([stored] if is_found else [])
 
 
 @pytest.mark.parametrize("text", [None, "", "()", "+", "²", "-"])
-def test_what_has_neither_a_digit_nor_a_letter_is_no_contact(text: str | None) -> None:
+def test_a_text_without_digits_or_letters_is_no_contact(text: str | None) -> None:
     assert parse_contact(text) is None
 
 
 @given(st.text() | st.from_regex(r"(\+|00|0|sip:)?[0-9 ()./x\-;=,०-९]{0,25}(@h|ext\. ?[0-9]{1,5})?", fullmatch=True))
-def test_what_is_stored_is_found_by_the_same_text_and_reading_it_again_changes_nothing(text: str) -> None:
+def test_any_contact_is_found_by_its_own_text_and_parsing_is_idempotent(text: str) -> None:
     contact = parse_contact(text)
     if contact is None:
         return
     assert contact.normal
     again = parse_contact(contact.normal)
     assert again is not None
-    if len(contact.normal) < 12:  # without its "+" or its zeros, a longer one may be another country's number
+    if len(contact.normal) < 12:  # a longer one may be another country's number without "+" or zeros
         assert again.normal == contact.normal
     try:
         spelled = parse_contact_filter(text)
     except InvalidRequestError:
         return
     assert not text.strip() or any(
-        contact.normal == each[1:] if each[0] == "=" else contact.normal.endswith(each) for each in spelled
+        contact.normal == spelling[1:] if spelling[0] == "=" else contact.normal.endswith(spelling)
+        for spelling in spelled
     )
 
 
 @given(st.text("+0x;,#@:<()", max_size=3), st.integers(1, 60_000))
-def test_a_very_long_text_is_read_at_once(sign: str, times: int) -> None:
+def test_a_very_long_text_is_parsed_to_a_bounded_length(sign: str, times: int) -> None:
     assert len((parse_contact("1" + sign * times) or ("",))[0]) <= 60_001
 
 
-def test_the_tables_of_numbers_are_not_loaded_for_common_ones() -> None:
+def test_phonenumbers_is_not_imported_for_common_numbers() -> None:
     script = (
         "import sys; from formant_mcp.contacts import parse_contact\n"
         "for text in ('+919876543210', '+14155550100', '5215512345678', '098765 43210', '+5511987654321'):\n"

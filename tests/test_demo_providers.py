@@ -1,4 +1,4 @@
-"""`formant-mcp --demo` as each provider: every tool works, and all tell the same of the same calls."""
+"""`formant-mcp --demo` as each provider: every tool works, and all providers agree on the same calls."""
 
 import base64
 import json
@@ -23,7 +23,7 @@ TOOLS = ["list_conversations", "search_transcripts", "get_transcripts", "summari
 PROVIDERS = ["formant", "elevenlabs", "voiceable", "voiceos"]
 OTHERS = PROVIDERS[1:]
 IN_ITS_FAMILY = ["elevenlabs", "voiceable"]
-# ElevenLabs sends whole seconds, VoiceOS only when a call began and ended: half a second either way.
+# ElevenLabs sends whole seconds, VoiceOS only start and end: durations differ by up to half a second.
 ROUNDED = 0.5
 STATUSES = {
     "formant": {"completed", "no_answer", "in_progress"},
@@ -34,7 +34,7 @@ STATUSES = {
 
 
 class Demo(Protocol):
-    """A server on the sample account in that provider's shape, all of it loaded or nothing."""
+    """A server on the sample account of that provider, with a loaded or an empty store."""
 
     def __call__(self, provider: str, *, is_loaded: bool = True) -> AbstractAsyncContextManager[Assistant]: ...
 
@@ -67,20 +67,20 @@ async def overall(assistant: Assistant, **arguments: object) -> dict[str, JsonVa
     """The figures of all calls that match."""
     answer = await assistant.ask("summarize_results", **{"group_by": ["agent_id"], **arguments})
     assert answer.coverage["complete"] is True
-    told = answer.structure["overall"]
-    assert isinstance(told, dict)
-    return told
+    figures = answer.structure["overall"]
+    assert isinstance(figures, dict)
+    return figures
 
 
 async def profile(assistant: Assistant) -> dict[str, JsonValue]:
-    """What all calls are like."""
+    """The profile of all calls."""
     result = await assistant.client.call_tool("summarize_results", {"top": 100})
     assert result.structured_content
     return result.structured_content["profile"]
 
 
 async def fields(assistant: Assistant) -> dict[str, list[JsonValue]]:
-    """Of each result field, everything but its name."""
+    """The properties of each result field but its name."""
     rows = (await profile(assistant))["results"]
     assert isinstance(rows, list)
     return {str(row["path"]): [row[name] for name in row if name != "path"] for row in rows if isinstance(row, dict)}
@@ -97,20 +97,20 @@ async def test_every_tool_answers(provider: str, demo: Demo) -> None:
         assert shown.ids() == listed.ids()
         assert all(row["results"] and row["gist"] for row in shown.rows())
 
-        found = await assistant.ask("search_transcripts", query="refund", limit=2)
-        assert all("refund" in str(hit["text"]).lower() for hit in found.rows("hits"))
-        hit = found.rows("hits")[0]
+        hits = await assistant.ask("search_transcripts", query="refund", limit=2)
+        assert all("refund" in str(hit["text"]).lower() for hit in hits.rows("hits"))
+        hit = hits.rows("hits")[0]
 
         read = await assistant.ask("get_transcripts", conversation_ids=[hit["conversation_id"], *listed.ids()])
         assert read.structure["errors"] == []
         assert [row["conversation_id"] for row in read.rows()] == [hit["conversation_id"], *listed.ids()]
-        assert str(hit["text"]).replace("**", "") in str(read.rows()[0]["transcript"])  # what is found is marked
+        assert str(hit["text"]).replace("**", "") in str(read.rows()[0]["transcript"])  # hits are highlighted
         assert all(row["turn_count"] for row in read.rows())
 
         await assert_recording(assistant, listed)
         statuses = (await profile(assistant))["statuses"]
         assert isinstance(statuses, list)
-        assert STATUSES[provider] <= {str(each[0]) for each in statuses if isinstance(each, list)}
+        assert STATUSES[provider] <= {str(status[0]) for status in statuses if isinstance(status, list)}
 
 
 def content_of(saved: Answer) -> bytes:
@@ -135,10 +135,10 @@ async def assert_recording(assistant: Assistant, listed: Answer) -> None:
 
 
 @pytest.mark.parametrize("provider", OTHERS)
-async def test_the_summaries_agree_with_formants(provider: str, demo: Demo) -> None:
+async def test_summaries_agree_with_formants(provider: str, demo: Demo) -> None:
     async with demo("formant") as formant, demo(provider) as other:
-        expected, told = await overall(formant), await overall(other)
-        assert {name: told[name] for name in FIGURES} == {name: expected[name] for name in FIGURES}
+        expected, actual = await overall(formant), await overall(other)
+        assert {name: actual[name] for name in FIGURES} == {name: expected[name] for name in FIGURES}
         for grouping in ("agent_id", "day", "week", "month", "weekday", "hour", "contact_number"):
             assert await groups(other, grouping) == await groups(formant, grouping)
         for successful in ("success", "failure"):
@@ -146,24 +146,27 @@ async def test_the_summaries_agree_with_formants(provider: str, demo: Demo) -> N
             assert await groups(other, "agent_id", call_successful=successful) == by_agent
             assert len(by_agent[0]) == 5
         for name in ("started_from", "started_to"):
-            moments = [datetime.fromisoformat(str((await profile(each))[name])) for each in (formant, other)]
+            moments = [datetime.fromisoformat(str((await profile(assistant))[name])) for assistant in (formant, other)]
             assert timedelta() <= moments[0] - moments[1] < timedelta(seconds=1)
 
 
 @pytest.mark.parametrize("provider", OTHERS)
-async def test_the_durations_agree_but_for_rounding(provider: str, demo: Demo) -> None:
-    """Of calls that succeeded: of others, some providers have no duration and some one of nothing."""
-    asked = {"call_successful": "success", "measures": ["duration_seconds"]}
+async def test_durations_agree_with_formants_up_to_rounding(provider: str, demo: Demo) -> None:
+    """Of successful calls: for others, some providers send no duration and some send zero."""
+    arguments = {"call_successful": "success", "measures": ["duration_seconds"]}
     async with demo("formant") as formant, demo(provider) as other:
-        expected, told = duration_of(await overall(formant, **asked)), duration_of(await overall(other, **asked))
-    assert told["count"] == expected["count"] > 100
+        expected, actual = (
+            duration_of(await overall(formant, **arguments)),
+            duration_of(await overall(other, **arguments)),
+        )
+    assert actual["count"] == expected["count"] > 100
     for name in ("mean", "median", "p90", "min", "max"):
-        assert abs(told[name] - expected[name]) <= ROUNDED, name
-    assert abs(told["sum"] - expected["sum"]) <= ROUNDED * expected["count"]
+        assert abs(actual[name] - expected[name]) <= ROUNDED, name
+    assert abs(actual["sum"] - expected["sum"]) <= ROUNDED * expected["count"]
 
 
-def duration_of(told: dict[str, JsonValue]) -> dict[str, float]:
-    measures = told["measures"]
+def duration_of(figures: dict[str, JsonValue]) -> dict[str, float]:
+    measures = figures["measures"]
     assert isinstance(measures, dict)
     duration = measures["duration_seconds"]
     assert isinstance(duration, dict)
@@ -172,35 +175,35 @@ def duration_of(told: dict[str, JsonValue]) -> dict[str, float]:
 
 @pytest.mark.parametrize("provider", OTHERS)
 @pytest.mark.parametrize("query", ["refund", '"customer care" OR complaint', "भुगतान", "paid -website"])
-async def test_a_search_finds_the_same_turns(provider: str, query: str, demo: Demo) -> None:
+async def test_searches_find_the_same_turns_as_with_formant(provider: str, query: str, demo: Demo) -> None:
     answers: list[Answer] = []
-    for each in ("formant", provider):
-        async with demo(each) as assistant:
+    for name in ("formant", provider):
+        async with demo(name) as assistant:
             answers.append(await assistant.ask("search_transcripts", query=query, limit=100))
-    expected, told = answers
+    expected, actual = answers
     for name in ("hits_total", "conversations_total"):
-        assert told.structure[name] == expected.structure[name] != 0
-    turns = [[(hit["conversation_id"], hit["turn"], hit["text"]) for hit in each.rows("hits")] for each in answers]
+        assert actual.structure[name] == expected.structure[name] != 0
+    turns = [[(hit["conversation_id"], hit["turn"], hit["text"]) for hit in answer.rows("hits")] for answer in answers]
     assert sorted(turns[1], key=str) == sorted(turns[0], key=str)
 
 
 @pytest.mark.parametrize("provider", IN_ITS_FAMILY)
-async def test_what_formant_extracts_is_data_there(provider: str, demo: Demo) -> None:
+async def test_formants_results_are_below_data_in_the_cursor_family(provider: str, demo: Demo) -> None:
     async with demo("formant") as formant, demo(provider) as other:
-        expected, told = await fields(formant), await fields(other)
-        summaries, endings = told.pop("summary"), told.pop("ended_reason")
-        assert told == {f"data.{path}": figures for path, figures in expected.items()}
-        assert len(told) > 20
+        expected, actual = await fields(formant), await fields(other)
+        summaries, endings = actual.pop("summary"), actual.pop("ended_reason")
+        assert actual == {f"data.{path}": figures for path, figures in expected.items()}
+        assert len(actual) > 20
         assert summaries[0] == endings[0] == "text"
         intents, _ = await groups(formant, "results.intent")
-        renamed = {key.replace("results.intent", "results.data.intent"): each for key, each in intents.items()}
+        renamed = {key.replace("results.intent", "results.data.intent"): figures for key, figures in intents.items()}
         assert (await groups(other, "results.data.intent"))[0] == renamed
         unhappy = await formant.ask("list_conversations", results=["csat<=2", "nps exists"])
-        found = await other.ask("list_conversations", results=["data.csat<=2", "data.nps exists"])
-        assert found.ids() == unhappy.ids() != []
+        matching = await other.ask("list_conversations", results=["data.csat<=2", "data.nps exists"])
+        assert matching.ids() == unhappy.ids() != []
 
 
-async def test_voiceos_extracts_nothing_and_tells_costs(demo: Demo) -> None:
+async def test_voiceos_has_type_ended_reason_and_cost_as_results(demo: Demo) -> None:
     async with demo("voiceos") as assistant:
         paths = await fields(assistant)
         assert {path.partition(".")[0] for path in paths} == {"type", "ended_reason", "cost"}
@@ -220,7 +223,7 @@ async def test_voiceos_extracts_nothing_and_tells_costs(demo: Demo) -> None:
     assert failed.coverage["matched"] == unknown.coverage["matched"] != 0
 
 
-async def test_elevenlabs_has_user_ids_and_voiceos_says_that_it_has_none(demo: Demo) -> None:
+async def test_elevenlabs_filters_by_user_id_and_voiceos_refuses_it(demo: Demo) -> None:
     async with demo("elevenlabs") as assistant:
         listed = await assistant.ask("list_conversations", limit=1)
         read = await assistant.ask("get_transcripts", conversation_ids=listed.ids())
@@ -242,7 +245,7 @@ async def test_elevenlabs_has_user_ids_and_voiceos_says_that_it_has_none(demo: D
 
 
 @pytest.mark.parametrize("provider", ["elevenlabs", "voiceos"])
-def test_the_program_serves_it_without_a_key(provider: str, tmp_path: Path) -> None:
+def test_the_program_serves_the_demo_without_a_key(provider: str, tmp_path: Path) -> None:
     with started(tmp_path, "--demo", FORMANT_PROVIDER=provider) as server:
         server.shake_hands()
 

@@ -1,4 +1,4 @@
-"""What the documents say, compared with the program: tables, commands, configurations, links."""
+"""The documents compared with the program: tables, commands, configurations, links."""
 
 import json
 import os
@@ -49,16 +49,16 @@ def table(heading: str, *columns: str) -> list[Row]:
 
 
 def quoted(cell: str) -> str:
-    """What stands between the first backticks."""
+    """The text between the first backticks."""
     return cell.split("`")[1]
 
 
 def text_of(tool: str) -> Any:
-    return next(each.to_mcp(WORDS).input_schema for each in TOOLS if each.name == tool)
+    return next(candidate.to_mcp(WORDS).input_schema for candidate in TOOLS if candidate.name == tool)
 
 
-def assert_row_tells(row: Row, name: str, schema: dict[str, Any], required: list[str]) -> None:
-    """The row's default is the schema's; every accepted word and the greatest accepted number stand in it."""
+def assert_row_matches(row: Row, name: str, schema: dict[str, Any], required: list[str]) -> None:
+    """The row has the schema's default, every accepted word and the greatest accepted number."""
     if name in required:
         assert row["default"] == "required"
     else:
@@ -70,7 +70,7 @@ def assert_row_tells(row: Row, name: str, schema: dict[str, Any], required: list
             assert str(schema[bound]) in re.findall(r"\d+", row["accepts"])
 
 
-def test_the_two_commands_stand_in_the_readme() -> None:
+def test_the_readme_has_the_two_commands() -> None:
     assert [command for command in COMMANDS if f"```sh\n{command}\n```" in README] == COMMANDS
 
 
@@ -80,7 +80,7 @@ def test_the_settings_table_has_every_variable() -> None:
 
 
 @pytest.mark.parametrize("row", table("Settings", "variable", "default", "meaning"), ids=lambda row: row["variable"])
-def test_a_setting_has_the_default_and_the_words_of_the_table(row: Row) -> None:
+def test_a_setting_has_the_default_and_words_in_its_table_row(row: Row) -> None:
     field = Settings.model_fields[quoted(row["variable"]).removeprefix("FORMANT_").lower()]
     assert field.default is not PydanticUndefined
     if field.default in (None, ""):
@@ -93,11 +93,11 @@ def test_a_setting_has_the_default_and_the_words_of_the_table(row: Row) -> None:
 
 def test_the_commands_table_has_every_command() -> None:
     columns = {**os.environ, "COLUMNS": "200"}
-    asked = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "formant_mcp", "--help"], capture_output=True, text=True, env=columns, check=True
     )
-    commands = re.findall(r"^ {4}(\w[\w-]*)  ", asked.stdout, re.MULTILINE)
-    options = re.findall(r"^  (--[\w-]+)  ", asked.stdout, re.MULTILINE)
+    commands = re.findall(r"^ {4}(\w[\w-]*)  ", done.stdout, re.MULTILINE)
+    options = re.findall(r"^  (--[\w-]+)  ", done.stdout, re.MULTILINE)
     documented = [
         quoted(row["command"]).removeprefix("formant-mcp").partition(" [")[0].strip()
         for row in table("Commands", "command", "does")
@@ -109,7 +109,7 @@ def test_the_tools_table_has_every_tool() -> None:
     assert [quoted(row["tool"]) for row in table("Tools", "tool", "gives")] == [tool.name for tool in TOOLS]
 
 
-def test_the_arguments_table_has_every_argument_but_the_filters() -> None:
+def test_the_arguments_table_has_every_argument_except_filters() -> None:
     rows = table("Tools", "tool", "argument", "default", "accepts")
     documented = [(quoted(row["tool"]), quoted(row["argument"])) for row in rows]
     arguments = [(tool.name, name) for tool in TOOLS for name in tool.to_mcp(WORDS).input_schema["properties"]]
@@ -121,22 +121,22 @@ def test_the_arguments_table_has_every_argument_but_the_filters() -> None:
     table("Tools", "tool", "argument", "default", "accepts"),
     ids=lambda row: f"{quoted(row['tool'])}-{quoted(row['argument'])}",
 )
-def test_an_argument_is_as_the_table_says(row: Row) -> None:
+def test_an_argument_matches_its_table_row(row: Row) -> None:
     schema = text_of(quoted(row["tool"]))
     name = quoted(row["argument"])
-    assert_row_tells(row, name, schema["properties"][name], schema.get("required", []))
+    assert_row_matches(row, name, schema["properties"][name], schema.get("required", []))
 
 
-def test_the_filters_table_has_every_filter_that_list_conversations_takes() -> None:
+def test_the_filters_table_has_every_filter_of_list_conversations() -> None:
     documented = [quoted(row["filter"]) for row in table("Filters", "filter", "default", "accepts")]
     assert documented == list(FilterArguments.model_fields)
     assert documented == list(text_of("list_conversations")["properties"])[: len(documented)]
 
 
 @pytest.mark.parametrize("row", table("Filters", "filter", "default", "accepts"), ids=lambda row: quoted(row["filter"]))
-def test_a_filter_is_as_the_table_says(row: Row) -> None:
+def test_a_filter_matches_its_table_row(row: Row) -> None:
     name = quoted(row["filter"])
-    assert_row_tells(row, name, text_of("list_conversations")["properties"][name], [])
+    assert_row_matches(row, name, text_of("list_conversations")["properties"][name], [])
 
 
 def test_the_resources_table_has_every_template() -> None:
@@ -146,21 +146,21 @@ def test_the_resources_table_has_every_template() -> None:
     ]
 
 
-def test_the_architecture_page_draws_the_layers_that_are_checked() -> None:
+def test_the_architecture_page_has_the_layers_that_are_checked() -> None:
     page = (ROOT / ".github" / "ARCHITECTURE.md").read_text(encoding="utf-8")
     drawn = re.findall(r"^    (.+)$", page.split("\n## Layers\n")[1], re.MULTILINE)
     contracts = PYPROJECT["tool"]["importlinter"]["contracts"]
-    assert drawn == next(each["layers"] for each in contracts if each["type"] == "layers")
+    assert drawn == next(contract["layers"] for contract in contracts if contract["type"] == "layers")
 
 
-def test_every_dependency_has_its_reason() -> None:
+def test_every_dependency_has_a_reason_in_its_decision() -> None:
     decision = (ROOT / ".github" / "decisions" / "0005-dependencies.md").read_text(encoding="utf-8")
-    needed = {re.split(r"[<>=\[;]", each)[0] for each in PYPROJECT["project"]["dependencies"]}
+    needed = {re.split(r"[<>=\[;]", requirement)[0] for requirement in PYPROJECT["project"]["dependencies"]}
     assert set(re.findall(r"^\| ([a-z0-9-]+) \| ", decision, re.MULTILINE)) - {"package"} == needed
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_link_to_a_file_or_a_heading_leads_somewhere(page: Path) -> None:
+def test_every_link_to_a_file_or_a_heading_works(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     headings = {
         re.sub(r"[^\w -]", "", line).strip().lower().replace(" ", "-") for line in re.findall(r"^#+ (.+)$", text, re.M)
@@ -172,15 +172,17 @@ def test_every_link_to_a_file_or_a_heading_leads_somewhere(page: Path) -> None:
             assert (page.parent / link).exists(), link
 
 
-def test_every_json_block_of_the_readme_is_json_and_one_is_the_example_file() -> None:
+def test_json_blocks_of_the_readme_are_valid_and_one_is_the_example_file() -> None:
     blocks = [json.loads(block) for block in re.findall(r"```json\n(.+?)```", README, re.DOTALL)]
     assert json.loads(EXAMPLE.read_text(encoding="utf-8")) in blocks
 
 
-def test_the_example_configuration_starts_the_server_which_says_that_the_key_is_a_placeholder(tmp_path: Path) -> None:
+def test_the_example_configuration_starts_the_server_which_reports_the_placeholder_key(tmp_path: Path) -> None:
     entry = json.loads(EXAMPLE.read_text(encoding="utf-8"))["mcpServers"]["formant"]
     folder, script = entry["command"].rsplit("/", 1)
-    assert folder == "/path/to/formant-mcp/.venv/bin"  # what the README's first command makes; here it is:
+    assert script == "formant-mcp"
+    assert "FORMANT_API_KEY" in entry["env"]
+    assert folder == "/path/to/formant-mcp/.venv/bin"  # made by the README's first command; in this environment:
     command = str(Path(sys.executable).with_name(script))
     environment = {**entry["env"], "FORMANT_STORE": str(tmp_path / "calls.sqlite")}
 
@@ -190,7 +192,7 @@ def test_the_example_configuration_starts_the_server_which_says_that_the_key_is_
             tools = [tool.name for tool in (await client.list_tools()).tools]
             result = await client.call_tool("list_conversations", {})
             assert result.is_error
-            return tools, "".join(each.text for each in result.content if isinstance(each, TextContent))
+            return tools, "".join(block.text for block in result.content if isinstance(block, TextContent))
 
     tools, error = anyio.run(ask)
     assert tools == [tool.name for tool in TOOLS]

@@ -1,4 +1,4 @@
-"""The fakes of the providers whose lists are paged by cursor: what other tests rest on."""
+"""The fake APIs of providers whose lists are paged by cursor, on which other tests rely."""
 
 from collections.abc import Generator
 from datetime import UTC, datetime, timedelta
@@ -39,7 +39,7 @@ def ids(answer: httpx.Response) -> list[str]:
     return [row["conversation_id"] for row in answer.json()["conversations"]]
 
 
-def test_a_page_has_thirty_rows_unless_asked_otherwise(elevenlabs: FakeElevenLabs):
+def test_a_page_has_thirty_rows_by_default(elevenlabs: FakeElevenLabs):
     page = httpx.get(elevenlabs.url + LIST).json()
 
     assert (len(page["conversations"]), page["has_more"], "total" in page) == (30, True, False)
@@ -58,11 +58,11 @@ def test_a_page_has_thirty_rows_unless_asked_otherwise(elevenlabs: FakeElevenLab
         (f"agent_id=1&call_start_after_unix={SECONDS - 2}", [1]),
     ],
 )
-def test_filters_filter(elevenlabs: FakeElevenLabs, query: str, numbers: list[int]):
+def test_elevenlabs_filters_its_list(elevenlabs: FakeElevenLabs, query: str, numbers: list[int]):
     assert ids(httpx.get(f"{elevenlabs.url}{LIST}?page_size=100&{query}")) == [conversation_id(n) for n in numbers]
 
 
-def test_bounds_may_be_left_out(elevenlabs: FakeElevenLabs):
+def test_time_bounds_can_be_exclusive(elevenlabs: FakeElevenLabs):
     elevenlabs.bounds_included = False
     answer = httpx.get(f"{elevenlabs.url}{LIST}?call_start_after_unix={SECONDS - 3}&call_start_before_unix={SECONDS}")
 
@@ -73,13 +73,13 @@ def test_bounds_may_be_left_out(elevenlabs: FakeElevenLabs):
     "query",
     ["page_size=101", "page_size=0", "cursor=gone", "call_start_after_unix=x", "call_successful=yes", "pagesize=1"],
 )
-def test_a_query_outside_the_documents_is_refused(elevenlabs: FakeElevenLabs, query: str):
+def test_an_undocumented_query_is_refused(elevenlabs: FakeElevenLabs, query: str):
     answer = httpx.get(f"{elevenlabs.url}{LIST}?{query}")
 
     assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["query", query.partition("=")[0]])
 
 
-def test_cursors_come_round_again_after_so_many_pages(elevenlabs: FakeElevenLabs):
+def test_cursors_repeat_after_the_set_number_of_pages(elevenlabs: FakeElevenLabs):
     elevenlabs.cursor_cycle = 2
     cursors: list[str] = []
     for _ in range(5):
@@ -92,7 +92,7 @@ def test_cursors_come_round_again_after_so_many_pages(elevenlabs: FakeElevenLabs
     assert len(set(cursors)) == 2
 
 
-def test_newer_calls_shift_no_page(elevenlabs: FakeElevenLabs):
+def test_newer_calls_do_not_shift_later_pages(elevenlabs: FakeElevenLabs):
     cursor = httpx.get(elevenlabs.url + LIST).json()["next_cursor"]
     elevenlabs.add(elevenlabs_call(1_000, NOON + timedelta(hours=1)))
     elevenlabs.remove(conversation_id(29))
@@ -100,7 +100,7 @@ def test_newer_calls_shift_no_page(elevenlabs: FakeElevenLabs):
     assert ids(httpx.get(elevenlabs.url + LIST, params={"cursor": cursor}))[0] == conversation_id(30)
 
 
-def test_voiceable_answers_in_an_envelope_and_refuses_in_its_own_form():
+def test_voiceable_answers_in_an_envelope_and_has_its_own_errors():
     with FakeVoiceable.in_thread() as api:
         api.add(voiceable_call(1, NOON))
         good, bad = httpx.get(f"{api.url}/conversations").json(), httpx.get(f"{api.url}/conversations/gone").json()
@@ -131,7 +131,7 @@ def test_voiceos_counts_pages_from_one_and_filters_by_creation(voiceos: FakeVoic
 @pytest.mark.parametrize(
     "query", ["index=0", "limit=101", "status=done", "created_after=then", "created_before=0", "page=2"]
 )
-def test_voiceos_refuses_a_query_outside_its_documents(voiceos: FakeVoiceOs, query: str):
+def test_voiceos_refuses_an_undocumented_query(voiceos: FakeVoiceOs, query: str):
     answer = httpx.get(f"{voiceos.url}/conversations?{query}")
 
     assert (answer.status_code, answer.json().keys()) == (422, {"detail"})

@@ -1,4 +1,4 @@
-"""The fake itself: what other tests rest on."""
+"""The fake of Formant's API, on which other tests rely."""
 
 import asyncio
 import json
@@ -45,22 +45,22 @@ def ids(rows: list[Row]) -> list[str]:
     return [str(row["conversation_id"]) for row in rows]
 
 
-def test_pages_together_give_every_conversation_once(client: httpx.Client) -> None:
+def test_pages_list_every_conversation_once(client: httpx.Client) -> None:
     assert ids(whole_list(client)) == [conversation_id(n) for n in range(250)]
 
 
-def test_a_page_has_twenty_rows_unless_asked_otherwise(client: httpx.Client) -> None:
+def test_a_page_has_twenty_rows_by_default(client: httpx.Client) -> None:
     page = client.get("/v1/conversations").json()
     assert (len(page["data"]), page["has_more"], page["total"]) == (20, True, 250)
 
 
 @pytest.mark.parametrize("query", ["limit=101", "limit=0", "limit=x", "offset=-1", "agent_id=x"])
-def test_a_query_outside_the_documents_is_refused(client: httpx.Client, query: str) -> None:
+def test_an_invalid_query_is_refused(client: httpx.Client, query: str) -> None:
     answer = client.get(f"/v1/conversations?{query}")
     assert (answer.status_code, answer.json()["error"]["type"]) == (400, "invalid_request")
 
 
-def test_the_list_can_be_of_one_agent(client: httpx.Client) -> None:
+def test_the_list_filters_by_agent(client: httpx.Client) -> None:
     page = client.get("/v1/conversations?agent_id=101&limit=100").json()
     assert {row["agent_id"] for row in page["data"]} == {101}
     assert page["total"] == 83
@@ -69,7 +69,7 @@ def test_the_list_can_be_of_one_agent(client: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("order", "expected"), [("newest", [3, 2, 1]), ("oldest", [1, 2, 3]), ("none", [2, 3, 1]), ("as_held", [2, 1, 3])]
 )
-def test_the_list_comes_in_the_order_that_was_set(
+def test_the_list_is_in_the_set_order(
     api: FakeFormant, client: httpx.Client, order: Order, expected: list[int]
 ) -> None:
     api.conversations = []
@@ -79,7 +79,7 @@ def test_the_list_comes_in_the_order_that_was_set(
     assert ids(whole_list(client)) == [conversation_id(n) for n in expected]
 
 
-def test_one_conversation_has_transcript_and_results_that_its_row_lacks(client: httpx.Client) -> None:
+def test_a_detail_adds_transcript_and_results_to_its_row(client: httpx.Client) -> None:
     row = client.get("/v1/conversations?limit=1").json()["data"][0]
     data = client.get(f"/v1/conversations/{row['conversation_id']}").json()["data"]
     assert not {"transcript", "results"} & row.keys()
@@ -88,7 +88,7 @@ def test_one_conversation_has_transcript_and_results_that_its_row_lacks(client: 
     assert row.items() <= data.items()
 
 
-def test_a_list_can_carry_the_details(api: FakeFormant, client: httpx.Client) -> None:
+def test_list_rows_can_include_details(api: FakeFormant, client: httpx.Client) -> None:
     api.list_carries_detail = True
     row = client.get("/v1/conversations?limit=1").json()["data"][0]
     assert row == client.get(f"/v1/conversations/{row['conversation_id']}").json()["data"]
@@ -111,7 +111,7 @@ def test_a_recording_is_its_bytes_or_not_found(api: FakeFormant, client: httpx.C
     assert (answer.content, answer.headers["content-type"]) == (b"RIFF", "audio/wav")
 
 
-def test_a_wrong_key_is_refused_and_the_right_one_is_not(api: FakeFormant, client: httpx.Client) -> None:
+def test_only_the_right_key_is_accepted(api: FakeFormant, client: httpx.Client) -> None:
     api.key = "good"
     statuses = [
         client.get("/v1/conversations", headers=headers).status_code
@@ -120,7 +120,7 @@ def test_a_wrong_key_is_refused_and_the_right_one_is_not(api: FakeFormant, clien
     assert statuses == [401, 401, 200]
 
 
-def test_requests_are_recorded_as_they_came(api: FakeFormant, client: httpx.Client) -> None:
+def test_requests_are_recorded_as_received(api: FakeFormant, client: httpx.Client) -> None:
     client.get("/v1/conversations/a%2Fb?x=1+2", headers={"X-Thing": "yes"})
     (request,) = api.requests
     assert (request.method, request.path, request.query) == ("GET", "/v1/conversations/a%2Fb", {"x": "1 2"})
@@ -129,7 +129,7 @@ def test_requests_are_recorded_as_they_came(api: FakeFormant, client: httpx.Clie
     assert api.requests == []
 
 
-def test_repeated_rows_come_twice_and_count_only_if_asked(api: FakeFormant, client: httpx.Client) -> None:
+def test_repeated_rows_are_listed_twice_and_counted_only_if_set(api: FakeFormant, client: httpx.Client) -> None:
     api.repeat_rows = 7
     rows = ids(whole_list(client))
     assert (len(rows), len(set(rows))) == (257, 250)
@@ -138,13 +138,13 @@ def test_repeated_rows_come_twice_and_count_only_if_asked(api: FakeFormant, clie
     assert client.get("/v1/conversations").json()["total"] == 257
 
 
-def test_short_pages_and_a_missing_total(api: FakeFormant, client: httpx.Client) -> None:
+def test_pages_can_be_short_and_without_a_total(api: FakeFormant, client: httpx.Client) -> None:
     api.rows_per_page_cap, api.with_total = 30, False
     page = client.get("/v1/conversations?limit=100").json()
     assert (len(page["data"]), page["has_more"], "total" in page) == (30, True, False)
 
 
-def test_the_hook_can_change_the_list_between_pages(api: FakeFormant, client: httpx.Client) -> None:
+def test_on_request_can_change_the_list_between_pages(api: FakeFormant, client: httpx.Client) -> None:
     def drift(_: Request) -> None:
         if len(api.requests) == 2:
             api.add(conversation(1000, NOON + timedelta(hours=1)))
@@ -168,7 +168,7 @@ def test_the_hook_can_change_the_list_between_pages(api: FakeFormant, client: ht
         (faults.redirect("http://127.0.0.1:1/"), 302, b""),
     ],
 )
-def test_a_fault_strikes_as_often_as_it_was_told(
+def test_a_fault_occurs_the_set_number_of_times(
     api: FakeFormant, client: httpx.Client, kind: int | faults.Fault, status: int, body: bytes
 ) -> None:
     good = client.get("/v1/conversations").content
@@ -181,9 +181,7 @@ def test_a_fault_strikes_as_often_as_it_was_told(
 
 
 @pytest.mark.parametrize("kind", [faults.cut_off_json, faults.hang_up])
-def test_a_broken_connection_is_an_error_of_the_transport(
-    api: FakeFormant, client: httpx.Client, kind: faults.Fault
-) -> None:
+def test_a_broken_connection_is_a_transport_error(api: FakeFormant, client: httpx.Client, kind: faults.Fault) -> None:
     api.fault(lambda request: request.query.get("offset") == "100", 1, kind)
     assert client.get("/v1/conversations?offset=0").status_code == 200
     with pytest.raises(httpx.RemoteProtocolError):
@@ -191,7 +189,7 @@ def test_a_broken_connection_is_an_error_of_the_transport(
     assert client.get("/v1/conversations?offset=100").status_code == 200
 
 
-def test_truncated_json_is_good_http(api: FakeFormant, client: httpx.Client) -> None:
+def test_truncated_json_is_valid_http(api: FakeFormant, client: httpx.Client) -> None:
     api.fault("conversations", 1, faults.truncated_json)
     answer = client.get("/v1/conversations")
     assert int(answer.headers["content-length"]) == len(answer.content)
@@ -199,25 +197,25 @@ def test_truncated_json_is_good_http(api: FakeFormant, client: httpx.Client) -> 
         answer.json()
 
 
-def test_one_row_of_a_page_can_lack_its_id(api: FakeFormant, client: httpx.Client) -> None:
+def test_a_row_can_lack_its_id(api: FakeFormant, client: httpx.Client) -> None:
     api.fault("conversations", 1, faults.unreadable_row)
     rows = client.get("/v1/conversations").json()["data"]
     assert [row["conversation_id"] is None for row in rows] == [True] + [False] * 19
 
 
-def test_a_slow_answer_outlasts_a_short_timeout(api: FakeFormant, client: httpx.Client) -> None:
+def test_a_slow_answer_exceeds_a_short_timeout(api: FakeFormant, client: httpx.Client) -> None:
     api.fault("conversations", 1, faults.slow(60))
     with pytest.raises(httpx.ReadTimeout):
         client.get("/v1/conversations", timeout=httpx.Timeout(10, read=0.05))
 
 
-def test_a_rate_limit_carries_the_headers_given(api: FakeFormant, client: httpx.Client) -> None:
+def test_a_rate_limit_fault_has_the_given_headers(api: FakeFormant, client: httpx.Client) -> None:
     api.fault("conversations", 1, faults.rate_limit("60", "2026-11-20T12:01:00Z"))
     headers = client.get("/v1/conversations").headers
     assert (headers["retry-after"], headers["x-ratelimit-reset"]) == ("60", "2026-11-20T12:01:00Z")
 
 
-def test_the_allowance_is_used_up_and_comes_back_with_the_window(api: FakeFormant, client: httpx.Client) -> None:
+def test_the_rate_limit_is_used_up_and_renewed_with_the_window(api: FakeFormant, client: httpx.Client) -> None:
     now = NOON.timestamp()
     api.clock = lambda: now
     api.rate_limit_headers(2, 60)
@@ -243,7 +241,7 @@ def test_a_shut_gate_holds_answers_until_it_opens() -> None:
     assert asyncio.run(scenario()) == (True, 200)
 
 
-def test_the_server_ends_quietly_while_a_client_still_waits(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_server_ends_without_logs_while_a_client_waits(caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:
         async with httpx.AsyncClient() as client:
             async with FakeFormant() as api:
@@ -257,7 +255,7 @@ def test_the_server_ends_quietly_while_a_client_still_waits(caplog: pytest.LogCa
     assert caplog.text == ""
 
 
-def test_the_thread_ends_while_a_client_still_waits(client: httpx.Client, api: FakeFormant) -> None:
+def test_the_server_thread_ends_while_a_client_waits(client: httpx.Client, api: FakeFormant) -> None:
     api.gate.shut()
     with pytest.raises(httpx.ReadTimeout):
         client.get("/v1/conversations", timeout=httpx.Timeout(10, read=0.05))

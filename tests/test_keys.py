@@ -1,4 +1,4 @@
-"""Keys over a store: a refused one claims nothing, a rotated one takes it over, a foreign one sees nothing of it."""
+"""Keys and a store: a refused key claims nothing, a rotated key takes over, another account's key sees nothing."""
 
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
@@ -17,10 +17,11 @@ from formant_mcp.settings import Settings
 from tests.calls import conversation
 from tests.fake_formant import FakeFormant
 from tests.faults import Fault, html_502, wrong_shape
+from tests.provider_apis import no_wait
 from tests.server_harness import NOW, Assistant
 
 pytestmark = pytest.mark.anyio
-COUNT = 20  # so that two that are gone are few
+COUNT = 20  # so that two missing ones are few
 
 
 @pytest.fixture
@@ -33,12 +34,9 @@ def api() -> Generator[FakeFormant]:
 
 @pytest.fixture(params=["fixed", "default"])
 def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Where calls are kept: a path of the user's own, or the data folder."""
+    """Where the store is: at the user's own path, or in the data folder."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     return str(tmp_path / "store.sqlite") if request.param == "fixed" else ""
-
-
-async def _no_wait(_: float) -> None: ...
 
 
 @asynccontextmanager
@@ -46,7 +44,7 @@ async def connected(api: FakeFormant, key: str, store: str, hours_later: int = 0
     settings = Settings.model_validate({"api_key": key, "base_url": api.url, "store": store, "timezone": "UTC"})
 
     async def open_() -> App:
-        source = FormantProvider(settings.address, key, sleep=_no_wait)
+        source = FormantProvider(settings.address, key, sleep=no_wait)
         try:
             return await open_account(settings, source, key, lambda: NOW + timedelta(hours=hours_later))
         except BaseException:
@@ -59,7 +57,7 @@ async def connected(api: FakeFormant, key: str, store: str, hours_later: int = 0
 
 
 async def read_everything(api: FakeFormant, key: str, store: str, hours_later: int = 0) -> list[str]:
-    """What is asked of the API for a question that needs every transcript."""
+    """The paths that a query for every transcript requests from the API."""
     before = len(api.requests)
     async with connected(api, key, store, hours_later) as assistant:
         answer = await assistant.ask("search_transcripts", query="hello")
@@ -68,13 +66,13 @@ async def read_everything(api: FakeFormant, key: str, store: str, hours_later: i
     return [request.path for request in api.requests[before:]]
 
 
-async def test_a_mistyped_key_does_not_keep_the_right_one_out(api: FakeFormant, store: str) -> None:
+async def test_a_mistyped_key_does_not_claim_the_store(api: FakeFormant, store: str) -> None:
     async with connected(api, "frist", store) as assistant:
         assert "The key was refused." in await assistant.refused("list_conversations")
     assert len(await read_everything(api, "first", store)) > COUNT
 
 
-async def test_a_rotated_key_goes_on_with_what_is_stored(api: FakeFormant, store: str) -> None:
+async def test_a_rotated_key_continues_with_the_stored_calls(api: FakeFormant, store: str) -> None:
     await read_everything(api, "first", store)
     api.key = "second"
     requests = await read_everything(api, "second", store)
@@ -84,7 +82,7 @@ async def test_a_rotated_key_goes_on_with_what_is_stored(api: FakeFormant, store
     assert [path for path in again if path != "/v1/conversations"] == []
 
 
-async def test_a_rotated_key_is_let_in_though_the_newest_calls_were_deleted(api: FakeFormant, store: str) -> None:
+async def test_a_rotated_key_is_accepted_even_if_the_newest_calls_were_deleted(api: FakeFormant, store: str) -> None:
     await read_everything(api, "first", store)
     api.key = "second"
     for row in api.conversations[:3]:
@@ -94,7 +92,7 @@ async def test_a_rotated_key_is_let_in_though_the_newest_calls_were_deleted(api:
 
 
 @pytest.mark.parametrize("kind", [403, 422, wrong_shape])
-async def test_a_rotated_key_is_let_in_though_one_call_asked_for_has_no_details(
+async def test_a_rotated_key_is_accepted_even_if_one_checked_call_has_no_detail(
     api: FakeFormant, store: str, kind: int | Fault
 ) -> None:
     await read_everything(api, "first", store)
@@ -103,7 +101,9 @@ async def test_a_rotated_key_is_let_in_though_one_call_asked_for_has_no_details(
     assert len(await read_everything(api, "second", store, hours_later=1)) > 2
 
 
-async def test_a_store_that_an_account_without_calls_left_is_the_next_keys(api: FakeFormant, tmp_path: Path) -> None:
+async def test_a_store_of_an_account_without_calls_can_be_claimed_by_another_key(
+    api: FakeFormant, tmp_path: Path
+) -> None:
     store, calls = str(tmp_path / "store.sqlite"), api.conversations
     api.conversations = []
     assert await read_everything(api, "first", store)
@@ -117,7 +117,7 @@ async def test_a_store_that_an_account_without_calls_left_is_the_next_keys(api: 
         assert "another account" in await assistant.refused("list_conversations")
 
 
-async def test_another_accounts_key_sees_nothing_of_it(api: FakeFormant, store: str) -> None:
+async def test_another_accounts_key_cannot_read_the_store(api: FakeFormant, store: str) -> None:
     await read_everything(api, "first", store)
     api.key = "foreign"
     api.conversations = [conversation(100, NOW - timedelta(days=3))]
@@ -129,13 +129,13 @@ async def test_another_accounts_key_sees_nothing_of_it(api: FakeFormant, store: 
         assert len(await read_everything(api, "foreign", store)) == 6 + 2  # the check, its own list and its own call
 
 
-async def test_a_refused_key_does_not_reach_the_store(api: FakeFormant, store: str) -> None:
+async def test_a_refused_key_cannot_read_the_store(api: FakeFormant, store: str) -> None:
     await read_everything(api, "first", store)
     async with connected(api, "wrong", store) as assistant:
         assert "The key was refused." in await assistant.refused("search_transcripts", query="hello")
 
 
-async def test_while_the_api_fails_a_new_key_is_not_judged(api: FakeFormant, store: str) -> None:
+async def test_a_new_key_is_not_judged_while_the_api_fails(api: FakeFormant, store: str) -> None:
     await read_everything(api, "first", store)
     api.key = "second"
     api.fault("/v1/conversations/", 5, html_502)

@@ -1,4 +1,4 @@
-"""The shape of the code: which way it may look, and how long it may get."""
+"""The structure of the code: the direction of imports, and the length of modules and functions."""
 
 import ast
 import re
@@ -22,7 +22,7 @@ def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def test_every_import_goes_down_the_layers() -> None:
+def test_every_import_follows_the_layers() -> None:
     done = lint_imports(ROOT)
     assert done.returncode == 0, done.stdout
     assert "0 broken" in done.stdout
@@ -40,7 +40,7 @@ def test_every_import_goes_down_the_layers() -> None:
         ("app.py", "import formant_mcp.demo.account", "Only the command line opens the demo"),
     ],
 )
-def test_an_import_that_goes_the_wrong_way_is_found(tmp_path: Path, module: str, line: str, contract: str) -> None:
+def test_an_import_against_the_layers_is_reported(tmp_path: Path, module: str, line: str, contract: str) -> None:
     for path in MODULES:
         copy = tmp_path / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ def test_an_import_that_goes_the_wrong_way_is_found(tmp_path: Path, module: str,
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_no_module_is_400_lines_long_and_no_function_50(path: Path) -> None:
+def test_modules_are_below_400_lines_and_functions_below_50(path: Path) -> None:
     source = path.read_text(encoding="utf-8")
     functions = [
         node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)

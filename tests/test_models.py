@@ -1,4 +1,4 @@
-"""What is left of a text after cleaning: one line, all of it to be seen."""
+"""Cleaned texts: one line of visible characters. And how lists continue."""
 
 import unicodedata
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from formant_mcp.models import Page, clean
 
-# Unicode's Default_Ignorable_Code_Point that people do misuse, and its Bidi_Control (UAX #9, table 2).
+# The misused part of Unicode's Default_Ignorable_Code_Point, and its Bidi_Control (UAX #9, table 2).
 ZERO_WIDTH = (
     "\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180e\u200b\u200c\u200d\u2060\u2061\u2062\u2063\u2064\u3164\ufeff\uffa0"
 )
@@ -22,39 +22,41 @@ EVERY_CHARACTER = "".join(map(chr, range(0x110000)))
 
 
 def assert_seen(text: str) -> None:
-    """Fails where there is a character in it that nobody sees, or a second line."""
+    """Fails if the text has an invisible character or a second line."""
     assert not set(text) & set(UNSEEN)
-    assert not [each for each in text if unicodedata.category(each) in UNSEEN_CATEGORIES]
+    assert not [character for character in text if unicodedata.category(character) in UNSEEN_CATEGORIES]
     assert text == " ".join(text.split())
     text.encode()
 
 
-def test_of_all_characters_only_those_are_left_that_can_be_seen() -> None:
+def test_cleaning_every_character_leaves_only_visible_ones() -> None:
     assert_seen(clean(EVERY_CHARACTER))
     assert_seen(clean(" ".join(EVERY_CHARACTER)))
 
 
 @given(texts)
-def test_what_is_left_of_any_text_is_one_line_of_what_can_be_seen(text: str) -> None:
+def test_cleaning_any_text_leaves_one_visible_line(text: str) -> None:
     assert_seen(clean(text))
 
 
 @given(texts)
 @example("a \u200b b")
-def test_cleaning_again_changes_nothing(text: str) -> None:
+def test_cleaning_is_idempotent(text: str) -> None:
     assert clean(clean(text)) == clean(text)
 
 
 @given(texts)
 @example(EVERY_CHARACTER[:0xD800])
-def test_nothing_but_the_unseen_is_taken(text: str) -> None:
+def test_cleaning_removes_only_invisible_characters(text: str) -> None:
     assert seen(clean(text)) == seen(text)
 
 
 def seen(text: str) -> str:
-    """The letters, marks, digits, signs and pictures of a text, whatever else is in it."""
+    """The letters, marks, digits and symbols of a text."""
     other = UNSEEN_CATEGORIES | {"Cf", "Cn", "Zs"}
-    return "".join(each for each in text if unicodedata.category(each) not in other and each not in UNSEEN)
+    return "".join(
+        character for character in text if unicodedata.category(character) not in other and character not in UNSEEN
+    )
 
 
 @pytest.mark.parametrize(
@@ -71,7 +73,7 @@ def seen(text: str) -> str:
         "\ufffd",
     ],
 )
-def test_what_people_say_stays_as_it_is(text: str) -> None:
+def test_ordinary_text_is_unchanged_by_cleaning(text: str) -> None:
     assert clean(text) == text
 
 
@@ -89,7 +91,7 @@ def test_what_people_say_stays_as_it_is(text: str) -> None:
         ("a \u200b b", "a b"),
     ],
 )
-def test_what_is_unseen_goes_and_white_space_is_one_blank(text: str, left: str) -> None:
+def test_cleaning_removes_invisible_characters_and_joins_white_space(text: str, left: str) -> None:
     assert clean(text) == left
 
 
@@ -103,7 +105,5 @@ def test_what_is_unseen_goes_and_white_space_is_one_blank(text: str, left: str) 
         (Page((), row_count=0, has_more=True, total=500), 0, False),
     ],
 )
-def test_a_list_goes_on_by_either_of_the_providers_words_but_not_behind_an_empty_page(
-    page: Page, offset: int, more: bool
-) -> None:
+def test_a_list_continues_by_has_more_or_total_but_not_after_an_empty_page(page: Page, offset: int, more: bool) -> None:
     assert page.more_after(offset) == more

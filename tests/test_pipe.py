@@ -1,6 +1,6 @@
-"""Whatever comes down the pipe: each line gets the answer that JSON-RPC has for it, and the next message works.
+"""Any input on the pipe: each line gets the answer that JSON-RPC defines for it, and the next message works.
 
-MCP narrows JSON-RPC: no batches, no ids but text and integers, parameters by name. A line is one message.
+MCP restricts JSON-RPC: no batches, ids only texts or integers, parameters by name. A line is one message.
 """
 
 import json
@@ -39,14 +39,14 @@ Expected = list[tuple[JsonValue, int]]  # the id and the error's code of each an
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
-    """One server for all of it: whatever came before must not matter."""
+    """One server for all tests, as earlier input must not matter."""
     with started(tmp_path_factory.mktemp("pipe"), "--demo", seconds=240) as server:
         server.shake_hands()
         yield server
 
 
 def answers(server: Server, data: bytes, at_least: int) -> list[Message]:
-    """What is said to `data`: all that comes until a ping after it is answered, and so many messages."""
+    """The answers to `data`: all messages until a ping after it is answered, and at least so many."""
     ping = f"ping {next(NUMBERS)}"
     server.write(data)
     server.send(request(ping, "ping"))
@@ -63,7 +63,7 @@ def answers(server: Server, data: bytes, at_least: int) -> list[Message]:
 
 
 def code(message: Message) -> int:
-    """The error's code, or that it is a result."""
+    """The error's code, or `ANSWERED` for a result."""
     error = message.get("error")
     if error is None:
         assert "result" in message
@@ -170,16 +170,16 @@ LINES: dict[str, tuple[bytes, Expected]] = {
 def test_a_line_gets_its_answer_and_the_next_message_works(server: Server, line: str) -> None:
     data, expected = LINES[line]
     received = answers(server, data + b"\n", len(expected))
-    assert [(each["id"], code(each)) for each in received] == expected
+    assert [(message["id"], code(message)) for message in received] == expected
 
 
 def not_json(constant: str) -> None:
-    """NaN and Infinity, which Python reads."""
+    """Rejects NaN and Infinity, which Python accepts."""
     raise ValueError(constant)
 
 
 def readable(request_id: JsonValue) -> JsonValue:
-    """An id as it has to come back; None where it cannot."""
+    """An id as the answer must have it; None if it cannot be sent back."""
     if isinstance(request_id, str):
         return re.sub("[\ud800-\udfff]", "\ufffd", request_id)
     is_number = isinstance(request_id, int | float) and not isinstance(request_id, bool) and abs(request_id) != inf
@@ -187,7 +187,7 @@ def readable(request_id: JsonValue) -> JsonValue:
 
 
 def answers_due(data: bytes) -> Iterator[JsonValue]:
-    """The id of each answer that is due, None where a line has none that can be read."""
+    """The id of each answer that is due; None for a line without a readable id."""
     for line in re.split(rb"[\r\n]", data):
         text = line.decode(errors="replace").strip("\ufeff").strip()
         try:
@@ -205,7 +205,7 @@ def answers_due(data: bytes) -> Iterator[JsonValue]:
 
 
 def is_notification(content: dict[str, JsonValue]) -> bool:
-    """JSON-RPC's notion of one, which has parameters by place too."""
+    """Whether JSON-RPC calls it a notification, which may have parameters by position."""
     is_called = content.get("jsonrpc") == "2.0" and isinstance(content.get("method"), str)
     return is_called and isinstance(content.get("params"), dict | list | None)
 
@@ -228,7 +228,7 @@ REQUESTS: tuple[Message, ...] = (
     {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": 1, "progress": 1}},
     {"jsonrpc": "2.0", "id": 9, "result": {}},
 )
-# Like a message in all but one member, or in none.
+# Objects with the members of a message, some of them wrong.
 SHAPED = st.fixed_dictionaries(
     {},
     optional={
@@ -244,7 +244,7 @@ SHAPED = st.fixed_dictionaries(
 
 @st.composite
 def damaged(draw: st.DrawFn) -> bytes:
-    """A message with something cut out of it, put into it or said twice."""
+    """A message with a part removed, inserted or repeated."""
     text = json.dumps(draw(st.sampled_from(REQUESTS)), ensure_ascii=draw(st.booleans())).encode()
     for _ in range(draw(st.integers(0, 3))):
         first, last = sorted(draw(st.tuples(*[st.integers(0, len(text))] * 2)))
@@ -262,37 +262,39 @@ def damaged(draw: st.DrawFn) -> bytes:
     | SHAPED.map(lambda value: json.dumps(value).encode())
     | damaged()
 )
-def test_every_request_is_answered_once_and_every_line_that_is_none_refused(server: Server, line: bytes) -> None:
+def test_any_line_is_answered_once_or_refused(server: Server, line: bytes) -> None:
     due = Counter(answers_due(line))
     received = answers(server, line + b"\n", due.total())
-    assert Counter(each["id"] for each in received) == due
+    assert Counter(message["id"] for message in received) == due
 
 
-def test_bytes_may_come_one_by_one(server: Server) -> None:
+def test_bytes_may_arrive_one_by_one(server: Server) -> None:
     for byte in ping('"क😀"'):
         server.write(bytes([byte]))
-    assert [each["id"] for each in answers(server, b"\n", 1)] == ["क😀"]
+    assert [message["id"] for message in answers(server, b"\n", 1)] == ["क😀"]
 
 
 def test_a_client_may_write_everything_before_it_reads(server: Server) -> None:
     requests = [json.dumps(request(n, "tools/list" if n % 20 == 0 else "ping")).encode() + b"\n" for n in range(1_000)]
     data = b"".join(requests) + (b"{" * 100 + b"\n") * 2_000  # far more than both pipes hold
     received = answers(server, data, 3_000)
-    assert Counter(each["id"] for each in received) == Counter([*range(1_000), *[None] * 2_000])
+    assert Counter(message["id"] for message in received) == Counter([*range(1_000), *[None] * 2_000])
 
 
-def test_nothing_goes_unanswered_before_the_handshake(tmp_path: Path) -> None:
+def test_every_line_before_the_handshake_is_answered(tmp_path: Path) -> None:
     with started(tmp_path, "--demo") as server:
-        assert [code(each) for each in answers(server, b"{\n[]\n\n", 2)] == [PARSE, INVALID]
-        asked = [request(1, "tools/list"), request(2, "no/such"), calling(3, "list_conversations")]
-        data = b"".join(json.dumps(each).encode() + b"\n" for each in asked)
-        received = {each["id"]: code(each) for each in answers(server, data, 3)}
+        assert [code(message) for message in answers(server, b"{\n[]\n\n", 2)] == [PARSE, INVALID]
+        requests = [request(1, "tools/list"), request(2, "no/such"), calling(3, "list_conversations")]
+        data = b"".join(json.dumps(message).encode() + b"\n" for message in requests)
+        received = {message["id"]: code(message) for message in answers(server, data, 3)}
         assert received == {1: PARAMS, 2: NO_METHOD, 3: PARAMS}
         server.shake_hands()
-        assert [code(each) for each in answers(server, json.dumps(request(4, "tools/list")).encode() + b"\n", 1)] == [0]
+        assert [
+            code(message) for message in answers(server, json.dumps(request(4, "tools/list")).encode() + b"\n", 1)
+        ] == [0]
 
 
-def test_nothing_goes_unanswered_in_the_newer_era(tmp_path: Path) -> None:
+def test_every_line_of_the_newer_era_is_answered(tmp_path: Path) -> None:
     envelope: JsonValue = {
         PROTOCOL_VERSION_META_KEY: LATEST_MODERN_VERSION,
         CLIENT_INFO_META_KEY: {"name": "a-host", "version": "1"},
@@ -324,13 +326,13 @@ def test_nothing_goes_unanswered_in_the_newer_era(tmp_path: Path) -> None:
         ({"a": "half \ud83d"}, '"half ?"'),
     ],
 )
-def test_a_result_that_cannot_be_sent_is_an_error_or_mended(result: dict[str, JsonValue], answer: str) -> None:
+def test_a_result_that_cannot_be_sent_is_replaced_or_an_error(result: dict[str, JsonValue], answer: str) -> None:
     line = line_of(JSONRPCResponse(jsonrpc="2.0", id="seven", result=result)).decode()
     assert answer in line
     assert json.loads(line)["id"] == "seven"
 
 
-def test_no_message_is_as_large_as_typescript_clients_refuse() -> None:
+def test_messages_are_smaller_than_typescript_clients_accept() -> None:
     for size in range(MOST_BYTES - 50, MOST_BYTES, 7):
         line = line_of(JSONRPCResponse(jsonrpc="2.0", id=1, result={"a": "x" * size}))
         assert len(line) + TYPESCRIPT_READS < TYPESCRIPT_MOST

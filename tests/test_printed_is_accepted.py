@@ -1,7 +1,7 @@
 """Whatever an answer prints is accepted as an argument, with the meaning that it was printed with.
 
-The sample account is asked for lists, groups and profiles. Every id, address, name, value, label, time and cursor of
-the answers is asked for again, and has to find as many calls as the answer said, or the call it was printed for.
+The tests list, group and profile the sample account. Every id, address, name, value, label, time and cursor of
+the answers is sent back as an argument, and must match as many calls as the answer said, or its own call.
 """
 
 import re
@@ -21,14 +21,14 @@ pytestmark = pytest.mark.anyio
 
 WEEK: dict[str, object] = {"since": "2026-11-14", "until": "2026-11-20"}
 GROUPINGS = ("status", "agent_id", "failure_reason", "contact_number", "hour", "weekday", "day", "week", "month")
-MOST = 5  # values of a grouping that are asked for again
+MOST = 5  # values of a grouping that are sent back
 
 
 @pytest.fixture(params=list(PROVIDERS))
 async def assistant(
     request: pytest.FixtureRequest, tmp_path: Path, sample_stores: SampleStores
 ) -> AsyncGenerator[Assistant]:
-    """Connected to the sample account of each provider, as each sends it, all of it loaded."""
+    """Connected to the loaded sample account of each provider."""
     store = str(await sample_stores.copy(request.param, tmp_path))
     account = Account(FakeFormant(), "auto", tmp_path)
     async with account.connect_to_sample(provider=request.param, store=store, call_seconds=60) as assistant:
@@ -36,7 +36,7 @@ async def assistant(
 
 
 async def matched(assistant: Assistant, **arguments: object) -> JsonValue:
-    """How many calls of all match, or of the week where that is given."""
+    """How many calls match."""
     answer = await assistant.ask("list_conversations", **{"limit": 1, **arguments})
     assert answer.coverage["complete"] is True
     return answer.coverage["matched"]
@@ -51,8 +51,8 @@ def groups(answer: Answer) -> Iterator[tuple[str, str, JsonValue]]:
         yield name, str(value), group["count"]
 
 
-def asking_for(grouping: str, value: str) -> dict[str, object]:
-    """The filter that a group's key is the value of."""
+def filter_of(grouping: str, value: str) -> dict[str, object]:
+    """The filter for a group's key."""
     if grouping in ("day", "week", "month"):
         return {"since": value, "until": value}
     if grouping in ("hour", "weekday"):
@@ -62,54 +62,54 @@ def asking_for(grouping: str, value: str) -> dict[str, object]:
     return {grouping: value}
 
 
-async def test_a_group_is_found_by_its_key(assistant: Assistant) -> None:
+async def test_a_groups_key_filters_by_that_group(assistant: Assistant) -> None:
     fields = [f"results.{field['path']}" for field in listed((await profile(assistant))["results"])]
     for grouping in (*GROUPINGS, *fields):
         answer = await assistant.ask("summarize_results", group_by=grouping, top=100)
         for name, value, count in groups(answer):
-            assert await matched(assistant, **asking_for(name, value)) == count, (name, value)
+            assert await matched(assistant, **filter_of(name, value)) == count, (name, value)
             if name in ("status", "agent_id", "failure_reason"):
                 for form in (f"`{value}`", f"{value} ({count} calls)"):
                     assert await matched(assistant, **{name: form}) == count, (name, form)
 
 
 @pytest.mark.parametrize(("grouping", "since", "until"), [("week", "2026-W45", "2026-W47"), ("month", "2026-10", "")])
-async def test_a_week_and_a_month_are_found_by_their_label(
+async def test_a_printed_week_or_month_filters_by_that_period(
     assistant: Assistant, grouping: str, since: str, until: str
 ) -> None:
     answer = await assistant.ask("summarize_results", since=since, until=until, group_by=grouping)
-    found = list(groups(answer))
-    assert next(value for _, value, _ in found) == since
-    for _, value, count in found:
+    listed_groups = list(groups(answer))
+    assert next(value for _, value, _ in listed_groups) == since
+    for _, value, count in listed_groups:
         assert await matched(assistant, since=value, until=value) == count
 
 
 async def profile(assistant: Assistant) -> dict[str, JsonValue]:
-    """What there is."""
-    found = (await assistant.client.call_tool("summarize_results", {"top": 20})).structured_content
-    assert found is not None
-    return found["profile"]
+    """The profile of all calls."""
+    answer = (await assistant.client.call_tool("summarize_results", {"top": 20})).structured_content
+    assert answer is not None
+    return answer["profile"]
 
 
 def listed(value: JsonValue) -> list[dict[str, JsonValue]]:
     assert isinstance(value, list)
-    return [each for each in value if isinstance(each, dict)]
+    return [item for item in value if isinstance(item, dict)]
 
 
 def pairs(value: JsonValue) -> list[tuple[str, JsonValue]]:
     """Values with their counts."""
     assert isinstance(value, list)
-    return [(str(each[0]), each[1]) for each in value if isinstance(each, list)]
+    return [(str(pair[0]), pair[1]) for pair in value if isinstance(pair, list)]
 
 
-async def test_the_values_of_a_profile_are_found(assistant: Assistant) -> None:
-    found = await profile(assistant)
-    for name, counted in (("agent_id", found["agents"]), ("status", found["statuses"])):
+async def test_values_of_a_profile_filter_by_those_values(assistant: Assistant) -> None:
+    answer = await profile(assistant)
+    for name, counted in (("agent_id", answer["agents"]), ("status", answer["statuses"])):
         for value, count in pairs(counted):
             assert await matched(assistant, **{name: value}) == count
-    span = {"since": found["started_from"], "until": found["started_to"]}
+    span = {"since": answer["started_from"], "until": answer["started_to"]}
     assert await matched(assistant, **span) == await matched(assistant)
-    for field in listed(found["results"]):
+    for field in listed(answer["results"]):
         path, count = str(field["path"]), field["count"]
         for place, (value, having) in enumerate(pairs(field.get("top", []))):
             printed = f"{path}={value}"
@@ -125,7 +125,7 @@ async def test_the_values_of_a_profile_are_found(assistant: Assistant) -> None:
                 assert await matched(assistant, results=f"results.{path}={field[bound]}") != 0
 
 
-async def test_a_row_is_found_by_each_of_its_fields(assistant: Assistant) -> None:
+async def test_each_field_of_a_row_finds_that_row(assistant: Assistant) -> None:
     rows = (await assistant.ask("list_conversations", **WEEK, order_by="longest", limit=3)).rows()
     rows += (await assistant.ask("list_conversations", **WEEK, call_successful="failure", limit=3)).rows()
     for row in rows:
@@ -136,25 +136,25 @@ async def test_a_row_is_found_by_each_of_its_fields(assistant: Assistant) -> Non
         }
         for name, value in fields.items():
             argument = "agent_id" if name == "agent_name" else name
-            asked = {**WEEK, argument: value, "since": row["started_at"], "until": row["started_at"]}
-            assert row["conversation_id"] in (await assistant.ask("list_conversations", **asked)).ids(), name
+            arguments = {**WEEK, argument: value, "since": row["started_at"], "until": row["started_at"]}
+            assert row["conversation_id"] in (await assistant.ask("list_conversations", **arguments)).ids(), name
 
 
-async def test_a_time_of_the_text_finds_the_call_that_it_was_printed_for(assistant: Assistant) -> None:
+async def test_a_printed_time_finds_its_call(assistant: Assistant) -> None:
     answer = await assistant.ask("list_conversations", **WEEK, limit=5)
     printed = re.findall(r"\t(\d\d-\d\d \d\d:\d\d)\t", answer.text)
     assert len(printed) == 5
     for conversation_id, minute in zip(answer.ids(), printed, strict=True):
         for time in (minute, f"{minute} +05:30", f"2026-{minute}"):
-            found = await assistant.ask("list_conversations", since=time, until=time)
-            assert conversation_id in found.ids()
+            page = await assistant.ask("list_conversations", since=time, until=time)
+            assert conversation_id in page.ids()
 
 
-async def test_ids_and_addresses_are_accepted_however_they_were_copied(assistant: Assistant) -> None:
+async def test_ids_and_addresses_are_accepted_as_copied(assistant: Assistant) -> None:
     connected = {"call_successful": "success"}  # only these have a recording
     everything = (await assistant.ask("list_conversations", limit=100)).ids()
     ids = (await assistant.ask("list_conversations", **WEEK, **connected, limit=50)).ids()
-    alone = [each for each in ids if sum(other[:36] == each[:36] for other in everything) == 1]
+    alone = [call_id for call_id in ids if sum(other[:36] == call_id[:36] for other in everything) == 1]
     one, other = alone[:2]
     (read,) = (await assistant.ask("get_transcripts", conversation_ids=[one])).rows()
     address = str(read["recording_uri"])
@@ -204,14 +204,14 @@ async def test_ids_and_addresses_are_accepted_however_they_were_copied(assistant
         assert (await assistant.ask("get_transcripts", conversation_ids=both, max_turns=1)).ids() == [one, other]
 
 
-async def test_an_example_of_a_group_is_an_id(assistant: Assistant) -> None:
+async def test_the_example_of_a_group_is_a_valid_id(assistant: Assistant) -> None:
     answer = await assistant.ask("summarize_results", **WEEK, group_by="status")
     examples = [str(group["example_conversation_id"]) for group in answer.rows("groups")]
     assert len((await assistant.ask("get_transcripts", conversation_ids=examples, max_turns=1)).ids()) == len(examples)
 
 
 @pytest.mark.parametrize("form", ["{}", "`{}`", '"{}"', 'cursor="{}"', "next_cursor: {}"])
-async def test_a_cursor_goes_on_in_any_spelling_of_the_same_question(assistant: Assistant, form: str) -> None:
+async def test_a_cursor_works_in_any_spelling_of_the_same_arguments(assistant: Assistant, form: str) -> None:
     question: dict[str, object] = {**WEEK, "status": ["failed", "done", "completed", "ended"], "limit": 2}
     whole = await assistant.ask("list_conversations", **{**question, "limit": 4})
     first = await assistant.ask("list_conversations", **question)
@@ -220,7 +220,7 @@ async def test_a_cursor_goes_on_in_any_spelling_of_the_same_question(assistant: 
     assert first.ids() + (await assistant.ask("list_conversations", **again)).ids() == whole.ids()
 
 
-async def test_what_is_printed_in_place_of_a_value_not_loaded_is_refused_in_words(assistant: Assistant) -> None:
+async def test_the_placeholder_for_values_not_loaded_is_refused_with_the_reason(assistant: Assistant) -> None:
     for arguments in (
         {"failure_reason": NOT_READ_YET},
         {"results": f"intent={NOT_READ_YET}"},

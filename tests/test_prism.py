@@ -1,4 +1,4 @@
-"""The published document answering itself: every question is answered, or it is said what is wrong with the data.
+"""A mock server from the published document: every tool answers, or names what is wrong with the data.
 
 Prism's static answers are the document's examples; with `-d` it invents whatever the schema allows: other ids in every
 page, dates of any year, negative durations, empty texts.
@@ -23,8 +23,8 @@ DOCUMENTED = "e36853de-9cbb-441e-ad75-d3c8ac82abfb_1"
 CRASH = "Something went wrong inside"
 
 
-async def heard(assistant: Assistant, tool: str, **arguments: object) -> Answer:
-    """What a tool says, be it an answer or an error; a crash of ours is neither."""
+async def answer_or_error(assistant: Assistant, tool: str, **arguments: object) -> Answer:
+    """A tool's answer or error; an internal error of ours fails the test."""
     result = await assistant.client.call_tool(tool, arguments)
     text = str(result.content[0].model_dump()["text"])
     assert text.strip()
@@ -33,7 +33,7 @@ async def heard(assistant: Assistant, tool: str, **arguments: object) -> Answer:
 
 
 async def read(assistant: Assistant, uri: str) -> object:
-    """What stands there, or what is said of it."""
+    """The content of a resource, or the error."""
     try:
         return (await assistant.client.read_resource(uri)).contents[0]
     except MCPError as said:
@@ -44,21 +44,21 @@ async def read(assistant: Assistant, uri: str) -> object:
 
 
 async def ask_everything(account: Account, url: str) -> list[object]:
-    """The main job, and whatever is heard."""
+    """The results of calling the main tools and reading two resources."""
     async with account.connect(base_url=url, call_seconds=CALL_SECONDS) as assistant:
-        listed = await heard(assistant, "list_conversations", limit=5)
+        listed = await answer_or_error(assistant, "list_conversations", limit=5)
         one = next(iter(listed.ids()), DOCUMENTED)
         return [
             listed,
-            await heard(assistant, "get_transcripts", conversation_ids=[one, DOCUMENTED]),
-            await heard(assistant, "save_recording", conversation_id=one),
+            await answer_or_error(assistant, "get_transcripts", conversation_ids=[one, DOCUMENTED]),
+            await answer_or_error(assistant, "save_recording", conversation_id=one),
             await read(assistant, f"formant://conversations/{DOCUMENTED}/recording"),
             await read(assistant, f"formant://conversations/{DOCUMENTED}/transcript"),
         ]
 
 
 async def ask_invented(account: Account, mock: AbstractContextManager[str]) -> list[object]:
-    """The same of a mock that starts for it."""
+    """The same with a mock that is started for it."""
     with ExitStack() as stack:
         return await ask_everything(account, await to_thread.run_sync(stack.enter_context, mock))
 
@@ -77,7 +77,7 @@ async def test_the_documents_examples_are_answered(account: Account, prism: Mock
         async with account.connect(base_url=url, call_seconds=CALL_SECONDS) as assistant:
             ids = (await assistant.ask("list_conversations")).ids()
             transcripts = await assistant.ask("get_transcripts", conversation_ids=ids[:1])
-            saved = await heard(assistant, "save_recording", conversation_id=ids[0])
+            saved = await answer_or_error(assistant, "save_recording", conversation_id=ids[0])
             recording = await read(assistant, f"formant://conversations/{ids[0]}/recording")
     assert transcripts.ids() == ids[:1]
     assert transcripts.rows()[0]["turn_count"] != 0
@@ -87,10 +87,10 @@ async def test_the_documents_examples_are_answered(account: Account, prism: Mock
 
 
 @pytest.mark.parametrize("first", [1, 6, 11, 16])
-async def test_whatever_the_schema_allows_is_answered_or_said_to_be_wrong(
+async def test_anything_the_schema_allows_is_answered_or_reported_as_wrong(
     account: Account, prism: Mock, first: int
 ) -> None:
     seeds = range(first, first + 5)
     mocks = [prism(port, "-d", "--seed", str(seed)) for port, seed in zip(free_ports(5), seeds, strict=True)]
     said = await asyncio.gather(*(ask_invented(account, mock) for mock in mocks))
-    assert [len(each) for each in said] == [5] * 5
+    assert [len(results) for results in said] == [5] * 5

@@ -1,4 +1,4 @@
-"""The prompts, and the values that are offered for their arguments."""
+"""The prompts, and the completions of their arguments."""
 
 import pytest
 from mcp import MCPError
@@ -6,9 +6,9 @@ from mcp_types import PromptReference, TextContent
 
 from tests.calls import conversation
 from tests.provider_apis import ELEVENLABS
-from tests.server_harness import ERAS, NOW, Account
+from tests.server_harness import NOW, Account, in_both_eras
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, in_both_eras]
 ARGUMENTS = {
     "review_call": {"conversation_id": "e36853de"},
     "weekly_review": {"agent_id": "123"},
@@ -17,12 +17,7 @@ ARGUMENTS = {
 }
 
 
-@pytest.fixture(params=ERAS)
-def mode(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-async def test_every_prompt_names_its_tools_what_to_cite_and_what_not_to_claim(account: Account) -> None:
+async def test_every_prompt_names_tools_its_argument_what_to_cite_and_what_not_to_claim(account: Account) -> None:
     async with account.connect() as assistant:
         tools = [tool.name for tool in (await assistant.client.list_tools()).tools]
         listed = (await assistant.client.list_prompts()).prompts
@@ -47,7 +42,7 @@ async def test_every_prompt_names_its_tools_what_to_cite_and_what_not_to_claim(a
         ("daily_review", {}, "Prompts: review_call"),
     ],
 )
-async def test_a_missing_or_strange_argument_says_what_the_prompt_takes(
+async def test_a_missing_or_unknown_argument_is_refused_with_what_the_prompt_takes(
     account: Account, name: str, arguments: dict[str, str], words: str
 ) -> None:
     async with account.connect() as assistant:
@@ -57,7 +52,7 @@ async def test_a_missing_or_strange_argument_says_what_the_prompt_takes(
 
 
 @pytest.mark.parametrize("copied", ["`{}`", "formant://conversations/{}/recording", "{}…"])
-async def test_an_id_is_taken_as_it_was_copied_and_an_empty_argument_is_left_out(account: Account, copied: str) -> None:
+async def test_a_copied_id_is_accepted_and_an_empty_argument_is_left_out(account: Account, copied: str) -> None:
     async with account.connect() as assistant:
         plain = await assistant.client.get_prompt("review_call", {"conversation_id": "e36853de"})
         got = await assistant.client.get_prompt(
@@ -66,7 +61,7 @@ async def test_an_id_is_taken_as_it_was_copied_and_an_empty_argument_is_left_out
     assert got.messages == plain.messages
 
 
-async def test_agents_and_ids_are_completed_as_one_types(account: Account) -> None:
+async def test_agents_and_ids_are_completed_by_prefix(account: Account) -> None:
     for number, agent in enumerate([123, 124, 456]):
         account.api.add(conversation(number, NOW, agent_id=agent))
     async with account.connect() as assistant:
@@ -74,8 +69,8 @@ async def test_agents_and_ids_are_completed_as_one_types(account: Account) -> No
 
         async def completed(prompt: str, argument: str, typed: str) -> list[str]:
             reference = PromptReference(name=prompt)
-            found = await assistant.client.complete(reference, {"name": argument, "value": typed})
-            return found.completion.values
+            result = await assistant.client.complete(reference, {"name": argument, "value": typed})
+            return result.completion.values
 
         assert await completed("weekly_review", "agent_id", "12") == ["123", "124"]
         assert await completed("compare_agents", "agent_ids", "456,12") == ["456,123", "456,124"]
@@ -83,14 +78,14 @@ async def test_agents_and_ids_are_completed_as_one_types(account: Account) -> No
         assert await completed("why_calls_fail", "since", "7") == []
 
 
-async def test_on_a_fresh_server_agents_are_completed_from_one_page(account: Account) -> None:
+async def test_agents_are_completed_from_one_page_on_a_fresh_server(account: Account) -> None:
     for number, agent in enumerate([123, 124, 456]):
         account.api.add(conversation(number, NOW, agent_id=agent))
     async with account.connect() as assistant:
-        asked = {"name": "agent_id", "value": "12"}
-        found = await assistant.client.complete(PromptReference(name="weekly_review"), asked)
+        argument = {"name": "agent_id", "value": "12"}
+        result = await assistant.client.complete(PromptReference(name="weekly_review"), argument)
         assert len(account.api.requests) == 1
-    assert found.completion.values == ["123", "124"]
+    assert result.completion.values == ["123", "124"]
 
 
 @pytest.mark.parametrize(
@@ -104,19 +99,17 @@ async def test_on_a_fresh_server_agents_are_completed_from_one_page(account: Acc
         ("nobody", []),
     ],
 )
-async def test_agents_are_completed_by_name_where_one_alone_has_it(
-    account: Account, typed: str, values: list[str]
-) -> None:
+async def test_agents_are_completed_by_name_if_it_is_unique(account: Account, typed: str, values: list[str]) -> None:
     names = {
         "agent_a": "Payments",
         "agent_b": "Payment reminders",
         "agent_c": "Payment reminders",
         "agent_d": "Collections, EU",
     }
-    asked = {"name": "agent_id", "value": typed}
+    argument = {"name": "agent_id", "value": typed}
     async with ELEVENLABS.opened() as opened:
         for number, (agent_id, name) in enumerate(names.items()):
             opened.api.add(ELEVENLABS.call(number, NOW) | {"agent_id": agent_id, "agent_name": name})
         async with account.connect_to(opened.source, "elevenlabs") as assistant:
-            found = await assistant.client.complete(PromptReference(name="weekly_review"), asked)
-    assert found.completion.values == values
+            result = await assistant.client.complete(PromptReference(name="weekly_review"), argument)
+    assert result.completion.values == values

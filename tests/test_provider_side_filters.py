@@ -1,6 +1,6 @@
-"""Every filter, with a provider that narrows its list by itself, one that cannot, and where all is known already.
+"""Every filter, with a provider that filters its list, with one that cannot, and on a store that has all calls.
 
-All three have to give the conversations that plain Python finds among the calls which the API holds.
+All three must give the conversations that plain Python selects from the calls of the API.
 """
 
 from collections.abc import AsyncGenerator
@@ -32,7 +32,7 @@ from tests.sync.sync_harness import NOON, SECONDS, Clock
 
 pytestmark = pytest.mark.anyio
 
-NARROWED = {"agent_id", "user_id", "call_successful", "status"}
+SERVER_SIDE = {"agent_id", "user_id", "call_successful", "status"}
 AFTER = ("call_start_after_unix", "created_after")
 BEFORE = ("call_start_before_unix", "created_before")
 
@@ -111,8 +111,8 @@ def cases(provider: ProviderFixture) -> dict[str, Filters]:
 
 
 @dataclass
-class Asked:
-    """An account over the provider's API, and what is known of it."""
+class FilteredAccount:
+    """An account over the provider's API, with its store and clock."""
 
     provider: ProviderFixture
     api: FakeApi
@@ -120,8 +120,8 @@ class Asked:
     clock: Clock
 
     async def ids(self, filters: Filters) -> list[str]:
-        """Those of all pages of the list; every page says that it is complete."""
-        found: list[str] = []
+        """The ids of all pages of the list, each of which must be complete."""
+        ids: list[str] = []
         cursor = ""
         while True:
             call = RequestContext(self.clock.now(), SECONDS)
@@ -129,25 +129,27 @@ class Asked:
                 self.loader, call, ListQuery(filters, str(filters), limit=40, cursor=cursor)
             )
             assert listing.coverage.complete, listing.coverage.note
-            found += [each.conversation.conversation_id for each in listing.rows]
-            assert listing.shown == len(found)
+            ids += [row.conversation.conversation_id for row in listing.rows]
+            assert listing.shown == len(ids)
             cursor = listing.next_cursor
             if not cursor:
-                assert listing.coverage.matched == len(found)
-                return found
+                assert listing.coverage.matched == len(ids)
+                return ids
 
-    async def know_all(self) -> None:
+    async def load_all(self) -> None:
         coverage = await self.loader.ensure_loaded(
             RequestContext(self.clock.now(), SECONDS), DataRequest(Filters(), ListRequest(), with_details=True)
         )
         assert (coverage.complete, coverage.details_read) == (True, COUNT)
 
     def list_requests(self) -> list[Request]:
-        return [each for each in self.api.requests if each.path.endswith("/conversations")]
+        return [request for request in self.api.requests if request.path.endswith("/conversations")]
 
 
 @asynccontextmanager
-async def account(provider: ProviderFixture, *, bounds_included: bool, narrows: bool) -> AsyncGenerator[Asked]:
+async def account(
+    provider: ProviderFixture, *, bounds_included: bool, narrows: bool
+) -> AsyncGenerator[FilteredAccount]:
     """A new store, over an API with all the calls."""
     async with provider.opened() as opened:
         api, source, clock = opened.api, opened.source, Clock()
@@ -163,7 +165,7 @@ async def account(provider: ProviderFixture, *, bounds_included: bool, narrows: 
         store = await Store.open(None, AccountKey("service", "account"), next_refresh_at)
         sync = Sync(source, store, clock.now)
         try:
-            yield Asked(provider, api, Loader(sync, store), clock)
+            yield FilteredAccount(provider, api, Loader(sync, store), clock)
         finally:
             await sync.aclose()
             await store.close()
@@ -184,16 +186,16 @@ def seconds_of(sent: str) -> float:
 
 
 def stated(requests: list[Request], names: tuple[str, str]) -> list[float]:
-    """The times that requests carried under one of these names, in seconds of the epoch."""
-    return [seconds_of(each.query[name]) for each in requests for name in names if name in each.query]
+    """The times that requests sent under one of these names, in seconds since the epoch."""
+    return [seconds_of(request.query[name]) for request in requests for name in names if name in request.query]
 
 
 def narrowed_by(provider: ProviderFixture, filters: Filters) -> dict[str, str]:
-    """What every request for the list has to carry, but for times."""
+    """The parameters that every list request must have, apart from times."""
     if provider is not VOICEOS:
-        asked = {"agent_id": filters.agent_id, "user_id": filters.user_id}
+        parameters = {"agent_id": filters.agent_id, "user_id": filters.user_id}
         success = {} if filters.call_successful == "any" else {"call_successful": filters.call_successful}
-        return {name: value for name, value in asked.items() if value} | success
+        return {name: value for name, value in parameters.items() if value} | success
     if len(filters.status) == 1:
         return {"status": filters.status[0].lower()}
     return {} if filters.call_successful == "any" else {"status": "ended"}
@@ -202,43 +204,43 @@ def narrowed_by(provider: ProviderFixture, filters: Filters) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("provider", "name", "bounds_included"),
     [
-        pytest.param(each, name, included, id=f"{each.name}: {name}{'' if included else ', bounds left out'}")
-        for each in PROVIDERS
-        for name, filters in cases(each).items()
+        pytest.param(provider, name, included, id=f"{provider.name}: {name}{'' if included else ', bounds left out'}")
+        for provider in PROVIDERS
+        for name, filters in cases(provider).items()
         for included in ((True, False) if filters.since or filters.until else (True,))
     ],
 )
-async def test_a_filter_finds_the_same_whoever_narrows_the_list(
+async def test_a_filter_matches_the_same_calls_with_and_without_server_side_filters(
     provider: ProviderFixture, name: str, bounds_included: bool
 ) -> None:
     filters = cases(provider)[name]
-    async with account(provider, bounds_included=bounds_included, narrows=True) as asked:
-        by_provider = await asked.ids(filters)
-        carried = asked.list_requests()
+    async with account(provider, bounds_included=bounds_included, narrows=True) as filtered:
+        by_provider = await filtered.ids(filters)
+        carried = filtered.list_requests()
     assert len(by_provider) == len(set(by_provider))
     assert set(by_provider) == expected(provider, filters)
-    # The list of nobody's calls is asked for once, to see whether the provider narrows by user. Where nothing matches,
-    # some of the account's calls are listed at the end, to name the values that exist.
-    carried = [each for each in carried if each.query.get("user_id") != "formant-mcp-nobody"]
+    # The list of a user without calls is requested once, to see whether the provider filters by user. If nothing
+    # matches, some of the account's calls are listed at the end, to name the values that exist.
+    carried = [request for request in carried if request.query.get("user_id") != "formant-mcp-nobody"]
     if not by_provider:
-        carried = [each for each in carried if stated([each], AFTER)] if filters.since else carried[:1]
+        carried = [request for request in carried if stated([request], AFTER)] if filters.since else carried[:1]
     assert_narrowed(provider, filters, carried)
 
-    async with account(provider, bounds_included=bounds_included, narrows=False) as asked:
-        by_us = await asked.ids(filters)
-        assert not any(NARROWED & each.query.keys() for each in asked.list_requests())
-        assert stated(asked.list_requests()[:1], AFTER) + stated(asked.list_requests()[:1], BEFORE) == []
+    async with account(provider, bounds_included=bounds_included, narrows=False) as filtered:
+        by_us = await filtered.ids(filters)
+        assert not any(SERVER_SIDE & request.query.keys() for request in filtered.list_requests())
+        assert stated(filtered.list_requests()[:1], AFTER) + stated(filtered.list_requests()[:1], BEFORE) == []
     assert by_us == by_provider
 
 
 def assert_narrowed(provider: ProviderFixture, filters: Filters, carried: list[Request]) -> None:
-    """That the provider was asked for no more than it can leave out, and for all that may match."""
+    """Asserts that the requests filter by all that the provider can, and leave out nothing that may match."""
     wanted = narrowed_by(provider, filters)
     assert carried
-    for each in carried:
-        assert {name: each.query[name] for name in NARROWED & each.query.keys()} == wanted
+    for request in carried:
+        assert {name: request.query[name] for name in SERVER_SIDE & request.query.keys()} == wanted
     is_over = filters.until is not None and filters.until < NOON - timedelta(days=1)
-    hour = 3_600 if is_over else 0  # a period that is over is asked for in whole hours
+    hour = 3_600 if is_over else 0  # a period that is over is requested in whole hours
     if filters.since:
         waits = timedelta(days=1) if provider is VOICEOS else timedelta()
         after = stated(carried, AFTER)
@@ -252,29 +254,29 @@ def assert_narrowed(provider: ProviderFixture, filters: Filters, carried: list[R
 
 @pytest.mark.parametrize("narrows", [True, False])
 @pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: provider.name)
-async def test_a_filter_finds_the_same_where_all_is_known(provider: ProviderFixture, narrows: bool) -> None:
-    async with account(provider, bounds_included=True, narrows=narrows) as asked:
-        await asked.know_all()
+async def test_a_filter_matches_the_same_calls_on_a_loaded_store(provider: ProviderFixture, narrows: bool) -> None:
+    async with account(provider, bounds_included=True, narrows=narrows) as filtered:
+        await filtered.load_all()
         for name, filters in cases(provider).items():
-            found = await asked.ids(filters)
-            assert len(found) == len(set(found)), name
-            assert set(found) == expected(provider, filters), name
+            ids = await filtered.ids(filters)
+            assert len(ids) == len(set(ids)), name
+            assert set(ids) == expected(provider, filters), name
 
 
 @pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: provider.name)
-async def test_one_question_after_the_other_each_finds_its_own(provider: ProviderFixture) -> None:
-    async with account(provider, bounds_included=False, narrows=True) as asked:
+async def test_filters_in_sequence_on_one_store_each_match_their_calls(provider: ProviderFixture) -> None:
+    async with account(provider, bounds_included=False, narrows=True) as filtered:
         for name, filters in sorted(cases(provider).items(), key=lambda case: case[0] == "nothing"):
-            found = await asked.ids(filters)
-            assert len(found) == len(set(found)), name
-            assert set(found) == expected(provider, filters), name
+            ids = await filtered.ids(filters)
+            assert len(ids) == len(set(ids)), name
+            assert set(ids) == expected(provider, filters), name
 
 
-def test_the_questions_are_about_some_calls_and_not_about_others() -> None:
+def test_the_filters_under_test_match_some_calls_but_not_all() -> None:
     for provider in PROVIDERS:
-        found = {name: expected(provider, filters) for name, filters in cases(provider).items()}
-        asks_all = {name for name, ids in found.items() if len(ids) == COUNT}
-        asks_none = {name for name, ids in found.items() if not ids}
-        reasons = {name for name in found if name.startswith("failure_reason")}  # whose words differ by provider
+        by_case = {name: expected(provider, filters) for name, filters in cases(provider).items()}
+        asks_all = {name for name, ids in by_case.items() if len(ids) == COUNT}
+        asks_none = {name for name, ids in by_case.items() if not ids}
+        reasons = {name for name in by_case if name.startswith("failure_reason")}  # whose words differ by provider
         assert asks_all == {"nothing"}
         assert asks_none - reasons <= {"another's agent_id", "another's user_id", "status started and success"}

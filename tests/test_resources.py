@@ -1,4 +1,4 @@
-"""The resources: what is listed, what each holds, how ids complete, and what is said of those that are not there."""
+"""The resources: the list, the contents, the completion of ids, and the errors for missing ones."""
 
 import base64
 import gzip
@@ -23,20 +23,15 @@ from tests.audio import sample, wav
 from tests.calls import conversation, conversation_id, many
 from tests.fake_http import Reply
 from tests.provider_apis import ELEVENLABS
-from tests.server_harness import ERAS, NOW, Account, Assistant
+from tests.server_harness import NOW, Account, Assistant, in_both_eras
 from tests.snapshots import assert_same_as_file
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, in_both_eras]
 
 SNAPSHOTS = Path(__file__).parent / "tools" / "snapshots"
 CALL = conversation_id(0)
 CONFINED = re.compile(r"/v1/conversations(/(?!\.+(/|$))[^/]+(/recording)?)?")
 TEMPLATE = ResourceTemplateReference(uri="formant://conversations/{conversation_id}/transcript")
-
-
-@pytest.fixture(params=ERAS)
-def mode(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 @pytest.fixture
@@ -47,7 +42,7 @@ def account(account: Account) -> Account:
 
 
 async def read_text(assistant: Assistant, uri: str) -> TextResourceContents:
-    """The one text that stands there."""
+    """The text of a resource."""
     read = await assistant.client.read_resource(uri)
     (content,) = read.contents
     assert isinstance(content, TextResourceContents)
@@ -65,20 +60,20 @@ async def listed(assistant: Assistant) -> list[list[Resource]]:
     return pages
 
 
-async def test_there_are_three_kinds(account: Account) -> None:
+async def test_there_are_three_resource_templates(account: Account) -> None:
     async with account.connect() as assistant:
         templates = (await assistant.client.list_resource_templates()).resource_templates
-    assert [(each.uri_template, each.mime_type) for each in templates] == [
+    assert [(template.uri_template, template.mime_type) for template in templates] == [
         ("formant://conversations/{conversation_id}/recording", "audio/wav"),
         ("formant://conversations/{conversation_id}/transcript", "text/markdown"),
         ("formant://conversations/{conversation_id}", "application/json"),
     ]
 
 
-async def test_recordings_and_transcripts_are_listed_newest_first_and_each_once(account: Account) -> None:
+async def test_recordings_and_transcripts_are_listed_once_newest_first(account: Account) -> None:
     async with account.connect() as assistant:
         pages = await listed(assistant)
-    uris = [str(each.uri) for page in pages for each in page]
+    uris = [str(resource.uri) for page in pages for resource in page]
     assert [len(page) for page in pages] == [100, 30]
     assert uris == [
         f"formant://conversations/{conversation_id(n)}/{kind}"
@@ -86,11 +81,11 @@ async def test_recordings_and_transcripts_are_listed_newest_first_and_each_once(
         for kind in ("recording", "transcript")
     ]
     assert pages[0][0].title == "Recording 2026-11-21 08:42 +05:30 · agent 100 · completed · 20 s"
-    assert {each.mime_type for each in pages[0]} == {"audio/wav", "text/markdown"}
+    assert {resource.mime_type for resource in pages[0]} == {"audio/wav", "text/markdown"}
 
 
 @pytest.mark.parametrize("count", [0, 1, 49, 50, 51, 100, 101])
-async def test_pages_are_filled_and_the_last_one_is_known_to_be_it(account: Account, count: int) -> None:
+async def test_pages_are_full_except_the_last(account: Account, count: int) -> None:
     connected = [conversation(n, NOW - timedelta(hours=1, minutes=3 * n)) for n in range(count)]
     unconnected = [
         conversation(500 + n, NOW - timedelta(hours=1, minutes=3 * n + 1), status="busy") for n in range(130)
@@ -106,7 +101,7 @@ async def test_pages_are_filled_and_the_last_one_is_known_to_be_it(account: Acco
     assert requests <= len(pages) + 4
 
 
-async def test_a_call_that_runs_has_a_transcript_but_no_recording_yet(account: Account) -> None:
+async def test_a_running_call_has_a_transcript_but_no_recording_yet(account: Account) -> None:
     account.api.conversations = [conversation(1, NOW - timedelta(minutes=1), status="in_progress")]
     async with account.connect() as assistant:
         ((transcript,),) = await listed(assistant)
@@ -116,19 +111,26 @@ async def test_a_call_that_runs_has_a_transcript_but_no_recording_yet(account: A
 async def test_a_saved_recording_is_listed_with_its_size_and_type(account: Account) -> None:
     account.api.recordings = {conversation_id(0): sample("bare.mp3"), conversation_id(2): wav((9000, 1))}
     async with account.connect() as assistant:
-        for each in account.api.recordings:
-            await assistant.ask("save_recording", conversation_id=each)
+        for call_id in account.api.recordings:
+            await assistant.ask("save_recording", conversation_id=call_id)
         (page, *_) = await listed(assistant)
-    sizes = {str(each.uri): (each.size, each.mime_type) for each in page if each.name.startswith("recording")}
-    for each, media_type in ((conversation_id(0), "audio/mpeg"), (conversation_id(2), "audio/wav")):
-        assert sizes.pop(f"formant://conversations/{each}/recording") == (len(account.api.recordings[each]), media_type)
+    sizes = {
+        str(resource.uri): (resource.size, resource.mime_type)
+        for resource in page
+        if resource.name.startswith("recording")
+    }
+    for call_id, media_type in ((conversation_id(0), "audio/mpeg"), (conversation_id(2), "audio/wav")):
+        assert sizes.pop(f"formant://conversations/{call_id}/recording") == (
+            len(account.api.recordings[call_id]),
+            media_type,
+        )
     assert set(sizes.values()) == {(None, "audio/wav")}
 
 
 @pytest.mark.parametrize(
     ("cursor", "said"), [("x", "cursor: invalid"), ("c:20:1:abcdef", "issued for different arguments")]
 )
-async def test_a_cursor_that_is_not_ours_is_refused(account: Account, cursor: str, said: str) -> None:
+async def test_an_invalid_cursor_is_refused(account: Account, cursor: str, said: str) -> None:
     async with account.connect() as assistant:
         with pytest.raises(MCPError) as error:
             await assistant.client.list_resources(cursor=cursor)
@@ -154,7 +156,7 @@ async def test_a_conversation_is_json_with_all_its_fields(account: Account) -> N
     )
 
 
-async def test_a_recording_is_the_bytes_that_the_provider_has(account: Account) -> None:
+async def test_a_recording_is_the_providers_bytes(account: Account) -> None:
     account.api.recordings[CALL] = wav((9000, 60))
     async with account.connect() as assistant:
         read = await assistant.client.read_resource(f"formant://conversations/{CALL}/recording")
@@ -165,7 +167,7 @@ async def test_a_recording_is_the_bytes_that_the_provider_has(account: Account) 
     assert not list(account.folder.iterdir())
 
 
-async def test_a_recording_is_of_the_type_that_its_bytes_are(account: Account) -> None:
+async def test_a_recording_is_typed_by_its_bytes(account: Account) -> None:
     account.api.recordings[CALL] = sample("bare.mp3")
     async with account.connect() as assistant:
         read = await assistant.client.read_resource(f"formant://conversations/{CALL}/recording")
@@ -173,7 +175,7 @@ async def test_a_recording_is_of_the_type_that_its_bytes_are(account: Account) -
 
 
 @pytest.mark.parametrize("with_length", [True, False])
-async def test_a_recording_of_7_mb_is_read_and_a_larger_one_is_to_be_saved(account: Account, with_length: bool) -> None:
+async def test_a_recording_over_7_mb_must_be_saved_as_a_file(account: Account, with_length: bool) -> None:
     if not with_length:
         account.api.fault("/recording", 2, compressed)
     account.api.recordings[CALL] = b"ID3\4\0\0\0\0\0\0".ljust(7_000_000, b"\0")
@@ -192,22 +194,22 @@ async def test_a_recording_of_7_mb_is_read_and_a_larger_one_is_to_be_saved(accou
     assert saved.structure["bytes"] == 7_000_001
 
 
-async def test_the_samples_hour_long_call_is_to_be_saved(account: Account) -> None:
+async def test_the_samples_hour_long_recording_must_be_saved_as_a_file(account: Account) -> None:
     async with account.connect_to_sample() as assistant:
         (longest,) = (await assistant.ask("list_conversations", order_by="longest", limit=1)).ids()
         error = await assistant.not_read(f"formant://conversations/{longest}/recording")
     assert f'Call save_recording with conversation_id="{longest}"' in error.message
 
 
-async def test_the_sample_offers_the_recordings_of_calls_that_connected(account: Account) -> None:
+async def test_the_sample_lists_the_recordings_of_connected_calls(account: Account) -> None:
     async with account.connect_to_sample() as assistant:
-        uris = [str(each.uri) for page in await listed(assistant) for each in page]
+        uris = [str(resource.uri) for page in await listed(assistant) for resource in page]
         rows = (await assistant.ask("list_conversations", min_duration_seconds=1, limit=1)).coverage
     recordings = [uri for uri in uris if uri.endswith("/recording")]
     assert len(recordings) == len(set(recordings)) == rows["matched"]
 
 
-async def test_the_type_of_a_recording_not_yet_seen_is_the_providers_usual(account: Account) -> None:
+async def test_a_recording_not_fetched_yet_has_the_providers_usual_type(account: Account) -> None:
     async with ELEVENLABS.opened() as opened:
         opened.api.add(ELEVENLABS.call(1, NOW - timedelta(hours=1)))
         async with account.connect_to(opened.source, "elevenlabs") as assistant:
@@ -215,7 +217,7 @@ async def test_the_type_of_a_recording_not_yet_seen_is_the_providers_usual(accou
     assert recording.mime_type == "audio/mpeg"
 
 
-async def test_a_recording_announced_as_too_large_is_not_received_to_its_end(account: Account) -> None:
+async def test_a_recording_announced_as_too_large_is_not_downloaded(account: Account) -> None:
     account.api.recordings[CALL] = b"ID3\4\0\0\0\0\0\0".ljust(60_000_000, b"\0")
     account.api.fault("/recording", 1, lambda good: replace(good, send_only=100_000))
     async with account.connect() as assistant:
@@ -224,9 +226,7 @@ async def test_a_recording_announced_as_too_large_is_not_received_to_its_end(acc
 
 
 @pytest.mark.parametrize("is_listed", [True, False])
-async def test_the_recording_of_a_call_that_never_connected_is_said_not_to_exist(
-    account: Account, is_listed: bool
-) -> None:
+async def test_a_call_that_never_connected_has_no_recording(account: Account, is_listed: bool) -> None:
     unconnected = conversation_id(1)
     async with account.connect() as assistant:
         if is_listed:
@@ -236,7 +236,7 @@ async def test_the_recording_of_a_call_that_never_connected_is_said_not_to_exist
     assert error.message.startswith(f"The call {unconnected} never connected (no_answer), so it has no recording.")
 
 
-async def test_a_recording_that_is_not_ready_is_said(account: Account) -> None:
+async def test_a_recording_that_is_not_ready_is_an_error_with_its_uri(account: Account) -> None:
     async with account.connect() as assistant:
         error = await assistant.not_read(f"formant://conversations/{CALL}/recording")
     assert error.code == INVALID_PARAMS
@@ -260,7 +260,7 @@ async def test_a_recording_that_is_not_ready_is_said(account: Account) -> None:
         f"formant://conversations/{conversation_id(999)}/recording",
     ],
 )
-async def test_what_is_not_there_is_an_error_with_its_address(account: Account, uri: str) -> None:
+async def test_a_missing_resource_is_an_error_with_its_uri(account: Account, uri: str) -> None:
     async with account.connect() as assistant:
         error = await assistant.not_read(uri)
         requested = {request.path for request in account.api.requests}
@@ -270,7 +270,7 @@ async def test_what_is_not_there_is_an_error_with_its_address(account: Account, 
     assert not [path for path in requested if not CONFINED.fullmatch(path)]
 
 
-async def test_ids_with_odd_characters_are_read_by_the_addresses_given_for_them(account: Account) -> None:
+async def test_ids_with_odd_characters_can_be_read_by_their_listed_uris(account: Account) -> None:
     odd = "call/7 ü?#%2F"
     account.api.add(conversation(7, NOW - timedelta(hours=1), conversation_id=odd, transcript="BOT: Namaste!"))
     account.api.recordings[odd] = wav((9000, 1))
@@ -285,11 +285,11 @@ async def test_ids_with_odd_characters_are_read_by_the_addresses_given_for_them(
 
 
 def compressed(good: Reply) -> Reply:
-    """The same body, compressed on its way: its length is not known before."""
+    """The same body, compressed, so that its length is not announced."""
     return replace(good, body=gzip.compress(good.body, 1), headers={"Content-Encoding": "gzip"})
 
 
-async def test_on_a_fresh_server_ids_complete_from_one_page(account: Account) -> None:
+async def test_ids_are_completed_from_one_page_on_a_fresh_server(account: Account) -> None:
     async with account.connect() as assistant:
         newest = await assistant.client.complete(TEMPLATE, {"name": "conversation_id", "value": ""})
         typed = await assistant.client.complete(TEMPLATE, {"name": "conversation_id", "value": conversation_id(4)[:-3]})
@@ -298,23 +298,23 @@ async def test_on_a_fresh_server_ids_complete_from_one_page(account: Account) ->
     assert conversation_id(4) in typed.completion.values
 
 
-async def test_a_completion_waits_two_seconds_at_most_and_is_never_an_error(account: Account) -> None:
-    asked = {"name": "conversation_id", "value": ""}
+async def test_completions_wait_briefly_and_never_fail(account: Account) -> None:
+    argument = {"name": "conversation_id", "value": ""}
     async with account.connect() as assistant:
         account.api.gate.shut()
         began = time.monotonic()
-        waiting = await assistant.client.complete(TEMPLATE, asked)
-        assert time.monotonic() - began < 15  # a call has 20; the machine may have other things to do
+        waiting = await assistant.client.complete(TEMPLATE, argument)
+        assert time.monotonic() - began < 15  # a call has 20; the machine may be busy
         account.api.gate.open()
     account.api.key = "another"
     async with account.connect() as assistant:
-        refused = await assistant.client.complete(TEMPLATE, asked)
+        refused = await assistant.client.complete(TEMPLATE, argument)
     async with account.connect(store=str(account.folder)) as assistant:
-        broken = await assistant.client.complete(TEMPLATE, asked)
-    assert [each.completion.values for each in (waiting, refused, broken)] == [[], [], []]
+        broken = await assistant.client.complete(TEMPLATE, argument)
+    assert [result.completion.values for result in (waiting, refused, broken)] == [[], [], []]
 
 
-async def test_an_empty_account_is_not_read_with_every_letter(account: Account) -> None:
+async def test_an_empty_account_is_listed_once_for_several_completions(account: Account) -> None:
     account.api.conversations = []
     async with account.connect() as assistant:
         for typed in ("", "e", "e3"):
@@ -322,7 +322,7 @@ async def test_an_empty_account_is_not_read_with_every_letter(account: Account) 
         assert len(account.api.requests) == 1
 
 
-async def test_ids_complete_as_one_types(account: Account) -> None:
+async def test_ids_are_completed_by_prefix(account: Account) -> None:
     beginning = "e36853de-9cbb-441e-ad75-00000000004"
     async with account.connect() as assistant:
         await assistant.ask("list_conversations", order_by="oldest")

@@ -1,4 +1,4 @@
-"""Bad input, bad keys, bad answers and bad stores: a clear error with the next step, and nothing is lost by it."""
+"""Invalid input, keys, responses and stores: each gives a clear error with the next step, and loses nothing."""
 
 import asyncio
 import logging
@@ -17,9 +17,9 @@ from formant_mcp.server.mcp_server import build_server
 from tests import faults
 from tests.calls import conversation_id, many
 from tests.faults import Fault
-from tests.server_harness import ERAS, KEY, NOW, Account, Assistant
+from tests.server_harness import KEY, NOW, Account, Assistant, in_both_eras
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, in_both_eras]
 
 CALL = conversation_id(0)
 FILTERS = (
@@ -27,11 +27,6 @@ FILTERS = (
     " failure_reason, user_id, hours, weekdays, direction, results"
 )
 DATES = "Give an ISO date (2026-11-20), an ISO date-time (2026-11-20T18:00, with or without an offset), a week"
-
-
-@pytest.fixture(params=ERAS)
-def mode(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 @pytest.fixture
@@ -110,7 +105,7 @@ def account(account: Account) -> Account:
         ("list_conversations", {"cursor": "c:20:1:abcdef"}, "cursor: it was issued for different arguments."),
     ],
 )
-async def test_an_argument_outside_what_is_accepted_is_refused_and_named(
+async def test_an_invalid_argument_is_refused_by_name(
     account: Account, tool: str, arguments: dict[str, object], said: str
 ) -> None:
     async with account.connect() as assistant:
@@ -118,7 +113,7 @@ async def test_an_argument_outside_what_is_accepted_is_refused_and_named(
         assert (await assistant.ask("list_conversations", limit=1)).coverage["matched"] == 45
 
 
-async def test_a_cursor_is_good_for_its_own_question_and_store_alone(account: Account) -> None:
+async def test_a_cursor_works_only_for_its_own_query_and_store(account: Account) -> None:
     async with account.connect() as assistant:
         answer = await assistant.ask("list_conversations", limit=5, agent_id="101")
         cursor = answer.structure["next_cursor"]
@@ -142,7 +137,7 @@ async def test_an_unknown_tool_is_a_protocol_error_that_names_the_tools(account:
     assert error.value.message == f"Unknown tool. Tools: {', '.join(names)}."
 
 
-async def test_a_refused_key_is_said_everywhere_and_shown_nowhere(account: Account) -> None:
+async def test_a_refused_key_is_reported_by_every_tool_and_never_shown(account: Account) -> None:
     account.api.key = "another-key"
     async with account.connect() as assistant:
         for tool, arguments in (
@@ -174,7 +169,7 @@ async def test_a_refused_key_is_said_everywhere_and_shown_nowhere(account: Accou
         ),
     ],
 )
-async def test_a_bad_answer_is_said_in_our_words_and_the_next_question_works(
+async def test_a_failure_of_the_api_is_reported_without_its_text_and_the_next_call_works(
     account: Account, fault: Fault, said: str
 ) -> None:
     async with account.connect() as assistant:
@@ -191,7 +186,7 @@ async def test_a_bad_answer_is_said_in_our_words_and_the_next_question_works(
 
 
 @pytest.mark.parametrize("fault", [faults.html_502, faults.truncated_json, faults.empty_body, faults.hang_up])
-async def test_what_was_read_before_is_not_lost_by_a_later_failure(account: Account, fault: Fault) -> None:
+async def test_stored_conversations_are_answered_despite_a_later_failure(account: Account, fault: Fault) -> None:
     async with account.connect() as assistant:
         await assistant.ask("get_transcripts", conversation_ids=[CALL])
         await assistant.ask("list_conversations", limit=1)
@@ -203,7 +198,7 @@ async def test_what_was_read_before_is_not_lost_by_a_later_failure(account: Acco
     assert again.ids() == [CALL, conversation_id(2)]
 
 
-async def test_a_list_that_cannot_be_looked_at_now_is_answered_from_the_store_and_says_so(account: Account) -> None:
+async def test_a_list_that_cannot_be_fetched_is_answered_from_the_store_with_a_note(account: Account) -> None:
     async with account.connect() as assistant:
         await assistant.ask("list_conversations")
         account.pass_time(hours=1)
@@ -214,7 +209,7 @@ async def test_a_list_that_cannot_be_looked_at_now_is_answered_from_the_store_an
     assert "Answered from stored data: The API failed (502). Retry later." in answer.text
 
 
-async def test_a_row_that_cannot_be_read_costs_that_row_and_is_said(account: Account) -> None:
+async def test_an_unreadable_row_is_left_out_and_reported(account: Account) -> None:
     account.api.fault("offset=0", 1_000, faults.unreadable_row)
     async with account.connect() as assistant:
         answer = await assistant.ask("list_conversations", order_by="oldest", limit=1)
@@ -224,7 +219,7 @@ async def test_a_row_that_cannot_be_read_costs_that_row_and_is_said(account: Acc
     assert answer.coverage["unreadable"] == {"rows": 1}
 
 
-async def test_a_damaged_store_is_set_aside_and_built_anew(account: Account) -> None:
+async def test_a_damaged_store_is_set_aside_and_rebuilt(account: Account) -> None:
     path = account.folder / "calls.sqlite"
     _write(path, b"SQLite format 3\0" + b"nonsense" * 1_000)
     async with account.connect(store=str(path)) as assistant:
@@ -232,7 +227,7 @@ async def test_a_damaged_store_is_set_aside_and_built_anew(account: Account) -> 
     assert len(list(account.folder.glob("calls.sqlite.damaged-*"))) == 1
 
 
-async def test_a_store_of_a_newer_version_is_left_alone_and_said(account: Account) -> None:
+async def test_a_store_of_a_newer_version_is_refused_and_left_unchanged(account: Account) -> None:
     path = account.folder / "calls.sqlite"
     _set_version(path, 999)
     before = _read(path)
@@ -243,7 +238,7 @@ async def test_a_store_of_a_newer_version_is_left_alone_and_said(account: Accoun
                 " FORMANT_STORE to another path."
             )
         assert _read(path) == before
-        path.unlink()  # the mend takes hold without a restart
+        path.unlink()  # the fix works without a restart
         await assistant.ask("list_conversations", limit=1)
 
 
@@ -257,7 +252,7 @@ async def test_another_accounts_store_is_refused(account: Account) -> None:
     assert "another-key" not in refused
 
 
-async def test_questions_side_by_side_are_each_answered(account: Account) -> None:
+async def test_concurrent_calls_are_each_answered(account: Account) -> None:
     async with account.connect() as assistant:
         answers = await asyncio.gather(
             *(assistant.ask("get_transcripts", conversation_ids=[conversation_id(n)]) for n in range(12)),
@@ -282,9 +277,7 @@ def _set_version(path: Path, version: int) -> None:
     connection.close()
 
 
-async def test_a_bug_of_ours_is_confessed_without_a_word_of_what_it_held(
-    mode: str, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_an_internal_error_is_reported_without_its_message(mode: str, caplog: pytest.LogCaptureFixture) -> None:
     async def broken() -> App:
         raise RuntimeError("what a caller said")
 
@@ -294,8 +287,8 @@ async def test_a_bug_of_ours_is_confessed_without_a_word_of_what_it_held(
             await assistant.refused("list_conversations"),
             (await assistant.not_read(f"formant://conversations/{CALL}")).message,
         ]
-    confession = "Internal error in formant-mcp. Retry; if it persists, start it with"
-    assert all(each.startswith(confession) for each in said)
+    internal_error = "Internal error in formant-mcp. Retry; if it persists, start it with"
+    assert all(message.startswith(internal_error) for message in said)
     assert "what a caller said" not in f"{said}"
     assert "RuntimeError at" in caplog.text
     assert "what a caller said" not in caplog.text

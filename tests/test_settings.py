@@ -1,4 +1,4 @@
-"""The environment, read once: what each variable does, and errors that name the variable and never its value."""
+"""Settings from the environment: what each variable does, and errors that name the variable but never its value."""
 
 import socket
 from pathlib import Path
@@ -17,7 +17,7 @@ SECRET = "zx-secret-9"
 
 @pytest.fixture(autouse=True)
 def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """An environment without any of our variables, and a home of its own."""
+    """An environment without our variables, with its own home folder."""
     for name in Settings.model_fields:
         monkeypatch.delenv(f"FORMANT_{name.upper()}", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -27,7 +27,7 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.Monke
 
 
 def load(**variables: str) -> Settings:
-    """Settings of an environment with these variables, written without their common beginning."""
+    """Settings from an environment with these variables, given without their prefix."""
     with pytest.MonkeyPatch.context() as environment:
         for name, value in variables.items():
             environment.setenv(f"FORMANT_{name}", value)
@@ -35,7 +35,7 @@ def load(**variables: str) -> Settings:
 
 
 def refused(**variables: str) -> str:
-    """What is said of these variables; checks that it names the first of them and quotes none."""
+    """The error for these variables; checks that it names the first and quotes no value."""
     with pytest.raises(ConfigurationError) as raised:
         load(**variables)
     said = str(raised.value)
@@ -47,9 +47,9 @@ def refused(**variables: str) -> str:
     return said
 
 
-def test_without_any_variable_everything_has_its_default(environment: pytest.MonkeyPatch) -> None:
+def test_settings_have_defaults_without_any_variable(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("TZ", "Europe/Berlin")
-    tzlocal.reload_localzone()  # it remembers what an earlier test's zone was
+    tzlocal.reload_localzone()  # it caches the zone of an earlier test
     settings = load()
     assert settings.model_dump() == {
         "api_key": None,
@@ -90,11 +90,11 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", Settings.model_fields)
 @pytest.mark.parametrize("blank", ["", "  ", "\t\n"])
-def test_a_blank_variable_is_as_good_as_none(name: str, blank: str) -> None:
+def test_a_blank_variable_counts_as_unset(name: str, blank: str) -> None:
     assert load(**{name.upper(): blank}) == load()
 
 
-def test_blanks_around_a_value_are_not_part_of_it(tmp_path: Path) -> None:
+def test_blanks_around_a_value_are_stripped(tmp_path: Path) -> None:
     given = {
         "API_KEY": KEY,
         "API_KEY_FILE": str(tmp_path / "key"),
@@ -111,7 +111,7 @@ def test_blanks_around_a_value_are_not_part_of_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("region", ["india", "India ", "INDIA"])
-def test_the_region_chooses_the_address_unless_one_is_given(region: str) -> None:
+def test_the_region_selects_the_address_unless_one_is_given(region: str) -> None:
     assert load(REGION=region).address == "https://api.in.voice.formantai.com"
     assert load(REGION=region, BASE_URL="https://calls.example.com").address == "https://calls.example.com"
 
@@ -126,7 +126,7 @@ def test_the_region_chooses_the_address_unless_one_is_given(region: str) -> None
         ("HTTPS://calls.example.com/", "HTTPS://calls.example.com"),
     ],
 )
-def test_an_address_is_https_or_http_on_this_machine(url: str, address: str) -> None:
+def test_an_address_may_be_https_or_http_on_this_machine(url: str, address: str) -> None:
     assert load(BASE_URL=url).address == address
 
 
@@ -189,22 +189,22 @@ def test_any_other_address_is_refused_and_not_repeated(url: str) -> None:
         ("API_KEY_FILE", f"~{SECRET}/key"),
     ],
 )
-def test_a_value_that_cannot_be_used_is_refused_by_its_variables_name(variable: str, value: str) -> None:
+def test_an_invalid_value_is_refused_by_its_variables_name(variable: str, value: str) -> None:
     assert refused(**{variable: value})
 
 
-def test_a_call_without_any_time_is_refused() -> None:
+def test_zero_call_seconds_are_refused() -> None:
     with pytest.raises(
         ConfigurationError, match=r"FORMANT_CALL_SECONDS must be a number of seconds above 0 and up to 600"
     ):
         load(CALL_SECONDS="0")
 
 
-def test_hiding_is_refused_rather_than_promised_and_not_done() -> None:
+def test_redaction_is_refused_while_it_is_not_available() -> None:
     assert "nothing would be hidden" in refused(REDACT="ids")
 
 
-def test_a_mistake_of_many_is_told_by_name_too() -> None:
+def test_one_of_several_invalid_values_is_named() -> None:
     assert "FORMANT_REGION" in refused(REGION="nowhere", LOG_LEVEL="loudly")
 
 
@@ -214,7 +214,7 @@ def test_the_key_is_in_no_representation() -> None:
         assert KEY not in shown
 
 
-def test_settings_do_not_change_once_read() -> None:
+def test_settings_are_immutable() -> None:
     with pytest.raises(ValidationError):
         load().region = "india"
 
@@ -228,7 +228,7 @@ def test_the_key_is_read_from_its_file_unless_it_is_given(tmp_path: Path) -> Non
     assert load(API_KEY_FILE=str(tmp_path / "nothing"), API_KEY="another").key() == "another"
 
 
-def test_a_key_file_that_cannot_be_read_is_told_by_its_variable(tmp_path: Path) -> None:
+def test_an_unreadable_key_file_is_refused_by_its_variables_name(tmp_path: Path) -> None:
     (tmp_path / "utf-16").write_bytes(f"\ufeff{KEY}".encode("utf-16"))
     for path in (tmp_path / "nothing", tmp_path, tmp_path / "utf-16"):
         with pytest.raises(ConfigurationError, match="FORMANT_API_KEY_FILE") as raised:
@@ -237,7 +237,7 @@ def test_a_key_file_that_cannot_be_read_is_told_by_its_variable(tmp_path: Path) 
         assert KEY not in str(raised.value)
 
 
-def test_without_a_key_it_is_said_where_to_set_one(tmp_path: Path) -> None:
+def test_a_missing_key_is_an_error_that_says_where_to_set_it(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     for settings in (load(), load(API_KEY=" "), load(API_KEY_FILE=str(tmp_path / "empty"))):
         with pytest.raises(ConfigurationError, match="No API key") as raised:
@@ -249,7 +249,7 @@ def test_without_a_key_it_is_said_where_to_set_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "key", ["${FORMANT_API_KEY}", "Bearer ${KEY}", "a b", "schlüssel", "a\x07b", "a\nb", "“quoted”"]
 )
-def test_a_placeholder_or_a_slip_of_the_pen_is_not_taken_for_a_key(key: str, tmp_path: Path) -> None:
+def test_a_placeholder_or_malformed_key_is_refused(key: str, tmp_path: Path) -> None:
     (tmp_path / "key").write_text(key, encoding="utf-8")
     for settings, variable in (
         (load(API_KEY=key), "FORMANT_API_KEY "),
@@ -261,7 +261,7 @@ def test_a_placeholder_or_a_slip_of_the_pen_is_not_taken_for_a_key(key: str, tmp
         assert key not in str(raised.value)
 
 
-def test_provider_address_and_key_each_have_a_store_of_their_own(tmp_path: Path) -> None:
+def test_every_provider_address_and_key_has_its_own_store(tmp_path: Path) -> None:
     paths = {
         load().store_path(KEY),
         load().store_path(f"{KEY}2"),
@@ -278,7 +278,7 @@ def test_a_store_in_memory_has_no_path() -> None:
     assert load(STORE=":memory:").store_path(KEY) is None
 
 
-def test_recordings_are_kept_beside_the_store_unless_a_folder_is_given(tmp_path: Path) -> None:
+def test_recordings_are_beside_the_store_unless_a_folder_is_given(tmp_path: Path) -> None:
     default = tmp_path / "data" / "formant-mcp" / "recordings"
     assert load().recordings_path() == default
     assert load(STORE=":memory:").recordings_path() == default
@@ -286,7 +286,7 @@ def test_recordings_are_kept_beside_the_store_unless_a_folder_is_given(tmp_path:
     assert load(STORE="~/calls/store.sqlite", RECORDINGS_DIR="~/wav").recordings_path() == tmp_path / "wav"
 
 
-def test_reading_the_environment_makes_no_file_and_asks_no_network(
+def test_loading_settings_creates_no_file_and_opens_no_connection(
     tmp_path: Path, environment: pytest.MonkeyPatch
 ) -> None:
     def unreachable(*_: object) -> None:
@@ -317,7 +317,7 @@ def test_reading_the_environment_makes_no_file_and_asks_no_network(
         ),
     ],
 )
-def test_a_setting_that_cannot_be_used_says_what_it_takes(name: str, value: str, words: str) -> None:
+def test_an_invalid_setting_is_refused_with_what_it_accepts(name: str, value: str, words: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
         load(**{name: value})
     assert raised.value.message == f"FORMANT_{name} {words}"

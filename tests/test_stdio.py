@@ -72,12 +72,12 @@ async def test_the_sdks_client_is_served_in_both_eras(tmp_path: Path, mode: str,
             ids = [row["conversation_id"] for row in listed.structured_content["conversations"]]
             read = await client.call_tool("get_transcripts", {"conversation_ids": ids})
             assert isinstance(read.content[0], TextContent)
-            assert all(each in read.content[0].text for each in ids)
+            assert all(call_id in read.content[0].text for call_id in ids)
             resource = await client.read_resource(f"formant://conversations/{ids[0]}")
             assert ids[0] in resource.contents[0].model_dump()["text"]
 
 
-def test_requests_piped_in_are_answered_before_the_end(tmp_path: Path) -> None:
+def test_piped_requests_are_answered_before_the_server_ends(tmp_path: Path) -> None:
     calls = [calling(n, "list_conversations", limit=1, agent_id=agent) for n, agent in ((2, 123), (3, 456))]
     answers, _ = piped(tmp_path, [INITIALIZE, INITIALIZED, *calls, request(4, "tools/list")], "--demo")
     assert sorted(int(str(answer["id"])) for answer in answers) == [1, 2, 3, 4]
@@ -105,7 +105,7 @@ def test_requests_piped_in_are_answered_before_the_end(tmp_path: Path) -> None:
         ({"FORMANT_PROVIDER": "unheard-of"}, "FORMANT_PROVIDER must be "),
     ],
 )
-def test_it_starts_whatever_is_set_and_every_tool_says_what_to_mend(
+def test_the_server_starts_with_invalid_settings_and_every_tool_reports_them(
     tmp_path: Path, variables: dict[str, str], error: str
 ) -> None:
     calls = [
@@ -125,7 +125,7 @@ def test_it_starts_whatever_is_set_and_every_tool_says_what_to_mend(
     assert "Traceback" not in on_stderr
 
 
-def test_blanks_round_a_key_are_not_part_of_it(tmp_path: Path) -> None:
+def test_blanks_around_the_key_are_stripped(tmp_path: Path) -> None:
     with FakeFormant.in_thread() as api:
         api.key = KEY
         answers, _ = piped(
@@ -137,7 +137,7 @@ def test_blanks_round_a_key_are_not_part_of_it(tmp_path: Path) -> None:
     assert "0 of 0 conversations match; complete" in said(answers[-1])
 
 
-def test_only_protocol_comes_on_stdout_and_no_secret_is_logged(tmp_path: Path) -> None:
+def test_stdout_has_only_protocol_messages_and_no_secret_is_logged(tmp_path: Path) -> None:
     with FakeFormant.in_thread() as api:
         api.key = KEY
         api.conversations = many(3, datetime.now(UTC) - timedelta(hours=2), timedelta(days=1))
@@ -156,11 +156,11 @@ def test_only_protocol_comes_on_stdout_and_no_secret_is_logged(tmp_path: Path) -
         )
     assert sorted(int(str(answer["id"])) for answer in answers) == [1, 2, 3, 4, 5]
     assert KEY not in on_stderr
-    assert not [each for each in (api.url, ids[0], "Haan ji") if each in on_stderr]
+    assert not [secret for secret in (api.url, ids[0], "Haan ji") if secret in on_stderr]
 
 
 @pytest.mark.parametrize("how", ["end of input", signal.SIGINT, signal.SIGTERM])
-def test_an_idle_server_ends_at_once_and_cleanly(tmp_path: Path, how: str | signal.Signals) -> None:
+def test_an_idle_server_ends_promptly_and_cleanly(tmp_path: Path, how: str | signal.Signals) -> None:
     with started(tmp_path, "--demo") as server:
         server.shake_hands()
         if isinstance(how, signal.Signals):
@@ -173,7 +173,7 @@ def test_an_idle_server_ends_at_once_and_cleanly(tmp_path: Path, how: str | sign
 
 @pytest.mark.parametrize("signals", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("is_input_over", [False, True], ids=["", "input over"])
-def test_a_signal_ends_it_at_once_in_the_middle_of_a_call(
+def test_a_signal_ends_the_server_promptly_during_a_call(
     tmp_path: Path, signals: signal.Signals, is_input_over: bool
 ) -> None:
     with slow_api() as api, started(tmp_path, FORMANT_API_KEY=KEY, FORMANT_BASE_URL=api.url) as server:
@@ -189,7 +189,7 @@ def test_a_signal_ends_it_at_once_in_the_middle_of_a_call(
         assert on_stderr == b""
 
 
-def test_questions_under_way_when_the_input_ends_are_answered(tmp_path: Path) -> None:
+def test_calls_in_progress_when_the_input_ends_are_answered(tmp_path: Path) -> None:
     with slow_api() as api, started(tmp_path, FORMANT_API_KEY=KEY, FORMANT_BASE_URL=api.url) as server:
         server.shake_hands()
         server.send(calling(2, "list_conversations"), request("3", "resources/list"))
@@ -200,12 +200,12 @@ def test_questions_under_way_when_the_input_ends_are_answered(tmp_path: Path) ->
         api.gate.open()
         messages, on_stderr = server.rest()
         assert {message["id"]: "result" in message for message in messages} == {2: True, "3": True}
-        assert "250 of 250 conversations match" in said(next(each for each in messages if each["id"] == 2))
+        assert "250 of 250 conversations match" in said(next(message for message in messages if message["id"] == 2))
         assert server.ends() == 0
         assert on_stderr == b""
 
 
-def test_questions_that_nobody_answers_are_waited_for_as_long_as_a_call_may_take(tmp_path: Path) -> None:
+def test_calls_in_progress_are_waited_for_up_to_call_seconds(tmp_path: Path) -> None:
     with (
         slow_api() as api,
         started(tmp_path, FORMANT_API_KEY=KEY, FORMANT_BASE_URL=api.url, FORMANT_CALL_SECONDS="1") as server,
@@ -218,7 +218,7 @@ def test_questions_that_nobody_answers_are_waited_for_as_long_as_a_call_may_take
         assert server.ends() == 0
 
 
-def test_a_cancelled_question_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_cancelled_call_is_not_waited_for(tmp_path: Path) -> None:
     with slow_api() as api, started(tmp_path, FORMANT_API_KEY=KEY, FORMANT_BASE_URL=api.url) as server:
         server.shake_hands()
         server.send(calling(2, "list_conversations"), calling(3, "save_recording", conversation_id="e36853de"))
@@ -241,14 +241,14 @@ def test_a_last_message_without_a_line_feed_is_answered(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("sent", [b"", b"garbage\n"])
-def test_it_ends_with_its_input_before_anything_was_requested(tmp_path: Path, sent: bytes) -> None:
+def test_the_server_ends_with_its_input_before_any_request(tmp_path: Path, sent: bytes) -> None:
     with started(tmp_path, "--demo") as server:
         server.write(sent)
         server.close_stdin()
         assert server.ends() == 0
 
 
-def test_it_ends_where_the_client_closed_its_end(tmp_path: Path) -> None:
+def test_the_server_ends_if_the_client_closes_its_pipe(tmp_path: Path) -> None:
     with started(tmp_path, "--demo") as server:
         server.shake_hands()
         assert server.process.stdout
@@ -260,7 +260,7 @@ def test_it_ends_where_the_client_closed_its_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-"])
-def test_it_ends_where_a_host_gives_it_no_pipe(tmp_path: Path, closed: str) -> None:
+def test_the_server_ends_without_a_pipe(tmp_path: Path, closed: str) -> None:
     command = ["sh", "-c", f'exec "$0" --demo {closed}', str(PROGRAM)]
     done = subprocess.run(command, input=b"", env=environment(tmp_path), capture_output=True, timeout=30)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
@@ -280,7 +280,7 @@ main(["--demo"])
 """
 
 
-def test_what_anything_else_prints_is_not_between_the_messages(tmp_path: Path) -> None:
+def test_stray_output_goes_to_stderr(tmp_path: Path) -> None:
     lines = json.dumps(INITIALIZE).encode()
     command = [sys.executable, "-c", STRAY]
     done = subprocess.run(command, input=lines, env=environment(tmp_path), capture_output=True, timeout=30)
@@ -288,7 +288,7 @@ def test_what_anything_else_prints_is_not_between_the_messages(tmp_path: Path) -
     assert done.stderr == b"stray\n"
 
 
-def test_an_answer_larger_than_clients_take_is_an_error_in_words(tmp_path: Path) -> None:
+def test_an_answer_larger_than_clients_accept_is_an_error_with_the_next_step(tmp_path: Path) -> None:
     with FakeFormant.in_thread() as api:
         row = conversation(1, datetime.now(UTC) - timedelta(hours=2))
         turns: list[JsonValue] = [{"role": "agent", "message": "क" * 100_000}] * 40
@@ -304,7 +304,7 @@ def test_an_answer_larger_than_clients_take_is_an_error_in_words(tmp_path: Path)
     assert "get_transcripts" in json.dumps(by_id[2]["error"])
 
 
-def test_it_ends_where_nobody_reads_what_it_says(tmp_path: Path) -> None:
+def test_a_signal_ends_the_server_while_nobody_reads_its_answer(tmp_path: Path) -> None:
     with started(tmp_path, "--demo") as server:
         server.shake_hands()
         server.send(calling(2, "list_conversations", order_by="longest", limit=20))
@@ -314,17 +314,3 @@ def test_it_ends_where_nobody_reads_what_it_says(tmp_path: Path) -> None:
         server.process.stdout.read(1)  # the answer has begun, and is longer than what a pipe holds
         server.process.send_signal(signal.SIGTERM)
         assert server.ends() == 0
-
-
-def test_the_example_configuration_starts_the_server(tmp_path: Path) -> None:
-    example = json.loads((ROOT / "claude_desktop_config.example.json").read_text(encoding="utf-8"))
-    entry = example["mcpServers"]["formant"]
-    command = [entry["command"], *entry["args"]]
-    assert "FORMANT_API_KEY" in entry["env"]
-    if Path(command[0]).name in ("uvx", "uv"):
-        command = command[1:]
-    assert Path(command[0]).name == "formant-mcp"
-    messages = [INITIALIZE, INITIALIZED, calling(2, "list_conversations")]
-    answers, _ = piped(tmp_path, messages, *command[1:], **entry["env"])
-    assert answers[0]["id"] == 1
-    assert "FORMANT_API_KEY contains a placeholder" in said(answers[1])

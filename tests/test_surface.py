@@ -1,6 +1,6 @@
-"""What assistants see of the server before they ask anything: names, descriptions, schemas, annotations, instructions.
+"""What assistants see of the server before their first call: names, descriptions, schemas, annotations, instructions.
 
-The whole of it is the committed `surface.json`; a change of it is a change of the contract, to be reviewed as one.
+All of it is committed as `surface.json`; a change of it is a change of the contract, to be reviewed as one.
 """
 
 import json
@@ -33,14 +33,14 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 
 def plain(entry: BaseModel) -> JsonValue:
-    """An entry as it goes over the wire."""
+    """An entry as it is sent."""
     return ordered(entry.model_dump(mode="json", by_alias=True, exclude_none=True))
 
 
 def ordered(value: JsonValue, *, is_property_map: bool = False) -> JsonValue:
-    """The same in one order, as the eras have their own; properties keep theirs, for it is what assistants see."""
+    """The value with sorted names, as the eras differ in order; properties keep theirs, which assistants see."""
     if isinstance(value, list):
-        return [ordered(each) for each in value]
+        return [ordered(item) for item in value]
     if not isinstance(value, dict):
         return value
     names = list(value) if is_property_map else sorted(value)
@@ -48,28 +48,30 @@ def ordered(value: JsonValue, *, is_property_map: bool = False) -> JsonValue:
 
 
 async def surface(assistant: Assistant) -> dict[str, JsonValue]:
-    """Everything that is the same for every account."""
+    """Everything that assistants see of the server."""
     client = assistant.client
     instructions: list[JsonValue] = [*(client.instructions or "").split("\n")]
     return {
         "instructions": instructions,
-        "tools": [plain(each) for each in (await client.list_tools()).tools],
-        "resource_templates": [plain(each) for each in (await client.list_resource_templates()).resource_templates],
-        "prompts": [plain(each) for each in (await client.list_prompts()).prompts],
+        "tools": [plain(tool) for tool in (await client.list_tools()).tools],
+        "resource_templates": [
+            plain(template) for template in (await client.list_resource_templates()).resource_templates
+        ],
+        "prompts": [plain(prompt) for prompt in (await client.list_prompts()).prompts],
     }
 
 
 def nodes(schema: JsonValue) -> Iterator[dict[str, JsonValue]]:
-    """Every object of a schema, but for maps of properties, whose keys are names."""
+    """Every object of a schema except maps of properties, whose keys are names."""
     if isinstance(schema, list):
-        for each in schema:
-            yield from nodes(each)
+        for item in schema:
+            yield from nodes(item)
     if isinstance(schema, dict):
         yield schema
-        for key, each in schema.items():
-            inner = list(each.values()) if key in ("properties", "$defs") and isinstance(each, dict) else [each]
-            for part in inner:
-                yield from nodes(part)
+        for key, part in schema.items():
+            inner = list(part.values()) if key in ("properties", "$defs") and isinstance(part, dict) else [part]
+            for node in inner:
+                yield from nodes(node)
 
 
 @pytest.fixture
@@ -79,42 +81,42 @@ async def tools(account: Account) -> list[Tool]:
         return (await assistant.client.list_tools()).tools
 
 
-async def test_the_surface_is_the_committed_one(account: Account) -> None:
+async def test_the_surface_equals_the_committed_snapshot(account: Account) -> None:
     async with account.connect() as assistant:
         now = await surface(assistant)
     assert_same_as_file(SURFACE, json.dumps(now, ensure_ascii=False, indent=1) + "\n")
 
 
-async def test_the_account_is_not_asked_for_any_of_it(account: Account) -> None:
+async def test_the_surface_needs_no_request_to_the_provider(account: Account) -> None:
     async with account.connect() as assistant:
         await surface(assistant)
     assert account.api.requests == []
 
 
-async def test_descriptions_and_instructions_are_not_cut(account: Account, tools: list[Tool]) -> None:
+async def test_descriptions_and_instructions_fit_the_limits_of_clients(account: Account, tools: list[Tool]) -> None:
     async with account.connect() as assistant:
         assert len(assistant.client.instructions or "") < MOST_INSTRUCTIONS
         prompts = (await assistant.client.list_prompts()).prompts
-    for each in (*tools, *prompts):
-        assert each.title
-        assert each.description
-        assert len(each.description) < MOST_DESCRIPTION
+    for entry in (*tools, *prompts):
+        assert entry.title
+        assert entry.description
+        assert len(entry.description) < MOST_DESCRIPTION
 
 
-async def test_the_instructions_tell_zone_and_time_and_every_tool(account: Account, tools: list[Tool]) -> None:
+async def test_the_instructions_name_zone_call_time_and_every_tool(account: Account, tools: list[Tool]) -> None:
     async with account.connect(timezone="Europe/Berlin", call_seconds=7.5) as assistant:
-        told = assistant.client.instructions or ""
-    assert "Europe/Berlin" in told
-    assert "within 7.5 s" in told
-    assert not [tool.name for tool in tools if tool.name not in told]
+        text = assistant.client.instructions or ""
+    assert "Europe/Berlin" in text
+    assert "within 7.5 s" in text
+    assert not [tool.name for tool in tools if tool.name not in text]
 
 
-async def test_names_fit_where_server_and_tool_are_joined(tools: list[Tool]) -> None:
+async def test_joined_names_of_server_and_tool_fit_the_limit_of_clients(tools: list[Tool]) -> None:
     assert max(len(f"{SERVER}{tool.name}") for tool in tools) <= MOST_NAME
     assert len({tool.name for tool in tools}) == len(tools)
 
 
-async def test_arguments_are_closed_concrete_and_explained(tools: list[Tool]) -> None:
+async def test_argument_schemas_are_closed_concrete_and_described(tools: list[Tool]) -> None:
     for tool in tools:
         assert tool.input_schema["additionalProperties"] is False
         for node in nodes(tool.input_schema):
@@ -126,7 +128,7 @@ async def test_arguments_are_closed_concrete_and_explained(tools: list[Tool]) ->
             assert "default" in argument or name in tool.input_schema["required"]
 
 
-async def test_answers_have_a_schema_in_which_nothing_is_null(tools: list[Tool]) -> None:
+async def test_answer_schemas_have_coverage_and_nothing_nullable(tools: list[Tool]) -> None:
     for tool in tools:
         assert tool.output_schema is not None
         assert tool.output_schema["properties"]["coverage"]
@@ -136,7 +138,7 @@ async def test_answers_have_a_schema_in_which_nothing_is_null(tools: list[Tool])
             assert node.get("default", 0) is not None
 
 
-async def test_every_tool_says_what_it_does_to_the_world(tools: list[Tool]) -> None:
+async def test_every_tool_has_its_annotations(tools: list[Tool]) -> None:
     for tool in tools:
         hints = tool.annotations
         assert hints is not None
@@ -146,7 +148,7 @@ async def test_every_tool_says_what_it_does_to_the_world(tools: list[Tool]) -> N
         assert hints.open_world_hint is not None
 
 
-async def test_both_eras_are_told_who_serves_them(account: Account) -> None:
+async def test_server_info_and_capabilities_in_both_eras(account: Account) -> None:
     async with account.connect() as assistant:
         client = assistant.client
         assert client.server_info is not None
@@ -157,7 +159,7 @@ async def test_both_eras_are_told_who_serves_them(account: Account) -> None:
         assert client.server_capabilities.logging is None
 
 
-def test_each_provider_is_described_in_its_own_words_alone() -> None:
+def test_each_provider_is_described_only_in_its_own_words() -> None:
     theirs = {
         "formant": {"busy", "no_answer", "promised_amount"},
         "elevenlabs": {"in-progress", "data.intent", "evaluation."},
@@ -166,10 +168,10 @@ def test_each_provider_is_described_in_its_own_words_alone() -> None:
     }
     for provider, words in PROVIDERS.items():
         tools = [tool.to_mcp(words).model_dump_json() for tool in TOOLS]
-        told = "".join([instructions(None, words), *tools])
-        others = {word for each in theirs.values() for word in each} - theirs[provider]
-        assert not [word for word in others if word in told]
-        assert all(word in told for word in theirs[provider])
+        text = "".join([instructions(None, words), *tools])
+        others = {word for own_words in theirs.values() for word in own_words} - theirs[provider]
+        assert not [word for word in others if word in text]
+        assert all(word in text for word in theirs[provider])
         assert "{" not in "".join(tool.description for tool in TOOLS)
-        assert "Formant" not in told
+        assert "Formant" not in text
         assert len(instructions(None, words)) <= MOST_INSTRUCTIONS

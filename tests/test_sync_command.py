@@ -1,4 +1,4 @@
-"""`formant-mcp sync`: everything downloaded once, however often it is stopped and whatever fails in between."""
+"""`formant-mcp sync`: everything is downloaded once, however often it is stopped and whatever fails meanwhile."""
 
 import os
 import signal
@@ -18,6 +18,7 @@ from formant_mcp.settings import Settings
 from tests.calls import conversation, conversation_id
 from tests.fake_formant import FakeFormant
 from tests.faults import Fault, hang_up, wrong_shape
+from tests.provider_apis import no_wait
 from tests.server_harness import KEY, NOW
 
 COUNT = 150
@@ -51,7 +52,7 @@ def api() -> Generator[FakeFormant]:
 
 
 class Clock:
-    """A sleep that takes no time, and how often it was asked to."""
+    """A sleep that takes no time, and counts its calls."""
 
     def __init__(self) -> None:
         self.slept = 0
@@ -61,13 +62,10 @@ class Clock:
         self.slept += 1
 
 
-async def _no_wait(_: float) -> None: ...
-
-
 async def downloaded(api: FakeFormant, clock: Clock, store: str = ":memory:") -> int:
-    """What the command does, in this process, with the waits left out."""
+    """Runs the command in this process, without its waits; returns the exit status."""
     settings = Settings.model_validate({"api_key": KEY, "base_url": api.url, "store": store})
-    app = await open_app(settings, FormantProvider(settings.address, KEY, sleep=_no_wait), KEY, lambda: NOW)
+    app = await open_app(settings, FormantProvider(settings.address, KEY, sleep=no_wait), KEY, lambda: NOW)
     try:
         return await download(app, "", clock.sleep)
     finally:
@@ -75,7 +73,7 @@ async def downloaded(api: FakeFormant, clock: Clock, store: str = ":memory:") ->
 
 
 @pytest.mark.anyio
-async def test_where_nothing_works_it_stops_with_the_reason(api: FakeFormant) -> None:
+async def test_a_failure_at_the_start_is_raised(api: FakeFormant) -> None:
     filled(api).fault("/v1/conversations", 1_000, hang_up)
     clock = Clock()
     with pytest.raises(ConnectionFailedError):
@@ -84,7 +82,7 @@ async def test_where_nothing_works_it_stops_with_the_reason(api: FakeFormant) ->
 
 
 @pytest.mark.anyio
-async def test_a_later_failure_is_shown_with_the_next_try_and_waited_for(
+async def test_a_later_failure_is_shown_with_the_next_retry_and_waited_for(
     api: FakeFormant, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = Clock()
@@ -107,7 +105,7 @@ REASONS: list[tuple[int | Fault, str]] = [
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(("kind", "why"), REASONS)
-async def test_why_a_call_could_not_be_downloaded_is_said_and_another_run_tries_it_again(
+async def test_a_call_that_cannot_be_downloaded_is_reported_and_retried_by_the_next_run(
     api: FakeFormant, kind: int | Fault, why: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     is_broken = True
@@ -123,7 +121,9 @@ async def test_why_a_call_could_not_be_downloaded_is_said_and_another_run_tries_
 
 
 @pytest.mark.anyio
-async def test_what_could_not_be_understood_is_counted(api: FakeFormant, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_unreadable_rows_transcripts_and_results_are_counted(
+    api: FakeFormant, capsys: pytest.CaptureFixture[str]
+) -> None:
     lost = conversation(COUNT, NOW - timedelta(days=3), transcript={"heard": "refund"}, results='{"intent": "dispu')
     filled(api).add(lost)
     api.add(conversation(COUNT + 1, NOW - timedelta(days=3), conversation_id=None))
@@ -136,14 +136,16 @@ async def test_what_could_not_be_understood_is_counted(api: FakeFormant, capsys:
 
 
 @pytest.mark.anyio
-async def test_the_time_left_comes_from_the_allowance(api: FakeFormant, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_the_time_left_is_estimated_from_the_rate_limit(
+    api: FakeFormant, capsys: pytest.CaptureFixture[str]
+) -> None:
     filled(api).rate_limit_headers(1_000, 60)
     assert await downloaded(api, Clock()) == 0
     assert "About 1 min left at 1000 requests a minute." in capsys.readouterr().err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
-def test_in_a_terminal_there_is_a_bar(tmp_path: Path) -> None:
+def test_a_terminal_gets_a_progress_bar(tmp_path: Path) -> None:
     import pty
     import termios
 
@@ -167,13 +169,13 @@ def _read(descriptor: int) -> bytes:
         return b""
 
 
-def test_everything_is_downloaded_once_and_lines_show_the_progress(tmp_path: Path) -> None:
+def test_everything_is_downloaded_once_with_lines_of_progress(tmp_path: Path) -> None:
     with FakeFormant.in_thread() as api:
         done = command(filled(api), tmp_path)
-        out, told = done.communicate(timeout=60)
+        out, on_stderr = done.communicate(timeout=60)
         assert (done.returncode, out) == (0, "")
-        assert f"transcripts: {COUNT} of {COUNT} calls." in told
-        assert f"{COUNT} conversations, {COUNT} of them downloaded." in told
+        assert f"transcripts: {COUNT} of {COUNT} calls." in on_stderr
+        assert f"{COUNT} conversations, {COUNT} of them downloaded." in on_stderr
         assert sorted(details(api)) == sorted(set(details(api)))
         before = len(details(api))
         again = command(api, tmp_path)
@@ -182,7 +184,7 @@ def test_everything_is_downloaded_once_and_lines_show_the_progress(tmp_path: Pat
         assert len(details(api)) == before == COUNT
 
 
-def test_since_reads_only_those_from_then_on(tmp_path: Path) -> None:
+def test_since_downloads_only_calls_from_then_on(tmp_path: Path) -> None:
     with FakeFormant.in_thread() as api:
         api.conversations = [conversation(n, NOW - timedelta(days=n)) for n in range(30)]
         done = command(api, tmp_path, "--since", (NOW - timedelta(days=9, hours=1)).date().isoformat())
@@ -192,34 +194,34 @@ def test_since_reads_only_those_from_then_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for a child")
-def test_stopped_with_ctrl_c_it_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_a_run_after_ctrl_c_resumes(tmp_path: Path) -> None:
     with FakeFormant.in_thread() as api:
         first = command(filled(api), tmp_path)
         api.received(40).result(30)
-        api.gate.shut()  # else it may be ready before the signal reaches it
+        api.gate.shut()  # otherwise it may finish before the signal arrives
         first.send_signal(signal.SIGINT)
-        _, told = first.communicate(timeout=60)
+        _, on_stderr = first.communicate(timeout=60)
         assert first.returncode == 130
-        assert "run again to resume" in told
-        assert "Traceback" not in told
+        assert "run again to resume" in on_stderr
+        assert "Traceback" not in on_stderr
         api.gate.open()
         second = command(api, tmp_path)
         second.communicate(timeout=60)
         assert second.returncode == 0
-        # At most what was in flight when it was stopped is asked for twice.
+        # At most the requests in flight when it was stopped are repeated.
         assert len(details(api)) <= COUNT + 16
 
 
-def test_a_refused_key_and_a_strange_date_are_said_without_a_traceback(tmp_path: Path) -> None:
+def test_a_refused_key_and_an_invalid_date_are_reported_without_a_traceback(tmp_path: Path) -> None:
     with FakeFormant.in_thread() as api:
         api.key = "another"
         refused = command(api, tmp_path)
-        _, told = refused.communicate(timeout=60)
+        _, on_stderr = refused.communicate(timeout=60)
         assert refused.returncode == 1
-        assert "The key was refused." in told
-        assert "Traceback" not in told
-        assert KEY not in told
+        assert "The key was refused." in on_stderr
+        assert "Traceback" not in on_stderr
+        assert KEY not in on_stderr
         strange = command(api, tmp_path, "--since", "soon")
-        _, told = strange.communicate(timeout=60)
+        _, on_stderr = strange.communicate(timeout=60)
         assert strange.returncode == 1
-        assert "is not a valid date" in told
+        assert "is not a valid date" in on_stderr

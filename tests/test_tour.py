@@ -15,7 +15,7 @@ SCRIPT = Path(sys.executable).with_name("formant-mcp")
 
 @pytest.fixture(scope="module")
 def tour(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What it prints, run from elsewhere with settings that would break or redirect an ordinary server."""
+    """Its output, run from another folder with settings that would break or redirect an ordinary server."""
     environment = {
         **os.environ,
         "FORMANT_API_KEY": "key-nobody-may-see",
@@ -40,14 +40,14 @@ def tour(tmp_path_factory: pytest.TempPathFactory) -> str:
     return done.stdout
 
 
-def test_the_tour_asks_and_answers_every_step(tour: str) -> None:
+def test_the_tour_shows_and_completes_every_step(tour: str) -> None:
     for number, step in enumerate(STEPS, start=1):
         assert f"\n{number}. {step.question}\n   {step.tool} {{" in tour
         assert f"Why it matters: {step.why}\n" in tour
     assert f"All {len(STEPS)} steps worked." in tour
 
 
-def test_the_tour_shows_what_came_back(tour: str) -> None:
+def test_the_tour_shows_the_answers(tour: str) -> None:
     assert len(re.findall(r"^   \| [\d,]+ of 5\d\d conversations match; complete as of", tour, re.MULTILINE)) >= 5
     assert re.search(r"^   \| 0 agent Hello .+\n   \| 1 contact ", tour, re.MULTILINE)
     assert re.search(r"^   \| saved: .+\.wav \([\d,]{6,} bytes\)$", tour, re.MULTILINE)
@@ -65,7 +65,7 @@ def test_the_tour_ends_with_how_to_connect_each_assistant(tour: str) -> None:
         assert name in end
 
 
-def test_the_tour_says_nothing_of_the_users_own_account(tour: str) -> None:
+def test_the_tour_does_not_show_the_users_key(tour: str) -> None:
     assert "key-nobody-may-see" not in tour
 
 
@@ -81,7 +81,7 @@ def test_the_tour_says_nothing_of_the_users_own_account(tour: str) -> None:
         ("FORMANT_RECORDINGS_DIR", os.devnull, "step 9 (save_recording): the answer is an error", "cannot be saved"),
     ],
 )
-def test_a_step_that_does_not_work_ends_the_tour_with_a_line_that_names_it(
+def test_a_failing_step_ends_the_tour_and_is_named(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -100,7 +100,7 @@ def test_a_step_that_does_not_work_ends_the_tour_with_a_line_that_names_it(
 
 
 @pytest.mark.parametrize("server", ["raise SystemExit(3)", "print('hello')"])
-def test_a_server_that_does_not_serve_fails_the_tour(
+def test_a_server_that_ends_early_fails_the_tour(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], server: str
 ) -> None:
     monkeypatch.setattr(sys, "executable", python_that_runs(server, tmp_path))
@@ -108,7 +108,7 @@ def test_a_server_that_does_not_serve_fails_the_tour(
     assert "The tour failed: the server did not start or ended too early" in capsys.readouterr().out
 
 
-def test_a_server_that_is_not_there_fails_the_tour(
+def test_a_missing_server_fails_the_tour(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "nothing"))
@@ -117,7 +117,7 @@ def test_a_server_that_is_not_there_fails_the_tour(
 
 
 def python_that_runs(program: str, folder: Path) -> str:
-    """A stand-in for the interpreter that runs this program, whatever it is told to run."""
+    """A fake interpreter that always runs this program."""
     path = folder / "python"
     path.write_text(f"#!{sys.executable}\n{program}\n", encoding="utf-8")
     path.chmod(0o755)

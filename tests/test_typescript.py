@@ -1,6 +1,6 @@
 """The official TypeScript SDK as the client, as in most assistants: both its major versions, both eras.
 
-It ends the connection, and with it the server for the whole chat, when more than 10 MiB come without a line's end.
+It closes the connection, and with it the server for the whole chat, if a line is longer than 10 MiB.
 """
 
 import json
@@ -32,7 +32,7 @@ def modules(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.mark.parametrize(("major", "era"), [("1", "legacy"), ("2", "auto")])
-def test_the_typescript_client_gets_an_answer_to_everything_and_stays_connected(
+def test_the_typescript_client_gets_every_answer_and_stays_connected(
     modules: Path, tmp_path: Path, major: str, era: str
 ) -> None:
     done = subprocess.run(
@@ -54,7 +54,7 @@ def test_the_typescript_client_gets_an_answer_to_everything_and_stays_connected(
         name for name, result in tools.items() if "content" not in str(result) or "'isError': True" in str(result)
     ] == []
     assert isinstance(newest, list)
-    assert [each for each in newest if isinstance(each, dict) and each.get("bytes")]
+    assert [recording for recording in newest if isinstance(recording, dict) and recording.get("bytes")]
     assert isinstance(longest, dict)  # an hour: 28.8 MB
     assert "save_recording" in str(longest["error"])
     assert "conversations match" in str(report["after"])

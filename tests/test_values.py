@@ -1,4 +1,4 @@
-"""One reading of a value, whoever writes it: tables of spellings, and laws over any text."""
+"""Values in any spelling: tables of spellings, and laws over any text."""
 
 import unicodedata
 
@@ -124,33 +124,37 @@ DIFFERENT = [
 SYMBOLS = ["", "₹", "₹ ", "Rs. ", "INR ", "$", "€ "]
 
 
-@pytest.mark.parametrize(("normal", "text"), [(normal, each) for normal, texts in NUMBERS.items() for each in texts])
-def test_a_number_is_read_in_any_of_its_spellings(normal: str, text: str) -> None:
+@pytest.mark.parametrize(
+    ("normal", "text"), [(normal, spelling) for normal, texts in NUMBERS.items() for spelling in texts]
+)
+def test_numbers_are_parsed_in_any_spelling(normal: str, text: str) -> None:
     assert read_value(text) == ("number", normal, float(normal))
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_what_may_be_a_code_or_another_number_is_a_text(text: str) -> None:
+def test_texts_that_may_be_codes_or_ambiguous_numbers_stay_texts(text: str) -> None:
     assert (read_value(text).kind, read_value(text).number) == ("text", None)
 
 
-@pytest.mark.parametrize(("normal", "text"), [(normal, each) for normal, texts in DATES.items() for each in texts])
-def test_a_date_in_iso_form_is_as_precise_as_it_is_written(normal: str, text: str) -> None:
+@pytest.mark.parametrize(
+    ("normal", "text"), [(normal, spelling) for normal, texts in DATES.items() for spelling in texts]
+)
+def test_iso_dates_keep_their_precision(normal: str, text: str) -> None:
     assert read_value(text) == ("date", normal, None)
 
 
 @pytest.mark.parametrize("texts", LABELS, ids=lambda texts: texts[0])
-def test_spellings_of_a_label_are_one(texts: list[str]) -> None:
-    assert len({label(each) for each in texts}) == 1
+def test_spellings_of_a_label_are_equal(texts: list[str]) -> None:
+    assert len({label(text) for text in texts}) == 1
 
 
 @pytest.mark.parametrize("texts", DIFFERENT, ids=lambda texts: texts[0])
-def test_what_means_something_else_stays_apart(texts: list[str]) -> None:
-    assert len({read_value(each).normal for each in texts}) == len(texts)
+def test_values_that_differ_in_meaning_stay_different(texts: list[str]) -> None:
+    assert len({read_value(text).normal for text in texts}) == len(texts)
 
 
 @given(st.text() | st.text("0123456789-_ .,+eE:TZ₹१²ßé", max_size=24))
-def test_reading_what_was_read_changes_nothing(text: str) -> None:
+def test_normal_forms_are_parsed_to_themselves(text: str) -> None:
     meaning = read_value(text)
     again = read_value(meaning.normal)
     assert again.normal == meaning.normal
@@ -159,7 +163,7 @@ def test_reading_what_was_read_changes_nothing(text: str) -> None:
 
 
 @given(st.text(), st.sampled_from([str.upper, str.lower, str.swapcase]))
-def test_case_and_form_make_no_difference_to_a_label(text: str, change: object) -> None:
+def test_labels_ignore_case_and_unicode_form(text: str, change: object) -> None:
     assert callable(change)
     folded = text.casefold()
     assume(str(change(folded)).casefold() == folded and read_value(text).kind == "text")
@@ -174,7 +178,7 @@ def test_case_and_form_make_no_difference_to_a_label(text: str, change: object) 
     st.sampled_from(SYMBOLS),
     st.sampled_from([0, 0x966, 0x660, 0xFF10]),
 )
-def test_any_number_is_found_in_any_grouping_currency_and_script(
+def test_any_number_is_parsed_in_any_grouping_currency_and_script(
     whole: int, part: str, grouping: str, symbol: str, zero: int
 ) -> None:
     digits = str(abs(whole))
@@ -185,7 +189,7 @@ def test_any_number_is_found_in_any_grouping_currency_and_script(
         "blanks": f"{abs(whole):,}".replace(",", " "),
     }[grouping]
     text = f"{'-' if whole < 0 else ''}{symbol}{grouped}{part}"
-    native = "".join(chr(zero + int(each)) if zero and each.isdigit() else each for each in text)
+    native = "".join(chr(zero + int(character)) if zero and character.isdigit() else character for character in text)
     may_be_thousands = symbol and part == ".125" and 0 < abs(whole) < 1_000
     assert read_value(native).number == (None if may_be_thousands else float(f"{whole}{part}"))
 

@@ -1,4 +1,4 @@
-"""Whether an answer's text states what its structure states: every value is looked for in the words that show it."""
+"""Whether an answer's text states what its structure states: every value must be in the text, in its printed form."""
 
 import json
 import re
@@ -49,7 +49,7 @@ def _left_out(text: str) -> list[tuple[str, str]]:
     columns = {name for line in text.split("\n") for name in line.split("\t")[1:]}
     whole, none = _number("share", 1.0), _number("share", 0.0)
     allowed: list[tuple[str, str]] = []
-    if not {"share", "share of loaded"} & columns:  # everything is all there is, and no change of that
+    if not {"share", "share of loaded"} & columns:  # one group of all calls, whose share does not change
         allowed += [(r"share(_within_first)?$", whole), (r"change\.share$", none)]
     if "success" not in columns and "success rate of all: " in text:  # the status says it
         allowed += [(r"^\.groups\..*success_rate$", whole), (r"^\.groups\..*success_rate$", none)]
@@ -73,8 +73,8 @@ def _forms(path: str, value: JsonValue) -> Iterator[tuple[str, str]]:
         case [str(text), int(count)]:  # a value and how many calls have it
             yield path, rf"{re.escape(text)}(?: \(|, ){count:,}(?: calls?)?\)"
         case list():
-            for number, each in enumerate(value):
-                yield from _forms(f"{path}.{number}", each)
+            for number, item in enumerate(value):
+                yield from _forms(f"{path}.{number}", item)
         case bool():
             yield path, r"; complete\b" if value else r"; incomplete\b"
         case int() | float():
@@ -85,11 +85,11 @@ def _forms(path: str, value: JsonValue) -> Iterator[tuple[str, str]]:
 
 
 def _forms_of_object(path: str, name: str, value: dict[str, JsonValue]) -> Iterator[tuple[str, str]]:
-    for key, each in value.items():
+    for key, item in value.items():
         if name == "results":
-            yield f"{path}.{key}", Exact(f"{key}={_result(each)}")
+            yield f"{path}.{key}", Exact(f"{key}={_result(item)}")
         else:
-            yield from _forms(f"{path}.{key}", each)
+            yield from _forms(f"{path}.{key}", item)
     groups, others = value.get("groups"), value.get("others")
     if isinstance(groups, list) and isinstance(others, int) and others:
         yield f"{path}.others", rf"\b{len(groups):,} of {len(groups) + others:,} groups shown"

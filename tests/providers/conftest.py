@@ -14,12 +14,6 @@ def _name(provider: ProviderFixture) -> str:
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    """The event loop that tests run in."""
-    return "asyncio"
-
-
-@pytest.fixture
 def clock() -> Clock:
     """A clock that advances only by sleeping."""
     return Clock()

@@ -150,7 +150,7 @@ async def test_no_more_requests_than_remain_are_sent_before_the_reset(clock: Clo
     assert all(at >= 20 for at in sent_at[4:])
 
 
-async def test_requests_in_flight_do_not_exceed_a_known_limit(clock: Clock):
+async def test_requests_in_flight_do_not_exceed_the_stated_limit(clock: Clock):
     sent_in = [0] * 10
 
     async def handle(request: httpx.Request) -> httpx.Response:
