@@ -334,7 +334,7 @@ def test_any_json_is_parsed_and_counted_as_unreadable_only_if_it_holds_something
 
 
 def _holds_anything(wire: JsonValue) -> bool:
-    """Whether this is, or a list has, a value that can hold no words."""
+    """Whether a value, or an item of a list, is a number or a boolean."""
     return isinstance(wire, bool | int | float) or (
         isinstance(wire, list) and any(isinstance(item, bool | int | float) for item in wire)
     )

@@ -23,7 +23,7 @@ COMPARED = {"<": lt, "<=": le, ">": gt, ">=": ge}
 
 
 def matches(conversation: Conversation, filters: Filters) -> bool:
-    """Whether the conversation matches every filter; a field that is missing matches none."""
+    """Whether the conversation matches every filter; a missing field matches only `(none)`."""
     c, f = conversation, filters
     contact = parse_contact(c.contact_number)
     return (
