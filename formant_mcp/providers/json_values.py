@@ -98,12 +98,15 @@ class Fields:
 
     def read(self, field: str, form: Callable[[JsonValue], T | None], *names: str) -> T | None:
         """Our field, converted by `form`, sent under one of these names, or under its own."""
-        return self.understood(field, form, self.sent(*names or (field,)))
+        sent = self.sent(*names or (field,))
+        return None if sent is None else self.understood(field, form, sent)
 
     def understood(self, field: str, form: Callable[[JsonValue], T | None], sent: JsonValue) -> T | None:
         """The same for a given value: the value itself, or the one that an object obviously wraps."""
+        if sent is None:
+            return None
         value = form(sent)
-        if value is not None or sent is None:
+        if value is not None:
             return value
         if isinstance(sent, dict):
             value = form(first_present(sent, *_BARE))
@@ -154,11 +157,12 @@ def object_of(wire: JsonValue, marks: frozenset[str]) -> Wire | None:
 
 def as_text(value: JsonValue) -> str | None:
     """A clean text that is not empty. Whole numbers become digits."""
+    if isinstance(value, str):
+        return clean(value) or None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _TOO_LARGE:
-        return str(value)
-    return clean(value) or None if isinstance(value, str) else None
+    is_whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) < _TOO_LARGE
+    return str(value) if is_whole else None
 
 
 def as_float(value: JsonValue) -> float | None:
@@ -196,7 +200,7 @@ def _seconds_in(text: str) -> float | None:
 def as_contact(value: JsonValue) -> str | None:
     """A phone number, also inside a SIP, tel or WhatsApp address; an address without a number as sent."""
     sent = as_text(value)
-    match = _ADDRESS.search(sent) if sent else None
+    match = _ADDRESS.search(sent) if sent and ":" in sent else None
     user = unquote(match["user"]).strip() if match else ""
     return as_text(user) if _PHONE.fullmatch(user) else sent
 

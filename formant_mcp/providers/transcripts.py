@@ -6,10 +6,8 @@ If words are in several fields, the fullest is used; what only the others say is
 is counted, never guessed.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from functools import lru_cache
 from itertools import groupby
 from typing import NamedTuple
 
@@ -20,6 +18,7 @@ from formant_mcp.providers.json_values import Wire, as_datetime, as_float, as_se
 from formant_mcp.providers.packed_texts import is_not_speech, objects_in, says_none, table
 from formant_mcp.providers.speakers import as_role, is_of_no_side, plain, side, speaker
 from formant_mcp.providers.spoken_lines import NUMBERED, Said, read_texts
+from formant_mcp.providers.transcript_fields import other_transcripts
 from formant_mcp.providers.turn_fields import (
     SAME_WORDS,
     WORDS,
@@ -33,15 +32,6 @@ from formant_mcp.providers.turn_fields import (
     words_of,
 )
 
-_NAMES = frozenset({"messages", "turns", "utterances"})
-_NAME = re.compile(
-    r"(?!.*(?:transcriber|transcriptionist)).*(?:transcript|dialog)\w*|\w*(?:chat|conversation|message)(?:history|log)"
-)
-_NO_TRANSCRIPT = re.compile(
-    r".*(?:ids?|ur[li]s?|link|path|file|status|state|summary|languages?|model|provider|config|settings|options|at|time"
-    r"|secs|seconds|ms|error|format|type|version|count|length|cost|enabled|available|title|hash)"
-)
-_CALL_OBJECTS = ("data", "call", "conversation", "artifact", "recording", "analysis")
 _WRAPPERS = frozenset({
     "transcript", "turns", "messages", "utterances", "conversation", "dialogue", "dialog", "items", "segments",
     "entries", "transcripts", "transcriptobject", "transcription", "monologues", "history", "chat", "log", "lines",
@@ -66,30 +56,16 @@ class Transcript(NamedTuple):
     unreadable: Unreadable
 
 
+_NOT_SENT = Transcript(None, Unreadable())
+
+
 def transcript_of(
     wire: Wire, name: str, started_at: datetime | None, duration_seconds: float | None = None
 ) -> Transcript:
     """The transcript of a conversation: in the field of that name, else under another name or in an object inside."""
-    others = {field: value for field, value in wire.items() if field != name}
-    values = [wire.get(name), *_other_candidates(others)]
-    readers = [reader for value in values if (reader := _read(unpack(value), started_at))]
+    values = [wire.get(name), *other_transcripts(wire, name)]
+    readers = [reader for value in values if value is not None and (reader := _read(unpack(value), started_at))]
     return _to_transcript(readers, started_at, duration_seconds)
-
-
-def _other_candidates(wire: Wire, levels: int = 2) -> Iterator[JsonValue]:
-    """Other fields of a conversation that may be its transcript; counts and flags are not, whatever their name."""
-    fields = {plain(name): value for name, value in wire.items()}
-    for name, value in fields.items():
-        if isinstance(value, str | list | dict) and _may_name_transcript(name) and is_something(value):
-            yield value
-    for name in _CALL_OBJECTS if levels else ():
-        if isinstance(part := fields.get(name), dict):
-            yield from _other_candidates(part, levels - 1)
-
-
-@lru_cache(4096)
-def _may_name_transcript(name: str) -> bool:
-    return name in _NAMES or bool(_NAME.fullmatch(name) and not _NO_TRANSCRIPT.fullmatch(name))
 
 
 def read_transcript(
@@ -115,7 +91,7 @@ def _to_transcript(
     readers: "Sequence[_Reader]", started_at: datetime | None, duration_seconds: float | None
 ) -> Transcript:
     if not readers:
-        return Transcript(None, Unreadable())
+        return _NOT_SENT
     reader, spoken = readers[0], [candidate for candidate in readers if candidate.quality[1]]
     if spoken:
         reader = _Reader(started_at)
