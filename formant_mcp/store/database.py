@@ -1,6 +1,6 @@
-"""Access to the store's file from the event loop: one thread that writes, and a few that read.
+"""Runs SQL on threads, away from the event loop: one thread writes, a few read.
 
-A read sees one state, which includes every write that ended before it (SQLite's WAL).
+A read sees one state of the file, with every write that ended before it (SQLite's WAL).
 """
 
 import asyncio
@@ -22,7 +22,7 @@ P = ParamSpec("P")
 
 
 class _Worker:
-    """A thread with its own connection, opened when first needed. The holder of `lock` may use it."""
+    """A thread with its own connection, opened at first use. Only the holder of `lock` may use them."""
 
     def __init__(self, connect: Callable[[], Connection]) -> None:
         self._connect = connect
@@ -47,7 +47,7 @@ class _Worker:
             return job.result()
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        """Runs the work in one transaction, to its end."""
+        """Runs the work in one transaction, to its end even if the caller is cancelled."""
         async with self.lock:
             return await to_its_end(self._start(lambda: self._in_transaction(work, is_write=True)))
 
@@ -55,13 +55,13 @@ class _Worker:
         """Opens the connection if it is not open."""
         await to_its_end(self._start(self._connected))
 
-    async def disconnect(self, how: Callable[[Connection], None] = Connection.close) -> None:
-        """Closes the connection; the next work opens another."""
+    async def disconnect(self, close: Callable[[Connection], None] = Connection.close) -> None:
+        """Closes the connection, by `close`; the next work opens another."""
 
         def disconnect() -> None:
             connection, self.connection = self.connection, None
             if connection:
-                how(connection)
+                close(connection)
 
         await to_its_end(self._start(disconnect))
 
@@ -100,15 +100,17 @@ class Database:
         self.generation = 0  # how often a corrupt file was replaced
         self._writer = _Worker(lambda: open_writer(path, account, takes_over=takes_over))
         self._readers = [_Worker(lambda: self._open_reader(path)) for _ in range(_READERS)] if path else []
-        # The reader used last comes first: it has the pages read last.
+        # Last in, first out: the reader used last has the most recent pages in its cache.
         self._idle = asyncio.LifoQueue[_Worker]()
         for worker in self._readers or [self._writer]:
             self._idle.put_nowait(worker)
 
     @classmethod
     async def open(cls, path: Path | None, account: AccountKey, *, takes_over: bool = False) -> "Database":
-        """Opens the file. `account`: its owner; `takes_over`: the account's key is new, and proven to belong to the
-        file's account."""
+        """Opens the file.
+
+        `account`: its owner. `takes_over`: the account's key is new, and verified to be of the file's account.
+        """
         database = cls(path, account, takes_over=takes_over)
         try:
             await database._writer.connect()
@@ -123,7 +125,7 @@ class Database:
         try:
             return await self._unless_damaged(worker.read(work))
         except AnotherFileError:
-            pass  # the file was moved or replaced: the one that the writer has open is still this store
+            pass  # the file was moved or replaced; the writer still has it open
         finally:
             self._idle.put_nowait(worker)
         return await self._unless_damaged(self._writer.read(work))
@@ -137,8 +139,13 @@ class Database:
         await asyncio.gather(*(worker.close() for worker in [*self._readers, self._writer]))
 
     async def _unless_damaged(self, work: Coroutine[None, None, T]) -> T:
-        """The work's result. A corrupt file is renamed and replaced by a new one, unless that has been done since; the
-        error reports it."""
+        """The work's result.
+
+        If the file is corrupt, it is renamed and replaced by an empty one, once however many reads fail.
+
+        Raises:
+            DamagedError: the file was corrupt.
+        """
         opened = self._writer.connection
         try:
             return await work
@@ -196,7 +203,7 @@ def on_writer(
 
 
 async def to_its_end(job: asyncio.Future[T]) -> T:
-    """Waits until a job ends, even if the caller is cancelled in the meantime; raises the cancellation then."""
+    """Waits for a job to end, even if the caller is cancelled; the cancellation is raised afterwards."""
     try:
         await asyncio.wait([job])
     except asyncio.CancelledError:

@@ -1,4 +1,4 @@
-"""Conversations as rows, and back: each field is a column, declared once."""
+"""Converts conversations to rows and back. Each column is declared once."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -103,12 +103,12 @@ def conversation(row: Sequence[Value]) -> Conversation:
 
 
 def with_results(results: Value, row: Sequence[Value]) -> Conversation:
-    """The same with its results, as they are stored."""
+    """The conversation of a row of READ, with its stored results (JSON)."""
     return replace(conversation(row), results=None if results is None else json.loads(str(results)))
 
 
 def changes(row: Sequence[Value], stored: Sequence[Value]) -> bool:
-    """Whether saving a row may change the stored one (both as in WRITTEN); `Writer` decides how it changes."""
+    """Whether saving a row may change the stored one (both as in WRITTEN). How it changes is in `Writer`'s SQL."""
     new, old = dict(zip(WRITTEN, row, strict=True)), dict(zip(WRITTEN, stored, strict=True))
     if any(new[name] not in (None, old[name]) for name in KEPT if name != "failure_reason"):
         return True

@@ -1,4 +1,4 @@
-"""What comes in is saved here: pages of rows and conversations, those that wait together in one transaction."""
+"""Saves conversations, from list pages and from details. Saves that wait at the same time share a transaction."""
 
 import asyncio
 import json
@@ -28,12 +28,12 @@ from formant_mcp.store.turn_index import (
 )
 
 Due = Callable[[Conversation, datetime], datetime | None]
-"""When to read a conversation's detail anew, given that it was read at that time; None for never."""
+"""When to read a conversation's detail again, after it was read at that time; None for never."""
 
 _OF_DETAIL = tuple(kind.name for kind in fields(Unreadable) if kind.name != "fields")
 _DELETED_AT_ONCE = 500  # conversations, whose turns are all in memory
 _IN = "IN (SELECT value FROM json_each(?))"
-# That a running call had no reason says nothing once it is over.
+# A running call without a failure reason may still get one when it ends.
 _WAS_KNOWN = (
     "(failure_reason_known AND (ended OR NOT excluded.ended OR excluded.status IS NULL OR failure_reason IS NOT NULL))"
 )
@@ -42,12 +42,12 @@ _UPSERT = f"""
     VALUES ({", ".join("?" * (len(WRITTEN) + 2))})
     ON CONFLICT (conversation_id) DO UPDATE SET
         {", ".join(f"{name} = coalesce(excluded.{name}, {name})" for name in KEPT if name != "failure_reason")},
-        -- A list row may give a reason without having the last word on it.
+        -- A list row may have a reason that is not final.
         failure_reason = CASE WHEN {_WAS_KNOWN} > excluded.failure_reason_known THEN failure_reason
                               WHEN {_WAS_KNOWN} < excluded.failure_reason_known THEN excluded.failure_reason
                               ELSE coalesce(excluded.failure_reason, failure_reason) END,
         contact_reversed = iif(excluded.contact_number IS NULL, contact_reversed, excluded.contact_reversed),
-        -- A reading with the same status but less in it (no times) does not undo what an earlier one told.
+        -- Without times the outcome is unknown: it stays what it was as long as the status does.
         outcome = iif(excluded.status IS NULL OR (excluded.outcome IS NULL AND excluded.ended
                       AND excluded.status COLLATE BINARY IS conversations.status), outcome, excluded.outcome),
         ended = iif(excluded.status IS NULL, ended, excluded.ended),
@@ -58,7 +58,7 @@ _UPSERT = f"""
 
 
 class PreviousRow(NamedTuple):
-    """What was known of a conversation before: when it started, when the provider last showed it."""
+    """A conversation as stored before a save: when it started, and when the provider last showed it."""
 
     started_at: datetime | None
     seen_at: datetime
@@ -66,7 +66,7 @@ class PreviousRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """A row as it was before: its number, its columns as in WRITTEN, whether its details were read, its results."""
+    """A stored row before a save: its id, its columns as in WRITTEN, whether it has details, and its results."""
 
     row_id: int
     previous: PreviousRow
@@ -77,7 +77,7 @@ class _Stored:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """A conversation as it was read, and when."""
+    """A conversation as read from the provider, and when."""
 
     conversation: Conversation
     at: datetime
@@ -85,14 +85,14 @@ class _Read:
 
 @dataclass(slots=True)
 class _Batch:
-    """What is saved in one transaction: what each caller gave, by id; what each gets back."""
+    """The calls of `save` that share a transaction, each by conversation id, and the job that saves them."""
 
     calls: list[dict[str, _Read]] = field(default_factory=list[dict[str, _Read]])
     job: asyncio.Task[list[dict[str, PreviousRow]]] | None = None
 
 
 class Writer(OnDatabase):
-    """Saves and forgets conversations."""
+    """Saves and deletes conversations."""
 
     def __init__(self, database: Database, due: Due) -> None:
         super().__init__(database)
@@ -101,28 +101,28 @@ class Writer(OnDatabase):
         self._saving = asyncio.Lock()
 
     async def save(self, conversations: Iterable[Conversation], now: datetime) -> dict[str, PreviousRow]:
-        """Saves what a page or a detail brought; returns those that were known before, by id.
+        """Saves the conversations of a page or a detail; returns those that were stored before, by id.
 
-        Calls that come while others are being saved are saved together: all of them or, with an error for each, none.
+        Calls made while another save runs are saved together: all of them, or none and each raises the error.
         """
         batch = self._next
         if batch is None or batch.job is None:
             batch = self._next = _Batch()
             batch.job = asyncio.create_task(self._save_next(batch))
         place = len(batch.calls)
-        batch.calls.append({each.conversation_id: _Read(each, now) for each in conversations})
+        batch.calls.append({conversation.conversation_id: _Read(conversation, now) for conversation in conversations})
         return (await to_its_end(batch.job))[place]
 
     @on_writer
     def mark_missing(self, connection: Connection, conversation_id: str, now: datetime) -> None:
-        """Notes that the provider, asked for this one alone, does not have it."""
+        """Saves that the provider answered 'not found' when this conversation was requested."""
         connection.run(
             "UPDATE conversations SET missing_at = ? WHERE conversation_id = ?", [milliseconds(now), conversation_id]
         )
 
     @on_writer
     def mark_failed(self, connection: Connection, conversation_id: str, why: str, retry_at: datetime) -> None:
-        """Notes why the details of this one could not be read, and when a question may ask for them again."""
+        """Saves why the details could not be read, and when a question may request them again."""
         connection.run(
             "UPDATE conversations SET failure = ?, retry_at = ? WHERE conversation_id = ?",
             [why, milliseconds(retry_at), conversation_id],
@@ -130,7 +130,7 @@ class Writer(OnDatabase):
 
     @on_writer
     def retry_failed(self, connection: Connection) -> None:
-        """Lets the next question ask for every detail that could not be read."""
+        """Lets the next question request every detail that could not be read."""
         connection.run("UPDATE conversations SET retry_at = NULL WHERE retry_at IS NOT NULL")
 
     @on_writer
@@ -140,7 +140,7 @@ class Writer(OnDatabase):
 
     @on_writer
     def invalidate_details(self, connection: Connection, conversation_ids: Sequence[str]) -> None:
-        """Lets the details of these be read anew when they are next asked for, final or not."""
+        """Makes the details of these due, final or not: the next question that needs them reads them again."""
         connection.run(
             f"UPDATE conversations SET detail_due_at = 0 WHERE conversation_id {_IN}",
             [json.dumps(list(conversation_ids))],
@@ -148,12 +148,12 @@ class Writer(OnDatabase):
 
     @on_writer
     def delete_unseen(self, connection: Connection, agent_id: str, since: datetime) -> None:
-        """Forgets what the provider has not shown since then, of one agent where `agent_id` is given."""
+        """Deletes what the provider has not shown since then; with an `agent_id`, only that agent's."""
         self._delete(connection, "seen_at < ? AND (? = '' OR agent_id = ?)", [milliseconds(since), agent_id, agent_id])
 
     async def _save_next(self, batch: _Batch) -> list[dict[str, PreviousRow]]:
         async with self._saving:
-            self._next = None  # who comes from now on waits for this one
+            self._next = None  # later calls start another batch, which waits for this one
             return await self._save_all(batch.calls)
 
     @on_writer
@@ -168,7 +168,7 @@ class Writer(OnDatabase):
         return previous
 
     def _save(self, connection: Connection, reads: dict[str, _Read]) -> dict[str, _Stored]:
-        """Saves some conversations; returns those of them that were there before, as they were."""
+        """Saves conversations; returns the rows of those that were stored before, as they were."""
         stored = _stored(connection, reads)
         upserts: list[tuple[Value, ...]] = []
         seen: list[tuple[Value, ...]] = []
@@ -184,12 +184,12 @@ class Writer(OnDatabase):
         if details:
             self._save_details(connection, details, stored)
         rows = [read.conversation for read in reads.values() if not read.conversation.has_detail]
-        # What a list row says of the results, such as the provider's summary, until the detail says all of them.
+        # A list row may have part of the results, such as a summary. They are kept until the details have all of them.
         connection.run_many(
             "UPDATE conversations SET results = ? WHERE conversation_id = ? AND detail_at IS NULL",
             [(_json(row.results), row.conversation_id) for row in rows if row.results],
         )
-        # They count until a later reading has the field: see `Reader.unreadable`.
+        # They count until the field has been read: see `Reader.unreadable`.
         connection.run_many(
             "INSERT OR IGNORE INTO unreadable SELECT row_id, value, 1 FROM conversations, json_each(?)"
             " WHERE conversation_id = ?",
@@ -257,7 +257,7 @@ class Writer(OnDatabase):
 
 
 def _without_repetition(calls: Sequence[dict[str, _Read]]) -> list[dict[str, _Read]]:
-    """The first calls, as long as no conversation is in two of them: what was read later goes on top."""
+    """The first calls up to one that repeats a conversation: that one is saved after them, on top."""
     first: list[dict[str, _Read]] = []
     names = set[str]()
     for call in calls:
@@ -274,27 +274,27 @@ def _stored(connection: Connection, reads: dict[str, _Read]) -> dict[str, _Store
         f" WHERE conversation_id {_IN}",
         [json.dumps(list(reads))],
     )
-    found: dict[str, _Stored] = {}
+    stored: dict[str, _Stored] = {}
     for row_id, detail_at, results, started_at, seen_at, *written in rows:
         name = str(written[0])
         previous = PreviousRow(moment(started_at), moment(seen_at) or reads[name].at)
-        found[name] = _Stored(whole(row_id), previous, tuple(written), detail_at is not None, results)
-    return found
+        stored[name] = _Stored(whole(row_id), previous, tuple(written), detail_at is not None, results)
+    return stored
 
 
 def _is_same(row: _Stored, reads: dict[int, _Read]) -> bool:
-    """Whether the results that were read are those that are stored."""
+    """Whether the results just read equal the stored ones."""
     return row.row_id in reads and row.results == _json(reads[row.row_id].conversation.results)
 
 
-def _save_turns(connection: Connection, transcripts: dict[int, tuple[Turn, ...] | None], known: set[int]) -> None:
-    """Saves the transcripts of these rows, `known`: those that may have one already; one that is equal stays."""
+def _save_turns(connection: Connection, transcripts: dict[int, tuple[Turn, ...] | None], stored: set[int]) -> None:
+    """Saves transcripts by row; `stored`: the rows that may have one already. Equal ones are not written again."""
     before: dict[int, list[tuple[int, str, str, float | None]]] = {}
     for key, role, said, seconds in connection.rows(
-        # The rows first: a range of keys for each.
+        # CROSS JOIN keeps this order: for each row, one range of keys.
         "SELECT turn_id, role, text, seconds FROM json_each(?) CROSS JOIN turns"
         f" ON turn_id >= value << {KEY_BITS} AND turn_id < (value + 1) << {KEY_BITS} ORDER BY turn_id",
-        [json.dumps([row_id for row_id in transcripts if row_id in known])],
+        [json.dumps([row_id for row_id in transcripts if row_id in stored])],
     ):
         turn = (whole(key), str(role), str(said), number(seconds))
         before.setdefault(row_of(turn[0]), []).append(turn)
