@@ -164,7 +164,7 @@ class Account:
         """The newest conversations after a cursor, each with its row, and whether more follow."""
         request = ListRequest(newest=cursor.shown + limit + 1)
         if not (await self._sync.list_status(request, context.requested_at)).is_complete:
-            error = await self._sync.refresh_list(request, context.seconds_left)
+            error = (await self._sync.refresh_list(request, context.seconds_left)).error
             if error and not await self._store.read.count(NO_FILTERS):
                 raise error
         try:
@@ -188,7 +188,7 @@ class Account:
 
     async def download_list(self, since: datetime | None, seconds: float, report: Report) -> FormantError | None:
         """Updates the list since then; returns the error that stopped it, if it is transient."""
-        return await self._sync.refresh_list(ListRequest(Filters(since=since)), seconds, report)
+        return (await self._sync.refresh_list(ListRequest(Filters(since=since)), seconds, report)).error
 
     async def download_details(
         self, since: datetime | None, requested_at: datetime, seconds: float, report: Report

@@ -195,7 +195,8 @@ async def _fetch_shown(
     missing = len(await loader.store.read.needing_refresh(due, context.requested_at)) if due else 0
     needed, read = len(ids), len(ids) - missing
     if loader.needs_details(query.filters):
-        coverage = await loader.coverage(context, DataRequest(query.filters, request), error)
+        list_status = await loader.sync.list_status(request, context.requested_at)
+        coverage = await loader.coverage(context, DataRequest(query.filters, request), list_status, error)
         needed, read = coverage.details_needed, coverage.details_read
     note = coverage.note
     if missing:

@@ -76,36 +76,39 @@ class Loader:
         """
         if unsupported := sorted(self.sync.unsupported_filters & request.filters.given().keys()):
             raise InvalidRequestError(f"{unsupported[0]}: this provider's calls have no such field.", "Leave it out.")
-        error = await self.sync.refresh_list(request.list_request, context.seconds_left, context.report)
-        coverage = await self._load_details(context, request, error)
-        if error or coverage.known:
+        list_status = await self.sync.refresh_list(request.list_request, context.seconds_left, context.report)
+        coverage = await self._load_details(context, request, list_status)
+        if list_status.error or coverage.known:
             return coverage
         # Nothing of the account is stored: with some of its calls, the answer can name existing values.
         some_calls = ListRequest(newest=_SOME_CALLS)
-        error = await self.sync.refresh_list(some_calls, context.seconds_left, context.report)
-        return await self._load_details(context, request, error)
+        error = (await self.sync.refresh_list(some_calls, context.seconds_left, context.report)).error
+        list_status = await self.sync.list_status(request.list_request, context.requested_at)
+        return await self._load_details(context, request, replace(list_status, error=error))
 
-    async def _load_details(
-        self, context: RequestContext, request: DataRequest, error: FormantError | None
-    ) -> Coverage:
+    async def _load_details(self, context: RequestContext, request: DataRequest, list_status: ListStatus) -> Coverage:
+        error = list_status.error
         for detail_request in self._detail_requests((request.filters, *request.also), request.with_details):
-            if not error:
-                due = await self.store.read.details_to_fetch(detail_request, context.requested_at)
+            due = [] if error else await self.store.read.details_to_fetch(detail_request, context.requested_at)
+            if due:
                 error = await self.sync.fetch_details(due, context.seconds_left, context.report)
-        return await self.coverage(context, request, error)
+                # Meanwhile more of the list may have been stored.
+                list_status = await self.sync.list_status(request.list_request, context.requested_at)
+        return await self.coverage(context, request, list_status, error)
 
     def needs_details(self, filters: Filters) -> bool:
         """Whether list rows are not enough to decide what matches."""
         return DetailRequest(filters, False, self.sync.detail_only_fields).is_any
 
-    async def coverage(self, context: RequestContext, request: DataRequest, error: FormantError | None) -> Coverage:
+    async def coverage(
+        self, context: RequestContext, request: DataRequest, list_status: ListStatus, error: FormantError | None
+    ) -> Coverage:
         """What the store covers of a query now; `error`: why no more could be loaded.
 
         Raises:
             FormantError: the error, if nothing is stored at all.
         """
         filters, periods = request.filters, request.periods
-        list_status = await self.sync.list_status(request.list_request, context.requested_at)
         if error and list_status.as_of is None and not list_status.stored:
             raise error
         details = self._detail_requests(periods, request.with_details)

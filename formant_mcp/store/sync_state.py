@@ -1,5 +1,6 @@
 """How far each list of the provider is stored, and which process works on what."""
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
@@ -91,17 +92,27 @@ def changes(before: ListState, after: ListState) -> dict[str, StateValue]:
     return {name: getattr(after, name) for name in _COLUMNS if getattr(after, name) != getattr(before, name)}
 
 
+def _parse_state(row: tuple[Value, ...]) -> ListState:
+    parsed = zip(_COLUMNS.items(), row, strict=True)
+    return _MODEL(**{column: parse(value) for (column, parse), value in parsed})
+
+
 class SyncState(OnDatabase):
     """The states of lists, and leases by which several processes share the work on one store."""
 
-    @on_reader
-    def list_state(self, connection: Connection, name: str) -> ListState:
+    async def list_state(self, name: str) -> ListState:
         """How far that list is stored; a fresh state where nothing is."""
-        rows = connection.rows(f"SELECT {', '.join(_COLUMNS)} FROM list_states WHERE name = ?", [name])
-        if not rows:
-            return ListState(name)
-        parsed = zip(_COLUMNS.items(), rows[0], strict=True)
-        return _MODEL(**{column: parse(value) for (column, parse), value in parsed})
+        return (await self.list_states(name))[0]
+
+    @on_reader
+    def list_states(self, connection: Connection, *names: str) -> list[ListState]:
+        """How far each of these lists is stored, all as of one moment."""
+        rows = connection.rows(
+            f"SELECT {', '.join(_COLUMNS)} FROM list_states WHERE name IN (SELECT value FROM json_each(?))",
+            [json.dumps(names)],
+        )
+        stored = {str(row[0]): _parse_state(row) for row in rows}
+        return [stored.get(name, ListState(name)) for name in names]
 
     @on_writer
     def update(self, connection: Connection, name: str, **changes: StateValue) -> None:

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from formant_mcp.errors import FormantError
 from formant_mcp.filters import NO_FILTERS, Filters
 from formant_mcp.store import Store
 from formant_mcp.store.sync_state import ListState, StateValue
@@ -61,7 +62,7 @@ class ListStatus:
     `is_complete` is False; `is_listing`: there are some, but nobody knows how many. `unlisted`: conversations that the
     provider counts but does not list; `ends_early`: it announces more of the list than it gives a way to. `gone`: how
     many stored calls it no longer counts or lists; they are kept until a full scan has settled it. `knows_all`: every
-    conversation of the account is listed.
+    conversation of the account is listed. `error`: what prevented an update of the list.
     """
 
     as_of: datetime | None
@@ -76,6 +77,7 @@ class ListStatus:
     ends_early: bool = False
     gone: int = 0
     knows_all: bool = False
+    error: FormantError | None = None
 
 
 @dataclass(frozen=True, slots=True)

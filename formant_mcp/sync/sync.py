@@ -35,10 +35,8 @@ class Sync:
             CursorListSync(provider, parts) if provider.pagination == "cursor" else OffsetListSync(provider, parts)
         )
 
-    async def refresh_list(
-        self, request: ListRequest, seconds: float, report: Report | None = None
-    ) -> FormantError | None:
-        """Updates that part of the list; returns what prevented it, if it may pass or the list is stored.
+    async def refresh_list(self, request: ListRequest, seconds: float, report: Report | None = None) -> ListStatus:
+        """Updates that part of the list; returns its status then, with an error that may pass or leaves stored data.
 
         Raises:
             FormantError: it will not pass by itself (a refused key; of a list not stored yet, a wrong answer).
@@ -46,23 +44,19 @@ class Sync:
         request = self._lists.supported(request)
         requested_at, ends = self._now(), asyncio.get_running_loop().time() + seconds
         checked_since = request.checked_since(requested_at)
-        if await self._is_up_to_date(request, checked_since):
-            return None
         key = ("list", replace(request, fresh_since=None))
-        is_shared = self._jobs.is_running(key)
-        is_stored = (await self._lists.status(request, checked_since)).as_of is not None
-        passing = (UnavailableError, InvalidResponseError) if is_stored else (UnavailableError,)
-        error = await self._wait(key, lambda job: self._lists.refresh(request, job), seconds, report, passing)
-        if error or not is_shared or await self._is_up_to_date(request, checked_since):
-            return error
-        # What another question was reading may have been read before this one came.
-        seconds = ends - asyncio.get_running_loop().time()
-        return await self._wait(key, lambda job: self._lists.refresh(request, job), seconds, report, passing)
-
-    async def _is_up_to_date(self, request: ListRequest, checked_since: datetime) -> bool:
-        if await self._store.read.running(request.filters.agent_id, self._now()):
-            return False
-        return (await self._lists.status(request, checked_since)).is_complete
+        status = await self._lists.status(request, checked_since)
+        passing = (UnavailableError,) if status.as_of is None else (UnavailableError, InvalidResponseError)
+        # A second time where another question had begun to read: maybe before this one came.
+        for _ in range(2):
+            if status.is_complete and not await self._store.read.running(request.filters.agent_id, self._now()):
+                break
+            is_shared, seconds = self._jobs.is_running(key), ends - asyncio.get_running_loop().time()
+            error = await self._wait(key, lambda job: self._lists.refresh(request, job), seconds, report, passing)
+            status = replace(await self._lists.status(request, checked_since), error=error)
+            if error or not is_shared:
+                break
+        return status
 
     async def fetch_first_page(self, seconds: float) -> None:
         """Reads the first page of the list where nothing is stored: one request, once, and no claim about the rest.

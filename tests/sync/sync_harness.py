@@ -81,7 +81,7 @@ class Desk:
         """Brings that part of the list and tells what is known then; nothing may stand in the way."""
         self.clock.advance(RECHECK_AFTER)
         requested_at = self.clock.now()
-        assert await self.sync.refresh_list(need, seconds) is None
+        assert (await self.sync.refresh_list(need, seconds)).error is None
         return await self.sync.list_status(need, requested_at)
 
     async def cost(self, need: ListRequest = EVERYTHING) -> tuple[int, ListStatus]:

@@ -23,7 +23,7 @@ async def main(url: str, path: Path) -> None:
     try:
         requested_at = utc_now()
         print(
-            await sync.refresh_list(ListRequest(), 60),
+            (await sync.refresh_list(ListRequest(), 60)).error,
             (await sync.list_status(ListRequest(), requested_at)).is_complete,
         )
         print(await sync.fetch_details(await store.read.details_to_fetch(DetailRequest(Filters()), utc_now()), 60))

@@ -37,7 +37,7 @@ async def test_a_question_answers_in_its_time_and_the_rest_goes_on_in_the_backgr
         requested_at = desk.clock.now()
         while not await desk.stored():  # until it has read something, which may take longer on a busy machine
             began = time.monotonic()
-            assert await desk.sync.refresh_list(EVERYTHING, SHORT) is None
+            assert (await desk.sync.refresh_list(EVERYTHING, SHORT)).error is None
             assert time.monotonic() - began < SECONDS / 2
         first = await desk.sync.list_status(EVERYTHING, requested_at)
 
@@ -193,7 +193,7 @@ async def test_a_service_that_cannot_be_reached_is_a_trouble_that_may_pass():
     async with FakeFormant() as api:
         api.url = "http://127.0.0.1:9"
         async with desk_for(api) as desk:
-            assert isinstance(await desk.sync.refresh_list(EVERYTHING, SECONDS), ConnectionFailedError)
+            assert isinstance((await desk.sync.refresh_list(EVERYTHING, SECONDS)).error, ConnectionFailedError)
             assert not (await desk.sync.list_status(EVERYTHING, desk.clock.now())).is_complete
 
 
@@ -204,7 +204,7 @@ async def test_what_was_known_before_a_trouble_is_kept_and_not_called_complete()
         api.fault("/v1/conversations", ALWAYS, 500)
         desk.clock.advance(RECHECK_AFTER)
         requested_at = desk.clock.now()
-        trouble = await desk.sync.refresh_list(EVERYTHING, SECONDS)
+        trouble = (await desk.sync.refresh_list(EVERYTHING, SECONDS)).error
         now = await desk.sync.list_status(EVERYTHING, requested_at)
 
         assert isinstance(trouble, ServiceError)

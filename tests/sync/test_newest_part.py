@@ -108,7 +108,7 @@ async def test_a_long_list_without_order_is_read_whole_and_called_incomplete_unt
     async with desk_for(huge, transport=opened(huge, "none")) as desk:
         requested_at = desk.clock.now()
         while (await desk.store.sync_state.list_state("")).scan_position == 0:
-            assert await desk.sync.refresh_list(ListRequest(newest=20), 0.2) is None
+            assert (await desk.sync.refresh_list(ListRequest(newest=20), 0.2)).error is None
         list_status = await desk.sync.list_status(ListRequest(newest=20), requested_at)
 
         assert not list_status.is_complete

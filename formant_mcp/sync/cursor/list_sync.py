@@ -45,11 +45,12 @@ class CursorListSync(ListSync):
 
     async def status(self, request: ListRequest, checked_since: datetime) -> ListStatus:
         """How far the store answers a request now; the list must have been checked since then."""
-        whole = await self._state("")
-        state = whole if self._is_in_whole(whole, request) else await self._state(_name(request.filters))
+        whole, own, period = await self._store.sync_state.list_states(
+            "", _name(request.filters), list_name(self._period(request))
+        )
+        state = whole if self._is_in_whole(whole, request) else own
         is_covered, gone = _covers(state, request), state.gone
         if request.filters.until:
-            period = await self._state(list_name(self._period(request)))
             gone = gone or period.gone
             if not is_covered and self._is_recent(period):
                 state, is_covered, checked_since = period, True, _EVER

@@ -86,9 +86,9 @@ class OffsetListSync(ListSync):
 
     async def status(self, request: ListRequest, checked_since: datetime) -> ListStatus:
         """How far the store answers a request now; the list must have been checked since then."""
-        whole = await self._state("")
+        whole, own = await self._store.sync_state.list_states("", request.filters.agent_id)
         is_in_whole = whole.is_complete or (whole.was_checked(checked_since) and await self._covers(whole, request))
-        state = whole if is_in_whole else await self._state(request.filters.agent_id)
+        state = whole if is_in_whole else own
         status = self._status(
             state,
             whole,
