@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from formant_mcp.errors import FormantError
 from formant_mcp.filters import NO_FILTERS, Filters
@@ -20,14 +21,13 @@ from formant_mcp.store import Store
 from formant_mcp.store.sync_state import ListState, StateValue
 from formant_mcp.store.writer import PreviousRow
 from formant_mcp.sync.background import BackgroundJobs, Leases, Progress, report_to
-from formant_mcp.sync.details import DAY, HOUR, MINUTE, Details
+from formant_mcp.sync.details import Details
+from formant_mcp.sync.plan import CONFIRM_AFTER, Facts, Step, plan
 
 IsEnough = Callable[[], Awaitable[bool]]
 """Whether a scan has gone as far as a request needs."""
 RECHECK_AFTER = timedelta(seconds=5)
 """A list that was checked less long ago is up to date."""
-CONFIRM_AFTER = MINUTE
-"""How much later a second full scan confirms that many calls are gone."""
 _MANY = 5  # more than a fifth of the stored calls: then the provider may be wrong
 
 
@@ -111,6 +111,9 @@ class SyncParts:
 class ListSync(ABC):
     """Keeps the lists of one account up to date, in the way that its provider's pagination allows."""
 
+    waits_daily: bool
+    """Whether a question waits for the full scan of a list that is a day old."""
+
     def __init__(self, parts: SyncParts) -> None:
         self._parts = parts
         self._store = parts.store
@@ -127,12 +130,16 @@ class ListSync(ABC):
         """How far the store answers a request now; the list must have been checked since then."""
 
     @abstractmethod
-    async def update(self, request: ListRequest, progress: Progress) -> None:
-        """Reads what is new in the list, and as far back as the request needs.
+    async def _choose(self, request: ListRequest) -> tuple[str, ListRequest]:
+        """The list that a request is answered from, by its name, and what is needed of it."""
 
-        Raises:
-            FormantError: nothing further can be read now; what was read is kept.
-        """
+    @abstractmethod
+    def _pages_of_rest(self, state: ListState, request: ListRequest) -> int:
+        """How many pages a list has whose rest is to be read in the background; 0 of others."""
+
+    @abstractmethod
+    async def _read_new(self, name: str, progress: Progress) -> None:
+        """Reads what is new in a list."""
 
     @abstractmethod
     async def _read_batch(self, name: str, request: ListRequest, progress: Progress) -> bool:
@@ -145,9 +152,71 @@ class ListSync(ABC):
             FormantError: nothing further can be read now; what was read is kept.
         """
         if not (await self.status(request, request.checked_since(self._now()))).is_complete:
-            await self.update(request, progress)
+            await self._update(request, progress)
         running = await self._store.read.running(request.filters.agent_id, self._now())
         await self._parts.details.read(running, progress)
+
+    async def _update(self, request: ListRequest, progress: Progress) -> None:
+        """Reads what is new in the list, and as far back as the request needs."""
+        name, request = await self._choose(request)
+        before, checked_since = await self._state(name), request.checked_since(self._now())
+        facts = partial(self._facts, name, request, before, checked_since)
+        done: set[Step] = set()
+        while (step := plan(await facts(), done)) != "done":
+            done.add(step)
+            if step == "incremental":
+                async with self._exclusive(name):
+                    await self._read_new(name, progress)
+            elif step == "scan":
+                await self._read_back(name, request, progress, facts)
+                done.discard("incremental")  # for what came while it ran
+            else:
+                await self._backfill(name, request, progress)
+
+    async def _facts(self, name: str, request: ListRequest, before: ListState, checked_since: datetime) -> Facts:
+        state, agent_id = self._valid(await self._state(name), request), request.filters.agent_id
+        scanned_at = state.last_full_scan_at
+        is_missing = scanned_at is not None and await self._store.read.count_missing(agent_id, scanned_at) > 0
+        return Facts(
+            state,
+            before,
+            is_covered=await self._covers(state, request),
+            may_be_gone=state.gone > 0 or is_missing,
+            pages=self._pages_of_rest(state, request),
+            checked_since=checked_since,
+            now=self._now(),
+            waits_daily=self.waits_daily,
+        )
+
+    def _valid(self, state: ListState, request: ListRequest) -> ListState:
+        """What of a list's state still holds."""
+        return state
+
+    async def _covers(self, state: ListState, request: ListRequest) -> bool:
+        """Whether what is stored of a list goes back as far as a request of it needs."""
+        if state.is_complete or state.covered_from is None or not request.is_narrow:
+            return state.is_complete
+        if request.filters.since:
+            return state.covered_from <= request.filters.since
+        covered = replace(request.filters, since=state.covered_from)
+        return await self._store.read.count(covered) >= request.newest
+
+    async def _read_back(
+        self, name: str, request: ListRequest, progress: Progress, facts: Callable[[], Awaitable[Facts]]
+    ) -> None:
+        """Scans the list as far back as the request needs."""
+
+        async def is_enough() -> bool:
+            return (await facts()).is_enough
+
+        await self._scan(name, request, progress, is_enough)
+
+    async def _backfill(self, name: str, request: ListRequest, progress: Progress) -> None:
+        """Has the list scanned to its end in the background."""
+        if (await self._state(name)).is_complete:
+            await self._store.sync_state.update(name, rescan_at=self._now())
+        is_enough = await self._until_complete(name)
+        self._parts.jobs.start(("scan", name), lambda progress: self._scan(name, ListRequest(), progress, is_enough))
 
     async def _scan(self, name: str, request: ListRequest, progress: Progress, is_enough: IsEnough) -> None:
         """Continues a list's scan until that is enough or the list ends; jobs that scan the same list take turns."""
@@ -164,11 +233,9 @@ class ListSync(ABC):
         async with self._locks[name], self._parts.leases.hold(f"list:{name}"):
             yield
 
-    def _start_backfill(self, name: str, is_enough: IsEnough) -> None:
-        self._parts.jobs.start(("scan", name), lambda progress: self._scan(name, ListRequest(), progress, is_enough))
-
-    async def _join_scan(self, name: str, progress: Progress, is_enough: IsEnough) -> None:
+    async def _join_scan(self, name: str, progress: Progress) -> None:
         """Waits for a list's scan, begun now unless it runs; it goes on when the wait is given up."""
+        is_enough = await self._until_complete(name)
         await self._parts.jobs.join(
             ("scan", name), lambda job: self._scan(name, ListRequest(), job, is_enough), report_to(progress)
         )
@@ -201,25 +268,6 @@ class ListSync(ABC):
             gone=state.gone,
             knows_all=whole.knows_all,
         )
-
-
-async def goes_back_enough(store: Store, request: ListRequest, filters: Filters, covered_from: datetime) -> bool:
-    """Whether the calls of a list that started since then are what a narrow request needs."""
-    if request.filters.since:
-        return covered_from <= request.filters.since
-    return await store.read.count(replace(filters, since=covered_from)) >= request.newest
-
-
-def is_day_old(state: ListState, now: datetime) -> bool:
-    """Whether the last full scan of the list is so old that it is to be scanned again."""
-    return state.last_full_scan_at is not None and now - state.last_full_scan_at >= DAY
-
-
-def may_scan_for_gone(state: ListState, now: datetime) -> bool:
-    """Whether a full scan may begin because calls may be gone: hourly, and once more where one has missed many."""
-    if state.gone_at:
-        return now - state.gone_at >= CONFIRM_AFTER
-    return state.rescan_at is None or now - state.rescan_at >= HOUR
 
 
 def unconfirmed_loss(

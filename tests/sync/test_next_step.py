@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from formant_mcp.store.sync_state import ListState
-from formant_mcp.sync.offset.list_sync import Facts, Step, next_step
+from formant_mcp.sync.plan import Facts, Step, plan
 from tests.sync.sync_harness import DAY, NOON
 
 MINUTE = timedelta(minutes=1)
@@ -65,4 +65,4 @@ def facts(
     ],
 )
 def test_the_next_step_follows_from_the_facts(given: Facts, done: Step, step: Step):
-    assert next_step(given, {done} if done else set()) == step
+    assert plan(given, {done} if done else set()) == step

@@ -1,10 +1,10 @@
 """The lists of a provider whose pages each name the next: the whole, and what it narrows by itself."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Literal
 
 from formant_mcp.filters import Filters
 from formant_mcp.providers.base import CursorProvider
@@ -12,18 +12,18 @@ from formant_mcp.store.sync_state import ListState
 from formant_mcp.sync.background import Progress
 from formant_mcp.sync.cursor.scan import ListScan, earlier, has_holes, list_name
 from formant_mcp.sync.details import DAY, HOUR
-from formant_mcp.sync.list_sync import ListRequest, ListStatus, ListSync, SyncParts, is_day_old, may_scan_for_gone
+from formant_mcp.sync.list_sync import ListRequest, ListStatus, ListSync, SyncParts
+from formant_mcp.sync.plan import Facts, is_day_old
 
 _WAIT_FOR_REST_SECONDS = 2.0  # in this time a small list is read whole, so that its newest calls are complete too
 
 _EVER = datetime.min.replace(tzinfo=UTC)
 
-Plan = Literal["incremental", "backfill", "scan", "nothing"]
-"""What a question needs: what is new; windows back in time; the list to its end."""
-
 
 class CursorListSync(ListSync):
     """Reads what is new where all is stored, the part that a question needs, or the whole list."""
+
+    waits_daily = False
 
     def __init__(self, provider: CursorProvider, parts: SyncParts) -> None:
         super().__init__(parts)
@@ -49,10 +49,11 @@ class CursorListSync(ListSync):
             "", _name(request.filters), list_name(self._period(request))
         )
         state = whole if self._is_in_whole(whole, request) else own
-        is_covered, gone = _covers(state, request), state.gone
+        is_covered = state.is_complete or (request.filters.since is not None and await self._covers(state, request))
+        gone = state.gone
         if request.filters.until:
             gone = gone or period.gone
-            if not is_covered and self._is_recent(period):
+            if not is_covered and self._valid(period, request).is_complete:
                 state, is_covered, checked_since = period, True, _EVER
         stored = await self._store.read.count_seen("")
         status = self._status(
@@ -65,68 +66,54 @@ class CursorListSync(ListSync):
             is_listing=not is_covered and not state.ends_early,
         )
 
-    async def update(self, request: ListRequest, progress: Progress) -> None:
-        """Reads what is new in the list, and as far back as the request needs.
-
-        Raises:
-            FormantError: nothing further can be read now; what was read is kept.
-        """
-        if self._is_in_whole(await self._state(""), request):
+    async def _choose(self, request: ListRequest) -> tuple[str, ListRequest]:
+        filters = request.filters
+        whole, own = await self._store.sync_state.list_states("", _name(filters))
+        if self._is_in_whole(whole, request):
             request = replace(request, filters=Filters(), newest=0)
-        plan, filters = await self._plan(request)
-        list_scan = self._list(filters)
-        if plan == "incremental":
-            await list_scan.fetch_new(progress)
-            await self._rescan_if_needed(list_scan.name, request.filters.agent_id)
-        elif plan == "backfill":
-            await self._backfill(list_scan, request, progress)
-        elif plan == "scan":
-            await self._scan_whole(list_scan, request, progress)
+        elif filters.until:
+            is_covered = await self._covers(own, request)
+            request = replace(request, filters=replace(filters, until=None) if is_covered else self._period(request))
+        list_filters = request.filters if request.filters.until else _without_times(request.filters)
+        return self._list(list_filters).name, request
 
-    async def _plan(self, request: ListRequest) -> tuple[Plan, Filters]:
-        """What the request takes, and of which list."""
-        filters = _without_times(request.filters)
-        state = await self._state(list_name(filters))
+    def _pages_of_rest(self, state: ListState, request: ListRequest) -> int:
+        return 1 if request.newest else 0  # the provider does not say how many
+
+    def _valid(self, state: ListState, request: ListRequest) -> ListState:
+        """A period is read again after a day, what windows cover too; what may change or has holes each time."""
+        now, filters = self._now(), request.filters
         is_transient = not self._provider.spec.transient_statuses.isdisjoint(filters.status)
-        if state.is_complete and not is_transient and not has_holes(state):
-            return "incremental", filters
-        if request.filters.until and not _covers(state, request):
-            period = self._period(request)
-            return "nothing" if self._is_recent(await self._state(list_name(period))) else "scan", period
-        return "backfill" if request.is_narrow else "scan", filters
+        if is_transient or has_holes(state) or (filters.until and is_day_old(state, now)):
+            state = replace(state, last_full_scan_at=None, covered_from=None)
+        if state.coverage_started_at is None or now - state.coverage_started_at >= DAY:
+            state = replace(state, covered_from=None)
+        return replace(state, checked_at=now) if filters.until else state
 
-    async def _backfill(self, list_scan: ListScan, request: ListRequest, progress: Progress) -> None:
-        """Back in time as far as the request needs; for the newest calls the rest follows, a small list at once."""
-        async with self._exclusive(list_scan.name):
-            is_covered = await list_scan.backfill(request, progress)
-        if request.newest:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_WAIT_FOR_REST_SECONDS if is_covered else None):
-                    await self._scan_whole(list_scan, request, progress)
+    async def _read_new(self, name: str, progress: Progress) -> None:
+        await self._lists[name].fetch_new(progress)
 
-    async def _scan_whole(self, list_scan: ListScan, request: ListRequest, progress: Progress) -> None:
-        """Waits for a scan of a list to its end, whoever began it, and reads what came meanwhile."""
-        started_at, state = self._now(), (await self._state(list_scan.name))
-        if state.gone_at and not may_scan_for_gone(state, started_at):
-            return  # the last scan missed many calls: the next is to be some time later
-        await self._join_scan(list_scan.name, progress, await self._until_complete(list_scan.name))
-        last_full_scan_at = (await self._state(list_scan.name)).last_full_scan_at
-        if last_full_scan_at and last_full_scan_at < started_at and not request.filters.until:
-            await list_scan.fetch_new(progress)
+    async def _read_back(
+        self, name: str, request: ListRequest, progress: Progress, facts: Callable[[], Awaitable[Facts]]
+    ) -> None:
+        """For the newest calls and those since a time window by window, else to the end of the list."""
+        if request.filters.until or not request.is_narrow:
+            await self._join_scan(name, progress)
+            return
+        async with self._exclusive(name):
+            edge = self._valid(await self._state(name), request).covered_from
+            await self._lists[name].read_windows(request, edge, progress)
 
-    async def _rescan_if_needed(self, name: str, agent_id: str) -> None:
-        """Daily; sooner where calls may be gone."""
-        state, now = await self._state(name), self._now()
-        is_missing = (
-            state.last_full_scan_at and (await self._store.read.count_missing(agent_id, state.last_full_scan_at)) > 0
-        )
-        if state.gone_at or (is_missing and not is_day_old(state, now)):
-            is_needed = may_scan_for_gone(state, now)
-        else:
-            is_needed = is_day_old(state, now)
-        if is_needed:
-            await self._store.sync_state.update(name, rescan_at=now)
-            self._start_backfill(name, await self._until_complete(name))
+    async def _backfill(self, name: str, request: ListRequest, progress: Progress) -> None:
+        """The rest of a list whose newest calls are stored is waited for, a short time if they are enough."""
+        state = await self._state(name)
+        if state.is_complete:
+            await super()._backfill(name, request, progress)
+            return
+        is_enough = await self._covers(state, request)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_WAIT_FOR_REST_SECONDS if is_enough else None):
+                await self._join_scan(name, progress)
 
     async def _read_batch(self, name: str, request: ListRequest, progress: Progress) -> bool:
         return await self._lists[name].read_batch(progress)
@@ -150,15 +137,6 @@ class CursorListSync(ListSync):
         )
         until = request.filters.until and request.filters.until.replace(minute=0, second=0, microsecond=0) + HOUR
         return replace(_without_times(request.filters), since=since, until=until)
-
-    def _is_recent(self, state: ListState) -> bool:
-        """Whether a full scan of that list found everything within a day."""
-        return state.is_complete and not is_day_old(state, self._now()) and not has_holes(state)
-
-
-def _covers(state: ListState, request: ListRequest) -> bool:
-    since = request.filters.since
-    return state.is_complete or (state.covered_from is not None and since is not None and state.covered_from <= since)
 
 
 def _without_times(filters: Filters) -> Filters:

@@ -22,7 +22,6 @@ from formant_mcp.sync.list_sync import (
     ListRequest,
     StoredList,
     SyncParts,
-    goes_back_enough,
     shows_any_seen,
     unconfirmed_loss,
 )
@@ -69,23 +68,21 @@ class ListScan:
             self.name, covered_until=started_at, checked_at=started_at, unreadable=unreadable, ends_early=ends_early
         )
 
-    async def backfill(self, request: ListRequest, progress: Progress) -> bool:
-        """Reads back in time, window by window, until the request is covered; False: only a scan covers it."""
-        state, started_at = await self._list.load(), self._now()
-        is_recent = state.coverage_started_at is not None and started_at - state.coverage_started_at < DAY
-        edge = state.covered_from if is_recent and not has_holes(state) else None
-        if edge:
-            await self.fetch_new(progress)
-        span, windows = 7 * DAY if request.filters.since else DAY, 0
-        while edge is None or not await goes_back_enough(self._store, request, self._filters, edge):
-            if request.newest and windows == _MAX_WINDOWS:
-                return False
-            since = earlier(edge or started_at, span)
-            since = max(request.filters.since, since) if request.filters.since else since
-            if not await self._read_window(since, edge, started_at, progress):
+    async def read_windows(self, request: ListRequest, edge: datetime | None, progress: Progress) -> None:
+        """Reads back in time from what is covered, window by window, as far as the request needs or windows go."""
+        started_at, since = self._now(), request.filters.since
+        span, windows = 7 * DAY if since else DAY, 0
+        while edge is None or (edge > since if since else await self._is_short(request, edge, windows)):
+            start = earlier(edge or started_at, span)
+            start = max(since, start) if since else start
+            if not await self._read_window(start, edge, started_at, progress):
                 break
-            edge, span, windows = since, span * _GROWTH, windows + 1
-        return True
+            edge, span, windows = start, span * _GROWTH, windows + 1
+
+    async def _is_short(self, request: ListRequest, edge: datetime, windows: int) -> bool:
+        """Whether more windows are needed for the newest calls."""
+        stored = await self._store.read.count(replace(self._filters, since=edge))
+        return windows < _MAX_WINDOWS and stored < request.newest
 
     async def read_batch(self, progress: Progress) -> bool:
         """Reads the next page of a full scan and saves the checkpoint; True: it was the last.
