@@ -96,6 +96,16 @@ class StoredList:
         """Sets some fields of its state."""
         await self.store.sync_state.update(self.name, **changes)
 
+    async def end_scan(self, **changes: StateValue) -> None:
+        """Sets some fields, and removes the checkpoint: the next scan begins anew."""
+        await self.save(scan_started_at=None, scan_position=0, scan_cursor=None, **changes)
+
+    async def misses_many(self, stored: int, missing: int, started_at: datetime) -> bool:
+        """Whether a scan misses so many of the stored calls that a second one must confirm it, which is then noted."""
+        loss = unconfirmed_loss(await self.load(), stored, missing, started_at, self.now())
+        await self.save(**loss)
+        return bool(loss)
+
 
 @dataclass(frozen=True, slots=True)
 class SyncParts:

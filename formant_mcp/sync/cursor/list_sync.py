@@ -10,7 +10,8 @@ from formant_mcp.filters import Filters
 from formant_mcp.providers.base import CursorProvider
 from formant_mcp.store.sync_state import ListState
 from formant_mcp.sync.background import Progress
-from formant_mcp.sync.cursor.scan import ListScan, earlier, has_holes, list_name
+from formant_mcp.sync.cursor.pages import CursorList, list_name
+from formant_mcp.sync.cursor.scan import Scan, earlier
 from formant_mcp.sync.details import DAY, HOUR
 from formant_mcp.sync.list_sync import ListRequest, ListStatus, ListSync, SyncParts
 from formant_mcp.sync.plan import Facts, is_day_old
@@ -29,7 +30,7 @@ class CursorListSync(ListSync):
         super().__init__(parts)
         self._provider = provider
         self._honoured: dict[str, bool] = {}
-        self._lists: dict[str, ListScan] = {}
+        self._scans: dict[str, Scan] = {}
 
     def supported(self, request: ListRequest) -> ListRequest:
         """The request with server-side filters alone; `until` only of a period that is long over."""
@@ -75,7 +76,14 @@ class CursorListSync(ListSync):
             is_covered = await self._covers(own, request)
             request = replace(request, filters=replace(filters, until=None) if is_covered else self._period(request))
         list_filters = request.filters if request.filters.until else _without_times(request.filters)
-        return self._list(list_filters).name, request
+        name = list_name(list_filters)
+        if name not in self._scans:
+            parts = self._parts
+            source = CursorList(
+                name, parts.store, parts.now, list_filters, self._provider, parts.details, self._honoured
+            )
+            self._scans[name] = Scan(source)
+        return name, request
 
     def _pages_of_rest(self, state: ListState, request: ListRequest) -> int:
         return 1 if request.newest else 0  # the provider does not say how many
@@ -84,14 +92,14 @@ class CursorListSync(ListSync):
         """A period is read again after a day, what windows cover too; what may change or has holes each time."""
         now, filters = self._now(), request.filters
         is_transient = not self._provider.spec.transient_statuses.isdisjoint(filters.status)
-        if is_transient or has_holes(state) or (filters.until and is_day_old(state, now)):
+        if is_transient or _has_holes(state) or (filters.until and is_day_old(state, now)):
             state = replace(state, last_full_scan_at=None, covered_from=None)
         if state.coverage_started_at is None or now - state.coverage_started_at >= DAY:
             state = replace(state, covered_from=None)
         return replace(state, checked_at=now) if filters.until else state
 
     async def _read_new(self, name: str, progress: Progress) -> None:
-        await self._lists[name].fetch_new(progress)
+        await self._scans[name].read_new(progress)
 
     async def _read_back(
         self, name: str, request: ListRequest, progress: Progress, facts: Callable[[], Awaitable[Facts]]
@@ -102,7 +110,7 @@ class CursorListSync(ListSync):
             return
         async with self._exclusive(name):
             edge = self._valid(await self._state(name), request).covered_from
-            await self._lists[name].read_windows(request, edge, progress)
+            await self._scans[name].read_windows(request, edge, progress)
 
     async def _backfill(self, name: str, request: ListRequest, progress: Progress) -> None:
         """The rest of a list whose newest calls are stored is waited for, a short time if they are enough."""
@@ -116,13 +124,7 @@ class CursorListSync(ListSync):
                 await self._join_scan(name, progress)
 
     async def _read_batch(self, name: str, request: ListRequest, progress: Progress) -> bool:
-        return await self._lists[name].read_batch(progress)
-
-    def _list(self, filters: Filters) -> ListScan:
-        name = list_name(filters)
-        if name not in self._lists:
-            self._lists[name] = ListScan(self._provider, self._parts, filters, self._honoured)
-        return self._lists[name]
+        return await self._scans[name].read_batch(progress)
 
     def _is_in_whole(self, whole: ListState, request: ListRequest) -> bool:
         """Whether the whole list is stored, and its rows say which of them match."""
@@ -145,3 +147,8 @@ def _without_times(filters: Filters) -> Filters:
 
 def _name(filters: Filters) -> str:
     return list_name(_without_times(filters))
+
+
+def _has_holes(state: ListState) -> bool:
+    """Whether the list is to be read again: it ended early, or details are missing that say whose calls these are."""
+    return state.ends_early or ("user_id=" in state.name and state.unreadable > 0)
