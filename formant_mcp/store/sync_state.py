@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Literal, cast
 
@@ -60,10 +60,6 @@ class ListState:
     def knows_all(self) -> bool:
         """Whether the list was stored to its end when it was last checked."""
         return self.is_complete and not self.ends_early
-
-    def begun(self, at: datetime) -> "ListState":
-        """The state when a scan begins."""
-        return replace(self, scan_started_at=at, scan_total=None, scan_position=0, scan_rows=0, scan_unreadable=0)
 
     def was_checked(self, since: datetime) -> bool:
         """Whether the list was compared with the provider's since then."""

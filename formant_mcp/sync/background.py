@@ -7,7 +7,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Hashable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Hashable, Iterable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -198,6 +198,17 @@ class Leases:
         while self._held:
             await asyncio.sleep(_RENEW_SECONDS)
             await self._sync_state.lease(list(self._held), self._owner, self._now(), _LEASE_SPAN)
+
+
+async def run_all(calls: Iterable[Coroutine[None, None, T]]) -> list[T]:
+    """Runs all of them at once; when one fails, the others are not left running."""
+    tasks = [asyncio.ensure_future(call) for call in calls]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _name_of(key: Hashable) -> str:

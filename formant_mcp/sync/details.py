@@ -20,7 +20,7 @@ from formant_mcp.errors import (
 from formant_mcp.models import Conversation
 from formant_mcp.providers.base import Provider
 from formant_mcp.store import Store
-from formant_mcp.sync.background import POLL_LEASE_SECONDS, BackgroundJobs, Leases, Progress
+from formant_mcp.sync.background import POLL_LEASE_SECONDS, BackgroundJobs, Leases, Progress, run_all
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -189,13 +189,9 @@ class _DetailWorkers:
         progress.total += len(conversation_ids)
 
     async def run(self) -> None:
-        workers = [asyncio.create_task(self._work()) for _ in range(min(_WORKERS, self._progress.total))]
         try:
-            await asyncio.gather(*workers)
+            await run_all(self._work() for _ in range(min(_WORKERS, self._progress.total)))
         finally:
-            for worker in workers:
-                worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
             for claim in self._claims:
                 await self._details.drop(claim)
         if self._refusals and len(self._refusals) == self._count:

@@ -280,6 +280,11 @@ class ListSync(ABC):
         )
 
 
+def begun(state: ListState, at: datetime) -> ListState:
+    """A list's state when a scan begins."""
+    return replace(state, scan_started_at=at, scan_total=None, scan_position=0, scan_rows=0, scan_unreadable=0)
+
+
 def unconfirmed_loss(
     state: ListState, stored: int, missing: int, started_at: datetime, now: datetime
 ) -> dict[str, int | datetime]:

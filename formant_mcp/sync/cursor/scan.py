@@ -13,7 +13,7 @@ from formant_mcp.store.sync_state import ListState
 from formant_mcp.sync.background import Progress
 from formant_mcp.sync.cursor.pages import CursorList, CursorPages
 from formant_mcp.sync.details import DAY, HOUR
-from formant_mcp.sync.list_sync import ListRequest, shows_any_seen
+from formant_mcp.sync.list_sync import ListRequest, begun, shows_any_seen
 
 _GROWTH = 4  # of each window, to that before it
 _MAX_WINDOWS = 5  # for the newest calls: together almost a year; older ones come with the scan of everything
@@ -104,7 +104,7 @@ class Scan:
             await self._restart()  # continuing from there would only end there again
             raise
         if not cursor:
-            self._state = self._state.begun(self._now())
+            self._state = begun(self._state, self._now())
         stored_before, unreadable = await self._list.save_page(listed.page, progress)
         is_resumed = cursor == self._resumed_at != "" and bool(stored_before)
         if is_resumed and not shows_any_seen(stored_before, self._state.scan_started_at):

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from formant_mcp.filters import Filters
 from formant_mcp.store.sync_state import ListState
-from formant_mcp.sync.offset.pages import FetchedPage, OffsetList, OverlappingPages, SortOrderCheck
+from formant_mcp.sync.offset.pages import PROVEN, FetchedPage, OffsetList, OverlappingPages, SortOrderCheck
 from formant_mcp.sync.offset.scan import SMALL_LIST_PAGES
 
 
@@ -21,7 +21,7 @@ class Incremental:
         """Joins what is new to what is stored."""
         state, started_at = await self._list.load(), self._list.now()
         stored = await self._list.count_seen()
-        is_ordered = state.list_order in ("newest", "oldest")
+        is_ordered = state.list_order in PROVEN
         if not is_ordered and state.total is None and stored <= SMALL_LIST_PAGES * self._list.provider.page_size:
             await self._withdraw(state)  # new calls may be anywhere, and nothing counts them
             return
@@ -29,11 +29,12 @@ class Incremental:
         if state.is_complete and state.total is not None:
             last_stored = min(stored, state.total - state.expected_excess) - 1
         pages = OverlappingPages(self._list, state.total)
-        first, total, is_joined = await self._read_ends(pages, state, last_stored)
-        stored = await self._list.count_seen()
-        expected = state.expected_excess + (stored if state.is_complete else await self._count_covered(state))
-        if not first.page.row_count and not total:
-            gone = stored  # an empty list
+        is_empty, is_joined = await self._read_ends(pages, state, last_stored)
+        stored, total = await self._list.count_seen(), pages.total
+        covered = Filters(agent_id=self._list.name, since=state.covered_from)
+        expected = state.expected_excess + (stored if state.is_complete else await self._list.store.read.count(covered))
+        if is_empty and not total:
+            gone = stored
         elif total is not None:
             gone = max(0, (expected if state.is_complete else stored) - total)
         else:
@@ -55,42 +56,36 @@ class Incremental:
             position, scan_total = position + total - scan_total, total
         await self._list.save(total=total, checked_at=checked_at, scan_position=position, scan_total=scan_total)
 
-    async def _count_covered(self, state: ListState) -> int:
-        return await self._list.store.read.count(Filters(agent_id=self._list.name, since=state.covered_from))
-
     async def _withdraw(self, state: ListState) -> None:
         """Has the list scanned again."""
         if state.is_complete and (await self._list.load()).gone_at:
             return  # a scan has missed many calls, and another must confirm it
-        await self._list.save(last_full_scan_at=None, covered_from=None, scan_started_at=None, scan_position=0)
+        await self._list.end_scan(last_full_scan_at=None, covered_from=None)
 
-    async def _read_ends(
-        self, pages: OverlappingPages, state: ListState, last_stored: int
-    ) -> tuple[FetchedPage, int | None, bool]:
+    async def _read_ends(self, pages: OverlappingPages, state: ListState, last_stored: int) -> tuple[bool, bool]:
         """Reads on from the front, and from the last row stored unless new calls are in front alone.
 
-        Returns the first page, the total, and whether what is stored is still where it was, or nearer to the front
-        where the total has fallen.
+        Returns whether the first page was empty, and whether what is stored is still where it was, or nearer to the
+        front where the total has fallen.
         """
         starts = {"newest": [0], "oldest": [max(0, last_stored)]}
         ends = await pages.fetch(starts.get(state.list_order or "", [0, last_stored] if last_stored > 0 else [0]))
-        first, total, order = ends[0], ends[0].page.total, SortOrderCheck()
+        is_empty, total, order = not ends[0].page.row_count, ends[0].page.total, SortOrderCheck()
         if ends[-1].offset and not ends[-1].stored_before and total and total <= last_stored:
             ends[-1:] = await pages.fetch([max(1, total - pages.step)])
         for page in ends:
             at_back = page.offset > 0
             if at_back and not page.stored_before:
-                return first, total, False
+                return is_empty, False
             order = SortOrderCheck()
             order.observe(page.page.conversations)
             pages.last, pages.seen = page, set(page.ids)
             while page.has_more and (at_back or self._has_unseen(page, state)):
                 page = (await pages.read_on([pages.next_position(page)]))[0]
-            total = page.page.total
-        if state.list_order in ("newest", "oldest") and order.order not in (None, state.list_order):
+        if state.list_order in PROVEN and order.order not in (None, state.list_order):
             await self._list.save(list_order="none")
-            return first, total, total is not None and state.is_complete
-        return first, total, not pages.has_gap
+            return is_empty, pages.total is not None and state.is_complete
+        return is_empty, not pages.has_gap
 
     def _has_unseen(self, page: FetchedPage, state: ListState) -> bool:
         """Whether more that is new may follow."""

@@ -5,8 +5,7 @@ shows a row of the page before continues from there, whatever moved in between, 
 rows. Where two pages do not overlap, the list is read again from further back until they do.
 """
 
-import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -15,8 +14,11 @@ from formant_mcp.models import Conversation, Page
 from formant_mcp.providers.base import OffsetProvider
 from formant_mcp.store.sync_state import ListOrder
 from formant_mcp.store.writer import PreviousRow
+from formant_mcp.sync.background import run_all
 from formant_mcp.sync.list_sync import StoredList
 
+PROVEN = ("newest", "oldest")
+"""The orders in which the newest calls are at one end."""
 _STEPS_BACK = 4
 _MAX_READ_AGAIN = 8  # and a quarter of all requests: pages that never overlap are of a list without an order
 
@@ -48,9 +50,10 @@ class FetchedPage:
         """Its conversations, in the order of the list."""
         return [conversation.conversation_id for conversation in self.page.conversations]
 
-    def repeats(self, before: "FetchedPage | None") -> bool:
-        """Whether it held the same rows as another page, in the same order."""
-        return before is not None and self.ids == before.ids
+    @property
+    def next_offset(self) -> int:
+        """Where the next page begins: at the last row of this one, but after it where it has no other."""
+        return self.end - (1 if self.page.row_count > 1 else 0)
 
     def has_unseen(self, since: datetime | None = None) -> bool:
         """Whether it held a conversation that was not stored, or not seen since then."""
@@ -95,8 +98,8 @@ class OverlappingPages:
     """Fetches pages of one list for a scan.
 
     A position counts rows from the front of the list; with `from_end`, from its last row, which takes a total.
-    `step`: rows of a full page. `seen`: the rows read on so far; `has_gap`: two pages did not overlap, so that a row
-    may have been missed.
+    `step`: rows of a full page. `total`: that of the page fetched last; `totals`: of all pages. `seen`: the rows read
+    on so far; `has_gap`: two pages did not overlap, so that a row may have been missed.
     """
 
     def __init__(self, source: OffsetList, total: int | None, step: int = 0, *, from_end: bool = False) -> None:
@@ -105,6 +108,7 @@ class OverlappingPages:
         self._unused: dict[int, FetchedPage] = {}
         self.from_end = from_end
         self.total = total
+        self.totals: set[int | None] = set()
         self.step = step or source.provider.page_size
         self.requests = 0
         self.last: FetchedPage | None = None
@@ -121,8 +125,8 @@ class OverlappingPages:
         return max(0, (page.page.total or 0) - page.offset) if self.from_end else page.end
 
     def next_position(self, page: FetchedPage) -> int:
-        """Where the next page begins: at the last row of this one, but after it where it has no other."""
-        return self.position_after(page) - (1 if page.page.row_count > 1 else 0)
+        """Where a scan continues after that page."""
+        return self.position_after(page) - (page.end - page.next_offset)
 
     def last_offset(self, total: int) -> int:
         """The offset of the last page, if the first one begins at 0."""
@@ -130,7 +134,7 @@ class OverlappingPages:
 
     async def fetch(self, positions: Sequence[int]) -> list[FetchedPage]:
         """The pages at these positions, side by side; a page kept by `keep` needs no request."""
-        return await _all([self._fetch(self._offset_of(position)) for position in positions])
+        return await run_all(self._fetch(self._offset_of(position)) for position in positions)
 
     def keep(self, pages: Sequence[FetchedPage]) -> None:
         """Lets these be used once more without a request: to begin with, or as long as the total is what it was."""
@@ -188,9 +192,14 @@ class OverlappingPages:
         unused = self._unused.pop(offset, None)
         if unused and (self.last is None or unused.page.total == self.total):
             return unused
+        return await self.fetch_at(offset)
+
+    async def fetch_at(self, offset: int) -> FetchedPage:
+        """The page that begins at that row of the list, as it is now."""
         page = await self._list.fetch(offset)
         self.requests += 1
         self.total = page.page.total
+        self.totals.add(self.total)
         if offset == 0 and page.has_more:
             self._learn_step(page)
         return page
@@ -205,32 +214,17 @@ class OverlappingPages:
 class SortOrderCheck:
     """In which order of time the rows of a list are, observed in the order of the list."""
 
-    rises: bool = False
-    falls: bool = False
+    seen: set[ListOrder] = field(default_factory=set[ListOrder])
     last: datetime | None = None
 
     def observe(self, conversations: Sequence[Conversation]) -> None:
         """Takes in the next rows."""
         for started_at in (conversation.started_at for conversation in conversations if conversation.started_at):
-            if self.last:
-                self.rises |= started_at > self.last
-                self.falls |= started_at < self.last
+            if self.last and started_at != self.last:
+                self.seen.add("oldest" if started_at > self.last else "newest")
             self.last = started_at
 
     @property
     def order(self) -> ListOrder | None:
         """The order seen; None where there is too little to see one."""
-        if self.rises and self.falls:
-            return "none"
-        return "newest" if self.falls else "oldest" if self.rises else None
-
-
-async def _all(calls: Sequence[Coroutine[None, None, FetchedPage]]) -> list[FetchedPage]:
-    """All of them at once; when one fails, the others are not left running."""
-    tasks = [asyncio.ensure_future(call) for call in calls]
-    try:
-        return list(await asyncio.gather(*tasks))
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        return "none" if len(self.seen) > 1 else next(iter(self.seen), None)

@@ -11,14 +11,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from formant_mcp.store.sync_state import ListState, changes
-from formant_mcp.sync.list_sync import ListRequest, shows_any_seen, unconfirmed_loss
-from formant_mcp.sync.offset.pages import FetchedPage, OffsetList, OverlappingPages, SortOrderCheck
+from formant_mcp.sync.list_sync import ListRequest, begun, shows_any_seen
+from formant_mcp.sync.offset.pages import PROVEN, FetchedPage, OffsetList, OverlappingPages, SortOrderCheck
 
 _TRIES = 3
 _REPEATED_PAGES = 3  # after so many rows in a row that it has read before, a scan ends
 SMALL_LIST_PAGES = 10  # read whole: that costs little, and every later question less
 _PROBES = 4
-_PROVEN = ("newest", "oldest")
 
 
 class Scan:
@@ -57,24 +56,21 @@ class Scan:
         # A list that was complete is scanned from the front: there, new calls at the end are met on the way.
         from_end = state.list_order == "oldest" and state.total is not None and not state.is_complete
         self.pages = OverlappingPages(self._list, state.total, self.pages.step, from_end=from_end)
-        self._totals: set[int | None] = set()  # every total that this scan has met
         self._order = SortOrderCheck()
         self._repeated = 0  # rows in a row that this scan had read already
         self._is_stuck = False
         self._newest: datetime | None = None
         self._checkpoint: tuple[datetime | None, int] = (state.scan_started_at, state.scan_position)
 
-    async def _begin(self, state: ListState, started_at: datetime | None) -> ListState:
-        begun = replace(
-            state, scan_started_at=started_at, scan_total=None, scan_position=0, scan_rows=0, scan_unreadable=0
-        )
-        await self._save(state, begun)
-        self._forget(begun)
-        return begun
+    async def _begin(self, state: ListState, started_at: datetime) -> ListState:
+        started = begun(state, started_at)
+        await self._save(state, started)
+        self._forget(started)
+        return started
 
     async def _restart(self) -> bool:
         """Lets the next batch begin the scan again."""
-        await self._list.save(scan_started_at=None, scan_position=0, covered_from=None)
+        await self._list.end_scan(covered_from=None)
         return False
 
     async def _prove_order(self, state: ListState) -> ListState:
@@ -92,7 +88,7 @@ class Scan:
             state = replace(state, list_order=order.order or "none", total=total)
             await self._list.save(list_order=state.list_order, total=total)
             if state.list_order == "oldest":  # from the end on; the probes count as seen by this scan
-                state = await self._begin(state, state.scan_started_at)
+                state = await self._begin(state, state.scan_started_at or self._list.now())
         self.pages.keep(probes)
         return state
 
@@ -102,7 +98,7 @@ class Scan:
         if last is None:
             return [max(0, state.scan_position - pages.step)]
         width = self._list.provider.concurrency
-        if request.is_narrow and state.list_order in _PROVEN:
+        if request.is_narrow and state.list_order in PROVEN:
             width = min(width, self._pages_needed(state, request))
         first = pages.next_position(last)
         following = (first + n * pages.stride for n in range(1, width))
@@ -118,7 +114,6 @@ class Scan:
 
     async def _advance(self, state: ListState, previous: FetchedPage | None, pages: list[FetchedPage]) -> ListState:
         new_rows = [row for page in pages for row in page.new_rows]
-        self._totals.update(page.page.total for page in pages)
         self._order.observe(new_rows)
         self._says_more |= any(page.page.has_more for page in pages)
         # Rows repeat where calls have come in front; where there is nothing else, the list goes round and round.
@@ -126,7 +121,7 @@ class Scan:
         rows, position = state.scan_rows, state.scan_position
         for before, page in zip([previous, *pages], pages, strict=False):
             # The same rows once more are no other part of the list: such a provider ignores the offset.
-            if page.page.row_count and not page.repeats(before):
+            if page.page.row_count and (before is None or page.ids != before.ids):
                 rows = max(rows, self.pages.position_after(page))
         last = pages[-1]
         self._is_stuck = self._repeated > 0 and self.pages.position_after(last) <= position
@@ -139,9 +134,9 @@ class Scan:
             scan_unreadable=state.scan_unreadable + sum(page.page.unreadable for page in pages),
         )
         is_broken = self._order.order not in (None, "newest" if self.pages.from_end else state.list_order)
-        if state.list_order in _PROVEN and is_broken:
+        if state.list_order in PROVEN and is_broken:
             advanced = replace(advanced, list_order="none", covered_from=None)
-        elif state.list_order in _PROVEN and not state.is_complete and not self.pages.has_gap:
+        elif state.list_order in PROVEN and not state.is_complete and not self.pages.has_gap:
             advanced = self._cover(advanced, pages)
         await self._save(state, advanced)
         return advanced
@@ -190,10 +185,10 @@ class Scan:
         seen, total = await self._list.count_seen(state.scan_started_at), state.scan_total
         agrees = total in (seen, seen + state.scan_unreadable) or (total is None and not self.pages.has_gap)
         # Where the total has fallen, what left the list may have been seen before.
-        is_steady = total is None or total == max(each_total or 0 for each_total in self._totals)
+        is_steady = total is None or total == max(each_total or 0 for each_total in self.pages.totals)
         is_last_try = self._tries == _TRIES
         # A quiet list that ends a page or more before its total would only do so again.
-        is_cut_short = len(self._totals) == 1 and (total or 0) - seen > self.pages.step
+        is_cut_short = len(self.pages.totals) == 1 and (total or 0) - seen > self.pages.step
         settled = (agrees and (is_steady or is_last_try)) or is_cut_short
         settled |= total is not None and (seen, total) == self._result_before
         if settled or is_last_try:
@@ -204,36 +199,28 @@ class Scan:
 
     async def _read_ends_again(self, state: ListState) -> ListState:
         """Calls that came during the scan are at the front or at the back, whichever way the list is ordered."""
-        if state.scan_rows <= self.pages.step and len(self._totals) == 1:
+        if state.scan_rows <= self.pages.step and len(self.pages.totals) == 1:
             return state  # one page shows the list as it is
-        pages = OverlappingPages(self._list, state.scan_total)
         seen = await self._list.count_seen(state.scan_started_at)
-        if len(self._totals) > 1 or seen != state.scan_total:
-            state = await self._read_on(pages, state, 0)
+        if len(self.pages.totals) > 1 or seen != state.scan_total:
+            await self._read_from(0, state)
             seen = await self._list.count_seen(state.scan_started_at)
-        if seen < (state.scan_total or 0):
+        if seen < (self.pages.total or 0):
             back = seen if self.pages.from_end else state.scan_rows
-            state = await self._read_on(pages, state, max(0, back - 1))
-        self.pages.requests += pages.requests
-        return state
+            await self._read_from(max(0, back - 1), state)
+        return replace(state, scan_total=self.pages.total)
 
-    async def _read_on(self, pages: OverlappingPages, state: ListState, position: int) -> ListState:
+    async def _read_from(self, offset: int, state: ListState) -> None:
         """Reads from there as long as that shows something new."""
-        page = None
-        while page is None or page.has_unseen(state.scan_started_at):
-            page = (await pages.fetch([position]))[0]
-            state = replace(state, scan_total=page.page.total)
-            self._totals.add(page.page.total)
-            position = pages.next_position(page)
-        return state
+        page = await self.pages.fetch_at(offset)
+        while page.has_unseen(state.scan_started_at):
+            page = await self.pages.fetch_at(page.next_offset)
 
     async def _accept(self, state: ListState, seen: int, settled: bool) -> None:
         started_at, total, now = state.scan_started_at or self._list.now(), state.scan_total, self._list.now()
         stored = await self._list.count_seen()
-        before = await self._list.load()
-        loss = unconfirmed_loss(before, stored, stored - seen, started_at, now)
-        if loss and not self.pages.has_gap:
-            await self._list.save(scan_started_at=None, scan_position=0, checked_at=now, **loss)
+        if not self.pages.has_gap and await self._list.misses_many(stored, stored - seen, started_at):
+            await self._list.end_scan(checked_at=now)
             return
         expected_excess = 0 if total is None else total - seen
         # Rows shown twice or not readable were read all the same; what no page showed was not.
@@ -241,7 +228,7 @@ class Scan:
         if not self.pages.has_gap and not state.ends_early:
             await self._list.store.write.delete_unseen(self._list.name, started_at)
         order = self._order.order and ("oldest" if self.pages.from_end else self._order.order)
-        await self._list.save(
+        await self._list.end_scan(
             list_order=order or state.list_order,
             total=total,
             expected_excess=expected_excess,
@@ -250,10 +237,8 @@ class Scan:
             ends_early=state.ends_early,
             last_full_scan_at=started_at if settled else None,
             checked_at=now,
-            scan_started_at=None,
-            scan_position=0,
             covered_from=None,
             gone=0,
             gone_at=None,
-            rescan_at=now if state.ends_early else before.rescan_at,
+            rescan_at=now if state.ends_early else state.rescan_at,
         )
