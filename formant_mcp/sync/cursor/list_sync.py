@@ -89,12 +89,16 @@ class CursorListSync(ListSync):
         return 1 if request.newest else 0  # the provider does not say how many
 
     def _valid(self, state: ListState, request: ListRequest) -> ListState:
-        """A period is read again after a day, what windows cover too; what may change or has holes each time."""
+        """A period is read again after a day, what windows cover too; what may change or has holes each time.
+
+        A scan of everything does not continue what windows cover.
+        """
         now, filters = self._now(), request.filters
         is_transient = not self._provider.spec.transient_statuses.isdisjoint(filters.status)
         if is_transient or _has_holes(state) or (filters.until and is_day_old(state, now)):
             state = replace(state, last_full_scan_at=None, covered_from=None)
-        if state.coverage_started_at is None or now - state.coverage_started_at >= DAY:
+        is_recent = state.coverage_started_at is not None and now - state.coverage_started_at < DAY
+        if not (is_recent and request.is_narrow):
             state = replace(state, covered_from=None)
         return replace(state, checked_at=now) if filters.until else state
 
