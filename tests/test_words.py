@@ -32,8 +32,6 @@ ALLOWED = {
     ("recordings/wav.py", "tell"): "`tell` is a method of every file",
     ("server/tools/schemas.py", "known"): "a field of the public contract",
     ("sync/background.py", "gather"): "asyncio.gather",
-    ("sync/details.py", "gather"): "asyncio.gather",
-    ("sync/offset/pages.py", "gather"): "asyncio.gather",
 }
 
 

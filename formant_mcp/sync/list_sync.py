@@ -3,7 +3,7 @@
 The words are the same for both kinds of list. A *scan* reads a list from one end to the other and saves a checkpoint
 with each batch of pages; a question stops it as soon as it is covered, a wider one resumes it, and its end makes the
 list complete. *Incremental* is a read of what is new in a list that is covered already. *Backfill* is a scan that goes
-on in the background.
+on in the background. `plan` decides which of them comes next; ListSync runs it.
 """
 
 import asyncio
@@ -262,15 +262,15 @@ class ListSync(ABC):
     async def _state(self, name: str) -> ListState:
         return await self._store.sync_state.list_state(name)
 
-    def _status(
-        self, state: ListState, whole: ListState, *, is_covered: bool, checked_since: datetime, stored: int
+    async def _status(
+        self, state: ListState, whole: ListState, *, is_covered: bool, checked_since: datetime
     ) -> ListStatus:
         """What a list's state says of a request that it covers, or not."""
         has_faults = state.unreadable or state.unlisted or state.ends_early or state.gone
         return ListStatus(
             as_of=state.checked_at,
             is_complete=is_covered and state.was_checked(checked_since) and not has_faults,
-            stored=stored,
+            stored=await self._store.read.count_seen(""),
             total=whole.total,
             unreadable=state.unreadable or state.scan_unreadable,
             unlisted=state.unlisted,

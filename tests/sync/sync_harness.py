@@ -1,8 +1,8 @@
 """A Sync over a fake account, with a clock that tests move, and over loopback or in this process.
 
-async with desk_for(api) as desk:
-    knowledge = await desk.ask(ListRequest(newest=20))
-    assert desk.stored() == desk.listed()
+async with harness_for(api) as harness:
+    list_status = await harness.ask(ListRequest(newest=20))
+    assert harness.stored() == harness.listed()
 """
 
 import asyncio
@@ -39,7 +39,7 @@ DAY = timedelta(days=1)
 
 @dataclass
 class Clock:
-    """Stands at noon; a millisecond passes each time it is looked at."""
+    """Starts at noon; each reading takes a millisecond."""
 
     moment: datetime = NOON
 
@@ -68,7 +68,7 @@ class InProcess(httpx.AsyncBaseTransport):
 
 
 @dataclass
-class Desk:
+class Harness:
     """One server's Sync and store. `slept`: the waits between tries, none of which took any time."""
 
     api: FakeApi
@@ -78,14 +78,14 @@ class Desk:
     slept: list[float] = field(default_factory=list[float])
 
     async def ask(self, need: ListRequest = EVERYTHING, seconds: float = SECONDS) -> ListStatus:
-        """Brings that part of the list and tells what is known then; nothing may stand in the way."""
+        """Refreshes that part of the list without an error, and returns its status then."""
         self.clock.advance(RECHECK_AFTER)
         requested_at = self.clock.now()
         assert (await self.sync.refresh_list(need, seconds)).error is None
         return await self.sync.list_status(need, requested_at)
 
     async def cost(self, need: ListRequest = EVERYTHING) -> tuple[int, ListStatus]:
-        """How many requests a question took, and what is known then."""
+        """How many requests a question took, and the status then."""
         before = len(self.api.requests)
         list_status = await self.ask(need)
         return len(self.api.requests) - before, list_status
@@ -134,14 +134,14 @@ async def no_job(name: str) -> None:
 
 
 @asynccontextmanager
-async def desk_for(
+async def harness_for(
     api: FakeApi,
     *,
     connect: Callable[..., AnyProvider] = FormantProvider,
     transport: httpx.AsyncBaseTransport | None = None,
     path: Path | None = None,
     clock: Clock | None = None,
-) -> AsyncGenerator[Desk]:
+) -> AsyncGenerator[Harness]:
     """A server's Sync, in this process unless a transport is given; its store in memory unless a path is."""
     clock, slept = clock or Clock(), list[float]()
 
@@ -154,7 +154,7 @@ async def desk_for(
     store = await Store.open(path, AccountKey("service", "account"), next_refresh_at)
     sync = Sync(source, store, clock.now)
     try:
-        yield Desk(api, sync, store, clock, slept)
+        yield Harness(api, sync, store, clock, slept)
     finally:
         await sync.aclose()
         await store.close()

@@ -1,4 +1,4 @@
-"""Lists whose pages hang on each other: after a complete answer the store holds what the account does."""
+"""Lists whose pages each name the next: after a complete answer the store holds what the account does."""
 
 import asyncio
 from datetime import timedelta
@@ -22,7 +22,7 @@ from tests.sync.cursor_sync_harness import (
     opened,
     read_whole,
 )
-from tests.sync.sync_harness import DAY, NOON, Clock, InProcess, desk_for
+from tests.sync.sync_harness import DAY, NOON, Clock, InProcess, harness_for
 
 pytestmark = pytest.mark.anyio
 
@@ -30,9 +30,7 @@ pytestmark = pytest.mark.anyio
 @each_provider
 @settings(max_examples=examples(0.4))
 @given(data=st.data())
-def test_whatever_is_asked_and_happens_the_store_holds_what_the_account_does(
-    provider: ProviderFixture, data: st.DataObject
-):
+def test_after_any_questions_and_changes_the_store_equals_the_account(provider: ProviderFixture, data: st.DataObject):
     asyncio.run(_live(provider, data))
 
 
@@ -41,88 +39,90 @@ async def _live(provider: ProviderFixture, data: st.DataObject) -> None:
     api.order, api.rows_per_page_cap = data.draw(st.sampled_from(ORDERS)), data.draw(st.sampled_from([1, 7, 100]))
     hours = data.draw(st.lists(st.integers(1, 24 * 40), max_size=30))
     api.conversations = [provider.call(n, NOON - timedelta(hours=ago), n % 3) for n, ago in enumerate(hours)]
-    async with desk_for(api, connect=provider.connect, transport=InProcess(api)) as desk:
+    async with harness_for(api, connect=provider.connect, transport=InProcess(api)) as harness:
         for step in range(data.draw(st.integers(1, 6))):
             if data.draw(st.booleans()):
-                api.add(provider.call(1_000 + step, desk.clock.moment, step % 3))
+                api.add(provider.call(1_000 + step, harness.clock.moment, step % 3))
             if api.conversations and data.draw(st.booleans()):
                 api.remove(data.draw(st.sampled_from([api.id_of(row) for row in api.conversations])))
-                for _ in range(2):  # where that was one of few calls, a second pass is needed
-                    desk.clock.advance(2 * DAY)  # what is gone may stay known for a day
-                    await read_whole(desk)
+                for _ in range(2):  # where that was one of few calls, a second scan is needed
+                    harness.clock.advance(2 * DAY)  # what is gone may stay known for a day
+                    await read_whole(harness)
             days = data.draw(st.sampled_from([None, 1, 8, 60]))
             agent = data.draw(st.sampled_from(["", "1"]))
-            since = None if days is None else desk.clock.moment - days * DAY
+            since = None if days is None else harness.clock.moment - days * DAY
             need = ListRequest(Filters(agent_id=agent, since=since), 0 if days else data.draw(st.sampled_from([0, 5])))
-            list_status = await desk.ask(need)
+            list_status = await harness.ask(need)
             wanted = {
                 api.id_of(row)
                 for row in api.conversations
                 if (not agent or row["agent_id"] == agent) and (not since or api.started(row) >= since.timestamp())
             }
             assert list_status.is_complete
-            assert set(await desk.stored(Filters(agent_id=agent, since=since))) == wanted
+            assert set(await harness.stored(Filters(agent_id=agent, since=since))) == wanted
 
 
 @each_provider
-async def test_the_newest_are_asked_for_by_their_time(provider: ProviderFixture):
-    async with opened(provider, 3_000) as desk:
-        desk.clock.moment = LONG_OVER + MINUTE
+async def test_the_newest_calls_are_requested_by_their_time(provider: ProviderFixture):
+    async with opened(provider, 3_000) as harness:
+        harness.clock.moment = LONG_OVER + MINUTE
         halted = asyncio.Event()
-        desk.api.on_request = lambda request: None if is_timed(request) else (desk.api.gate.shut(), halted.set())[0]
-        list_status = await desk.ask(ListRequest(newest=20))
-        assert is_timed(lists(desk)[0])
-        newest = [desk.api.id_of(row) for row in desk.api.conversations[:20]]
-        assert await desk.stored(limit=20) == newest
+        harness.api.on_request = lambda request: (
+            None if is_timed(request) else (harness.api.gate.shut(), halted.set())[0]
+        )
+        list_status = await harness.ask(ListRequest(newest=20))
+        assert is_timed(lists(harness)[0])
+        newest = [harness.api.id_of(row) for row in harness.api.conversations[:20]]
+        assert await harness.stored(limit=20) == newest
         assert not list_status.is_complete  # the rest is still being read, and nobody knows how much that is
         assert list_status.is_listing
-        desk.api.on_request = None
-        desk.api.gate.open()
-        assert (await desk.ask()).is_complete
-        assert await desk.holds_all()
+        harness.api.on_request = None
+        harness.api.gate.open()
+        assert (await harness.ask()).is_complete
+        assert await harness.holds_all()
 
 
 @each_provider
-async def test_a_time_is_reached_without_the_rest_and_what_is_known_is_not_read_again(provider: ProviderFixture):
-    async with opened(provider, 2_000, timedelta(hours=1)) as desk:
+async def test_a_question_since_a_time_reads_no_older_calls_and_none_twice(provider: ProviderFixture):
+    async with opened(provider, 2_000, timedelta(hours=1)) as harness:
         need = ListRequest(Filters(since=LONG_OVER - timedelta(hours=150)))
-        cost, list_status = await desk.cost(need)
+        cost, list_status = await harness.cost(need)
         assert list_status.is_complete
         assert cost <= 8
-        assert all(map(is_timed, lists(desk)))
-        assert len(await desk.stored(Filters(since=need.filters.since))) == 151
-        assert (await desk.cost(need))[0] == 1
+        assert all(map(is_timed, lists(harness)))
+        assert len(await harness.stored(Filters(since=need.filters.since))) == 151
+        assert (await harness.cost(need))[0] == 1
 
 
 @each_provider
-async def test_a_period_long_over_is_asked_for_with_both_its_ends(provider: ProviderFixture):
-    async with opened(provider, 2_000, timedelta(hours=1)) as desk:
+async def test_a_past_period_is_requested_with_both_its_ends(provider: ProviderFixture):
+    async with opened(provider, 2_000, timedelta(hours=1)) as harness:
         need = ListRequest(Filters(since=LONG_OVER - 60 * DAY, until=LONG_OVER - 59 * DAY))
-        cost, list_status = await desk.cost(need)
+        cost, list_status = await harness.cost(need)
         assert list_status.is_complete
         assert cost == 1
-        assert len(await desk.stored(Filters(since=need.filters.since, until=need.filters.until))) == 25
-        assert (await desk.cost(need)) == (0, list_status)
+        assert len(await harness.stored(Filters(since=need.filters.since, until=need.filters.until))) == 25
+        assert (await harness.cost(need)) == (0, list_status)
 
 
 @each_provider
-async def test_what_is_new_costs_one_request_where_all_is_known(provider: ProviderFixture):
-    async with opened(provider, 500) as desk:
-        await desk.ask()
-        desk.api.add(provider.call(9_000, desk.clock.moment, status="completed"))
-        cost, list_status = await desk.cost()
+async def test_new_calls_of_a_complete_list_cost_one_request(provider: ProviderFixture):
+    async with opened(provider, 500) as harness:
+        await harness.ask()
+        harness.api.add(provider.call(9_000, harness.clock.moment, status="completed"))
+        cost, list_status = await harness.cost()
         assert list_status.is_complete
-        assert await desk.holds_all()
+        assert await harness.holds_all()
         assert cost == 1
 
 
 @each_provider
-async def test_a_pass_that_is_broken_off_goes_on_from_its_cursor(provider: ProviderFixture, tmp_path: Path):
+async def test_an_interrupted_scan_resumes_at_its_cursor(provider: ProviderFixture, tmp_path: Path):
     await _broken_off(provider, tmp_path, requests=21 + 2)
 
 
 @pytest.mark.parametrize("provider", [ELEVENLABS, VOICEABLE], ids=lambda provider: provider.name)
-async def test_a_pass_whose_cursor_is_refused_starts_over(provider: ProviderFixture, tmp_path: Path):
+async def test_a_scan_whose_cursor_is_rejected_starts_over(provider: ProviderFixture, tmp_path: Path):
     await _broken_off(provider, tmp_path, refuse=True, requests=21 + 12)
 
 
@@ -131,55 +131,55 @@ async def _broken_off(provider: ProviderFixture, folder: Path, requests: int, *,
     async with provider.api() as api:
         api.conversations = provider.calls(2_000, LONG_OVER)
         api.on_request = lambda _: api.gate.shut() if len(api.requests) == 10 else None
-        async with desk_for(api, connect=provider.connect, path=folder / "store", clock=clock) as desk:
-            await desk.sync.refresh_list(ListRequest(), 0.3)
-            assert not (await desk.sync.list_status(ListRequest(), NOON)).is_complete
+        async with harness_for(api, connect=provider.connect, path=folder / "store", clock=clock) as harness:
+            await harness.sync.refresh_list(ListRequest(), 0.3)
+            assert not (await harness.sync.list_status(ListRequest(), NOON)).is_complete
         if refuse:
             api.fault("cursor=", 1, 422)
         api.on_request = None
         api.gate.open()
-        async with desk_for(api, connect=provider.connect, path=folder / "store", clock=clock) as desk:
-            assert (await desk.ask()).is_complete
-            assert await desk.holds_all()
-            assert 20 <= len(lists(desk)) <= requests
+        async with harness_for(api, connect=provider.connect, path=folder / "store", clock=clock) as harness:
+            assert (await harness.ask()).is_complete
+            assert await harness.holds_all()
+            assert 20 <= len(lists(harness)) <= requests
 
 
 @each_provider
-async def test_a_call_that_is_gone_is_forgotten_by_the_daily_pass_which_nobody_waits_for(provider: ProviderFixture):
-    async with opened(provider, 300) as desk:
-        await desk.ask()
-        desk.api.remove(desk.api.id_of(desk.api.conversations[150]))
-        desk.clock.advance(DAY)
-        assert (await desk.ask()).is_complete
-        await read_whole(desk)
-        assert await desk.holds_all()
+async def test_a_deleted_call_is_removed_by_the_daily_scan_in_the_background(provider: ProviderFixture):
+    async with opened(provider, 300) as harness:
+        await harness.ask()
+        harness.api.remove(harness.api.id_of(harness.api.conversations[150]))
+        harness.clock.advance(DAY)
+        assert (await harness.ask()).is_complete
+        await read_whole(harness)
+        assert await harness.holds_all()
 
 
-async def test_a_row_that_pages_passed_over_is_not_forgotten():
-    async with opened(VOICEOS, 300) as desk:
-        await desk.ask()
-        desk.clock.advance(DAY)
-        gone, passed_over = (desk.api.id_of(desk.api.conversations[place]) for place in (50, 100))
-        desk.api.on_request = lambda request: desk.api.remove(gone) if request.query.get("index") == "2" else None
-        await read_whole(desk)
-        assert passed_over in await desk.stored()
-        assert {*await desk.stored(), gone} == {*desk.listed(), gone}
+async def test_a_row_that_pages_passed_over_is_not_deleted():
+    async with opened(VOICEOS, 300) as harness:
+        await harness.ask()
+        harness.clock.advance(DAY)
+        gone, passed_over = (harness.api.id_of(harness.api.conversations[place]) for place in (50, 100))
+        harness.api.on_request = lambda request: harness.api.remove(gone) if request.query.get("index") == "2" else None
+        await read_whole(harness)
+        assert passed_over in await harness.stored()
+        assert {*await harness.stored(), gone} == {*harness.listed(), gone}
 
 
-async def test_calls_that_wait_or_run_are_asked_for_by_their_status_each_time():
-    async with opened(VOICEOS, 300) as desk:
-        api = desk.api
+async def test_queued_calls_are_requested_by_their_status_each_time():
+    async with opened(VOICEOS, 300) as harness:
+        api = harness.api
         api.add(VOICEOS.call(900, NOON - 5 * DAY, status="queued"))
-        cost, list_status = await desk.cost(ListRequest(Filters(status=("queued",))))
+        cost, list_status = await harness.cost(ListRequest(Filters(status=("queued",))))
         assert (list_status.is_complete, cost) == (True, 1)
-        assert len(await desk.stored(Filters(status=("queued",)))) == 1
+        assert len(await harness.stored(Filters(status=("queued",)))) == 1
         api.remove(api.id_of(next(row for row in api.conversations if row["status"] == "queued")))
         api.add(VOICEOS.call(900, NOON - 5 * DAY, status="completed"))
-        assert (await desk.ask(ListRequest(Filters(status=("queued",))))).is_complete
-        assert not await desk.stored(Filters(status=("queued",)))
+        assert (await harness.ask(ListRequest(Filters(status=("queued",))))).is_complete
+        assert not await harness.stored(Filters(status=("queued",)))
 
 
-async def test_a_total_that_the_list_does_not_show_is_told():
-    async with opened(VOICEABLE, 150) as desk:
-        list_status = await desk.ask()
+async def test_the_total_that_a_provider_states_is_reported():
+    async with opened(VOICEABLE, 150) as harness:
+        list_status = await harness.ask()
         assert (list_status.total, list_status.unlisted, list_status.is_complete) == (150, 0, True)

@@ -36,7 +36,7 @@ def ended(ago: timedelta, *, with_results: bool) -> Conversation:
         (Conversation("c", ended=False, results=dict(RESULTS)), MINUTE),
     ],
 )
-def test_a_call_is_read_anew_until_it_is_final(conversation: Conversation, after: timedelta | None):
+def test_a_call_is_refreshed_until_it_is_final(conversation: Conversation, after: timedelta | None):
     assert next_refresh_at(conversation, NOON) == (after and NOON + after)
 
 
@@ -44,7 +44,7 @@ def test_a_call_is_read_anew_until_it_is_final(conversation: Conversation, after
     ("missing", "missed_before", "believed"),
     [(20, None, True), (21, None, False), (100, None, False), (100, 59, False), (100, 60, True)],
 )
-def test_many_missing_calls_are_believed_of_a_pass_that_began_a_minute_after_another_missed_them(
+def test_many_missing_calls_are_confirmed_by_a_scan_a_minute_later(
     missing: int, missed_before: int | None, believed: bool
 ):
     began_at = NOON

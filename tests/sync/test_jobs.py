@@ -16,8 +16,8 @@ from tests.sync.sync_harness import (
     ALWAYS,
     SECONDS,
     add_all,
-    desk_for,
     ended_calls,
+    harness_for,
     later_calls,
     no_job,
     running_jobs,
@@ -31,15 +31,15 @@ EVERYTHING = ListRequest()
 
 
 async def test_a_question_answers_in_its_time_and_the_rest_goes_on_in_the_background():
-    async with FakeFormant() as api, desk_for(api) as desk:
+    async with FakeFormant() as api, harness_for(api) as harness:
         api.conversations = ended_calls(450)
         api.on_request = lambda _: api.gate.shut() if len(api.requests) == 3 else None
-        requested_at = desk.clock.now()
-        while not await desk.stored():  # until it has read something, which may take longer on a busy machine
+        requested_at = harness.clock.now()
+        while not await harness.stored():  # until it has read something, which may take longer on a busy machine
             began = time.monotonic()
-            assert (await desk.sync.refresh_list(EVERYTHING, SHORT)).error is None
+            assert (await harness.sync.refresh_list(EVERYTHING, SHORT)).error is None
             assert time.monotonic() - began < SECONDS / 2
-        first = await desk.sync.list_status(EVERYTHING, requested_at)
+        first = await harness.sync.list_status(EVERYTHING, requested_at)
 
         assert not first.is_complete
         assert 0 < first.stored < 450
@@ -50,41 +50,41 @@ async def test_a_question_answers_in_its_time_and_the_rest_goes_on_in_the_backgr
         api.gate.open()
         await no_job("list")
         requests = len(api.requests)
-        later = await desk.ask()
+        later = await harness.ask()
         assert later.is_complete
-        assert await desk.holds_all()
+        assert await harness.holds_all()
         assert len(api.requests) - requests == 1  # what the background read is not read again
 
 
-async def test_what_ended_in_the_background_is_not_taken_for_todays_answer():
-    async with FakeFormant() as api, desk_for(api) as desk:
+async def test_a_job_that_ended_in_the_background_does_not_answer_a_later_question():
+    async with FakeFormant() as api, harness_for(api) as harness:
         api.conversations = ended_calls(20)
         api.gate.shut()
-        await desk.sync.refresh_list(EVERYTHING, SHORT)
+        await harness.sync.refresh_list(EVERYTHING, SHORT)
         api.gate.open()
         await no_job("list")
         api.conversations = ended_calls(21)
 
-        assert (await desk.ask()).is_complete
-        assert await desk.holds_all()
+        assert (await harness.ask()).is_complete
+        assert await harness.holds_all()
 
 
-async def test_a_failure_in_the_background_is_not_todays_failure():
-    async with FakeFormant() as api, desk_for(api) as desk:
+async def test_a_failure_in_the_background_does_not_fail_a_later_question():
+    async with FakeFormant() as api, harness_for(api) as harness:
         api.conversations = ended_calls(20)
         api.fault("/v1/conversations?", 1, faults.not_json)
         api.gate.shut()
-        await desk.sync.refresh_list(EVERYTHING, SHORT)
+        await harness.sync.refresh_list(EVERYTHING, SHORT)
         api.gate.open()
         await no_job("list")
 
-        assert (await desk.ask()).is_complete
+        assert (await harness.ask()).is_complete
 
 
 async def test_the_same_question_asked_twice_at_once_is_one_job():
-    async with FakeFormant() as api, desk_for(api) as desk:
+    async with FakeFormant() as api, harness_for(api) as harness:
         api.conversations = ended_calls(450)
-        first, second = await asyncio.gather(desk.ask(), desk.ask())
+        first, second = await asyncio.gather(harness.ask(), harness.ask())
 
         assert first.is_complete
         assert second.is_complete
@@ -92,120 +92,120 @@ async def test_the_same_question_asked_twice_at_once_is_one_job():
 
 
 async def test_a_question_asked_while_the_newest_part_is_being_read_is_answered_as_of_now_too():
-    async with FakeFormant() as api, desk_for(api) as desk:
+    async with FakeFormant() as api, harness_for(api) as harness:
         api.conversations = ended_calls(1_200)
         need = ListRequest(newest=20)
-        first = asyncio.create_task(desk.ask(need))
+        first = asyncio.create_task(harness.ask(need))
         await asyncio.wrap_future(api.received(1))
         add_all(api, later_calls(1))
-        second = await desk.ask(need)
+        second = await harness.ask(need)
 
         assert second.is_complete
-        assert await desk.stored(limit=1) == [str(later_calls(1)[0]["conversation_id"])]
+        assert await harness.stored(limit=1) == [str(later_calls(1)[0]["conversation_id"])]
         await first
 
 
 async def test_different_questions_at_once_do_not_read_the_list_twice():
-    async with FakeFormant() as api, desk_for(api) as desk:
+    async with FakeFormant() as api, harness_for(api) as harness:
         api.conversations = ended_calls(450)
-        await asyncio.gather(desk.ask(), desk.ask(ListRequest(newest=20)), desk.ask(ListRequest(newest=40)))
+        await asyncio.gather(harness.ask(), harness.ask(ListRequest(newest=20)), harness.ask(ListRequest(newest=40)))
 
         assert len(api.requests) <= 9
-        assert await desk.holds_all()
+        assert await harness.holds_all()
 
 
-async def test_who_waits_is_told_how_far_it_is():
-    async with FakeFormant() as api, desk_for(api) as desk:
+async def test_a_waiting_question_gets_progress():
+    async with FakeFormant() as api, harness_for(api) as harness:
         api.conversations = ended_calls(30)
-        await desk.ask()
-        told: list[tuple[int, int]] = []
+        await harness.ask()
+        reported: list[tuple[int, int]] = []
 
         async def report(done: int, total: int) -> None:
-            told.append((done, total))
+            reported.append((done, total))
 
-        await desk.sync.fetch_details(await desk.stored(), SECONDS, report)
-        assert told[-1] == (30, 30)
+        await harness.sync.fetch_details(await harness.stored(), SECONDS, report)
+        assert reported[-1] == (30, 30)
 
 
-async def test_a_job_that_nobody_waits_for_lets_those_go_first_that_somebody_waits_for():
-    async with FakeFormant() as api, desk_for(api) as desk:
+async def test_background_jobs_pause_for_questions():
+    async with FakeFormant() as api, harness_for(api) as harness:
         api.conversations = ended_calls(100)
-        await desk.ask()
+        await harness.ask()
         api.gate.shut()
-        long, short = (await desk.stored())[:80], (await desk.stored())[80:]
+        long, short = (await harness.stored())[:80], (await harness.stored())[80:]
         under_way = 16
-        await desk.sync.fetch_details(long, SHORT)
-        await until(lambda: len(desk.detail_ids()) == under_way)
-        waited_for = asyncio.create_task(desk.sync.fetch_details(short, SECONDS))
+        await harness.sync.fetch_details(long, SHORT)
+        await until(lambda: len(harness.detail_ids()) == under_way)
+        waited_for = asyncio.create_task(harness.sync.fetch_details(short, SECONDS))
         await until(lambda: running_jobs("details") == 2)
         api.gate.open()
         await waited_for
 
-        assert set(desk.detail_ids()[: under_way + len(short)]) == {*long[:under_way], *short}
-        await desk.sync.fetch_details(long, SECONDS)
-        assert sorted(desk.detail_ids()) == sorted(desk.listed())
+        assert set(harness.detail_ids()[: under_way + len(short)]) == {*long[:under_way], *short}
+        await harness.sync.fetch_details(long, SECONDS)
+        assert sorted(harness.detail_ids()) == sorted(harness.listed())
 
 
 async def test_a_wider_question_about_details_goes_on_with_the_narrower_one():
-    async with FakeFormant() as api, desk_for(api) as desk:
+    async with FakeFormant() as api, harness_for(api) as harness:
         api.conversations = ended_calls(40)
-        await desk.ask()
+        await harness.ask()
         api.gate.shut()
-        await desk.sync.fetch_details((await desk.stored())[:20], SHORT)
+        await harness.sync.fetch_details((await harness.stored())[:20], SHORT)
         api.gate.open()
-        await desk.sync.fetch_details(await desk.stored(), SECONDS)
+        await harness.sync.fetch_details(await harness.stored(), SECONDS)
 
-        assert sorted(desk.detail_ids()) == sorted(desk.listed())
+        assert sorted(harness.detail_ids()) == sorted(harness.listed())
 
 
-async def test_a_recording_that_took_too_long_is_there_for_the_next_who_asks():
-    async with FakeFormant() as api, desk_for(api) as desk:
+async def test_a_recording_that_took_too_long_is_returned_to_the_next_question():
+    async with FakeFormant() as api, harness_for(api) as harness:
         sound = api.recordings[conversation_id(0)] = wav((9000, 1))
 
         async def save(recording: Recording) -> bytes:
             return b"".join([chunk async for chunk in recording.chunks])
 
         api.gate.shut()
-        assert await desk.sync.fetch_recording(conversation_id(0), save, SHORT) is None
+        assert await harness.sync.fetch_recording(conversation_id(0), save, SHORT) is None
         api.gate.open()
         await no_job("recording")
 
-        assert await desk.sync.fetch_recording(conversation_id(0), save, SECONDS) == sound
+        assert await harness.sync.fetch_recording(conversation_id(0), save, SECONDS) == sound
         assert len(api.requests) == 1
 
 
 async def test_a_refused_key_is_an_error():
-    async with FakeFormant() as api, desk_for(api) as desk:
+    async with FakeFormant() as api, harness_for(api) as harness:
         api.key = "another"
         with pytest.raises(AuthenticationError):
-            await desk.sync.refresh_list(EVERYTHING, SECONDS)
+            await harness.sync.refresh_list(EVERYTHING, SECONDS)
 
 
 async def test_an_answer_of_the_wrong_form_is_an_error():
-    async with FakeFormant() as api, desk_for(api) as desk:
+    async with FakeFormant() as api, harness_for(api) as harness:
         api.fault("/v1/conversations", 1, faults.wrong_shape)
         with pytest.raises(InvalidResponseError):
-            await desk.sync.refresh_list(EVERYTHING, SECONDS)
-        assert (await desk.ask()).is_complete
+            await harness.sync.refresh_list(EVERYTHING, SECONDS)
+        assert (await harness.ask()).is_complete
 
 
-async def test_a_service_that_cannot_be_reached_is_a_trouble_that_may_pass():
+async def test_an_unreachable_service_is_an_error_that_may_pass():
     async with FakeFormant() as api:
         api.url = "http://127.0.0.1:9"
-        async with desk_for(api) as desk:
-            assert isinstance((await desk.sync.refresh_list(EVERYTHING, SECONDS)).error, ConnectionFailedError)
-            assert not (await desk.sync.list_status(EVERYTHING, desk.clock.now())).is_complete
+        async with harness_for(api) as harness:
+            assert isinstance((await harness.sync.refresh_list(EVERYTHING, SECONDS)).error, ConnectionFailedError)
+            assert not (await harness.sync.list_status(EVERYTHING, harness.clock.now())).is_complete
 
 
-async def test_what_was_known_before_a_trouble_is_kept_and_not_called_complete():
-    async with FakeFormant() as api, desk_for(api) as desk:
+async def test_stored_calls_are_kept_and_incomplete_after_an_error():
+    async with FakeFormant() as api, harness_for(api) as harness:
         api.conversations = ended_calls(450)
-        before = await desk.ask()
+        before = await harness.ask()
         api.fault("/v1/conversations", ALWAYS, 500)
-        desk.clock.advance(RECHECK_AFTER)
-        requested_at = desk.clock.now()
-        trouble = (await desk.sync.refresh_list(EVERYTHING, SECONDS)).error
-        now = await desk.sync.list_status(EVERYTHING, requested_at)
+        harness.clock.advance(RECHECK_AFTER)
+        requested_at = harness.clock.now()
+        trouble = (await harness.sync.refresh_list(EVERYTHING, SECONDS)).error
+        now = await harness.sync.list_status(EVERYTHING, requested_at)
 
         assert isinstance(trouble, ServiceError)
         assert (now.stored, now.is_complete, now.as_of) == (450, False, before.as_of)

@@ -22,8 +22,8 @@ from tests.sync.sync_harness import (
     EVERYTHING,
     NOON,
     InProcess,
-    desk_for,
     ended_calls,
+    harness_for,
     held_as,
     without_has_more,
 )
@@ -51,7 +51,7 @@ class Listing:
 
     @property
     def can_be_proven(self) -> bool:
-        """One row at a time tells little: without a total, not that no row slipped through between two of them; and
+        """One row at a time shows little: without a total, not that no row slipped through between two of them; and
         where the same one comes twice, not whether any notice is taken of the offset."""
         return self.cap != 1 or (self.with_total and not self.repeats) or not self.size
 
@@ -100,15 +100,15 @@ listings = st.builds(
 def test_a_quiet_list_is_stored_exactly_however_it_is_listed(listing: Listing):
     async def run() -> None:
         api = listing.open()
-        async with desk_for(api, transport=listing.transport(api)) as desk:
-            for _ in range(2):  # the second pass knows the order
-                list_status = await desk.ask()
-                assert await desk.holds_all()
+        async with harness_for(api, transport=listing.transport(api)) as harness:
+            for _ in range(2):  # the second scan starts with the order
+                list_status = await harness.ask()
+                assert await harness.holds_all()
                 if listing.can_be_proven:
                     assert list_status.is_complete
                 elif not listing.with_total and listing.size > 1:
                     assert not list_status.is_complete
-                desk.clock.advance(DAY)
+                harness.clock.advance(DAY)
 
     asyncio.run(run())
 
@@ -196,32 +196,30 @@ moving = st.builds(
 @example(Listing(300, "oldest"), [Change(3, 1, False, 0.0), Change(3, 1, True, 1.0)])
 @example(Listing(300, "newest", cap=20, with_total=False), [Change(4, 5, False, 0.1)])
 @law
-def test_what_is_called_complete_has_every_call_that_stayed_and_none_that_was_not_there(
-    listing: Listing, changes: list[Change]
-):
+def test_a_complete_list_has_every_call_that_stayed_and_no_other(listing: Listing, changes: list[Change]):
     async def run() -> None:
         api = listing.open()
         api.order = "as_held"
         api.conversations = held_as(listing.order, ended_calls(listing.size))
-        async with desk_for(api, transport=listing.transport(api)) as desk:
+        async with harness_for(api, transport=listing.transport(api)) as harness:
             upheaval = Upheaval(api, changes)
             api.on_request = upheaval.begin()
-            list_status = await desk.ask()
-            stored = set(await desk.stored())
-            assert len(await desk.stored()) == len(stored)
+            list_status = await harness.ask()
+            stored = set(await harness.stored())
+            assert len(await harness.stored()) == len(stored)
             assert stored <= upheaval.ever
             if list_status.is_complete:
                 assert stored >= upheaval.always
 
             api.on_request = None  # and once it is quiet, it comes right
-            for _ in range(2):  # where many calls are gone, a second pass is needed
-                desk.clock.advance(DAY)
-                list_status = await desk.ask()
+            for _ in range(2):  # where many calls are gone, a second scan is needed
+                harness.clock.advance(DAY)
+                list_status = await harness.ask()
             if listing.can_be_proven:
                 assert list_status.is_complete
-                assert await desk.holds_all()
+                assert await harness.holds_all()
             else:
-                assert set(await desk.stored()) >= desk.listed()
+                assert set(await harness.stored()) >= harness.listed()
 
     asyncio.run(run())
 
@@ -251,11 +249,11 @@ def test_no_row_of_a_quiet_list_is_read_twice_within_a_day(size: int, order: Ord
 
     async def run() -> None:
         api = Listing(size, order).open()
-        async with desk_for(api) as desk:
+        async with harness_for(api) as harness:
             for question in questions:
-                assert (await desk.ask(question)).is_complete
-            assert (await desk.ask(EVERYTHING)).is_complete
-            assert await desk.holds_all()
+                assert (await harness.ask(question)).is_complete
+            assert (await harness.ask(EVERYTHING)).is_complete
+            assert await harness.holds_all()
             assert len(api.requests) <= full_scan_pages(size) + PROBES + 2 * (len(questions) + 1)
 
     asyncio.run(run())

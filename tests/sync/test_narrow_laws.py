@@ -14,7 +14,7 @@ from tests.calls import Row
 from tests.examples import examples
 from tests.fake_formant import FakeFormant, Order
 from tests.fake_http import Request
-from tests.sync.sync_harness import DAY, NOON, Desk, InProcess, desk_for, ended_calls, held_as, later_calls
+from tests.sync.sync_harness import DAY, NOON, Harness, InProcess, ended_calls, harness_for, held_as, later_calls
 from tests.sync.test_laws import Listing
 
 CAP = 5  # rows of a page, so that a list of hundreds is a long one
@@ -50,15 +50,15 @@ changes = st.builds(
 )
 
 
-def matching(rows: list[Row], request: ListRequest, desk: Desk) -> set[str]:
+def matching(rows: list[Row], request: ListRequest, harness: Harness) -> set[str]:
     """The ids that a question is about, among these calls."""
     since = request.filters.since
-    started = sorted(rows, key=lambda row: -desk.api.started(row))
+    started = sorted(rows, key=lambda row: -harness.api.started(row))
     if since:
-        started = [row for row in started if desk.api.started(row) >= since.timestamp() * 1000]
+        started = [row for row in started if harness.api.started(row) >= since.timestamp() * 1000]
     elif request.newest:
         started = started[: request.newest]
-    return {desk.api.id_of(row) for row in started}
+    return {harness.api.id_of(row) for row in started}
 
 
 @settings(max_examples=examples(2))
@@ -79,7 +79,7 @@ def test_a_complete_answer_has_every_call_that_stayed(
         api.order = "as_held"
         api.conversations = held_as(order, ended_calls(size))
         transport: InProcess = listing.transport(api)
-        async with desk_for(api, transport=transport) as desk:
+        async with harness_for(api, transport=transport) as harness:
             numbers = count(1)
             for request in asked:
                 before, started_at = list(api.conversations), len(api.requests)
@@ -90,16 +90,16 @@ def test_a_complete_answer_has_every_call_that_stayed(
                             each.happen(api, order, next(numbers))
 
                 api.on_request = change
-                status = await desk.ask(request)
+                status = await harness.ask(request)
                 api.on_request = None
                 if status.is_complete:
-                    both = list({desk.api.id_of(row): row for row in [*before, *api.conversations]}.values())
-                    at_all = {desk.api.id_of(row) for row in before}
-                    stayed = matching(both, request, desk) & at_all & desk.listed()
-                    assert stayed <= set(await desk.stored())
+                    both = list({harness.api.id_of(row): row for row in [*before, *api.conversations]}.values())
+                    at_all = {harness.api.id_of(row) for row in before}
+                    stayed = matching(both, request, harness) & at_all & harness.listed()
+                    assert stayed <= set(await harness.stored())
             for _ in range(2):
-                desk.clock.advance(DAY)
-                status = await desk.ask()
-            assert await desk.holds_all()
+                harness.clock.advance(DAY)
+                status = await harness.ask()
+            assert await harness.holds_all()
 
     asyncio.run(run())

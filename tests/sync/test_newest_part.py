@@ -14,12 +14,12 @@ from tests.sync.sync_harness import (
     ALWAYS,
     DAY,
     NOON,
-    Desk,
+    Harness,
     InProcess,
     add_all,
     claiming,
-    desk_for,
     ended_calls,
+    harness_for,
     later_calls,
 )
 
@@ -62,57 +62,57 @@ def expected(api: FakeFormant, since: datetime, agent_id: str = "") -> list[str]
 
 @BOTH_ORDERS
 async def test_the_newest_twenty_of_200000_cost_few_requests(huge: FakeFormant, order: Order):
-    async with desk_for(huge, transport=opened(huge, order)) as desk:
-        requests, list_status = await desk.cost(ListRequest(newest=20))
+    async with harness_for(huge, transport=opened(huge, order)) as harness:
+        requests, list_status = await harness.cost(ListRequest(newest=20))
 
         assert requests <= ENOUGH
         assert list_status.is_complete
         assert list_status.total == HUGE
-        assert await desk.stored(limit=20) == expected(huge, NOON - DAY)[:20]
+        assert await harness.stored(limit=20) == expected(huge, NOON - DAY)[:20]
 
 
 @BOTH_ORDERS
 async def test_yesterday_of_200000_costs_few_requests(huge: FakeFormant, order: Order):
-    async with desk_for(huge, transport=opened(huge, order)) as desk:
-        requests, list_status = await desk.cost(ListRequest(Filters(since=YESTERDAY)))
+    async with harness_for(huge, transport=opened(huge, order)) as harness:
+        requests, list_status = await harness.cost(ListRequest(Filters(since=YESTERDAY)))
 
         assert requests <= ENOUGH
         assert list_status.is_complete
-        assert await desk.stored(Filters(since=YESTERDAY)) == expected(huge, YESTERDAY)
+        assert await harness.stored(Filters(since=YESTERDAY)) == expected(huge, YESTERDAY)
 
 
 @BOTH_ORDERS
 async def test_an_agents_last_week_of_200000_costs_few_requests(huge: FakeFormant, order: Order):
-    async with desk_for(huge, transport=opened(huge, order)) as desk:
-        requests, list_status = await desk.cost(ListRequest(Filters(agent_id="101", since=WEEK_AGO)))
+    async with harness_for(huge, transport=opened(huge, order)) as harness:
+        requests, list_status = await harness.cost(ListRequest(Filters(agent_id="101", since=WEEK_AGO)))
 
         assert requests <= ENOUGH
         assert list_status.is_complete
-        assert await desk.stored(Filters(agent_id="101", since=WEEK_AGO)) == expected(huge, WEEK_AGO, "101")
+        assert await harness.stored(Filters(agent_id="101", since=WEEK_AGO)) == expected(huge, WEEK_AGO, "101")
 
 
 @BOTH_ORDERS
-async def test_a_wider_question_reads_only_what_the_narrower_one_did_not(huge: FakeFormant, order: Order):
-    async with desk_for(huge, transport=opened(huge, order)) as desk:
-        await desk.ask(ListRequest(Filters(since=NOON - timedelta(days=4))))  # 2,192 calls
-        again, _ = await desk.cost(ListRequest(Filters(since=NOON - timedelta(days=4))))
-        wider, list_status = await desk.cost(ListRequest(Filters(since=NOON - timedelta(days=6))))
+async def test_a_wider_question_reads_only_what_is_not_stored(huge: FakeFormant, order: Order):
+    async with harness_for(huge, transport=opened(huge, order)) as harness:
+        await harness.ask(ListRequest(Filters(since=NOON - timedelta(days=4))))  # 2,192 calls
+        again, _ = await harness.cost(ListRequest(Filters(since=NOON - timedelta(days=4))))
+        wider, list_status = await harness.cost(ListRequest(Filters(since=NOON - timedelta(days=6))))
 
         assert again <= 3
         assert wider <= 16  # 1,096 calls more
         assert list_status.is_complete
-        assert await desk.stored(Filters(since=NOON - timedelta(days=6))) == expected(huge, NOON - timedelta(days=6))
+        assert await harness.stored(Filters(since=NOON - timedelta(days=6))) == expected(huge, NOON - timedelta(days=6))
 
 
 async def test_a_long_list_without_order_is_read_whole_and_called_incomplete_until_then(huge: FakeFormant):
-    async with desk_for(huge, transport=opened(huge, "none")) as desk:
-        requested_at = desk.clock.now()
-        while (await desk.store.sync_state.list_state("")).scan_position == 0:
-            assert (await desk.sync.refresh_list(ListRequest(newest=20), 0.2)).error is None
-        list_status = await desk.sync.list_status(ListRequest(newest=20), requested_at)
+    async with harness_for(huge, transport=opened(huge, "none")) as harness:
+        requested_at = harness.clock.now()
+        while (await harness.store.sync_state.list_state("")).scan_position == 0:
+            assert (await harness.sync.refresh_list(ListRequest(newest=20), 0.2)).error is None
+        list_status = await harness.sync.list_status(ListRequest(newest=20), requested_at)
 
         assert not list_status.is_complete
-        assert (await desk.store.sync_state.list_state("")).list_order == "none"
+        assert (await harness.store.sync_state.list_state("")).list_order == "none"
         assert 0 < list_status.requests_left <= HUGE / 100
         assert list_status.stored > 0
 
@@ -120,25 +120,25 @@ async def test_a_long_list_without_order_is_read_whole_and_called_incomplete_unt
 @pytest.mark.parametrize("size", [1_001, 1_100, 3_000])
 @pytest.mark.parametrize("agent_id", ["", "123"])
 async def test_lists_of_any_length_give_the_newest(size: int, agent_id: str):
-    async with FakeFormant() as api, desk_for(api) as desk:
+    async with FakeFormant() as api, harness_for(api) as harness:
         api.conversations = ended_calls(size)
         need = ListRequest(Filters(agent_id=agent_id), newest=150)
-        requests, list_status = await desk.cost(need)
+        requests, list_status = await harness.cost(need)
 
         assert list_status.is_complete
         assert requests <= 10
-        assert await desk.stored(limit=150) == [str(row["conversation_id"]) for row in ended_calls(150)]
+        assert await harness.stored(limit=150) == [str(row["conversation_id"]) for row in ended_calls(150)]
 
 
 @pytest.mark.parametrize("cap", [1, 20])
 @BOTH_ORDERS
-async def test_a_provider_that_gives_fewer_rows_than_asked_for_gives_the_newest_all_the_same(order: Order, cap: int):
-    async with FakeFormant() as api, desk_for(api) as desk:
+async def test_the_newest_calls_are_found_where_pages_are_shorter_than_requested(order: Order, cap: int):
+    async with FakeFormant() as api, harness_for(api) as harness:
         api.conversations, api.order, api.rows_per_page_cap = ended_calls(1_100), order, cap
-        list_status = await desk.ask(ListRequest(newest=50))
+        list_status = await harness.ask(ListRequest(newest=50))
 
         assert list_status.is_complete
-        assert await desk.stored(limit=50) == [str(row["conversation_id"]) for row in ended_calls(50)]
+        assert await harness.stored(limit=50) == [str(row["conversation_id"]) for row in ended_calls(50)]
 
 
 def coming(api: FakeFormant, count: int) -> Callable[[Request], None]:
@@ -149,36 +149,36 @@ def coming(api: FakeFormant, count: int) -> Callable[[Request], None]:
 
 @BOTH_ORDERS
 @pytest.mark.parametrize("count", [1, 30])
-async def test_calls_that_come_meanwhile_neither_hide_others_nor_upset_the_order(order: Order, count: int):
-    async with FakeFormant() as api, desk_for(api) as desk:
+async def test_calls_that_arrive_during_a_scan_hide_no_others_and_keep_the_order(order: Order, count: int):
+    async with FakeFormant() as api, harness_for(api) as harness:
         api.conversations, api.order = ended_calls(3_000), order
         since = NOON - timedelta(days=2, minutes=1_500)
         api.on_request = coming(api, count)
-        requests, list_status = await desk.cost(ListRequest(Filters(since=since)))
+        requests, list_status = await harness.cost(ListRequest(Filters(since=since)))
         api.on_request = None
 
         assert list_status.is_complete
         assert requests < 31
-        assert set(await desk.stored()) >= {str(row["conversation_id"]) for row in ended_calls(1_500)}
-        assert (await desk.store.sync_state.list_state("")).list_order == order
+        assert set(await harness.stored()) >= {str(row["conversation_id"]) for row in ended_calls(1_500)}
+        assert (await harness.store.sync_state.list_state("")).list_order == order
 
-        await desk.ask(ListRequest(Filters(since=since)))
-        assert await desk.stored(Filters(since=since)) == await newest_held(api, Filters(since=since), desk)
+        await harness.ask(ListRequest(Filters(since=since)))
+        assert await harness.stored(Filters(since=since)) == await newest_held(api, Filters(since=since), harness)
 
 
-async def newest_held(api: FakeFormant, filters: Filters, desk: Desk) -> list[str]:
+async def newest_held(api: FakeFormant, filters: Filters, harness: Harness) -> list[str]:
     """What the account holds since then, newest first."""
     assert filters.since
     starts = {str(row["conversation_id"]): row["start_timestamp"] for row in api.conversations}
     since = filters.since.timestamp() * 1000
     held = [(start, each) for each, start in starts.items() if isinstance(start, int) and start >= since]
-    order = {each: place for place, each in enumerate(await desk.stored())}
+    order = {each: place for place, each in enumerate(await harness.stored())}
     return [each for _, each in sorted(held, key=lambda pair: (-pair[0], order.get(pair[1], 0)))]
 
 
 @BOTH_ORDERS
-async def test_a_call_that_goes_meanwhile_hides_no_other(order: Order):
-    async with FakeFormant() as api, desk_for(api) as desk:
+async def test_a_call_deleted_during_a_scan_hides_no_other(order: Order):
+    async with FakeFormant() as api, harness_for(api) as harness:
         api.conversations, api.order = ended_calls(3_000), order
         gone: set[str] = set()
 
@@ -190,99 +190,101 @@ async def test_a_call_that_goes_meanwhile_hides_no_other(order: Order):
 
         api.on_request = remove
         since = NOON - timedelta(days=2, minutes=1_500)
-        list_status = await desk.ask(ListRequest(Filters(since=since)))
+        list_status = await harness.ask(ListRequest(Filters(since=since)))
 
         assert list_status.is_complete
-        assert set(await desk.stored()) >= {str(row["conversation_id"]) for row in ended_calls(1_500)} - gone
+        assert set(await harness.stored()) >= {str(row["conversation_id"]) for row in ended_calls(1_500)} - gone
 
 
 @BOTH_ORDERS
 @pytest.mark.parametrize("change", ["comes", "goes"])
-async def test_a_change_in_the_midst_of_what_is_known_hides_nothing(order: Order, change: str):
-    async with FakeFormant() as api, desk_for(api) as desk:
+async def test_a_change_within_the_stored_part_hides_nothing(order: Order, change: str):
+    async with FakeFormant() as api, harness_for(api) as harness:
         api.conversations, api.order = ended_calls(3_000), order
         since = NOON - timedelta(days=2, minutes=900)
-        await desk.ask(ListRequest(Filters(since=since)))
+        await harness.ask(ListRequest(Filters(since=since)))
         if change == "comes":
             api.add(conversation(5_000, NOON - timedelta(days=2, minutes=600, seconds=30)))
         else:
-            api.remove((await desk.stored())[600])
+            api.remove((await harness.stored())[600])
         wider = NOON - timedelta(days=2, minutes=1_200)
-        list_status = await desk.ask(ListRequest(Filters(since=wider)))
+        list_status = await harness.ask(ListRequest(Filters(since=wider)))
 
         assert list_status.is_complete
-        assert set(await desk.stored(Filters(since=wider))) >= set(await newest_held(api, Filters(since=wider), desk))
+        assert set(await harness.stored(Filters(since=wider))) >= set(
+            await newest_held(api, Filters(since=wider), harness)
+        )
 
 
-async def test_a_page_against_the_order_learned_before_makes_it_give_up_the_order():
-    async with FakeFormant() as api, desk_for(api) as desk:
+async def test_a_page_out_of_order_withdraws_the_order():
+    async with FakeFormant() as api, harness_for(api) as harness:
         api.conversations = ended_calls(1_200)
-        await desk.ask(ListRequest(newest=20))
-        assert (await desk.store.sync_state.list_state("")).list_order == "newest"
+        await harness.ask(ListRequest(newest=20))
+        assert (await harness.store.sync_state.list_state("")).list_order == "newest"
 
         api.order = "none"
         add_all(api, later_calls(1))
-        list_status = await desk.ask(ListRequest(newest=20))
+        list_status = await harness.ask(ListRequest(newest=20))
 
-        assert (await desk.store.sync_state.list_state("")).list_order == "none"
+        assert (await harness.store.sync_state.list_state("")).list_order == "none"
         assert list_status.is_complete
-        assert await desk.holds_all()
+        assert await harness.holds_all()
 
 
-async def test_an_empty_list_by_mistake_leaves_the_newest_part_and_is_forgotten_when_the_list_is_back():
-    async with FakeFormant() as api, desk_for(api) as desk:
+async def test_an_empty_list_by_mistake_deletes_nothing_of_the_newest_part():
+    async with FakeFormant() as api, harness_for(api) as harness:
         api.conversations = ended_calls(6_000)
         need = ListRequest(newest=50)
-        await desk.ask(need)
-        kept, held = await desk.stored(), api.conversations
+        await harness.ask(need)
+        kept, held = await harness.stored(), api.conversations
         api.conversations = []
-        list_status = await desk.ask(need)
+        list_status = await harness.ask(need)
         assert (list_status.gone, list_status.is_complete) == (len(kept), False)
-        assert await desk.stored() == kept
+        assert await harness.stored() == kept
 
         api.conversations = held
-        list_status = await desk.ask(need)
+        list_status = await harness.ask(need)
         assert (list_status.gone, list_status.is_complete) == (0, True)
 
 
-async def test_a_short_list_is_read_to_its_end_in_the_background_and_no_page_twice():
-    async with FakeFormant() as api, desk_for(api) as desk:
+async def test_the_rest_of_a_short_list_is_read_in_the_background_and_no_page_twice():
+    async with FakeFormant() as api, harness_for(api) as harness:
         api.conversations = ended_calls(2_400)
-        requests, _ = await desk.cost(ListRequest(newest=20))
+        requests, _ = await harness.cost(ListRequest(newest=20))
         assert requests <= 7
-        await desk.settled()
-        assert await desk.holds_all()
+        await harness.settled()
+        assert await harness.holds_all()
         assert len(api.requests) == 25
-        requests, list_status = await desk.cost()
+        requests, list_status = await harness.cost()
         assert (requests, list_status.is_complete) == (1, True)
 
 
-async def test_a_list_that_ends_before_its_total_is_not_read_for_ever():
-    async with FakeFormant() as api, desk_for(api) as desk:
+async def test_a_list_that_ends_before_its_total_is_not_read_endlessly():
+    async with FakeFormant() as api, harness_for(api) as harness:
         api.conversations = ended_calls(1_500)
         api.fault("/v1/conversations?", ALWAYS, claiming(5_000))
-        requests, list_status = await desk.cost(ListRequest(Filters(since=NOON - timedelta(days=30))))
+        requests, list_status = await harness.cost(ListRequest(Filters(since=NOON - timedelta(days=30))))
 
         assert requests < 40
         assert not list_status.is_complete
-        assert await desk.holds_all()
+        assert await harness.holds_all()
 
 
-async def test_a_question_about_everything_is_not_content_with_the_newest_part():
-    async with FakeFormant() as api, desk_for(api) as desk:
+async def test_the_newest_part_does_not_cover_a_question_about_everything():
+    async with FakeFormant() as api, harness_for(api) as harness:
         api.conversations = ended_calls(1_200)
-        await desk.ask(ListRequest(newest=20))
-        assert not (await desk.sync.list_status(ListRequest(), NOON)).is_complete
+        await harness.ask(ListRequest(newest=20))
+        assert not (await harness.sync.list_status(ListRequest(), NOON)).is_complete
         assert not (
-            await desk.sync.list_status(ListRequest(Filters(since=NOON - timedelta(days=30))), NOON)
+            await harness.sync.list_status(ListRequest(Filters(since=NOON - timedelta(days=30))), NOON)
         ).is_complete
 
-        assert (await desk.ask()).is_complete
-        assert await desk.holds_all()
+        assert (await harness.ask()).is_complete
+        assert await harness.holds_all()
 
 
-async def test_an_agent_that_the_provider_cannot_list_is_looked_for_in_the_whole_list():
-    async with FakeFormant() as api, desk_for(api) as desk:
+async def test_an_agent_that_the_provider_cannot_list_is_searched_in_the_whole_list():
+    async with FakeFormant() as api, harness_for(api) as harness:
         api.conversations = ended_calls(1_200)
-        assert (await desk.ask(ListRequest(Filters(agent_id="nobody", since=NOON - timedelta(days=3))))).is_complete
-        assert (await desk.ask(ListRequest(Filters(agent_id="nobody"), newest=20))).is_complete
+        assert (await harness.ask(ListRequest(Filters(agent_id="nobody", since=NOON - timedelta(days=3))))).is_complete
+        assert (await harness.ask(ListRequest(Filters(agent_id="nobody"), newest=20))).is_complete

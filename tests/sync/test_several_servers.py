@@ -1,4 +1,4 @@
-"""Several servers on one store: what one is bringing, the others do not bring as well."""
+"""Several servers on one store: what one is reading, the others do not read as well."""
 
 import asyncio
 import subprocess
@@ -12,7 +12,7 @@ import pytest
 
 from formant_mcp.sync.list_sync import ListRequest
 from tests.fake_formant import FakeFormant
-from tests.sync.sync_harness import SECONDS, Clock, Desk, desk_for, ended_calls
+from tests.sync.sync_harness import SECONDS, Clock, Harness, ended_calls, harness_for
 
 pytestmark = pytest.mark.anyio
 
@@ -20,9 +20,9 @@ ROOT = Path(__file__).parents[2]
 
 
 @asynccontextmanager
-async def two_desks(api: FakeFormant, path: Path) -> AsyncGenerator[tuple[Desk, Desk]]:
+async def two_desks(api: FakeFormant, path: Path) -> AsyncGenerator[tuple[Harness, Harness]]:
     clock = Clock()
-    async with desk_for(api, path=path, clock=clock) as first, desk_for(api, path=path, clock=clock) as second:
+    async with harness_for(api, path=path, clock=clock) as first, harness_for(api, path=path, clock=clock) as second:
         yield first, second
 
 
@@ -35,7 +35,7 @@ def child(api: FakeFormant, path: Path) -> "subprocess.Popen[str]":
     )
 
 
-async def test_two_servers_asked_at_once_read_the_list_once(tmp_path: Path):
+async def test_two_servers_at_once_read_the_list_once(tmp_path: Path):
     async with FakeFormant() as api, two_desks(api, tmp_path / "store") as (first, second):
         api.conversations = ended_calls(450)
         answers = await asyncio.gather(first.ask(), second.ask())
@@ -45,7 +45,7 @@ async def test_two_servers_asked_at_once_read_the_list_once(tmp_path: Path):
         assert len(api.requests) <= 5 + 2
 
 
-async def test_what_one_server_has_read_the_other_only_looks_at(tmp_path: Path):
+async def test_what_one_server_has_read_another_only_checks(tmp_path: Path):
     async with FakeFormant() as api, two_desks(api, tmp_path / "store") as (first, second):
         api.conversations = ended_calls(450)
         await first.ask()
@@ -70,7 +70,7 @@ async def test_two_servers_that_both_miss_a_call_read_the_list_once(tmp_path: Pa
         assert len(api.requests) - before <= 2 + 6 + 1 + 2
 
 
-async def test_two_servers_asked_for_the_newest_part_read_it_once(tmp_path: Path):
+async def test_two_servers_read_the_newest_part_once(tmp_path: Path):
     async with FakeFormant() as api, two_desks(api, tmp_path / "store") as (first, second):
         api.conversations = ended_calls(3_200)  # too long to be read on
         need = ListRequest(newest=1_500)
@@ -85,13 +85,13 @@ async def test_two_servers_read_each_detail_once(tmp_path: Path):
         api.conversations = ended_calls(80)
         await first.ask()
         ids = await first.stored()
-        await asyncio.gather(*(desk.sync.fetch_details(ids, SECONDS) for desk in (first, second)))
+        await asyncio.gather(*(harness.sync.fetch_details(ids, SECONDS) for harness in (first, second)))
 
         assert sorted(first.detail_ids()) == sorted(ids)
         assert await second.store.read.needing_refresh(ids, second.clock.now()) == []
 
 
-async def test_the_work_of_a_server_that_died_is_free_after_some_seconds(tmp_path: Path):
+async def test_the_work_of_a_dead_server_is_free_after_seconds(tmp_path: Path):
     async with FakeFormant() as api, two_desks(api, tmp_path / "store") as (first, second):
         api.conversations = ended_calls(20)
         assert await first.store.sync_state.lease(
@@ -131,8 +131,10 @@ async def test_what_a_killed_process_has_read_is_not_read_again(tmp_path: Path):
         api.gate.open()
 
         clock = Clock(datetime.now(UTC) + timedelta(seconds=10))  # its leases have run out
-        async with desk_for(api, path=path, clock=clock) as desk:
-            assert 0 < len(await desk.stored()) < 3_000
-            assert (await desk.ask()).is_complete
-            assert await desk.holds_all()
-            assert len(desk.list_requests()) <= 31 + 16 + 1  # pages, those under way when it died, the last one again
+        async with harness_for(api, path=path, clock=clock) as harness:
+            assert 0 < len(await harness.stored()) < 3_000
+            assert (await harness.ask()).is_complete
+            assert await harness.holds_all()
+            assert (
+                len(harness.list_requests()) <= 31 + 16 + 1
+            )  # pages, those under way when it died, the last one again

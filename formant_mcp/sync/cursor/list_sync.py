@@ -56,14 +56,12 @@ class CursorListSync(ListSync):
             gone = gone or period.gone
             if not is_covered and self._valid(period, request).is_complete:
                 state, is_covered, checked_since = period, True, _EVER
-        stored = await self._store.read.count_seen("")
-        status = self._status(
-            replace(state, gone=gone), whole, is_covered=is_covered, checked_since=checked_since, stored=stored
-        )
+        state = replace(state, gone=gone)
+        status = await self._status(state, whole, is_covered=is_covered, checked_since=checked_since)
         return replace(
             status,
             # What came since the provider stated the total is counted here.
-            total=stored + whole.unlisted if whole.is_complete and whole.total is not None else None,
+            total=status.stored + whole.unlisted if whole.is_complete and whole.total is not None else None,
             is_listing=not is_covered and not state.ends_early,
         )
 

@@ -38,13 +38,8 @@ class OffsetListSync(ListSync):
         whole, own = await self._store.sync_state.list_states("", request.filters.agent_id)
         is_in_whole = whole.is_complete or (whole.was_checked(checked_since) and await self._covers(whole, request))
         state = whole if is_in_whole else own
-        status = self._status(
-            state,
-            whole,
-            is_covered=await self._covers(state, request),
-            checked_since=checked_since,
-            stored=await self._store.read.count_seen(""),
-        )
+        is_covered = await self._covers(state, request)
+        status = await self._status(state, whole, is_covered=is_covered, checked_since=checked_since)
         return replace(
             status,
             list_total=state.total if state.name == request.filters.agent_id else None,

@@ -1,4 +1,4 @@
-"""What is read next of a list by offset: decided from the facts alone, before anything is read."""
+"""What is read next of a list: decided from the facts alone, before anything is read."""
 
 from dataclasses import replace
 from datetime import timedelta
