@@ -9,7 +9,7 @@ on in the background. `plan` decides which of them comes next; ListSync runs it.
 import asyncio
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -97,7 +97,7 @@ class StoredList:
         await self.store.sync_state.update(self.name, **changes)
 
     async def end_scan(self, **changes: StateValue) -> None:
-        """Sets some fields, and removes the checkpoint: the next scan begins anew."""
+        """Sets some fields, and removes the checkpoint: the next scan starts over."""
         await self.save(scan_started_at=None, scan_position=0, scan_cursor=None, **changes)
 
     async def misses_many(self, stored: int, missing: int, started_at: datetime) -> bool:
@@ -171,6 +171,10 @@ class ListSync(ABC):
         name, request = await self._choose(request)
         before, checked_since = await self._state(name), request.checked_since(self._now())
         facts = partial(self._facts, name, request, before, checked_since)
+
+        async def is_enough() -> bool:
+            return (await facts()).is_enough
+
         done: set[Step] = set()
         while (step := plan(await facts(), done)) != "done":
             done.add(step)
@@ -178,7 +182,7 @@ class ListSync(ABC):
                 async with self._exclusive(name):
                     await self._read_new(name, progress)
             elif step == "scan":
-                await self._read_back(name, request, progress, facts)
+                await self._read_back(name, request, progress, is_enough)
                 done.discard("incremental")  # for what came while it ran
             else:
                 await self._backfill(name, request, progress)
@@ -211,22 +215,28 @@ class ListSync(ABC):
         covered = replace(request.filters, since=state.covered_from)
         return await self._store.read.count(covered) >= request.newest
 
-    async def _read_back(
-        self, name: str, request: ListRequest, progress: Progress, facts: Callable[[], Awaitable[Facts]]
-    ) -> None:
-        """Scans the list as far back as the request needs."""
-
-        async def is_enough() -> bool:
-            return (await facts()).is_enough
-
+    async def _read_back(self, name: str, request: ListRequest, progress: Progress, is_enough: IsEnough) -> None:
+        """Reads the list as far back as the request needs."""
         await self._scan(name, request, progress, is_enough)
 
     async def _backfill(self, name: str, request: ListRequest, progress: Progress) -> None:
         """Has the list scanned to its end in the background."""
         if (await self._state(name)).is_complete:
             await self._store.sync_state.update(name, rescan_at=self._now())
-        is_enough = await self._until_complete(name)
-        self._parts.jobs.start(("scan", name), lambda progress: self._scan(name, ListRequest(), progress, is_enough))
+        self._parts.jobs.start(("scan", name), await self._full_scan(name))
+
+    async def _join_full_scan(self, name: str, progress: Progress) -> None:
+        """Waits for a list's full scan, begun now unless it runs; it goes on when the wait is given up."""
+        await self._parts.jobs.join(("scan", name), await self._full_scan(name), report_to(progress))
+
+    async def _full_scan(self, name: str) -> Callable[[Progress], Coroutine[None, None, None]]:
+        """A job that scans a list until everything has been found since now."""
+        before = (await self._state(name)).last_full_scan_at
+
+        async def is_complete() -> bool:
+            return (await self._state(name)).last_full_scan_at not in (None, before)
+
+        return lambda progress: self._scan(name, ListRequest(), progress, is_complete)
 
     async def _scan(self, name: str, request: ListRequest, progress: Progress, is_enough: IsEnough) -> None:
         """Continues a list's scan until that is enough or the list ends; jobs that scan the same list take turns."""
@@ -242,22 +252,6 @@ class ListSync(ABC):
         """One job at a time reads a list's pages, among all servers."""
         async with self._locks[name], self._parts.leases.hold(f"list:{name}"):
             yield
-
-    async def _join_scan(self, name: str, progress: Progress) -> None:
-        """Waits for a list's scan, begun now unless it runs; it goes on when the wait is given up."""
-        is_enough = await self._until_complete(name)
-        await self._parts.jobs.join(
-            ("scan", name), lambda job: self._scan(name, ListRequest(), job, is_enough), report_to(progress)
-        )
-
-    async def _until_complete(self, name: str) -> IsEnough:
-        """Whether a scan has found everything since now."""
-        before = (await self._state(name)).last_full_scan_at
-
-        async def is_complete() -> bool:
-            return (await self._state(name)).last_full_scan_at not in (None, before)
-
-        return is_complete
 
     async def _state(self, name: str) -> ListState:
         return await self._store.sync_state.list_state(name)

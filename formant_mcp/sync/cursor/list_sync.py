@@ -1,7 +1,6 @@
 """The lists of a provider whose pages each name the next: the whole, and what it narrows by itself."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,8 +12,8 @@ from formant_mcp.sync.background import Progress
 from formant_mcp.sync.cursor.pages import CursorList, list_name
 from formant_mcp.sync.cursor.scan import Scan, earlier
 from formant_mcp.sync.details import DAY, HOUR
-from formant_mcp.sync.list_sync import ListRequest, ListStatus, ListSync, SyncParts
-from formant_mcp.sync.plan import Facts, is_day_old
+from formant_mcp.sync.list_sync import IsEnough, ListRequest, ListStatus, ListSync, SyncParts
+from formant_mcp.sync.plan import is_day_old
 
 _WAIT_FOR_REST_SECONDS = 2.0  # in this time a small list is read whole, so that its newest calls are complete too
 
@@ -103,12 +102,10 @@ class CursorListSync(ListSync):
     async def _read_new(self, name: str, progress: Progress) -> None:
         await self._scans[name].read_new(progress)
 
-    async def _read_back(
-        self, name: str, request: ListRequest, progress: Progress, facts: Callable[[], Awaitable[Facts]]
-    ) -> None:
-        """For the newest calls and those since a time window by window, else to the end of the list."""
+    async def _read_back(self, name: str, request: ListRequest, progress: Progress, is_enough: IsEnough) -> None:
+        """Window by window for the newest calls and those since a time, else to the end of the list."""
         if request.filters.until or not request.is_narrow:
-            await self._join_scan(name, progress)
+            await self._join_full_scan(name, progress)
             return
         async with self._exclusive(name):
             edge = self._valid(await self._state(name), request).covered_from
@@ -123,7 +120,7 @@ class CursorListSync(ListSync):
         is_enough = await self._covers(state, request)
         with suppress(TimeoutError):
             async with asyncio.timeout(_WAIT_FOR_REST_SECONDS if is_enough else None):
-                await self._join_scan(name, progress)
+                await self._join_full_scan(name, progress)
 
     async def _read_batch(self, name: str, request: ListRequest, progress: Progress) -> bool:
         return await self._scans[name].read_batch(progress)

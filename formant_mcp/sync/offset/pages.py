@@ -189,6 +189,7 @@ class OverlappingPages:
         return max(0, total - position - self.step) if position > 0 else self.last_offset(total)
 
     async def _fetch(self, offset: int) -> FetchedPage:
+        """The page that begins there, maybe one that is kept."""
         unused = self._unused.pop(offset, None)
         if unused and (self.last is None or unused.page.total == self.total):
             return unused
