@@ -192,6 +192,7 @@ class OverlappingPages:
         """The page that begins there, maybe one that is kept."""
         unused = self._unused.pop(offset, None)
         if unused and (self.last is None or unused.page.total == self.total):
+            self.totals.add(unused.page.total)
             return unused
         return await self.fetch_at(offset)
 
