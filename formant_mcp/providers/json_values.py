@@ -103,10 +103,8 @@ class Fields:
 
     def understood(self, field: str, form: Callable[[JsonValue], T | None], sent: JsonValue) -> T | None:
         """The same for a given value: the value itself, or the one that an object obviously wraps."""
-        if sent is None:
-            return None
         value = form(sent)
-        if value is not None:
+        if value is not None or sent is None:
             return value
         if isinstance(sent, dict):
             value = form(first_present(sent, *_BARE))

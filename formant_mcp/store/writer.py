@@ -31,6 +31,7 @@ Due = Callable[[Conversation, datetime], datetime | None]
 """When to read a conversation's detail again, after it was read at that time; None for never."""
 
 _OF_DETAIL = tuple(kind.name for kind in fields(Unreadable) if kind.name != "fields")
+_SAVED_AT_ONCE = 100  # conversations in a transaction: longer ones hold up the pages that are fetched next
 _DELETED_AT_ONCE = 500  # conversations, whose turns are all in memory
 _IN = "IN (SELECT value FROM json_each(?))"
 # A running call without a failure reason may still get one when it ends.
@@ -90,6 +91,11 @@ class _Batch:
     calls: list[dict[str, _Read]] = field(default_factory=list[dict[str, _Read]])
     job: asyncio.Task[list[dict[str, PreviousRow]]] | None = None
 
+    @property
+    def is_full(self) -> bool:
+        """Whether another transaction saves what else comes."""
+        return sum(map(len, self.calls)) >= _SAVED_AT_ONCE
+
 
 class Writer(OnDatabase):
     """Saves and deletes conversations."""
@@ -106,7 +112,7 @@ class Writer(OnDatabase):
         Calls made while another save runs are saved together: all of them, or none and each raises the error.
         """
         batch = self._next
-        if batch is None or batch.job is None:
+        if batch is None or batch.job is None or batch.is_full:
             batch = self._next = _Batch()
             batch.job = asyncio.create_task(self._save_next(batch))
         place = len(batch.calls)
@@ -153,7 +159,8 @@ class Writer(OnDatabase):
 
     async def _save_next(self, batch: _Batch) -> list[dict[str, PreviousRow]]:
         async with self._saving:
-            self._next = None  # later calls start another batch, which waits for this one
+            if self._next is batch:
+                self._next = None  # later calls start another batch, which waits for this one
             return await self._save_all(batch.calls)
 
     @on_writer

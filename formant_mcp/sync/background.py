@@ -7,7 +7,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Hashable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Coroutine, Hashable, Iterable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -118,10 +118,7 @@ class BackgroundJobs:
 
     async def aclose(self) -> None:
         """Ends all jobs."""
-        tasks = [job.task for job in self._running.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_all([job.task for job in self._running.values()])
 
     def _begin(self, key: Hashable, work: Callable[[Progress], Coroutine[None, None, object]], keep: bool) -> _Job:
         job = self._running[key] = _Job()
@@ -202,13 +199,18 @@ class Leases:
 
 async def run_all(calls: Iterable[Coroutine[None, None, T]]) -> list[T]:
     """Runs all of them at once; when one fails, the others are not left running."""
-    tasks = [asyncio.ensure_future(call) for call in calls]
+    tasks = [asyncio.create_task(call) for call in calls]
     try:
         return list(await asyncio.gather(*tasks))
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_all(tasks)
+
+
+async def cancel_all(tasks: Collection[asyncio.Task[T]]) -> None:
+    """Cancels them, and waits until none is running."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _name_of(key: Hashable) -> str:

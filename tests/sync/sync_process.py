@@ -2,19 +2,15 @@
 
 import asyncio
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
+from formant_mcp.app import utc_now
 from formant_mcp.filters import DetailRequest, Filters
 from formant_mcp.providers.formant import FormantProvider
 from formant_mcp.store import AccountKey, Store
 from formant_mcp.sync import Sync
 from formant_mcp.sync.details import next_refresh_at
 from formant_mcp.sync.list_sync import ListRequest
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 async def main(url: str, path: Path) -> None:

@@ -288,3 +288,20 @@ async def test_an_agent_that_the_provider_cannot_list_is_searched_in_the_whole_l
         api.conversations = ended_calls(1_200)
         assert (await harness.ask(ListRequest(Filters(agent_id="nobody", since=NOON - timedelta(days=3))))).is_complete
         assert (await harness.ask(ListRequest(Filters(agent_id="nobody"), newest=20))).is_complete
+
+
+@pytest.mark.parametrize("at", range(1, 6))
+@pytest.mark.parametrize("minutes", [0, 30, 400])
+async def test_calls_deleted_while_the_order_is_proven_do_not_hide_the_newest(at: int, minutes: int) -> None:
+    api, since = FakeFormant(), NOON - 2 * DAY - timedelta(minutes=minutes)
+    api.conversations, api.order, api.rows_per_page_cap = ended_calls(340), "oldest", 7
+
+    def delete_some(_: Request) -> None:
+        if len(api.requests) == at:
+            api.conversations = api.conversations[:-7]  # the list is shorter by its last page
+
+    api.on_request = delete_some
+    async with api, harness_for(api) as harness:
+        status = await harness.ask(ListRequest(Filters(since=since)))
+        assert status.is_complete
+        assert len(await harness.stored(Filters(since=since))) == min(333, minutes + 1)

@@ -81,7 +81,8 @@ class Incremental:
             order.observe(page.page.conversations)
             pages.last, pages.seen = page, set(page.ids)
             while page.has_more and (at_back or self._has_unseen(page, state)):
-                page = (await pages.read_on([pages.next_position(page)]))[0]
+                pages.request([pages.next_position(page)])
+                page = (await pages.read_on())[0]
         if state.list_order in PROVEN and order.order not in (None, state.list_order):
             await self._list.save(list_order="none")
             return is_empty, pages.total is not None and state.is_complete

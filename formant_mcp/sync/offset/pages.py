@@ -5,7 +5,9 @@ shows a row of the page before continues from there, whatever moved in between, 
 rows. Where two pages do not overlap, the list is read again from further back until they do.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -14,7 +16,7 @@ from formant_mcp.models import Conversation, Page
 from formant_mcp.providers.base import OffsetProvider
 from formant_mcp.store.sync_state import ListOrder
 from formant_mcp.store.writer import PreviousRow
-from formant_mcp.sync.background import run_all
+from formant_mcp.sync.background import cancel_all, run_all
 from formant_mcp.sync.list_sync import StoredList
 
 PROVEN = ("newest", "oldest")
@@ -98,14 +100,17 @@ class OverlappingPages:
     """Fetches pages of one list for a scan.
 
     A position counts rows from the front of the list; with `from_end`, from its last row, which takes a total.
-    `step`: rows of a full page. `total`: that of the page fetched last; `totals`: of all pages. `seen`: the rows read
-    on so far; `has_gap`: two pages did not overlap, so that a row may have been missed.
+    `requested`: the positions of the pages that are being fetched. `step`: rows of a full page. `total`: that of the
+    page fetched last; `totals`: of all pages. `seen`: the rows read on so far; `has_gap`: two pages did not overlap, so
+    that a row may have been missed.
     """
 
     def __init__(self, source: OffsetList, total: int | None, step: int = 0, *, from_end: bool = False) -> None:
         self._list = source
         self._read_again = 0
         self._unused: dict[int, FetchedPage] = {}
+        self._fetching: deque[asyncio.Task[FetchedPage]] = deque()
+        self.requested: deque[int] = deque()
         self.from_end = from_end
         self.total = total
         self.totals: set[int | None] = set()
@@ -140,13 +145,22 @@ class OverlappingPages:
         """Lets these be used once more without a request: to begin with, or as long as the total is what it was."""
         self._unused |= {page.offset: page for page in pages}
 
-    async def read_on(self, positions: Sequence[int]) -> list[FetchedPage]:
-        """The next pages of the scan, side by side; each must overlap the one before it.
+    def request(self, positions: Iterable[int]) -> None:
+        """Begins to fetch the pages at these positions, side by side; `read_on` returns them in this order."""
+        for position in positions:
+            self.requested.append(position)
+            self._fetching.append(asyncio.create_task(self._fetch(self._offset_of(position))))
+
+    async def read_on(self) -> list[FetchedPage]:
+        """The next page of the scan, and those requested after it that have come too; each must overlap the one before.
 
         Those that do not are read again, maybe from further back: the scan continues after the last page returned.
         """
         pages: list[FetchedPage] = []
-        for page in await self.fetch(positions):
+        while self._fetching and (not pages or self._fetching[0].done()):
+            page = await self._fetching[0]
+            self._fetching.popleft()
+            self.requested.popleft()
             if self.last and not self._continues(page, self.last):
                 again = await self._from_further_back(self.last, page)
                 self.has_gap |= again is None
@@ -154,6 +168,12 @@ class OverlappingPages:
             self._accept(page)
             pages.append(page)
         return pages
+
+    async def cancel(self) -> None:
+        """Leaves no page that was requested under way."""
+        await cancel_all(self._fetching)
+        self._fetching.clear()
+        self.requested.clear()
 
     def _accept(self, page: FetchedPage) -> None:
         """Rows in front of those seen before have only just come in: the scan does not continue by them."""

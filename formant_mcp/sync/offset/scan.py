@@ -7,6 +7,7 @@ seen is deleted, but where that is much only once a second scan, some time later
 where the list ends although the provider announces more of it.
 """
 
+import time
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -18,6 +19,7 @@ _TRIES = 3
 _REPEATED_PAGES = 3  # after so many rows in a row that it has read before, a scan ends
 SMALL_LIST_PAGES = 10  # read whole: that costs little, and every later question less
 _PROBES = 4
+_BATCH_SECONDS = 1.0  # for so long a scan of everything requests pages before it lets others read the list
 
 
 class Scan:
@@ -42,14 +44,26 @@ class Scan:
             state = await self._begin(state, self._list.now())
         if request.is_narrow and state.list_order is None and not self._is_probed:
             state = await self._prove_order(state)
-        previous = self.pages.last
-        pages = await self.pages.read_on(self._next_positions(state, request))
-        if is_resumed and pages[0].offset and not shows_any_seen(pages[0].stored_before, state.scan_started_at):
-            return await self._restart()  # the list has changed too much meanwhile
-        state = await self._advance(state, previous, pages)
-        if state.list_order == "none" and self.pages.from_end:
-            return await self._restart()
-        return await self._is_over(state, pages[-1]) and await self._finish(state)
+        total = self.pages.total
+        self.pages.request(self._next_positions(state, request))
+        ends_at = time.monotonic() + _BATCH_SECONDS
+        try:
+            while True:
+                previous = self.pages.last
+                pages = await self.pages.read_on()
+                if is_resumed and pages[0].offset and not shows_any_seen(pages[0].stored_before, state.scan_started_at):
+                    return await self._restart()  # the list has changed too much meanwhile
+                is_resumed = False
+                is_past_end = not pages[0].page.row_count and pages[0].page.total != total
+                state = await self._advance(state, previous, pages)
+                if self.pages.from_end and (is_past_end or state.list_order == "none"):
+                    return await self._restart()
+                if not self.pages.requested:
+                    return await self._is_over(state, pages[-1]) and await self._finish(state)
+                if not request.is_narrow and time.monotonic() < ends_at:
+                    self.pages.request(self._following_positions(state))
+        finally:
+            await self.pages.cancel()
 
     def _forget(self, state: ListState) -> None:
         """Continues at the checkpoint, whatever was read before."""
@@ -70,7 +84,7 @@ class Scan:
 
     async def _restart(self) -> bool:
         """Lets the next batch begin the scan again."""
-        await self._list.end_scan(covered_from=None)
+        await self._list.end_scan(covered_from=None, total=self.pages.total)
         return False
 
     async def _prove_order(self, state: ListState) -> ListState:
@@ -101,8 +115,20 @@ class Scan:
         if request.is_narrow and state.list_order in PROVEN:
             width = min(width, self._pages_needed(state, request))
         first = pages.next_position(last)
-        following = (first + n * pages.stride for n in range(1, width))
-        return [first, *(position for position in following if position + pages.step - pages.stride < total)]
+        return [first, *self._positions_after(first, width - 1, total)]
+
+    def _following_positions(self, state: ListState) -> list[int]:
+        """The pages after those under way, one for each that has been saved."""
+        requested = self.pages.requested
+        return self._positions_after(
+            requested[-1], self._list.provider.concurrency - len(requested), state.scan_total or 0
+        )
+
+    def _positions_after(self, position: int, count: int, total: int) -> list[int]:
+        """At most so many positions of pages after that one, as far as the total says that there are any."""
+        pages = self.pages
+        following = (position + n * pages.stride for n in range(1, count + 1))
+        return [position for position in following if position + pages.step - pages.stride < total]
 
     def _pages_needed(self, state: ListState, request: ListRequest) -> int:
         """An estimate by the calls per time read so far, so that no more is read than the request needs."""
