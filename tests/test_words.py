@@ -11,8 +11,6 @@ import pytest
 
 TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "formant_mcp"
-TESTS_PENDING = frozenset({"sync", "tools"})
-"""Folders whose tests are not renamed yet: to be emptied."""
 FOLDERS = sorted({path.relative_to(PACKAGE).parts[0] for path in PACKAGE.rglob("*.py")})
 
 BANNED = re.compile(
@@ -89,10 +87,9 @@ def test_no_banned_word_in(folder: str) -> None:
 
 
 def test_no_banned_word_in_the_names_of_tests() -> None:
-    paths = [path for path in TESTS.rglob("test_*.py") if path.relative_to(TESTS).parts[0] not in TESTS_PENDING]
     assert [
         f"{path.relative_to(TESTS).as_posix()}:{line}: {name}"
-        for path in sorted(paths)
+        for path in sorted(TESTS.rglob("test_*.py"))
         for line, name in names_of_tests(path.read_text(encoding="utf-8"))
         if BANNED.search(words_of(name))
     ] == []

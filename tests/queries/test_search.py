@@ -16,7 +16,7 @@ from formant_mcp.queries.loader import RequestContext
 from formant_mcp.queries.search import PER_CONVERSATION, Hit, SearchQuery, SearchResult, search_transcripts
 from formant_mcp.text_search.highlight import Pattern, find_spans
 from formant_mcp.text_search.query import Expression, Term
-from tests.queries.static_source import loader_of
+from tests.queries.static_provider import loader_of
 from tests.store.oracle import NOW, conversations, filters, matches
 from tests.store.search_oracle import EXPRESSIONS, ROLES, SPOKEN, TEXTS, is_hit
 

@@ -12,7 +12,7 @@ from formant_mcp.queries.conversations import ListQuery
 from formant_mcp.queries.loader import RequestContext
 from formant_mcp.queries.search import SearchQuery
 from formant_mcp.sync import Sync
-from tests.queries.static_source import Told, ticking
+from tests.queries.static_provider import StaticProvider, ticking
 from tests.store.files import open_store
 from tests.store.oracle import NOW
 
@@ -60,7 +60,7 @@ def calls(count: int) -> list[Conversation]:
 
 async def loaded() -> Account:
     store = await open_store(None)
-    return Account(Sync(Told(calls(60)), store, ticking()), store)
+    return Account(Sync(StaticProvider(calls(60)), store, ticking()), store)
 
 
 def context() -> RequestContext:

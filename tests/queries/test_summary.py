@@ -17,7 +17,7 @@ from formant_mcp.queries.loader import RequestContext
 from formant_mcp.queries.profile import Profile, profile
 from formant_mcp.queries.summary import Group, GroupComparison, Summary, SummaryQuery, summarize
 from tests.examples import examples
-from tests.queries.static_source import loader_of
+from tests.queries.static_provider import loader_of
 from tests.queries.summary_oracle import GROUPINGS, labels_of, left_out_of, measure_of, names_of, numbers_of, summary_of
 from tests.store.oracle import NOW, conversations, filters, leaves, matches, text_of
 

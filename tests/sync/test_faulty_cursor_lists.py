@@ -177,7 +177,7 @@ async def test_a_users_calls_whose_details_fail_are_retried(provider: ProviderFi
 
 
 @each_provider
-async def test_a_relative_period_asked_again_is_the_same_list(provider: ProviderFixture):
+async def test_a_relative_period_requested_again_is_the_same_list(provider: ProviderFixture):
     async with opened(provider, 2_000, timedelta(hours=1)) as harness:
         for cost in (1, 0, 0):
             now = harness.clock.now()

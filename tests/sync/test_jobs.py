@@ -81,7 +81,7 @@ async def test_a_failure_in_the_background_does_not_fail_a_later_question():
         assert (await harness.ask()).is_complete
 
 
-async def test_the_same_question_asked_twice_at_once_is_one_job():
+async def test_the_same_question_twice_at_once_is_one_job():
     async with FakeFormant() as api, harness_for(api) as harness:
         api.conversations = ended_calls(450)
         first, second = await asyncio.gather(harness.ask(), harness.ask())
@@ -91,7 +91,7 @@ async def test_the_same_question_asked_twice_at_once_is_one_job():
         assert len(api.requests) == 5
 
 
-async def test_a_question_asked_while_the_newest_part_is_being_read_is_answered_as_of_now_too():
+async def test_a_question_during_a_read_of_the_newest_part_is_answered_as_of_now_too():
     async with FakeFormant() as api, harness_for(api) as harness:
         api.conversations = ended_calls(1_200)
         need = ListRequest(newest=20)

@@ -21,7 +21,7 @@ from formant_mcp.server.tools import TOOLS
 from formant_mcp.store import AccountKey, Store
 from formant_mcp.sync import Sync
 from formant_mcp.sync.details import next_refresh_at
-from tests.queries.static_source import Told
+from tests.queries.static_provider import StaticProvider
 from tests.store.oracle import NOW, OUTCOMES
 from tests.text_matches_structure import assert_same_facts
 
@@ -46,7 +46,7 @@ class Situation:
     detail_only_fields: frozenset[str]
 
 
-class Partly(Told):
+class FailingProvider(StaticProvider):
     """List rows without details; some details fail, and the list from some page on."""
 
     page_size = 4
@@ -153,13 +153,13 @@ class Said:
         return str(self.coverage.get("note", ""))
 
 
-class Desk:
-    """The tools over an account that partly fails, in this process; the clock moves with each look at it."""
+class ToolsHarness:
+    """The tools over an account that partly fails, in this process; the clock moves each time it is read."""
 
     def __init__(self, situation: Situation, store: Store) -> None:
         self.situation = situation
         self.moment = START + timedelta(minutes=2)
-        self.source = Partly(situation)
+        self.source = FailingProvider(situation)
         self.app = App(
             Account(Sync(self.source, store, self.clock), store),
             RecordingsFolder(None),  # pyright: ignore[reportArgumentType]
@@ -169,7 +169,7 @@ class Desk:
         )
 
     @classmethod
-    async def open(cls, situation: Situation) -> "Desk":
+    async def open(cls, situation: Situation) -> "ToolsHarness":
         return cls(situation, await Store.open(None, AccountKey("service", "test"), next_refresh_at))
 
     def clock(self) -> datetime:
@@ -198,14 +198,14 @@ def answers(situation: Situation, tool: str, **arguments: JsonValue) -> Said | N
     """The answer; None where nothing at all could be answered, which is said as an error."""
 
     async def ask() -> Said | None:
-        desk = await Desk.open(situation)
+        harness = await ToolsHarness.open(situation)
         try:
-            await desk.prepare()
-            return await desk.ask(tool, situation.seconds, **arguments)
+            await harness.prepare()
+            return await harness.ask(tool, situation.seconds, **arguments)
         except FormantError:
             return None
         finally:
-            await desk.app.aclose()
+            await harness.app.aclose()
 
     return asyncio.run(ask())
 

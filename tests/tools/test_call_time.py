@@ -115,7 +115,7 @@ async def test_transcripts_that_do_not_come_in_time_fail_alone(account: Account)
     assert answer.ids() == newest
 
 
-async def test_progress_is_told_to_whoever_asks_for_it(account: Account) -> None:
+async def test_progress_is_reported_to_requests_with_a_token(account: Account) -> None:
     told: list[float] = []
     async with account.connect() as assistant:
         answer = await assistant.ask_with_progress("list_conversations", told, results=["csat>=3"], limit=1)

@@ -97,7 +97,7 @@ async def test_a_window_says_where_to_read_on(account: Account) -> None:
         assert await read_on(assistant, answer, **window) == list(range(500))
 
 
-async def test_a_window_behind_the_end_says_how_many_turns_there_are(account: Account) -> None:
+async def test_a_window_after_the_end_says_how_many_turns_there_are(account: Account) -> None:
     async with account.connect() as assistant:
         answer = await assistant.ask("get_transcripts", conversation_ids=[LONG], from_turn=500)
     assert answer.rows()[0]["transcript"] == ""

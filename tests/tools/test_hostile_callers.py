@@ -66,7 +66,7 @@ async def test_results_and_words_of_a_list_stay_in_their_row(account: Account) -
     assert row.startswith(CALL)
 
 
-async def test_the_markdown_has_the_turns_behind_its_boundary(account: Account) -> None:
+async def test_the_markdown_has_its_turns_inside_the_boundary(account: Account) -> None:
     async with account.connect() as assistant:
         read = await assistant.client.read_resource(f"formant://conversations/{CALL}/transcript")
     text = str(read.contents[0].model_dump()["text"])

@@ -22,10 +22,10 @@ from tests.tools.partly_loaded import (
     NONE,
     START,
     UNREAD,
-    Desk,
     Figures,
     Said,
     Situation,
+    ToolsHarness,
     answers,
     count,
     explained,
@@ -290,14 +290,14 @@ def test_an_incomplete_answer_says_how_long_the_rest_takes_and_what_loads_it() -
     situation = Situation(now, now, ids, frozenset(), 99, 0.3, frozenset())
 
     async def ask() -> Said:
-        desk = await Desk.open(situation)
-        desk.source.requests_per_minute = 50.0
-        desk.source.waits = True
+        harness = await ToolsHarness.open(situation)
+        harness.source.requests_per_minute = 50.0
+        harness.source.waits = True
         try:
-            await desk.prepare()
-            return await desk.ask("summarize_results", 0.3, group_by=["results.intent"])
+            await harness.prepare()
+            return await harness.ask("summarize_results", 0.3, group_by=["results.intent"])
         finally:
-            await desk.app.aclose()
+            await harness.app.aclose()
 
     answer = asyncio.run(ask())
     assert (

@@ -38,7 +38,7 @@ async def test_a_list_that_matches_nothing_names_the_values_there_are(account: A
     assert "csat, intent, language.primary" in by_result.text
 
 
-async def test_included_results_and_words_stand_behind_a_boundary(account: Account) -> None:
+async def test_included_results_and_words_are_inside_a_boundary(account: Account) -> None:
     async with account.connect() as assistant:
         answer = await assistant.ask("list_conversations", limit=3, summary_mode="include")
     assert_same_answer(SNAPSHOTS / "list_include.txt", answer)

@@ -35,7 +35,7 @@ def account(account: Account) -> Account:
 
 
 @in_both_eras
-async def test_it_says_where_the_file_is_and_what_its_sound_tells(account: Account) -> None:
+async def test_the_answer_has_the_path_and_the_statistics_of_the_audio(account: Account) -> None:
     async with account.connect() as assistant:
         await assistant.ask("list_conversations")
         answer = await assistant.ask("save_recording", conversation_id=CALL)

@@ -69,7 +69,7 @@ ALL = {"transcripts": 1, "turns": 1, "results": 1}
         ("get_transcripts", {"conversation_ids": [conversation_id(n) for n in (2, 3, 4)]}, ALL),
     ],
 )
-async def test_an_answer_is_incomplete_where_it_looks_at_what_was_not_understood(
+async def test_an_answer_that_needs_unreadable_data_is_incomplete(
     account: Account, tool: str, arguments: dict[str, object], unreadable: JsonValue
 ) -> None:
     async with account.connect() as assistant:
@@ -86,7 +86,7 @@ async def test_a_transcript_that_was_sent_and_not_understood_is_not_said_to_be_m
     assert "1 transcript could not be understood, so this answer may lack something" in answer.text
 
 
-async def test_a_call_that_is_read_anew_and_understood_is_counted_no_more(account: Account) -> None:
+async def test_a_call_that_is_fetched_again_and_readable_no_longer_counts(account: Account) -> None:
     async with account.connect() as assistant:
         before = await assistant.ask("search_transcripts", query="refund", until="3d", since="4d")
         assert covered(before) == ({"transcripts": 1}, False)
@@ -184,7 +184,7 @@ LOST_FIELDS: dict[str, JsonValue] = {
         ("agent_id", "search_transcripts", {"query": "refund"}, None),
     ],
 )
-async def test_an_answer_is_incomplete_where_it_looks_at_a_field_that_was_not_understood(
+async def test_an_answer_that_needs_an_unreadable_field_is_incomplete(
     account: Account, lost: str, tool: str, arguments: dict[str, object], unreadable: JsonValue
 ) -> None:
     account.api.conversations = []

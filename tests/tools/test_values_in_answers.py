@@ -156,7 +156,7 @@ async def test_what_a_size_passes_over_is_counted(
                 assert places(answer) == expected
 
 
-async def test_a_percentage_of_what_is_at_most_one_is_told_so(account: Account) -> None:
+async def test_a_percentage_for_a_field_of_at_most_one_gets_a_note(account: Account) -> None:
     async with account.connect_to_sample() as assistant:
         answer = await assistant.ask("list_conversations", results="language.confidence>=90%")
     assert "language.confidence is at most 0.99: for 90% write 0.9." in str(answer.coverage["note"])

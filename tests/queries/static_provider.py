@@ -16,7 +16,7 @@ from formant_mcp.sync import Sync
 from tests.store.oracle import NOW
 
 
-class Told:
+class StaticProvider:
     """A source that lists just these conversations, with their details."""
 
     spec = replace(PROVIDERS["formant"], unsupported_filters=frozenset[str]())
@@ -58,4 +58,4 @@ def ticking(start: datetime = NOW + timedelta(days=60)):
 
 async def loader_of(calls: list[Conversation]) -> Loader:
     store = await Store.open(None, AccountKey("service", "test"), lambda conversation, read_at: None)
-    return Loader(Sync(Told(calls), store, ticking()), store)
+    return Loader(Sync(StaticProvider(calls), store, ticking()), store)
