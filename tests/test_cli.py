@@ -55,7 +55,7 @@ def test_every_command_named_in_a_string_exists() -> None:
 
 
 def test_every_command_named_in_the_readme_exists() -> None:
-    readme = (PACKAGE.parent / "README.md").read_text(encoding="utf-8")
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
     named = {word for code in re.findall(r"`(formant-mcp [^`]+)`", readme) for word in _NAMED.findall(code)}
     assert {"sync", "tour"} <= named <= subcommands()
 

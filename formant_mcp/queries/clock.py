@@ -31,7 +31,7 @@ def parse_hours(text: str) -> tuple[int, ...]:
         begin = match and _hour(match[1], match[2], match[4])
         end = match and match[3] and _hour(match[3], match[4], None)
         if begin is None or begin > 23 or (match and match[3] and end is None) or end == begin:
-            raise InvalidRequestError("hours must be hours of the day from 0 to 24, e.g. 9-18, 20-6 or 9.")
+            raise InvalidRequestError("hours must be whole hours from 0 to 24, e.g. 9-18, 20-6 or 9.")
         hours.update([begin] if not isinstance(end, int) else [hour % 24 for hour in _up_to(begin, end)])
     return tuple(sorted(hours))
 

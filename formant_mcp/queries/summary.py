@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from heapq import nsmallest
+from itertools import takewhile
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
@@ -303,7 +304,7 @@ def _max_groups(query: SummaryQuery) -> int:
 def _shown(figures: list[_PeriodFigures], query: SummaryQuery) -> tuple[list[Names], int]:
     """The groups of both periods to return, and how many are left out.
 
-    Largest first, then those of calls that are not loaded; sorted by time if the first grouping is a time bucket.
+    Largest first, then those of calls that are not loaded; sorted by time as far as the first groupings are times.
     """
     if not query.groupings:  # there is only the total
         return [], 0
@@ -311,15 +312,15 @@ def _shown(figures: list[_PeriodFigures], query: SummaryQuery) -> tuple[list[Nam
     for index, period in enumerate(figures):
         for name, total in period.counts.items():
             counts[name][index] = -total.count
-    limit, first = _max_groups(query), query.groupings[0]
+    limit, times = _max_groups(query), list(takewhile(TIMES.__contains__, query.groupings))
 
     def largest(*, is_unread: bool) -> list[Names]:
         names = (name for name in counts if (UNREAD in name) == is_unread)
         return nsmallest(limit, names, key=lambda name: (counts[name], name))
 
     shown = [*largest(is_unread=False), *largest(is_unread=True)]
-    if first in TIMES:
-        shown.sort(key=lambda name: bucket_sort_key(first, name[0]))
+    if times:
+        shown.sort(key=lambda name: [bucket_sort_key(time, bucket) for time, bucket in zip(times, name, strict=False)])
     return shown, len(counts) - len(shown)
 
 

@@ -32,7 +32,7 @@ def test_hours_are_parsed(text: str, hours: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("text", ["25", "9-25", "9-9", "noon", "9:30-10", "-3", "13pm", "24"])
 def test_invalid_hours_are_refused(text: str) -> None:
-    with pytest.raises(InvalidRequestError, match="hours must be hours"):
+    with pytest.raises(InvalidRequestError, match="hours must be whole hours"):
         parse_hours(text)
 
 

@@ -188,6 +188,13 @@ def test_time_groups_are_in_order_of_time_and_others_by_size() -> None:
     calls = [call(n, start + timedelta(days=day)) for n, day in enumerate([6, 0, 0, 2, 2, 2])]
     by_day = summarized(calls, SummaryQuery(Filters(), ("weekday",)), "UTC")
     assert [group.key["weekday"] for group in by_day.groups] == ["Monday", "Wednesday", "Sunday"]
+    starts = [start, *(start + timedelta(days=2, hours=hours) for hours in (3, 3, 1))]
+    by_hour = summarized(list(map(call, range(4), starts)), SummaryQuery(Filters(), ("weekday", "hour")), "UTC")
+    assert [tuple(group.key.values()) for group in by_hour.groups] == [
+        ("Monday", "12"),
+        ("Wednesday", "13"),
+        ("Wednesday", "15"),
+    ]
     calls = [replace(call, agent_id=agent) for call, agent in zip(calls, "122333", strict=True)]
     by_agent = summarized(calls, SummaryQuery(Filters(), ("agent_id",)), "UTC")
     assert [group.key["agent_id"] for group in by_agent.groups] == ["3", "2", "1"]

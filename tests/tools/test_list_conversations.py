@@ -87,7 +87,8 @@ async def test_what_every_row_has_is_said_once(account: Account) -> None:
     async with account.connect() as assistant:
         answer = await assistant.ask("list_conversations", agent_id=101, status=["busy", "no_answer"], limit=4)
         pair = await assistant.ask("list_conversations", agent_id=101, limit=2)
-    shared, header, *rows = answer.text.split("\n")[1:]
+    note, shared, header, *rows = answer.text.split("\n")[1:]
+    assert note == "4 failure reasons not loaded yet; summary_mode=include loads them."
     assert shared == "every row: agent 101"
     assert header == "conversation_id\tstarted (2026, +05:30)\tcontact\tstatus"
     assert [len(row.split("\t")) for row in rows] == [4] * 4

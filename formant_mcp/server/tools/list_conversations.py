@@ -24,6 +24,7 @@ from formant_mcp.server.tools.schemas import (
 from formant_mcp.server.tools.text import (
     EMPTY,
     UNTRUSTED_NOTICE,
+    counted,
     coverage_lines,
     format_offset,
     format_seconds,
@@ -37,7 +38,6 @@ from formant_mcp.server.tools.tool import Reply, Tool, fit
 _RESULTS_CHARACTERS = 800  # per row; get_transcripts has the whole results
 _REASON_CHARACTERS = 120
 _SHARED_BY = 3  # rows from which on what they share is said once
-_LOADS_REASONS = f"summary_mode=include also loads the failure reasons marked {NOT_READ_YET}."
 _TRUNCATED = "Long results are shortened (…); get_transcripts has them whole."
 
 
@@ -75,7 +75,12 @@ def _reply(app: App, page: ConversationPage, *, has_words: bool) -> Reply:
     rows = [answer for answer, _ in answers]
     is_cut = any(is_cut for _, is_cut in answers)
     without_reason = _without_reason(page)
-    unread = _LOADS_REASONS if without_reason else ""
+    unread = ""
+    if without_reason:
+        reasons = counted(len(without_reason), "failure reason")
+        unread = f"{reasons} not loaded yet; summary_mode=include loads them."
+    if not any(row.failure_reason for row in rows):
+        without_reason = set[str]()  # no column for the mark alone
     coverage = with_notes(page.coverage, page.existing, _TRUNCATED if is_cut else "", unread)
     structured = ListAnswer(
         coverage=coverage_answer(coverage, app.zone), next_cursor=page.next_cursor or None, conversations=rows
@@ -97,10 +102,8 @@ def _answer(app: App, row: Row) -> tuple[ConversationAnswer, bool]:
 
 
 def _without_reason(page: ConversationPage) -> set[str]:
-    """Failed calls whose reason is not loaded, if the reasons of others are shown."""
+    """Failed calls whose reason is not loaded."""
     calls = [row.conversation for row in page.rows]
-    if not any(call.failure_reason for call in calls):
-        return set()
     return {call.conversation_id for call in calls if call.outcome == "failure" and not call.failure_reason_known}
 
 

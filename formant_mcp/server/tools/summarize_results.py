@@ -3,13 +3,14 @@
 from pydantic import Field
 
 from formant_mcp.app import App
-from formant_mcp.filters import Filters
+from formant_mcp.filters import GROUPINGS, Filters
 from formant_mcp.queries.arguments import Date, Fields, FilterArguments, Whole, YesNo
 from formant_mcp.queries.dates import Comparison, parse_comparison
 from formant_mcp.queries.groupings import parse_groupings, parse_measures
 from formant_mcp.queries.loader import RequestContext
 from formant_mcp.queries.profile import Profile
 from formant_mcp.queries.summary import Summary, SummaryQuery
+from formant_mcp.queries.time_buckets import TIMES
 from formant_mcp.server.tools.schemas import coverage_answer
 from formant_mcp.server.tools.summary_schema import SummaryAnswer, group_answer, profile_answer
 from formant_mcp.server.tools.summary_text import profile_lines, summary_lines
@@ -24,7 +25,7 @@ class SummaryArguments(FilterArguments):
 
     group_by: Fields = Field(
         [],
-        description="Up to three of status, agent_id, failure_reason, contact_number, hour, weekday, day, week, month,"
+        description=f"Up to three of {', '.join((*GROUPINGS, *TIMES))},"
         " results.<path>. Time groups are sorted by time, others by size. Leave empty for a profile of all matching"
         " calls.",
     )

@@ -72,16 +72,17 @@ def _minute(moment: datetime) -> datetime:
 
 def with_notes(coverage: Coverage, existing: Mapping[str, Existing], *notes: str) -> Coverage:
     """The coverage with further notes; `existing`: the values that exist, for filters that match nothing."""
+    settled = existing.keys() if "results" in coverage.settled else coverage.settled
     missing = [
-        _existing_values(column, values, is_final=column in coverage.settled or "results" in coverage.settled)
+        _existing_values(column, values, None if column in settled else coverage.known)
         + did_you_mean(values.suggestion)
         for column, values in existing.items()
     ]
     return replace(coverage, note=" ".join(note for note in (coverage.note, *missing, *notes) if note))
 
 
-def _existing_values(column: str, existing: Existing, *, is_final: bool) -> str:
-    """Says that a value does not occur, and which values do, as many as fit."""
+def _existing_values(column: str, existing: Existing, known: int | None) -> str:
+    """Says that a value does not occur, and which values do, as many as fit; `known`: among so many calls, not all."""
     shown: list[str] = []
     left = _VALUES_CHARACTERS
     for value in (truncate(value, _VALUE_CHARACTERS) for value in existing.values):
@@ -100,9 +101,9 @@ def _existing_values(column: str, existing: Existing, *, is_final: bool) -> str:
     else:
         none = f"No call has this {'value of ' if column.startswith(RESULTS) else ''}{column}"
     values_are = "Existing result fields" if column == "result field" else "Existing values"
-    if not is_final:
-        none, values_are = f"{none} among the calls loaded so far", f"{values_are} so far"
-    if not shown and not is_final:
+    if known is not None:
+        none, values_are = f"{none} among the {counted(known, 'call')} loaded so far", f"{values_are} there"
+    if not shown and known is not None:
         return ""  # nothing that could have it is loaded
     return f"{none}. {values_are}: {', '.join(shown) or 'none'}."
 
