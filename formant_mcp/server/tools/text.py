@@ -81,8 +81,8 @@ def with_notes(coverage: Coverage, existing: Mapping[str, Existing], *notes: str
     return replace(coverage, note=" ".join(note for note in (coverage.note, *missing, *notes) if note))
 
 
-def _existing_values(column: str, existing: Existing, known: int | None) -> str:
-    """Says that a value does not occur, and which values do, as many as fit; `known`: among so many calls, not all."""
+def _existing_values(column: str, existing: Existing, loaded: int | None) -> str:
+    """Says that a value does not occur, and which values do, as many as fit; `loaded`: among so many calls, not all."""
     shown: list[str] = []
     left = _VALUES_CHARACTERS
     for value in (truncate(value, _VALUE_CHARACTERS) for value in existing.values):
@@ -101,9 +101,9 @@ def _existing_values(column: str, existing: Existing, known: int | None) -> str:
     else:
         none = f"No call has this {'value of ' if column.startswith(RESULTS) else ''}{column}"
     values_are = "Existing result fields" if column == "result field" else "Existing values"
-    if known is not None:
-        none, values_are = f"{none} among the {counted(known, 'call')} loaded so far", f"{values_are} there"
-    if not shown and known is not None:
+    if loaded is not None:
+        none, values_are = f"{none} among the {counted(loaded, 'call')} loaded so far", f"{values_are} there"
+    if not shown and loaded is not None:
         return ""  # nothing that could have it is loaded
     return f"{none}. {values_are}: {', '.join(shown) or 'none'}."
 
