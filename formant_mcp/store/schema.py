@@ -194,7 +194,7 @@ MIGRATIONS = (
     CREATE INDEX conversations_direction ON conversations (direction) WHERE direction IS NOT NULL;
     """,
     """
-    -- How far each list is stored; scan_*: the checkpoint of a scan under way. Lists are only read forward.
+    -- How far each list is stored; scan_*: the checkpoint of a scan under way.
     ALTER TABLE scopes RENAME TO list_states;
     ALTER TABLE list_states RENAME COLUMN scope TO name;
     ALTER TABLE list_states RENAME COLUMN excess TO expected_excess;
@@ -217,6 +217,8 @@ MIGRATIONS = (
     ALTER TABLE tallies RENAME TO daily_counts;
     DROP INDEX conversations_spoken;
     CREATE INDEX conversations_with_turns ON conversations (started_at, row_id) WHERE turn_count > 0;
+    -- Positions in a list that is oldest first count from its end now.
+    UPDATE list_states SET scan_started_at = NULL, scan_position = 0 WHERE list_order = 'oldest';
     """,
 )
 

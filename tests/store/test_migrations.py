@@ -141,14 +141,16 @@ async def test_list_states_of_an_older_store_are_kept_under_the_new_column_names
             "INSERT INTO meta VALUES ('account', 'key');"
             "INSERT INTO conversations (conversation_id, ended, failure_reason_known, first_seen_at, seen_at)"
             " VALUES ('call-1', 1, 1, 0, 0);"
-            "INSERT INTO scopes VALUES ('', 'oldest', 99, 3, 2, 1, 1001, 1002, 1003, 1004, 1005, 40, 1, 98, 41, 4,"
+            "INSERT INTO scopes (scope, list_order, pass_started_at, pass_offset) VALUES ('7', 'oldest', 1005, 40);"
+            "INSERT INTO scopes VALUES ('', 'newest', 99, 3, 2, 1, 1001, 1002, 1003, 1004, 1005, 40, 1, 98, 41, 4,"
             " 'next', 1006, 1, 5, 1007, 1008);"
         )
     store = await open_store(path)
-    state = await store.sync_state.list_state("")
+    state, oldest_first = await store.sync_state.list_states("", "7")
     await store.close()
+    assert oldest_first == ListState("7", "oldest")  # its scan starts over: its position counts from the end now
     assert state == ListState(
-        "", "oldest", 99, expected_excess=3, unreadable=2, unlisted=1, checked_at=at(1001), last_full_scan_at=at(1002),
+        "", "newest", 99, expected_excess=3, unreadable=2, unlisted=1, checked_at=at(1001), last_full_scan_at=at(1002),
         covered_from=at(1003), covered_until=at(1004), scan_started_at=at(1005), scan_position=40, scan_total=98,
         scan_rows=41, scan_unreadable=4, scan_cursor="next", coverage_started_at=at(1006), ends_early=True, gone=5,
         gone_at=at(1007), rescan_at=at(1008),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from formant_mcp.errors import PermissionDeniedError
 from formant_mcp.sync.list_sync import ListRequest
 from tests import faults
 from tests.fake_formant import FakeFormant, Order
@@ -175,3 +176,14 @@ async def test_calls_deleted_before_a_scan_resumes_hide_no_others(tmp_path: Path
             harness.clock.advance(timedelta(minutes=1))
             assert (await harness.ask()).is_complete
             assert await harness.holds_all()
+
+
+async def test_a_page_that_came_beside_a_failed_one_is_not_read_again() -> None:
+    async with FakeFormant() as api, harness_for(api) as harness:
+        api.conversations = ended_calls(1_050)
+        api.fault("offset=198", 1, 403)  # fails while the page before it is being saved
+        with pytest.raises(PermissionDeniedError):
+            await harness.sync.refresh_list(ListRequest(), 60)
+        assert (await harness.ask()).is_complete
+        assert await harness.holds_all()
+        assert len(harness.list_requests()) <= 11 + 10  # those under way when it failed

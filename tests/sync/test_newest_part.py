@@ -305,3 +305,23 @@ async def test_calls_deleted_while_the_order_is_proven_do_not_hide_the_newest(at
         status = await harness.ask(ListRequest(Filters(since=since)))
         assert status.is_complete
         assert len(await harness.stored(Filters(since=since))) == min(333, minutes + 1)
+
+
+@BOTH_ORDERS
+@pytest.mark.parametrize(("deleted", "most_requests"), [(1, 6), (50, 45)])
+async def test_calls_deleted_from_a_covered_part_are_deleted_here(
+    order: Order, deleted: int, most_requests: int
+) -> None:
+    async with FakeFormant() as api, harness_for(api) as harness:
+        api.conversations, api.order = ended_calls(4_000), order
+        filters = Filters(since=NOON - 2 * DAY - timedelta(minutes=299))
+        await harness.ask(ListRequest(filters))
+        rows = ended_calls(4_000)
+        api.conversations = rows[:10] + rows[10 + deleted :]
+        for most in (most_requests, 1):
+            harness.clock.advance(timedelta(hours=8))
+            cost, status = await harness.cost(ListRequest(filters))
+            await harness.settled()
+            assert status.is_complete
+            assert len(await harness.stored(filters)) == 300 - deleted
+            assert cost <= most

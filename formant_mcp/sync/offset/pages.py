@@ -43,6 +43,11 @@ class FetchedPage:
         return self.offset + self.page.row_count
 
     @property
+    def is_at_end(self) -> bool:
+        """Whether it has the last rows of the list, as far as the total says."""
+        return self.page.row_count > 0 and self.end >= (self.page.total or 0)
+
+    @property
     def has_more(self) -> bool:
         """Whether the list continues after it."""
         return self.page.more_after(self.offset)
@@ -154,14 +159,18 @@ class OverlappingPages:
     async def read_on(self) -> list[FetchedPage]:
         """The next page of the scan, and those requested after it that have come too; each must overlap the one before.
 
-        Those that do not are read again, maybe from further back: the scan continues after the last page returned.
+        One that does not is read again, maybe from further back: the scan continues after the last page returned. What
+        fails is raised before any page is returned, so that none is lost.
         """
         pages: list[FetchedPage] = []
-        while self._fetching and (not pages or self._fetching[0].done()):
+        while self._fetching and (not pages or _has_come(self._fetching[0])):
             page = await self._fetching[0]
+            is_next = self.last is None or self._continues(page, self.last)
+            if pages and not is_next:
+                break
             self._fetching.popleft()
             self.requested.popleft()
-            if self.last and not self._continues(page, self.last):
+            if self.last and not is_next:
                 again = await self._from_further_back(self.last, page)
                 self.has_gap |= again is None
                 page = again or page
@@ -230,6 +239,10 @@ class OverlappingPages:
         """A page with another after it has all the rows that the provider returns at once."""
         if 0 < page.page.row_count < self.step:
             self.step = page.page.row_count
+
+
+def _has_come(task: asyncio.Task[FetchedPage]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is None
 
 
 @dataclass(slots=True)

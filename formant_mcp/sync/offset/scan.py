@@ -11,6 +11,7 @@ import time
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from formant_mcp.filters import Filters
 from formant_mcp.store.sync_state import ListState, changes
 from formant_mcp.sync.list_sync import ListRequest, begun, shows_any_seen
 from formant_mcp.sync.offset.pages import PROVEN, FetchedPage, OffsetList, OverlappingPages, SortOrderCheck
@@ -51,12 +52,11 @@ class Scan:
             while True:
                 previous = self.pages.last
                 pages = await self.pages.read_on()
-                if is_resumed and pages[0].offset and not shows_any_seen(pages[0].stored_before, state.scan_started_at):
-                    return await self._restart()  # the list has changed too much meanwhile
+                if self._is_misplaced(pages[0], state, total, is_resumed=is_resumed):
+                    return await self._restart()
                 is_resumed = False
-                is_past_end = not pages[0].page.row_count and pages[0].page.total != total
                 state = await self._advance(state, previous, pages)
-                if self.pages.from_end and (is_past_end or state.list_order == "none"):
+                if self.pages.from_end and state.list_order == "none":
                     return await self._restart()
                 if not self.pages.requested:
                     return await self._is_over(state, pages[-1]) and await self._finish(state)
@@ -64,6 +64,18 @@ class Scan:
                     self.pages.request(self._following_positions(state))
         finally:
             await self.pages.cancel()
+
+    def _is_misplaced(self, page: FetchedPage, state: ListState, total: int | None, *, is_resumed: bool) -> bool:
+        """Whether a page shows that the scan is not where it was taken to be, as the list has changed meanwhile.
+
+        `total`: the one by which the end of the list was computed.
+        """
+        if is_resumed:
+            return page.offset > 0 and not shows_any_seen(page.stored_before, state.scan_started_at)
+        if not self.pages.from_end or state.scan_position or page.is_at_end:
+            return False
+        self.pages.has_gap |= page.page.row_count > 0
+        return page.page.total != total
 
     def _forget(self, state: ListState) -> None:
         """Continues at the checkpoint, whatever was read before."""
@@ -165,7 +177,20 @@ class Scan:
         elif state.list_order in PROVEN and not state.is_complete and not self.pages.has_gap:
             advanced = self._cover(advanced, pages)
         await self._save(state, advanced)
+        if advanced.covered_from and advanced.covered_from != state.covered_from:
+            await self._delete_unlisted(advanced, state.covered_from)
         return advanced
+
+    async def _delete_unlisted(self, state: ListState, covered_before: datetime | None) -> None:
+        """Deletes the calls of the part just covered that no page showed, unless they are many."""
+        until = covered_before and covered_before - timedelta(milliseconds=1)
+        span, started_at = Filters(agent_id=self._list.name, since=state.covered_from, until=until), self._checkpoint[0]
+        store = self._list.store
+        unlisted = await store.read.not_seen_since(span, started_at or self._list.now(), -1)
+        if unlisted and not await self._list.misses_many(
+            await store.read.count(span), len(unlisted), started_at or self._list.now()
+        ):
+            await store.write.delete(*unlisted)
 
     def _cover(self, state: ListState, pages: list[FetchedPage]) -> ListState:
         """Everything that started since then has been read; `expected_excess`: what the total counts beyond it."""
