@@ -73,7 +73,7 @@ async def test_nothing_at_all_in_time_says_how_to_go_on(account: Account) -> Non
         assert part.coverage["note"] == f"The list could not be refreshed within this call's time limit. {GO_ON}"
         account.api.gate.open()
         whole = await until_complete(assistant)
-        assert "note" not in whole.coverage
+        assert GO_ON not in str(whole.coverage.get("note"))
         account.pass_time(minutes=5)
         account.api.gate.shut()
         stale = await assistant.ask("list_conversations")
