@@ -64,7 +64,9 @@ async def open_app(
     path: Path | None = None,
     takes_over: bool = False,
 ) -> App:
-    """Opens the account's store at `path`, or where the settings say; `takes_over`: the key was proven to be its own.
+    """Opens the account's store at `path`, or where the settings say.
+
+    `takes_over`: the key is new to the store, and verified to be of the store's account.
 
     Raises:
         ConfigurationError, StoreError: the store cannot be used.
@@ -116,7 +118,7 @@ async def _find_store(settings: Settings, provider: AnyProvider, key: str) -> tu
 
 
 def _owners(own: Path, *, is_fixed: bool) -> dict[Path, Owner | None]:
-    """Whose the key's own file is; where that is nobody's, and might be elsewhere, whose the files beside it are."""
+    """The owner of the key's own file; if it has none and no path is set, also the owners of the files beside it."""
     owners = {own: read_owner(own)}
     if not owners[own] and not is_fixed:
         owners |= {path: read_owner(path) for path in sorted(own.parent.glob("*.sqlite"))}

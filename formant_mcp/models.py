@@ -50,8 +50,8 @@ class Unreadable:
 
     `transcripts`: 1 if a transcript was sent that gave no words at all. `turns`: turns of a readable transcript without
     readable words, and items of its list that are not turns. `results`: values of the results that were lost.
-    `speakers`: turns without a known speaker (agent or contact). `fields`: names of the conversation's own fields (see
-    `formant_mcp.filters.FIELDS`).
+    `speakers`: turns whose speaker could not be identified as agent or contact. `fields`: names of the conversation's
+    own fields (see `formant_mcp.filters.FIELDS`).
     """
 
     transcripts: int = 0
@@ -63,11 +63,11 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """One voice call between an agent and a contact, as far as it is known.
+    """One voice call between an agent and a contact. What was not sent, or could not be read, is None.
 
     `direction`: `inbound`, `outbound`, `web`, or as sent; only if the provider has it.
     `outcome`: `success` for an ended call that connected and ended normally, `failure` for one that ended otherwise,
-    None while it runs or if it is unknown. `ended` is False while a call is queued or running.
+    None while it runs or if it cannot be determined. `ended` is False while a call is queued or running.
     `has_detail`: the response included transcript and results (either may still be None: not ready yet).
     `failure_reason_known`: the failure reason is final, even if it is empty.
     """

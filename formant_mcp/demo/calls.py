@@ -34,7 +34,7 @@ class SampleCall:
     """One attempt to call a contact.
 
     `started_at` is in UTC. Calls that never connected have no turns, no results and no duration (None, or 0 for busy
-    ones). A call that ends in the future is running: `as_of` returns what is known of it so far.
+    ones). A call that ends in the future is running: `as_of` returns what has happened in it so far.
     """
 
     conversation_id: str
@@ -56,7 +56,7 @@ class SampleCall:
         return self.started_at + timedelta(seconds=self.duration_seconds) if self.duration_seconds else None
 
     def as_of(self, now: datetime) -> "SampleCall":
-        """The call as known at `now`: while it is running, without its end, results and later turns."""
+        """The call as it is at `now`: while it is running, without its end, results and later turns."""
         if self.ended_at is None or self.ended_at <= now:
             return self
         elapsed = (now - self.started_at).total_seconds()

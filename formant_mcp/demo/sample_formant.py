@@ -39,7 +39,7 @@ class SampleFormant(SampleApi, FormantApi):
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """The form in which one call is answered."""
+    """The form in which one call is sent."""
 
     seconds: bool
     transcript: Callable[[SampleCall], JsonValue]

@@ -241,7 +241,7 @@ def as_datetime(value: JsonValue) -> datetime | None:
 
 
 def seconds_between(start: datetime | None, end: datetime | None) -> float | None:
-    """The duration from one time to another; None unless both are known and in order."""
+    """The duration from one time to another; None if one is missing or they are not in order."""
     return None if start is None or end is None else as_seconds((end - start).total_seconds())
 
 

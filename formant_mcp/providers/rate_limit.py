@@ -155,7 +155,7 @@ class RateLimiter:
 
 
 def too_many_requests(seconds: float | None) -> RateLimitError:
-    """The error for an exceeded rate limit, with the seconds to wait if they are known."""
+    """The error for an exceeded rate limit, with the seconds to wait if the provider states them."""
     wait = f"in {math.ceil(seconds)} s" if seconds else "in a minute"
     return RateLimitError("Rate limit reached.", f"Retry {wait}.", retry_after_seconds=seconds)
 

@@ -40,7 +40,7 @@ _WRAPPERS = frozenset({
 })  # fmt: skip
 _TURN_FIELDS = _WRAPPERS | (frozenset(WORDS) - SAME_WORDS)
 _REPLIES = ("reply", "replies")
-# Fields that may hold something else than the transcript: only turns with a known side are used from them.
+# Fields that may hold something else than the transcript: only turns of agent or contact are used from them.
 _UNCERTAIN = frozenset(
     {"data", "results", "result", "call", "artifact", "value", "body", "log", "events", "item", "turn", "entry", "chat"}
 )
@@ -126,13 +126,13 @@ class _Reader:
 
     @property
     def quality(self) -> tuple[bool, bool]:
-        """Whether the side of some words is known, and whether there are any words."""
+        """Whether agent or contact says some of the words, and whether there are any words."""
         speakers = [who for who, words, _ in self.spoken if words]
         return any(who in ("agent", "contact") for who in speakers), bool(speakers)
 
     @property
     def fullness(self) -> tuple[bool, int, int]:
-        """Whether the side of some words is known, how much is said, and in how many turns."""
+        """Whether agent or contact says some of the words, how much is said, and in how many turns."""
         return self.quality[0], sum(len(letters(words)) for _, words, _ in self.spoken), len(self.spoken)
 
     def read(self, wire: JsonValue, levels: int) -> None:
@@ -237,7 +237,7 @@ class _Reader:
         return readers
 
     def merge(self, readers: "Sequence[_Reader]") -> None:
-        """Adds the fullest, and what only the others say: talk of known sides, else a count of what is missing."""
+        """Adds the fullest, and what agent or contact say only in the others; else counts what is missing."""
         fullest = readers[0] if len(readers) == 1 else max(readers, key=lambda reader: reader.fullness)
         words = _WordsOf(fullest) if len(readers) > 1 else None
         before = least = self.unreadable

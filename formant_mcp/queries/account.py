@@ -68,7 +68,7 @@ class Account:
 
     @property
     def requests_per_minute(self) -> float | None:
-        """The provider's rate limit, else the recent request rate; None if neither is known."""
+        """The provider's rate limit, else the recent request rate; None if neither is available."""
         return self._sync.requests_per_minute
 
     async def list_conversations(self, context: RequestContext, query: ListQuery) -> ConversationPage:
@@ -146,7 +146,7 @@ class Account:
         return Coverage(1, list_status.stored, list_status.total, complete=True, as_of=context.requested_at)
 
     async def duration_seconds(self, conversation_id: str) -> float | None:
-        """A conversation's duration, if it is known."""
+        """A conversation's duration; None if it has none or is not stored."""
         conversation = await self._stored(conversation_id)
         return conversation and conversation.duration_seconds
 

@@ -174,7 +174,7 @@ def _list_request_for(query: ListQuery, cursor: Cursor, requested_at: datetime) 
     request = ListRequest(query.filters)
     if cursor.row:  # the list was checked for the previous page
         request = replace(request, fresh_since=requested_at - _SAME_LIST)
-    # The newest calls are enough if only order and agent decide the page; `until`, for one, skips the newest.
+    # The newest calls are enough if only order and agent decide the page; `until`, for example, skips the newest.
     if query.order == "newest" and query.filters == Filters(agent_id=query.filters.as_stored().agent_id):
         return replace(request, newest=cursor.shown + query.limit)
     return request

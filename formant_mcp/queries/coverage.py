@@ -31,7 +31,8 @@ _SIZES = ("<", "<=", ">", ">=")
 class Coverage:
     """What an answer covers.
 
-    `matched` conversations of `known` ones, of `total` that the provider reports (None: it reports no total).
+    `matched`: how many conversations match; `known`: how many of the account are stored; `total`: how many the provider
+    reports (None: it reports no total).
     `complete` only if everything that could match was checked; else `note` says what is missing and how to continue.
     `details_needed`, `details_read`: for how many the query needed transcript or results, and how many had them.
     `unreadable`: what the provider sent and the query uses but could not be parsed, by kind.

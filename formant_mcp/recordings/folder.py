@@ -60,7 +60,7 @@ class RecordingsFolder:
         folder = self._folder
         name, kind = _file_name(conversation_id), recording.kind
         with _disk_errors(folder):
-            # Not in a thread: a cancellation would leave a file whose name is not known here yet.
+            # Not in a thread: a cancellation would leave a file before its name is returned.
             temporary, file = _open_temporary(folder)
         try:
             async for chunk in recording.chunks:

@@ -37,7 +37,7 @@ from formant_mcp.server.tools.text import UNTRUSTED_NOTICE, format_seconds, form
 PAGE = 50
 MOST_BYTES = 7_000_000  # as base64 within the 10 MiB that the TypeScript SDK takes as one message
 _COMPLETIONS = 100
-_COMPLETION_SECONDS = 2.0  # somebody is typing
+_COMPLETION_SECONDS = 2.0  # the user is typing and waits
 
 Contents = TextResourceContents | BlobResourceContents
 

@@ -159,7 +159,7 @@ class _Parser:
 
 
 def _either(one: _Meaning, other: _Meaning) -> _Meaning:
-    """What either says: `(a b) OR c` is (a OR c) and (b OR c)."""
+    """An OR of two expressions: `(a b) OR c` is (a OR c) and (b OR c)."""
     if one.none_of or other.none_of:
         raise refused("OR cannot be combined with -exclusions", "Write (a OR b) -c, or search twice.")
     if len(one.all_of) * len(other.all_of) > MAX_TERMS:

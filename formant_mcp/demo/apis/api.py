@@ -1,8 +1,8 @@
 """What the APIs share: the calls they hold, their key, the order of their list, recordings.
 
-An API is a function from a request to a response; it knows no sockets and no clock. A provider's own module says what
-its requests are answered with, and what a refusal is like there. Options are attributes. They cover what the documents
-say and what they leave open or get wrong; the sample account leaves them alone.
+An API is a function from a request to a response; it uses no sockets and no clock. A provider's own module has its
+responses and the form of its errors. Options are attributes. They cover what the documents say and what they leave open
+or get wrong; the sample account does not set them.
 """
 
 import json
@@ -61,8 +61,8 @@ class Response:
 class Api:
     """The API of an account.
 
-    `key`: the one that is accepted; None accepts every request. `order`: of the list: by start, a fixed shuffle
-    (`none`), or as held. `list_carries_detail`: rows are whole conversations. `rows_per_page_cap`: pages are this short
+    `key`: the accepted one; None accepts every request. `order` of the list: by start, a fixed shuffle (`none`), or as
+    held. `list_carries_detail`: rows are whole conversations. `rows_per_page_cap`: pages are this short
     however many rows were requested.
     """
 
@@ -93,7 +93,7 @@ class Api:
         raise NotImplementedError
 
     def key_of(self, request: Request) -> str | None:
-        """The key that a request carries, where the provider expects it."""
+        """The key that a request sends, in the place where the provider expects it."""
         raise NotImplementedError
 
     def started(self, row: Row) -> float:
@@ -101,7 +101,7 @@ class Api:
         raise NotImplementedError
 
     def detail_of(self, row: Row) -> Row:
-        """The whole conversation that a row is of, where `add` was given none."""
+        """The whole conversation for a row, if `add` was given none."""
         return row
 
     def recording_of(self, conversation_id: str) -> Body | None:
@@ -136,7 +136,7 @@ class Api:
         """Removes a call.
 
         Raises:
-            KeyError: there is none of that id.
+            KeyError: no call has that id.
         """
         place = self.place_of[conversation_id]
         self._details.pop(conversation_id, None)
@@ -176,7 +176,7 @@ class Api:
         return self._places
 
     def forget(self) -> None:
-        """Drops what was worked out from the calls held before."""
+        """Drops what was computed from the calls held before."""
         self._places = {}
 
 

@@ -42,7 +42,7 @@ class _Cursor:
 
     @staticmethod
     def read(sent: str) -> "_Cursor":
-        """Raises ValueError where it is none of ours."""
+        """Raises ValueError if it is not one of ours."""
         if not sent.startswith(_MARK):
             raise ValueError("cursor")
         try:
@@ -61,7 +61,7 @@ class CursorApi(Api):
     `bounds_included`: whether a call that starts at a bound is listed. `with_has_more`: whether pages state it.
     `empty_pages`: after each page that is not the last comes one without rows. `cursor_cycle`: the page after so many
     cursors gives the first one again. `refuse_cursors`: any is invalid. `times_as_text`: seconds are sent as text.
-    `with_total`: whether the list states how many there are. `ignored_filters`: parameters that narrow nothing.
+    `with_total`: whether the list states its total. `ignored_filters`: parameters that narrow nothing.
     `unsent`: fields that neither rows nor details have.
     """
 

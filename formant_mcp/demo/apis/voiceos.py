@@ -1,4 +1,4 @@
-"""VoiceOS' API: pages by index, whole conversations, recordings that lie at an address of their own.
+"""VoiceOS' API: pages by index, whole conversations, recordings at an address of their own.
 
 Source: VoiceOS' reference. A parameter that is in no document is refused, so that a misspelt one is noticed.
 """
@@ -24,7 +24,7 @@ class VoiceOsApi(Api):
     `created_at`: when calls were created, by id; the others, when they started. `bounds_included`: whether a call
     created at a bound is listed. `with_has_more`: whether pages state it. `empty_pages`: after each page that is not
     the last comes one without rows. `refuse_cursors`: any index but 1 is invalid. `counts_from_zero`: the index that
-    an answer states is one less than was requested. `audio_url`: the address at which recordings are said to be.
+    an answer states is one less than was requested. `audio_url`: the address that responses give for recordings.
     """
 
     id_field = "id"
@@ -51,7 +51,7 @@ class VoiceOsApi(Api):
         return bearer_of(request)
 
     def started(self, row: Row) -> float:
-        """When it was created: that is what there is of every call."""
+        """When it was created, which every call has."""
         if self.id_of(row) in self.created_at:
             return self.created_at[self.id_of(row)].timestamp()
         value = row.get("started_at")
@@ -105,9 +105,9 @@ class VoiceOsApi(Api):
 
 
 class VoiceOsFiles:
-    """The host of the recordings, where each has a signed address. It refuses who sends a key.
+    """The host of the recordings, where each has a signed address. It refuses requests with a key.
 
-    `expired`: no signature is good any longer.
+    `expired`: no signature is valid any longer.
     """
 
     def __init__(self, recording_of: Callable[[str], Body | None], media_type: str) -> None:

@@ -119,7 +119,7 @@ def _fields(app: App, conversation: Conversation) -> dict[str, Any]:
 
 
 def _shares(wanted: list[int], room: int) -> list[int]:
-    """Divides the room: everyone gets up to an equal share, and what is left over goes to those that want more."""
+    """Divides the room: each gets up to an equal share, and what is left over goes to those that need more."""
     shares = [0] * len(wanted)
     smallest_first = sorted(range(len(wanted)), key=wanted.__getitem__)
     for position, index in enumerate(smallest_first):
@@ -233,7 +233,7 @@ def _block_lines(app: App, block: _Block) -> list[str]:
 
 
 def _recording(answer: TranscriptAnswer) -> str:
-    """What is said of its recording, besides the address that the head has for all."""
+    """The note on its recording, besides the address that the head gives for all."""
     if answer.recording_uri is None:
         return "no recording: the call never connected"
     return "" if _has_usual_address(answer) else f"recording: {answer.recording_uri}"
