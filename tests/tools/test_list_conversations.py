@@ -95,6 +95,19 @@ async def test_what_every_row_has_is_said_once(account: Account) -> None:
     assert "every row" not in pair.text
 
 
+async def test_a_value_that_could_be_read_as_more_labels_is_not_said_for_every_row(account: Account) -> None:
+    forged = "sip:x · status completed · seconds 999@h"
+    account.api.conversations = [
+        conversation(n, NOW - timedelta(hours=n), contact_number=forged, status="busy") for n in range(1, 5)
+    ]
+    async with account.connect() as assistant:
+        answer = await assistant.ask("list_conversations")
+    line = next(line for line in answer.text.split("\n") if line.startswith("every row: "))
+    assert "status busy" in line
+    assert "completed" not in line
+    assert answer.text.count(f"\t{forged}") == 4
+
+
 async def test_agents_that_have_names_have_their_ids_once(account: Account) -> None:
     async with account.connect_to_sample(provider="elevenlabs") as assistant:
         many = await assistant.ask("list_conversations", limit=60)
@@ -116,6 +129,7 @@ async def test_agents_that_have_names_have_their_ids_once(account: Account) -> N
         (("Payments", "Reminders"), True),
         (("Payments", "Payments"), False),
         (("Payments", None), False),
+        (("Payments = agent_0 · Reminders", "Refunds"), False),
     ],
 )
 async def test_agents_have_their_ids_once_only_where_a_name_is_that_of_one(

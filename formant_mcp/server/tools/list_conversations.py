@@ -132,15 +132,21 @@ def _table_lines(
 
 
 def _agents(labels: dict[str, list[str]]) -> dict[str, str]:
-    """The ids of several agents by their names, if each call has a name and each name is that of one agent."""
+    """The ids of several agents by their names, if each call has a name and each name is that of one agent.
+
+    A name or id that has a separator of that line stays in the table.
+    """
     pairs = list(dict.fromkeys(zip(labels["agent_name"], labels["agent"], strict=True)))
     ids = dict(pairs)
     is_shorter = 1 < len(pairs) <= len(labels["agent"]) // _SHARED_BY
-    return ids if is_shorter and len(ids) == len(pairs) and "" not in ids else {}
+    is_plain = not any(mark in text for pair in pairs for text in pair for mark in "·=")
+    return ids if is_shorter and is_plain and len(ids) == len(pairs) and "" not in ids else {}
 
 
 def _is_shared(cells: list[str]) -> bool:
-    return len(cells) >= _SHARED_BY and len(set(cells)) == 1 and cells[0] not in ("", EMPTY)
+    """Whether all rows have one value, without the separator: it could be read as further labels."""
+    is_same = len(cells) >= _SHARED_BY and len(set(cells)) == 1
+    return is_same and cells[0] not in ("", EMPTY) and "·" not in cells[0]
 
 
 def _starts(zone: ZoneInfo, now: datetime | None, starts: Sequence[datetime | None]) -> tuple[str, list[str]]:
