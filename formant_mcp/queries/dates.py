@@ -1,7 +1,7 @@
 """Parses dates and periods, as people and models write them and as answers print them, in the user's zone."""
 
 import re
-from calendar import monthrange
+from calendar import isleap, monthrange
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo
@@ -63,6 +63,11 @@ def parse_until(text: str, now: datetime, zone: ZoneInfo, argument: str = "until
 def is_read_without_year(moment: datetime, now: datetime, zone: ZoneInfo) -> bool:
     """Whether the minute of a local time is understood as that of its year if a table leaves the year out."""
     return _with_year(f"{moment:%m-%d %H:%M}", now, zone) == f"{moment:%Y-%m-%d %H:%M}"
+
+
+def is_read_without_offset(moment: datetime) -> bool:
+    """Whether a local time is understood as itself without its offset: an hour that clocks repeat is the first then."""
+    return moment.fold == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +193,10 @@ def _with_year(text: str, now: datetime, zone: ZoneInfo) -> str:
     if not _WITHOUT_YEAR.match(text):
         return text
     last = now.astimezone(zone) + timedelta(days=1)
-    return f"{last.year - (text[:11] > f'{last:%m-%d %H:%M}')}-{text}"
+    year = last.year - (text[:11] > f"{last:%m-%d %H:%M}")
+    while text.startswith("02-29") and not isleap(year):
+        year -= 1
+    return f"{year}-{text}"
 
 
 def _moment(text: str, zone: ZoneInfo) -> _Span:

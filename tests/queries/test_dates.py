@@ -76,6 +76,7 @@ def test_a_day_begins_at_its_midnight_and_includes_its_last_moment(text: str, be
         ("11-21 10:43", "2026-11-21T05:13"),  # a minute from now, as clocks differ
         ("11-23 10:00", "2025-11-23T04:30"),
         ("12-31 23:59", "2025-12-31T18:29"),
+        ("02-29 10:00", "2024-02-29T04:30"),
     ],
 )
 def test_a_time_without_its_year_as_tables_print_it_is_the_latest_such(text: str, begins: str) -> None:

@@ -83,6 +83,26 @@ async def test_a_year_is_left_out_only_where_the_time_is_read_with_that_year(
     assert found.ids() == answer.ids()
 
 
+@pytest.mark.parametrize(
+    ("started", "header", "shown"),
+    [
+        ("2026-10-25T00:30", "started (2026, +02:00)", "10-25 02:30"),
+        ("2026-10-25T01:30", "started (2026)", "10-25 02:30 +01:00"),
+        ("2026-10-25T02:30", "started (2026, +01:00)", "10-25 03:30"),
+    ],
+)
+async def test_a_time_of_a_repeated_hour_is_found_as_it_is_printed(
+    account: Account, started: str, header: str, shown: str
+) -> None:
+    account.api.conversations = [conversation(1, datetime.fromisoformat(f"{started}+00:00"))]
+    async with account.connect(timezone="Europe/Berlin") as assistant:
+        answer = await assistant.ask("list_conversations")
+        found = await assistant.ask("list_conversations", since=shown, until=shown)
+    assert f"\t{header}\t" in answer.text
+    assert f"\t{shown}\t" in answer.text
+    assert found.ids() == answer.ids()
+
+
 async def test_what_every_row_has_is_said_once(account: Account) -> None:
     async with account.connect() as assistant:
         answer = await assistant.ask("list_conversations", agent_id=101, status=["busy", "no_answer"], limit=4)

@@ -11,7 +11,7 @@ from formant_mcp.app import App
 from formant_mcp.filters import NOT_READ_YET, Order
 from formant_mcp.queries.arguments import CursorText, FilterArguments, Whole
 from formant_mcp.queries.conversations import ConversationPage, ListQuery, Row, SummaryMode
-from formant_mcp.queries.dates import is_read_without_year
+from formant_mcp.queries.dates import is_read_without_offset, is_read_without_year
 from formant_mcp.queries.forms import as_choice
 from formant_mcp.queries.loader import RequestContext
 from formant_mcp.server.tools.schemas import (
@@ -150,10 +150,10 @@ def _is_shared(cells: list[str]) -> bool:
 
 
 def _starts(zone: ZoneInfo, now: datetime | None, starts: Sequence[datetime | None]) -> tuple[str, list[str]]:
-    """The column of starts. Its header has what they share: the offset, and the year if they are understood without."""
+    """The column of starts. Its header has the offset and the year that they share, if they are understood without."""
     offsets = {format_offset(start) for start in starts if start}
     years = {f"{start:%Y}" for start in starts if start}
-    is_one_offset = len(offsets) == 1
+    is_one_offset = len(offsets) == 1 and all(is_read_without_offset(start) for start in starts if start)
     is_one_year = len(years) == 1 and all(now and is_read_without_year(start, now, zone) for start in starts if start)
     form = "%m-%d %H:%M" if is_one_year else "%Y-%m-%d %H:%M"
     cells = [
