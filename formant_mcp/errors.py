@@ -3,7 +3,8 @@
     FormantError                      message · hint (the next step)
     ├─ ConfigurationError             a setting; names the variable
     ├─ InvalidRequestError            an argument; names it and what it accepts
-    │  └─ CursorRejectedError         the provider does not accept a cursor, or no longer
+    │  ├─ CursorRejectedError         the provider does not accept a cursor, or no longer
+    │  └─ ConflictError               409: the request conflicts with another
     ├─ AuthenticationError            401: the key is missing, wrong or revoked
     ├─ PermissionDeniedError          403: the key may not do this
     ├─ NotFoundError                  404: no such conversation or recording
@@ -50,6 +51,10 @@ class CursorRejectedError(InvalidRequestError):
 
     def __init__(self) -> None:
         super().__init__("cursor: rejected by the provider.", "Start again from the first page.")
+
+
+class ConflictError(InvalidRequestError):
+    """The request conflicts with another (409)."""
 
 
 class AuthenticationError(FormantError):

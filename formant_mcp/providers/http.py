@@ -21,6 +21,7 @@ from formant_mcp import __version__
 from formant_mcp.errors import (
     ASK_AGAIN,
     AuthenticationError,
+    ConflictError,
     ConnectionFailedError,
     DamagedResponseError,
     FormantError,
@@ -296,7 +297,8 @@ def error_for_status(status: int, retry_after_seconds: float | None = None) -> F
     """The error for a status. A body is never used for its message."""
     match status:
         case 400 | 409 | 422:
-            return InvalidRequestError(f"The API refused the request ({status}).", "Check the arguments.")
+            error = ConflictError if status == 409 else InvalidRequestError
+            return error(f"The API refused the request ({status}).", "Check the arguments.")
         case 401:
             return AuthenticationError(
                 "The key was refused.",

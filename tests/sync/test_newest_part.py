@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import Filters
 from formant_mcp.sync.list_sync import ListRequest
 from tests.calls import LazyRows, conversation, many
@@ -288,6 +289,32 @@ async def test_an_agent_that_the_provider_cannot_list_is_searched_in_the_whole_l
         api.conversations = ended_calls(1_200)
         assert (await harness.ask(ListRequest(Filters(agent_id="nobody", since=NOON - timedelta(days=3))))).is_complete
         assert (await harness.ask(ListRequest(Filters(agent_id="nobody"), newest=20))).is_complete
+
+
+@pytest.mark.parametrize(("status", "is_listed_before"), [(400, True), (422, True), (409, True), (409, False)])
+async def test_a_refusal_that_is_not_of_the_agent_does_not_have_the_whole_list_read(
+    status: int, is_listed_before: bool
+) -> None:
+    async with FakeFormant() as api, harness_for(api) as harness:
+        api.conversations = ended_calls(1_200)
+        of_agent = ListRequest(Filters(agent_id="123"), newest=20)
+        if is_listed_before:
+            await harness.ask(of_agent)
+            await harness.settled()
+        api.fault("agent_id=123", 1, status)
+        with pytest.raises(InvalidRequestError, match=str(status)):
+            await harness.ask(of_agent)
+        assert all("agent_id=123" in request.target for request in harness.list_requests())
+        assert (await harness.ask(of_agent)).is_complete
+
+
+@pytest.mark.parametrize("status", [400, 422])
+async def test_an_agent_that_the_provider_refuses_to_list_is_searched_in_the_whole_list(status: int) -> None:
+    async with FakeFormant() as api, harness_for(api) as harness:
+        api.conversations = ended_calls(1_200)
+        api.fault("agent_id=", 100, status)
+        assert (await harness.ask(ListRequest(Filters(agent_id="123"), newest=20))).is_complete
+        assert await harness.holds_all()
 
 
 @pytest.mark.parametrize("at", range(1, 6))

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime
 
-from formant_mcp.errors import InvalidRequestError
+from formant_mcp.errors import ConflictError, InvalidRequestError
 from formant_mcp.providers.base import OffsetProvider
 from formant_mcp.store.sync_state import ListState
 from formant_mcp.sync.background import Progress
@@ -54,9 +54,11 @@ class OffsetListSync(ListSync):
     async def _update(self, request: ListRequest, progress: Progress) -> None:
         try:
             await super()._update(request, progress)
-        except InvalidRequestError:
+        except InvalidRequestError as error:
             name, _ = await self._choose(request)
-            if not name:
+            state = await self._state(name)
+            was_listed = state.checked_at is not None or state.scan_rows > 0
+            if not name or was_listed or isinstance(error, ConflictError):
                 raise
             # The provider cannot list such an agent: the whole list says what there is.
             filters = request.filters.without(frozenset({"agent_id"}))
