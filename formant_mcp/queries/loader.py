@@ -113,6 +113,7 @@ class Loader:
             raise error
         details = self._detail_requests(periods, request.with_details)
         counts = await self.store.read.counts(filters, details, context.requested_at)
+        list_status = list_status.with_stored(counts.stored)
         undecided = counts.due
         if counts.due and request.with_details:
             decisive = self._detail_requests(periods, with_details=False)

@@ -5,7 +5,7 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 
-from formant_mcp.filters import FIELDS, NAMED, DetailRequest, Filters, Order, is_whole
+from formant_mcp.filters import FIELDS, NAMED, NO_FILTERS, DetailRequest, Filters, Order, is_whole
 from formant_mcp.models import Conversation, Turn, Unreadable
 from formant_mcp.store.connection import Connection, Value
 from formant_mcp.store.database import OnDatabase, on_reader
@@ -22,9 +22,10 @@ _COMPARABLE = {"number": ("numeral",)}
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Counts of conversations: those that match, those still running that need a refresh, those whose details the
-    answer needs, and those of them whose details must be fetched."""
+    """Counts of conversations: all that are stored, those that match, those still running that need a refresh, those
+    whose details the answer needs, and those of them whose details must be fetched."""
 
+    stored: int
     matched: int
     running: int
     details: int
@@ -185,6 +186,7 @@ class Reader(OnDatabase):
     ) -> "Counts":
         """The counts of an answer, all from one moment."""
         counted = [
+            self._matching(NO_FILTERS),
             self._matching(filters),
             ("SELECT count(*) FROM conversations WHERE ", _running(filters.agent_id, now)),
         ]
@@ -192,8 +194,8 @@ class Reader(OnDatabase):
         counted += [("SELECT count(*) FROM conversations WHERE ", _due(request, now)) for request in details]
         columns = ", ".join(f"({select}{clause.sql})" for select, clause in counted)
         rows = connection.rows(f"SELECT {columns}", [value for _, clause in counted for value in clause.values])
-        matched, running, *rest = map(whole, rows[0])
-        return Counts(matched, running, sum(rest[: len(details)]), sum(rest[len(details) :]))
+        stored, matched, running, *rest = map(whole, rows[0])
+        return Counts(stored, matched, running, sum(rest[: len(details)]), sum(rest[len(details) :]))
 
     @on_reader
     def failures(self, connection: Connection, request: DetailRequest, requested_at: datetime) -> dict[str, int]:

@@ -79,6 +79,11 @@ class ListStatus:
     knows_all: bool = False
     error: FormantError | None = None
 
+    def with_stored(self, stored: int) -> "ListStatus":
+        """The status when so many are stored; if they were all that the provider counts, they still are."""
+        is_all = self.total == self.stored + self.unlisted
+        return replace(self, stored=stored, total=stored + self.unlisted if is_all else self.total)
+
 
 @dataclass(frozen=True, slots=True)
 class StoredList:
