@@ -23,7 +23,7 @@ A message never holds a key, a response body or what anybody said on a call.
 """
 
 ASK_AGAIN = "Retry; if it persists, report it to the provider."
-CHECK_ADDRESS = "Check FORMANT_BASE_URL: another service may be answering."
+CHECK_ADDRESS = "Check FORMANT_BASE_URL."
 
 
 class FormantError(Exception):

@@ -20,6 +20,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 from formant_mcp import __version__
 from formant_mcp.errors import (
     ASK_AGAIN,
+    CHECK_ADDRESS,
     AuthenticationError,
     ConflictError,
     ConnectionFailedError,
@@ -46,7 +47,6 @@ _LONGEST_SEGMENT = 256
 _LONGEST_ERROR_BODY = 65_536
 _TIMEOUT = httpx.Timeout(connect=10, read=30, write=10, pool=None)
 _BACKOFF = wait_random_exponential(multiplier=1, max=30)  # full jitter: from 0 up to 1, 2, 4, 8 seconds
-_CHECK_ADDRESS = "Check FORMANT_BASE_URL."
 _ASK_LATER = "This address has answered before, so the provider, or a gateway before it, may have failed. Retry later."
 _RANGE = re.compile(r"bytes 0-(\d{1,18})/(\d{1,18})", re.ASCII | re.IGNORECASE)
 
@@ -121,11 +121,11 @@ class HttpClient:
 
         async def read(response: httpx.Response) -> JsonValue:
             body = bytearray()
-            async for chunk in _chunks(response):
+            async for chunk in _chunks(response, self._address_hint):
                 body += chunk
                 if self._monotonic() > deadline:
                     raise RequestTimeoutError("The API sends its response too slowly.", "Retry later.")
-            return parse_json(bytes(body))
+            return parse_json(bytes(body), self._address_hint)
 
         sent = await self._request(_Get(name, path, params or {}, deadline, read))
         self._has_answered = True
@@ -153,7 +153,7 @@ class HttpClient:
         deadline, accepted = self._monotonic() + MOST_SECONDS, accepted | _REDIRECTS
         response = await self._request(_Get("recording", path, {}, deadline, leave_open, accepted, believes_404=True))
         try:
-            async with aclosing(_chunks(response)) as chunks:
+            async with aclosing(_chunks(response, self._address_hint)) as chunks:
                 location = response.extensions.get(_LOCATION, "")
                 is_part = response.status_code == 206 and not _is_all(response.headers.get("content-range", ""))
                 yield Download(response.status_code, response.url, location, _size(response), is_part, chunks)
@@ -181,26 +181,22 @@ class HttpClient:
             reraise=True,
             before_sleep=log_retry,
         )
-        try:
-            async for attempt in retrying:
-                with attempt:
-                    return await self._try(get)
-        except FormantError as error:
-            raise self._with_advice(error) from None
+        async for attempt in retrying:
+            with attempt:
+                return await self._try(get)
         raise AssertionError("tenacity either returns or raises")
 
-    def _with_advice(self, error: FormantError) -> FormantError:
-        """The error; its hint does not blame an address that has answered before."""
-        if self._has_answered:
-            error.hint = error.hint.replace(_CHECK_ADDRESS, _ASK_LATER)
-        return error
+    @property
+    def _address_hint(self) -> str:
+        """The next step if the address may be wrong; one that has answered before is not."""
+        return _ASK_LATER if self._has_answered else CHECK_ADDRESS
 
     async def _try(self, get: "_Get[T]") -> T:
         requested_at = self._monotonic()
         async with self.rate_limit.permit(get.deadline) as permit:
             sent_at, outcome = self._monotonic(), "cancelled"
             try:
-                with _translate_httpx_errors():
+                with _translate_httpx_errors(self._address_hint):
                     response = await self._client.send(
                         self._client.build_request("GET", get.path, params=get.params or None), stream=True
                     )
@@ -211,7 +207,9 @@ class HttpClient:
                 if response.is_success or response.status_code in get.accepted:
                     return await _close_on_error(response, get.receive)
                 is_own = (
-                    get.believes_404 or response.status_code != 404 or await _close_on_error(response, _is_apis_own)
+                    get.believes_404
+                    or response.status_code != 404
+                    or await _close_on_error(response, partial(_is_apis_own, address_hint=self._address_hint))
                 )
             except (ConnectionFailedError, InvalidResponseError) as error:
                 outcome = type(error).__name__
@@ -220,7 +218,10 @@ class HttpClient:
                 taken, waited = self._monotonic() - sent_at, sent_at - requested_at
                 _log.debug("GET %s: %s, %d ms, waited %d ms", get.name, outcome, taken * 1000, waited * 1000)
             await response.aclose()
-        raise error_for_status(response.status_code, retry_after_seconds) if is_own else _foreign_404()
+        if not is_own:
+            message = "Not found (404): a wrong address, or a gateway before the API failed."
+            raise UnexpectedStatusError(message, self._address_hint)
+        raise error_for_status(response.status_code, retry_after_seconds, self._address_hint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,9 +262,9 @@ async def _close_on_error(response: httpx.Response, receive: Callable[[httpx.Res
         raise
 
 
-async def _chunks(response: httpx.Response) -> AsyncGenerator[bytes, None]:
+async def _chunks(response: httpx.Response, address_hint: str) -> AsyncGenerator[bytes, None]:
     size = 0
-    with _translate_httpx_errors():
+    with _translate_httpx_errors(address_hint):
         async for chunk in response.aiter_bytes():
             size += len(chunk)
             if size > MOST_BYTES:
@@ -274,7 +275,7 @@ async def _chunks(response: httpx.Response) -> AsyncGenerator[bytes, None]:
 
 
 @contextmanager
-def _translate_httpx_errors() -> Generator[None, None, None]:
+def _translate_httpx_errors(address_hint: str) -> Generator[None, None, None]:
     try:
         yield
     except httpx.TimeoutException:
@@ -282,9 +283,7 @@ def _translate_httpx_errors() -> Generator[None, None, None]:
     except httpx.DecodingError:
         raise DamagedResponseError("The response could not be decompressed.", ASK_AGAIN) from None
     except httpx.RequestError:
-        raise ConnectionFailedError(
-            "The connection to the API failed.", f"Check the network. {_CHECK_ADDRESS}"
-        ) from None
+        raise ConnectionFailedError("The connection to the API failed.", f"Check the network. {address_hint}") from None
 
 
 def _wait(state: RetryCallState) -> float:
@@ -293,7 +292,9 @@ def _wait(state: RetryCallState) -> float:
     return retry_after_seconds or _BACKOFF(state)
 
 
-def error_for_status(status: int, retry_after_seconds: float | None = None) -> FormantError:
+def error_for_status(
+    status: int, retry_after_seconds: float | None = None, address_hint: str = CHECK_ADDRESS
+) -> FormantError:
     """The error for a status. A body is never used for its message."""
     match status:
         case 400 | 409 | 422:
@@ -309,16 +310,16 @@ def error_for_status(status: int, retry_after_seconds: float | None = None) -> F
                 "This API key lacks permission (403).", "Ask the account's owner for a key that has it."
             )
         case 404:
-            return NotFoundError("Not found (404).", _CHECK_ADDRESS)
+            return NotFoundError("Not found (404).", address_hint)
         case 429:
             return too_many_requests(retry_after_seconds)
         case _ if status >= 500:
             hint = f"Retry in {math.ceil(retry_after_seconds)} s." if retry_after_seconds else "Retry later."
             return ServiceError(f"The API failed ({status}).", hint, retry_after_seconds=retry_after_seconds)
         case _ if 300 <= status < 400:
-            return UnexpectedStatusError(f"The address redirects elsewhere ({status}).", _CHECK_ADDRESS)
+            return UnexpectedStatusError(f"The address redirects elsewhere ({status}).", address_hint)
         case _:
-            return UnexpectedStatusError(f"The API does not document the status it sent ({status}).", _CHECK_ADDRESS)
+            return UnexpectedStatusError(f"The API does not document the status it sent ({status}).", address_hint)
 
 
 async def _keep_location(response: httpx.Response) -> None:
@@ -343,17 +344,12 @@ def _origin(address: httpx.URL) -> tuple[str, str, int | None]:
     return address.scheme, address.host, address.port
 
 
-async def _is_apis_own(response: httpx.Response) -> bool:
+async def _is_apis_own(response: httpx.Response, address_hint: str) -> bool:
     """Whether the API itself sent a 404. Its body is read for this alone, up to the length of an error."""
     body = bytearray()
-    async with aclosing(_chunks(response)) as chunks:
+    async with aclosing(_chunks(response, address_hint)) as chunks:
         async for chunk in chunks:
             body += chunk
             if len(body) > _LONGEST_ERROR_BODY:
                 return False
     return says_not_found(bytes(body))
-
-
-def _foreign_404() -> UnexpectedStatusError:
-    message = "Not found (404): a wrong address, or a gateway before the API failed."
-    return UnexpectedStatusError(message, _CHECK_ADDRESS)

@@ -4,13 +4,15 @@ import json
 
 from pydantic import JsonValue
 
-from formant_mcp.errors import ASK_AGAIN, DamagedResponseError, InvalidResponseError
+from formant_mcp.errors import ASK_AGAIN, CHECK_ADDRESS, DamagedResponseError, InvalidResponseError
 
 _LONGEST_INTEGER = 300
 
 
-def parse_json(body: bytes) -> JsonValue:
+def parse_json(body: bytes, address_hint: str = CHECK_ADDRESS) -> JsonValue:
     """Parses JSON leniently: a damaged byte, raw line break or lone surrogate costs a character, not a whole page.
+
+    `address_hint`: the next step if the address may be wrong.
 
     Raises:
         InvalidResponseError: it is not JSON. DamagedResponseError: it was damaged in transit.
@@ -19,7 +21,7 @@ def parse_json(body: bytes) -> JsonValue:
     if not text:
         raise DamagedResponseError("The response is empty.", ASK_AGAIN)
     if text.startswith("<"):
-        raise DamagedResponseError("The response is a web page instead of JSON.", "Check FORMANT_BASE_URL.")
+        raise DamagedResponseError("The response is a web page instead of JSON.", address_hint)
     try:
         return json.loads(text, parse_int=_integer, strict=False)
     except json.JSONDecodeError as error:

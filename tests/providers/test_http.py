@@ -87,6 +87,21 @@ async def test_an_address_that_worked_before_is_not_blamed(clock: Clock, failure
     assert "the provider, or a gateway before it, may have failed. Retry later." in caught.value.hint
 
 
+async def test_an_address_that_worked_before_is_not_blamed_for_a_stream_that_breaks_off(clock: Clock) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        yield b"first"
+        raise httpx.ReadError("gone")
+
+    client = client_for(clock, answering(httpx.Response(200, json={}), httpx.Response(200, content=body())))
+    await client.get_json("things", "/v1/things")
+    async with client.stream("/v1/things") as download:
+        with pytest.raises(ConnectionFailedError) as caught:
+            await received(download.chunks)
+
+    assert "FORMANT_BASE_URL" not in caught.value.hint
+    assert "Retry later." in caught.value.hint
+
+
 FORMANT_ERROR: JsonValue = {"error": {"type": "not_found", "message": BODY}}
 
 
