@@ -280,7 +280,8 @@ class ListSync(ABC):
 
 
 def begun(state: ListState, at: datetime) -> ListState:
-    """A list's state when a scan begins."""
+    """A list's state when a scan begins; in whole milliseconds, so that the store returns the same time."""
+    at = at.replace(microsecond=at.microsecond // 1000 * 1000)
     return replace(state, scan_started_at=at, scan_total=None, scan_position=0, scan_rows=0, scan_unreadable=0)
 
 

@@ -22,7 +22,7 @@ from tests.sync.cursor_sync_harness import (
     opened,
     read_whole,
 )
-from tests.sync.sync_harness import DAY, NOON, Clock, InProcess, harness_for
+from tests.sync.sync_harness import ALWAYS, DAY, NOON, Clock, InProcess, harness_for
 
 pytestmark = pytest.mark.anyio
 
@@ -183,3 +183,29 @@ async def test_the_total_that_a_provider_states_is_reported():
     async with opened(VOICEABLE, 150) as harness:
         list_status = await harness.ask()
         assert (list_status.total, list_status.unlisted, list_status.is_complete) == (150, 0, True)
+
+
+@each_provider
+async def test_a_scan_that_another_server_finished_is_not_continued(provider: ProviderFixture, tmp_path: Path):
+    api, clock, path = provider.api(), Clock(), tmp_path / "store"
+    api.conversations = provider.calls(950, LONG_OVER, MINUTE)
+    async with (
+        harness_for(api, connect=provider.connect, transport=InProcess(api), path=path, clock=clock) as first,
+        harness_for(api, connect=provider.connect, transport=InProcess(api), path=path, clock=clock) as second,
+    ):
+        is_back: list[bool] = []
+        api.fault(lambda _: not is_back and len(api.requests) > 3, ALWAYS, 500)
+        assert (await first.sync.refresh_list(ListRequest(), 30)).error is not None  # after three pages
+        is_back.append(True)
+        assert (await second.ask()).is_complete
+        for row in api.conversations[:3]:
+            api.remove(api.id_of(row))
+        clock.advance(2 * DAY)
+        scanned_from = clock.now()
+        await first.ask()
+        await first.settled()
+
+        assert await first.holds_all()
+        scanned_at = (await first.store.sync_state.list_state("")).last_full_scan_at
+        assert scanned_at is not None
+        assert scanned_at >= scanned_from

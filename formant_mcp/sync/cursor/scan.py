@@ -31,6 +31,7 @@ class Scan:
         self._max_queue_time = source.provider.spec.max_queue_time
         self._pages: CursorPages | None = None
         self._state = ListState(source.name)
+        self._checkpoint: tuple[datetime | None, str | None] = (None, None)
         self._resumed_at = ""
 
     async def read_new(self, progress: Progress) -> None:
@@ -97,7 +98,10 @@ class Scan:
 
     async def read_batch(self, progress: Progress) -> bool:
         """Reads the next page of a full scan and saves the checkpoint; True: it was the last."""
-        pages = self._pages or await self._resume()
+        state = await self._list.load()
+        if self._pages is None or self._checkpoint != (state.scan_started_at, state.scan_cursor):
+            self._pages = self._resume(state)  # another server may have moved or finished the scan
+        pages = self._pages
         try:
             cursor, listed = await pages.fetch_next()
         except InvalidResponseError:
@@ -117,12 +121,11 @@ class Scan:
         await self._finish(replace(self._state, ends_early=listed.ends_early), progress)
         return True
 
-    async def _resume(self) -> CursorPages:
+    def _resume(self, state: ListState) -> CursorPages:
         """The page read last is read again, to see whether the list still continues from there."""
-        self._state = await self._list.load()
-        self._resumed_at = (self._state.scan_cursor or "") if self._state.scan_started_at else ""
-        self._pages = CursorPages(self._list.provider, self._list.filters, self._resumed_at)
-        return self._pages
+        self._state, self._checkpoint = state, (state.scan_started_at, state.scan_cursor)
+        self._resumed_at = (state.scan_cursor or "") if state.scan_started_at else ""
+        return CursorPages(self._list.provider, self._list.filters, self._resumed_at)
 
     async def _restart(self) -> bool:
         """Lets the next batch begin the scan again."""
@@ -133,6 +136,7 @@ class Scan:
     async def _save_checkpoint(self, cursor: str, page: Page, unreadable: int) -> None:
         """The counts are those before the page at the cursor, for a resumed scan begins with that page."""
         state = self._state
+        self._checkpoint = (state.scan_started_at, cursor)
         await self._list.save(
             scan_started_at=state.scan_started_at,
             scan_cursor=cursor,
