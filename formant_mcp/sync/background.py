@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar, cast
 
+from formant_mcp.errors import StoreError
 from formant_mcp.store.sync_state import SyncState
 
 _log = logging.getLogger(__name__)
@@ -142,9 +143,15 @@ class BackgroundJobs:
 class Leases:
     """The leases of this server: renewed while it lives, free shortly after it dies."""
 
-    def __init__(self, sync_state: SyncState, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        sync_state: SyncState,
+        now: Callable[[], datetime],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._sync_state = sync_state
         self._now = now
+        self._sleep = sleep
         self._owner = secrets.token_hex(8)
         self._held: set[str] = set()
         self._wanted: set[str] = set()
@@ -192,9 +199,15 @@ class Leases:
             await self.drop(*self._held)
 
     async def _renew(self) -> None:
+        seconds = _RENEW_SECONDS
         while self._held:
-            await asyncio.sleep(_RENEW_SECONDS)
-            await self._sync_state.lease(list(self._held), self._owner, self._now(), _LEASE_SPAN)
+            await self._sleep(seconds)
+            try:
+                await self._sync_state.lease(list(self._held), self._owner, self._now(), _LEASE_SPAN)
+                seconds = _RENEW_SECONDS
+            except StoreError as error:  # it may pass; a store that was busy for long leaves little time
+                seconds = POLL_LEASE_SECONDS
+                _log.debug("leases not renewed: %s", type(error).__name__)
 
 
 async def run_all(calls: Iterable[Coroutine[None, None, T]]) -> list[T]:

@@ -1,0 +1,49 @@
+"""Leases of a server that lives: renewed as long as they are held."""
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from formant_mcp.store import AccountKey, Store
+from formant_mcp.sync.background import Leases
+from formant_mcp.sync.details import next_refresh_at
+from tests.sync.sync_harness import SECONDS, Clock
+
+pytestmark = pytest.mark.anyio
+SPAN = timedelta(seconds=5)
+
+
+async def test_leases_are_renewed_again_after_the_store_has_failed(tmp_path: Path):
+    path, clock, waits = tmp_path / "store", Clock(), asyncio.Queue[asyncio.Event]()
+
+    async def sleep(seconds: float) -> None:
+        clock.advance(timedelta(seconds=seconds))
+        over = asyncio.Event()
+        waits.put_nowait(over)
+        await over.wait()
+
+    def rename(old: str, new: str) -> None:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute(f"ALTER TABLE {old} RENAME TO {new}")
+
+    store = await Store.open(path, AccountKey("service", "account"), next_refresh_at)
+    leases = Leases(store.sync_state, clock.now, sleep)
+    try:
+        async with asyncio.timeout(SECONDS), leases.hold("list:"):
+            first = await waits.get()
+            rename("leases", "elsewhere")
+            first.set()
+            after_failure = await waits.get()
+            rename("elsewhere", "leases")
+            clock.advance(SPAN)
+            after_failure.set()
+            await waits.get()
+
+            assert await store.sync_state.lease(["list:"], "another server", clock.now(), SPAN) == []
+    finally:
+        await leases.aclose()
+        await store.close()
