@@ -23,6 +23,7 @@ _POLL_SECONDS = 0.25
 _LEASE_SPAN = timedelta(seconds=5)  # how soon after a server's sudden end its work is free again
 _RENEW_SECONDS = 1.5
 POLL_LEASE_SECONDS = 0.2
+_MAX_KEPT = 4  # results that nobody waited for; a recording has megabytes
 
 T = TypeVar("T")
 
@@ -65,9 +66,10 @@ _current_job: ContextVar[_Job | None] = ContextVar("current job", default=None)
 
 @dataclass(slots=True)
 class BackgroundJobs:
-    """The running jobs, by what they are about."""
+    """The running jobs, by what they are about, and the latest results that are kept for whoever asks next."""
 
     _running: dict[Hashable, _Job] = field(default_factory=dict[Hashable, _Job])
+    _kept: dict[Hashable, _Job] = field(default_factory=dict[Hashable, _Job])
 
     async def join(
         self,
@@ -80,12 +82,12 @@ class BackgroundJobs:
         """Waits for the job of that key, begun now if there is none; it goes on when the wait is given up.
 
         The result of a job that ended while nobody waited is dropped, since it may be out of date by the next time, or
-        kept (`keep`) for the next who joins.
+        kept (`keep`) for the next who joins, unless the job failed or several others were kept since.
 
         Raises:
             FormantError: the job failed.
         """
-        job = self._running.get(key) or self._begin(key, work, keep)
+        job = self._running.get(key) or self._kept.pop(key, None) or self._begin(key, work, keep)
         waiter = _current_job.get()
         job.waiting.append(waiter)
         try:
@@ -131,13 +133,22 @@ class BackgroundJobs:
         name = _name_of(key)
         job.task = asyncio.create_task(run(), name=f"job {name}")
         job.task.add_done_callback(partial(_log_end, name, time.monotonic()))
-        if not keep:
-            job.task.add_done_callback(lambda _: self._forget(key, job))
+        job.task.add_done_callback(lambda _: self._end(key, job, keep))
         return job
 
-    def _forget(self, key: Hashable, job: _Job) -> None:
-        if self._running.get(key) is job:
+    def _end(self, key: Hashable, job: _Job, keep: bool) -> None:
+        is_new = self._forget(key, job)
+        if keep and is_new and not job.waiting and not job.task.cancelled() and not job.task.exception():
+            self._kept[key] = job
+            if len(self._kept) > _MAX_KEPT:
+                del self._kept[next(iter(self._kept))]
+
+    def _forget(self, key: Hashable, job: _Job) -> bool:
+        """False: it was forgotten before."""
+        is_here = self._running.get(key) is job
+        if is_here:
             del self._running[key]
+        return is_here
 
 
 class Leases:

@@ -122,7 +122,7 @@ class Sync:
     ) -> T | None:
         """Hands a recording to `save` and returns its result; None where the time was too short.
 
-        The download then goes on, and the next call for the same `purpose` returns its result.
+        The download then goes on, and if it succeeds, the next call for the same `purpose` returns its result.
 
         Raises:
             FormantError: there is none, or it cannot be had or saved.

@@ -30,6 +30,10 @@ SHORT = 0.05  # seconds: less than any job takes whose answers are held back
 EVERYTHING = ListRequest()
 
 
+async def _read(recording: Recording) -> bytes:
+    return b"".join([chunk async for chunk in recording.chunks])
+
+
 async def test_a_question_answers_in_its_time_and_the_rest_goes_on_in_the_background():
     async with FakeFormant() as api, harness_for(api) as harness:
         api.conversations = ended_calls(450)
@@ -161,17 +165,40 @@ async def test_a_wider_question_about_details_goes_on_with_the_narrower_one():
 async def test_a_recording_that_took_too_long_is_returned_to_the_next_question():
     async with FakeFormant() as api, harness_for(api) as harness:
         sound = api.recordings[conversation_id(0)] = wav((9000, 1))
-
-        async def save(recording: Recording) -> bytes:
-            return b"".join([chunk async for chunk in recording.chunks])
-
         api.gate.shut()
-        assert await harness.sync.fetch_recording(conversation_id(0), save, SHORT) is None
+        assert await harness.sync.fetch_recording(conversation_id(0), _read, SHORT) is None
         api.gate.open()
         await no_job("recording")
 
-        assert await harness.sync.fetch_recording(conversation_id(0), save, SECONDS) == sound
+        assert await harness.sync.fetch_recording(conversation_id(0), _read, SECONDS) == sound
         assert len(api.requests) == 1
+
+
+async def test_a_recording_that_failed_in_the_background_is_requested_again_by_the_next_question():
+    async with FakeFormant() as api, harness_for(api) as harness:
+        api.gate.shut()
+        assert await harness.sync.fetch_recording(conversation_id(0), _read, SHORT) is None
+        api.gate.open()
+        await no_job("recording")
+        sound = api.recordings[conversation_id(0)] = wav((9000, 1))
+
+        assert await harness.sync.fetch_recording(conversation_id(0), _read, SECONDS) == sound
+
+
+async def test_of_recordings_that_nobody_waited_for_the_last_few_are_kept():
+    async with FakeFormant() as api, harness_for(api) as harness:
+        ids = [conversation_id(number) for number in range(10)]
+        api.recordings |= dict.fromkeys(ids, wav((9000, 1)))
+        for each in ids:
+            api.gate.shut()
+            assert await harness.sync.fetch_recording(each, _read, SHORT) is None
+            api.gate.open()
+            await no_job("recording")
+        requests = len(api.requests)
+        for each in reversed(ids):
+            assert await harness.sync.fetch_recording(each, _read, SECONDS) == api.recordings[each]
+
+        assert 0 < len(api.requests) - requests < len(ids)
 
 
 async def test_a_refused_key_is_an_error():
