@@ -8,12 +8,12 @@ on in the background. `plan` decides which of them comes next; ListSync runs it.
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections import Counter, defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
+from weakref import WeakValueDictionary
 
 from formant_mcp.errors import FormantError
 from formant_mcp.filters import NO_FILTERS, Filters
@@ -123,6 +123,14 @@ class SyncParts:
     now: Callable[[], datetime]
 
 
+@dataclass(slots=True, eq=False, weakref_slot=True)
+class _Turns:
+    """What the jobs share that read one list, while there are any."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    scans_ended: int = 0
+
+
 class ListSync(ABC):
     """Keeps the lists of one account up to date, in the way that its provider's pagination allows."""
 
@@ -133,8 +141,7 @@ class ListSync(ABC):
         self._parts = parts
         self._store = parts.store
         self._now = parts.now
-        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._scans_ended = Counter[str]()
+        self._turns = WeakValueDictionary[str, _Turns]()
 
     @abstractmethod
     def supported(self, request: ListRequest) -> ListRequest:
@@ -245,17 +252,19 @@ class ListSync(ABC):
 
     async def _scan(self, name: str, request: ListRequest, progress: Progress, is_enough: IsEnough) -> None:
         """Continues a list's scan until that is enough or the list ends; jobs that scan the same list take turns."""
-        ended = self._scans_ended[name]
-        while self._scans_ended[name] == ended and not await is_enough():
+        turns = self._turns.setdefault(name, _Turns())
+        ended = turns.scans_ended
+        while turns.scans_ended == ended and not await is_enough():
             async with self._exclusive(name):
-                if self._scans_ended[name] == ended and not await is_enough():
-                    self._scans_ended[name] += await self._read_batch(name, request, progress)
+                if turns.scans_ended == ended and not await is_enough():
+                    turns.scans_ended += await self._read_batch(name, request, progress)
             await self._parts.jobs.yield_to_waiting()
 
     @asynccontextmanager
     async def _exclusive(self, name: str) -> AsyncGenerator[None]:
         """One job at a time reads a list's pages, among all servers."""
-        async with self._locks[name], self._parts.leases.hold(f"list:{name}"):
+        turns = self._turns.setdefault(name, _Turns())
+        async with turns.lock, self._parts.leases.hold(f"list:{name}"):
             yield
 
     async def _state(self, name: str) -> ListState:

@@ -1,11 +1,13 @@
 """A question's time, and what goes on when it is over."""
 
 import asyncio
+import gc
 import time
 
 import pytest
 
 from formant_mcp.errors import AuthenticationError, ConnectionFailedError, InvalidResponseError, ServiceError
+from formant_mcp.filters import Filters
 from formant_mcp.providers.base import Recording
 from formant_mcp.sync.list_sync import RECHECK_AFTER, ListRequest
 from tests import faults
@@ -15,6 +17,7 @@ from tests.fake_formant import FakeFormant
 from tests.sync.sync_harness import (
     ALWAYS,
     SECONDS,
+    InProcess,
     add_all,
     ended_calls,
     harness_for,
@@ -199,6 +202,21 @@ async def test_of_recordings_that_nobody_waited_for_the_last_few_are_kept():
             assert await harness.sync.fetch_recording(each, _read, SECONDS) == api.recordings[each]
 
         assert 0 < len(api.requests) - requests < len(ids)
+
+
+async def test_what_jobs_share_of_a_list_is_not_kept_after_them():
+    async with FakeFormant() as api, harness_for(api, transport=InProcess(api)) as harness:
+        api.conversations = ended_calls(20)
+        before = _locks()
+        for agent in range(30):
+            await harness.ask(ListRequest(Filters(agent_id=str(agent))))
+
+        assert _locks() - before < 10
+
+
+def _locks() -> int:
+    gc.collect()
+    return sum(isinstance(each, asyncio.Lock) for each in gc.get_objects())
 
 
 async def test_a_refused_key_is_an_error():
