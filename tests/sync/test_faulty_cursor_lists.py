@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from formant_mcp.errors import InvalidResponseError
+from formant_mcp.errors import AuthenticationError, InvalidResponseError
 from formant_mcp.filters import Filters
 from formant_mcp.sync.list_sync import ListRequest
 from tests.fake_cursor import FakeCursorFamily, FakeElevenLabs
@@ -230,3 +230,17 @@ async def test_an_empty_list_by_mistake_requests_no_details(provider: ProviderFi
         assert (await harness.ask()).is_complete
         assert await harness.holds_all()
         assert all(request.path.endswith("/conversations") for request in harness.api.requests)
+
+
+async def test_a_page_whose_details_failed_is_not_passed_over():
+    async with opened(ELEVENLABS, 250) as harness:
+        assert isinstance(harness.api, FakeCursorFamily)
+        harness.api.ignored_filters = frozenset({"user_id"})
+        mine = harness.api.conversations[150]  # on the second page
+        user = str(harness.api.whole(mine)["user_id"])
+        harness.api.fault(f"/{harness.api.id_of(mine)}", 1, 401)
+        need = ListRequest(Filters(user_id=user))
+        with pytest.raises(AuthenticationError):
+            await harness.sync.refresh_list(need, 30)
+        assert (await harness.ask(need)).is_complete
+        assert harness.api.id_of(mine) in await harness.stored(Filters(user_id=user))

@@ -107,6 +107,7 @@ class Scan:
         except InvalidResponseError:
             await self._restart()  # continuing from there would only end there again
             raise
+        self._pages = None  # until this page is saved; if that fails, the scan resumes at the checkpoint
         if not cursor:
             self._state = begun(self._state, self._now())
         stored_before, unreadable = await self._list.save_page(listed.page, progress)
@@ -116,8 +117,8 @@ class Scan:
         self._resumed_at = ""
         await self._save_checkpoint(cursor, listed.page, unreadable)
         if pages.cursor is not None:
+            self._pages = pages
             return False
-        self._pages = None
         await self._finish(replace(self._state, ends_early=listed.ends_early), progress)
         return True
 
