@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Generator
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from formant_mcp.providers.formant import FormantProvider
 from formant_mcp.settings import Settings
 from tests.calls import conversation, conversation_id
 from tests.fake_formant import FakeFormant
+from tests.fake_http import Request
 from tests.faults import Fault, hang_up, wrong_shape
 from tests.provider_apis import no_wait
 from tests.server_harness import KEY, NOW
@@ -140,6 +142,13 @@ async def test_the_time_left_is_estimated_from_the_rate_limit(
     api: FakeFormant, capsys: pytest.CaptureFixture[str]
 ) -> None:
     filled(api).rate_limit_headers(1_000, 60)
+
+    def halt(_: Request) -> None:
+        if len(details(api)) == 30:  # for longer than it takes until progress is shown
+            api.gate.shut()
+            threading.Timer(0.6, api.gate.open).start()
+
+    api.on_request = halt
     assert await downloaded(api, Clock()) == 0
     assert "About 1 min left at 1000 requests a minute." in capsys.readouterr().err
 
