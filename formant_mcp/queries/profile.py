@@ -106,7 +106,7 @@ def _notes(coverage: Coverage, count: int, loaded: int) -> list[str]:
 
 
 async def _counts(store: Store, filters: Filters, name: str, zone: ZoneInfo) -> Counts:
-    counts_by_key = await store.aggregates.count_by(filters, Grouping((name,), zone.key))
+    (counts_by_key,) = await store.aggregates.count_by(filters, Grouping((name,), zone.key))
     counts = [(str(key[0] or NONE), group.count) for key, group in counts_by_key.items()]
     return tuple(sorted(counts, key=lambda pair: (-pair[1], pair[0])))
 

@@ -196,10 +196,26 @@ class _PeriodFigures:
 
     async def load(self) -> "_PeriodFigures":
         """Computes the figures; returns itself."""
-        counts = await self._aggregates.count_by(self._filters, self._by)
-        self.counts = await _compute(len(counts), partial(self._counts_by_name, counts))
-        self._values: dict[str, dict[Names, Numbers]] = {}
         whole = self._by.by()
+        wanted = {"groups": self._by}
+        if self._groupings:
+            wanted["total"] = whole
+        if len(self._stored) > 1:
+            loaded = [LOADED] if self._grouped else []
+            wanted["first"] = replace(self._by.by(self._stored[0], *loaded), not_loaded=self._grouped)
+        for name, fields in (("shared", self._grouped), ("measured", self._not_loaded)):
+            if fields:
+                wanted[name] = replace(self._by.by(LOADED), not_loaded=fields)
+        counts = dict(zip(wanted, await self._aggregates.count_by(self._filters, *wanted.values()), strict=True))
+        groups = counts["groups"]
+        self.counts = await _compute(len(groups), partial(self._counts_by_name, groups))
+        total = counts.get("total", groups).get((), _NOTHING)
+        self.total = total.count
+        self.shared, self.measured = (
+            counts[name].get((1,), _NOTHING).count if name in counts else self.total for name in ("shared", "measured")
+        )
+        self._within_first = self._count_first(counts.get("first", {}))
+        self._values: dict[str, dict[Names, Numbers]] = {}
         whole_values: dict[str, Numbers] = {}
         for measure in self._measures:
             numbers = await self._aggregates.numbers(self._filters, self._by, measure)
@@ -207,13 +223,6 @@ class _PeriodFigures:
             if self._groupings:
                 numbers = await self._aggregates.numbers(self._filters, whole, measure)
             whole_values[measure] = numbers.get((), Numbers())
-        if self._groupings:
-            counts = await self._aggregates.count_by(self._filters, whole)
-        total = counts.get((), _NOTHING)
-        self.total = total.count
-        self.shared = await self._count_loaded(self._grouped)
-        self.measured = await self._count_loaded(self._not_loaded)
-        self._within_first = await self._count_first() if len(self._stored) > 1 else {}
         self.overall = await self._group(total, whole_values, ())
         return self
 
@@ -257,18 +266,10 @@ class _PeriodFigures:
             values[self._name(key)].add(numbers)
         return values
 
-    async def _count_loaded(self, names: frozenset[str]) -> int:
-        if not names:
-            return self.total
-        by = replace(self._by.by(LOADED), not_loaded=names)
-        return (await self._aggregates.count_by(self._filters, by)).get((1,), _NOTHING).count
-
-    async def _count_first(self) -> dict[str, int]:
+    def _count_first(self, counts_by_key: Mapping[Key, GroupCount]) -> dict[str, int]:
         """For each value of the first grouping, how many of the calls that shares are computed of."""
-        names = (self._stored[0], LOADED) if self._grouped else (self._stored[0],)
-        by = replace(self._by.by(*names), not_loaded=self._grouped)
         counts: dict[str, int] = defaultdict(int)
-        for key, total in (await self._aggregates.count_by(self._filters, by)).items():
+        for key, total in counts_by_key.items():
             if key[-1] == 1 or not self._grouped:
                 counts[bucket_label(self._groupings[0], key[0], self._stored[0])] += total.count
         return counts

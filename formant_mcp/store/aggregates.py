@@ -104,34 +104,29 @@ class FieldStats:
 class Aggregates(OnDatabase):
     """Computes figures over the matching conversations."""
 
-    async def count_by(self, filters: Filters, grouping: Grouping) -> dict[Key, GroupCount]:
-        """The counts of each group."""
-        daily_counted = Filters(
-            agent_id=filters.agent_id, status=filters.status, call_successful=filters.call_successful
-        )
-        if not set(grouping.names) <= _DAILY_COUNTED or filters != daily_counted:
-            return await self._count_conversations(filters, grouping)
-        counts = await self._sum_daily_counts(filters, grouping.names, grouping.zone)
+    async def count_by(self, filters: Filters, *groupings: Grouping) -> list[dict[Key, GroupCount]]:
+        """The counts of each group, for each of these groupings (in one zone); all from one moment."""
+        counts = await self._count_by(filters, groupings)
         if counts is None:
-            await self._start_daily_counts(grouping.zone)
-            counts = await self._sum_daily_counts(filters, grouping.names, grouping.zone)
-        return counts or {}
+            await self._start_daily_counts(groupings[0].zone)
+            counts = await self._count_by(filters, groupings)
+        return counts or [{} for _ in groupings]
 
     @on_reader
-    def _count_conversations(
-        self, connection: Connection, filters: Filters, grouping: Grouping
-    ) -> dict[Key, GroupCount]:
-        columns, source, values = _grouped(filters, grouping)
-        rows = connection.rows(
-            f"SELECT {columns} count(*), sum(outcome IS 'success'), max(coalesce(started_at, 0)), conversation_id"
-            f" FROM {source} {_group_by(grouping.names)}",
-            values,
-        )
-        counts: dict[Key, GroupCount] = {}
-        for *parts, count, successes, newest_at, example in rows:
-            if count:
-                key = _key(parts)
-                counts[key] = GroupCount(whole(count), whole(successes), whole(newest_at), text(example) or "", key)
+    def _count_by(
+        self, connection: Connection, filters: Filters, groupings: Sequence[Grouping]
+    ) -> list[dict[Key, GroupCount]] | None:
+        """None if the daily counts would do and the zone has none yet."""
+        has_daily_counts = bool(connection.rows("SELECT 1 FROM zones WHERE zone = ?", [groupings[0].zone]))
+        daily_counted = filters.only(frozenset({"agent_id", "status", "call_successful"})) == filters
+        counts: list[dict[Key, GroupCount]] = []
+        for grouping in groupings:
+            if not daily_counted or not set(grouping.names) <= _DAILY_COUNTED:
+                counts.append(_count_conversations(connection, filters, grouping))
+            elif has_daily_counts:
+                counts.append(_sum_daily_counts(connection, filters, grouping))
+            else:
+                return None
         return counts
 
     @on_reader
@@ -249,30 +244,6 @@ class Aggregates(OnDatabase):
         distinct, count = (whole(rows[0][2]), whole(rows[0][3])) if rows else (0, 0)
         return FieldStats(path, kind, count, most_frequent, distinct)
 
-    @on_reader
-    def _sum_daily_counts(
-        self, connection: Connection, filters: Filters, groupings: Sequence[str], zone: str
-    ) -> dict[Key, GroupCount] | None:
-        """The counts from `daily_counts`, in a few milliseconds for any account; None if the zone has none yet."""
-        if not connection.rows("SELECT 1 FROM zones WHERE zone = ?", [zone]):
-            return None
-        # Filters compare the status without case, groups are by the status as sent.
-        names = ["sent" if grouping == "status" else "day" if grouping == DAY else grouping for grouping in groupings]
-        clause = where(filters)
-        rows = connection.rows(
-            f"SELECT {''.join(f'{name}, ' for name in names)} sum(count),"
-            " sum(iif(outcome = 'success', count, 0)), max(day) FROM"
-            " (SELECT agent_id, status AS sent, status COLLATE NOCASE AS status, outcome, day, count FROM daily_counts"
-            f" WHERE zone = ? AND count > 0) WHERE {clause.sql} {'GROUP BY ' if names else ''}{', '.join(names)}",
-            [zone, *clause.values],
-        )
-        counts: dict[Key, GroupCount] = {}
-        for *parts, count, successes, day in rows:
-            if count:
-                key = _key([None if part in ("", UNKNOWN_DAY) else part for part in parts])
-                counts[key] = GroupCount(whole(count), whole(successes), whole(day) * _DAY_MS, "", key)
-        return counts
-
     @on_writer
     def _start_daily_counts(self, connection: Connection, zone: str) -> None:
         """Counts the days of a zone once; triggers then update the counts with every change."""
@@ -286,6 +257,41 @@ class Aggregates(OnDatabase):
 
 
 _DUE = "(c.detail_due_at IS NOT NULL AND c.detail_due_at <= ?)"
+
+
+def _count_conversations(connection: Connection, filters: Filters, grouping: Grouping) -> dict[Key, GroupCount]:
+    columns, source, values = _grouped(filters, grouping)
+    rows = connection.rows(
+        f"SELECT {columns} count(*), sum(outcome IS 'success'), max(coalesce(started_at, 0)), conversation_id"
+        f" FROM {source} {_group_by(grouping.names)}",
+        values,
+    )
+    counts: dict[Key, GroupCount] = {}
+    for *parts, count, successes, newest_at, example in rows:
+        if count:
+            key = _key(parts)
+            counts[key] = GroupCount(whole(count), whole(successes), whole(newest_at), text(example) or "", key)
+    return counts
+
+
+def _sum_daily_counts(connection: Connection, filters: Filters, grouping: Grouping) -> dict[Key, GroupCount]:
+    """The counts from `daily_counts`: in a few milliseconds for any account."""
+    # Filters compare the status without case, groups are by the status as sent.
+    names = ["sent" if name == "status" else "day" if name == DAY else name for name in grouping.names]
+    clause = where(filters)
+    rows = connection.rows(
+        f"SELECT {''.join(f'{name}, ' for name in names)} sum(count),"
+        " sum(iif(outcome = 'success', count, 0)), max(day) FROM"
+        " (SELECT agent_id, status AS sent, status COLLATE NOCASE AS status, outcome, day, count FROM daily_counts"
+        f" WHERE zone = ? AND count > 0) WHERE {clause.sql} {'GROUP BY ' if names else ''}{', '.join(names)}",
+        [grouping.zone, *clause.values],
+    )
+    counts: dict[Key, GroupCount] = {}
+    for *parts, count, successes, day in rows:
+        if count:
+            key = _key([None if part in ("", UNKNOWN_DAY) else part for part in parts])
+            counts[key] = GroupCount(whole(count), whole(successes), whole(day) * _DAY_MS, "", key)
+    return counts
 
 
 def _grouped(filters: Filters, grouping: Grouping) -> tuple[str, str, list[Value]]:
