@@ -10,7 +10,7 @@ import os
 
 from hypothesis import settings
 
-QUICK, THOROUGH = 30, 100
+QUICK, THOROUGH = 15, 100
 
 
 def load_profile() -> None:
