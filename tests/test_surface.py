@@ -153,7 +153,7 @@ async def test_server_info_and_capabilities_in_both_eras(account: Account) -> No
         client = assistant.client
         assert client.server_info is not None
         assert client.server_info.name == "formant-mcp"
-        assert client.protocol_version == {"auto": "2026-07-28"}.get(account.mode, client.protocol_version)
+        assert client.protocol_version == {"auto": "2026-07-28", "legacy": "2025-11-25"}[account.mode]
         assert client.server_capabilities.tools is not None
         assert client.server_capabilities.resources is not None
         assert client.server_capabilities.logging is None

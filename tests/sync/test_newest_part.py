@@ -8,6 +8,7 @@ import pytest
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import Filters
 from formant_mcp.sync.list_sync import ListRequest
+from tests import faults
 from tests.calls import LazyRows, conversation, many
 from tests.fake_formant import FakeFormant, Order
 from tests.fake_http import Request
@@ -352,3 +353,15 @@ async def test_calls_deleted_from_a_covered_part_are_deleted_here(
             assert status.is_complete
             assert len(await harness.stored(filters)) == 300 - deleted
             assert cost <= most
+
+
+async def test_a_stored_call_that_becomes_unreadable_in_its_list_is_kept() -> None:
+    async with FakeFormant() as api, harness_for(api) as harness:
+        api.conversations = ended_calls(4_000)
+        filters = Filters(since=NOON - 2 * DAY - timedelta(minutes=299))
+        await harness.ask(ListRequest(filters))
+        api.conversations = [row for n, row in enumerate(ended_calls(4_000)) if n != 20]  # so that it is read again
+        api.fault("offset=0", ALWAYS, faults.unreadable_row)
+        harness.clock.advance(timedelta(hours=8))
+        await harness.ask(ListRequest(filters))
+        assert set(await harness.stored(filters)) >= {api.id_of(row) for row in api.conversations[:280]}

@@ -1,5 +1,6 @@
 """A call answers in time with what it has, says how to go on, and the same question finds more when asked again."""
 
+import re
 from datetime import timedelta
 from time import monotonic
 
@@ -73,7 +74,8 @@ async def test_nothing_at_all_in_time_says_how_to_go_on(account: Account) -> Non
         assert part.coverage["note"] == f"The list could not be refreshed within this call's time limit. {GO_ON}"
         account.api.gate.open()
         whole = await until_complete(assistant)
-        assert GO_ON not in str(whole.coverage.get("note"))
+        reasons = r"(\d+ failure reasons? not loaded yet; summary_mode=include loads them\.)?"
+        assert re.fullmatch(reasons, str(whole.coverage.get("note", "")))
         account.pass_time(minutes=5)
         account.api.gate.shut()
         stale = await assistant.ask("list_conversations")

@@ -182,14 +182,14 @@ class Scan:
         return advanced
 
     async def _delete_unlisted(self, state: ListState, covered_before: datetime | None) -> None:
-        """Deletes the calls of the part just covered that no page showed, unless they are many."""
+        """Deletes the calls of the part just covered that no page showed, unless they are many or may be unreadable."""
+        if state.scan_unreadable:
+            return
         until = covered_before and covered_before - timedelta(milliseconds=1)
-        span, started_at = Filters(agent_id=self._list.name, since=state.covered_from, until=until), self._checkpoint[0]
-        store = self._list.store
-        unlisted = await store.read.not_seen_since(span, started_at or self._list.now(), -1)
-        if unlisted and not await self._list.misses_many(
-            await store.read.count(span), len(unlisted), started_at or self._list.now()
-        ):
+        span = Filters(agent_id=self._list.name, since=state.covered_from, until=until)
+        store, started_at = self._list.store, state.scan_started_at or self._list.now()
+        unlisted = await store.read.not_seen_since(span, started_at, -1)
+        if unlisted and not await self._list.misses_many(await store.read.count(span), len(unlisted), started_at):
             await store.write.delete(*unlisted)
 
     def _cover(self, state: ListState, pages: list[FetchedPage]) -> ListState:
