@@ -7,6 +7,7 @@ from datetime import datetime
 
 from formant_mcp.filters import GROUPINGS, Filters
 from formant_mcp.store.connection import Connection, Value
+from formant_mcp.store.counts import start_daily_counts
 from formant_mcp.store.database import OnDatabase, on_reader, on_writer
 from formant_mcp.store.filter_sql import Where, distinct_sql, milliseconds, where
 from formant_mcp.store.local_time import UNKNOWN_DAY
@@ -246,14 +247,8 @@ class Aggregates(OnDatabase):
 
     @on_writer
     def _start_daily_counts(self, connection: Connection, zone: str) -> None:
-        """Counts the days of a zone once; triggers then update the counts with every change."""
-        if connection.run("INSERT INTO zones VALUES (?) ON CONFLICT DO NOTHING", [zone]):
-            connection.run(
-                "INSERT INTO daily_counts SELECT ?, coalesce(agent_id, ''), coalesce(status, ''),"
-                " coalesce(outcome, ''), local_day(?, started_at), count(*) FROM conversations"
-                " GROUP BY 2, 3 COLLATE BINARY, 4, 5",
-                [zone, zone],
-            )
+        """Counts the days of a zone, once and from then on."""
+        start_daily_counts(connection, zone)
 
 
 _DUE = "(c.detail_due_at IS NOT NULL AND c.detail_due_at <= ?)"

@@ -37,19 +37,22 @@ def whole(value: Value) -> int:
 class Column:
     """A column: how its value is read into the model's `field` (default: same name), and written from it.
 
-    `is_kept`: a later row without the value does not clear it. A column without `read` is only used by filters; one
-    without `write` is written separately.
+    A column without `read` is only used by filters; one without `write` is written separately.
     """
 
     name: str
     read: Callable[[Value], object] | None
     write: Callable[[Conversation], Value] | None
-    is_kept: bool = False
     field: str = ""
 
 
-def _plain(name: str, read: Callable[[Value], object], *, is_kept: bool = False) -> Column:
-    return Column(name, read, attrgetter(name), is_kept)
+def _plain(name: str, read: Callable[[Value], object]) -> Column:
+    return Column(name, read, attrgetter(name))
+
+
+def _flag(name: str) -> Column:
+    field = cast(Callable[[Conversation], bool], attrgetter(name))
+    return Column(name, bool, lambda conversation: int(field(conversation)))
 
 
 def _time(name: str) -> Column:
@@ -59,7 +62,7 @@ def _time(name: str) -> Column:
         value = field(conversation)
         return value and milliseconds(value)
 
-    return Column(name, moment, write, is_kept=True)
+    return Column(name, moment, write)
 
 
 def _outcome(value: Value) -> Outcome:
@@ -69,22 +72,20 @@ def _outcome(value: Value) -> Outcome:
 COLUMNS = (
     _plain("conversation_id", str),
     *(
-        _plain(name, text, is_kept=True)
-        for name in ("agent_id", "agent_name", "contact_number", "user_id", "direction")
+        _plain(name, text)
+        for name in ("agent_id", "agent_name", "contact_number", "user_id", "direction", "failure_reason")
     ),
-    _plain("failure_reason", text, is_kept=True),
     _time("started_at"),
     _time("ended_at"),
-    _plain("duration_seconds", number, is_kept=True),
-    _plain("trace_id", text, is_kept=True),
+    _plain("duration_seconds", number),
+    _plain("trace_id", text),
     Column("contact_reversed", None, lambda conversation: reversed_contact(conversation.contact_number)),
     _plain("status", text),
     _plain("outcome", _outcome),
-    _plain("ended", bool),
-    _plain("failure_reason_known", bool),
+    _flag("ended"),
+    _flag("failure_reason_known"),
     Column("detail_at", lambda value: value is not None, None, field="has_detail"),
 )
-KEPT = tuple(column.name for column in COLUMNS if column.is_kept)
 WRITTEN = tuple(column.name for column in COLUMNS if column.write)
 READ = ", ".join(column.name for column in COLUMNS if column.read)
 _MODEL: Callable[..., Conversation] = Conversation
@@ -107,16 +108,20 @@ def with_results(results: Value, row: Sequence[Value]) -> Conversation:
     return replace(conversation(row), results=None if results is None else json.loads(str(results)))
 
 
-def changes(row: Sequence[Value], stored: Sequence[Value]) -> bool:
-    """Whether saving a row may change the stored one (both as in WRITTEN). How it changes is in `Writer`'s SQL."""
+def merge(row: Sequence[Value], stored: Sequence[Value]) -> tuple[Value, ...]:
+    """What is stored after a row is saved over a stored one (all as in WRITTEN): a missing value overwrites nothing."""
     new, old = dict(zip(WRITTEN, row, strict=True)), dict(zip(WRITTEN, stored, strict=True))
-    if any(new[name] not in (None, old[name]) for name in KEPT if name != "failure_reason"):
-        return True
-    if new["status"] is None or any(new[name] != old[name] for name in ("status", "ended")):
-        return True
-    if new["outcome"] != old["outcome"] and (new["outcome"] is not None or not new["ended"]):
-        return True
-    if not new["failure_reason_known"] and old["failure_reason_known"]:
-        return False
-    is_as_well_known = new["failure_reason_known"] == old["failure_reason_known"]
-    return not is_as_well_known or new["failure_reason"] not in (None, old["failure_reason"])
+    merged = {name: old[name] if value is None else value for name, value in new.items()}
+    if new["contact_number"] is not None:
+        merged["contact_reversed"] = new["contact_reversed"]
+    if new["status"] is None:
+        merged["ended"], merged["outcome"] = old["ended"], old["outcome"]
+    elif new["outcome"] is None and not (new["ended"] and new["status"] == old["status"]):
+        merged["outcome"] = None  # without times the outcome is unknown: it stays only as long as the status does
+    # A running call without a failure reason may still get one when it ends.
+    says_more = old["ended"] or not new["ended"] or new["status"] is None or old["failure_reason"] is not None
+    was_known = int(bool(old["failure_reason_known"] and says_more))
+    if was_known != new["failure_reason_known"]:  # a reason that is not final gives way
+        merged["failure_reason"] = (old if was_known else new)["failure_reason"]
+    merged["failure_reason_known"] = was_known or new["failure_reason_known"]
+    return tuple(merged.values())

@@ -220,6 +220,12 @@ MIGRATIONS = (
     -- Positions in a list that is oldest first count from its end now.
     UPDATE list_states SET scan_started_at = NULL, scan_position = 0 WHERE list_order = 'oldest';
     """,
+    """
+    -- Whoever changes conversations updates the counts (formant_mcp.store.counts).
+    DROP TRIGGER tally_insert;
+    DROP TRIGGER tally_delete;
+    DROP TRIGGER tally_update;
+    """,
 )
 
 

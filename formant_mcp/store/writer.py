@@ -11,10 +11,11 @@ from pydantic import JsonValue
 
 from formant_mcp.models import Conversation, Turn, Unreadable
 from formant_mcp.store.connection import Connection, Value
+from formant_mcp.store.counts import COUNTED, CountKey, count_key, update_counts
 from formant_mcp.store.database import Database, OnDatabase, on_writer, to_its_end
 from formant_mcp.store.filter_sql import milliseconds
 from formant_mcp.store.result_values import flatten
-from formant_mcp.store.rows import KEPT, WRITTEN, changes, columns, moment, number, whole
+from formant_mcp.store.rows import WRITTEN, columns, merge, moment, number, whole
 from formant_mcp.store.turn_index import (
     DELETE,
     INSERT,
@@ -34,28 +35,9 @@ _OF_DETAIL = tuple(kind.name for kind in fields(Unreadable) if kind.name != "fie
 _SAVED_AT_ONCE = 100  # conversations in a transaction: longer ones hold up the pages that are fetched next
 _DELETED_AT_ONCE = 500  # conversations, whose turns are all in memory
 _IN = "IN (SELECT value FROM json_each(?))"
-# A running call without a failure reason may still get one when it ends.
-_WAS_KNOWN = (
-    "(failure_reason_known AND (ended OR NOT excluded.ended OR excluded.status IS NULL OR failure_reason IS NOT NULL))"
-)
-_UPSERT = f"""
-    INSERT INTO conversations ({", ".join(WRITTEN)}, first_seen_at, seen_at)
-    VALUES ({", ".join("?" * (len(WRITTEN) + 2))})
-    ON CONFLICT (conversation_id) DO UPDATE SET
-        {", ".join(f"{name} = coalesce(excluded.{name}, {name})" for name in KEPT if name != "failure_reason")},
-        -- A list row may have a reason that is not final.
-        failure_reason = CASE WHEN {_WAS_KNOWN} > excluded.failure_reason_known THEN failure_reason
-                              WHEN {_WAS_KNOWN} < excluded.failure_reason_known THEN excluded.failure_reason
-                              ELSE coalesce(excluded.failure_reason, failure_reason) END,
-        contact_reversed = iif(excluded.contact_number IS NULL, contact_reversed, excluded.contact_reversed),
-        -- Without times the outcome is unknown: it stays what it was as long as the status does.
-        outcome = iif(excluded.status IS NULL OR (excluded.outcome IS NULL AND excluded.ended
-                      AND excluded.status COLLATE BINARY IS conversations.status), outcome, excluded.outcome),
-        ended = iif(excluded.status IS NULL, ended, excluded.ended),
-        status = coalesce(excluded.status, status),
-        failure_reason_known = max(excluded.failure_reason_known, {_WAS_KNOWN}),
-        seen_at = excluded.seen_at
-"""
+_UPDATE = f"UPDATE conversations SET {' = ?, '.join(WRITTEN)} = ?, seen_at = ? WHERE row_id = ?"
+_ADDED = (*WRITTEN, "first_seen_at", "seen_at")
+_INSERT = f"INSERT INTO conversations ({', '.join(_ADDED)}) VALUES ({', '.join('?' * len(_ADDED))})"
 
 
 class PreviousRow(NamedTuple):
@@ -177,16 +159,25 @@ class Writer(OnDatabase):
     def _save(self, connection: Connection, reads: dict[str, _Read]) -> dict[str, _Stored]:
         """Saves conversations; returns the rows of those that were stored before, as they were."""
         stored = _stored(connection, reads)
-        upserts: list[tuple[Value, ...]] = []
+        inserts: list[tuple[Value, ...]] = []
+        updates: list[tuple[Value, ...]] = []
         seen: list[tuple[Value, ...]] = []
+        counted, uncounted = list[CountKey](), list[CountKey]()
         for name, read in reads.items():
             row, at, before = columns(read.conversation), milliseconds(read.at), stored.get(name)
-            if before and not changes(row, before.columns):
+            if before is None:
+                inserts.append((*row, at, at))
+                counted.append(count_key(row))
+            elif (merged := merge(row, before.columns)) == before.columns:
                 seen.append((at, before.row_id))
             else:
-                upserts.append((*row, at, at))
+                updates.append((*merged, at, before.row_id))
+                counted.append(count_key(merged))
+                uncounted.append(count_key(before.columns))
+        connection.insert_many(_INSERT, inserts)
+        connection.run_many(_UPDATE, updates)
         connection.run_many("UPDATE conversations SET seen_at = ? WHERE row_id = ?", seen)
-        connection.insert_many(_UPSERT, upserts)
+        update_counts(connection, counted, uncounted)
         details = [read for read in reads.values() if read.conversation.has_detail]
         if details:
             self._save_details(connection, details, stored)
@@ -259,6 +250,10 @@ class Writer(OnDatabase):
         for first in range(0, len(row_ids), _DELETED_AT_ONCE):
             some = row_ids[first : first + _DELETED_AT_ONCE]
             _save_turns(connection, dict.fromkeys(some), set(some))
+            uncounted = connection.rows(
+                f"SELECT {', '.join(COUNTED)} FROM conversations WHERE row_id {_IN}", [json.dumps(some)]
+            )
+            update_counts(connection, [], uncounted)
             for table in ("result_values", "unreadable", "conversations"):
                 connection.run(f"DELETE FROM {table} WHERE row_id {_IN}", [json.dumps(some)])
 

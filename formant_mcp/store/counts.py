@@ -1,0 +1,59 @@
+"""Counts of conversations that every answer needs: by agent, and by agent, status, outcome and local day.
+
+They are updated in the transaction that changes conversations.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from operator import itemgetter
+
+from formant_mcp.store.connection import Connection, Value
+from formant_mcp.store.local_time import local_day
+from formant_mcp.store.rows import WRITTEN, text
+
+COUNTED = ("agent_id", "status", "outcome", "started_at")
+"""The columns of conversations that are counted by."""
+CountKey = tuple[Value, ...]
+"""The values of COUNTED."""
+_OF_WRITTEN = itemgetter(*map(WRITTEN.index, COUNTED))
+_COUNT_AGENTS = (
+    "INSERT INTO agents (agent_id, count) VALUES (?, ?)"
+    " ON CONFLICT (agent_id) DO UPDATE SET count = agents.count + excluded.count"
+)
+_COUNT_DAYS = (
+    "INSERT INTO daily_counts (zone, agent_id, status, outcome, day, count) VALUES (?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (zone, agent_id, day, status, outcome) DO UPDATE SET count = daily_counts.count + excluded.count"
+)
+
+
+def count_key(row: Sequence[Value]) -> CountKey:
+    """What a row of WRITTEN is counted by."""
+    return _OF_WRITTEN(row)
+
+
+def update_counts(connection: Connection, added: Iterable[CountKey], removed: Iterable[CountKey]) -> None:
+    """Updates all counts by conversations that were added and removed; a changed one is both."""
+    changes = Counter(added)
+    changes.subtract(removed)
+    agents = Counter[str]()
+    for (agent_id, *_), count in changes.items():
+        agents[text(agent_id) or ""] += count
+    connection.insert_many(_COUNT_AGENTS, [(agent_id, count) for agent_id, count in agents.items() if count])
+    days = Counter[tuple[Value, ...]]()
+    for (zone,) in connection.rows("SELECT zone FROM zones"):
+        for (agent_id, status, outcome, started_at), count in changes.items():
+            day = local_day(str(zone), None if started_at is None else int(started_at))
+            days[zone, agent_id or "", status or "", outcome or "", day] += count
+    connection.insert_many(_COUNT_DAYS, [(*key, count) for key, count in days.items() if count])
+
+
+def start_daily_counts(connection: Connection, zone: str) -> None:
+    """Counts the days of a zone from now on."""
+    if not connection.run("INSERT INTO zones (zone) VALUES (?) ON CONFLICT DO NOTHING", [zone]):
+        return
+    connection.run(
+        "INSERT INTO daily_counts (zone, agent_id, status, outcome, day, count)"
+        " SELECT ?, coalesce(agent_id, ''), coalesce(status, ''), coalesce(outcome, ''), local_day(?, started_at),"
+        " count(*) FROM conversations GROUP BY 2, 3 COLLATE BINARY, 4, 5",
+        [zone, zone],
+    )
