@@ -21,7 +21,8 @@ from formant_mcp.queries.account import Account
 from formant_mcp.recordings import RecordingsFolder
 from formant_mcp.settings import Settings
 from formant_mcp.store import AccountKey, Store
-from formant_mcp.store.owner import Owner, another_account, read_owner
+from formant_mcp.store.engine import another_account
+from formant_mcp.store.sqlite.owner import Owner, read_owner
 from formant_mcp.sync import Sync
 from formant_mcp.sync.details import next_refresh_at
 

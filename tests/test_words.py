@@ -27,7 +27,7 @@ ALLOWED = {
     ("queries/transcripts.py", "gather"): "`asyncio.gather`",
     ("recordings/wav.py", "tell"): "`tell` is a method of every file",
     ("server/tools/schemas.py", "known"): "a field of the public contract",
-    ("store/database.py", "gather"): "asyncio.gather",
+    ("store/sqlite/database.py", "gather"): "asyncio.gather",
     ("sync/background.py", "gather"): "asyncio.gather",
 }
 

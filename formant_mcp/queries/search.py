@@ -12,7 +12,7 @@ from formant_mcp.queries.loader import DataRequest, Loader, RequestContext
 from formant_mcp.queries.search_advice import Advice
 from formant_mcp.store import Store
 from formant_mcp.store.search import MatchedConversation, StoreSearch
-from formant_mcp.store.turn_index import MAX_TURNS
+from formant_mcp.store.turn_keys import MAX_TURNS
 from formant_mcp.sync.list_sync import ListRequest
 from formant_mcp.text_search.highlight import Pattern, Span, find_spans, patterns_of
 from formant_mcp.text_search.query import parse_query

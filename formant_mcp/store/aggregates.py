@@ -6,9 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from formant_mcp.filters import GROUPINGS, Filters
-from formant_mcp.store.connection import Connection, Value
 from formant_mcp.store.counts import start_daily_counts
-from formant_mcp.store.database import OnDatabase, on_reader, on_writer
+from formant_mcp.store.engine import Connection, OnDatabase, Parameter, Value, on_reader, on_writer
 from formant_mcp.store.filter_sql import Where, distinct_sql, milliseconds, where
 from formant_mcp.store.local_time import UNKNOWN_DAY
 from formant_mcp.store.rows import text, whole
@@ -118,7 +117,7 @@ class Aggregates(OnDatabase):
         self, connection: Connection, filters: Filters, groupings: Sequence[Grouping]
     ) -> list[dict[Key, GroupCount]] | None:
         """None if the daily counts would do and the zone has none yet."""
-        has_daily_counts = bool(connection.rows("SELECT 1 FROM zones WHERE zone = ?", [groupings[0].zone]))
+        has_daily_counts = bool(connection.rows("SELECT 1 FROM $zones WHERE zone = ?", [groupings[0].zone]))
         daily_counted = filters.only(frozenset({"agent_id", "status", "call_successful"})) == filters
         counts: list[dict[Key, GroupCount]] = []
         for grouping in groupings:
@@ -136,8 +135,8 @@ class Aggregates(OnDatabase):
         columns, source, values = _grouped(filters, grouping)
         column, has_value = DURATION, f"{DURATION} IS NOT NULL"
         if measure != DURATION:
-            source += " JOIN result_values m ON m.row_id = c.row_id AND m.path = ?"
-            values, column, has_value = [*values, measure.removeprefix(RESULTS)], "m.number", "1"
+            source += " JOIN $result_values_as m ON m.row_id = c.row_id AND m.path = ?"
+            values, column, has_value = [*values, measure.removeprefix(RESULTS)], "m.number", "true"
             if measure in grouping.not_loaded:
                 source += f" AND NOT {_DUE}"
                 values.append(_at(grouping.now))
@@ -159,13 +158,14 @@ class Aggregates(OnDatabase):
             if value is None:
                 clause.add(f"{'started_at' if name == DAY else name} IS NULL")
             elif name != DAY:
-                clause.add(f"{name} = ? AND {name} COLLATE BINARY = ?", value, value)
+                clause.add(f"{name} = ? AND {name}$exact = ?", value, value)
             else:  # a wider span in UTC, which an index finds, then the local day itself
                 midnight = whole(value) * _DAY_MS
                 clause.add("started_at BETWEEN ? AND ?", midnight - _DAY_MS, midnight + 2 * _DAY_MS)
                 clause.add("local_day(?, started_at) = ?", grouping.zone, value)
         rows = connection.rows(
-            f"SELECT conversation_id FROM conversations WHERE {clause.sql} ORDER BY started_at DESC LIMIT 1",
+            f"SELECT conversation_id FROM $conversations WHERE {clause.sql}"
+            " ORDER BY started_at DESC NULLS LAST LIMIT 1",
             clause.values,
         )
         return str(rows[0][0]) if rows else ""
@@ -176,7 +176,7 @@ class Aggregates(OnDatabase):
         clause = where(filters)
         ends = [
             connection.rows(
-                f"SELECT started_at FROM conversations WHERE {clause.sql} AND started_at IS NOT NULL"
+                f"SELECT started_at FROM $conversations WHERE {clause.sql} AND started_at IS NOT NULL"
                 f" ORDER BY started_at {direction} LIMIT 1",
                 clause.values,
             )
@@ -188,7 +188,9 @@ class Aggregates(OnDatabase):
     def count_loaded(self, connection: Connection, filters: Filters, now: datetime) -> int:
         """How many matches have details that need not be fetched again now."""
         clause = _loaded(filters, now)
-        return whole(connection.rows(f"SELECT count(*) FROM conversations c WHERE {clause.sql}", clause.values)[0][0])
+        return whole(
+            connection.rows(f"SELECT count(*) FROM $conversations_as c WHERE {clause.sql}", clause.values)[0][0]
+        )
 
     @on_reader
     def paths(
@@ -203,8 +205,8 @@ class Aggregates(OnDatabase):
         for path, kind in connection.rows(
             # One index search for each path and kind, instead of one for each value.
             "WITH k(kind) AS (VALUES ('text'), ('number'), ('boolean'), ('numeral'), ('date'))"
-            f" SELECT p.x, k.kind FROM ({distinct_sql('path', 'result_values')}) p, k WHERE EXISTS"
-            f" (SELECT 1 FROM result_values v WHERE v.path = p.x AND v.kind = k.kind AND {within})",
+            f" SELECT p.x, k.kind FROM ({distinct_sql('path', 'result_values')}) AS p, k WHERE EXISTS"
+            f" (SELECT 1 FROM $result_values_as v WHERE v.path = p.x AND v.kind = k.kind AND {within})",
             values,
         ):
             name = _KINDS[str(kind)]
@@ -220,12 +222,14 @@ class Aggregates(OnDatabase):
         With `now`, only from the calls that `count_loaded` counts.
         """
         within, values = _within(filters, now)
-        source, values = f"FROM result_values v WHERE path = ? AND {within}", [path, *values]
+        source, values = f"FROM $result_values_as v WHERE path = ? AND {within}", [path, *values]
         # Grouped in the order of an index that has all columns used here.
         if kind in ("number", "mixed"):
             numbers, count = Numbers(), 0
             for value, times, conversations in connection.rows(
-                f"SELECT number, count(*), sum(position = 0) {source} GROUP BY kind, folded, text, number", values
+                f"SELECT number, count(*), count(*) FILTER (WHERE position = 0) {source}"
+                " GROUP BY kind, folded, text, number",
+                values,
             ):
                 numbers.count(value, whole(times))
                 count += whole(conversations)
@@ -238,7 +242,7 @@ class Aggregates(OnDatabase):
         )
         rows = connection.rows(
             "SELECT text, sum(first), count(*) OVER (), sum(sum(conversations)) OVER ()"
-            f" FROM ({by_kind}) GROUP BY text ORDER BY 2 DESC, text LIMIT ?",
+            f" FROM ({by_kind}) AS by_kind GROUP BY text ORDER BY 2 DESC, text LIMIT ?",
             [*values, top],
         )
         most_frequent = tuple((str(row[0]), whole(row[1])) for row in rows)
@@ -257,7 +261,8 @@ _DUE = "(c.detail_due_at IS NOT NULL AND c.detail_due_at <= ?)"
 def _count_conversations(connection: Connection, filters: Filters, grouping: Grouping) -> dict[Key, GroupCount]:
     columns, source, values = _grouped(filters, grouping)
     rows = connection.rows(
-        f"SELECT {columns} count(*), sum(outcome IS 'success'), max(coalesce(started_at, 0)), conversation_id"
+        f"SELECT {columns} count(*), count(*) FILTER (WHERE outcome = 'success'),"
+        " max(coalesce(started_at, 0)), $newest_id"
         f" FROM {source} {_group_by(grouping.names)}",
         values,
     )
@@ -271,14 +276,12 @@ def _count_conversations(connection: Connection, filters: Filters, grouping: Gro
 
 def _sum_daily_counts(connection: Connection, filters: Filters, grouping: Grouping) -> dict[Key, GroupCount]:
     """The counts from `daily_counts`: in a few milliseconds for any account."""
-    # Filters compare the status without case, groups are by the status as sent.
-    names = ["sent" if name == "status" else "day" if name == DAY else name for name in grouping.names]
+    names = ["day" if name == DAY else name for name in grouping.names]
     clause = where(filters)
     rows = connection.rows(
         f"SELECT {''.join(f'{name}, ' for name in names)} sum(count),"
-        " sum(iif(outcome = 'success', count, 0)), max(day) FROM"
-        " (SELECT agent_id, status AS sent, status COLLATE NOCASE AS status, outcome, day, count FROM daily_counts"
-        f" WHERE zone = ? AND count > 0) WHERE {clause.sql} {'GROUP BY ' if names else ''}{', '.join(names)}",
+        " sum(CASE WHEN outcome = 'success' THEN count ELSE 0 END), max(day) FROM $daily_counts"
+        f" WHERE zone = ? AND count > 0 AND {clause.sql} {'GROUP BY ' if names else ''}{', '.join(names)}",
         [grouping.zone, *clause.values],
     )
     counts: dict[Key, GroupCount] = {}
@@ -289,10 +292,10 @@ def _sum_daily_counts(connection: Connection, filters: Filters, grouping: Groupi
     return counts
 
 
-def _grouped(filters: Filters, grouping: Grouping) -> tuple[str, str, list[Value]]:
+def _grouped(filters: Filters, grouping: Grouping) -> tuple[str, str, list[Parameter]]:
     """The columns of the groupings (each followed by a comma), the FROM clause, and the parameters of both."""
     clause = where(filters)
-    source = f"(SELECT * FROM conversations WHERE {clause.sql}) c"
+    source = f"(SELECT * FROM $conversations WHERE {clause.sql}) AS c"
     columns, column_values, paths = "", list[Value](), list[Value]()
     for index, name in enumerate(grouping.names):
         column = f"c.{name}"
@@ -301,18 +304,18 @@ def _grouped(filters: Filters, grouping: Grouping) -> tuple[str, str, list[Value
             column_values.append(grouping.zone)
         elif name == LOADED:
             due = {_not_loaded(unread) for unread in grouping.not_loaded}
-            column = f"iif({' OR '.join(sorted(due)) or '0'}, 0, 1)"
+            column = f"CASE WHEN {' OR '.join(sorted(due)) or 'false'} THEN 0 ELSE 1 END"
             column_values += [_at(grouping.now)] * len(due)
         elif name not in GROUPINGS:
             column = f"g{index}.text"
-            source += f" LEFT JOIN result_values g{index} ON g{index}.row_id = c.row_id AND g{index}.path = ?"
+            source += f" LEFT JOIN $result_values_as g{index} ON g{index}.row_id = c.row_id AND g{index}.path = ?"
             source += f" AND {_is_first(f'g{index}')}"
             paths.append(name.removeprefix(RESULTS))
             if name in grouping.not_loaded:  # without its older values, so that the call counts once
                 source += f" AND NOT {_DUE}"
                 paths.append(_at(grouping.now))
         if name in grouping.not_loaded:
-            column = f"iif({_not_loaded(name)}, ?, {column})"
+            column = f"CASE WHEN {_not_loaded(name)} THEN ? ELSE {column} END"
             column_values += [_at(grouping.now), NOT_READ]
         columns += f"{column}, "
     return columns, source, [*column_values, *clause.values, *paths]
@@ -332,14 +335,14 @@ def _at(now: datetime | None) -> int:
 def _is_first(alias: str) -> str:
     """SQL: whether it is the first occurrence of a value within a list; each counts once for a conversation."""
     return (
-        f"({alias}.position = 0 OR NOT EXISTS (SELECT 1 FROM result_values e WHERE e.row_id = {alias}.row_id"
+        f"({alias}.position = 0 OR NOT EXISTS (SELECT 1 FROM $result_values_as e WHERE e.row_id = {alias}.row_id"
         f" AND e.path = {alias}.path AND e.text = {alias}.text AND e.position < {alias}.position))"
     )
 
 
 def _group_by(groupings: Sequence[str]) -> str:
     # By the values as sent: the columns compare without case.
-    return f"GROUP BY {', '.join(f'{i} COLLATE BINARY' for i in range(1, len(groupings) + 1))}" if groupings else ""
+    return f"GROUP BY {', '.join(f'{i}$exact' for i in range(1, len(groupings) + 1))}" if groupings else ""
 
 
 def _loaded(filters: Filters, now: datetime) -> Where:
@@ -348,11 +351,11 @@ def _loaded(filters: Filters, now: datetime) -> Where:
     return clause
 
 
-def _within(filters: Filters, now: datetime | None) -> tuple[str, list[Value]]:
+def _within(filters: Filters, now: datetime | None) -> tuple[str, list[Parameter]]:
     clause = _loaded(filters, now) if now else where(filters)
     if not clause.parts:
-        return "1", []
-    return f"v.row_id IN (SELECT row_id FROM conversations c WHERE {clause.sql})", clause.values
+        return "true", []
+    return f"v.row_id IN (SELECT row_id FROM $conversations_as c WHERE {clause.sql})", clause.values
 
 
 def _key(parts: Sequence[Value]) -> Key:

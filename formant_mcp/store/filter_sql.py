@@ -7,7 +7,7 @@ from math import floor, log10
 
 from formant_mcp.contacts import WHOLE
 from formant_mcp.filters import CUT, LABELLED, NAMED, NO_TIME, NONE, Condition, Filters, Operator, Order, is_whole
-from formant_mcp.store.connection import Value
+from formant_mcp.store.engine import Parameter, Value
 from formant_mcp.values import EXACT, instants, label, plain_number, read_value
 
 ORDERS: dict[Order, tuple[str, str]] = {  # calls without the value come last in either direction
@@ -26,9 +26,9 @@ class Where:
     """A WHERE clause being built: its parts, and their parameters in the same order."""
 
     parts: list[str] = field(default_factory=list[str])
-    values: list[Value] = field(default_factory=list[Value])
+    values: list[Parameter] = field(default_factory=list[Parameter])
 
-    def add(self, part: str, *values: Value) -> None:
+    def add(self, part: str, *values: Parameter) -> None:
         """Adds a part; all parts must hold."""
         self.parts.append(part)
         self.values.extend(values)
@@ -36,7 +36,7 @@ class Where:
     @property
     def sql(self) -> str:
         """The text after WHERE."""
-        return " AND ".join(self.parts) or "1"
+        return " AND ".join(self.parts) or "true"
 
 
 def milliseconds(moment: datetime) -> int:
@@ -75,10 +75,13 @@ def where(filters: Filters) -> Where:
 
 def distinct_sql(column: str, table: str = "conversations") -> str:
     """A query for the distinct values `x` of a column, in order: a skip scan over its index, which is fast."""
+    value = f"$fold({column})" if column in LABELLED else column
+    x = "$fold(x)" if column in LABELLED else "x"
     return (
-        f"WITH RECURSIVE v(x) AS (SELECT min({column}) FROM {table} WHERE {column} IS NOT NULL UNION ALL"
-        f" SELECT (SELECT min({column}) FROM {table} WHERE {column} > x) FROM v WHERE x IS NOT NULL)"
-        " SELECT x FROM v WHERE x IS NOT NULL"
+        "WITH RECURSIVE v(x) AS"
+        f" (SELECT (SELECT {column} FROM ${table} WHERE {column} IS NOT NULL ORDER BY {value} LIMIT 1)"
+        f" UNION ALL SELECT (SELECT {column} FROM ${table} WHERE {value} > {x} ORDER BY {value} LIMIT 1)"
+        " FROM v WHERE x IS NOT NULL) SELECT x FROM v WHERE x IS NOT NULL"
     )
 
 
@@ -94,11 +97,11 @@ def _add_names(clause: Where, column: str, names: Sequence[str]) -> None:
     values: list[Value] = [label(name) if column in LABELLED else name for name in whole]
     for name in names:
         if name == NONE:  # daily counts have an empty text instead of NULL
-            is_known = " AND (failure_reason_known OR detail_at IS NOT NULL)" if column == "failure_reason" else ""
+            is_known = " AND (failure_reason_known = 1 OR detail_at IS NOT NULL)" if column == "failure_reason" else ""
             parts.append(f"(coalesce({column}, '') = ''{is_known})")
         elif not is_whole(name):
             begin = name.removesuffix(CUT).rstrip()
-            parts.append(f"({column} = ? OR {column} >= ? AND {column} < ?)")
+            parts.append(_begins(column))
             values += [name, begin, begin + _AFTER_ALL]
     clause.add(parts[0] if len(parts) == 1 else f"({' OR '.join(parts)})", *values)
 
@@ -108,7 +111,15 @@ def _any_of(column: str, count: int) -> str:
     placeholders = ", ".join("?" * count)
     if column not in LABELLED:
         return f"{column} IN ({placeholders})" if count > 1 else f"{column} = ?"
-    return f"{column} IN (SELECT x FROM ({distinct_sql(column)}) WHERE label(x) IN ({placeholders}))"
+    return f"{column} IN (SELECT l.text FROM $labels_as l WHERE l.label IN ({placeholders}))"
+
+
+def _begins(column: str) -> str:
+    """A truncated value as printed, or any with its prefix; of labels, in any case."""
+    if column not in LABELLED:
+        return f"({column} = ? OR {column} >= ? AND {column} < ?)"
+    begins = "lower(l.text) = lower(?) OR lower(l.text) >= lower(?) AND lower(l.text) < lower(?)"
+    return f"{column} IN (SELECT l.text FROM $labels_as l WHERE {begins})"
 
 
 def _add_contact(clause: Where, spellings: tuple[str, ...]) -> None:
@@ -131,21 +142,21 @@ def _add_condition(clause: Where, condition: Condition) -> None:
         "(path = ? OR path >= ? AND path < ?)",
         (condition.path, f"{condition.path}.", f"{condition.path}/"),
     )
-    some = f"row_id IN (SELECT row_id FROM result_values WHERE {field_is}"
+    some = f"row_id IN (SELECT row_id FROM $result_values_as r WHERE {field_is}"
     if condition.operator == "exists":
         clause.add(f"{some})", *names)
     elif condition.operator == "missing":
         clause.add(f"detail_at IS NOT NULL AND NOT {some})", *names)
     elif condition.value == NONE:  # its own value, regardless of fields below it
-        own = "row_id IN (SELECT row_id FROM result_values WHERE path = ?)"
+        own = "row_id IN (SELECT row_id FROM $result_values_as r WHERE path = ?)"
         clause.add(f"detail_at IS NOT NULL AND NOT {own}" if condition.operator == "=" else own, condition.path)
     else:
         is_so, values = _compared(condition)
-        one = f"row_id IN (SELECT row_id FROM result_values WHERE {is_so})"
+        one = f"row_id IN (SELECT row_id FROM $result_values_as r WHERE {is_so})"
         if condition.operator == "=" and condition.value.lower() == "null":
             clause.add(f"({one} OR detail_at IS NOT NULL AND NOT {some}))", condition.path, *values, *names)
         elif condition.operator == "!=":
-            clause.add("row_id IN (SELECT row_id FROM result_values WHERE path = ?)", condition.path)
+            clause.add("row_id IN (SELECT row_id FROM $result_values_as r WHERE path = ?)", condition.path)
             clause.add(f"NOT {one}", condition.path, *values)
         else:
             clause.add(one, condition.path, *values)

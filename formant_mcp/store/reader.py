@@ -1,21 +1,21 @@
 """Reads conversations, turns and counts from the store."""
 
-import json
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 
 from formant_mcp.filters import FIELDS, NAMED, NO_FILTERS, DetailRequest, Filters, Order, is_whole
 from formant_mcp.models import Conversation, Turn, Unreadable
-from formant_mcp.store.connection import Connection, Value
-from formant_mcp.store.database import OnDatabase, on_reader
+from formant_mcp.store.engine import Connection, OnDatabase, Value, on_reader
 from formant_mcp.store.filter_sql import ORDERS, Where, distinct_sql, milliseconds, where
 from formant_mcp.store.rows import READ, conversation, number, text, whole, with_results
-from formant_mcp.store.turn_index import row_of, turn_key
+from formant_mcp.store.turn_keys import row_of, turn_key
 
 _RETRY_MISSING = timedelta(hours=1)
 _NOT_JUST_MISSED = "(missing_at IS NULL OR missing_at <= ?)"
 _KINDS = frozenset(kind.name for kind in fields(Unreadable)) - {"fields"} | FIELDS.keys()
+_IN_RANGE = "($turn_row = ? AND turn_id BETWEEN ? AND ?)"
+_ALL = 1 << 62  # rows, where a LIMIT is required
 _VALUE_KINDS = ("text", "number", "boolean", "numeral", "date")
 _COMPARABLE = {"number": ("numeral",)}
 
@@ -39,8 +39,8 @@ class Reader(OnDatabase):
     def get(self, connection: Connection, conversation_ids: Sequence[str]) -> dict[str, Conversation]:
         """The stored ones of these conversations, with their results, by id."""
         rows = connection.rows(
-            f"SELECT results, {READ} FROM conversations WHERE conversation_id IN (SELECT value FROM json_each(?))",
-            [json.dumps(list(conversation_ids))],
+            f"SELECT results, {READ} FROM $conversations WHERE conversation_id $in_list",
+            [list(conversation_ids)],
         )
         conversations = [with_results(row[0], row[1:]) for row in rows]
         return {conversation.conversation_id: conversation for conversation in conversations}
@@ -49,7 +49,7 @@ class Reader(OnDatabase):
     def ids_with_prefix(self, connection: Connection, prefix: str, limit: int) -> list[str]:
         """Ids with that prefix, sorted."""
         rows = connection.rows(
-            "SELECT conversation_id FROM conversations WHERE conversation_id >= ? AND conversation_id < ?"
+            "SELECT conversation_id FROM $conversations WHERE conversation_id >= ? AND conversation_id < ?"
             " ORDER BY conversation_id LIMIT ?",
             [prefix, prefix + "\U0010ffff", limit],
         )
@@ -61,9 +61,9 @@ class Reader(OnDatabase):
     ) -> dict[str, str]:
         """For each id, its shortest prefix of at least `minimum` characters that no other stored id has."""
         rows = connection.rows(
-            "SELECT value, (SELECT max(conversation_id) FROM conversations WHERE conversation_id < value),"
-            " (SELECT min(conversation_id) FROM conversations WHERE conversation_id > value) FROM json_each(?)",
-            [json.dumps(list(conversation_ids))],
+            "SELECT value, (SELECT max(conversation_id) FROM $conversations WHERE conversation_id < value),"
+            " (SELECT min(conversation_id) FROM $conversations WHERE conversation_id > value) FROM $each_text",
+            [list(conversation_ids)],
         )
         return {str(name): _shortest(str(name), minimum, (text(before), text(after))) for name, before, after in rows}
 
@@ -71,39 +71,41 @@ class Reader(OnDatabase):
     def agent_names(self, connection: Connection, agent_ids: Sequence[str]) -> dict[str, str]:
         """The names of these agents, by id, if one of their newest calls has a name."""
         rows = connection.rows(
-            "SELECT value, (SELECT agent_name FROM (SELECT agent_name FROM conversations WHERE agent_id = value"
-            " ORDER BY started_at DESC LIMIT 20) WHERE agent_name IS NOT NULL LIMIT 1) FROM json_each(?)",
-            [json.dumps(list(agent_ids))],
+            "SELECT value, (SELECT agent_name FROM (SELECT agent_name FROM $conversations WHERE agent_id = value AND"
+            " started_at IS NOT NULL ORDER BY started_at DESC LIMIT 20) AS newest WHERE agent_name IS NOT NULL LIMIT 1)"
+            " FROM $each_text",
+            [list(agent_ids)],
         )
         return {str(agent_id): str(name) for agent_id, name in rows if name is not None}
 
     @on_reader
     def turn_count(self, connection: Connection, conversation_id: str) -> int | None:
         """How many turns the transcript has; None if there is no transcript."""
-        rows = connection.rows("SELECT turn_count FROM conversations WHERE conversation_id = ?", [conversation_id])
+        rows = connection.rows("SELECT turn_count FROM $conversations WHERE conversation_id = ?", [conversation_id])
         return None if not rows or rows[0][0] is None else whole(rows[0][0])
 
     @on_reader
     def turns(self, connection: Connection, conversation_id: str, first: int, count: int) -> list[Turn]:
         """`count` turns, in order, from index `first`."""
-        rows = connection.rows("SELECT row_id FROM conversations WHERE conversation_id = ?", [conversation_id])
+        rows = connection.rows("SELECT row_id FROM $conversations WHERE conversation_id = ?", [conversation_id])
         row_id = whole(rows[0][0]) if rows else 0
         start = turn_key(row_id, 0)
         rows = connection.rows(
-            "SELECT turn_id, role, text, seconds FROM turns WHERE turn_id >= ? AND turn_id < ? ORDER BY turn_id",
-            [turn_key(row_id, first), turn_key(row_id, first + count)],
+            f"SELECT turn_id, role, text, seconds FROM $turns WHERE {_IN_RANGE} ORDER BY turn_id",
+            [row_id, turn_key(row_id, first), turn_key(row_id, first + count) - 1],
         )
         return [Turn(whole(row[0]) - start, str(row[1]), str(row[2]), number(row[3])) for row in rows]
 
     @on_reader
     def windows(self, connection: Connection, windows: Sequence[tuple[int, int, int]]) -> dict[int, dict[int, Turn]]:
         """The turns of several windows, by row and index. A window is a row with its first and last index."""
-        keys = [(turn_key(row, first), turn_key(row, last)) for row, first, last in windows]
+        if not windows:
+            return {}
+        ranges = [(row, turn_key(row, first), turn_key(row, last)) for row, first, last in windows]
         turns: dict[int, dict[int, Turn]] = {}
         for key, role, words, seconds in connection.rows(
-            "SELECT DISTINCT turn_id, role, turns.text, seconds FROM json_each(?) CROSS JOIN turns"
-            " ON turn_id BETWEEN json_extract(value, '$[0]') AND json_extract(value, '$[1]')",
-            [json.dumps(keys)],
+            f"SELECT turn_id, role, text, seconds FROM $turns WHERE {' OR '.join([_IN_RANGE] * len(ranges))}",
+            [value for each in ranges for value in each],
         ):
             row = row_of(whole(key))
             turn = Turn(whole(key) - turn_key(row, 0), str(role), str(words), number(seconds))
@@ -123,7 +125,7 @@ class Reader(OnDatabase):
         sign = "<" if direction == "DESC" else ">"
         key: Value = None
         if after:
-            last = connection.rows(f"SELECT {column} FROM conversations WHERE row_id = ?", [after])
+            last = connection.rows(f"SELECT {column} FROM $conversations WHERE row_id = ?", [after])
             if not last:
                 raise LookupError(after)
             key = last[0][0]
@@ -137,7 +139,7 @@ class Reader(OnDatabase):
             elif after and key is None:
                 clause.add(f"row_id {sign} ?", after)
             rows += connection.rows(
-                f"SELECT row_id, {READ} FROM conversations WHERE {clause.sql}"
+                f"SELECT row_id, {READ} FROM $conversations WHERE {clause.sql}"
                 f" ORDER BY {column} {direction}, row_id {direction} LIMIT ?",
                 [*clause.values, limit - len(rows)],
             )
@@ -163,14 +165,14 @@ class Reader(OnDatabase):
 
     @on_reader
     def details_to_fetch(
-        self, connection: Connection, request: DetailRequest, now: datetime, limit: int = -1
+        self, connection: Connection, request: DetailRequest, now: datetime, limit: int = _ALL
     ) -> list[str]:
         """Ids whose details must be fetched, or fetched again, before they can be shown; newest first."""
         clause = _due(request, now)
         rows = connection.rows(
-            f"SELECT conversation_id FROM conversations WHERE {clause.sql}"
+            f"SELECT conversation_id FROM $conversations WHERE {clause.sql}"
             # The plus keeps SQLite from scanning all calls in order of time for the few that are due.
-            " ORDER BY +started_at DESC, row_id DESC LIMIT ?",
+            " ORDER BY +started_at DESC NULLS LAST, row_id DESC LIMIT ?",
             [*clause.values, limit],
         )
         return [str(row[0]) for row in rows]
@@ -188,10 +190,10 @@ class Reader(OnDatabase):
         counted = [
             self._matching(NO_FILTERS),
             self._matching(filters),
-            ("SELECT count(*) FROM conversations WHERE ", _running(filters.agent_id, now)),
+            ("SELECT count(*) FROM $conversations WHERE ", _running(filters.agent_id, now)),
         ]
         counted += [self._matching(request.candidates) for request in details]
-        counted += [("SELECT count(*) FROM conversations WHERE ", _due(request, now)) for request in details]
+        counted += [("SELECT count(*) FROM $conversations WHERE ", _due(request, now)) for request in details]
         columns = ", ".join(f"({select}{clause.sql})" for select, clause in counted)
         rows = connection.rows(f"SELECT {columns}", [value for _, clause in counted for value in clause.values])
         stored, matched, running, *rest = map(whole, rows[0])
@@ -212,13 +214,13 @@ class Reader(OnDatabase):
     @on_reader
     def waiting(self, connection: Connection, now: datetime) -> set[str]:
         """Ids whose details could not be fetched a short while ago and are not retried yet."""
-        rows = connection.rows("SELECT conversation_id FROM conversations WHERE retry_at > ?", [milliseconds(now)])
+        rows = connection.rows("SELECT conversation_id FROM $conversations WHERE retry_at > ?", [milliseconds(now)])
         return {str(row[0]) for row in rows}
 
     @on_reader
     def has_details(self, connection: Connection) -> bool:
         """Whether the details of any conversation were ever fetched."""
-        return bool(connection.rows("SELECT 1 FROM conversations WHERE detail_at IS NOT NULL LIMIT 1"))
+        return bool(connection.rows("SELECT 1 FROM $conversations WHERE detail_at IS NOT NULL LIMIT 1"))
 
     @on_reader
     def not_seen_since(self, connection: Connection, filters: Filters, since: datetime, limit: int) -> list[str]:
@@ -226,7 +228,7 @@ class Reader(OnDatabase):
         clause = where(filters)
         clause.add("seen_at < ?", milliseconds(since))
         rows = connection.rows(
-            f"SELECT conversation_id FROM conversations WHERE {clause.sql} LIMIT ?", [*clause.values, limit]
+            f"SELECT conversation_id FROM $conversations WHERE {clause.sql} LIMIT ?", [*clause.values, limit]
         )
         return [str(row[0]) for row in rows]
 
@@ -234,9 +236,8 @@ class Reader(OnDatabase):
     def missing_among(self, connection: Connection, conversation_ids: Sequence[str], since: datetime) -> list[str]:
         """Those of these ids that the provider could not find since then."""
         rows = connection.rows(
-            "SELECT conversation_id FROM conversations WHERE missing_at >= ?"
-            " AND conversation_id IN (SELECT value FROM json_each(?))",
-            [milliseconds(since), json.dumps(list(conversation_ids))],
+            "SELECT conversation_id FROM $conversations WHERE missing_at >= ? AND conversation_id $in_list",
+            [milliseconds(since), list(conversation_ids)],
         )
         return [str(row[0]) for row in rows]
 
@@ -244,7 +245,7 @@ class Reader(OnDatabase):
     def count_missing(self, connection: Connection, agent_id: str, since: datetime) -> int:
         """How many conversations the provider could not find since then: of one agent, or all for ''."""
         rows = connection.rows(
-            "SELECT count(*) FROM conversations WHERE missing_at >= ? AND (? = '' OR agent_id = ?)",
+            "SELECT count(*) FROM $conversations WHERE missing_at >= ? AND (? = '' OR agent_id = ?)",
             [milliseconds(since), agent_id, agent_id],
         )
         return whole(rows[0][0])
@@ -253,9 +254,9 @@ class Reader(OnDatabase):
     def needing_refresh(self, connection: Connection, conversation_ids: Sequence[str], now: datetime) -> list[str]:
         """Those of these ids, in their order, that are not stored or whose details must be fetched."""
         settled = connection.rows(
-            "SELECT conversation_id FROM conversations WHERE (detail_due_at IS NULL OR detail_due_at > ?)"
-            " AND conversation_id IN (SELECT value FROM json_each(?))",
-            [milliseconds(now), json.dumps(list(conversation_ids))],
+            "SELECT conversation_id FROM $conversations WHERE (detail_due_at IS NULL OR detail_due_at > ?)"
+            " AND conversation_id $in_list",
+            [milliseconds(now), list(conversation_ids)],
         )
         up_to_date = {row[0] for row in settled}
         return [name for name in conversation_ids if name not in up_to_date]
@@ -266,7 +267,8 @@ class Reader(OnDatabase):
         more; newest first."""
         clause = _running(agent_id, now)
         rows = connection.rows(
-            f"SELECT conversation_id FROM conversations WHERE {clause.sql} ORDER BY started_at DESC", clause.values
+            f"SELECT conversation_id FROM $conversations WHERE {clause.sql} ORDER BY started_at DESC NULLS LAST",
+            clause.values,
         )
         return [str(row[0]) for row in rows]
 
@@ -290,17 +292,17 @@ class Reader(OnDatabase):
         """How many have a value at `path` that does not compare with a `kind`, among matches of all other filters."""
         kinds = [other for other in _VALUE_KINDS if other not in (kind, *_COMPARABLE.get(kind, ()))]
         has_one = f"path = ? AND kind IN ({', '.join('?' * len(kinds))})"
-        if not connection.rows(f"SELECT 1 FROM result_values WHERE {has_one} LIMIT 1", [path, *kinds]):
+        if not connection.rows(f"SELECT 1 FROM $result_values WHERE {has_one} LIMIT 1", [path, *kinds]):
             return 0
         others = tuple(condition for condition in filters.results if condition.path != path)
         clause = where(replace(filters, results=others))
-        clause.add(f"row_id IN (SELECT row_id FROM result_values WHERE {has_one})", path, *kinds)
+        clause.add(f"row_id IN (SELECT row_id FROM $result_values WHERE {has_one})", path, *kinds)
         return self._count(connection, clause)
 
     @on_reader
     def largest(self, connection: Connection, path: str) -> float | None:
         """The largest number of a field; None if it has none."""
-        rows = connection.rows("SELECT max(number) FROM result_values WHERE path = ? AND kind = 'number'", [path])
+        rows = connection.rows("SELECT max(number) FROM $result_values WHERE path = ? AND kind = 'number'", [path])
         return number(rows[0][0])
 
     @on_reader
@@ -314,9 +316,9 @@ class Reader(OnDatabase):
     def agents(self, connection: Connection) -> dict[str, str | None]:
         """All agents, at most 1,000, each with its name in its newest call."""
         rows = connection.rows(
-            "SELECT agent_id, (SELECT agent_name FROM conversations WHERE conversations.agent_id = agents.agent_id"
-            " ORDER BY started_at DESC, row_id DESC LIMIT 1)"
-            " FROM agents WHERE count > 0 AND agent_id != '' ORDER BY agent_id LIMIT 1000"
+            "SELECT agent_id, (SELECT agent_name FROM $conversations WHERE conversations.agent_id = agents.agent_id"
+            " ORDER BY started_at DESC NULLS LAST, row_id DESC LIMIT 1)"
+            " FROM $agents WHERE count > 0 AND agent_id != '' ORDER BY agent_id LIMIT 1000"
         )
         return {str(row[0]): text(row[1]) for row in rows}
 
@@ -324,17 +326,17 @@ class Reader(OnDatabase):
         # Start from the few that have something unreadable. A field that has a value by now no longer counts.
         is_unknown = " ".join(f"WHEN '{name}' THEN {name} IS NULL" for name in FIELDS)
         rows = connection.rows(
-            "SELECT kind, sum(count) FROM unreadable CROSS JOIN conversations USING (row_id)"
-            f" WHERE kind IN (SELECT value FROM json_each(?)) AND CASE kind {is_unknown} ELSE 1 END AND {clause.sql}"
+            "SELECT kind, sum(count) FROM $unreadable $join $conversations USING (row_id)"
+            f" WHERE kind $in_list AND CASE kind {is_unknown} ELSE true END AND {clause.sql}"
             " GROUP BY kind ORDER BY kind DESC",
-            [json.dumps(sorted(kinds)), *clause.values],
+            [sorted(kinds), *clause.values],
         )
         return {str(kind): whole(count) for kind, count in rows}
 
     def _failures(self, connection: Connection, clause: Where, requested_at: datetime) -> dict[str, int]:
         clause.add("retry_at >= ?", milliseconds(requested_at))
         rows = connection.rows(
-            f"SELECT failure, count(*) FROM conversations WHERE {clause.sql} GROUP BY 1 ORDER BY 2 DESC, 1",
+            f"SELECT failure, count(*) FROM $conversations WHERE {clause.sql} GROUP BY 1 ORDER BY 2 DESC, 1",
             clause.values,
         )
         return {str(reason): whole(count) for reason, count in rows}
@@ -342,16 +344,16 @@ class Reader(OnDatabase):
     def _matching(self, filters: Filters) -> tuple[str, Where]:
         """A SELECT that counts the matches, up to its WHERE clause, and the clause."""
         if filters == Filters(agent_id=filters.agent_id) and is_whole(filters.agent_id):  # triggers keep it
-            return "SELECT sum(count) FROM agents WHERE ", Where(["? IN ('', agent_id)"], [filters.agent_id])
-        return "SELECT count(*) FROM conversations WHERE ", where(filters)
+            return "SELECT sum(count) FROM $agents WHERE ", Where(["? IN ('', agent_id)"], [filters.agent_id])
+        return "SELECT count(*) FROM $conversations WHERE ", where(filters)
 
     def _count(self, connection: Connection, clause: Where) -> int:
-        rows = connection.rows(f"SELECT count(*) FROM conversations WHERE {clause.sql}", clause.values)
+        rows = connection.rows(f"SELECT count(*) FROM $conversations WHERE {clause.sql}", clause.values)
         return whole(rows[0][0])
 
 
 def _with_ids(conversation_ids: Sequence[str]) -> Where:
-    return Where(["conversation_id IN (SELECT value FROM json_each(?))"], [json.dumps(list(conversation_ids))])
+    return Where(["conversation_id $in_list"], [list(conversation_ids)])
 
 
 def _running(agent_id: str, now: datetime) -> Where:

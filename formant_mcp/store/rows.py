@@ -1,16 +1,17 @@
 """Converts conversations to rows and back. Each column is declared once."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from operator import attrgetter
 from typing import cast
 
 from formant_mcp.models import Conversation, Outcome
-from formant_mcp.store.connection import Value
+from formant_mcp.store.engine import Value
 from formant_mcp.store.filter_sql import milliseconds
 from formant_mcp.store.result_values import reversed_contact
+from formant_mcp.values import label
 
 
 def moment(value: Value) -> datetime | None:
@@ -106,6 +107,11 @@ def conversation(row: Sequence[Value]) -> Conversation:
 def with_results(results: Value, row: Sequence[Value]) -> Conversation:
     """The conversation of a row of READ, with its stored results (JSON)."""
     return replace(conversation(row), results=None if results is None else json.loads(str(results)))
+
+
+def label_rows(values: Iterable[Value]) -> list[tuple[str, str]]:
+    """Distinct texts, each as labels compare."""
+    return [(value, label(value)) for value in sorted({str(value) for value in values if value is not None})]
 
 
 def merge(row: Sequence[Value], stored: Sequence[Value]) -> tuple[Value, ...]:

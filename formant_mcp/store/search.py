@@ -1,6 +1,5 @@
 """Full-text search: which turns match a query, in which conversations, best first."""
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
@@ -9,11 +8,10 @@ from typing import NamedTuple
 
 from formant_mcp.filters import NONE, Filters, Role, is_whole
 from formant_mcp.models import Conversation
-from formant_mcp.store.connection import Connection
-from formant_mcp.store.database import OnDatabase, on_reader
+from formant_mcp.store.engine import Connection, OnDatabase, on_reader
 from formant_mcp.store.filter_sql import Where, where
 from formant_mcp.store.rows import READ, whole, with_results
-from formant_mcp.store.turn_index import KEY_BITS, ROW_OF, has_prefix_term, row_of, to_fts5, turn_key
+from formant_mcp.store.turn_keys import row_of, turn_key
 from formant_mcp.text_search.query import Expression, Term
 from formant_mcp.text_search.suggestions import candidates_for, most_similar, prefixes_of
 from formant_mcp.text_search.tokenizer import divided, stem
@@ -22,8 +20,9 @@ _MAX_RANKED = 20_000  # more hits are not ranked: only the newest conversations 
 _MANY = 5_000  # from this many hits on, an index narrows them before their conversations are read
 _PROBED = 300  # how many of the newest conversations are searched first, one by one
 _PROBED_AT_ONCE = 30
+_NO_LIMIT = 1 << 62
 _ALL = Filters()
-_STARTED = "coalesce(started_at, -1e18)"  # a call without a time comes last
+_STARTED = "coalesce(started_at, -1000000000000000000)"  # a call without a time comes last
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ class Search(OnDatabase):
             LookupError: row `after` no longer exists, or no longer has hits.
         """
         forms = self._forms(connection, query.expression)
-        match = to_fts5(query.expression, query.role, forms.__getitem__)
+        match = connection.match(query.expression, query.role, forms.__getitem__)
         if query.filters == _ALL:
             hits, conversation_count = self._count(connection, match)
             if hits > _MAX_RANKED:
@@ -125,13 +124,13 @@ class Search(OnDatabase):
     def has_hits(self, connection: Connection, query: StoreSearch) -> bool:
         """Whether there is any hit; faster than `find`, as it stops at the first."""
         forms = self._forms(connection, query.expression)
-        match = to_fts5(query.expression, query.role, forms.__getitem__)
+        match = connection.match(query.expression, query.role, forms.__getitem__)
         if query.filters == _ALL:
-            return bool(connection.rows("SELECT 1 FROM turns_fts WHERE turns_fts MATCH ? LIMIT 1", [match]))
+            return bool(connection.rows("SELECT 1 FROM $hits WHERE $is_hit LIMIT 1", [match]))
         clause = where(query.filters)
         sql = (
-            f"SELECT 1 FROM (SELECT {ROW_OF} AS hit_row FROM turns_fts WHERE turns_fts MATCH ?)"
-            f" CROSS JOIN conversations ON row_id = hit_row WHERE {clause.sql} LIMIT 1"
+            f"SELECT 1 FROM (SELECT $hit_row AS hit_row FROM $hits WHERE $is_hit) AS found"
+            f" $join $conversations ON row_id = hit_row WHERE {clause.sql} LIMIT 1"
         )
         return bool(connection.rows(sql, [match, *clause.values]))
 
@@ -155,7 +154,7 @@ class Search(OnDatabase):
         clause.add("turn_count > 0")
         return whole(
             connection.rows(
-                f"SELECT count(*) FROM conversations INDEXED BY conversations_with_turns WHERE {clause.sql}",
+                f"SELECT count(*) FROM $conversations $by_transcript WHERE {clause.sql}",
                 clause.values,
             )[0][0]
         )
@@ -165,14 +164,14 @@ class Search(OnDatabase):
         terms = [*(term for terms in expression.all_of for term in terms), *expression.none_of]
         stems = {term: stem("".join(term.words)) for term in terms if term.kind == "word"}
         words: dict[str, set[str]] = defaultdict(set)
-        distinct_stems = json.dumps(sorted(set(stems.values())))
-        sql = "SELECT stem, word FROM words WHERE stem IN (SELECT value FROM json_each(?))"
+        distinct_stems = sorted(set(stems.values()))
+        sql = "SELECT stem, word FROM $words WHERE stem $in_list"
         for stem_of, word in connection.rows(sql, [distinct_stems]) if stems else ():
             words[str(stem_of)].add(str(word))
         return {term: {" ".join(term.words)} | (words[stems[term]] if term in stems else set()) for term in terms}
 
     def _count(self, connection: Connection, match: str) -> tuple[int, int]:
-        sql = f"SELECT count(*), count(DISTINCT {ROW_OF}) FROM turns_fts WHERE turns_fts MATCH ?"
+        sql = "SELECT count(*), count(DISTINCT $hit_row) FROM $hits WHERE $is_hit"
         hits, conversations = connection.rows(sql, [match])[0]
         return whole(hits), whole(conversations)
 
@@ -180,12 +179,12 @@ class Search(OnDatabase):
         # Start from the hits and join conversations, so a rare word is fast under any filter. Many hits are narrowed
         # first, by an index on the period or the agent.
         clause, within = where(filters), _within(filters)
-        few = f"(SELECT count(*) < {_MANY} FROM (SELECT 1 FROM turns_fts WHERE turns_fts MATCH ? LIMIT {_MANY}))"
+        few = f"(SELECT count(*) < {_MANY} FROM (SELECT 1 FROM $hits WHERE $is_hit LIMIT {_MANY}) AS first)"
         narrow, values = (f"AND ({few} OR {within.sql})", [match, *within.values]) if within.parts else ("", [])
         rows = connection.rows(
-            f"SELECT row_id, hits, {_STARTED} FROM (SELECT {ROW_OF} AS hit_row, count(*) AS hits FROM turns_fts"
-            f" WHERE turns_fts MATCH ? {narrow} GROUP BY 1)"
-            f" CROSS JOIN conversations ON row_id = hit_row WHERE {clause.sql}",
+            f"SELECT row_id, hits, {_STARTED} FROM (SELECT $hit_row AS hit_row, count(*) AS hits FROM $hits"
+            f" WHERE $is_hit {narrow} GROUP BY 1) AS found"
+            f" $join $conversations ON row_id = hit_row WHERE {clause.sql}",
             [match, *values, *clause.values],
         )
         return [_Hits(whole(row), whole(hits), float(started_at or 0)) for row, hits, started_at in rows]
@@ -197,7 +196,7 @@ class Search(OnDatabase):
         all_of = query.expression.all_of
         alternatives = list(dict.fromkeys(term for terms in all_of if len(terms) > 1 for term in terms))
         matches = [
-            to_fts5(replace(query.expression, all_of=(*all_of, (term,))), query.role, forms.__getitem__)
+            connection.match(replace(query.expression, all_of=(*all_of, (term,))), query.role, forms.__getitem__)
             for term in alternatives
         ]
         for term, keys in zip(alternatives, self._keys(connection, matches, rows), strict=True):
@@ -212,8 +211,8 @@ class Search(OnDatabase):
         clause = Where(["turn_count > 0"])
         if after:
             clause.add(f"({_STARTED}, row_id) < (?, ?)", self._started_at(connection, after), after)
-        sql = f"SELECT row_id FROM conversations WHERE {clause.sql} ORDER BY started_at DESC, row_id DESC LIMIT ?"
-        if not has_prefix_term(match):
+        sql = f"SELECT row_id FROM $conversations WHERE {clause.sql} ORDER BY started_at DESC, row_id DESC LIMIT ?"
+        if not _has_prefix(match):
             rows: list[int] = []
             newest = [whole(row[0]) for row in connection.rows(sql, [*clause.values, _PROBED])]
             for first in range(0, len(newest), _PROBED_AT_ONCE):
@@ -222,14 +221,14 @@ class Search(OnDatabase):
                 rows += [row for row in probed if row in with_hits]
                 if len(rows) >= count:
                     return rows[:count]
-        hits = connection.rows(f"SELECT DISTINCT {ROW_OF} FROM turns_fts WHERE turns_fts MATCH ?", [match])
+        hits = connection.rows("SELECT DISTINCT $hit_row FROM $hits WHERE $is_hit", [match])
         rows_with_hits = {row[0] for row in hits}
-        newest_first = connection.rows(sql, [*clause.values, -1])
+        newest_first = connection.rows(sql, [*clause.values, _NO_LIMIT])
         return [whole(row[0]) for row in newest_first if row[0] in rows_with_hits][:count]
 
     def _started_at(self, connection: Connection, row: int) -> float:
         """The start of a conversation as a sort key."""
-        rows = connection.rows(f"SELECT {_STARTED} FROM conversations WHERE row_id = ?", [row])
+        rows = connection.rows(f"SELECT {_STARTED} FROM $conversations WHERE row_id = ?", [row])
         if not rows:
             raise LookupError(row)
         return float(rows[0][0] or 0)
@@ -244,8 +243,8 @@ class Search(OnDatabase):
             if (row := row_of(key)) in keys:
                 keys[row].append(key)
         selected = connection.rows(
-            f"SELECT row_id, results, {READ} FROM conversations WHERE row_id IN (SELECT value FROM json_each(?))",
-            [json.dumps(rows)],
+            f"SELECT row_id, results, {READ} FROM $conversations WHERE row_id $in_list",
+            [rows],
         )
         conversations = {whole(row): with_results(results, columns) for row, results, *columns in selected}
         return tuple(
@@ -264,33 +263,28 @@ class Search(OnDatabase):
         """For each of the matches, the keys of the turns with hits in these rows; in one statement."""
         if not matches:
             return []
-        if any(map(has_prefix_term, matches)) or len(rows) > _PROBED:
-            source = f"turns_fts WHERE turns_fts MATCH ? AND {ROW_OF} IN (SELECT value FROM selected)"
+        if any(map(_has_prefix, matches)) or len(rows) > _PROBED:
+            source = "$hits WHERE $is_hit AND $hit_row IN (SELECT value FROM selected)"
         else:  # a range of the index for each row
-            source = (
-                f"selected CROSS JOIN turns_fts ON turns_fts.rowid >= value << {KEY_BITS}"
-                f" AND turns_fts.rowid < (value + 1) << {KEY_BITS} WHERE turns_fts MATCH ?"
-            )
-        parts = (f"SELECT {number}, turns_fts.rowid FROM {source}" for number in range(len(matches)))
+            source = "selected $join $hits ON $hit_in_value WHERE $is_hit"
+        parts = (f"SELECT {number}, $hit_turn FROM {source}" for number in range(len(matches)))
         keys: list[list[int]] = [[] for _ in matches]
         for number, key in connection.rows(
-            "WITH selected AS MATERIALIZED (SELECT value FROM json_each(?)) " + " UNION ALL ".join(parts),
-            [json.dumps(rows), *matches],
+            "WITH selected AS MATERIALIZED (SELECT value FROM $each_number) " + " UNION ALL ".join(parts),
+            [rows, *matches],
         ):
             keys[whole(number)].append(whole(key))
         return keys
 
     def _similar_words(self, connection: Connection, word: str) -> set[str]:
         candidates = candidates_for(word)
-        rows = connection.rows(
-            "SELECT word FROM words WHERE word IN (SELECT value FROM json_each(?))", [json.dumps(candidates.spellings)]
-        )
+        rows = connection.rows("SELECT word FROM $words WHERE word $in_list", [list(candidates.spellings)])
         return {*(str(row[0]) for row in rows), *self._words_with_prefix(connection, candidates.prefix)} - {word}
 
     def _words_with_prefix(self, connection: Connection, prefix: str) -> list[str]:
         """Single words with that prefix, at most 1,000."""
         rows = connection.rows(
-            "SELECT word FROM words WHERE word >= ? AND word < ? LIMIT 1000", [prefix, prefix + "\U0010ffff"]
+            "SELECT word FROM $words WHERE word >= ? AND word < ? LIMIT 1000", [prefix, prefix + "\U0010ffff"]
         )
         return [str(row[0]) for row in rows if len(divided(str(row[0]))) == 1]
 
@@ -300,12 +294,17 @@ def _within(filters: Filters) -> Where:
     narrowed = Where()
     period = Filters(since=filters.since, until=filters.until)
     if filters.agent_id not in ("", NONE) and is_whole(filters.agent_id):
-        clause, index = where(replace(period, agent_id=filters.agent_id)), "conversations_agent"
+        clause, index = where(replace(period, agent_id=filters.agent_id)), "$by_agent"
     else:
-        clause, index = where(period), "conversations_with_turns"
+        clause, index = where(period), "$by_transcript"
     if clause.parts:
-        if index == "conversations_with_turns":
+        if index == "$by_transcript":
             clause.add("turn_count > 0")
-        rows = f"SELECT row_id FROM conversations INDEXED BY {index} WHERE {clause.sql}"
-        narrowed.add(f"{ROW_OF} IN ({rows})", *clause.values)
+        rows = f"SELECT row_id FROM $conversations {index} WHERE {clause.sql}"
+        narrowed.add(f"$hit_row IN ({rows})", *clause.values)
     return narrowed
+
+
+def _has_prefix(match: str) -> bool:
+    """Whether a query has a prefix term, which an index expands each time."""
+    return "*" in match

@@ -4,15 +4,14 @@ import secrets
 from pathlib import Path
 
 from formant_mcp.store.aggregates import Aggregates
-from formant_mcp.store.connection import Connection
-from formant_mcp.store.database import Database, OnDatabase, on_reader, on_writer
-from formant_mcp.store.owner import AccountKey
+from formant_mcp.store.engine import AccountKey, Connection, Database, OnDatabase, on_reader, on_writer
 from formant_mcp.store.reader import Reader
 from formant_mcp.store.search import Search
+from formant_mcp.store.sqlite.database import SqliteDatabase
 from formant_mcp.store.sync_state import SyncState
 from formant_mcp.store.writer import Due, Writer
 
-_IDENTITY = "SELECT value FROM meta WHERE name = 'identity'"
+_IDENTITY = "SELECT value FROM $meta WHERE name = 'identity'"
 
 
 class Store(OnDatabase):
@@ -38,7 +37,7 @@ class Store(OnDatabase):
         A file with another account's conversations is refused; `takes_over` admits a new key. `due` says when a detail
         must be fetched again.
         """
-        return cls(await Database.open(path, account, takes_over=takes_over), due)
+        return cls(await SqliteDatabase.open(path, account, takes_over=takes_over), due)
 
     async def identity(self) -> str:
         """A unique name for this store, by which another store's cursors are recognized."""
@@ -60,5 +59,5 @@ class Store(OnDatabase):
 
     @on_writer
     def _new_identity(self, connection: Connection) -> str:
-        connection.run("INSERT INTO meta VALUES ('identity', ?) ON CONFLICT (name) DO NOTHING", [secrets.token_hex(8)])
+        connection.insert("meta", ("name", "value"), [("identity", secrets.token_hex(8))], key=("name",))
         return str(connection.rows(_IDENTITY)[0][0])

@@ -1,13 +1,11 @@
 """How far each list of the provider is stored, and which process works on what."""
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Literal, cast
 
-from formant_mcp.store.connection import Connection, Value
-from formant_mcp.store.database import OnDatabase, on_reader, on_writer
+from formant_mcp.store.engine import Connection, OnDatabase, Value, on_reader, on_writer
 from formant_mcp.store.filter_sql import milliseconds
 from formant_mcp.store.rows import moment, text, whole
 
@@ -83,6 +81,7 @@ _PARSERS: dict[object, Callable[[Value], object]] = {
     datetime | None: moment,
     ListOrder | None: _parse_order,
 }
+_RAISED = "{0} = CASE WHEN list_states.{0} > excluded.{0} THEN list_states.{0} ELSE excluded.{0} END"
 _COLUMNS = {field.name: _PARSERS[field.type] for field in fields(ListState)}
 _MODEL: Callable[..., ListState] = ListState
 
@@ -108,8 +107,8 @@ class SyncState(OnDatabase):
     def list_states(self, connection: Connection, *names: str) -> list[ListState]:
         """How far each of these lists is stored, all as of one moment."""
         rows = connection.rows(
-            f"SELECT {', '.join(_COLUMNS)} FROM list_states WHERE name IN (SELECT value FROM json_each(?))",
-            [json.dumps(names)],
+            f"SELECT {', '.join(_COLUMNS)} FROM $list_states WHERE name $in_list",
+            [list(names)],
         )
         stored = {str(row[0]): _parse_state(row) for row in rows}
         return [stored.get(name, ListState(name)) for name in names]
@@ -123,29 +122,32 @@ class SyncState(OnDatabase):
     @on_writer
     def raise_to(self, connection: Connection, name: str, **least: StateValue) -> None:
         """Raises fields to these values, but none that another has raised further at the same time."""
-        _write(connection, name, least, "{0} = max(excluded.{0}, coalesce({0}, excluded.{0}))")
+        _write(connection, name, least, _RAISED)
 
     @on_writer
     def lease(
         self, connection: Connection, names: Iterable[str], owner: str, now: datetime, span: timedelta
     ) -> list[str]:
         """Takes, or prolongs, those of the leases that nobody else holds; returns the ones it got."""
-        at, until = milliseconds(now), milliseconds(now + span)
-        connection.run("DELETE FROM leases WHERE expires_at <= ?", [at])
+        at = connection.milliseconds(milliseconds(now))
+        connection.delete("leases", "expires_at <= ?", [(at,)])
+        until = at + span // timedelta(milliseconds=1)
         return [
             name
             for name in names
-            if connection.run(
-                "INSERT INTO leases VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE"
-                " SET expires_at = excluded.expires_at WHERE owner = excluded.owner",
-                [name, owner, until],
+            if connection.insert(
+                "leases",
+                ("name", "owner", "expires_at"),
+                [(name, owner, until)],
+                key=("name",),
+                update="expires_at = excluded.expires_at WHERE leases.owner = excluded.owner",
             )
         ]
 
     @on_writer
     def release(self, connection: Connection, names: Iterable[str], owner: str) -> None:
         """Gives leases back."""
-        connection.run_many("DELETE FROM leases WHERE name = ? AND owner = ?", ((name, owner) for name in names))
+        connection.delete("leases", "name = ? AND owner = ?", [(name, owner) for name in names])
 
 
 def _write(connection: Connection, name: str, changes: Mapping[str, StateValue], how: str) -> None:
@@ -154,8 +156,5 @@ def _write(connection: Connection, name: str, changes: Mapping[str, StateValue],
         raise ValueError(unknown)
     values = [milliseconds(value) if isinstance(value, datetime) else value for value in changes.values()]
     connection.claim()
-    connection.run(
-        f"INSERT INTO list_states (name, {', '.join(changes)}) VALUES (?{', ?' * len(changes)})"
-        f" ON CONFLICT (name) DO UPDATE SET {', '.join(map(how.format, changes))}",
-        [name, *values],
-    )
+    update = ", ".join(map(how.format, changes))
+    connection.insert("list_states", ("name", *changes), [(name, *values)], key=("name",), update=update)

@@ -9,24 +9,24 @@ from typing import NamedTuple
 
 from pydantic import JsonValue
 
+from formant_mcp.filters import LABELLED
 from formant_mcp.models import Conversation, Turn, Unreadable
-from formant_mcp.store.connection import Connection, Value
 from formant_mcp.store.counts import COUNTED, CountKey, count_key, update_counts
-from formant_mcp.store.database import Database, OnDatabase, on_writer, to_its_end
-from formant_mcp.store.filter_sql import milliseconds
-from formant_mcp.store.result_values import flatten
-from formant_mcp.store.rows import WRITTEN, columns, merge, moment, number, whole
-from formant_mcp.store.turn_index import (
-    DELETE,
-    INSERT,
-    INSERT_WORDS,
-    KEY_BITS,
-    MAX_TURNS,
-    index_rows,
-    row_of,
-    turn_key,
-    word_rows,
+from formant_mcp.store.engine import (
+    Connection,
+    Database,
+    OnDatabase,
+    Parameter,
+    StoredTurn,
+    Value,
+    on_writer,
+    to_its_end,
 )
+from formant_mcp.store.filter_sql import milliseconds
+from formant_mcp.store.result_values import ResultValue, flatten
+from formant_mcp.store.rows import WRITTEN, columns, label_rows, merge, moment, number, whole
+from formant_mcp.store.turn_keys import MAX_TURNS, row_of, turn_key, word_rows
+from formant_mcp.text_search.tokenizer import indexable
 
 Due = Callable[[Conversation, datetime], datetime | None]
 """When to read a conversation's detail again, after it was read at that time; None for never."""
@@ -34,10 +34,11 @@ Due = Callable[[Conversation, datetime], datetime | None]
 _OF_DETAIL = tuple(kind.name for kind in fields(Unreadable) if kind.name != "fields")
 _SAVED_AT_ONCE = 100  # conversations in a transaction: longer ones hold up the pages that are fetched next
 _DELETED_AT_ONCE = 500  # conversations, whose turns are all in memory
-_IN = "IN (SELECT value FROM json_each(?))"
-_UPDATE = f"UPDATE conversations SET {' = ?, '.join(WRITTEN)} = ?, seen_at = ? WHERE row_id = ?"
 _ADDED = (*WRITTEN, "first_seen_at", "seen_at")
-_INSERT = f"INSERT INTO conversations ({', '.join(_ADDED)}) VALUES ({', '.join('?' * len(_ADDED))})"
+_CHANGED = f"{' = ?, '.join(WRITTEN)} = ?, seen_at = ?"
+_DETAIL_CHANGES = (
+    "results = ?, turn_count = ?, detail_at = ?, detail_due_at = ?, missing_at = NULL, failure = NULL, retry_at = NULL"
+)
 
 
 class PreviousRow(NamedTuple):
@@ -104,35 +105,30 @@ class Writer(OnDatabase):
     @on_writer
     def mark_missing(self, connection: Connection, conversation_id: str, now: datetime) -> None:
         """Saves that the provider answered 'not found' when this conversation was requested."""
-        connection.run(
-            "UPDATE conversations SET missing_at = ? WHERE conversation_id = ?", [milliseconds(now), conversation_id]
+        connection.update(
+            "conversations", "missing_at = ?", "conversation_id = ?", [(milliseconds(now), conversation_id)]
         )
 
     @on_writer
     def mark_failed(self, connection: Connection, conversation_id: str, why: str, retry_at: datetime) -> None:
         """Saves why the details could not be read, and when a question may request them again."""
-        connection.run(
-            "UPDATE conversations SET failure = ?, retry_at = ? WHERE conversation_id = ?",
-            [why, milliseconds(retry_at), conversation_id],
-        )
+        row = (why, milliseconds(retry_at), conversation_id)
+        connection.update("conversations", "failure = ?, retry_at = ?", "conversation_id = ?", [row])
 
     @on_writer
     def retry_failed(self, connection: Connection) -> None:
         """Lets the next question request every detail that could not be read."""
-        connection.run("UPDATE conversations SET retry_at = NULL WHERE retry_at IS NOT NULL")
+        connection.update("conversations", "retry_at = NULL", "retry_at IS NOT NULL", [()])
 
     @on_writer
     def delete(self, connection: Connection, *conversation_ids: str) -> None:
         """Deletes conversations that the provider no longer has."""
-        self._delete(connection, f"conversation_id {_IN}", [json.dumps(conversation_ids)])
+        self._delete(connection, "conversation_id $in_list", [conversation_ids])
 
     @on_writer
     def invalidate_details(self, connection: Connection, conversation_ids: Sequence[str]) -> None:
         """Makes the details of these due, final or not: the next question that needs them reads them again."""
-        connection.run(
-            f"UPDATE conversations SET detail_due_at = 0 WHERE conversation_id {_IN}",
-            [json.dumps(list(conversation_ids))],
-        )
+        connection.update("conversations", "detail_due_at = 0", "conversation_id $in_list", [(conversation_ids,)])
 
     @on_writer
     def delete_unseen(self, connection: Connection, agent_id: str, since: datetime) -> None:
@@ -174,53 +170,55 @@ class Writer(OnDatabase):
                 updates.append((*merged, at, before.row_id))
                 counted.append(count_key(merged))
                 uncounted.append(count_key(before.columns))
-        connection.insert_many(_INSERT, inserts)
-        connection.run_many(_UPDATE, updates)
-        connection.run_many("UPDATE conversations SET seen_at = ? WHERE row_id = ?", seen)
+        connection.insert("conversations", _ADDED, inserts)
+        connection.update("conversations", _CHANGED, "row_id = ?", updates)
+        connection.update("conversations", "seen_at = ?", "row_id = ?", seen)
         update_counts(connection, counted, uncounted)
+        saved = [read.conversation for read in reads.values()]
+        labels = label_rows(getattr(conversation, column) for conversation in saved for column in LABELLED)
+        connection.insert("labels", ("text", "label"), labels, key=("text",))
         details = [read for read in reads.values() if read.conversation.has_detail]
         if details:
             self._save_details(connection, details, stored)
-        rows = [read.conversation for read in reads.values() if not read.conversation.has_detail]
         # A list row may have part of the results, such as a summary. They are kept until the details have all of them.
-        connection.run_many(
-            "UPDATE conversations SET results = ? WHERE conversation_id = ? AND detail_at IS NULL",
-            [(_json(row.results), row.conversation_id) for row in rows if row.results],
+        partial = [row for row in saved if row.results and not row.has_detail]
+        connection.update(
+            "conversations",
+            "results = ?",
+            "conversation_id = ? AND detail_at IS NULL",
+            [(_json(row.results), row.conversation_id) for row in partial],
         )
-        # They count until the field has been read: see `Reader.unreadable`.
-        connection.run_many(
-            "INSERT OR IGNORE INTO unreadable SELECT row_id, value, 1 FROM conversations, json_each(?)"
-            " WHERE conversation_id = ?",
-            [
-                (json.dumps(sorted(read.conversation.unreadable.fields)), name)
-                for name, read in reads.items()
-                if read.conversation.unreadable.fields
-            ],
-        )
+        self._save_unreadable_fields(connection, [row for row in saved if row.unreadable.fields])
         return stored
 
+    def _save_unreadable_fields(self, connection: Connection, conversations: list[Conversation]) -> None:
+        """They count until the field has been read: see `Reader.unreadable`."""
+        if conversations:
+            row_ids = _row_ids(connection, [conversation.conversation_id for conversation in conversations])
+            rows = [
+                (row_ids[conversation.conversation_id], name, 1)
+                for conversation in conversations
+                for name in sorted(conversation.unreadable.fields)
+            ]
+            connection.insert("unreadable", ("row_id", "kind", "count"), rows, key=("row_id", "kind"))
+
     def _save_details(self, connection: Connection, details: list[_Read], stored: dict[str, _Stored]) -> None:
-        rows = connection.rows(
-            f"SELECT conversation_id, row_id FROM conversations WHERE conversation_id {_IN}",
-            [json.dumps([detail.conversation.conversation_id for detail in details])],
-        )
-        row_ids = {str(name): whole(row_id) for name, row_id in rows}
+        row_ids = _row_ids(connection, [detail.conversation.conversation_id for detail in details])
         by_row = {row_ids[detail.conversation.conversation_id]: detail for detail in details}
         transcripts = {row_id: detail.conversation.turns for row_id, detail in by_row.items()}
         _save_turns(connection, transcripts, {row.row_id for row in stored.values() if row.has_detail})
         has_same = {row.row_id for row in stored.values() if row.has_detail and _is_same(row, by_row)}
         changed = {row_id: read.conversation.results for row_id, read in by_row.items() if row_id not in has_same}
-        connection.run(f"DELETE FROM result_values WHERE row_id {_IN}", [json.dumps(list(changed))])
-        connection.insert_many(
-            "INSERT INTO result_values VALUES (?, ?, ?, ?, ?, ?, ?)",
+        connection.delete("result_values", "row_id $in_list", [(list(changed),)])
+        connection.insert(
+            "result_values",
+            ("row_id", *ResultValue._fields),
             [(row_id, *value) for row_id, results in changed.items() for value in flatten(results or {})],
         )
-        connection.run(
-            f"DELETE FROM unreadable WHERE row_id {_IN} AND kind {_IN}",
-            [json.dumps(list(by_row)), json.dumps(_OF_DETAIL)],
-        )
-        connection.insert_many(
-            "INSERT INTO unreadable VALUES (?, ?, ?)",
+        connection.delete("unreadable", "row_id $in_list AND kind $in_list", [(list(by_row), _OF_DETAIL)])
+        connection.insert(
+            "unreadable",
+            ("row_id", "kind", "count"),
             [
                 (row_id, kind, count)
                 for row_id, read in by_row.items()
@@ -228,10 +226,11 @@ class Writer(OnDatabase):
                 if (count := getattr(read.conversation.unreadable, kind))
             ],
         )
-        connection.run_many(
-            "UPDATE conversations SET results = ?, turn_count = ?, detail_at = ?, detail_due_at = ?, missing_at = NULL,"
-            " failure = NULL, retry_at = NULL WHERE row_id = ?",
-            (self._detail_columns(row_id, read) for row_id, read in by_row.items()),
+        connection.update(
+            "conversations",
+            _DETAIL_CHANGES,
+            "row_id = ?",
+            [self._detail_columns(row_id, read) for row_id, read in by_row.items()],
         )
 
     def _detail_columns(self, row_id: int, read: _Read) -> tuple[Value, ...]:
@@ -244,18 +243,16 @@ class Writer(OnDatabase):
             row_id,
         )
 
-    def _delete(self, connection: Connection, condition: str, values: Sequence[Value]) -> None:
-        rows = connection.rows(f"SELECT row_id FROM conversations WHERE {condition}", values)
+    def _delete(self, connection: Connection, condition: str, values: Sequence[Parameter]) -> None:
+        rows = connection.rows(f"SELECT row_id FROM $conversations WHERE {condition}", values)
         row_ids = [whole(row[0]) for row in rows]
         for first in range(0, len(row_ids), _DELETED_AT_ONCE):
             some = row_ids[first : first + _DELETED_AT_ONCE]
             _save_turns(connection, dict.fromkeys(some), set(some))
-            uncounted = connection.rows(
-                f"SELECT {', '.join(COUNTED)} FROM conversations WHERE row_id {_IN}", [json.dumps(some)]
-            )
-            update_counts(connection, [], uncounted)
+            counted = f"SELECT {', '.join(COUNTED)} FROM $conversations WHERE row_id $in_list"
+            update_counts(connection, [], connection.rows(counted, [some]))
             for table in ("result_values", "unreadable", "conversations"):
-                connection.run(f"DELETE FROM {table} WHERE row_id {_IN}", [json.dumps(some)])
+                connection.delete(table, "row_id $in_list", [(some,)])
 
 
 def _without_repetition(calls: Sequence[dict[str, _Read]]) -> list[dict[str, _Read]]:
@@ -272,9 +269,9 @@ def _without_repetition(calls: Sequence[dict[str, _Read]]) -> list[dict[str, _Re
 
 def _stored(connection: Connection, reads: dict[str, _Read]) -> dict[str, _Stored]:
     rows = connection.rows(
-        f"SELECT row_id, detail_at, results, started_at, seen_at, {', '.join(WRITTEN)} FROM conversations"
-        f" WHERE conversation_id {_IN}",
-        [json.dumps(list(reads))],
+        f"SELECT row_id, detail_at, results, started_at, seen_at, {', '.join(WRITTEN)} FROM $conversations"
+        " WHERE conversation_id $in_list",
+        [list(reads)],
     )
     stored: dict[str, _Stored] = {}
     for row_id, detail_at, results, started_at, seen_at, *written in rows:
@@ -284,6 +281,13 @@ def _stored(connection: Connection, reads: dict[str, _Read]) -> dict[str, _Store
     return stored
 
 
+def _row_ids(connection: Connection, conversation_ids: list[str]) -> dict[str, int]:
+    rows = connection.rows(
+        "SELECT conversation_id, row_id FROM $conversations WHERE conversation_id $in_list", [conversation_ids]
+    )
+    return {str(conversation_id): whole(row_id) for conversation_id, row_id in rows}
+
+
 def _is_same(row: _Stored, reads: dict[int, _Read]) -> bool:
     """Whether the results just read equal the stored ones."""
     return row.row_id in reads and row.results == _json(reads[row.row_id].conversation.results)
@@ -291,12 +295,10 @@ def _is_same(row: _Stored, reads: dict[int, _Read]) -> bool:
 
 def _save_turns(connection: Connection, transcripts: dict[int, tuple[Turn, ...] | None], stored: set[int]) -> None:
     """Saves transcripts by row; `stored`: the rows that may have one already. Equal ones are not written again."""
-    before: dict[int, list[tuple[int, str, str, float | None]]] = {}
+    before: dict[int, list[StoredTurn]] = {}
     for key, role, said, seconds in connection.rows(
-        # CROSS JOIN keeps this order: for each row, one range of keys.
-        "SELECT turn_id, role, text, seconds FROM json_each(?) CROSS JOIN turns"
-        f" ON turn_id >= value << {KEY_BITS} AND turn_id < (value + 1) << {KEY_BITS} ORDER BY turn_id",
-        [json.dumps([row_id for row_id in transcripts if row_id in stored])],
+        "SELECT turn_id, role, text, seconds FROM $each_number $join $turns ON $turn_in_value ORDER BY turn_id",
+        [[row_id for row_id in transcripts if row_id in stored]],
     ):
         turn = (whole(key), str(role), str(said), number(seconds))
         before.setdefault(row_of(turn[0]), []).append(turn)
@@ -309,12 +311,9 @@ def _save_turns(connection: Connection, transcripts: dict[int, tuple[Turn, ...] 
     changed = [row_id for row_id, turns in now.items() if turns != before.get(row_id, [])]
     old = [turn for row_id in changed for turn in before.get(row_id, [])]
     new = [turn for row_id in changed for turn in now[row_id]]
-    connection.run_many(DELETE, index_rows([turn[:3] for turn in old]))
-    connection.run_many("DELETE FROM turns WHERE turn_id = ?", [turn[:1] for turn in old])
-    connection.insert_many("INSERT INTO turns VALUES (?, ?, ?, ?)", new)
-    indexed = index_rows([turn[:3] for turn in new])
-    connection.insert_many(INSERT, indexed)
-    connection.insert_many(INSERT_WORDS, word_rows(indexed))
+    connection.delete_turns(old)
+    connection.insert_turns(new)
+    connection.insert("words", ("word", "stem"), word_rows(indexable(turn[2]) for turn in new), key=("word",))
 
 
 def _json(results: dict[str, JsonValue] | None) -> str | None:

@@ -35,7 +35,7 @@ from formant_mcp.queries.profile import profile
 from formant_mcp.queries.search import SearchQuery, search_transcripts
 from formant_mcp.queries.summary import SummaryQuery, summarize
 from formant_mcp.store import AccountKey, Store
-from formant_mcp.store.turn_index import DELETE, INSERT, index_rows
+from formant_mcp.store.sqlite.full_text import DELETE, INSERT, index_rows
 from formant_mcp.sync import Sync
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

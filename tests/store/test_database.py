@@ -18,9 +18,9 @@ from formant_mcp.filters import Filters
 from formant_mcp.models import Conversation
 from formant_mcp.settings import Settings
 from formant_mcp.store import AccountKey
-from formant_mcp.store.connection import open_writer
-from formant_mcp.store.database import Database
-from formant_mcp.store.schema import MIGRATIONS
+from formant_mcp.store.sqlite.connection import open_writer
+from formant_mcp.store.sqlite.database import SqliteDatabase
+from formant_mcp.store.sqlite.schema import MIGRATIONS
 from tests.in_a_loop import in_a_loop
 from tests.store.files import calls, damage, open_store, set_aside, write_store
 from tests.store.oracle import NOW
@@ -244,7 +244,7 @@ async def test_a_path_that_cannot_be_opened_is_an_error_that_names_the_setting(t
 
 async def test_a_store_locked_by_another_process_can_be_opened_and_read_but_not_written(path: Path) -> None:
     await write_store(path, 3)
-    database = await Database.open(path, AccountKey("service", "key"))
+    database = await SqliteDatabase.open(path, AccountKey("service", "key"))
     await database.write(lambda connection: connection.rows("PRAGMA busy_timeout = 0"))  # do not wait for the lock
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -254,7 +254,7 @@ async def test_a_store_locked_by_another_process_can_be_opened_and_read_but_not_
             await database.write(lambda connection: None)
         other.execute("ROLLBACK")
     assert "Retry" in raised.value.hint
-    await database.write(lambda connection: connection.run("DELETE FROM conversations"))
+    await store.write.delete_unseen("", NOW + timedelta(days=1))
     assert await store.read.count(Filters()) == 0
     await store.close()
     await database.close()
@@ -289,10 +289,10 @@ def test_processes_that_start_together_all_open_the_new_store(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 5, 32, 71])
-def test_insert_many_inserts_each_row_once_and_in_order(count: int):
+def test_insert_inserts_each_row_once_and_in_order(count: int):
     connection = open_writer(None, AccountKey("service", "account"))
-    connection.run("CREATE TABLE numbers (place INTEGER PRIMARY KEY, name TEXT UNIQUE)")
+    connection.rows("CREATE TABLE numbers (place INTEGER PRIMARY KEY, name TEXT UNIQUE)")
     rows = [(None, f"number {n}") for n in range(count)]
-    connection.insert_many("INSERT INTO numbers VALUES (?, ?) ON CONFLICT (name) DO NOTHING", [*rows, *rows])
+    assert connection.insert("numbers", ("place", "name"), [*rows, *rows], key=("name",)) == count
     assert connection.rows("SELECT * FROM numbers ORDER BY place") == [(n + 1, f"number {n}") for n in range(count)]
     connection.close()

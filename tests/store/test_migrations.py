@@ -11,9 +11,10 @@ import pytest
 from formant_mcp.filters import DetailRequest, Filters
 from formant_mcp.queries.conditions import parse_condition, parse_contact_filter
 from formant_mcp.store.local_time import local_day
-from formant_mcp.store.schema import MIGRATIONS
+from formant_mcp.store.sqlite.full_text import INSERT, index_rows
+from formant_mcp.store.sqlite.schema import MIGRATIONS
 from formant_mcp.store.sync_state import ListState
-from formant_mcp.store.turn_index import INSERT, index_rows, turn_key
+from formant_mcp.store.turn_keys import turn_key
 from formant_mcp.text_search.query import Term
 from formant_mcp.text_search.tokenizer import indexed_until_version_3
 from tests.store.files import calls, open_store, write_store

@@ -10,7 +10,7 @@ import pytest
 
 from formant_mcp.errors import ConfigurationError
 from formant_mcp.filters import Filters
-from formant_mcp.store.owner import Owner, read_owner
+from formant_mcp.store.sqlite.owner import Owner, read_owner
 from tests.store.files import calls, open_store, write_store
 from tests.store.oracle import NOW
 

@@ -14,8 +14,8 @@ import pytest
 from formant_mcp.errors import StoreError
 from formant_mcp.filters import Filters
 from formant_mcp.store import AccountKey, Store
-from formant_mcp.store.database import Database
 from formant_mcp.store.reader import Reader
+from formant_mcp.store.sqlite.database import SqliteDatabase
 from formant_mcp.store.writer import Writer
 from tests.store.files import calls, never, open_store
 from tests.store.oracle import NOW
@@ -61,7 +61,7 @@ def small_disk(tmp_path: Path) -> Generator[Path]:
 
 
 async def test_a_store_that_cannot_grow_keeps_its_contents_and_saves_again_when_it_can(tmp_path: Path) -> None:
-    database = await Database.open(tmp_path / "store.sqlite", AccountKey("service", "key"))
+    database = await SqliteDatabase.open(tmp_path / "store.sqlite", AccountKey("service", "key"))
     read, write = Reader(database), Writer(database, never)
     await write.save(calls(20), NOW)
     pages = await database.write(lambda connection: connection.rows("PRAGMA page_count")[0][0])

@@ -13,8 +13,8 @@ from formant_mcp.errors import StoreError
 from formant_mcp.filters import Filters
 from formant_mcp.models import Conversation, Turn
 from formant_mcp.store import AccountKey, Store
-from formant_mcp.store.connection import Connection
-from formant_mcp.store.database import Database
+from formant_mcp.store.engine import Connection, Database
+from formant_mcp.store.sqlite.database import SqliteDatabase
 from formant_mcp.store.writer import PreviousRow
 from tests.store.files import calls, damage, open_store, set_aside, write_store
 from tests.store.oracle import NOW
@@ -41,9 +41,9 @@ async def ticks(times: int = 50) -> None:
 
 
 @pytest.fixture(params=["file", "memory"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Database]:
+async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[SqliteDatabase]:
     path = tmp_path / "store.sqlite" if request.param == "file" else None
-    database = await Database.open(path, AccountKey("service", "key"))
+    database = await SqliteDatabase.open(path, AccountKey("service", "key"))
     yield database
     await database.close()
 
@@ -79,7 +79,7 @@ async def until(event: Event) -> None:
             await asyncio.sleep(0.001)
 
 
-async def test_the_event_loop_keeps_running_during_a_query(database: Database) -> None:
+async def test_the_event_loop_keeps_running_during_a_query(database: SqliteDatabase) -> None:
     query = asyncio.create_task(database.read(endless))
     await ticks()
     assert not query.done()
@@ -99,7 +99,7 @@ async def test_the_event_loop_keeps_running_while_a_write_waits_for_the_disk(sto
     assert await store.read.count(Filters()) == 1
 
 
-async def test_a_cancelled_read_ends_and_its_connection_serves_the_next(database: Database) -> None:
+async def test_a_cancelled_read_ends_and_its_connection_serves_the_next(database: SqliteDatabase) -> None:
     for _ in range(3):
         queries = [asyncio.create_task(database.read(endless)) for _ in range(5)]
         await ticks(5)
@@ -112,7 +112,7 @@ async def test_a_cancelled_read_ends_and_its_connection_serves_the_next(database
     assert await database.write(count) == 0
 
 
-async def test_a_read_can_be_cancelled_while_it_waits_for_a_connection(database: Database) -> None:
+async def test_a_read_can_be_cancelled_while_it_waits_for_a_connection(database: SqliteDatabase) -> None:
     queries = [asyncio.create_task(database.read(endless)) for _ in range(3)]
     await ticks(5)
     with pytest.raises(TimeoutError):
@@ -132,7 +132,7 @@ async def test_a_read_sees_every_finished_write(store: Store) -> None:
 
 async def test_a_read_sees_one_snapshot_whatever_is_written_meanwhile(tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite"
-    store, database = await open_store(path), await Database.open(path, AccountKey("service", "key"))
+    store, database = await open_store(path), await SqliteDatabase.open(path, AccountKey("service", "key"))
     has_counted, may_go_on = Event(), Event()
 
     def count_twice(connection: Connection) -> list[object]:
@@ -152,9 +152,9 @@ async def test_a_read_sees_one_snapshot_whatever_is_written_meanwhile(tmp_path: 
 
 
 async def test_a_read_cannot_write(store: Store, tmp_path: Path) -> None:
-    database = await Database.open(tmp_path / "store.sqlite", AccountKey("service", "key"))
+    database = await SqliteDatabase.open(tmp_path / "store.sqlite", AccountKey("service", "key"))
     with pytest.raises(StoreError):
-        await database.read(lambda connection: connection.run("DELETE FROM meta"))
+        await database.read(lambda connection: connection.rows("DELETE FROM meta"))
     await database.close()
 
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from formant_mcp.filters import Filters, Role
 from formant_mcp.models import Conversation, Turn
 from formant_mcp.store import Store, search
-from formant_mcp.store.schema import MIGRATIONS
 from formant_mcp.store.search import MatchPage, StoreSearch
+from formant_mcp.store.sqlite.schema import MIGRATIONS
 from formant_mcp.text_search.query import Expression, Term
 from tests.examples import examples
 from tests.in_a_loop import in_a_loop

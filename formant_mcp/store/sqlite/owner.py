@@ -10,18 +10,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from formant_mcp.errors import ConfigurationError
+from formant_mcp.store.engine import AccountKey, another_account
 
 _AGES = (0, 1 / 2, 1, 1 / 4, 3 / 4, 1 / 8)
 """Which conversations to request from the provider, as positions in the list: some may have been deleted there."""
-
-
-@dataclass(frozen=True, slots=True)
-class AccountKey:
-    """An account in a store: hashes of provider and address (`service`), and of these with the key (`key`)."""
-
-    service: str
-    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +70,6 @@ def claim(connection: sqlite3.Connection, account: AccountKey) -> bool:
             raise another_account()
         _write(connection, account, frozenset())
     return not is_empty
-
-
-def another_account() -> ConfigurationError:
-    """The error for a store with another account's conversations."""
-    return ConfigurationError(
-        "FORMANT_STORE names the store of another account (another provider, address or key).",
-        "Give each account a path of its own, or unset FORMANT_STORE.",
-    )
 
 
 def _keys(connection: sqlite3.Connection) -> frozenset[str]:

@@ -7,27 +7,31 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
-from functools import wraps
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import TypeVar
 
-from formant_mcp.store.connection import AnotherFileError, Connection, DamagedError, open_reader, open_writer
-from formant_mcp.store.owner import AccountKey
+from formant_mcp.store.engine import AccountKey, Connection, to_its_end
+from formant_mcp.store.sqlite.connection import (
+    AnotherFileError,
+    DamagedError,
+    SqliteConnection,
+    open_reader,
+    open_writer,
+)
 
 _READERS = 3
 _INTERRUPT_EVERY_SECONDS = 0.01
 
 T = TypeVar("T")
-P = ParamSpec("P")
 
 
 class _Worker:
     """A thread with its own connection, opened at first use. Only the holder of `lock` may use them."""
 
-    def __init__(self, connect: Callable[[], Connection]) -> None:
+    def __init__(self, connect: Callable[[], SqliteConnection]) -> None:
         self._connect = connect
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
-        self.connection: Connection | None = None
+        self.connection: SqliteConnection | None = None
         self.lock = asyncio.Lock()
 
     async def read(self, work: Callable[[Connection], T]) -> T:
@@ -55,7 +59,7 @@ class _Worker:
         """Opens the connection if it is not open."""
         await to_its_end(self._start(self._connected))
 
-    async def disconnect(self, close: Callable[[Connection], None] = Connection.close) -> None:
+    async def disconnect(self, close: Callable[[SqliteConnection], None] = SqliteConnection.close) -> None:
         """Closes the connection, by `close`; the next work opens another."""
 
         def disconnect() -> None:
@@ -82,13 +86,13 @@ class _Worker:
         with connection.transaction("BEGIN IMMEDIATE" if is_write else "BEGIN"):
             return work(connection)
 
-    def _connected(self) -> Connection:
+    def _connected(self) -> SqliteConnection:
         if self.connection is None:
             self.connection = self._connect()
         return self.connection
 
 
-class Database:
+class SqliteDatabase:
     """The store's file, or a store in memory with one connection and one thread.
 
     Raises (from every method):
@@ -106,7 +110,7 @@ class Database:
             self._idle.put_nowait(worker)
 
     @classmethod
-    async def open(cls, path: Path | None, account: AccountKey, *, takes_over: bool = False) -> "Database":
+    async def open(cls, path: Path | None, account: AccountKey, *, takes_over: bool = False) -> "SqliteDatabase":
         """Opens the file.
 
         `account`: its owner. `takes_over`: the account's key is new, and verified to be of the file's account.
@@ -157,59 +161,12 @@ class Database:
                     for reader in self._readers:
                         await reader.disconnect()
                     self.generation += 1
-                    await self._writer.disconnect(Connection.set_aside)
+                    await self._writer.disconnect(SqliteConnection.set_aside)
                     await self._writer.connect()
             raise
 
-    def _open_reader(self, path: Path | None) -> Connection:
+    def _open_reader(self, path: Path | None) -> SqliteConnection:
         writer = self._writer.connection
         if path is None or writer is None:
             raise AnotherFileError("The local store is not open.")
         return open_reader(path, writer.file)
-
-
-class OnDatabase:
-    """Base of the classes that query a database."""
-
-    def __init__(self, database: Database) -> None:
-        self.database = database
-
-
-S = TypeVar("S", bound=OnDatabase)
-
-
-def on_reader(
-    method: Callable[Concatenate[S, Connection, P], T],
-) -> Callable[Concatenate[S, P], Coroutine[None, None, T]]:
-    """Runs a method on a thread that reads, in one transaction."""
-
-    @wraps(method)
-    async def run(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self.database.read(lambda connection: method(self, connection, *args, **kwargs))
-
-    return run
-
-
-def on_writer(
-    method: Callable[Concatenate[S, Connection, P], T],
-) -> Callable[Concatenate[S, P], Coroutine[None, None, T]]:
-    """Runs a method on the thread that writes, in one transaction."""
-
-    @wraps(method)
-    async def run(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self.database.write(lambda connection: method(self, connection, *args, **kwargs))
-
-    return run
-
-
-async def to_its_end(job: asyncio.Future[T]) -> T:
-    """Waits for a job to end, even if the caller is cancelled; the cancellation is raised afterwards."""
-    try:
-        await asyncio.wait([job])
-    except asyncio.CancelledError:
-        while not job.done():
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait([job])
-        job.exception()
-        raise
-    return job.result()

@@ -1,38 +1,21 @@
-"""The index of the transcripts' words (FTS5): a turn's key in it, its rows, and queries for MATCH."""
+"""The index of the transcripts' words in SQLite (FTS5): its rows, and queries for MATCH."""
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 
 from formant_mcp.filters import Role
+from formant_mcp.store.engine import Forms
+from formant_mcp.store.turn_keys import word_rows
 from formant_mcp.text_search.query import Expression, Term
-from formant_mcp.text_search.tokenizer import forms_in, indexable, indexed_until_version_3
+from formant_mcp.text_search.tokenizer import indexable, indexed_until_version_3
 
-KEY_BITS = 20
-MAX_TURNS = 1 << KEY_BITS
-ROW_OF = f"(rowid >> {KEY_BITS})"
-"""`row_of` in SQL, where a turn's key is called rowid."""
-COLUMNS = ("agent", "contact", "other")
-INSERT = "INSERT INTO turns_fts (rowid, agent, contact, other) VALUES (?, ?, ?, ?)"
+FTS_COLUMNS = ("rowid", "agent", "contact", "other")
+INSERT = f"INSERT INTO turns_fts ({', '.join(FTS_COLUMNS)}) VALUES (?, ?, ?, ?)"
 DELETE = "INSERT INTO turns_fts (turns_fts, rowid, agent, contact, other) VALUES ('delete', ?, ?, ?, ?)"
-INSERT_WORDS = "INSERT INTO words VALUES (?, ?) ON CONFLICT DO NOTHING"
+_INSERT_WORDS = "INSERT INTO words VALUES (?, ?) ON CONFLICT DO NOTHING"
 
 Rows = Sequence[tuple[int, str, str]]
 """Turns as key, role and text."""
-Forms = Callable[[Term], Iterable[str]]
-"""The word forms that match a term."""
-
-
-def turn_key(row_id: int, index: int) -> int:
-    """The key of a turn: its conversation's row and its index, so that one range of keys is one transcript in order.
-
-    An index higher than a transcript can have gives the end of the range.
-    """
-    return (row_id << KEY_BITS) + min(index, MAX_TURNS)
-
-
-def row_of(turn_id: int) -> int:
-    """The row of a turn's conversation."""
-    return turn_id >> KEY_BITS
 
 
 def index_rows(turns: Rows, cut: Callable[[str], str] = indexable) -> list[tuple[int, str, str, str]]:
@@ -45,13 +28,9 @@ def index_rows(turns: Rows, cut: Callable[[str], str] = indexable) -> list[tuple
     return indexed
 
 
-def word_rows(indexed: Iterable[tuple[int, str, str, str]]) -> list[tuple[str, str]]:
-    """The distinct words of these rows, joined ones too, each with its stem."""
-    stems: dict[str, str] = {}
-    for _, *columns in indexed:
-        for text in columns:
-            stems |= forms_in(text)
-    return sorted(stems.items())
+def words_of(indexed: Iterable[tuple[int, str, str, str]]) -> Iterable[str]:
+    """The indexed texts of these rows."""
+    return (text for _, *columns in indexed for text in columns if text)
 
 
 def index_all(database: sqlite3.Connection) -> None:
@@ -60,7 +39,7 @@ def index_all(database: sqlite3.Connection) -> None:
     while batch := turns.fetchmany(10_000):
         indexed = index_rows(batch)
         database.executemany(INSERT, indexed)
-        database.executemany(INSERT_WORDS, word_rows(indexed))
+        database.executemany(_INSERT_WORDS, word_rows(words_of(indexed)))
 
 
 def index_joined_words(database: sqlite3.Connection) -> None:
@@ -70,7 +49,7 @@ def index_joined_words(database: sqlite3.Connection) -> None:
         before, indexed = index_rows(batch, indexed_until_version_3), index_rows(batch)
         database.executemany(DELETE, before)
         database.executemany(INSERT, indexed)
-        database.executemany(INSERT_WORDS, word_rows(indexed))
+        database.executemany(_INSERT_WORDS, word_rows(words_of(indexed)))
 
 
 def to_fts5(expression: Expression, role: Role, forms: Forms) -> str:
@@ -79,11 +58,6 @@ def to_fts5(expression: Expression, role: Role, forms: Forms) -> str:
     if expression.none_of:
         wanted = f"({wanted}) NOT {_any_of(expression.none_of, forms)}"
     return f"({wanted})" if role == "any" else f"{role} : ({wanted})"
-
-
-def has_prefix_term(match: str) -> bool:
-    """Whether the query has a prefix term (FTS5 expands those on each query)."""
-    return "*" in match
 
 
 def _any_of(terms: Iterable[Term], forms: Forms) -> str:

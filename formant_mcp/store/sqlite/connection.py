@@ -1,30 +1,54 @@
 """One SQLite connection: a private file, migrated when it is opened; its errors are StoreErrors."""
 
+import json
 import logging
 import os
-import re
 import sqlite3
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from string import Template
+from typing import Literal, cast
 
 from formant_mcp.errors import StoreError
+from formant_mcp.filters import Role
+from formant_mcp.store.engine import TABLES, AccountKey, Forms, Parameter, StoredTurn, Value
 from formant_mcp.store.local_time import local_day, local_hour
-from formant_mcp.store.owner import AccountKey, claim, enter
-from formant_mcp.store.schema import migrate
-from formant_mcp.values import instants, label
+from formant_mcp.store.sqlite.full_text import DELETE, FTS_COLUMNS, index_rows, to_fts5
+from formant_mcp.store.sqlite.owner import claim, enter
+from formant_mcp.store.sqlite.schema import migrate
+from formant_mcp.store.turn_keys import KEY_BITS
+from formant_mcp.text_search.query import Expression
+from formant_mcp.values import instants
 
 _log = logging.getLogger(__name__)
 
-Value = str | int | float | None
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 # Few sizes, so that SQLite compiles few statements; before 3.32 a statement had at most 999 parameters.
 _ROWS_OF_A_STATEMENT = (32, 4, 1)
-_ONE_ROW = re.compile(r"VALUES (\([?, ]+\))")
 _MAGIC = b"SQLite format 3\0"  # https://sqlite.org/fileformat.html#the_database_header
+_NAMES = {
+    **{table: table for table in TABLES},
+    **{f"{table}_as": table for table in TABLES},
+    "in_list": "IN (SELECT value FROM json_each(?))",
+    "each_text": "json_each(?)",
+    "each_number": "json_each(?)",
+    "fold": "",
+    "exact": " COLLATE BINARY",
+    "newest_id": "conversation_id",  # of the row that has the maximum (https://sqlite.org/lang_select.html, 2.4)
+    "join": "CROSS JOIN",  # keeps the order of the tables
+    "by_agent": "INDEXED BY conversations_agent",
+    "by_transcript": "INDEXED BY conversations_with_turns",
+    "hits": "turns_fts",
+    "is_hit": "turns_fts MATCH ?",
+    "hit_turn": "turns_fts.rowid",
+    "hit_row": f"(turns_fts.rowid >> {KEY_BITS})",
+    "hit_in_value": f"turns_fts.rowid >= value << {KEY_BITS} AND turns_fts.rowid < (value + 1) << {KEY_BITS}",
+    "turn_in_value": f"turn_id >= value << {KEY_BITS} AND turn_id < (value + 1) << {KEY_BITS}",
+    "turn_row": f"(turn_id >> {KEY_BITS})",
+}
 _PRAGMAS = (
     "PRAGMA synchronous = NORMAL",
     "PRAGMA temp_store = MEMORY",
@@ -40,8 +64,8 @@ class AnotherFileError(StoreError):
     """The file at the store's path is no longer the one that was opened."""
 
 
-class Connection:
-    """A connection to the store's file; used by one thread at a time.
+class SqliteConnection:
+    """A connection to the store's file, an engine's Connection; used by one thread at a time.
 
     `account`: the owner of the file, if the connection writes; `is_claimed`: whether the file already names it.
 
@@ -64,30 +88,62 @@ class Connection:
         self._is_claimed = is_claimed
         self.file = file
 
-    def rows(self, sql: str, parameters: Sequence[Value] = ()) -> list[tuple[Value, ...]]:
+    def rows(self, template: str, parameters: Sequence[Parameter] = ()) -> list[tuple[Value, ...]]:
         """All rows of one query."""
         with self._translate_sqlite_errors():
-            return self._connection.execute(sql, parameters).fetchall()
+            return self._connection.execute(_to_sqlite(template), _adapted(parameters)).fetchall()
 
-    def run(self, sql: str, parameters: Sequence[Value] = ()) -> int:
-        """Runs one statement; returns how many rows it changed."""
-        with self._translate_sqlite_errors():
-            return self._connection.execute(sql, parameters).rowcount
-
-    def run_many(self, sql: str, parameters: Iterable[Sequence[Value]]) -> None:
-        """Runs one statement for many rows."""
-        with self._translate_sqlite_errors():
-            self._connection.executemany(sql, parameters)
-
-    def insert_many(self, sql: str, rows: Sequence[Sequence[Value]]) -> None:
-        """The same for an INSERT of one row, but many rows share a statement: the program's other threads can work
-        while it runs."""
-        first = 0
+    def insert(
+        self,
+        table: str,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[Value]],
+        key: Sequence[str] = (),
+        update: str = "",
+    ) -> int:
+        """Inserts rows; those whose `key` exists update that row instead, or nothing. Returns how many were written."""
+        clash = f" ON CONFLICT ({', '.join(key)}) DO {'UPDATE SET ' + update if update else 'NOTHING'}" if key else ""
+        first = written = 0
         for size in _ROWS_OF_A_STATEMENT:
             while len(rows) - first >= size:
+                # Many rows share a statement: the program's other threads can work while it runs.
+                places = ", ".join([f"({', '.join('?' * len(columns))})"] * size)
                 values = [value for row in rows[first : first + size] for value in row]
-                self.run(_of_many_rows(sql, size), values)
+                sql = f"INSERT INTO {table} ({', '.join(columns)}) VALUES {places}{clash}"
+                with self._translate_sqlite_errors():
+                    written += self._connection.execute(sql, values).rowcount
                 first += size
+        return written
+
+    def update(self, table: str, changes: str, condition: str, rows: Sequence[Sequence[Parameter]]) -> None:
+        """Changes what meets the condition, once for each row of parameters."""
+        self._run_many(f"UPDATE {table} SET {changes} WHERE {condition}", rows)
+
+    def delete(self, table: str, condition: str, rows: Sequence[Sequence[Parameter]]) -> None:
+        """Deletes what meets the condition, once for each row of parameters."""
+        self._run_many(f"DELETE FROM {table} WHERE {condition}", rows)
+
+    def insert_turns(self, turns: Sequence[StoredTurn]) -> None:
+        """Inserts turns and the words they are found by."""
+        self.insert("turns", ("turn_id", "role", "text", "seconds"), turns)
+        self.insert("turns_fts", FTS_COLUMNS, index_rows([turn[:3] for turn in turns]))
+
+    def delete_turns(self, turns: Sequence[StoredTurn]) -> None:
+        """Deletes turns, which must be given as they are stored."""
+        self._run_many(DELETE, index_rows([turn[:3] for turn in turns]))
+        self.delete("turns", "turn_id = ?", [turn[:1] for turn in turns])
+
+    def match(self, expression: Expression, role: Role, forms: Forms) -> str:
+        """The parameter of `$is_hit` for turns of that role that match the expression."""
+        return to_fts5(expression, role, forms)
+
+    def milliseconds(self, now: int) -> int:
+        """The time that all who share the store go by: all are on this machine."""
+        return now
+
+    def _run_many(self, sql: str, rows: Sequence[Sequence[Parameter]]) -> None:
+        with self._translate_sqlite_errors():
+            self._connection.executemany(_to_sqlite(sql), map(_adapted, rows))
 
     @contextmanager
     def transaction(self, begin: Literal["BEGIN", "BEGIN IMMEDIATE"]) -> Generator[None]:
@@ -146,13 +202,17 @@ class Connection:
             raise _to_store_error(error, self._path) from None
 
 
-@lru_cache(64)
-def _of_many_rows(sql: str, count: int) -> str:
-    """An INSERT of one row as one of that many."""
-    return _ONE_ROW.sub("VALUES " + ", ".join([r"\1"] * count), sql)
+@lru_cache(1000)
+def _to_sqlite(template: str) -> str:
+    return Template(template).substitute(_NAMES)
 
 
-def open_writer(path: Path | None, account: AccountKey, *, takes_over: bool = False) -> Connection:
+def _adapted(parameters: Sequence[Parameter]) -> list[Value]:
+    """Lists become JSON, for json_each."""
+    return [json.dumps(value) if isinstance(value, list | tuple) else cast(Value, value) for value in parameters]
+
+
+def open_writer(path: Path | None, account: AccountKey, *, takes_over: bool = False) -> SqliteConnection:
     """Opens the store to write, at `path` or in memory; a missing file is created, a corrupt one renamed.
 
     Raises:
@@ -172,7 +232,7 @@ def open_writer(path: Path | None, account: AccountKey, *, takes_over: bool = Fa
         raise _to_store_error(error, path) from None
 
 
-def open_reader(path: Path, file: os.stat_result | None) -> Connection:
+def open_reader(path: Path, file: os.stat_result | None) -> SqliteConnection:
     """Opens the store to read; `file`: the file that the writer has open.
 
     Raises:
@@ -184,12 +244,12 @@ def open_reader(path: Path, file: os.stat_result | None) -> Connection:
         if not path.exists():
             raise AnotherFileError("The local store has been moved.") from None
         raise _to_store_error(error, path) from None
-    reader = Connection(connection, path, file=file)
+    reader = SqliteConnection(connection, path, file=file)
     try:
         if file is None or not os.path.samestat(path.stat(), file):
             raise AnotherFileError("The local store has been replaced.")
         for pragma in ("PRAGMA query_only = ON", *_PRAGMAS):
-            reader.run(pragma)
+            reader.rows(pragma)
     except BaseException:
         reader.close()
         raise
@@ -204,7 +264,7 @@ def _prepare(path: Path | None) -> os.stat_result | None:
     return _make_private(path)
 
 
-def _open(path: Path | None, file: os.stat_result | None, account: AccountKey, *, takes_over: bool) -> Connection:
+def _open(path: Path | None, file: os.stat_result | None, account: AccountKey, *, takes_over: bool) -> SqliteConnection:
     connection = _connect(":memory:" if path is None else str(path))
     try:
         migrate(connection)  # before anything writes: a newer version's file stays as it is
@@ -215,7 +275,7 @@ def _open(path: Path | None, file: os.stat_result | None, account: AccountKey, *
     except BaseException:
         connection.close()
         raise
-    return Connection(connection, path, account, is_claimed=is_claimed, file=file)
+    return SqliteConnection(connection, path, account, is_claimed=is_claimed, file=file)
 
 
 def _connect(name: str) -> sqlite3.Connection:
@@ -224,16 +284,11 @@ def _connect(name: str) -> sqlite3.Connection:
         connection.execute("PRAGMA busy_timeout = 5000")
         connection.create_function("local_day", 2, local_day, deterministic=True)
         connection.create_function("local_hour", 2, local_hour, deterministic=True)
-        connection.create_function("label", 1, _label_of, deterministic=True)
         connection.create_function("instant", 1, _instant_of, deterministic=True)
     except BaseException:
         connection.close()
         raise
     return connection
-
-
-def _label_of(text: str | None) -> str | None:
-    return None if text is None else label(text)
 
 
 def _instant_of(normal: str) -> float | None:

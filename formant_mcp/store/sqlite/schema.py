@@ -8,10 +8,12 @@ import sqlite3
 from collections.abc import Iterator
 
 from formant_mcp.errors import StoreError
+from formant_mcp.filters import LABELLED
 from formant_mcp.store.result_values import parse_again
-from formant_mcp.store.turn_index import index_all, index_joined_words
+from formant_mcp.store.rows import label_rows
+from formant_mcp.store.sqlite.full_text import index_all, index_joined_words
 
-_WITH_INDEX, _WITH_JOINED_WORDS, _WITH_VALUE_KINDS = 2, 4, 4
+_WITH_INDEX, _WITH_JOINED_WORDS, _WITH_VALUE_KINDS, _WITH_LABELS = 2, 4, 4, 9
 
 MIGRATIONS = (
     """
@@ -225,6 +227,9 @@ MIGRATIONS = (
     DROP TRIGGER tally_insert;
     DROP TRIGGER tally_delete;
     DROP TRIGGER tally_update;
+    -- The statuses, failure reasons and directions that conversations have or had, and each as labels compare.
+    CREATE TABLE labels (text TEXT PRIMARY KEY, label TEXT NOT NULL) WITHOUT ROWID;
+    CREATE INDEX labels_label ON labels (label);
     """,
 )
 
@@ -271,6 +276,10 @@ def _convert(database: sqlite3.Connection, version: int) -> None:
         index_joined_words(database)
     if version < _WITH_VALUE_KINDS:
         parse_again(database)
+    if version < _WITH_LABELS:
+        for column in LABELLED:
+            values = database.execute(f"SELECT DISTINCT {column} COLLATE BINARY FROM conversations").fetchall()
+            database.executemany("INSERT OR IGNORE INTO labels VALUES (?, ?)", label_rows(value for (value,) in values))
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -1,0 +1,195 @@
+"""What a database engine provides to the store, which never names one.
+
+Queries are written once, as `string.Template`s: `$conversations` is the engine's expression for that table, which has
+the rows of one account, and a few names stand for what engines spell differently (NAMES). Values are `?`.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import wraps
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
+
+from formant_mcp.errors import ConfigurationError
+from formant_mcp.filters import Role
+from formant_mcp.text_search.query import Expression, Term
+
+Value = str | int | float | None
+Parameter = Value | Sequence[str] | Sequence[int]
+"""A value, or a list for `$in_list` and `$each_…`."""
+
+Forms = Callable[[Term], Iterable[str]]
+"""The word forms that match a term."""
+
+TABLES = (
+    "meta",
+    "conversations",
+    "turns",
+    "words",
+    "labels",
+    "result_values",
+    "unreadable",
+    "agents",
+    "zones",
+    "daily_counts",
+    "list_states",
+    "leases",
+)
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True, slots=True)
+class AccountKey:
+    """An account in a store: hashes of provider and address (`service`), and of these with the key (`key`)."""
+
+    service: str
+    key: str
+
+
+class Connection(Protocol):
+    """A connection to the store of one account, in a transaction; used by one thread at a time.
+
+    Besides TABLES, templates may use:
+    - `$in_list`: after a column, whether it is in a list, which is one parameter
+    - `$each_text`, `$each_number`: a table `each` with the column `value`, of a list, which is one parameter
+    - `$fold`: before a column or value in parentheses that compares without case
+    - `$exact`: after a column that is grouped by, so that it compares with case
+    - `$newest_id`: the conversation_id of a group's latest start, beside `max(coalesce(started_at, 0))`
+    - `$join`: joins a table to the one before it, in this order
+    - `$by_agent`, `$by_transcript`: after `$conversations`, the index to use
+    - `$hits`, `$is_hit`, `$hit_turn`, `$hit_row`: a table of turns, whether a turn has a match (one parameter), its key
+      and its row; `$turn_row`: the row of a turn
+
+    Raises (from every method):
+        StoreError: full disk, locked, or not usable.
+    """
+
+    def rows(self, template: str, parameters: Sequence[Parameter] = ()) -> list[tuple[Value, ...]]:
+        """All rows of one query."""
+        ...
+
+    def insert(
+        self,
+        table: str,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[Value]],
+        key: Sequence[str] = (),
+        update: str = "",
+    ) -> int:
+        """Inserts rows; those whose `key` exists update that row instead, or nothing. Returns how many were written."""
+        ...
+
+    def update(self, table: str, changes: str, condition: str, rows: Sequence[Sequence[Parameter]]) -> None:
+        """Changes what meets the condition, once for each row of parameters."""
+        ...
+
+    def delete(self, table: str, condition: str, rows: Sequence[Sequence[Parameter]]) -> None:
+        """Deletes what meets the condition, once for each row of parameters."""
+        ...
+
+    def insert_turns(self, turns: Sequence["StoredTurn"]) -> None:
+        """Inserts turns and the words they are found by."""
+        ...
+
+    def delete_turns(self, turns: Sequence["StoredTurn"]) -> None:
+        """Deletes turns, which must be given as they are stored."""
+        ...
+
+    def match(self, expression: Expression, role: Role, forms: Forms) -> str:
+        """The parameter of `$is_hit` for turns of that role that match the expression."""
+        ...
+
+    def milliseconds(self, now: int) -> int:
+        """The time that all who share the store go by; `now`: this machine's."""
+        ...
+
+    def claim(self) -> None:
+        """Makes a new store this account's, before the provider's first data is saved."""
+        ...
+
+
+StoredTurn = tuple[int, str, str, float | None]
+"""A turn's key, role, text and seconds."""
+
+
+class Database(Protocol):
+    """The store's database.
+
+    Raises (from every method):
+        StoreError: it cannot be used. ConfigurationError: it is another account's.
+    """
+
+    @property
+    def generation(self) -> int:
+        """How often it was replaced by an empty one."""
+        ...
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Runs work that only reads, in one transaction; stops it if the caller is cancelled."""
+        ...
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Runs work in one transaction, to its end even if the caller is cancelled."""
+        ...
+
+    async def close(self) -> None:
+        """Closes it."""
+        ...
+
+
+def another_account() -> ConfigurationError:
+    """The error for a store with another account's conversations."""
+    return ConfigurationError(
+        "FORMANT_STORE names the store of another account (another provider, address or key).",
+        "Give each account a path of its own, or unset FORMANT_STORE.",
+    )
+
+
+class OnDatabase:
+    """Base of the classes that query a database."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+
+S = TypeVar("S", bound=OnDatabase)
+
+
+def on_reader(
+    method: Callable[Concatenate[S, Connection, P], T],
+) -> Callable[Concatenate[S, P], Coroutine[None, None, T]]:
+    """Runs a method on a thread that reads, in one transaction."""
+
+    @wraps(method)
+    async def run(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self.database.read(lambda connection: method(self, connection, *args, **kwargs))
+
+    return run
+
+
+def on_writer(
+    method: Callable[Concatenate[S, Connection, P], T],
+) -> Callable[Concatenate[S, P], Coroutine[None, None, T]]:
+    """Runs a method on the thread that writes, in one transaction."""
+
+    @wraps(method)
+    async def run(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self.database.write(lambda connection: method(self, connection, *args, **kwargs))
+
+    return run
+
+
+async def to_its_end(job: asyncio.Future[T]) -> T:
+    """Waits for a job to end, even if the caller is cancelled; the cancellation is raised afterwards."""
+    try:
+        await asyncio.wait([job])
+    except asyncio.CancelledError:
+        while not job.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([job])
+        job.exception()
+        raise
+    return job.result()
