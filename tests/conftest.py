@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import secrets
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
 from functools import partial
@@ -13,6 +14,7 @@ from formant_mcp.store import AccountKey, Store
 from formant_mcp.store.writer import Due
 from tests.examples import load_profile
 from tests.fake_formant import FakeFormant
+from tests.postgres_server import postgres_server
 from tests.prism import install, serve
 from tests.sample_stores import SampleStores
 from tests.server_harness import Account
@@ -31,14 +33,40 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--engine postgres`: every store lies in a PostgreSQL database, an account for each file that a test names."""
+    parser.addoption("--engine", choices=("sqlite", "postgres"), default="sqlite")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out what is about files where stores lie in a database."""
+    if config.getoption("engine") == "postgres":
+        items[:] = [item for item in items if not item.get_closest_marker("file_store")]
+
+
+@pytest.fixture(scope="session")
+def database_address(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    """The database that stores lie in; '' for files."""
+    if request.config.getoption("engine") == "sqlite":
+        yield ""
+        return
+    with postgres_server(tmp_path_factory.mktemp("postgres")) as address:
+        yield address
+
+
 @pytest.fixture(autouse=True)
-def stores(monkeypatch: pytest.MonkeyPatch) -> Generator[list[Store]]:
+def stores(monkeypatch: pytest.MonkeyPatch, database_address: str) -> Generator[list[Store]]:
     """The stores that a test opened, closed at its end."""
     opened: list[Store] = []
     open_store = Store.open
 
-    async def open_and_keep(path: Path | None, account: AccountKey, due: Due, *, takes_over: bool = False) -> Store:
-        opened.append(await open_store(path, account, due, takes_over=takes_over))
+    async def open_and_keep(
+        where: Path | str | None, account: AccountKey, due: Due, *, takes_over: bool = False
+    ) -> Store:
+        if database_address and not isinstance(where, str):
+            name = where or f"in memory {secrets.token_hex(8)}"
+            where, account = database_address, AccountKey(account.service, f"{account.key} {name}")
+        opened.append(await open_store(where, account, due, takes_over=takes_over))
         return opened[-1]
 
     monkeypatch.setattr(Store, "open", open_and_keep)

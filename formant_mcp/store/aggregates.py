@@ -8,7 +8,7 @@ from datetime import datetime
 from formant_mcp.filters import GROUPINGS, Filters
 from formant_mcp.store.counts import start_daily_counts
 from formant_mcp.store.engine import Connection, OnDatabase, Parameter, Value, on_reader, on_writer
-from formant_mcp.store.filter_sql import Where, distinct_sql, milliseconds, where
+from formant_mcp.store.filter_sql import SORTED, Where, distinct_sql, milliseconds, where
 from formant_mcp.store.local_time import UNKNOWN_DAY
 from formant_mcp.store.rows import text, whole
 
@@ -177,7 +177,7 @@ class Aggregates(OnDatabase):
         ends = [
             connection.rows(
                 f"SELECT started_at FROM $conversations WHERE {clause.sql} AND started_at IS NOT NULL"
-                f" ORDER BY started_at {direction} LIMIT 1",
+                f" ORDER BY started_at {SORTED[direction]} LIMIT 1",
                 clause.values,
             )
             for direction in ("ASC", "DESC")

@@ -16,6 +16,8 @@ ORDERS: dict[Order, tuple[str, str]] = {  # calls without the value come last in
     "longest": ("duration_seconds", "DESC"),
     "shortest": ("duration_seconds", "ASC"),
 }
+SORTED = {"DESC": "DESC NULLS LAST", "ASC": "ASC NULLS FIRST"}
+"""A direction of ORDER BY, in which the indexes have their rows."""
 
 _AFTER_ALL = "\U0010ffff"  # sorts after every character of a text
 _DIGITS = 10  # significant digits of printed numbers
@@ -102,7 +104,8 @@ def _add_names(clause: Where, column: str, names: Sequence[str]) -> None:
         elif not is_whole(name):
             begin = name.removesuffix(CUT).rstrip()
             parts.append(_begins(column))
-            values += [name, begin, begin + _AFTER_ALL]
+            bounds = [name, begin, begin + _AFTER_ALL]
+            values += map(_ascii_lower, bounds) if column in LABELLED else bounds
     clause.add(parts[0] if len(parts) == 1 else f"({' OR '.join(parts)})", *values)
 
 
@@ -115,11 +118,16 @@ def _any_of(column: str, count: int) -> str:
 
 
 def _begins(column: str) -> str:
-    """A truncated value as printed, or any with its prefix; of labels, in any case."""
+    """A truncated value as printed, or any with its prefix; of labels, in any case of ASCII letters."""
     if column not in LABELLED:
         return f"({column} = ? OR {column} >= ? AND {column} < ?)"
-    begins = "lower(l.text) = lower(?) OR lower(l.text) >= lower(?) AND lower(l.text) < lower(?)"
+    begins = "lower(l.text) = ? OR lower(l.text) >= ? AND lower(l.text) < ?"
     return f"{column} IN (SELECT l.text FROM $labels_as l WHERE {begins})"
+
+
+def _ascii_lower(text: str) -> str:
+    """In lower case, as both engines' `lower` sees it."""
+    return text.encode().lower().decode()
 
 
 def _add_contact(clause: Where, spellings: tuple[str, ...]) -> None:

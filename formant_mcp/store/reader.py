@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from formant_mcp.filters import FIELDS, NAMED, NO_FILTERS, DetailRequest, Filters, Order, is_whole
 from formant_mcp.models import Conversation, Turn, Unreadable
 from formant_mcp.store.engine import Connection, OnDatabase, Value, on_reader
-from formant_mcp.store.filter_sql import ORDERS, Where, distinct_sql, milliseconds, where
+from formant_mcp.store.filter_sql import ORDERS, SORTED, Where, distinct_sql, milliseconds, where
 from formant_mcp.store.rows import READ, conversation, number, text, whole, with_results
 from formant_mcp.store.turn_keys import row_of, turn_key
 
@@ -71,8 +71,8 @@ class Reader(OnDatabase):
     def agent_names(self, connection: Connection, agent_ids: Sequence[str]) -> dict[str, str]:
         """The names of these agents, by id, if one of their newest calls has a name."""
         rows = connection.rows(
-            "SELECT value, (SELECT agent_name FROM (SELECT agent_name FROM $conversations WHERE agent_id = value AND"
-            " started_at IS NOT NULL ORDER BY started_at DESC LIMIT 20) AS newest WHERE agent_name IS NOT NULL LIMIT 1)"
+            "SELECT value, (SELECT agent_name FROM (SELECT agent_name FROM $conversations WHERE agent_id = value"
+            " ORDER BY started_at DESC NULLS LAST LIMIT 20) AS newest WHERE agent_name IS NOT NULL LIMIT 1)"
             " FROM $each_text",
             [list(agent_ids)],
         )
@@ -140,7 +140,7 @@ class Reader(OnDatabase):
                 clause.add(f"row_id {sign} ?", after)
             rows += connection.rows(
                 f"SELECT row_id, {READ} FROM $conversations WHERE {clause.sql}"
-                f" ORDER BY {column} {direction}, row_id {direction} LIMIT ?",
+                f" ORDER BY {column} {SORTED[direction]}, row_id {direction} LIMIT ?",
                 [*clause.values, limit - len(rows)],
             )
             if len(rows) == limit:
@@ -223,7 +223,7 @@ class Reader(OnDatabase):
         return bool(connection.rows("SELECT 1 FROM $conversations WHERE detail_at IS NOT NULL LIMIT 1"))
 
     @on_reader
-    def not_seen_since(self, connection: Connection, filters: Filters, since: datetime, limit: int) -> list[str]:
+    def not_seen_since(self, connection: Connection, filters: Filters, since: datetime, limit: int = _ALL) -> list[str]:
         """Ids that match and that the provider has not returned since then."""
         clause = where(filters)
         clause.add("seen_at < ?", milliseconds(since))

@@ -211,7 +211,8 @@ class Search(OnDatabase):
         clause = Where(["turn_count > 0"])
         if after:
             clause.add(f"({_STARTED}, row_id) < (?, ?)", self._started_at(connection, after), after)
-        sql = f"SELECT row_id FROM $conversations WHERE {clause.sql} ORDER BY started_at DESC, row_id DESC LIMIT ?"
+        newest_first = "ORDER BY started_at DESC NULLS LAST, row_id DESC LIMIT ?"
+        sql = f"SELECT row_id FROM $conversations WHERE {clause.sql} {newest_first}"
         if not _has_prefix(match):
             rows: list[int] = []
             newest = [whole(row[0]) for row in connection.rows(sql, [*clause.values, _PROBED])]
@@ -223,8 +224,8 @@ class Search(OnDatabase):
                     return rows[:count]
         hits = connection.rows("SELECT DISTINCT $hit_row FROM $hits WHERE $is_hit", [match])
         rows_with_hits = {row[0] for row in hits}
-        newest_first = connection.rows(sql, [*clause.values, _NO_LIMIT])
-        return [whole(row[0]) for row in newest_first if row[0] in rows_with_hits][:count]
+        ordered = connection.rows(sql, [*clause.values, _NO_LIMIT])
+        return [whole(row[0]) for row in ordered if row[0] in rows_with_hits][:count]
 
     def _started_at(self, connection: Connection, row: int) -> float:
         """The start of a conversation as a sort key."""

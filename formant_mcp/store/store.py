@@ -1,8 +1,9 @@
-"""The store: one file, with its reader, writer, search, aggregates and sync state."""
+"""The store: one database, with its reader, writer, search, aggregates and sync state."""
 
 import secrets
 from pathlib import Path
 
+from formant_mcp.errors import ConfigurationError
 from formant_mcp.store.aggregates import Aggregates
 from formant_mcp.store.engine import AccountKey, Connection, Database, OnDatabase, on_reader, on_writer
 from formant_mcp.store.reader import Reader
@@ -31,13 +32,15 @@ class Store(OnDatabase):
         self._known_identity = (0, "")
 
     @classmethod
-    async def open(cls, path: Path | None, account: AccountKey, due: Due, *, takes_over: bool = False) -> "Store":
-        """Opens the store at `path`; None keeps it in memory.
+    async def open(
+        cls, where: Path | str | None, account: AccountKey, due: Due, *, takes_over: bool = False
+    ) -> "Store":
+        """Opens the store in a file, at a database's address, or in memory for None.
 
         A file with another account's conversations is refused; `takes_over` admits a new key. `due` says when a detail
         must be fetched again.
         """
-        return cls(await SqliteDatabase.open(path, account, takes_over=takes_over), due)
+        return cls(await _open_database(where, account, takes_over=takes_over), due)
 
     async def identity(self) -> str:
         """A unique name for this store, by which another store's cursors are recognized."""
@@ -61,3 +64,16 @@ class Store(OnDatabase):
     def _new_identity(self, connection: Connection) -> str:
         connection.insert("meta", ("name", "value"), [("identity", secrets.token_hex(8))], key=("name",))
         return str(connection.rows(_IDENTITY)[0][0])
+
+
+async def _open_database(where: Path | str | None, account: AccountKey, *, takes_over: bool) -> Database:
+    if isinstance(where, str):
+        try:
+            from formant_mcp.store.postgres.database import PostgresDatabase
+        except ImportError:
+            raise ConfigurationError(
+                "FORMANT_STORE names a PostgreSQL database, whose driver is not installed.",
+                "Install formant-mcp[postgres].",
+            ) from None
+        return await PostgresDatabase.open(where, account, takes_over=takes_over)
+    return await SqliteDatabase.open(where, account, takes_over=takes_over)

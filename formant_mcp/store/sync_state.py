@@ -150,11 +150,17 @@ class SyncState(OnDatabase):
         connection.delete("leases", "name = ? AND owner = ?", [(name, owner) for name in names])
 
 
+def _stored(value: StateValue) -> Value:
+    if isinstance(value, datetime):
+        return milliseconds(value)
+    return int(value) if isinstance(value, bool) else value
+
+
 def _write(connection: Connection, name: str, changes: Mapping[str, StateValue], how: str) -> None:
     unknown = changes.keys() - _COLUMNS.keys()
     if unknown:
         raise ValueError(unknown)
-    values = [milliseconds(value) if isinstance(value, datetime) else value for value in changes.values()]
+    values = [_stored(value) for value in changes.values()]
     connection.claim()
     update = ", ".join(map(how.format, changes))
     connection.insert("list_states", ("name", *changes), [(name, *values)], key=("name",), update=update)

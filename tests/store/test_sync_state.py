@@ -37,6 +37,7 @@ async def test_leasing_several_names_returns_the_free_ones(servers: Servers) -> 
     assert await two.lease(["a", "b", "c"], "two", NOW, SPAN) == ["a", "c"]
 
 
+@pytest.mark.file_store
 async def test_a_lease_expires_when_its_span_is_over_and_not_before(servers: Servers) -> None:
     one, two = servers
     await one.lease(["a"], "one", NOW, SPAN)
@@ -45,6 +46,7 @@ async def test_a_lease_expires_when_its_span_is_over_and_not_before(servers: Ser
     assert await one.lease(["a"], "one", NOW + SPAN, SPAN) == []
 
 
+@pytest.mark.file_store
 async def test_a_holder_extends_its_lease_by_leasing_again(servers: Servers) -> None:
     one, two = servers
     await one.lease(["a"], "one", NOW, SPAN)

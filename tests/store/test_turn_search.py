@@ -158,6 +158,7 @@ async def test_the_index_follows_changed_and_deleted_transcripts(
     await store.close()
 
 
+@pytest.mark.file_store
 async def test_a_store_of_version_1_gets_an_index(tmp_path: Path) -> None:
     path = tmp_path / "old.sqlite"
     old = sqlite3.connect(path)

@@ -181,7 +181,7 @@ class Scan:
         """
         read, write = self._store.read, self._store.write
         if not (filters.status or filters.call_successful != "any"):  # a call may change these, and leave the list
-            missing = await read.not_seen_since(filters, started_at, -1)
+            missing = await read.not_seen_since(filters, started_at)
             if await self._list.misses_many(await read.count(filters), len(missing), started_at):
                 return False
         while hidden := await read.not_seen_since(filters, started_at, _FETCHED_AT_ONCE):

@@ -188,7 +188,7 @@ class Scan:
         until = covered_before and covered_before - timedelta(milliseconds=1)
         span = Filters(agent_id=self._list.name, since=state.covered_from, until=until)
         store, started_at = self._list.store, state.scan_started_at or self._list.now()
-        unlisted = await store.read.not_seen_since(span, started_at, -1)
+        unlisted = await store.read.not_seen_since(span, started_at)
         if unlisted and not await self._list.misses_many(await store.read.count(span), len(unlisted), started_at):
             await store.write.delete(*unlisted)
 

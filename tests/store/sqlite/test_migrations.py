@@ -20,7 +20,7 @@ from formant_mcp.text_search.tokenizer import indexed_until_version_3
 from tests.store.files import calls, open_store, write_store
 from tests.store.oracle import NOW
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.file_store]
 
 
 @pytest.fixture

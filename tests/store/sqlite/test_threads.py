@@ -19,7 +19,7 @@ from formant_mcp.store.writer import PreviousRow
 from tests.store.files import calls, damage, open_store, set_aside, write_store
 from tests.store.oracle import NOW
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.file_store]
 
 LATER = NOW + timedelta(minutes=5)
 ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n"

@@ -14,7 +14,7 @@ from formant_mcp.store.sqlite.owner import Owner, read_owner
 from tests.store.files import calls, open_store, write_store
 from tests.store.oracle import NOW
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.file_store]
 
 
 @pytest.fixture

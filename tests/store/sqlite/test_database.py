@@ -25,7 +25,7 @@ from tests.in_a_loop import in_a_loop
 from tests.store.files import calls, damage, open_store, set_aside, write_store
 from tests.store.oracle import NOW
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.file_store]
 
 KEY = "fm-live-5c1e0f2b9a7d"
 

@@ -20,7 +20,7 @@ from formant_mcp.store.writer import Writer
 from tests.store.files import calls, never, open_store
 from tests.store.oracle import NOW
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.file_store]
 
 MEGABYTE = 1 << 20
 

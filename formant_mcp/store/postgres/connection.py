@@ -1,0 +1,222 @@
+"""One PostgreSQL connection, for one account; its errors are StoreErrors."""
+
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from itertools import count
+from re import sub
+from string import Template
+from typing import cast
+
+import psycopg
+from psycopg import errors
+
+from formant_mcp.errors import StoreError
+from formant_mcp.filters import Role
+from formant_mcp.store.engine import TABLES, Forms, Parameter, StoredTurn, Value
+from formant_mcp.store.postgres.full_text import to_tsquery, to_tsvector
+from formant_mcp.store.postgres.schema import SCHEMA
+from formant_mcp.store.turn_keys import row_of
+from formant_mcp.text_search.query import Expression
+
+_ROWS_OF_A_STATEMENT = 500
+_COPIED_FROM = 5  # rows; fewer are inserted faster by a statement
+_LONGEST_KEY = 600  # characters of a key's text: an index entry has at most 2,700 bytes
+_LONG_KEYS = {"words": 0, "labels": 0, "result_values": 1}  # tables in which such rows are left out, and the column
+_CONNECTION_LOST = (errors.OperationalError, errors.InterfaceError)
+
+
+class ConnectionLostError(StoreError):
+    """The connection ended; another one may work."""
+
+
+class PostgresConnection:
+    """A connection in a transaction of one account, an engine's Connection; used by one thread at a time.
+
+    Raises (from every method):
+        StoreError: the database cannot be used. ConnectionLostError: another connection may work.
+    """
+
+    def __init__(self, connection: psycopg.Connection, account: int) -> None:
+        self._cursor = psycopg.RawCursor(connection)
+        self._account = account
+
+    def rows(self, template: str, parameters: Sequence[Parameter] = ()) -> list[tuple[Value, ...]]:
+        """All rows of one query."""
+        with translate_errors():
+            return self._cursor.execute(_to_postgres(template, self._account), _adapted(parameters)).fetchall()
+
+    def insert(
+        self,
+        table: str,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[Value]],
+        key: Sequence[str] = (),
+        update: str = "",
+    ) -> int:
+        """Inserts rows; those whose `key` exists update that row instead, or nothing. Returns how many were written."""
+        if table in _LONG_KEYS:
+            rows = [row for row in rows if len(str(row[_LONG_KEYS[table]])) <= _LONGEST_KEY]
+        if table == "conversations":
+            columns, rows = ("row_id", *columns), self._numbered(rows)
+        if not key and len(rows) >= _COPIED_FROM:
+            self._copy(table, columns, rows)
+            return len(rows)
+        clash = f"({', '.join(('account', *key))}) DO {'UPDATE SET ' + update if update else 'NOTHING'}" if key else ""
+        written = 0
+        for first in range(0, len(rows), _ROWS_OF_A_STATEMENT):
+            some = rows[first : first + _ROWS_OF_A_STATEMENT]
+            places = ", ".join([f"({self._account}, {', '.join('?' * len(columns))})"] * len(some))
+            template = f"INSERT INTO {SCHEMA}.{table} AS {table} (account, {', '.join(columns)}) VALUES {places}"
+            written += self._execute(template + (f" ON CONFLICT {clash}" if key else ""), _flat(some))
+        return written
+
+    def update(self, table: str, changes: str, condition: str, rows: Sequence[Sequence[Parameter]]) -> None:
+        """Changes what meets the condition, once for each row of parameters."""
+        self._execute_many(
+            f"UPDATE {SCHEMA}.{table} SET {changes} WHERE account = {self._account} AND ({condition})", rows
+        )
+
+    def delete(self, table: str, condition: str, rows: Sequence[Sequence[Parameter]]) -> None:
+        """Deletes what meets the condition, once for each row of parameters."""
+        self._execute_many(f"DELETE FROM {SCHEMA}.{table} WHERE account = {self._account} AND ({condition})", rows)
+
+    def insert_turns(self, turns: Sequence[StoredTurn]) -> None:
+        """Inserts turns and the words they are found by."""
+        self._copy(
+            "turns",
+            ("row_id", "turn_id", "role", "text", "seconds", "words"),
+            [
+                (row_of(key), key, role, text, seconds, to_tsvector(self._account, role, text))
+                for key, role, text, seconds in turns
+            ],
+        )
+
+    def delete_turns(self, turns: Sequence[StoredTurn]) -> None:
+        """Deletes turns."""
+        keys = [turn[0] for turn in turns]
+        if keys:
+            rows = sorted({row_of(key) for key in keys})
+            self.delete("turns", "row_id $in_list AND turn_id $in_list", [(rows, keys)])
+
+    def match(self, expression: Expression, role: Role, forms: Forms) -> str:
+        """The parameter of `$is_hit` for turns of that role that match the expression."""
+        return to_tsquery(self._account, expression, role, forms)
+
+    def milliseconds(self, now: int) -> int:
+        """The time that all who share the store go by: the database's."""
+        return int(self.rows("SELECT (date_part('epoch', clock_timestamp()) * 1000)::bigint")[0][0] or now)
+
+    def claim(self) -> None:
+        """Nothing to do: an account is a row of its own from the beginning."""
+
+    def _numbered(self, rows: Sequence[Sequence[Value]]) -> list[Sequence[Value]]:
+        """New conversations with their rows, which the account counts itself."""
+        if not rows:
+            return []
+        counted = (
+            f"UPDATE {SCHEMA}.accounts SET last_row = last_row + ? WHERE account = {self._account} RETURNING last_row"
+        )
+        last = int(self.rows(counted, [len(rows)])[0][0] or 0)
+        return [(last - len(rows) + number, *row) for number, row in enumerate(rows, 1)]
+
+    def _copy(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Value]]) -> None:
+        if not rows:
+            return
+        with translate_errors():
+            into = f"COPY {SCHEMA}.{table} (account, {', '.join(columns)}) FROM STDIN"
+            with self._cursor.copy(into.encode()) as copy:
+                for row in rows:
+                    copy.write_row((self._account, *row))
+
+    def _execute(self, template: str, parameters: Sequence[Parameter]) -> int:
+        with translate_errors():
+            return self._cursor.execute(_to_postgres(template, self._account), _adapted(parameters)).rowcount
+
+    def _execute_many(self, template: str, rows: Sequence[Sequence[Parameter]]) -> None:
+        if rows:
+            with translate_errors():
+                self._cursor.executemany(_to_postgres(template, self._account), [_adapted(row) for row in rows])
+
+
+@lru_cache(4000)
+def _to_postgres(template: str, account: int) -> bytes:
+    """The statement, its tables reduced to the account's rows, its placeholders numbered."""
+    numbers = count(1)
+    return sub(r"\?", lambda _: f"${next(numbers)}", Template(template).substitute(_names(account))).encode()
+
+
+@lru_cache(64)
+def _names(account: int) -> Mapping[str, str]:
+    """What a template's names are here; PostgreSQL merges such a subquery into the query around it."""
+    tables = {table: f"(SELECT * FROM {SCHEMA}.{table} WHERE account = {account})" for table in TABLES}
+    return {
+        **{table: f"{rows} AS {table}" for table, rows in tables.items()},
+        **{f"{table}_as": rows for table, rows in tables.items()},
+        "in_list": "= ANY(?)",
+        "each_text": "unnest(?::text[]) AS each(value)",
+        "each_number": "unnest(?::bigint[]) AS each(value)",
+        "fold": "fold",
+        "exact": "",
+        "newest_id": "substr(max(lpad(coalesce(started_at, 0)::text, 20, '0') || conversation_id), 21)",
+        "join": "JOIN",
+        "by_agent": "",
+        "by_transcript": "",
+        "hits": f"{tables['turns']} AS hits",
+        "is_hit": "hits.words @@ ?::tsquery",
+        "hit_turn": "hits.turn_id",
+        "hit_row": "hits.row_id",
+        "hit_in_value": "hits.row_id = value",
+        "turn_in_value": "turns.row_id = value",
+        "turn_row": "row_id",
+    }
+
+
+def _adapted(parameters: Sequence[Parameter]) -> list[Parameter]:
+    """Any sequence becomes a list, for an array."""
+    return [cast(Parameter, list(value)) if isinstance(value, tuple) else value for value in parameters]
+
+
+def _flat(rows: Sequence[Sequence[Value]]) -> list[Value]:
+    return [value for row in rows for value in row]
+
+
+@contextmanager
+def translate_errors() -> Generator[None]:
+    """Turns the driver's errors into ours, which quote neither the address nor any value."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise _to_store_error(error) from None
+
+
+def _to_store_error(error: psycopg.Error) -> StoreError:
+    match error:
+        case errors.DiskFull():
+            return StoreError("The database's disk is full; what was stored before is safe.", "Free some space there.")
+        case errors.ReadOnlySqlTransaction():
+            return StoreError(
+                "The database only accepts reads now.", "Set FORMANT_STORE to the primary server, or retry later."
+            )
+        case errors.InsufficientPrivilege():
+            return StoreError(
+                "The role of FORMANT_STORE has too few rights in the database.",
+                f"Grant it USAGE on the schemas {SCHEMA}… and all rights on their tables.",
+            )
+        case errors.UndefinedTable() | errors.UndefinedColumn() | errors.UndefinedFunction():
+            return StoreError(
+                "The database has another version's tables.", "Start the newest version of formant-mcp on every server."
+            )
+        case errors.LockNotAvailable() | errors.DeadlockDetected() | errors.SerializationFailure():
+            return StoreError("The database is busy.", "Retry in a few seconds.")
+        case errors.InvalidAuthorizationSpecification() | errors.InvalidPassword():
+            return StoreError("The database refused the login.", "Check user and password in FORMANT_STORE.")
+        case errors.QueryCanceled():
+            return StoreError("The database ended a query.", "Retry, or narrow the question.")
+        case psycopg.OperationalError() | psycopg.InterfaceError():
+            return ConnectionLostError(
+                "The database cannot be reached.", "Check that it runs, and the address in FORMANT_STORE; then retry."
+            )
+        case _:
+            name = errors.__name__ and type(error).__name__
+            return StoreError(f"The database cannot be used: {name}.", "Check the log of the database.")

@@ -1,0 +1,239 @@
+"""The tables in PostgreSQL. Each key begins with the account, then the conversation's row where there is one.
+
+Nothing spans accounts: no trigger, no sequence, no foreign key. Row numbers are counted by account. So a distributed
+PostgreSQL may split each table by account, and a large account's conversations, turns and values by row. That a
+conversation is stored once follows from the lock that every writer of an account takes, not from a constraint, which
+would have to lie on one machine.
+
+Texts compare by their bytes ("C"), as in SQLite. Times are milliseconds since 1970 UTC. The columns are those of the
+SQLite store (formant_mcp.store.sqlite.schema), which explains them.
+"""
+
+from collections.abc import Iterator
+
+import psycopg
+
+from formant_mcp.errors import ConfigurationError, StoreError
+
+SCHEMA = "formant_mcp"
+FUNCTIONS = "formant_mcp_functions"
+_LOCK = 7_265_401_938  # any number, the same for all who create or migrate the schema
+
+MIGRATIONS = (
+    """
+    -- Without the case of ASCII letters, as SQLite's NOCASE; an index entry has at most 2,700 bytes.
+    CREATE FUNCTION formant_mcp_functions.fold(value text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT left(lower(value COLLATE "C"), 300) $$;
+    CREATE TABLE accounts (
+        account integer PRIMARY KEY,
+        service text COLLATE "C" NOT NULL,
+        last_row bigint NOT NULL DEFAULT 0      -- the last conversation's row
+    );
+    CREATE TABLE account_keys (
+        key text COLLATE "C" PRIMARY KEY,
+        account integer NOT NULL
+    );
+    CREATE TABLE meta (account integer, name text COLLATE "C", value text COLLATE "C", PRIMARY KEY (account, name));
+    CREATE TABLE conversations (
+        account integer,
+        row_id bigint,
+        conversation_id text COLLATE "C" NOT NULL,
+        agent_id text COLLATE "C",
+        agent_name text COLLATE "C",
+        contact_number text COLLATE "C",
+        contact_reversed text COLLATE "C",
+        user_id text COLLATE "C",
+        direction text COLLATE "C",
+        status text COLLATE "C",
+        outcome text COLLATE "C",
+        ended smallint NOT NULL,
+        failure_reason text COLLATE "C",
+        failure_reason_known smallint NOT NULL,
+        started_at bigint,
+        ended_at bigint,
+        duration_seconds double precision,
+        trace_id text COLLATE "C",
+        results text COLLATE "C",
+        turn_count integer,
+        detail_at bigint,
+        detail_due_at bigint DEFAULT 0,
+        missing_at bigint,
+        failure text COLLATE "C",
+        retry_at bigint,
+        first_seen_at bigint NOT NULL,
+        seen_at bigint NOT NULL,
+        PRIMARY KEY (account, row_id)
+    );
+    CREATE INDEX conversations_id ON conversations (account, conversation_id);
+    CREATE INDEX conversations_started ON conversations (account, started_at NULLS FIRST, row_id);
+    CREATE INDEX conversations_agent ON conversations (account, agent_id, started_at NULLS FIRST, row_id);
+    CREATE INDEX conversations_status ON conversations (account, status, started_at NULLS FIRST, row_id);
+    CREATE INDEX conversations_status_folded ON conversations (account, formant_mcp_functions.fold(status))
+        WHERE status IS NOT NULL;
+    CREATE INDEX conversations_contact ON conversations (account, contact_reversed);
+    CREATE INDEX conversations_user ON conversations (account, user_id) WHERE user_id IS NOT NULL;
+    CREATE INDEX conversations_direction ON conversations (account, formant_mcp_functions.fold(direction))
+        WHERE direction IS NOT NULL;
+    CREATE INDEX conversations_reason ON conversations (account, formant_mcp_functions.fold(failure_reason))
+        WHERE failure_reason IS NOT NULL;
+    CREATE INDEX conversations_running ON conversations (account, started_at) WHERE ended = 0;
+    CREATE INDEX conversations_with_turns ON conversations (account, started_at NULLS FIRST, row_id)
+        WHERE turn_count > 0;
+    CREATE INDEX conversations_due ON conversations (account, detail_due_at) WHERE detail_due_at IS NOT NULL;
+    CREATE INDEX conversations_missing ON conversations (account, missing_at) WHERE missing_at IS NOT NULL;
+    CREATE INDEX conversations_retry ON conversations (account, retry_at) WHERE retry_at IS NOT NULL;
+    CREATE TABLE turns (
+        account integer,
+        row_id bigint,
+        turn_id bigint,
+        role text COLLATE "C" NOT NULL,
+        text text COLLATE "C" NOT NULL,
+        seconds double precision,
+        words tsvector NOT NULL,
+        PRIMARY KEY (account, row_id, turn_id)
+    );
+    CREATE INDEX turns_words ON turns USING gin (words);
+    CREATE TABLE words (
+        account integer, word text COLLATE "C", stem text COLLATE "C" NOT NULL, PRIMARY KEY (account, word)
+    );
+    CREATE INDEX words_stem ON words (account, stem);
+    CREATE TABLE labels (
+        account integer, text text COLLATE "C", label text COLLATE "C" NOT NULL, PRIMARY KEY (account, text)
+    );
+    CREATE INDEX labels_label ON labels (account, label);
+    CREATE TABLE result_values (
+        account integer,
+        row_id bigint,
+        path text COLLATE "C",
+        position integer,
+        kind text COLLATE "C" NOT NULL,
+        text text COLLATE "C" NOT NULL,
+        folded text COLLATE "C" NOT NULL,
+        number double precision,
+        PRIMARY KEY (account, row_id, path, position)
+    );
+    CREATE INDEX result_values_number ON result_values (account, path, number) WHERE number IS NOT NULL;
+    CREATE INDEX result_values_path ON result_values (account, path, kind, row_id);
+    CREATE TABLE unreadable (
+        account integer, row_id bigint, kind text COLLATE "C", count integer NOT NULL,
+        PRIMARY KEY (account, row_id, kind)
+    );
+    CREATE INDEX unreadable_kind ON unreadable (account, kind);
+    CREATE TABLE agents (
+        account integer, agent_id text COLLATE "C", count bigint NOT NULL, PRIMARY KEY (account, agent_id)
+    );
+    CREATE TABLE zones (account integer, zone text COLLATE "C", PRIMARY KEY (account, zone));
+    CREATE TABLE daily_counts (
+        account integer,
+        zone text COLLATE "C",
+        agent_id text COLLATE "C",
+        status text COLLATE "C",
+        outcome text COLLATE "C",
+        day integer,
+        count bigint NOT NULL,
+        PRIMARY KEY (account, zone, agent_id, day, status, outcome)
+    );
+    CREATE TABLE list_states (
+        account integer,
+        name text COLLATE "C",
+        list_order text COLLATE "C",
+        total bigint,
+        expected_excess bigint NOT NULL DEFAULT 0,
+        unreadable bigint NOT NULL DEFAULT 0,
+        unlisted bigint NOT NULL DEFAULT 0,
+        checked_at bigint,
+        last_full_scan_at bigint,
+        covered_from bigint,
+        covered_until bigint,
+        scan_started_at bigint,
+        scan_position bigint NOT NULL DEFAULT 0,
+        scan_total bigint,
+        scan_rows bigint NOT NULL DEFAULT 0,
+        scan_unreadable bigint NOT NULL DEFAULT 0,
+        scan_cursor text COLLATE "C",
+        coverage_started_at bigint,
+        ends_early smallint NOT NULL DEFAULT 0,
+        gone bigint NOT NULL DEFAULT 0,
+        gone_at bigint,
+        rescan_at bigint,
+        PRIMARY KEY (account, name)
+    );
+    CREATE TABLE leases (
+        account integer, name text COLLATE "C", owner text COLLATE "C" NOT NULL, expires_at bigint NOT NULL,
+        PRIMARY KEY (account, name)
+    );
+
+    -- The same functions as formant_mcp.store.local_time and formant_mcp.values.instants.
+    CREATE FUNCTION formant_mcp_functions.local_day(zone text, milliseconds bigint) RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+        SELECT CASE WHEN milliseconds IS NULL THEN -1000000
+                    ELSE timezone(zone, to_timestamp(milliseconds / 1000.0))::date - date '1970-01-01' END
+    $$;
+    CREATE FUNCTION formant_mcp_functions.local_hour(zone text, milliseconds bigint) RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+        SELECT (timezone(zone, to_timestamp(milliseconds / 1000.0))::date - date '1970-01-01') * 24
+             + date_part('hour', timezone(zone, to_timestamp(milliseconds / 1000.0)))::integer
+    $$;
+    CREATE FUNCTION formant_mcp_functions.instant(normal text) RETURNS double precision
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+    BEGIN
+        IF normal !~ '^[0-9-]{10}T\\d\\d:\\d\\d(:\\d\\d(\\.\\d+)?)?[+-]\\d\\d:\\d\\d$' THEN
+            RETURN NULL;
+        END IF;
+        RETURN date_part('epoch', normal::timestamptz);
+    EXCEPTION WHEN data_exception THEN
+        RETURN NULL;
+    END
+    $$;
+    """,
+)
+
+
+def migrate(connection: psycopg.Connection) -> None:
+    """Creates the tables, or brings those of an older version to this one; several servers may try at once.
+
+    Raises:
+        StoreError: they were written by a newer version. ConfigurationError: the role may not create them.
+    """
+    version = _version(connection)
+    if version == len(MIGRATIONS):
+        return
+    if version < len(MIGRATIONS):
+        try:
+            with connection.transaction():
+                connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+                version = _version(connection)  # another server may have been first
+                for statement in _statements(version):
+                    connection.execute(statement)
+        except psycopg.errors.InsufficientPrivilege:
+            raise ConfigurationError(
+                "The role of FORMANT_STORE may not create the tables.",
+                "Grant it CREATE on the database for the first start and for upgrades.",
+            ) from None
+    if version > len(MIGRATIONS):
+        raise StoreError(
+            "The database was written by a newer version of formant-mcp.", "Update formant-mcp on this machine."
+        )
+
+
+def _version(connection: psycopg.Connection) -> int:
+    """The version of the tables; 0 if there are none."""
+    with connection.transaction():
+        if connection.execute("SELECT to_regclass(%s)", [f"{SCHEMA}.version"]).fetchone() == (None,):
+            return 0
+        row = connection.execute(f"SELECT number FROM {SCHEMA}.version").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _statements(version: int) -> Iterator[bytes]:
+    if version >= len(MIGRATIONS):
+        return
+    if version == 0:
+        yield f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}".encode()
+        yield f"CREATE SCHEMA IF NOT EXISTS {FUNCTIONS}".encode()
+        yield f"CREATE TABLE {SCHEMA}.version (number integer NOT NULL)".encode()
+        yield f"INSERT INTO {SCHEMA}.version VALUES (0)".encode()
+    yield f"SET LOCAL search_path = {SCHEMA}".encode()
+    for migration in MIGRATIONS[version:]:
+        yield migration.encode()
+    yield f"UPDATE {SCHEMA}.version SET number = {len(MIGRATIONS)}".encode()
