@@ -82,8 +82,8 @@ class Connection(Protocol):
         """Inserts rows; those whose `key` exists update that row instead, or nothing. Returns how many were written."""
         ...
 
-    def update(self, table: str, changes: str, condition: str, rows: Sequence[Sequence[Parameter]]) -> None:
-        """Changes what meets the condition, once for each row of parameters."""
+    def update(self, table: str, changes: str, condition: str, rows: Sequence[Sequence[Parameter]]) -> int:
+        """Changes what meets the condition, once for each row of parameters; returns how many rows it changed."""
         ...
 
     def delete(self, table: str, condition: str, rows: Sequence[Sequence[Parameter]]) -> None:

@@ -71,9 +71,9 @@ class PostgresConnection:
             written += self._execute(template + (f" ON CONFLICT {clash}" if key else ""), _flat(some))
         return written
 
-    def update(self, table: str, changes: str, condition: str, rows: Sequence[Sequence[Parameter]]) -> None:
-        """Changes what meets the condition, once for each row of parameters."""
-        self._execute_many(
+    def update(self, table: str, changes: str, condition: str, rows: Sequence[Sequence[Parameter]]) -> int:
+        """Changes what meets the condition, once for each row of parameters; returns how many rows it changed."""
+        return self._execute_many(
             f"UPDATE {SCHEMA}.{table} SET {changes} WHERE account = {self._account} AND ({condition})", rows
         )
 
@@ -133,10 +133,12 @@ class PostgresConnection:
         with translate_errors():
             return self._cursor.execute(_to_postgres(template, self._account), _adapted(parameters)).rowcount
 
-    def _execute_many(self, template: str, rows: Sequence[Sequence[Parameter]]) -> None:
-        if rows:
-            with translate_errors():
-                self._cursor.executemany(_to_postgres(template, self._account), [_adapted(row) for row in rows])
+    def _execute_many(self, template: str, rows: Sequence[Sequence[Parameter]]) -> int:
+        if not rows:
+            return 0
+        with translate_errors():
+            self._cursor.executemany(_to_postgres(template, self._account), [_adapted(row) for row in rows])
+        return self._cursor.rowcount
 
 
 @lru_cache(4000)

@@ -115,9 +115,9 @@ class SqliteConnection:
                 first += size
         return written
 
-    def update(self, table: str, changes: str, condition: str, rows: Sequence[Sequence[Parameter]]) -> None:
-        """Changes what meets the condition, once for each row of parameters."""
-        self._run_many(f"UPDATE {table} SET {changes} WHERE {condition}", rows)
+    def update(self, table: str, changes: str, condition: str, rows: Sequence[Sequence[Parameter]]) -> int:
+        """Changes what meets the condition, once for each row of parameters; returns how many rows it changed."""
+        return self._run_many(f"UPDATE {table} SET {changes} WHERE {condition}", rows)
 
     def delete(self, table: str, condition: str, rows: Sequence[Sequence[Parameter]]) -> None:
         """Deletes what meets the condition, once for each row of parameters."""
@@ -141,9 +141,9 @@ class SqliteConnection:
         """The time that all who share the store go by: all are on this machine."""
         return now
 
-    def _run_many(self, sql: str, rows: Sequence[Sequence[Parameter]]) -> None:
+    def _run_many(self, sql: str, rows: Sequence[Sequence[Parameter]]) -> int:
         with self._translate_sqlite_errors():
-            self._connection.executemany(_to_sqlite(sql), map(_adapted, rows))
+            return self._connection.executemany(_to_sqlite(sql), map(_adapted, rows)).rowcount
 
     @contextmanager
     def transaction(self, begin: Literal["BEGIN", "BEGIN IMMEDIATE"]) -> Generator[None]:
