@@ -2,14 +2,15 @@
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from formant_mcp.errors import (
+    ConfigurationError,
     InvalidRequestError,
     InvalidResponseError,
     NotFoundError,
@@ -23,6 +24,7 @@ from formant_mcp.settings import Settings
 from formant_mcp.store import AccountKey, Store
 from formant_mcp.store.engine import another_account
 from formant_mcp.store.sqlite.owner import Owner, read_owner
+from formant_mcp.store.members import Members
 from formant_mcp.sync import Sync
 from formant_mcp.sync.details import next_refresh_at
 
@@ -42,9 +44,10 @@ def new_boundary() -> str:
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """An account, open: its conversations, its recordings folder, and how times are shown."""
+    """An account, open: its conversations, its members, its recordings folder, and how times are shown."""
 
     account: Account
+    members: Members
     recordings: RecordingsFolder
     zone: ZoneInfo
     call_seconds: float
@@ -76,6 +79,7 @@ async def open_app(
     store = await Store.open(path or settings.store_path(key), owner, next_refresh_at, takes_over=takes_over)
     return App(
         account=Account(Sync(provider, store, now), store),
+        members=store.members,
         recordings=RecordingsFolder(settings.recordings_path()),
         zone=settings.zone,
         call_seconds=settings.call_seconds,
@@ -99,23 +103,53 @@ async def open_account(
     return await open_app(settings, provider, key, now, path=path, takes_over=takes_over)
 
 
+@asynccontextmanager
+async def open_members(settings: Settings) -> AsyncGenerator[Members]:
+    """The members in the key's store, which is found without the provider.
+
+    Raises:
+        ConfigurationError, StoreError: the store cannot be used, or only the provider can say which one is the key's.
+    """
+    key = settings.key()
+    own = settings.store_path(key)
+    if own is None:
+        raise ConfigurationError("FORMANT_STORE is :memory:, which keeps no tokens.", "Set it to a path, or unset it.")
+    path, others = await _find_store_of(settings, key, own)
+    if path is None and others:
+        raise ConfigurationError(
+            "This key is new, so the store that it belongs to is not certain.",
+            "Run `formant-mcp sync` once, then retry.",
+        )
+    owner = AccountKey(settings.service(), settings.account(key))
+    store = await Store.open(path or own, owner, next_refresh_at)
+    try:
+        yield store.members
+    finally:
+        await store.close()
+
+
 async def _find_store(settings: Settings, provider: AnyProvider, key: str) -> tuple[Path | None, bool]:
     """The file for this key, and whether the key is new to it."""
-    own, account = settings.store_path(key), settings.account(key)
+    own = settings.store_path(key)
     if own is None:
         return None, False
-    is_fixed = bool(settings.store)
-    owners = await asyncio.to_thread(_owners, own, is_fixed=is_fixed)
-    others = {path: owner for path, owner in owners.items() if owner and owner.service == settings.service()}
-    for path, owner in others.items():
-        if account in owner.keys:
-            return path, False
+    found_path, others = await _find_store_of(settings, key, own)
+    if found_path:
+        return found_path, False
     for path, owner in others.items():
         if await _has_any(provider, owner.sample):
             return path, True
-        if is_fixed:
+        if settings.store:
             raise another_account()
     return own, False
+
+
+async def _find_store_of(settings: Settings, key: str, own: Path) -> tuple[Path | None, dict[Path, Owner]]:
+    """The file that names this key, if one does, and all files of the same service."""
+    owners = await asyncio.to_thread(_owners, own, is_fixed=bool(settings.store))
+    others = {path: owner for path, owner in owners.items() if owner and owner.service == settings.service()}
+    account = settings.account(key)
+    return next((path for path, owner in others.items() if account in owner.keys), None), others
 
 
 def _owners(own: Path, *, is_fixed: bool) -> dict[Path, Owner | None]:

@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from formant_mcp.settings import Settings
 
 _DESCRIPTION = "MCP server on stdin and stdout over a company's voice calls. Settings come from FORMANT_* variables."
-_COMMANDS, _OPTIONS = ("tour", "sync"), ("--demo", "--since", "--version", "--help")
+_COMMANDS = ("tour", "sync", "token")
+_ACTIONS = ("add", "list", "revoke")  # of token
+_OPTIONS = ("--demo", "--since", "--agents", "--expires", "--version", "--help")
 _EXAMPLE = "`formant-mcp sync --since 30d`"
+_EXAMPLE_OF_ADD = "`formant-mcp token add anna --agents 123,456 --expires 90d`"
 _INTERRUPTED = 130  # the exit status of a program ended by Ctrl-C
 
 
@@ -42,10 +45,14 @@ class _Parser(argparse.ArgumentParser):
 
         unknown = re.search(r"(?:invalid choice: '|unrecognized arguments: )([^' ]{1,40})", message)
         if not unknown:
-            self.exit(2, f"formant-mcp: --since needs a value, for example {_EXAMPLE}.\n")
-        near = difflib.get_close_matches(unknown[1], (*_COMMANDS, *_OPTIONS), n=1, cutoff=0.7)
+            # "argument --since: expected one argument" or "the following arguments are required: NAME"
+            missing = " ".join(re.findall(r"--[a-z]+|[A-Z]+$", message))
+            example = _EXAMPLE if missing == "--since" else _EXAMPLE_OF_ADD
+            self.exit(2, f"formant-mcp: {missing} needs a value, for example {example}.\n")
+        near = difflib.get_close_matches(unknown[1], (*_COMMANDS, *_ACTIONS, *_OPTIONS), n=1, cutoff=0.7)
         meant = f" Did you mean {near[0]}?" if near else ""
-        accepted = f"Commands are {' and '.join(_COMMANDS)}, options {', '.join(_OPTIONS)}; for example {_EXAMPLE}."
+        commands = f"{', '.join(_COMMANDS[:-1])} and {_COMMANDS[-1]}"
+        accepted = f"Commands are {commands}, options {', '.join(_OPTIONS)}; for example {_EXAMPLE}."
         self.exit(2, f"formant-mcp: unknown command or option {unknown[1]}.{meant} {accepted}\n")
 
 
@@ -58,7 +65,20 @@ def build_parser() -> argparse.ArgumentParser:
     commands.add_parser("tour", help="run a guided demo against the sample account")
     sync = commands.add_parser("sync", help="download all conversations; resumable")
     sync.add_argument("--since", default="", metavar="WHEN", help="only calls since then: 30d, 2026-11-01")
+    _add_token_command(commands.add_parser("token", help="who may use the server over HTTP: add, list, revoke"))
     return parser
+
+
+def _add_token_command(token: argparse.ArgumentParser) -> None:
+    actions = token.add_subparsers(dest="action", metavar="ACTION", required=True)
+    add = actions.add_parser("add", help="make a member's token, which is shown once")
+    add.add_argument("--agents", metavar="IDS", help="the only agents they may see, with commas; default: all")
+    add.add_argument("--expires", metavar="WHEN", help="90d, 12h or a date; default: valid until revoked")
+    add.add_argument("--redact", metavar="KINDS", help="not available yet")
+    revoke = actions.add_parser("revoke", help="refuse a member's token from now on")
+    for action in (add, revoke):
+        action.add_argument("name", metavar="NAME")
+    actions.add_parser("list", help="show all members and the state of their tokens")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -71,9 +91,21 @@ def _run(options: argparse.Namespace) -> int:
         from formant_mcp.commands.tour import run_tour
 
         return run_tour()
+    if options.command == "token":
+        return _run_token(options)
     from formant_mcp.commands.sync import run_sync
 
     return run_sync(_opening(is_demo=options.demo), options.since)
+
+
+def _run_token(options: argparse.Namespace) -> int:
+    from formant_mcp.commands.token import TokenOptions, run_token
+
+    if options.demo:
+        print("The sample account has no tokens, because it is kept nowhere. Leave --demo out.", file=sys.stderr)
+        return 1
+    given = {name: value for name, value in vars(options).items() if name not in ("command", "demo")}
+    return run_token(TokenOptions(**given))
 
 
 def _prepare() -> "tuple[Settings | None, str]":

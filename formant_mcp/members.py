@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+TOKEN_PREFIX = "fmcp_"  # noqa: S105 - no secret, every token begins with it
+"""What every token begins with that `formant-mcp token add` makes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Member:

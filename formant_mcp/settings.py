@@ -15,6 +15,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -69,6 +70,31 @@ def _expand_home(value: Path) -> Path:
         raise ValueError("cannot expand ~; use an absolute path") from None
 
 
+def is_secure(address: str) -> bool:
+    """Whether requests to that address are encrypted, or stay on this machine.
+
+    Raises:
+        ValueError: it is not an address; the message quotes it.
+    """
+    parts = urlsplit(address)
+    _, host = parts.port, parts.hostname
+    return parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK)
+
+
+def _checked_address(value: str) -> str:
+    if not value:
+        return value
+    try:
+        may_be_used = is_secure(value)
+    except ValueError:
+        raise ValueError("not an address; write for example https://api.example.com") from None
+    if not may_be_used:
+        raise ValueError("use https:// (http:// only for this machine: localhost, 127.0.0.1, [::1])")
+    if not urlsplit(value).hostname or any(stray in value for stray in " ?#@") or not value.isprintable():
+        raise ValueError("give scheme, host and path only: no query, no fragment, no user name")
+    return value
+
+
 HomePath = Annotated[Path, AfterValidator(_expand_home)]
 
 
@@ -87,6 +113,8 @@ class Settings(BaseSettings):
     timezone: str = Field(default="", validate_default=True)
     call_seconds: float = Field(default=20, gt=0, le=600)
     redact: str = ""
+    http_issuer: str = ""
+    http_audience: str = Field(default="", validate_default=True)
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)] = "WARNING"
 
     @classmethod
@@ -123,18 +151,19 @@ class Settings(BaseSettings):
     @field_validator("base_url")
     @classmethod
     def _check_base_url(cls, value: str) -> str:
-        if not value:
-            return value
-        try:
-            parts = urlsplit(value)
-            host, _ = parts.hostname, parts.port
-        except ValueError:  # its message quotes the value
-            raise ValueError("not an address; write for example https://api.example.com") from None
-        if parts.scheme != "https" and not (parts.scheme == "http" and host in _LOOPBACK):
-            raise ValueError("use https:// (http:// only for this machine: localhost, 127.0.0.1, [::1])")
-        if not host or any(stray in value for stray in " ?#@") or not value.isprintable():
-            raise ValueError("give scheme, host and path only: no query, no fragment, no user name")
-        return value.rstrip("/")
+        return _checked_address(value).rstrip("/")
+
+    @field_validator("http_issuer")
+    @classmethod
+    def _check_issuer(cls, value: str) -> str:
+        return _checked_address(value)
+
+    @field_validator("http_audience")
+    @classmethod
+    def _check_audience(cls, value: str, info: ValidationInfo) -> str:
+        if bool(value) != bool(info.data.get("http_issuer")):
+            raise ValueError("set it together with FORMANT_HTTP_ISSUER, or neither of them")
+        return value
 
     @field_validator("store")
     @classmethod

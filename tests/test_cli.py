@@ -155,10 +155,14 @@ def test_a_closed_pipe_ends_the_tour_without_a_traceback(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("typed", "words"),
     [
-        ("doctor", "unknown command or option doctor. Commands are tour and sync, options --demo, --since,"),
+        ("doctor", "unknown command or option doctor. Commands are tour, sync and token, options --demo, --since,"),
         ("tuor", "unknown command or option tuor. Did you mean tour?"),
         ("sync --sinec 3d", "unknown command or option --sinec. Did you mean --since?"),
         ("sync --since", "--since needs a value, for example `formant-mcp sync --since 30d`."),
+        ("token", "ACTION needs a value, for example `formant-mcp token add anna --agents"),
+        ("token ad anna", "unknown command or option ad. Did you mean add?"),
+        ("token revoke", "NAME needs a value, for example `formant-mcp token add anna --agents"),
+        ("token add anna --expires", "--expires needs a value, for example `formant-mcp token add anna --agents"),
     ],
 )
 def test_a_mistyped_command_line_is_refused_with_what_is_accepted(

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from mcp import Client
 
-from formant_mcp.app import App, open_account
+from formant_mcp.app import App, open_account, open_members
+from formant_mcp.errors import ConfigurationError
+from formant_mcp.members import Member
 from formant_mcp.providers.formant import FormantProvider
 from formant_mcp.providers.registry import PROVIDERS
 from formant_mcp.server.instructions import instructions
@@ -142,3 +144,43 @@ async def test_a_new_key_is_not_judged_while_the_api_fails(api: FakeFormant, sto
     async with connected(api, "second", store) as assistant:
         assert "The API failed (502)." in await assistant.refused("list_conversations")
         assert (await assistant.ask("list_conversations")).coverage["known"] == COUNT
+
+
+async def test_a_rotated_keys_members_are_found_once_the_provider_has_confirmed_the_key(
+    api: FakeFormant, store: str
+) -> None:
+    await read_everything(api, "first", store)
+    old, new = (
+        Settings.model_validate({"api_key": key, "base_url": api.url, "store": store}) for key in ("first", "2nd")
+    )
+    async with open_members(old) as members:
+        await members.add(Member("anna"), None, NOW)
+    with pytest.raises(ConfigurationError, match="Run `formant-mcp sync` once"):
+        async with open_members(new):
+            pass
+    api.key = "2nd"
+    await read_everything(api, "2nd", store, 1)
+    async with open_members(new) as members:
+        assert [stored.member.name for stored in await members.all()] == ["anna"]
+
+
+async def test_members_can_be_added_before_the_first_call_is_stored(api: FakeFormant, store: str) -> None:
+    settings = Settings.model_validate({"api_key": "first", "base_url": api.url, "store": store})
+    async with open_members(settings) as members:
+        token = await members.add(Member("anna"), None, NOW)
+    assert token
+    await read_everything(api, "first", store)
+    async with open_members(settings) as members:
+        assert await members.use(token, NOW) == Member("anna")
+
+
+async def test_members_of_another_accounts_store_are_refused(api: FakeFormant, store: str) -> None:
+    await read_everything(api, "first", store)
+    other = Settings.model_validate({"api_key": "first", "provider": "voiceos", "base_url": api.url, "store": store})
+    if store:
+        with pytest.raises(ConfigurationError, match="another account"):
+            async with open_members(other):
+                pass
+    else:
+        async with open_members(other) as members:
+            assert await members.all() == []

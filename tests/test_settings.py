@@ -62,6 +62,8 @@ def test_settings_have_defaults_without_any_variable(environment: pytest.MonkeyP
         "timezone": "Europe/Berlin",
         "call_seconds": 20.0,
         "redact": "",
+        "http_issuer": "",
+        "http_audience": "",
         "log_level": "WARNING",
     }
     assert settings.address == "https://api.voice.formantai.com"
@@ -202,6 +204,23 @@ def test_zero_call_seconds_are_refused() -> None:
 
 def test_redaction_is_refused_while_it_is_not_available() -> None:
     assert "nothing would be hidden" in refused(REDACT="ids")
+
+
+def test_an_issuer_and_an_audience_are_read_as_written() -> None:
+    settings = load(HTTP_ISSUER="https://login.example.com/", HTTP_AUDIENCE="api://calls")
+    assert (settings.http_issuer, settings.http_audience) == ("https://login.example.com/", "api://calls")
+    assert load(HTTP_ISSUER="http://localhost:8080", HTTP_AUDIENCE="a").http_issuer == "http://localhost:8080"
+
+
+@pytest.mark.parametrize("issuer", ["http://login.example.com", "login.example.com", "https://a.com/?x=1", "https://"])
+def test_an_issuer_that_is_not_a_secure_address_is_refused(issuer: str) -> None:
+    refused(HTTP_ISSUER=issuer, HTTP_AUDIENCE="api://calls")
+
+
+@pytest.mark.parametrize("given", [{"HTTP_AUDIENCE": SECRET}, {"HTTP_ISSUER": "https://login.example.com"}])
+def test_an_issuer_without_an_audience_or_the_other_way_round_is_refused(given: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError, match="FORMANT_HTTP_AUDIENCE: set it together with FORMANT_HTTP_ISSUER"):
+        load(**given)
 
 
 def test_one_of_several_invalid_values_is_named() -> None:

@@ -35,6 +35,7 @@ TABLES = (
     "daily_counts",
     "list_states",
     "leases",
+    "members",
 )
 
 T = TypeVar("T")

@@ -1,4 +1,4 @@
-"""The store: one database, with its reader, writer, search, aggregates and sync state."""
+"""The store: one database, with its reader, writer, search, aggregates, sync state and members."""
 
 import secrets
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 from formant_mcp.errors import ConfigurationError
 from formant_mcp.store.aggregates import Aggregates
 from formant_mcp.store.engine import AccountKey, Connection, Database, OnDatabase, on_reader, on_writer
+from formant_mcp.store.members import Members
 from formant_mcp.store.reader import Reader
 from formant_mcp.store.search import Search
 from formant_mcp.store.sqlite.database import SqliteDatabase
@@ -29,6 +30,7 @@ class Store(OnDatabase):
         self.search = Search(database)
         self.aggregates = Aggregates(database)
         self.sync_state = SyncState(database)
+        self.members = Members(database)
         self._known_identity = (0, "")
 
     @classmethod

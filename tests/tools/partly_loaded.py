@@ -162,6 +162,7 @@ class ToolsHarness:
         self.source = FailingProvider(situation)
         self.app = App(
             Account(Sync(self.source, store, self.clock), store),
+            store.members,
             RecordingsFolder(None),  # pyright: ignore[reportArgumentType]
             ZoneInfo("UTC"),
             60,

@@ -162,6 +162,18 @@ MIGRATIONS = (
         account integer, name text COLLATE "C", owner text COLLATE "C" NOT NULL, expires_at bigint NOT NULL,
         PRIMARY KEY (account, name)
     );
+    CREATE TABLE members (
+        account integer,
+        name text COLLATE "C",
+        agents text COLLATE "C" NOT NULL,
+        token_hash text COLLATE "C" NOT NULL,
+        created_at bigint NOT NULL,
+        expires_at bigint,
+        last_used_at bigint,
+        revoked_at bigint,
+        PRIMARY KEY (account, name)
+    );
+    CREATE INDEX members_token ON members (account, token_hash);
 
     -- The same functions as formant_mcp.store.local_time and formant_mcp.values.instants.
     CREATE FUNCTION formant_mcp_functions.local_day(zone text, milliseconds bigint) RETURNS integer

@@ -230,6 +230,16 @@ MIGRATIONS = (
     -- The statuses, failure reasons and directions that conversations have or had, and each as labels compare.
     CREATE TABLE labels (text TEXT PRIMARY KEY, label TEXT NOT NULL) WITHOUT ROWID;
     CREATE INDEX labels_label ON labels (label);
+    -- Whose tokens the server accepts over HTTP. Only the SHA-256 of a token is stored.
+    CREATE TABLE members (
+        name TEXT PRIMARY KEY,
+        agents TEXT NOT NULL,               -- a JSON list of ids; empty: all agents
+        token_hash TEXT NOT NULL UNIQUE,
+        created_at INTEGER NOT NULL,
+        expires_at INTEGER,
+        last_used_at INTEGER,
+        revoked_at INTEGER
+    );
     """,
 )
 

@@ -1,0 +1,132 @@
+"""`formant-mcp token`: who may use the server over HTTP. A token is shown once; only its hash is stored."""
+
+import asyncio
+import re
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from formant_mcp.app import open_members, utc_now
+from formant_mcp.errors import FormantError, InvalidRequestError
+from formant_mcp.members import Member
+from formant_mcp.queries.dates import parse_until
+from formant_mcp.settings import Settings
+
+_LONGEST_NAME = 60
+_UNITS = {"h": "hours", "d": "days", "w": "weeks"}
+_COLUMNS = ("name", "agents", "created", "expires", "last used", "state")
+_IN_USE = "Revoke it first: `formant-mcp token revoke NAME`."
+
+
+@dataclass(frozen=True, slots=True)
+class TokenOptions:
+    """The command line as typed; None and '' where nothing was."""
+
+    action: Literal["add", "list", "revoke"]
+    name: str = ""
+    agents: str | None = None
+    expires: str | None = None
+    redact: str | None = None
+
+
+def run_token(options: TokenOptions) -> int:
+    """Adds, lists or revokes tokens; returns the exit status."""
+    actions = {"add": _add, "list": _list, "revoke": _revoke}
+    try:
+        asyncio.run(actions[options.action](Settings.load(), options))
+    except FormantError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _add(settings: Settings, options: TokenOptions) -> None:
+    now = utc_now()
+    if options.redact is not None:
+        raise InvalidRequestError(
+            "--redact: redaction is not available in this version, so nothing would be hidden.", "Leave it out."
+        )
+    member = Member(_parse_name(options.name), _parse_agents(options.agents))
+    expires_at = None if options.expires is None else _parse_expiry(options.expires, now, settings.zone)
+    async with open_members(settings) as members:
+        token = await members.add(member, expires_at, now)
+    if token is None:
+        raise InvalidRequestError(f"{member.name} has an active token.", _IN_USE)
+    until = f"until {expires_at.astimezone(settings.zone):%Y-%m-%d %H:%M %z}" if expires_at else "until it is revoked"
+    print(token)
+    print(
+        f"The token of {member.name} (agents: {_agents_text(member)}), valid {until}. It is not shown again.\n"
+        "Their assistant sends it in a header: `Authorization: Bearer fmcp_…`.",
+        file=sys.stderr,
+    )
+
+
+async def _list(settings: Settings, _: TokenOptions) -> None:
+    now, zone = utc_now(), settings.zone
+    async with open_members(settings) as members:
+        everyone = await members.all()
+    rows = [
+        (
+            stored.member.name,
+            _agents_text(stored.member),
+            *(_day(moment, zone) for moment in (stored.created_at, stored.expires_at, stored.last_used_at)),
+            stored.state(now),
+        )
+        for stored in everyone
+    ]
+    widths = [max(map(len, column)) for column in zip(_COLUMNS, *rows, strict=True)]
+    for row in [_COLUMNS, *rows]:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+async def _revoke(settings: Settings, options: TokenOptions) -> None:
+    name = _parse_name(options.name)
+    async with open_members(settings) as members:
+        is_revoked = await members.revoke(name, utc_now())
+    if not is_revoked:
+        raise InvalidRequestError(f"{name} has no token to revoke.", "`formant-mcp token list` has the names.")
+    print(f"The token of {name} is revoked. Running servers refuse it from now on.", file=sys.stderr)
+
+
+def _parse_name(text: str) -> str:
+    name = text.strip()
+    if not 1 <= len(name) <= _LONGEST_NAME or not name.isprintable():
+        raise InvalidRequestError(f"NAME must be 1 to {_LONGEST_NAME} printable characters.", "For example: anna.")
+    return name
+
+
+def _parse_agents(text: str | None) -> frozenset[str]:
+    """The ids of `--agents`. Empty only if the option is not given, because empty means all agents."""
+    if text is None:
+        return frozenset()
+    agents = [agent.strip() for agent in text.split(",")]
+    if not all(agent and agent.isprintable() for agent in agents):
+        raise InvalidRequestError(
+            "--agents must be ids with commas, for example 123,456.", "Leave it out for all agents."
+        )
+    return frozenset(agents)
+
+
+def _parse_expiry(text: str, now: datetime, zone: ZoneInfo) -> datetime:
+    """`90d` or `12h` from now, or a date, which is included, or a time."""
+    span = re.fullmatch(r"(\d{1,5})([hdw])", text.strip(), re.ASCII)
+    expires_at = None
+    if span:
+        expires_at = now + timedelta(**{_UNITS[span[2]]: int(span[1])})
+    else:
+        with suppress(InvalidRequestError):  # it would suggest dates in the past
+            expires_at = parse_until(text, now, zone)
+    if expires_at is None or expires_at <= now:
+        raise InvalidRequestError("--expires must be in the future: 90d, 12h or a date, for example 2027-12-31.")
+    return expires_at
+
+
+def _agents_text(member: Member) -> str:
+    return ", ".join(sorted(member.agents)) or "all"
+
+
+def _day(moment: datetime | None, zone: ZoneInfo) -> str:
+    return f"{moment.astimezone(zone):%Y-%m-%d}" if moment else "-"

@@ -1,0 +1,149 @@
+"""`formant-mcp token` as a child process: what it prints and refuses, and that running servers follow it at once."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from formant_mcp.app import open_app, utc_now
+from formant_mcp.members import Member
+from formant_mcp.settings import Settings
+from tests.server_harness import KEY
+from tests.stdio_process import environment
+
+pytestmark = pytest.mark.anyio
+
+ZONE = ZoneInfo("Asia/Kolkata")  # of the command's environment
+
+
+class Done(NamedTuple):
+    status: int
+    out: str
+    error: str
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Runs `formant-mcp token` with these arguments; there is no network, and the address answers nobody."""
+    variables = {"FORMANT_API_KEY": KEY, "FORMANT_STORE": str(tmp_path / "store.sqlite")}
+    variables |= {"FORMANT_BASE_URL": "http://127.0.0.1:9"}
+
+    def run_command(*arguments: str, **others: str) -> Done:
+        done = subprocess.run(
+            [sys.executable, "-m", "formant_mcp", "token", *arguments],
+            env=environment(tmp_path, **variables | others),
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=60,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    return run_command
+
+
+def settings_of(folder: Path) -> Settings:
+    given = {"api_key": KEY, "store": str(folder / "store.sqlite"), "base_url": "http://127.0.0.1:9"}
+    return Settings.model_validate(given)
+
+
+async def test_add_prints_the_token_alone_on_stdout_and_list_never_shows_it(run: Run) -> None:
+    began = datetime.now(ZONE)
+    added = run("add", "anna", "--agents", "123, Agent 4", "--expires", "90d")
+    assert added.status == 0
+    assert re.fullmatch(r"fmcp_[\w-]{43}\n", added.out)
+    assert added.out.strip() not in added.error
+    assert "The token of anna (agents: 123, Agent 4), valid until 20" in added.error
+    listed = run("list")
+    header, row = listed.out.splitlines()
+    assert header.split() == ["name", "agents", "created", "expires", "last", "used", "state"]
+    name, agents, created, expires, used, state = re.split(r"  +", row)
+    assert (name, agents, used, state) == ("anna", "123, Agent 4", "-", "active")
+    assert date.fromisoformat(expires) - date.fromisoformat(created) == timedelta(days=90)
+    assert date.fromisoformat(created) in (began.date(), datetime.now(ZONE).date())
+    assert added.out.strip() not in listed.out + listed.error
+
+
+async def test_a_name_that_has_a_token_must_be_revoked_first(run: Run) -> None:
+    assert run("add", "anna").status == 0
+    again = run("add", "anna")
+    assert (again.status, again.out) == (1, "")
+    assert again.error == "anna has an active token. Revoke it first: `formant-mcp token revoke NAME`.\n"
+    assert run("revoke", "anna").status == 0
+    assert "revoked" in run("list").out
+    assert run("add", "anna").status == 0
+
+
+async def test_a_running_server_accepts_a_new_token_and_refuses_it_once_it_is_revoked(run: Run, tmp_path: Path) -> None:
+    settings = settings_of(tmp_path)
+    app = await open_app(settings, settings.open_provider(KEY), KEY)
+    token = run("add", "anna", "--agents", "7").out.strip()
+    assert await app.members.use(token, utc_now()) == Member("anna", frozenset({"7"}))
+    assert run("revoke", "anna").status == 0
+    assert await app.members.use(token, utc_now()) is None
+    await app.aclose()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["add", ""], "NAME must be 1 to 60 printable characters"),
+        (["add", "a" * 61], "NAME must be 1 to 60 printable characters"),
+        (["add", "an\x1bna"], "NAME must be 1 to 60 printable characters"),
+        (["add", "an\u202ena"], "NAME must be 1 to 60 printable characters"),
+        (["add", "anna", "--agents", ""], "--agents must be ids with commas"),
+        (["add", "anna", "--agents", " , "], "--agents must be ids with commas"),
+        (["add", "anna", "--agents", "123,,4"], "--agents must be ids with commas"),
+        (["add", "anna", "--expires", ""], "--expires must be in the future"),
+        (["add", "anna", "--expires", "0d"], "--expires must be in the future"),
+        (["add", "anna", "--expires", "2020-01-01"], "--expires must be in the future"),
+        (["add", "anna", "--expires", "7 days"], "--expires must be in the future"),
+        (["add", "anna", "--expires", "9" * 30 + "d"], "--expires must be in the future"),
+        (["add", "anna", "--redact", "numbers"], "--redact: redaction is not available in this version"),
+        (["add", "anna", "--redact", ""], "--redact: redaction is not available in this version"),
+        (["revoke", "bob"], "bob has no token to revoke"),
+    ],
+)
+async def test_what_cannot_be_met_is_refused_and_changes_nothing(run: Run, arguments: list[str], words: str) -> None:
+    refused = run(*arguments)
+    assert refused.status == 1
+    assert refused.out == ""
+    assert refused.error.startswith(words)
+    assert len(run("list").out.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("expires", "valid_until"),
+    [
+        ("2999-12-31", "2999-12-31 23:59 +0530"),
+        ("2999-12-31T18:00", "2999-12-31 18:00 +0530"),
+        ("2999-12", "2999-12-31"),
+    ],
+)
+async def test_a_date_to_expire_is_included_in_the_users_zone(run: Run, expires: str, valid_until: str) -> None:
+    assert f"valid until {valid_until}" in run("add", "anna", "--expires", expires).error
+
+
+async def test_without_a_key_or_a_file_the_command_says_what_to_set(run: Run) -> None:
+    assert "No API key is set." in run("list", FORMANT_API_KEY="").error
+    memory = run("add", "anna", FORMANT_STORE=":memory:")
+    assert (memory.status, memory.out) == (1, "")
+    assert "FORMANT_STORE is :memory:, which keeps no tokens." in memory.error
+
+
+async def test_the_sample_account_has_no_tokens(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "formant_mcp", "--demo", "token", "list"],
+        env=environment(tmp_path), capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "The sample account has no tokens" in done.stderr
