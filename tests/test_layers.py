@@ -33,7 +33,8 @@ def test_every_import_follows_the_layers() -> None:
     [
         ("store/rows.py", "import formant_mcp.server.tools", "Data flows one way"),
         ("without_a_layer.py", "", "Data flows one way"),
-        ("queries/dates.py", "import httpx", "Only providers speak HTTP"),
+        ("queries/dates.py", "import httpx", "Only providers and the login's issuer speak HTTP"),
+        ("server/access.py", "import httpx", "Only providers and the login's issuer speak HTTP"),
         ("sync/details.py", "import sqlite3", "Only the store speaks SQL"),
         ("queries/loader.py", "import mcp_types", "Nothing below the server knows MCP"),
         ("server/tools/text.py", "import formant_mcp.sync", "The server asks the account alone"),
