@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import httpx
+import httpx2
 import pytest
+from mcp.client.auth.utils import extract_resource_metadata_from_www_auth, handle_protected_resource_response
 from mcp.server.auth.middleware.auth_context import get_access_token
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -50,7 +52,7 @@ class Team:
     can_open: bool = True
 
     async def ask(self, token: str | None, method: str = "POST", path: str = "/mcp") -> httpx.Response:
-        headers = {} if token is None else {"Authorization": f"Bearer {token}".encode("latin-1")}
+        headers = [] if token is None else [(b"Authorization", f"Bearer {token}".encode("latin-1"))]
         return await self.client.request(method, path, headers=headers)
 
     async def token(self, member: Member = ANNA, expires_at: datetime | None = None) -> str:
@@ -153,6 +155,18 @@ async def test_clients_find_the_issuer_without_a_token(team: Team, path: str) ->
     }  # fmt: skip
     from_a_page = {"Origin": "https://inspector.example.com", "Access-Control-Request-Method": "GET"}
     assert (await team.client.options(path, headers=from_a_page)).headers["Access-Control-Allow-Origin"] == "*"
+
+
+async def test_the_sdks_client_finds_the_issuer_from_a_refusal(team: Team) -> None:
+    def of_sdk(answer: httpx.Response) -> httpx2.Response:
+        return httpx2.Response(answer.status_code, headers=answer.headers.multi_items(), content=answer.content)
+
+    address = extract_resource_metadata_from_www_auth(of_sdk(await team.ask(None)))
+    assert address == METADATA
+    metadata = await handle_protected_resource_response(of_sdk(await team.client.get(address)))
+    assert metadata
+    assert [str(server) for server in metadata.authorization_servers] == [team.issuer.url]
+    assert str(metadata.resource) == AUDIENCE
 
 
 @tokens_only

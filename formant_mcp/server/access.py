@@ -50,8 +50,6 @@ class Verifier(TokenVerifier):
         Raises:
             FormantError: it cannot be checked now.
         """
-        if not token.isascii():  # neither kind
-            return None
         if token.startswith(TOKEN_PREFIX):
             app = await self._open_app()
             member = await app.members.use(token, app.now())

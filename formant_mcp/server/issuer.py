@@ -27,7 +27,6 @@ LEEWAY_SECONDS = 60
 FETCH_EVERY_SECONDS = 60.0
 KEYS_LAST_SECONDS = 3600.0  # so that a key that the issuer withdraws is refused within the hour
 MOST_BYTES = 262_144
-_MOST_SECONDS = 10.0
 _DISCOVERY = "/.well-known/openid-configuration"
 # RFC 8725, 3.1 and 3.2: a fixed list, without `none`, and without the symmetric ones, for which a public key would do.
 _RSA = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
@@ -57,13 +56,17 @@ class _Key:
 class Issuer:
     """An OpenID Connect issuer, whose tokens for `audience` are accepted.
 
-    Its keys are fetched when they are needed, and again for an unknown key, at most once a minute.
+    Its keys are fetched when they are needed, and again for an unknown key: at most once a minute, and within
+    `most_seconds`.
     """
 
-    def __init__(self, address: str, audience: str, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, address: str, audience: str, monotonic: Callable[[], float] = time.monotonic, most_seconds: float = 10
+    ) -> None:
         self.address = address
         self._audience = audience
         self._monotonic = monotonic
+        self._most_seconds = most_seconds
         self._keys: list[_Key] = []
         self._fetched_at = self._tried_at = -math.inf
         self._lock = asyncio.Lock()
@@ -122,7 +125,7 @@ class Issuer:
     async def _fetch(self) -> None:
         """Replaces the keys by those that the issuer has now; keeps them if that fails."""
         try:
-            async with asyncio.timeout(_MOST_SECONDS), httpx.AsyncClient(follow_redirects=False) as client:
+            async with asyncio.timeout(self._most_seconds), httpx.AsyncClient(follow_redirects=False) as client:
                 document = await _get_json(client, self.address.rstrip("/") + _DISCOVERY)
                 if document.get("issuer") != self.address:
                     raise ValueError("its discovery document names another issuer")
