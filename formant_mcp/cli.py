@@ -18,8 +18,10 @@ _DESCRIPTION = "MCP server on stdin and stdout over a company's voice calls. Set
 _COMMANDS = ("tour", "sync", "token")
 _ACTIONS = ("add", "list", "revoke")  # of token
 _OPTIONS = ("--demo", "--since", "--agents", "--expires", "--version", "--help")
-_EXAMPLE = "`formant-mcp sync --since 30d`"
-_EXAMPLE_OF_ADD = "`formant-mcp token add anna --agents 123,456 --expires 90d`"
+_ADDING = "`formant-mcp token add anna --agents 123,456 --expires 90d`"
+_EXAMPLES = {"--since": "`formant-mcp sync --since 30d`"} | dict.fromkeys(
+    ("--agents", "--expires", "--redact", "ACTION", "NAME"), _ADDING
+)
 _INTERRUPTED = 130  # the exit status of a program ended by Ctrl-C
 
 
@@ -45,14 +47,12 @@ class _Parser(argparse.ArgumentParser):
 
         unknown = re.search(r"(?:invalid choice: '|unrecognized arguments: )([^' ]{1,40})", message)
         if not unknown:
-            # "argument --since: expected one argument" or "the following arguments are required: NAME"
-            missing = " ".join(re.findall(r"--[a-z]+|[A-Z]+$", message))
-            example = _EXAMPLE if missing == "--since" else _EXAMPLE_OF_ADD
-            self.exit(2, f"formant-mcp: {missing} needs a value, for example {example}.\n")
+            option = next(option for option in _EXAMPLES if option in message)
+            self.exit(2, f"formant-mcp: {option} needs a value, for example {_EXAMPLES[option]}.\n")
         near = difflib.get_close_matches(unknown[1], (*_COMMANDS, *_ACTIONS, *_OPTIONS), n=1, cutoff=0.7)
         meant = f" Did you mean {near[0]}?" if near else ""
         commands = f"{', '.join(_COMMANDS[:-1])} and {_COMMANDS[-1]}"
-        accepted = f"Commands are {commands}, options {', '.join(_OPTIONS)}; for example {_EXAMPLE}."
+        accepted = f"Commands are {commands}, options {', '.join(_OPTIONS)}; for example {_EXAMPLES['--since']}."
         self.exit(2, f"formant-mcp: unknown command or option {unknown[1]}.{meant} {accepted}\n")
 
 

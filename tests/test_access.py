@@ -15,12 +15,14 @@ from mcp.server.auth.middleware.auth_context import get_access_token
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
+from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from formant_mcp.app import App, open_app
 from formant_mcp.errors import ConfigurationError
 from formant_mcp.members import Member
-from formant_mcp.server.access import MemberToken, new_verifier, protect
+from formant_mcp.server.access import members_only, metadata_routes, new_verifier
+from formant_mcp.server.members import MemberToken
 from formant_mcp.settings import Settings
 from tests.fake_http import Reply
 from tests.fake_issuer import AUDIENCE, DISCOVERY_PATH, FakeIssuer, new_key, sign
@@ -73,7 +75,8 @@ async def team(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator
                 raise ConfigurationError("The store is away.")
             return replace(app, now=lambda: team.now)
 
-        routes = protect(whoami, new_verifier(settings, open_), AUDIENCE, settings.http_issuer)
+        guarded = members_only(whoami, new_verifier(settings, open_), AUDIENCE, settings.http_issuer)
+        routes = [Route("/mcp", guarded), *metadata_routes(AUDIENCE, settings.http_issuer)]
         transport = httpx.ASGITransport(Starlette(routes=routes))
         async with httpx.AsyncClient(transport=transport, base_url="https://calls.example.com") as client:
             team = Team(app, NOW, issuer, client)

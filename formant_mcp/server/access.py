@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from mcp.server.auth.handlers.metadata import ProtectedResourceMetadataHandler
 from mcp.server.auth.middleware.auth_context import AuthContextMiddleware
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser, BearerAuthBackend
-from mcp.server.auth.provider import AccessToken, TokenVerifier
+from mcp.server.auth.provider import TokenVerifier
 from mcp.server.auth.routes import build_resource_metadata_url, cors_middleware
 from mcp.shared.auth import ProtectedResourceMetadata
 from pydantic import AnyHttpUrl
@@ -20,21 +20,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from formant_mcp.app import App
 from formant_mcp.errors import FormantError
-from formant_mcp.members import TOKEN_PREFIX, Member
+from formant_mcp.members import TOKEN_PREFIX
 from formant_mcp.server.issuer import Issuer
+from formant_mcp.server.members import MemberToken
 from formant_mcp.settings import Settings
 
 _log = logging.getLogger(__name__)
 
-PATH = "/mcp"
 _METADATA_PATH = "/.well-known/oauth-protected-resource"
 _RETRY_SECONDS = 60
-
-
-class MemberToken(AccessToken):
-    """An accepted token, with its member. The token itself is left out, so that nothing can log it."""
-
-    member: Member
 
 
 class Verifier(TokenVerifier):
@@ -45,7 +39,7 @@ class Verifier(TokenVerifier):
         self._issuer = issuer
 
     async def verify_token(self, token: str) -> MemberToken | None:
-        """The member's token; None if it is not accepted, for whatever reason.
+        """The member's token, itself left out so that nothing can log it; None if it is not accepted.
 
         Raises:
             FormantError: it cannot be checked now.
@@ -54,13 +48,15 @@ class Verifier(TokenVerifier):
             app = await self._open_app()
             member = await app.members.use(token, app.now())
             return member and MemberToken(token="", client_id=member.name, scopes=[], member=member)
-        login = await self._issuer.verify(token) if self._issuer else None
+        if self._issuer is None:
+            return None
+        login = await self._issuer.verify(token)
         return login and MemberToken(
             token="",
             client_id=login.member.name,
             scopes=[],
             subject=login.subject,
-            claims={"iss": self._issuer.address} if self._issuer else None,
+            claims={"iss": self._issuer.address},
             member=login.member,
         )
 
@@ -71,19 +67,28 @@ def new_verifier(settings: Settings, open_app: Callable[[], Awaitable[App]]) -> 
     return Verifier(open_app, issuer)
 
 
-def protect(app: ASGIApp, verifier: TokenVerifier, resource_url: str, issuer: str = "") -> list[Route]:
-    """Routes with `app` at /mcp, for members alone.
+def members_only(app: ASGIApp, verifier: TokenVerifier, resource_url: str, issuer: str = "") -> ASGIApp:
+    """The same app, for members alone.
 
-    `resource_url`: the public address of /mcp. With an `issuer`, clients find its login by themselves: a refusal points
-    to the metadata of RFC 9728, which is served at both addresses where clients try.
+    `resource_url`: the public address of MCP. With an `issuer`, a refusal points to the `metadata_routes`.
     """
-    challenge, routes = "Bearer", list[Route]()
+    challenge = "Bearer"
     if issuer:
         challenge = f'Bearer resource_metadata="{build_resource_metadata_url(AnyHttpUrl(resource_url))}"'
-        routes = _metadata_routes(resource_url, issuer)
-    members_only = AuthContextMiddleware(_MembersOnly(app, _refusal(challenge, issuer)))
-    guarded = AuthenticationMiddleware(members_only, _Backend(verifier), on_error=_unavailable)
-    return [Route(PATH, endpoint=guarded), *routes]
+    checked = AuthContextMiddleware(_MembersOnly(app, _refusal(challenge, issuer)))
+    return AuthenticationMiddleware(checked, _Backend(verifier), on_error=_unavailable)
+
+
+def metadata_routes(resource_url: str, issuer: str) -> list[Route]:
+    """Where clients find the issuer's login by themselves (RFC 9728), at both addresses that they try."""
+    if not issuer:
+        return []
+    # Validated from text, because AnyHttpUrl would add a slash to the issuer, whose name is compared exactly.
+    metadata = ProtectedResourceMetadata.model_validate({"resource": resource_url, "authorization_servers": [issuer]})
+    methods = ["GET", "OPTIONS"]
+    endpoint = cors_middleware(ProtectedResourceMetadataHandler(metadata).handle, methods)
+    paths = dict.fromkeys([_METADATA_PATH + urlsplit(resource_url).path.rstrip("/"), _METADATA_PATH])
+    return [Route(path, endpoint=endpoint, methods=methods) for path in paths]
 
 
 class _Backend(BearerAuthBackend):
@@ -123,13 +128,3 @@ def _unavailable(_: HTTPConnection, __: AuthenticationError) -> JSONResponse:
 
 def _error(error: str, description: str, status: int, headers: Mapping[str, str]) -> JSONResponse:
     return JSONResponse({"error": error, "error_description": description}, status, headers)
-
-
-def _metadata_routes(resource_url: str, issuer: str) -> list[Route]:
-    """The metadata at the well-known address with the resource's path, and without one."""
-    # Validated from text, because AnyHttpUrl would add a slash to the issuer, whose name is compared exactly.
-    metadata = ProtectedResourceMetadata.model_validate({"resource": resource_url, "authorization_servers": [issuer]})
-    methods = ["GET", "OPTIONS"]
-    endpoint = cors_middleware(ProtectedResourceMetadataHandler(metadata).handle, methods)
-    paths = dict.fromkeys([_METADATA_PATH + urlsplit(resource_url).path.rstrip("/"), _METADATA_PATH])
-    return [Route(path, endpoint=endpoint, methods=methods) for path in paths]
