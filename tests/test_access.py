@@ -177,7 +177,7 @@ async def test_without_an_issuer_only_tokens_are_accepted_and_no_login_is_offere
     assert (await team.ask(await team.token())).status_code == 200
     refused = await team.ask(team.issuer.token())
     assert refused.status_code == 401
-    assert refused.headers["WWW-Authenticate"] == "Bearer"
+    assert refused.headers["WWW-Authenticate"] == 'Bearer realm="formant-mcp"'
     assert "log in" not in refused.text
     assert (await team.ask(None, "GET", "/.well-known/oauth-protected-resource")).status_code == 404
     assert team.issuer.requests == []

@@ -72,7 +72,7 @@ def members_only(app: ASGIApp, verifier: TokenVerifier, resource_url: str, issue
 
     `resource_url`: the public address of MCP. With an `issuer`, a refusal points to the `metadata_routes`.
     """
-    challenge = "Bearer"
+    challenge = 'Bearer realm="formant-mcp"'  # RFC 6750, 3: at least one parameter
     if issuer:
         challenge = f'Bearer resource_metadata="{build_resource_metadata_url(AnyHttpUrl(resource_url))}"'
     checked = AuthContextMiddleware(_MembersOnly(app, _refusal(challenge, issuer)))
