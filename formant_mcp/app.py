@@ -23,8 +23,8 @@ from formant_mcp.recordings import RecordingsFolder
 from formant_mcp.settings import Settings
 from formant_mcp.store import AccountKey, Store
 from formant_mcp.store.engine import another_account
-from formant_mcp.store.sqlite.owner import Owner, read_owner
 from formant_mcp.store.members import Members
+from formant_mcp.store.sqlite.owner import Owner, read_owner
 from formant_mcp.sync import Sync
 from formant_mcp.sync.details import next_refresh_at
 

@@ -1,7 +1,7 @@
 """What a database engine provides to the store, which never names one.
 
 Queries are written once, as `string.Template`s: `$conversations` is the engine's expression for that table, which has
-the rows of one account, and a few names stand for what engines spell differently (NAMES). Values are `?`.
+the rows of one account, and a few more names are what engines spell differently (see Connection). Values are `?`.
 """
 
 import asyncio

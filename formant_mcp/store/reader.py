@@ -105,7 +105,7 @@ class Reader(OnDatabase):
         turns: dict[int, dict[int, Turn]] = {}
         for key, role, words, seconds in connection.rows(
             f"SELECT turn_id, role, text, seconds FROM $turns WHERE {' OR '.join([_IN_RANGE] * len(ranges))}",
-            [value for each in ranges for value in each],
+            [value for key_range in ranges for value in key_range],
         ):
             row = row_of(whole(key))
             turn = Turn(whole(key) - turn_key(row, 0), str(role), str(words), number(seconds))

@@ -217,7 +217,7 @@ def _to_store_error(error: psycopg.Error) -> StoreError:
             return StoreError("The database ended a query.", "Retry, or narrow the question.")
         case psycopg.OperationalError() | psycopg.InterfaceError():
             return ConnectionLostError(
-                "The database cannot be reached.", "Check that it runs, and the address in FORMANT_STORE; then retry."
+                "The database does not answer.", "Check that it runs, and the address in FORMANT_STORE; then retry."
             )
         case _:
             name = errors.__name__ and type(error).__name__

@@ -32,7 +32,7 @@ class PostgresDatabase:
     """The store's database, an engine's Database.
 
     Raises (from every method):
-        StoreError: it cannot be reached or used.
+        StoreError: it does not answer, or cannot be used.
     """
 
     generation = 0
@@ -131,7 +131,7 @@ class PostgresDatabase:
             connection = self._pool.getconn()
         except (PoolTimeout, psycopg.Error):
             raise ConnectionLostError(
-                "The database cannot be reached.", "Check that it runs, and the address in FORMANT_STORE; then retry."
+                "The database does not answer.", "Check that it runs, and the address in FORMANT_STORE; then retry."
             ) from None
         used.append(connection)
         try:

@@ -202,7 +202,7 @@ MIGRATIONS = (
 
 
 def migrate(connection: psycopg.Connection) -> None:
-    """Creates the tables, or brings those of an older version to this one; several servers may try at once.
+    """Creates the tables, or migrates those of an older version; several servers may try at once.
 
     Raises:
         StoreError: they were written by a newer version. ConfigurationError: the role may not create them.
