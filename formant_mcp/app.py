@@ -44,7 +44,10 @@ def new_boundary() -> str:
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """An account, open: its conversations, its members, its recordings folder, and how times are shown."""
+    """An account, open: its conversations, its members, its recordings folder, and how times are shown.
+
+    `publish` makes a link to a file, for those who cannot open files of this machine; None: they can.
+    """
 
     account: Account
     members: Members
@@ -53,6 +56,7 @@ class App:
     call_seconds: float
     now: Callable[[], datetime]
     new_boundary: Callable[[], str] = new_boundary
+    publish: Callable[[Path], str] | None = None
 
     async def aclose(self) -> None:
         """Ends background work and closes the store."""

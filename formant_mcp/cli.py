@@ -14,14 +14,17 @@ if TYPE_CHECKING:
     from formant_mcp.app import App
     from formant_mcp.settings import Settings
 
-_DESCRIPTION = "MCP server on stdin and stdout over a company's voice calls. Settings come from FORMANT_* variables."
-_COMMANDS = ("tour", "sync", "token")
+_DESCRIPTION = "MCP server over a company's voice calls. Settings come from FORMANT_* variables."
+_COMMANDS = ("tour", "sync", "serve", "token")
 _ACTIONS = ("add", "list", "revoke")  # of token
-_OPTIONS = ("--demo", "--since", "--agents", "--expires", "--version", "--help")
+_OPTIONS = ("--demo", "--since", "--host", "--port", "--agents", "--expires", "--version", "--help")
 _ADDING = "`formant-mcp token add anna --agents 123,456 --expires 90d`"
-_EXAMPLES = {"--since": "`formant-mcp sync --since 30d`"} | dict.fromkeys(
-    ("--agents", "--expires", "--redact", "ACTION", "NAME"), _ADDING
-)
+_EXAMPLES = {
+    "--since": "`formant-mcp sync --since 30d`",
+    "--host": "`formant-mcp serve --host 127.0.0.1`",
+    "--port": "`formant-mcp serve --port 8765`",
+} | dict.fromkeys(("--agents", "--expires", "--redact", "ACTION", "NAME"), _ADDING)
+_LAST_PORT = 65_535
 _INTERRUPTED = 130  # the exit status of a program ended by Ctrl-C
 
 
@@ -65,8 +68,19 @@ def build_parser() -> argparse.ArgumentParser:
     commands.add_parser("tour", help="run a guided demo against the sample account")
     sync = commands.add_parser("sync", help="download all conversations; resumable")
     sync.add_argument("--since", default="", metavar="WHEN", help="only calls since then: 30d, 2026-11-01")
+    serve = commands.add_parser("serve", help="serve a team over HTTP")
+    serve.add_argument("--host", default="127.0.0.1", help="the address to listen on: 127.0.0.1")
+    serve.add_argument("--port", default=8765, type=_port, help="the port to listen on: 8765; 0 for any")
+    serve.add_argument("--demo", action="store_true", default=argparse.SUPPRESS, help="serve the sample account")
     _add_token_command(commands.add_parser("token", help="who may use the server over HTTP: add, list, revoke"))
     return parser
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= _LAST_PORT:
+        raise ValueError("no such port")
+    return port
 
 
 def _add_token_command(token: argparse.ArgumentParser) -> None:
@@ -93,6 +107,8 @@ def _run(options: argparse.Namespace) -> int:
         return run_tour()
     if options.command == "token":
         return _run_token(options)
+    if options.command == "serve":
+        return _serve_http(settings, problem, options)
     from formant_mcp.commands.sync import run_sync
 
     return run_sync(_opening(is_demo=options.demo), options.since)
@@ -113,19 +129,29 @@ def _prepare() -> "tuple[Settings | None, str]":
     from formant_mcp.errors import ConfigurationError
     from formant_mcp.settings import Settings, unknown_variables
 
-    for warning in unknown_variables(os.environ):
-        print(warning, file=sys.stderr)
     settings, problem = None, ""
     try:
         settings = Settings.load()
     except ConfigurationError as error:
         problem = str(error)
-    _log_to_stderr(settings.log_level if settings else "WARNING")
+    _log_to_stderr(settings)
+    for warning in unknown_variables(os.environ):
+        _warn(settings, warning)
     return settings, problem
 
 
+def _warn(settings: "Settings | None", text: str) -> None:
+    """Prints a line to stderr, in the format of the log."""
+    if settings and settings.log_format == "json":
+        import logging
+
+        logging.getLogger("formant_mcp").warning(text)
+    else:
+        print(text, file=sys.stderr)
+
+
 def _serve(settings: "Settings | None", problem: str, *, is_demo: bool) -> int:
-    from formant_mcp.errors import ConfigurationError
+    from formant_mcp.app import LazyApp
     from formant_mcp.providers.registry import PROVIDERS
     from formant_mcp.server.instructions import instructions
     from formant_mcp.server.mcp_server import build_server
@@ -133,18 +159,39 @@ def _serve(settings: "Settings | None", problem: str, *, is_demo: bool) -> int:
 
     gc.freeze()
     gc.enable()
-    if settings and not is_demo:
-        try:
-            settings.key()
-        except ConfigurationError as error:
-            problem = str(error)
+    problem = problem or _key_problem(settings, is_demo=is_demo)
     if problem:
         # Hosts show a server that does not start as "failed" without a reason; so it starts, and every tool reports it.
-        print(problem, file=sys.stderr)
+        _warn(settings, problem)
     provider = PROVIDERS[settings.provider if settings else "formant"]
     call_seconds = settings.call_seconds if settings else 0.0  # without settings a call only reports the problem
-    serve(build_server(_opening(is_demo=is_demo), instructions(settings, provider), provider), call_seconds)
+    lazy_app = LazyApp(_opening(is_demo=is_demo))
+    serve(build_server(lazy_app, instructions(settings, provider), provider), call_seconds)
     return 0
+
+
+def _serve_http(settings: "Settings | None", problem: str, options: argparse.Namespace) -> int:
+    from formant_mcp.app import LazyApp
+    from formant_mcp.commands.serve import run_serve
+
+    problem = problem or _key_problem(settings, is_demo=options.demo)
+    if settings is None or problem:
+        _warn(settings, problem)
+        return 1
+    lazy_app = LazyApp(_opening(is_demo=options.demo))
+    return run_serve(settings, lazy_app, options.host, options.port, is_demo=options.demo)
+
+
+def _key_problem(settings: "Settings | None", *, is_demo: bool) -> str:
+    """Why there is no key to use, '' if there is one or none is needed."""
+    from formant_mcp.errors import ConfigurationError
+
+    try:
+        if settings and not is_demo:
+            settings.key()
+    except ConfigurationError as error:
+        return str(error)
+    return ""
 
 
 def _opening(*, is_demo: bool) -> "Callable[[], Awaitable[App]]":
@@ -169,10 +216,15 @@ def _opening(*, is_demo: bool) -> "Callable[[], Awaitable[App]]":
     return open_
 
 
-def _log_to_stderr(level: str) -> None:
+def _log_to_stderr(settings: "Settings | None") -> None:
     import logging
 
+    level = settings.log_level if settings else "WARNING"
     logging.basicConfig(level=level, stream=sys.stderr, format="formant-mcp %(levelname)s %(name)s: %(message)s")
-    # These would log URLs and what clients sent.
-    for name in ("httpx", "httpcore", "mcp"):
+    if settings and settings.log_format == "json":
+        from formant_mcp.json_log import JsonFormatter
+
+        logging.getLogger().handlers[0].setFormatter(JsonFormatter())
+    # These would log URLs, and what clients sent and got.
+    for name in ("httpx", "httpcore", "mcp", "sse_starlette"):
         logging.getLogger(name).setLevel(logging.ERROR)

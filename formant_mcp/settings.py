@@ -115,7 +115,9 @@ class Settings(BaseSettings):
     redact: str = ""
     http_issuer: str = ""
     http_audience: str = Field(default="", validate_default=True)
+    http_hosts: str = ""
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)] = "WARNING"
+    log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = "text"
 
     @classmethod
     def load(cls) -> Self:
@@ -186,6 +188,25 @@ class Settings(BaseSettings):
         if value:
             raise ValueError("redaction is not available in this version, so nothing would be hidden; unset it")
         return value
+
+    @field_validator("http_hosts")
+    @classmethod
+    def _check_http_hosts(cls, value: str) -> str:
+        if "/" in value or "*" in value:
+            raise ValueError("give names with commas between them, without scheme and path: calls.example.com")
+        return value
+
+    @property
+    def hosts(self) -> list[str]:
+        """The names of the server, besides those of this machine, that clients of `serve` may use."""
+        return [name.strip() for name in self.http_hosts.split(",") if name.strip()]
+
+    @property
+    def public_address(self) -> str:
+        """MCP's address for clients of `serve`: the audience if it is one, else at the first host; '' if neither is."""
+        if self.http_audience.startswith("https://"):
+            return self.http_audience
+        return f"https://{self.hosts[0]}/mcp" if self.hosts else ""
 
     @property
     def zone(self) -> ZoneInfo:

@@ -22,7 +22,7 @@ from mcp.shared.dispatcher import ProgressFnT
 from mcp_types import TextContent
 from pydantic import JsonValue
 
-from formant_mcp.app import App, open_app
+from formant_mcp.app import App, LazyApp, open_app
 from formant_mcp.demo.account import open_demo
 from formant_mcp.providers.base import AnyProvider
 from formant_mcp.providers.formant import FormantProvider
@@ -158,33 +158,39 @@ class Account:
     @asynccontextmanager
     async def connect(self, **overrides: str | float) -> AsyncGenerator[Assistant]:
         """A server over the account, and an assistant connected to it; `overrides` are settings."""
-        settings = self._settings(overrides)
-        key = settings.key()
-
-        async def open_() -> App:
-            transport = self.api.transport()
-            return await self._app(
-                settings, FormantProvider(settings.address, key, sleep=no_wait, transport=transport), key
-            )
-
-        async with self._client(settings, open_) as assistant:
+        settings = self.settings(overrides)
+        async with self._client(settings, self.opening(settings)) as assistant:
             yield assistant
 
-    @asynccontextmanager
-    async def connect_to_sample(self, **overrides: str | float) -> AsyncGenerator[Assistant]:
-        """The same over the sample account, as `formant-mcp --demo` opens it."""
-        settings = self._settings(overrides)
+    def opening(self, settings: Settings) -> Callable[[], Awaitable[App]]:
+        """Opens the account."""
+
+        async def open_() -> App:
+            key, transport = settings.key(), self.api.transport()
+            source = FormantProvider(settings.address, key, sleep=no_wait, transport=transport)
+            return await self._app(settings, source, key)
+
+        return open_
+
+    def opening_sample(self, settings: Settings) -> Callable[[], Awaitable[App]]:
+        """Opens the sample account."""
 
         async def open_() -> App:
             return await self._app(settings, open_demo(settings.provider, self.clock), "sample")
 
-        async with self._client(settings, open_) as assistant:
+        return open_
+
+    @asynccontextmanager
+    async def connect_to_sample(self, **overrides: str | float) -> AsyncGenerator[Assistant]:
+        """The same over the sample account, as `formant-mcp --demo` opens it."""
+        settings = self.settings(overrides)
+        async with self._client(settings, self.opening_sample(settings)) as assistant:
             yield assistant
 
     @asynccontextmanager
     async def connect_to(self, source: AnyProvider, provider: str) -> AsyncGenerator[Assistant]:
         """The same over an account at that provider, with `source` as its client."""
-        settings = self._settings({"provider": provider})
+        settings = self.settings({"provider": provider})
 
         async def open_() -> App:
             return await self._app(settings, source, KEY)
@@ -192,7 +198,8 @@ class Account:
         async with self._client(settings, open_) as assistant:
             yield assistant
 
-    def _settings(self, overrides: Mapping[str, str | float]) -> Settings:
+    def settings(self, overrides: Mapping[str, str | float]) -> Settings:
+        """The settings of a server over this account."""
         usual = {
             "api_key": KEY,
             "base_url": self.api.url,
@@ -209,5 +216,5 @@ class Account:
     @asynccontextmanager
     async def _client(self, settings: Settings, open_: Callable[[], Awaitable[App]]) -> AsyncGenerator[Assistant]:
         words = PROVIDERS[settings.provider]
-        async with Client(build_server(open_, instructions(settings, words), words), mode=self.mode) as client:
+        async with Client(build_server(LazyApp(open_), instructions(settings, words), words), mode=self.mode) as client:
             yield Assistant(client)

@@ -155,10 +155,15 @@ def test_a_closed_pipe_ends_the_tour_without_a_traceback(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("typed", "words"),
     [
-        ("doctor", "unknown command or option doctor. Commands are tour, sync and token, options --demo, --since,"),
+        (
+            "doctor",
+            "unknown command or option doctor. Commands are tour, sync, serve and token, options --demo, --since,",
+        ),
         ("tuor", "unknown command or option tuor. Did you mean tour?"),
         ("sync --sinec 3d", "unknown command or option --sinec. Did you mean --since?"),
         ("sync --since", "--since needs a value, for example `formant-mcp sync --since 30d`."),
+        ("serve --port", "--port needs a value, for example `formant-mcp serve --port 8765`."),
+        ("serve --port 65536", "--port needs a value, for example `formant-mcp serve --port 8765`."),
         ("token", "ACTION needs a value, for example `formant-mcp token add anna --agents"),
         ("token ad anna", "unknown command or option ad. Did you mean add?"),
         ("token revoke", "NAME needs a value, for example `formant-mcp token add anna --agents"),

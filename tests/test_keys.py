@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from mcp import Client
 
-from formant_mcp.app import App, open_account, open_members
+from formant_mcp.app import App, LazyApp, open_account, open_members
 from formant_mcp.errors import ConfigurationError
 from formant_mcp.members import Member
 from formant_mcp.providers.formant import FormantProvider
@@ -54,7 +54,7 @@ async def connected(api: FakeFormant, key: str, store: str, hours_later: int = 0
             raise
 
     words = PROVIDERS["formant"]
-    async with Client(build_server(open_, instructions(settings, words), words)) as client:
+    async with Client(build_server(LazyApp(open_), instructions(settings, words), words)) as client:
         yield Assistant(client)
 
 

@@ -11,7 +11,7 @@ import pytest
 from mcp import Client, MCPError
 from mcp_types import INVALID_PARAMS
 
-from formant_mcp.app import App
+from formant_mcp.app import App, LazyApp
 from formant_mcp.providers.registry import PROVIDERS
 from formant_mcp.server.mcp_server import build_server
 from tests import faults
@@ -281,7 +281,7 @@ async def test_an_internal_error_is_reported_without_its_message(mode: str, capl
     async def broken() -> App:
         raise RuntimeError("what a caller said")
 
-    async with Client(build_server(broken, "", PROVIDERS["formant"]), mode=mode) as client:
+    async with Client(build_server(LazyApp(broken), "", PROVIDERS["formant"]), mode=mode) as client:
         assistant = Assistant(client)
         said = [
             await assistant.refused("list_conversations"),

@@ -64,7 +64,9 @@ def test_settings_have_defaults_without_any_variable(environment: pytest.MonkeyP
         "redact": "",
         "http_issuer": "",
         "http_audience": "",
+        "http_hosts": "",
         "log_level": "WARNING",
+        "log_format": "text",
     }
     assert settings.address == "https://api.voice.formantai.com"
 
@@ -110,6 +112,17 @@ def test_blanks_around_a_value_are_stripped(tmp_path: Path) -> None:
         "PROVIDER": "formant",
     }
     assert load(**{name: f" {value}\n" for name, value in given.items()}) == load(**given)
+
+
+def test_hosts_are_names_with_commas_between_them() -> None:
+    assert load().hosts == []
+    assert load(HTTP_HOSTS=" calls.example.com,, calls.example.org:8443 ").hosts == [
+        "calls.example.com",
+        "calls.example.org:8443",
+    ]
+    for value in ("https://calls.example.com", "*.example.com"):
+        with pytest.raises(ConfigurationError, match=r"^FORMANT_HTTP_HOSTS: give names"):
+            load(HTTP_HOSTS=value)
 
 
 @pytest.mark.parametrize("region", ["india", "India ", "INDIA"])

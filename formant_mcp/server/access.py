@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from mcp.server.auth.handlers.metadata import ProtectedResourceMetadataHandler
@@ -65,6 +66,23 @@ def new_verifier(settings: Settings, open_app: Callable[[], Awaitable[App]]) -> 
     """The verifier for the settings; `open_app` opens the account, whose store has the tokens."""
     issuer = Issuer(settings.http_issuer, settings.http_audience) if settings.http_issuer else None
     return Verifier(open_app, issuer)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How members are let in. `resource_url`: the public address of MCP; `issuer`: where members log in, if they do."""
+
+    verifier: TokenVerifier
+    resource_url: str
+    issuer: str = ""
+
+    def guard(self, app: ASGIApp) -> ASGIApp:
+        """The same app, for members alone."""
+        return members_only(app, self.verifier, self.resource_url, self.issuer)
+
+    def routes(self) -> list[Route]:
+        """Where clients find the login by themselves."""
+        return metadata_routes(self.resource_url, self.issuer)
 
 
 def members_only(app: ASGIApp, verifier: TokenVerifier, resource_url: str, issuer: str = "") -> ASGIApp:

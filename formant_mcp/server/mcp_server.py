@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -45,12 +45,11 @@ _UNEXPECTED_HINT = "Retry; if it persists, start it with FORMANT_LOG_LEVEL=DEBUG
 Request = ServerRequestContext[LazyApp]
 
 
-def build_server(open_app: Callable[[], Awaitable[App]], instructions: str, provider: ProviderSpec) -> Server[LazyApp]:
-    """The server, described in the provider's terms; `open_app` opens the account at the first question."""
+def build_server(lazy_app: LazyApp, instructions: str, provider: ProviderSpec) -> Server[LazyApp]:
+    """The server, described in the provider's terms; the account is opened at the first question, closed at the end."""
 
     @asynccontextmanager
     async def lifespan(_: Server[LazyApp]) -> AsyncGenerator[LazyApp]:
-        lazy_app = LazyApp(open_app)
         try:
             yield lazy_app
         finally:
@@ -68,6 +67,7 @@ def build_server(open_app: Callable[[], Awaitable[App]], instructions: str, prov
         instructions=instructions,
         cache_hints={"tools/list": static, "resources/templates/list": static, "prompts/list": static},
         lifespan=lifespan,
+        get_tool_input_schema=lambda _: None,  # no tool declares headers; else the SDK lists all tools before each call
         on_list_tools=list_tools,
         on_call_tool=partial(_call_tool, provider),
         on_list_resources=_list_resources,
@@ -120,7 +120,7 @@ async def _run_tool(
     tool: Tool[Any], provider: ProviderSpec, request: Request, arguments: dict[str, Any]
 ) -> types.CallToolResult:
     try:
-        app = await request.lifespan_context.app()
+        app = await _publishing_app(request)
         reply = await tool.call(app, arguments, _new_context(app, request))
         structured = reply.structured.model_dump(mode="json", exclude_none=True)
     except ValidationError as error:
@@ -175,6 +175,12 @@ async def _complete(request: Request, params: types.CompleteRequestParams) -> ty
     except MCPError:
         completion = types.Completion(values=[])
     return types.CompleteResult(completion=completion)
+
+
+async def _publishing_app(request: Request) -> App:
+    """The open account; over HTTP it gives links to files, because clients are on other machines."""
+    app = await request.lifespan_context.app()
+    return replace(app, publish=request.request.state.publish) if request.request else app
 
 
 def _new_context(app: App, request: Request) -> RequestContext:

@@ -16,6 +16,7 @@ from formant_mcp.server.tools.text import counted, coverage_lines, format_mmss, 
 from formant_mcp.server.tools.tool import Reply, Tool
 
 _LEAST_SHARE = 0.9  # of its call; a shorter recording is reported
+_LINK_NOTE = "The path is a link that works once, within ten minutes, with the same access as this server."
 _NOT_WAV = "that needs PCM in a WAV file"
 
 
@@ -34,10 +35,15 @@ async def _run(app: App, arguments: SaveArguments, context: RequestContext) -> R
         return await app.recordings.save(conversation_id, recording)
 
     saved = await app.account.recording(context, conversation_id, save)
-    note = _shortfall(saved.figures, await app.account.duration_seconds(conversation_id))
+    notes = [_shortfall(saved.figures, await app.account.duration_seconds(conversation_id))]
+    path = str(saved.path)
+    if app.publish:
+        path = app.publish(saved.path)
+        notes.append(_LINK_NOTE)
+    note = " ".join(filter(None, notes))
     coverage = replace(await app.account.recording_coverage(context), note=note)
     structured = SavedAnswer(
-        coverage=coverage_answer(coverage, app.zone), path=str(saved.path), bytes=saved.bytes, **_figures(saved.figures)
+        coverage=coverage_answer(coverage, app.zone), path=path, bytes=saved.bytes, **_figures(saved.figures)
     )
     lines = coverage_lines(coverage, app.zone, what="Recording of 1 conversation")
     return Reply("\n".join([*lines, *_lines(structured, saved)]), structured)

@@ -1,0 +1,207 @@
+"""Serves a team over HTTP: MCP at `/mcp`, files at `/files`, and two addresses that say how the server is."""
+
+import asyncio
+import ipaddress
+import os
+import socket
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from types import FrameType
+
+import uvicorn
+from mcp.server.lowlevel import Server
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route, request_response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from formant_mcp.app import LazyApp
+from formant_mcp.errors import ConfigurationError, FormantError
+from formant_mcp.server.access import Access
+from formant_mcp.server.audit import audit
+from formant_mcp.server.downloads import FILES_PATH, Downloads
+from formant_mcp.server.limits import MCP_PATH, Gate, Limits, timed_protocol
+
+_MARGIN_SECONDS = 5.0  # in addition to a call's time: for the imports of the first call, and for writing
+_LAST_SECONDS = 2  # for streams that no call is answered on, after the last call was
+_READY_SECONDS = 10.0  # to open the account
+_SIGNALLED = 128  # added to a signal's number: the exit status of a program that it ended
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+
+def check_access(host: str, *, has_members: bool) -> None:
+    """Refuses to serve other machines without access control.
+
+    Raises:
+        ConfigurationError: anybody who can connect to `host` could read every call.
+    """
+    if not has_members and not _is_loopback(host):
+        raise ConfigurationError(
+            f"Without access control the server listens only on this machine, not on {host}.",
+            "Give each member a token by `formant-mcp token add NAME`, or set FORMANT_HTTP_ISSUER.",
+        )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there; on any free port for 0.
+
+    Raises:
+        ConfigurationError: it cannot.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        reason = os.strerror(error.errno).lower() if error.errno and error.errno > 0 else "the name is unknown"
+        raise ConfigurationError(
+            f"The server cannot listen on {host}, port {port}: {reason}.", "Choose others with --host and --port."
+        ) from None
+
+
+def http_server(
+    server: Server[LazyApp],
+    lazy_app: LazyApp,
+    listener: socket.socket,
+    call_seconds: float,
+    *,
+    access: Access | None = None,
+    hosts: Sequence[str] = (),
+    limits: Limits | None = None,
+) -> "DrainingServer":
+    """The HTTP server; its `serve([listener])` serves until a signal arrives.
+
+    `access` lets members alone in; `hosts` are further names that clients may use.
+    """
+    limits = limits or Limits()
+    gate = Gate(limits)
+    host, port = listener.getsockname()[:2]
+    security = _security([f"[{host}]:{port}" if ":" in host else f"{host}:{port}", *hosts])
+    config = uvicorn.Config(
+        _build_app(server, lazy_app, gate, limits, security, access),
+        http=timed_protocol(limits.header_seconds),
+        limit_concurrency=limits.connections,
+        ws="none",
+        log_config=None,
+        access_log=False,  # addresses of files are secrets
+        server_header=False,
+        timeout_graceful_shutdown=_LAST_SECONDS,
+    )
+    return DrainingServer(config, gate, call_seconds + _MARGIN_SECONDS)
+
+
+class DrainingServer(uvicorn.Server):
+    """Ends in two steps: from the first signal on no request is admitted, and after the last answer it exits."""
+
+    def __init__(self, config: uvicorn.Config, gate: Gate, patience: float) -> None:
+        super().__init__(config)
+        self.gate = gate
+        self.patience = patience
+        self._until = 0.0
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Starts to drain; the second time ends the process."""
+        if self.gate.is_draining:
+            os._exit(_SIGNALLED + sig)
+        self.drain()
+
+    def drain(self) -> None:
+        """Admits no more requests, and exits when those under way are answered."""
+        self.gate.is_draining = True
+        self._until = time.monotonic() + self.patience
+
+    async def on_tick(self, counter: int) -> bool:
+        """Called ten times a second: whether to exit."""
+        if self.gate.is_draining and (not self.gate.running or time.monotonic() > self._until):
+            self.should_exit = True
+        return await super().on_tick(counter)
+
+
+def _build_app(
+    server: Server[LazyApp],
+    lazy_app: LazyApp,
+    gate: Gate,
+    limits: Limits,
+    security: TransportSecuritySettings,
+    access: Access | None,
+) -> Starlette:
+    """The addresses. Those of MCP and of files check host, token and limits, in this order."""
+    server.middleware.insert(0, audit)
+    manager = StreamableHTTPSessionManager(
+        server,
+        session_idle_timeout=limits.session_idle_seconds,
+        max_request_body_size=limits.body_bytes,
+        max_sessions=limits.sessions,
+    )
+    downloads = Downloads()
+
+    async def mcp(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["state"]["publish"] = partial(downloads.publish, Request(scope))
+        await manager.handle_request(scope, receive, send)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncGenerator[None]:
+        async with manager.run():
+            yield
+
+    def guarded(app: ASGIApp) -> ASGIApp:
+        return _HostCheck(security, access.guard(gate.guard(app)) if access else gate.guard(app))
+
+    routes = [
+        Route("/healthz", _healthz),
+        Route("/readyz", partial(_readyz, lazy_app, gate)),
+        Route(MCP_PATH, guarded(mcp)),
+        Route(f"{FILES_PATH}/{{secret}}", guarded(request_response(downloads.download)), methods=["GET"]),
+        *(access.routes() if access else ()),
+    ]
+    app = Starlette(routes=routes, lifespan=lifespan)
+    app.state.manager = manager  # whoever wants to know which sessions are open
+    return app
+
+
+async def _healthz(_: Request) -> Response:
+    return PlainTextResponse("alive")
+
+
+async def _readyz(lazy_app: LazyApp, gate: Gate, _: Request) -> Response:
+    if gate.is_draining:
+        return PlainTextResponse("stopping", 503)
+    try:
+        async with asyncio.timeout(_READY_SECONDS):
+            app = await lazy_app.app()
+            await app.account.duration_seconds("any id: the store must answer, whatever it is")
+    except (FormantError, TimeoutError):
+        return PlainTextResponse("the account cannot be opened", 503)
+    return PlainTextResponse("ready")
+
+
+class _HostCheck:
+    """Refuses requests that a web page sent from a browser, even if its name resolves to this server."""
+
+    def __init__(self, security: TransportSecuritySettings, app: ASGIApp) -> None:
+        self._middleware = TransportSecurityMiddleware(security)
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = await self._middleware.validate_request(Request(scope))
+        await (refusal or self._app)(scope, receive, send)
+
+
+def _security(hosts: Sequence[str]) -> TransportSecuritySettings:
+    names = [*_LOOPBACK, *hosts]
+    names = [*names, *(f"{name}:*" for name in names)]
+    return TransportSecuritySettings(
+        allowed_hosts=names,
+        allowed_origins=[f"{scheme}://{name}" for scheme in ("http", "https") for name in names],
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

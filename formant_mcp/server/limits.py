@@ -1,0 +1,234 @@
+"""What one member, one request and one session may use of a server that many share."""
+
+import asyncio
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
+
+import h11
+from mcp.server.transport_security import RequestBodyLimitMiddleware
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from formant_mcp.server.members import sender_of
+
+MCP_PATH = "/mcp"
+_MANY_SENDERS = 1_000
+_MINUTE = 60.0
+_BUSY_SECONDS = 1.0  # until one of a member's running calls may have ended
+_RESTART_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits: far above what assistants need, far below what harms the others.
+
+    Each connection takes a file, of which many systems allow a process 1,024. In the time that a session may be idle
+    one member cannot open all `sessions`, because each takes a request.
+    """
+
+    connections: int = 900
+    body_bytes: int = 1_048_576
+    body_seconds: float = 20.0
+    header_seconds: float = 10.0
+    calls_at_once: int = 8
+    requests_per_minute: int = 300
+    sessions: int = 5_000
+    session_idle_seconds: float = 900.0
+
+
+@dataclass(slots=True)
+class _Usage:
+    """A sender's use: how many requests may come now, and how many calls are under way."""
+
+    requests_left: float
+    updated_at: float
+    running: int = 0
+
+
+class Quotas:
+    """Counts every sender's requests and calls. Requests of a minute may come at once, then as fast as time passes."""
+
+    def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._usage: dict[str, _Usage] = {}
+
+    def take_request(self, sender: str) -> float:
+        """Counts a request; if it must not come yet, returns after how many seconds it may, else 0."""
+        usage = self._updated(sender)
+        if usage.requests_left < 1:
+            return (1 - usage.requests_left) * _MINUTE / self._limits.requests_per_minute
+        usage.requests_left -= 1
+        return 0.0
+
+    def start_call(self, sender: str) -> bool:
+        """Counts a call that starts; False if too many of the sender's are under way."""
+        usage = self._updated(sender)
+        may_start = usage.running < self._limits.calls_at_once
+        usage.running += may_start
+        return may_start
+
+    def end_call(self, sender: str) -> None:
+        """Counts a call that has ended."""
+        self._usage[sender].running -= 1
+
+    def _updated(self, sender: str) -> _Usage:
+        now, most = self._clock(), self._limits.requests_per_minute
+        if len(self._usage) >= _MANY_SENDERS:
+            self._forget_idle(now)
+        usage = self._usage.setdefault(sender, _Usage(most, now))
+        usage.requests_left = min(most, usage.requests_left + (now - usage.updated_at) * most / _MINUTE)
+        usage.updated_at = now
+        return usage
+
+    def _forget_idle(self, now: float) -> None:
+        """Forgets those whose requests of a minute are all there again."""
+        self._usage = {
+            sender: usage for sender, usage in self._usage.items() if usage.running or now - usage.updated_at < _MINUTE
+        }
+
+
+class Gate:
+    """Admits requests: within their sender's quotas, with a body that arrives in time, and none once `is_draining`.
+
+    `running` counts the requests under way, except for streams on which sessions wait for notifications.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.is_draining = False
+        self.running = 0
+        self._limits = limits
+        self._quotas = Quotas(limits)
+
+    def guard(self, app: ASGIApp) -> ASGIApp:
+        """The same app for admitted requests alone."""
+        limited = RequestBodyLimitMiddleware(partial(self._call, app), self._limits.body_bytes)
+
+        async def admit(scope: Scope, receive: Receive, send: Send) -> None:
+            wait_seconds = 0.0 if self.is_draining else self._quotas.take_request(sender_of(scope))
+            if self.is_draining:
+                refusal = _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping.", _RESTART_SECONDS)
+                await refusal(scope, receive, send)
+            elif wait_seconds:
+                await _too_many(wait_seconds)(scope, receive, send)
+            elif scope["method"] == "GET" and scope["path"] == MCP_PATH:
+                await self._stream(app, scope, receive, send)
+            else:
+                await self._run(limited, scope, receive, send)
+
+        return admit
+
+    async def _run(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        body = _TimedBody(receive, self._limits.body_seconds)
+        self.running += 1
+        try:
+            await app(scope, body.receive, send)
+        except TimeoutError:
+            if body.has_arrived:
+                raise
+            late = PlainTextResponse("The body took too long.", HTTPStatus.REQUEST_TIMEOUT, {"Connection": "close"})
+            await late(scope, receive, send)
+        finally:
+            self.running -= 1
+
+    async def _stream(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        is_open = False
+
+        async def watched_send(message: Message) -> None:
+            nonlocal is_open
+            is_open = message["type"] == "http.response.start" or message.get("more_body", False)
+            await send(message)
+
+        await app(scope, receive, watched_send)
+        if is_open:  # when the server stops, the SDK's stream ends without a last message; uvicorn would log an error
+            await send({"type": "http.response.body", "body": b""})
+
+    async def _call(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        sender, first = sender_of(scope), await receive()  # with the whole body: RequestBodyLimitMiddleware has read it
+        messages = [first]
+
+        async def replay() -> Message:
+            return messages.pop() if messages else await receive()
+
+        if _is_notification(first.get("body", b"")):  # such as one that cancels a call: no matter how many are running
+            await app(scope, replay, send)
+        elif self._quotas.start_call(sender):
+            try:
+                await app(scope, replay, send)
+            finally:
+                self._quotas.end_call(sender)
+        else:
+            await _too_many(_BUSY_SECONDS)(scope, receive, send)
+
+
+def _is_notification(body: bytes) -> bool:
+    try:
+        message = json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(message, dict) and "id" not in message
+
+
+class _TimedBody:
+    """A request's messages; reading them raises TimeoutError if the whole body does not arrive within `seconds`."""
+
+    def __init__(self, receive: Receive, seconds: float) -> None:
+        self.has_arrived = False
+        self._receive = receive
+        self._until = asyncio.get_running_loop().time() + seconds
+
+    async def receive(self) -> Message:
+        """The next message."""
+        async with asyncio.timeout_at(None if self.has_arrived else self._until):
+            message = await self._receive()
+        self.has_arrived = not message.get("more_body", False)
+        return message
+
+
+def _too_many(wait_seconds: float) -> PlainTextResponse:
+    return _refusal(HTTPStatus.TOO_MANY_REQUESTS, "Too many calls; retry later.", wait_seconds)
+
+
+def _refusal(status: HTTPStatus, text: str, wait_seconds: float) -> PlainTextResponse:
+    return PlainTextResponse(text, status, {"Retry-After": str(math.ceil(wait_seconds))})
+
+
+def timed_protocol(seconds: float) -> type[H11Protocol]:
+    """uvicorn's HTTP, which closes a connection when a request's headers take longer than that to arrive."""
+
+    class TimedProtocol(H11Protocol):
+        _timer: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+            """Starts to wait for the first request."""
+            super().connection_made(transport)
+            self._set_timer()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            """Ends waiting."""
+            self._stop_timer()
+            super().connection_lost(exc)
+
+        def handle_events(self) -> None:
+            """Waits for headers except while a request is under way."""
+            super().handle_events()
+            if self.conn.their_state is h11.IDLE:
+                self._set_timer()
+            else:
+                self._stop_timer()
+
+        def _set_timer(self) -> None:
+            self._timer = self._timer or self.loop.call_later(seconds, self.transport.close)
+
+        def _stop_timer(self) -> None:
+            if self._timer:
+                self._timer.cancel()
+                self._timer = None
+
+    return TimedProtocol

@@ -1,0 +1,80 @@
+"""The command `formant-mcp serve`: what it prints, what it refuses, and that it serves the sample account."""
+
+import socket
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.http_process import in_child, post
+from tests.stdio_process import PROGRAM, environment
+
+
+def refused(folder: Path, *arguments: str, **variables: str) -> str:
+    """What it prints when it does not start."""
+    done = subprocess.run(
+        [str(PROGRAM), *arguments], env=environment(folder, **variables), capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    return done.stderr
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_it_serves_the_sample_account_and_prints_its_address(tmp_path: Path, host: str) -> None:
+    with in_child(tmp_path, "--demo", "--host", host) as (process, url):
+        assert url.startswith(f"http://{host}:")
+        assert httpx.get(f"{url}/readyz").text == "ready"
+        answer = post(url, "tools/call", name="list_conversations", arguments={"limit": 1})
+        assert "conversations match; complete" in answer.text
+        assert httpx.get(f"{url}/other").status_code == 404
+        assert process.poll() is None
+
+
+def test_it_refuses_to_listen_for_other_machines(tmp_path: Path) -> None:
+    text = refused(tmp_path, "--demo", "serve", "--host", "0.0.0.0")  # noqa: S104
+    assert text.startswith("Without access control the server listens only on this machine, not on 0.0.0.0.")
+    assert "token add NAME" in text
+
+
+def test_it_does_not_start_without_a_key(tmp_path: Path) -> None:
+    assert refused(tmp_path, "serve").startswith("No API key is set.")
+
+
+def test_it_says_that_a_port_is_in_use(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        text = refused(tmp_path, "serve", "--demo", "--port", str(port))
+    assert text == (
+        f"The server cannot listen on 127.0.0.1, port {port}: address already in use."
+        " Choose others with --host and --port.\n"
+    )
+
+
+def test_it_says_that_a_host_is_unknown(tmp_path: Path) -> None:
+    text = refused(tmp_path, "serve", "--demo", "--host", "127.0.0.999")
+    assert "127.0.0.999" in text
+
+
+def test_a_token_opens_the_server_until_it_is_revoked(tmp_path: Path) -> None:
+    settings = {"FORMANT_API_KEY": "any-key", "FORMANT_STORE": str(tmp_path / "store.sqlite")}
+
+    def token(*arguments: str) -> str:
+        command = [str(PROGRAM), "token", *arguments]
+        done = subprocess.run(
+            command, env=environment(tmp_path, **settings), capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    anna = token("add", "anna")
+    with in_child(tmp_path, "--host", "0.0.0.0", **settings) as (_, url):  # noqa: S104 - with access control it may
+        url = url.replace("0.0.0.0", "127.0.0.1")  # noqa: S104
+        assert post(url, "tools/list").status_code == 401
+        assert post(url, "tools/list", {"Authorization": f"Bearer {anna}"}).status_code == 200
+        token("revoke", "anna")
+        assert post(url, "tools/list", {"Authorization": f"Bearer {anna}"}).status_code == 401
+    with in_child(tmp_path, **settings) as (
+        _,
+        url,
+    ):  # the last token is revoked, and the server is not open to everybody
+        assert post(url, "tools/list").status_code == 401

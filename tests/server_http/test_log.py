@@ -1,0 +1,112 @@
+"""The log: a line for each call that says who called what, and never what was said; as text or as JSON."""
+
+import json
+import logging
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.calls import conversation_id, many
+from tests.http_process import Tokens, bearing, in_child, in_thread, initialize, post, session_of
+from tests.server_harness import NOW, Account, in_both_eras
+from tests.stdio_process import INITIALIZE, INITIALIZED, calling, piped
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def account(account: Account) -> Account:
+    """Five calls, some days old."""
+    account.api.conversations = many(5, NOW - timedelta(days=2), timedelta(days=10))
+    return account
+
+
+def audited(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
+    """The fields of each line, and that its text has them all."""
+    records = [record for record in caplog.records if record.name == "formant_mcp.audit"]
+    for record in records:
+        fields = record.__dict__["fields"]
+        assert record.levelno == logging.INFO
+        assert record.getMessage() == (
+            f"{fields['member']} {fields['call']}: {fields['outcome']},"
+            f" {fields['conversations']} conversations, {fields['ms']} ms"
+        )
+    return [{**record.__dict__["fields"], "ms": "some"} for record in records]
+
+
+@in_both_eras
+async def test_each_call_is_a_line(account: Account, mode: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "formant_mcp.audit")
+    with in_thread(account, verifier=Tokens("anna")) as server:
+        async with server.connect(mode, **bearing("anna")) as assistant:
+            await assistant.ask("list_conversations", limit=2)
+            await assistant.refused("search_transcripts", query="(secret words")
+            await assistant.not_read("formant://conversations/secret-id")
+    calls = ("list_conversations", "search_transcripts", "resources/read")
+    lines = [line for line in audited(caplog) if line["call"] in calls]
+    call = {"member": "anna", "ms": "some", "conversations": 0, "outcome": "error"}
+    assert lines == [
+        {**call, "call": "list_conversations", "outcome": "complete", "conversations": 5},
+        {**call, "call": "search_transcripts"},
+        {**call, "call": "resources/read"},
+    ]
+    assert "secret" not in caplog.text
+
+
+def test_what_clients_name_is_not_in_the_log(account: Account, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "formant_mcp.audit")
+    with in_thread(account) as server:
+        post(server.url, "tools/call", name="secret_tool", arguments={"limit": 1})
+        session = session_of(initialize(server.url))
+        unknown = {"jsonrpc": "2.0", "id": 2, "method": "secret/method"}
+        httpx.post(f"{server.url}/mcp", json=unknown, headers=session)
+    assert [line["call"] for line in audited(caplog)] == ["tools/call", "initialize", "unknown method"]
+    assert {line["member"] for line in audited(caplog)} == {"127.0.0.1"}
+    assert "secret" not in caplog.text
+
+
+def test_as_json_the_log_is_one_object_a_line_with_the_fields_of_a_call(tmp_path: Path) -> None:
+    variables = {"FORMANT_LOG_LEVEL": "INFO", "FORMANT_LOG_FORMAT": "json", "FORMANT_STOER": "1"}
+    with in_child(tmp_path, "--demo", **variables) as (process, url):
+        post(url, "tools/call", name="list_conversations", arguments={})
+        process.terminate()
+        assert process.stderr
+        lines = [json.loads(line) for line in process.stderr]
+        assert process.wait() == 0
+    assert {frozenset(line) & {"time", "level", "logger", "message"} for line in lines} == {
+        frozenset({"time", "level", "logger", "message"})
+    }
+    assert lines[0]["message"].startswith("FORMANT_STOER is not a setting")
+    (call,) = [line for line in lines if line["logger"] == "formant_mcp.audit"]
+    assert (call["member"], call["call"], call["outcome"]) == ("127.0.0.1", "list_conversations", "complete")
+    assert call["conversations"] > 0
+    assert call["ms"] >= 0
+
+
+@pytest.mark.parametrize("header", [{}, {"MCP-Protocol-Version": "2025-06-18"}])
+def test_even_the_most_detailed_log_has_nothing_of_an_answer(tmp_path: Path, header: dict[str, str]) -> None:
+    with in_child(tmp_path, "--demo", FORMANT_LOG_LEVEL="DEBUG") as (process, url):
+        if header:
+            headers = session_of(initialize(url)) | header
+            listing = calling(2, "list_conversations", limit=3)
+            answer = httpx.post(f"{url}/mcp", json=listing, headers=headers).text
+        else:
+            answer = post(url, "tools/call", name="list_conversations", arguments={"limit": 3}).text
+        process.terminate()
+        assert process.stderr
+        on_stderr = process.stderr.read()
+    (first, *_) = re.findall(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", answer)
+    assert "list_conversations: complete" in on_stderr
+    assert first not in on_stderr
+
+
+def test_on_stdio_the_log_can_be_json_too_and_has_no_line_for_a_call(tmp_path: Path) -> None:
+    variables = {"FORMANT_LOG_LEVEL": "DEBUG", "FORMANT_LOG_FORMAT": "JSON"}
+    reading = calling(2, "get_transcripts", conversation_ids=[conversation_id(1)])
+    _, on_stderr = piped(tmp_path, [INITIALIZE, INITIALIZED, reading], "--demo", **variables)
+    lines = [json.loads(line) for line in on_stderr.splitlines()]
+    assert lines
+    assert "formant_mcp.audit" not in {line["logger"] for line in lines}
