@@ -24,7 +24,8 @@ from formant_mcp.settings import Settings
 from formant_mcp.store import AccountKey, Store
 from formant_mcp.store.engine import another_account
 from formant_mcp.store.members import Members
-from formant_mcp.store.sqlite.owner import Owner, read_owner
+from formant_mcp.store.sqlite.owner import Owner
+from formant_mcp.store.store import read_owners
 from formant_mcp.sync import Sync
 from formant_mcp.sync.details import next_refresh_at
 
@@ -69,18 +70,18 @@ async def open_app(
     key: str,
     now: Callable[[], datetime] = utc_now,
     *,
-    path: Path | None = None,
-    takes_over: bool = False,
+    where: Path | str | None = None,
+    verified_by: str = "",
 ) -> App:
-    """Opens the account's store at `path`, or where the settings say.
+    """Opens the account's store, at `where` or as the settings say.
 
-    `takes_over`: the key is new to the store, and verified to be of the store's account.
+    `verified_by`: a key that the store has already, where this one is new and verified to be of the same account.
 
     Raises:
         ConfigurationError, StoreError: the store cannot be used.
     """
-    owner = AccountKey(settings.service(), settings.account(key))
-    store = await Store.open(path or settings.store_path(key), owner, next_refresh_at, takes_over=takes_over)
+    account = AccountKey(settings.service(), settings.account(key), verified_by)
+    store = await Store.open(where or settings.store_location(key), account, next_refresh_at)
     return App(
         account=Account(Sync(provider, store, now), store),
         members=store.members,
@@ -101,10 +102,10 @@ async def open_account(
     """
     try:
         async with asyncio.timeout(settings.call_seconds * _CHECK_SHARE):
-            path, takes_over = await _find_store(settings, provider, key)
+            where, verified_by = await _find_store(settings, provider, key)
     except TimeoutError:
         raise RequestTimeoutError("Checking the new key took too long.", "Retry in a moment.") from None
-    return await open_app(settings, provider, key, now, path=path, takes_over=takes_over)
+    return await open_app(settings, provider, key, now, where=where, verified_by=verified_by)
 
 
 @asynccontextmanager
@@ -115,53 +116,46 @@ async def open_members(settings: Settings) -> AsyncGenerator[Members]:
         ConfigurationError, StoreError: the store cannot be used, or only the provider can say which one is the key's.
     """
     key = settings.key()
-    own = settings.store_path(key)
+    own = settings.store_location(key)
     if own is None:
         raise ConfigurationError("FORMANT_STORE is :memory:, which keeps no tokens.", "Set it to a path, or unset it.")
-    path, others = await _find_store_of(settings, key, own)
-    if path is None and others:
+    where, others = await _find_store_of(settings, key, own)
+    if where is None and others:
         raise ConfigurationError(
             "This key is new, so the store that it belongs to is not certain.",
             "Run `formant-mcp sync` once, then retry.",
         )
-    owner = AccountKey(settings.service(), settings.account(key))
-    store = await Store.open(path or own, owner, next_refresh_at)
+    store = await Store.open(where or own, AccountKey(settings.service(), settings.account(key)), next_refresh_at)
     try:
         yield store.members
     finally:
         await store.close()
 
 
-async def _find_store(settings: Settings, provider: AnyProvider, key: str) -> tuple[Path | None, bool]:
-    """The file for this key, and whether the key is new to it."""
-    own = settings.store_path(key)
+async def _find_store(settings: Settings, provider: AnyProvider, key: str) -> tuple[Path | str | None, str]:
+    """Where the key's store is, and if the key is new to it, one that the store has already."""
+    own = settings.store_location(key)
     if own is None:
-        return None, False
-    found_path, others = await _find_store_of(settings, key, own)
-    if found_path:
-        return found_path, False
-    for path, owner in others.items():
+        return None, ""
+    found, others = await _find_store_of(settings, key, own)
+    if found:
+        return found, ""
+    for where, owner in others:
         if await _has_any(provider, owner.sample):
-            return path, True
-        if settings.store:
+            return where, next(iter(owner.keys))
+        if settings.store and isinstance(where, Path):
             raise another_account()
-    return own, False
+    return own, ""
 
 
-async def _find_store_of(settings: Settings, key: str, own: Path) -> tuple[Path | None, dict[Path, Owner]]:
-    """The file that names this key, if one does, and all files of the same service."""
-    owners = await asyncio.to_thread(_owners, own, is_fixed=bool(settings.store))
-    others = {path: owner for path, owner in owners.items() if owner and owner.service == settings.service()}
+async def _find_store_of(
+    settings: Settings, key: str, own: Path | str
+) -> tuple[Path | str | None, list[tuple[Path | str, Owner]]]:
+    """Where a store names this key, if one does, and all accounts of the same service."""
+    owners = await asyncio.to_thread(read_owners, own, with_others=not settings.store)
+    others = [(where, owner) for where, owner in owners if owner.service == settings.service()]
     account = settings.account(key)
-    return next((path for path, owner in others.items() if account in owner.keys), None), others
-
-
-def _owners(own: Path, *, is_fixed: bool) -> dict[Path, Owner | None]:
-    """The owner of the key's own file; if it has none and no path is set, also the owners of the files beside it."""
-    owners = {own: read_owner(own)}
-    if not owners[own] and not is_fixed:
-        owners |= {path: read_owner(path) for path in sorted(own.parent.glob("*.sqlite"))}
-    return owners
+    return next((where for where, owner in others if account in owner.keys), None), others
 
 
 async def _has_any(provider: AnyProvider, conversation_ids: Sequence[str]) -> bool:

@@ -170,7 +170,9 @@ class Settings(BaseSettings):
     @field_validator("store")
     @classmethod
     def _expand_store(cls, value: str) -> str:
-        return value if value in ("", ":memory:") else str(_expand_home(Path(value)))
+        if "://" in value and not _is_database(value):
+            raise ValueError("write a path, :memory:, or postgresql://user:password@host/database")
+        return value if value in ("", ":memory:") or _is_database(value) else str(_expand_home(Path(value)))
 
     @field_validator("timezone")
     @classmethod
@@ -259,6 +261,10 @@ class Settings(BaseSettings):
             )
         return key
 
+    def store_location(self, key: str) -> Path | str | None:
+        """Where the store is: a database's address, or a file; None for memory."""
+        return self.store if _is_database(self.store) else self.store_path(key)
+
     def store_path(self, key: str) -> Path | None:
         """The store's file: one per provider, address and key, named by their hash; None for a store in memory."""
         if self.store == ":memory:":
@@ -279,9 +285,13 @@ class Settings(BaseSettings):
         """The only folder that recordings are written to."""
         if self.recordings_dir:
             return self.recordings_dir
-        if self.store and self.store != ":memory:":
+        if self.store and self.store != ":memory:" and not _is_database(self.store):
             return Path(self.store).parent / "recordings"
         return _data_path("formant-mcp") / "recordings"
+
+
+def _is_database(store: str) -> bool:
+    return store.startswith(("postgresql://", "postgres://"))
 
 
 def _data_path(name: str) -> Path:

@@ -353,3 +353,17 @@ def test_an_invalid_setting_is_refused_with_what_it_accepts(name: str, value: st
     with pytest.raises(ConfigurationError) as raised:
         load(**{name: value})
     assert raised.value.message == f"FORMANT_{name} {words}"
+
+
+@pytest.mark.parametrize(
+    "address", ["postgresql://calls@db.example.com/calls", "postgres:///calls?host=/run/postgresql"]
+)
+def test_a_store_may_be_a_database(address: str) -> None:
+    settings = load(STORE=address)
+    assert settings.store_location(KEY) == address
+    assert settings.recordings_path() == load().recordings_path()
+
+
+def test_a_store_in_another_kind_of_database_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="FORMANT_STORE: write a path, :memory:, or postgresql://"):
+        load(STORE="mysql://calls:secret@db.example.com/calls")

@@ -44,10 +44,27 @@ P = ParamSpec("P")
 
 @dataclass(frozen=True, slots=True)
 class AccountKey:
-    """An account in a store: hashes of provider and address (`service`), and of these with the key (`key`)."""
+    """An account in a store: hashes of provider and address (`service`), and of these with the key (`key`).
+
+    `verified_by`: a key that the store has already, of the account that the provider showed this new key to be of.
+    """
 
     service: str
     key: str
+    verified_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """An account that a store has: the service, the keys that may read it, and the ids of a few conversations in it."""
+
+    service: str
+    keys: frozenset[str]
+    sample: tuple[str, ...]
+
+
+SAMPLE_AGES = (0, 1 / 2, 1, 1 / 4, 3 / 4, 1 / 8)
+"""Which conversations an Owner has, as positions in the list: some may have been deleted at the provider."""
 
 
 class Connection(Protocol):

@@ -2,16 +2,21 @@
 
 import secrets
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from formant_mcp.errors import ConfigurationError
 from formant_mcp.store.aggregates import Aggregates
-from formant_mcp.store.engine import AccountKey, Connection, Database, OnDatabase, on_reader, on_writer
+from formant_mcp.store.engine import AccountKey, Connection, Database, OnDatabase, Owner, on_reader, on_writer
 from formant_mcp.store.members import Members
 from formant_mcp.store.reader import Reader
 from formant_mcp.store.search import Search
 from formant_mcp.store.sqlite.database import SqliteDatabase
+from formant_mcp.store.sqlite.owner import read_owner
 from formant_mcp.store.sync_state import SyncState
 from formant_mcp.store.writer import Due, Writer
+
+if TYPE_CHECKING:
+    from formant_mcp.store.postgres.database import PostgresDatabase
 
 _IDENTITY = "SELECT value FROM $meta WHERE name = 'identity'"
 
@@ -34,15 +39,12 @@ class Store(OnDatabase):
         self._known_identity = (0, "")
 
     @classmethod
-    async def open(
-        cls, where: Path | str | None, account: AccountKey, due: Due, *, takes_over: bool = False
-    ) -> "Store":
+    async def open(cls, where: Path | str | None, account: AccountKey, due: Due) -> "Store":
         """Opens the store in a file, at a database's address, or in memory for None.
 
-        A file with another account's conversations is refused; `takes_over` admits a new key. `due` says when a detail
-        must be fetched again.
+        A file with another account's conversations is refused. `due` says when a detail must be fetched again.
         """
-        return cls(await _open_database(where, account, takes_over=takes_over), due)
+        return cls(await _open_database(where, account), due)
 
     async def identity(self) -> str:
         """A unique name for this store, by which another store's cursors are recognized."""
@@ -68,14 +70,35 @@ class Store(OnDatabase):
         return str(connection.rows(_IDENTITY)[0][0])
 
 
-async def _open_database(where: Path | str | None, account: AccountKey, *, takes_over: bool) -> Database:
+def read_owners(where: Path | str, *, with_others: bool) -> list[tuple[Path | str, Owner]]:
+    """The accounts in a file or a database, each with where it is.
+
+    `with_others`: also in the other files of the folder, if this one has no account.
+
+    Raises:
+        ConfigurationError, StoreError: the database cannot be used; a file that cannot be read has no account.
+    """
     if isinstance(where, str):
-        try:
-            from formant_mcp.store.postgres.database import PostgresDatabase
-        except ImportError:
-            raise ConfigurationError(
-                "FORMANT_STORE names a PostgreSQL database, whose driver is not installed.",
-                "Install formant-mcp[postgres].",
-            ) from None
-        return await PostgresDatabase.open(where, account, takes_over=takes_over)
-    return await SqliteDatabase.open(where, account, takes_over=takes_over)
+        return [(where, owner) for owner in _postgres().read_owners(where)]
+    paths = [where]
+    if with_others and read_owner(where) is None:
+        paths += sorted(where.parent.glob("*.sqlite"))
+    return [(path, owner) for path in paths if (owner := read_owner(path))]
+
+
+async def _open_database(where: Path | str | None, account: AccountKey) -> Database:
+    if isinstance(where, str):
+        return await _postgres().open(where, account)
+    return await SqliteDatabase.open(where, account)
+
+
+def _postgres() -> "type[PostgresDatabase]":
+    """The other engine, imported only where it is used."""
+    try:
+        from formant_mcp.store.postgres.database import PostgresDatabase
+    except ImportError:
+        raise ConfigurationError(
+            "FORMANT_STORE names a PostgreSQL database, whose driver is not installed.",
+            "Install formant-mcp[postgres].",
+        ) from None
+    return PostgresDatabase

@@ -14,10 +14,8 @@ def never(_: Conversation, __: datetime) -> None:
     """Details are final once read."""
 
 
-async def open_store(
-    path: Path | None, key: str = "key", service: str = "service", *, takes_over: bool = False
-) -> Store:
-    return await Store.open(path, AccountKey(service, key), never, takes_over=takes_over)
+async def open_store(path: Path | None, key: str = "key", service: str = "service", verified_by: str = "") -> Store:
+    return await Store.open(path, AccountKey(service, key, verified_by), never)
 
 
 def calls(count: int, turns: int = 20) -> list[Conversation]:

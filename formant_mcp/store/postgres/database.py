@@ -14,8 +14,8 @@ import psycopg
 from psycopg.types.numeric import Int8Dumper
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from formant_mcp.store.engine import AccountKey, Connection, to_its_end
-from formant_mcp.store.postgres.accounts import account_of
+from formant_mcp.store.engine import AccountKey, Connection, Owner, to_its_end
+from formant_mcp.store.postgres.accounts import account_of, owners_in
 from formant_mcp.store.postgres.connection import ConnectionLostError, PostgresConnection, translate_errors
 from formant_mcp.store.postgres.schema import FUNCTIONS, SCHEMA, migrate
 
@@ -23,7 +23,11 @@ _CONNECTIONS = 8
 _WAIT_SECONDS = 5.0  # for a connection, and for a lock
 _CANCEL_EVERY_SECONDS = 0.05
 _IDLE_SECONDS = 300.0
-_OPTIONS = f"-c search_path={FUNCTIONS} -c lock_timeout={_WAIT_SECONDS:.0f}s -c client_min_messages=warning"
+_CONNECT_SECONDS = 5
+_OPTIONS = (
+    f"-c application_name=formant-mcp -c search_path={FUNCTIONS} -c lock_timeout={_WAIT_SECONDS:.0f}s"
+    " -c client_min_messages=warning"
+)
 
 T = TypeVar("T")
 
@@ -45,25 +49,32 @@ class PostgresDatabase:
             open=False,
             timeout=_WAIT_SECONDS,
             max_idle=_IDLE_SECONDS,
-            kwargs={"autocommit": True, "options": _OPTIONS, "connect_timeout": 5, "application_name": "formant-mcp"},
+            kwargs={"autocommit": True, "options": _OPTIONS, "connect_timeout": _CONNECT_SECONDS},
             configure=_configure,
         )
         self._threads = ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="store")
         self._account = 0
 
     @classmethod
-    async def open(cls, address: str, account: AccountKey, *, takes_over: bool = False) -> "PostgresDatabase":
-        """Connects, creates or migrates the tables, and finds the account or adds it.
-
-        `takes_over`: the account's key is new, and verified to be of an account that is stored already.
-        """
+    async def open(cls, address: str, account: AccountKey) -> "PostgresDatabase":
+        """Connects, creates or migrates the tables, and finds the account or adds it."""
         database = cls(address)
         try:
-            await database._start(partial(database._open, account, takes_over=takes_over))
+            await database._start(partial(database._open, account))
         except BaseException:
             await database.close()
             raise
         return database
+
+    @staticmethod
+    def read_owners(address: str) -> list[Owner]:
+        """The accounts that a database has conversations of."""
+        with (
+            translate_errors(),
+            psycopg.connect(address, autocommit=True, connect_timeout=_CONNECT_SECONDS) as connection,
+        ):
+            migrate(connection)
+            return owners_in(connection)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Runs work that only reads; cancels its query if the caller is cancelled. Retries once on a new connection."""
@@ -95,11 +106,11 @@ class PostgresDatabase:
     def _start(self, work: Callable[[], T]) -> asyncio.Future[T]:
         return asyncio.get_running_loop().run_in_executor(self._threads, work)
 
-    def _open(self, account: AccountKey, *, takes_over: bool) -> None:
+    def _open(self, account: AccountKey) -> None:
         self._pool.open()
         with self._connection([]) as connection:
             migrate(connection)
-            self._account = account_of(connection, account, takes_over=takes_over)
+            self._account = account_of(connection, account)
 
     def _run(self, work: Callable[[Connection], T], used: list[psycopg.Connection], *, is_write: bool) -> T:
         try:

@@ -212,7 +212,7 @@ def _adapted(parameters: Sequence[Parameter]) -> list[Value]:
     return [json.dumps(value) if isinstance(value, list | tuple) else cast(Value, value) for value in parameters]
 
 
-def open_writer(path: Path | None, account: AccountKey, *, takes_over: bool = False) -> SqliteConnection:
+def open_writer(path: Path | None, account: AccountKey) -> SqliteConnection:
     """Opens the store to write, at `path` or in memory; a missing file is created, a corrupt one renamed.
 
     Raises:
@@ -220,14 +220,14 @@ def open_writer(path: Path | None, account: AccountKey, *, takes_over: bool = Fa
     """
     file = _prepare(path)
     try:
-        return _open(path, file, account, takes_over=takes_over)
+        return _open(path, file, account)
     except sqlite3.Error as error:
         if path is None or file is None or _code(error) not in _DAMAGED:
             raise _to_store_error(error, path) from None
     _rename_corrupt(path, file)
     _log.warning("The local store was corrupt. It was renamed to %s.damaged-… and a new one was created.", path)
     try:
-        return _open(path, _prepare(path), account, takes_over=takes_over)
+        return _open(path, _prepare(path), account)
     except sqlite3.Error as error:
         raise _to_store_error(error, path) from None
 
@@ -264,14 +264,14 @@ def _prepare(path: Path | None) -> os.stat_result | None:
     return _make_private(path)
 
 
-def _open(path: Path | None, file: os.stat_result | None, account: AccountKey, *, takes_over: bool) -> SqliteConnection:
+def _open(path: Path | None, file: os.stat_result | None, account: AccountKey) -> SqliteConnection:
     connection = _connect(":memory:" if path is None else str(path))
     try:
         migrate(connection)  # before anything writes: a newer version's file stays as it is
         _use_wal(connection)
         for pragma in _PRAGMAS:
             connection.execute(pragma)
-        is_claimed = enter(connection, account, takes_over=takes_over)
+        is_claimed = enter(connection, account)
     except BaseException:
         connection.close()
         raise

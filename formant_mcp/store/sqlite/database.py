@@ -100,9 +100,9 @@ class SqliteDatabase:
         ConfigurationError: the file is another account's.
     """
 
-    def __init__(self, path: Path | None, account: AccountKey, *, takes_over: bool = False) -> None:
+    def __init__(self, path: Path | None, account: AccountKey) -> None:
         self.generation = 0  # how often a corrupt file was replaced
-        self._writer = _Worker(lambda: open_writer(path, account, takes_over=takes_over))
+        self._writer = _Worker(lambda: open_writer(path, account))
         self._readers = [_Worker(lambda: self._open_reader(path)) for _ in range(_READERS)] if path else []
         # Last in, first out: the reader used last has the most recent pages in its cache.
         self._idle = asyncio.LifoQueue[_Worker]()
@@ -110,12 +110,12 @@ class SqliteDatabase:
             self._idle.put_nowait(worker)
 
     @classmethod
-    async def open(cls, path: Path | None, account: AccountKey, *, takes_over: bool = False) -> "SqliteDatabase":
+    async def open(cls, path: Path | None, account: AccountKey) -> "SqliteDatabase":
         """Opens the file.
 
-        `account`: its owner. `takes_over`: the account's key is new, and verified to be of the file's account.
+        `account`: its owner.
         """
-        database = cls(path, account, takes_over=takes_over)
+        database = cls(path, account)
         try:
             await database._writer.connect()
         except BaseException:

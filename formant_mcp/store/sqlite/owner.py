@@ -7,22 +7,9 @@ returns conversations of the file for it: see `formant_mcp.app`.
 
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
-from formant_mcp.store.engine import AccountKey, another_account
-
-_AGES = (0, 1 / 2, 1, 1 / 4, 3 / 4, 1 / 8)
-"""Which conversations to request from the provider, as positions in the list: some may have been deleted there."""
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """The owner of a file: the service, the keys that may read it, and the ids of a few conversations in it."""
-
-    service: str
-    keys: frozenset[str]
-    sample: tuple[str, ...]
+from formant_mcp.store.engine import SAMPLE_AGES, AccountKey, Owner, another_account
 
 
 def read_owner(path: Path) -> Owner | None:
@@ -37,8 +24,8 @@ def read_owner(path: Path) -> Owner | None:
     return Owner(service, keys, sample) if keys and sample else None
 
 
-def enter(connection: sqlite3.Connection, account: AccountKey, *, takes_over: bool) -> bool:
-    """Whether the file is this account's; False if it has no owner yet. `takes_over` admits a new key.
+def enter(connection: sqlite3.Connection, account: AccountKey) -> bool:
+    """Whether the file is this account's; False if it has no owner yet. A verified key is admitted.
 
     Raises:
         ConfigurationError: the file is another account's.
@@ -51,7 +38,7 @@ def enter(connection: sqlite3.Connection, account: AccountKey, *, takes_over: bo
     if not keys:
         return False
     is_of_service = service in ("", account.service)  # files of older versions do not say
-    if account.key not in keys and not (takes_over and is_of_service):
+    if account.key not in keys and not (account.verified_by in keys and is_of_service):
         raise another_account()
     if not service or account.key not in keys:
         _write(connection, account, keys)
@@ -83,7 +70,7 @@ def _is_empty(connection: sqlite3.Connection) -> bool:
 def _sample(connection: sqlite3.Connection) -> tuple[str, ...]:
     """The ids of conversations of several ages, in the order to request them."""
     count = int(connection.execute("SELECT count(*) FROM conversations").fetchone()[0])
-    places = dict.fromkeys(round(age * (count - 1)) for age in _AGES) if count else ()
+    places = dict.fromkeys(round(age * (count - 1)) for age in SAMPLE_AGES) if count else ()
     newest_first = "SELECT conversation_id FROM conversations ORDER BY started_at DESC, row_id DESC LIMIT 1 OFFSET ?"
     rows = (connection.execute(newest_first, [place]).fetchone() for place in places)
     return tuple(str(row[0]) for row in rows if row)

@@ -72,7 +72,7 @@ async def test_a_key_that_takes_over_is_accepted_from_then_on_beside_the_old_one
     await write_store(path, 3)
     with pytest.raises(ConfigurationError):
         await open_store(path, "new")
-    await (await open_store(path, "new", takes_over=True)).close()
+    await (await open_store(path, "new", verified_by="key")).close()
     for key in ("new", "key"):
         store = await open_store(path, key)
         assert await store.read.count(Filters()) == 3
@@ -82,7 +82,7 @@ async def test_a_key_that_takes_over_is_accepted_from_then_on_beside_the_old_one
 async def test_a_key_cannot_take_over_the_file_of_another_service(path: Path) -> None:
     await write_store(path, 3)
     with pytest.raises(ConfigurationError):
-        await open_store(path, "new", "another service", takes_over=True)
+        await open_store(path, "new", "another service", verified_by="key")
 
 
 async def test_a_file_of_an_older_version_gets_its_service_when_its_own_key_opens_it(path: Path) -> None:
