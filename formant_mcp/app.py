@@ -137,13 +137,13 @@ async def _find_store(settings: Settings, provider: AnyProvider, key: str) -> tu
     own = settings.store_location(key)
     if own is None:
         return None, ""
-    found, others = await _find_store_of(settings, key, own)
-    if found:
-        return found, ""
-    for where, owner in others:
+    where, others = await _find_store_of(settings, key, own)
+    if where:
+        return where, ""
+    for other, owner in others:
         if await _has_any(provider, owner.sample):
-            return where, next(iter(owner.keys))
-        if settings.store and isinstance(where, Path):
+            return other, next(iter(owner.keys))
+        if settings.store and isinstance(other, Path):
             raise another_account()
     return own, ""
 
