@@ -1,7 +1,6 @@
 """A PostgreSQL server for tests, in a temporary folder, reached by a socket in it; nothing of it is kept."""
 
 import os
-import pwd
 import shutil
 import subprocess
 import time
@@ -31,12 +30,7 @@ def postgres_server(folder: Path, **settings: str) -> Generator[str]:
     """The address of a running server's database, its data below that folder."""
     bin_folder = programs()
     assert bin_folder, "no PostgreSQL on this machine"
-    user = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
-    if user:
-        os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
-        for parent in folder.parents:
-            if parent.owner() == "root" and parent.stat().st_mode & 0o011 == 0:
-                parent.chmod(parent.stat().st_mode | 0o011)
+    user = _give_away(folder) if os.geteuid() == 0 else None  # it refuses to run as root
     data = folder / "data"
     initdb = [str(bin_folder / "initdb"), "-D", str(data), "-U", "tests", "-A", "trust", "-E", "UTF8", "--no-sync"]
     subprocess.run(initdb, check=True, capture_output=True, user=user, cwd=folder)
@@ -55,3 +49,12 @@ def postgres_server(folder: Path, **settings: str) -> Generator[str]:
     finally:
         server.terminate()
         server.wait()
+
+
+def _give_away(folder: Path) -> str:
+    """Lets the user that PostgreSQL's package makes use the folder; returns the user's name."""
+    shutil.chown(folder, "postgres")
+    for parent in folder.parents:
+        if parent.owner() == "root" and parent.stat().st_mode & 0o011 == 0:
+            parent.chmod(parent.stat().st_mode | 0o011)
+    return "postgres"
