@@ -136,18 +136,19 @@ def _prepare() -> "tuple[Settings | None, str]":
         problem = str(error)
     _log_to_stderr(settings)
     for warning in unknown_variables(os.environ):
-        _warn(settings, warning)
+        _warn(warning)
     return settings, problem
 
 
-def _warn(settings: "Settings | None", text: str) -> None:
+def _warn(text: str) -> None:
     """Prints a line to stderr, in the format of the log."""
-    if settings and settings.log_format == "json":
-        import logging
+    from formant_mcp.settings import wants_json_log
 
-        logging.getLogger("formant_mcp").warning(text)
-    else:
-        print(text, file=sys.stderr)
+    if wants_json_log(os.environ):
+        from formant_mcp.json_log import json_line
+
+        text = json_line("WARNING", text)
+    print(text, file=sys.stderr)
 
 
 def _serve(settings: "Settings | None", problem: str, *, is_demo: bool) -> int:
@@ -162,7 +163,7 @@ def _serve(settings: "Settings | None", problem: str, *, is_demo: bool) -> int:
     problem = problem or _key_problem(settings, is_demo=is_demo)
     if problem:
         # Hosts show a server that does not start as "failed" without a reason; so it starts, and every tool reports it.
-        _warn(settings, problem)
+        _warn(problem)
     provider = PROVIDERS[settings.provider if settings else "formant"]
     call_seconds = settings.call_seconds if settings else 0.0  # without settings a call only reports the problem
     lazy_app = LazyApp(_opening(is_demo=is_demo))
@@ -173,13 +174,19 @@ def _serve(settings: "Settings | None", problem: str, *, is_demo: bool) -> int:
 def _serve_http(settings: "Settings | None", problem: str, options: argparse.Namespace) -> int:
     from formant_mcp.app import LazyApp
     from formant_mcp.commands.serve import run_serve
+    from formant_mcp.errors import FormantError
 
     problem = problem or _key_problem(settings, is_demo=options.demo)
     if settings is None or problem:
-        _warn(settings, problem)
+        _warn(problem)
         return 1
     lazy_app = LazyApp(_opening(is_demo=options.demo))
-    return run_serve(settings, lazy_app, options.host, options.port, is_demo=options.demo)
+    try:
+        run_serve(settings, lazy_app, options.host, options.port, is_demo=options.demo)
+    except FormantError as error:
+        _warn(str(error))
+        return 1
+    return 0
 
 
 def _key_problem(settings: "Settings | None", *, is_demo: bool) -> str:
@@ -219,9 +226,11 @@ def _opening(*, is_demo: bool) -> "Callable[[], Awaitable[App]]":
 def _log_to_stderr(settings: "Settings | None") -> None:
     import logging
 
+    from formant_mcp.settings import wants_json_log
+
     level = settings.log_level if settings else "WARNING"
     logging.basicConfig(level=level, stream=sys.stderr, format="formant-mcp %(levelname)s %(name)s: %(message)s")
-    if settings and settings.log_format == "json":
+    if wants_json_log(os.environ):
         from formant_mcp.json_log import JsonFormatter
 
         logging.getLogger().handlers[0].setFormatter(JsonFormatter())

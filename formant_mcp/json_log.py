@@ -5,6 +5,12 @@ import logging
 from datetime import UTC, datetime
 
 
+def json_line(level: str, text: str, **fields: str) -> str:
+    """What a command prints, as a line of the log."""
+    record = logging.makeLogRecord({"name": "formant_mcp", "levelname": level, "msg": text, "fields": fields})
+    return JsonFormatter().format(record)
+
+
 class JsonFormatter(logging.Formatter):
     """`time`, `level`, `logger`, `message`, a `traceback` if there is one, and the record's `fields` as keys."""
 

@@ -2,7 +2,7 @@
 
 import difflib
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self, get_args
 from urllib.parse import urlsplit
@@ -42,6 +42,12 @@ def unknown_variables(names: Iterable[str]) -> Iterator[str]:
             near = difflib.get_close_matches(setting, settings, n=1)
             meant = f" Did you mean {_PREFIX}{near[0]}?" if near else ""
             yield f"{name[:60]} is not a setting of formant-mcp and is ignored.{meant}"
+
+
+def wants_json_log(environment: Mapping[str, str]) -> bool:
+    """Whether the log is to be JSON, even if another setting cannot be used."""
+    values = {name.upper(): value for name, value in environment.items()}
+    return values.get(f"{_PREFIX}LOG_FORMAT", "").strip().lower() == "json"
 
 
 def _accepts(name: str, value: str) -> str:
@@ -116,6 +122,7 @@ class Settings(BaseSettings):
     http_issuer: str = ""
     http_audience: str = Field(default="", validate_default=True)
     http_hosts: str = ""
+    http_metrics: Annotated[Literal["off", "on"], BeforeValidator(_lower)] = "off"
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)] = "WARNING"
     log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = "text"
 

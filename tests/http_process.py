@@ -6,6 +6,7 @@ with in_thread(account) as server:
 """
 
 import asyncio
+import re
 import subprocess
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -30,6 +31,7 @@ from formant_mcp.server.instructions import instructions
 from formant_mcp.server.limits import Limits
 from formant_mcp.server.mcp_server import build_server
 from formant_mcp.server.members import MemberToken
+from formant_mcp.server.metrics import Metrics
 from tests.server_harness import Account, Assistant
 from tests.stdio_process import INITIALIZE, MOST_SECONDS, PROGRAM, environment
 
@@ -75,7 +77,7 @@ class HttpServer:
 
     def sessions(self) -> int:
         """How many sessions are open."""
-        return len(self.http.config.app.state.manager._server_instances)  # pyright: ignore
+        return self.http.config.app.state.manager.session_count()  # pyright: ignore
 
 
 @contextmanager
@@ -85,6 +87,7 @@ def in_thread(
     verifier: TokenVerifier | None = None,
     limits: Limits | None = None,
     hosts: Sequence[str] = (),
+    metrics: Metrics | None = None,
     is_sample: bool = False,
     **overrides: str | float,
 ) -> Generator[HttpServer]:
@@ -96,7 +99,16 @@ def in_thread(
     with listen("127.0.0.1", 0) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         access = Access(verifier, f"{url}/mcp") if verifier else None
-        http = http_server(server, lazy_app, listener, settings.call_seconds, access=access, hosts=hosts, limits=limits)
+        http = http_server(
+            server,
+            lazy_app,
+            listener,
+            settings.call_seconds,
+            access=access,
+            hosts=hosts,
+            limits=limits,
+            metrics=metrics,
+        )
         thread = Thread(target=lambda: asyncio.run(http.serve([listener])))
         thread.start()
         try:
@@ -121,9 +133,10 @@ def in_child(folder: Path, *arguments: str, **variables: str) -> Generator[tuple
     assert process.stdout
     assert process.stderr
     try:
-        address = process.stdout.readline().removeprefix("MCP at ").strip().removesuffix("/mcp")
-        assert address.startswith("http://"), process.stderr.read()
-        yield process, address
+        line = process.stdout.readline()
+        address = re.search(r"MCP at (http://\S+?)/mcp\b", line)
+        assert address, process.stderr.read()
+        yield process, address[1]
     finally:
         process.kill()
         process.wait()

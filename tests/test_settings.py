@@ -65,6 +65,7 @@ def test_settings_have_defaults_without_any_variable(environment: pytest.MonkeyP
         "http_issuer": "",
         "http_audience": "",
         "http_hosts": "",
+        "http_metrics": "off",
         "log_level": "WARNING",
         "log_format": "text",
     }

@@ -1,10 +1,9 @@
 """The command `formant-mcp serve`: the server for a team, over HTTP."""
 
 import asyncio
-import sys
 
 from formant_mcp.app import LazyApp, open_members
-from formant_mcp.errors import FormantError
+from formant_mcp.json_log import json_line
 from formant_mcp.providers.registry import PROVIDERS
 from formant_mcp.server.access import Access, new_verifier
 from formant_mcp.server.http import MCP_PATH, check_access, http_server, listen
@@ -13,27 +12,37 @@ from formant_mcp.server.mcp_server import build_server
 from formant_mcp.settings import Settings
 
 
-def run_serve(settings: Settings, lazy_app: LazyApp, host: str, port: int, *, is_demo: bool) -> int:
-    """Serves until a signal arrives; returns the exit status."""
-    try:
-        has_members = not is_demo and (bool(settings.http_issuer) or asyncio.run(_has_tokens(settings)))
-        check_access(host, has_members=has_members)
-        listener = listen(host, port)
-    except FormantError as error:
-        print(error, file=sys.stderr)
-        return 1
-    with listener:
+def run_serve(settings: Settings, lazy_app: LazyApp, host: str, port: int, *, is_demo: bool) -> None:
+    """Serves until a signal arrives.
+
+    Raises:
+        FormantError: it cannot start.
+    """
+    has_members = not is_demo and (bool(settings.http_issuer) or asyncio.run(_has_tokens(settings)))
+    check_access(host, has_members=has_members)
+    metrics = None
+    if settings.http_metrics == "on":
+        from formant_mcp.server.metrics import Metrics  # takes 0.1 s
+
+        metrics = Metrics()
+    with listen(host, port) as listener:
         name = f"[{host}]" if ":" in host else host
-        print(f"MCP at http://{name}:{listener.getsockname()[1]}{MCP_PATH}", flush=True)
+        address = f"http://{name}:{listener.getsockname()[1]}{MCP_PATH}"
+        _announce(settings, address)
         provider = PROVIDERS[settings.provider]
         server = build_server(lazy_app, instructions(settings, provider), provider)
         access = None
         if has_members:
-            address = settings.public_address or f"http://{name}:{listener.getsockname()[1]}{MCP_PATH}"
-            access = Access(new_verifier(settings, lazy_app.app), address, settings.http_issuer)
-        http = http_server(server, lazy_app, listener, settings.call_seconds, access=access, hosts=settings.hosts)
+            resource_url = settings.public_address or address
+            access = Access(new_verifier(settings, lazy_app.app), resource_url, settings.http_issuer)
+        seconds, hosts = settings.call_seconds, settings.hosts
+        http = http_server(server, lazy_app, listener, seconds, access=access, hosts=hosts, metrics=metrics)
         asyncio.run(http.serve([listener]))
-    return 0
+
+
+def _announce(settings: Settings, address: str) -> None:
+    text = f"MCP at {address}"
+    print(json_line("INFO", text, address=address) if settings.log_format == "json" else text, flush=True)
 
 
 async def _has_tokens(settings: Settings) -> bool:

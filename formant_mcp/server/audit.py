@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
@@ -18,8 +18,15 @@ _log = logging.getLogger("formant_mcp.audit")
 _TOOLS = frozenset(tool.name for tool in TOOLS)
 
 
-async def audit(ctx: ServerRequestContext[LazyApp, Any], call_next: CallNext) -> HandlerResult:
-    """Middleware of the SDK's server: logs every request after it was answered."""
+async def audit(
+    count_call: Callable[[str, str, float], None] | None,
+    ctx: ServerRequestContext[LazyApp, Any],
+    call_next: CallNext,
+) -> HandlerResult:
+    """Middleware of the SDK's server: logs every request after it was answered.
+
+    `count_call` also gets each call, its outcome and its seconds.
+    """
     if ctx.request is None or ctx.request_id is None:  # not over HTTP, or a notification
         return await call_next(ctx)
     started_at, outcome, conversations = time.monotonic(), "error", 0
@@ -31,12 +38,16 @@ async def audit(ctx: ServerRequestContext[LazyApp, Any], call_next: CallNext) ->
         outcome = "cancelled"
         raise
     finally:
+        seconds = time.monotonic() - started_at
+        call = _name(ctx.method, ctx.params or {})
+        if count_call:
+            count_call(call, outcome, seconds)
         fields = {
             "member": clean(sender_of(ctx.request.scope))[:60],
-            "call": _name(ctx.method, ctx.params or {}),
+            "call": call,
             "outcome": outcome,
             "conversations": conversations,
-            "ms": round((time.monotonic() - started_at) * 1000),
+            "ms": round(seconds * 1000),
         }
         _log.info(
             "%(member)s %(call)s: %(outcome)s, %(conversations)d conversations, %(ms)d ms",

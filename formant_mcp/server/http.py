@@ -1,4 +1,4 @@
-"""Serves a team over HTTP: MCP at `/mcp`, files at `/files`, and two addresses that say how the server is."""
+"""Serves a team over HTTP: MCP at `/mcp`, files at `/files`, and addresses that say how the server is."""
 
 import asyncio
 import ipaddress
@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import uvicorn
 from mcp.server.lowlevel import Server
@@ -27,6 +28,10 @@ from formant_mcp.server.audit import audit
 from formant_mcp.server.downloads import FILES_PATH, Downloads
 from formant_mcp.server.limits import MCP_PATH, Gate, Limits, timed_protocol
 
+if TYPE_CHECKING:
+    from formant_mcp.server.metrics import Metrics
+
+METRICS_PATH = "/metrics"
 _MARGIN_SECONDS = 5.0  # in addition to a call's time: for the imports of the first call, and for writing
 _LAST_SECONDS = 2  # for streams that no call is answered on, after the last call was
 _READY_SECONDS = 10.0  # to open the account
@@ -72,17 +77,18 @@ def http_server(
     access: Access | None = None,
     hosts: Sequence[str] = (),
     limits: Limits | None = None,
+    metrics: "Metrics | None" = None,
 ) -> "DrainingServer":
     """The HTTP server; its `serve([listener])` serves until a signal arrives.
 
-    `access` lets members alone in; `hosts` are further names that clients may use.
+    `access` lets members alone in; `hosts` are further names that clients may use; `metrics` are served, if any.
     """
     limits = limits or Limits()
     gate = Gate(limits)
     host, port = listener.getsockname()[:2]
     security = _security([f"[{host}]:{port}" if ":" in host else f"{host}:{port}", *hosts])
     config = uvicorn.Config(
-        _build_app(server, lazy_app, gate, limits, security, access),
+        _build_app(server, lazy_app, gate, limits, security, access, metrics),
         http=timed_protocol(limits.header_seconds),
         limit_concurrency=limits.connections,
         ws="none",
@@ -128,10 +134,11 @@ def _build_app(
     limits: Limits,
     security: TransportSecuritySettings,
     access: Access | None,
+    metrics: "Metrics | None",
 ) -> Starlette:
-    """The addresses. Those of MCP and of files check host, token and limits, in this order."""
-    server.middleware.insert(0, audit)
-    manager = StreamableHTTPSessionManager(
+    """The addresses. Those of MCP and of files check host, token and limits, in this order; metrics no limits."""
+    server.middleware.insert(0, partial(audit, metrics.count_call if metrics else None))
+    manager = _Manager(
         server,
         session_idle_timeout=limits.session_idle_seconds,
         max_request_body_size=limits.body_bytes,
@@ -148,8 +155,12 @@ def _build_app(
         async with manager.run():
             yield
 
+    def for_members(app: ASGIApp) -> ASGIApp:
+        return _HostCheck(security, access.guard(app) if access else app)
+
     def guarded(app: ASGIApp) -> ASGIApp:
-        return _HostCheck(security, access.guard(gate.guard(app)) if access else gate.guard(app))
+        checked = for_members(gate.guard(app))
+        return metrics.counting_refusals(checked) if metrics else checked
 
     routes = [
         Route("/healthz", _healthz),
@@ -158,9 +169,20 @@ def _build_app(
         Route(f"{FILES_PATH}/{{secret}}", guarded(request_response(downloads.download)), methods=["GET"]),
         *(access.routes() if access else ()),
     ]
+    if metrics:
+        metrics.watch(lambda: gate.running, manager.session_count)
+        routes.append(Route(METRICS_PATH, for_members(request_response(metrics.respond)), methods=["GET"]))
     app = Starlette(routes=routes, lifespan=lifespan)
-    app.state.manager = manager  # whoever wants to know which sessions are open
+    app.state.manager = manager  # for tests
     return app
+
+
+class _Manager(StreamableHTTPSessionManager):
+    """The SDK's, which also says how many sessions are open."""
+
+    def session_count(self) -> int:
+        """How many sessions are open."""
+        return len(self._server_instances)
 
 
 async def _healthz(_: Request) -> Response:

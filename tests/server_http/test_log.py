@@ -3,8 +3,11 @@
 import json
 import logging
 import re
+import socket
+import subprocess
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -12,7 +15,7 @@ import pytest
 from tests.calls import conversation_id, many
 from tests.http_process import Tokens, bearing, in_child, in_thread, initialize, post, session_of
 from tests.server_harness import NOW, Account, in_both_eras
-from tests.stdio_process import INITIALIZE, INITIALIZED, calling, piped
+from tests.stdio_process import INITIALIZE, INITIALIZED, PROGRAM, calling, environment, piped
 
 pytestmark = pytest.mark.anyio
 
@@ -84,6 +87,47 @@ def test_as_json_the_log_is_one_object_a_line_with_the_fields_of_a_call(tmp_path
     assert (call["member"], call["call"], call["outcome"]) == ("127.0.0.1", "list_conversations", "complete")
     assert call["conversations"] > 0
     assert call["ms"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "message"),
+    [
+        (["--demo", "--host", "0.0.0.0"], {}, "Without access control the server listens only on this machine"),  # noqa: S104
+        ([], {"FORMANT_LOG_LEVEL": "CRITICAL"}, "No API key is set."),
+        (["--demo"], {"FORMANT_TIMEZONE": "Atlantis"}, "FORMANT_TIMEZONE: not an IANA time zone"),
+    ],
+)
+def test_as_json_a_refusal_to_start_is_an_object_too(
+    tmp_path: Path, arguments: list[str], variables: dict[str, str], message: str
+) -> None:
+    settings = environment(tmp_path, FORMANT_LOG_FORMAT="json", **variables)
+    command = [str(PROGRAM), "serve", *arguments]
+    done = subprocess.run(command, env=settings, capture_output=True, text=True, timeout=60)
+    (line,) = [json.loads(line) for line in done.stderr.splitlines()]
+    assert line["message"].startswith(message)
+    assert line["level"] == "WARNING"
+    assert (done.returncode, done.stdout) == (1, "")
+
+
+def test_as_json_the_servers_address_and_its_own_errors_are_objects_too(tmp_path: Path) -> None:
+    settings = environment(tmp_path, FORMANT_LOG_FORMAT="json")
+    command = [str(PROGRAM), "serve", "--demo", "--port", "0"]
+    with subprocess.Popen(command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stderr
+        try:
+            started: dict[str, str] = json.loads(process.stdout.readline())
+            with socket.create_connection(("127.0.0.1", urlsplit(started["address"]).port or 0)) as connection:
+                connection.sendall(b"not HTTP\r\n\r\n")
+                connection.recv(1_000)
+        finally:
+            process.terminate()
+        lines = [json.loads(line) for line in process.stderr]
+    assert started["message"] == f"MCP at {started['address']}"
+    assert started["level"] == "INFO"
+    assert [(line["logger"], line["message"]) for line in lines] == [
+        ("uvicorn.error", "Invalid HTTP request received.")
+    ]
 
 
 @pytest.mark.parametrize("header", [{}, {"MCP-Protocol-Version": "2025-06-18"}])
