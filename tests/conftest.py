@@ -18,6 +18,7 @@ from tests.postgres_server import postgres_server
 from tests.prism import install, serve
 from tests.sample_stores import SampleStores
 from tests.server_harness import Account
+from tests.store.postgres.statements import checked
 
 load_profile()
 
@@ -50,8 +51,8 @@ def database_address(request: pytest.FixtureRequest, tmp_path_factory: pytest.Te
     if request.config.getoption("engine") == "sqlite":
         yield ""
         return
-    with postgres_server(tmp_path_factory.mktemp("postgres")) as address:
-        yield address
+    with postgres_server(tmp_path_factory.mktemp("postgres")) as server:
+        yield server.address
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +79,16 @@ def stores(monkeypatch: pytest.MonkeyPatch, database_address: str) -> Generator[
 
     if opened:
         asyncio.run(close())
+
+
+@pytest.fixture(autouse=True)
+def statements(monkeypatch: pytest.MonkeyPatch, database_address: str) -> Generator[None]:
+    """Checks the statements that the test sends to a PostgreSQL database."""
+    if not database_address:
+        yield
+        return
+    with checked(monkeypatch):
+        yield
 
 
 @pytest.fixture

@@ -98,7 +98,7 @@ class Pool:
         options = f"{_OPTIONS} {given.pop('options', '')}".strip()
         self._settings = {**_DEFAULTS, **given, "options": options}
         self._idle = LifoQueue[PooledConnection]()
-        self._used = set[PooledConnection]()
+        self._open = set[PooledConnection]()
         self._is_closed = False
 
     @contextmanager
@@ -106,16 +106,14 @@ class Pool:
         """A connection; `used` names it while somebody may cancel its query."""
         connection = self._take()
         connection.use()
-        self._used.add(connection)
         used.append(connection)
         try:
             yield connection
         finally:
             used.clear()
             connection.end_use()
-            self._used.discard(connection)
             if self._is_closed or connection.info.transaction_status != TransactionStatus.IDLE:
-                connection.close()
+                self._close(connection)
             else:
                 self._idle.put(connection)
 
@@ -123,7 +121,7 @@ class Pool:
         """Closes the connections that nobody uses."""
         with suppress(Empty):
             while True:
-                self._idle.get_nowait().close()
+                self._close(self._idle.get_nowait())
 
     def close(self) -> None:
         """Closes the connections, those in use at the end of their use."""
@@ -136,11 +134,11 @@ class Pool:
                 connection = self._idle.get_nowait()
                 if _is_open(connection):
                     return connection
-                connection.close()
+                self._close(connection)
         try:
             return self._connect()
         except NoConnectionLeftError:
-            if not self._used:
+            if not self._open:
                 raise
             try:
                 return self._idle.get(timeout=_WAIT_SECONDS)
@@ -155,7 +153,12 @@ class Pool:
         # One type for whole numbers, however small: else 300 * 300 overflows, and each width is a statement of its own.
         connection.adapters.register_dumper(int, Int8Dumper)
         connection.adapters.register_dumper(str, _TextDumper)
+        self._open.add(connection)
         return connection
+
+    def _close(self, connection: PooledConnection) -> None:
+        self._open.discard(connection)
+        connection.close()
 
 
 class _TextDumper(StrDumperUnknown):
