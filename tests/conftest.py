@@ -46,12 +46,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def database_address(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+def database_address(request: pytest.FixtureRequest) -> Generator[str]:
     """The database that stores lie in; '' for files."""
     if request.config.getoption("engine") == "sqlite":
         yield ""
         return
-    with postgres_server(tmp_path_factory.mktemp("postgres")) as server:
+    with postgres_server() as server:
         yield server.address
 
 

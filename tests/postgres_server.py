@@ -9,6 +9,7 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 _FOLDERS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: -int(folder.parent.name))
 _SETTINGS = {
@@ -41,9 +42,6 @@ class PostgresServer:
         self.address = f"postgresql://tests@/postgres?host={folder}"
         if self._user:
             os.chown(folder, pwd.getpwnam(self._user).pw_uid, -1)
-            for parent in folder.parents:
-                if parent.owner() == "root" and parent.stat().st_mode & 0o011 == 0:
-                    parent.chmod(parent.stat().st_mode | 0o011)
         initdb = [str(bin_folder / "initdb"), "-D", str(self.data), "-U", "tests", "-A", "trust", "-E", "UTF8"]
         subprocess.run([*initdb, "--no-sync"], check=True, capture_output=True, user=self._user, cwd=folder)
 
@@ -74,11 +72,12 @@ class PostgresServer:
 
 
 @contextmanager
-def postgres_server(folder: Path, **settings: str) -> Generator[PostgresServer]:
-    """A running server, its data below that folder."""
-    server = PostgresServer(folder, **settings)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
+def postgres_server(**settings: str) -> Generator[PostgresServer]:
+    """A running server, in a folder of its own: each run of pytest closes pytest's folders to other users again."""
+    with TemporaryDirectory(prefix="formant-mcp-", ignore_cleanup_errors=True) as folder:
+        server = PostgresServer(Path(folder), **settings)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()

@@ -10,11 +10,11 @@ from tests.store.postgres.stores import ask_now
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[PostgresServer]:
+def server() -> Generator[PostgresServer]:
     """A running server; a test that stops it starts it again."""
     if programs() is None:
         pytest.skip("NO POSTGRESQL ON THIS MACHINE: the store's second engine is not tested (Debian: postgresql)")
-    with postgres_server(tmp_path_factory.mktemp("server")) as server:
+    with postgres_server() as server:
         yield server
 
 
