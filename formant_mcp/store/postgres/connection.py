@@ -28,6 +28,10 @@ class ConnectionLostError(StoreError):
     """The connection ended; another one may work."""
 
 
+class QueryEndedError(StoreError):
+    """The query was ended from outside, perhaps by a cancellation that came after its own query."""
+
+
 class PostgresConnection:
     """A connection in a transaction of one account, an engine's Connection; used by one thread at a time.
 
@@ -206,7 +210,7 @@ def _to_store_error(error: psycopg.Error) -> StoreError:
         case errors.LockNotAvailable() | errors.DeadlockDetected() | errors.SerializationFailure():
             return StoreError("The database is busy.", "Retry in a few seconds.")
         case errors.QueryCanceled():
-            return StoreError("The database ended a query.", "Retry, or narrow the question.")
+            return QueryEndedError("The database ended a query.", "Retry, or narrow the question.")
         case psycopg.Error(sqlstate=None) if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
             return connection_lost()
         case psycopg.Error(sqlstate=str(code)) if code.startswith(_LOST):

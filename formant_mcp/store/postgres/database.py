@@ -14,7 +14,12 @@ import psycopg
 
 from formant_mcp.store.engine import AccountKey, Connection, to_its_end
 from formant_mcp.store.postgres.accounts import account_of
-from formant_mcp.store.postgres.connection import ConnectionLostError, PostgresConnection, translate_errors
+from formant_mcp.store.postgres.connection import (
+    ConnectionLostError,
+    PostgresConnection,
+    QueryEndedError,
+    translate_errors,
+)
 from formant_mcp.store.postgres.pool import Pool
 from formant_mcp.store.postgres.schema import SCHEMA, migrate
 
@@ -92,7 +97,9 @@ class PostgresDatabase:
             return self._in_transaction(work, used, is_write=is_write)
         except ConnectionLostError:
             self._pool.close_idle()  # they may be lost as well
-            return self._in_transaction(work, used, is_write=is_write)
+        except QueryEndedError:
+            pass
+        return self._in_transaction(work, used, is_write=is_write)
 
     def _in_transaction(self, work: Callable[[Connection], T], used: list[psycopg.Connection], *, is_write: bool) -> T:
         with self._pool.connection(used) as connection, translate_errors():

@@ -1,11 +1,9 @@
 """The open connections to the database, and why one cannot be opened."""
 
 import re
-import select
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from queue import Empty, LifoQueue
-from threading import Lock
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -58,28 +56,6 @@ class NoConnectionLeftError(StoreError):
     """The database has as many connections as it allows."""
 
 
-class PooledConnection(psycopg.Connection):
-    """A connection whose query can be cancelled only while `is_used`: later it would be somebody else's query."""
-
-    _lock: Lock
-    is_used: bool
-
-    def use(self) -> None:
-        """Begins the use of the connection."""
-        self._lock, self.is_used = Lock(), True
-
-    def end_use(self) -> None:
-        """Ends it, after a cancellation that is under way."""
-        with self._lock:
-            self.is_used = False
-
-    def cancel_safe(self, *, timeout: float = _WAIT_SECONDS) -> None:
-        """Cancels the running query."""
-        with self._lock:
-            if self.is_used:
-                super().cancel_safe(timeout=timeout)
-
-
 class Pool:
     """Connections by their last use. Whoever uses it has as many threads as there may be connections.
 
@@ -97,21 +73,19 @@ class Pool:
             ) from None
         options = f"{_OPTIONS} {given.pop('options', '')}".strip()
         self._settings = {**_DEFAULTS, **given, "options": options}
-        self._idle = LifoQueue[PooledConnection]()
-        self._open = set[PooledConnection]()
+        self._idle = LifoQueue[psycopg.Connection]()
+        self._open = set[psycopg.Connection]()
         self._is_closed = False
 
     @contextmanager
     def connection(self, used: list[psycopg.Connection]) -> Generator[psycopg.Connection]:
         """A connection; `used` names it while somebody may cancel its query."""
         connection = self._take()
-        connection.use()
         used.append(connection)
         try:
             yield connection
         finally:
             used.clear()
-            connection.end_use()
             if self._is_closed or connection.info.transaction_status != TransactionStatus.IDLE:
                 self._close(connection)
             else:
@@ -128,13 +102,9 @@ class Pool:
         self._is_closed = True
         self.close_idle()
 
-    def _take(self) -> PooledConnection:
+    def _take(self) -> psycopg.Connection:
         with suppress(Empty):
-            while True:
-                connection = self._idle.get_nowait()
-                if _is_open(connection):
-                    return connection
-                self._close(connection)
+            return self._idle.get_nowait()
         try:
             return self._connect()
         except NoConnectionLeftError:
@@ -145,9 +115,9 @@ class Pool:
             except Empty:
                 raise NoConnectionLeftError("The database is busy.", "Retry in a few seconds.") from None
 
-    def _connect(self) -> PooledConnection:
+    def _connect(self) -> psycopg.Connection:
         try:
-            connection = PooledConnection.connect(autocommit=True, **self._settings)  # pyright: ignore[reportArgumentType]
+            connection = psycopg.Connection.connect(autocommit=True, **self._settings)  # pyright: ignore[reportArgumentType]
         except (psycopg.Error, ValueError) as error:  # ValueError: a name of a host that cannot be encoded
             raise _refusal(str(error)) from None
         # One type for whole numbers, however small: else 300 * 300 overflows, and each width is a statement of its own.
@@ -156,7 +126,7 @@ class Pool:
         self._open.add(connection)
         return connection
 
-    def _close(self, connection: PooledConnection) -> None:
+    def _close(self, connection: psycopg.Connection) -> None:
         self._open.discard(connection)
         connection.close()
 
@@ -166,14 +136,6 @@ class _TextDumper(StrDumperUnknown):
 
     def dump(self, obj: str) -> bytes:
         return without_unstorable(obj).encode()
-
-
-def _is_open(connection: psycopg.Connection) -> bool:
-    """False: the database has closed it, or has sent that it will."""
-    try:
-        return not select.select([connection], [], [], 0)[0]
-    except (psycopg.Error, ValueError, OSError):  # closed here
-        return False
 
 
 def _refusal(reason: str) -> StoreError:

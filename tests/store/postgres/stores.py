@@ -11,7 +11,7 @@ from formant_mcp.filters import DetailRequest, Filters
 from formant_mcp.members import Member
 from formant_mcp.models import Conversation, Turn, Unreadable
 from formant_mcp.store import AccountKey, Store
-from formant_mcp.store.aggregates import Grouping
+from formant_mcp.store.aggregates import DAY, Grouping
 from formant_mcp.store.search import StoreSearch
 from formant_mcp.text_search.query import Term, parse_query
 from tests.store.files import never
@@ -109,7 +109,7 @@ async def answers(store: Store, name: str) -> list[object]:
         [[(match.conversation, match.turns) for match in page.page] for page in found],
         await find.similar(Term((f"{name}s",), "word")),
         await find.count_transcripts(all_),
-        await counts.count_by(all_, by, by.by("results.said"), by.by("day")),
+        await counts.count_by(all_, by, by.by("results.said"), by.by(DAY)),
         await counts.numbers(all_, by, "results.score"),
         await counts.paths(),
         await counts.field(all_, "said", "text", 5),

@@ -14,7 +14,7 @@ import pytest
 
 from formant_mcp.filters import Filters
 from formant_mcp.store import Store
-from formant_mcp.store.aggregates import Grouping
+from formant_mcp.store.aggregates import DAY, Grouping
 from formant_mcp.store.engine import Connection
 from formant_mcp.store.postgres import schema
 from tests.postgres_server import PostgresServer
@@ -29,6 +29,7 @@ pytestmark = pytest.mark.anyio
 ENDLESS = "SELECT count(*) FROM generate_series(1, 100000000000)"
 OF_STORES = "FROM pg_stat_activity WHERE application_name = 'formant-mcp' AND datname = current_database()"
 END_ALL = f"SELECT pg_terminate_backend(pid) {OF_STORES}"
+END_QUERIES = f"SELECT pg_cancel_backend(pid) {OF_STORES} AND state = 'active'"
 RUNNING = f"SELECT count(*) {OF_STORES} AND state = 'active'"
 
 
@@ -46,7 +47,7 @@ async def store(database: str) -> AsyncGenerator[Store]:
     """A store with ten calls."""
     store = await open_at(database)
     await store.write.save(calls(10), NOW)
-    await store.aggregates.count_by(Filters(), Grouping(("day",), "Europe/Berlin"))  # from now on days are counted
+    await store.aggregates.count_by(Filters(), Grouping((DAY,), "Europe/Berlin"))  # from now on days are counted
     yield store
     await store.close()
 
@@ -212,11 +213,27 @@ async def test_a_question_is_not_cancelled_by_the_cancellation_of_the_one_before
 
 async def test_a_query_that_the_database_ends_is_said(store: Store, database: str) -> None:
     reading = asyncio.create_task(store.database.read(lambda connection: connection.rows(ENDLESS)))
-    await wait_until_running(database, 1)
-    await ask(database, f"SELECT pg_cancel_backend(pid) {OF_STORES} AND state = 'active'")
     with refused("ended a query", "narrow"):
+        while not reading.done():
+            await ask(database, END_QUERIES)
+            await asyncio.wait([reading], timeout=0.02)
         await reading
     await works(store)
+
+
+async def test_a_query_that_is_ended_by_mistake_is_answered(store: Store, database: str) -> None:
+    tries: list[int] = []
+
+    def work(connection: Connection) -> object:
+        tries.append(0)
+        return connection.rows(ENDLESS if len(tries) == 1 else "SELECT count(*) FROM $conversations")
+
+    for run in (store.database.read, store.database.write):
+        tries.clear()
+        running_query = asyncio.create_task(run(work))
+        await wait_until_running(database, 1)
+        await ask(database, END_QUERIES)
+        assert await running_query == [(10,)]
 
 
 KILLED_WHILE_SAVING = """

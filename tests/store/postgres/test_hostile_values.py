@@ -11,7 +11,7 @@ from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import DetailRequest, Filters
 from formant_mcp.models import Conversation, Turn, Unreadable
 from formant_mcp.store import Store
-from formant_mcp.store.aggregates import Grouping
+from formant_mcp.store.aggregates import DAY, Grouping
 from formant_mcp.store.search import StoreSearch
 from formant_mcp.text_search.query import parse_query
 from tests.store.files import call_saying, calls, open_store
@@ -54,7 +54,7 @@ HOSTILE = {
 async def store(database: str) -> AsyncGenerator[Store]:
     """An empty store that counts days."""
     store = await open_at(database)
-    await store.aggregates.count_by(Filters(), Grouping(("day",), "Europe/Berlin"))
+    await store.aggregates.count_by(Filters(), Grouping((DAY,), "Europe/Berlin"))
     yield store
     await store.close()
 
@@ -106,6 +106,17 @@ async def test_it_is_saved_with_the_others_and_found_by_its_id(store: Store, dat
     assert await state.lease([text, "free"], "two", NOW, timedelta(seconds=5)) == []
     await state.release([text], "one")
     assert await state.lease([text, "free"], "two", NOW, timedelta(seconds=5)) == [text]
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+async def test_a_call_with_a_short_id_and_such_values_is_saved_again(store: Store, database: str, text: str) -> None:
+    pair = [replace(call_with(text), conversation_id=name) for name in ("one", "two")]
+    await store.write.save(pair, NOW)
+    await store.write.save([replace(pair[0], agent_name="new"), replace(pair[1], status=f"{text} ended")], LATER)
+    await store.write.save(pair, LATER)
+    assert await counts_are_right(database)
+    await store.write.delete("one", "two")
+    assert await counts_are_right(database)
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)

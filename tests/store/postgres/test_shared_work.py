@@ -15,7 +15,7 @@ import pytest
 
 from formant_mcp.filters import Filters
 from formant_mcp.models import Conversation
-from formant_mcp.store.aggregates import Grouping
+from formant_mcp.store.aggregates import DAY, Grouping
 from formant_mcp.sync.background import Leases
 from formant_mcp.sync.list_sync import ListRequest
 from tests.fake_formant import FakeFormant
@@ -27,9 +27,9 @@ from tests.sync.sync_harness import SECONDS, Clock, Harness, ended_calls, harnes
 
 pytestmark = pytest.mark.anyio
 
-DAY = timedelta(days=1)
+ONE_DAY = timedelta(days=1)
 SPAN = timedelta(seconds=5)
-CLOCKS_OFF = [timedelta(), DAY, -DAY]
+CLOCKS_OFF = [timedelta(), ONE_DAY, -ONE_DAY]
 
 
 @asynccontextmanager
@@ -46,7 +46,7 @@ def child(api: FakeFormant, database: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, cwd=Path(__file__).parents[3], stdout=subprocess.PIPE, text=True)
 
 
-@pytest.mark.parametrize("off", [DAY, -DAY], ids=["a day ahead", "a day late"])
+@pytest.mark.parametrize("off", [ONE_DAY, -ONE_DAY], ids=["a day ahead", "a day late"])
 async def test_a_server_whose_clock_is_off_takes_no_lease_and_loses_none(database: str, off: timedelta) -> None:
     right, wrong = await open_at(database), await open_at(database)
     assert await right.sync_state.lease(["a"], "right", NOW, SPAN) == ["a"]
@@ -144,7 +144,7 @@ async def test_a_job_in_the_background_is_continued_by_another_server(database: 
 async def test_pages_that_overlap_and_change_are_saved_at_once_without_a_wrong_count(database: str) -> None:
     chance = random.Random(7)
     stores = [await open_at(database) for _ in range(4)]
-    await stores[0].aggregates.count_by(Filters(), Grouping(("day",), "Europe/Berlin"))
+    await stores[0].aggregates.count_by(Filters(), Grouping((DAY,), "Europe/Berlin"))
     known = speaking("alpha", 40)
 
     def changed(call: Conversation) -> Conversation:
