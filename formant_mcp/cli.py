@@ -234,6 +234,6 @@ def _log_to_stderr(settings: "Settings | None") -> None:
         from formant_mcp.json_log import JsonFormatter
 
         logging.getLogger().handlers[0].setFormatter(JsonFormatter())
-    # These would log URLs, and what clients sent and got.
-    for name in ("httpx", "httpcore", "mcp", "sse_starlette"):
+    # These would log addresses, and what clients sent and got.
+    for name in ("httpx", "httpcore", "mcp", "sse_starlette", "psycopg"):
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -18,6 +18,7 @@ from tests.postgres_server import postgres_server, programs
 from tests.prism import install, serve
 from tests.sample_stores import SampleStores
 from tests.server_harness import Account
+from tests.store.postgres.statements import checked
 
 load_profile()
 
@@ -42,18 +43,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leaves out what is about files where stores lie in a database; without PostgreSQL nothing of that is run."""
     if config.getoption("engine") == "postgres" and programs() is None:
         pytest.exit("NOT TESTED: the store on PostgreSQL. Install PostgreSQL 14 or newer on this machine.", 0)
-    elsewhere = "file_store" if config.getoption("engine") == "postgres" else "postgres"
-    items[:] = [item for item in items if not item.get_closest_marker(elsewhere)]
+    if config.getoption("engine") == "postgres":
+        items[:] = [item for item in items if not item.get_closest_marker("file_store")]
 
 
 @pytest.fixture(scope="session")
-def database_address(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+def database_address(request: pytest.FixtureRequest) -> Generator[str]:
     """The database that stores lie in; '' for files."""
     if request.config.getoption("engine") == "sqlite":
         yield ""
         return
-    with postgres_server(tmp_path_factory.mktemp("postgres")) as address:
-        yield address
+    with postgres_server() as server:
+        yield server.address
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +79,16 @@ def stores(monkeypatch: pytest.MonkeyPatch, database_address: str) -> Generator[
 
     if opened:
         asyncio.run(close())
+
+
+@pytest.fixture(autouse=True)
+def statements(monkeypatch: pytest.MonkeyPatch, database_address: str) -> Generator[None]:
+    """Checks the statements that the test sends to a PostgreSQL database."""
+    if not database_address:
+        yield
+        return
+    with checked(monkeypatch):
+        yield
 
 
 @pytest.fixture

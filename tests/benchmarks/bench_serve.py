@@ -152,11 +152,10 @@ def main() -> None:
         return
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        (folder / "postgres").mkdir()
         settings = {
             "FORMANT_API_KEY": DEMO_KEY,
             "FORMANT_BASE_URL": stack.enter_context(served()),
-            "FORMANT_STORE": stack.enter_context(postgres_server(folder / "postgres")),
+            "FORMANT_STORE": stack.enter_context(postgres_server()).address,
             "FORMANT_TIMEZONE": "Asia/Kolkata",
         }
         os.environ.update(settings)

@@ -4,30 +4,27 @@ Whoever writes holds the account's lock until its transaction ends: an account h
 """
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
 import psycopg
-from psycopg.types.numeric import Int8Dumper
-from psycopg_pool import ConnectionPool, PoolTimeout
 
 from formant_mcp.store.engine import AccountKey, Connection, Owner, to_its_end
 from formant_mcp.store.postgres.accounts import account_of, owners_in
-from formant_mcp.store.postgres.connection import ConnectionLostError, PostgresConnection, translate_errors
-from formant_mcp.store.postgres.schema import FUNCTIONS, SCHEMA, migrate
+from formant_mcp.store.postgres.connection import (
+    ConnectionLostError,
+    PostgresConnection,
+    QueryEndedError,
+    translate_errors,
+)
+from formant_mcp.store.postgres.pool import Pool
+from formant_mcp.store.postgres.schema import SCHEMA, migrate
 
 _CONNECTIONS = 8
-_WAIT_SECONDS = 5.0  # for a connection, and for a lock
 _CANCEL_EVERY_SECONDS = 0.05
-_IDLE_SECONDS = 300.0
-_CONNECT_SECONDS = 5
-_OPTIONS = (
-    f"-c application_name=formant-mcp -c search_path={FUNCTIONS} -c lock_timeout={_WAIT_SECONDS:.0f}s"
-    " -c client_min_messages=warning"
-)
 
 T = TypeVar("T")
 
@@ -36,22 +33,13 @@ class PostgresDatabase:
     """The store's database, an engine's Database.
 
     Raises (from every method):
-        StoreError: it does not answer, or cannot be used.
+        StoreError: it does not answer, or cannot be used. ConfigurationError: that is no address, or too few rights.
     """
 
     generation = 0
 
     def __init__(self, address: str) -> None:
-        self._pool = ConnectionPool(
-            address,
-            min_size=0,
-            max_size=_CONNECTIONS,
-            open=False,
-            timeout=_WAIT_SECONDS,
-            max_idle=_IDLE_SECONDS,
-            kwargs={"autocommit": True, "options": _OPTIONS, "connect_timeout": _CONNECT_SECONDS},
-            configure=_configure,
-        )
+        self._pool = Pool(address)
         self._threads = ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="store")
         self._account = 0
 
@@ -69,12 +57,13 @@ class PostgresDatabase:
     @staticmethod
     def read_owners(address: str) -> list[Owner]:
         """The accounts that a database has conversations of."""
-        with (
-            translate_errors(),
-            psycopg.connect(address, autocommit=True, connect_timeout=_CONNECT_SECONDS) as connection,
-        ):
-            migrate(connection)
-            return owners_in(connection)
+        pool = Pool(address)
+        try:
+            with pool.connection([]) as connection, translate_errors():
+                migrate(connection)
+                return owners_in(connection)
+        finally:
+            pool.close()
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Runs work that only reads; cancels its query if the caller is cancelled. Retries once on a new connection."""
@@ -107,8 +96,7 @@ class PostgresDatabase:
         return asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def _open(self, account: AccountKey) -> None:
-        self._pool.open()
-        with self._connection([]) as connection:
+        with self._pool.connection([]) as connection, translate_errors():
             migrate(connection)
             self._account = account_of(connection, account)
 
@@ -116,10 +104,13 @@ class PostgresDatabase:
         try:
             return self._in_transaction(work, used, is_write=is_write)
         except ConnectionLostError:
-            return self._in_transaction(work, used, is_write=is_write)
+            self._pool.close_idle()  # they may be lost as well
+        except QueryEndedError:
+            pass
+        return self._in_transaction(work, used, is_write=is_write)
 
     def _in_transaction(self, work: Callable[[Connection], T], used: list[psycopg.Connection], *, is_write: bool) -> T:
-        with self._connection(used) as connection, translate_errors():
+        with self._pool.connection(used) as connection, translate_errors():
             begin = "BEGIN" if is_write else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
             connection.execute(begin.encode())
             try:
@@ -134,24 +125,3 @@ class PostgresDatabase:
                         connection.execute(b"ROLLBACK")
                 raise
             return result
-
-    @contextmanager
-    def _connection(self, used: list[psycopg.Connection]) -> Generator[psycopg.Connection]:
-        """A connection of the pool; `used` names it while somebody may cancel its query."""
-        try:
-            connection = self._pool.getconn()
-        except (PoolTimeout, psycopg.Error):
-            raise ConnectionLostError(
-                "The database does not answer.", "Check that it runs, and the address in FORMANT_STORE; then retry."
-            ) from None
-        used.append(connection)
-        try:
-            yield connection
-        finally:
-            used.clear()
-            self._pool.putconn(connection)
-
-
-def _configure(connection: psycopg.Connection) -> None:
-    # One type for whole numbers, however small: else 300 * 300 overflows, and each width is a statement of its own.
-    connection.adapters.register_dumper(int, Int8Dumper)

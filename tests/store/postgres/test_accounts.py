@@ -1,47 +1,49 @@
-"""Which account of a database a key belongs to."""
+"""Many accounts and providers in one database: none sees anything of another."""
 
-import secrets
+import asyncio
+from collections.abc import Callable
 
 import pytest
 
-from formant_mcp.filters import Filters
-from formant_mcp.store import AccountKey, Store
-from formant_mcp.store.engine import Owner
-from formant_mcp.store.store import read_owners
-from tests.store.files import calls, never
+from formant_mcp.members import Member
+from formant_mcp.store.postgres.schema import MIGRATIONS
 from tests.store.oracle import NOW
+from tests.store.postgres.stores import answers, ask, everything, open_at
 
-pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
+pytestmark = pytest.mark.anyio
 
-
-@pytest.fixture
-def key() -> str:
-    """A key that the database has not seen."""
-    return secrets.token_hex(8)
+OWNERS = (("alpha", "key", "service"), ("beta", "another key", "service"), ("gamma", "key of gamma", "another service"))
 
 
-async def count(address: str, account: AccountKey) -> int:
-    store = await Store.open(address, account, never)
-    return await store.read.count(Filters())
+async def test_accounts_that_do_everything_at_once_are_answered_as_if_each_were_alone(
+    database: str, new_database: Callable[[], str]
+) -> None:
+    stores = {name: await open_at(database, key, service) for name, key, service in OWNERS}
+    together = await asyncio.gather(*(everything(store, name) for name, store in stores.items()))
+    for (name, key, service), shared in zip(OWNERS, together, strict=True):
+        alone = await open_at(new_database(), key, service)
+        assert await everything(alone, name) == shared
+        assert await answers(stores[name], name) == shared[2:]
+        await alone.close()
+    assert len({await store.identity() for store in stores.values()}) == len(OWNERS)
+    for store in stores.values():
+        await store.close()
 
 
-async def test_a_key_finds_its_account_again_and_no_other_key_does(database_address: str, key: str) -> None:
-    store = await Store.open(database_address, AccountKey("service", key), never)
-    await store.write.save(calls(3), NOW)
-    assert await count(database_address, AccountKey("service", key)) == 3
-    assert await count(database_address, AccountKey("service", f"{key} mistyped")) == 0
+async def test_a_members_token_is_of_its_account_alone(database: str) -> None:
+    one, two = await open_at(database, "one"), await open_at(database, "two")
+    token = await one.members.add(Member("anna", frozenset()), None, NOW)
+    assert token
+    assert await one.members.use(token, NOW)
+    assert await two.members.use(token, NOW) is None
+    await one.close()
+    await two.close()
 
 
-async def test_a_verified_key_is_admitted_to_the_account_of_the_other(database_address: str, key: str) -> None:
-    store = await Store.open(database_address, AccountKey("service", key), never)
-    await store.write.save(calls(3), NOW)
-    assert await count(database_address, AccountKey("service", f"{key} new", verified_by=key)) == 3
-    assert await count(database_address, AccountKey("service", f"{key} new")) == 3
-
-
-async def test_owners_are_the_accounts_that_have_conversations(database_address: str, key: str) -> None:
-    await Store.open(database_address, AccountKey("service", f"{key} empty"), never)
-    store = await Store.open(database_address, AccountKey("service", key), never)
-    await store.write.save(calls(3), NOW)
-    owners = [owner for _, owner in read_owners(database_address, with_others=False) if key in "".join(owner.keys)]
-    assert owners == [Owner("service", frozenset({key}), ("call-2", "call-1", "call-0"))]
+async def test_keys_that_are_new_at_once_get_accounts_of_their_own(database: str) -> None:
+    keys = [f"key {n % 4}" for n in range(12)]
+    stores = await asyncio.gather(*(open_at(database, key) for key in keys))
+    assert len(await ask(database, "SELECT 1 FROM formant_mcp.accounts")) == 4
+    assert await ask(database, "SELECT number FROM formant_mcp.version") == [(len(MIGRATIONS),)]
+    for store in stores:
+        await store.close()
