@@ -173,6 +173,6 @@ def _log_to_stderr(level: str) -> None:
     import logging
 
     logging.basicConfig(level=level, stream=sys.stderr, format="formant-mcp %(levelname)s %(name)s: %(message)s")
-    # These would log URLs and what clients sent.
-    for name in ("httpx", "httpcore", "mcp"):
+    # These would log addresses and what clients sent.
+    for name in ("httpx", "httpcore", "mcp", "psycopg"):
         logging.getLogger(name).setLevel(logging.ERROR)

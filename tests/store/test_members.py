@@ -62,6 +62,7 @@ async def test_no_other_text_finds_anybody(servers: Servers) -> None:
         assert await servers[0].use(other, NOW) is None
 
 
+@pytest.mark.file_store
 async def test_the_file_holds_no_token(servers: Servers, path: Path) -> None:
     token = await token_of(servers[0])
     await servers[0].use(token, NOW)
@@ -140,6 +141,7 @@ async def test_the_last_use_is_written_once_an_hour(servers: Servers) -> None:
     assert written == [NOW, NOW, NOW + HOUR, NOW + HOUR]
 
 
+@pytest.mark.file_store  # opens the file to make it refuse
 async def test_a_store_that_cannot_be_written_locks_nobody_out(servers: Servers, path: Path) -> None:
     token = await token_of(servers[0])
     with closing(sqlite3.connect(path, isolation_level=None)) as database:

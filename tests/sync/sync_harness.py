@@ -121,6 +121,13 @@ def running_jobs(name: str) -> int:
     return sum(task.get_name() == f"job {name}" for task in asyncio.all_tasks())
 
 
+def count_before_scan(api: FakeApi) -> list[Request]:
+    """The requests from now on that are made while no scan runs in the background, as they come."""
+    counted: list[Request] = []
+    api.on_request = lambda request: None if running_jobs("scan") else counted.append(request)
+    return counted
+
+
 async def until(is_so: Callable[[], bool]) -> None:
     """Waits until that is so, however busy the machine is."""
     async with asyncio.timeout(SECONDS):

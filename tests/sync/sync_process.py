@@ -1,4 +1,7 @@
-"""A Sync in a process of its own: `python -m tests.sync.sync_process URL STORE` loads the list and all details."""
+"""A Sync in a process of its own: `python -m tests.sync.sync_process URL STORE KEY` loads the list and all details.
+
+STORE: a path, or a database's address. KEY: the account's.
+"""
 
 import asyncio
 import sys
@@ -13,8 +16,9 @@ from formant_mcp.sync.details import next_refresh_at
 from formant_mcp.sync.list_sync import ListRequest
 
 
-async def main(url: str, path: Path) -> None:
-    store = await Store.open(path, AccountKey("service", "account"), next_refresh_at)
+async def main(url: str, where: str, key: str) -> None:
+    store_at = where if "://" in where else Path(where)
+    store = await Store.open(store_at, AccountKey("service", key), next_refresh_at)
     sync = Sync(FormantProvider(url, "any-key"), store, utc_now)
     try:
         requested_at = utc_now()
@@ -29,4 +33,4 @@ async def main(url: str, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], Path(sys.argv[2])))
+    asyncio.run(main(*sys.argv[1:]))

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.anyio
 SPAN = timedelta(seconds=5)
 
 
+@pytest.mark.file_store  # opens the file, and its leases end by the test's clock
 async def test_leases_are_renewed_again_after_the_store_has_failed(tmp_path: Path):
     path, clock, waits = tmp_path / "store", Clock(), asyncio.Queue[asyncio.Event]()
 

@@ -3,9 +3,10 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -26,9 +27,24 @@ async def two_desks(api: FakeFormant, path: Path) -> AsyncGenerator[tuple[Harnes
         yield first, second
 
 
-def child(api: FakeFormant, path: Path) -> "subprocess.Popen[str]":
+StartChild = Callable[[FakeFormant], "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def child(path: Path, database_address: str) -> StartChild:
+    """Starts a server on the store at `path` in a process of its own, which loads everything."""
+    where = (database_address, f"account {path}") if database_address else (str(path), "account")
+    return partial(start_child, where)
+
+
+def start_child(where: tuple[str, str], api: FakeFormant) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.sync.sync_process", api.url, str(path)],
+        [sys.executable, "-m", "tests.sync.sync_process", api.url, *where],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
@@ -104,10 +120,10 @@ async def test_the_work_of_a_dead_server_is_free_after_seconds(tmp_path: Path):
         assert (await second.ask()).is_complete
 
 
-def test_two_processes_read_everything_once(tmp_path: Path):
+def test_two_processes_read_everything_once(child: StartChild):
     with FakeFormant.in_thread() as api:
         api.conversations = ended_calls(250)
-        children = [child(api, tmp_path / "store") for _ in range(2)]
+        children = [child(api) for _ in range(2)]
         outputs = [each.communicate(timeout=60)[0] for each in children]
 
         assert outputs == ["None True\nNone\n"] * 2
@@ -117,13 +133,12 @@ def test_two_processes_read_everything_once(tmp_path: Path):
         assert len(details) == len(set(details)) == 250
 
 
-async def test_what_a_killed_process_has_read_is_not_read_again(tmp_path: Path):
-    path = tmp_path / "store"
+async def test_what_a_killed_process_has_read_is_not_read_again(path: Path, child: StartChild):
     with FakeFormant.in_thread() as api:
         api.conversations, api.order = ended_calls(3_000), "none"
         api.on_request = lambda _: api.gate.shut() if len(api.requests) == 20 else None
         reached = api.received(20)
-        process = child(api, path)
+        process = child(api)
         await asyncio.to_thread(reached.result, 30)
         process.kill()
         process.communicate(timeout=30)

@@ -6,7 +6,6 @@ from functools import lru_cache
 from itertools import count
 from re import sub
 from string import Template
-from typing import cast
 
 import psycopg
 from psycopg import errors
@@ -15,15 +14,14 @@ from formant_mcp.errors import StoreError
 from formant_mcp.filters import Role
 from formant_mcp.store.engine import TABLES, Forms, Parameter, StoredTurn, Value
 from formant_mcp.store.postgres.full_text import to_tsquery, to_tsvector
+from formant_mcp.store.postgres.keys import NotCompared, compared_parameters, stored_parameters, stored_rows
 from formant_mcp.store.postgres.schema import SCHEMA
 from formant_mcp.store.turn_keys import row_of
 from formant_mcp.text_search.query import Expression
 
 _ROWS_OF_A_STATEMENT = 500
 _COPIED_FROM = 5  # rows; fewer are inserted faster by a statement
-_LONGEST_KEY = 600  # characters of a key's text: an index entry has at most 2,700 bytes
-_LONG_KEYS = {"words": 0, "labels": 0, "result_values": 1}  # tables in which such rows are left out, and the column
-_CONNECTION_LOST = (errors.OperationalError, errors.InterfaceError)
+_LOST = ("08", "57P")  # classes of codes (https://www.postgresql.org/docs/current/errcodes-appendix.html)
 
 
 class ConnectionLostError(StoreError):
@@ -43,8 +41,10 @@ class PostgresConnection:
 
     def rows(self, template: str, parameters: Sequence[Parameter] = ()) -> list[tuple[Value, ...]]:
         """All rows of one query."""
+        compared, originals = compared_parameters(parameters)
         with translate_errors():
-            return self._cursor.execute(_to_postgres(template, self._account), _adapted(parameters)).fetchall()
+            rows = self._cursor.execute(_to_postgres(template, self._account), compared).fetchall()
+        return [tuple(originals.get(value, value) for value in row) for row in rows] if originals else rows
 
     def insert(
         self,
@@ -55,20 +55,22 @@ class PostgresConnection:
         update: str = "",
     ) -> int:
         """Inserts rows; those whose `key` exists update that row instead, or nothing. Returns how many were written."""
-        if table in _LONG_KEYS:
-            rows = [row for row in rows if len(str(row[_LONG_KEYS[table]])) <= _LONGEST_KEY]
+        rows, has_long_key = stored_rows(table, columns, rows)
         if table == "conversations":
             columns, rows = ("row_id", *columns), self._numbered(rows)
         if not key and len(rows) >= _COPIED_FROM:
             self._copy(table, columns, rows)
             return len(rows)
         clash = f"({', '.join(('account', *key))}) DO {'UPDATE SET ' + update if update else 'NOTHING'}" if key else ""
-        written = 0
-        for first in range(0, len(rows), _ROWS_OF_A_STATEMENT):
-            some = rows[first : first + _ROWS_OF_A_STATEMENT]
+        # A statement may update a row once: a long key may be that of another row, as it was stored.
+        size, written = 1 if has_long_key else _ROWS_OF_A_STATEMENT, 0
+        for first in range(0, len(rows), size):
+            some = rows[first : first + size]
             places = ", ".join([f"({self._account}, {', '.join('?' * len(columns))})"] * len(some))
             template = f"INSERT INTO {SCHEMA}.{table} AS {table} (account, {', '.join(columns)}) VALUES {places}"
-            written += self._execute(template + (f" ON CONFLICT {clash}" if key else ""), _flat(some))
+            statement = _to_postgres(template + (f" ON CONFLICT {clash}" if key else ""), self._account)
+            with translate_errors():
+                written += self._cursor.execute(statement, _flat(some)).rowcount
         return written
 
     def update(self, table: str, changes: str, condition: str, rows: Sequence[Sequence[Parameter]]) -> int:
@@ -101,7 +103,7 @@ class PostgresConnection:
 
     def match(self, expression: Expression, role: Role, forms: Forms) -> str:
         """The parameter of `$is_hit` for turns of that role that match the expression."""
-        return to_tsquery(self._account, expression, role, forms)
+        return NotCompared(to_tsquery(self._account, expression, role, forms))
 
     def milliseconds(self, now: int) -> int:
         """The time that all who share the store go by: the database's."""
@@ -129,15 +131,12 @@ class PostgresConnection:
                 for row in rows:
                     copy.write_row((self._account, *row))
 
-    def _execute(self, template: str, parameters: Sequence[Parameter]) -> int:
-        with translate_errors():
-            return self._cursor.execute(_to_postgres(template, self._account), _adapted(parameters)).rowcount
-
     def _execute_many(self, template: str, rows: Sequence[Sequence[Parameter]]) -> int:
         if not rows:
             return 0
+        stored = [stored_parameters(template, row) for row in rows]
         with translate_errors():
-            self._cursor.executemany(_to_postgres(template, self._account), [_adapted(row) for row in rows])
+            self._cursor.executemany(_to_postgres(template, self._account), stored)
         return self._cursor.rowcount
 
 
@@ -174,11 +173,6 @@ def _names(account: int) -> Mapping[str, str]:
     }
 
 
-def _adapted(parameters: Sequence[Parameter]) -> list[Parameter]:
-    """Any sequence becomes a list, for an array."""
-    return [cast(Parameter, list(value)) if isinstance(value, tuple) else value for value in parameters]
-
-
 def _flat(rows: Sequence[Sequence[Value]]) -> list[Value]:
     return [value for row in rows for value in row]
 
@@ -211,14 +205,21 @@ def _to_store_error(error: psycopg.Error) -> StoreError:
             )
         case errors.LockNotAvailable() | errors.DeadlockDetected() | errors.SerializationFailure():
             return StoreError("The database is busy.", "Retry in a few seconds.")
-        case errors.InvalidAuthorizationSpecification() | errors.InvalidPassword():
-            return StoreError("The database refused the login.", "Check user and password in FORMANT_STORE.")
         case errors.QueryCanceled():
             return StoreError("The database ended a query.", "Retry, or narrow the question.")
-        case psycopg.OperationalError() | psycopg.InterfaceError():
-            return ConnectionLostError(
-                "The database does not answer.", "Check that it runs, and the address in FORMANT_STORE; then retry."
-            )
+        case psycopg.Error(sqlstate=None) if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+            return connection_lost()
+        case psycopg.Error(sqlstate=str(code)) if code.startswith(_LOST):
+            return connection_lost()
         case _:
-            name = errors.__name__ and type(error).__name__
-            return StoreError(f"The database cannot be used: {name}.", "Check the log of the database.")
+            return StoreError(
+                f"The database cannot be used: {type(error).__name__} ({error.sqlstate}).",
+                "Check the log of the database.",
+            )
+
+
+def connection_lost() -> ConnectionLostError:
+    """The error for a database that does not answer."""
+    return ConnectionLostError(
+        "The database does not answer.", "Check that it runs, and the address in FORMANT_STORE; then retry."
+    )

@@ -4,26 +4,22 @@ Whoever writes holds the account's lock until its transaction ends: an account h
 """
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
 import psycopg
-from psycopg.types.numeric import Int8Dumper
-from psycopg_pool import ConnectionPool, PoolTimeout
 
 from formant_mcp.store.engine import AccountKey, Connection, to_its_end
 from formant_mcp.store.postgres.accounts import account_of
 from formant_mcp.store.postgres.connection import ConnectionLostError, PostgresConnection, translate_errors
-from formant_mcp.store.postgres.schema import FUNCTIONS, SCHEMA, migrate
+from formant_mcp.store.postgres.pool import Pool
+from formant_mcp.store.postgres.schema import SCHEMA, migrate
 
 _CONNECTIONS = 8
-_WAIT_SECONDS = 5.0  # for a connection, and for a lock
 _CANCEL_EVERY_SECONDS = 0.05
-_IDLE_SECONDS = 300.0
-_OPTIONS = f"-c search_path={FUNCTIONS} -c lock_timeout={_WAIT_SECONDS:.0f}s -c client_min_messages=warning"
 
 T = TypeVar("T")
 
@@ -32,22 +28,13 @@ class PostgresDatabase:
     """The store's database, an engine's Database.
 
     Raises (from every method):
-        StoreError: it does not answer, or cannot be used.
+        StoreError: it does not answer, or cannot be used. ConfigurationError: that is no address, or too few rights.
     """
 
     generation = 0
 
     def __init__(self, address: str) -> None:
-        self._pool = ConnectionPool(
-            address,
-            min_size=0,
-            max_size=_CONNECTIONS,
-            open=False,
-            timeout=_WAIT_SECONDS,
-            max_idle=_IDLE_SECONDS,
-            kwargs={"autocommit": True, "options": _OPTIONS, "connect_timeout": 5, "application_name": "formant-mcp"},
-            configure=_configure,
-        )
+        self._pool = Pool(address)
         self._threads = ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="store")
         self._account = 0
 
@@ -96,8 +83,7 @@ class PostgresDatabase:
         return asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def _open(self, account: AccountKey, *, takes_over: bool) -> None:
-        self._pool.open()
-        with self._connection([]) as connection:
+        with self._pool.connection([]) as connection, translate_errors():
             migrate(connection)
             self._account = account_of(connection, account, takes_over=takes_over)
 
@@ -105,10 +91,11 @@ class PostgresDatabase:
         try:
             return self._in_transaction(work, used, is_write=is_write)
         except ConnectionLostError:
+            self._pool.close_idle()  # they may be lost as well
             return self._in_transaction(work, used, is_write=is_write)
 
     def _in_transaction(self, work: Callable[[Connection], T], used: list[psycopg.Connection], *, is_write: bool) -> T:
-        with self._connection(used) as connection, translate_errors():
+        with self._pool.connection(used) as connection, translate_errors():
             begin = "BEGIN" if is_write else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
             connection.execute(begin.encode())
             try:
@@ -123,24 +110,3 @@ class PostgresDatabase:
                         connection.execute(b"ROLLBACK")
                 raise
             return result
-
-    @contextmanager
-    def _connection(self, used: list[psycopg.Connection]) -> Generator[psycopg.Connection]:
-        """A connection of the pool; `used` names it while somebody may cancel its query."""
-        try:
-            connection = self._pool.getconn()
-        except (PoolTimeout, psycopg.Error):
-            raise ConnectionLostError(
-                "The database does not answer.", "Check that it runs, and the address in FORMANT_STORE; then retry."
-            ) from None
-        used.append(connection)
-        try:
-            yield connection
-        finally:
-            used.clear()
-            self._pool.putconn(connection)
-
-
-def _configure(connection: psycopg.Connection) -> None:
-    # One type for whole numbers, however small: else 300 * 300 overflows, and each width is a statement of its own.
-    connection.adapters.register_dumper(int, Int8Dumper)

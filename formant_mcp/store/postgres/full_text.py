@@ -15,14 +15,18 @@ from formant_mcp.text_search.tokenizer import divided, indexable
 _WEIGHTS = {"agent": "A", "contact": "B"}
 _LAST_POSITION = 16_383  # PostgreSQL counts no further; words after it are found, but not as phrases
 _LONGEST_WORD = 500  # characters; a lexeme has at most 2,046 bytes
-_MOST_WORDS = 50_000  # of one turn: a tsvector has at most 1 MB
+_MOST_BYTES = 1_000_000  # of one turn's words: a tsvector has at most 1 MB
+_ENTRY_BYTES = 12  # of a word or a position, at most
 
 
 def to_tsvector(account: int, role: str, text: str) -> str:
-    """The words of a turn, as a tsvector's text."""
-    weight, positions = _WEIGHTS.get(role, "C"), dict[str, list[str]]()
-    for position, word in enumerate(divided(indexable(text))[:_MOST_WORDS], 1):
+    """The words of a turn, as a tsvector's text; of a turn that is too long, the first ones."""
+    weight, positions, left = _WEIGHTS.get(role, "C"), dict[str, list[str]](), _MOST_BYTES
+    for position, word in enumerate(divided(indexable(text)), 1):
         if word:
+            left -= _ENTRY_BYTES if word in positions else len(_lexeme(account, word).encode()) + 2 * _ENTRY_BYTES
+            if left < 0:
+                break
             positions.setdefault(word, []).append(f"{min(position, _LAST_POSITION)}{weight}")
     return " ".join(f"{_lexeme(account, word)}:{','.join(places)}" for word, places in positions.items())
 

@@ -1,0 +1,98 @@
+"""Keys that PostgreSQL accepts, of whatever a provider sends: an index entry has at most 2,700 bytes.
+
+A longer key is stored as its beginning and a hash of the whole. The same is done to what is compared with it, so an
+equal one is found.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import cast
+
+from formant_mcp.store.engine import Parameter, Value
+
+_LONGEST_BYTES = 1_000  # two such keys and a few short ones share an index entry
+_KEPT_CHARACTERS = 200
+_KEYS = frozenset({"conversation_id", "agent_id", "status", "contact_reversed", "user_id", "name", "path", "folded"})
+_LEFT_OUT = {"words": (0, 1), "labels": (0, 1)}  # tables whose rows are only found by their keys, and the columns
+_COLUMN = re.compile(r"(\w+) (?:[<>=]+ \?|\$in_list)")
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+
+def without_unstorable(text: str) -> str:
+    """The text without NUL and lone surrogates."""
+    return _UNSTORABLE.sub("\ufffd", text)
+
+
+def key(text: str) -> str:
+    """A text as it is stored where it is compared."""
+    encoded = text.encode("utf-8", "surrogatepass")
+    if len(encoded) <= _LONGEST_BYTES and not _UNSTORABLE.search(text):
+        return text
+    return f"{without_unstorable(text[:_KEPT_CHARACTERS])}…{hashlib.sha256(encoded).hexdigest()}"
+
+
+def stored_rows(
+    table: str, columns: Sequence[str], rows: Sequence[Sequence[Value]]
+) -> tuple[Sequence[Sequence[Value]], bool]:
+    """The rows with their keys as they are stored, and whether any had to be changed."""
+    if places := _LEFT_OUT.get(table):
+        return [row for row in rows if all(_is_storable(row[place]) for place in places)], False
+    places = [place for place, column in enumerate(columns) if column in _KEYS]
+    if all(_is_storable(row[place]) for row in rows for place in places):
+        return rows, False
+    return [
+        [key(value) if place in places and isinstance(value, str) else value for place, value in enumerate(row)]
+        for row in rows
+    ], True
+
+
+def stored_parameters(template: str, parameters: Sequence[Parameter]) -> list[Parameter]:
+    """The parameters of a change, those that are compared or stored as keys as they are stored."""
+    columns = _columns(template)
+    return [
+        _stored(value) if column in _KEYS else _listed(value) for column, value in zip(columns, parameters, strict=True)
+    ]
+
+
+def compared_parameters(parameters: Sequence[Parameter]) -> tuple[list[Parameter], Mapping[Value, str]]:
+    """The parameters of a query as they are compared, and what those that had to be changed were."""
+    originals: dict[Value, str] = {}
+    compared: list[Parameter] = []
+    for parameter in parameters:
+        compared.append(_stored(parameter))
+        for value in parameter if isinstance(parameter, list | tuple) else (parameter,):
+            if isinstance(value, str) and (stored := key(value)) is not value:
+                originals[stored] = value
+    return compared, originals
+
+
+class NotCompared(str):
+    """A text that is sent as it is, however long."""
+
+    __slots__ = ()
+
+
+def _stored(parameter: Parameter) -> Parameter:
+    if isinstance(parameter, NotCompared):
+        return str(parameter)
+    if isinstance(parameter, str):
+        return key(parameter)
+    if isinstance(parameter, list | tuple):
+        return cast(Parameter, [key(value) if isinstance(value, str) else value for value in parameter])
+    return parameter
+
+
+def _listed(parameter: Parameter) -> Parameter:
+    """Any sequence as a list, for an array."""
+    return cast(Parameter, list(parameter)) if isinstance(parameter, tuple) else parameter
+
+
+def _is_storable(value: Value) -> bool:
+    return not isinstance(value, str) or key(value) is value
+
+
+@lru_cache(1000)
+def _columns(template: str) -> Sequence[str]:
+    return _COLUMN.findall(template)

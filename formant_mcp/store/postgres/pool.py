@@ -1,0 +1,184 @@
+"""The open connections to the database, and why one cannot be opened."""
+
+import re
+import select
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from queue import Empty, LifoQueue
+from threading import Lock
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
+from psycopg.types.numeric import Int8Dumper
+from psycopg.types.string import StrDumperUnknown
+
+from formant_mcp.errors import ConfigurationError, StoreError
+from formant_mcp.store.postgres.connection import connection_lost
+from formant_mcp.store.postgres.keys import without_unstorable
+from formant_mcp.store.postgres.schema import FUNCTIONS
+
+_WAIT_SECONDS = 5.0  # for a lock, and for a connection
+_OPTIONS = (
+    f"-c search_path={FUNCTIONS} -c lock_timeout={_WAIT_SECONDS:.0f}s -c client_min_messages=warning"
+    " -c idle_session_timeout=300s"  # the database closes what is not used; the next question connects again
+)
+_DEFAULTS: dict[str, str | int] = {
+    "application_name": "formant-mcp",
+    "connect_timeout": 5,
+    # A machine that vanished is noticed after about 20 s: https://www.postgresql.org/docs/current/libpq-connect.html
+    "tcp_user_timeout": 20_000,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+}
+# libpq has no code for why a connection was refused, only text. A server that speaks another language than English gets
+# the general error.
+_REFUSALS = (
+    (
+        r"authentication failed|no password supplied|no pg_hba\.conf entry|role .* does not exist|not permitted to log",
+        "The database refused the login.",
+        "Check user and password in FORMANT_STORE, and who may connect in its pg_hba.conf.",
+    ),
+    (
+        r"database .* does not exist|permission denied for database",
+        "The database that FORMANT_STORE names does not exist, or its role may not use it.",
+        "Create it, or check the name at the end of the address.",
+    ),
+    (
+        r"SSL|certificate|encryption",
+        "No encrypted connection to the database could be made.",
+        "Check sslmode and sslrootcert in FORMANT_STORE.",
+    ),
+)
+_NONE_LEFT = re.compile("too many clients|too many connections|remaining connection slots")
+
+
+class NoConnectionLeftError(StoreError):
+    """The database has as many connections as it allows."""
+
+
+class PooledConnection(psycopg.Connection):
+    """A connection whose query can be cancelled only while `is_used`: later it would be somebody else's query."""
+
+    _lock: Lock
+    is_used: bool
+
+    def use(self) -> None:
+        """Begins the use of the connection."""
+        self._lock, self.is_used = Lock(), True
+
+    def end_use(self) -> None:
+        """Ends it, after a cancellation that is under way."""
+        with self._lock:
+            self.is_used = False
+
+    def cancel_safe(self, *, timeout: float = _WAIT_SECONDS) -> None:
+        """Cancels the running query."""
+        with self._lock:
+            if self.is_used:
+                super().cancel_safe(timeout=timeout)
+
+
+class Pool:
+    """Connections by their last use. Whoever uses it has as many threads as there may be connections.
+
+    Raises:
+        ConfigurationError: that is not an address of a database.
+    """
+
+    def __init__(self, address: str) -> None:
+        try:
+            given = conninfo_to_dict(address)
+        except psycopg.Error:
+            raise ConfigurationError(
+                "FORMANT_STORE is not a PostgreSQL address.",
+                "It has the form postgresql://user:password@host:5432/database; special characters are written as %XX.",
+            ) from None
+        options = f"{_OPTIONS} {given.pop('options', '')}".strip()
+        self._settings = {**_DEFAULTS, **given, "options": options}
+        self._idle = LifoQueue[PooledConnection]()
+        self._used = set[PooledConnection]()
+        self._is_closed = False
+
+    @contextmanager
+    def connection(self, used: list[psycopg.Connection]) -> Generator[psycopg.Connection]:
+        """A connection; `used` names it while somebody may cancel its query."""
+        connection = self._take()
+        connection.use()
+        self._used.add(connection)
+        used.append(connection)
+        try:
+            yield connection
+        finally:
+            used.clear()
+            connection.end_use()
+            self._used.discard(connection)
+            if self._is_closed or connection.info.transaction_status != TransactionStatus.IDLE:
+                connection.close()
+            else:
+                self._idle.put(connection)
+
+    def close_idle(self) -> None:
+        """Closes the connections that nobody uses."""
+        with suppress(Empty):
+            while True:
+                self._idle.get_nowait().close()
+
+    def close(self) -> None:
+        """Closes the connections, those in use at the end of their use."""
+        self._is_closed = True
+        self.close_idle()
+
+    def _take(self) -> PooledConnection:
+        with suppress(Empty):
+            while True:
+                connection = self._idle.get_nowait()
+                if _is_open(connection):
+                    return connection
+                connection.close()
+        try:
+            return self._connect()
+        except NoConnectionLeftError:
+            if not self._used:
+                raise
+            try:
+                return self._idle.get(timeout=_WAIT_SECONDS)
+            except Empty:
+                raise NoConnectionLeftError("The database is busy.", "Retry in a few seconds.") from None
+
+    def _connect(self) -> PooledConnection:
+        try:
+            connection = PooledConnection.connect(autocommit=True, **self._settings)  # pyright: ignore[reportArgumentType]
+        except (psycopg.Error, ValueError) as error:  # ValueError: a name of a host that cannot be encoded
+            raise _refusal(str(error)) from None
+        # One type for whole numbers, however small: else 300 * 300 overflows, and each width is a statement of its own.
+        connection.adapters.register_dumper(int, Int8Dumper)
+        connection.adapters.register_dumper(str, _TextDumper)
+        return connection
+
+
+class _TextDumper(StrDumperUnknown):
+    """Texts without the characters that PostgreSQL refuses."""
+
+    def dump(self, obj: str) -> bytes:
+        return without_unstorable(obj).encode()
+
+
+def _is_open(connection: psycopg.Connection) -> bool:
+    """False: the database has closed it, or has sent that it will."""
+    try:
+        return not select.select([connection], [], [], 0)[0]
+    except (psycopg.Error, ValueError, OSError):  # closed here
+        return False
+
+
+def _refusal(reason: str) -> StoreError:
+    if _NONE_LEFT.search(reason):
+        return NoConnectionLeftError(
+            "The database has no connection left.", "Retry in a few seconds; if it persists, raise its max_connections."
+        )
+    for pattern, message, hint in _REFUSALS:
+        if re.search(pattern, reason):
+            return StoreError(message, hint)
+    return connection_lost()
