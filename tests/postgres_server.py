@@ -5,7 +5,7 @@ import pwd
 import shutil
 import subprocess
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,14 +28,7 @@ def programs() -> Path | None:
 
 @contextmanager
 def postgres_server(folder: Path, **settings: str) -> Generator[str]:
-    """The address of a running server's database, its data below that folder: fast, and lost if the machine stops."""
-    with server_with(folder, _SETTINGS | settings) as address:
-        yield address
-
-
-@contextmanager
-def server_with(folder: Path, settings: Mapping[str, str]) -> Generator[str]:
-    """The same with these settings only; the data may be there already."""
+    """The address of a running server's database, its data below that folder, where they may be already."""
     bin_folder = programs()
     assert bin_folder, "no PostgreSQL on this machine"
     user = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
@@ -48,7 +41,7 @@ def server_with(folder: Path, settings: Mapping[str, str]) -> Generator[str]:
     if not data.exists():
         initdb = [str(bin_folder / "initdb"), "-D", str(data), "-U", "tests", "-A", "trust", "-E", "UTF8", "--no-sync"]
         subprocess.run(initdb, check=True, capture_output=True, user=user, cwd=folder)
-    options = [f"-c{name}={value}" for name, value in settings.items()]
+    options = [f"-c{name}={value}" for name, value in (_SETTINGS | settings).items()]
     command = [str(bin_folder / "postgres"), "-D", str(data), "-k", str(folder), *options]
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, user=user, cwd=folder)

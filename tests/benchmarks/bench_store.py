@@ -40,8 +40,9 @@ from formant_mcp.queries.summary import SummaryQuery, summarize
 from formant_mcp.store import AccountKey, Store
 from formant_mcp.store.sqlite.full_text import DELETE, INSERT, index_rows
 from formant_mcp.sync import Sync
-from tests.postgres_server import server_with
+from tests.postgres_server import postgres_server
 
+SERVER = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on", "max_connections": "100"}  # defaults
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 DAYS, TURNS, BATCH = 365, 40, 1_000
 ZONE = ZoneInfo("Asia/Kolkata")
@@ -241,7 +242,7 @@ def benchmark_store(engine: str, store: Path | None) -> Generator[tuple[Path | s
         if engine == "postgres":
             folder.mkdir(exist_ok=True)
             is_new = not (folder / "data").exists()
-            with server_with(folder, {"listen_addresses": ""}) as address:
+            with postgres_server(folder, **SERVER) as address:
                 yield address, is_new
         else:
             path = store or folder / "benchmark.sqlite"
