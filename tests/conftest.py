@@ -18,6 +18,7 @@ from tests.postgres_server import postgres_server
 from tests.prism import install, serve
 from tests.sample_stores import SampleStores
 from tests.server_harness import Account
+from tests.store.postgres.statements import checked
 
 load_profile()
 
@@ -45,13 +46,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def database_address(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+def database_address(request: pytest.FixtureRequest) -> Generator[str]:
     """The database that stores lie in; '' for files."""
     if request.config.getoption("engine") == "sqlite":
         yield ""
         return
-    with postgres_server(tmp_path_factory.mktemp("postgres")) as address:
-        yield address
+    with postgres_server() as server:
+        yield server.address
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +79,16 @@ def stores(monkeypatch: pytest.MonkeyPatch, database_address: str) -> Generator[
 
     if opened:
         asyncio.run(close())
+
+
+@pytest.fixture(autouse=True)
+def statements(monkeypatch: pytest.MonkeyPatch, database_address: str) -> Generator[None]:
+    """Checks the statements that the test sends to a PostgreSQL database."""
+    if not database_address:
+        yield
+        return
+    with checked(monkeypatch):
+        yield
 
 
 @pytest.fixture

@@ -3,11 +3,13 @@
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 _FOLDERS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: -int(folder.parent.name))
 _SETTINGS = {
@@ -26,33 +28,57 @@ def programs() -> Path | None:
     return _FOLDERS[0] if _FOLDERS else Path(found).parent if found else None
 
 
-@contextmanager
-def postgres_server(folder: Path, **settings: str) -> Generator[str]:
-    """The address of a running server's database, its data below that folder, where they may be already."""
-    bin_folder = programs()
-    assert bin_folder, "no PostgreSQL on this machine"
-    user = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
-    if user:
-        os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
-        for parent in folder.parents:
-            if parent.owner() == "root" and parent.stat().st_mode & 0o011 == 0:
-                parent.chmod(parent.stat().st_mode | 0o011)
-    data = folder / "data"
-    if not data.exists():
-        initdb = [str(bin_folder / "initdb"), "-D", str(data), "-U", "tests", "-A", "trust", "-E", "UTF8", "--no-sync"]
-        subprocess.run(initdb, check=True, capture_output=True, user=user, cwd=folder)
-    options = [f"-c{name}={value}" for name, value in (_SETTINGS | settings).items()]
-    command = [str(bin_folder / "postgres"), "-D", str(data), "-k", str(folder), *options]
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, user=user, cwd=folder)
-    try:
+class PostgresServer:
+    """A server with its data in a folder, which may have them already. `address`: `postgres` there, as a superuser."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        bin_folder = programs()
+        assert bin_folder, "no PostgreSQL on this machine"
+        self._programs, self._folder = bin_folder, folder
+        self._user = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
+        self._options = [f"-c{name}={value}" for name, value in (_SETTINGS | settings).items()]
+        self._server: subprocess.Popen[bytes] | None = None
+        self.data = folder / "data"
+        self.address = f"postgresql://tests@/postgres?host={folder}"
+        if self._user:
+            os.chown(folder, pwd.getpwnam(self._user).pw_uid, -1)
+        if not self.data.exists():
+            initdb = [str(bin_folder / "initdb"), "-D", str(self.data), "-U", "tests", "-A", "trust", "-E", "UTF8"]
+            subprocess.run([*initdb, "--no-sync"], check=True, capture_output=True, user=self._user, cwd=folder)
+
+    def start(self) -> None:
+        """Starts it and waits until it answers."""
+        command = [str(self._programs / "postgres"), "-D", str(self.data), "-k", str(self._folder), *self._options]
+        log_file = self._folder / "log"
+        with log_file.open("ab") as log:
+            self._server = subprocess.Popen(command, stdout=log, stderr=log, user=self._user, cwd=self._folder)
         until = time.monotonic() + _START_SECONDS
-        ready = [str(bin_folder / "pg_isready"), "-h", str(folder), "-q"]
+        ready = [str(self._programs / "pg_isready"), "-h", str(self._folder), "-q"]
         while subprocess.run(ready, check=False).returncode:
-            assert time.monotonic() < until, (folder / "log").read_text()
-            assert server.poll() is None, (folder / "log").read_text()
+            assert time.monotonic() < until, log_file.read_text()
+            assert self._server.poll() is None, log_file.read_text()
             time.sleep(0.05)
-        yield f"postgresql://tests@/postgres?host={folder}"
-    finally:
-        server.terminate()
-        server.wait()
+
+    def stop(self) -> None:
+        """Ends it at once, with all connections."""
+        if self._server:
+            self._server.send_signal(signal.SIGINT)
+            self._server.wait()
+            self._server = None
+
+    def reload(self) -> None:
+        """Has it read its files of settings again."""
+        assert self._server
+        self._server.send_signal(signal.SIGHUP)
+
+
+@contextmanager
+def postgres_server(**settings: str) -> Generator[PostgresServer]:
+    """A running server, in a folder of its own: each run of pytest closes pytest's folders to other users again."""
+    with TemporaryDirectory(prefix="formant-mcp-", ignore_cleanup_errors=True) as folder:
+        server = PostgresServer(Path(folder), **settings)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()

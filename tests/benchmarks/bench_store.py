@@ -40,7 +40,7 @@ from formant_mcp.queries.summary import SummaryQuery, summarize
 from formant_mcp.store import AccountKey, Store
 from formant_mcp.store.sqlite.full_text import DELETE, INSERT, index_rows
 from formant_mcp.sync import Sync
-from tests.postgres_server import postgres_server
+from tests.postgres_server import PostgresServer
 
 SERVER = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on", "max_connections": "100"}  # defaults
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -242,8 +242,12 @@ def benchmark_store(engine: str, store: Path | None) -> Generator[tuple[Path | s
         if engine == "postgres":
             folder.mkdir(exist_ok=True)
             is_new = not (folder / "data").exists()
-            with postgres_server(folder, **SERVER) as address:
-                yield address, is_new
+            server = PostgresServer(folder.absolute(), **SERVER)
+            try:
+                server.start()
+                yield server.address, is_new
+            finally:
+                server.stop()
         else:
             path = store or folder / "benchmark.sqlite"
             yield path, not path.exists()

@@ -146,10 +146,10 @@ async def harness_for(
     *,
     connect: Callable[..., AnyProvider] = FormantProvider,
     transport: httpx.AsyncBaseTransport | None = None,
-    path: Path | None = None,
+    path: Path | str | None = None,
     clock: Clock | None = None,
 ) -> AsyncGenerator[Harness]:
-    """A server's Sync, in this process unless a transport is given; its store in memory unless a path is."""
+    """A server's Sync, in this process unless a transport is given; its store in memory unless there is a path."""
     clock, slept = clock or Clock(), list[float]()
 
     async def sleep(seconds: float) -> None:

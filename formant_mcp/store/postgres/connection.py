@@ -109,14 +109,14 @@ class PostgresConnection:
         """Deletes what meets the condition, once for each row of parameters."""
         self._execute_many(f"DELETE FROM {SCHEMA}.{table} WHERE account = {self._account} AND ({condition})", rows)
 
-    def insert_turns(self, turns: Sequence[StoredTurn]) -> None:
+    def insert_turns(self, turns: Sequence[StoredTurn], indexed: Sequence[str]) -> None:
         """Inserts turns and the words they are found by."""
         self._copy(
             "turns",
             ("row_id", "turn_id", "role", "text", "seconds", "words"),
             [
-                (row_of(key), key, role, text, seconds, to_tsvector(self._account, role, text))
-                for key, role, text, seconds in turns
+                (row_of(key), key, role, text, seconds, to_tsvector(self._account, role, words))
+                for (key, role, text, seconds), words in zip(turns, indexed, strict=True)
             ],
         )
 

@@ -23,6 +23,8 @@ _OPTIONS = (
     f"-c search_path={FUNCTIONS} -c lock_timeout={_WAIT_SECONDS:.0f}s -c client_min_messages=warning"
     # Queries take less time than compiling them. Few of the pages that they need are next to each other.
     " -c jit=off -c random_page_cost=1.1 -c work_mem=32MB"
+    # As the file store: a machine that stops loses the last second, which is fetched again.
+    " -c synchronous_commit=off"
     " -c idle_session_timeout=300s"  # the database closes what is not used; the next question connects again
 )
 _DEFAULTS: dict[str, str | int] = {
@@ -100,7 +102,7 @@ class Pool:
         options = f"{_OPTIONS} {given.pop('options', '')}".strip()
         self._settings = {**_DEFAULTS, **given, "options": options}
         self._idle = LifoQueue[PooledConnection]()
-        self._used = set[PooledConnection]()
+        self._open = set[PooledConnection]()
         self._is_closed = False
 
     @contextmanager
@@ -108,16 +110,14 @@ class Pool:
         """A connection; `used` names it while somebody may cancel its query."""
         connection = self._take()
         connection.use()
-        self._used.add(connection)
         used.append(connection)
         try:
             yield connection
         finally:
             used.clear()
             connection.end_use()
-            self._used.discard(connection)
             if self._is_closed or connection.info.transaction_status != TransactionStatus.IDLE:
-                connection.close()
+                self._close(connection)
             else:
                 self._idle.put(connection)
 
@@ -125,7 +125,7 @@ class Pool:
         """Closes the connections that nobody uses."""
         with suppress(Empty):
             while True:
-                self._idle.get_nowait().close()
+                self._close(self._idle.get_nowait())
 
     def close(self) -> None:
         """Closes the connections, those in use at the end of their use."""
@@ -138,11 +138,11 @@ class Pool:
                 connection = self._idle.get_nowait()
                 if _is_open(connection):
                     return connection
-                connection.close()
+                self._close(connection)
         try:
             return self._connect()
         except NoConnectionLeftError:
-            if not self._used:
+            if not self._open:
                 raise
             try:
                 return self._idle.get(timeout=_WAIT_SECONDS)
@@ -157,7 +157,12 @@ class Pool:
         # One type for whole numbers, however small: else 300 * 300 overflows, and each width is a statement of its own.
         connection.adapters.register_dumper(int, Int8Dumper)
         connection.adapters.register_dumper(str, _TextDumper)
+        self._open.add(connection)
         return connection
+
+    def _close(self, connection: PooledConnection) -> None:
+        self._open.discard(connection)
+        connection.close()
 
 
 class _TextDumper(StrDumperUnknown):

@@ -234,7 +234,9 @@ def migrate(connection: psycopg.Connection) -> None:
 def _version(connection: psycopg.Connection) -> int:
     """The version of the tables; 0 if there are none."""
     with connection.transaction():
-        if connection.execute("SELECT to_regclass(%s)", [f"{SCHEMA}.version"]).fetchone() == (None,):
+        # Unlike to_regclass, which may remember that there was no table before another server created it.
+        exists = "SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = %s AND tablename = 'version'"
+        if not connection.execute(exists, [SCHEMA]).fetchone():
             return 0
         row = connection.execute(f"SELECT number FROM {SCHEMA}.version").fetchone()
     return int(row[0]) if row else 0

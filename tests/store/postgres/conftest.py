@@ -1,0 +1,39 @@
+"""A PostgreSQL server for these tests, which run on it whatever `--engine` says, and a database for each test."""
+
+import secrets
+from collections.abc import Callable, Generator
+
+import pytest
+
+from tests.postgres_server import PostgresServer, postgres_server, programs
+from tests.store.postgres.stores import ask_now
+
+
+@pytest.fixture(scope="session")
+def server() -> Generator[PostgresServer]:
+    """A running server; a test that stops it starts it again."""
+    if programs() is None:
+        pytest.skip("NO POSTGRESQL ON THIS MACHINE: the store's second engine is not tested (Debian: postgresql)")
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture
+def new_database(server: PostgresServer) -> Generator[Callable[[], str]]:
+    """Creates a database and returns its address."""
+    names: list[str] = []
+
+    def create() -> str:
+        names.append(f"test_{secrets.token_hex(8)}")
+        ask_now(server.address, f"CREATE DATABASE {names[-1]}")
+        return server.address.replace("/postgres?", f"/{names[-1]}?")
+
+    yield create
+    for name in names:
+        ask_now(server.address, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def database(new_database: Callable[[], str]) -> str:
+    """The address of a new database."""
+    return new_database()

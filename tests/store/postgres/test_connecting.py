@@ -1,0 +1,161 @@
+"""An address, a login or rights that do not do: what is wrong and what to do, at once."""
+
+import time
+from asyncio import StreamReader, StreamWriter, gather, start_server
+from collections.abc import Callable, Generator
+from urllib.parse import quote
+
+import pytest
+
+from formant_mcp.errors import ConfigurationError
+from formant_mcp.filters import Filters
+from tests.postgres_server import PostgresServer
+from tests.store.files import calls
+from tests.store.oracle import NOW
+from tests.store.postgres.refusals import SECRET, refused
+from tests.store.postgres.stores import ask, ask_now, open_at
+
+pytestmark = pytest.mark.anyio
+
+PASSWORD = quote(SECRET)
+OUR_TABLES = "ON ALL TABLES IN SCHEMA formant_mcp"
+Login = Callable[[str], str]
+
+
+@pytest.fixture
+def login(server: PostgresServer, database: str) -> Generator[Login]:
+    """Creates a role with a right to the database, and returns the address for it."""
+    names: list[str] = []
+
+    def create(right: str) -> str:
+        names.append(f"role_{time.monotonic_ns()}")
+        ask_now(database, f"CREATE ROLE {names[-1]} LOGIN PASSWORD '{SECRET}'")
+        if right:
+            ask_now(database, f"GRANT {right} TO {names[-1]}")
+        return database.replace("tests@", f"{names[-1]}:{PASSWORD}@")
+
+    yield create
+    for name in names:
+        ask_now(database, f"DROP OWNED BY {name} CASCADE")
+        ask_now(database, f"DROP ROLE {name}")
+
+
+@pytest.fixture
+def asks_for_passwords(server: PostgresServer) -> Generator[None]:
+    """A server that wants passwords from all but the tests' own role."""
+    rules = server.data / "pg_hba.conf"
+    before = rules.read_text()
+    rules.write_text("local all tests trust\nlocal all all scram-sha-256\n")
+    server.reload()
+    while not ask_now(server.address, "SELECT 1 FROM pg_hba_file_rules WHERE auth_method LIKE 'scram%'"):
+        pass
+    yield
+    rules.write_text(before)
+    server.reload()
+
+
+def name_in(address: str) -> str:
+    """The database's name."""
+    return address.partition("@/")[2].partition("?")[0]
+
+
+@pytest.mark.parametrize("address", ["postgresql://u:{}@[host/db", "postgresql://u:{}@h/db?nonsense=1"])
+async def test_an_address_that_is_none_is_refused(address: str) -> None:
+    with refused("FORMANT_STORE is not a PostgreSQL address", "user:password@host", ConfigurationError):
+        await open_at(address.format(PASSWORD))
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:9/db", "/db?host=/tmp/nowhere", "no-such-host.invalid/db", f"{'x' * 70}.y/db"]
+)
+async def test_a_server_that_does_not_run_or_exist_is_said_at_once(host: str) -> None:
+    before = time.monotonic()
+    with refused("The database does not answer", "FORMANT_STORE"):
+        await open_at(f"postgresql://u:{PASSWORD}@{host}")
+    assert time.monotonic() - before < 4
+
+
+@pytest.mark.usefixtures("asks_for_passwords")
+async def test_a_wrong_or_missing_password_is_said(database: str, login: Login) -> None:
+    good = login(f"CREATE ON DATABASE {name_in(database)}")
+    for wrong in (good.replace(PASSWORD, "wrong"), good.replace(f":{PASSWORD}", ""), good.replace("role_", "nobody_")):
+        with refused("refused the login", "user and password"):
+            await open_at(wrong)
+    store = await open_at(good)
+    await store.write.save(calls(3), NOW)
+    assert await store.read.count(Filters()) == 3
+    await store.close()
+
+
+async def test_a_missing_database_or_role_is_said(server: PostgresServer, database: str, login: Login) -> None:
+    with refused("does not exist", "name at the end of the address"):
+        await open_at(server.address.replace("/postgres?", "/missing?"))
+    with refused("refused the login", "user and password"):
+        await open_at(database.replace("tests@", "nobody@"))
+    address = login("")
+    await ask(database, f"REVOKE CONNECT ON DATABASE {name_in(database)} FROM PUBLIC")
+    with refused("may not use it", "name at the end"):
+        await open_at(address)
+
+
+async def test_a_connection_that_cannot_be_encrypted_is_said() -> None:
+    async def refuse(_: StreamReader, writer: StreamWriter) -> None:
+        writer.write(b"N")  # https://www.postgresql.org/docs/current/protocol-flow.html: no encryption here
+        writer.close()
+
+    async with await start_server(refuse, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        for mode in ("require", "verify-full"):
+            with refused("No encrypted connection", "sslmode"):
+                await open_at(f"postgresql://u:{PASSWORD}@127.0.0.1:{port}/db?sslmode={mode}")
+
+
+async def test_a_role_that_may_not_create_tables_is_said_and_may_use_those_that_are_there(
+    database: str, login: Login
+) -> None:
+    address = login("USAGE ON SCHEMA public")
+    with refused("may not create the tables", "CREATE", ConfigurationError):
+        await open_at(address)
+    await (await open_at(database)).close()
+    with refused("too few rights", "USAGE"):
+        await open_at(address)
+    user = address.partition("//")[2].partition(":")[0]
+    await ask(database, f"GRANT USAGE ON SCHEMA formant_mcp, formant_mcp_functions TO {user}")
+    await ask(database, f"GRANT SELECT {OUR_TABLES} TO {user}")
+    store = await open_at(address)
+    with refused("too few rights", "all rights"):
+        await store.write.save(calls(3), NOW)
+    await ask(database, f"GRANT INSERT, UPDATE, DELETE {OUR_TABLES} TO {user}")
+    await store.write.save(calls(3), NOW)
+    await ask(database, f"REVOKE DELETE {OUR_TABLES} FROM {user}")
+    with refused("too few rights"):
+        await store.write.delete("call-1")
+    assert await store.read.count(Filters()) == 3
+    await store.close()
+
+
+async def test_more_connections_than_a_role_may_have_are_shared_or_refused(database: str, login: Login) -> None:
+    address = login(f"CREATE ON DATABASE {name_in(database)}")
+    user = address.partition("//")[2].partition(":")[0]
+    store = await open_at(address)
+    await store.write.save(calls(3), NOW)
+    await ask(database, f"ALTER ROLE {user} CONNECTION LIMIT 1")
+    counted = await gather(*(store.read.count(Filters()) for _ in range(20)))
+    assert counted == [3] * 20
+    with refused("no connection left", "max_connections"):
+        await open_at(address)
+    await store.close()
+    store = await open_at(address)
+    assert await store.read.count(Filters()) == 3
+    await store.close()
+
+
+async def test_options_of_the_address_are_kept(database: str) -> None:
+    store = await open_at(f"{database}&options=-c%20lock_timeout%3D123ms&application_name=reviews")
+    rows = await store.database.read(
+        lambda connection: connection.rows(
+            "SELECT current_setting(value) FROM $each_text", [["lock_timeout", "application_name", "search_path"]]
+        )
+    )
+    assert rows == [("123ms",), ("reviews",), ("formant_mcp_functions",)]
+    await store.close()
