@@ -19,7 +19,7 @@ from formant_mcp.store.postgres.schema import SCHEMA
 _TABLE = rf"{SCHEMA}\.\w+"
 _REDUCED = (
     rf"\(SELECT \* FROM {_TABLE} WHERE account = (\d+)(?: AND (?:(?! OR )[^()]|\([^()]*\))+)?\)",
-    rf"^UPDATE {_TABLE} SET [^;]+? WHERE account = (\d+)(?: AND \(|$| RETURNING)",
+    rf"^UPDATE {_TABLE} SET (?:(?!{SCHEMA}\.)[^;])+? WHERE account = (\d+)(?: AND \(|$| RETURNING)",
     rf"^DELETE FROM {_TABLE} WHERE account = (\d+) AND \(",
     rf"^COPY {_TABLE} \((account), ",
 )
