@@ -29,10 +29,7 @@ from formant_mcp.text_search.query import Expression
 
 _COPIED_FROM = 5  # rows; fewer are inserted faster by a statement
 _ANALYZED_FROM = 1_000  # conversations
-_ANALYZED = (
-    f"{SCHEMA}.conversations (account, row_id, conversation_id)",
-    f"{SCHEMA}.result_values (account, row_id)",
-)
+_ANALYZED = {"conversations": "account, row_id, conversation_id", "result_values": "account, row_id"}
 _VALUE = re.compile(r"(\w+) = \?")  # a column and its parameter
 _NEW = r"\1 = new.\1"
 _LOST = ("08", "57P")  # classes of codes (https://www.postgresql.org/docs/current/errcodes-appendix.html)
@@ -74,6 +71,8 @@ class PostgresConnection:
             columns, rows = ("row_id", *columns), self._numbered(rows)
         if not key and len(rows) >= _COPIED_FROM:
             self._copy(table, columns, rows)
+            if table in _ANALYZED:
+                self._analyze(table, rows)
             return len(rows)
         names = ", ".join(columns)
         template = (
@@ -146,18 +145,19 @@ class PostgresConnection:
             f"UPDATE {SCHEMA}.accounts SET last_row = last_row + ? WHERE account = {self._account} RETURNING last_row"
         )
         last = int(self.rows(counted, [len(rows)])[0][0] or 0)
-        if last >= _ANALYZED_FROM and last.bit_length() > (last - len(rows)).bit_length():
-            self._analyze()
         return [(last - len(rows) + number, *row) for number, row in enumerate(rows, 1)]
 
-    def _analyze(self) -> None:
-        """Updates the statistics of the account, each time it has doubled.
+    def _analyze(self, table: str, rows: Sequence[Sequence[Value]]) -> None:
+        """Updates the statistics of a table each time that the account has doubled: its row is a power of two.
 
         Without them PostgreSQL takes any index for as good as any other, as each begins with the account. Its own
         automatism counts the changes of a table, so it may never notice a new account among large ones.
         """
-        with translate_errors():
-            self._cursor.execute(f"ANALYZE (SKIP_LOCKED) {', '.join(_ANALYZED)}".encode(), prepare=False)
+        row_ids = {int(row[0] or 0) for row in rows}
+        if any(row_id > _ANALYZED_FROM and row_id.bit_count() == 1 for row_id in row_ids):
+            with translate_errors():
+                analyze = f"ANALYZE (SKIP_LOCKED) {SCHEMA}.{table} ({_ANALYZED[table]})"
+                self._cursor.execute(analyze.encode(), prepare=False)
 
     def _copy(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Value]]) -> None:
         if not rows:
