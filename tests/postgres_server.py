@@ -28,7 +28,7 @@ def programs() -> Path | None:
 
 
 class PostgresServer:
-    """A server with its data below a folder. `address`: its database `postgres`, as a superuser."""
+    """A server with its data in a folder, which may have them already. `address`: `postgres` there, as a superuser."""
 
     def __init__(self, folder: Path, **settings: str) -> None:
         bin_folder = programs()
@@ -41,8 +41,9 @@ class PostgresServer:
         self.address = f"postgresql://tests@/postgres?host={folder}"
         if self._user:
             shutil.chown(folder, self._user)
-        initdb = [str(bin_folder / "initdb"), "-D", str(self.data), "-U", "tests", "-A", "trust", "-E", "UTF8"]
-        subprocess.run([*initdb, "--no-sync"], check=True, capture_output=True, user=self._user, cwd=folder)
+        if not self.data.exists():
+            initdb = [str(bin_folder / "initdb"), "-D", str(self.data), "-U", "tests", "-A", "trust", "-E", "UTF8"]
+            subprocess.run([*initdb, "--no-sync"], check=True, capture_output=True, user=self._user, cwd=folder)
 
     def start(self) -> None:
         """Starts it and waits until it answers."""

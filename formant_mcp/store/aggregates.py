@@ -205,8 +205,8 @@ class Aggregates(OnDatabase):
         for path, kind in connection.rows(
             # One index search for each path and kind, instead of one for each value.
             "WITH k(kind) AS (VALUES ('text'), ('number'), ('boolean'), ('numeral'), ('date'))"
-            f" SELECT p.x, k.kind FROM ({distinct_sql('path', 'result_values')}) AS p, k WHERE EXISTS"
-            f" (SELECT 1 FROM $result_values_as v WHERE v.path = p.x AND v.kind = k.kind AND {within})",
+            f" SELECT p.x, k.kind FROM ({distinct_sql('path', 'result_values')}) AS p, k WHERE"
+            f" (SELECT 1 FROM $result_values_as v WHERE v.path = p.x AND v.kind = k.kind AND {within} LIMIT 1) = 1",
             values,
         ):
             name = _KINDS[str(kind)]

@@ -108,8 +108,8 @@ class Connection(Protocol):
         """Deletes what meets the condition, once for each row of parameters."""
         ...
 
-    def insert_turns(self, turns: Sequence["StoredTurn"]) -> None:
-        """Inserts turns and the words they are found by."""
+    def insert_turns(self, turns: Sequence["StoredTurn"], indexed: Sequence[str]) -> None:
+        """Inserts turns and the words they are found by: `indexed`, their texts as `indexable` returns them."""
         ...
 
     def delete_turns(self, turns: Sequence["StoredTurn"]) -> None:

@@ -20,7 +20,5 @@ def row_of(turn_id: int) -> int:
 
 def word_rows(indexed: Iterable[str]) -> list[tuple[str, str]]:
     """The distinct words of indexed texts, joined ones too, each with its stem."""
-    stems: dict[str, str] = {}
-    for text in indexed:
-        stems |= forms_in(text)
-    return sorted(stems.items())
+    pieces = {piece for text in indexed for piece in text.split()}
+    return sorted(forms_in(" ".join(pieces)).items())

@@ -312,8 +312,9 @@ def _save_turns(connection: Connection, transcripts: dict[int, tuple[Turn, ...] 
     old = [turn for row_id in changed for turn in before.get(row_id, [])]
     new = [turn for row_id in changed for turn in now[row_id]]
     connection.delete_turns(old)
-    connection.insert_turns(new)
-    connection.insert("words", ("word", "stem"), word_rows(indexable(turn[2]) for turn in new), key=("word",))
+    indexed = [indexable(turn[2]) for turn in new]
+    connection.insert_turns(new, indexed)
+    connection.insert("words", ("word", "stem"), word_rows(indexed), key=("word",))
 
 
 def _json(results: dict[str, JsonValue] | None) -> str | None:

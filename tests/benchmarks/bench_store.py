@@ -1,9 +1,11 @@
 """Builds a large store and prints how long questions take on it, and what its indexes cost.
 
     python -m tests.benchmarks.bench_store [--conversations 1000000] [--transcripts 100000] [--store FILE]
+    python -m tests.benchmarks.bench_store --engine postgres [--store FOLDER]
 
 Every question is asked through the query layer over a source that has nothing new, so that what is timed is the store.
-A store that is there already is used as it is. Aggregates: median of the runs after one that is not counted.
+A store that is there already is used as it is. PostgreSQL runs with its default settings, its data in the folder.
+Figures are the median of the runs after one that is not counted.
 """
 
 import argparse
@@ -14,14 +16,15 @@ import sqlite3
 import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Generator, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+import psycopg
 from pydantic import JsonValue
 
 from formant_mcp.errors import NotFoundError
@@ -37,7 +40,9 @@ from formant_mcp.queries.summary import SummaryQuery, summarize
 from formant_mcp.store import AccountKey, Store
 from formant_mcp.store.sqlite.full_text import DELETE, INSERT, index_rows
 from formant_mcp.sync import Sync
+from tests.postgres_server import PostgresServer
 
+SERVER = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on", "max_connections": "100"}  # defaults
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 DAYS, TURNS, BATCH = 365, 40, 1_000
 ZONE = ZoneInfo("Asia/Kolkata")
@@ -128,17 +133,16 @@ def results(rng: random.Random) -> dict[str, JsonValue]:
     }
 
 
-async def build(path: Path, count: int, transcripts: int) -> None:
+async def build(where: Path | str, count: int, transcripts: int) -> None:
     """Fills a store, as syncing would, and says how long that took."""
-    store = await Store.open(path, AccountKey("service", "benchmark"), lambda conversation, read_at: None)
-    started = time.perf_counter()
+    store = await Store.open(where, AccountKey("service", "benchmark"), lambda conversation, read_at: None)
+    started, worked = time.perf_counter(), time.process_time()
     calls = conversations(count, transcripts)
     while batch := list(itertools.islice(calls, BATCH)):
         await store.write.save(batch, NOW)
-        done = time.perf_counter() - started
-        print(f"\rbuilding: {batch[-1].conversation_id[-9:-2]} of {count} in {done:.0f} s", end="", flush=True)
+    done, cpu = time.perf_counter() - started, time.process_time() - worked
+    print(f"built {count:,} conversations in {done:.0f} s ({cpu:.0f} s of this process)", flush=True)
     await store.sync_state.update("", total=count, last_full_scan_at=NOW, checked_at=NOW, list_order="newest")
-    print()
     await store.close()
 
 
@@ -153,9 +157,9 @@ async def median_ms(ask: Callable[[], Awaitable[object]], runs: int) -> tuple[fl
     return statistics.median(taken), min(taken), max(taken)
 
 
-async def ask_all(path: Path, runs: int) -> None:
+async def ask_all(where: Path | str, runs: int) -> None:
     """Asks each question `runs` times and prints a line for each."""
-    store = await Store.open(path, AccountKey("service", "benchmark"), lambda conversation, read_at: None)
+    store = await Store.open(where, AccountKey("service", "benchmark"), lambda conversation, read_at: None)
     loader = Loader(Sync(await NothingNew.of(store), store, lambda: NOW), store)
 
     def call() -> RequestContext:
@@ -217,6 +221,38 @@ def print_costs(path: Path) -> None:
               f" {1000 * written * TURNS / len(turns):.2f} ms to write")  # fmt: skip
 
 
+def print_sizes(address: str) -> None:
+    """What each table and index takes on disk."""
+    with psycopg.connect(address) as database:
+        parts = database.execute(
+            "SELECT relname, size / 1e6, sum(size) OVER () / 1e6 FROM (SELECT relname, pg_relation_size(oid)"
+            " + coalesce(pg_relation_size(nullif(reltoastrelid, 0)), 0) AS size FROM pg_class"
+            " WHERE relnamespace = 'formant_mcp'::regnamespace) AS part ORDER BY 2 DESC LIMIT 14"
+        ).fetchall()
+    print(f"size: {parts[0][2]:,.0f} MB; the largest parts:")
+    for name, megabytes, _ in parts:
+        print(f"  {name:32} {megabytes:8.1f} MB")
+
+
+@contextmanager
+def benchmark_store(engine: str, store: Path | None) -> Generator[tuple[Path | str, bool]]:
+    """Where the store is, and whether it is new: at that path, or in a temporary folder."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = store or Path(temporary)
+        if engine == "postgres":
+            folder.mkdir(exist_ok=True)
+            is_new = not (folder / "data").exists()
+            server = PostgresServer(folder.absolute(), **SERVER)
+            try:
+                server.start()
+                yield server.address, is_new
+            finally:
+                server.stop()
+        else:
+            path = store or folder / "benchmark.sqlite"
+            yield path, not path.exists()
+
+
 def main() -> None:
     """Builds the store where it is not there, and measures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -224,13 +260,16 @@ def main() -> None:
     parser.add_argument("--transcripts", type=int, default=100_000)
     parser.add_argument("--runs", type=int, default=11)
     parser.add_argument("--store", type=Path)
+    parser.add_argument("--engine", choices=("sqlite", "postgres"), default="sqlite")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        path = options.store or Path(folder) / "benchmark.sqlite"
-        if not path.exists():
-            asyncio.run(build(path, options.conversations, options.transcripts))
-        asyncio.run(ask_all(path, options.runs))
-        print_costs(path)
+    with benchmark_store(options.engine, options.store) as (where, is_new):
+        if is_new:
+            asyncio.run(build(where, options.conversations, options.transcripts))
+        asyncio.run(ask_all(where, options.runs))
+        if isinstance(where, str):
+            print_sizes(where)
+        else:
+            print_costs(where)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
 """Times a first synchronization against a bare script that makes the same requests and keeps nothing.
 
     python -m tests.benchmarks.bench_sync [--conversations 10000] [--details 2000] [--turns 20] [--runs 3]
+        [--engine postgres]
 
 An API in a process of its own answers each request after 50 ms. The baseline is httpx with 16 requests in flight that
-parses the JSON; ours is `Sync` over a new store in a file. They take turns in this process. The first line is the whole
-list in pages of 100, the second the details of the newest completed calls. Seconds are medians of the runs; `ratio` is
-the median of the ratios of each pair (least and most of them behind it), 1.00 is as fast as can be. `cpu` is what this
-process worked: the baseline mostly waits and ours does not, so on a busy machine the ratio rises, and `cpu` much less.
-`requests` are what the API counted in the last run of each.
+parses the JSON; ours is `Sync` over a new store, in a file or in a new PostgreSQL with its default settings. They take
+turns in this process. The first line is the whole list in pages of 100, the second the details of the newest completed
+calls. Seconds are medians of the runs; `ratio` is the median of the ratios of each pair (least and most of them behind
+it), 1.00 is as fast as can be. `cpu` is what this process worked: the baseline mostly waits and ours does not, so on a
+busy machine the ratio rises, and `cpu` much less. `requests` are what the API counted in the last run of each.
 """
 
 import argparse
@@ -16,7 +17,6 @@ import json
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Generator, Sequence
 from contextlib import contextmanager
@@ -33,6 +33,7 @@ from formant_mcp.store import AccountKey, Store
 from formant_mcp.sync import Sync
 from formant_mcp.sync.details import next_refresh_at
 from formant_mcp.sync.list_sync import ListRequest
+from tests.benchmarks.bench_store import benchmark_store
 from tests.calls import STATUSES, Row, conversation_id, many
 from tests.fake_formant import FakeFormant
 from tests.fake_http import Reply, Request
@@ -133,10 +134,10 @@ async def bare(url: str, ids: Sequence[str]) -> Run:
         return await timed(url, pages(), everything(f"{LIST}/{each}" for each in ids))
 
 
-async def ours(url: str, ids: Sequence[str]) -> Run:
+async def ours(url: str, ids: Sequence[str], engine: str) -> Run:
     """The same through Sync over a new store; fails where something is missing in the end."""
-    with tempfile.TemporaryDirectory() as folder:
-        store = await Store.open(Path(folder) / "store.sqlite", AccountKey("service", "benchmark"), next_refresh_at)
+    with benchmark_store(engine, None) as (where, _):
+        store = await Store.open(where, AccountKey("service", "benchmark"), next_refresh_at)
         sync, began = Sync(FormantProvider(url, "any-key"), store, utc_now), utc_now()
         try:
             run = await timed(
@@ -150,10 +151,10 @@ async def ours(url: str, ids: Sequence[str]) -> Run:
             await store.close()
 
 
-async def measure(url: str, ids: Sequence[str], runs: int) -> list[tuple[Run, Run]]:
+async def measure(url: str, ids: Sequence[str], runs: int, engine: str) -> list[tuple[Run, Run]]:
     """Pairs of the baseline and ours, after a round that only makes the API work its answers out."""
     await bare(url, ids)
-    return [(await bare(url, ids), await ours(url, ids)) for _ in range(runs)]
+    return [(await bare(url, ids), await ours(url, ids, engine)) for _ in range(runs)]
 
 
 def line_of(pairs: list[tuple[Run, Run]], step: int) -> str:
@@ -174,6 +175,7 @@ def main() -> None:
     parser.add_argument("--details", type=int, default=2_000)
     parser.add_argument("--turns", type=int, default=20, help="of each transcript")
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--engine", choices=("sqlite", "postgres"), default="sqlite")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
@@ -182,7 +184,7 @@ def main() -> None:
     completed = (n for n in range(options.conversations) if STATUSES[n % len(STATUSES)] == "completed")
     ids = [conversation_id(n) for n in islice(completed, options.details)]
     with served(options.conversations, options.turns) as url:
-        pairs = asyncio.run(measure(url, ids, options.runs))
+        pairs = asyncio.run(measure(url, ids, options.runs, options.engine))
     print(
         f"{'':18} {'bare':>6} {'ours':>6} s {'ratio':>18} {'cpu: bare':>10} {'ours':>6} s {'requests':>9} {'ours':>6}"
     )

@@ -1,11 +1,13 @@
 """One PostgreSQL connection, for one account; its errors are StoreErrors."""
 
+import json
+import re
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import count
-from re import sub
 from string import Template
+from typing import cast
 
 import psycopg
 from psycopg import errors
@@ -14,13 +16,22 @@ from formant_mcp.errors import StoreError
 from formant_mcp.filters import Role
 from formant_mcp.store.engine import TABLES, Forms, Parameter, StoredTurn, Value
 from formant_mcp.store.postgres.full_text import to_tsquery, to_tsvector
-from formant_mcp.store.postgres.keys import NotCompared, compared_parameters, stored_parameters, stored_rows
+from formant_mcp.store.postgres.keys import (
+    NotCompared,
+    compared_parameters,
+    stored_parameters,
+    stored_rows,
+    without_unstorable,
+)
 from formant_mcp.store.postgres.schema import SCHEMA
 from formant_mcp.store.turn_keys import row_of
 from formant_mcp.text_search.query import Expression
 
-_ROWS_OF_A_STATEMENT = 500
 _COPIED_FROM = 5  # rows; fewer are inserted faster by a statement
+_ANALYZED_FROM = 1_000  # conversations
+_ANALYZED = {"conversations": "account, row_id, conversation_id", "result_values": "account, row_id"}
+_VALUE = re.compile(r"(\w+) = \?")  # a column and its parameter
+_NEW = r"\1 = new.\1"
 _LOST = ("08", "57P")  # classes of codes (https://www.postgresql.org/docs/current/errcodes-appendix.html)
 
 
@@ -64,37 +75,51 @@ class PostgresConnection:
             columns, rows = ("row_id", *columns), self._numbered(rows)
         if not key and len(rows) >= _COPIED_FROM:
             self._copy(table, columns, rows)
+            if table in _ANALYZED:
+                self._analyze(table, rows)
             return len(rows)
-        clash = f"({', '.join(('account', *key))}) DO {'UPDATE SET ' + update if update else 'NOTHING'}" if key else ""
+        names = ", ".join(columns)
+        template = (
+            f"INSERT INTO {SCHEMA}.{table} AS {table} (account, {names})"
+            f" SELECT {self._account}, {names} FROM {_rows_of(table)}"
+        )
+        if key:
+            template += f" ON CONFLICT ({', '.join(('account', *key))}) DO "
+            template += f"UPDATE SET {update}" if update else "NOTHING"
         # A statement may update a row once: a long key may be that of another row, as it was stored.
-        size, written = 1 if has_long_key else _ROWS_OF_A_STATEMENT, 0
-        for first in range(0, len(rows), size):
-            some = rows[first : first + size]
-            places = ", ".join([f"({self._account}, {', '.join('?' * len(columns))})"] * len(some))
-            template = f"INSERT INTO {SCHEMA}.{table} AS {table} (account, {', '.join(columns)}) VALUES {places}"
-            statement = _to_postgres(template + (f" ON CONFLICT {clash}" if key else ""), self._account)
-            with translate_errors():
-                written += self._cursor.execute(statement, _flat(some)).rowcount
-        return written
+        size = 1 if has_long_key else max(1, len(rows))
+        return sum(
+            self._execute(template, _to_json(columns, rows[first : first + size]))
+            for first in range(0, len(rows), size)
+        )
 
     def update(self, table: str, changes: str, condition: str, rows: Sequence[Sequence[Parameter]]) -> int:
         """Changes what meets the condition, once for each row of parameters; returns how many rows it changed."""
-        return self._execute_many(
-            f"UPDATE {SCHEMA}.{table} SET {changes} WHERE account = {self._account} AND ({condition})", rows
+        template = f"UPDATE {SCHEMA}.{table} SET {changes} WHERE account = {self._account} AND ({condition})"
+        columns = _VALUE.findall(template)
+        if len(rows) <= 1 or len(columns) != template.count("?"):
+            return self._execute_many(template, rows)
+        # One statement for all rows: each parameter is the value of a column.
+        template = (
+            f"UPDATE {SCHEMA}.{table} SET {_VALUE.sub(_NEW, changes)}"
+            f" FROM (SELECT {', '.join(columns)} FROM {_rows_of(table)}) AS new"
+            f" WHERE account = {self._account} AND ({_VALUE.sub(f'{table}.{_NEW}', condition)})"
         )
+        stored, _ = stored_rows(table, columns, cast(Sequence[Sequence[Value]], rows))
+        return self._execute(template, _to_json(columns, stored))
 
     def delete(self, table: str, condition: str, rows: Sequence[Sequence[Parameter]]) -> None:
         """Deletes what meets the condition, once for each row of parameters."""
         self._execute_many(f"DELETE FROM {SCHEMA}.{table} WHERE account = {self._account} AND ({condition})", rows)
 
-    def insert_turns(self, turns: Sequence[StoredTurn]) -> None:
+    def insert_turns(self, turns: Sequence[StoredTurn], indexed: Sequence[str]) -> None:
         """Inserts turns and the words they are found by."""
         self._copy(
             "turns",
             ("row_id", "turn_id", "role", "text", "seconds", "words"),
             [
-                (row_of(key), key, role, text, seconds, to_tsvector(self._account, role, text))
-                for key, role, text, seconds in turns
+                (row_of(key), key, role, text, seconds, to_tsvector(self._account, role, words))
+                for (key, role, text, seconds), words in zip(turns, indexed, strict=True)
             ],
         )
 
@@ -126,6 +151,18 @@ class PostgresConnection:
         last = int(self.rows(counted, [len(rows)])[0][0] or 0)
         return [(last - len(rows) + number, *row) for number, row in enumerate(rows, 1)]
 
+    def _analyze(self, table: str, rows: Sequence[Sequence[Value]]) -> None:
+        """Updates the statistics of a table each time that the account has doubled: its row is a power of two.
+
+        Without them PostgreSQL takes any index for as good as any other, as each begins with the account. Its own
+        automatism counts the changes of a table, so it may never notice a new account among large ones.
+        """
+        row_ids = {int(row[0] or 0) for row in rows}
+        if any(row_id > _ANALYZED_FROM and row_id.bit_count() == 1 for row_id in row_ids):
+            with translate_errors():
+                analyze = f"ANALYZE (SKIP_LOCKED) {SCHEMA}.{table} ({_ANALYZED[table]})"
+                self._cursor.execute(analyze.encode(), prepare=False)
+
     def _copy(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Value]]) -> None:
         if not rows:
             return
@@ -134,6 +171,10 @@ class PostgresConnection:
             with self._cursor.copy(into.encode()) as copy:
                 for row in rows:
                     copy.write_row((self._account, *row))
+
+    def _execute(self, template: str, new_rows: str) -> int:
+        with translate_errors():
+            return self._cursor.execute(_to_postgres(template, self._account), [new_rows]).rowcount
 
     def _execute_many(self, template: str, rows: Sequence[Sequence[Parameter]]) -> int:
         if not rows:
@@ -148,7 +189,7 @@ class PostgresConnection:
 def _to_postgres(template: str, account: int) -> bytes:
     """The statement, its tables reduced to the account's rows, its placeholders numbered."""
     numbers = count(1)
-    return sub(r"\?", lambda _: f"${next(numbers)}", Template(template).substitute(_names(account))).encode()
+    return re.sub(r"\?", lambda _: f"${next(numbers)}", Template(template).substitute(_names(account))).encode()
 
 
 @lru_cache(64)
@@ -177,8 +218,22 @@ def _names(account: int) -> Mapping[str, str]:
     }
 
 
-def _flat(rows: Sequence[Sequence[Value]]) -> list[Value]:
-    return [value for row in rows for value in row]
+def _rows_of(table: str) -> str:
+    """A table of new rows, which are one parameter, in JSON; their columns have the types of the stored ones."""
+    return f"json_populate_recordset(NULL::{SCHEMA}.{table}, ?)"
+
+
+def _to_json(columns: Sequence[str], rows: Sequence[Sequence[Value]]) -> str:
+    return json.dumps(
+        [
+            {
+                name: without_unstorable(value) if isinstance(value, str) else value
+                for name, value in zip(columns, row, strict=True)
+            }
+            for row in rows
+        ],
+        ensure_ascii=False,
+    )
 
 
 @contextmanager

@@ -111,12 +111,11 @@ class PostgresDatabase:
 
     def _in_transaction(self, work: Callable[[Connection], T], used: list[psycopg.Connection], *, is_write: bool) -> T:
         with self._pool.connection(used) as connection, translate_errors():
-            begin = "BEGIN" if is_write else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-            connection.execute(begin.encode())
+            begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+            if is_write:
+                begin = f"BEGIN; SELECT 1 FROM {SCHEMA}.accounts WHERE account = {self._account} FOR UPDATE"
             try:
-                if is_write:
-                    lock = f"SELECT 1 FROM {SCHEMA}.accounts WHERE account = {self._account} FOR UPDATE"
-                    connection.execute(lock.encode())
+                connection.execute(begin.encode(), prepare=False)
                 result = work(PostgresConnection(connection, self._account))
                 connection.execute(b"COMMIT")
             except BaseException:

@@ -6,29 +6,35 @@ is the speaker: A the agent, B the contact, C anybody else
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from formant_mcp.filters import Role
 from formant_mcp.store.engine import Forms
 from formant_mcp.text_search.query import Expression, Term
-from formant_mcp.text_search.tokenizer import divided, indexable
+from formant_mcp.text_search.tokenizer import divided
 
 _WEIGHTS = {"agent": "A", "contact": "B"}
 _LAST_POSITION = 16_383  # PostgreSQL counts no further; words after it are found, but not as phrases
 _LONGEST_WORD = 500  # characters; a lexeme has at most 2,046 bytes
 _MOST_BYTES = 1_000_000  # of one turn's words: a tsvector has at most 1 MB
+_SURELY_FITS = 20_000  # characters of a turn
 _ENTRY_BYTES = 12  # of a word or a position, at most
 
 
-def to_tsvector(account: int, role: str, text: str) -> str:
-    """The words of a turn, as a tsvector's text; of a turn that is too long, the first ones."""
-    weight, positions, left = _WEIGHTS.get(role, "C"), dict[str, list[str]](), _MOST_BYTES
-    for position, word in enumerate(divided(indexable(text)), 1):
-        if word:
-            left -= _ENTRY_BYTES if word in positions else len(_lexeme(account, word).encode()) + 2 * _ENTRY_BYTES
+def to_tsvector(account: int, role: str, indexed: str) -> str:
+    """The words of an indexed text, as a tsvector's text; of one that is too long, the first words."""
+    weight, words = _WEIGHTS.get(role, "C"), dict[str, str]()
+    is_long, left = len(indexed) > _SURELY_FITS, _MOST_BYTES
+    for position, word in enumerate(divided(indexed), 1):
+        if not word:
+            continue
+        if is_long:
+            left -= _ENTRY_BYTES if word in words else len(_lexeme(account, word).encode()) + 2 * _ENTRY_BYTES
             if left < 0:
                 break
-            positions.setdefault(word, []).append(f"{min(position, _LAST_POSITION)}{weight}")
-    return " ".join(f"{_lexeme(account, word)}:{','.join(places)}" for word, places in positions.items())
+        place = f"{position if position < _LAST_POSITION else _LAST_POSITION}{weight}"
+        words[word] = f"{words[word]},{place}" if word in words else f"{_lexeme(account, word)}:{place}"
+    return " ".join(words.values())
 
 
 def to_tsquery(account: int, expression: Expression, role: Role, forms: Forms) -> str:
@@ -51,6 +57,7 @@ def _phrase(account: int, form: str, term: Term, weight: str) -> str:
     return f"({' <-> '.join(words)})"
 
 
+@lru_cache(100_000)
 def _lexeme(account: int, word: str) -> str:
     escaped = word[:_LONGEST_WORD].replace("\\", "\\\\").replace("'", "''")
     return f"'{account}/{escaped}'"

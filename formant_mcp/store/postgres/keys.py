@@ -12,9 +12,11 @@ from typing import cast
 
 from formant_mcp.store.engine import Parameter, Value
 
-_LONGEST_BYTES = 1_000  # two such keys and a few short ones share an index entry
+_LONGEST_BYTES = 800  # three such keys and a few short ones share an index entry
 _KEPT_CHARACTERS = 200
-_KEYS = frozenset({"conversation_id", "agent_id", "status", "contact_reversed", "user_id", "name", "path", "folded"})
+_KEYS = frozenset(
+    {"conversation_id", "agent_id", "status", "contact_reversed", "user_id", "name", "path", "folded", "text"}
+)
 _LEFT_OUT = {"words": (0, 1), "labels": (0, 1)}  # tables whose rows are only found by their keys, and the columns
 _COLUMN = re.compile(r"(\w+) (?:[<>=]+ \?|\$in_list)")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")

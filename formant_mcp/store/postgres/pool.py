@@ -19,6 +19,10 @@ from formant_mcp.store.postgres.schema import FUNCTIONS
 _WAIT_SECONDS = 5.0  # for a lock, and for a connection
 _OPTIONS = (
     f"-c search_path={FUNCTIONS} -c lock_timeout={_WAIT_SECONDS:.0f}s -c client_min_messages=warning"
+    # Queries take less time than compiling them. Few of the pages that they need are next to each other.
+    " -c jit=off -c random_page_cost=1.1 -c work_mem=32MB"
+    # As the file store: a machine that stops loses the last second, which is fetched again.
+    " -c synchronous_commit=off"
     " -c idle_session_timeout=300s"  # the database closes what is not used; the next question connects again
 )
 _DEFAULTS: dict[str, str | int] = {

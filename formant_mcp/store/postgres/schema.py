@@ -63,7 +63,7 @@ MIGRATIONS = (
         first_seen_at bigint NOT NULL,
         seen_at bigint NOT NULL,
         PRIMARY KEY (account, row_id)
-    );
+    ) WITH (fillfactor = 70);  -- room to update seen_at in the same page, so without new entries in the indexes
     CREATE INDEX conversations_id ON conversations (account, conversation_id);
     CREATE INDEX conversations_started ON conversations (account, started_at NULLS FIRST, row_id);
     CREATE INDEX conversations_agent ON conversations (account, agent_id, started_at NULLS FIRST, row_id);
@@ -112,8 +112,11 @@ MIGRATIONS = (
         number double precision,
         PRIMARY KEY (account, row_id, path, position)
     );
-    CREATE INDEX result_values_number ON result_values (account, path, number) WHERE number IS NOT NULL;
-    CREATE INDEX result_values_path ON result_values (account, path, kind, row_id);
+    -- All that conditions and figures of a field need.
+    CREATE INDEX result_values_path
+        ON result_values (account, path, kind, folded, text, number, row_id, position);
+    CREATE STATISTICS result_values_kinds (mcv) ON account, path, kind FROM result_values;
+    CREATE STATISTICS result_values_of_path (mcv) ON account, path, kind, folded FROM result_values;
     CREATE TABLE unreadable (
         account integer, row_id bigint, kind text COLLATE "C", count integer NOT NULL,
         PRIMARY KEY (account, row_id, kind)

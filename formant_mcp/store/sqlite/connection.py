@@ -123,10 +123,11 @@ class SqliteConnection:
         """Deletes what meets the condition, once for each row of parameters."""
         self._run_many(f"DELETE FROM {table} WHERE {condition}", rows)
 
-    def insert_turns(self, turns: Sequence[StoredTurn]) -> None:
+    def insert_turns(self, turns: Sequence[StoredTurn], indexed: Sequence[str]) -> None:
         """Inserts turns and the words they are found by."""
         self.insert("turns", ("turn_id", "role", "text", "seconds"), turns)
-        self.insert("turns_fts", FTS_COLUMNS, index_rows([turn[:3] for turn in turns]))
+        words = [(key, role, text) for (key, role, _, _), text in zip(turns, indexed, strict=True)]
+        self.insert("turns_fts", FTS_COLUMNS, index_rows(words, str))
 
     def delete_turns(self, turns: Sequence[StoredTurn]) -> None:
         """Deletes turns, which must be given as they are stored."""

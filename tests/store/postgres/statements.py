@@ -19,23 +19,28 @@ from formant_mcp.store.postgres.schema import SCHEMA
 _TABLE = rf"{SCHEMA}\.\w+"
 _REDUCED = (
     rf"\(SELECT \* FROM {_TABLE} WHERE account = (\d+)(?: AND (?:(?! OR )[^()]|\([^()]*\))+)?\)",
-    rf"^UPDATE {_TABLE} SET [^;]+? WHERE account = (\d+)(?: AND \(|$| RETURNING)",
+    rf"^UPDATE {_TABLE} SET (?:(?!{SCHEMA}\.)[^;])+? WHERE account = (\d+)(?: AND \(|$| RETURNING)",
     rf"^DELETE FROM {_TABLE} WHERE account = (\d+) AND \(",
     rf"^COPY {_TABLE} \((account), ",
 )
-_INSERT = re.compile(rf"^INSERT INTO {_TABLE} AS \w+ \(account, [\w, ]+\) VALUES (.*?)(?: ON CONFLICT \((.*?)\).*)?$")
+_INSERT = re.compile(
+    rf"^INSERT INTO {_TABLE} AS \w+ \(account, ([\w, ]+)\) SELECT (\d+), \1 FROM new(?: ON CONFLICT \((.*?)\).*)?$"
+)
+_NEW_ROWS = re.compile(rf"json_populate_recordset\(NULL::{_TABLE}, \$1\)")  # has the table's type, not its rows
 _PARENTHESES = re.compile(r"\([^()]*\)")
 
 
 def offence(statement: str) -> str:
     """What is wrong with a statement; '' if nothing is."""
-    rest, accounts = statement, set[str]()
-    if insert := _INSERT.match(statement):
-        rows, key = insert.groups()
-        accounts |= set(re.findall(r"\((\$?\w+)[,)]", rows))
+    if statement.startswith("ANALYZE "):  # only counts
+        return ""
+    rest, accounts = _NEW_ROWS.sub("new", statement), set[str]()
+    if insert := _INSERT.match(rest):
+        _, account, key = insert.groups()
+        accounts.add(account)
         if key is not None and not key.startswith("account, "):
             return f"clashes with other accounts: {statement}"
-        rest = statement.removeprefix(f"INSERT INTO {SCHEMA}.")
+        rest = rest.removeprefix(f"INSERT INTO {SCHEMA}.")
     for form in _REDUCED:
         accounts |= {match[1] for match in re.finditer(form, rest)} - {"account"}
         rest = re.sub(form, "", rest)

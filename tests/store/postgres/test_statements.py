@@ -9,7 +9,14 @@ pytestmark = pytest.mark.anyio
 
 CALLS = "(SELECT * FROM formant_mcp.conversations WHERE account = 3)"
 TURNS = "(SELECT * FROM formant_mcp.turns WHERE account = 3)"
-INSERT = "INSERT INTO formant_mcp.agents AS agents (account, agent_id, count) VALUES (3, $1, $2), (3, $3, $4)"
+NEW_ROWS = "json_populate_recordset(NULL::formant_mcp.agents, $1)"
+INSERT = (
+    f"INSERT INTO formant_mcp.agents AS agents (account, agent_id, count) SELECT 3, agent_id, count FROM {NEW_ROWS}"
+)
+UPDATE = (
+    f"UPDATE formant_mcp.agents SET count = new.count FROM (SELECT count, agent_id FROM {NEW_ROWS}) AS new"
+    " WHERE account = 3 AND (agents.agent_id = new.agent_id)"
+)
 
 
 @pytest.mark.parametrize(
@@ -23,6 +30,7 @@ INSERT = "INSERT INTO formant_mcp.agents AS agents (account, agent_id, count) VA
         "UPDATE formant_mcp.leases SET owner = $1 WHERE account = 3 AND (name = $2 OR owner = $3)",
         "DELETE FROM formant_mcp.leases WHERE account = 3 AND (expires_at <= $1)",
         "COPY formant_mcp.turns (account, row_id) FROM STDIN",
+        UPDATE,
         INSERT,
         f"{INSERT} ON CONFLICT (account, agent_id) DO UPDATE SET count = agents.count + excluded.count",
     ],
@@ -47,8 +55,11 @@ def test_statements_of_one_account_are_accepted(statement: str) -> None:
         "DELETE FROM formant_mcp.leases WHERE account = 3 AND name = $1 OR name = $2",
         "COPY formant_mcp.turns (row_id) FROM STDIN",
         INSERT.replace("(account, ", "("),
-        INSERT.replace("(3, $3", "(4, $3"),
-        INSERT.replace("(3, $3", "($5, $3"),
+        INSERT.replace("SELECT 3, agent_id", "SELECT agent_id, 3"),
+        INSERT.replace("SELECT 3", "SELECT $2"),
+        INSERT.replace(NEW_ROWS, "formant_mcp.agents"),
+        UPDATE.replace("account = 3 AND ", ""),
+        UPDATE.replace(NEW_ROWS, "formant_mcp.agents"),
         f"{INSERT} ON CONFLICT (agent_id) DO NOTHING",
         "TRUNCATE formant_mcp.turns",
     ],
