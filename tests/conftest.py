@@ -14,13 +14,15 @@ from formant_mcp.store import AccountKey, Store
 from formant_mcp.store.writer import Due
 from tests.examples import load_profile
 from tests.fake_formant import FakeFormant
-from tests.postgres_server import postgres_server
+from tests.postgres_server import postgres_server, programs
 from tests.prism import install, serve
 from tests.sample_stores import SampleStores
 from tests.server_harness import Account
 from tests.store.postgres.statements import checked
 
 load_profile()
+
+_ON_POSTGRES = Path(__file__).parent / "store" / "postgres"
 
 
 def pytest_collection_finish() -> None:
@@ -40,9 +42,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves out what is about files where stores lie in a database."""
+    """Leaves out what is about files where stores lie in a database, and about databases where there are none."""
     if config.getoption("engine") == "postgres":
         items[:] = [item for item in items if not item.get_closest_marker("file_store")]
+    if programs() is None:
+        items[:] = [item for item in items if not item.path.is_relative_to(_ON_POSTGRES)]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says at the end of the run that tests were left out."""
+    if programs() is None:
+        name = _ON_POSTGRES.relative_to(Path(__file__).parents[1])
+        terminalreporter.write_line(f"LEFT OUT: {name}, AS THERE IS NO POSTGRESQL HERE (Debian: postgresql)", red=True)
 
 
 @pytest.fixture(scope="session")
