@@ -22,6 +22,8 @@ from tests.store.postgres.statements import checked
 
 load_profile()
 
+_ON_POSTGRES = Path(__file__).parent / "store" / "postgres"
+
 
 def pytest_collection_finish() -> None:
     """Exempts the collected tests from garbage collection, as they live until the end."""
@@ -40,11 +42,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves out what is about files where stores lie in a database; without PostgreSQL nothing of that is run."""
+    """Leaves out what is about files where stores lie in a database, and about databases where there are none."""
     if config.getoption("engine") == "postgres" and programs() is None:
         pytest.exit("NOT TESTED: the store on PostgreSQL. Install PostgreSQL 14 or newer on this machine.", 0)
     if config.getoption("engine") == "postgres":
         items[:] = [item for item in items if not item.get_closest_marker("file_store")]
+    if programs() is None:
+        items[:] = [item for item in items if not item.path.is_relative_to(_ON_POSTGRES)]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says at the end of the run that tests were left out."""
+    if programs() is None:
+        name = _ON_POSTGRES.relative_to(Path(__file__).parents[1])
+        terminalreporter.write_line(f"LEFT OUT: {name}, AS THERE IS NO POSTGRESQL HERE (Debian: postgresql)", red=True)
 
 
 @pytest.fixture(scope="session")

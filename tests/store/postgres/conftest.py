@@ -5,15 +5,13 @@ from collections.abc import Callable, Generator
 
 import pytest
 
-from tests.postgres_server import PostgresServer, postgres_server, programs
+from tests.postgres_server import PostgresServer, postgres_server
 from tests.store.postgres.stores import ask_now
 
 
 @pytest.fixture(scope="session")
 def server() -> Generator[PostgresServer]:
     """A running server; a test that stops it starts it again."""
-    if programs() is None:
-        pytest.skip("NO POSTGRESQL ON THIS MACHINE: the store's second engine is not tested (Debian: postgresql)")
     with postgres_server() as server:
         yield server
 
