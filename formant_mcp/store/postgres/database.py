@@ -15,6 +15,7 @@ from psycopg.types.numeric import Int8Dumper
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from formant_mcp.store.engine import AccountKey, Connection, to_its_end
+from formant_mcp.store.limits import ALL_AGENTS
 from formant_mcp.store.postgres.accounts import account_of
 from formant_mcp.store.postgres.connection import ConnectionLostError, PostgresConnection, translate_errors
 from formant_mcp.store.postgres.schema import FUNCTIONS, SCHEMA, migrate
@@ -65,10 +66,13 @@ class PostgresDatabase:
             raise
         return database
 
-    async def read(self, work: Callable[[Connection], T]) -> T:
-        """Runs work that only reads; cancels its query if the caller is cancelled. Retries once on a new connection."""
+    async def read(self, work: Callable[[Connection], T], agents: frozenset[str] = ALL_AGENTS) -> T:
+        """Runs work that only reads, what exists for these agents; cancels its query if the caller is cancelled.
+
+        Retries once on a new connection.
+        """
         used: list[psycopg.Connection] = []
-        job = self._start(partial(self._run, work, used, is_write=False))
+        job = self._start(partial(self._run, work, used, agents, is_write=False))
         try:
             await asyncio.wait([job])
         except asyncio.CancelledError:
@@ -85,7 +89,7 @@ class PostgresDatabase:
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Runs work in one transaction, to its end even if the caller is cancelled. A lost connection is retried once:
         saving the same again changes nothing."""
-        return await to_its_end(self._start(partial(self._run, work, [], is_write=True)))
+        return await to_its_end(self._start(partial(self._run, work, [], ALL_AGENTS, is_write=True)))
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -101,13 +105,27 @@ class PostgresDatabase:
             migrate(connection)
             self._account = account_of(connection, account, takes_over=takes_over)
 
-    def _run(self, work: Callable[[Connection], T], used: list[psycopg.Connection], *, is_write: bool) -> T:
+    def _run(
+        self,
+        work: Callable[[Connection], T],
+        used: list[psycopg.Connection],
+        agents: frozenset[str],
+        *,
+        is_write: bool,
+    ) -> T:
         try:
-            return self._in_transaction(work, used, is_write=is_write)
+            return self._in_transaction(work, used, agents, is_write=is_write)
         except ConnectionLostError:
-            return self._in_transaction(work, used, is_write=is_write)
+            return self._in_transaction(work, used, agents, is_write=is_write)
 
-    def _in_transaction(self, work: Callable[[Connection], T], used: list[psycopg.Connection], *, is_write: bool) -> T:
+    def _in_transaction(
+        self,
+        work: Callable[[Connection], T],
+        used: list[psycopg.Connection],
+        agents: frozenset[str],
+        *,
+        is_write: bool,
+    ) -> T:
         with self._connection(used) as connection, translate_errors():
             begin = "BEGIN" if is_write else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
             connection.execute(begin.encode())
@@ -115,7 +133,7 @@ class PostgresDatabase:
                 if is_write:
                     lock = f"SELECT 1 FROM {SCHEMA}.accounts WHERE account = {self._account} FOR UPDATE"
                     connection.execute(lock.encode())
-                result = work(PostgresConnection(connection, self._account))
+                result = work(PostgresConnection(connection, self._account, agents))
                 connection.execute(b"COMMIT")
             except BaseException:
                 if not connection.broken:
