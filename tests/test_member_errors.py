@@ -19,6 +19,7 @@ OWN, OTHER, UNLISTED_OWN, UNLISTED_OTHER, UNKNOWN = 1, 2, 3, 4, 5
 DAY = timedelta(days=1)
 ASKED = (
     Question("tool", "list_conversations", {}),
+    Question("tool", "list_conversations", {"agent_id": "124"}),
     Question("tool", "list_conversations", {"agent_id": "124", "status": "completed"}),
     Question("tool", "list_conversations", {"since": "3d", "limit": 3}),
     Question("tool", "list_conversations", {"agent_id": "123", "order_by": "oldest", "summary_mode": "include"}),
