@@ -4,7 +4,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -17,6 +17,7 @@ from formant_mcp.errors import (
     PermissionDeniedError,
     RequestTimeoutError,
 )
+from formant_mcp.members import Member
 from formant_mcp.providers.base import AnyProvider
 from formant_mcp.queries.account import Account
 from formant_mcp.recordings import RecordingsFolder
@@ -58,6 +59,10 @@ class App:
     now: Callable[[], datetime]
     new_boundary: Callable[[], str] = new_boundary
     publish: Callable[[Path], str] | None = None
+
+    def for_member(self, member: Member | None) -> "App":
+        """The app as it exists for a member; None: whoever has the key."""
+        return replace(self, account=self.account.for_member(member))
 
     async def aclose(self) -> None:
         """Ends background work and closes the store."""

@@ -24,6 +24,7 @@ from pydantic import JsonValue
 
 from formant_mcp.app import App, LazyApp, open_app
 from formant_mcp.demo.account import open_demo
+from formant_mcp.members import Member
 from formant_mcp.providers.base import AnyProvider
 from formant_mcp.providers.formant import FormantProvider
 from formant_mcp.providers.registry import PROVIDERS
@@ -131,6 +132,7 @@ class Account:
     """An account, its API in this process, and the options of server and client.
 
     `mode` is the client's era, `now` the server's clock, `boundary` what ends quoted words; None: it is random.
+    `member`: who asks; None: whoever has the key.
     """
 
     api: FakeFormant
@@ -138,6 +140,7 @@ class Account:
     folder: Path
     now: datetime = NOW
     boundary: str | None = BOUNDARY
+    member: Member | None = None
 
     def clock(self) -> datetime:
         """The server's clock, which only tests move."""
@@ -210,7 +213,7 @@ class Account:
         return Settings.model_validate({**usual, **overrides})
 
     async def _app(self, settings: Settings, source: AnyProvider, key: str) -> App:
-        app, boundary = await open_app(settings, source, key, self.clock), self.boundary
+        app, boundary = (await open_app(settings, source, key, self.clock)).for_member(self.member), self.boundary
         return app if boundary is None else replace(app, new_boundary=lambda: boundary)
 
     @asynccontextmanager

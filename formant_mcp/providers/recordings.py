@@ -61,14 +61,14 @@ async def _open_download_as_recording(
     beginning, is_whole = await _read_at_least(download.chunks, BEGINNING_BYTES)
     kind = kind_of(beginning)
     if kind is WAV and is_whole and beginning[-8:-4] == b"data":
-        raise _recording_not_found(conversation_id, "the file has no audio")
+        raise recording_not_found(conversation_id, "the file has no audio")
     if kind is None and not beginning.strip(b"\0 \t\r\n"):
-        raise _recording_not_found(conversation_id)
+        raise recording_not_found(conversation_id)
     if kind is None and is_document(beginning):
         document = beginning + (await _read_at_least(download.chunks, _MOST_DOCUMENT_BYTES))[0]
         if address := _address_in(document):
             return address
-        raise _recording_not_found(conversation_id, "the provider sent a document instead")
+        raise recording_not_found(conversation_id, "the provider sent a document instead")
     return Recording(kind or UNKNOWN, _rejoined(beginning, download.chunks), download.size)
 
 
@@ -91,12 +91,12 @@ def _check_status(download: Download, conversation_id: str, *, is_elsewhere: boo
             "Retry later; if it persists, report it to the provider.",
         )
     if download.status not in _BYTES:
-        raise _recording_not_found(conversation_id)
+        raise recording_not_found(conversation_id)
     if download.is_part:
-        raise _recording_not_found(conversation_id, "the provider sent only a part of it")
+        raise recording_not_found(conversation_id, "the provider sent only a part of it")
 
 
-def _recording_not_found(conversation_id: str, why: str = "") -> NotFoundError:
+def recording_not_found(conversation_id: str, why: str = "") -> NotFoundError:
     """The error for a recording that does not exist, or not yet; no API says which."""
     return NotFoundError(
         f"The recording of {clean(conversation_id)} is not available yet, or there is none{why and f' ({why})'}.",

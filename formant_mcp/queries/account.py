@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from formant_mcp.errors import ConnectionFailedError, FormantError, NotFoundError, RequestTimeoutError
 from formant_mcp.filters import NO_FILTERS, DetailRequest, Filters
+from formant_mcp.members import Member
 from formant_mcp.models import Conversation, Turn
 from formant_mcp.providers.base import Recording
 from formant_mcp.queries.agents import for_agent
@@ -28,7 +29,7 @@ from formant_mcp.queries.transcripts import (
     recording_error,
 )
 from formant_mcp.store import Store
-from formant_mcp.sync import Sync
+from formant_mcp.sync import AnySync, LimitedSync, Sync
 from formant_mcp.sync.background import Report
 from formant_mcp.sync.list_sync import ListRequest
 
@@ -52,10 +53,19 @@ class Account:
         FormantError: the query cannot be answered; says what to do instead.
     """
 
-    def __init__(self, sync: Sync, store: Store) -> None:
+    def __init__(self, sync: AnySync, store: Store) -> None:
         self._sync = sync
         self._store = store
         self._loader = Loader(sync, store)
+
+    def for_member(self, member: Member | None) -> "Account":
+        """The account as it exists for a member: with no agents but theirs. None: whoever has the key."""
+        if member is None or not member.agents:
+            return self
+        if not isinstance(self._sync, Sync):
+            raise TypeError("This is a member's account already.")
+        store = self._store.limited_to(member.agents)
+        return Account(LimitedSync(self._sync, store), store)
 
     async def identity(self) -> str:
         """A unique name of the store, for cursors that are valid for it alone."""

@@ -92,8 +92,7 @@ def missing_list_notes(
     if left:
         time = "" if error else time_for(left)
         notes.append(f"{left:,} more list {'page' if left == 1 else 'pages'} to load{time}.")
-    has_faults = list_status.unreadable or list_status.unlisted or list_status.ends_early or list_status.gone
-    is_explained = list_status.is_complete or notes or has_faults or error
+    is_explained = list_status.is_complete or notes or list_status.has_faults or error
     if not is_explained:
         notes.append("The list could not be refreshed within this call's time limit.")
     if outdated:
@@ -154,4 +153,6 @@ def _list_faults(list_status: ListStatus) -> list[str]:
         notes.append("The provider announces more conversations than its list gives; how many is not known.")
     if list_status.unlisted:
         notes.append(f"The provider counts {list_status.unlisted:,} conversations that its list does not show.")
+    if list_status.may_lack_some:
+        notes.append("The provider's list has faults, so conversations may be missing.")
     return notes

@@ -17,7 +17,7 @@ from formant_mcp.queries.coverage import (
     unreadable_notes,
 )
 from formant_mcp.store import Store
-from formant_mcp.sync import Sync
+from formant_mcp.sync import AnySync
 from formant_mcp.sync.background import Report
 from formant_mcp.sync.list_sync import ListRequest, ListStatus
 
@@ -65,7 +65,7 @@ class DataRequest:
 class Loader:
     """Loads what queries need, and reports their coverage."""
 
-    sync: Sync
+    sync: AnySync
     store: Store
 
     async def ensure_loaded(self, context: RequestContext, request: DataRequest) -> Coverage:

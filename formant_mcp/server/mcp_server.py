@@ -23,6 +23,7 @@ from formant_mcp.providers.registry import ProviderSpec
 from formant_mcp.queries.arguments import argument_error
 from formant_mcp.queries.forms import is_left_out, json_in
 from formant_mcp.queries.loader import RequestContext
+from formant_mcp.server.members import member_of
 from formant_mcp.server.prompts import PROMPTS, complete_argument, get_prompt
 from formant_mcp.server.resources import TEMPLATES, list_resources, read_resource
 from formant_mcp.server.tools import TOOLS
@@ -138,7 +139,7 @@ async def _run_tool(
 
 async def _list_resources(request: Request, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
     with _protocol_errors():
-        app = await request.lifespan_context.app()
+        app = await _open_app(request)
         cursor = (params.cursor if params else None) or ""
         entries, next_cursor = await list_resources(app, _new_context(app, request), cursor)
     return types.ListResourcesResult(resources=entries, next_cursor=next_cursor or None)
@@ -151,7 +152,7 @@ async def _list_templates(_: Request, __: types.PaginatedRequestParams | None) -
 async def _read_resource(request: Request, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
     uri = str(params.uri)
     with _protocol_errors(uri):
-        app = await request.lifespan_context.app()
+        app = await _open_app(request)
         contents = await read_resource(app, _new_context(app, request), uri)
     return types.ReadResourceResult(contents=[contents])
 
@@ -170,7 +171,7 @@ async def _complete(request: Request, params: types.CompleteRequestParams) -> ty
     name, typed = params.argument.name, params.argument.value
     try:
         with _protocol_errors():
-            app = await request.lifespan_context.app()
+            app = await _open_app(request)
             completion = await complete_argument(app, _new_context(app, request), name, typed)
     except MCPError:
         completion = types.Completion(values=[])
@@ -179,8 +180,13 @@ async def _complete(request: Request, params: types.CompleteRequestParams) -> ty
 
 async def _publishing_app(request: Request) -> App:
     """The open account; over HTTP it gives links to files, because clients are on other machines."""
-    app = await request.lifespan_context.app()
+    app = await _open_app(request)
     return replace(app, publish=request.request.state.publish) if request.request else app
+
+
+async def _open_app(request: Request) -> App:
+    """The account, as it exists for whoever sent the request."""
+    return (await request.lifespan_context.app()).for_member(member_of(request))
 
 
 def _new_context(app: App, request: Request) -> RequestContext:

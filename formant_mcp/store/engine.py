@@ -13,6 +13,7 @@ from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from formant_mcp.errors import ConfigurationError
 from formant_mcp.filters import Role
+from formant_mcp.store.limits import ALL_AGENTS
 from formant_mcp.text_search.query import Expression, Term
 
 Value = str | int | float | None
@@ -145,8 +146,11 @@ class Database(Protocol):
         """How often it was replaced by an empty one."""
         ...
 
-    async def read(self, work: Callable[[Connection], T]) -> T:
-        """Runs work that only reads, in one transaction; stops it if the caller is cancelled."""
+    async def read(self, work: Callable[[Connection], T], agents: frozenset[str] = ALL_AGENTS) -> T:
+        """Runs work that only reads, in one transaction; stops it if the caller is cancelled.
+
+        `agents`: the only ones whose conversations exist for it.
+        """
         ...
 
     async def write(self, work: Callable[[Connection], T]) -> T:
@@ -167,10 +171,11 @@ def another_account() -> ConfigurationError:
 
 
 class OnDatabase:
-    """Base of the classes that query a database."""
+    """Base of the classes that query a database. `agents`: the only ones whose conversations exist for its readers."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, agents: frozenset[str] = ALL_AGENTS) -> None:
         self.database = database
+        self.visible_agents = agents
 
 
 S = TypeVar("S", bound=OnDatabase)
@@ -183,7 +188,9 @@ def on_reader(
 
     @wraps(method)
     async def run(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self.database.read(lambda connection: method(self, connection, *args, **kwargs))
+        return await self.database.read(
+            lambda connection: method(self, connection, *args, **kwargs), self.visible_agents
+        )
 
     return run
 

@@ -1,14 +1,15 @@
 """Full-text search: which turns match a query, in which conversations, best first."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from heapq import nlargest
+from itertools import islice
 from typing import NamedTuple
 
 from formant_mcp.filters import NONE, Filters, Role, is_whole
 from formant_mcp.models import Conversation
-from formant_mcp.store.engine import Connection, OnDatabase, Parameter, on_reader
+from formant_mcp.store.engine import Connection, OnDatabase, Parameter, Value, on_reader
 from formant_mcp.store.filter_sql import Where, where
 from formant_mcp.store.rows import READ, whole, with_results
 from formant_mcp.store.turn_keys import row_of, turn_key
@@ -22,6 +23,7 @@ _PROBED = 300  # how many of the newest conversations are searched first, one by
 _PROBED_AT_ONCE = 30
 _NO_LIMIT = 1 << 62
 _ALL = Filters()
+_ANY_HIT = "SELECT 1 FROM $hits WHERE $is_hit LIMIT 1"
 _STARTED = "coalesce(started_at, -1000000000000000000)"  # a call without a time comes last
 
 
@@ -126,7 +128,7 @@ class Search(OnDatabase):
         forms = self._forms(connection, query.expression)
         match = connection.match(query.expression, query.role, forms.__getitem__)
         if query.filters == _ALL:
-            return bool(connection.rows("SELECT 1 FROM $hits WHERE $is_hit LIMIT 1", [match]))
+            return bool(connection.rows(_ANY_HIT, [match]))
         clause = where(query.filters)
         sql = (
             f"SELECT 1 FROM (SELECT $hit_row AS hit_row FROM $hits WHERE $is_hit) AS found"
@@ -137,7 +139,8 @@ class Search(OnDatabase):
     @on_reader
     def similar(self, connection: Connection, term: Term) -> list[str]:
         """The words of all conversations that are spelled most like the term; some may no longer occur."""
-        return most_similar("".join(term.words), self._similar_words(connection, "".join(term.words)))
+        word = "".join(term.words)
+        return most_similar(word, self._similar_words(connection, word))
 
     @on_reader
     def longer(self, connection: Connection, term: Term) -> list[str]:
@@ -285,14 +288,24 @@ class Search(OnDatabase):
     def _similar_words(self, connection: Connection, word: str) -> set[str]:
         candidates = candidates_for(word)
         rows = connection.rows("SELECT word FROM $words WHERE word $in_list", [list(candidates.spellings)])
-        return {*(str(row[0]) for row in rows), *self._words_with_prefix(connection, candidates.prefix)} - {word}
+        spelled = self._existing(connection, rows)
+        return {*spelled, *self._words_with_prefix(connection, candidates.prefix)} - {word}
 
     def _words_with_prefix(self, connection: Connection, prefix: str) -> list[str]:
         """Single words with that prefix, at most 1,000."""
         rows = connection.rows(
-            "SELECT word FROM $words WHERE word >= ? AND word < ? LIMIT 1000", [prefix, prefix + "\U0010ffff"]
+            f"SELECT word FROM $words WHERE word >= ? AND word < ?{'' if self.visible_agents else ' LIMIT 1000'}",
+            [prefix, prefix + "\U0010ffff"],
         )
-        return [str(row[0]) for row in rows if len(divided(str(row[0]))) == 1]
+        return [word for word in islice(self._existing(connection, rows), 1000) if len(divided(word)) == 1]
+
+    def _existing(self, connection: Connection, rows: Iterable[Sequence[Value]]) -> Iterator[str]:
+        """Those of the account's words that exist for this reader: all, or those that occur where they may see them."""
+        for word in (str(row[0]) for row in rows):
+            said = Expression(((Term((word,), "phrase"),),))
+            match = connection.match(said, "any", lambda term: term.words) if self.visible_agents else ""
+            if not self.visible_agents or connection.rows(_ANY_HIT, [match]):
+                yield word
 
 
 def _within(filters: Filters) -> Where:

@@ -1,6 +1,7 @@
 """The store: one database, with its reader, writer, search, aggregates, sync state and members."""
 
 import secrets
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,15 @@ class Store(OnDatabase):
         A file with another account's conversations is refused. `due` says when a detail must be fetched again.
         """
         return cls(await _open_database(where, account), due)
+
+    def limited_to(self, agents: frozenset[str]) -> "Store":
+        """This store for a reader for whom only these agents' conversations exist."""
+        limited = copy(self)
+        limited.visible_agents = agents
+        limited.read = Reader(self.database, agents)
+        limited.search = Search(self.database, agents)
+        limited.aggregates = Aggregates(self.database, agents)
+        return limited
 
     async def identity(self) -> str:
         """A unique name for this store, by which another store's cursors are recognized."""

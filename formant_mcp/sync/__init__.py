@@ -1,5 +1,8 @@
 """Keeps the store in step with the provider, and knows what it does not know."""
 
+from formant_mcp.sync.limited import LimitedSync
 from formant_mcp.sync.sync import Sync
 
-__all__ = ["Sync"]
+AnySync = Sync | LimitedSync
+
+__all__ = ["AnySync", "LimitedSync", "Sync"]

@@ -114,6 +114,10 @@ class Details:
                 return
             await asyncio.sleep(POLL_LEASE_SECONDS)
 
+    async def read_again(self, conversation_id: str) -> None:
+        """Reads one, stored or not, due or not."""
+        await self.save(await self.get(conversation_id))
+
     async def claim(self, conversation_ids: Sequence[str], requested_at: datetime) -> "Claim | None":
         """Takes the leases of those that nobody reads now; None where all are being read."""
         names = {_lease(conversation_id): conversation_id for conversation_id in conversation_ids}

@@ -63,6 +63,8 @@ class ListStatus:
     provider counts but does not list; `ends_early`: it announces more of the list than it gives a way to. `gone`: how
     many stored calls it no longer counts or lists; they are kept until a full scan has settled it. `knows_all`: every
     conversation of the account is listed. `error`: what prevented an update of the list.
+    `is_of_agent`: this is the status of one agent's own list; `knows_list`: every conversation of the list is listed.
+    `may_lack_some`: the list of all agents has faults, which may concern agents who do not exist for the reader.
     """
 
     as_of: datetime | None
@@ -78,6 +80,14 @@ class ListStatus:
     gone: int = 0
     knows_all: bool = False
     error: FormantError | None = None
+    is_of_agent: bool = False
+    knows_list: bool = False
+    may_lack_some: bool = False
+
+    @property
+    def has_faults(self) -> bool:
+        """Whether the list itself is not what it should be."""
+        return bool(self.unreadable or self.unlisted or self.ends_early or self.gone or self.may_lack_some)
 
     def with_stored(self, stored: int) -> "ListStatus":
         """The status when so many are stored; if they were all that the provider counts, they still are."""
@@ -271,7 +281,7 @@ class ListSync(ABC):
         return await self._store.sync_state.list_state(name)
 
     async def _status(
-        self, state: ListState, whole: ListState, *, is_covered: bool, checked_since: datetime
+        self, request: ListRequest, state: ListState, whole: ListState, *, is_covered: bool, checked_since: datetime
     ) -> ListStatus:
         """What a list's state says of a request that it covers, or not."""
         has_faults = state.unreadable or state.unlisted or state.ends_early or state.gone
@@ -285,6 +295,8 @@ class ListSync(ABC):
             ends_early=state.ends_early,
             gone=state.gone,
             knows_all=whole.knows_all,
+            is_of_agent=bool(request.filters.agent_id and state.name),
+            knows_list=state.knows_all,
         )
 
 

@@ -117,6 +117,20 @@ class Sync:
             passing,
         )
 
+    async def fetch_again(self, conversation_id: str, seconds: float) -> FormantError | None:
+        """Reads one conversation, stored or not; returns what prevented it, if it may pass.
+
+        Raises:
+            FormantError: it will not pass by itself, such as NotFoundError.
+        """
+        return await self._wait(
+            ("again", conversation_id),
+            lambda _: self._details.read_again(conversation_id),
+            seconds,
+            None,
+            (UnavailableError,),
+        )
+
     async def fetch_recording(
         self, conversation_id: str, save: Callable[[Recording], Awaitable[T]], seconds: float, purpose: str = "file"
     ) -> T | None:

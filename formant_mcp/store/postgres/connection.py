@@ -15,6 +15,7 @@ from psycopg import errors
 from formant_mcp.errors import StoreError
 from formant_mcp.filters import Role
 from formant_mcp.store.engine import TABLES, Forms, Parameter, StoredTurn, Value
+from formant_mcp.store.limits import ALL_AGENTS, Limit
 from formant_mcp.store.postgres.full_text import to_tsquery, to_tsvector
 from formant_mcp.store.postgres.keys import (
     NotCompared,
@@ -50,15 +51,17 @@ class PostgresConnection:
         StoreError: the database cannot be used. ConnectionLostError: another connection may work.
     """
 
-    def __init__(self, connection: psycopg.Connection, account: int) -> None:
+    def __init__(self, connection: psycopg.Connection, account: int, agents: frozenset[str] = ALL_AGENTS) -> None:
         self._cursor = psycopg.RawCursor(connection)
         self._account = account
+        self._agents = agents
 
     def rows(self, template: str, parameters: Sequence[Parameter] = ()) -> list[tuple[Value, ...]]:
         """All rows of one query."""
         compared, originals = compared_parameters(parameters)
         with translate_errors():
-            rows = self._cursor.execute(_to_postgres(template, self._account), compared).fetchall()
+            statement = _to_postgres(template, self._account, self._agents)
+            rows = self._cursor.execute(statement, compared).fetchall()
         return [tuple(originals.get(value, value) for value in row) for row in rows] if originals else rows
 
     def insert(
@@ -186,16 +189,21 @@ class PostgresConnection:
 
 
 @lru_cache(4000)
-def _to_postgres(template: str, account: int) -> bytes:
-    """The statement, its tables reduced to the account's rows, its placeholders numbered."""
+def _to_postgres(template: str, account: int, agents: frozenset[str] = ALL_AGENTS) -> bytes:
+    """The statement, its tables reduced to the rows of the account and these agents, its placeholders numbered."""
     numbers = count(1)
-    return re.sub(r"\?", lambda _: f"${next(numbers)}", Template(template).substitute(_names(account))).encode()
+    return re.sub(r"\?", lambda _: f"${next(numbers)}", Template(template).substitute(_names(account, agents))).encode()
 
 
 @lru_cache(64)
-def _names(account: int) -> Mapping[str, str]:
+def _names(account: int, agents: frozenset[str] = ALL_AGENTS) -> Mapping[str, str]:
     """What a template's names are here; PostgreSQL merges such a subquery into the query around it."""
     tables = {table: f"(SELECT * FROM {SCHEMA}.{table} WHERE account = {account})" for table in TABLES}
+    if agents:
+        visible = f"{tables['conversations']} AS visible"
+        limit = Limit(agents, visible, lambda hexadecimal: f"convert_from(decode('{hexadecimal}', 'hex'), 'UTF8')")
+        rows = limit.of_tables("turns.row_id")
+        tables = {table: f"{selected[:-1]} AND {rows[table]})" for table, selected in tables.items()}
     return {
         **{table: f"{rows} AS {table}" for table, rows in tables.items()},
         **{f"{table}_as": rows for table, rows in tables.items()},

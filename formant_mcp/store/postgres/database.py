@@ -13,6 +13,7 @@ from typing import TypeVar
 import psycopg
 
 from formant_mcp.store.engine import AccountKey, Connection, Owner, to_its_end
+from formant_mcp.store.limits import ALL_AGENTS
 from formant_mcp.store.postgres.accounts import account_of, owners_in
 from formant_mcp.store.postgres.connection import (
     ConnectionLostError,
@@ -25,6 +26,7 @@ from formant_mcp.store.postgres.schema import SCHEMA, migrate
 
 _CONNECTIONS = 8
 _CANCEL_EVERY_SECONDS = 0.05
+_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 T = TypeVar("T")
 
@@ -65,10 +67,13 @@ class PostgresDatabase:
         finally:
             pool.close()
 
-    async def read(self, work: Callable[[Connection], T]) -> T:
-        """Runs work that only reads; cancels its query if the caller is cancelled. Retries once on a new connection."""
+    async def read(self, work: Callable[[Connection], T], agents: frozenset[str] = ALL_AGENTS) -> T:
+        """Runs work that only reads, what exists for these agents; cancels its query if the caller is cancelled.
+
+        Retries once on a new connection.
+        """
         used: list[psycopg.Connection] = []
-        job = self._start(partial(self._run, work, used, is_write=False))
+        job = self._start(partial(self._run, partial(self._in_transaction, work, _READ, agents), used))
         try:
             await asyncio.wait([job])
         except asyncio.CancelledError:
@@ -85,7 +90,9 @@ class PostgresDatabase:
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Runs work in one transaction, to its end even if the caller is cancelled. A lost connection is retried once:
         saving the same again changes nothing."""
-        return await to_its_end(self._start(partial(self._run, work, [], is_write=True)))
+        begin = f"BEGIN; SELECT 1 FROM {SCHEMA}.accounts WHERE account = {self._account} FOR UPDATE"
+        transact = partial(self._in_transaction, work, begin, ALL_AGENTS)
+        return await to_its_end(self._start(partial(self._run, transact, [])))
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -100,23 +107,22 @@ class PostgresDatabase:
             migrate(connection)
             self._account = account_of(connection, account)
 
-    def _run(self, work: Callable[[Connection], T], used: list[psycopg.Connection], *, is_write: bool) -> T:
+    def _run(self, transact: Callable[[list[psycopg.Connection]], T], used: list[psycopg.Connection]) -> T:
         try:
-            return self._in_transaction(work, used, is_write=is_write)
+            return transact(used)
         except ConnectionLostError:
             self._pool.close_idle()  # they may be lost as well
         except QueryEndedError:
             pass
-        return self._in_transaction(work, used, is_write=is_write)
+        return transact(used)
 
-    def _in_transaction(self, work: Callable[[Connection], T], used: list[psycopg.Connection], *, is_write: bool) -> T:
+    def _in_transaction(
+        self, work: Callable[[Connection], T], begin: str, agents: frozenset[str], used: list[psycopg.Connection]
+    ) -> T:
         with self._pool.connection(used) as connection, translate_errors():
-            begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-            if is_write:
-                begin = f"BEGIN; SELECT 1 FROM {SCHEMA}.accounts WHERE account = {self._account} FOR UPDATE"
             try:
                 connection.execute(begin.encode(), prepare=False)
-                result = work(PostgresConnection(connection, self._account))
+                result = work(PostgresConnection(connection, self._account, agents))
                 connection.execute(b"COMMIT")
             except BaseException:
                 if not connection.broken:

@@ -7,19 +7,18 @@ import sqlite3
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
-from string import Template
 from typing import Literal, cast
 
 from formant_mcp.errors import StoreError
 from formant_mcp.filters import Role
-from formant_mcp.store.engine import TABLES, AccountKey, Forms, Parameter, StoredTurn, Value
+from formant_mcp.store.engine import AccountKey, Forms, Parameter, StoredTurn, Value
+from formant_mcp.store.limits import ALL_AGENTS
 from formant_mcp.store.local_time import local_day, local_hour
 from formant_mcp.store.sqlite.full_text import DELETE, FTS_COLUMNS, index_rows, to_fts5
 from formant_mcp.store.sqlite.owner import claim, enter
 from formant_mcp.store.sqlite.schema import migrate
-from formant_mcp.store.turn_keys import KEY_BITS
+from formant_mcp.store.sqlite.templates import to_sqlite
 from formant_mcp.text_search.query import Expression
 from formant_mcp.values import instants
 
@@ -29,26 +28,6 @@ _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 # Few sizes, so that SQLite compiles few statements; before 3.32 a statement had at most 999 parameters.
 _ROWS_OF_A_STATEMENT = (32, 4, 1)
 _MAGIC = b"SQLite format 3\0"  # https://sqlite.org/fileformat.html#the_database_header
-_NAMES = {
-    **{table: table for table in TABLES},
-    **{f"{table}_as": table for table in TABLES},
-    "in_list": "IN (SELECT value FROM json_each(?))",
-    "each_text": "json_each(?)",
-    "each_number": "json_each(?)",
-    "fold": "",
-    "exact": " COLLATE BINARY",
-    "newest_id": "conversation_id",  # of the row that has the maximum (https://sqlite.org/lang_select.html, 2.4)
-    "join": "CROSS JOIN",  # keeps the order of the tables
-    "by_agent": "INDEXED BY conversations_agent",
-    "by_transcript": "INDEXED BY conversations_with_turns",
-    "hits": "turns_fts",
-    "is_hit": "turns_fts MATCH ?",
-    "hit_turn": "turns_fts.rowid",
-    "hit_row": f"(turns_fts.rowid >> {KEY_BITS})",
-    "hit_in_value": f"turns_fts.rowid >= value << {KEY_BITS} AND turns_fts.rowid < (value + 1) << {KEY_BITS}",
-    "turn_in_value": f"turn_id >= value << {KEY_BITS} AND turn_id < (value + 1) << {KEY_BITS}",
-    "turn_row": f"(turn_id >> {KEY_BITS})",
-}
 _PRAGMAS = (
     "PRAGMA synchronous = NORMAL",
     "PRAGMA temp_store = MEMORY",
@@ -87,11 +66,12 @@ class SqliteConnection:
         self._account = account
         self._is_claimed = is_claimed
         self.file = file
+        self._agents = ALL_AGENTS
 
     def rows(self, template: str, parameters: Sequence[Parameter] = ()) -> list[tuple[Value, ...]]:
         """All rows of one query."""
         with self._translate_sqlite_errors():
-            return self._connection.execute(_to_sqlite(template), _adapted(parameters)).fetchall()
+            return self._connection.execute(to_sqlite(template, self._agents), _adapted(parameters)).fetchall()
 
     def insert(
         self,
@@ -144,11 +124,14 @@ class SqliteConnection:
 
     def _run_many(self, sql: str, rows: Sequence[Sequence[Parameter]]) -> int:
         with self._translate_sqlite_errors():
-            return self._connection.executemany(_to_sqlite(sql), map(_adapted, rows)).rowcount
+            return self._connection.executemany(to_sqlite(sql), map(_adapted, rows)).rowcount
 
     @contextmanager
-    def transaction(self, begin: Literal["BEGIN", "BEGIN IMMEDIATE"]) -> Generator[None]:
-        """Saves all of what is written inside, or nothing; reads inside see one state."""
+    def transaction(
+        self, begin: Literal["BEGIN", "BEGIN IMMEDIATE"], agents: frozenset[str] = ALL_AGENTS
+    ) -> Generator[None]:
+        """Saves all of what is written inside, or nothing; reads inside see one state, and of it only these agents."""
+        self._agents = agents
         self._roll_back()  # an interrupt may have hit the rollback of the transaction before
         with self._translate_sqlite_errors():
             self._connection.execute(begin)
@@ -201,11 +184,6 @@ class SqliteConnection:
                     "Retry.",
                 ) from None
             raise _to_store_error(error, self._path) from None
-
-
-@lru_cache(1000)
-def _to_sqlite(template: str) -> str:
-    return Template(template).substitute(_NAMES)
 
 
 def _adapted(parameters: Sequence[Parameter]) -> list[Value]:

@@ -8,9 +8,10 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from formant_mcp.store.engine import AccountKey, Connection, to_its_end
+from formant_mcp.store.limits import ALL_AGENTS
 from formant_mcp.store.sqlite.connection import (
     AnotherFileError,
     DamagedError,
@@ -34,10 +35,10 @@ class _Worker:
         self.connection: SqliteConnection | None = None
         self.lock = asyncio.Lock()
 
-    async def read(self, work: Callable[[Connection], T]) -> T:
+    async def read(self, work: Callable[[Connection], T], agents: frozenset[str]) -> T:
         """Runs the work in one transaction; interrupts it if the caller is cancelled."""
         async with self.lock:
-            job = self._start(lambda: self._in_transaction(work))
+            job = self._start(lambda: self._in_transaction(work, "BEGIN", agents))
             try:
                 await asyncio.wait([job])
             except asyncio.CancelledError:
@@ -53,7 +54,7 @@ class _Worker:
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Runs the work in one transaction, to its end even if the caller is cancelled."""
         async with self.lock:
-            return await to_its_end(self._start(lambda: self._in_transaction(work, is_write=True)))
+            return await to_its_end(self._start(lambda: self._in_transaction(work, "BEGIN IMMEDIATE", ALL_AGENTS)))
 
     async def connect(self) -> None:
         """Opens the connection if it is not open."""
@@ -81,9 +82,11 @@ class _Worker:
     def _start(self, work: Callable[[], T]) -> asyncio.Future[T]:
         return asyncio.get_running_loop().run_in_executor(self._thread, work)
 
-    def _in_transaction(self, work: Callable[[Connection], T], *, is_write: bool = False) -> T:
+    def _in_transaction(
+        self, work: Callable[[Connection], T], begin: Literal["BEGIN", "BEGIN IMMEDIATE"], agents: frozenset[str]
+    ) -> T:
         connection = self._connected()
-        with connection.transaction("BEGIN IMMEDIATE" if is_write else "BEGIN"):
+        with connection.transaction(begin, agents):
             return work(connection)
 
     def _connected(self) -> SqliteConnection:
@@ -123,16 +126,16 @@ class SqliteDatabase:
             raise
         return database
 
-    async def read(self, work: Callable[[Connection], T]) -> T:
-        """Runs work that only reads; interrupts its query if the caller is cancelled."""
+    async def read(self, work: Callable[[Connection], T], agents: frozenset[str] = ALL_AGENTS) -> T:
+        """Runs work that only reads, what exists for these agents; interrupts its query if the caller is cancelled."""
         worker = await self._idle.get()
         try:
-            return await self._unless_damaged(worker.read(work))
+            return await self._unless_damaged(worker.read(work, agents))
         except AnotherFileError:
             pass  # the file was moved or replaced; the writer still has it open
         finally:
             self._idle.put_nowait(worker)
-        return await self._unless_damaged(self._writer.read(work))
+        return await self._unless_damaged(self._writer.read(work, agents))
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Runs work in one transaction, to its end even if the caller is cancelled."""

@@ -56,7 +56,7 @@ class CursorListSync(ListSync):
             if not is_covered and self._valid(period, request).is_complete:
                 state, is_covered, checked_since = period, True, _EVER
         state = replace(state, gone=gone)
-        status = await self._status(state, whole, is_covered=is_covered, checked_since=checked_since)
+        status = await self._status(request, state, whole, is_covered=is_covered, checked_since=checked_since)
         return replace(
             status,
             # What came since the provider stated the total is counted here.

@@ -39,7 +39,7 @@ class OffsetListSync(ListSync):
         is_in_whole = whole.is_complete or (whole.was_checked(checked_since) and await self._covers(whole, request))
         state = whole if is_in_whole else own
         is_covered = await self._covers(state, request)
-        status = await self._status(state, whole, is_covered=is_covered, checked_since=checked_since)
+        status = await self._status(request, state, whole, is_covered=is_covered, checked_since=checked_since)
         return replace(
             status,
             list_total=state.total if state.name == request.filters.agent_id else None,
