@@ -1,5 +1,7 @@
 """Who is let in: hosts, origins, tokens, and where the server listens without any."""
 
+import json
+import re
 from typing import Any
 
 import httpx
@@ -11,7 +13,7 @@ from formant_mcp.app import LazyApp
 from formant_mcp.errors import ConfigurationError, StoreError
 from formant_mcp.members import Member
 from formant_mcp.server.http import check_access
-from formant_mcp.server.members import member_of
+from formant_mcp.server.members import MemberToken, member_of
 from tests.http_process import PING, Tokens, bearing, in_thread, initialize, post, session_of
 from tests.server_harness import Account, in_both_eras
 
@@ -120,3 +122,19 @@ def test_tokens_that_cannot_be_checked_now_open_nothing(account: Account) -> Non
     with in_thread(account, verifier=Failing()) as server:
         refused = post(server.url, "tools/list", bearing("anna"))
     assert (refused.status_code, refused.json()["error"]) == (503, "temporarily_unavailable")
+
+
+@pytest.mark.anyio
+@in_both_eras
+async def test_a_member_with_agents_sees_their_calls_alone(mode: str, account: Account) -> None:
+    class OfOneAgent(Tokens):
+        async def verify_token(self, token: str) -> AccessToken | None:
+            return MemberToken(token=token, client_id="anna", scopes=[], member=Member("anna", frozenset({"789"})))
+
+    with in_thread(account, verifier=OfOneAgent("anna"), is_sample=True) as server:
+        async with server.connect(mode, **bearing("anna")) as assistant:
+            everything = await assistant.ask("list_conversations", limit=100)
+            others = await assistant.ask("list_conversations", agent_id="123")
+    assert set(re.findall(r'"agent_id": ?"(\d+)"', json.dumps(everything.structure))) == {"789"}
+    assert others.coverage["matched"] == 0
+    assert others.coverage["known"] == everything.coverage["matched"]
