@@ -206,6 +206,7 @@ def _names(account: int) -> Mapping[str, str]:
         "by_transcript": "",
         "hits": f"{tables['turns']} AS hits",
         "is_hit": "hits.words @@ ?::tsquery",
+        "if_many": "num_nulls(?::bigint, ?::text, ?::bigint) = 0 AND",  # its planner knows how many there are
         "hit_turn": "hits.turn_id",
         "hit_row": "hits.row_id",
         "hit_in_value": "hits.row_id = value",
