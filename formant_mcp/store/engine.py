@@ -80,7 +80,8 @@ class Connection(Protocol):
     - `$join`: joins a table to the one before it, in this order
     - `$by_agent`, `$by_transcript`: after `$conversations`, the index to use
     - `$hits`, `$is_hit`, `$hit_turn`, `$hit_row`: a table of turns, whether a turn has a match (one parameter), its key
-      and its row; `$turn_row`: the row of a turn
+      and its row; `$if_many` (a number, as `$is_hit`, the number): before a condition that only so many need
+      to meet; `$turn_row`: the row of a turn
 
     Raises (from every method):
         StoreError: full disk, locked, or not usable.

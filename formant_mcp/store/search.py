@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from formant_mcp.filters import NONE, Filters, Role, is_whole
 from formant_mcp.models import Conversation
-from formant_mcp.store.engine import Connection, OnDatabase, Parameter, Value, on_reader
+from formant_mcp.store.engine import Connection, OnDatabase, Value, on_reader
 from formant_mcp.store.filter_sql import Where, where
 from formant_mcp.store.rows import READ, whole, with_results
 from formant_mcp.store.turn_keys import row_of, turn_key
@@ -182,9 +182,9 @@ class Search(OnDatabase):
         # Start from the hits and join conversations, so a rare word is fast under any filter. Many hits are narrowed
         # first, by an index on the period or the agent.
         clause, within = where(filters), _within(filters)
-        narrow, values = "", list[Parameter]()
-        if within.parts and self._has_many(connection, match):
-            narrow, values = f"AND {within.sql}", within.values
+        narrow, values = (
+            (f"AND ($if_many {within.sql})", [_MANY, match, _MANY, *within.values]) if within.parts else ("", [])
+        )
         rows = connection.rows(
             f"SELECT row_id, hits, {_STARTED} FROM (SELECT $hit_row AS hit_row, count(*) AS hits FROM $hits"
             f" WHERE $is_hit {narrow} GROUP BY 1) AS found"
@@ -192,10 +192,6 @@ class Search(OnDatabase):
             [match, *values, *clause.values],
         )
         return [_Hits(whole(row), whole(hits), float(started_at or 0)) for row, hits, started_at in rows]
-
-    def _has_many(self, connection: Connection, match: str) -> bool:
-        first = f"SELECT 1 FROM $hits WHERE $is_hit LIMIT {_MANY}"
-        return whole(connection.rows(f"SELECT count(*) FROM ({first}) AS first", [match])[0][0]) == _MANY
 
     def _scores(
         self, connection: Connection, query: StoreSearch, forms: Mapping[Term, Set[str]], rows: list[int]

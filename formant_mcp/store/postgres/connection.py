@@ -218,6 +218,7 @@ def _names(account: int, agents: frozenset[str] = ALL_AGENTS) -> Mapping[str, st
         "by_transcript": "",
         "hits": f"{tables['turns']} AS hits",
         "is_hit": "hits.words @@ ?::tsquery",
+        "if_many": "num_nulls(?::bigint, ?::text, ?::bigint) = 0 AND",  # its planner knows how many there are
         "hit_turn": "hits.turn_id",
         "hit_row": "hits.row_id",
         "hit_in_value": "hits.row_id = value",

@@ -21,6 +21,7 @@ _NAMES = {
     "by_transcript": "INDEXED BY conversations_with_turns",
     "hits": "turns_fts",
     "is_hit": "turns_fts MATCH ?",
+    "if_many": "(SELECT count(*) < ? FROM (SELECT 1 FROM turns_fts WHERE turns_fts MATCH ? LIMIT ?)) OR",
     "hit_turn": "turns_fts.rowid",
     "hit_row": f"(turns_fts.rowid >> {KEY_BITS})",
     "hit_in_value": f"turns_fts.rowid >= value << {KEY_BITS} AND turns_fts.rowid < (value + 1) << {KEY_BITS}",
