@@ -112,7 +112,8 @@ async def test_at_every_provider_the_answers_are_those_of_an_account_with_just_t
     account: Account, provider: ProviderFixture
 ) -> None:
     answers: list[list[list[str]]] = []
-    for agents in ((123, 124, None), (123,)):
+    for agents, member in (((123, 124, None), account.member), ((123,), None)):
+        account.member = member
         async with AsyncExitStack() as stack:
             opened = await stack.enter_async_context(provider.opened())
             for n in range(12):

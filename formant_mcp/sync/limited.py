@@ -159,12 +159,13 @@ class LimitedSync:
         )
 
     async def _total(self, whole_lists: Sequence[ListStatus]) -> int | None:
-        """How many conversations the agents have: as the provider counts them, or as the whole list has them."""
+        """How many conversations the agents have: as the provider counts them, or as a list that is stored has them."""
         total = 0
         for agent, status in zip(self._agents, whole_lists, strict=True):
-            counted = status.list_total
-            if not status.is_of_agent and status.knows_list and status.total is not None:
-                counted = await self._store.read.count_seen(agent)
+            counted = status.list_total if status.is_of_agent else None
+            if counted is None and status.knows_list and status.states_total:
+                unlisted = status.unlisted if status.is_of_agent else 0
+                counted = await self._store.read.count_seen(agent) + unlisted
             if counted is None:
                 return None
             total += counted

@@ -64,7 +64,8 @@ class ListStatus:
     many stored calls it no longer counts or lists; they are kept until a full scan has settled it. `knows_all`: every
     conversation of the account is listed. `error`: what prevented an update of the list.
     `is_of_agent`: this is the status of one agent's own list; `knows_list`: every conversation of the list is listed.
-    `may_lack_some`: the list of all agents has faults, which may concern agents who do not exist for the reader.
+    `states_total`: the provider states how many it has. `may_lack_some`: the list of all agents has faults, which may
+    concern agents who do not exist for the reader.
     """
 
     as_of: datetime | None
@@ -82,6 +83,7 @@ class ListStatus:
     error: FormantError | None = None
     is_of_agent: bool = False
     knows_list: bool = False
+    states_total: bool = False
     may_lack_some: bool = False
 
     @property
@@ -297,6 +299,7 @@ class ListSync(ABC):
             knows_all=whole.knows_all,
             is_of_agent=bool(request.filters.agent_id and state.name),
             knows_list=state.knows_all,
+            states_total=state.total is not None,
         )
 
 
