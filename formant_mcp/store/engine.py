@@ -71,7 +71,7 @@ SAMPLE_AGES = (0, 1 / 2, 1, 1 / 4, 3 / 4, 1 / 8)
 class Connection(Protocol):
     """A connection to the store of one account, in a transaction; used by one thread at a time.
 
-    Besides TABLES, templates may use:
+    Besides TABLES (`$conversations`, and `$conversations_as c` under another name), templates may use:
     - `$in_list`: after a column, whether it is in a list, which is one parameter
     - `$each_text`, `$each_number`: a table `each` with the column `value`, of a list, which is one parameter
     - `$fold`: before a column or value in parentheses that compares without case
@@ -79,9 +79,11 @@ class Connection(Protocol):
     - `$newest_id`: the conversation_id of a group's latest start, beside `max(coalesce(started_at, 0))`
     - `$join`: joins a table to the one before it, in this order
     - `$by_agent`, `$by_transcript`: after `$conversations`, the index to use
-    - `$hits`, `$is_hit`, `$hit_turn`, `$hit_row`: a table of turns, whether a turn has a match (one parameter), its key
-      and its row; `$if_many` (a number, as `$is_hit`, the number): before a condition that only so many need
-      to meet; `$turn_row`: the row of a turn
+    - `$hits`, `$is_hit`, `$hit_turn`, `$hit_row`: a table of turns; whether a turn has a match (one parameter), its key
+      and its row
+    - `$if_many`: before a condition that narrows the hits, where it helps only if there are so many (parameters: the
+      number, that of `$is_hit`, the number)
+    - `$turn_row`: the row of a turn; `$turn_in_value`, `$hit_in_value`: whether a turn's, or a hit's, row is `value`
 
     Raises (from every method):
         StoreError: full disk, locked, or not usable.

@@ -28,6 +28,7 @@ from formant_mcp.store.postgres.schema import SCHEMA
 from formant_mcp.store.turn_keys import row_of
 from formant_mcp.text_search.query import Expression
 
+_DURABLE = frozenset({"members"})  # tables of what no provider has: a token that was revoked must stay so
 _COPIED_FROM = 5  # rows; fewer are inserted faster by a statement
 _ANALYZED_FROM = 1_000  # conversations
 _ANALYZED = {"conversations": "account, row_id, conversation_id", "result_values": "account, row_id"}
@@ -73,6 +74,7 @@ class PostgresConnection:
         update: str = "",
     ) -> int:
         """Inserts rows; those whose `key` exists update that row instead, or nothing. Returns how many were written."""
+        self._wait_for_disk_if(table in _DURABLE)
         rows, has_long_key = stored_rows(table, columns, rows)
         if table == "conversations":
             columns, rows = ("row_id", *columns), self._numbered(rows)
@@ -98,6 +100,7 @@ class PostgresConnection:
 
     def update(self, table: str, changes: str, condition: str, rows: Sequence[Sequence[Parameter]]) -> int:
         """Changes what meets the condition, once for each row of parameters; returns how many rows it changed."""
+        self._wait_for_disk_if(table in _DURABLE)
         template = f"UPDATE {SCHEMA}.{table} SET {changes} WHERE account = {self._account} AND ({condition})"
         columns = _VALUE.findall(template)
         if len(rows) <= 1 or len(columns) != template.count("?"):
@@ -143,6 +146,11 @@ class PostgresConnection:
 
     def claim(self) -> None:
         """Nothing to do: an account is a row of its own from the beginning."""
+
+    def _wait_for_disk_if(self, is_durable: bool, /) -> None:
+        """Lets this transaction end only when it is on disk; others may be lost if the database's machine fails."""
+        if is_durable:
+            self._execute("SET LOCAL synchronous_commit = on", ())
 
     def _numbered(self, rows: Sequence[Sequence[Value]]) -> list[Sequence[Value]]:
         """New conversations with their rows, which the account counts itself."""
