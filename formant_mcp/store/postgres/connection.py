@@ -150,7 +150,8 @@ class PostgresConnection:
     def _wait_for_disk_if(self, is_durable: bool, /) -> None:
         """Lets this transaction end only when it is on disk; others may be lost if the database's machine fails."""
         if is_durable:
-            self._execute("SET LOCAL synchronous_commit = on", ())
+            with translate_errors():
+                self._cursor.execute(b"SET LOCAL synchronous_commit = on")
 
     def _numbered(self, rows: Sequence[Sequence[Value]]) -> list[Sequence[Value]]:
         """New conversations with their rows, which the account counts itself."""

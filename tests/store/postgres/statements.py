@@ -10,6 +10,7 @@ from typing import Self
 
 import psycopg
 import pytest
+import regex
 from psycopg import Copy, RawCursor
 from psycopg.abc import Params, Query, QueryNoTemplate
 from psycopg.copy import Writer
@@ -18,7 +19,9 @@ from formant_mcp.store.postgres.schema import SCHEMA
 
 _TABLE = rf"{SCHEMA}\.\w+"
 _REDUCED = (
-    rf"\(SELECT \* FROM {_TABLE} WHERE account = (\d+)(?: AND (?:(?! OR )[^()]|\([^()]*\))+)?\)",
+    rf"\(SELECT \* FROM {_TABLE} WHERE account = (\d+)\)",
+    # The same for a reader who may see only some agents; (?&p) is anything in parentheses.
+    rf"\(SELECT \* FROM {_TABLE} WHERE account = (\d+) AND (?:(?! OR )[^()]|(?<p>\((?:[^()]|(?&p))*\)))+\)",
     rf"^UPDATE {_TABLE} SET (?:(?!{SCHEMA}\.)[^;])+? WHERE account = (\d+)(?: AND \(|$| RETURNING)",
     rf"^DELETE FROM {_TABLE} WHERE account = (\d+) AND \(",
     rf"^COPY {_TABLE} \((account), ",
@@ -42,8 +45,8 @@ def offence(statement: str) -> str:
             return f"clashes with other accounts: {statement}"
         rest = rest.removeprefix(f"INSERT INTO {SCHEMA}.")
     for form in _REDUCED:
-        accounts |= {match[1] for match in re.finditer(form, rest)} - {"account"}
-        rest = re.sub(form, "", rest)
+        accounts |= {match[1] for match in regex.finditer(form, rest)} - {"account"}
+        rest = regex.sub(form, "", rest)
     if SCHEMA + "." in rest.replace(f"{SCHEMA}_functions.", ""):
         return f"a table without its account: {statement}"
     if len(accounts) > 1 or not all(account.isdigit() for account in accounts):
