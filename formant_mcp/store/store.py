@@ -109,6 +109,6 @@ def _postgres() -> "type[PostgresDatabase]":
     except ImportError:
         raise ConfigurationError(
             "FORMANT_STORE names a PostgreSQL database, whose driver is not installed.",
-            "Install formant-mcp[postgres].",
+            "Install the program again with its extra: `pip install '.[postgres]'`.",
         ) from None
     return PostgresDatabase
