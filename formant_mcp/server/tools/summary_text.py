@@ -68,7 +68,7 @@ def profile_lines(answer: SummaryAnswer, loaded: int, boundary: str, short_ids: 
         lines.append(f"statuses: {', '.join(_with_calls(status, {}) for status in profile.statuses)}")
     missing = overall.count - loaded
     so_far = "" if answer.coverage.complete else f" in the {loaded:,} calls loaded so far"
-    so_far += f" ({missing:,} not loaded yet)" if missing else ""
+    so_far += f" ({missing:,} not loaded yet)" if missing > 0 else ""  # calls may come while figures are computed
     if not profile.results:
         return [*lines, f"no result fields{so_far}"]
     of = f" of {loaded:,} calls loaded" if missing else ""
