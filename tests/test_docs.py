@@ -17,6 +17,7 @@ from pydantic_core import PydanticUndefined
 
 from formant_mcp.providers.registry import PROVIDERS
 from formant_mcp.queries.arguments import FilterArguments
+from formant_mcp.server.limits import Limits
 from formant_mcp.server.resources import TEMPLATES
 from formant_mcp.server.tools import TOOLS
 from formant_mcp.settings import Settings
@@ -200,3 +201,10 @@ def test_the_example_configuration_starts_the_server_which_reports_the_placehold
     tools, error = anyio.run(ask)
     assert tools == [tool.name for tool in TOOLS]
     assert "FORMANT_API_KEY contains a placeholder" in error
+
+
+def test_the_readme_states_the_limits_of_a_member() -> None:
+    limits, text = Limits(), " ".join(README.split())
+    assert f"{limits.calls_at_once} calls under way and send {limits.requests_per_minute} requests a minute" in text
+    assert f"at most {limits.body_bytes // 1_048_576} MB" in text
+    assert f"a session ends after {limits.session_idle_seconds / 60:g} minutes" in text

@@ -18,8 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from formant_mcp.demo.calls import SampleCall, sample_calls
 from formant_mcp.demo.sample_formant import SampleFormant
 from formant_mcp.members import Member
 from formant_mcp.settings import Settings
+from tests.benchmarks.api_process import api_process
 from tests.evals.questions import QUESTIONS
 from tests.fake_http import LoopbackServer, Reply, Request
 from tests.http_process import headers_of, in_child, posted
@@ -60,19 +61,6 @@ async def serve() -> None:
     async with SampleServer(sample_calls(utc_now())) as api:
         print(api.url, flush=True)
         await asyncio.to_thread(sys.stdin.read)
-
-
-@contextmanager
-def served() -> Generator[str]:
-    """The API's address, while its process runs."""
-    command = [sys.executable, "-m", "tests.benchmarks.bench_serve", "--serve"]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin
-        assert process.stdout
-        try:
-            yield process.stdout.readline().strip()
-        finally:
-            process.stdin.close()
 
 
 @dataclass
@@ -154,7 +142,7 @@ def main() -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         settings = {
             "FORMANT_API_KEY": DEMO_KEY,
-            "FORMANT_BASE_URL": stack.enter_context(served()),
+            "FORMANT_BASE_URL": stack.enter_context(api_process("tests.benchmarks.bench_serve", ["--serve"])),
             "FORMANT_STORE": stack.enter_context(postgres_server()).address,
             "FORMANT_TIMEZONE": "Asia/Kolkata",
         }

@@ -15,11 +15,10 @@ import argparse
 import asyncio
 import json
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import cycle, islice
@@ -33,6 +32,7 @@ from formant_mcp.store import AccountKey, Store
 from formant_mcp.sync import Sync
 from formant_mcp.sync.details import next_refresh_at
 from formant_mcp.sync.list_sync import ListRequest
+from tests.benchmarks.api_process import api_process
 from tests.benchmarks.bench_store import benchmark_store
 from tests.calls import STATUSES, Row, conversation_id, many
 from tests.fake_formant import FakeFormant
@@ -77,18 +77,10 @@ async def serve(conversations: int, turns: int) -> None:
         await asyncio.to_thread(sys.stdin.read)
 
 
-@contextmanager
-def served(conversations: int, turns: int) -> Generator[str]:
+def served(conversations: int, turns: int) -> AbstractContextManager[str]:
     """The API's address, while its process runs."""
     options = ["--serve", "--conversations", str(conversations), "--turns", str(turns)]
-    command = [sys.executable, "-m", "tests.benchmarks.bench_sync", *options]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin
-        assert process.stdout
-        try:
-            yield process.stdout.readline().strip()
-        finally:
-            process.stdin.close()
+    return api_process("tests.benchmarks.bench_sync", options)
 
 
 @dataclass(frozen=True)
