@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 from formant_mcp.audio import AudioKind
 from formant_mcp.filters import NO_FILTERS, Filters
 from formant_mcp.models import Conversation, Page
+from formant_mcp.providers.rate_limit import Ledger
 from formant_mcp.providers.registry import ProviderSpec
 
 
@@ -33,6 +34,10 @@ class Provider(Protocol):
     @property
     def requests_per_minute(self) -> float | None:
         """The rate limit the provider last stated, else the recent request rate; None if neither is available."""
+        ...
+
+    def share_rate_limit(self, ledger: Ledger) -> None:
+        """Counts requests in that ledger, together with all who use the same key."""
         ...
 
     async def get_conversation(self, conversation_id: str) -> Conversation:

@@ -40,6 +40,7 @@ from formant_mcp.providers.rate_limit import Monotonic, RateLimiter, Sleep, Wall
 
 MOST_TRIES = 5
 MOST_SECONDS = 120.0
+LEAST_SECONDS_TO_READ = 10.0  # for a response, also to a request that had to wait
 MOST_BYTES = 100_000_000
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _LOCATION = "formant_mcp.location"
@@ -90,6 +91,7 @@ class HttpClient:
         base_url: str,
         headers: Mapping[str, str],
         *,
+        documented_per_minute: int | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Sleep = anyio.sleep,
         now: WallClock = utc_now,
@@ -100,7 +102,9 @@ class HttpClient:
         self._without_key: HttpClient | None = None
         self._has_answered = False
         self._monotonic = monotonic
-        self.rate_limit = RateLimiter(sleep=sleep, now=now, monotonic=monotonic)
+        self.rate_limit = RateLimiter(
+            sleep=sleep, now=now, monotonic=monotonic, documented_per_minute=documented_per_minute
+        )
         self._client = httpx.AsyncClient(
             base_url=base_url,
             headers={"User-Agent": f"formant-mcp/{__version__}", **headers},
@@ -120,10 +124,10 @@ class HttpClient:
         deadline = self._monotonic() + MOST_SECONDS
 
         async def read(response: httpx.Response) -> JsonValue:
-            body = bytearray()
+            body, ends_at = bytearray(), max(deadline, self._monotonic() + LEAST_SECONDS_TO_READ)
             async for chunk in _chunks(response, self._address_hint):
                 body += chunk
-                if self._monotonic() > deadline:
+                if self._monotonic() > ends_at:
                     raise RequestTimeoutError("The API sends its response too slowly.", "Retry later.")
             return parse_json(bytes(body), self._address_hint)
 
@@ -201,9 +205,7 @@ class HttpClient:
                         self._client.build_request("GET", get.path, params=get.params or None), stream=True
                     )
                 outcome = str(response.status_code)
-                retry_after_seconds = self.rate_limit.update_from_response(
-                    permit, response.status_code, response.headers
-                )
+                retry_after_seconds = await _close_on_error(response, partial(self._update_rate_limit, permit))
                 if response.is_success or response.status_code in get.accepted:
                     return await _close_on_error(response, get.receive)
                 is_own = (
@@ -222,6 +224,9 @@ class HttpClient:
             message = "Not found (404): a wrong address, or a gateway before the API failed."
             raise UnexpectedStatusError(message, self._address_hint)
         raise error_for_status(response.status_code, retry_after_seconds, self._address_hint)
+
+    async def _update_rate_limit(self, permit: int, response: httpx.Response) -> float | None:
+        return await self.rate_limit.update_from_response(permit, response.status_code, response.headers)
 
 
 @dataclass(frozen=True, slots=True)

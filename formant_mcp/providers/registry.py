@@ -21,6 +21,7 @@ class ProviderSpec:
     them; `transient_statuses`: statuses that a conversation does not keep. `unsupported_filters`: filters on fields
     that it does not have. `detail_only_fields`: fields that are in details but never in list rows. `max_queue_time`:
     how long before its start a conversation may be created, if the list is filtered by creation time.
+    `documented_per_minute`: how many requests a minute its documentation says it allows, if it says so.
     `recording_type`: the usual media type. `example_statuses`, `example_conditions` and `note` are for assistants.
     """
 
@@ -33,6 +34,7 @@ class ProviderSpec:
     statuses: frozenset[str] = frozenset()
     transient_statuses: frozenset[str] = frozenset()
     max_queue_time: timedelta = timedelta()
+    documented_per_minute: int | None = None
     recording_type: str = "audio/mpeg"
     example_statuses: str
     example_conditions: str
@@ -89,6 +91,7 @@ PROVIDERS: Mapping[str, ProviderSpec] = {
         addresses={"global": "https://api.voice.formantai.com", "india": "https://api.in.voice.formantai.com"},
         server_side_filters=frozenset({"agent_id"}),
         unsupported_filters=frozenset({"user_id", "direction"}),
+        documented_per_minute=50,
         recording_type="audio/wav",
         example_statuses="busy, no_answer",
         example_conditions="intent=dispute, csat<=2, language.primary=hi, promised_amount missing",

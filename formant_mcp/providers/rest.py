@@ -12,7 +12,7 @@ from formant_mcp.errors import ConfigurationError, NotFoundError
 from formant_mcp.models import Conversation
 from formant_mcp.providers.base import AnyProvider, Recording
 from formant_mcp.providers.http import HttpClient, path_segment, utc_now
-from formant_mcp.providers.rate_limit import Sleep, WallClock
+from formant_mcp.providers.rate_limit import Ledger, Sleep, WallClock
 from formant_mcp.providers.recordings import open_recording
 from formant_mcp.providers.registry import ProviderSpec
 from formant_mcp.providers.responses import check_conversation_id, conversation_not_found
@@ -61,7 +61,14 @@ class RestProvider:
                 f"{self.spec.title} has no address of its own.",
                 "Set FORMANT_BASE_URL to the one your account was given.",
             )
-        self._http = HttpClient(base_url, self.headers(key), transport=transport, sleep=sleep, now=now)
+        self._http = HttpClient(
+            base_url,
+            self.headers(key),
+            documented_per_minute=self.spec.documented_per_minute,
+            transport=transport,
+            sleep=sleep,
+            now=now,
+        )
 
     def headers(self, key: str) -> Mapping[str, str]:
         """How the key is sent."""
@@ -76,6 +83,10 @@ class RestProvider:
     def requests_per_minute(self) -> float | None:
         """The rate limit the provider last stated, else the recent request rate; None if neither is available."""
         return self._http.rate_limit.requests_per_minute
+
+    def share_rate_limit(self, ledger: Ledger) -> None:
+        """Counts requests in that ledger, together with all who use the same key."""
+        self._http.rate_limit.share(ledger)
 
     async def get_conversation(self, conversation_id: str) -> Conversation:
         """One conversation with transcript and results.

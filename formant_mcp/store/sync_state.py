@@ -125,6 +125,20 @@ class SyncState(OnDatabase):
         _write(connection, name, least, _RAISED)
 
     @on_writer
+    def change_text(
+        self, connection: Connection, name: str, now: datetime, change: Callable[[str, float], str]
+    ) -> None:
+        """Hands a text that all servers share ('' at first), and the store's time in seconds, to `change`; stores what
+        it returns. It is called again where the connection was lost."""
+        rows = connection.rows("SELECT value FROM $meta WHERE name = ?", [name])
+        before = str(rows[0][0]) if rows else ""
+        after = change(before, connection.milliseconds(milliseconds(now)) / 1000)
+        if after != before:
+            connection.insert(
+                "meta", ("name", "value"), [(name, after)], key=("name",), update="value = excluded.value"
+            )
+
+    @on_writer
     def lease(
         self, connection: Connection, names: Iterable[str], owner: str, now: datetime, span: timedelta
     ) -> list[str]:

@@ -29,6 +29,7 @@ class Sync:
         self._jobs = BackgroundJobs()
         self._leases = Leases(store.sync_state, now)
         self._has_begun = False
+        provider.share_rate_limit(self._change_rate_limit)
         self._details = Details(provider, store, self._jobs, self._leases, now)
         parts = SyncParts(store, self._details, self._jobs, self._leases, now)
         self._lists: ListSync = (
@@ -185,6 +186,10 @@ class Sync:
         await self._jobs.aclose()
         await self._leases.aclose()
         await self._provider.aclose()
+
+    async def _change_rate_limit(self, change: Callable[[str, float], str]) -> None:
+        """Lets all servers on the store count their requests together."""
+        await self._store.sync_state.change_text("rate_limit", self._now(), change)
 
     async def _wait(
         self,

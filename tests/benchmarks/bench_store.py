@@ -31,6 +31,7 @@ from formant_mcp.errors import NotFoundError
 from formant_mcp.filters import NO_FILTERS, Condition, Filters
 from formant_mcp.models import Conversation, Page, Turn
 from formant_mcp.providers.base import Recording
+from formant_mcp.providers.rate_limit import Ledger
 from formant_mcp.providers.registry import PROVIDERS
 from formant_mcp.queries.conversations import ListQuery, list_conversations
 from formant_mcp.queries.loader import Loader, RequestContext
@@ -73,6 +74,9 @@ class NothingNew:
 
     async def list_page(self, offset: int, filters: Filters = NO_FILTERS) -> Page:
         return Page(self._newest, len(self._newest), has_more=True, total=self._total)
+
+    def share_rate_limit(self, ledger: Ledger) -> None:
+        """No requests are sent."""
 
     async def get_conversation(self, conversation_id: str) -> Conversation:
         raise NotFoundError("There is none.")

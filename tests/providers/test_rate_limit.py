@@ -1,7 +1,5 @@
 """Which requests are retried, how long the client waits, and how many run at once."""
 
-from datetime import timedelta
-
 import anyio
 import httpx
 import pytest
@@ -148,30 +146,6 @@ async def test_no_more_requests_than_remain_are_sent_before_the_reset(clock: Clo
     assert sent_at[:4] == [0, 0, 0, 0]
     assert len(sent_at) == 7
     assert all(at >= 20 for at in sent_at[4:])
-
-
-async def test_requests_in_flight_do_not_exceed_the_stated_limit(clock: Clock):
-    sent_in = [0] * 10
-
-    async def handle(request: httpx.Request) -> httpx.Response:
-        minute = int(clock.seconds // 60)
-        sent_in[minute] += 1
-        remaining = 6 - sent_in[minute]
-        headers = {
-            "X-RateLimit-Limit": "6",
-            "X-RateLimit-Remaining": str(max(0, remaining)),
-            "X-RateLimit-Reset": (NOON + timedelta(minutes=minute + 1)).isoformat(),
-        }
-        await others_have_run()
-        return httpx.Response(200 if remaining >= 0 else 429, json={}, headers=headers)
-
-    client = client_for(clock, handle)
-    for count in (16, 8):
-        async with anyio.create_task_group() as group:
-            for _ in range(count):
-                group.start_soon(client.get_json, "things", "/v1/things")
-
-    assert sent_in[:5] == [16, 6, 6, 6, 0]
 
 
 async def test_an_answer_that_was_overtaken_does_not_raise_the_remaining_count(clock: Clock):

@@ -9,6 +9,7 @@ from formant_mcp.errors import NotFoundError
 from formant_mcp.filters import NO_FILTERS, Filters
 from formant_mcp.models import Conversation, Page
 from formant_mcp.providers.base import Recording
+from formant_mcp.providers.rate_limit import Ledger
 from formant_mcp.providers.registry import PROVIDERS
 from formant_mcp.queries.loader import Loader
 from formant_mcp.store import AccountKey, Store
@@ -32,6 +33,9 @@ class StaticProvider:
         listed = [call for call in self._calls if filters.agent_id in ("", call.agent_id)]
         page = listed[offset : offset + self.page_size]
         return Page(tuple(page), len(page), has_more=offset + len(page) < len(listed), total=len(listed))
+
+    def share_rate_limit(self, ledger: Ledger) -> None:
+        """No requests are sent."""
 
     async def get_conversation(self, conversation_id: str) -> Conversation:
         for call in self._calls:

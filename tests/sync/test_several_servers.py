@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from formant_mcp.errors import RateLimitError
 from formant_mcp.sync.list_sync import ListRequest
+from tests import faults
 from tests.fake_formant import FakeFormant
 from tests.sync.sync_harness import SECONDS, Clock, Harness, ended_calls, harness_for
 
@@ -49,6 +51,21 @@ def start_child(where: tuple[str, str], api: FakeFormant) -> "subprocess.Popen[s
         stdout=subprocess.PIPE,
         text=True,
     )
+
+
+async def test_a_rate_limit_stated_to_one_server_holds_for_the_other(tmp_path: Path):
+    async with FakeFormant() as api, two_desks(api, tmp_path / "store") as (first, second):
+        api.conversations = ended_calls(60)
+        await first.ask()
+        ids = await first.stored()
+        api.fault(ids[0], 1, faults.rate_limit("3600"))
+        assert isinstance(await first.sync.fetch_details(ids[:1], SECONDS), RateLimitError)
+        requests = len(api.requests)
+
+        error = await second.sync.fetch_details(ids[1:2], SECONDS)
+        assert isinstance(error, RateLimitError)
+        assert 3590 <= (error.retry_after_seconds or 0) <= 3600
+        assert len(api.requests) == requests
 
 
 async def test_two_servers_at_once_read_the_list_once(tmp_path: Path):

@@ -14,6 +14,7 @@ from formant_mcp.app import App
 from formant_mcp.errors import FormantError, ServiceError
 from formant_mcp.filters import NO_FILTERS, Filters
 from formant_mcp.models import Conversation, Page, Turn
+from formant_mcp.providers.rate_limit import Ledger
 from formant_mcp.queries.account import Account
 from formant_mcp.queries.loader import RequestContext
 from formant_mcp.recordings import RecordingsFolder
@@ -67,6 +68,9 @@ class FailingProvider(StaticProvider):
             raise ServiceError("The API failed (502).")
         page = await super().list_page(offset, filters)
         return replace(page, conversations=tuple(self._row(call) for call in page.conversations))
+
+    def share_rate_limit(self, ledger: Ledger) -> None:
+        """No requests are sent."""
 
     async def get_conversation(self, conversation_id: str) -> Conversation:
         if self.waits:

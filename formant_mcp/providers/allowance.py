@@ -1,0 +1,243 @@
+"""How many requests a provider allows: what its responses state, and what all who use one key have sent. No I/O."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from itertools import accumulate
+from typing import Self
+
+from pydantic import BaseModel, ValidationError
+
+_WINDOW_SECONDS = 60.0
+_SAME_WINDOW_SECONDS = 1.0  # resets are stated in whole seconds
+_CLOCK_SECONDS = 5.0  # a clock that goes back further was set
+_FEWEST_PER_MINUTE = 20  # a refusal after fewer has another reason than a rate limit
+_LEARN_SECONDS = 10.0  # refusals so close together have one reason
+_RAISE_SECONDS = 300.0
+_PROBE_SECONDS = 1.0
+_VALID_SECONDS = 86_400.0
+_NUMBER = re.compile(r"\d{1,18}(\.\d{1,18})?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class StatedLimit:
+    """What one response states.
+
+    `per_minute`, `remaining` and `resets_in` (seconds): X-RateLimit-Limit, -Remaining and -Reset. `retry_after`: the
+    seconds that a refused request (429) must wait, if it says so. `age`: how many seconds ago it came.
+    """
+
+    is_refusal: bool
+    per_minute: float | None
+    remaining: int | None
+    resets_in: float | None
+    retry_after: float | None
+    age: float = 0.0
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether there is neither a refusal nor a limit in it."""
+        return not self.is_refusal and self.per_minute is None and self.remaining is None
+
+    def after(self, seconds: float) -> "StatedLimit":
+        """The same, read that much later."""
+        return replace(self, resets_in=max(0.0, self.resets_in - seconds) if self.resets_in else None, age=seconds)
+
+
+def parse_limit(status: int, headers: Mapping[str, str], now: datetime) -> StatedLimit:
+    """Parses a response's headers; `now`: the machine's clock, used where the response has no Date.
+
+    The headers are those of Formant's rate limits: `X-RateLimit-Limit` (documented as 50 a minute), `-Remaining`,
+    `-Reset` (an ISO 8601 date-time; epoch numbers are read too) and `Retry-After` (RFC 9110, 10.2.3).
+    """
+    now = _parse_date(headers.get("date", "")) or now  # the provider's clock if sent: ours may be wrong
+    remaining = _parse_number(headers.get("x-ratelimit-remaining"))
+    reset = _seconds_until(headers.get("x-ratelimit-reset"), now)
+    waits = [_seconds_until(headers.get("retry-after"), now)]
+    if status == 429 and not remaining:
+        waits.append(reset)
+    return StatedLimit(
+        is_refusal=status == 429,
+        per_minute=_parse_number(headers.get("x-ratelimit-limit")) or None,
+        remaining=None if remaining is None else int(remaining),
+        resets_in=reset,
+        retry_after=max((wait for wait in waits if wait), default=None),
+    )
+
+
+class Allowance(BaseModel):
+    """What may still be sent, as of `as_of`; all times are seconds of one clock.
+
+    `per_minute`: the limit, stated by the provider or else learned from a refusal, and `limited_at`: since when.
+    `remaining` requests are left until `resets_at`, where the provider states both. `wait_until`: nobody may send
+    before. `sent`: the requests of the last minute, as pairs of a second and how many. `since_reset`: how many since
+    the last stated reset, at `reset_at`, until the next is stated. `learned_at`: when a refusal last taught the limit.
+    """
+
+    per_minute: float | None = None
+    is_stated: bool = False
+    limited_at: float = 0.0
+    learned_at: float = -math.inf
+    remaining: int | None = None
+    resets_at: float | None = None
+    wait_until: float | None = None
+    sent: list[tuple[int, int]] = []
+    since_reset: int | None = None
+    reset_at: float = -math.inf
+    as_of: float = -math.inf
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """From the text that `format` returns; a new one from anything else."""
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError:
+            return cls()
+
+    def format(self) -> str:
+        """As text, for others who use the same key."""
+        return self.model_dump_json(exclude_defaults=True)
+
+    @property
+    def is_unlimited(self) -> bool:
+        """Whether no limit applies, as far as anybody has been refused or informed."""
+        return self.per_minute is None and self.remaining is None and self.wait_until is None
+
+    @property
+    def sent_count(self) -> int:
+        """How many requests were sent in the last minute."""
+        return sum(count for _, count in self.sent)
+
+    def advance(self, now: float) -> None:
+        """Forgets what is over at that time."""
+        if now < self.as_of - _CLOCK_SECONDS:
+            self.remaining = self.resets_at = self.wait_until = self.since_reset = None
+            self.sent = []
+            self.limited_at = self.reset_at = self.as_of = now
+        self.as_of = max(self.as_of, now)
+        if self.wait_until is not None and self.wait_until <= self.as_of:
+            self.wait_until = None
+        if self.resets_at is not None and self.resets_at <= self.as_of:
+            self.since_reset, self.reset_at = 0, self.resets_at
+            self.remaining = self.resets_at = None
+        if self.per_minute and self.as_of - self.limited_at > _VALID_SECONDS:
+            self.per_minute, self.is_stated = None, False
+        self.sent = [(second, count) for second, count in self.sent if second + _WINDOW_SECONDS > self.as_of]
+
+    def take(self) -> float:
+        """Counts one request, if it may be sent now; else returns how many seconds it must wait."""
+        seconds = self._seconds_to_wait()
+        if seconds <= 0:
+            self.count(1)
+        return seconds
+
+    def count(self, requests: int) -> None:
+        """Counts requests as sent now."""
+        if requests and self.remaining is not None:
+            self.remaining = max(0, self.remaining - requests)
+        if self.since_reset is not None:
+            self.since_reset += requests
+        second = math.floor(self.as_of) + 1  # a request is counted for a little longer than a minute
+        if requests and self.sent and self.sent[-1][0] == second:
+            requests += self.sent.pop()[1]
+        if requests:
+            self.sent.append((second, requests))
+
+    def update(self, stated: StatedLimit, *, is_alone: bool = False) -> None:
+        """Applies what a response states. `is_alone`: no other request was in flight here."""
+        if stated.per_minute:
+            self.per_minute, self.is_stated, self.limited_at = stated.per_minute, True, self.as_of
+        if stated.remaining is not None and stated.resets_in and self.as_of - stated.age >= self.reset_at:
+            self._update_window(stated.remaining, self.as_of + stated.resets_in)
+        if stated.is_refusal and stated.retry_after:
+            self.wait_until = max(self.wait_until or 0.0, self.as_of + stated.retry_after)
+        if stated.is_refusal:
+            self._give_back()
+            is_learning = self.as_of - self.learned_at < _LEARN_SECONDS
+            if not self.is_stated and (stated.retry_after or is_alone or is_learning):  # else too many at once?
+                self._learn()
+
+    def is_changed_by(self, stated: StatedLimit) -> bool:
+        """Whether others should be informed at once: of a refusal, another limit or another window."""
+        is_other_window = stated.remaining is not None and bool(stated.resets_in) and self.resets_at is None
+        return stated.is_refusal or is_other_window or (stated.per_minute or self.per_minute) != self.per_minute
+
+    def _update_window(self, remaining: int, resets_at: float) -> None:
+        if self.remaining is None or self.resets_at is None:
+            # Requests in flight are not in the provider's count yet.
+            sent = self.sent_count if self.since_reset is None else self.since_reset
+            unsent = max(0.0, self.per_minute - sent) if self.per_minute else math.inf
+            self.remaining, self.resets_at, self.since_reset = int(min(remaining, unsent)), resets_at, None
+        elif resets_at >= self.resets_at - _SAME_WINDOW_SECONDS:  # responses may overtake each other: the lowest counts
+            self.remaining, self.resets_at = min(self.remaining, remaining), max(self.resets_at, resets_at)
+
+    def _seconds_to_wait(self) -> float:
+        until = self.wait_until or 0.0
+        if self.remaining is not None and self.resets_at is not None:
+            return max(until, self.resets_at if self.remaining <= 0 else 0.0) - self.as_of
+        if not self.per_minute or self.sent_count < self.per_minute or self._may_try():
+            return until - self.as_of
+        excess = self.sent_count - self.per_minute
+        sums = accumulate(count for _, count in self.sent)
+        free_at = next(second for (second, _), sent in zip(self.sent, sums, strict=True) if sent > excess)
+        if self.since_reset:  # the response to the first request will say how many may be sent now
+            free_at = min(free_at, self.as_of + _PROBE_SECONDS - _WINDOW_SECONDS)
+        return max(until, free_at + _WINDOW_SECONDS) - self.as_of
+
+    def _give_back(self) -> None:
+        """A refused request does not count."""
+        if self.sent:
+            second, count = self.sent.pop()
+            if count > 1:
+                self.sent.append((second, count - 1))
+
+    def _learn(self) -> None:
+        if self.per_minute is None and self.sent_count < _FEWEST_PER_MINUTE:
+            return
+        is_first = self.per_minute is None or self.as_of - self.learned_at < _LEARN_SECONDS
+        most = math.inf if is_first or self.per_minute is None else self.per_minute
+        self.per_minute, self.limited_at = max(_FEWEST_PER_MINUTE, min(most, self.sent_count)), self.as_of
+        self.learned_at = self.as_of
+
+    def _may_try(self) -> bool:
+        """Whether one request may be sent beyond what was sent in the last minute.
+
+        After a stated reset, to learn what remains. And a while after the limit was learned: it may be higher by now.
+        """
+        if self.since_reset == 0:
+            return True
+        if self.is_stated or not self.per_minute or self.as_of - self.limited_at < _RAISE_SECONDS:
+            return False
+        self.per_minute += max(1, self.per_minute // 20)
+        self.limited_at = self.as_of
+        return True
+
+
+def _parse_number(text: str | None) -> float | None:
+    match = _NUMBER.match(text.strip()) if text else None
+    return float(match[0]) if match else None
+
+
+def _seconds_until(text: str | None, now: datetime) -> float | None:
+    """Seconds from `now` to the time in a header: seconds, an epoch in seconds or milliseconds, an HTTP or ISO date."""
+    text = (text or "").strip()
+    if _NUMBER.fullmatch(text):
+        figure = float(text)
+        if figure < 1e8:
+            return figure
+        return max(0.0, (figure if figure < 1e11 else figure / 1000) - now.timestamp())
+    moment = _parse_date(text)
+    return None if moment is None else max(0.0, (moment - now).total_seconds())
+
+
+def _parse_date(text: str) -> datetime | None:
+    for parse in (datetime.fromisoformat, parsedate_to_datetime):
+        try:
+            moment = parse(text)
+            return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        except (ValueError, OverflowError):
+            continue
+    return None
