@@ -172,7 +172,7 @@ class RateLimiter:
         apply(self._allowance.format(), self._time())
 
     def _time(self) -> float:
-        """The ledger's time, as far as this server can tell without it."""
+        """The ledger's time, as far as this server knows it by itself."""
         return max(self._monotonic() + self._clock_offset, self._not_before)
 
     def _is_close(self) -> bool:
