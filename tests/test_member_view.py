@@ -26,7 +26,7 @@ pytestmark = pytest.mark.anyio
 AGENTS = (100, 101, 102)
 COUNT = 24
 RECORDING = wav((0, 1.0), (900, 2.0))
-CURSOR = re.compile(r"c:\d+:\d+:[0-9a-f]{6}")
+CURSOR = re.compile(r"c:\d+:[0-9a-f]{16}:[0-9a-f]{6}")
 TEMPLATE = ResourceTemplateReference(uri="formant://conversations/{conversation_id}/transcript")
 PROMPT = PromptReference(name="weekly_review")
 # What only one agent's calls say; the last ones are spelled almost alike.

@@ -128,7 +128,7 @@ async def test_a_saved_recording_is_listed_with_its_size_and_type(account: Accou
 
 
 @pytest.mark.parametrize(
-    ("cursor", "said"), [("x", "cursor: invalid"), ("c:20:1:abcdef", "issued for different arguments")]
+    ("cursor", "said"), [("x", "cursor: invalid"), ("c:20:0000000000000001:abcdef", "issued for different arguments")]
 )
 async def test_an_invalid_cursor_is_refused(account: Account, cursor: str, said: str) -> None:
     async with account.connect() as assistant:

@@ -102,7 +102,11 @@ def account(account: Account) -> Account:
             {"cursor": "20"},
             "cursor: invalid. Omit cursor to start over",
         ),
-        ("list_conversations", {"cursor": "c:20:1:abcdef"}, "cursor: it was issued for different arguments."),
+        (
+            "list_conversations",
+            {"cursor": "c:20:0000000000000001:abcdef"},
+            "cursor: it was issued for different arguments.",
+        ),
     ],
 )
 async def test_an_invalid_argument_is_refused_by_name(
@@ -124,7 +128,7 @@ async def test_a_cursor_works_only_for_its_own_query_and_store(account: Account)
         foreign = await another_store.refused("list_conversations", limit=5, agent_id="101", cursor=cursor)
     assert {other, reordered, foreign} == {
         "cursor: it was issued for different arguments. Omit cursor to start over, or give next_cursor from"
-        " the previous answer, e.g. c:20:4711:9f1c2a, and keep the other arguments unchanged."
+        " the previous answer, e.g. c:20:5d0c41e2a97b3f86:9f1c2a, and keep the other arguments unchanged."
     }
 
 

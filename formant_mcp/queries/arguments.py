@@ -70,7 +70,7 @@ Agent = Annotated[Name, Takes("the id or name of one agent (for several ask for 
 Number = Annotated[Name, Takes("one number or its last digits", "+91 98765 43210")]
 Date = Annotated[str, BeforeValidator(as_text), Takes("a date, a date-time, or how long ago (7d)", "2026-11-20")]
 CursorText = Annotated[
-    str, BeforeValidator(as_cursor), Takes("next_cursor from the previous answer", "c:20:4711:9f1c2a")
+    str, BeforeValidator(as_cursor), Takes("next_cursor from the previous answer", "c:20:5d0c41e2a97b3f86:9f1c2a")
 ]
 Names = Annotated[list[Name], BeforeValidator(as_list(as_name)), Takes("a list of texts", "{statuses}")]
 Weekdays = Annotated[list[Name], BeforeValidator(as_list(as_name)), Takes("a list of weekdays", "Monday, Friday")]

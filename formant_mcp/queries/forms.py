@@ -60,7 +60,7 @@ def unquoted(text: str) -> str:
 
 
 def unlabelled(text: str) -> str:
-    """The text without quotes and without a name before it, as in `cursor="c:20:4711:9f1c2a"`."""
+    """The text without quotes and without a name before it, as in `cursor="c:20:5d0c41e2a97b3f86:9f1c2a"`."""
     return unquoted(_LABEL.sub("", unquoted(text), count=1) if _LABEL.match(unquoted(text)) else text)
 
 

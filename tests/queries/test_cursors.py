@@ -1,5 +1,7 @@
 """Cursors: where a list continues, for the same query on the same store only."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,7 +10,8 @@ from formant_mcp.errors import InvalidRequestError
 from formant_mcp.queries.cursors import Cursor, format_cursor, parse_cursor, query_fingerprint
 
 FINGERPRINT = query_fingerprint("agent 7", "newest", "store")
-cursors = st.builds(Cursor, st.integers(0, 10**9 - 1), st.integers(0, 10**18 - 1))
+MASKED, BEGINNING = "5d0c41e2a97b3f86", FINGERPRINT[:6]
+cursors = st.builds(Cursor, st.integers(0, 10**9 - 1), st.integers(0, 2**64 - 1))
 
 
 @given(cursor=cursors, parts=st.lists(st.text()))
@@ -33,19 +36,27 @@ def test_a_cursor_of_another_query_is_refused() -> None:
     assert "next_cursor" in raised.value.hint
 
 
+def test_cursors_do_not_show_how_far_apart_their_rows_are() -> None:
+    masked = [int(format_cursor(Cursor(20, row), FINGERPRINT).split(":")[2], 16) for row in range(1, 1_001)]
+    assert len(set(masked)) == 1_000
+    assert 0.4 < sum(after > before for before, after in pairwise(masked)) / 999 < 0.6
+    assert min(masked) > 1_000
+    assert masked[0] != int(format_cursor(Cursor(20, 1), query_fingerprint("another")).split(":")[2], 16)
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "xyz",
         "c:20",
-        f"c:20:4711:{FINGERPRINT} ",
-        f"c:20:4711:{FINGERPRINT}\n",
-        f"C:20:4711:{FINGERPRINT}",
-        f"c:-1:4711:{FINGERPRINT}",
-        f"c:20:4711:{FINGERPRINT}0",
-        f"c:1e2:4711:{FINGERPRINT}",
-        f"c:20:{'9' * 19}:{FINGERPRINT}",
-        f"c:20::{FINGERPRINT}",
+        f"c:20:{MASKED}:{BEGINNING} ",
+        f"c:20:{MASKED}:{BEGINNING}\n",
+        f"C:20:{MASKED}:{BEGINNING}",
+        f"c:-1:{MASKED}:{BEGINNING}",
+        f"c:20:{MASKED}:{BEGINNING}0",
+        f"c:1e2:{MASKED}:{BEGINNING}",
+        f"c:20:{MASKED}0:{BEGINNING}",
+        f"c:20::{BEGINNING}",
         "eyJwYWdlIjoyfQ==",
     ],
 )
@@ -55,7 +66,11 @@ def test_a_text_that_is_no_cursor_is_refused_and_not_repeated(text: str) -> None
     assert text not in raised.value.message
 
 
-@given(st.text() | st.from_regex(r"c:\d{0,20}:\d{0,20}:[0-9a-f]{0,8}", fullmatch=True))
+def test_the_forms_that_are_refused_differ_from_one_that_is_not() -> None:
+    assert parse_cursor(f"c:20:{MASKED}:{BEGINNING}", FINGERPRINT).shown == 20
+
+
+@given(st.text() | st.from_regex(r"c:\d{0,20}:[0-9a-f]{0,20}:[0-9a-f]{0,8}", fullmatch=True))
 def test_any_text_is_a_cursor_or_refused(text: str) -> None:
     try:
         assert parse_cursor(text, FINGERPRINT)

@@ -139,7 +139,7 @@ async def test_a_search_over_a_part_says_how_many_were_read(account: Account) ->
         ({"query": "secret", "role": "nobody"}, "role"),
         ({"query": "secret", "limit": 101}, "limit"),
         ({"query": "secret", "context_turns": 6}, "context_turns"),
-        ({"query": "secret", "cursor": "c:1:1:000000"}, "cursor"),
+        ({"query": "secret", "cursor": "c:1:0000000000000001:000000"}, "cursor"),
         ({"query": "secret", "words": "refund"}, "words"),
         ({}, "query"),
     ],
