@@ -200,7 +200,10 @@ def _refusal(status: HTTPStatus, text: str, wait_seconds: float) -> PlainTextRes
 
 
 def timed_protocol(seconds: float) -> type[H11Protocol]:
-    """uvicorn's HTTP, which closes a connection when a request's headers take longer than that to arrive."""
+    """uvicorn's HTTP, which closes a connection when a request's headers take longer than that to arrive.
+
+    So does the rest of a body that was answered early, as without a token: uvicorn would read it for ever.
+    """
 
     class TimedProtocol(H11Protocol):
         _timer: asyncio.TimerHandle | None = None
@@ -216,9 +219,9 @@ def timed_protocol(seconds: float) -> type[H11Protocol]:
             super().connection_lost(exc)
 
         def handle_events(self) -> None:
-            """Waits for headers except while a request is under way."""
+            """Waits for headers, or the rest of a body, except while a request is under way."""
             super().handle_events()
-            if self.conn.their_state is h11.IDLE:
+            if self.conn.their_state is h11.IDLE or (self.cycle and self.cycle.response_complete):
                 self._set_timer()
             else:
                 self._stop_timer()

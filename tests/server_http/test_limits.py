@@ -163,6 +163,19 @@ def test_headers_that_are_too_slow_end_a_connection_after_its_first_answer_too(a
         assert answer.count(b"HTTP/1.1 200") == 1
 
 
+def test_a_body_that_arrives_slowly_after_its_answer_ends_the_connection(account: Account) -> None:
+    with in_thread(account, limits=Limits(header_seconds=0.2), verifier=Tokens("anna")) as server:
+        address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
+        with socket.create_connection(address, timeout=MOST_SECONDS / 6) as connection:
+            connection.sendall(b"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n")
+            answer = b""
+            while not answer.endswith(b"}"):
+                answer += connection.recv(65_536)
+            assert answer.startswith(b"HTTP/1.1 401")
+            connection.sendall(b"{")
+            assert connection.recv(65_536) == b""
+
+
 def test_a_body_that_does_not_arrive_in_time_is_refused(account: Account) -> None:
     with in_thread(account, limits=Limits(body_seconds=0.2)) as server:
         head = "POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
