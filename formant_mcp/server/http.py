@@ -137,7 +137,7 @@ def _build_app(
     metrics: "Metrics | None",
 ) -> Starlette:
     """The addresses. Those of MCP and of files check host, token and limits, in this order; metrics no limits."""
-    server.middleware.insert(0, partial(audit, metrics.count_call if metrics else None))
+    server.middleware[:0] = [gate.count_to_its_end, partial(audit, metrics.count_call if metrics else None)]
     manager = _Manager(
         server,
         session_idle_timeout=limits.session_idle_seconds,
