@@ -83,6 +83,20 @@ def test_without_members_the_server_listens_only_on_this_machine(host: str) -> N
     check_access(host, has_members=True)
 
 
+@pytest.mark.parametrize(
+    "hosts", [["calls.example.com"], ["localhost", "calls.example.com:8443"], ["[calls.example.com"]]
+)
+def test_without_members_a_proxy_cannot_let_other_machines_in(hosts: list[str]) -> None:
+    with pytest.raises(ConfigurationError, match=r"not for \[?calls\.example\.com.*FORMANT_HTTP_HOSTS"):
+        check_access("127.0.0.1", hosts, has_members=False)
+    check_access("127.0.0.1", hosts, has_members=True)
+
+
+@pytest.mark.parametrize("name", ["localhost", "localhost:8765", "127.0.0.1:80", "[::1]:80"])
+def test_without_members_names_of_this_machine_may_be_set(name: str) -> None:
+    check_access("127.0.0.1", [name], has_members=False)
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
 def test_on_this_machine_the_server_listens_without_members(host: str) -> None:
     check_access(host, has_members=False)
