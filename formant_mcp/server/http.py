@@ -37,6 +37,7 @@ _MARGIN_SECONDS = 5.0  # in addition to a call's time: for the imports of the fi
 _LAST_SECONDS = 2  # for streams that no call is answered on, after the last call was
 _READY_SECONDS = 10.0  # to open the account
 _SIGNALLED = 128  # added to a signal's number: the exit status of a program that it ended
+_NOT_ITS_NAME = "The server does not answer for this Host, or Origin. Where it runs, FORMANT_HTTP_HOSTS has its names."
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -219,7 +220,10 @@ class _HostCheck:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         refusal = await self._middleware.validate_request(Request(scope))
-        await (refusal or self._app)(scope, receive, send)
+        if refusal:
+            await PlainTextResponse(_NOT_ITS_NAME, refusal.status_code)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
 
 def _security(hosts: Sequence[str]) -> TransportSecuritySettings:

@@ -56,6 +56,14 @@ def test_a_token_is_needed_except_to_see_how_the_server_is(account: Account) -> 
         assert httpx.get(f"{server.url}/readyz").status_code == 200
 
 
+def test_a_refusal_of_a_host_or_an_origin_says_what_to_do(account: Account) -> None:
+    with in_thread(account, hosts=["calls.example.com"]) as server:
+        for headers in ({"Host": "evil.example.com"}, {"Origin": "https://evil.example.com"}):
+            text = post(server.url, "tools/list", headers).text
+            assert "FORMANT_HTTP_HOSTS" in text
+            assert "evil" not in text
+
+
 def test_a_wrong_host_is_refused_before_its_token_is_checked(account: Account) -> None:
     with in_thread(account, verifier=Tokens("anna")) as server:
         assert post(server.url, "tools/list", {"Host": "evil.example.com"}).status_code == 421
