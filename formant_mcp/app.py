@@ -178,20 +178,32 @@ class LazyApp:
     def __init__(self, open_: Callable[[], Awaitable[App]]) -> None:
         self._open = open_
         self._app: App | None = None
-        self._lock = asyncio.Lock()
+        self._opening: asyncio.Task[App] | None = None
 
     async def app(self) -> App:
-        """The open account.
+        """The open account. All who wait for it get the same answer at once, however long it takes to fail.
 
         Raises:
             FormantError: the account cannot be opened; the next question tries again.
         """
-        async with self._lock:
-            if self._app is None:
-                self._app = await self._open()
+        if self._app:
             return self._app
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._open_and_keep())
+            self._opening.add_done_callback(lambda task: task.cancelled() or task.exception())  # nobody may wait for it
+        return await asyncio.shield(self._opening)
 
     async def aclose(self) -> None:
         """Closes what was opened."""
+        if self._opening:
+            self._opening.cancel()
+            await asyncio.wait([self._opening])
         if self._app:
             await self._app.aclose()
+
+    async def _open_and_keep(self) -> App:
+        try:
+            self._app = await self._open()
+            return self._app
+        finally:
+            self._opening = None

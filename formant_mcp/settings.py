@@ -208,7 +208,7 @@ class Settings(BaseSettings):
     @property
     def hosts(self) -> list[str]:
         """The names of the server, besides those of this machine, that clients of `serve` may use."""
-        return [name.strip() for name in self.http_hosts.split(",") if name.strip()]
+        return [name.strip().lower() for name in self.http_hosts.split(",") if name.strip()]
 
     @property
     def public_address(self) -> str:

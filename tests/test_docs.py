@@ -206,5 +206,6 @@ def test_the_example_configuration_starts_the_server_which_reports_the_placehold
 def test_the_readme_states_the_limits_of_a_member() -> None:
     limits, text = Limits(), " ".join(README.split())
     assert f"{limits.calls_at_once} calls under way and send {limits.requests_per_minute} requests a minute" in text
+    assert f"keep {limits.streams_at_once} streams of notifications open" in text
     assert f"at most {limits.body_bytes // 1_048_576} MB" in text
     assert f"a session ends after {limits.session_idle_seconds / 60:g} minutes" in text

@@ -238,6 +238,7 @@ async def test_a_short_key_and_one_that_cannot_be_read_are_not_used(api: FakeIss
         "text",
         None,
         {"kty": "RSA", "n": "!", "e": 3, "alg": []},
+        {"kty": "RSA", "n": "AQAB", "e": "AQAB", "alg": ["RS256"]},
     ]
     published = [*broken, short.as_dict(private=False), api.keys[0].as_dict(private=False)]
     api.replies[KEYS_PATH] = json_reply({"keys": published})

@@ -117,7 +117,7 @@ def test_blanks_around_a_value_are_stripped(tmp_path: Path) -> None:
 
 def test_hosts_are_names_with_commas_between_them() -> None:
     assert load().hosts == []
-    assert load(HTTP_HOSTS=" calls.example.com,, calls.example.org:8443 ").hosts == [
+    assert load(HTTP_HOSTS=" Calls.Example.com,, calls.example.org:8443 ").hosts == [
         "calls.example.com",
         "calls.example.org:8443",
     ]

@@ -19,7 +19,7 @@ def run_serve(settings: Settings, lazy_app: LazyApp, host: str, port: int, *, is
         FormantError: it cannot start.
     """
     has_members = not is_demo and (bool(settings.http_issuer) or asyncio.run(_has_tokens(settings)))
-    check_access(host, has_members=has_members)
+    check_access(host, settings.hosts, has_members=has_members)
     metrics = None
     if settings.http_metrics == "on":
         from formant_mcp.server.metrics import Metrics  # takes 0.1 s

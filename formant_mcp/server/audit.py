@@ -11,7 +11,7 @@ from mcp_types.methods import SPEC_CLIENT_METHODS
 
 from formant_mcp.app import LazyApp
 from formant_mcp.models import clean
-from formant_mcp.server.members import sender_of
+from formant_mcp.server.members import name_of_sender
 from formant_mcp.server.tools import TOOLS
 
 _log = logging.getLogger("formant_mcp.audit")
@@ -43,7 +43,7 @@ async def audit(
         if count_call:
             count_call(call, outcome, seconds)
         fields = {
-            "member": clean(sender_of(ctx.request.scope))[:60],
+            "member": clean(name_of_sender(ctx.request.scope))[:60],
             "call": call,
             "outcome": outcome,
             "conversations": conversations,

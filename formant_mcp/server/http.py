@@ -6,10 +6,11 @@ import os
 import socket
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import uvicorn
 from mcp.server.lowlevel import Server
@@ -36,20 +37,29 @@ _MARGIN_SECONDS = 5.0  # in addition to a call's time: for the imports of the fi
 _LAST_SECONDS = 2  # for streams that no call is answered on, after the last call was
 _READY_SECONDS = 10.0  # to open the account
 _SIGNALLED = 128  # added to a signal's number: the exit status of a program that it ended
+_NOT_ITS_NAME = "The server does not answer for this Host, or Origin. Where it runs, FORMANT_HTTP_HOSTS has its names."
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
-def check_access(host: str, *, has_members: bool) -> None:
-    """Refuses to serve other machines without access control.
+def check_access(host: str, hosts: Sequence[str] = (), *, has_members: bool) -> None:
+    """Refuses to serve other machines without access control: directly, or by a proxy that answers for `hosts`.
 
     Raises:
-        ConfigurationError: anybody who can connect to `host` could read every call.
+        ConfigurationError: anybody who can connect there could read every call.
     """
-    if not has_members and not _is_loopback(host):
+    if has_members:
+        return
+    hint = "Give each member a token by `formant-mcp token add NAME`, or set FORMANT_HTTP_ISSUER."
+    if not _is_loopback(host):
         raise ConfigurationError(
-            f"Without access control the server listens only on this machine, not on {host}.",
-            "Give each member a token by `formant-mcp token add NAME`, or set FORMANT_HTTP_ISSUER.",
+            f"Without access control the server listens only on this machine, not on {host}.", hint
         )
+    for name in hosts:
+        if not _is_loopback(_without_port(name)):
+            raise ConfigurationError(
+                f"Without access control the server answers only this machine, not for {name} (FORMANT_HTTP_HOSTS).",
+                hint,
+            )
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -137,7 +147,7 @@ def _build_app(
     metrics: "Metrics | None",
 ) -> Starlette:
     """The addresses. Those of MCP and of files check host, token and limits, in this order; metrics no limits."""
-    server.middleware.insert(0, partial(audit, metrics.count_call if metrics else None))
+    server.middleware[:0] = [gate.count_to_its_end, partial(audit, metrics.count_call if metrics else None)]
     manager = _Manager(
         server,
         session_idle_timeout=limits.session_idle_seconds,
@@ -210,7 +220,10 @@ class _HostCheck:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         refusal = await self._middleware.validate_request(Request(scope))
-        await (refusal or self._app)(scope, receive, send)
+        if refusal:
+            await PlainTextResponse(_NOT_ITS_NAME, refusal.status_code)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
 
 def _security(hosts: Sequence[str]) -> TransportSecuritySettings:
@@ -220,6 +233,12 @@ def _security(hosts: Sequence[str]) -> TransportSecuritySettings:
         allowed_hosts=names,
         allowed_origins=[f"{scheme}://{name}" for scheme in ("http", "https") for name in names],
     )
+
+
+def _without_port(name: str) -> str:
+    with suppress(ValueError):
+        return urlsplit(f"//{name}").hostname or ""
+    return name
 
 
 def _is_loopback(host: str) -> bool:

@@ -172,7 +172,7 @@ def _parse_keys(key_set: JsonValue) -> list[_Key]:
             continue
         try:
             key = jwt.PyJWK(data)
-        except jwt.PyJWTError:
+        except (jwt.PyJWTError, TypeError):  # TypeError: a field of another kind, such as a list for `alg`
             continue
         # An RSA key is for all of RSA's algorithms unless it names one; the curve of others decides.
         can_be_any = data.get("kty") == "RSA" and not data.get("alg")

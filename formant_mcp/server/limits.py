@@ -4,12 +4,15 @@ import asyncio
 import json
 import math
 import time
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
+from typing import Any
 
 import h11
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.transport_security import RequestBodyLimitMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -37,6 +40,7 @@ class Limits:
     body_seconds: float = 20.0
     header_seconds: float = 10.0
     calls_at_once: int = 8
+    streams_at_once: int = 40
     requests_per_minute: int = 300
     sessions: int = 5_000
     session_idle_seconds: float = 900.0
@@ -44,11 +48,12 @@ class Limits:
 
 @dataclass(slots=True)
 class _Usage:
-    """A sender's use: how many requests may come now, and how many calls are under way."""
+    """A sender's use: how many requests may come now, and which calls are under way, each with how often it is held."""
 
     requests_left: float
     updated_at: float
-    running: int = 0
+    running: Counter[int] = field(default_factory=Counter[int])
+    streams: int = 0
 
 
 class Quotas:
@@ -67,16 +72,32 @@ class Quotas:
         usage.requests_left -= 1
         return 0.0
 
-    def start_call(self, sender: str) -> bool:
+    def start_call(self, sender: str, call: int) -> bool:
         """Counts a call that starts; False if too many of the sender's are under way."""
         usage = self._updated(sender)
-        may_start = usage.running < self._limits.calls_at_once
-        usage.running += may_start
+        if len(usage.running) >= self._limits.calls_at_once:
+            return False
+        usage.running[call] += 1
+        return True
+
+    def hold_call(self, sender: str, call: int) -> None:
+        """Has a call end later: once for each hold."""
+        self._updated(sender).running[call] += 1
+
+    def end_call(self, sender: str, call: int) -> None:
+        """Counts a call that has ended, or one of its holds."""
+        self._usage[sender].running -= Counter([call])
+
+    def start_stream(self, sender: str) -> bool:
+        """Counts a stream that starts; False if the sender has too many."""
+        usage = self._updated(sender)
+        may_start = usage.streams < self._limits.streams_at_once
+        usage.streams += may_start
         return may_start
 
-    def end_call(self, sender: str) -> None:
-        """Counts a call that has ended."""
-        self._usage[sender].running -= 1
+    def end_stream(self, sender: str) -> None:
+        """Counts a stream that has ended."""
+        self._usage[sender].streams -= 1
 
     def _updated(self, sender: str) -> _Usage:
         now, most = self._clock(), self._limits.requests_per_minute
@@ -90,7 +111,9 @@ class Quotas:
     def _forget_idle(self, now: float) -> None:
         """Forgets those whose requests of a minute are all there again."""
         self._usage = {
-            sender: usage for sender, usage in self._usage.items() if usage.running or now - usage.updated_at < _MINUTE
+            sender: usage
+            for sender, usage in self._usage.items()
+            if usage.running or usage.streams or now - usage.updated_at < _MINUTE
         }
 
 
@@ -137,7 +160,28 @@ class Gate:
         finally:
             self.running -= 1
 
+    async def count_to_its_end(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        """Middleware of the SDK's server: a session's call counts while it runs, even if its client has hung up."""
+        if ctx.request is None or ctx.request_id is None:
+            return await call_next(ctx)
+        sender, call = sender_of(ctx.request.scope), id(ctx.request.scope)
+        self._quotas.hold_call(sender, call)
+        try:
+            return await call_next(ctx)
+        finally:
+            self._quotas.end_call(sender, call)
+
     async def _stream(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        sender = sender_of(scope)
+        if not self._quotas.start_stream(sender):
+            await _too_many(_BUSY_SECONDS)(scope, receive, send)
+            return
+        try:
+            await self._open_stream(app, scope, receive, send)
+        finally:
+            self._quotas.end_stream(sender)
+
+    async def _open_stream(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         is_open = False
 
         async def watched_send(message: Message) -> None:
@@ -158,11 +202,11 @@ class Gate:
 
         if _is_notification(first.get("body", b"")):  # such as one that cancels a call: no matter how many are running
             await app(scope, replay, send)
-        elif self._quotas.start_call(sender):
+        elif self._quotas.start_call(sender, id(scope)):
             try:
                 await app(scope, replay, send)
             finally:
-                self._quotas.end_call(sender)
+                self._quotas.end_call(sender, id(scope))
         else:
             await _too_many(_BUSY_SECONDS)(scope, receive, send)
 
@@ -200,7 +244,10 @@ def _refusal(status: HTTPStatus, text: str, wait_seconds: float) -> PlainTextRes
 
 
 def timed_protocol(seconds: float) -> type[H11Protocol]:
-    """uvicorn's HTTP, which closes a connection when a request's headers take longer than that to arrive."""
+    """uvicorn's HTTP, which closes a connection when a request's headers take longer than that to arrive.
+
+    So does the rest of a body that was answered early, as without a token: uvicorn would read it for ever.
+    """
 
     class TimedProtocol(H11Protocol):
         _timer: asyncio.TimerHandle | None = None
@@ -216,9 +263,9 @@ def timed_protocol(seconds: float) -> type[H11Protocol]:
             super().connection_lost(exc)
 
         def handle_events(self) -> None:
-            """Waits for headers except while a request is under way."""
+            """Waits for headers, or the rest of a body, except while a request is under way."""
             super().handle_events()
-            if self.conn.their_state is h11.IDLE:
+            if self.conn.their_state is h11.IDLE or (self.cycle and self.cycle.response_complete):
                 self._set_timer()
             else:
                 self._stop_timer()

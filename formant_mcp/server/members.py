@@ -18,22 +18,29 @@ class MemberToken(AccessToken):
 
 def member_of(request: ServerRequestContext[Any]) -> Member | None:
     """The member who sent a request; None on stdio, and over HTTP without access control."""
-    return _member_in(request.request.scope) if request.request else None
+    token = _token_in(request.request.scope) if request.request else None
+    return token and token.member
 
 
-def sender_of(scope: Scope) -> str:
+def name_of_sender(scope: Scope) -> str:
     """The name of whoever sent an HTTP request: the member's, or the peer's address."""
-    member = _member_in(scope)
-    if member:
-        return member.name
+    token = _token_in(scope)
+    if token:
+        return token.member.name
     return scope["client"][0] if scope.get("client") else "unknown"
 
 
-def _member_in(scope: Scope) -> Member | None:
+def sender_of(scope: Scope) -> str:
+    """Who sent an HTTP request, apart from all others: people may log in with the same name."""
+    token = _token_in(scope)
+    return f"{name_of_sender(scope)}\0{token.subject}" if token and token.subject else name_of_sender(scope)
+
+
+def _token_in(scope: Scope) -> MemberToken | None:
     user = scope.get("user")
     if user is None:
         return None
     # A token without a member must not count as a request without access control, to which everything is open.
     if not isinstance(user, AuthenticatedUser) or not isinstance(user.access_token, MemberToken):
         raise TypeError("the verifier returned a token without a member")
-    return user.access_token.member
+    return user.access_token

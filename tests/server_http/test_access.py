@@ -56,6 +56,14 @@ def test_a_token_is_needed_except_to_see_how_the_server_is(account: Account) -> 
         assert httpx.get(f"{server.url}/readyz").status_code == 200
 
 
+def test_a_refusal_of_a_host_or_an_origin_says_what_to_do(account: Account) -> None:
+    with in_thread(account, hosts=["calls.example.com"]) as server:
+        for headers in ({"Host": "evil.example.com"}, {"Origin": "https://evil.example.com"}):
+            text = post(server.url, "tools/list", headers).text
+            assert "FORMANT_HTTP_HOSTS" in text
+            assert "evil" not in text
+
+
 def test_a_wrong_host_is_refused_before_its_token_is_checked(account: Account) -> None:
     with in_thread(account, verifier=Tokens("anna")) as server:
         assert post(server.url, "tools/list", {"Host": "evil.example.com"}).status_code == 421
@@ -81,6 +89,20 @@ def test_without_members_the_server_listens_only_on_this_machine(host: str) -> N
     assert "token add NAME" in str(refused.value)
     assert "FORMANT_HTTP_ISSUER" in str(refused.value)
     check_access(host, has_members=True)
+
+
+@pytest.mark.parametrize(
+    "hosts", [["calls.example.com"], ["localhost", "calls.example.com:8443"], ["[calls.example.com"]]
+)
+def test_without_members_a_proxy_cannot_let_other_machines_in(hosts: list[str]) -> None:
+    with pytest.raises(ConfigurationError, match=r"not for \[?calls\.example\.com.*FORMANT_HTTP_HOSTS"):
+        check_access("127.0.0.1", hosts, has_members=False)
+    check_access("127.0.0.1", hosts, has_members=True)
+
+
+@pytest.mark.parametrize("name", ["localhost", "localhost:8765", "127.0.0.1:80", "[::1]:80"])
+def test_without_members_names_of_this_machine_may_be_set(name: str) -> None:
+    check_access("127.0.0.1", [name], has_members=False)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])

@@ -37,6 +37,12 @@ def test_it_refuses_to_listen_for_other_machines(tmp_path: Path) -> None:
     assert "token add NAME" in text
 
 
+def test_it_refuses_a_proxy_for_other_machines(tmp_path: Path) -> None:
+    settings = {"FORMANT_API_KEY": "any-key", "FORMANT_HTTP_HOSTS": "calls.example.com"}
+    text = refused(tmp_path, "serve", "--port", "0", **settings)
+    assert text.startswith("Without access control the server answers only this machine, not for calls.example.com")
+
+
 def test_it_does_not_start_without_a_key(tmp_path: Path) -> None:
     assert refused(tmp_path, "serve").startswith("No API key is set.")
 

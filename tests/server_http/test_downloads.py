@@ -5,11 +5,15 @@ from pathlib import Path
 
 import httpx
 import pytest
+from mcp.server.auth.provider import AccessToken
 from pydantic import JsonValue
 from starlette.requests import Request
 from starlette.types import Scope
 
+from formant_mcp.members import Member
 from formant_mcp.server.downloads import Downloads
+from formant_mcp.server.limits import Limits
+from formant_mcp.server.members import MemberToken
 from tests.audio import wav
 from tests.calls import conversation, conversation_id
 from tests.http_process import HttpServer, Tokens, bearing, in_thread, post
@@ -62,6 +66,21 @@ def test_a_link_is_for_the_member_who_saved_the_recording(account: Account) -> N
         link = save(server, bearing("anna"))
         statuses = [httpx.get(link, headers=headers).status_code for headers in ({}, bearing("bert"), bearing("anna"))]
     assert statuses == [401, 404, 200]
+
+
+class Logins:
+    """A verifier to which every token is another person's login, all with the same name."""
+
+    async def verify_token(self, token: str) -> AccessToken:
+        """A member called anna, whose subject is the token."""
+        return MemberToken(token="", client_id="anna", scopes=[], subject=token, member=Member("anna"))
+
+
+def test_people_with_the_same_name_share_neither_links_nor_limits(account: Account) -> None:
+    with in_thread(account, verifier=Logins(), limits=Limits(requests_per_minute=2)) as server:
+        link = save(server, bearing("one"))
+        statuses = [httpx.get(link, headers=bearing(name)).status_code for name in ("other", "one", "one", "other")]
+    assert statuses == [404, 200, 429, 404]
 
 
 def test_a_link_to_a_file_that_was_deleted_gives_404(account: Account, tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ import anyio
 import httpx
 import pytest
 
+from formant_mcp.app import App, LazyApp
+from formant_mcp.errors import StoreError
 from formant_mcp.server.limits import Limits
 from formant_mcp.store import Store
 from tests.calls import many
@@ -122,6 +124,29 @@ def test_a_server_whose_account_cannot_be_opened_is_alive_but_not_ready(account:
         assert httpx.get(f"{server.url}/healthz").status_code == 200
         unready = httpx.get(f"{server.url}/readyz")
         assert (unready.status_code, unready.text) == (503, "the account cannot be opened")
+
+
+@pytest.mark.anyio
+async def test_those_who_wait_for_an_account_that_cannot_be_opened_do_not_wait_for_one_another() -> None:
+    opened, tries = asyncio.Event(), list[int]()
+
+    async def open_() -> App:
+        tries.append(0)
+        await opened.wait()
+        raise StoreError("The database does not answer.", "Retry.")
+
+    lazy_app = LazyApp(open_)
+    waiting = [asyncio.create_task(lazy_app.app()) for _ in range(5)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    await asyncio.sleep(0)
+    opened.set()
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(result) for result in results] == [asyncio.CancelledError, *[StoreError] * 4]
+    assert len(tries) == 1
+    with pytest.raises(StoreError):
+        await lazy_app.app()
+    assert len(tries) == 2
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from time import monotonic
 
 import httpx
 import pytest
+from pydantic import JsonValue
 
 from formant_mcp.server.limits import Limits, Quotas
 from tests.calls import many
@@ -48,21 +49,21 @@ def test_requests_of_a_minute_may_come_at_once_and_then_as_fast_as_time_passes()
 
 def test_a_call_that_has_ended_makes_room_for_another() -> None:
     quotas = Quotas(Limits(calls_at_once=2))
-    assert [quotas.start_call("anna") for _ in range(3)] == [True, True, False]
-    assert quotas.start_call("bert")
-    quotas.end_call("anna")
-    assert [quotas.start_call("anna") for _ in range(2)] == [True, False]
+    assert [quotas.start_call("anna", call) for call in range(3)] == [True, True, False]
+    assert quotas.start_call("bert", 3)
+    quotas.end_call("anna", 1)
+    assert [quotas.start_call("anna", call) for call in (4, 5)] == [True, False]
 
 
 def test_senders_who_send_nothing_any_more_are_forgotten_but_not_their_running_calls() -> None:
     clock = Clock()
     quotas = Quotas(Limits(calls_at_once=1), clock)
-    assert quotas.start_call("anna")
+    assert quotas.start_call("anna", 0)
     for number in range(5_000):
         clock.seconds += 1
         quotas.take_request(f"10.0.0.{number}")
     assert len(quotas._usage) <= 1_000  # pyright: ignore[reportPrivateUsage]
-    assert not quotas.start_call("anna")
+    assert not quotas.start_call("anna", 1)
 
 
 def test_a_body_that_is_too_large_is_refused(account: Account) -> None:
@@ -103,6 +104,43 @@ def test_more_calls_at_once_than_a_member_may_have_are_refused(account: Account)
         account.api.gate.open()
         assert under_way.recv(100).startswith(b"HTTP/1.1 200")
         under_way.close()
+
+
+def test_a_call_whose_client_hung_up_still_counts_while_it_runs(account: Account) -> None:
+    with in_thread(account, limits=Limits(calls_at_once=1), verifier=Tokens("anna"), call_seconds=30) as server:
+        session = session_of(initialize(server.url, bearing("anna"))) | bearing("anna")
+        account.api.gate.shut()
+        received = account.api.received(1)
+        calling: dict[str, JsonValue] = {"name": "list_conversations", "arguments": {}}
+        under_way = {"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": calling}
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(f"{server.url}/mcp", json=under_way, headers=session, timeout=1)
+        received.result(MOST_SECONDS)
+        assert httpx.post(f"{server.url}/mcp", json=PING, headers=session).status_code == 429
+        account.api.gate.open()
+        deadline = monotonic() + MOST_SECONDS
+        while httpx.post(f"{server.url}/mcp", json=PING, headers=session).status_code == 429:
+            assert monotonic() < deadline
+
+
+def test_more_streams_at_once_than_a_member_may_have_are_refused_until_one_ends(account: Account) -> None:
+    with in_thread(account, limits=Limits(streams_at_once=1), verifier=Tokens("anna", "bert")) as server:
+        url = f"{server.url}/mcp"
+
+        def session(name: str) -> dict[str, str]:
+            return session_of(initialize(server.url, bearing(name))) | bearing(name)
+
+        with httpx.stream("GET", url, headers=session("anna"), timeout=MOST_SECONDS) as first:
+            assert first.status_code == 200
+            assert httpx.get(url, headers=session("anna")).status_code == 429
+            with httpx.stream("GET", url, headers=session("bert"), timeout=MOST_SECONDS) as other:
+                assert other.status_code == 200
+        deadline, status = monotonic() + MOST_SECONDS, 429
+        while status == 429:
+            assert monotonic() < deadline
+            with httpx.stream("GET", url, headers=session("anna"), timeout=MOST_SECONDS) as again:
+                status = again.status_code
+        assert status == 200
 
 
 def test_more_sessions_than_the_server_has_are_refused_until_one_ends(account: Account) -> None:
@@ -161,6 +199,19 @@ def test_headers_that_are_too_slow_end_a_connection_after_its_first_answer_too(a
     with in_thread(account, limits=Limits(header_seconds=0.5)) as server:
         answer = converse(server.url, b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\nGET /healthz HTTP/1.1\r\n")
         assert answer.count(b"HTTP/1.1 200") == 1
+
+
+def test_a_body_that_arrives_slowly_after_its_answer_ends_the_connection(account: Account) -> None:
+    with in_thread(account, limits=Limits(header_seconds=0.2), verifier=Tokens("anna")) as server:
+        address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
+        with socket.create_connection(address, timeout=MOST_SECONDS / 6) as connection:
+            connection.sendall(b"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n")
+            answer = b""
+            while not answer.endswith(b"}"):
+                answer += connection.recv(65_536)
+            assert answer.startswith(b"HTTP/1.1 401")
+            connection.sendall(b"{")
+            assert connection.recv(65_536) == b""
 
 
 def test_a_body_that_does_not_arrive_in_time_is_refused(account: Account) -> None:
