@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.server_harness import Answer
 
-_CURSOR_MARK = re.compile(r"(c:\d+:\d+:)[0-9a-f]{6}")  # of the store, which is new in each test
+_CURSOR_MARK = re.compile(r"(c:\d+:)[0-9a-f]{16}:[0-9a-f]{6}")  # of the store, which is new in each test
 
 
 def assert_same_as_file(path: Path, text: str) -> None:
