@@ -135,7 +135,10 @@ class _MembersOnly:
 def _refusal(challenge: str, issuer: str) -> JSONResponse:
     """How to log in, and nothing about what is wrong."""
     login = f", or log in at {issuer}" if issuer else ""
-    description = f"Send a token as `Authorization: Bearer TOKEN`: one made by `formant-mcp token add`{login}."
+    description = (
+        "Send a token as `Authorization: Bearer TOKEN`: whoever runs this server makes one by"
+        f" `formant-mcp token add`{login}."
+    )
     return _error("invalid_token", description, 401, {"WWW-Authenticate": challenge})
 
 

@@ -1,4 +1,4 @@
-"""A line for each call over HTTP: who, what, with which outcome; never words, numbers, ids or queries."""
+"""A line for each call or refusal over HTTP: who, what, with which outcome; never words, numbers, ids or queries."""
 
 import asyncio
 import logging
@@ -8,13 +8,15 @@ from typing import Any
 
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp_types.methods import SPEC_CLIENT_METHODS
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from formant_mcp.app import LazyApp
 from formant_mcp.models import clean
-from formant_mcp.server.members import name_of_sender
+from formant_mcp.server.members import name_of_sender, peer_of
 from formant_mcp.server.tools import TOOLS
 
 _log = logging.getLogger("formant_mcp.audit")
+_REFUSALS = frozenset({401, 403, 408, 413, 421, 429, 503})
 _TOOLS = frozenset(tool.name for tool in TOOLS)
 
 
@@ -42,18 +44,40 @@ async def audit(
         call = _name(ctx.method, ctx.params or {})
         if count_call:
             count_call(call, outcome, seconds)
-        fields = {
-            "member": clean(name_of_sender(ctx.request.scope))[:60],
-            "call": call,
-            "outcome": outcome,
-            "conversations": conversations,
-            "ms": round(seconds * 1000),
-        }
-        _log.info(
-            "%(member)s %(call)s: %(outcome)s, %(conversations)d conversations, %(ms)d ms",
-            fields,
-            extra={"fields": fields},
-        )
+        _log_call(name_of_sender(ctx.request.scope), call, outcome, conversations, seconds)
+
+
+class RefusalsLog:
+    """The same app, with a line for each refusal, which MCP gets nothing of; of downloads, for each response."""
+
+    def __init__(self, app: ASGIApp, call: str) -> None:
+        self._app = app
+        self._call = call
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started_at = time.monotonic()
+
+        async def send_and_log(message: Message) -> None:
+            await send(message)
+            status = message.get("status", 0)
+            if status in _REFUSALS or (status and self._call == "download"):
+                sender = peer_of(scope) if status == 401 else name_of_sender(scope)
+                _log_call(sender, self._call, f"status {status}", 0, time.monotonic() - started_at)
+
+        await self._app(scope, receive, send_and_log)
+
+
+def _log_call(sender: str, call: str, outcome: str, conversations: int, seconds: float) -> None:
+    fields = {
+        "member": clean(sender)[:60],
+        "call": call,
+        "outcome": outcome,
+        "conversations": conversations,
+        "ms": round(seconds * 1000),
+    }
+    _log.info(
+        "%(member)s %(call)s: %(outcome)s, %(conversations)d conversations, %(ms)d ms", fields, extra={"fields": fields}
+    )
 
 
 def _name(method: str, params: Mapping[str, Any]) -> str:

@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from formant_mcp.app import LazyApp
 from formant_mcp.errors import ConfigurationError, FormantError
 from formant_mcp.server.access import Access
-from formant_mcp.server.audit import audit
+from formant_mcp.server.audit import RefusalsLog, audit
 from formant_mcp.server.downloads import FILES_PATH, Downloads
 from formant_mcp.server.limits import MCP_PATH, Gate, Limits, timed_protocol
 
@@ -168,21 +168,22 @@ def _build_app(
     def for_members(app: ASGIApp) -> ASGIApp:
         return _HostCheck(security, access.guard(app) if access else app)
 
-    def guarded(app: ASGIApp) -> ASGIApp:
-        checked = for_members(gate.guard(app))
+    def guarded(app: ASGIApp, call: str) -> ASGIApp:
+        checked = RefusalsLog(for_members(gate.guard(app)), call)
         return metrics.counting_refusals(checked) if metrics else checked
 
     routes = [
         Route("/healthz", _healthz),
         Route("/readyz", partial(_readyz, lazy_app, gate)),
-        Route(MCP_PATH, guarded(mcp)),
-        Route(f"{FILES_PATH}/{{secret}}", guarded(request_response(downloads.download)), methods=["GET"]),
+        *(Route(path, guarded(mcp, "request")) for path in (MCP_PATH, f"{MCP_PATH}/")),
+        Route(f"{FILES_PATH}/{{secret}}", guarded(request_response(downloads.download), "download"), methods=["GET"]),
         *(access.routes() if access else ()),
     ]
     if metrics:
         metrics.watch(lambda: gate.running, manager.session_count)
         routes.append(Route(METRICS_PATH, for_members(request_response(metrics.respond)), methods=["GET"]))
     app = Starlette(routes=routes, lifespan=lifespan)
+    app.router.redirect_slashes = False  # the address in a redirect would be whatever name the request gives
     app.state.manager = manager  # for tests
     return app
 

@@ -188,6 +188,7 @@ def _login(claims: JsonObject) -> Login | None:
     name, subject = next(filter(None, names), "")[:_LONGEST_NAME], claims.get("sub")
     agents = _parse_agents(claims)
     if not name or agents is None:
+        _log.info("A login is refused: %s.", "it names nobody" if not name else f"{_AGENTS_CLAIM} is no list of ids")
         return None
     return Login(Member(name, agents), subject if isinstance(subject, str) else None)
 

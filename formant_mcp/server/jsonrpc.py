@@ -92,12 +92,18 @@ def _parsed(text: str) -> JsonValue:
     try:
         value = json.loads(text, parse_constant=_refuse, parse_int=_integer)
         if _SURROGATE_ESCAPE.search(text):
-            value = json.loads(_LONE_SURROGATE.sub("\ufffd", json.dumps(value, ensure_ascii=False)))
+            value = without_lone_surrogates(value)
     except ValueError:
         raise Malformed(PARSE_ERROR, "The line is not one JSON text. Send each message on a line of its own.") from None
     except RecursionError:
         raise Malformed(PARSE_ERROR, "The JSON text is nested too deeply.") from None
     return value
+
+
+def without_lone_surrogates(value: JsonValue) -> JsonValue:
+    """The same, with the replacement character for each half of a character, as a truncated text has."""
+    text = json.dumps(value, ensure_ascii=False)
+    return json.loads(_LONE_SURROGATE.sub("\ufffd", text)) if _LONE_SURROGATE.search(text) else value
 
 
 def _refuse(constant: str) -> None:

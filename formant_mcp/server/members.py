@@ -27,6 +27,11 @@ def name_of_sender(scope: Scope) -> str:
     token = _token_in(scope)
     if token:
         return token.member.name
+    return peer_of(scope)
+
+
+def peer_of(scope: Scope) -> str:
+    """The address that an HTTP request comes from."""
     return scope["client"][0] if scope.get("client") else "unknown"
 
 

@@ -14,8 +14,8 @@ from formant_mcp.errors import ConfigurationError, StoreError
 from formant_mcp.members import Member
 from formant_mcp.server.http import check_access
 from formant_mcp.server.members import MemberToken, member_of
-from tests.http_process import PING, Tokens, bearing, in_thread, initialize, post, session_of
-from tests.server_harness import Account, in_both_eras
+from tests.http_process import PING, Tokens, bearing, headers_of, in_thread, initialize, post, posted, session_of
+from tests.server_harness import MOST_SECONDS, Account, in_both_eras
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,26 @@ def test_requests_for_other_hosts_and_of_other_origins_are_refused(
         assert post(server.url, "tools/list", headers).status_code == status
         assert httpx.get(f"{server.url}/files/any", headers=headers).status_code == (404 if status == 200 else status)
         assert initialize(server.url, headers).status_code == status
+
+
+def test_the_address_may_end_in_a_slash_and_none_redirects(account: Account) -> None:
+    with in_thread(account) as server:
+        assert (
+            httpx.post(f"{server.url}/mcp/", json=posted("tools/list"), headers=headers_of("tools/list")).status_code
+            == 200
+        )
+        assert httpx.get(f"{server.url}/readyz/", headers={"Host": "evil.example.com"}).status_code == 404
+
+
+@pytest.mark.parametrize("condition", ["a\ud800=1", "intent=a\ud800"])
+def test_half_a_character_is_no_internal_error(account: Account, condition: str) -> None:
+    request = posted("tools/call", name="list_conversations", arguments={"results": [condition]})
+    headers = {**headers_of("tools/call", "list_conversations"), "Content-Type": "application/json"}
+    with in_thread(account) as server:
+        answer = httpx.post(f"{server.url}/mcp", content=json.dumps(request), headers=headers, timeout=MOST_SECONDS)
+    assert answer.status_code == 200
+    assert "coverage" in answer.text
+    assert "Internal error" not in answer.text
 
 
 def test_a_token_is_needed_except_to_see_how_the_server_is(account: Account) -> None:

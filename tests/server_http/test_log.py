@@ -59,6 +59,21 @@ async def test_each_call_is_a_line(account: Account, mode: str, caplog: pytest.L
     assert "secret" not in caplog.text
 
 
+def test_each_refusal_and_each_download_is_a_line(account: Account, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "formant_mcp.audit")
+    with in_thread(account, verifier=Tokens("anna")) as server:
+        post(server.url, "tools/list", bearing("secret"))
+        post(server.url, "tools/list", {"Host": "other.example.com"})
+        httpx.get(f"{server.url}/files/secret", headers=bearing("anna"))
+    call = {"member": "127.0.0.1", "ms": "some", "conversations": 0, "call": "request"}
+    assert audited(caplog) == [
+        {**call, "outcome": "status 401"},
+        {**call, "outcome": "status 421"},
+        {**call, "outcome": "status 404", "member": "anna", "call": "download"},
+    ]
+    assert "secret" not in caplog.text
+
+
 def test_what_clients_name_is_not_in_the_log(account: Account, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "formant_mcp.audit")
     with in_thread(account) as server:
