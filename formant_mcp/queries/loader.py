@@ -17,6 +17,7 @@ from formant_mcp.queries.coverage import (
     unreadable_notes,
 )
 from formant_mcp.store import Store
+from formant_mcp.store.reader import Counts
 from formant_mcp.sync import AnySync
 from formant_mcp.sync.background import Report
 from formant_mcp.sync.list_sync import ListRequest, ListStatus
@@ -87,23 +88,29 @@ class Loader:
         return await self._load_details(context, request, replace(list_status, error=error))
 
     async def _load_details(self, context: RequestContext, request: DataRequest, list_status: ListStatus) -> Coverage:
-        error = list_status.error
-        for detail_request in self._detail_requests((request.filters, *request.also), request.with_details):
-            due = [] if error else await self.store.read.details_to_fetch(detail_request, context.requested_at)
-            if due:
-                error = await self.sync.fetch_details(due, context.seconds_left, context.report)
-                # Meanwhile more of the list may have been stored.
-                list_status = await self.sync.list_status(request.list_request, context.requested_at)
-        return await self.coverage(context, request, list_status, error)
+        error, counts = list_status.error, await self._count(context, request)
+        if counts.due and not error:
+            for detail_request in self._detail_requests((request.filters, *request.also), request.with_details):
+                due = [] if error else await self.store.read.details_to_fetch(detail_request, context.requested_at)
+                error = error or await self.sync.fetch_details(due, context.seconds_left, context.report)
+            # Meanwhile more of the list may have been stored.
+            list_status = await self.sync.list_status(request.list_request, context.requested_at)
+            counts = await self._count(context, request)
+        return await self.coverage(context, request, list_status, error, counts)
 
     def needs_details(self, filters: Filters) -> bool:
         """Whether list rows are not enough to decide what matches."""
         return DetailRequest(filters, False, self.sync.detail_only_fields).is_any
 
     async def coverage(
-        self, context: RequestContext, request: DataRequest, list_status: ListStatus, error: FormantError | None
+        self,
+        context: RequestContext,
+        request: DataRequest,
+        list_status: ListStatus,
+        error: FormantError | None,
+        counts: Counts | None = None,
     ) -> Coverage:
-        """What the store covers of a query now; `error`: why no more could be loaded.
+        """What the store covers of a query now; `error`: why no more could be loaded; `counts`: if they are read.
 
         Raises:
             FormantError: the error, if nothing is stored at all.
@@ -111,19 +118,17 @@ class Loader:
         filters, periods = request.filters, request.periods
         if error and list_status.as_of is None and not list_status.stored:
             raise error
-        details = self._detail_requests(periods, request.with_details)
-        counts = await self.store.read.counts(filters, details, context.requested_at)
+        counts = counts or await self._count(context, request)
         list_status = list_status.with_stored(counts.stored)
         undecided = counts.due
         if counts.due and request.with_details:
-            decisive = self._detail_requests(periods, with_details=False)
-            undecided = (await self.store.read.counts(filters, decisive, context.requested_at)).due
+            undecided = (await self._count(context, replace(request, with_details=False))).due
         is_whole = list_status.is_complete and not counts.running
         unreadable = await self._unreadable(periods, request.uses, list_status.unreadable)
         is_clear = not unreadable.keys() & filters.fields  # else more may match
         matched, is_listed = _matched(counts.matched, filters, list_status)
         which = self._which(counts.details, filters)
-        failures = await self._failures(context, details if counts.due else [])
+        failures = await self._failures(context, request) if counts.due else Counter[str]()
         missing = missing_list_notes(list_status, counts.running, error, self._time_for)
         missing += self._to_load(counts.due - failures.total(), which, error)
         notes = list_notes(list_status, missing, error) + failure_notes(failures, which) + unreadable_notes(unreadable)
@@ -147,6 +152,10 @@ class Loader:
             settled=await self._settled(context, filters, matched) if is_settled else frozenset(),
         )
 
+    async def _count(self, context: RequestContext, request: DataRequest) -> Counts:
+        details = self._detail_requests(request.periods, request.with_details)
+        return await self.store.read.counts(request.filters, details, context.requested_at)
+
     def _which(self, needed: int, filters: Filters) -> str:
         what = "conversations that may match" if self.needs_details(filters) else "matching conversations"
         return f"{needed:,} {what}"
@@ -167,10 +176,10 @@ class Loader:
             counted.add(candidates)
         return {kind: count for kind, count in counts.items() if count}
 
-    async def _failures(self, context: RequestContext, details: list[DetailRequest]) -> Counter[str]:
+    async def _failures(self, context: RequestContext, request: DataRequest) -> Counter[str]:
         """Of the details still to load, how many failed, by reason."""
         failures = Counter[str]()
-        for detail_request in details:
+        for detail_request in self._detail_requests(request.periods, request.with_details):
             failures.update(await self.store.read.failures(detail_request, context.requested_at))
         return failures
 

@@ -70,12 +70,15 @@ def listen(host: str, port: int) -> socket.socket:
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family)
+        listener = socket.create_server((host, port), family=family)
     except OSError as error:
         reason = os.strerror(error.errno).lower() if error.errno and error.errno > 0 else "the name is unknown"
         raise ConfigurationError(
             f"The server cannot listen on {host}, port {port}: {reason}.", "Choose others with --host and --port."
         ) from None
+    # Connections inherit it. Without it, an answer's body waits until the client has acknowledged the headers: 40 ms.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def http_server(

@@ -98,5 +98,5 @@ async def test_a_search_takes_few_statements(
     statements.clear()
     result = await account.search(context(), query)
     assert result.hits
-    assert len(statements) <= 12, "\n".join(statements)
+    assert len(statements) <= 11, "\n".join(statements)
     await account.aclose()

@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from formant_mcp.server.http import listen
 from tests.http_process import in_child, post
 from tests.stdio_process import PROGRAM, environment
 
@@ -60,6 +61,13 @@ def test_it_says_that_a_port_is_in_use(tmp_path: Path) -> None:
 def test_it_says_that_a_host_is_unknown(tmp_path: Path) -> None:
     text = refused(tmp_path, "serve", "--demo", "--host", "127.0.0.999")
     assert "127.0.0.999" in text
+
+
+def test_an_answer_does_not_wait_until_its_first_part_is_acknowledged() -> None:
+    with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_a_token_opens_the_server_until_it_is_revoked(tmp_path: Path) -> None:
