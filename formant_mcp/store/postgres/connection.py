@@ -2,10 +2,10 @@
 
 import json
 import re
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from itertools import count
+from itertools import count, islice
 from string import Template
 from typing import cast
 
@@ -34,6 +34,7 @@ from formant_mcp.text_search.tokenizer import indexable
 
 _DURABLE = frozenset({"members"})  # tables of what no provider has: a token that was revoked must stay so
 _COPIED_FROM = 5  # rows; fewer are inserted faster by a statement
+_COPIED_AT_ONCE = 100  # rows
 _ANALYZED_FROM = 1_000  # conversations
 _ANALYZED = {"conversations": "account, row_id, conversation_id", "result_values": "account, row_id"}
 # How many rows these have depends on the word or the field. A prepared statement soon has one plan for all of them,
@@ -128,15 +129,14 @@ class PostgresConnection:
 
     def insert_turns(self, turns: Sequence[StoredTurn], indexed: Sequence[str]) -> None:
         """Inserts turns and the words they are found by."""
+        if not turns:
+            return
         words = [words_of(self._account, text) for text in indexed]
-        self._copy(
-            "turns",
-            ("row_id", "turn_id", "role", "text", "seconds", "lexemes"),
-            [
-                (row_of(key), key, role, text, seconds, to_tsvector(self._account, role, said))
-                for (key, role, text, seconds), said in zip(turns, words, strict=True)
-            ],
+        rows = (
+            (row_of(key), key, role, text, seconds, to_tsvector(self._account, role, said))
+            for (key, role, text, seconds), said in zip(turns, words, strict=True)
         )
+        self._copy("turns", ("row_id", "turn_id", "role", "text", "seconds", "lexemes"), rows)
         self._count_words(turns, words, 1)
 
     def delete_turns(self, turns: Sequence[StoredTurn]) -> None:
@@ -196,9 +196,7 @@ class PostgresConnection:
 
     def _count_words(self, turns: Sequence[StoredTurn], words: Sequence[Sequence[str]], sign: int) -> None:
         """Adds a row of word counts, and merges levels that are full."""
-        if not turns:
-            return
-        said = ((row_of(turn[0]), turn[1], each) for turn, each in zip(turns, words, strict=True))
+        said = ((row_of(turn[0]), turn[1], spoken) for turn, spoken in zip(turns, words, strict=True))
         counts, level = word_counts.count(said, sign), 0
         levels = self.rows("SELECT level, count(*), max(number) FROM $word_counts GROUP BY 1")
         sizes = {int(row[0] or 0): (int(row[1] or 0), int(row[2] or 0)) for row in levels}
@@ -213,13 +211,13 @@ class PostgresConnection:
             counts = word_counts.merged([counts, *(json.loads(str(row[0])) for row in rows)])
             level += 1
 
-    def _copy(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Value]]) -> None:
-        if not rows:
-            return
+    def _copy(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> None:
         with translate_errors():
             into = f"COPY {SCHEMA}.{table} (account, {', '.join(columns)}) FROM STDIN"
             with self._cursor.copy(into.encode()) as copy:
-                copy.write(to_copy([(self._account, *row) for row in rows]))
+                left = iter(rows)
+                while some := list(islice(left, _COPIED_AT_ONCE)):  # the database inserts them meanwhile
+                    copy.write(to_copy((self._account, *row) for row in some))
 
     def _execute(self, template: str, new_rows: str) -> int:
         with translate_errors():

@@ -30,8 +30,8 @@ def without_unstorable(text: str) -> str:
 
 
 def to_copy(rows: Iterable[Sequence[Value]]) -> bytes:
-    """Rows as COPY takes them (https://www.postgresql.org/docs/current/sql-copy.html), all of them at once: a call of
-    the driver for each row takes longer than all else."""
+    """Rows as COPY takes them (https://www.postgresql.org/docs/current/sql-copy.html), some at once: a call of the
+    driver for each row takes longer than all else."""
     return "".join("\t".join(map(_to_copy, row)) + "\n" for row in rows).encode()
 
 

@@ -17,13 +17,12 @@ TABLE = "word_counts"
 MERGED = 16
 """Rows of a level that become one of the next."""
 _LONGEST_WORD = 64  # characters; longer ones are not counted
-_ROLES = ("agent", "contact")
-# The numbers of a stem: turns of the agent, of the contact, of anybody else; conversations where the agent says it,
-# where the contact does, where anybody does.
+_NUMBERS = "%d %d %d %d %d %d"
 _NOTHING = "0 0 0 0 0 0"
 
 Counts = dict[str, str]
-"""The numbers of each stem, as text."""
+"""Six numbers of each stem: turns where the agent says it, the contact, anybody else; conversations where the agent
+says it, the contact, anybody."""
 Said = tuple[int, str, Iterable[str]]
 """A conversation's row, who spoke, and the words of a turn."""
 
@@ -32,30 +31,26 @@ class _Stems(dict[str, str]):
     """The stems of words, each computed once."""
 
     def __missing__(self, word: str) -> str:
-        self[word] = found = stem(word) if len(word) <= _LONGEST_WORD else ""
-        return found
+        self[word] = result = stem(word) if len(word) <= _LONGEST_WORD else ""
+        return result
 
 
 def count(turns: Iterable[Said], sign: int = 1) -> Counts:
     """The numbers of these turns, all that their conversations have; `sign`: -1 if they are deleted."""
-    stem_of, places = _Stems(), {role: place for place, role in enumerate(_ROLES)}
-    agent, contact, other, by_agent, by_contact, by_anybody = (Counter[str]() for _ in range(6))
-    turns_of, rows = (agent, contact, other), defaultdict[int, tuple[set[str], ...]](lambda: (set(), set(), set()))
+    stem_of, places = _Stems(), {"agent": 0, "contact": 1}
+    in_turns, in_conversations = ([list[str]() for _ in range(3)] for _ in range(2))
+    rows = defaultdict[int, tuple[set[str], ...]](lambda: (set(), set(), set()))
     for row, role, words in turns:
         place, stems = places.get(role, 2), set(map(stem_of.__getitem__, words))
-        turns_of[place].update(stems)
+        in_turns[place].extend(stems)
         rows[row][place].update(stems)
-    for said_by_agent, said_by_contact, said_by_others in rows.values():
-        by_agent.update(said_by_agent)
-        by_contact.update(said_by_contact)
-        by_anybody.update(said_by_agent | said_by_contact | said_by_others)
-    by_anybody.pop("", None)
-    a, b, c, d, e = (counter.get for counter in (agent, contact, other, by_agent, by_contact))
-    return {
-        said: f"{sign * a(said, 0)} {sign * b(said, 0)} {sign * c(said, 0)} {sign * d(said, 0)} {sign * e(said, 0)}"
-        f" {sign * number}"
-        for said, number in by_anybody.items()
-    }
+    for agent, contact, other in rows.values():
+        for place, stems in enumerate((agent, contact, agent | contact | other)):
+            in_conversations[place].extend(stems)
+    counters = [Counter(stems) for stems in (*in_turns, *in_conversations)]
+    said = [text for text in counters[-1] if text]
+    columns = ([sign * counter.get(text, 0) for text in said] for counter in counters)
+    return dict(zip(said, map(_NUMBERS.__mod__, zip(*columns, strict=True)), strict=True))
 
 
 def merged(rows: Iterable[Counts]) -> Counts:
