@@ -27,6 +27,8 @@ def update_counts(connection: Connection, added: Iterable[CountKey], removed: It
     """Updates all counts by conversations that were added and removed; a changed one is both."""
     changes = Counter(added)
     changes.subtract(removed)
+    if not any(changes.values()):
+        return
     agents = Counter[str]()
     for (agent_id, *_), count in changes.items():
         agents[text(agent_id) or ""] += count

@@ -113,15 +113,20 @@ class Connection(Protocol):
         ...
 
     def insert_turns(self, turns: Sequence["StoredTurn"], indexed: Sequence[str]) -> None:
-        """Inserts turns and the words they are found by: `indexed`, their texts as `indexable` returns them."""
+        """Inserts turns, each transcript as a whole, and the words they are found by: `indexed`, their texts as
+        `indexable` returns them."""
         ...
 
     def delete_turns(self, turns: Sequence["StoredTurn"]) -> None:
-        """Deletes turns, which must be given as they are stored."""
+        """Deletes turns, each transcript as a whole; they must be given as they are stored."""
         ...
 
     def match(self, expression: Expression, role: Role, forms: Forms) -> str:
         """The parameter of `$is_hit` for turns of that role that match the expression."""
+        ...
+
+    def counted(self, expression: Expression, role: Role, forms: Forms) -> tuple[int, int] | None:
+        """How many turns match, of how many conversations, where that is stored; None where it must be counted."""
         ...
 
     def milliseconds(self, now: int) -> int:

@@ -99,7 +99,9 @@ class Search(OnDatabase):
         forms = self._forms(connection, query.expression)
         match = connection.match(query.expression, query.role, forms.__getitem__)
         if query.filters == _ALL:
-            hits, conversation_count = self._count(connection, match)
+            hits, conversation_count = connection.counted(
+                query.expression, query.role, forms.__getitem__
+            ) or self._count(connection, match)
             if hits > _MAX_RANKED:
                 rows = self._newest(connection, match, count, after)
                 return MatchPage(hits, conversation_count, self._page(connection, match, rows, _Scores()), forms)

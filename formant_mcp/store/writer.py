@@ -203,19 +203,25 @@ class Writer(OnDatabase):
             connection.insert("unreadable", ("row_id", "kind", "count"), rows, key=("row_id", "kind"))
 
     def _save_details(self, connection: Connection, details: list[_Read], stored: dict[str, _Stored]) -> None:
-        row_ids = _row_ids(connection, [detail.conversation.conversation_id for detail in details])
+        row_ids = {name: row.row_id for name, row in stored.items()}
+        names = [detail.conversation.conversation_id for detail in details]
+        if added := [name for name in names if name not in row_ids]:
+            row_ids |= _row_ids(connection, added)
         by_row = {row_ids[detail.conversation.conversation_id]: detail for detail in details}
         transcripts = {row_id: detail.conversation.turns for row_id, detail in by_row.items()}
-        _save_turns(connection, transcripts, {row.row_id for row in stored.values() if row.has_detail})
+        had_details = {row.row_id for row in stored.values() if row.has_detail}
+        _save_turns(connection, transcripts, had_details)
         has_same = {row.row_id for row in stored.values() if row.has_detail and _is_same(row, by_row)}
         changed = {row_id: read.conversation.results for row_id, read in by_row.items() if row_id not in has_same}
-        connection.delete("result_values", "row_id $in_list", [(list(changed),)])
+        if replaced := had_details & changed.keys():
+            connection.delete("result_values", "row_id $in_list", [(list(replaced),)])
         connection.insert(
             "result_values",
             ("row_id", *ResultValue._fields),
             [(row_id, *value) for row_id, results in changed.items() for value in flatten(results or {})],
         )
-        connection.delete("unreadable", "row_id $in_list AND kind $in_list", [(list(by_row), _OF_DETAIL)])
+        if had_details:
+            connection.delete("unreadable", "row_id $in_list AND kind $in_list", [(list(had_details), _OF_DETAIL)])
         connection.insert(
             "unreadable",
             ("row_id", "kind", "count"),
@@ -296,10 +302,9 @@ def _is_same(row: _Stored, reads: dict[int, _Read]) -> bool:
 def _save_turns(connection: Connection, transcripts: dict[int, tuple[Turn, ...] | None], stored: set[int]) -> None:
     """Saves transcripts by row; `stored`: the rows that may have one already. Equal ones are not written again."""
     before: dict[int, list[StoredTurn]] = {}
-    for key, role, said, seconds in connection.rows(
-        "SELECT turn_id, role, text, seconds FROM $each_number $join $turns ON $turn_in_value ORDER BY turn_id",
-        [[row_id for row_id in transcripts if row_id in stored]],
-    ):
+    sql = "SELECT turn_id, role, text, seconds FROM $each_number $join $turns ON $turn_in_value ORDER BY turn_id"
+    rows = [row_id for row_id in transcripts if row_id in stored]
+    for key, role, said, seconds in connection.rows(sql, [rows]) if rows else ():
         turn = (whole(key), str(role), str(said), number(seconds))
         before.setdefault(row_of(turn[0]), []).append(turn)
     now = {

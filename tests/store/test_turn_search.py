@@ -130,12 +130,15 @@ async def test_too_many_hits_to_rank_are_ordered_newest_first(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(search, "_MAX_RANKED", -1)
         patch.setattr(search, "_PROBED", probed)
-        page = (await store.search.find(request, count)).page
+        result = await store.search.find(request, count)
+        page = result.page
         listed = list(page)
         while page:
             page = (await store.search.find(request, count, page[-1].row)).page
             listed += page
-    assert {match.conversation.conversation_id: set(match.turns) for match in listed} == expected(calls, request)
+    hits = expected(calls, request)
+    assert {match.conversation.conversation_id: set(match.turns) for match in listed} == hits
+    assert (result.hits, result.conversations) == (sum(map(len, hits.values())), len(hits))
     by_id = {conversation.conversation_id: conversation for conversation in calls}
     started = [sort_key(by_id[match.conversation.conversation_id], "newest") for match in listed]
     assert started == sorted(started, reverse=True)

@@ -2,36 +2,44 @@
 
 import json
 import re
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from itertools import count
+from itertools import count, islice
 from string import Template
 from typing import cast
 
 import psycopg
 from psycopg import errors
+from psycopg.pq import ConnStatus, ExecStatus
 
 from formant_mcp.errors import StoreError
 from formant_mcp.filters import Role
 from formant_mcp.store.engine import TABLES, Forms, Parameter, StoredTurn, Value
 from formant_mcp.store.limits import ALL_AGENTS, Limit
-from formant_mcp.store.postgres.full_text import to_tsquery, to_tsvector
+from formant_mcp.store.postgres import word_counts
+from formant_mcp.store.postgres.full_text import to_tsquery, to_tsvector, words_of
 from formant_mcp.store.postgres.keys import (
     NotCompared,
     compared_parameters,
     stored_parameters,
     stored_rows,
+    to_copy,
     without_unstorable,
 )
 from formant_mcp.store.postgres.schema import SCHEMA
 from formant_mcp.store.turn_keys import row_of
 from formant_mcp.text_search.query import Expression
+from formant_mcp.text_search.tokenizer import indexable
 
 _DURABLE = frozenset({"members"})  # tables of what no provider has: a token that was revoked must stay so
 _COPIED_FROM = 5  # rows; fewer are inserted faster by a statement
+_COPIED_AT_ONCE = 100  # rows
 _ANALYZED_FROM = 1_000  # conversations
 _ANALYZED = {"conversations": "account, row_id, conversation_id", "result_values": "account, row_id"}
+# How many rows these have depends on the word or the field. A prepared statement soon has one plan for all of them,
+# which may take ten times as long.
+_PLANNED_EACH_TIME = re.compile(r"\$(hits|result_values)")
 _VALUE = re.compile(r"(\w+) = \?")  # a column and its parameter
 _NEW = r"\1 = new.\1"
 _LOST = ("08", "57P")  # classes of codes (https://www.postgresql.org/docs/current/errcodes-appendix.html)
@@ -62,7 +70,8 @@ class PostgresConnection:
         compared, originals = compared_parameters(parameters)
         with translate_errors():
             statement = _to_postgres(template, self._account, self._agents)
-            rows = self._cursor.execute(statement, compared).fetchall()
+            prepare = False if _PLANNED_EACH_TIME.search(template) else None
+            rows = self._cursor.execute(statement, compared, prepare=prepare).fetchall()
         return [tuple(originals.get(value, value) for value in row) for row in rows] if originals else rows
 
     def insert(
@@ -120,14 +129,15 @@ class PostgresConnection:
 
     def insert_turns(self, turns: Sequence[StoredTurn], indexed: Sequence[str]) -> None:
         """Inserts turns and the words they are found by."""
-        self._copy(
-            "turns",
-            ("row_id", "turn_id", "role", "text", "seconds", "words"),
-            [
-                (row_of(key), key, role, text, seconds, to_tsvector(self._account, role, words))
-                for (key, role, text, seconds), words in zip(turns, indexed, strict=True)
-            ],
+        if not turns:
+            return
+        words = [words_of(self._account, text) for text in indexed]
+        rows = (
+            (row_of(key), key, role, text, seconds, to_tsvector(self._account, role, said))
+            for (key, role, text, seconds), said in zip(turns, words, strict=True)
         )
+        self._copy("turns", ("row_id", "turn_id", "role", "text", "seconds", "lexemes"), rows)
+        self._count_words(turns, words, 1)
 
     def delete_turns(self, turns: Sequence[StoredTurn]) -> None:
         """Deletes turns."""
@@ -135,10 +145,19 @@ class PostgresConnection:
         if keys:
             rows = sorted({row_of(key) for key in keys})
             self.delete("turns", "row_id $in_list AND turn_id $in_list", [(rows, keys)])
+            self._count_words(turns, [words_of(self._account, indexable(turn[2])) for turn in turns], -1)
 
     def match(self, expression: Expression, role: Role, forms: Forms) -> str:
         """The parameter of `$is_hit` for turns of that role that match the expression."""
         return NotCompared(to_tsquery(self._account, expression, role, forms))
+
+    def counted(self, expression: Expression, role: Role, forms: Forms) -> tuple[int, int] | None:
+        """How many turns match, of how many conversations, for a word; None for what is not counted."""
+        said = "" if self._agents else word_counts.counted_stem(expression, forms)
+        if not said:
+            return None
+        numbers = self.rows("SELECT counts ->> ?::text FROM $word_counts", [said])
+        return word_counts.hits([str(row[0]) for row in numbers if row[0]], role)
 
     def milliseconds(self, now: int) -> int:
         """The time that all who share the store go by: the database's."""
@@ -175,14 +194,30 @@ class PostgresConnection:
                 analyze = f"ANALYZE (SKIP_LOCKED) {SCHEMA}.{table} ({_ANALYZED[table]})"
                 self._cursor.execute(analyze.encode(), prepare=False)
 
-    def _copy(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Value]]) -> None:
-        if not rows:
-            return
+    def _count_words(self, turns: Sequence[StoredTurn], words: Sequence[Sequence[str]], sign: int) -> None:
+        """Adds a row of word counts, and merges levels that are full."""
+        said = ((row_of(turn[0]), turn[1], spoken) for turn, spoken in zip(turns, words, strict=True))
+        counts, level = word_counts.count(said, sign), 0
+        levels = self.rows("SELECT level, count(*), max(number) FROM $word_counts GROUP BY 1")
+        sizes = {int(row[0] or 0): (int(row[1] or 0), int(row[2] or 0)) for row in levels}
+        while counts:
+            size, last = sizes.get(level, (0, 0))
+            if size < word_counts.MERGED:
+                row = (level, last + 1, json.dumps(counts, ensure_ascii=False))
+                self._copy("word_counts", ("level", "number", "counts"), [row])
+                return
+            rows = self.rows("SELECT counts::text FROM $word_counts WHERE level = ?", [level])
+            self.delete("word_counts", "level = ?", [(level,)])
+            counts = word_counts.merged([counts, *(json.loads(str(row[0])) for row in rows)])
+            level += 1
+
+    def _copy(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> None:
         with translate_errors():
             into = f"COPY {SCHEMA}.{table} (account, {', '.join(columns)}) FROM STDIN"
             with self._cursor.copy(into.encode()) as copy:
-                for row in rows:
-                    copy.write_row((self._account, *row))
+                left = iter(rows)
+                while some := list(islice(left, _COPIED_AT_ONCE)):  # the database inserts them meanwhile
+                    copy.write(to_copy((self._account, *row) for row in some))
 
     def _execute(self, template: str, new_rows: str) -> int:
         with translate_errors():
@@ -192,8 +227,11 @@ class PostgresConnection:
         if not rows:
             return 0
         stored = [stored_parameters(template, row) for row in rows]
+        statement = _to_postgres(template, self._account)
         with translate_errors():
-            self._cursor.executemany(_to_postgres(template, self._account), stored)
+            if len(stored) == 1:  # without the costs of a pipeline
+                return self._cursor.execute(statement, stored[0]).rowcount
+            self._cursor.executemany(statement, stored)
         return self._cursor.rowcount
 
 
@@ -207,11 +245,12 @@ def _to_postgres(template: str, account: int, agents: frozenset[str] = ALL_AGENT
 @lru_cache(64)
 def _names(account: int, agents: frozenset[str] = ALL_AGENTS) -> Mapping[str, str]:
     """What a template's names are here; PostgreSQL merges such a subquery into the query around it."""
-    tables = {table: f"(SELECT * FROM {SCHEMA}.{table} WHERE account = {account})" for table in TABLES}
+    names = (*TABLES, word_counts.TABLE)
+    tables = {table: f"(SELECT * FROM {SCHEMA}.{table} WHERE account = {account})" for table in names}
     if agents:
         visible = f"{tables['conversations']} AS visible"
         limit = Limit(agents, visible, lambda hexadecimal: f"convert_from(decode('{hexadecimal}', 'hex'), 'UTF8')")
-        rows = limit.of_tables("turns.row_id")
+        rows = {**limit.of_tables("turns.row_id"), word_counts.TABLE: "false"}  # it counts other agents' turns too
         tables = {table: f"{selected[:-1]} AND {rows[table]})" for table, selected in tables.items()}
     return {
         **{table: f"{rows} AS {table}" for table, rows in tables.items()},
@@ -226,7 +265,7 @@ def _names(account: int, agents: frozenset[str] = ALL_AGENTS) -> Mapping[str, st
         "by_agent": "",
         "by_transcript": "",
         "hits": f"{tables['turns']} AS hits",
-        "is_hit": "hits.words @@ ?::tsquery",
+        "is_hit": "hits.lexemes @@ ?::tsquery",
         "if_many": "num_nulls(?::bigint, ?::text, ?::bigint) = 0 AND",  # its planner knows how many there are
         "hit_turn": "hits.turn_id",
         "hit_row": "hits.row_id",
@@ -252,6 +291,15 @@ def _to_json(columns: Sequence[str], rows: Sequence[Sequence[Value]]) -> str:
         ],
         ensure_ascii=False,
     )
+
+
+def run_command(connection: psycopg.Connection, command: bytes) -> None:
+    """Runs a command that has neither parameters nor rows, such as BEGIN; without a cursor, in half the time."""
+    result = connection.pgconn.exec_(command)
+    if connection.broken or connection.pgconn.status != ConnStatus.OK:
+        raise connection_lost()
+    if result.status not in (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK):
+        raise errors.error_from_result(result)
 
 
 @contextmanager

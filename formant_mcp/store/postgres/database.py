@@ -19,6 +19,7 @@ from formant_mcp.store.postgres.connection import (
     ConnectionLostError,
     PostgresConnection,
     QueryEndedError,
+    run_command,
     translate_errors,
 )
 from formant_mcp.store.postgres.pool import Pool
@@ -121,9 +122,9 @@ class PostgresDatabase:
     ) -> T:
         with self._pool.connection(used) as connection, translate_errors():
             try:
-                connection.execute(begin.encode(), prepare=False)
+                run_command(connection, begin.encode())
                 result = work(PostgresConnection(connection, self._account, agents))
-                connection.execute(b"COMMIT")
+                run_command(connection, b"COMMIT")
             except BaseException:
                 if not connection.broken:
                     with suppress(psycopg.Error):

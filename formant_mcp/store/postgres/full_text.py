@@ -5,8 +5,9 @@ is the speaker: A the agent, B the contact, C anybody else
 (https://www.postgresql.org/docs/current/datatype-textsearch.html).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import accumulate, takewhile
 
 from formant_mcp.filters import Role
 from formant_mcp.store.engine import Forms
@@ -14,27 +15,25 @@ from formant_mcp.text_search.query import Expression, Term
 from formant_mcp.text_search.tokenizer import divided
 
 _WEIGHTS = {"agent": "A", "contact": "B"}
-_LAST_POSITION = 16_383  # PostgreSQL counts no further; words after it are found, but not as phrases
 _LONGEST_WORD = 500  # characters; a lexeme has at most 2,046 bytes
 _MOST_BYTES = 1_000_000  # of one turn's words: a tsvector has at most 1 MB
 _SURELY_FITS = 20_000  # characters of a turn
-_ENTRY_BYTES = 12  # of a word or a position, at most
+_ENTRY_BYTES = 24  # of a word and its position, at most
 
 
-def to_tsvector(account: int, role: str, indexed: str) -> str:
-    """The words of an indexed text, as a tsvector's text; of one that is too long, the first words."""
-    weight, words = _WEIGHTS.get(role, "C"), dict[str, str]()
-    is_long, left = len(indexed) > _SURELY_FITS, _MOST_BYTES
-    for position, word in enumerate(divided(indexed), 1):
-        if not word:
-            continue
-        if is_long:
-            left -= _ENTRY_BYTES if word in words else len(_lexeme(account, word).encode()) + 2 * _ENTRY_BYTES
-            if left < 0:
-                break
-        place = f"{position if position < _LAST_POSITION else _LAST_POSITION}{weight}"
-        words[word] = f"{words[word]},{place}" if word in words else f"{_lexeme(account, word)}:{place}"
-    return " ".join(words.values())
+def words_of(account: int, indexed: str) -> Sequence[str]:
+    """The words of an indexed text; of one that is too long, the first words."""
+    words = divided(indexed) if indexed else ()
+    if len(indexed) <= _SURELY_FITS:
+        return words
+    sizes = accumulate(len(_lexeme(account, word).encode()) + _ENTRY_BYTES for word in words)
+    return words[: sum(1 for _ in takewhile(lambda size: size <= _MOST_BYTES, sizes))]
+
+
+def to_tsvector(account: int, role: str, words: Sequence[str]) -> str:
+    """Words as a tsvector's text. PostgreSQL counts to 16,383: words after it are found, but not as phrases."""
+    weight = _WEIGHTS.get(role, "C")
+    return " ".join([f"{_lexeme(account, word)}:{position}{weight}" for position, word in enumerate(words, 1)])
 
 
 def to_tsquery(account: int, expression: Expression, role: Role, forms: Forms) -> str:

@@ -6,7 +6,7 @@ equal one is found.
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import cast
 
@@ -20,11 +20,25 @@ _KEYS = frozenset(
 _LEFT_OUT = {"words": (0, 1), "labels": (0, 1)}  # tables whose rows are only found by their keys, and the columns
 _COLUMN = re.compile(r"(\w+) (?:[<>=]+ \?|\$in_list)")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+_NOT_COPIED = re.compile(r"[\0\ud800-\udfff\\\t\n\r]")
+_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
 def without_unstorable(text: str) -> str:
     """The text without NUL and lone surrogates."""
     return _UNSTORABLE.sub("\ufffd", text)
+
+
+def to_copy(rows: Iterable[Sequence[Value]]) -> bytes:
+    """Rows as COPY takes them (https://www.postgresql.org/docs/current/sql-copy.html), some at once: a call of the
+    driver for each row takes longer than all else."""
+    return "".join("\t".join(map(_to_copy, row)) + "\n" for row in rows).encode()
+
+
+def _to_copy(value: Value) -> str:
+    if isinstance(value, str):
+        return without_unstorable(value).translate(_ESCAPES) if _NOT_COPIED.search(value) else value
+    return r"\N" if value is None else repr(value)
 
 
 def key(text: str) -> str:

@@ -201,6 +201,31 @@ MIGRATIONS = (
     END
     $$;
     """,
+    """
+    -- What formant_mcp.store.postgres.word_counts explains. A server of the version before, which does not count, finds
+    -- no column of the old name: it can no longer save or search turns.
+    ALTER TABLE turns RENAME COLUMN words TO lexemes;
+    CREATE TABLE word_counts (
+        account integer, level smallint, number bigint, counts jsonb NOT NULL, PRIMARY KEY (account, level, number)
+    );
+    INSERT INTO word_counts
+    WITH said AS (  -- once for each turn and stem; words that are not among those stored are too long to be searched
+        SELECT DISTINCT turns.account, row_id, turn_id, role, stem
+        FROM turns, unnest(lexemes), words
+        WHERE words.account = turns.account AND word = substr(lexeme, length(turns.account::text) + 2)
+    ), conversations AS (
+        SELECT account, stem,
+               count(*) FILTER (WHERE role = 'agent') AS agent,
+               count(*) FILTER (WHERE role = 'contact') AS contact,
+               count(*) AS anybody
+        FROM said GROUP BY account, stem, row_id
+    ), numbers AS (
+        SELECT account, stem, concat_ws(' ', sum(agent), sum(contact), sum(anybody - agent - contact),
+               count(*) FILTER (WHERE agent > 0), count(*) FILTER (WHERE contact > 0), count(*)) AS numbers
+        FROM conversations GROUP BY account, stem
+    )
+    SELECT account, 4, 1, jsonb_object_agg(stem, numbers) FROM numbers GROUP BY account;
+    """,
 )
 
 

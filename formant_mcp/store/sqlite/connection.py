@@ -118,6 +118,9 @@ class SqliteConnection:
         """The parameter of `$is_hit` for turns of that role that match the expression."""
         return to_fts5(expression, role, forms)
 
+    def counted(self, expression: Expression, role: Role, forms: Forms) -> tuple[int, int] | None:
+        """None: the index is fast at counting."""
+
     def milliseconds(self, now: int) -> int:
         """The time that all who share the store go by: all are on this machine."""
         return now

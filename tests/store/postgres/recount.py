@@ -1,5 +1,9 @@
-"""The kept counts, compared with a count of the conversations."""
+"""The kept counts, compared with a count of the conversations and of the words that were said in them."""
 
+import json
+from collections import Counter, defaultdict
+
+from formant_mcp.text_search.tokenizer import divided, indexable, stem
 from tests.store.postgres.stores import ask
 
 _AGENTS = """
@@ -14,7 +18,7 @@ _DAYS = """
 
 
 async def counts_are_right(database: str) -> bool:
-    """Whether agents and days are counted as the conversations are, each of which is stored once."""
+    """Whether agents, days and words are counted as the conversations are, each of which is stored once."""
     kept = await ask(database, "SELECT account, agent_id, count FROM formant_mcp.agents WHERE count <> 0 ORDER BY 1, 2")
     days = await ask(
         database,
@@ -27,4 +31,31 @@ async def counts_are_right(database: str) -> bool:
     assert kept == await ask(database, _AGENTS)
     assert days == await ask(database, _DAYS)
     assert twice == []
+    assert await _kept_words(database) == await _said_words(database)
     return True
+
+
+async def _kept_words(database: str) -> dict[tuple[object, str], list[int]]:
+    """The numbers of each account's stems, added up."""
+    sums = defaultdict[tuple[object, str], list[int]](lambda: [0] * 6)
+    for account, counts in await ask(database, "SELECT account, counts::text FROM formant_mcp.word_counts"):
+        for said, numbers in json.loads(str(counts)).items():
+            sums[account, said] = [a + int(b) for a, b in zip(sums[account, said], numbers.split(), strict=True)]
+    return {said: numbers for said, numbers in sums.items() if any(numbers)}
+
+
+async def _said_words(database: str) -> dict[tuple[object, str], list[int]]:
+    """The same of the turns: how many of the agent's, the contact's and of others' say each stem; and in how many
+    conversations the agent, the contact and anybody does."""
+    turns, conversations = Counter[tuple[object, str, int]](), set[tuple[object, str, int, object]]()
+    rows = await ask(database, "SELECT account, row_id, role, text FROM formant_mcp.turns")
+    for account, row_id, role, text in rows:
+        place = {"agent": 0, "contact": 1}.get(str(role), 2)
+        for said in {stem(word) for word in divided(indexable(str(text))) if 0 < len(word) <= 64}:
+            turns[account, said, place] += 1
+            conversations |= {(account, said, which, row_id) for which in ({place} & {0, 1}) | {2}}
+    spoken = Counter((account, said, place) for account, said, place, _ in conversations)
+    return {
+        (account, said): [counted[account, said, place] for counted in (turns, spoken) for place in range(3)]
+        for account, said, _ in turns
+    }

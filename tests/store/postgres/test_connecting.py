@@ -1,7 +1,7 @@
 """An address, a login or rights that do not do: what is wrong and what to do, at once."""
 
 import time
-from asyncio import StreamReader, StreamWriter, gather, start_server
+from asyncio import StreamReader, StreamWriter, gather, sleep, start_server
 from collections.abc import Callable, Generator
 from urllib.parse import quote
 
@@ -145,6 +145,8 @@ async def test_more_connections_than_a_role_may_have_are_shared_or_refused(datab
     with refused("no connection left", "max_connections"):
         await open_at(address)
     await store.close()
+    while await ask(database, "SELECT 1 FROM pg_stat_activity WHERE usename = %s", user):
+        await sleep(0.01)  # its server process ends a moment after the connection
     store = await open_at(address)
     assert await store.read.count(Filters()) == 3
     await store.close()

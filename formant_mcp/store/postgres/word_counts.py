@@ -1,0 +1,89 @@
+"""How many turns and conversations say a word, counted when they are saved: nothing counts a common word fast enough.
+
+Words are counted by their stem, as they are searched. Each save adds one row with its changes, not one for each word:
+an object in JSON with a text of six numbers for each stem. Sixteen rows of a level become one of the next level, so
+there are never many to add up.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+
+from formant_mcp.filters import Role
+from formant_mcp.store.engine import Forms
+from formant_mcp.text_search.query import Expression
+from formant_mcp.text_search.tokenizer import divided, stem
+
+TABLE = "word_counts"
+MERGED = 16
+"""Rows of a level that become one of the next."""
+_LONGEST_WORD = 64  # characters; longer ones are not counted
+_NUMBERS = "%d %d %d %d %d %d"
+_NOTHING = "0 0 0 0 0 0"
+
+Counts = dict[str, str]
+"""Six numbers of each stem: turns where the agent says it, the contact, anybody else; conversations where the agent
+says it, the contact, anybody."""
+Said = tuple[int, str, Iterable[str]]
+"""A conversation's row, who spoke, and the words of a turn."""
+
+
+class _Stems(dict[str, str]):
+    """The stems of words, each computed once."""
+
+    def __missing__(self, word: str) -> str:
+        self[word] = result = stem(word) if len(word) <= _LONGEST_WORD else ""
+        return result
+
+
+def count(turns: Iterable[Said], sign: int = 1) -> Counts:
+    """The numbers of these turns, all that their conversations have; `sign`: -1 if they are deleted."""
+    stem_of, places = _Stems(), {"agent": 0, "contact": 1}
+    in_turns, in_conversations = ([list[str]() for _ in range(3)] for _ in range(2))
+    rows = defaultdict[int, tuple[set[str], ...]](lambda: (set(), set(), set()))
+    for row, role, words in turns:
+        place, stems = places.get(role, 2), set(map(stem_of.__getitem__, words))
+        in_turns[place].extend(stems)
+        rows[row][place].update(stems)
+    for agent, contact, other in rows.values():
+        for place, stems in enumerate((agent, contact, agent | contact | other)):
+            in_conversations[place].extend(stems)
+    counters = [Counter(stems) for stems in (*in_turns, *in_conversations)]
+    said = [text for text in counters[-1] if text]
+    columns = ([sign * counter.get(text, 0) for text in said] for counter in counters)
+    return dict(zip(said, map(_NUMBERS.__mod__, zip(*columns, strict=True)), strict=True))
+
+
+def merged(rows: Iterable[Counts]) -> Counts:
+    """The sums of rows, without stems that nobody says any more."""
+    sums = defaultdict[str, list[str]](list)
+    for row in rows:
+        for said, numbers in row.items():
+            sums[said].append(numbers)
+    added = {said: " ".join(map(str, _sum(numbers))) for said, numbers in sums.items()}
+    return {said: numbers for said, numbers in added.items() if numbers != _NOTHING}
+
+
+def _sum(texts: Iterable[str]) -> list[int]:
+    return [sum(map(int, column)) for column in zip(*(text.split() for text in texts), strict=True)]
+
+
+def counted_stem(expression: Expression, forms: Forms) -> str:
+    """The stem whose numbers are those of an expression; '' if it is not one word in all its forms."""
+    match expression:
+        case Expression(all_of=((term,),), none_of=()) if term.kind == "word":
+            one_each = all(len(divided(form)) == 1 and len(form) <= _LONGEST_WORD for form in forms(term))
+            return stem("".join(term.words)) if one_each else ""
+        case _:
+            return ""
+
+
+def hits(texts: Iterable[str], role: Role) -> tuple[int, int]:
+    """How many turns of that role say a stem, in how many conversations; `texts`: its numbers in each row."""
+    agent, contact, other, by_agent, by_contact, by_anybody = _sum([_NOTHING, *texts])
+    match role:
+        case "agent":
+            return agent, by_agent
+        case "contact":
+            return contact, by_contact
+        case "any":
+            return agent + contact + other, by_anybody
