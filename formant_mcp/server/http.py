@@ -45,7 +45,7 @@ def check_access(host: str, *, has_members: bool) -> None:
     Raises:
         ConfigurationError: anybody who can connect to `host` could read every call.
     """
-    if not has_members and not _is_loopback(host):
+    if not has_members and not is_loopback(host):
         raise ConfigurationError(
             f"Without access control the server listens only on this machine, not on {host}.",
             "Give each member a token by `formant-mcp token add NAME`, or set FORMANT_HTTP_ISSUER.",
@@ -222,7 +222,8 @@ def _security(hosts: Sequence[str]) -> TransportSecuritySettings:
     )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can connect to that address."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
