@@ -155,27 +155,25 @@ def test_a_date_to_expire_is_included_in_the_users_zone(run_here: Run, expires: 
     assert f"valid until {valid_until}" in run_here("add", "anna", "--expires", expires).error
 
 
-def test_add_and_list_say_which_store_and_account_they_use_and_that_the_key_was_not_checked(
-    run: Run, tmp_path: Path
-) -> None:
+def test_add_and_list_say_which_store_and_account_they_use_and_how_to_check_the_key(run: Run, tmp_path: Path) -> None:
     account = "formant at http://127.0.0.1:9, with the key in FORMANT_API_KEY"
     for done in (run("add", "anna"), run("list")):
         assert f"Store: {tmp_path / 'store.sqlite'}. Account: {account}" in done.error
-        assert "The key was not checked yet: run `formant-mcp sync` first." in done.error
+        assert "No conversations are stored yet: run `formant-mcp sync`, which checks the key." in done.error
         assert KEY not in done.error + done.out
     (tmp_path / "key").write_text(KEY)
     listed = run("list", FORMANT_API_KEY="", FORMANT_API_KEY_FILE=str(tmp_path / "key"))
     assert "with the key in FORMANT_API_KEY_FILE" in listed.error
 
 
-def test_a_key_whose_conversations_are_stored_counts_as_checked(run: Run, tmp_path: Path) -> None:
+def test_a_key_whose_conversations_are_stored_needs_no_check(run: Run, tmp_path: Path) -> None:
     with FakeFormant.in_thread() as api:
         api.add(conversation(1, utc_now() - timedelta(days=1)))
         variables = {"FORMANT_API_KEY": KEY, "FORMANT_STORE": str(tmp_path / "store.sqlite")}
         variables |= {"FORMANT_BASE_URL": api.url}
         synced = [sys.executable, "-m", "formant_mcp", "sync"]
         subprocess.run(synced, env=environment(tmp_path, **variables), check=True, capture_output=True, timeout=60)
-        assert "not checked" not in run("list", FORMANT_BASE_URL=api.url).error
+        assert "checks the key" not in run("list", FORMANT_BASE_URL=api.url).error
 
 
 def test_without_a_key_or_a_file_the_command_says_what_to_set(run: Run) -> None:

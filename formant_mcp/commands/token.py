@@ -100,7 +100,7 @@ async def _print_account(settings: Settings) -> None:
     """Prints whose members these are, because a mistyped key has members of its own."""
     where, is_checked = await find_members(settings)
     account = f"{settings.provider} at {settings.address}, with the key in {settings.key_variable}"
-    unchecked = "" if is_checked else " The key was not checked yet: run `formant-mcp sync` first."
+    unchecked = "" if is_checked else " No conversations are stored yet: run `formant-mcp sync`, which checks the key."
     print(f"Store: {store_text(where)}. Account: {account}.{unchecked}", file=sys.stderr)
 
 
