@@ -113,9 +113,9 @@ async def open_account(
     return await open_app(settings, provider, key, now, where=where, verified_by=verified_by)
 
 
-@asynccontextmanager
-async def open_members(settings: Settings) -> AsyncGenerator[Members]:
-    """The members in the key's store, which is found without the provider.
+async def find_members(settings: Settings) -> tuple[Path | str, bool]:
+    """Where the members of the key's account are, found without the provider; and whether the store has its data, so
+    that the provider has accepted the key.
 
     Raises:
         ConfigurationError, StoreError: the store cannot be used, or only the provider can say which one is the key's.
@@ -128,9 +128,21 @@ async def open_members(settings: Settings) -> AsyncGenerator[Members]:
     if where is None and others:
         raise ConfigurationError(
             "This key is new, so the store that it belongs to is not certain.",
-            "Run `formant-mcp sync` once, then retry.",
+            "Check the key. Run `formant-mcp sync` once if it is the right one, then retry.",
         )
-    store = await Store.open(where or own, AccountKey(settings.service(), settings.account(key)), next_refresh_at)
+    return where or own, where is not None
+
+
+@asynccontextmanager
+async def open_members(settings: Settings) -> AsyncGenerator[Members]:
+    """The members of the key's account.
+
+    Raises:
+        ConfigurationError, StoreError: as find_members.
+    """
+    where, _ = await find_members(settings)
+    account = AccountKey(settings.service(), settings.account(settings.key()))
+    store = await Store.open(where, account, next_refresh_at)
     try:
         yield store.members
     finally:

@@ -25,6 +25,10 @@ _EXAMPLES = {
     "--port": "`formant-mcp serve --port 8765`",
 } | dict.fromkeys(("--agents", "--expires", "--redact", "ACTION", "NAME"), _ADDING)
 _LAST_PORT = 65_535
+_VALUES = {"--port": f"a number from 0 to {_LAST_PORT}"}  # of the others an example says enough
+_SERVE_HINT = (
+    "Set FORMANT_API_KEY (or FORMANT_API_KEY_FILE); `formant-mcp serve --demo` serves the sample account without one."
+)
 _INTERRUPTED = 130  # the exit status of a program ended by Ctrl-C
 
 
@@ -50,10 +54,16 @@ class _Parser(argparse.ArgumentParser):
 
         unknown = re.search(r"(?:invalid choice: '|unrecognized arguments: )([^' ]{1,40})", message)
         if not unknown:
-            option = next(option for option in _EXAMPLES if option in message)
-            self.exit(2, f"formant-mcp: {option} needs a value, for example {_EXAMPLES[option]}.\n")
+            option = next((option for option in _EXAMPLES if option in message), "")
+            if not option:
+                self.exit(2, f"formant-mcp: {message}.\n")
+            value = _VALUES.get(option, "a value")
+            self.exit(2, f"formant-mcp: {option} needs {value}, for example {_EXAMPLES[option]}.\n")
+        if unknown[1] in _EXAMPLES:
+            belongs = f"not an option of this command, but for example of {_EXAMPLES[unknown[1]]}"
+            self.exit(2, f"formant-mcp: {unknown[1]} is {belongs}.\n")
         near = difflib.get_close_matches(unknown[1], (*_COMMANDS, *_ACTIONS, *_OPTIONS), n=1, cutoff=0.7)
-        meant = f" Did you mean {near[0]}?" if near else ""
+        meant = f" Did you mean {near[0]}?" if near and near[0] != unknown[1] else ""
         commands = f"{', '.join(_COMMANDS[:-1])} and {_COMMANDS[-1]}"
         accepted = f"Commands are {commands}, options {', '.join(_OPTIONS)}; for example {_EXAMPLES['--since']}."
         self.exit(2, f"formant-mcp: unknown command or option {unknown[1]}.{meant} {accepted}\n")
@@ -65,14 +75,15 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"formant-mcp {__version__}")
     parser.add_argument("--demo", action="store_true", help="serve a built-in sample account: no key, no network")
     commands = parser.add_subparsers(dest="command", metavar="")
-    commands.add_parser("tour", help="run a guided demo against the sample account")
+    tour = commands.add_parser("tour", help="run a guided demo against the sample account")
     sync = commands.add_parser("sync", help="download all conversations; resumable")
     sync.add_argument("--since", default="", metavar="WHEN", help="only calls since then: 30d, 2026-11-01")
     serve = commands.add_parser("serve", help="serve a team over HTTP")
     serve.add_argument("--host", default="127.0.0.1", help="the address to listen on: 127.0.0.1")
     serve.add_argument("--port", default=8765, type=_port, help="the port to listen on: 8765; 0 for any")
-    serve.add_argument("--demo", action="store_true", default=argparse.SUPPRESS, help="serve the sample account")
-    _add_token_command(commands.add_parser("token", help="who may use the server over HTTP: add, list, revoke"))
+    token = commands.add_parser("token", help="who may use the server over HTTP: add, list, revoke")
+    for command in (tour, sync, serve, token, *_add_actions(token)):
+        command.add_argument("--demo", action="store_true", default=argparse.SUPPRESS, help="use the sample account")
     return parser
 
 
@@ -83,7 +94,7 @@ def _port(text: str) -> int:
     return port
 
 
-def _add_token_command(token: argparse.ArgumentParser) -> None:
+def _add_actions(token: argparse.ArgumentParser) -> Sequence[argparse.ArgumentParser]:
     actions = token.add_subparsers(dest="action", metavar="ACTION", required=True)
     add = actions.add_parser("add", help="make a member's token, which is shown once")
     add.add_argument("--agents", metavar="IDS", help="the only agents they may see, with commas; default: all")
@@ -92,7 +103,7 @@ def _add_token_command(token: argparse.ArgumentParser) -> None:
     revoke = actions.add_parser("revoke", help="refuse a member's token from now on")
     for action in (add, revoke):
         action.add_argument("name", metavar="NAME")
-    actions.add_parser("list", help="show all members and the state of their tokens")
+    return add, revoke, actions.add_parser("list", help="show all members and the state of their tokens")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -140,14 +151,14 @@ def _prepare() -> "tuple[Settings | None, str]":
     return settings, problem
 
 
-def _warn(text: str) -> None:
+def _warn(text: str, level: str = "WARNING") -> None:
     """Prints a line to stderr, in the format of the log."""
     from formant_mcp.settings import wants_json_log
 
     if wants_json_log(os.environ):
         from formant_mcp.json_log import json_line
 
-        text = json_line("WARNING", text)
+        text = json_line(level, text)
     print(text, file=sys.stderr)
 
 
@@ -176,26 +187,26 @@ def _serve_http(settings: "Settings | None", problem: str, options: argparse.Nam
     from formant_mcp.commands.serve import run_serve
     from formant_mcp.errors import FormantError
 
-    problem = problem or _key_problem(settings, is_demo=options.demo)
+    problem = problem or _key_problem(settings, _SERVE_HINT, is_demo=options.demo)
     if settings is None or problem:
-        _warn(problem)
+        _warn(problem, "ERROR")
         return 1
     lazy_app = LazyApp(_opening(is_demo=options.demo))
     try:
         run_serve(settings, lazy_app, options.host, options.port, is_demo=options.demo)
     except FormantError as error:
-        _warn(str(error))
+        _warn(str(error), "ERROR")
         return 1
     return 0
 
 
-def _key_problem(settings: "Settings | None", *, is_demo: bool) -> str:
+def _key_problem(settings: "Settings | None", hint: str = "", *, is_demo: bool) -> str:
     """Why there is no key to use, '' if there is one or none is needed."""
     from formant_mcp.errors import ConfigurationError
 
     try:
         if settings and not is_demo:
-            settings.key()
+            settings.key(hint)
     except ConfigurationError as error:
         return str(error)
     return ""

@@ -2,6 +2,7 @@
 
 import difflib
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self, get_args
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _PREFIX = "FORMANT_"
+_HOST = r"(?:\[[^\]/@]*\]|[^\[\]:,/?@]*)(?::\d*)?"
+# As libpq reads it: user and password end at the first @ or /. One after that was meant to be part of the password.
+_ADDRESS = re.compile(rf"(postgres(?:ql)?://)(?:([^:/@]*)(?::[^/@]*)?@)?({_HOST}(?:,{_HOST})*(?:/[^?@]*)?)(?:\?[^@]*)?")
+_MISTYPED_ADDRESS = re.compile(r"postgres.*(?::|//)|.*\bpassword\s*=", re.IGNORECASE)
 
 
 def unknown_variables(names: Iterable[str]) -> Iterator[str]:
@@ -101,6 +106,10 @@ def _checked_address(value: str) -> str:
     return value
 
 
+_NO_KEY_HINT = (
+    "Set FORMANT_API_KEY (or FORMANT_API_KEY_FILE) in the server's env and restart it;"
+    " `formant-mcp --demo` needs no key."
+)
 HomePath = Annotated[Path, AfterValidator(_expand_home)]
 
 
@@ -177,7 +186,13 @@ class Settings(BaseSettings):
     @field_validator("store")
     @classmethod
     def _expand_store(cls, value: str) -> str:
-        if "://" in value and not _is_database(value):
+        if _is_database(value):
+            if not _ADDRESS.fullmatch(value):
+                raise ValueError(
+                    "not a database's address; write special characters of the password as %XX (@ as %40, / as %2F),"
+                    " or set PGPASSWORD to it"
+                )
+        elif "://" in value or _MISTYPED_ADDRESS.match(value):
             raise ValueError("write a path, :memory:, or postgresql://user:password@host/database")
         return value if value in ("", ":memory:") or _is_database(value) else str(_expand_home(Path(value)))
 
@@ -240,15 +255,14 @@ class Settings(BaseSettings):
         folder = self.recordings_dir / "demo" if self.recordings_dir else _data_path("formant-mcp-demo") / "recordings"
         return self.model_copy(update={"store": ":memory:", "recordings_dir": folder})
 
-    def key(self) -> str:
-        """The API key, from the variable or the key file.
+    def key(self, hint: str = "") -> str:
+        """The API key, from the variable or the key file; `hint`: what to do if there is none.
 
         Raises:
             ConfigurationError: there is none, the file cannot be read, or it is a placeholder.
         """
-        key, variable = self.api_key.get_secret_value() if self.api_key else "", "FORMANT_API_KEY"
+        key, variable = self.api_key.get_secret_value() if self.api_key else "", self.key_variable
         if not key and self.api_key_file:
-            variable = "FORMANT_API_KEY_FILE"
             try:
                 key = self.api_key_file.read_text(encoding="utf-8-sig").strip()
             except (OSError, UnicodeDecodeError):
@@ -256,17 +270,18 @@ class Settings(BaseSettings):
                     f"{variable}: the file cannot be read.", "Check its path and permissions."
                 ) from None
         if not key:
-            raise ConfigurationError(
-                "No API key is set.",
-                "Set FORMANT_API_KEY (or FORMANT_API_KEY_FILE) in the server's env and restart it;"
-                " `formant-mcp --demo` needs no key.",
-            )
+            raise ConfigurationError("No API key is set.", hint or _NO_KEY_HINT)
         if "${" in key or not key.isascii() or not key.isprintable() or " " in key:
             raise ConfigurationError(
                 f"{variable} contains a placeholder or invalid characters.",
                 "Set it to the key itself, and nothing else.",
             )
         return key
+
+    @property
+    def key_variable(self) -> str:
+        """The variable that the key is from, if there is one."""
+        return "FORMANT_API_KEY_FILE" if self.api_key_file and not self.api_key else "FORMANT_API_KEY"
 
     def store_location(self, key: str) -> Path | str | None:
         """Where the store is: a database's address, or a file; None for memory."""
@@ -295,6 +310,15 @@ class Settings(BaseSettings):
         if self.store and self.store != ":memory:" and not _is_database(self.store):
             return Path(self.store).parent / "recordings"
         return _data_path("formant-mcp") / "recordings"
+
+
+def store_text(where: Path | str | None) -> str:
+    """Where a store is, to be shown: a database's address is without password and parameters."""
+    address = _ADDRESS.fullmatch(where) if isinstance(where, str) else None
+    if address:
+        scheme, user, rest = address.groups()
+        return f"{scheme}{user}@{rest}" if user else f"{scheme}{rest}"
+    return "memory" if where is None else str(Path(where).absolute())
 
 
 def _is_database(store: str) -> bool:

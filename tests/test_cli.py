@@ -130,6 +130,24 @@ def tour(tmp_path: Path) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.parametrize(
+    ("typed", "command"),
+    [
+        ("sync --demo", "sync"),
+        ("serve --demo", "serve"),
+        ("tour --demo", "tour"),
+        ("token --demo list", "token"),
+        ("token list --demo", "token"),
+        ("token add anna --demo", "token"),
+        ("token revoke --demo anna", "token"),
+    ],
+)
+def test_demo_may_follow_the_command(typed: str, command: str) -> None:
+    options = build_parser().parse_args(typed.split())
+    assert (options.command, options.demo) == (command, True)
+    assert not build_parser().parse_args(typed.replace("--demo", "").split()).demo
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for a child")
 def test_ctrl_c_ends_the_tour_without_a_traceback(tmp_path: Path) -> None:
     process = tour(tmp_path)
@@ -162,8 +180,16 @@ def test_a_closed_pipe_ends_the_tour_without_a_traceback(tmp_path: Path) -> None
         ("tuor", "unknown command or option tuor. Did you mean tour?"),
         ("sync --sinec 3d", "unknown command or option --sinec. Did you mean --since?"),
         ("sync --since", "--since needs a value, for example `formant-mcp sync --since 30d`."),
-        ("serve --port", "--port needs a value, for example `formant-mcp serve --port 8765`."),
-        ("serve --port 65536", "--port needs a value, for example `formant-mcp serve --port 8765`."),
+        ("serve --port", "--port needs a number from 0 to 65535, for example `formant-mcp serve --port 8765`."),
+        ("serve --port 65536", "--port needs a number from 0 to 65535, for example `formant-mcp serve --port 8765`."),
+        ("serve --port any", "--port needs a number from 0 to 65535, for example `formant-mcp serve --port 8765`."),
+        ("sync --port 1", "--port is not an option of this command, but for example of `formant-mcp serve --port"),
+        (
+            "token list --agents 1",
+            "--agents is not an option of this command, but for example of `formant-mcp token add",
+        ),
+        ("sync --demo=1", "argument --demo: ignored explicit argument '1'."),
+        ("token sync", "unknown command or option sync. Commands are"),
         ("token", "ACTION needs a value, for example `formant-mcp token add anna --agents"),
         ("token ad anna", "unknown command or option ad. Did you mean add?"),
         ("token revoke", "NAME needs a value, for example `formant-mcp token add anna --agents"),

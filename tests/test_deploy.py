@@ -1,5 +1,6 @@
 """The files in .github/deploy: valid, safe by default, and in agreement with the program that they start."""
 
+import asyncio
 import json
 import re
 import subprocess
@@ -9,10 +10,12 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
+from starlette.requests import Request
 
 from formant_mcp.cli import build_parser
 from formant_mcp.server.downloads import FILES_PATH
 from formant_mcp.server.limits import MCP_PATH
+from formant_mcp.server.metrics import Metrics
 from formant_mcp.settings import Settings
 from formant_mcp.store.postgres.schema import MIGRATIONS
 from tests.http_process import in_child
@@ -112,6 +115,22 @@ def test_every_table_is_distributed_by_a_column_of_its_key_or_lies_on_each_node(
     everywhere = re.findall(r"create_reference_table\('(\w+)'\)", block)
     assert sorted([*distributed, *everywhere]) == sorted(keys)
     assert {table for table, column in distributed.items() if column not in keys[table]} == set()
+
+
+def test_the_metrics_table_has_every_figure_of_ours() -> None:
+    metrics = Metrics()
+    metrics.watch(lambda: 0, lambda: 0)
+    figures = asyncio.run(metrics.respond(Request({"type": "http"}))).body
+    served = set(re.findall(r"^# TYPE (formant_mcp_\w+)", bytes(figures).decode(), re.MULTILINE))
+    served -= {name for name in served if name.endswith("_created")}
+    assert set(re.findall(r"^\| `(formant_mcp_\w+)`", README, re.MULTILINE)) == served
+
+
+def test_its_json_is_valid_and_the_unit_starts_a_command_that_exists() -> None:
+    assert [json.loads(block) for block in re.findall(r"```json\n(.+?)```", README, re.DOTALL)]
+    program, *arguments = re.findall(r"^ExecStart=(.+)$", README, re.MULTILINE)[0].split()
+    assert program == "/opt/formant-mcp/bin/formant-mcp"
+    assert build_parser().parse_args(arguments).command == "serve"
 
 
 @pytest.mark.parametrize("message", re.findall(r'"(The database .+?)"', README))

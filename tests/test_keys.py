@@ -155,7 +155,7 @@ async def test_a_rotated_keys_members_are_found_once_the_provider_has_confirmed_
     )
     async with open_members(old) as members:
         await members.add(Member("anna"), None, NOW)
-    with pytest.raises(ConfigurationError, match="Run `formant-mcp sync` once"):
+    with pytest.raises(ConfigurationError, match=r"Check the key\. Run `formant-mcp sync` once"):
         async with open_members(new):
             pass
     api.key = "2nd"

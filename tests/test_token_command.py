@@ -4,7 +4,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -16,6 +16,8 @@ from formant_mcp.cli import build_parser
 from formant_mcp.commands.token import TokenOptions, run_token
 from formant_mcp.members import Member
 from formant_mcp.settings import Settings
+from tests.calls import conversation
+from tests.fake_formant import FakeFormant
 from tests.server_harness import KEY
 from tests.stdio_process import environment
 
@@ -74,18 +76,18 @@ def settings_of(folder: Path) -> Settings:
 
 def test_add_prints_the_token_alone_on_stdout_and_list_never_shows_it(run: Run) -> None:
     began = datetime.now(ZONE)
-    added = run("add", "anna", "--agents", "123, Agent 4", "--expires", "90d")
+    added = run("add", "anna", "--agents", "123, agent_4", "--expires", "90d")
     assert added.status == 0
     assert re.fullmatch(r"fmcp_[\w-]{43}\n", added.out)
     assert added.out.strip() not in added.error
-    assert "The token of anna (agents: 123, Agent 4), valid until 20" in added.error
+    assert "The token of anna (agents: 123, agent_4), valid until 20" in added.error
     listed = run("list")
     header, row = listed.out.splitlines()
     assert header.split() == ["name", "agents", "created", "expires", "last", "used", "state"]
     name, agents, created, expires, used, state = re.split(r"  +", row)
-    assert (name, agents, used, state) == ("anna", "123, Agent 4", "-", "active")
-    assert date.fromisoformat(expires) - date.fromisoformat(created) == timedelta(days=90)
-    assert date.fromisoformat(created) in (began.date(), datetime.now(ZONE).date())
+    assert (name, agents, used, state) == ("anna", "123, agent_4", "-", "active")
+    assert datetime.fromisoformat(expires) - datetime.fromisoformat(created) == timedelta(days=90)
+    assert began.replace(second=0, microsecond=0) <= datetime.fromisoformat(created) <= datetime.now(ZONE)
     assert added.out.strip() not in listed.out + listed.error
 
 
@@ -120,11 +122,13 @@ async def test_a_running_server_accepts_a_new_token_and_refuses_it_once_it_is_re
         (["add", "anna", "--agents", ""], "--agents must be ids with commas"),
         (["add", "anna", "--agents", " , "], "--agents must be ids with commas"),
         (["add", "anna", "--agents", "123,,4"], "--agents must be ids with commas"),
-        (["add", "anna", "--expires", ""], "--expires must be in the future"),
-        (["add", "anna", "--expires", "0d"], "--expires must be in the future"),
-        (["add", "anna", "--expires", "2020-01-01"], "--expires must be in the future"),
-        (["add", "anna", "--expires", "7 days"], "--expires must be in the future"),
-        (["add", "anna", "--expires", "9" * 30 + "d"], "--expires must be in the future"),
+        (["add", "anna", "--agents", "123 456"], "--agents must be ids with commas"),
+        (["add", "anna", "--agents", "123; 456"], "--agents must be ids with commas"),
+        (["add", "anna", "--agents", "123;456"], "--agents must be ids with commas"),
+        *(
+            (["add", "anna", "--expires", text], "--expires must be hours, days or weeks from now (24h, 90d, 4w)")
+            for text in ("", "0d", "2020-01-01", "7 days", "1m", "30s", "90", "9" * 30 + "d")
+        ),
         (["add", "anna", "--redact", "numbers"], "--redact: redaction is not available in this version"),
         (["add", "anna", "--redact", ""], "--redact: redaction is not available in this version"),
         (["revoke", "bob"], "bob has no token to revoke"),
@@ -151,8 +155,30 @@ def test_a_date_to_expire_is_included_in_the_users_zone(run_here: Run, expires: 
     assert f"valid until {valid_until}" in run_here("add", "anna", "--expires", expires).error
 
 
+def test_add_and_list_say_which_store_and_account_they_use_and_how_to_check_the_key(run: Run, tmp_path: Path) -> None:
+    account = "formant at http://127.0.0.1:9, with the key in FORMANT_API_KEY"
+    for done in (run("add", "anna"), run("list")):
+        assert f"Store: {tmp_path / 'store.sqlite'}. Account: {account}" in done.error
+        assert "No conversations are stored yet: run `formant-mcp sync`, which checks the key." in done.error
+        assert KEY not in done.error + done.out
+    (tmp_path / "key").write_text(KEY)
+    listed = run("list", FORMANT_API_KEY="", FORMANT_API_KEY_FILE=str(tmp_path / "key"))
+    assert "with the key in FORMANT_API_KEY_FILE" in listed.error
+
+
+def test_a_key_whose_conversations_are_stored_needs_no_check(run: Run, tmp_path: Path) -> None:
+    with FakeFormant.in_thread() as api:
+        api.add(conversation(1, utc_now() - timedelta(days=1)))
+        variables = {"FORMANT_API_KEY": KEY, "FORMANT_STORE": str(tmp_path / "store.sqlite")}
+        variables |= {"FORMANT_BASE_URL": api.url}
+        synced = [sys.executable, "-m", "formant_mcp", "sync"]
+        subprocess.run(synced, env=environment(tmp_path, **variables), check=True, capture_output=True, timeout=60)
+        assert "checks the key" not in run("list", FORMANT_BASE_URL=api.url).error
+
+
 def test_without_a_key_or_a_file_the_command_says_what_to_set(run: Run) -> None:
-    assert "No API key is set." in run("list", FORMANT_API_KEY="").error
+    without_key = run("list", FORMANT_API_KEY="").error
+    assert without_key == "No API key is set. Set FORMANT_API_KEY (or FORMANT_API_KEY_FILE) as for the server.\n"
     memory = run("add", "anna", FORMANT_STORE=":memory:")
     assert (memory.status, memory.out) == (1, "")
     assert "FORMANT_STORE is :memory:, which keeps no tokens." in memory.error

@@ -2,15 +2,18 @@
 
 import asyncio
 import gc
+import sys
+from pathlib import Path
 
-from formant_mcp.app import LazyApp, open_members
+from formant_mcp.app import LazyApp, find_members, open_members
+from formant_mcp.errors import ConfigurationError
 from formant_mcp.json_log import json_line
 from formant_mcp.providers.registry import PROVIDERS
 from formant_mcp.server.access import Access, new_verifier
-from formant_mcp.server.http import MCP_PATH, check_access, http_server, listen
+from formant_mcp.server.http import MCP_PATH, check_access, http_server, is_loopback, listen
 from formant_mcp.server.instructions import instructions
 from formant_mcp.server.mcp_server import build_server
-from formant_mcp.settings import Settings
+from formant_mcp.settings import Settings, store_text
 
 
 def run_serve(settings: Settings, lazy_app: LazyApp, host: str, port: int, *, is_demo: bool) -> None:
@@ -19,7 +22,9 @@ def run_serve(settings: Settings, lazy_app: LazyApp, host: str, port: int, *, is
     Raises:
         FormantError: it cannot start.
     """
-    has_members = not is_demo and (bool(settings.http_issuer) or asyncio.run(_has_tokens(settings)))
+    if is_demo and not is_loopback(host):
+        raise ConfigurationError(f"--demo is served on this machine only, not on {host}.", "Leave --host out.")
+    where, has_members = (None, False) if is_demo else asyncio.run(_find_members(settings))
     check_access(host, settings.hosts, has_members=has_members)
     metrics = None
     if settings.http_metrics == "on":
@@ -29,6 +34,11 @@ def run_serve(settings: Settings, lazy_app: LazyApp, host: str, port: int, *, is
     with listen(host, port) as listener:
         name = f"[{host}]" if ":" in host else host
         address = f"http://{name}:{listener.getsockname()[1]}{MCP_PATH}"
+        if not is_demo:
+            _note(settings, f"Store: {store_text(where)}")
+        if not settings.hosts and not is_loopback(host):
+            names = f"requests that address the server by another name than {host} are refused (421)"
+            _note(settings, f"FORMANT_HTTP_HOSTS is not set: {names}.")
         _announce(settings, address)
         provider = PROVIDERS[settings.provider]
         server = build_server(lazy_app, instructions(settings, provider), provider)
@@ -47,9 +57,16 @@ def _announce(settings: Settings, address: str) -> None:
     print(json_line("INFO", text, address=address) if settings.log_format == "json" else text, flush=True)
 
 
-async def _has_tokens(settings: Settings) -> bool:
-    """Whether there are tokens, revoked ones too: revoking the last one must not open the server to everybody."""
-    if settings.store == ":memory:":
-        return False
+def _note(settings: Settings, text: str) -> None:
+    print(json_line("INFO", text) if settings.log_format == "json" else text, file=sys.stderr)
+
+
+async def _find_members(settings: Settings) -> tuple[Path | str | None, bool]:
+    """Where the store is, and whether the account has members. Revoked tokens count too: revoking the last one must not
+    open the server to everybody."""
+    if settings.http_issuer or settings.store == ":memory:":
+        return settings.store_location(settings.key()), bool(settings.http_issuer)
     async with open_members(settings) as members:
-        return bool(await members.all())
+        has_members = bool(await members.all())
+    where, _ = await find_members(settings)
+    return where, has_members

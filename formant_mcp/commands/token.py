@@ -9,15 +9,16 @@ from datetime import datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from formant_mcp.app import open_members, utc_now
+from formant_mcp.app import find_members, open_members, utc_now
 from formant_mcp.errors import FormantError, InvalidRequestError
 from formant_mcp.members import Member
 from formant_mcp.queries.dates import parse_until
-from formant_mcp.settings import Settings
+from formant_mcp.settings import Settings, store_text
 
 _LONGEST_NAME = 60
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 _COLUMNS = ("name", "agents", "created", "expires", "last used", "state")
+_NO_KEY_HINT = "Set FORMANT_API_KEY (or FORMANT_API_KEY_FILE) as for the server."
 _IN_USE = "Revoke it first: `formant-mcp token revoke NAME`."
 
 
@@ -36,7 +37,9 @@ def run_token(options: TokenOptions) -> int:
     """Adds, lists or revokes tokens; returns the exit status."""
     actions = {"add": _add, "list": _list, "revoke": _revoke}
     try:
-        asyncio.run(actions[options.action](Settings.load(), options))
+        settings = Settings.load()
+        settings.key(_NO_KEY_HINT)
+        asyncio.run(actions[options.action](settings, options))
     except FormantError as error:
         print(error, file=sys.stderr)
         return 1
@@ -55,13 +58,14 @@ async def _add(settings: Settings, options: TokenOptions) -> None:
         token = await members.add(member, expires_at, now)
     if token is None:
         raise InvalidRequestError(f"{member.name} has an active token.", _IN_USE)
-    until = f"until {expires_at.astimezone(settings.zone):%Y-%m-%d %H:%M %z}" if expires_at else "until it is revoked"
+    until = f"until {_minute(expires_at, settings.zone)}" if expires_at else "until it is revoked"
     print(token)
     print(
         f"The token of {member.name} (agents: {_agents_text(member)}), valid {until}. It is not shown again.\n"
         "Their assistant sends it in a header: `Authorization: Bearer fmcp_…`.",
         file=sys.stderr,
     )
+    await _print_account(settings)
 
 
 async def _list(settings: Settings, _: TokenOptions) -> None:
@@ -72,7 +76,7 @@ async def _list(settings: Settings, _: TokenOptions) -> None:
         (
             stored.member.name,
             _agents_text(stored.member),
-            *(_day(moment, zone) for moment in (stored.created_at, stored.expires_at, stored.last_used_at)),
+            *(_minute(moment, zone) for moment in (stored.created_at, stored.expires_at, stored.last_used_at)),
             stored.state(now),
         )
         for stored in everyone
@@ -80,6 +84,7 @@ async def _list(settings: Settings, _: TokenOptions) -> None:
     widths = [max(map(len, column)) for column in zip(_COLUMNS, *rows, strict=True)]
     for row in [_COLUMNS, *rows]:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    await _print_account(settings)
 
 
 async def _revoke(settings: Settings, options: TokenOptions) -> None:
@@ -89,6 +94,14 @@ async def _revoke(settings: Settings, options: TokenOptions) -> None:
     if not is_revoked:
         raise InvalidRequestError(f"{name} has no token to revoke.", "`formant-mcp token list` has the names.")
     print(f"The token of {name} is revoked. Running servers refuse it from now on.", file=sys.stderr)
+
+
+async def _print_account(settings: Settings) -> None:
+    """Prints whose members these are, because a mistyped key has members of its own."""
+    where, is_checked = await find_members(settings)
+    account = f"{settings.provider} at {settings.address}, with the key in {settings.key_variable}"
+    unchecked = "" if is_checked else " No conversations are stored yet: run `formant-mcp sync`, which checks the key."
+    print(f"Store: {store_text(where)}. Account: {account}.{unchecked}", file=sys.stderr)
 
 
 def _parse_name(text: str) -> str:
@@ -103,7 +116,7 @@ def _parse_agents(text: str | None) -> frozenset[str]:
     if text is None:
         return frozenset()
     agents = [agent.strip() for agent in text.split(",")]
-    if not all(agent and agent.isprintable() for agent in agents):
+    if not all(re.fullmatch(r"[^\s;]+", agent) and agent.isprintable() for agent in agents):
         raise InvalidRequestError(
             "--agents must be ids with commas, for example 123,456.", "Leave it out for all agents."
         )
@@ -120,7 +133,10 @@ def _parse_expiry(text: str, now: datetime, zone: ZoneInfo) -> datetime:
         with suppress(InvalidRequestError):  # it would suggest dates in the past
             expires_at = parse_until(text, now, zone)
     if expires_at is None or expires_at <= now:
-        raise InvalidRequestError("--expires must be in the future: 90d, 12h or a date, for example 2027-12-31.")
+        raise InvalidRequestError(
+            "--expires must be hours, days or weeks from now (24h, 90d, 4w), or a date or time in the future:"
+            " 2027-12-31, 2027-12-31T18:00."
+        )
     return expires_at
 
 
@@ -128,5 +144,5 @@ def _agents_text(member: Member) -> str:
     return ", ".join(sorted(member.agents)) or "all"
 
 
-def _day(moment: datetime | None, zone: ZoneInfo) -> str:
-    return f"{moment.astimezone(zone):%Y-%m-%d}" if moment else "-"
+def _minute(moment: datetime | None, zone: ZoneInfo) -> str:
+    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M %z}" if moment else "-"

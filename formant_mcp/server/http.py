@@ -50,12 +50,12 @@ def check_access(host: str, hosts: Sequence[str] = (), *, has_members: bool) -> 
     if has_members:
         return
     hint = "Give each member a token by `formant-mcp token add NAME`, or set FORMANT_HTTP_ISSUER."
-    if not _is_loopback(host):
+    if not is_loopback(host):
         raise ConfigurationError(
             f"Without access control the server listens only on this machine, not on {host}.", hint
         )
     for name in hosts:
-        if not _is_loopback(_without_port(name)):
+        if not is_loopback(_without_port(name)):
             raise ConfigurationError(
                 f"Without access control the server answers only this machine, not for {name} (FORMANT_HTTP_HOSTS).",
                 hint,
@@ -245,7 +245,8 @@ def _without_port(name: str) -> str:
     return name
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can connect to that address."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -1,5 +1,7 @@
 """The command `formant-mcp serve`: what it prints, what it refuses, and that it serves the sample account."""
 
+import json
+import re
 import socket
 import subprocess
 from pathlib import Path
@@ -33,7 +35,8 @@ def test_it_serves_the_sample_account_and_prints_its_address(tmp_path: Path, hos
 
 
 def test_it_refuses_to_listen_for_other_machines(tmp_path: Path) -> None:
-    text = refused(tmp_path, "--demo", "serve", "--host", "0.0.0.0")  # noqa: S104
+    variables = {"FORMANT_API_KEY": "any-key", "FORMANT_STORE": str(tmp_path / "store.sqlite")}
+    text = refused(tmp_path, "serve", "--host", "0.0.0.0", **variables)  # noqa: S104
     assert text.startswith("Without access control the server listens only on this machine, not on 0.0.0.0.")
     assert "token add NAME" in text
 
@@ -45,7 +48,42 @@ def test_it_refuses_a_proxy_for_other_machines(tmp_path: Path) -> None:
 
 
 def test_it_does_not_start_without_a_key(tmp_path: Path) -> None:
-    assert refused(tmp_path, "serve").startswith("No API key is set.")
+    assert refused(tmp_path, "serve") == (
+        "No API key is set. Set FORMANT_API_KEY (or FORMANT_API_KEY_FILE);"
+        " `formant-mcp serve --demo` serves the sample account without one.\n"
+    )
+
+
+def test_the_demo_is_for_this_machine_alone(tmp_path: Path) -> None:
+    text = refused(tmp_path, "serve", "--demo", "--host", "0.0.0.0")  # noqa: S104
+    assert text == "--demo is served on this machine only, not on 0.0.0.0. Leave --host out.\n"
+
+
+def notes_of(folder: Path, *arguments: str, **variables: str) -> list[str]:
+    """What `serve` prints to stderr."""
+    with in_child(folder, *arguments, **variables) as (process, _):
+        process.terminate()
+        assert process.stderr
+        return process.stderr.read().splitlines()
+
+
+def test_it_says_which_store_it_uses(tmp_path: Path) -> None:
+    key = {"FORMANT_API_KEY": "any-key", "XDG_DATA_HOME": str(tmp_path)}
+    (line,) = notes_of(tmp_path, FORMANT_STORE="", **key)
+    assert re.fullmatch(rf"Store: {tmp_path}/formant-mcp/\w+\.sqlite", line)
+    assert notes_of(tmp_path, FORMANT_STORE=":memory:", **key) == ["Store: memory"]
+    (line,) = notes_of(tmp_path, FORMANT_STORE=":memory:", FORMANT_LOG_FORMAT="json", **key)
+    assert (json.loads(line)["level"], json.loads(line)["message"]) == ("INFO", "Store: memory")
+    assert notes_of(tmp_path, "--demo") == []
+
+
+@pytest.mark.parametrize(("hosts", "is_said"), [("", True), ("calls.example.com", False)])
+def test_it_says_that_other_names_are_refused(tmp_path: Path, hosts: str, is_said: bool) -> None:
+    login = {"FORMANT_HTTP_ISSUER": "http://127.0.0.1:9", "FORMANT_HTTP_AUDIENCE": "api://calls"}
+    variables = {"FORMANT_API_KEY": "any-key", **login, "FORMANT_HTTP_HOSTS": hosts}
+    notes = notes_of(tmp_path, "--host", "0.0.0.0", **variables)  # noqa: S104
+    note = "FORMANT_HTTP_HOSTS is not set: requests that address the server by another name than 0.0.0.0 are refused"
+    assert (f"{note} (421)." in notes) == is_said
 
 
 def test_it_says_that_a_port_is_in_use(tmp_path: Path) -> None:

@@ -188,7 +188,7 @@ def test_after_a_signal_calls_under_way_are_answered_and_new_ones_refused(
         assert "5 of 5 conversations match" in answer.result(MOST_SECONDS).text
         assert process.wait(END_SECONDS) == 0
         assert process.stderr
-        assert process.stderr.read() == ""
+        assert process.stderr.read() == "Store: memory\n"
 
 
 @on_posix

@@ -107,7 +107,7 @@ def test_as_json_the_log_is_one_object_a_line_with_the_fields_of_a_call(tmp_path
 @pytest.mark.parametrize(
     ("arguments", "variables", "message"),
     [
-        (["--demo", "--host", "0.0.0.0"], {}, "Without access control the server listens only on this machine"),  # noqa: S104
+        (["--demo", "--host", "0.0.0.0"], {}, "--demo is served on this machine only"),  # noqa: S104
         ([], {"FORMANT_LOG_LEVEL": "CRITICAL"}, "No API key is set."),
         (["--demo"], {"FORMANT_TIMEZONE": "Atlantis"}, "FORMANT_TIMEZONE: not an IANA time zone"),
     ],
@@ -120,7 +120,7 @@ def test_as_json_a_refusal_to_start_is_an_object_too(
     done = subprocess.run(command, env=settings, capture_output=True, text=True, timeout=60)
     (line,) = [json.loads(line) for line in done.stderr.splitlines()]
     assert line["message"].startswith(message)
-    assert line["level"] == "WARNING"
+    assert line["level"] == "ERROR"
     assert (done.returncode, done.stdout) == (1, "")
 
 
