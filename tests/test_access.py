@@ -116,8 +116,8 @@ async def test_whatever_is_wrong_gets_the_same_refusal_which_says_how_to_log_in(
     assert {answer.headers["WWW-Authenticate"] for answer in answers} == {f'Bearer resource_metadata="{METADATA}"'}
     (body,) = {answer.content for answer in answers}
     assert body.decode() == (
-        '{"error":"invalid_token","error_description":"Send a token as `Authorization: Bearer TOKEN`: one made by'
-        f' `formant-mcp token add`, or log in at {issuer.url}."}}'
+        '{"error":"invalid_token","error_description":"Send a token as `Authorization: Bearer TOKEN`: whoever runs this'
+        f' server makes one by `formant-mcp token add`, or log in at {issuer.url}."}}'
     )
 
 

@@ -200,11 +200,14 @@ class ListSync(ABC):
             return (await facts()).is_enough
 
         done: set[Step] = set()
-        while (step := plan(await facts(), done)) != "done":
+        while (step := plan(now := await facts(), done)) != "done":
             done.add(step)
             if step == "incremental":
                 async with self._exclusive(name):
-                    await self._read_new(name, progress)
+                    state = await self._state(name)
+                    is_read = state.checked_at != now.state.checked_at  # by whoever held it before
+                    if not (is_read and state.was_checked(checked_since)):
+                        await self._read_new(name, progress)
             elif step == "scan":
                 await self._read_back(name, request, progress, is_enough)
                 done.discard("incremental")  # for what came while it ran

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from formant_mcp.errors import RateLimitError
-from formant_mcp.sync.list_sync import ListRequest
+from formant_mcp.filters import Filters
+from formant_mcp.sync.list_sync import RECHECK_AFTER, ListRequest
 from tests import faults
 from tests.fake_formant import FakeFormant
-from tests.sync.sync_harness import SECONDS, Clock, Harness, ended_calls, harness_for
+from tests.sync.sync_harness import SECONDS, Clock, Harness, ended_calls, harness_for, later_calls
 
 pytestmark = pytest.mark.anyio
 
@@ -86,6 +87,22 @@ async def test_what_one_server_has_read_another_only_checks(tmp_path: Path):
 
         assert requests == 1
         assert list_status.is_complete
+
+
+async def test_different_questions_at_once_read_what_is_new_once(tmp_path: Path):
+    async with FakeFormant() as api, two_desks(api, tmp_path / "store") as (first, second):
+        api.conversations = ended_calls(450)
+        await first.ask()
+        api.conversations = [*later_calls(3), *api.conversations]
+        first.clock.advance(RECHECK_AFTER)
+        before, since = len(first.list_requests()), first.clock.now() - timedelta(days=30)
+        questions = [ListRequest(), ListRequest(newest=20), ListRequest(Filters(since=since))]
+        asked = [server.sync.refresh_list(question, SECONDS) for question in questions for server in (first, second)]
+        statuses = await asyncio.gather(*asked)
+
+        assert all(status.is_complete for status in statuses)
+        assert len(await first.stored()) == 453
+        assert len(first.list_requests()) - before == 2  # both ends, as the order is not proven yet
 
 
 async def test_two_servers_that_both_miss_a_call_read_the_list_once(tmp_path: Path):
