@@ -17,6 +17,7 @@ from formant_mcp.errors import (
     PermissionDeniedError,
     RequestTimeoutError,
 )
+from formant_mcp.exports import ExportsFolder
 from formant_mcp.members import Member
 from formant_mcp.providers.base import AnyProvider
 from formant_mcp.queries.account import Account
@@ -46,7 +47,7 @@ def new_boundary() -> str:
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """An account, open: its conversations, its members, its recordings folder, and how times are shown.
+    """An account, open: its conversations, its members, the folders of recordings and exports, and how times are shown.
 
     `publish` makes a link to a file, for those who cannot open files of this machine; None: they can.
     """
@@ -54,6 +55,7 @@ class App:
     account: Account
     members: Members
     recordings: RecordingsFolder
+    exports: ExportsFolder
     zone: ZoneInfo
     call_seconds: float
     now: Callable[[], datetime]
@@ -91,6 +93,7 @@ async def open_app(
         account=Account(Sync(provider, store, now), store),
         members=store.members,
         recordings=RecordingsFolder(settings.recordings_path()),
+        exports=ExportsFolder(settings.exports_path()),
         zone=settings.zone,
         call_seconds=settings.call_seconds,
         now=now,

@@ -125,6 +125,7 @@ class Settings(BaseSettings):
     region: Annotated[Literal["global", "india"], BeforeValidator(_lower)] = "global"
     store: str = ""
     recordings_dir: HomePath | None = None
+    exports_dir: HomePath | None = None
     timezone: str = Field(default="", validate_default=True)
     call_seconds: float = Field(default=20, gt=0, le=600)
     redact: str = ""
@@ -251,9 +252,13 @@ class Settings(BaseSettings):
         return PROVIDERS[self.provider].client()(self.address, key)
 
     def for_demo(self) -> Self:
-        """The same for the sample account: a store in memory, and a recordings folder of its own."""
-        folder = self.recordings_dir / "demo" if self.recordings_dir else _data_path("formant-mcp-demo") / "recordings"
-        return self.model_copy(update={"store": ":memory:", "recordings_dir": folder})
+        """The same for the sample account: a store in memory, and folders of its own for files."""
+        data = _data_path("formant-mcp-demo")
+        folders = {
+            "recordings_dir": self.recordings_dir / "demo" if self.recordings_dir else data / "recordings",
+            "exports_dir": self.exports_dir / "demo" if self.exports_dir else data / "exports",
+        }
+        return self.model_copy(update={"store": ":memory:", **folders})
 
     def key(self, hint: str = "") -> str:
         """The API key, from the variable or the key file; `hint`: what to do if there is none.
@@ -305,11 +310,17 @@ class Settings(BaseSettings):
 
     def recordings_path(self) -> Path:
         """The only folder that recordings are written to."""
-        if self.recordings_dir:
-            return self.recordings_dir
+        return self.recordings_dir or self._folder() / "recordings"
+
+    def exports_path(self) -> Path:
+        """The only folder that tools write exports to."""
+        return self.exports_dir or self._folder() / "exports"
+
+    def _folder(self) -> Path:
+        """The store's folder, or the data folder where it is not a file of the user's choice."""
         if self.store and self.store != ":memory:" and not _is_database(self.store):
-            return Path(self.store).parent / "recordings"
-        return _data_path("formant-mcp") / "recordings"
+            return Path(self.store).parent
+        return _data_path("formant-mcp")
 
 
 def store_text(where: Path | str | None) -> str:

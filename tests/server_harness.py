@@ -208,6 +208,7 @@ class Account:
             "base_url": self.api.url,
             "store": ":memory:",
             "recordings_dir": str(self.folder / "recordings"),
+            "exports_dir": str(self.folder / "exports"),
             "timezone": ZONE,
         }
         return Settings.model_validate({**usual, **overrides})

@@ -45,7 +45,8 @@ def calling(number: int, tool: str, **arguments: JsonValue) -> Message:
 def environment(folder: Path, **variables: str) -> dict[str, str]:
     """A host's environment without the user's own settings; files are kept in `folder`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("FORMANT_", "XDG_"))}
-    own = {"HOME": str(folder), "FORMANT_STORE": ":memory:", "FORMANT_RECORDINGS_DIR": str(folder / "recordings")}
+    folders = {f"FORMANT_{name.upper()}_DIR": str(folder / name) for name in ("recordings", "exports")}
+    own = {"HOME": str(folder), "FORMANT_STORE": ":memory:", **folders}
     return kept | own | {"FORMANT_TIMEZONE": "Asia/Kolkata"} | variables
 
 

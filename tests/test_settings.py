@@ -59,6 +59,7 @@ def test_settings_have_defaults_without_any_variable(environment: pytest.MonkeyP
         "region": "global",
         "store": "",
         "recordings_dir": None,
+        "exports_dir": None,
         "timezone": "Europe/Berlin",
         "call_seconds": 20.0,
         "redact": "",
@@ -311,12 +312,17 @@ def test_a_store_in_memory_has_no_path() -> None:
     assert load(STORE=":memory:").store_path(KEY) is None
 
 
-def test_recordings_are_beside_the_store_unless_a_folder_is_given(tmp_path: Path) -> None:
-    default = tmp_path / "data" / "formant-mcp" / "recordings"
-    assert load().recordings_path() == default
-    assert load(STORE=":memory:").recordings_path() == default
-    assert load(STORE="~/calls/store.sqlite").recordings_path() == tmp_path / "calls" / "recordings"
-    assert load(STORE="~/calls/store.sqlite", RECORDINGS_DIR="~/wav").recordings_path() == tmp_path / "wav"
+def test_files_are_beside_the_store_unless_a_folder_is_given(tmp_path: Path) -> None:
+    default = tmp_path / "data" / "formant-mcp"
+    for settings in (load(), load(STORE=":memory:"), load(STORE="postgresql://database/calls")):
+        assert settings.recordings_path() == default / "recordings"
+        assert settings.exports_path() == default / "exports"
+    beside = load(STORE="~/calls/store.sqlite")
+    assert beside.recordings_path() == tmp_path / "calls" / "recordings"
+    assert beside.exports_path() == tmp_path / "calls" / "exports"
+    elsewhere = load(STORE="~/calls/store.sqlite", RECORDINGS_DIR="~/wav", EXPORTS_DIR="~/tables")
+    assert elsewhere.recordings_path() == tmp_path / "wav"
+    assert elsewhere.exports_path() == tmp_path / "tables"
 
 
 def test_loading_settings_creates_no_file_and_opens_no_connection(

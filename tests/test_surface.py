@@ -24,7 +24,7 @@ SERVER = "formant"  # as the documented configuration names it
 MOST_DESCRIPTION = 2_048  # Claude Code cuts descriptions and instructions there
 MOST_INSTRUCTIONS = 2_000
 MOST_NAME = 60  # Cursor, for server and tool together
-ONLY_WRITER = "save_recording"
+WRITERS = ("save_recording", "export_conversations")
 
 
 @pytest.fixture(params=ERAS)
@@ -142,9 +142,9 @@ async def test_every_tool_has_its_annotations(tools: list[Tool]) -> None:
     for tool in tools:
         hints = tool.annotations
         assert hints is not None
-        assert hints.read_only_hint is (tool.name != ONLY_WRITER)
+        assert hints.read_only_hint is (tool.name not in WRITERS)
         assert hints.destructive_hint is False
-        assert hints.idempotent_hint is True
+        assert hints.idempotent_hint is (tool.name != "export_conversations")
         assert hints.open_world_hint is not None
 
 

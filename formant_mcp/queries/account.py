@@ -1,6 +1,6 @@
 """The one object that tools, resources, prompts and commands call: an account's conversations, of any provider."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
@@ -15,6 +15,7 @@ from formant_mcp.queries.agents import for_agent
 from formant_mcp.queries.conversations import ConversationPage, ListQuery, list_conversations
 from formant_mcp.queries.coverage import Coverage
 from formant_mcp.queries.cursors import Cursor, stale_cursor_error
+from formant_mcp.queries.export import Export, export
 from formant_mcp.queries.loader import Loader, RequestContext
 from formant_mcp.queries.profile import Profile, profile
 from formant_mcp.queries.search import SearchQuery, SearchResult, search_transcripts
@@ -112,6 +113,12 @@ class Account:
         """The profile of all calls that match: agents, statuses, result fields."""
         return await for_agent(
             self._loader, context, filters, lambda resolved: profile(self._loader, context, resolved, top, zone)
+        )
+
+    async def export(self, context: RequestContext, filters: Filters, include: Set[str]) -> Export:
+        """Everything that matches, page by page."""
+        return await for_agent(
+            self._loader, context, filters, lambda resolved: export(self._loader, context, resolved, include)
         )
 
     async def transcripts(self, context: RequestContext, ids: list[str], window: Window) -> Transcripts:

@@ -1,14 +1,11 @@
 """The recordings folder: recordings are written nowhere else."""
 
-import errno
 import hashlib
 import os
 import re
-import tempfile
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from filecmp import cmp
 from io import FileIO
 from operator import itemgetter
 from pathlib import Path
@@ -16,11 +13,12 @@ from pathlib import Path
 from anyio import to_thread
 
 from formant_mcp.audio import KINDS, AudioKind
-from formant_mcp.errors import StoreError
+from formant_mcp.files import disk_errors, finish, open_temporary, write
 from formant_mcp.providers.base import Recording
 from formant_mcp.recordings.figures import measure
 from formant_mcp.recordings.wav import AudioFigures
 
+_VARIABLE = "FORMANT_RECORDINGS_DIR"
 _LONGEST_NAME = 80  # leaves room for "-2" and an ending within 100 characters
 _HASH_DIGITS = 16
 _HASHED_OR_NUMBERED = re.compile(rf"-(?:[0-9a-f]{{{_HASH_DIGITS}}}|[0-9]{{1,9}})$")
@@ -59,14 +57,14 @@ class RecordingsFolder:
         """
         folder = self._folder
         name, kind = _file_name(conversation_id), recording.kind
-        with _disk_errors(folder):
+        with disk_errors(folder, "recording", _VARIABLE):
             # Not in a thread: a cancellation would leave a file before its name is returned.
-            temporary, file = _open_temporary(folder)
+            temporary, file = open_temporary(folder)
         try:
             async for chunk in recording.chunks:
-                with _disk_errors(folder):
-                    await to_thread.run_sync(_write, file, chunk)
-            with _disk_errors(folder):
+                with disk_errors(folder, "recording", _VARIABLE):
+                    await to_thread.run_sync(write, file, chunk)
+            with disk_errors(folder, "recording", _VARIABLE):
                 return await to_thread.run_sync(_finish, temporary, file, name, kind)
         finally:
             with suppress(OSError):  # an earlier error matters more than one in the clean-up
@@ -109,74 +107,6 @@ def _file_name(conversation_id: str) -> str:
     return f"{name[: _LONGEST_NAME - _HASH_DIGITS - 1]}-{digest}"
 
 
-def _open_temporary(folder: Path) -> tuple[Path, FileIO]:
-    """A new file in `folder`, private to its owner, and its absolute path (hidden, unlike every recording)."""
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    for path in reversed(missing):
-        path.mkdir(mode=0o700, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=folder, prefix=".", suffix=".part")
-    return Path(name), FileIO(descriptor, "wb")
-
-
-def _write(file: FileIO, chunk: bytes) -> None:
-    rest = memoryview(chunk)
-    while rest:
-        rest = rest[file.write(rest) :]
-
-
 def _finish(temporary: Path, file: FileIO, name: str, kind: AudioKind) -> SavedRecording:
-    """Renames the written file to the first name that is free or already has the same bytes."""
-    os.fsync(file.fileno())
-    file.close()
-    number = 1
-    while True:
-        path = temporary.with_name(f"{name}{f'-{number}' if number > 1 else ''}{kind.ending}")
-        existed = not _take_name(temporary, path)
-        if not existed or _same_bytes(temporary, path):
-            return SavedRecording(path, kind, path.stat().st_size, measure(path, kind), existed)
-        number += 1
-
-
-def _take_name(temporary: Path, path: Path) -> bool:
-    """Makes the file appear as `path`; False if anything has that name, even a dangling link."""
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        return False
-    except OSError:
-        # Not every file system has hard links. An empty file reserves the name, and the whole one replaces it.
-        try:
-            path.touch(mode=0o600, exist_ok=False)
-        except FileExistsError:
-            return False
-        try:
-            temporary.replace(path)
-        except OSError:
-            path.unlink()
-            raise
-    return True
-
-
-def _same_bytes(temporary: Path, path: Path) -> bool:
-    """Whether `path` is a file with the same bytes; links never count."""
-    return not path.is_symlink() and cmp(temporary, path, shallow=False)
-
-
-@contextmanager
-def _disk_errors(folder: Path) -> Generator[None, None, None]:
-    try:
-        yield
-    except OSError as error:
-        match error.errno:
-            case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:
-                reason, hint = "its disk is full", "Free some space, or set"
-            case errno.EACCES | errno.EPERM | errno.EROFS:
-                reason, hint = "permission denied", "Change its permissions, or set"
-            case errno.ENOTDIR | errno.EEXIST:
-                reason, hint = "something on that path is a file, not a folder", "Move it away, or set"
-            case _:
-                reason, hint = (error.strerror or "the system gave no reason").lower(), "Fix this, or set"
-        raise StoreError(
-            f"The recording cannot be saved in {folder}: {reason}.",
-            f"{hint} FORMANT_RECORDINGS_DIR to another folder and restart the server.",
-        ) from error
+    path, existed = finish(temporary, file, name, kind.ending)
+    return SavedRecording(path, kind, path.stat().st_size, measure(path, kind), existed)

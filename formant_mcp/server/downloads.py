@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 
 from formant_mcp.audio import KINDS, UNKNOWN
+from formant_mcp.exports import MEDIA_TYPES
 from formant_mcp.server.members import sender_of
 
 FILES_PATH = "/files"
@@ -49,7 +50,7 @@ class Downloads:
             return PlainTextResponse("No such file, or no longer: a link works once, within ten minutes.", 404)
         if request.method == "GET":
             self._links.remove(link)
-        media_type = KINDS.get(link.path.suffix, UNKNOWN).media_type
+        media_type = MEDIA_TYPES.get(link.path.suffix) or KINDS.get(link.path.suffix, UNKNOWN).media_type
         return FileResponse(link.path, headers=_HEADERS, media_type=media_type, filename=link.path.name)
 
     def _find(self, sender: str, secret: str) -> _Link | None:

@@ -5,7 +5,8 @@ from formant_mcp.settings import Settings
 
 _TEXT = """\
 Voice calls between a company's voice agents and its contacts: who was called when, how it ended, what was said \
-(transcripts) and what was extracted (results, fields defined by each agent). Read-only except for save_recording.
+(transcripts) and what was extracted (results, fields defined by each agent). Read-only, but save_recording and \
+export_conversations write a file.
 
 Order of use:
 1. summarize_results without group_by (since="7d" where the account is large): agents, statuses, result fields. \
@@ -13,7 +14,7 @@ With group_by, measures, compare_previous: counts, shares, rates, changes. One c
 2. list_conversations finds calls; for "the longest" order_by=longest, limit=1. search_transcripts finds who said \
 what, in any language or script.
 3. get_transcripts reads up to 20 calls by id or its unique beginning; around_turn shows a hit in context.
-4. save_recording saves one call's audio and measures silence.
+4. save_recording saves one call's audio and measures silence. export_conversations writes a table of all that match.
 All take the same filters and cover the whole account. For a mere number, list_conversations with limit=1 and read \
 the first line; do not page to count.
 

@@ -55,6 +55,17 @@ def test_a_link_gives_the_file_once(account: Account, tmp_path: Path) -> None:
         assert httpx.get(f"{server.url}/files/../../etc/passwd").status_code == 404
 
 
+def test_an_export_is_a_link_too(account: Account, tmp_path: Path) -> None:
+    with in_thread(account) as server:
+        sent = post(server.url, "tools/call", name="export_conversations", arguments={"format": "csv"})
+        link = sent.json()["result"]["structuredContent"]["path"]
+        got = httpx.get(link)
+        (file,) = (tmp_path / "exports").iterdir()
+        assert got.content == file.read_bytes()
+        assert got.headers["content-type"].startswith("text/csv")
+        assert httpx.get(link).status_code == 404
+
+
 def test_the_link_has_the_host_that_the_request_was_sent_to(account: Account) -> None:
     with in_thread(account, hosts=["calls.example.com"]) as server:
         forwarded = {"Host": "calls.example.com", "X-Forwarded-Proto": "https"}

@@ -12,6 +12,7 @@ from pydantic import JsonValue
 
 from formant_mcp.app import App
 from formant_mcp.errors import FormantError, ServiceError
+from formant_mcp.exports import ExportsFolder
 from formant_mcp.filters import NO_FILTERS, Filters
 from formant_mcp.models import Conversation, Page, Turn
 from formant_mcp.providers.rate_limit import Ledger
@@ -168,6 +169,7 @@ class ToolsHarness:
             Account(Sync(self.source, store, self.clock), store),
             store.members,
             RecordingsFolder(None),  # pyright: ignore[reportArgumentType]
+            ExportsFolder(None),  # pyright: ignore[reportArgumentType]
             ZoneInfo("UTC"),
             60,
             self.clock,

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from formant_mcp.server.tools.export_conversations import EXPORT_CONVERSATIONS
 from formant_mcp.server.tools.get_transcripts import GET_TRANSCRIPTS
 from formant_mcp.server.tools.list_conversations import LIST_CONVERSATIONS
 from formant_mcp.server.tools.save_recording import SAVE_RECORDING
@@ -15,4 +16,5 @@ TOOLS: tuple[Tool[Any], ...] = (
     GET_TRANSCRIPTS,
     SUMMARIZE_RESULTS,
     SAVE_RECORDING,
+    EXPORT_CONVERSATIONS,
 )

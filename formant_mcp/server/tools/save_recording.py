@@ -12,11 +12,10 @@ from formant_mcp.queries.arguments import Arguments, ConversationId
 from formant_mcp.queries.loader import RequestContext
 from formant_mcp.recordings import AudioFigures, SavedRecording
 from formant_mcp.server.tools.schemas import SavedAnswer, Silence, coverage_answer
-from formant_mcp.server.tools.text import counted, coverage_lines, format_mmss, format_seconds
+from formant_mcp.server.tools.text import LINK_NOTE, counted, coverage_lines, format_mmss, format_seconds
 from formant_mcp.server.tools.tool import Reply, Tool
 
 _LEAST_SHARE = 0.9  # of its call; a shorter recording is reported
-_LINK_NOTE = "The path is a link that works once, within ten minutes, with the same access as this server."
 _NOT_WAV = "that needs PCM in a WAV file"
 
 
@@ -39,7 +38,7 @@ async def _run(app: App, arguments: SaveArguments, context: RequestContext) -> R
     path = str(saved.path)
     if app.publish:
         path = app.publish(saved.path)
-        notes.append(_LINK_NOTE)
+        notes.append(LINK_NOTE)
     note = " ".join(filter(None, notes))
     coverage = replace(await app.account.recording_coverage(context), note=note)
     structured = SavedAnswer(

@@ -121,6 +121,16 @@ class SavedAnswer(BaseModel):
     longest_silence: Silence | None = None
 
 
+class ExportAnswer(BaseModel):
+    """A file with all conversations that match."""
+
+    coverage: CoverageAnswer
+    path: str
+    rows: int
+    bytes: int
+    columns: list[str]
+
+
 def local(moment: datetime | None, zone: ZoneInfo) -> datetime | None:
     """A time in the user's zone, to the second."""
     return moment and moment.astimezone(zone).replace(microsecond=0)

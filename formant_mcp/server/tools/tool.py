@@ -60,6 +60,7 @@ class Tool(Generic[A]):
     answer: type[BaseModel]
     run: Callable[[App, A, RequestContext], Awaitable[Reply]]
     is_read_only: bool = True
+    is_idempotent: bool = True
 
     async def call(self, app: App, arguments: dict[str, JsonValue], context: RequestContext) -> Reply:
         """Runs the tool.
@@ -81,7 +82,7 @@ class Tool(Generic[A]):
                 title=self.title,
                 read_only_hint=self.is_read_only,
                 destructive_hint=False,
-                idempotent_hint=True,
+                idempotent_hint=self.is_idempotent,
                 open_world_hint=True,
             ),
         )
