@@ -15,15 +15,50 @@ if TYPE_CHECKING:
     from formant_mcp.settings import Settings
 
 _DESCRIPTION = "MCP server over a company's voice calls. Settings come from FORMANT_* variables."
-_COMMANDS = ("tour", "sync", "serve", "token")
+_COMMANDS = ("tour", "sync", "export", "serve", "token")
 _ACTIONS = ("add", "list", "revoke")  # of token
-_OPTIONS = ("--demo", "--since", "--host", "--port", "--agents", "--expires", "--version", "--help")
+_FILTERS = (
+    "agent_id",
+    "status",
+    "call_successful",
+    "since",
+    "until",
+    "min_duration_seconds",
+    "max_duration_seconds",
+    "contact_number",
+    "failure_reason",
+    "user_id",
+    "hours",
+    "weekdays",
+    "direction",
+    "results",
+)
+_OPTIONS = (
+    "--demo",
+    "--since",
+    "--format",
+    "--include",
+    "--output",
+    "--host",
+    "--port",
+    "--agents",
+    "--expires",
+    "--version",
+    "--help",
+)
 _ADDING = "`formant-mcp token add anna --agents 123,456 --expires 90d`"
-_EXAMPLES = {
-    "--since": "`formant-mcp sync --since 30d`",
-    "--host": "`formant-mcp serve --host 127.0.0.1`",
-    "--port": "`formant-mcp serve --port 8765`",
-} | dict.fromkeys(("--agents", "--expires", "--redact", "ACTION", "NAME"), _ADDING)
+_EXAMPLES = (
+    {
+        "--since": "`formant-mcp sync --since 30d`",
+        "--host": "`formant-mcp serve --host 127.0.0.1`",
+        "--port": "`formant-mcp serve --port 8765`",
+    }
+    | dict.fromkeys(
+        ("--format", "--include", "--output", *(f"--{name.replace('_', '-')}" for name in _FILTERS if name != "since")),
+        "`formant-mcp export --since 7d --status failed --include results -o calls.csv`",
+    )
+    | dict.fromkeys(("--agents", "--expires", "--redact", "ACTION", "NAME"), _ADDING)
+)
 _LAST_PORT = 65_535
 _VALUES = {"--port": f"a number from 0 to {_LAST_PORT}"}  # of the others an example says enough
 _SERVE_HINT = (
@@ -78,13 +113,23 @@ def build_parser() -> argparse.ArgumentParser:
     tour = commands.add_parser("tour", help="run a guided demo against the sample account")
     sync = commands.add_parser("sync", help="download all conversations; resumable")
     sync.add_argument("--since", default="", metavar="WHEN", help="only calls since then: 30d, 2026-11-01")
+    export = commands.add_parser("export", help="write all calls that match to a file or to stdout")
+    _add_export_options(export)
     serve = commands.add_parser("serve", help="serve a team over HTTP")
     serve.add_argument("--host", default="127.0.0.1", help="the address to listen on: 127.0.0.1")
     serve.add_argument("--port", default=8765, type=_port, help="the port to listen on: 8765; 0 for any")
     token = commands.add_parser("token", help="who may use the server over HTTP: add, list, revoke")
-    for command in (tour, sync, serve, token, *_add_actions(token)):
+    for command in (tour, sync, export, serve, token, *_add_actions(token)):
         command.add_argument("--demo", action="store_true", default=argparse.SUPPRESS, help="use the sample account")
     return parser
+
+
+def _add_export_options(export: argparse.ArgumentParser) -> None:
+    export.add_argument("--format", default="csv", metavar="FORMAT", help="csv (for spreadsheets) or jsonl")
+    export.add_argument("--include", default="", metavar="WHAT", help="results, transcript, or both with a comma")
+    export.add_argument("-o", "--output", default="", metavar="FILE", help="default: stdout")
+    for name in _FILTERS:
+        export.add_argument(f"--{name.replace('_', '-')}", metavar="VALUE", help="filter, as in the tools")
 
 
 def _port(text: str) -> int:
@@ -120,6 +165,11 @@ def _run(options: argparse.Namespace) -> int:
         return _run_token(options)
     if options.command == "serve":
         return _serve_http(settings, problem, options)
+    if options.command == "export":
+        from formant_mcp.commands.export import run_export
+
+        given = {name: getattr(options, name) for name in (*_FILTERS, "format", "include")}
+        return run_export(_opening(is_demo=options.demo), given, options.output)
     from formant_mcp.commands.sync import run_sync
 
     return run_sync(_opening(is_demo=options.demo), options.since)

@@ -3,11 +3,13 @@
 import csv
 import io
 import json
+import os
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from io import FileIO
 from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -15,7 +17,8 @@ from zoneinfo import ZoneInfo
 from anyio import to_thread
 from pydantic import JsonValue
 
-from formant_mcp.files import disk_errors, finish, open_temporary, write
+from formant_mcp.errors import InvalidRequestError
+from formant_mcp.files import disk_errors, finish, open_temporary, take_name, write
 from formant_mcp.models import Conversation, Turn
 from formant_mcp.queries.export import ExportedCall
 
@@ -38,7 +41,7 @@ FIELDS = (
     "trace_id",
 )
 MEDIA_TYPES = {".csv": "text/csv", ".jsonl": "application/jsonl"}
-_VARIABLE = "FORMANT_EXPORTS_DIR"
+_OTHER_FOLDER = "set FORMANT_EXPORTS_DIR to another folder and restart the server"
 _BYTE_ORDER_MARK = "\ufeff"  # spreadsheets take a file without it for one of an older encoding
 # A cell that begins like this is a formula for spreadsheets (OWASP, "CSV Injection"); a number with a sign is not.
 _FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")
@@ -134,23 +137,59 @@ class ExportsFolder:
         Raises:
             StoreError: the folder cannot be created or written to.
         """
-        with disk_errors(self._folder, "export", _VARIABLE):
-            temporary, file = open_temporary(self._folder)
-        rows = 0
-        try:
-            with disk_errors(self._folder, "export", _VARIABLE):
-                await to_thread.run_sync(write, file, table.header())
-            async for calls in pages:
-                rows += len(calls)
-                with disk_errors(self._folder, "export", _VARIABLE):
-                    await to_thread.run_sync(write, file, table.lines(calls))
-            with disk_errors(self._folder, "export", _VARIABLE):
-                path, _ = await to_thread.run_sync(finish, temporary, file, name, f".{table.format}")
-                return SavedExport(path, rows, path.stat().st_size)
-        finally:
-            with suppress(OSError):  # an earlier error matters more than one in the clean-up
-                file.close()
-                temporary.unlink(missing_ok=True)
+
+        def keep(temporary: Path, file: FileIO) -> Path:
+            return finish(temporary, file, name, f".{table.format}")[0]
+
+        return await _save(self._folder, _OTHER_FOLDER, table, pages, keep)
+
+
+async def save_as(path: Path, table: Table, pages: AsyncIterator[Sequence[ExportedCall]]) -> SavedExport:
+    """Writes all pages to that file, an absolute path; it appears whole or not at all.
+
+    Raises:
+        StoreError: it cannot be written. InvalidRequestError: it exists.
+    """
+
+    def keep(temporary: Path, file: FileIO) -> Path:
+        os.fsync(file.fileno())
+        file.close()
+        if not take_name(temporary, path):
+            raise file_exists(path)
+        return path
+
+    return await _save(path.parent, "choose another file with -o", table, pages, keep)
+
+
+def file_exists(path: Path) -> InvalidRequestError:
+    """The error for an export to a file that exists: none is overwritten."""
+    return InvalidRequestError(f"{path} exists already.", "Choose another name, or move it away.")
+
+
+async def _save(
+    folder: Path,
+    other: str,
+    table: Table,
+    pages: AsyncIterator[Sequence[ExportedCall]],
+    keep: Callable[[Path, FileIO], Path],
+) -> SavedExport:
+    with disk_errors(folder, "export", other):
+        temporary, file = open_temporary(folder)
+    rows = 0
+    try:
+        with disk_errors(folder, "export", other):
+            await to_thread.run_sync(write, file, table.header())
+        async for calls in pages:
+            rows += len(calls)
+            with disk_errors(folder, "export", other):
+                await to_thread.run_sync(write, file, table.lines(calls))
+        with disk_errors(folder, "export", other):
+            path = await to_thread.run_sync(keep, temporary, file)
+            return SavedExport(path, rows, path.stat().st_size)
+    finally:
+        with suppress(OSError):  # an earlier error matters more than one in the clean-up
+            file.close()
+            temporary.unlink(missing_ok=True)
 
 
 def defused(cell: str) -> str:

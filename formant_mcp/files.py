@@ -38,13 +38,13 @@ def finish(temporary: Path, file: FileIO, name: str, ending: str) -> tuple[Path,
     number = 1
     while True:
         path = temporary.with_name(f"{name}{f'-{number}' if number > 1 else ''}{ending}")
-        existed = not _take_name(temporary, path)
+        existed = not take_name(temporary, path)
         if not existed or _same_bytes(temporary, path):
             return path, existed
         number += 1
 
 
-def _take_name(temporary: Path, path: Path) -> bool:
+def take_name(temporary: Path, path: Path) -> bool:
     """Makes the file appear as `path`; False if anything has that name, even a dangling link."""
     try:
         os.link(temporary, path)
@@ -70,21 +70,21 @@ def _same_bytes(temporary: Path, path: Path) -> bool:
 
 
 @contextmanager
-def disk_errors(folder: Path, what: str, variable: str) -> Generator[None, None, None]:
-    """Turns errors of the disk into ours: `what` cannot be saved; the setting `variable` names the folder."""
+def disk_errors(folder: Path, what: str, other: str) -> Generator[None, None, None]:
+    """Turns errors of the disk into ours: `what` cannot be saved; `other`: how to choose another place."""
     try:
         yield
     except OSError as error:
         match error.errno:
             case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:
-                reason, hint = "its disk is full", "Free some space, or set"
+                reason, hint = "its disk is full", "Free some space, or"
             case errno.EACCES | errno.EPERM | errno.EROFS:
-                reason, hint = "permission denied", "Change its permissions, or set"
+                reason, hint = "permission denied", "Change its permissions, or"
             case errno.ENOTDIR | errno.EEXIST:
-                reason, hint = "something on that path is a file, not a folder", "Move it away, or set"
+                reason, hint = "something on that path is a file, not a folder", "Move it away, or"
             case _:
-                reason, hint = (error.strerror or "the system gave no reason").lower(), "Fix this, or set"
+                reason, hint = (error.strerror or "the system gave no reason").lower(), "Fix this, or"
         raise StoreError(
             f"The {what} cannot be saved in {folder}: {reason}.",
-            f"{hint} {variable} to another folder and restart the server.",
+            f"{hint} {other}.",
         ) from error

@@ -4,21 +4,16 @@ import asyncio
 import math
 import sys
 from collections.abc import Awaitable, Callable
-from time import monotonic
-from typing import Protocol
-
-from tqdm import tqdm
 
 from formant_mcp.app import App
+from formant_mcp.commands.progress import show_progress
 from formant_mcp.errors import FormantError, RateLimitError
 from formant_mcp.queries.account import Account, Downloaded, Report
 from formant_mcp.queries.coverage import counted_kinds
 from formant_mcp.queries.dates import parse_since
 
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 5, 60
-_LINE_EVERY_SECONDS = 5.0
 _FASTEST = 6_000  # requests a minute; a faster provider is local, and done before an estimate makes sense
-_BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {unit}s{postfix}"
 
 Step = Callable[[Report], Awaitable[FormantError | None]]
 Sleep = Callable[[float], Awaitable[None]]
@@ -34,53 +29,6 @@ def run_sync(open_app: Callable[[], Awaitable[App]], since: str) -> int:
     except FormantError as error:
         print(error, file=sys.stderr)
         return 1
-
-
-class _Display(Protocol):
-    def show(self, done: int, total: int, note: str, *, at_once: bool = False) -> None:
-        """Shows the progress (`total` 0: unknown) and a note; `at_once`: do not skip this one."""
-        ...
-
-    def close(self) -> None:
-        """Ends the output."""
-        ...
-
-
-class _Bar:
-    """A progress bar, for a terminal."""
-
-    def __init__(self, name: str, unit: str) -> None:
-        self._bar = tqdm(desc=name, unit=unit, file=sys.stderr, dynamic_ncols=True, bar_format=_BAR)
-
-    def show(self, done: int, total: int, note: str, *, at_once: bool = False) -> None:
-        self._bar.total = total or None
-        self._bar.n = done
-        self._bar.set_postfix_str(note)
-
-    def close(self) -> None:
-        self._bar.close()
-
-
-class _Lines:
-    """A line every few seconds, for a file or a pipe."""
-
-    def __init__(self, name: str, unit: str) -> None:
-        self._name, self._unit = name, unit
-        self._line, self._printed_at = "", -math.inf
-
-    def show(self, done: int, total: int, note: str, *, at_once: bool = False) -> None:
-        of = f" of {total:,}" if total else ""
-        self._line = f"{self._name}: {done:,}{of} {self._unit}s. {note}".rstrip()
-        if at_once or monotonic() - self._printed_at >= _LINE_EVERY_SECONDS:
-            self._print()
-
-    def close(self) -> None:
-        if self._line:
-            self._print()
-
-    def _print(self) -> None:
-        print(self._line, file=sys.stderr, flush=True)
-        self._line, self._printed_at = "", monotonic()
 
 
 async def _run(open_app: Callable[[], Awaitable[App]], since: str) -> int:
@@ -128,16 +76,16 @@ class _Steps:
         Raises:
             FormantError: the very first request failed, or the error is not temporary.
         """
-        display: _Display = _Bar(name, unit) if sys.stderr.isatty() else _Lines(name, unit)
         to_do = await count_left() if count_left else 0
         before, done, total = 0, 0, 0
 
-        async def report(now_done: int, now_total: int) -> None:
-            nonlocal done, total
-            done, total = (before + now_done, to_do) if to_do else (now_done, now_total)
-            display.show(done, total, self._time_left(total - done))
+        with show_progress(name, unit) as display:
 
-        try:
+            async def report(now_done: int, now_total: int) -> None:
+                nonlocal done, total
+                done, total = (before + now_done, to_do) if to_do else (now_done, now_total)
+                display.show(done, total, self._time_left(total - done))
+
             failures = 0
             while error := await step(report):
                 if count_left:
@@ -152,9 +100,7 @@ class _Steps:
                     note = f"{error.message} Next retry in {seconds} s."
                     display.show(done, total, note, at_once=seconds == pause)
                     await self._sleep(1)
-            self._has_worked = True
-        finally:
-            display.close()
+        self._has_worked = True
 
     def _time_left(self, requests: int) -> str:
         rate = self._account.requests_per_minute

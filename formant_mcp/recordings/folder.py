@@ -18,7 +18,7 @@ from formant_mcp.providers.base import Recording
 from formant_mcp.recordings.figures import measure
 from formant_mcp.recordings.wav import AudioFigures
 
-_VARIABLE = "FORMANT_RECORDINGS_DIR"
+_OTHER_FOLDER = "set FORMANT_RECORDINGS_DIR to another folder and restart the server"
 _LONGEST_NAME = 80  # leaves room for "-2" and an ending within 100 characters
 _HASH_DIGITS = 16
 _HASHED_OR_NUMBERED = re.compile(rf"-(?:[0-9a-f]{{{_HASH_DIGITS}}}|[0-9]{{1,9}})$")
@@ -57,14 +57,14 @@ class RecordingsFolder:
         """
         folder = self._folder
         name, kind = _file_name(conversation_id), recording.kind
-        with disk_errors(folder, "recording", _VARIABLE):
+        with disk_errors(folder, "recording", _OTHER_FOLDER):
             # Not in a thread: a cancellation would leave a file before its name is returned.
             temporary, file = open_temporary(folder)
         try:
             async for chunk in recording.chunks:
-                with disk_errors(folder, "recording", _VARIABLE):
+                with disk_errors(folder, "recording", _OTHER_FOLDER):
                     await to_thread.run_sync(write, file, chunk)
-            with disk_errors(folder, "recording", _VARIABLE):
+            with disk_errors(folder, "recording", _OTHER_FOLDER):
                 return await to_thread.run_sync(_finish, temporary, file, name, kind)
         finally:
             with suppress(OSError):  # an earlier error matters more than one in the clean-up

@@ -41,7 +41,7 @@ async def _run(app: App, arguments: ExportArguments, context: RequestContext) ->
     except TimeoutError:
         raise RequestTimeoutError(
             f"{export.coverage.matched:,} calls could not be written within this call's time.",
-            "Export them in parts: narrow by since, until or agent_id.",
+            "Export them in parts, by since, until or agent_id, or run `formant-mcp export`.",
         ) from None
     path = app.publish(saved.path) if app.publish else str(saved.path)
     coverage = with_notes(export.coverage, export.existing, LINK_NOTE if app.publish else "")

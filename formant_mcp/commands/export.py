@@ -1,0 +1,84 @@
+"""`formant-mcp export`: all calls that match, as a file or to stdout."""
+
+import asyncio
+import math
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from formant_mcp.app import App
+from formant_mcp.commands.progress import show_progress
+from formant_mcp.errors import FormantError, InvalidRequestError
+from formant_mcp.exports import Table, file_exists, save_as
+from formant_mcp.queries.arguments import argument_error
+from formant_mcp.queries.export import ExportedCall
+from formant_mcp.queries.loader import RequestContext
+from formant_mcp.server.tools.export_conversations import ExportArguments
+
+
+def run_export(open_app: Callable[[], Awaitable[App]], options: Mapping[str, object], output: str) -> int:
+    """Writes the calls that match to `output`, or to stdout for ''; returns the exit status: 0 if it has all of them.
+
+    `options`: the tool's arguments as typed. What was fetched stays in the store, also if it is stopped.
+    """
+    try:
+        path = Path(output).absolute() if output else None
+        if path and os.path.lexists(path):
+            raise file_exists(path)
+        if path and not path.parent.is_dir():
+            raise InvalidRequestError(f"There is no folder {path.parent}.", "Create it, or choose another with -o.")
+        return asyncio.run(_run(open_app, options, path))
+    except FormantError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+async def _run(open_app: Callable[[], Awaitable[App]], options: Mapping[str, object], output: Path | None) -> int:
+    try:
+        arguments = ExportArguments.model_validate(options)
+    except ValidationError as error:
+        raise argument_error(error.errors(include_url=False, include_input=False), ExportArguments) from None
+    app = await open_app()
+    try:
+        return await _export(app, arguments, output)
+    finally:
+        await app.aclose()
+
+
+async def _export(app: App, arguments: ExportArguments, output: Path | None) -> int:
+    now, include = app.now(), frozenset(arguments.include)
+    with show_progress("loading", "request") as progress:
+
+        async def report(done: int, total: int) -> None:
+            progress.show(done, total, "")
+
+        context = RequestContext(now, math.inf, report)
+        export = await app.account.export(context, arguments.filters(now, app.zone), include)
+    table = Table(arguments.format, include, export.paths, app.zone)
+    with show_progress("writing", "call") as progress:
+        matched = export.coverage.matched
+
+        async def pages() -> AsyncIterator[list[ExportedCall]]:
+            written = 0
+            async for calls in export.pages:
+                yield calls
+                written += len(calls)
+                progress.show(written, matched, "")
+
+        if output:
+            await save_as(output, table, pages())
+        else:
+            await _print(table, pages())
+    if not export.coverage.complete:
+        print(f"Incomplete: {export.coverage.note}", file=sys.stderr)
+    return 0 if export.coverage.complete else 1
+
+
+async def _print(table: Table, pages: AsyncIterator[list[ExportedCall]]) -> None:
+    sys.stdout.buffer.write(table.header())
+    async for calls in pages:
+        sys.stdout.buffer.write(table.lines(calls))
+    sys.stdout.buffer.flush()

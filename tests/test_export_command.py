@@ -1,0 +1,67 @@
+"""`formant-mcp export`: the tool's rows, to a file or to stdout."""
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from formant_mcp.cli import build_parser
+from formant_mcp.queries.arguments import FilterArguments
+from tests.stdio_process import environment
+
+
+def export(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """Runs the command on the sample account."""
+    command = [sys.executable, "-m", "formant_mcp", "--demo", "export", *arguments]
+    return subprocess.run(command, env=environment(folder), cwd=folder, capture_output=True, check=False)
+
+
+def test_a_file_has_the_same_rows_as_stdout(tmp_path: Path) -> None:
+    filters = ("--since", "7d", "--call-successful", "failure", "--agent-id", "123")
+    to_file = export(tmp_path, *filters, "-o", "calls.csv")
+    assert to_file.returncode == 0, to_file.stderr
+    assert to_file.stdout == b""
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "calls.csv").read_text("utf-8-sig"), newline="")))
+    printed = export(tmp_path, *filters, "--format", "jsonl")
+    objects = [json.loads(line) for line in printed.stdout.decode().splitlines()]
+    assert len(rows) == len(objects) > 5
+    assert {row["agent_id"] for row in rows} == {"123"}
+    assert [row["status"] for row in rows] == [call["status"] for call in objects]
+    assert b"writing: " in printed.stderr
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".part"] == []
+
+
+def test_no_file_is_overwritten_and_nothing_is_requested(tmp_path: Path) -> None:
+    (tmp_path / "calls.csv").write_text("mine")
+    done = export(tmp_path, "-o", "calls.csv")
+    assert done.returncode == 1
+    assert b"exists already" in done.stderr
+    assert b"loading" not in done.stderr
+    assert (tmp_path / "calls.csv").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (("--since", "nonsense"), 1, "since is not a valid date"),
+        (("--format", "xlsx"), 1, "csv or jsonl"),
+        (("--include", "audio"), 1, "results, transcript"),
+        (("--statsu", "x"), 2, "unknown command or option --statsu"),
+        (("--status",), 2, "--status needs a value"),
+        (("-o", "/nowhere/calls.csv"), 1, "There is no folder /nowhere. Create it, or choose another with -o."),
+    ],
+)
+def test_what_cannot_be_exported_is_refused(tmp_path: Path, arguments: tuple[str, ...], status: int, said: str) -> None:
+    done = export(tmp_path, *arguments)
+    assert done.returncode == status
+    assert said in done.stderr.decode()
+    assert done.stdout == b""
+
+
+def test_every_filter_is_an_option() -> None:
+    options = build_parser().parse_args(["export"])
+    assert FilterArguments.model_fields.keys() <= vars(options).keys()
