@@ -1,5 +1,6 @@
 """The members of a team, and their tokens. Only the hash of a token is stored, so it cannot be shown again."""
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -16,6 +17,7 @@ from formant_mcp.store.filter_sql import milliseconds
 from formant_mcp.store.rows import moment
 
 _TOKEN_BYTES = 32
+_ANSWER_SECONDS = 10.0
 _NOTE_USE_EVERY = timedelta(hours=1)
 _COLUMNS = ("name", "agents", "token_hash", "created_at", "expires_at", "last_used_at", "revoked_at")
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM $members"
@@ -72,12 +74,17 @@ class Members(OnDatabase):
 
     async def use(self, token: str, now: datetime) -> Member | None:
         """The member with this token; None if it is unknown, revoked or expired."""
-        stored = await self._find(_hash(token))
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):  # nothing else limits a request whose sender is not known yet
+                stored = await self._find(_hash(token))
+        except TimeoutError:
+            raise StoreError("The store does not answer.", "Retry in a moment.") from None
         if stored is None or stored.state(now) != "active":
             return None
         if stored.last_used_at is None or now - stored.last_used_at >= _NOTE_USE_EVERY:
-            with suppress(StoreError):  # a full disk must not lock members out
-                await self._note_use(stored.token_hash, now)
+            with suppress(StoreError, TimeoutError):  # a full disk must not lock members out
+                async with asyncio.timeout(_ANSWER_SECONDS):
+                    await self._note_use(stored.token_hash, now)
         return stored.member
 
     @on_reader

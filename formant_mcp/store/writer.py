@@ -13,6 +13,7 @@ from formant_mcp.filters import LABELLED
 from formant_mcp.models import Conversation, Turn, Unreadable
 from formant_mcp.store.counts import COUNTED, CountKey, count_key, update_counts
 from formant_mcp.store.engine import (
+    LEFT_AFTER_SECONDS,
     Connection,
     Database,
     OnDatabase,
@@ -100,7 +101,7 @@ class Writer(OnDatabase):
             batch.job = asyncio.create_task(self._save_next(batch))
         place = len(batch.calls)
         batch.calls.append({conversation.conversation_id: _Read(conversation, now) for conversation in conversations})
-        return (await to_its_end(batch.job))[place]
+        return (await to_its_end(batch.job, LEFT_AFTER_SECONDS))[place]
 
     @on_writer
     def mark_missing(self, connection: Connection, conversation_id: str, now: datetime) -> None:

@@ -28,6 +28,7 @@ from formant_mcp.store.postgres.keys import (
     without_unstorable,
 )
 from formant_mcp.store.postgres.schema import SCHEMA
+from formant_mcp.store.postgres.stoppable import StoppableConnection
 from formant_mcp.store.turn_keys import row_of
 from formant_mcp.text_search.query import Expression
 from formant_mcp.text_search.tokenizer import indexable
@@ -60,15 +61,16 @@ class PostgresConnection:
         StoreError: the database cannot be used. ConnectionLostError: another connection may work.
     """
 
-    def __init__(self, connection: psycopg.Connection, account: int, agents: frozenset[str] = ALL_AGENTS) -> None:
+    def __init__(self, connection: StoppableConnection, account: int, agents: frozenset[str] = ALL_AGENTS) -> None:
         self._cursor = psycopg.RawCursor(connection)
+        self._note_answer = connection.note_answer
         self._account = account
         self._agents = agents
 
     def rows(self, template: str, parameters: Sequence[Parameter] = ()) -> list[tuple[Value, ...]]:
         """All rows of one query."""
         compared, originals = compared_parameters(parameters)
-        with translate_errors():
+        with self._statement():
             statement = _to_postgres(template, self._account, self._agents)
             prepare = False if _PLANNED_EACH_TIME.search(template) else None
             rows = self._cursor.execute(statement, compared, prepare=prepare).fetchall()
@@ -169,7 +171,7 @@ class PostgresConnection:
     def _wait_for_disk_if(self, is_durable: bool, /) -> None:
         """Lets this transaction end only when it is on disk; others may be lost if the database's machine fails."""
         if is_durable:
-            with translate_errors():
+            with self._statement():
                 self._cursor.execute(b"SET LOCAL synchronous_commit = on")
 
     def _numbered(self, rows: Sequence[Sequence[Value]]) -> list[Sequence[Value]]:
@@ -190,7 +192,7 @@ class PostgresConnection:
         """
         row_ids = {int(row[0] or 0) for row in rows}
         if any(row_id > _ANALYZED_FROM and row_id.bit_count() == 1 for row_id in row_ids):
-            with translate_errors():
+            with self._statement():
                 analyze = f"ANALYZE (SKIP_LOCKED) {SCHEMA}.{table} ({_ANALYZED[table]})"
                 self._cursor.execute(analyze.encode(), prepare=False)
 
@@ -212,7 +214,7 @@ class PostgresConnection:
             level += 1
 
     def _copy(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> None:
-        with translate_errors():
+        with self._statement():
             into = f"COPY {SCHEMA}.{table} (account, {', '.join(columns)}) FROM STDIN"
             with self._cursor.copy(into.encode()) as copy:
                 left = iter(rows)
@@ -220,7 +222,7 @@ class PostgresConnection:
                     copy.write(to_copy((self._account, *row) for row in some))
 
     def _execute(self, template: str, new_rows: str) -> int:
-        with translate_errors():
+        with self._statement():
             return self._cursor.execute(_to_postgres(template, self._account), [new_rows]).rowcount
 
     def _execute_many(self, template: str, rows: Sequence[Sequence[Parameter]]) -> int:
@@ -228,11 +230,17 @@ class PostgresConnection:
             return 0
         stored = [stored_parameters(template, row) for row in rows]
         statement = _to_postgres(template, self._account)
-        with translate_errors():
+        with self._statement():
             if len(stored) == 1:  # without the costs of a pipeline
                 return self._cursor.execute(statement, stored[0]).rowcount
             self._cursor.executemany(statement, stored)
         return self._cursor.rowcount
+
+    @contextmanager
+    def _statement(self) -> Generator[None]:
+        with translate_errors():
+            yield
+        self._note_answer()
 
 
 @lru_cache(4000)
