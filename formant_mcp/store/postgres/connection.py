@@ -43,7 +43,12 @@ _ANALYZED = {"conversations": "account, row_id, conversation_id", "result_values
 _PLANNED_EACH_TIME = re.compile(r"\$(hits|result_values)")
 _VALUE = re.compile(r"(\w+) = \?")  # a column and its parameter
 _NEW = r"\1 = new.\1"
-_LOST = ("08", "57P")  # classes of codes (https://www.postgresql.org/docs/current/errcodes-appendix.html)
+_LOST = (
+    "08",
+    "57P",
+    "25P03",
+    "25P04",
+)  # beginnings of codes (https://www.postgresql.org/docs/current/errcodes-appendix.html)
 
 
 class ConnectionLostError(StoreError):
