@@ -109,6 +109,10 @@ class Connection(Protocol):
         """Changes what meets the condition, once for each row of parameters; returns how many rows it changed."""
         ...
 
+    def update_rows(self, table: str, columns: Sequence[str], key: str, rows: Sequence[Sequence[Value]]) -> None:
+        """Changes these columns of stored rows, which the key names: the last value of each row."""
+        ...
+
     def delete(self, table: str, condition: str, rows: Sequence[Sequence[Parameter]]) -> None:
         """Deletes what meets the condition, once for each row of parameters."""
         ...

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from functools import lru_cache
 from itertools import count, islice
 from string import Template
-from typing import cast
 
 import psycopg
 from psycopg import errors
@@ -41,8 +40,6 @@ _ANALYZED = {"conversations": "account, row_id, conversation_id", "result_values
 # How many rows these have depends on the word or the field. A prepared statement soon has one plan for all of them,
 # which may take ten times as long.
 _PLANNED_EACH_TIME = re.compile(r"\$(hits|result_values)")
-_VALUE = re.compile(r"(\w+) = \?")  # a column and its parameter
-_NEW = r"\1 = new.\1"
 _LOST = (
     "08",
     "57P",
@@ -117,18 +114,22 @@ class PostgresConnection:
     def update(self, table: str, changes: str, condition: str, rows: Sequence[Sequence[Parameter]]) -> int:
         """Changes what meets the condition, once for each row of parameters; returns how many rows it changed."""
         self._wait_for_disk_if(table in _DURABLE)
-        template = f"UPDATE {SCHEMA}.{table} SET {changes} WHERE account = {self._account} AND ({condition})"
-        columns = _VALUE.findall(template)
-        if len(rows) <= 1 or len(columns) != template.count("?"):
-            return self._execute_many(template, rows)
-        # One statement for all rows: each parameter is the value of a column.
-        template = (
-            f"UPDATE {SCHEMA}.{table} SET {_VALUE.sub(_NEW, changes)}"
-            f" FROM (SELECT {', '.join(columns)} FROM {_rows_of(table)}) AS new"
-            f" WHERE account = {self._account} AND ({_VALUE.sub(f'{table}.{_NEW}', condition)})"
+        return self._execute_many(
+            f"UPDATE {SCHEMA}.{table} SET {changes} WHERE account = {self._account} AND ({condition})", rows
         )
-        stored, _ = stored_rows(table, columns, cast(Sequence[Sequence[Value]], rows))
-        return self._execute(template, _to_json(columns, stored))
+
+    def update_rows(self, table: str, columns: Sequence[str], key: str, rows: Sequence[Sequence[Value]]) -> None:
+        """Changes these columns of stored rows, which the key names: the last value of each row."""
+        if not rows:
+            return
+        names = (*columns, key)
+        stored, _ = stored_rows(table, names, rows)
+        template = (
+            f"UPDATE {SCHEMA}.{table} SET {', '.join(f'{name} = new.{name}' for name in columns)}"
+            f" FROM (SELECT {', '.join(names)} FROM {_rows_of(table)}) AS new"
+            f" WHERE account = {self._account} AND ({table}.{key} = new.{key})"
+        )
+        self._execute(template, _to_json(names, stored))
 
     def delete(self, table: str, condition: str, rows: Sequence[Sequence[Parameter]]) -> None:
         """Deletes what meets the condition, once for each row of parameters."""
