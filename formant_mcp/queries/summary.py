@@ -135,15 +135,7 @@ async def summarize(loader: Loader, context: RequestContext, query: SummaryQuery
         await period.load_examples(shown)
     is_settled = coverage.is_whole and coverage.is_counted
     are_settled = is_settled and all(period.shared == period.total for period in figures)
-    groups = [
-        GroupComparison(
-            dict(zip(query.groupings, name, strict=True)),
-            await now.group(name),
-            before and await before.group(name),
-            are_settled,
-        )
-        for name in shown
-    ]
+    groups = [await _compare(query, name, now, before, are_settled) for name in shown]
     return Summary(
         coverage=coverage,
         overall=GroupComparison({}, now.overall, before and before.overall, is_settled),
@@ -153,6 +145,14 @@ async def summarize(loader: Loader, context: RequestContext, query: SummaryQuery
         notes=(*path_notes, *_notes(coverage, now, before)),
         agent_names=await _agent_names(loader.store, query.groupings, shown),
     )
+
+
+async def _compare(
+    query: SummaryQuery, name: Names, now: "_PeriodFigures", before: "_PeriodFigures | None", is_settled: bool, /
+) -> GroupComparison:
+    """The group with that name, in both periods."""
+    key = dict(zip(query.groupings, name, strict=True))
+    return GroupComparison(key, await now.group(name), before and await before.group(name), is_settled)
 
 
 async def _agent_names(store: Store, groupings: Names, shown: list[Names]) -> dict[str, str]:
