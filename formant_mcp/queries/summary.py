@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -131,17 +131,11 @@ async def summarize(loader: Loader, context: RequestContext, query: SummaryQuery
     ]
     now, before = figures[0], figures[1] if len(figures) > 1 else None
     shown, others = await _compute(len(now.counts), partial(_shown, figures, query))
+    for period in figures:
+        await period.load_examples(shown)
     is_settled = coverage.is_whole and coverage.is_counted
     are_settled = is_settled and all(period.shared == period.total for period in figures)
-    groups = [
-        GroupComparison(
-            dict(zip(query.groupings, name, strict=True)),
-            await now.group(name),
-            before and await before.group(name),
-            are_settled,
-        )
-        for name in shown
-    ]
+    groups = [await _compare(query, name, now, before, are_settled) for name in shown]
     return Summary(
         coverage=coverage,
         overall=GroupComparison({}, now.overall, before and before.overall, is_settled),
@@ -151,6 +145,14 @@ async def summarize(loader: Loader, context: RequestContext, query: SummaryQuery
         notes=(*path_notes, *_notes(coverage, now, before)),
         agent_names=await _agent_names(loader.store, query.groupings, shown),
     )
+
+
+async def _compare(
+    query: SummaryQuery, name: Names, now: "_PeriodFigures", before: "_PeriodFigures | None", is_settled: bool, /
+) -> GroupComparison:
+    """The group with that name, in both periods."""
+    key = dict(zip(query.groupings, name, strict=True))
+    return GroupComparison(key, await now.group(name), before and await before.group(name), is_settled)
 
 
 async def _agent_names(store: Store, groupings: Names, shown: list[Names]) -> dict[str, str]:
@@ -223,8 +225,13 @@ class _PeriodFigures:
             if self._groupings:
                 numbers = await self._aggregates.numbers(self._filters, whole, measure)
             whole_values[measure] = numbers.get((), Numbers())
+        await self._load_examples(whole, [total])
         self.overall = await self._group(total, whole_values, ())
         return self
+
+    async def load_examples(self, names: Iterable[Names]) -> None:
+        """Loads the examples of the groups with these names, before they are returned."""
+        await self._load_examples(self._by, [self.counts.get(name, _NOTHING) for name in names])
 
     async def group(self, name: Names) -> Group:
         """The group with that name; an empty one if there is none."""
@@ -232,10 +239,6 @@ class _PeriodFigures:
         return await self._group(self.counts.get(name, _NOTHING), values, name)
 
     async def _group(self, total: GroupCount, values: dict[str, Numbers], name: Names) -> Group:
-        example = total.example
-        if total.count and not example:
-            by = self._by if name else self._by.by()
-            example = await self._aggregates.example(self._filters, by, total.key)
         of, of_first = self.shared, self._within_first.get(name[0], 0) if name else 0
         if UNREAD in name or (not name and self.shared < self.total):
             of, of_first = 0, 0
@@ -246,9 +249,17 @@ class _PeriodFigures:
             measures=await _compute(
                 sum(len(numbers.counts) for numbers in values.values()), partial(statistics_of_all, values)
             ),
-            example=example,
+            example=total.example,
             share_within_first=total.count / of_first if of_first else None,
         )
+
+    async def _load_examples(self, by: Grouping, totals: list[GroupCount]) -> None:
+        missing = [total for total in totals if total.count and not total.example]
+        if missing:
+            keys = [total.key for total in missing]
+            examples = await self._aggregates.examples(self._filters, by, keys)
+            for total, example in zip(missing, examples, strict=True):
+                total.example = example
 
     def _counts_by_name(self, counts_by_key: Mapping[Key, GroupCount]) -> dict[Names, GroupCount]:
         counts: dict[Names, GroupCount] = {}

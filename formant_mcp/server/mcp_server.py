@@ -1,5 +1,6 @@
 """The MCP server: connects tools, resources and prompts to the SDK, and translates errors."""
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Generator
@@ -17,7 +18,7 @@ from pydantic import ValidationError
 
 from formant_mcp import __version__
 from formant_mcp.app import App, LazyApp
-from formant_mcp.errors import FormantError, InvalidRequestError, NotFoundError
+from formant_mcp.errors import FormantError, InvalidRequestError, NotFoundError, StoreError
 from formant_mcp.models import clean
 from formant_mcp.providers.registry import ProviderSpec
 from formant_mcp.queries.arguments import argument_error
@@ -41,6 +42,10 @@ _FORMS = {
     "list_type": "a list",
 }
 _HOUR_MS = 3_600_000
+_MARGIN_SECONDS = 3.0  # in addition to a call's time, to build its answer
+_OPENING_SECONDS = 60.0  # for the first question alone, which may migrate the store
+_SILENT = "The store does not answer."
+_SILENT_HINT = "Retry. If it persists, check that the database or disk of FORMANT_STORE works, or narrow the question."
 _UNEXPECTED = "Internal error in formant-mcp."
 _UNEXPECTED_HINT = "Retry; if it persists, start it with FORMANT_LOG_LEVEL=DEBUG and report what it logs."
 
@@ -122,8 +127,8 @@ async def _run_tool(
     tool: Tool[Any], provider: ProviderSpec, request: Request, arguments: dict[str, Any]
 ) -> types.CallToolResult:
     try:
-        app = await _publishing_app(request)
-        reply = await tool.call(app, arguments, _new_context(app, request))
+        async with _app_in_time(request) as app:
+            reply = await tool.call(_publishing(app, request), arguments, _new_context(app, request))
         structured = reply.structured.model_dump(mode="json", exclude_none=True)
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_input=False, include_context=False)
@@ -139,10 +144,10 @@ async def _run_tool(
 
 
 async def _list_resources(request: Request, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
+    cursor = (params.cursor if params else None) or ""
     with _protocol_errors():
-        app = await _open_app(request)
-        cursor = (params.cursor if params else None) or ""
-        entries, next_cursor = await list_resources(app, _new_context(app, request), cursor)
+        async with _app_in_time(request) as app:
+            entries, next_cursor = await list_resources(app, _new_context(app, request), cursor)
     return types.ListResourcesResult(resources=entries, next_cursor=next_cursor or None)
 
 
@@ -153,8 +158,8 @@ async def _list_templates(_: Request, __: types.PaginatedRequestParams | None) -
 async def _read_resource(request: Request, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
     uri = str(params.uri)
     with _protocol_errors(uri):
-        app = await _open_app(request)
-        contents = await read_resource(app, _new_context(app, request), uri)
+        async with _app_in_time(request) as app:
+            contents = await read_resource(app, _new_context(app, request), uri)
     return types.ReadResourceResult(contents=[contents])
 
 
@@ -172,22 +177,35 @@ async def _complete(request: Request, params: types.CompleteRequestParams) -> ty
     name, typed = params.argument.name, params.argument.value
     try:
         with _protocol_errors():
-            app = await _open_app(request)
-            completion = await complete_argument(app, _new_context(app, request), name, typed)
+            async with _app_in_time(request) as app:
+                completion = await complete_argument(app, _new_context(app, request), name, typed)
     except MCPError:
         completion = types.Completion(values=[])
     return types.CompleteResult(completion=completion)
 
 
-async def _publishing_app(request: Request) -> App:
-    """The open account; over HTTP it gives links to files, because clients are on other machines."""
-    app = await _open_app(request)
+@asynccontextmanager
+async def _app_in_time(request: Request) -> AsyncGenerator[App]:
+    """The account, as it exists for whoever sent the request. What is done with it is ended soon after a call's time.
+
+    Raises:
+        StoreError: it had to be ended. All else that a call waits for has limits of its own.
+    """
+    limit = asyncio.timeout(_OPENING_SECONDS)
+    try:
+        async with limit:
+            app = (await request.lifespan_context.app()).for_member(member_of(request))
+            limit.reschedule(asyncio.get_running_loop().time() + app.call_seconds + _MARGIN_SECONDS)
+            yield app
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        raise StoreError(_SILENT, _SILENT_HINT) from None
+
+
+def _publishing(app: App, request: Request) -> App:
+    """Over HTTP the app gives links to files, because clients are on other machines."""
     return replace(app, publish=request.request.state.publish) if request.request else app
-
-
-async def _open_app(request: Request) -> App:
-    """The account, as it exists for whoever sent the request."""
-    return (await request.lifespan_context.app()).for_member(member_of(request))
 
 
 def _new_context(app: App, request: Request) -> RequestContext:

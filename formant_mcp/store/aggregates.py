@@ -151,24 +151,9 @@ class Aggregates(OnDatabase):
         return numbers
 
     @on_reader
-    def example(self, connection: Connection, filters: Filters, grouping: Grouping, key: Key) -> str:
-        """The newest conversation of a group by agent, status or day."""
-        clause = where(filters)
-        for name, value in zip(grouping.names, key, strict=True):
-            if value is None:
-                clause.add(f"{'started_at' if name == DAY else name} IS NULL")
-            elif name != DAY:
-                clause.add(f"{name} = ? AND {name}$exact = ?", value, value)
-            else:  # a wider span in UTC, which an index finds, then the local day itself
-                midnight = whole(value) * _DAY_MS
-                clause.add("started_at BETWEEN ? AND ?", midnight - _DAY_MS, midnight + 2 * _DAY_MS)
-                clause.add("local_day(?, started_at) = ?", grouping.zone, value)
-        rows = connection.rows(
-            f"SELECT conversation_id FROM $conversations WHERE {clause.sql}"
-            " ORDER BY started_at DESC NULLS LAST LIMIT 1",
-            clause.values,
-        )
-        return str(rows[0][0]) if rows else ""
+    def examples(self, connection: Connection, filters: Filters, grouping: Grouping, keys: Sequence[Key]) -> list[str]:
+        """The newest conversation of each of these groups by agent, status or day."""
+        return [_example(connection, filters, grouping, key) for key in keys]
 
     @on_reader
     def span(self, connection: Connection, filters: Filters) -> tuple[int | None, int | None]:
@@ -290,6 +275,24 @@ def _sum_daily_counts(connection: Connection, filters: Filters, grouping: Groupi
             key = _key([None if part in ("", UNKNOWN_DAY) else part for part in parts])
             counts[key] = GroupCount(whole(count), whole(successes), whole(day) * _DAY_MS, "", key)
     return counts
+
+
+def _example(connection: Connection, filters: Filters, grouping: Grouping, key: Key) -> str:
+    clause = where(filters)
+    for name, value in zip(grouping.names, key, strict=True):
+        if value is None:
+            clause.add(f"{'started_at' if name == DAY else name} IS NULL")
+        elif name != DAY:
+            clause.add(f"{name} = ? AND {name}$exact = ?", value, value)
+        else:  # a wider span in UTC, which an index finds, then the local day itself
+            midnight = whole(value) * _DAY_MS
+            clause.add("started_at BETWEEN ? AND ?", midnight - _DAY_MS, midnight + 2 * _DAY_MS)
+            clause.add("local_day(?, started_at) = ?", grouping.zone, value)
+    rows = connection.rows(
+        f"SELECT conversation_id FROM $conversations WHERE {clause.sql} ORDER BY started_at DESC NULLS LAST LIMIT 1",
+        clause.values,
+    )
+    return str(rows[0][0]) if rows else ""
 
 
 def _grouped(filters: Filters, grouping: Grouping) -> tuple[str, str, list[Parameter]]:

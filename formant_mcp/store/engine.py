@@ -5,6 +5,7 @@ the rows of one account, and a few more names are what engines spell differently
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -106,6 +107,10 @@ class Connection(Protocol):
 
     def update(self, table: str, changes: str, condition: str, rows: Sequence[Sequence[Parameter]]) -> int:
         """Changes what meets the condition, once for each row of parameters; returns how many rows it changed."""
+        ...
+
+    def update_rows(self, table: str, columns: Sequence[str], key: str, rows: Sequence[Sequence[Value]]) -> None:
+        """Changes these columns of stored rows, which the key names: the last value of each row."""
         ...
 
     def delete(self, table: str, condition: str, rows: Sequence[Sequence[Parameter]]) -> None:
@@ -215,14 +220,22 @@ def on_writer(
     return run
 
 
-async def to_its_end(job: asyncio.Future[T]) -> T:
-    """Waits for a job to end, even if the caller is cancelled; the cancellation is raised afterwards."""
+LEFT_AFTER_SECONDS = 3.0
+"""How long a cancelled caller waits for a change, which goes on in the background: its database may not answer."""
+
+
+async def to_its_end(job: asyncio.Future[T], seconds: float | None = None) -> T:
+    """Waits for a job to end, even if the caller is cancelled; the cancellation is raised afterwards.
+
+    `seconds`: for how long at most a cancelled caller waits; the job goes on.
+    """
     try:
         await asyncio.wait([job])
     except asyncio.CancelledError:
-        while not job.done():
+        until = None if seconds is None else time.monotonic() + seconds
+        while not job.done() and (until is None or time.monotonic() < until):
             with suppress(asyncio.CancelledError):
-                await asyncio.wait([job])
-        job.exception()
+                await asyncio.wait([job], timeout=until and until - time.monotonic())
+        job.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody waits for it any more
         raise
     return job.result()

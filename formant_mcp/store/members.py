@@ -1,5 +1,6 @@
 """The members of a team, and their tokens. Only the hash of a token is stored, so it cannot be shown again."""
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -16,6 +17,7 @@ from formant_mcp.store.filter_sql import milliseconds
 from formant_mcp.store.rows import moment
 
 _TOKEN_BYTES = 32
+_ANSWER_SECONDS = 10.0
 _NOTE_USE_EVERY = timedelta(hours=1)
 _COLUMNS = ("name", "agents", "token_hash", "created_at", "expires_at", "last_used_at", "revoked_at")
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM $members"
@@ -44,26 +46,21 @@ class StoredMember:
 class Members(OnDatabase):
     """The members of the team that shares the account. Each has one token."""
 
-    @on_writer
-    def add(self, connection: Connection, member: Member, expires_at: datetime | None, now: datetime) -> str | None:
+    async def add(self, member: Member, expires_at: datetime | None, now: datetime) -> str | None:
         """Adds a member and returns their new token, or None if that name has an active one."""
         token = TOKEN_PREFIX + secrets.token_urlsafe(_TOKEN_BYTES)
-        row = (member.name, json.dumps(sorted(member.agents)), _hash(token), milliseconds(now))
-        added = connection.insert(
-            "members",
-            _COLUMNS,
-            [(*row, expires_at and milliseconds(expires_at), None, None)],
-            key=("name",),
-            update=f"{', '.join(f'{name} = excluded.{name}' for name in _COLUMNS)}"
-            " WHERE members.revoked_at IS NOT NULL OR members.expires_at <= excluded.created_at",
-        )
-        return token if added else None
+        return token if await self._add(member, _hash(token), expires_at, now) else None
 
-    @on_writer
-    def revoke(self, connection: Connection, name: str, now: datetime) -> bool:
+    async def revoke(self, name: str, now: datetime) -> bool:
         """Revokes a member's token; False if there is none that is not revoked yet."""
-        row = (milliseconds(now), name)
-        return bool(connection.update("members", "revoked_at = ?", "name = ? AND revoked_at IS NULL", [row]))
+        changed: list[int] = []  # by each try: a change may have been saved though its connection was lost
+
+        def change(connection: Connection) -> None:
+            row = (milliseconds(now), name)
+            changed.append(connection.update("members", "revoked_at = ?", "name = ? AND revoked_at IS NULL", [row]))
+
+        await self.database.write(change)
+        return any(changed)
 
     @on_reader
     def all(self, connection: Connection) -> list[StoredMember]:
@@ -72,13 +69,35 @@ class Members(OnDatabase):
 
     async def use(self, token: str, now: datetime) -> Member | None:
         """The member with this token; None if it is unknown, revoked or expired."""
-        stored = await self._find(_hash(token))
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):  # nothing else limits a request whose sender is not known yet
+                stored = await self._find(_hash(token))
+        except TimeoutError:
+            raise StoreError("The store does not answer.", "Retry in a moment.") from None
         if stored is None or stored.state(now) != "active":
             return None
         if stored.last_used_at is None or now - stored.last_used_at >= _NOTE_USE_EVERY:
-            with suppress(StoreError):  # a full disk must not lock members out
-                await self._note_use(stored.token_hash, now)
+            with suppress(StoreError, TimeoutError):  # a full disk must not lock members out
+                async with asyncio.timeout(_ANSWER_SECONDS):
+                    await self._note_use(stored.token_hash, now)
         return stored.member
+
+    @on_writer
+    def _add(
+        self, connection: Connection, member: Member, token_hash: str, expires_at: datetime | None, now: datetime
+    ) -> bool:
+        """Whether the member has this token now: a try before may have saved it though its connection was lost."""
+        row = (member.name, json.dumps(sorted(member.agents)), token_hash, milliseconds(now))
+        connection.insert(
+            "members",
+            _COLUMNS,
+            [(*row, expires_at and milliseconds(expires_at), None, None)],
+            key=("name",),
+            update=f"{', '.join(f'{name} = excluded.{name}' for name in _COLUMNS)}"
+            " WHERE (members.revoked_at IS NOT NULL OR members.expires_at <= excluded.created_at)"
+            " AND members.token_hash <> excluded.token_hash",
+        )
+        return bool(connection.rows("SELECT 1 FROM $members WHERE token_hash = ?", [token_hash]))
 
     @on_reader
     def _find(self, connection: Connection, token_hash: str) -> StoredMember | None:

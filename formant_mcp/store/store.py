@@ -57,13 +57,13 @@ class Store(OnDatabase):
         return limited
 
     async def identity(self) -> str:
-        """A unique name for this store, by which another store's cursors are recognized."""
+        """A unique name for what exists of this store for its reader, by which the cursors of others are recognized."""
         generation, identity = self._known_identity
         if not identity or generation != self.database.generation:
             generation = self.database.generation
             identity = await self._identity() or await self._new_identity()
             self._known_identity = generation, identity
-        return identity
+        return " ".join([identity, *map(repr, sorted(self.visible_agents))])
 
     async def close(self) -> None:
         """Closes the file."""

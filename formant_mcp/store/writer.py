@@ -13,6 +13,7 @@ from formant_mcp.filters import LABELLED
 from formant_mcp.models import Conversation, Turn, Unreadable
 from formant_mcp.store.counts import COUNTED, CountKey, count_key, update_counts
 from formant_mcp.store.engine import (
+    LEFT_AFTER_SECONDS,
     Connection,
     Database,
     OnDatabase,
@@ -35,10 +36,8 @@ _OF_DETAIL = tuple(kind.name for kind in fields(Unreadable) if kind.name != "fie
 _SAVED_AT_ONCE = 100  # conversations in a transaction: longer ones hold up the pages that are fetched next
 _DELETED_AT_ONCE = 500  # conversations, whose turns are all in memory
 _ADDED = (*WRITTEN, "first_seen_at", "seen_at")
-_CHANGED = f"{' = ?, '.join(WRITTEN)} = ?, seen_at = ?"
-_DETAIL_CHANGES = (
-    "results = ?, turn_count = ?, detail_at = ?, detail_due_at = ?, missing_at = NULL, failure = NULL, retry_at = NULL"
-)
+_CHANGED = (*WRITTEN, "seen_at")
+_OF_LOADED = ("results", "turn_count", "detail_at", "detail_due_at", "missing_at", "failure", "retry_at")
 
 
 class PreviousRow(NamedTuple):
@@ -100,7 +99,7 @@ class Writer(OnDatabase):
             batch.job = asyncio.create_task(self._save_next(batch))
         place = len(batch.calls)
         batch.calls.append({conversation.conversation_id: _Read(conversation, now) for conversation in conversations})
-        return (await to_its_end(batch.job))[place]
+        return (await to_its_end(batch.job, LEFT_AFTER_SECONDS))[place]
 
     @on_writer
     def mark_missing(self, connection: Connection, conversation_id: str, now: datetime) -> None:
@@ -171,8 +170,8 @@ class Writer(OnDatabase):
                 counted.append(count_key(merged))
                 uncounted.append(count_key(before.columns))
         connection.insert("conversations", _ADDED, inserts)
-        connection.update("conversations", _CHANGED, "row_id = ?", updates)
-        connection.update("conversations", "seen_at = ?", "row_id = ?", seen)
+        connection.update_rows("conversations", _CHANGED, "row_id", updates)
+        connection.update_rows("conversations", ("seen_at",), "row_id", seen)
         update_counts(connection, counted, uncounted)
         saved = [read.conversation for read in reads.values()]
         labels = label_rows(getattr(conversation, column) for conversation in saved for column in LABELLED)
@@ -181,11 +180,12 @@ class Writer(OnDatabase):
         if details:
             self._save_details(connection, details, stored)
         # A list row may have part of the results, such as a summary. They are kept until the details have all of them.
-        partial = [row for row in saved if row.results and not row.has_detail]
-        connection.update(
+        loaded = {name for name, row in stored.items() if row.has_detail}
+        partial = [row for row in saved if row.results and not row.has_detail and row.conversation_id not in loaded]
+        connection.update_rows(
             "conversations",
-            "results = ?",
-            "conversation_id = ? AND detail_at IS NULL",
+            ("results",),
+            "conversation_id",
             [(_json(row.results), row.conversation_id) for row in partial],
         )
         self._save_unreadable_fields(connection, [row for row in saved if row.unreadable.fields])
@@ -232,10 +232,10 @@ class Writer(OnDatabase):
                 if (count := getattr(read.conversation.unreadable, kind))
             ],
         )
-        connection.update(
+        connection.update_rows(
             "conversations",
-            _DETAIL_CHANGES,
-            "row_id = ?",
+            _OF_LOADED,
+            "row_id",
             [self._detail_columns(row_id, read) for row_id, read in by_row.items()],
         )
 
@@ -246,6 +246,9 @@ class Writer(OnDatabase):
             None if turns is None else min(len(turns), MAX_TURNS),
             milliseconds(read.at),
             due and milliseconds(due),
+            None,
+            None,
+            None,
             row_id,
         )
 

@@ -182,3 +182,12 @@ async def test_an_id_that_no_conversation_can_have_shows_nothing(agent: str) -> 
 
 def test_every_table_has_a_limit_or_none_of_a_conversations_data() -> None:
     assert set(Limit(frozenset({"1"}), "conversations AS visible", repr).of_tables("row_id")) == set(TABLES)
+
+
+async def test_a_reader_has_a_name_of_the_store_for_each_set_of_agents() -> None:
+    store = await stored(call_saying(1, "one"))
+    sets = [frozenset[str](), *map(frozenset, (["1"], ["2"], ["1", "2"], ["1 2"], ["1' '2"], ["1, 2"]))]
+    names = [await store.limited_to(agents).identity() for agents in sets]
+    assert len(set(names)) == len(sets)
+    assert names[0] == await store.identity()
+    assert names[3] == await store.limited_to(frozenset({"2", "1"})).identity()

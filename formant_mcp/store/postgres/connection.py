@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from functools import lru_cache
 from itertools import count, islice
 from string import Template
-from typing import cast
 
 import psycopg
 from psycopg import errors
@@ -28,6 +27,7 @@ from formant_mcp.store.postgres.keys import (
     without_unstorable,
 )
 from formant_mcp.store.postgres.schema import SCHEMA
+from formant_mcp.store.postgres.stoppable import StoppableConnection
 from formant_mcp.store.turn_keys import row_of
 from formant_mcp.text_search.query import Expression
 from formant_mcp.text_search.tokenizer import indexable
@@ -40,9 +40,12 @@ _ANALYZED = {"conversations": "account, row_id, conversation_id", "result_values
 # How many rows these have depends on the word or the field. A prepared statement soon has one plan for all of them,
 # which may take ten times as long.
 _PLANNED_EACH_TIME = re.compile(r"\$(hits|result_values)")
-_VALUE = re.compile(r"(\w+) = \?")  # a column and its parameter
-_NEW = r"\1 = new.\1"
-_LOST = ("08", "57P")  # classes of codes (https://www.postgresql.org/docs/current/errcodes-appendix.html)
+_LOST = (
+    "08",
+    "57P",
+    "25P03",
+    "25P04",
+)  # beginnings of codes (https://www.postgresql.org/docs/current/errcodes-appendix.html)
 
 
 class ConnectionLostError(StoreError):
@@ -60,15 +63,16 @@ class PostgresConnection:
         StoreError: the database cannot be used. ConnectionLostError: another connection may work.
     """
 
-    def __init__(self, connection: psycopg.Connection, account: int, agents: frozenset[str] = ALL_AGENTS) -> None:
+    def __init__(self, connection: StoppableConnection, account: int, agents: frozenset[str] = ALL_AGENTS) -> None:
         self._cursor = psycopg.RawCursor(connection)
+        self._note_answer = connection.note_answer
         self._account = account
         self._agents = agents
 
     def rows(self, template: str, parameters: Sequence[Parameter] = ()) -> list[tuple[Value, ...]]:
         """All rows of one query."""
         compared, originals = compared_parameters(parameters)
-        with translate_errors():
+        with self._statement():
             statement = _to_postgres(template, self._account, self._agents)
             prepare = False if _PLANNED_EACH_TIME.search(template) else None
             rows = self._cursor.execute(statement, compared, prepare=prepare).fetchall()
@@ -110,18 +114,22 @@ class PostgresConnection:
     def update(self, table: str, changes: str, condition: str, rows: Sequence[Sequence[Parameter]]) -> int:
         """Changes what meets the condition, once for each row of parameters; returns how many rows it changed."""
         self._wait_for_disk_if(table in _DURABLE)
-        template = f"UPDATE {SCHEMA}.{table} SET {changes} WHERE account = {self._account} AND ({condition})"
-        columns = _VALUE.findall(template)
-        if len(rows) <= 1 or len(columns) != template.count("?"):
-            return self._execute_many(template, rows)
-        # One statement for all rows: each parameter is the value of a column.
-        template = (
-            f"UPDATE {SCHEMA}.{table} SET {_VALUE.sub(_NEW, changes)}"
-            f" FROM (SELECT {', '.join(columns)} FROM {_rows_of(table)}) AS new"
-            f" WHERE account = {self._account} AND ({_VALUE.sub(f'{table}.{_NEW}', condition)})"
+        return self._execute_many(
+            f"UPDATE {SCHEMA}.{table} SET {changes} WHERE account = {self._account} AND ({condition})", rows
         )
-        stored, _ = stored_rows(table, columns, cast(Sequence[Sequence[Value]], rows))
-        return self._execute(template, _to_json(columns, stored))
+
+    def update_rows(self, table: str, columns: Sequence[str], key: str, rows: Sequence[Sequence[Value]]) -> None:
+        """Changes these columns of stored rows, which the key names: the last value of each row."""
+        if not rows:
+            return
+        names = (*columns, key)
+        stored, _ = stored_rows(table, names, rows)
+        template = (
+            f"UPDATE {SCHEMA}.{table} SET {', '.join(f'{name} = new.{name}' for name in columns)}"
+            f" FROM (SELECT {', '.join(names)} FROM {_rows_of(table)}) AS new"
+            f" WHERE account = {self._account} AND ({table}.{key} = new.{key})"
+        )
+        self._execute(template, _to_json(names, stored))
 
     def delete(self, table: str, condition: str, rows: Sequence[Sequence[Parameter]]) -> None:
         """Deletes what meets the condition, once for each row of parameters."""
@@ -169,7 +177,7 @@ class PostgresConnection:
     def _wait_for_disk_if(self, is_durable: bool, /) -> None:
         """Lets this transaction end only when it is on disk; others may be lost if the database's machine fails."""
         if is_durable:
-            with translate_errors():
+            with self._statement():
                 self._cursor.execute(b"SET LOCAL synchronous_commit = on")
 
     def _numbered(self, rows: Sequence[Sequence[Value]]) -> list[Sequence[Value]]:
@@ -190,7 +198,7 @@ class PostgresConnection:
         """
         row_ids = {int(row[0] or 0) for row in rows}
         if any(row_id > _ANALYZED_FROM and row_id.bit_count() == 1 for row_id in row_ids):
-            with translate_errors():
+            with self._statement():
                 analyze = f"ANALYZE (SKIP_LOCKED) {SCHEMA}.{table} ({_ANALYZED[table]})"
                 self._cursor.execute(analyze.encode(), prepare=False)
 
@@ -212,7 +220,7 @@ class PostgresConnection:
             level += 1
 
     def _copy(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> None:
-        with translate_errors():
+        with self._statement():
             into = f"COPY {SCHEMA}.{table} (account, {', '.join(columns)}) FROM STDIN"
             with self._cursor.copy(into.encode()) as copy:
                 left = iter(rows)
@@ -220,7 +228,7 @@ class PostgresConnection:
                     copy.write(to_copy((self._account, *row) for row in some))
 
     def _execute(self, template: str, new_rows: str) -> int:
-        with translate_errors():
+        with self._statement():
             return self._cursor.execute(_to_postgres(template, self._account), [new_rows]).rowcount
 
     def _execute_many(self, template: str, rows: Sequence[Sequence[Parameter]]) -> int:
@@ -228,11 +236,17 @@ class PostgresConnection:
             return 0
         stored = [stored_parameters(template, row) for row in rows]
         statement = _to_postgres(template, self._account)
-        with translate_errors():
+        with self._statement():
             if len(stored) == 1:  # without the costs of a pipeline
                 return self._cursor.execute(statement, stored[0]).rowcount
             self._cursor.executemany(statement, stored)
         return self._cursor.rowcount
+
+    @contextmanager
+    def _statement(self) -> Generator[None]:
+        with translate_errors():
+            yield
+        self._note_answer()
 
 
 @lru_cache(4000)

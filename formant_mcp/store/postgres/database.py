@@ -4,6 +4,7 @@ Whoever writes holds the account's lock until its transaction ends: an account h
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -12,21 +13,25 @@ from typing import TypeVar
 
 import psycopg
 
-from formant_mcp.store.engine import AccountKey, Connection, Owner, to_its_end
+from formant_mcp.store.engine import LEFT_AFTER_SECONDS, AccountKey, Connection, Owner, to_its_end
 from formant_mcp.store.limits import ALL_AGENTS
 from formant_mcp.store.postgres.accounts import account_of, owners_in
 from formant_mcp.store.postgres.connection import (
     ConnectionLostError,
     PostgresConnection,
     QueryEndedError,
+    connection_lost,
     run_command,
     translate_errors,
 )
 from formant_mcp.store.postgres.pool import Pool
 from formant_mcp.store.postgres.schema import SCHEMA, migrate
+from formant_mcp.store.postgres.stoppable import Use
 
 _CONNECTIONS = 8
 _CANCEL_EVERY_SECONDS = 0.05
+_CANCEL_SECONDS = 2.0  # a database that answers ends a query at once
+_SILENT_SECONDS = 60.0  # no statement takes as long
 _READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 T = TypeVar("T")
@@ -62,7 +67,7 @@ class PostgresDatabase:
         """The accounts that a database has conversations of."""
         pool = Pool(address)
         try:
-            with pool.connection([]) as connection, translate_errors():
+            with pool.connection(Use()) as connection, translate_errors():
                 migrate(connection)
                 return owners_in(connection)
         finally:
@@ -73,54 +78,54 @@ class PostgresDatabase:
 
         Retries once on a new connection.
         """
-        used: list[psycopg.Connection] = []
-        job = self._start(partial(self._run, partial(self._in_transaction, work, _READ, agents), used))
+        use = Use()
+        job = self._start(partial(self._run, partial(self._in_transaction, work, _READ, agents), use))
         try:
-            await asyncio.wait([job])
+            return await _answer(job, use)
         except asyncio.CancelledError:
-            while not job.done():
-                for connection in used[-1:]:
-                    with suppress(psycopg.Error):
-                        await asyncio.to_thread(connection.cancel_safe)
-                with suppress(asyncio.CancelledError):
-                    await asyncio.wait([job], timeout=_CANCEL_EVERY_SECONDS)
-            job.exception()
+            await to_its_end(asyncio.create_task(_give_up(job, use)))
             raise
-        return job.result()
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Runs work in one transaction, to its end even if the caller is cancelled. A lost connection is retried once:
         saving the same again changes nothing."""
+        use = Use()
         begin = f"BEGIN; SELECT 1 FROM {SCHEMA}.accounts WHERE account = {self._account} FOR UPDATE"
-        transact = partial(self._in_transaction, work, begin, ALL_AGENTS)
-        return await to_its_end(self._start(partial(self._run, transact, [])))
+        job = self._start(partial(self._run, partial(self._in_transaction, work, begin, ALL_AGENTS), use))
+        return await to_its_end(asyncio.create_task(_answer(job, use)), LEFT_AFTER_SECONDS)
 
     async def close(self) -> None:
-        """Closes the connections."""
+        """Closes the connections, those in use after a moment."""
         await asyncio.to_thread(self._pool.close)
         self._threads.shutdown(wait=False)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LEFT_AFTER_SECONDS):
+                while self._pool.is_used:
+                    await asyncio.sleep(_CANCEL_EVERY_SECONDS)
+        self._pool.stop()
 
     def _start(self, work: Callable[[], T]) -> asyncio.Future[T]:
         return asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def _open(self, account: AccountKey) -> None:
-        with self._pool.connection([]) as connection, translate_errors():
+        with self._pool.connection(Use()) as connection, translate_errors():
             migrate(connection)
             self._account = account_of(connection, account)
 
-    def _run(self, transact: Callable[[list[psycopg.Connection]], T], used: list[psycopg.Connection]) -> T:
+    def _run(self, transact: Callable[[Use], T], use: Use) -> T:
         try:
-            return transact(used)
-        except ConnectionLostError:
-            self._pool.close_idle()  # they may be lost as well
-        except QueryEndedError:
-            pass
-        return transact(used)
+            return transact(use)
+        except (ConnectionLostError, QueryEndedError) as error:
+            if isinstance(error, ConnectionLostError):
+                self._pool.close_idle()  # they may be lost as well
+            if use.is_over:
+                raise
+        return transact(use)
 
-    def _in_transaction(
-        self, work: Callable[[Connection], T], begin: str, agents: frozenset[str], used: list[psycopg.Connection]
-    ) -> T:
-        with self._pool.connection(used) as connection, translate_errors():
+    def _in_transaction(self, work: Callable[[Connection], T], begin: str, agents: frozenset[str], use: Use) -> T:
+        with self._pool.connection(use) as connection, translate_errors():
+            if use.is_over:
+                raise connection_lost()
             try:
                 run_command(connection, begin.encode())
                 result = work(PostgresConnection(connection, self._account, agents))
@@ -131,3 +136,27 @@ class PostgresDatabase:
                         connection.execute(b"ROLLBACK")
                 raise
             return result
+
+
+async def _answer(job: asyncio.Future[T], use: Use) -> T:
+    """The job's result. Ends its connection when the database has not answered for long: the job raises, or retries."""
+    while not job.done():
+        await asyncio.wait([job], timeout=max(_SILENT_SECONDS - use.seconds_of_silence(), _CANCEL_EVERY_SECONDS))
+        if use.connection and use.seconds_of_silence() >= _SILENT_SECONDS:
+            use.connection.stop()
+    return job.result()
+
+
+async def _give_up(job: asyncio.Future[T], use: Use) -> None:
+    """Ends a job that only reads: cancels its query; if the database does not answer that either, its connection."""
+    use.is_over = True
+    until = time.monotonic() + _CANCEL_SECONDS
+    while (connection := use.connection) and not job.done():
+        if time.monotonic() >= until:
+            connection.stop()
+        else:
+            with suppress(psycopg.Error):
+                await asyncio.to_thread(connection.cancel_safe, timeout=_CANCEL_SECONDS / 2)
+        await asyncio.wait([job], timeout=_CANCEL_EVERY_SECONDS)
+    if not job.cancel():  # it may still wait for a thread or for a connection, which ends by itself
+        job.exception()

@@ -32,7 +32,18 @@ def without_unstorable(text: str) -> str:
 def to_copy(rows: Iterable[Sequence[Value]]) -> bytes:
     """Rows as COPY takes them (https://www.postgresql.org/docs/current/sql-copy.html), some at once: a call of the
     driver for each row takes longer than all else."""
-    return "".join("\t".join(map(_to_copy, row)) + "\n" for row in rows).encode()
+    columns = [_column_to_copy(values) for values in zip(*rows, strict=True)]
+    return "".join([f"{row}\n" for row in map("\t".join, zip(*columns, strict=True))]).encode()
+
+
+def _column_to_copy(values: Sequence[Value]) -> Iterable[str]:
+    """A column's values as COPY takes them; those of one type, which nearly all columns have, at once."""
+    types = set(map(type, values))
+    if types <= {int, float}:
+        return map(repr, values)
+    if types == {str} and not _NOT_COPIED.search("".join(cast(Sequence[str], values))):
+        return cast(Sequence[str], values)
+    return map(_to_copy, values)
 
 
 def _to_copy(value: Value) -> str:
@@ -43,6 +54,8 @@ def _to_copy(value: Value) -> str:
 
 def key(text: str) -> str:
     """A text as it is stored where it is compared."""
+    if len(text) <= _LONGEST_BYTES and text.isascii() and "\0" not in text:  # nearly all
+        return text
     encoded = text.encode("utf-8", "surrogatepass")
     if len(encoded) <= _LONGEST_BYTES and not _UNSTORABLE.search(text):
         return text

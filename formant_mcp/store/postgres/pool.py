@@ -15,6 +15,7 @@ from formant_mcp.errors import ConfigurationError, StoreError
 from formant_mcp.store.postgres.connection import connection_lost
 from formant_mcp.store.postgres.keys import without_unstorable
 from formant_mcp.store.postgres.schema import FUNCTIONS
+from formant_mcp.store.postgres.stoppable import StoppableConnection, Use
 
 _WAIT_SECONDS = 5.0  # for a lock, and for a connection
 _OPTIONS = (
@@ -77,19 +78,20 @@ class Pool:
             ) from None
         options = f"{_OPTIONS} {given.pop('options', '')}".strip()
         self._settings = {**_DEFAULTS, **given, "options": options}
-        self._idle = LifoQueue[psycopg.Connection]()
-        self._open = set[psycopg.Connection]()
+        self._idle = LifoQueue[StoppableConnection]()
+        self._open = set[StoppableConnection]()
         self._is_closed = False
 
     @contextmanager
-    def connection(self, used: list[psycopg.Connection]) -> Generator[psycopg.Connection]:
-        """A connection; `used` names it while somebody may cancel its query."""
+    def connection(self, use: Use) -> Generator[StoppableConnection]:
+        """A connection; `use` names it while somebody may cancel its query."""
         connection = self._take()
-        used.append(connection)
+        connection.note_answer()
+        use.connection = connection
         try:
             yield connection
         finally:
-            used.clear()
+            use.connection = None
             if self._is_closed or connection.info.transaction_status != TransactionStatus.IDLE:
                 self._close(connection)
             else:
@@ -106,7 +108,19 @@ class Pool:
         self._is_closed = True
         self.close_idle()
 
-    def _take(self) -> psycopg.Connection:
+    @property
+    def is_used(self) -> bool:
+        """Whether any connection is open, of a pool that was closed."""
+        return bool(self._open)
+
+    def stop(self) -> None:
+        """Ends the connections that are open."""
+        for connection in list(self._open):
+            connection.stop()
+
+    def _take(self) -> StoppableConnection:
+        if self._is_closed:
+            raise connection_lost()
         with suppress(Empty):
             return self._idle.get_nowait()
         try:
@@ -119,18 +133,19 @@ class Pool:
             except Empty:
                 raise NoConnectionLeftError("The database is busy.", "Retry in a few seconds.") from None
 
-    def _connect(self) -> psycopg.Connection:
+    def _connect(self) -> StoppableConnection:
         try:
-            connection = psycopg.Connection.connect(autocommit=True, **self._settings)  # pyright: ignore[reportArgumentType]
+            connection = StoppableConnection.connect(autocommit=True, **self._settings)  # pyright: ignore[reportArgumentType]
         except (psycopg.Error, ValueError) as error:  # ValueError: a name of a host that cannot be encoded
             raise _refusal(str(error)) from None
+        connection.make_stoppable()
         # One type for whole numbers, however small: else 300 * 300 overflows, and each width is a statement of its own.
         connection.adapters.register_dumper(int, Int8Dumper)
         connection.adapters.register_dumper(str, _TextDumper)
         self._open.add(connection)
         return connection
 
-    def _close(self, connection: psycopg.Connection) -> None:
+    def _close(self, connection: StoppableConnection) -> None:
         self._open.discard(connection)
         connection.close()
 

@@ -99,6 +99,10 @@ class SqliteConnection:
         """Changes what meets the condition, once for each row of parameters; returns how many rows it changed."""
         return self._run_many(f"UPDATE {table} SET {changes} WHERE {condition}", rows)
 
+    def update_rows(self, table: str, columns: Sequence[str], key: str, rows: Sequence[Sequence[Value]]) -> None:
+        """Changes these columns of stored rows, which the key names: the last value of each row."""
+        self.update(table, f"{' = ?, '.join(columns)} = ?", f"{key} = ?", rows)
+
     def delete(self, table: str, condition: str, rows: Sequence[Sequence[Parameter]]) -> None:
         """Deletes what meets the condition, once for each row of parameters."""
         self._run_many(f"DELETE FROM {table} WHERE {condition}", rows)

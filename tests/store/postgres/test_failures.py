@@ -310,3 +310,20 @@ async def test_a_table_that_somebody_has_removed_is_said(store: Store, database:
         await store.read.turns("call-1", 0, 3)
     await ask(database, "ALTER TABLE formant_mcp.elsewhere RENAME TO turns")
     await works(store)
+
+
+async def test_a_connection_that_waited_too_long_within_a_change_is_replaced(store: Store, database: str) -> None:
+    impatient = await open_at(f"{database}&options=-c%20idle_in_transaction_session_timeout%3D50ms")
+    tries: list[int] = []
+
+    def work(connection: Connection) -> object:
+        tries.append(0)
+        if len(tries) == 1:
+            time.sleep(0.3)
+        return connection.rows("SELECT count(*) FROM $conversations")
+
+    for run in (impatient.database.read, impatient.database.write):
+        tries.clear()
+        assert await run(work) == [(10,)]
+        assert len(tries) == 2
+    await impatient.close()

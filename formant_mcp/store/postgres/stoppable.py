@@ -1,0 +1,48 @@
+"""A connection that another thread can end while its own waits for a database that does not answer."""
+
+import socket
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+
+import psycopg
+
+
+class StoppableConnection(psycopg.Connection):
+    """A connection that knows when the database answered last."""
+
+    answered_at = 0.0
+    _socket: socket.socket | None = None  # a second handle: libpq may close its own at any moment
+
+    def make_stoppable(self) -> None:
+        """Called once the connection is made."""
+        self._socket = socket.fromfd(self.pgconn.socket, -1, -1, -1)
+
+    def note_answer(self) -> None:
+        """The database has answered, or has been sent the first statement."""
+        self.answered_at = time.monotonic()
+
+    def stop(self) -> None:
+        """Ends the connection: whoever waits for an answer gets an error. No database need answer for that."""
+        with suppress(OSError):
+            if self._socket:
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Closes the connection."""
+        super().close()
+        if self._socket:
+            self._socket.close()
+
+
+@dataclass(slots=True)
+class Use:
+    """A job's use of a connection, which it has now or not. `is_over`: nobody waits for the job any more."""
+
+    connection: StoppableConnection | None = None
+    is_over: bool = False
+
+    def seconds_of_silence(self) -> float:
+        """How long the database has not answered; 0 without a connection."""
+        connection = self.connection
+        return time.monotonic() - connection.answered_at if connection else 0.0
