@@ -175,7 +175,7 @@ def test_a_closed_pipe_ends_the_tour_without_a_traceback(tmp_path: Path) -> None
     [
         (
             "doctor",
-            "unknown command or option doctor. Commands are tour, sync, export, serve and token, options --demo, --since,",
+            "unknown command or option doctor. Commands are tour, sync, export, serve and token, options --demo,",
         ),
         ("tuor", "unknown command or option tuor. Did you mean tour?"),
         ("sync --sinec 3d", "unknown command or option --sinec. Did you mean --since?"),
