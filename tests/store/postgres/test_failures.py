@@ -313,13 +313,13 @@ async def test_a_table_that_somebody_has_removed_is_said(store: Store, database:
 
 
 async def test_a_connection_that_waited_too_long_within_a_change_is_replaced(store: Store, database: str) -> None:
-    impatient = await open_at(f"{database}&options=-c%20idle_in_transaction_session_timeout%3D50ms")
+    impatient = await open_at(f"{database}&options=-c%20idle_in_transaction_session_timeout%3D500ms")
     tries: list[int] = []
 
     def work(connection: Connection) -> object:
         tries.append(0)
         if len(tries) == 1:
-            time.sleep(0.3)
+            time.sleep(1)
         return connection.rows("SELECT count(*) FROM $conversations")
 
     for run in (impatient.database.read, impatient.database.write):
