@@ -1,0 +1,1 @@
+"""Pure: signals, phrases, comparisons, statistics."""
