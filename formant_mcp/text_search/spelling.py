@@ -35,7 +35,8 @@ _LATIN = (
     (r"^(?=uni|us[ei])", "y"),  # union यूनियन
     (r"wh?(?=[aeiouy])|(?<![aeiou])w", "v"),
     # vowels
-    (r"igh(?=$|[^aeiou])|i(?=[ln]d)|(?<=.[aeiou].)i(?=le$)|(?<=[nf]l)i(?=ne$)", "H"),  # high, find, mobile, online
+    (r"igh(?=$|[^aeiou])|i(?=[ln]d)|(?<=r)i(?=[dv]er)", "H"),  # high, find, driver
+    (r"(?<=.[aeiou].)i(?=le$)|(?<=[nf]l)i(?=ne$)", "H"),  # mobile, online
     (r"(?:(?<=^[^aeiou])|(?<=^[^aeiou]{2}))y$", "H"),  # why, try
     (r"i(?=[bcdgklmnprstvz]e[sd]?$)(?<![aeiou]i)(?<![aeiou].i)(?<![aeiou]..i)", "J"),  # time, mile
     (r"a(?=ll(?:s|ed|ing)?$|lk)", "W"),  # call
@@ -57,7 +58,7 @@ _LATIN = (
     (r"e(?=[rh])", "R"),  # service, shehar शहर
     (r"(?<=.)e(?=[sd]$|ment)", "L"),  # sales
     (r"i(?=r)", "V"),  # sir
-    (r"i|(?<=[^aeiou])y(?![aeiou])", "i"),
+    (r"i|e(?=o)|(?<=[^aeiou])y(?![aeiou])", "i"),
     (r"oo(?=[dkt])", "u"),  # book
     (r"oo|uu|ew(?![aeiou])", "U"),
     (r"o[uw]", "Q"),
