@@ -59,7 +59,7 @@ _LATIN = (
     (r"(?<=.)e(?=[sd]$|ment)", "L"),  # sales
     (r"i(?=r)", "V"),  # sir
     (r"i|e(?=o)|(?<=[^aeiou])y(?![aeiou])", "i"),
-    (r"oo(?=[dkt])", "u"),  # book
+    (r"oo(?=[dkt])", "&"),  # book बुक, shoot शूट
     (r"oo|uu|ew(?![aeiou])", "U"),
     (r"o[uw]", "Q"),
     (r"oa", "o"),
@@ -116,6 +116,7 @@ _UNITS = {
     "Q": "Q|7 03 13|6 8|0 3",
     "u": "u|3 ú|0|y3 y6 1",
     "U": "U|ú",
+    "&": "U|3 ú",
     "T": "u|3 y3",
     "Y": "y|y||2",
     "N": "N|n ~",
