@@ -104,7 +104,7 @@ class PhraseLists:
         for at in (at for at, key in enumerate(keys) if key == head):
             for list_name, phrase, place in self._candidates[anchor]:
                 first = at - place
-                if first >= 0 and _is_said(phrase, keys[first : first + len(phrase)]):
+                if _is_said(phrase, keys[first : first + len(phrase)]):
                     yield list_name, first
 
 

@@ -5,13 +5,14 @@ from itertools import pairwise, takewhile
 from statistics import median
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from formant_mcp.analysis.phrase_lists import LISTS, PhraseLists
 from formant_mcp.analysis.signals import PHRASE_SIGNALS, SIGNALS, Value, measure
 from formant_mcp.models import Conversation, Turn, Unreadable
 from formant_mcp.text_search.tokenizer import words_in
+from tests.examples import examples
 
 LISTED = PhraseLists.load()
 OF_RECORDINGS = {"recording_gap_seconds", "recording_silence_share"}
@@ -172,6 +173,7 @@ def test_the_first_turn_with_a_phrase_is_of_the_side_that_may_say_it(turns: tupl
         assert measured.get(name) == first(name, said_by)
 
 
+@settings(max_examples=examples(6))
 @given(transcripts())
 def test_a_reply_is_timed_only_if_all_ends_and_starts_are_there(turns: tuple[Turn, ...]) -> None:
     measured = measure(call(turns), LISTED)
@@ -182,6 +184,7 @@ def test_a_reply_is_timed_only_if_all_ends_and_starts_are_there(turns: tuple[Tur
     assert measured.get("reply_seconds_max") == (max(waits) if is_whole else None)
 
 
+@settings(max_examples=examples(6))
 @given(transcripts())
 def test_a_gap_is_measured_only_if_all_turns_have_start_and_end(turns: tuple[Turn, ...]) -> None:
     said = spoken(turns)
@@ -190,6 +193,7 @@ def test_a_gap_is_measured_only_if_all_turns_have_start_and_end(turns: tuple[Tur
     assert measure(call(turns), LISTED).get("longest_gap_seconds") == (silent_moments(said) if is_whole else None)
 
 
+@settings(max_examples=examples(6))
 @given(transcripts())
 def test_interruptions_are_the_flags_or_contacts_who_begin_within_an_agents_turn(turns: tuple[Turn, ...]) -> None:
     agent, contact = of("agent", turns), of("contact", turns)
@@ -283,3 +287,34 @@ def test_a_call_with_nothing_to_find_has_counts_of_nothing_and_no_phrases() -> N
 def test_the_table_has_every_phrase_list_and_one_line_for_each_signal() -> None:
     assert set(LISTS) - {"question_starts", "fillers"} == PHRASE_SIGNALS
     assert all(signal.definition and "\n" not in signal.definition for signal in SIGNALS.values())
+
+
+def timed(*spans: tuple[str, float | None, float | None]) -> tuple[Turn, ...]:
+    return tuple(Turn(index, role, "Hello", start, end) for index, (role, start, end) in enumerate(spans))
+
+
+@pytest.mark.parametrize(
+    ("turns", "signal", "value"),
+    [
+        (timed(("contact", 0, 2), ("agent", 5, 6)), "reply_seconds_max", 3.0),
+        (timed(("contact", 0, 2), ("agent", 1, 6)), "reply_seconds_max", 0.0),
+        (timed(("contact", 0, 1), ("contact", 2, 3), ("agent", 5, 6)), "reply_seconds_max", 2.0),
+        (timed(("contact", 0, 2), ("agent", 5, None)), "reply_seconds_max", 3.0),
+        (timed(("contact", 0, 2), ("agent", 5, 6), ("contact", 7, None), ("agent", 9, 10)), "reply_seconds_max", None),
+        (timed(("contact", 0, 2), ("agent", 5, 6), ("contact", 7, 8), ("agent", None, 9)), "reply_seconds_max", None),
+        (timed(("agent", 0, 2), ("contact", 3, 4)), "reply_seconds_max", None),
+        (timed(("agent", 0, 10), ("contact", 2, 3), ("agent", 11, 12)), "longest_gap_seconds", 1.0),
+        (timed(("agent", 0, 4), ("contact", 3, 5)), "longest_gap_seconds", 0.0),
+        (timed(("agent", 0, 4)), "longest_gap_seconds", None),
+        (timed(("agent", 0, 4), ("contact", 3, 5), ("operator", 9, None)), "longest_gap_seconds", None),
+        (timed(("agent", 0, 4), ("contact", 3, 5)), "interruptions", 1),
+        (timed(("agent", 0, 4), ("contact", 1, 2), ("contact", 3, 5)), "interruptions", 1),
+        (timed(("agent", 0, 4), ("contact", 4, 5)), "interruptions", 0),
+        (timed(("agent", 0, 4), ("contact", 0, 5)), "interruptions", 0),
+        (timed(("agent", 0, 4), ("contact", 3, 5), ("contact", None, 6)), "interruptions", None),
+        (timed(("agent", 0, 4), ("contact", 3, 5), ("agent", 6, None)), "interruptions", None),
+        (timed(("contact", 3, 5)), "interruptions", None),
+    ],
+)
+def test_times_are_compared_as_the_table_says(turns: tuple[Turn, ...], signal: str, value: Value | None) -> None:
+    assert measure(call(turns), LISTED).get(signal) == value
