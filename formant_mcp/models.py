@@ -36,12 +36,18 @@ def clean(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One utterance. `role` is `agent`, `contact` or as sent; `seconds` count from the start of the call."""
+    """One utterance. `role` is `agent`, `contact` or as sent; `seconds` count from the start of the call.
+
+    `end_seconds`: when it ends; only if the provider says so. `interrupted`: the provider's own flag for a turn that
+    the other side cut short.
+    """
 
     index: int
     role: str
     text: str
     seconds: float | None = None
+    end_seconds: float | None = None
+    interrupted: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +76,7 @@ class Conversation:
     None while it runs or if it cannot be determined. `ended` is False while a call is queued or running.
     `has_detail`: the response included transcript and results (either may still be None: not ready yet).
     `failure_reason_known`: the failure reason is final, even if it is empty.
+    `tool_errors`: how many tool calls failed; only if the transcript has their results.
     """
 
     conversation_id: str
@@ -89,6 +96,7 @@ class Conversation:
     trace_id: str | None = None
     results: dict[str, JsonValue] | None = None
     turns: tuple[Turn, ...] | None = None
+    tool_errors: int | None = None
     has_detail: bool = False
     unreadable: Unreadable = Unreadable()
 

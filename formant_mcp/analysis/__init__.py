@@ -1,1 +1,1 @@
-"""Pure: signals, phrases, comparisons, statistics."""
+"""Pure: signals, phrases, comparisons, statistics. No I/O except the package's own data files, and no SQL."""

@@ -174,6 +174,7 @@ def _conversation(wire: Wire, has_detail: bool) -> Conversation:
         duration_seconds=duration_seconds,
         results=results,
         turns=transcript.turns,
+        tool_errors=_tool_errors(unpack(wire.get("transcript"))),
         has_detail=has_detail,
         unreadable=replace(
             transcript.unreadable, results=lost + is_not_object(wire, "analysis"), fields=fields.lost | lost_fields
@@ -213,6 +214,14 @@ def _outcome(verdict: JsonValue, status: str | None) -> Outcome:
     if verdict in ("success", True):
         return "success"
     return "failure" if verdict in ("failure", False) else None
+
+
+def _tool_errors(transcript: JsonValue) -> int | None:
+    """How many tool calls failed; None if no turn has a list of results, or if a result leaves it open."""
+    turns = [turn for turn in transcript if isinstance(turn, dict)] if isinstance(transcript, list) else []
+    lists = [results for turn in turns if isinstance(results := turn.get("tool_results"), list)]
+    are_errors = [result.get("is_error") for results in lists for result in results if isinstance(result, dict)]
+    return sum(map(as_bool, are_errors)) if lists and None not in are_errors else None
 
 
 def _error(wire: JsonValue) -> str | None:

@@ -6,22 +6,23 @@ If words are in several fields, the fullest is used; what only the others say is
 is counted, never guessed.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from itertools import groupby
 from typing import NamedTuple
 
 from pydantic import JsonValue
 
 from formant_mcp.models import Turn, Unreadable
-from formant_mcp.providers.json_values import Wire, as_datetime, as_float, as_seconds, as_text, is_something, unpack
+from formant_mcp.providers.json_values import Wire, as_datetime, as_float, as_seconds, is_something, unpack
 from formant_mcp.providers.packed_texts import is_not_speech, objects_in, says_none, table
 from formant_mcp.providers.speakers import as_role, is_of_no_side, plain, side, speaker
-from formant_mcp.providers.spoken_lines import NUMBERED, Said, read_texts
+from formant_mcp.providers.spoken_lines import Said, read_texts
+from formant_mcp.providers.spoken_turns import Spoken, in_seconds, row, turns_of_single_words
 from formant_mcp.providers.transcript_fields import other_transcripts
 from formant_mcp.providers.turn_fields import (
     SAME_WORDS,
     WORDS,
+    ends_in,
     has_lost_part,
     letters,
     may_hold_words,
@@ -45,8 +46,6 @@ _UNCERTAIN = frozenset(
     {"data", "results", "result", "call", "artifact", "value", "body", "log", "events", "item", "turn", "entry", "chat"}
 )
 _MOST_LEVELS = 8
-_MOST_CELLS = 4
-_SLACK_SECONDS = 60.0
 
 
 class Transcript(NamedTuple):
@@ -98,7 +97,10 @@ def _to_transcript(
         reader.merge(spoken)
     elif any(candidate.is_unreadable for candidate in readers):
         return Transcript(None, Unreadable(transcripts=1))
-    turns = tuple(Turn(index, *fields) for index, fields in enumerate(_in_seconds(reader, duration_seconds)))
+    turns = tuple(
+        Turn(index, *fields)
+        for index, fields in enumerate(in_seconds(reader.spoken, duration_seconds, has_clock=reader.has_clock))
+    )
     unknown_speakers = sum(bool(turn.text) and is_of_no_side(turn.role) for turn in turns)
     return Transcript(turns, Unreadable(turns=reader.unreadable, speakers=unknown_speakers))
 
@@ -113,7 +115,7 @@ class _Reader:
 
     def __init__(self, started_at: datetime | None) -> None:
         self.started_at = started_at
-        self.spoken: list[tuple[str, str, float | None]] = []
+        self.spoken: list[Spoken] = []
         self.unreadable = 0
         self.named = 0
         self.is_empty = self.is_unreadable = self.is_uncertain = False
@@ -127,13 +129,13 @@ class _Reader:
     @property
     def quality(self) -> tuple[bool, bool]:
         """Whether agent or contact says some of the words, and whether there are any words."""
-        speakers = [who for who, words, _ in self.spoken if words]
+        speakers = [turn.role for turn in self.spoken if turn.words]
         return any(who in ("agent", "contact") for who in speakers), bool(speakers)
 
     @property
     def fullness(self) -> tuple[bool, int, int]:
         """Whether agent or contact says some of the words, how much is said, and in how many turns."""
-        return self.quality[0], sum(len(letters(words)) for _, words, _ in self.spoken), len(self.spoken)
+        return self.quality[0], sum(len(letters(turn.words)) for turn in self.spoken), len(self.spoken)
 
     def read(self, wire: JsonValue, levels: int) -> None:
         """Adds the turns of a list, an object or a text."""
@@ -165,17 +167,17 @@ class _Reader:
             self._add_said(turn, at)
 
     def _add_said(self, said: Said, at: float | None = None) -> None:
-        self.spoken.append((said.role, said.words, self._seconds("", said.time) if said.time else at))
+        self.spoken.append(Spoken(said.role, said.words, self._seconds("", said.time) if said.time else at))
 
     def _read_list(self, wire: list[JsonValue], levels: int) -> None:
         items = [unpack(item) for item in wire]
         items = table(items) or items
         self.is_empty = self.is_empty or not is_something(items)
-        if row := _row(items):
-            self.spoken.append(row)
+        if turn := row(items):
+            self.spoken.append(turn)
             return
         texts = iter(read_texts([item for item in items if isinstance(item, str)]))
-        for item in _turns_of_single_words(items):
+        for item in turns_of_single_words(items):
             if isinstance(item, str):
                 self._add_lines(item, next(texts))
             else:
@@ -189,8 +191,8 @@ class _Reader:
         said = words_in(fields, levels)
         inside = self._read_inner(fields, levels)
         within = max(inside, key=lambda reader: (reader.quality, reader.is_empty), default=None)
-        if within and is_named and not said and all(who == "unknown" for who, *_ in within.spoken):
-            said = " ".join(words for _, words, _ in within.spoken if words)
+        if within and is_named and not said and all(turn.role == "unknown" for turn in within.spoken):
+            said = " ".join(turn.words for turn in within.spoken if turn.words)
         is_signed = is_named or who != "unknown"
         own = [] if is_signed or not said else self._read_unsigned(fields, "" if within and within.quality[1] else said)
         if not own:
@@ -253,8 +255,8 @@ class _Reader:
 
     def _sort_by_time(self) -> None:
         """Sorts by time, if every turn has one."""
-        if all(at is not None for *_, at in self.spoken):
-            self.spoken.sort(key=lambda turn: turn[2] or 0.0)
+        if all(turn.at is not None for turn in self.spoken):
+            self.spoken.sort(key=lambda turn: turn.at or 0.0)
 
     def _add(self, other: "_Reader") -> None:
         self.spoken += other.spoken
@@ -270,11 +272,13 @@ class _Reader:
             is_lost = not said and may_hold_words(fields)
             self.unreadable += is_lost or (bool(said) and has_lost_part(fields))
             if not is_lost or who != "unknown":
-                self.spoken.append((who, said, self._at(fields)))
+                interrupted = fields.get("interrupted")
+                is_cut = interrupted if isinstance(interrupted, bool) else None
+                self.spoken.append(Spoken(who, said, self._at(fields), self._end(fields), is_cut))
         self._add_tool_turns(fields)
 
     def _add_tool_turns(self, fields: Wire) -> None:
-        self.spoken += [("tool", line, self._at(fields)) for line in tool_lines(fields)]
+        self.spoken += [Spoken("tool", line, self._at(fields)) for line in tool_lines(fields)]
 
     def _add_turns_by_side(self, fields: Wire, levels: int) -> None:
         """Turns whose fields are the sides themselves: `{"agent": "Hello", "customer": ["Hi", "Bye"]}`."""
@@ -284,19 +288,29 @@ class _Reader:
                     reader = _Reader(self.started_at)
                     reader.read(item, levels - 1)
                     reader.spoken = [
-                        (as_role(name) if is_of_no_side(who) else who, said, self._at(fields) if at is None else at)
-                        for who, said, at in reader.spoken
-                        if said
+                        turn._replace(
+                            role=as_role(name) if is_of_no_side(turn.role) else turn.role,
+                            at=self._at(fields) if turn.at is None else turn.at,
+                        )
+                        for turn in reader.spoken
+                        if turn.words
                     ]
                     self._add(reader)
                 elif said := words_of(item, 1):
-                    self.spoken.append((as_role(name), said, self._at(fields)))
+                    self.spoken.append(Spoken(as_role(name), said, self._at(fields)))
         self._sort_by_time()
 
     def _at(self, fields: Wire) -> float | None:
         """When the turn starts, by the first of its fields that says so."""
-        starts = (self._seconds(name, value) for name, value in times_in(fields))
-        return next((at for at in starts if at is not None), None)
+        return self._first_of(times_in(fields))
+
+    def _end(self, fields: Wire) -> float | None:
+        """When the turn ends, likewise."""
+        return self._first_of(ends_in(fields))
+
+    def _first_of(self, times: Iterator[tuple[str, JsonValue]]) -> float | None:
+        readable = (self._seconds(name, value) for name, value in times)
+        return next((at for at in readable if at is not None), None)
 
     def _seconds(self, name: str, value: JsonValue) -> float | None:
         """Seconds from the start, from seconds or a time; the times of call and turn may be rounded differently."""
@@ -314,62 +328,21 @@ class _WordsOf:
     """The words of one reader, to compare others with."""
 
     def __init__(self, reader: _Reader) -> None:
-        self._all = letters(" ".join(words for _, words, _ in reader.spoken))
-        self._words = {word for _, said, _ in reader.spoken for word in _words(said)}
+        self._all = letters(" ".join(turn.words for turn in reader.spoken))
+        self._words = {word for turn in reader.spoken for word in _words(turn.words)}
 
     def count_missing(self, other: _Reader) -> int:
         """How many turns of another reader say something that is missing here."""
-        texts = [words for _, words, _ in other.spoken if words]
+        texts = [turn.words for turn in other.spoken if turn.words]
         if letters(" ".join(texts)) in self._all:
             return 0
         return sum(not self._words.issuperset(_words(text)) for text in texts)
 
     def is_different_talk(self, other: _Reader) -> bool:
         """Whether most of its words are missing here, so that it is not another form of the same talk."""
-        words = {word for _, said, _ in other.spoken for word in _words(said)}
+        words = {word for turn in other.spoken for word in _words(turn.words)}
         return len(words - self._words) * 2 > len(words) and self.count_missing(other) > 0
 
 
 def _words(said: str) -> Iterator[str]:
     return filter(None, map(letters, said.split()))
-
-
-def _row(items: list[JsonValue]) -> tuple[str, str, float | None] | None:
-    """A turn sent as a list: who, what was said, and perhaps a time, in any order."""
-    texts = [item for item in items if isinstance(item, str)]
-    who = next((text for names_speaker in (side, NUMBERED.fullmatch) for text in texts if names_speaker(text)), None)
-    if who is None or not 2 <= len(items) <= _MOST_CELLS:
-        return None
-    others = [item for item in items if item is not who]
-    said = next((item for item in others if isinstance(item, str) and as_seconds(item) is None), None)
-    said = said if said is not None else next((item for item in reversed(others) if isinstance(item, str)), None)
-    times = [as_seconds(item) for item in others if item is not said]
-    if said is None or None in times:
-        return None
-    return as_role(who), as_text(said) or "", times[0] if times else None
-
-
-def _turns_of_single_words(items: list[JsonValue]) -> Iterable[JsonValue]:
-    """Joins a list with one item per word: consecutive words of one speaker become one turn."""
-    if not all(isinstance(item, dict) and isinstance(item.get("word"), str) and "text" not in item for item in items):
-        return items
-    words = [{plain(name): value for name, value in item.items()} for item in items if isinstance(item, dict)]
-    return [_turn_of(list(run)) for _, run in groupby(words, key=speaker)]
-
-
-def _turn_of(words: list[Wire]) -> JsonValue:
-    """A turn made of single words, with the other fields of the first."""
-    turn: Wire = {name: value for name, value in words[0].items() if name not in WORDS}
-    return {**turn, "words": [*words]}
-
-
-def _in_seconds(reader: _Reader, duration_seconds: float | None) -> Iterator[tuple[str, str, float | None]]:
-    """The turns, milliseconds as seconds if only that fits the call; times all beyond its end are dropped."""
-    times = [at for _, _, at in reader.spoken if at is not None]
-    end = None if duration_seconds is None else duration_seconds + _SLACK_SECONDS
-    is_in_milliseconds = end is not None and not reader.has_clock and max(times, default=0.0) > end >= max(times) / 1000
-    are_no_offsets = end is not None and not is_in_milliseconds and min(times, default=0.0) > end
-    for who, words, at in reader.spoken:
-        if at is not None and is_in_milliseconds:
-            at /= 1000
-        yield who, words, None if are_no_offsets else at

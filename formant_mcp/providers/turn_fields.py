@@ -28,6 +28,10 @@ _TIMES = (
     "startms", "starttimems", "startmillis", "offsetms", "timestampms", "timems", "beginms", "startat", "startedat",
     "createdat", "createdatunixms", "sentat", "date", "datetime",
 )  # fmt: skip
+ENDS = (
+    "endtime", "end", "endsecs", "endseconds", "endoffset", "endtimestamp", "stop", "stoptime", "endms", "endtimems",
+    "endmillis", "endoffsetms", "endat", "endedat",
+)  # fmt: skip
 # Fields that describe a turn instead of being said in it. Ids, times and addresses are recognized by their ending.
 _ABOUT = frozenset({
     "id", "uuid", "kind", "index", "status", "state", "confidence", "score", "language", "lang", "locale", "model",
@@ -42,6 +46,7 @@ _ABOUT = frozenset({
 _ABOUT_ENDINGS = ("id", "ids", "url", "uri", "time", "ms", "secs", "seconds")
 _WORDS_PLACES = {name: place for place, name in enumerate(WORDS)}
 _TIMES_PLACES = {name: place for place, name in enumerate(_TIMES)}
+_ENDS_PLACES = {name: place for place, name in enumerate(ENDS)}
 _SPOKEN = re.compile(r"[^\W\d_]")
 _SENTENCE = re.compile(r"[^\W\d_].*\s.*[^\W\d_]|[^\W\d_\x00-\x7f]", re.DOTALL)
 # Kinds of parts that are not speech.
@@ -151,6 +156,11 @@ def times_in(fields: Wire) -> Iterator[tuple[str, JsonValue]]:
             value = next((value[key] for key in ("start", "seconds", "from") if key in value), None)
         if value is not None:
             yield name, value
+
+
+def ends_in(fields: Wire) -> Iterator[tuple[str, JsonValue]]:
+    """The fields that may say when a turn ends, by name."""
+    return ((name, fields[name]) for name in _in_order(fields, _ENDS_PLACES) if fields[name] is not None)
 
 
 def tool_lines(fields: Wire) -> list[str]:

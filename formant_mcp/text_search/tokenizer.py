@@ -48,7 +48,7 @@ _DIGITS = regex.compile(r"\p{Nd}")
 # often written as anusvara.
 _NASALS = regex.compile("ङ्(?=[क-घ])|ञ्(?=[च-झ])|ण्(?=[ट-ढ])|न्(?=[त-ध])|म्(?=[प-भ])|\u0901")
 _PLAIN = str.maketrans("ıłøđ", "ilod")  # Latin letters that Unicode does not decompose, often typed without the stroke
-_LONGEST = 64  # characters of joined words that are found as one
+_LONGEST = 64  # characters of joined words that are found as one, and of what is cached
 _ENGLISH = regex.compile(r"[a-z]{3,40}")  # longer ones are not words, and stemming them is slow
 
 
@@ -70,6 +70,19 @@ def words_in(text: str) -> Iterator[Word]:
         folded = fold(match[0].replace(",", "") if match["number"] else match[0])
         if folded:
             yield Word(folded, match.start(), match.end())
+
+
+def folded_words(text: str) -> list[str]:
+    """The folded words of a text, as `words_in` finds them; faster, because most pieces between blanks come again."""
+    words: list[str] = []
+    for piece in text.split():
+        words += _words_of_piece(piece) if len(piece) <= _LONGEST else [word.folded for word in words_in(piece)]
+    return words
+
+
+@lru_cache(maxsize=16_384)
+def _words_of_piece(piece: str) -> tuple[str, ...]:
+    return tuple(word.folded for word in words_in(piece))
 
 
 def joint(text: str, word: Word, following: Word) -> str:

@@ -358,3 +358,33 @@ def test_a_field_that_cannot_be_parsed_is_named(fields: dict[str, JsonValue], lo
 
 def test_turns_are_our_model():
     assert elevenlabs_detail(transcript=[{"role": "user", "message": "Hi"}]).turns == (Turn(0, "contact", "Hi"),)
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [({"interrupted": True}, True), ({"interrupted": False}, False), ({"interrupted": None}, None), ({}, None)],
+)
+def test_the_flag_of_an_interrupted_turn_is_read(sent: dict[str, JsonValue], read: bool | None):
+    detail = elevenlabs_detail(transcript=[{"role": "agent", "message": "Hello", **sent}])
+
+    assert [turn.interrupted for turn in detail.turns or ()] == [read]
+
+
+FAILED_TOOLS: list[tuple[JsonValue, int | None]] = [
+    ([{"tool_results": []}, {"tool_results": None}, {}], 0),
+    ([{"tool_results": [{"is_error": True}, {"is_error": False}]}, {"tool_results": [{"is_error": "true"}]}], 2),
+    ([{"tool_results": [{"is_error": True}, {"tool_name": "a"}]}], None),
+    ([{"tool_results": [{"is_error": None}]}], None),
+    ([{"tool_results": [None, "r", {"is_error": True}]}, None, "turn"], 1),
+    ('[{"role": "agent", "tool_results": [{"is_error": true}]}]', 1),
+    ([{"tool_results": None}], None),
+    ([{"role": "agent", "message": "Hello"}], None),
+    ([], None),
+    (None, None),
+    ("Agent: Hello", None),
+]
+
+
+@pytest.mark.parametrize(("transcript", "errors"), FAILED_TOOLS)
+def test_tool_calls_that_failed_are_counted_where_each_result_says_so(transcript: JsonValue, errors: int | None):
+    assert elevenlabs_detail(transcript=transcript).tool_errors == errors

@@ -104,9 +104,10 @@ def test_elevenlabs_detail_fixture_is_parsed():
             Turn(index=4, role="agent", text="One moment, I will try again.", seconds=12.0),
             Turn(index=5, role="tool", text="tool call get_order", seconds=12.0),
             Turn(index=6, role="tool", text="tool result get_order", seconds=14.0),
-            Turn(index=7, role="contact", text="", seconds=20.0),
+            Turn(index=7, role="contact", text="", seconds=20.0, interrupted=False),
             Turn(index=8, role="agent", text="It comes on Monday.", seconds=24.0),
         ),
+        tool_errors=1,
         has_detail=True,
     )
 

@@ -98,7 +98,7 @@ def expected(provider: str) -> Conversation:
             why: Row = dict.fromkeys(extracted, "The caller said so.")
             said: Row = {"summary": "They spoke about a payment.", "ended_reason": "end_call tool was called."}
             said |= {"data": extracted, "data_rationale": why}
-            return replace(same, user_id="user_14155550107", direction="outbound", results=said)
+            return replace(same, user_id="user_14155550107", direction="outbound", results=said, tool_errors=0)
 
 
 async def test_a_conversation_has_every_field_of_the_api(opened: Opened):

@@ -107,6 +107,53 @@ def test_a_turns_seconds_count_from_the_start_of_the_call(fields: dict[str, Json
     assert turns([{"speaker": "agent", "text": "Hi", **fields}], start_timestamp=STARTED) == [("agent", "Hi", at)]
 
 
+@pytest.mark.parametrize(
+    ("fields", "end"),
+    [
+        ({"start_time": 6, "end_time": 12}, 12.0),
+        ({"start_time": 6, "endTime": "12.5"}, 12.5),
+        ({"start_ms": 6000, "end_ms": 12500}, 12.5),
+        ({"start": "0:06", "end": "0:12"}, 12.0),
+        ({"timestamp": STARTED + 6, "end_timestamp": STARTED + 12}, 12.0),
+        ({"end_time": 12}, 12.0),
+        ({"start_time": 6, "end_time": 6}, 6.0),
+        ({"start_time": 6, "end_time": None, "end": 12}, 12.0),
+        ({"start_time": 6}, None),
+        ({"start_time": 6, "end_time": 5}, None),
+        ({"start_time": 6, "end_time": 12000}, None),
+        ({"start_time": 6, "end_time": "later"}, None),
+        ({"start_time": 6, "end_time": True}, None),
+    ],
+)
+def test_the_end_of_a_turn_is_read_where_it_is_sent(fields: dict[str, JsonValue], end: float | None):
+    read = formant_row(
+        transcript=[{"speaker": "agent", "text": "Hi", **fields}], start_timestamp=STARTED, duration_seconds=90
+    )
+
+    assert [turn.end_seconds for turn in read.turns or ()] == [end]
+
+
+def test_starts_and_ends_in_milliseconds_are_read_as_seconds():
+    sent: JsonValue = [
+        {"speaker": "agent", "text": "Hi", "start": 0, "end": 1500},
+        {"speaker": "customer", "text": "Yes", "start": 2000, "end": 60500},
+    ]
+    read = formant_row(transcript=sent, duration_seconds=61)
+
+    assert [(turn.seconds, turn.end_seconds) for turn in read.turns or ()] == [(0.0, 1.5), (2.0, 60.5)]
+
+
+def test_a_turn_of_single_words_ends_with_its_last():
+    words: JsonValue = [
+        {"word": "hello", "speaker": "agent", "start": 0, "end": 1},
+        {"word": "sir", "speaker": "agent", "start": 1, "end": 2},
+        {"word": "yes", "speaker": "user", "start": 3, "end": 4},
+    ]
+    read = formant_row(transcript=words)
+
+    assert [(turn.seconds, turn.end_seconds) for turn in read.turns or ()] == [(0.0, 2.0), (3.0, 4.0)]
+
+
 def test_a_turns_time_is_left_out_where_the_start_is_unknown():
     assert turns([{"speaker": "agent", "text": "Hi", "timestamp": STARTED}]) == [("agent", "Hi", None)]
 

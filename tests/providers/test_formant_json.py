@@ -113,8 +113,15 @@ def test_the_detail_of_the_openapi_document_is_parsed():
                 role="agent",
                 text="Hello, thank you for calling FormantAI support. How can I assist you today?",
                 seconds=0.0,
+                end_seconds=5.0,
             ),
-            Turn(index=1, role="contact", text="Hi, I'm having trouble accessing my account.", seconds=6.0),
+            Turn(
+                index=1,
+                role="contact",
+                text="Hi, I'm having trouble accessing my account.",
+                seconds=6.0,
+                end_seconds=12.0,
+            ),
         ),
         has_detail=True,
     )

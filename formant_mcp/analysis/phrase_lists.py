@@ -1,0 +1,159 @@
+"""Lists of phrases that a signal is measured by, in several languages, and finding them in what is said.
+
+`phrases/*.txt` have the lists; a team may add a file of its own, written the same way. A line is one of these:
+
+    # a comment
+    [opt_out]                the list that the next phrases belong to
+    hi-Latn call mat karo    a language (BCP 47) and a phrase, in which `*` is any one word
+
+Phrases are compared word by word without case, accents and punctuation (see `text_search.tokenizer`).
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib.resources import files
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+from formant_mcp.errors import ConfigurationError
+from formant_mcp.text_search.tokenizer import folded_words
+
+QUESTION_STARTS, FILLERS = "question_starts", "fillers"
+LISTS = (
+    "asked_for_human", "asked_if_robot", "voicemail", "wrong_person", "abusive_words", "opt_out", QUESTION_STARTS,
+    FILLERS,
+)  # fmt: skip
+
+_ANY = "*"
+_MOST_WORDS = 12
+_SECTION = re.compile(r"\[([a-z_]+)\]")
+_PHRASE = re.compile(r"([a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*)\s+(\S.*)")
+_ACCEPTED = (
+    f"A line is a comment (# ...), the name of a list ({', '.join(f'[{name}]' for name in LISTS)}) or, below it, a"
+    f" language and a phrase of at most {_MOST_WORDS} words (en talk to a human)."
+)
+
+
+class Phrase(NamedTuple):
+    """The words of a phrase as they are compared (`*` is any one word), its list and its language."""
+
+    list_name: str
+    language: str
+    words: tuple[str, ...]
+
+
+_Anchor = str | tuple[str, str]
+
+
+class _Candidate(NamedTuple):
+    """A phrase, and the place of its anchor in it."""
+
+    list_name: str
+    words: tuple[str, ...]
+    place: int
+
+
+class PhraseLists:
+    """All phrases. Each is found by its anchor, so that nearly no turn is compared with nearly all phrases.
+
+    The anchor is the longest two words in a row or, in phrases that have none, the longest word. `key` maps a word to
+    what is compared, in phrases and turns alike: by default itself.
+    """
+
+    def __init__(self, phrases: Iterable[Phrase], key: Callable[[str], str] = str) -> None:
+        self.phrases = tuple(phrases)
+        self.fillers = frozenset(
+            word for phrase in self.phrases if phrase.list_name == FILLERS for word in phrase.words
+        )
+        self._key = key
+        self._candidates: defaultdict[_Anchor, list[_Candidate]] = defaultdict(list)
+        for list_name, _, words in self.phrases:
+            if list_name != FILLERS:
+                keys = tuple(word if word == _ANY else key(word) for word in words)
+                anchor, place = _anchor(keys)
+                self._candidates[anchor].append(_Candidate(list_name, keys, place))
+        self._anchors = frozenset(self._candidates)
+
+    @classmethod
+    def load(cls, extra: Path | None = None, key: Callable[[str], str] = str) -> "PhraseLists":
+        """The package's lists, and those of a team's own file.
+
+        Raises:
+            ConfigurationError: the file cannot be read, is not UTF-8, or a line of it is malformed.
+        """
+        folder = files("formant_mcp.analysis") / "phrases"
+        contents = [(folder / f"{name}.txt").read_bytes() for name in LISTS]
+        if extra is not None:
+            try:
+                contents.append(extra.read_bytes())
+            except OSError as error:
+                reason = error.strerror or type(error).__name__
+                raise ConfigurationError(f"The file of phrases cannot be read: {reason}.", _ACCEPTED) from None
+        return cls((phrase for content in contents for phrase in parse(content)), key)
+
+    def find(self, words: Sequence[str]) -> list[tuple[str, int]]:
+        """The list of each phrase in these folded words, and the index of its first word; in no order."""
+        keys = tuple(words if self._key is str else map(self._key, words))
+        anchors = self._anchors.intersection(keys) | self._anchors.intersection(pairwise(keys))
+        return [place for anchor in anchors for place in self._places(anchor, keys)] if anchors else []
+
+    def _places(self, anchor: _Anchor, keys: tuple[str, ...]) -> Iterator[tuple[str, int]]:
+        head = anchor if isinstance(anchor, str) else anchor[0]
+        for at in (at for at, key in enumerate(keys) if key == head):
+            for list_name, phrase, place in self._candidates[anchor]:
+                first = at - place
+                if _is_said(phrase, keys[first : first + len(phrase)]):
+                    yield list_name, first
+
+
+def _anchor(words: tuple[str, ...]) -> tuple[_Anchor, int]:
+    """The two words in a row with the most letters, else the longest word; and the place of the first in the phrase."""
+    pairs = [(len(word + after), at) for at, (word, after) in enumerate(pairwise(words)) if _ANY not in (word, after)]
+    if pairs:
+        _, at = max(pairs)
+        return (words[at], words[at + 1]), at
+    _, at = max((len(word), at) for at, word in enumerate(words) if word != _ANY)
+    return words[at], at
+
+
+def _is_said(phrase: tuple[str, ...], words: tuple[str, ...]) -> bool:
+    if _ANY not in phrase or len(words) < len(phrase):
+        return words == phrase
+    return all(wanted in (word, _ANY) for wanted, word in zip(phrase, words, strict=True))
+
+
+def parse(content: bytes) -> list[Phrase]:
+    """The phrases of a file.
+
+    Raises:
+        ConfigurationError: it is not UTF-8, or a line is malformed; the message has the line's number, never its text.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _malformed(content.count(b"\n", 0, error.start) + 1, "is not UTF-8") from None
+    phrases: list[Phrase] = []
+    list_name = ""
+    for number, line in enumerate(text.split("\n"), start=1):
+        stripped = line.strip()
+        if not stripped or stripped.startswith("#"):
+            continue
+        if (section := _SECTION.fullmatch(stripped)) and section[1] in LISTS:
+            list_name = section[1]
+        elif list_name and (match := _PHRASE.fullmatch(stripped)) and (words := _words_of(match[2])):
+            phrases.append(Phrase(list_name, match[1], words))
+        else:
+            raise _malformed(number, "is neither a list nor a phrase")
+    return phrases
+
+
+def _words_of(phrase: str) -> tuple[str, ...]:
+    """The words to compare; none if there are too many, or none but `*`."""
+    words = tuple(word for part in phrase.split() for word in ((_ANY,) if part == _ANY else folded_words(part)))
+    return words if len(words) <= _MOST_WORDS and set(words) - {_ANY} else ()
+
+
+def _malformed(number: int, problem: str) -> ConfigurationError:
+    return ConfigurationError(f"The file of phrases: line {number} {problem}.", _ACCEPTED)

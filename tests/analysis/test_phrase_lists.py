@@ -1,0 +1,133 @@
+"""Lists of phrases: the package's own, a team's file, and what is wrong with one."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from formant_mcp.analysis.phrase_lists import LISTS, PhraseLists, parse
+from formant_mcp.errors import ConfigurationError
+from formant_mcp.text_search.tokenizer import folded_words, words_in
+
+SECRET = "geheim-4711"
+
+
+def lists_of(text: str) -> PhraseLists:
+    return PhraseLists(parse(text.encode()))
+
+
+def found_in(lists: PhraseLists, text: str) -> list[tuple[str, int]]:
+    return sorted(lists.find(folded_words(text)))
+
+
+def test_each_list_has_phrases_in_the_three_languages_none_twice() -> None:
+    phrases = PhraseLists.load().phrases
+    for name in LISTS:
+        of_list = [phrase for phrase in phrases if phrase.list_name == name]
+        assert {phrase.language for phrase in of_list} == {"en", "hi", "hi-Latn"}
+        assert 25 <= len(of_list) <= 62
+        assert [words for words, count in Counter(phrase.words for phrase in of_list).items() if count > 1] == []
+
+
+def test_every_phrase_of_the_package_is_found_where_it_is_said() -> None:
+    lists = PhraseLists.load()
+    for name, _, words in lists.phrases:
+        if name != "fillers":
+            assert (name, 2) in lists.find(["xyz", "abc", *("any" if word == "*" else word for word in words), "def"])
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ("Please STOP calling, Mr. X", [("opt_out", 1)]),
+        ("stop calling stop calling", [("opt_out", 0), ("opt_out", 2)]),
+        ("stop, calling", [("opt_out", 0)]),
+        ("stop the calling", []),
+        ("calling stop", []),
+        ("nobody called Rahul here", [("wrong_person", 0)]),
+        ("nobody called here", []),
+        ("nobody called Rahul Kumar here", []),
+        ("फोन मत करो", [("opt_out", 0)]),
+        ("फ़ोन मत करो", [("opt_out", 0)]),
+        ("", []),
+    ],
+)
+def test_phrases_are_found_as_words_in_a_row(text: str, places: list[tuple[str, int]]) -> None:
+    lists = lists_of("[opt_out]\nen stop calling\nhi फ़ोन मत करो\n[wrong_person]\nen nobody called * here\n")
+
+    assert found_in(lists, text) == places
+
+
+@given(
+    st.lists(st.lists(st.sampled_from(("a", "b", "cc", "*")), min_size=1, max_size=4), max_size=6),
+    st.lists(st.sampled_from(("a", "b", "cc", "d")), max_size=9),
+)
+def test_phrases_are_found_as_a_plain_search_finds_them(phrases: list[list[str]], said: list[str]) -> None:
+    real = [words for words in phrases if set(words) != {"*"}]
+    lists = lists_of("[opt_out]\n" + "".join(f"en {' '.join(words)}\n" for words in real))
+    expected = [
+        ("opt_out", start)
+        for words in real
+        for start in range(len(said) - len(words) + 1)
+        if all(want in ("*", have) for want, have in zip(words, said[start:], strict=False))
+    ]
+
+    assert Counter(lists.find(said)) == Counter(expected)
+
+
+def test_a_key_decides_which_words_are_the_same() -> None:
+    lists = PhraseLists(parse(b"[opt_out]\nhi-Latn call matt karo\nhi-Latn * bandd"), key=lambda word: word[:3])
+
+    assert found_in(lists, "calling mat karna") == [("opt_out", 0)]
+    assert found_in(lists, "phone bandh") == [("opt_out", 0)]
+
+
+def test_a_teams_file_adds_to_the_packages_lists(tmp_path: Path) -> None:
+    file = tmp_path / "phrases.txt"
+    file.write_bytes("\ufeff# ours\r\n\r\n[opt_out]\r\nta  என்னை அழைக்க வேண்டாம்\r\n".encode())
+    lists = PhraseLists.load(file)
+
+    assert len(lists.phrases) == len(PhraseLists.load().phrases) + 1
+    assert found_in(lists, "தயவுசெய்து என்னை அழைக்க வேண்டாம்.") == [("opt_out", 1)]
+    assert found_in(lists, "stop calling me") == [("opt_out", 0)]
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (f"[opt_out]\nen stop\n{SECRET}\n".encode(), 3),
+        (f"en {SECRET}\n".encode(), 1),
+        (f"# no such list\n[{SECRET}]\n".encode(), 2),
+        (b"[opt_out]\n[no_such_list]\n", 2),
+        (b"[opt_out]\nen\n", 2),
+        (b"[opt_out]\nen *\n", 2),
+        (b"[opt_out]\nen ?!\n", 2),
+        (f"[opt_out]\nen {SECRET} {'word ' * 12}\n".encode(), 2),
+        (b"[opt_out]\nenglish stop calling\n", 2),
+        (f"[opt_out]\nen stop\nen {SECRET} \xe9\n".encode("latin-1"), 3),
+        (f"[opt_out]\nen {SECRET}\n".encode("utf-16"), 1),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said_by_line_without_its_text(tmp_path: Path, content: bytes, line: int) -> None:
+    file = tmp_path / "phrases.txt"
+    file.write_bytes(content)
+    with pytest.raises(ConfigurationError) as raised:
+        PhraseLists.load(file)
+
+    assert f"line {line} " in raised.value.message
+    assert all(f"[{name}]" in raised.value.hint for name in LISTS)
+    assert SECRET not in str(raised.value)
+    assert raised.value.__suppress_context__ or raised.value.__context__ is None
+
+
+def test_a_file_that_cannot_be_read_is_a_configuration_error(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "none.txt"):
+        with pytest.raises(ConfigurationError):
+            PhraseLists.load(path)
+
+
+@given(st.text(alphabet=st.one_of(st.sampled_from("aB' ,-1٥5हिं़\u00a0漢かéſıK’‑"), st.characters()), max_size=60))
+def test_folded_words_are_those_of_the_tokenizer(text: str) -> None:
+    assert folded_words(text) == [word.folded for word in words_in(text)]

@@ -1,0 +1,320 @@
+"""Signals against plain oracles, on calls with times, without them, and with half of them."""
+
+from dataclasses import replace
+from itertools import pairwise, takewhile
+from statistics import median
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from formant_mcp.analysis.phrase_lists import LISTS, PhraseLists
+from formant_mcp.analysis.signals import PHRASE_SIGNALS, SIGNALS, Value, measure
+from formant_mcp.models import Conversation, Turn, Unreadable
+from formant_mcp.text_search.tokenizer import words_in
+from tests.examples import examples
+
+LISTED = PhraseLists.load()
+OF_RECORDINGS = {"recording_gap_seconds", "recording_silence_share"}
+OF_SPEAKERS = {name for name, signal in SIGNALS.items() if signal.needs in ("speakers", "ends", "ends or flags")}
+OF_ENDS = {name for name, signal in SIGNALS.items() if signal.needs == "ends"}
+
+TEXTS = (
+    "", "Hello", "ok", "May I confirm your name", "Sorry, may I confirm YOUR name?", "Your balance is 5,000 rupees now",
+    "Your balance is 70 rupees", "What is the late fee", "who is this?", "ji, kitna dena hai", "हाँ कब तक का समय है",
+    "मेरा समय नहीं है आज", "are you a robot", "I want to talk to a human", "Please leave a message after the tone",
+    "wrong number", "stop calling me", "tum sab chutiye ho",
+)  # fmt: skip
+ROLES = ("agent", "contact", "agent", "contact", "tool", "operator")
+TIMES = st.sampled_from(("none", "starts", "half", "all"))
+
+
+@st.composite
+def transcripts(draw: st.DrawFn, times: str | None = None, flags: bool | None = None) -> tuple[Turn, ...]:
+    """Turns that may overlap, with all their times, half of them, starts alone, or none; with or without flags."""
+    which = times or draw(TIMES)
+    flagged = draw(st.booleans()) if flags is None else flags
+    turns: list[Turn] = []
+    clock = 0.0
+    for index in range(draw(st.integers(0, 14))):
+        start = max(0.0, clock + draw(st.integers(-3, 8)) / 2)
+        end = start + draw(st.integers(0, 10)) / 2
+        clock = max(clock, end)
+        has = {"none": (False, False), "starts": (True, False), "all": (True, True)}.get(which)
+        has_start, has_end = has or (draw(st.booleans()), draw(st.booleans()))
+        turns.append(
+            Turn(
+                index,
+                draw(st.sampled_from(ROLES)),
+                draw(st.sampled_from(TEXTS)),
+                start if has_start else None,
+                end if has_end else None,
+                draw(st.booleans()) if flagged else None,
+            )
+        )
+    return tuple(turns)
+
+
+def call(turns: tuple[Turn, ...] | None) -> Conversation:
+    return Conversation("c", outcome="success", duration_seconds=60.0, turns=turns)
+
+
+def spoken(turns: tuple[Turn, ...]) -> list[Turn]:
+    return [turn for turn in turns if turn.text and turn.role != "tool"]
+
+
+def of(role: str, turns: tuple[Turn, ...]) -> list[Turn]:
+    return [turn for turn in spoken(turns) if turn.role == role]
+
+
+def words(text: str) -> list[str]:
+    return [word.folded for word in words_in(text)]
+
+
+def sentence(turn: Turn) -> str:
+    return " ".join(word for word in words(turn.text) if word not in LISTED.fillers and not word.isdigit())
+
+
+def repeats(turns: list[Turn]) -> list[bool]:
+    said = [sentence(turn) for turn in turns]
+    return [len(one.split()) >= 3 and one in said[:place] for place, one in enumerate(said)]
+
+
+def is_question(turn: Turn) -> bool:
+    said = words(turn.text)
+    rest = said[len(list(takewhile(LISTED.fillers.__contains__, said))) :]
+    starts = [phrase.words for phrase in LISTED.phrases if phrase.list_name == "question_starts"]
+    begins = any(tuple(part[: len(start)]) == start for part in (said, rest) for start in starts)
+    return bool(sentence(turn)) and ("?" in turn.text or begins)
+
+
+def unanswered(turns: tuple[Turn, ...]) -> int:
+    agent = of("agent", turns)
+    again = dict(zip((turn.index for turn in agent), repeats(agent), strict=True))
+    count = 0
+    for question in filter(is_question, of("contact", turns)):
+        after = [turn.index for turn in agent if turn.index > question.index]
+        count += not after or again[after[0]]
+    return count
+
+
+def longest_run(turns: list[Turn]) -> int:
+    said = [sentence(turn) for turn in turns]
+    runs = [
+        end - begin
+        for begin in range(len(said))
+        for end in range(begin + 1, len(said) + 1)
+        if len(said[begin].split()) >= 3 and len(set(said[begin:end])) == 1
+    ]
+    return max(runs, default=0)
+
+
+def replies(turns: tuple[Turn, ...]) -> list[tuple[float | None, float | None]]:
+    sides = [turn for turn in spoken(turns) if turn.role in ("agent", "contact")]
+    return [
+        (before.end_seconds, after.seconds)
+        for before, after in pairwise(sides)
+        if (before.role, after.role) == ("contact", "agent")
+    ]
+
+
+def silent_moments(turns: list[Turn]) -> float:
+    """The longest silence, counted in steps of a quarter second: all times of these calls are halves."""
+    starts, ends = [int(4 * (t.seconds or 0)) for t in turns], [int(4 * (t.end_seconds or 0)) for t in turns]
+    longest = current = 0
+    for step in range(min(starts), max(starts)):
+        is_silent = not any(start <= step < end for start, end in zip(starts, ends, strict=True))
+        is_broken = step in starts  # by a turn that takes no time
+        current = (0 if is_broken else current) + 1 if is_silent else 0
+        longest = max(longest, current)
+    return longest / 4
+
+
+def first(name: str, turns: list[Turn]) -> int | None:
+    phrases = [phrase.words for phrase in LISTED.phrases if phrase.list_name == name]
+    for turn in turns:
+        said = words(turn.text)
+        for phrase in phrases:
+            for start in range(len(said) - len(phrase) + 1):
+                if all(want in ("*", have) for want, have in zip(phrase, said[start:], strict=False)):
+                    return turn.index
+    return None
+
+
+@given(transcripts())
+def test_words_and_turns_are_counted_as_a_plain_count_does(turns: tuple[Turn, ...]) -> None:
+    measured = measure(call(turns), LISTED)
+    agent, contact = of("agent", turns), of("contact", turns)
+    total = sum(len(words(turn.text)) for turn in spoken(turns))
+    expected: dict[str, Value] = {
+        "turn_count": len(turns),
+        "agent_turns": len(agent),
+        "contact_turns": len(contact),
+        "longest_agent_turn_words": max((len(words(turn.text)) for turn in agent), default=0),
+        "agent_repeats": sum(repeats(agent)),
+        "contact_repeats": sum(repeats(contact)),
+        "longest_repeat_run": longest_run(agent),
+        "unanswered_questions": unanswered(turns),
+        "early_end": len(contact) < 2,
+    }
+    if total:
+        expected["agent_word_share"] = round(sum(len(words(turn.text)) for turn in agent) / total, 4)
+        expected["ended_by"] = spoken(turns)[-1].role
+
+    timed = OF_ENDS | PHRASE_SIGNALS | {"interruptions"}
+    assert {name: value for name, value in measured.items() if name not in timed} == expected
+
+
+@given(transcripts())
+def test_the_first_turn_with_a_phrase_is_of_the_side_that_may_say_it(turns: tuple[Turn, ...]) -> None:
+    measured = measure(call(turns), LISTED)
+    for name in PHRASE_SIGNALS:
+        said_by = spoken(turns) if name == "voicemail" else of("contact", turns)
+        assert measured.get(name) == first(name, said_by)
+
+
+@settings(max_examples=examples(6))
+@given(transcripts())
+def test_a_reply_is_timed_only_if_all_ends_and_starts_are_there(turns: tuple[Turn, ...]) -> None:
+    measured = measure(call(turns), LISTED)
+    waits = [max(0.0, start - end) for end, start in replies(turns) if end is not None and start is not None]
+    is_whole = waits and len(waits) == len(replies(turns))
+
+    assert measured.get("reply_seconds_median") == (median(waits) if is_whole else None)
+    assert measured.get("reply_seconds_max") == (max(waits) if is_whole else None)
+
+
+@settings(max_examples=examples(6))
+@given(transcripts())
+def test_a_gap_is_measured_only_if_all_turns_have_start_and_end(turns: tuple[Turn, ...]) -> None:
+    said = spoken(turns)
+    is_whole = len(said) > 1 and all(None not in (turn.seconds, turn.end_seconds) for turn in said)
+
+    assert measure(call(turns), LISTED).get("longest_gap_seconds") == (silent_moments(said) if is_whole else None)
+
+
+@settings(max_examples=examples(6))
+@given(transcripts())
+def test_interruptions_are_the_flags_or_contacts_who_begin_within_an_agents_turn(turns: tuple[Turn, ...]) -> None:
+    agent, contact = of("agent", turns), of("contact", turns)
+    expected: int | None = None
+    if agent and all(turn.interrupted is not None for turn in agent):
+        expected = sum(turn.interrupted is True for turn in agent)
+    elif (
+        agent
+        and not any(None in (t.seconds, t.end_seconds) for t in agent)
+        and all(t.seconds is not None for t in contact)
+    ):
+        expected = sum(
+            any((turn.seconds or 0) < (other.seconds or 0) < (turn.end_seconds or 0) for other in contact)
+            for turn in agent
+        )
+
+    assert measure(call(turns), LISTED).get("interruptions") == expected
+
+
+@given(transcripts(times="starts", flags=False))
+def test_starts_alone_give_no_wait(turns: tuple[Turn, ...]) -> None:
+    assert measure(call(turns), LISTED).keys().isdisjoint(OF_ENDS | {"interruptions"})
+
+
+@given(transcripts(), st.randoms())
+def test_sums_and_gaps_do_not_depend_on_the_order_of_the_turns(turns: tuple[Turn, ...], random: object) -> None:
+    mixed = list(turns)
+    getattr(random, "shuffle")(mixed)  # noqa: B009 - Hypothesis does not type it
+    one, other = (measure(call(order), LISTED) for order in (turns, tuple(mixed)))
+    same = ("turn_count", "agent_turns", "contact_turns", "agent_word_share", "longest_agent_turn_words",
+            "agent_repeats", "contact_repeats", "longest_gap_seconds", "interruptions", "early_end")  # fmt: skip
+
+    assert [one.get(name) for name in same] == [other.get(name) for name in same]
+
+
+@given(transcripts(), st.sampled_from((Unreadable(turns=1), Unreadable(speakers=1))))
+def test_where_a_turn_or_its_speaker_is_unreadable_no_side_is_measured(
+    turns: tuple[Turn, ...], unreadable: Unreadable
+) -> None:
+    measured = measure(replace(call(turns), unreadable=unreadable), LISTED)
+
+    assert measured.keys().isdisjoint(OF_SPEAKERS)
+    assert measured["turn_count"] == len(turns)
+
+
+@given(transcripts())
+def test_every_signal_is_in_the_table_with_its_kind(turns: tuple[Turn, ...]) -> None:
+    kinds = {"number": (int, float), "flag": bool, "text": str, "turn": int}
+    measured = measure(replace(call(turns), tool_errors=1), LISTED)
+
+    assert measured.keys() <= SIGNALS.keys() - OF_RECORDINGS
+    assert all(isinstance(value, kinds[SIGNALS[name].kind]) for name, value in measured.items())
+
+
+TALK = (Turn(0, "agent", "Hello, may I confirm your name", 0.0, 2.0), Turn(1, "contact", "Yes", 3.0, 4.0))
+
+
+@pytest.mark.parametrize(
+    ("conversation", "measured"),
+    [
+        (replace(call(TALK), ended=False, tool_errors=2), set[str]()),
+        (call(None), set[str]()),
+        (replace(call(None), tool_errors=2), {"tool_errors"}),
+        (Conversation("c", turns=()), set[str]()),
+        (Conversation("c", outcome="failure", turns=()), set[str]()),
+    ],
+)
+def test_a_call_that_runs_or_has_no_transcript_is_not_measured(conversation: Conversation, measured: set[str]) -> None:
+    assert measure(conversation, LISTED).keys() == measured
+
+
+def test_a_call_with_nothing_to_find_has_counts_of_nothing_and_no_phrases() -> None:
+    assert measure(replace(call(TALK), tool_errors=0), LISTED) == {
+        "tool_errors": 0,
+        "turn_count": 2,
+        "agent_turns": 1,
+        "contact_turns": 1,
+        "agent_word_share": 0.8571,
+        "longest_agent_turn_words": 6,
+        "agent_repeats": 0,
+        "longest_repeat_run": 1,
+        "contact_repeats": 0,
+        "unanswered_questions": 0,
+        "early_end": True,
+        "ended_by": "contact",
+        "longest_gap_seconds": 1.0,
+        "interruptions": 0,
+    }
+
+
+def test_the_table_has_every_phrase_list_and_one_line_for_each_signal() -> None:
+    assert set(LISTS) - {"question_starts", "fillers"} == PHRASE_SIGNALS
+    assert all(signal.definition and "\n" not in signal.definition for signal in SIGNALS.values())
+
+
+def timed(*spans: tuple[str, float | None, float | None]) -> tuple[Turn, ...]:
+    return tuple(Turn(index, role, "Hello", start, end) for index, (role, start, end) in enumerate(spans))
+
+
+@pytest.mark.parametrize(
+    ("turns", "signal", "value"),
+    [
+        (timed(("contact", 0, 2), ("agent", 5, 6)), "reply_seconds_max", 3.0),
+        (timed(("contact", 0, 2), ("agent", 1, 6)), "reply_seconds_max", 0.0),
+        (timed(("contact", 0, 1), ("contact", 2, 3), ("agent", 5, 6)), "reply_seconds_max", 2.0),
+        (timed(("contact", 0, 2), ("agent", 5, None)), "reply_seconds_max", 3.0),
+        (timed(("contact", 0, 2), ("agent", 5, 6), ("contact", 7, None), ("agent", 9, 10)), "reply_seconds_max", None),
+        (timed(("contact", 0, 2), ("agent", 5, 6), ("contact", 7, 8), ("agent", None, 9)), "reply_seconds_max", None),
+        (timed(("agent", 0, 2), ("contact", 3, 4)), "reply_seconds_max", None),
+        (timed(("agent", 0, 10), ("contact", 2, 3), ("agent", 11, 12)), "longest_gap_seconds", 1.0),
+        (timed(("agent", 0, 4), ("contact", 3, 5)), "longest_gap_seconds", 0.0),
+        (timed(("agent", 0, 4)), "longest_gap_seconds", None),
+        (timed(("agent", 0, 4), ("contact", 3, 5), ("operator", 9, None)), "longest_gap_seconds", None),
+        (timed(("agent", 0, 4), ("contact", 3, 5)), "interruptions", 1),
+        (timed(("agent", 0, 4), ("contact", 1, 2), ("contact", 3, 5)), "interruptions", 1),
+        (timed(("agent", 0, 4), ("contact", 4, 5)), "interruptions", 0),
+        (timed(("agent", 0, 4), ("contact", 0, 5)), "interruptions", 0),
+        (timed(("agent", 0, 4), ("contact", 3, 5), ("contact", None, 6)), "interruptions", None),
+        (timed(("agent", 0, 4), ("contact", 3, 5), ("agent", 6, None)), "interruptions", None),
+        (timed(("contact", 3, 5)), "interruptions", None),
+    ],
+)
+def test_times_are_compared_as_the_table_says(turns: tuple[Turn, ...], signal: str, value: Value | None) -> None:
+    assert measure(call(turns), LISTED).get(signal) == value
