@@ -19,7 +19,8 @@ from tests.stdio_process import Message, calling, request, said, started
 
 pytestmark = pytest.mark.anyio
 
-TOOLS = ["list_conversations", "search_transcripts", "get_transcripts", "summarize_results", "save_recording"]
+READING = ["list_conversations", "search_transcripts", "get_transcripts", "summarize_results"]
+TOOLS = [*READING, "save_recording", "export_conversations"]
 PROVIDERS = ["formant", "elevenlabs", "voiceable", "voiceos"]
 OTHERS = PROVIDERS[1:]
 IN_ITS_FAMILY = ["elevenlabs", "voiceable"]
@@ -108,6 +109,8 @@ async def test_every_tool_answers(provider: str, demo: Demo) -> None:
         assert all(row["turn_count"] for row in read.rows())
 
         await assert_recording(assistant, listed)
+        exported = await assistant.ask("export_conversations", format="jsonl", call_successful="success")
+        assert exported.structure["rows"] == exported.coverage["matched"]
         statuses = (await profile(assistant))["statuses"]
         assert isinstance(statuses, list)
         assert STATUSES[provider] <= {str(status[0]) for status in statuses if isinstance(status, list)}

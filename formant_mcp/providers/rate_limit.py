@@ -90,6 +90,7 @@ class RateLimiter:
             await self._slots.acquire_on_behalf_of(request)
             try:
                 if self._is_unsure() and self._slots.borrowed_tokens > 1:
+                    self._resize_slots()  # so that the next turn waits until the others have ended
                     continue
                 async with self._in_order:
                     seconds = await self._take()
