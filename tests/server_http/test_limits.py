@@ -208,7 +208,9 @@ def test_a_body_that_arrives_slowly_after_its_answer_ends_the_connection(account
             connection.sendall(b"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n")
             answer = b""
             while not answer.endswith(b"}"):
-                answer += connection.recv(65_536)
+                chunk = connection.recv(65_536)
+                assert chunk, answer
+                answer += chunk
             assert answer.startswith(b"HTTP/1.1 401")
             connection.sendall(b"{")
             assert connection.recv(65_536) == b""
