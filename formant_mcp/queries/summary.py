@@ -66,7 +66,8 @@ class GroupComparison:
 
 @dataclass(frozen=True, slots=True)
 class SummaryQuery:
-    """What to summarize, by which groupings and measures, compared with which period; `top`: how many groups.
+    """What to summarize, by which groupings and measures, compared with which period; `top`: how many groups, of those
+    with at least `min_count` calls in one of the periods.
 
     Groups of calls that are not loaded come in addition.
     """
@@ -76,6 +77,7 @@ class SummaryQuery:
     measures: tuple[str, ...] = ()
     compared_with: tuple[datetime | None, datetime | None] | None = None
     top: int = 20
+    min_count: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,7 +329,7 @@ def _shown(figures: list[_PeriodFigures], query: SummaryQuery) -> tuple[list[Nam
     limit, times = _max_groups(query), list(takewhile(TIMES.__contains__, query.groupings))
 
     def largest(*, is_unread: bool) -> list[Names]:
-        names = (name for name in counts if (UNREAD in name) == is_unread)
+        names = (name for name in counts if (UNREAD in name) == is_unread and -min(counts[name]) >= query.min_count)
         return nsmallest(limit, names, key=lambda name: (counts[name], name))
 
     shown = [*largest(is_unread=False), *largest(is_unread=True)]

@@ -207,6 +207,18 @@ def test_smaller_groups_are_left_out_and_counted() -> None:
     assert summary.overall.now.count == 20
 
 
+def test_a_group_that_was_large_before_is_shown() -> None:
+    calls = [call(n, NOW - timedelta(days=8), agent_id="1") for n in range(5)]
+    calls += [call(n, NOW, agent_id=str(n)) for n in range(5, 8)]
+    week = timedelta(days=7)
+    query = SummaryQuery(
+        Filters(since=NOW - week), ("agent_id",), compared_with=(NOW - 2 * week, NOW - week), min_count=5
+    )
+    summary = summarized(calls, query, "UTC")
+    assert [group.key["agent_id"] for group in summary.groups] == ["1"]
+    assert summary.others == 3
+
+
 @pytest.mark.parametrize(
     ("groupings", "measures", "words"),
     [

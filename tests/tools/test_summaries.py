@@ -71,6 +71,19 @@ async def test_how_many_groups_there_are_is_said(account: Account) -> None:
     assert answer.structure["others"] == 11
 
 
+async def test_small_groups_are_left_out_where_that_is_wished(account: Account) -> None:
+    async with account.connect() as assistant:
+        answer = await assistant.ask("summarize_results", group_by=["agent_id", "status"], min_count=4)
+        none = await assistant.ask("summarize_results", group_by=["contact_number"], min_count=1_000)
+    counts = [group["count"] for group in answer.rows("groups")]
+    assert counts
+    assert all(isinstance(count, int) and count >= 4 for count in counts)
+    assert answer.structure["others"]
+    assert "the largest of at least 4 calls; top or a lower min_count shows more" in answer.text
+    assert none.rows("groups") == []
+    assert none.structure["others"] == 13
+
+
 async def test_an_example_is_as_short_as_it_can_be_and_can_be_read(account: Account) -> None:
     async with account.connect() as assistant:
         answer = await assistant.ask("summarize_results", group_by=["agent_id"])

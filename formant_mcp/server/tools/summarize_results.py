@@ -35,6 +35,7 @@ class SummaryArguments(FilterArguments):
     compare_since: Date = Field("", description="Start of the period to compare with (formats as in since).")
     compare_until: Date = Field("", description="End of the period to compare with.")
     compare_previous: YesNo = Field(False, description="Compare with the equally long period just before since.")
+    min_count: Whole = Field(1, ge=1, le=1_000_000, description="Smallest group to show, in calls.")
     top: Whole = Field(20, ge=1, le=100, description="Maximum number of groups, or of values per field; largest first.")
 
 
@@ -56,14 +57,20 @@ async def _run(app: App, arguments: SummaryArguments, context: RequestContext) -
         measures=parse_measures(arguments.measures),
         compared_with=(comparison.since, comparison.until) if comparison else None,
         top=arguments.top,
+        min_count=arguments.min_count,
     )
     summary = await app.account.summarize(context, question, app.zone)
     groups = [summary.overall, *summary.groups]
     short_ids = await app.account.shortest_ids([group.now.example for group in groups], _ID_CHARACTERS)
-    return fit(lambda count: _summary_reply(app, summary.first(count), comparison, short_ids), len(summary.groups))
+    return fit(
+        lambda count: _summary_reply(app, summary.first(count), comparison, short_ids, question.min_count),
+        len(summary.groups),
+    )
 
 
-def _summary_reply(app: App, summary: Summary, comparison: Comparison | None, short_ids: dict[str, str]) -> Reply:
+def _summary_reply(
+    app: App, summary: Summary, comparison: Comparison | None, short_ids: dict[str, str], min_count: int
+) -> Reply:
     periods = ""
     if comparison:
         periods = (
@@ -77,7 +84,7 @@ def _summary_reply(app: App, summary: Summary, comparison: Comparison | None, sh
         overall=group_answer(summary.overall),
         others=summary.others,
     )
-    lines = summary_lines(structured, app.new_boundary(), short_ids)
+    lines = summary_lines(structured, app.new_boundary(), short_ids, min_count)
     return Reply("\n".join([*coverage_lines(coverage, app.zone), *lines]), structured)
 
 

@@ -20,7 +20,7 @@ ShortIds = Mapping[str, str]
 """Conversations' ids, each with the shortest unique prefix of it."""
 
 
-def summary_lines(answer: SummaryAnswer, boundary: str, short_ids: ShortIds) -> list[str]:
+def summary_lines(answer: SummaryAnswer, boundary: str, short_ids: ShortIds, min_count: int = 1) -> list[str]:
     """The table of the groups, with the total as its last line; extracted values are inside the boundary."""
     groups, overall = answer.groups or [], answer.overall
     keys = list(groups[0].key) if groups else []
@@ -41,7 +41,9 @@ def summary_lines(answer: SummaryAnswer, boundary: str, short_ids: ShortIds) -> 
         lines = [f'Values {UNTRUSTED_NOTICE}, up to the line "end {boundary}"', *lines, f"end {boundary}"]
     lines += _success_line(rows, keys)
     if answer.others:
-        lines.append(f"{len(groups):,} of {len(groups) + answer.others:,} groups shown, the largest; top shows more")
+        which = f"the largest of at least {min_count:,} calls" if min_count > 1 else "the largest"
+        more = "top or a lower min_count shows more" if min_count > 1 else "top shows more"
+        lines.append(f"{len(groups):,} of {len(groups) + answer.others:,} groups shown, {which}; {more}")
     return lines
 
 
