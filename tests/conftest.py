@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from formant_mcp.settings import Settings
 from formant_mcp.store import AccountKey, Store
 from formant_mcp.store.writer import Due
 from tests.examples import load_profile
@@ -133,3 +134,14 @@ def prism_program(request: pytest.FixtureRequest) -> Path:
 def prism(prism_program: Path) -> Callable[..., AbstractContextManager[str]]:
     """`with prism(port, *flags) as url:` runs the mock server; port 0 takes a free one."""
     return partial(serve, prism_program)
+
+
+@pytest.fixture
+def own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment without our variables, with its own home folder, which is the working folder too."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"FORMANT_{name.upper()}", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)
+    return monkeypatch

@@ -9,21 +9,16 @@ import tzlocal
 from pydantic import ValidationError
 
 from formant_mcp.errors import ConfigurationError
-from formant_mcp.settings import Settings, store_text
+from formant_mcp.settings import Settings
 
 KEY = "fm-live-5c1e0f2b9a7d"
 SECRET = "zx-secret-9"
 
 
 @pytest.fixture(autouse=True)
-def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """An environment without our variables, with its own home folder."""
-    for name in Settings.model_fields:
-        monkeypatch.delenv(f"FORMANT_{name.upper()}", raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.chdir(tmp_path)
-    return monkeypatch
+def environment(own_environment: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment without our variables."""
+    return own_environment
 
 
 def load(**variables: str) -> Settings:
@@ -360,65 +355,3 @@ def test_an_invalid_setting_is_refused_with_what_it_accepts(name: str, value: st
     with pytest.raises(ConfigurationError) as raised:
         load(**{name: value})
     assert raised.value.message == f"FORMANT_{name} {words}"
-
-
-@pytest.mark.parametrize(
-    "address", ["postgresql://calls@db.example.com/calls", "postgres:///calls?host=/run/postgresql"]
-)
-def test_a_store_may_be_a_database(address: str) -> None:
-    settings = load(STORE=address)
-    assert settings.store_location(KEY) == address
-    assert settings.recordings_path() == load().recordings_path()
-
-
-def test_a_store_in_another_kind_of_database_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="FORMANT_STORE: write a path, :memory:, or postgresql://"):
-        load(STORE="mysql://calls:secret@db.example.com/calls")
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        f"postgresql:/calls:{SECRET}@127.0.0.1/calls",
-        f"postgres//calls:{SECRET}@127.0.0.1/calls",
-        f"postgresql:calls:{SECRET}@127.0.0.1/calls",
-        f"POSTGRESQL://calls:{SECRET}@127.0.0.1/calls",
-        f"PostgreSQL:calls:{SECRET}@127.0.0.1/calls",
-        f"host=127.0.0.1 password={SECRET} dbname=calls",
-    ],
-)
-def test_a_mistyped_database_address_is_not_used_as_a_path(value: str) -> None:
-    assert "postgresql://user:password@host/database" in refused(STORE=value)
-
-
-@pytest.mark.parametrize("path", ["postgres/calls.sqlite", "postgresql.sqlite", "~/postgres/calls:1.sqlite"])
-def test_a_path_may_begin_as_an_address_does(path: str) -> None:
-    assert load(STORE=path).store_path(KEY) == Path(path).expanduser()
-
-
-@pytest.mark.parametrize(
-    "rest", [f"{SECRET}@x@127.0.0.1/calls", f"{SECRET}/x@127.0.0.1/calls", f"1/{SECRET}?x@127.0.0.1/calls", SECRET]
-)
-def test_an_address_whose_password_is_not_encoded_is_refused(rest: str) -> None:
-    hint = refused(STORE=f"postgresql://calls:{rest}")
-    assert "%40" in hint
-    assert "PGPASSWORD" in hint
-
-
-@pytest.mark.parametrize(
-    ("address", "shown"),
-    [
-        (f"postgresql://calls:{SECRET}@db.example.com:5432/calls", "postgresql://calls@db.example.com:5432/calls"),
-        (f"postgresql://calls:a:#?{SECRET}@db/calls?sslmode=require", "postgresql://calls@db/calls"),
-        (f"postgres://[::1]:5/calls?password={SECRET}", "postgres://[::1]:5/calls"),
-        ("postgresql://u@h1:1,h2:2/calls", "postgresql://u@h1:1,h2:2/calls"),
-        ("postgresql://%2Frun%2Fpostgresql/calls", "postgresql://%2Frun%2Fpostgresql/calls"),
-        ("postgres:///calls?host=/run/postgresql", "postgres:///calls"),
-        ("postgresql://", "postgresql://"),
-        (":memory:", "memory"),
-        ("/data/calls.sqlite", "/data/calls.sqlite"),
-        ("calls.sqlite", "{folder}/calls.sqlite"),
-    ],
-)
-def test_a_store_is_shown_without_password_and_parameters(address: str, shown: str, tmp_path: Path) -> None:
-    assert store_text(load(STORE=address).store_location(KEY)) == shown.format(folder=tmp_path)
