@@ -24,7 +24,7 @@ MOST_IN_FLIGHT = 16
 _SUCCESSES_PER_STEP = 16
 _RATE_SECONDS = 60.0
 _FEWEST_FOR_A_RATE, _MOST_FOR_A_RATE = 10, 100  # responses
-_DOUBT = 1.1  # times the documented limit
+_DOUBT = 1.03  # times the documented limit
 _SHARED_AT_ONCE = 0.1  # of the documented limit
 _COMPARE_SECONDS = 1.0  # how often the ledger is read while no limit applies
 
