@@ -16,6 +16,8 @@ NOT_READ_YET = "(not read yet)"
 """Printed where the value is not loaded; nothing can be filtered by it."""
 NO_TIME = -1
 """In hours and weekdays: calls without a start."""
+SIGNALS = "signals."
+"""What a signal's name begins with wherever names of result fields may be, too."""
 CUT = "…"
 """The end of a truncated value as printed; as a filter it finds every value with that prefix."""
 
@@ -65,6 +67,8 @@ def is_whole(value: str) -> bool:
 class Condition:
     """One condition on a field of the results, `path` as in `language.primary`. `formant_mcp.values` parses its value.
 
+    `is_signal`: on a signal instead, which `path` names; its value is a number, a flag (`true`) or a text.
+
     Every condition except `missing` requires that the field has a value, `!=` too. A list matches if one of its values
     does (`!=`: if none is equal). Values may be written as answers print them: NONE is a field without a value of its
     own, even if it is an object; `null` also matches a missing field; a value that ends in CUT is equal to every text
@@ -74,11 +78,13 @@ class Condition:
     path: str
     operator: Operator
     value: str = ""
+    is_signal: bool = False
 
     def __str__(self) -> str:
+        name = f"{SIGNALS}{self.path}" if self.is_signal else self.path
         if self.operator in ("exists", "missing"):
-            return f"{self.path} {self.operator}"
-        return f"{self.path}{self.operator}{self.value}"
+            return f"{name} {self.operator}"
+        return f"{name}{self.operator}{self.value}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +113,16 @@ class Filters:
     zone: str = ""
     direction: str = ""
     results: tuple[Condition, ...] = ()
+
+    @property
+    def on_results(self) -> tuple[Condition, ...]:
+        """The conditions on result fields."""
+        return tuple(condition for condition in self.results if not condition.is_signal)
+
+    @property
+    def signals(self) -> frozenset[str]:
+        """The signals that conditions are on."""
+        return frozenset(condition.path for condition in self.results if condition.is_signal)
 
     @property
     def fields(self) -> frozenset[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from formant_mcp.analysis.phrase_lists import PhraseLists
 from formant_mcp.settings import Settings
 from formant_mcp.store import AccountKey, Store
 from formant_mcp.store.writer import Due
@@ -75,11 +76,13 @@ def stores(monkeypatch: pytest.MonkeyPatch, database_address: str) -> Generator[
     opened: list[Store] = []
     open_store = Store.open
 
-    async def open_and_keep(where: Path | str | None, account: AccountKey, due: Due) -> Store:
+    async def open_and_keep(
+        where: Path | str | None, account: AccountKey, due: Due, lists: PhraseLists | None = None
+    ) -> Store:
         if database_address and not isinstance(where, str):
             name = where or f"in memory {secrets.token_hex(8)}"
             where, account = database_address, AccountKey(account.service, f"{account.key} {name}")
-        opened.append(await open_store(where, account, due))
+        opened.append(await open_store(where, account, due, lists))
         return opened[-1]
 
     monkeypatch.setattr(Store, "open", open_and_keep)

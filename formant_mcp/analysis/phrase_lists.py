@@ -9,10 +9,10 @@
 Phrases are compared word by word without case, accents and punctuation (see `text_search.tokenizer`).
 """
 
+import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -83,6 +83,8 @@ class PhraseLists:
         Raises:
             ConfigurationError: the file cannot be read, is not UTF-8, or a line of it is malformed.
         """
+        from importlib.resources import files  # not needed at the server's start
+
         folder = files("formant_mcp.analysis") / "phrases"
         contents = [(folder / f"{name}.txt").read_bytes() for name in LISTS]
         if extra is not None:
@@ -92,6 +94,11 @@ class PhraseLists:
                 reason = error.strerror or type(error).__name__
                 raise ConfigurationError(f"The file of phrases cannot be read: {reason}.", _ACCEPTED) from None
         return cls((phrase for content in contents for phrase in parse(content)), key)
+
+    @property
+    def digest(self) -> str:
+        """The same for the same phrases, in any order."""
+        return hashlib.sha256(repr(sorted(self.phrases)).encode()).hexdigest()[:16]
 
     def find(self, words: Sequence[str]) -> list[tuple[str, int]]:
         """The list of each phrase in these folded words, and the index of its first word; in no order."""

@@ -15,13 +15,13 @@ from formant_mcp.analysis.phrase_lists import QUESTION_STARTS, PhraseLists
 from formant_mcp.models import Conversation, Turn
 from formant_mcp.text_search.tokenizer import folded_words
 
-Kind = Literal["number", "flag", "text", "turn"]
+Kind = Literal["count", "number", "flag", "text", "turn"]
 Need = Literal["transcript", "speakers", "ends", "ends or flags", "tool results", "recording"]
 Value = int | float | str | bool
 
 
 class Signal(NamedTuple):
-    """What a signal is. The kind `turn` is the index of a turn. What it needs:
+    """What a signal is. A `count` is a whole number, a `turn` the index of one. What it needs:
 
     - `transcript`: of a call that has ended, and connected: it has turns or a duration;
     - `speakers`: also, every turn was readable and its speaker is identified;
@@ -42,26 +42,26 @@ def _phrase(what: str, whose: str = "contact's") -> Signal:
 
 SIGNALS: Mapping[str, Signal] = MappingProxyType(
     {
-        "turn_count": Signal("number", "transcript", "turns of the transcript, tool calls included"),
-        "agent_turns": Signal("number", "speakers", "turns in which the agent says something"),
-        "contact_turns": Signal("number", "speakers", "turns in which the contact says something"),
+        "turn_count": Signal("count", "transcript", "turns of the transcript, tool calls included"),
+        "agent_turns": Signal("count", "speakers", "turns in which the agent says something"),
+        "contact_turns": Signal("count", "speakers", "turns in which the contact says something"),
         "agent_word_share": Signal("number", "speakers", "the agent's words over all spoken words, 0 to 1"),
-        "longest_agent_turn_words": Signal("number", "speakers", "words of the agent's longest turn"),
+        "longest_agent_turn_words": Signal("count", "speakers", "words of the agent's longest turn"),
         "agent_repeats": Signal(
-            "number",
+            "count",
             "speakers",
             "agent turns that have the same words in the same order as an earlier one; numbers and fillers (ok, sorry,"
             " ji) are left out, and three words or more must remain",
         ),
         "longest_repeat_run": Signal(
-            "number",
+            "count",
             "speakers",
             "the most agent turns in a row with the same words, compared as for agent_repeats: 1 if none says it twice,"
             " 0 if none has three words",
         ),
-        "contact_repeats": Signal("number", "speakers", "the same as agent_repeats, for the contact's turns"),
+        "contact_repeats": Signal("count", "speakers", "the same as agent_repeats, for the contact's turns"),
         "unanswered_questions": Signal(
-            "number",
+            "count",
             "speakers",
             "contact's turns with a question mark, or a question word at the start, after which the agent's next turn"
             " is one of agent_repeats, or the agent says nothing more",
@@ -77,7 +77,7 @@ SIGNALS: Mapping[str, Signal] = MappingProxyType(
             "number", "ends", "longest time between two turns, of all turns spoken, in which nobody speaks"
         ),
         "interruptions": Signal(
-            "number",
+            "count",
             "ends or flags",
             "agent turns with the provider's flag for being interrupted; without flags, agent turns during which the"
             " contact begins to speak",
@@ -90,7 +90,7 @@ SIGNALS: Mapping[str, Signal] = MappingProxyType(
         "opt_out": _phrase("no more calls are wanted"),
         "ended_by": Signal("text", "speakers", "who spoke last: agent, contact, or another role as sent"),
         "early_end": Signal("flag", "speakers", "whether the contact spoke in fewer than two turns"),
-        "tool_errors": Signal("number", "tool results", "tool calls that failed"),
+        "tool_errors": Signal("count", "tool results", "tool calls that failed"),
         "recording_gap_seconds": Signal("number", "recording", "the longest silence in the saved recording"),
         "recording_silence_share": Signal("number", "recording", "share of the saved recording that is silent, 0 to 1"),
     }

@@ -9,10 +9,12 @@ from formant_mcp.contacts import are_several, parse_contact, spellings
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import NONE, NOT_READ_YET, Condition, Operator
 from formant_mcp.queries.forms import QUOTES, json_in, unbracketed
+from formant_mcp.queries.signals import signal_condition, signal_in
 from formant_mcp.values import plain_number, read_value
 
 ACCEPTED = (
-    "intent=dispute, intent!=dispute, csat<=2, language.primary=hi, promised_amount exists, promised_amount missing"
+    "intent=dispute, intent!=dispute, csat<=2, language.primary=hi, promised_amount exists, promised_amount missing,"
+    " signals.agent_repeats>=3"
 )
 _OPERATOR = r"(?:<=|>=|!=|<>|==|[=<>≤≥≠])"
 _PRESENCE = re.compile(r"(?P<path>[^=<>!]*[^=<>!\s])\s+(?P<operator>exists|missing)", re.IGNORECASE)
@@ -217,7 +219,7 @@ def _from_pair(path: str, value: object, levels: int) -> Iterator[Condition]:
     if compared:
         yield _condition(path, _OPERATORS[compared[1]], _without_quotes(compared[2].strip()))
     elif value in ("exists", "missing"):
-        yield Condition(_path(path), "exists" if value == "exists" else "missing")
+        yield _condition(path, "exists" if value == "exists" else "missing", "")
     else:
         yield from _from_operator(path, "=", cast(object, value), levels)
 
@@ -230,10 +232,10 @@ def _from_operator(path: str, word: str, value: object, levels: int) -> Iterator
             f"There are =, !=, <, <=, >, >=, exists and missing, e.g. {ACCEPTED}.",
         )
     if value is None and operator in ("=", "!="):
-        yield Condition(_path(path), "missing" if operator == "=" else "exists")
+        yield _condition(path, "missing" if operator == "=" else "exists", "")
     elif operator in ("exists", "missing"):
         is_so = value not in (False, "false")
-        yield Condition(_path(path), "exists" if (operator == "exists") == is_so else "missing")
+        yield _condition(path, "exists" if (operator == "exists") == is_so else "missing", "")
     elif isinstance(value, list):
         yield from _from_single(path, word, cast(list[object], value), levels)
     elif isinstance(value, str):
@@ -267,6 +269,8 @@ def _condition(path: str, operator: Operator, value: str) -> Condition:
         raise _invalid()
     if value == NOT_READ_YET:
         raise not_read_yet_error("results")
+    if signal := signal_in(_without_quotes(path.strip())):
+        return signal_condition(signal, operator, value)
     if operator in ("<", "<=", ">", ">="):
         _check_size(value)
     return Condition(_path(path), operator, value)

@@ -140,7 +140,7 @@ async def available_values(store: Store, filters: Filters, matched: int) -> dict
             existing[column] = Existing(stored, f"call_successful={outcome}")
         else:
             existing[column] = Existing(stored, nearest(unknown, stored))
-    conditions = [condition for condition in filters.results if not matched or condition.operator == "!="]
+    conditions = [condition for condition in filters.on_results if not matched or condition.operator == "!="]
     return existing | await _existing_results(store, conditions) if conditions else existing
 
 

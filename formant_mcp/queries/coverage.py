@@ -126,7 +126,7 @@ def counted_kinds(unreadable: Mapping[str, int]) -> str:
 async def not_compared_notes(store: Store, filters: Filters) -> list[str]:
     """A sentence for each field with values that a condition by size cannot be compared with."""
     notes: list[str] = []
-    compared = {condition.path: condition.value for condition in filters.results if condition.operator in _SIZES}
+    compared = {condition.path: condition.value for condition in filters.on_results if condition.operator in _SIZES}
     for path, value in compared.items():
         kind, name = read_value(plain_number(value)).kind, clean(path)[:100]
         count = await store.read.count_not_compared(filters, path, kind)

@@ -32,6 +32,7 @@ TABLES = (
     "labels",
     "result_values",
     "unreadable",
+    "signals",
     "agents",
     "zones",
     "daily_counts",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from math import floor, log10
 
+from formant_mcp.analysis.signals import SIGNALS
 from formant_mcp.contacts import WHOLE
 from formant_mcp.filters import CUT, LABELLED, NAMED, NO_TIME, NONE, Condition, Filters, Operator, Order, is_whole
 from formant_mcp.store.engine import Parameter, Value
@@ -20,6 +21,7 @@ SORTED = {"DESC": "DESC NULLS LAST", "ASC": "ASC NULLS FIRST"}
 """A direction of ORDER BY, in which the indexes have their rows."""
 
 _AFTER_ALL = "\U0010ffff"  # sorts after every character of a text
+_FLAGS = {"true": 1, "false": 0}
 _DIGITS = 10  # significant digits of printed numbers
 
 
@@ -71,7 +73,7 @@ def where(filters: Filters) -> Where:
     if filters.weekdays:  # 1970 began on a Thursday
         _add_local(clause, "(local_day(?, started_at) + 3) % 7", filters.zone, filters.weekdays)
     for condition in filters.results:
-        _add_condition(clause, condition)
+        (_add_signal if condition.is_signal else _add_condition)(clause, condition)
     return clause
 
 
@@ -168,6 +170,20 @@ def _add_condition(clause: Where, condition: Condition) -> None:
             clause.add(f"NOT {one}", condition.path, *values)
         else:
             clause.add(one, condition.path, *values)
+
+
+def _add_signal(clause: Where, condition: Condition) -> None:
+    column, operator, value = condition.path, condition.operator, condition.value
+    kind = SIGNALS[column].kind  # a KeyError for what is no column
+    some = f"row_id IN (SELECT row_id FROM $signals_as s WHERE {column}"
+    is_missing = operator == "missing" or (value == NONE and operator == "=")
+    if is_missing:
+        clause.add(f"detail_at IS NOT NULL AND NOT {some} IS NOT NULL)")
+    elif operator == "exists" or value == NONE:
+        clause.add(f"{some} IS NOT NULL)")
+    else:
+        parsed = value if kind == "text" else _FLAGS[value] if kind == "flag" else float(value)
+        clause.add(f"{some} {operator} ?)", parsed)
 
 
 def _compared(condition: Condition) -> tuple[str, list[Value]]:

@@ -30,6 +30,7 @@ class Limit:
             "turns": self.of_row(turn_row),
             "result_values": self.of_row("result_values.row_id"),
             "unreadable": self.of_row("unreadable.row_id"),
+            "signals": self.of_row("signals.row_id"),
         }
 
     def of_row(self, row: str) -> str:

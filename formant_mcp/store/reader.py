@@ -294,7 +294,7 @@ class Reader(OnDatabase):
         has_one = f"path = ? AND kind IN ({', '.join('?' * len(kinds))})"
         if not connection.rows(f"SELECT 1 FROM $result_values WHERE {has_one} LIMIT 1", [path, *kinds]):
             return 0
-        others = tuple(condition for condition in filters.results if condition.path != path)
+        others = tuple(condition for condition in filters.results if condition.is_signal or condition.path != path)
         clause = where(replace(filters, results=others))
         clause.add(f"row_id IN (SELECT row_id FROM $result_values WHERE {has_one})", path, *kinds)
         return self._count(connection, clause)

@@ -1,16 +1,21 @@
-"""The store: one database, with its reader, writer, search, aggregates, sync state and members."""
+"""The store: one database, with its reader, writer, search, aggregates, signals, sync state and members."""
 
+import asyncio
 import secrets
 from copy import copy
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from formant_mcp.analysis.phrase_lists import PhraseLists
+from formant_mcp.analysis.signals import measure
 from formant_mcp.errors import ConfigurationError
 from formant_mcp.store.aggregates import Aggregates
 from formant_mcp.store.engine import AccountKey, Connection, Database, OnDatabase, Owner, on_reader, on_writer
 from formant_mcp.store.members import Members
 from formant_mcp.store.reader import Reader
 from formant_mcp.store.search import Search
+from formant_mcp.store.signals import Measure, Signals
 from formant_mcp.store.sqlite.database import SqliteDatabase
 from formant_mcp.store.sqlite.owner import read_owner
 from formant_mcp.store.sync_state import SyncState
@@ -29,23 +34,28 @@ class Store(OnDatabase):
         StoreError: the file cannot be used. ConfigurationError: it belongs to another account.
     """
 
-    def __init__(self, database: Database, due: Due) -> None:
+    def __init__(self, database: Database, due: Due, measure: Measure, measured_with: str) -> None:
         super().__init__(database)
-        self.write = Writer(database, due)
+        self.write = Writer(database, due, measure)
         self.read = Reader(database)
         self.search = Search(database)
         self.aggregates = Aggregates(database)
+        self.signals = Signals(database, measure, measured_with)
         self.sync_state = SyncState(database)
         self.members = Members(database)
         self._known_identity = (0, "")
 
     @classmethod
-    async def open(cls, where: Path | str | None, account: AccountKey, due: Due) -> "Store":
+    async def open(
+        cls, where: Path | str | None, account: AccountKey, due: Due, lists: PhraseLists | None = None
+    ) -> "Store":
         """Opens the store in a file, at a database's address, or in memory for None.
 
-        A file with another account's conversations is refused. `due` says when a detail must be fetched again.
+        A file with another account's conversations is refused. `due` says when a detail must be fetched again; `lists`
+        are the phrases that calls are searched for; None: the package's.
         """
-        return cls(await _open_database(where, account), due)
+        lists = lists or await asyncio.to_thread(PhraseLists.load)
+        return cls(await _open_database(where, account), due, partial(measure, lists=lists), lists.digest)
 
     def limited_to(self, agents: frozenset[str]) -> "Store":
         """This store for a reader for whom only these agents' conversations exist."""
@@ -54,6 +64,7 @@ class Store(OnDatabase):
         limited.read = Reader(self.database, agents)
         limited.search = Search(self.database, agents)
         limited.aggregates = Aggregates(self.database, agents)
+        limited.signals = self.signals.limited_to(agents)
         return limited
 
     async def identity(self) -> str:

@@ -26,6 +26,7 @@ from formant_mcp.store.engine import (
 from formant_mcp.store.filter_sql import milliseconds
 from formant_mcp.store.result_values import ResultValue, flatten
 from formant_mcp.store.rows import WRITTEN, columns, label_rows, merge, moment, number, whole
+from formant_mcp.store.signals import Measure, save_signals
 from formant_mcp.store.turn_keys import MAX_TURNS, row_of, turn_key, word_rows
 from formant_mcp.text_search.tokenizer import indexable
 
@@ -82,9 +83,10 @@ class _Batch:
 class Writer(OnDatabase):
     """Saves and deletes conversations."""
 
-    def __init__(self, database: Database, due: Due) -> None:
+    def __init__(self, database: Database, due: Due, measure: Measure) -> None:
         super().__init__(database)
         self._due = due
+        self._measure = measure
         self._next: _Batch | None = None
         self._saving = asyncio.Lock()
 
@@ -220,6 +222,8 @@ class Writer(OnDatabase):
             ("row_id", *ResultValue._fields),
             [(row_id, *value) for row_id, results in changed.items() for value in flatten(results or {})],
         )
+        measured = {row_id: self._measure(read.conversation) for row_id, read in by_row.items()}
+        save_signals(connection, measured, had_details)
         if had_details:
             connection.delete("unreadable", "row_id $in_list AND kind $in_list", [(list(had_details), _OF_DETAIL)])
         connection.insert(
@@ -260,7 +264,7 @@ class Writer(OnDatabase):
             _save_turns(connection, dict.fromkeys(some), set(some))
             counted = f"SELECT {', '.join(COUNTED)} FROM $conversations WHERE row_id $in_list"
             update_counts(connection, [], connection.rows(counted, [some]))
-            for table in ("result_values", "unreadable", "conversations"):
+            for table in ("result_values", "unreadable", "signals", "conversations"):
                 connection.delete(table, "row_id $in_list", [(some,)])
 
 

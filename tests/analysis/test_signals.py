@@ -241,7 +241,7 @@ def test_where_a_turn_or_its_speaker_is_unreadable_no_side_is_measured(
 
 @given(transcripts())
 def test_every_signal_is_in_the_table_with_its_kind(turns: tuple[Turn, ...]) -> None:
-    kinds = {"number": (int, float), "flag": bool, "text": str, "turn": int}
+    kinds = {"count": int, "number": (int, float), "flag": bool, "text": str, "turn": int}
     measured = measure(replace(call(turns), tool_errors=1), LISTED)
 
     assert measured.keys() <= SIGNALS.keys() - OF_RECORDINGS

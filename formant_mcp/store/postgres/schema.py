@@ -226,6 +226,39 @@ MIGRATIONS = (
     )
     SELECT account, 4, 1, jsonb_object_agg(stem, numbers) FROM numbers GROUP BY account;
     """,
+    """
+    CREATE TABLE signals (
+        account integer,
+        row_id bigint,
+        is_due smallint NOT NULL DEFAULT 0,
+        turn_count integer,
+        agent_turns integer,
+        contact_turns integer,
+        agent_word_share double precision,
+        longest_agent_turn_words integer,
+        agent_repeats integer,
+        longest_repeat_run integer,
+        contact_repeats integer,
+        unanswered_questions integer,
+        reply_seconds_median double precision,
+        reply_seconds_max double precision,
+        longest_gap_seconds double precision,
+        interruptions integer,
+        asked_for_human integer,
+        asked_if_robot integer,
+        voicemail integer,
+        wrong_person integer,
+        abusive_words integer,
+        opt_out integer,
+        ended_by text COLLATE "C",
+        early_end integer,
+        tool_errors integer,
+        recording_gap_seconds double precision,
+        recording_silence_share double precision,
+        PRIMARY KEY (account, row_id)
+    );
+    CREATE INDEX signals_due ON signals (account, row_id) WHERE is_due = 1;
+    """,
 )
 
 

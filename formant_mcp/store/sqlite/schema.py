@@ -241,6 +241,39 @@ MIGRATIONS = (
         revoked_at INTEGER
     );
     """,
+    """
+    -- What formant_mcp.analysis.signals measures of each call whose details are loaded; NULL is not measured. Calls
+    -- whose details an earlier version loaded get their rows by and by (formant_mcp.store.signals).
+    CREATE TABLE signals (
+        row_id INTEGER PRIMARY KEY,
+        is_due INTEGER NOT NULL DEFAULT 0,  -- 1: to be measured from the stored transcript
+        turn_count INTEGER,
+        agent_turns INTEGER,
+        contact_turns INTEGER,
+        agent_word_share REAL,
+        longest_agent_turn_words INTEGER,
+        agent_repeats INTEGER,
+        longest_repeat_run INTEGER,
+        contact_repeats INTEGER,
+        unanswered_questions INTEGER,
+        reply_seconds_median REAL,
+        reply_seconds_max REAL,
+        longest_gap_seconds REAL,
+        interruptions INTEGER,
+        asked_for_human INTEGER,
+        asked_if_robot INTEGER,
+        voicemail INTEGER,
+        wrong_person INTEGER,
+        abusive_words INTEGER,
+        opt_out INTEGER,
+        ended_by TEXT,
+        early_end INTEGER,
+        tool_errors INTEGER,
+        recording_gap_seconds REAL,
+        recording_silence_share REAL
+    );
+    CREATE INDEX signals_due ON signals (row_id) WHERE is_due = 1;
+    """,
 )
 
 

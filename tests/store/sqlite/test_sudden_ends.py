@@ -62,7 +62,7 @@ def small_disk(tmp_path: Path) -> Generator[Path]:
 
 async def test_a_store_that_cannot_grow_keeps_its_contents_and_saves_again_when_it_can(tmp_path: Path) -> None:
     database = await SqliteDatabase.open(tmp_path / "store.sqlite", AccountKey("service", "key"))
-    read, write = Reader(database), Writer(database, never)
+    read, write = Reader(database), Writer(database, never, lambda conversation: {})
     await write.save(calls(20), NOW)
     pages = await database.write(lambda connection: connection.rows("PRAGMA page_count")[0][0])
     await database.write(lambda connection: connection.rows(f"PRAGMA max_page_count = {pages}"))

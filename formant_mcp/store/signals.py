@@ -1,0 +1,193 @@
+"""The signals of each call whose details are loaded: measured when these are saved, and later from stored transcripts
+where an earlier version saved them, or the lists of phrases have changed since.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import replace
+
+from formant_mcp.analysis.signals import SIGNALS, Kind, Signal
+from formant_mcp.analysis.signals import Value as Measured
+from formant_mcp.filters import Filters
+from formant_mcp.models import Conversation, Turn, Unreadable
+from formant_mcp.store.engine import Connection, Database, OnDatabase, Value, on_reader, on_writer
+from formant_mcp.store.filter_sql import where
+from formant_mcp.store.limits import ALL_AGENTS
+from formant_mcp.store.rows import READ, conversation, number, whole
+from formant_mcp.store.turn_keys import row_of, turn_key
+
+Measure = Callable[[Conversation], Mapping[str, Measured]]
+
+OF_RECORDINGS = tuple(name for name, signal in SIGNALS.items() if signal.needs == "recording")
+OF_DETAILS = tuple(name for name in SIGNALS if name not in OF_RECORDINGS)
+# The times of turns and what became of tool calls are not stored, only what was measured of them.
+_OF_STORED = tuple(name for name in OF_DETAILS if SIGNALS[name].needs in ("transcript", "speakers"))
+_MEASURED_WITH = "signals"  # the name, in the table meta, of what the stored calls are measured with
+_MEASURED_AT_ONCE = 50  # calls; they keep the thread that writes for some 20 ms
+
+
+def save_signals(connection: Connection, measured: Mapping[int, Mapping[str, Measured]], had_details: Set[int]) -> None:
+    """Saves what is measured of calls, by row; `had_details`: those that may have signals. Equal ones are not written
+    again."""
+    columns = ("is_due", *OF_DETAILS, "row_id")
+    stored = dict[int, tuple[Value, ...]]()
+    if had_details:
+        sql = f"SELECT {', '.join(columns)} FROM $signals WHERE row_id $in_list"
+        stored = {whole(row[-1]): row for row in connection.rows(sql, [list(had_details)])}
+    rows = {row_id: _row(row_id, values, OF_DETAILS) for row_id, values in measured.items()}
+    connection.insert("signals", columns, [row for row_id, row in rows.items() if row_id not in stored])
+    changed = [row for row_id, row in rows.items() if stored.get(row_id, row) != row]
+    connection.update_rows("signals", columns[:-1], "row_id", changed)
+
+
+class Signals(OnDatabase):
+    """Reads the signals of conversations, and measures those that are due.
+
+    `measure` measures a call; `measured_with` identifies what it measures with, apart from the call.
+    """
+
+    def __init__(
+        self, database: Database, measure: Measure, measured_with: str, agents: frozenset[str] = ALL_AGENTS
+    ) -> None:
+        super().__init__(database, agents)
+        self._measure = measure
+        self._measured_with = measured_with
+
+    def limited_to(self, agents: frozenset[str]) -> "Signals":
+        """The same for a reader for whom only these agents' conversations exist."""
+        return Signals(self.database, self._measure, self._measured_with, agents)
+
+    @on_reader
+    def of(self, connection: Connection, conversation_ids: Sequence[str]) -> dict[str, dict[str, Measured]]:
+        """What is measured of these conversations, by id."""
+        columns = ", ".join(f"signals.{name}" for name in SIGNALS)
+        rows = connection.rows(
+            f"SELECT conversation_id, {columns} FROM $conversations $join $signals USING (row_id)"
+            " WHERE conversation_id $in_list",
+            [list(conversation_ids)],
+        )
+        return {str(name): _measured(values) for name, *values in rows}
+
+    @on_reader
+    def count_measured(self, connection: Connection, filters: Filters, name: str) -> int:
+        """Of how many matches the signal is measured; a phrase's: its transcript was searched for it."""
+        column = "turn_count" if _signal(name).kind == "turn" else name
+        clause = where(filters)
+        clause.add(f"row_id IN (SELECT row_id FROM $signals_as s WHERE {column} IS NOT NULL)")
+        return whole(connection.rows(f"SELECT count(*) FROM $conversations WHERE {clause.sql}", clause.values)[0][0])
+
+    @on_reader
+    def count_due(self, connection: Connection, filters: Filters) -> int:
+        """How many matches are still to be measured."""
+        if not connection.rows("SELECT 1 FROM $signals WHERE is_due = 1 LIMIT 1"):
+            return 0
+        clause = where(filters)
+        clause.add("row_id IN (SELECT row_id FROM $signals_as s WHERE is_due = 1)")
+        return whole(connection.rows(f"SELECT count(*) FROM $conversations WHERE {clause.sql}", clause.values)[0][0])
+
+    @on_writer
+    def make_due(self, connection: Connection) -> None:
+        """Makes calls due that are not measured, or were measured with something else."""
+        rows = connection.rows(
+            "SELECT row_id FROM $conversations WHERE detail_at IS NOT NULL"
+            " AND row_id NOT IN (SELECT row_id FROM $signals_as s)"
+        )
+        connection.insert("signals", ("row_id", "is_due"), [(row_id, 1) for (row_id,) in rows])
+        rows = connection.rows("SELECT value FROM $meta WHERE name = ?", [_MEASURED_WITH])
+        if not rows or rows[0][0] != self._measured_with:
+            connection.update("signals", "is_due = 1", "true", [()])
+            values = [(_MEASURED_WITH, self._measured_with)]
+            connection.insert("meta", ("name", "value"), values, key=("name",), update="value = excluded.value")
+
+    @on_writer
+    def measure_due(self, connection: Connection) -> int:
+        """Measures a few of the calls that are due, the last stored first; returns how many."""
+        rows = connection.rows(
+            "SELECT row_id FROM $signals WHERE is_due = 1 ORDER BY row_id DESC LIMIT ?", [_MEASURED_AT_ONCE]
+        )
+        row_ids = [whole(row[0]) for row in rows]
+        stored = _stored(connection, row_ids)
+        # Rows without a conversation should not exist, but would be due for ever.
+        measured = {row_id: self._measure(call) for row_id, call in stored.items()}
+        connection.update_rows(
+            "signals",
+            ("is_due", *_OF_STORED),
+            "row_id",
+            [_row(row_id, measured.get(row_id, {}), _OF_STORED) for row_id in row_ids],
+        )
+        return len(row_ids)
+
+    @on_writer
+    def save_of_recording(self, connection: Connection, conversation_id: str, measured: Mapping[str, Measured]) -> None:
+        """Saves what is measured of a recording, if the call's details are loaded."""
+        rows = connection.rows("SELECT row_id FROM $conversations WHERE conversation_id = ?", [conversation_id])
+        values = [(*map(measured.get, OF_RECORDINGS), whole(row_id)) for (row_id,) in rows]
+        connection.update_rows("signals", OF_RECORDINGS, "row_id", values)
+
+
+def signal_column(name: str) -> str:
+    """The column of a signal.
+
+    Raises:
+        ValueError: there is no such signal.
+    """
+    _signal(name)
+    return name
+
+
+def signal_text(name: str, alias: str) -> str:
+    """SQL: a signal's value as text, in the form that conditions accept; of a phrase's, `said`."""
+    column = f"{alias}.{name}"
+    texts: dict[Kind, str] = {
+        "turn": f"CASE WHEN {column} IS NOT NULL THEN 'said' END",
+        "flag": f"CASE {column} WHEN 1 THEN 'true' WHEN 0 THEN 'false' END",
+        "text": column,
+    }
+    return texts.get(_signal(name).kind, f"CAST({column} AS text)")
+
+
+def _row(row_id: int, measured: Mapping[str, Measured], names: Sequence[str]) -> tuple[Value, ...]:
+    values = map(measured.get, names)
+    return (0, *(int(value) if isinstance(value, bool) else value for value in values), row_id)
+
+
+def _signal(name: str) -> Signal:
+    if name not in SIGNALS:
+        raise ValueError(name)
+    return SIGNALS[name]
+
+
+def _measured(values: Iterable[Value]) -> dict[str, Measured]:
+    pairs = zip(SIGNALS.items(), values, strict=True)
+    return {
+        name: bool(value) if signal.kind == "flag" else value for (name, signal), value in pairs if value is not None
+    }
+
+
+def _stored(connection: Connection, row_ids: list[int]) -> dict[int, Conversation]:
+    """The calls in these rows, with their turns."""
+    if not row_ids:
+        return {}
+    turns: dict[int, list[Turn]] = {}
+    sql = "SELECT turn_id, role, text, seconds FROM $each_number $join $turns ON $turn_in_value ORDER BY turn_id"
+    for key, role, text, seconds in connection.rows(sql, [row_ids]):
+        row_id = row_of(whole(key))
+        turns.setdefault(row_id, []).append(
+            Turn(whole(key) - turn_key(row_id, 0), str(role), str(text), number(seconds))
+        )
+    sql = "SELECT row_id, kind, count FROM $unreadable WHERE row_id $in_list AND kind $in_list"
+    unreadable = {
+        (whole(row_id), str(kind)): whole(count)
+        for row_id, kind, count in connection.rows(sql, [row_ids, ["turns", "speakers"]])
+    }
+    rows = connection.rows(f"SELECT row_id, turn_count, {READ} FROM $conversations WHERE row_id $in_list", [row_ids])
+    return {
+        whole(row_id): replace(
+            conversation(row),
+            turns=None if turn_count is None else tuple(turns.get(whole(row_id), ())),
+            unreadable=Unreadable(
+                turns=unreadable.get((whole(row_id), "turns"), 0),
+                speakers=unreadable.get((whole(row_id), "speakers"), 0),
+            ),
+        )
+        for row_id, turn_count, *row in rows
+    }
