@@ -89,8 +89,10 @@ async def open_app(
     """
     account = AccountKey(settings.service(), settings.account(key), verified_by)
     store = await Store.open(where or settings.store_location(key), account, next_refresh_at)
+    sync = Sync(provider, store, now)
+    sync.start_measuring()
     return App(
-        account=Account(Sync(provider, store, now), store),
+        account=Account(sync, store),
         members=store.members,
         recordings=RecordingsFolder(settings.recordings_path()),
         exports=ExportsFolder(settings.exports_path()),

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from formant_mcp.analysis.signals import Need
+
 if TYPE_CHECKING:
     from formant_mcp.providers.rest import OpenProvider
 
@@ -19,8 +21,9 @@ class ProviderSpec:
     `addresses`: by FORMANT_REGION, or one for all regions under ''; empty if each account has its own.
     `server_side_filters`: the filters that its list accepts; `statuses`: the values accepted if `status` is one of
     them; `transient_statuses`: statuses that a conversation does not keep. `unsupported_filters`: filters on fields
-    that it does not have. `detail_only_fields`: fields that are in details but never in list rows. `max_queue_time`:
-    how long before its start a conversation may be created, if the list is filtered by creation time.
+    that it does not have; `unmeasured`: what signals need and it never sends. `detail_only_fields`: fields that are in
+    details but never in list rows. `max_queue_time`: how long before its start a conversation may be created, if the
+    list is filtered by creation time.
     `documented_per_minute`: how many requests a minute its documentation says it allows, if it says so.
     `recording_type`: the usual media type. `example_statuses`, `example_conditions` and `note` are for assistants.
     """
@@ -30,6 +33,7 @@ class ProviderSpec:
     addresses: Mapping[str, str]
     server_side_filters: frozenset[str]
     unsupported_filters: frozenset[str] = frozenset()
+    unmeasured: frozenset[Need] = frozenset()
     detail_only_fields: frozenset[str] = frozenset()
     statuses: frozenset[str] = frozenset()
     transient_statuses: frozenset[str] = frozenset()
@@ -78,6 +82,7 @@ _ELEVENLABS = ProviderSpec(
     client=_elevenlabs,
     addresses={"": "https://api.elevenlabs.io"},
     server_side_filters=frozenset({"agent_id", "since", "until", "call_successful", "user_id"}),
+    unmeasured=frozenset({"ends"}),
     detail_only_fields=frozenset({"contact_number", "user_id"}),
     example_statuses="failed, in-progress",
     example_conditions="data.intent=dispute, data.csat<=2, evaluation.polite=failure, data.amount missing",
@@ -91,6 +96,7 @@ PROVIDERS: Mapping[str, ProviderSpec] = {
         addresses={"global": "https://api.voice.formantai.com", "india": "https://api.in.voice.formantai.com"},
         server_side_filters=frozenset({"agent_id"}),
         unsupported_filters=frozenset({"user_id", "direction"}),
+        unmeasured=frozenset({"tool results"}),
         documented_per_minute=50,
         recording_type="audio/wav",
         example_statuses="busy, no_answer",
@@ -111,6 +117,7 @@ PROVIDERS: Mapping[str, ProviderSpec] = {
         addresses={"": "https://api.voiceos.io"},
         server_side_filters=frozenset({"since", "until", "call_successful", "status"}),
         unsupported_filters=frozenset({"user_id"}),
+        unmeasured=frozenset({"ends", "ends or flags", "tool results"}),
         statuses=frozenset({"started", "ended", "queued"}),
         transient_statuses=frozenset({"started", "queued"}),
         max_queue_time=timedelta(days=1),  # our guess: a call is created when it is queued, and may start much later

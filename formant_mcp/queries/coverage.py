@@ -5,8 +5,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from formant_mcp.errors import FormantError
-from formant_mcp.filters import FIELDS, Filters
+from formant_mcp.filters import FIELDS, SIGNALS, Filters
 from formant_mcp.models import clean
+from formant_mcp.queries.signals import needs_of
 from formant_mcp.store import Store
 from formant_mcp.sync.list_sync import ListStatus
 from formant_mcp.values import plain_number, read_value
@@ -121,6 +122,23 @@ def counted_kinds(unreadable: Mapping[str, int]) -> str:
         if (count := unreadable.get(kind))
     ]
     return " and ".join([", ".join(counted[:-1]), counted[-1]] if counted[1:] else counted)
+
+
+def not_measured_notes(due: int, count: int) -> list[str]:
+    """How many of these calls an earlier version stored and this one has still to measure."""
+    return [f"Signals of {due:,} of {count:,} stored calls are still to be measured; ask again."] if due else []
+
+
+def signal_notes(measured: Mapping[str, int], count: int) -> list[str]:
+    """For how many of the calls each signal could be measured, where not for all, and what it needs."""
+    names: dict[tuple[int, str], list[str]] = {}
+    for name, number in measured.items():
+        if number < count:
+            names.setdefault((number, needs_of(name)), []).append(f"{SIGNALS}{name}")
+    return [
+        f"Measured for {number:,} of {count:,} calls, those with {needed}: {', '.join(some)}."
+        for (number, needed), some in names.items()
+    ]
 
 
 async def not_compared_notes(store: Store, filters: Filters) -> list[str]:

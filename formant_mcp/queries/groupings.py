@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 
+from formant_mcp.analysis.signals import SIGNALS as MEASURED
 from formant_mcp.errors import InvalidRequestError
-from formant_mcp.filters import GROUPINGS, NONE
+from formant_mcp.filters import GROUPINGS, NONE, SIGNALS
 from formant_mcp.models import clean
 from formant_mcp.queries.coverage import Coverage
 from formant_mcp.queries.guesses import did_you_mean, nearest
+from formant_mcp.queries.signals import signal_in
 from formant_mcp.queries.time_buckets import TIMES
 from formant_mcp.store import Store
 from formant_mcp.store.aggregates import DURATION, RESULTS
@@ -28,7 +30,7 @@ _MISSPELLED = 0.8
 
 
 def parse_groupings(words: Sequence[str]) -> tuple[str, ...]:
-    """The groupings of group_by; any other word is a field of the results.
+    """The groupings of group_by; `signals.<name>`; any other word is a field of the results.
 
     Raises:
         InvalidRequestError: a word is a misspelled grouping, or a column that nothing is grouped by.
@@ -53,15 +55,15 @@ def check_names(groupings: Sequence[str], measures: Sequence[str], unsupported: 
     """
     if missing := sorted(unsupported.intersection(groupings)):
         raise InvalidRequestError(f"group_by: this provider's calls have no {missing[0]}.", "Group by something else.")
-    accepted = f"{', '.join(GROUPINGS)}, {', '.join(TIMES)}, results.<path>"
+    accepted = f"{', '.join(GROUPINGS)}, {', '.join(TIMES)}, results.<path>, signals.<name>"
     if len(groupings) > MAX_GROUPINGS or len(set(groupings)) < len(groupings):
         raise InvalidRequestError(f"group_by: at most {MAX_GROUPINGS} groupings, each once.", "Leave some out.")
     for name in groupings:
-        if name not in (*GROUPINGS, *TIMES) and not name.startswith(RESULTS):
+        if name not in (*GROUPINGS, *TIMES) and not name.startswith((RESULTS, SIGNALS)):
             raise InvalidRequestError(f"group_by: no grouping {clean(name)[:60]!r}.", f"There are: {accepted}.")
     for name in measures:
-        if name != DURATION and not name.startswith(RESULTS):
-            hint = f"There are: {DURATION}, results.<path> of a number."
+        if name != DURATION and not name.startswith((RESULTS, SIGNALS)):
+            hint = f"There are: {DURATION}, results.<path> and signals.<name> of a number."
             raise InvalidRequestError(f"measures: no measure {clean(name)[:60]!r}.", hint)
 
 
@@ -99,9 +101,25 @@ async def check_paths(store: Store, groupings: Sequence[str], measures: Sequence
     return notes
 
 
+def _check_kind(argument: str, signal: str) -> None:
+    """Refuses to group by what has a value of its own in nearly every call, and to measure what is no number."""
+    kind = MEASURED[signal].kind
+    if argument == "group_by" and kind == "number":
+        raise InvalidRequestError(
+            f"group_by: {SIGNALS}{signal} has too many values.", f"Take it as a measure: measures={SIGNALS}{signal}."
+        )
+    if argument == "measures" and kind in ("flag", "text", "turn"):
+        raise InvalidRequestError(
+            f"measures: {SIGNALS}{signal} is not a number.", f"Group by it instead: group_by={SIGNALS}{signal}."
+        )
+
+
 def _parse(argument: str, word: str, words: dict[str, str], refused: set[str]) -> str:
     if word.startswith(RESULTS):
         return word
+    if signal := signal_in(word):
+        _check_kind(argument, signal)
+        return SIGNALS + signal
     name = word.lower().replace(" ", "_")
     if name in words:
         return words[name]
@@ -111,5 +129,5 @@ def _parse(argument: str, word: str, words: dict[str, str], refused: set[str]) -
     accepted = ", ".join(dict.fromkeys(words.values()))
     raise InvalidRequestError(
         f"{argument} does not take {clean(word)[:60]!r}.{did_you_mean(similar)}",
-        f"It takes {accepted} and result fields, e.g. results.intent.",
+        f"It takes {accepted}, result fields (results.intent) and signals (signals.agent_repeats).",
     )

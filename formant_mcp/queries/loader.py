@@ -9,13 +9,18 @@ from formant_mcp.errors import FormantError, InvalidRequestError
 from formant_mcp.filters import FIELDS, NAMED, NO_FILTERS, DetailRequest, Filters, some_filter_on
 from formant_mcp.queries.coverage import (
     RESULTS,
+    SPEAKERS,
+    WORDS,
     Coverage,
     failure_notes,
     list_notes,
     missing_list_notes,
     not_compared_notes,
+    not_measured_notes,
+    signal_notes,
     unreadable_notes,
 )
+from formant_mcp.queries.signals import check_measurable
 from formant_mcp.store import Store
 from formant_mcp.store.reader import Counts
 from formant_mcp.sync import AnySync
@@ -46,15 +51,21 @@ class DataRequest:
     """What a query needs: the conversations that match `filters`, from the list that `list_request` describes.
 
     `with_details`: also their transcripts and results. `uses`: which of WORDS, RESULTS, SPEAKERS and FIELDS the answer
-    uses of each conversation, in addition to the filters. `also`: further filters whose details are needed, such as
-    those of another period.
+    uses of each conversation, in addition to the filters; `signals`: the signals that it uses. `also`: further filters
+    whose details are needed, such as those of another period.
     """
 
     filters: Filters
     list_request: ListRequest
     with_details: bool = False
     uses: frozenset[str] = frozenset()
+    signals: frozenset[str] = frozenset()
     also: tuple[Filters, ...] = ()
+
+    @property
+    def all_signals(self) -> frozenset[str]:
+        """The signals that the answer or a filter uses."""
+        return self.signals.union(*(filters.signals for filters in (self.filters, *self.also)))
 
     @property
     def periods(self) -> tuple[Filters, ...]:
@@ -77,6 +88,9 @@ class Loader:
         """
         if unsupported := sorted(self.sync.unsupported_filters & request.filters.given().keys()):
             raise InvalidRequestError(f"{unsupported[0]}: this provider's calls have no such field.", "Leave it out.")
+        check_measurable(request.all_signals, self.sync.unmeasured)
+        if request.all_signals:
+            await self.sync.measure_stored(context.seconds_left)
         list_status = await self.sync.refresh_list(request.list_request, context.seconds_left, context.report)
         coverage = await self._load_details(context, request, list_status)
         if list_status.error or coverage.known:
@@ -120,9 +134,7 @@ class Loader:
             raise error
         counts = counts or await self._count(context, request)
         list_status = list_status.with_stored(counts.stored)
-        undecided = counts.due
-        if counts.due and request.with_details:
-            undecided = (await self._count(context, replace(request, with_details=False))).due
+        undecided = await self._undecided(context, request, counts)
         is_whole = list_status.is_complete and not counts.running
         unreadable = await self._unreadable(periods, request.uses, list_status.unreadable)
         is_clear = not unreadable.keys() & filters.fields  # else more may match
@@ -132,16 +144,17 @@ class Loader:
         missing = missing_list_notes(list_status, counts.running, error, self._time_for)
         missing += self._to_load(counts.due - failures.total(), which, error)
         notes = list_notes(list_status, missing, error) + failure_notes(failures, which) + unreadable_notes(unreadable)
+        not_measured, of_signals = await self._signal_notes(request)
         is_settled = is_whole and is_clear and list_status.knows_all
         return Coverage(
             matched=matched,
             known=list_status.stored,
             total=list_status.total,
-            complete=is_whole and not counts.due and not unreadable,
+            complete=is_whole and not counts.due and not unreadable and not not_measured,
             as_of=list_status.as_of,
             details_needed=counts.details,
             details_read=counts.details - counts.due,
-            note=" ".join([*notes, *await not_compared_notes(self.store, filters)]),
+            note=" ".join([*notes, *not_measured, *of_signals, *await not_compared_notes(self.store, filters)]),
             unreadable=unreadable,
             requested_at=context.requested_at,
             since=filters.since,
@@ -156,6 +169,12 @@ class Loader:
         details = self._detail_requests(request.periods, request.with_details)
         return await self.store.read.counts(request.filters, details, context.requested_at)
 
+    async def _undecided(self, context: RequestContext, request: DataRequest, counts: Counts) -> int:
+        """How many calls must be loaded before it is certain whether they match."""
+        if not (counts.due and request.with_details):
+            return counts.due
+        return (await self._count(context, replace(request, with_details=False))).due
+
     def _which(self, needed: int, filters: Filters) -> str:
         what = "conversations that may match" if self.needs_details(filters) else "matching conversations"
         return f"{needed:,} {what}"
@@ -163,14 +182,13 @@ class Loader:
     async def _unreadable(self, periods: tuple[Filters, ...], uses: frozenset[str], rows: int) -> dict[str, int]:
         """By kind: for what the answer uses, of calls that match; for what a filter uses, of all calls it checks."""
         counts, read, counted = Counter({"rows": rows}), self.store.read, set[Filters]()
-        result_filters = RESULTS if any(period.results for period in periods) else frozenset[str]()
-        kinds = uses.union(result_filters, *(period.fields for period in periods))
+        kinds = uses.union(*(period.fields | _used_by_conditions(period) for period in periods))
         existing = await read.unreadable(NO_FILTERS, kinds)
         for period in periods if existing else ():
-            fields, results = FIELDS.keys() & (uses | period.fields), RESULTS & uses
+            fields, by_conditions = FIELDS.keys() & (uses | period.fields), _used_by_conditions(period)
             candidates = period.without_fields(existing.keys() & fields)
-            counts.update(await read.unreadable(period, uses - fields - RESULTS))
-            counts.update(await read.unreadable(replace(period, results=()), RESULTS if period.results else results))
+            counts.update(await read.unreadable(period, uses - fields - by_conditions))
+            counts.update(await read.unreadable(replace(period, results=()), by_conditions))
             if candidates not in counted:  # both periods have the same ones, without their bounds
                 counts.update(await read.unreadable(candidates, fields))
             counted.add(candidates)
@@ -200,6 +218,19 @@ class Loader:
         requests = [DetailRequest(period, with_details, self.sync.detail_only_fields) for period in periods]
         return [request for request in requests if request.is_any]
 
+    async def _signal_notes(self, request: DataRequest) -> tuple[list[str], list[str]]:
+        """How many calls are still to be measured, and for how many each signal can be measured."""
+        if not request.all_signals:
+            return [], []
+        signals, periods = self.store.signals, [replace(one, results=one.on_results) for one in request.periods]
+        due = sum([await signals.count_due(period) for period in periods])
+        count = sum([await self.store.read.count(period) for period in periods])
+        measured = {
+            name: sum([await signals.count_measured(period, name) for period in periods])
+            for name in sorted(request.all_signals)
+        }
+        return not_measured_notes(due, count), signal_notes(measured, count)
+
     def _to_load(self, left: int, which: str, error: FormantError | None) -> list[str]:
         return [f"{left:,} of {which} still to load{'' if error else self._time_for(left)}."] if left else []
 
@@ -210,6 +241,13 @@ class Loader:
         minutes = max(1, round(requests / rate))
         time = f"{minutes} min" if minutes < 100 else f"{minutes / 60:.0f} h"
         return f" (about {time} at {rate:g} requests a minute)"
+
+
+def _used_by_conditions(filters: Filters) -> frozenset[str]:
+    """What the conditions of `results` use of each call that they check."""
+    return (RESULTS if filters.on_results else frozenset[str]()) | (
+        WORDS | SPEAKERS if filters.signals else frozenset[str]()
+    )
 
 
 def _matched(matched: int, filters: Filters, list_status: ListStatus) -> tuple[int, bool]:

@@ -11,9 +11,9 @@ from itertools import takewhile
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
-from formant_mcp.filters import Filters
+from formant_mcp.filters import SIGNALS, Filters
 from formant_mcp.queries.conversations import Existing, available_values
-from formant_mcp.queries.coverage import Coverage
+from formant_mcp.queries.coverage import SPEAKERS, WORDS, Coverage
 from formant_mcp.queries.groupings import check_names, check_paths
 from formant_mcp.queries.loader import DataRequest, Loader, RequestContext
 from formant_mcp.queries.measures import Statistics, statistics_of_all
@@ -112,19 +112,16 @@ async def summarize(loader: Loader, context: RequestContext, query: SummaryQuery
         InvalidRequestError: a grouping or measure that does not exist; names those that do.
     """
     check_names(query.groupings, query.measures, loader.sync.unsupported_filters)
-    periods, request = [query.filters], ListRequest(query.filters)
+    periods, list_request = [query.filters], ListRequest(query.filters)
     if query.compared_with:
         periods.append(replace(query.filters, since=query.compared_with[0], until=query.compared_with[1]))
-        request = ListRequest(_spanning(periods))
+        list_request = ListRequest(_spanning(periods))
     names = (*query.groupings, *query.measures)
     in_detail = {"failure_reason", *loader.sync.detail_only_fields}
-    from_details = frozenset(name for name in names if name.startswith(RESULTS) or name in in_detail)
-    uses = frozenset(
-        "results" if name.startswith(RESULTS) else "started_at" if name in TIMES else name for name in names
-    )
-    coverage = await loader.ensure_loaded(
-        context, DataRequest(query.filters, request, bool(from_details), uses, also=tuple(periods[1:]))
-    )
+    from_details = frozenset(name for name in names if name.startswith((RESULTS, SIGNALS)) or name in in_detail)
+    signals = frozenset(name.removeprefix(SIGNALS) for name in names if name.startswith(SIGNALS))
+    request = DataRequest(query.filters, list_request, bool(from_details), _used(names), signals, tuple(periods[1:]))
+    coverage = await loader.ensure_loaded(context, request)
     not_loaded = from_details if coverage.details_read < coverage.details_needed else frozenset[str]()
     path_notes = await check_paths(loader.store, query.groupings, query.measures, coverage)
     figures = [
@@ -147,6 +144,16 @@ async def summarize(loader: Loader, context: RequestContext, query: SummaryQuery
         notes=(*path_notes, *_notes(coverage, now, before)),
         agent_names=await _agent_names(loader.store, query.groupings, shown),
     )
+
+
+def _used(names: Names) -> frozenset[str]:
+    """What groupings and measures use of each call, as kinds of what may be unreadable."""
+    kinds = {RESULTS: frozenset({"results"}), SIGNALS: WORDS | SPEAKERS}
+    used = frozenset[str]()
+    for name in names:
+        own = {"started_at"} if name in TIMES else {name}
+        used |= next((kind for prefix, kind in kinds.items() if name.startswith(prefix)), own)
+    return used
 
 
 async def _compare(

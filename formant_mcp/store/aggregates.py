@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from formant_mcp.filters import GROUPINGS, Filters
+from formant_mcp.filters import GROUPINGS, SIGNALS, Filters
 from formant_mcp.store.counts import start_daily_counts
 from formant_mcp.store.engine import Connection, OnDatabase, Parameter, Value, on_reader, on_writer
 from formant_mcp.store.filter_sql import SORTED, Where, distinct_sql, milliseconds, where
 from formant_mcp.store.local_time import UNKNOWN_DAY
 from formant_mcp.store.rows import text, whole
+from formant_mcp.store.signals import signal_column, signal_text
 
 DAY = "local_day"
 HOUR = "local_hour"
@@ -30,7 +31,8 @@ Key = tuple[str | int | None, ...]
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """What to group by: GROUPINGS, DAY, HOUR, LOADED or `results.<path>` (a list counts for each of its values).
+    """What to group by: GROUPINGS, DAY, HOUR, LOADED, `signals.<name>` or `results.<path>` (a list counts for each of
+    its values).
 
     `not_loaded`: names whose values may not be loaded yet. A call whose details must be fetched at `now` has NOT_READ
     for them, even if it has an older value.
@@ -131,15 +133,18 @@ class Aggregates(OnDatabase):
 
     @on_reader
     def numbers(self, connection: Connection, filters: Filters, grouping: Grouping, measure: str) -> dict[Key, Numbers]:
-        """The numbers of DURATION or of `results.<path>` in each group."""
+        """The numbers of DURATION, of `results.<path>` or of `signals.<name>` in each group."""
         columns, source, values = _grouped(filters, grouping)
         column, has_value = DURATION, f"{DURATION} IS NOT NULL"
-        if measure != DURATION:
+        if measure.startswith(SIGNALS):
+            column = f"m.{signal_column(measure.removeprefix(SIGNALS))}"
+            source, has_value = f"{source} JOIN $signals_as m ON m.row_id = c.row_id", f"{column} IS NOT NULL"
+        elif measure != DURATION:
             source += " JOIN $result_values_as m ON m.row_id = c.row_id AND m.path = ?"
             values, column, has_value = [*values, measure.removeprefix(RESULTS)], "m.number", "true"
-            if measure in grouping.not_loaded:
-                source += f" AND NOT {_DUE}"
-                values.append(_at(grouping.now))
+        if measure in grouping.not_loaded:
+            source += f" AND NOT {_DUE}"
+            values.append(_at(grouping.now))
         rows = connection.rows(
             f"SELECT {columns} {column}, count(*) FROM {source} WHERE {has_value}"
             f" {_group_by((*grouping.names, measure))}",
@@ -310,10 +315,14 @@ def _grouped(filters: Filters, grouping: Grouping) -> tuple[str, str, list[Param
             column = f"CASE WHEN {' OR '.join(sorted(due)) or 'false'} THEN 0 ELSE 1 END"
             column_values += [_at(grouping.now)] * len(due)
         elif name not in GROUPINGS:
-            column = f"g{index}.text"
-            source += f" LEFT JOIN $result_values_as g{index} ON g{index}.row_id = c.row_id AND g{index}.path = ?"
-            source += f" AND {_is_first(f'g{index}')}"
-            paths.append(name.removeprefix(RESULTS))
+            if name.startswith(SIGNALS):
+                column = signal_text(name.removeprefix(SIGNALS), f"g{index}")
+                source += f" LEFT JOIN $signals_as g{index} ON g{index}.row_id = c.row_id"
+            else:
+                column = f"g{index}.text"
+                source += f" LEFT JOIN $result_values_as g{index} ON g{index}.row_id = c.row_id AND g{index}.path = ?"
+                source += f" AND {_is_first(f'g{index}')}"
+                paths.append(name.removeprefix(RESULTS))
             if name in grouping.not_loaded:  # without its older values, so that the call counts once
                 source += f" AND NOT {_DUE}"
                 paths.append(_at(grouping.now))

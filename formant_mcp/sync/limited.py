@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from formant_mcp.analysis.signals import Need
 from formant_mcp.errors import FormantError, InvalidResponseError, NotFoundError
 from formant_mcp.providers.base import Recording
 from formant_mcp.providers.recordings import recording_not_found
@@ -93,6 +94,15 @@ class LimitedSync:
                 raise error
         left = ends - asyncio.get_running_loop().time()
         return await self._sync.fetch_recording(conversation_id, save, left, purpose)
+
+    async def measure_stored(self, seconds: float) -> None:
+        """See Sync."""
+        await self._sync.measure_stored(seconds)
+
+    @property
+    def unmeasured(self) -> frozenset[Need]:
+        """What signals may need and the provider never sends."""
+        return self._sync.unmeasured
 
     @property
     def unsupported_filters(self) -> frozenset[str]:

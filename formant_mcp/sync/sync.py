@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
+from formant_mcp.analysis.signals import Need
 from formant_mcp.errors import FormantError, InvalidResponseError, UnavailableError
 from formant_mcp.filters import Filters
 from formant_mcp.providers.base import AnyProvider, Recording
@@ -28,7 +30,7 @@ class Sync:
         self._now = now
         self._jobs = BackgroundJobs()
         self._leases = Leases(store.sync_state, now)
-        self._has_begun = False
+        self._has_begun = self._has_measured = False
         provider.share_rate_limit(self._change_rate_limit)
         self._details = Details(provider, store, self._jobs, self._leases, now)
         parts = SyncParts(store, self._details, self._jobs, self._leases, now)
@@ -153,6 +155,21 @@ class Sync:
         except TimeoutError:
             return None
 
+    async def measure_stored(self, seconds: float) -> None:
+        """Measures stored calls whose signals are due, within that time; the rest follows in the background.
+
+        Raises:
+            StoreError: they cannot be saved.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, seconds)):
+                if not self._has_measured:
+                    await self._jobs.join("measure", self._measure)
+
+    def start_measuring(self) -> None:
+        """Does the same in the background."""
+        self._jobs.start("measure", self._measure)
+
     async def list_status(self, request: ListRequest, requested_at: datetime) -> ListStatus:
         """How far the store answers that request now, for a question of that time."""
         return await self._lists.status(self._lists.supported(request), request.checked_since(requested_at))
@@ -160,6 +177,11 @@ class Sync:
     async def knows_all(self) -> bool:
         """Whether the whole list was stored when it was last checked."""
         return (await self._store.sync_state.list_state("")).knows_all
+
+    @property
+    def unmeasured(self) -> frozenset[Need]:
+        """What signals may need and the provider never sends."""
+        return self._provider.spec.unmeasured
 
     @property
     def unsupported_filters(self) -> frozenset[str]:
@@ -186,6 +208,13 @@ class Sync:
         await self._jobs.aclose()
         await self._leases.aclose()
         await self._provider.aclose()
+
+    async def _measure(self, _: Progress) -> None:
+        async with self._leases.hold("measure"):  # one server at a time
+            await self._store.signals.make_due()
+            while await self._store.signals.measure_due():
+                await self._jobs.yield_to_waiting()
+        self._has_measured = True
 
     async def _change_rate_limit(self, change: Callable[[str, float], str]) -> None:
         """Lets all servers on the store count their requests together."""

@@ -9,12 +9,16 @@ from zoneinfo import ZoneInfo
 
 from pydantic import JsonValue
 
+from formant_mcp.analysis.phrase_lists import PhraseLists
+from formant_mcp.analysis.signals import SIGNALS, Value
+from formant_mcp.analysis.signals import measure as measure_call
 from formant_mcp.models import Conversation
 from formant_mcp.queries.summary import Group, Statistics
 from tests.store.oracle import leaves, number_of, text_of
 
 Names = tuple[str, ...]
 GROUPINGS = ["status", "agent_id", "failure_reason", "contact_number", "hour", "weekday", "day", "week", "month"]
+LISTED = PhraseLists.load()
 
 
 def names_of(conversation: Conversation, groupings: Sequence[str], zone: ZoneInfo) -> set[Names]:
@@ -31,6 +35,8 @@ def labels_of(conversation: Conversation, grouping: str, zone: ZoneInfo) -> set[
         path = grouping.removeprefix("results.")
         labels = {text_of(value) for at, value in leaves("", conversation.results or {}) if at == path}
         return {label or "(none)" for label in labels} or {"(none)"}
+    if grouping.startswith("signals."):
+        return {signal_label(measured_of(conversation).get(grouping.removeprefix("signals.")), grouping)}
     if grouping in ("status", "agent_id", "failure_reason", "contact_number"):
         return {getattr(conversation, grouping) or "(none)"}
     if conversation.started_at is None:
@@ -40,12 +46,26 @@ def labels_of(conversation: Conversation, grouping: str, zone: ZoneInfo) -> set[
     return {local.strftime(forms[grouping])}
 
 
+def signal_label(value: object, grouping: str) -> str:
+    if value is None:
+        return "(none)"
+    is_turn = SIGNALS[grouping.removeprefix("signals.")].kind == "turn"
+    return "said" if is_turn else str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def numbers_of(conversation: Conversation, measure: str) -> list[float]:
     if measure == "duration_seconds":
         return [] if conversation.duration_seconds is None else [conversation.duration_seconds]
+    if measure.startswith("signals."):
+        value = measured_of(conversation).get(measure.removeprefix("signals."))
+        return [] if value is None else [float(value)]
     path = measure.removeprefix("results.")
     values = [number_of(value) for value in values_of(conversation, path)]
     return [value for value in values if value is not None]
+
+
+def measured_of(conversation: Conversation) -> dict[str, Value]:
+    return measure_call(conversation, LISTED)
 
 
 def values_of(conversation: Conversation, path: str) -> list[JsonValue]:
@@ -55,7 +75,7 @@ def values_of(conversation: Conversation, path: str) -> list[JsonValue]:
 
 def left_out_of(conversation: Conversation, measure: str) -> int:
     """How many values of a field are no numbers."""
-    values = [] if measure == "duration_seconds" else values_of(conversation, measure.removeprefix("results."))
+    values = [] if not measure.startswith("results.") else values_of(conversation, measure.removeprefix("results."))
     return sum(number_of(value) is None for value in values)
 
 

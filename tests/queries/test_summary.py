@@ -11,23 +11,42 @@ from hypothesis import strategies as st
 
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import Filters
-from formant_mcp.models import Conversation
+from formant_mcp.models import Conversation, Turn
 from formant_mcp.queries.dates import parse_comparison
 from formant_mcp.queries.loader import RequestContext
 from formant_mcp.queries.profile import Profile, profile
 from formant_mcp.queries.summary import Group, GroupComparison, Summary, SummaryQuery, summarize
+from tests.analysis.test_signals import transcripts
 from tests.examples import examples
 from tests.queries.static_provider import loader_of
 from tests.queries.summary_oracle import GROUPINGS, labels_of, left_out_of, measure_of, names_of, numbers_of, summary_of
 from tests.store.oracle import NOW, conversations, filters, leaves, matches, text_of
 
+
+def with_turns(call: Conversation, turns: tuple[Turn, ...]) -> Conversation:
+    """The call with these turns, if it has details."""
+    return replace(call, turns=turns) if call.has_detail else call
+
+
 ZONES = st.sampled_from(["UTC", "Asia/Kolkata", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"])
-CALLS = st.lists(conversations(), max_size=12, unique_by=lambda call: call.conversation_id)
+MEASURED = ("signals.ended_by", "signals.early_end", "signals.agent_repeats", "signals.opt_out")
+CALLS = st.lists(
+    st.builds(with_turns, conversations(), transcripts()), max_size=12, unique_by=lambda call: call.conversation_id
+)
 PATHS = ["intent", "csat", "language.primary", "tags", "a", "b", "a.b", "भाषा"]
 ANY_GROUPINGS = st.lists(
-    st.sampled_from([*GROUPINGS, *(f"results.{path}" for path in PATHS)]), unique=True, min_size=1, max_size=3
+    st.sampled_from([*GROUPINGS, *MEASURED, *(f"results.{path}" for path in PATHS)]),
+    unique=True,
+    min_size=1,
+    max_size=3,
 )
-MEASURES = st.lists(st.sampled_from(["duration_seconds", "results.csat", "results.a"]), unique=True, max_size=2)
+MEASURES = st.lists(
+    st.sampled_from(
+        ["duration_seconds", "results.csat", "results.a", "signals.turn_count", "signals.agent_word_share"]
+    ),
+    unique=True,
+    max_size=2,
+)
 INTENTS = ("dispute", "refusal")
 
 
@@ -279,3 +298,17 @@ def test_the_previous_period_is_equally_long_and_ends_just_before() -> None:
     assert comparison is not None
     assert comparison.until == since - timedelta(milliseconds=1)
     assert comparison.until - comparison.since == NOW - since
+
+
+def test_calls_are_grouped_by_whether_a_phrase_was_said_and_by_signals_of_every_kind() -> None:
+    said = (Turn(0, "agent", "Hello"), Turn(1, "contact", "wrong number"), Turn(2, "agent", "Sorry"))
+    calls = [
+        replace(call(1), has_detail=True, turns=said),
+        replace(call(2), has_detail=True, turns=said[:1]),
+        replace(call(3), has_detail=True),
+    ]
+    groups = summarized(
+        calls, SummaryQuery(Filters(), ("signals.wrong_person", "signals.early_end", "signals.ended_by")), "UTC"
+    ).groups
+    names = {tuple(group.key.values()): group.now.count for group in groups}
+    assert names == {("said", "true", "agent"): 1, ("(none)", "true", "agent"): 1, ("(none)", "(none)", "(none)"): 1}
