@@ -1,7 +1,7 @@
 """Calls planted in the sample account, for reviews to find; all others are random.
 
 In addition, agent 456's disputes rise with its new prompt (see `scripts/late_fee_disputes.txt`), agent 101 is slow to
-reply, and two changes of failure reasons are in `calls`.
+reply (see `agents`), and two failure reasons begin on a certain day (see `calls`).
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ class PlantedCall(NamedTuple):
     amount: int = 0
 
 
-# Agent, days back and hour of each call made from the scripts of a file, in turn.
+# The calls of each file of scripts, which are used in turn: agent, days back, hour.
 _STORIES: Mapping[str, tuple[tuple[int, int, int], ...]] = {
     "loops": ((452, 3, 10), (452, 6, 14), (452, 11, 9), (452, 17, 11), (452, 26, 15), (452, 38, 10)),
     "ignored_requests": ((123, 8, 16), (456, 10, 17), (123, 20, 13)),
@@ -32,7 +32,7 @@ _STORIES: Mapping[str, tuple[tuple[int, int, int], ...]] = {
 
 
 def read_planted_calls() -> tuple[PlantedCall, ...]:
-    """The planted calls of which there is one of a kind, except the statement reviews, and those about a lawyer."""
+    """Calls that a search finds: about a lawyer, about a refund, and with instructions for whoever reads them."""
     lawyer = read_scripts("lawyer")
     (refund,), (injection,), (survey_injection,) = map(read_scripts, ("refund", "injection", "survey_injection"))
     return (
@@ -47,7 +47,7 @@ def read_planted_calls() -> tuple[PlantedCall, ...]:
 
 
 def read_stories() -> tuple[PlantedCall, ...]:
-    """The planted calls that signals find."""
+    """Calls that signals find, or that contradict their results."""
     return tuple(
         PlantedCall(agent_id, days_back, hour, script)
         for name, moments in _STORIES.items()
