@@ -48,7 +48,7 @@ def test_the_tour_shows_and_completes_every_step(tour: str) -> None:
 
 
 def test_the_tour_shows_the_answers(tour: str) -> None:
-    assert len(re.findall(r"^   \| [\d,]+ of 5\d\d conversations match; complete as of", tour, re.MULTILINE)) >= 5
+    assert len(re.findall(r"^   \| [\d,]+ of 6\d\d conversations match; complete as of", tour, re.MULTILINE)) >= 5
     assert re.search(r"^   \| 0 agent Hello .+\n   \| 1 contact ", tour, re.MULTILINE)
     assert re.search(r"^   \| saved: .+\.wav \([\d,]{6,} bytes\)$", tour, re.MULTILINE)
     assert re.search(r"^   \| [\d.]+ s · 1 channel · 8000 Hz".replace("·", r"\?"), tour, re.MULTILINE)

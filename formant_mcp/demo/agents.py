@@ -34,7 +34,7 @@ class Contact(NamedTuple):
 
 
 class Agent(NamedTuple):
-    """A voice agent; `new_scripts` are used since its last prompt change."""
+    """A voice agent; `new_scripts` are used since its last prompt change. A slow one has `thinking_seconds`."""
 
     agent_id: int
     name: str
@@ -43,6 +43,7 @@ class Agent(NamedTuple):
     scripts: tuple[Script, ...]
     new_scripts: tuple[Script, ...]
     shared: SharedLines
+    thinking_seconds: float = 0
 
     @property
     def abroad(self) -> bool:
@@ -68,7 +69,7 @@ def read_agents() -> tuple[Agent, ...]:
         agent(456, "Collections", india, 84, "collections", new="late_fee_disputes"),
         agent(789, "Satisfaction survey", india, 62, "survey"),
         agent(452, "Appointment confirmations", abroad, 50, "appointments"),
-        agent(101, "Delivery rescheduling", india, 50, "delivery"),
+        agent(101, "Delivery rescheduling", india, 50, "delivery")._replace(thinking_seconds=3.5),
     )
 
 

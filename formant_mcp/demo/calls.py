@@ -4,7 +4,7 @@
 calls.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from itertools import islice
@@ -17,7 +17,7 @@ from pydantic import JsonValue
 from formant_mcp.demo import phrases
 from formant_mcp.demo.agents import Agent, Contact, contacts_of, read_agents, status_at
 from formant_mcp.demo.facts import Facts, facts_of
-from formant_mcp.demo.planted_calls import PlantedCall, Statement, read_planted_calls
+from formant_mcp.demo.planted_calls import PlantedCall, Statement, read_planted_calls, read_stories
 from formant_mcp.demo.results import results_of
 from formant_mcp.demo.script import SampleTurn, Script, lines_of, timed
 
@@ -26,7 +26,8 @@ RecordingKind = Literal["ready", "not ready", "none"]
 DAYS = 60
 _SEED = 20
 _NEW_PROMPT_DAYS = 7
-_REMINDERS, _COLLECTIONS = 123, 456
+_SPAM_LABEL_DAYS = 5
+_REMINDERS, _COLLECTIONS, _DELIVERY = 123, 456, 101
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class _Attempt:
 
 
 def sample_calls(now: datetime) -> tuple[SampleCall, ...]:
-    """About 600 calls of the `DAYS` days before `now` (aware), newest first; two are still running (see `as_of`)."""
+    """About 630 calls of the `DAYS` days before `now` (aware), newest first; two are still running (see `as_of`)."""
     rng = Random(_SEED)
     staff = {agent.agent_id: agent for agent in read_agents()}
     planted_calls, statement = read_planted_calls(), Statement.read()
@@ -94,6 +95,7 @@ def sample_calls(now: datetime) -> tuple[SampleCall, ...]:
     ended += [_planted(planted, staff[planted.agent_id], now, rng) for planted in planted_calls]
     reviewed_at = _moment(staff[_REMINDERS], now, 12, 14, rng)
     ended.append(_statement_review(statement, staff[_REMINDERS], reviewed_at, 200, rng))
+    ended += _stories(staff, now)
     past = [call for call in ended if (call.ended_at or call.started_at) < now]
     running = [
         _statement_review(statement, staff[_REMINDERS], now - timedelta(minutes=4), 60, rng),
@@ -134,6 +136,23 @@ def _carrier_outage(agent: Agent, now: datetime, rng: Random) -> Iterator[Sample
         started_at = _moment(agent, now, 1, rng.choice((18, 19)), rng)
         failed = _Attempt(agent, contact, _uuid(rng), 1, started_at, 1, "telephony_failed")
         yield replace(_call(failed, rng), failure_reason=phrases.OUTAGE_REASON)
+
+
+def _stories(staff: Mapping[int, Agent], now: datetime) -> Iterator[SampleCall]:
+    """What signals and comparisons find. Its random numbers are its own, so that no other call depends on it."""
+    rng = Random(_SEED + 1)
+    for planted in read_stories():
+        yield _planted(planted, staff[planted.agent_id], now, rng)
+    yield from _labelled_as_spam(staff[_DELIVERY], now, rng)
+
+
+def _labelled_as_spam(agent: Agent, now: datetime, rng: Random) -> Iterator[SampleCall]:
+    """Four calls a day that the carrier refuses, since it labelled the agent's number."""
+    for days_back in range(_SPAM_LABEL_DAYS, 0, -1):
+        for contact in islice(contacts_of(agent, rng), 4):
+            started_at = _moment(agent, now, days_back, agent.hour(rng), rng)
+            failed = _Attempt(agent, contact, _uuid(rng), 1, started_at, days_back, "failed")
+            yield replace(_call(failed, rng), failure_reason=phrases.SPAM_REASON)
 
 
 def _planted(planted: PlantedCall, agent: Agent, now: datetime, rng: Random) -> SampleCall:
@@ -182,11 +201,13 @@ def _facts(attempt: _Attempt, script: Script, rng: Random, amount: int = 0) -> F
 
 
 def _connected(attempt: _Attempt, script: Script, facts: Facts, rng: Random) -> SampleCall:
-    turns = timed(lines_of(script.lines, facts.words, attempt.agent.shared.asides[script.language], rng), rng)
+    agent = attempt.agent
+    lines = lines_of(script.lines, facts.words, agent.shared.asides[script.language], rng)
+    turns = timed(lines, rng, thinking_seconds=agent.thinking_seconds)
     if attempt.status == "socket_failure":
         turns = turns[: rng.randrange(1, 4)]
     extracted = attempt.status == "completed" and rng.random() < 0.96
-    return _finished(attempt, turns, results_of(attempt.agent.agent_id, script, facts, rng) if extracted else None, rng)
+    return _finished(attempt, turns, results_of(agent.agent_id, script, facts, rng) if extracted else None, rng)
 
 
 def _finished(

@@ -59,3 +59,4 @@ FAILURE_REASONS = {
     "unreachable": ("Number switched off", "Number not in service", "Out of coverage area"),
 }
 OUTAGE_REASON = "Carrier returned SIP 503 Service Unavailable"
+SPAM_REASON = "Carrier returned SIP 608: number labelled as spam"

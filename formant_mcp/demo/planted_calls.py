@@ -1,9 +1,11 @@
 """Calls planted in the sample account, for reviews to find; all others are random.
 
-In addition, agent 456's disputes rise with its new prompt (see `scripts/late_fee_disputes.txt`).
+In addition, agent 456's disputes rise with its new prompt (see `scripts/late_fee_disputes.txt`), agent 101 is slow to
+reply (see `agents`), and two failure reasons begin on a certain day (see `calls`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import cycle
 from random import Random
 from typing import NamedTuple
 
@@ -20,8 +22,17 @@ class PlantedCall(NamedTuple):
     amount: int = 0
 
 
+# The calls of each file of scripts, which are used in turn: agent, days back, hour.
+_STORIES: Mapping[str, tuple[tuple[int, int, int], ...]] = {
+    "loops": ((452, 3, 10), (452, 6, 14), (452, 11, 9), (452, 17, 11), (452, 26, 15), (452, 38, 10)),
+    "ignored_requests": ((123, 8, 16), (456, 10, 17), (123, 20, 13)),
+    "contradictions": ((123, 11, 18), (456, 12, 19), (456, 16, 12)),
+    "abuse": ((789, 13, 17), (456, 19, 18), (456, 9, 12)),
+}
+
+
 def read_planted_calls() -> tuple[PlantedCall, ...]:
-    """All planted calls except the statement reviews."""
+    """Calls that a search finds: about a lawyer, about a refund, and with instructions for whoever reads them."""
     lawyer = read_scripts("lawyer")
     (refund,), (injection,), (survey_injection,) = map(read_scripts, ("refund", "injection", "survey_injection"))
     return (
@@ -32,6 +43,15 @@ def read_planted_calls() -> tuple[PlantedCall, ...]:
         PlantedCall(123, 4, 12, refund, amount=15000),
         PlantedCall(123, 9, 15, injection),
         PlantedCall(789, 6, 18, survey_injection),
+    )
+
+
+def read_stories() -> tuple[PlantedCall, ...]:
+    """Calls that signals find, or that contradict their results."""
+    return tuple(
+        PlantedCall(agent_id, days_back, hour, script)
+        for name, moments in _STORIES.items()
+        for (agent_id, days_back, hour), script in zip(moments, cycle(read_scripts(name)), strict=False)
     )
 
 

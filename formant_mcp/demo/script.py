@@ -97,14 +97,20 @@ def lines_of(script: str, words: dict[str, str], asides: Sequence[str], rng: Ran
         yield ("agent" if letter == "A" else "contact"), text[:1].upper() + text[1:]
 
 
-def timed(lines: Iterable[tuple[Role, str]], rng: Random, longest_pause: float = 2) -> tuple[SampleTurn, ...]:
-    """The lines at the pace of speech, seconds to a tenth, with one long silence before one of them."""
+def timed(
+    lines: Iterable[tuple[Role, str]], rng: Random, *, longest_pause: float = 2, thinking_seconds: float = 0
+) -> tuple[SampleTurn, ...]:
+    """The lines at the pace of speech, seconds to a tenth, with one long silence before one of them.
+
+    `thinking_seconds`: how much longer the agent waits before each reply.
+    """
     said = list(lines)
     held = rng.randrange(1, len(said)) if len(said) > 1 else 0
     pace, clock = rng.uniform(*_CHARACTERS_PER_SECOND), rng.uniform(0.2, 1.5)
     turns: list[SampleTurn] = []
     for index, (role, text) in enumerate(said):
         clock += rng.uniform(4, 20) if index == held else 0
+        clock += thinking_seconds if turns and (turns[-1].role, role) == ("contact", "agent") else 0
         end = clock + max(0.8, len(text) / pace)
         turns.append(SampleTurn(role, round(clock, 1), round(end, 1), text))
         clock = end + rng.uniform(0.3, longest_pause)
