@@ -75,6 +75,7 @@ class Allowance(BaseModel):
     `remaining` requests are left until `resets_at`, where the provider states both. `wait_until`: nobody may send
     before. `sent`: the requests of the last minute, as pairs of a second and how many. `since_reset`: how many since
     the last stated reset, at `reset_at`, until the next is stated. `learned_at`: when a refusal last taught the limit.
+    `allows_more`: more were accepted than the documented limit allows, and none was refused since.
     """
 
     per_minute: float | None = None
@@ -87,6 +88,7 @@ class Allowance(BaseModel):
     sent: list[tuple[int, int]] = []
     since_reset: int | None = None
     reset_at: float = -math.inf
+    allows_more: bool = False
     as_of: float = -math.inf
 
     @classmethod
@@ -146,6 +148,10 @@ class Allowance(BaseModel):
         if requests:
             self.sent.append((second, requests))
 
+    def compare(self, documented_per_minute: float) -> None:
+        """Notes whether more was sent than that limit allows, in two of its minutes and so in any."""
+        self.allows_more |= self.is_unlimited and self.sent_count > 2 * documented_per_minute
+
     def update(self, stated: StatedLimit, *, is_alone: bool = False) -> None:
         """Applies what a response states. `is_alone`: no other request was in flight here."""
         if stated.per_minute:
@@ -155,6 +161,7 @@ class Allowance(BaseModel):
         if stated.is_refusal and stated.retry_after:
             self.wait_until = max(self.wait_until or 0.0, self.as_of + stated.retry_after)
         if stated.is_refusal:
+            self.allows_more = False
             self._give_back()
             is_learning = self.as_of - self.learned_at < _LEARN_SECONDS
             if not self.is_stated and (stated.retry_after or is_alone or is_learning):  # else too many at once?

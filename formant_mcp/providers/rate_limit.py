@@ -35,8 +35,8 @@ class RateLimiter:
     """Limits concurrency, and sends no more requests than the provider allows to all who use the key together.
 
     While nothing limits them, requests are counted in the ledger once a second, else one by one. Where it cannot be
-    used, this server counts alone. `documented_per_minute`: a limit that the provider may have; until it states one or
-    refuses a request, the requests that would exceed this one are sent one after another.
+    used, this server counts alone. `documented_per_minute`: a limit that the provider may have; until it states one,
+    refuses a request or has accepted more, the first requests that exceed this one are sent one after another.
     """
 
     def __init__(
@@ -155,6 +155,7 @@ class RateLimiter:
             allowance = Allowance.parse(text)
             allowance.advance(max(now, self._not_before))
             allowance.count(uncounted)
+            allowance.compare(self._documented)
             for at, stated in unapplied:
                 allowance.update(stated.after(self._monotonic() - at))
             change(allowance)
@@ -178,13 +179,21 @@ class RateLimiter:
 
     def _is_close(self) -> bool:
         """Whether this minute's requests may exceed the documented limit, or do so a little, and others should know."""
-        sent = self._allowance.sent_count + self._uncounted
-        return sent < self._documented * _DOUBT < math.inf and self._uncounted >= self._documented * _SHARED_AT_ONCE
+        return self._sent_count < self._doubted and self._uncounted >= self._documented * _SHARED_AT_ONCE
 
     def _is_unsure(self) -> bool:
         """Whether the provider may allow no more in this minute, though nothing says so."""
-        sent = self._allowance.sent_count + self._uncounted
-        return self._allowance.is_unlimited and self._documented <= sent < self._documented * _DOUBT
+        return self._allowance.is_unlimited and self._documented <= self._sent_count < self._doubted
+
+    @property
+    def _sent_count(self) -> int:
+        return self._allowance.sent_count + self._uncounted
+
+    @property
+    def _doubted(self) -> float:
+        """Up to how many requests in a minute may be refused, though nothing says so; 0: none."""
+        is_documented = self._documented < math.inf and not self._allowance.allows_more
+        return self._documented * _DOUBT if is_documented else 0.0
 
     def _resize_slots(self) -> None:
         self._slots.total_tokens = 1 if self._is_unsure() else self._concurrency

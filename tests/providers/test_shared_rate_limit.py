@@ -206,6 +206,53 @@ async def test_an_api_without_a_limit_is_not_slowed_and_the_ledger_hardly_used()
     assert ledger.changes <= 50
 
 
+async def test_requests_are_sent_alone_once_and_not_in_every_minute_or_after_every_start() -> None:
+    time = VirtualTime()
+    api, ledger = LimitedApi(time, "", allowed=10_000), Ledger(time)
+    servers = clients(api, ledger, 1)
+    await read_all(api, servers, 1_600)
+    for later in (servers, clients(api, ledger, 1)):
+        time.seconds += 61
+        ledger.changes = 0
+        assert await read_all(api, later, 160) == pytest.approx(160 / 16 * LATENCY)
+        assert ledger.changes <= 3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_limit_that_is_new_is_learned_although_more_was_accepted_before(kind: str) -> None:
+    time = VirtualTime()
+    headers, is_sliding = KINDS[kind]
+    api, ledger = LimitedApi(time, "", is_sliding, allowed=10_000), Ledger(time)
+    servers = clients(api, ledger, 1)
+    await read_all(api, servers, 400)
+    time.seconds += 61
+    api.headers, api.allowed = headers, PER_MINUTE
+    for most_refused in (40, 20):
+        api.refused = 0
+        assert await read_all(api, servers, 400) <= 400 / PER_MINUTE * 60 / 0.9 + 1
+        assert api.refused <= most_refused
+    time.seconds = time.seconds // 60 * 60 + 86_460 + 60  # when what was learned is forgotten
+    api.refused = 0
+    await read_all(api, clients(api, ledger, 1), 60)
+    assert api.refused <= 2
+
+
+async def test_a_minute_across_two_windows_does_not_show_that_there_is_no_limit() -> None:
+    time = VirtualTime(55.0)
+    api, ledger = LimitedApi(time, ""), Ledger(time)
+    await read_all(api, clients(api, ledger, 1), 50)
+    time.seconds = 60.0
+    servers = clients(api, ledger, 1)
+    for count in (40, 10):  # a hundred in ten seconds, and none refused
+        await read_all(api, servers, count)
+        time.seconds += 2
+    assert (api.accepted, api.refused) == (100, 0)
+    time.seconds = 180.0
+    api.refused = 0
+    await read_all(api, clients(api, ledger, 1), 60)
+    assert api.refused <= 2
+
+
 async def test_a_limit_that_was_raised_is_used_within_an_hour() -> None:
     time = VirtualTime()
     api, ledger = LimitedApi(time, "retry"), Ledger(time)

@@ -1,10 +1,11 @@
 """A full scan: afterwards the store holds exactly what the provider lists, whatever happens meanwhile."""
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 
 from formant_mcp.errors import PermissionDeniedError
@@ -12,7 +13,19 @@ from formant_mcp.sync.list_sync import ListRequest
 from tests import faults
 from tests.fake_formant import FakeFormant, Order
 from tests.fake_http import Request
-from tests.sync.sync_harness import ALWAYS, DAY, NOON, Clock, add_all, ended_calls, harness_for, later_calls, with_more
+from tests.sync.sync_harness import (
+    ALWAYS,
+    DAY,
+    NOON,
+    SECONDS,
+    Clock,
+    InProcess,
+    add_all,
+    ended_calls,
+    harness_for,
+    later_calls,
+    with_more,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -38,6 +51,34 @@ async def test_calls_that_arrive_during_a_scan_are_part_of_it(order: Order, coun
             assert requests <= 9 + count / 50  # the ends are read again, not the whole
             assert await harness.holds_all()
             harness.clock.advance(DAY)
+
+
+@dataclass
+class LateReplies(InProcess):
+    """One reply takes a minute to arrive; a call comes in that minute."""
+
+    clock: Clock = field(default_factory=Clock)
+    late: int = 5  # the last of a scan
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await super().handle_async_request(request)
+        if len(self.api.requests) == self.late:
+            self.api.conversations = [*later_calls(1), *self.api.conversations]
+            self.clock.advance(timedelta(minutes=1))
+        return response
+
+
+@pytest.mark.parametrize("order", ORDERS)
+async def test_a_scan_says_nothing_of_the_time_after_its_last_request(order: Order):
+    api, clock = FakeFormant(), Clock()
+    api.conversations, api.order = ended_calls(450), order
+    async with harness_for(api, transport=LateReplies(api, clock=clock), clock=clock) as harness:
+        await harness.ask()
+        assert len(api.requests) == 5
+        list_status = await harness.sync.refresh_list(ListRequest(), SECONDS)
+
+        assert list_status.is_complete
+        assert await harness.holds_all()
 
 
 async def test_a_call_deleted_during_a_scan_is_not_kept():

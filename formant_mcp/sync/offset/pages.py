@@ -106,8 +106,8 @@ class OverlappingPages:
 
     A position counts rows from the front of the list; with `from_end`, from its last row, which takes a total.
     `requested`: the positions of the pages that are being fetched. `step`: rows of a full page. `total`: that of the
-    page fetched last; `totals`: of all pages. `seen`: the rows read on so far; `has_gap`: two pages did not overlap, so
-    that a row may have been missed.
+    page fetched last; `totals`: of all pages. `requested_at`: when the last request began. `seen`: the rows read on so
+    far; `has_gap`: two pages did not overlap, so that a row may have been missed.
     """
 
     def __init__(self, source: OffsetList, total: int | None, step: int = 0, *, from_end: bool = False) -> None:
@@ -121,6 +121,7 @@ class OverlappingPages:
         self.totals: set[int | None] = set()
         self.step = step or source.provider.page_size
         self.requests = 0
+        self.requested_at: datetime | None = None
         self.last: FetchedPage | None = None
         self.seen: set[str] = set()
         self.has_gap = False
@@ -227,6 +228,7 @@ class OverlappingPages:
 
     async def fetch_at(self, offset: int) -> FetchedPage:
         """The page that begins at that row of the list, as it is now."""
+        self.requested_at = self._list.now()
         page = await self._list.fetch(offset)
         self.requests += 1
         self.total = page.page.total

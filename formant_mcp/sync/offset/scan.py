@@ -229,7 +229,7 @@ class Scan:
 
     async def _finish(self, state: ListState) -> bool:
         """Settles what the list holds, or has it read again: False."""
-        last = self.pages.last
+        last, checked_at = self.pages.last, self.pages.requested_at  # what came later may be on no page
         ends_early = last is not None and last.page.has_more and not last.page.total
         state = replace(state, ends_early=ends_early)
         state = await self._read_ends_again(state)
@@ -243,7 +243,7 @@ class Scan:
         settled = (agrees and (is_steady or is_last_try)) or is_cut_short
         settled |= total is not None and (seen, total) == self._result_before
         if settled or is_last_try:
-            await self._accept(state, seen, settled)
+            await self._accept(replace(state, checked_at=checked_at), seen, settled)
             return True
         self._tries, self._result_before = self._tries + 1, (seen, total)
         return await self._restart()
@@ -268,10 +268,10 @@ class Scan:
             page = await self.pages.fetch_at(page.next_offset)
 
     async def _accept(self, state: ListState, seen: int, settled: bool) -> None:
-        started_at, total, now = state.scan_started_at or self._list.now(), state.scan_total, self._list.now()
+        started_at, total = state.scan_started_at or self._list.now(), state.scan_total
         stored = await self._list.count_seen()
         if not self.pages.has_gap and await self._list.misses_many(stored, stored - seen, started_at):
-            await self._list.end_scan(checked_at=now)
+            await self._list.end_scan(checked_at=state.checked_at)
             return
         expected_excess = 0 if total is None else total - seen
         # Rows shown twice or not readable were read all the same; what no page showed was not.
@@ -287,9 +287,9 @@ class Scan:
             unreadable=state.scan_unreadable,
             ends_early=state.ends_early,
             last_full_scan_at=started_at if settled else None,
-            checked_at=now,
+            checked_at=state.checked_at,
             covered_from=None,
             gone=0,
             gone_at=None,
-            rescan_at=now if state.ends_early else state.rescan_at,
+            rescan_at=self._list.now() if state.ends_early else state.rescan_at,
         )
