@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from formant_mcp.analysis.phrase_lists import PhraseLists
 from formant_mcp.errors import (
     ConfigurationError,
     InvalidRequestError,
@@ -85,10 +86,11 @@ async def open_app(
     `verified_by`: a key that the store has already, where this one is new and verified to be of the same account.
 
     Raises:
-        ConfigurationError, StoreError: the store cannot be used.
+        ConfigurationError, StoreError: the store, or the file of phrases, cannot be used.
     """
     account = AccountKey(settings.service(), settings.account(key), verified_by)
-    store = await Store.open(where or settings.store_location(key), account, next_refresh_at)
+    lists = await asyncio.to_thread(PhraseLists.load, settings.phrases_file)
+    store = await Store.open(where or settings.store_location(key), account, next_refresh_at, lists)
     sync = Sync(provider, store, now)
     sync.start_measuring()
     return App(

@@ -126,7 +126,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _add_export_options(export: argparse.ArgumentParser) -> None:
     export.add_argument("--format", default="csv", metavar="FORMAT", help="csv (for spreadsheets) or jsonl")
-    export.add_argument("--include", default="", metavar="WHAT", help="results, transcript, or both with a comma")
+    export.add_argument("--include", default="", metavar="WHAT", help="of results, signals, transcript, with commas")
     export.add_argument("-o", "--output", default="", metavar="FILE", help="default: stdout")
     for name in _FILTERS:
         export.add_argument(f"--{name.replace('_', '-')}", metavar="VALUE", help="filter, as in the tools")

@@ -11,19 +11,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from io import FileIO
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 from zoneinfo import ZoneInfo
 
 from anyio import to_thread
 from pydantic import JsonValue
 
+from formant_mcp.analysis.signals import SIGNALS
+from formant_mcp.analysis.signals import Value as Measured
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.files import disk_errors, finish, open_temporary, take_name, write
 from formant_mcp.models import Conversation, Turn
 from formant_mcp.queries.export import ExportedCall
 
 ExportFormat = Literal["csv", "jsonl"]
-Include = Literal["results", "transcript"]
+Include = Literal["results", "signals", "transcript"]
 
 FIELDS = (
     "conversation_id",
@@ -70,9 +72,10 @@ class Table:
     def columns(self) -> list[str]:
         """The names of the columns; of JSON lines, the keys of each object."""
         if self.format == "jsonl":
-            return [*FIELDS, *(name for name in ("results", "transcript") if name in self.include)]
+            return [*FIELDS, *(name for name in get_args(Include) if name in self.include)]
         results = [f"results.{path}" for path in self.paths] if "results" in self.include else []
-        return [*FIELDS, *results, *(["transcript"] if "transcript" in self.include else [])]
+        signals = [f"signals.{name}" for name in SIGNALS] if "signals" in self.include else []
+        return [*FIELDS, *results, *signals, *(["transcript"] if "transcript" in self.include else [])]
 
     def header(self) -> bytes:
         """The beginning of the file."""
@@ -90,6 +93,8 @@ class Table:
         cells = [defused(cell) for cell in fields]
         if "results" in self.include:
             cells += [defused(call.values.get(path, "")) for path in self.paths]
+        if "signals" in self.include:
+            cells += [_cell(call.signals.get(name)) for name in SIGNALS]
         if "transcript" in self.include:
             cells.append(defused("\n".join(map(_spoken, call.turns))))
         return cells
@@ -100,6 +105,8 @@ class Table:
         }
         if "results" in self.include and call.conversation.results is not None:
             sent["results"] = call.conversation.results
+        if "signals" in self.include and call.signals:
+            sent["signals"] = {**call.signals}
         if "transcript" in self.include and call.conversation.has_detail:
             sent["transcript"] = [_turn(turn) for turn in call.turns]
         return sent
@@ -195,6 +202,11 @@ async def _save(
 def defused(cell: str) -> str:
     """The cell, with an apostrophe before what a spreadsheet would run as a formula."""
     return f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell
+
+
+def _cell(value: Measured | None) -> str:
+    """A signal as conditions write it."""
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _csv_lines(rows: Sequence[Sequence[str]]) -> str:

@@ -126,6 +126,7 @@ class Settings(BaseSettings):
     store: str = ""
     recordings_dir: HomePath | None = None
     exports_dir: HomePath | None = None
+    phrases_file: HomePath | None = None
     timezone: str = Field(default="", validate_default=True)
     call_seconds: float = Field(default=20, gt=0, le=600)
     redact: str = ""

@@ -15,6 +15,8 @@ from mcp import Client, StdioServerParameters
 from mcp_types import TextContent
 from pydantic_core import PydanticUndefined
 
+from formant_mcp.analysis.phrase_lists import parse
+from formant_mcp.analysis.signals import SIGNALS
 from formant_mcp.providers.registry import PROVIDERS
 from formant_mcp.queries.arguments import FilterArguments
 from formant_mcp.server.limits import Limits
@@ -73,6 +75,16 @@ def assert_row_matches(row: Row, name: str, schema: dict[str, Any], required: li
 
 def test_the_readme_has_the_two_commands() -> None:
     assert [command for command in COMMANDS if f"```sh\n{command}\n```" in README] == COMMANDS
+
+
+def test_the_table_of_signals_has_each_with_its_definition() -> None:
+    rows = table("Signals", "signal", "kind", "needs", "definition")
+    assert {quoted(row["signal"]): (row["kind"], row["needs"], row["definition"]) for row in rows} == dict(SIGNALS)
+
+
+def test_the_example_of_a_file_of_phrases_is_accepted() -> None:
+    example = README.split("\n## Signals\n")[1].split("```\n")[1]
+    assert {phrase.list_name for phrase in parse(example.encode())} == {"asked_for_human", "opt_out"}
 
 
 def test_the_settings_table_has_every_variable() -> None:

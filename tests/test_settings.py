@@ -55,6 +55,7 @@ def test_settings_have_defaults_without_any_variable(environment: pytest.MonkeyP
         "store": "",
         "recordings_dir": None,
         "exports_dir": None,
+        "phrases_file": None,
         "timezone": "Europe/Berlin",
         "call_seconds": 20.0,
         "redact": "",

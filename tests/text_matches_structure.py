@@ -86,7 +86,7 @@ def _forms(path: str, value: JsonValue) -> Iterator[tuple[str, str]]:
 
 def _forms_of_object(path: str, name: str, value: dict[str, JsonValue]) -> Iterator[tuple[str, str]]:
     for key, item in value.items():
-        if name == "results":
+        if name in ("results", "signals"):
             yield f"{path}.{key}", Exact(f"{key}={_result(item)}")
         else:
             yield from _forms(f"{path}.{key}", item)

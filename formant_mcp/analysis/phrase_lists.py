@@ -92,7 +92,7 @@ class PhraseLists:
                 contents.append(extra.read_bytes())
             except OSError as error:
                 reason = error.strerror or type(error).__name__
-                raise ConfigurationError(f"The file of phrases cannot be read: {reason}.", _ACCEPTED) from None
+                raise ConfigurationError(f"FORMANT_PHRASES_FILE cannot be read: {reason}.", _ACCEPTED) from None
         return cls((phrase for content in contents for phrase in parse(content)), key)
 
     @property
@@ -163,4 +163,4 @@ def _words_of(phrase: str) -> tuple[str, ...]:
 
 
 def _malformed(number: int, problem: str) -> ConfigurationError:
-    return ConfigurationError(f"The file of phrases: line {number} {problem}.", _ACCEPTED)
+    return ConfigurationError(f"FORMANT_PHRASES_FILE: line {number} {problem}.", _ACCEPTED)

@@ -88,7 +88,7 @@ SIGNALS: Mapping[str, Signal] = MappingProxyType(
         "wrong_person": _phrase("the number or the person is said to be wrong"),
         "abusive_words": _phrase("there is an insult"),
         "opt_out": _phrase("no more calls are wanted"),
-        "ended_by": Signal("text", "speakers", "who spoke last: agent, contact, or another role as sent"),
+        "ended_by": Signal("text", "speakers", "who spoke last: agent, contact or other"),
         "early_end": Signal("flag", "speakers", "whether the contact spoke in fewer than two turns"),
         "tool_errors": Signal("count", "tool results", "tool calls that failed"),
         "recording_gap_seconds": Signal("number", "recording", "the longest silence in the saved recording"),
@@ -97,6 +97,9 @@ SIGNALS: Mapping[str, Signal] = MappingProxyType(
 )
 
 PHRASE_SIGNALS = frozenset(name for name, signal in SIGNALS.items() if signal.kind == "turn")
+
+PARTIES = ("agent", "contact", "other")
+"""Who may have spoken last."""
 
 _SAID_BY_ANYBODY = frozenset({"voicemail"})
 _NOT_SPEECH = frozenset({"tool", "function", "system", "event", "developer"})
@@ -128,7 +131,7 @@ def _timed(speech: Sequence[Turn]) -> dict[str, Value]:
     """What the times of the turns say."""
     measured: dict[str, Value] = {}
     if speech:
-        measured["ended_by"] = speech[-1].role
+        measured["ended_by"] = speech[-1].role if speech[-1].role in PARTIES else "other"
     if replies := timing.reply_seconds(speech):
         measured["reply_seconds_median"] = round(median(replies), 3)
         measured["reply_seconds_max"] = round(max(replies), 3)

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
+from formant_mcp.analysis.signals import Value as Measured
 from formant_mcp.errors import ConnectionFailedError, FormantError, NotFoundError, RequestTimeoutError
 from formant_mcp.filters import NO_FILTERS, DetailRequest, Filters
 from formant_mcp.members import Member
@@ -125,14 +126,17 @@ class Account:
         """Conversations by id, each with the turns of a window."""
         return await get_transcripts(self._loader, context, ids, window)
 
-    async def conversation(self, context: RequestContext, id_or_prefix: str) -> tuple[Conversation, list[Turn]]:
-        """One conversation with all its turns, by its id or a unique prefix of it."""
+    async def conversation(
+        self, context: RequestContext, id_or_prefix: str
+    ) -> tuple[Conversation, list[Turn], dict[str, Measured]]:
+        """One conversation with all its turns and signals, by its id or a unique prefix of it."""
         conversation_id = await find(self._loader, context, id_or_prefix)
         conversation = await self._stored(conversation_id)
         if conversation is None:
             raise ConnectionFailedError("The conversation could not be loaded.", "Retry.")
         read = self._store.read
-        return conversation, await read.turns(conversation_id, 0, await read.turn_count(conversation_id) or 0)
+        turns = await read.turns(conversation_id, 0, await read.turn_count(conversation_id) or 0)
+        return conversation, turns, (await self._loader.signals_of([conversation_id])).get(conversation_id, {})
 
     async def find_id(self, context: RequestContext, id_or_prefix: str) -> str:
         """The full id for an id or a unique prefix; requests it from the provider only if it is not stored."""

@@ -173,8 +173,8 @@ class FilterArguments(Arguments):
     direction: Name = Field("", description="inbound, outbound or web.")
     results: Conditions = Field(
         [],
-        description="Conditions on result fields; all must hold. Operators: = != < <= > >= exists missing."
-        " E.g. {results}.",
+        description="Conditions on result fields and signals; all must hold. Operators: = != < <= > >= exists missing."
+        " E.g. {results}, signals.agent_repeats>=3.",
     )
 
     @classmethod

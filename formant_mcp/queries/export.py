@@ -3,13 +3,13 @@
 from collections.abc import AsyncIterator, Set
 from dataclasses import dataclass
 
+from formant_mcp.analysis.signals import Value as Measured
 from formant_mcp.errors import UnavailableError
 from formant_mcp.filters import Filters
 from formant_mcp.models import Conversation, Turn
 from formant_mcp.queries.conversations import Existing, available_values
-from formant_mcp.queries.coverage import RESULTS, WORDS, Coverage
+from formant_mcp.queries.coverage import RESULTS, SPEAKERS, WORDS, Coverage
 from formant_mcp.queries.loader import DataRequest, Loader, RequestContext
-from formant_mcp.store import Store
 from formant_mcp.store.result_values import flatten
 from formant_mcp.store.turn_keys import MAX_TURNS
 from formant_mcp.sync.list_sync import ListRequest
@@ -20,13 +20,14 @@ _PAGE_WITH_TURNS = 100
 
 @dataclass(frozen=True, slots=True)
 class ExportedCall:
-    """A conversation with its results and turns, where they are included.
+    """A conversation with its results, signals and turns, where they are included.
 
     `values`: the results as texts, by dotted path; several of one path have `; ` between them.
     """
 
     conversation: Conversation
     values: dict[str, str]
+    signals: dict[str, Measured]
     turns: list[Turn]
 
 
@@ -48,38 +49,46 @@ async def export(loader: Loader, context: RequestContext, filters: Filters, incl
     Raises:
         FormantError: nothing can be answered at all.
     """
-    used = {"results": RESULTS, "transcript": WORDS}
+    used = {"results": RESULTS, "signals": WORDS | SPEAKERS, "transcript": WORDS}
     uses = frozenset[str]().union(*(used[name] for name in include))
-    request = DataRequest(filters, ListRequest(filters), with_details=bool(include), uses=uses)
+    request = DataRequest(filters, ListRequest(filters), bool(include), uses, with_signals="signals" in include)
     coverage = await loader.ensure_loaded(context, request)
     paths = await loader.store.aggregates.paths(filters) if "results" in include else {}
     existing = await available_values(loader.store, filters, coverage.matched)
-    return Export(coverage, existing, tuple(sorted(paths)), _pages(loader.store, filters, include))
+    return Export(coverage, existing, tuple(sorted(paths)), _pages(loader, filters, include))
 
 
-async def _pages(store: Store, filters: Filters, include: Set[str]) -> AsyncIterator[list[ExportedCall]]:
+async def _pages(loader: Loader, filters: Filters, include: Set[str]) -> AsyncIterator[list[ExportedCall]]:
     limit, row = _PAGE_WITH_TURNS if "transcript" in include else _PAGE, 0
     while True:
         try:
-            page = await store.read.page(filters, "newest", limit, row)
+            page = await loader.store.read.page(filters, "newest", limit, row)
         except LookupError:
             raise UnavailableError("A call was deleted while the file was written.", "Export again.") from None
         if page:
-            yield await _calls(store, page, include)
+            yield await _calls(loader, page, include)
         if len(page) < limit:
             return
         row = page[-1][0]
 
 
-async def _calls(store: Store, page: list[tuple[int, Conversation]], include: Set[str]) -> list[ExportedCall]:
+async def _calls(loader: Loader, page: list[tuple[int, Conversation]], include: Set[str]) -> list[ExportedCall]:
+    store = loader.store
     calls, turns = [conversation for _, conversation in page], dict[int, dict[int, Turn]]()
+    ids = [call.conversation_id for call in calls]
     if "results" in include:
-        stored = await store.read.get([call.conversation_id for call in calls])
+        stored = await store.read.get(ids)
         calls = [stored.get(call.conversation_id, call) for call in calls]
+    signals = await loader.signals_of(ids) if "signals" in include else {}
     if "transcript" in include:
         turns = await store.read.windows([(row, 0, MAX_TURNS - 1) for row, _ in page])
     return [
-        ExportedCall(call, _texts(call), [turn for _, turn in sorted(turns.get(row, {}).items())])
+        ExportedCall(
+            call,
+            _texts(call),
+            signals.get(call.conversation_id, {}),
+            [turn for _, turn in sorted(turns.get(row, {}).items())],
+        )
         for call, (row, _) in zip(calls, page, strict=True)
     ]
 

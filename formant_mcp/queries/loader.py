@@ -2,9 +2,11 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from formant_mcp.analysis.signals import Value as Measured
 from formant_mcp.errors import FormantError, InvalidRequestError
 from formant_mcp.filters import FIELDS, NAMED, NO_FILTERS, DetailRequest, Filters, some_filter_on
 from formant_mcp.queries.coverage import (
@@ -51,8 +53,8 @@ class DataRequest:
     """What a query needs: the conversations that match `filters`, from the list that `list_request` describes.
 
     `with_details`: also their transcripts and results. `uses`: which of WORDS, RESULTS, SPEAKERS and FIELDS the answer
-    uses of each conversation, in addition to the filters; `signals`: the signals that it uses. `also`: further filters
-    whose details are needed, such as those of another period.
+    uses of each conversation, in addition to the filters; `signals`: the signals that it names; `with_signals`: it uses
+    whatever is measured. `also`: further filters whose details are needed, such as those of another period.
     """
 
     filters: Filters
@@ -60,11 +62,12 @@ class DataRequest:
     with_details: bool = False
     uses: frozenset[str] = frozenset()
     signals: frozenset[str] = frozenset()
+    with_signals: bool = False
     also: tuple[Filters, ...] = ()
 
     @property
     def all_signals(self) -> frozenset[str]:
-        """The signals that the answer or a filter uses."""
+        """The signals that the answer or a filter names."""
         return self.signals.union(*(filters.signals for filters in (self.filters, *self.also)))
 
     @property
@@ -89,7 +92,7 @@ class Loader:
         if unsupported := sorted(self.sync.unsupported_filters & request.filters.given().keys()):
             raise InvalidRequestError(f"{unsupported[0]}: this provider's calls have no such field.", "Leave it out.")
         check_measurable(request.all_signals, self.sync.unmeasured)
-        if request.all_signals:
+        if request.with_signals or request.all_signals:
             await self.sync.measure_stored(context.seconds_left)
         list_status = await self.sync.refresh_list(request.list_request, context.seconds_left, context.report)
         coverage = await self._load_details(context, request, list_status)
@@ -115,6 +118,15 @@ class Loader:
     def needs_details(self, filters: Filters) -> bool:
         """Whether list rows are not enough to decide what matches."""
         return DetailRequest(filters, False, self.sync.detail_only_fields).is_any
+
+    async def signals_of(self, conversation_ids: Sequence[str]) -> dict[str, dict[str, Measured]]:
+        """What is measured of these stored conversations, by id."""
+        signals = self.store.signals
+        measured = await signals.of(conversation_ids)
+        missing = [conversation_id for conversation_id in conversation_ids if conversation_id not in measured]
+        if missing and await signals.measure(missing):
+            measured = await signals.of(conversation_ids)
+        return measured
 
     async def coverage(
         self,
@@ -220,7 +232,7 @@ class Loader:
 
     async def _signal_notes(self, request: DataRequest) -> tuple[list[str], list[str]]:
         """How many calls are still to be measured, and for how many each signal can be measured."""
-        if not request.all_signals:
+        if not (request.with_signals or request.all_signals):
             return [], []
         signals, periods = self.store.signals, [replace(one, results=one.on_results) for one in request.periods]
         due = sum([await signals.count_due(period) for period in periods])

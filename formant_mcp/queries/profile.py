@@ -1,4 +1,4 @@
-"""The profile of calls: agents, statuses, time span, and every result field with its values."""
+"""The profile of calls: agents, statuses, time span, every result field with its values, and the signals."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -6,12 +6,13 @@ from zoneinfo import ZoneInfo
 
 from formant_mcp.filters import NONE, Filters
 from formant_mcp.queries.conversations import Existing, available_values
-from formant_mcp.queries.coverage import RESULTS, Coverage
+from formant_mcp.queries.coverage import RESULTS, SPEAKERS, WORDS, Coverage
 from formant_mcp.queries.loader import DataRequest, Loader, RequestContext
 from formant_mcp.queries.measures import Statistics, statistics_of
 from formant_mcp.queries.summary import Group, overall_of
 from formant_mcp.store import Store
 from formant_mcp.store.aggregates import Grouping
+from formant_mcp.store.signals import SignalStats
 from formant_mcp.sync.list_sync import ListRequest
 
 _MAX_FIELDS = 60
@@ -46,6 +47,7 @@ class Profile:
     started_from: datetime | None
     started_to: datetime | None
     results: tuple[FieldProfile, ...]
+    signals: tuple[SignalStats, ...]
     left_out: tuple[int, int]
     existing: dict[str, Existing]
     loaded: int
@@ -59,7 +61,7 @@ class Profile:
         return replace(self, results=self.results[:count], left_out=(agents, fields + left_out))
 
 
-_USES = RESULTS | {"started_at", "status", "agent_id"}
+_USES = RESULTS | WORDS | SPEAKERS | {"started_at", "status", "agent_id"}
 
 
 async def profile(loader: Loader, context: RequestContext, filters: Filters, top: int, zone: ZoneInfo) -> Profile:
@@ -69,7 +71,7 @@ async def profile(loader: Loader, context: RequestContext, filters: Filters, top
         FormantError: nothing can be answered at all.
     """
     coverage = await loader.ensure_loaded(
-        context, DataRequest(filters, ListRequest(filters), with_details=True, uses=_USES)
+        context, DataRequest(filters, ListRequest(filters), with_details=True, uses=_USES, with_signals=True)
     )
     store = loader.store
     # While details are missing, values that may still change are not counted.
@@ -87,6 +89,7 @@ async def profile(loader: Loader, context: RequestContext, filters: Filters, top
         started_from=_moment(first),
         started_to=_moment(last),
         results=tuple([await _field(store, filters, path, kind, top, now) for path, kind in kinds[:_MAX_FIELDS]]),
+        signals=tuple(await store.signals.stats(filters, now)),
         left_out=(max(0, len(agents) - _MAX_VALUES), max(0, len(kinds) - _MAX_FIELDS)),
         existing=await available_values(store, filters, coverage.matched),
         loaded=loaded,

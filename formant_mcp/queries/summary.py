@@ -120,7 +120,9 @@ async def summarize(loader: Loader, context: RequestContext, query: SummaryQuery
     in_detail = {"failure_reason", *loader.sync.detail_only_fields}
     from_details = frozenset(name for name in names if name.startswith((RESULTS, SIGNALS)) or name in in_detail)
     signals = frozenset(name.removeprefix(SIGNALS) for name in names if name.startswith(SIGNALS))
-    request = DataRequest(query.filters, list_request, bool(from_details), _used(names), signals, tuple(periods[1:]))
+    request = DataRequest(
+        query.filters, list_request, bool(from_details), _used(names), signals, also=tuple(periods[1:])
+    )
     coverage = await loader.ensure_loaded(context, request)
     not_loaded = from_details if coverage.details_read < coverage.details_needed else frozenset[str]()
     path_notes = await check_paths(loader.store, query.groupings, query.measures, coverage)

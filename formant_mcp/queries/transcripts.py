@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from formant_mcp.analysis.signals import Value as Measured
 from formant_mcp.errors import ASK_AGAIN, FormantError, InvalidRequestError, NotFoundError
 from formant_mcp.models import Conversation, Turn, clean, never_connected
 from formant_mcp.queries.coverage import Coverage, unreadable_notes
@@ -35,14 +36,15 @@ class Window:
 class Transcript:
     """A conversation with the turns of the window; `turn_count` is None if there is no transcript.
 
-    `is_unreadable`: there is one, but it could not be parsed. `is_final`: the call has ended, and its transcript is up
-    to date.
+    `is_unreadable`: there is one, but it could not be parsed. `signals`: what is measured of it. `is_final`: the call
+    has ended, and its transcript is up to date.
     """
 
     conversation: Conversation
     turns: tuple[Turn, ...]
     turn_count: int | None
     is_unreadable: bool
+    signals: dict[str, Measured]
     is_final: bool = True
 
 
@@ -212,4 +214,5 @@ async def read_window(loader: Loader, conversation_id: str, window: Window) -> T
         tuple(await read.turns(conversation_id, window.first, window.max_turns)),
         await read.turn_count(conversation_id),
         "transcripts" in await read.unreadable_among([conversation_id]),
+        (await loader.signals_of([conversation_id])).get(conversation_id, {}),
     )

@@ -15,6 +15,7 @@ from mcp_types import (
     TextResourceContents,
 )
 
+from formant_mcp.analysis.signals import Value as Measured
 from formant_mcp.app import App
 from formant_mcp.audio import WAV, AudioKind
 from formant_mcp.errors import InvalidRequestError, NotFoundError
@@ -48,6 +49,7 @@ class ConversationDocument(ConversationFields):
     ended_at: datetime | None = None
     trace_id: str | None = None
     results: dict[str, object] | None = None
+    signals: dict[str, Measured] | None = None
     turns: list[Turn] | None = None
 
 
@@ -200,13 +202,14 @@ def _too_large(conversation_id: str, size: int | None) -> InvalidRequestError:
 
 
 async def _document(app: App, context: RequestContext, given_id: str) -> Contents:
-    conversation, turns = await app.account.conversation(context, given_id)
+    conversation, turns, signals = await app.account.conversation(context, given_id)
     document = ConversationDocument.model_validate(
         {
             **common_fields(conversation, app.zone),
             "ended_at": local(conversation.ended_at, app.zone),
             "trace_id": conversation.trace_id,
             "results": conversation.results,
+            "signals": signals or None,
             "turns": turns,
         }
     )
@@ -218,7 +221,7 @@ async def _document(app: App, context: RequestContext, given_id: str) -> Content
 
 
 async def _markdown(app: App, context: RequestContext, given_id: str) -> Contents:
-    conversation, turns = await app.account.conversation(context, given_id)
+    conversation, turns, _ = await app.account.conversation(context, given_id)
     boundary = app.new_boundary()
     lines = [
         f"# Conversation {conversation.conversation_id}",
@@ -250,7 +253,7 @@ _TRANSCRIPT = ResourceKind(
 _CONVERSATION = ResourceKind(
     "conversation",
     "Conversation",
-    "Everything stored about a call: fields, results, turns.",
+    "Everything stored about a call: fields, results, signals, turns.",
     "application/json",
     CONVERSATION_URI,
     _document,

@@ -2,15 +2,16 @@
 where an earlier version saved them, or the lists of phrases have changed since.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from datetime import datetime
 
-from formant_mcp.analysis.signals import SIGNALS, Kind, Signal
+from formant_mcp.analysis.signals import PARTIES, SIGNALS, Kind, Signal
 from formant_mcp.analysis.signals import Value as Measured
 from formant_mcp.filters import Filters
 from formant_mcp.models import Conversation, Turn, Unreadable
 from formant_mcp.store.engine import Connection, Database, OnDatabase, Value, on_reader, on_writer
-from formant_mcp.store.filter_sql import where
+from formant_mcp.store.filter_sql import milliseconds, where
 from formant_mcp.store.limits import ALL_AGENTS
 from formant_mcp.store.rows import READ, conversation, number, whole
 from formant_mcp.store.turn_keys import row_of, turn_key
@@ -22,6 +23,7 @@ OF_DETAILS = tuple(name for name in SIGNALS if name not in OF_RECORDINGS)
 # The times of turns and what became of tool calls are not stored, only what was measured of them.
 _OF_STORED = tuple(name for name in OF_DETAILS if SIGNALS[name].needs in ("transcript", "speakers"))
 _MEASURED_WITH = "signals"  # the name, in the table meta, of what the stored calls are measured with
+_CHECKED_AT_ONCE = 10_000  # calls
 _MEASURED_AT_ONCE = 50  # calls; they keep the thread that writes for some 20 ms
 
 
@@ -37,6 +39,21 @@ def save_signals(connection: Connection, measured: Mapping[int, Mapping[str, Mea
     connection.insert("signals", columns, [row for row_id, row in rows.items() if row_id not in stored])
     changed = [row for row_id, row in rows.items() if stored.get(row_id, row) != row]
     connection.update_rows("signals", columns[:-1], "row_id", changed)
+
+
+@dataclass(frozen=True, slots=True)
+class SignalStats:
+    """A signal over many calls: in how many it is measured, and what.
+
+    `calls`: in how many of them it is above 0, true or said; `parties`: how many each party ended, by party.
+    """
+
+    name: str
+    measured: int
+    calls: int | None = None
+    mean: float | None = None
+    max: float | None = None
+    parties: tuple[tuple[str, int], ...] = ()
 
 
 class Signals(OnDatabase):
@@ -58,11 +75,11 @@ class Signals(OnDatabase):
 
     @on_reader
     def of(self, connection: Connection, conversation_ids: Sequence[str]) -> dict[str, dict[str, Measured]]:
-        """What is measured of these conversations, by id."""
+        """What is measured of these conversations, by id; without those that are still to be measured."""
         columns = ", ".join(f"signals.{name}" for name in SIGNALS)
         rows = connection.rows(
             f"SELECT conversation_id, {columns} FROM $conversations $join $signals USING (row_id)"
-            " WHERE conversation_id $in_list",
+            " WHERE is_due = 0 AND conversation_id $in_list",
             [list(conversation_ids)],
         )
         return {str(name): _measured(values) for name, *values in rows}
@@ -76,6 +93,26 @@ class Signals(OnDatabase):
         return whole(connection.rows(f"SELECT count(*) FROM $conversations WHERE {clause.sql}", clause.values)[0][0])
 
     @on_reader
+    def stats(self, connection: Connection, filters: Filters, now: datetime | None = None) -> list[SignalStats]:
+        """Each signal that is measured of a matching call, over all of them, in the order of SIGNALS.
+
+        With `now`, only of calls whose details need not be fetched again then.
+        """
+        clause = where(filters)
+        if now:
+            clause.add("(detail_due_at IS NULL OR detail_due_at > ?)", milliseconds(now))
+        columns = [column for name, signal in SIGNALS.items() for column in _figures(name, signal.kind)]
+        within = f" AND row_id IN (SELECT row_id FROM $conversations WHERE {clause.sql})" if clause.parts else ""
+        (row,) = connection.rows(
+            f"SELECT {', '.join(columns)} FROM $signals"
+            f" WHERE (turn_count IS NOT NULL OR tool_errors IS NOT NULL OR {OF_RECORDINGS[0]} IS NOT NULL){within}",
+            clause.values,
+        )
+        values = iter(row)
+        stats = [_stats(name, signal.kind, values) for name, signal in SIGNALS.items()]
+        return [signal for signal in stats if signal.measured]
+
+    @on_reader
     def count_due(self, connection: Connection, filters: Filters) -> int:
         """How many matches are still to be measured."""
         if not connection.rows("SELECT 1 FROM $signals WHERE is_due = 1 LIMIT 1"):
@@ -85,18 +122,18 @@ class Signals(OnDatabase):
         return whole(connection.rows(f"SELECT count(*) FROM $conversations WHERE {clause.sql}", clause.values)[0][0])
 
     @on_writer
-    def make_due(self, connection: Connection) -> None:
-        """Makes calls due that are not measured, or were measured with something else."""
+    def make_due(self, connection: Connection, after: int = 0) -> int:
+        """Makes calls due that are not measured, among some thousand after row `after`, and at first all those that
+        were measured with something else. Returns the last row that it checked, 0 if there are no more."""
+        if not after:
+            self._make_outdated_due(connection)
         rows = connection.rows(
-            "SELECT row_id FROM $conversations WHERE detail_at IS NOT NULL"
-            " AND row_id NOT IN (SELECT row_id FROM $signals_as s)"
+            "SELECT row_id, detail_at IS NULL OR row_id IN (SELECT row_id FROM $signals_as s) FROM $conversations"
+            " WHERE row_id > ? ORDER BY row_id LIMIT ?",
+            [after, _CHECKED_AT_ONCE],
         )
-        connection.insert("signals", ("row_id", "is_due"), [(row_id, 1) for (row_id,) in rows])
-        rows = connection.rows("SELECT value FROM $meta WHERE name = ?", [_MEASURED_WITH])
-        if not rows or rows[0][0] != self._measured_with:
-            connection.update("signals", "is_due = 1", "true", [()])
-            values = [(_MEASURED_WITH, self._measured_with)]
-            connection.insert("meta", ("name", "value"), values, key=("name",), update="value = excluded.value")
+        connection.insert("signals", ("row_id", "is_due"), [(row_id, 1) for row_id, is_fine in rows if not is_fine])
+        return whole(rows[-1][0]) if rows else 0
 
     @on_writer
     def measure_due(self, connection: Connection) -> int:
@@ -105,6 +142,37 @@ class Signals(OnDatabase):
             "SELECT row_id FROM $signals WHERE is_due = 1 ORDER BY row_id DESC LIMIT ?", [_MEASURED_AT_ONCE]
         )
         row_ids = [whole(row[0]) for row in rows]
+        self._measure_rows(connection, row_ids)
+        return len(row_ids)
+
+    @on_writer
+    def measure(self, connection: Connection, conversation_ids: Sequence[str]) -> int:
+        """Measures those of these that are stored and due, or were never measured; returns how many."""
+        rows = connection.rows(
+            "SELECT row_id, (SELECT is_due FROM $signals_as s WHERE s.row_id = c.row_id) FROM $conversations_as c"
+            " WHERE detail_at IS NOT NULL AND conversation_id $in_list",
+            [list(conversation_ids)],
+        )
+        connection.insert("signals", ("row_id", "is_due"), [(row_id, 1) for row_id, is_due in rows if is_due is None])
+        due = [whole(row_id) for row_id, is_due in rows if is_due != 0]
+        self._measure_rows(connection, due)
+        return len(due)
+
+    @on_writer
+    def save_of_recording(self, connection: Connection, conversation_id: str, measured: Mapping[str, Measured]) -> None:
+        """Saves what is measured of a recording, if the call's details are loaded."""
+        rows = connection.rows("SELECT row_id FROM $conversations WHERE conversation_id = ?", [conversation_id])
+        values = [(*map(measured.get, OF_RECORDINGS), whole(row_id)) for (row_id,) in rows]
+        connection.update_rows("signals", OF_RECORDINGS, "row_id", values)
+
+    def _make_outdated_due(self, connection: Connection) -> None:
+        rows = connection.rows("SELECT value FROM $meta WHERE name = ?", [_MEASURED_WITH])
+        if not rows or rows[0][0] != self._measured_with:
+            connection.update("signals", "is_due = 1", "true", [()])
+            values = [(_MEASURED_WITH, self._measured_with)]
+            connection.insert("meta", ("name", "value"), values, key=("name",), update="value = excluded.value")
+
+    def _measure_rows(self, connection: Connection, row_ids: list[int]) -> None:
         stored = _stored(connection, row_ids)
         # Rows without a conversation should not exist, but would be due for ever.
         measured = {row_id: self._measure(call) for row_id, call in stored.items()}
@@ -114,14 +182,6 @@ class Signals(OnDatabase):
             "row_id",
             [_row(row_id, measured.get(row_id, {}), _OF_STORED) for row_id in row_ids],
         )
-        return len(row_ids)
-
-    @on_writer
-    def save_of_recording(self, connection: Connection, conversation_id: str, measured: Mapping[str, Measured]) -> None:
-        """Saves what is measured of a recording, if the call's details are loaded."""
-        rows = connection.rows("SELECT row_id FROM $conversations WHERE conversation_id = ?", [conversation_id])
-        values = [(*map(measured.get, OF_RECORDINGS), whole(row_id)) for (row_id,) in rows]
-        connection.update_rows("signals", OF_RECORDINGS, "row_id", values)
 
 
 def signal_column(name: str) -> str:
@@ -143,6 +203,34 @@ def signal_text(name: str, alias: str) -> str:
         "text": column,
     }
     return texts.get(_signal(name).kind, f"CAST({column} AS text)")
+
+
+def _figures(name: str, kind: Kind) -> list[str]:
+    """SQL: the figures of `_stats`."""
+    match kind:
+        case "count":
+            return [f"count({name})", f"count(nullif({name}, 0))", f"sum({name})", f"max({name})"]
+        case "number":
+            return [f"count({name})", f"sum({name})", f"max({name})"]
+        case "flag":
+            return [f"count({name})", f"sum({name})"]
+        case "turn":
+            return ["count(turn_count)", f"count({name})"]
+        case "text":
+            return [f"count({name})", *(f"count(nullif({name} = '{party}', false))" for party in PARTIES)]
+
+
+def _stats(name: str, kind: Kind, values: Iterator[Value]) -> SignalStats:
+    measured = whole(next(values))
+    if kind == "text":
+        counts = tuple((party, whole(next(values))) for party in PARTIES)
+        return SignalStats(name, measured, parties=tuple(pair for pair in counts if pair[1]))
+    calls = None if kind == "number" else whole(next(values))
+    if kind in ("flag", "turn"):
+        return SignalStats(name, measured, calls)
+    total, largest = number(next(values)), number(next(values))
+    mean = None if total is None else total / measured
+    return SignalStats(name, measured, calls, mean, largest)
 
 
 def _row(row_id: int, measured: Mapping[str, Measured], names: Sequence[str]) -> tuple[Value, ...]:

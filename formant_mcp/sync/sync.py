@@ -211,7 +211,9 @@ class Sync:
 
     async def _measure(self, _: Progress) -> None:
         async with self._leases.hold("measure"):  # one server at a time
-            await self._store.signals.make_due()
+            row = await self._store.signals.make_due()
+            while row:
+                row = await self._store.signals.make_due(row)
             while await self._store.signals.measure_due():
                 await self._jobs.yield_to_waiting()
         self._has_measured = True

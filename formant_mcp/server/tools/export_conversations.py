@@ -17,7 +17,9 @@ from formant_mcp.server.tools.text import LINK_NOTE, coverage_lines, with_notes
 from formant_mcp.server.tools.tool import Reply, Tool
 
 Includes = Annotated[
-    list[Include], BeforeValidator(as_list(as_name)), Takes("a list of results, transcript", "results, transcript")
+    list[Include],
+    BeforeValidator(as_list(as_name)),
+    Takes("a list of results, signals, transcript", "results, transcript"),
 ]
 
 
@@ -27,7 +29,7 @@ class ExportArguments(FilterArguments):
     format: Annotated[ExportFormat, BeforeValidator(as_choice({"json": "jsonl", "excel": "csv"}))] = Field(
         "csv", description="csv for spreadsheets, or jsonl."
     )
-    include: Includes = Field([], description="results: one column per field; transcript.")
+    include: Includes = Field([], description="results, signals: a column each; transcript.")
 
 
 async def _run(app: App, arguments: ExportArguments, context: RequestContext) -> Reply:

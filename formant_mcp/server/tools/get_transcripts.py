@@ -137,7 +137,8 @@ def _size(transcript: Transcript, fields: dict[str, Any]) -> int:
 def _frame(transcript: Transcript, fields: dict[str, Any]) -> int:
     """The size of a conversation without its results and turns; its id is in its address as well."""
     conversation_id = _length(transcript.conversation.conversation_id)
-    return _FRAME_CHARACTERS + conversation_id + sum(_length(str(value)) for value in fields.values())
+    signals = _length(compact_json({**transcript.signals}))
+    return _FRAME_CHARACTERS + conversation_id + signals + sum(_length(str(value)) for value in fields.values())
 
 
 def _length(line: str) -> int:
@@ -162,6 +163,7 @@ def _block(app: App, transcript: Transcript, fields: dict[str, Any], share: int,
     answer = TranscriptAnswer(
         **fields,
         results=results,
+        signals=transcript.signals or None,
         recording_uri=None
         if never_connected(conversation, count)
         else uri_of(RECORDING_URI, conversation.conversation_id),
@@ -213,6 +215,7 @@ def _block_lines(app: App, block: _Block) -> list[str]:
         f"{answer.conversation_id} · agent {answer.agent_id or '-'} · {answer.contact_number or '-'}"
         f" · {answer.status or '-'} · {started} · {duration} s",
         *([more] if (more := " · ".join(part for part in optional if part)) else []),
+        *([f"signals: {results_line({**answer.signals})}"] if answer.signals else []),
     ]
     results = [f"results: {results_line(answer.results)}"] if answer.results else []
     turns = [f"turns {block.first}–{block.first + count - 1} of {answer.turn_count}"] if count else []

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, JsonValue, PlainSerializer, WithJsonSchema
 
+from formant_mcp.analysis.signals import Value as Measured
 from formant_mcp.models import Conversation
 from formant_mcp.queries.coverage import Coverage
 from formant_mcp.server.tools.text import truncate
@@ -80,6 +81,7 @@ class TranscriptAnswer(ConversationFields):
     ended_at: datetime | None = None
     trace_id: str | None = None
     results: dict[str, JsonValue] | None = None
+    signals: dict[str, Measured] | None = None
     recording_uri: str | None = None
     turn_count: int
     transcript: str

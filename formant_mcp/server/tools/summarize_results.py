@@ -26,11 +26,11 @@ class SummaryArguments(FilterArguments):
     group_by: Fields = Field(
         [],
         description=f"Up to three of {', '.join((*GROUPINGS, *TIMES))},"
-        " results.<path>. Time groups are sorted by time, others by size. Leave empty for a profile of all matching"
-        " calls.",
+        " results.<path>, signals.<name>. Time groups are sorted by time, others by size. Leave empty for a profile of"
+        " all matching calls.",
     )
     measures: Fields = Field(
-        [], description="duration_seconds, results.<path> of a number: count, sum, mean, quantiles."
+        [], description="duration_seconds, results.<path> or signals.<name> of a number: count, sum, mean, quantiles."
     )
     compare_since: Date = Field("", description="Start of the period to compare with (formats as in since).")
     compare_until: Date = Field("", description="End of the period to compare with.")

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
-from formant_mcp.queries.profile import FieldProfile, Profile
+from formant_mcp.queries.profile import FieldProfile, Profile, SignalStats
 from formant_mcp.queries.summary import Group, GroupComparison, Statistics
 from formant_mcp.server.tools.schemas import CoverageAnswer, Number, local
 from formant_mcp.server.tools.text import truncate
@@ -86,8 +86,19 @@ class FieldAnswer(BaseModel):
     left_out: int | None = None
 
 
+class SignalAnswer(BaseModel):
+    """One signal: in how many calls it is measured, in how many of them it is above 0, true or said; and figures."""
+
+    name: str
+    measured: int
+    calls: int | None = None
+    mean: Number | None = None
+    max: Number | None = None
+    top: list[Counted] | None = None
+
+
 class ProfileAnswer(BaseModel):
-    """The agents, statuses, time span and result fields of everything that matches."""
+    """The agents, statuses, time span, result fields and signals of everything that matches."""
 
     agents: list[Counted]
     agent_names: dict[str, str] | None = None
@@ -95,6 +106,7 @@ class ProfileAnswer(BaseModel):
     started_from: datetime | None = None
     started_to: datetime | None = None
     results: list[FieldAnswer]
+    signals: list[SignalAnswer] | None = None
 
 
 class SummaryAnswer(BaseModel):
@@ -148,6 +160,7 @@ def profile_answer(profile: Profile, coverage: CoverageAnswer, zone: ZoneInfo, t
             started_from=local(profile.started_from, zone),
             started_to=local(profile.started_to, zone),
             results=[_field(field, top) for field in profile.results],
+            signals=[_signal(signal) for signal in profile.signals] or None,
         ),
     )
 
@@ -177,6 +190,23 @@ def _field(field: FieldProfile, top: int) -> FieldAnswer:
         answer.top = [[truncate(value, _VALUE_CHARACTERS), count] for value, count in field.top[:shown]]
         answer.others = max(0, field.distinct - len(answer.top)) or None
     return answer
+
+
+def _signal(signal: SignalStats) -> SignalAnswer:
+    has_figures = signal.calls != 0  # else they are all 0
+    return SignalAnswer(
+        name=signal.name,
+        measured=signal.measured,
+        calls=signal.calls,
+        mean=_rounded(signal.mean) if has_figures else None,
+        max=_exact(signal.max) if has_figures else None,
+        top=[[party, count] for party, count in signal.parties] or None,
+    )
+
+
+def _rounded(value: float | None) -> float | None:
+    """Four significant digits: sums of an engine's own order differ after many more."""
+    return None if value is None else float(f"{value:.4g}")
 
 
 def _measures(group: Group) -> dict[str, MeasureAnswer] | None:

@@ -10,6 +10,7 @@ from formant_mcp.server.tools.summary_schema import (
     GroupAnswer,
     MeasureAnswer,
     PeriodAnswer,
+    SignalAnswer,
     SummaryAnswer,
 )
 from formant_mcp.server.tools.text import UNTRUSTED_NOTICE, counted, format_offset, format_table
@@ -71,6 +72,7 @@ def profile_lines(answer: SummaryAnswer, loaded: int, boundary: str, short_ids: 
     missing = overall.count - loaded
     so_far = "" if answer.coverage.complete else f" in the {loaded:,} calls loaded so far"
     so_far += f" ({missing:,} not loaded yet)" if missing > 0 else ""  # calls may come while figures are computed
+    lines += _signal_lines(profile.signals or [])
     if not profile.results:
         return [*lines, f"no result fields{so_far}"]
     of = f" of {loaded:,} calls loaded" if missing else ""
@@ -80,6 +82,24 @@ def profile_lines(answer: SummaryAnswer, loaded: int, boundary: str, short_ids: 
         *(_field_line(field, of) for field in profile.results),
         f"end {boundary}",
     ]
+
+
+def _signal_lines(signals: Sequence[SignalAnswer]) -> list[str]:
+    """A line for the signals that are measured in as many calls."""
+    by_measured: dict[int, list[str]] = {}
+    for signal in signals:
+        by_measured.setdefault(signal.measured, []).append(_signal_figures(signal))
+    return [
+        f"signals, measured in {counted(measured, 'call')}: {' · '.join(figures)}"
+        for measured, figures in by_measured.items()
+    ]
+
+
+def _signal_figures(signal: SignalAnswer) -> str:
+    calls = "" if signal.calls is None else f"in {signal.calls:,}"
+    figures = [f"{name} {value:g}" for name in ("mean", "max") if (value := getattr(signal, name)) is not None]
+    parties = [f"{party} ({count:,})" for party, count in signal.top or []]
+    return f"{signal.name} {', '.join(part for part in (calls, *figures, *parties) if part)}"
 
 
 Column = tuple[str, Callable[[GroupAnswer], str]]
