@@ -1,6 +1,7 @@
 """One PostgreSQL connection, for one account; its errors are StoreErrors."""
 
 import json
+import math
 import re
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
@@ -59,18 +60,31 @@ class QueryEndedError(StoreError):
 class PostgresConnection:
     """A connection in a transaction of one account, an engine's Connection; used by one thread at a time.
 
+    `is_one_query`: there is no transaction, so that a second query would see another state.
+
     Raises (from every method):
         StoreError: the database cannot be used. ConnectionLostError: another connection may work.
     """
 
-    def __init__(self, connection: StoppableConnection, account: int, agents: frozenset[str] = ALL_AGENTS) -> None:
+    def __init__(
+        self,
+        connection: StoppableConnection,
+        account: int,
+        agents: frozenset[str] = ALL_AGENTS,
+        *,
+        is_one_query: bool = False,
+    ) -> None:
         self._cursor = psycopg.RawCursor(connection)
         self._note_answer = connection.note_answer
         self._account = account
         self._agents = agents
+        self._queries_left = 1 if is_one_query else math.inf
 
     def rows(self, template: str, parameters: Sequence[Parameter] = ()) -> list[tuple[Value, ...]]:
         """All rows of one query."""
+        if not self._queries_left:
+            raise RuntimeError("A second query of work that was to run one.")
+        self._queries_left -= 1
         compared, originals = compared_parameters(parameters)
         with self._statement():
             statement = _to_postgres(template, self._account, self._agents)
