@@ -137,8 +137,10 @@ class PostgresDatabase:
                 raise connection_lost()
             try:
                 run_command(connection, begin.encode())
-                result = work(PostgresConnection(connection, self._account, agents))
+                transaction = PostgresConnection(connection, self._account, agents)
+                result = work(transaction)
                 run_command(connection, b"COMMIT")
+                transaction.note_commit()
             except BaseException:
                 if not connection.broken:
                     with suppress(psycopg.Error):
