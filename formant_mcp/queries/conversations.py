@@ -99,7 +99,9 @@ async def list_conversations(loader: Loader, context: RequestContext, query: Lis
     ordered_by = frozenset({"started_at" if query.order in ("newest", "oldest") else "duration_seconds"})
     coverage = await loader.ensure_loaded(context, DataRequest(filters, request, uses=ordered_by))
     try:
-        rows = await store.read.page(filters, query.order, query.limit + 1, cursor.row)
+        rows = []
+        if coverage.matched or cursor.row:
+            rows = await store.read.page(filters, query.order, query.limit + 1, cursor.row)
     except LookupError:
         raise stale_cursor_error() from None
     page = rows[: query.limit]

@@ -218,13 +218,10 @@ class Loader:
         may_not_occur = filters.status or any(condition.operator == "!=" for condition in filters.results)
         if matched and not may_not_occur:
             return frozenset()
-        settled: set[str] = set()
-        for name in (*NAMED, "results"):
-            example = some_filter_on(name)
-            requests = self._detail_requests((example,), with_details=False)
-            if not requests or not (await self.store.read.counts(example, requests, context.requested_at)).due:
-                settled.add(name)
-        return frozenset(settled)
+        examples = {name: self._detail_requests((some_filter_on(name),), False) for name in (*NAMED, "results")}
+        requests = [request for requests in examples.values() for request in requests]
+        due = await self.store.read.still_due(requests, context.requested_at)
+        return frozenset(name for name, requests in examples.items() if due.isdisjoint(requests))
 
     def _detail_requests(self, periods: tuple[Filters, ...], with_details: bool) -> list[DetailRequest]:
         requests = [DetailRequest(period, with_details, self.sync.detail_only_fields) for period in periods]

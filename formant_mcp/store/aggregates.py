@@ -7,7 +7,7 @@ from datetime import datetime
 
 from formant_mcp.filters import GROUPINGS, SIGNALS, Filters
 from formant_mcp.store.counts import start_daily_counts
-from formant_mcp.store.engine import Connection, OnDatabase, Parameter, Value, on_reader, on_writer
+from formant_mcp.store.engine import Connection, OnDatabase, Parameter, Value, on_reader, on_writer, one_query
 from formant_mcp.store.filter_sql import SORTED, Where, distinct_sql, milliseconds, where
 from formant_mcp.store.local_time import UNKNOWN_DAY
 from formant_mcp.store.rows import text, whole
@@ -131,7 +131,7 @@ class Aggregates(OnDatabase):
                 return None
         return counts
 
-    @on_reader
+    @one_query
     def numbers(self, connection: Connection, filters: Filters, grouping: Grouping, measure: str) -> dict[Key, Numbers]:
         """The numbers of DURATION, of `results.<path>` or of `signals.<name>` in each group."""
         columns, source, values = _grouped(filters, grouping)
@@ -174,7 +174,7 @@ class Aggregates(OnDatabase):
         ]
         return (whole(ends[0][0][0]), whole(ends[1][0][0])) if ends[0] else (None, None)
 
-    @on_reader
+    @one_query
     def count_loaded(self, connection: Connection, filters: Filters, now: datetime) -> int:
         """How many matches have details that need not be fetched again now."""
         clause = _loaded(filters, now)
@@ -182,7 +182,7 @@ class Aggregates(OnDatabase):
             connection.rows(f"SELECT count(*) FROM $conversations_as c WHERE {clause.sql}", clause.values)[0][0]
         )
 
-    @on_reader
+    @one_query
     def paths(
         self, connection: Connection, filters: Filters | None = None, now: datetime | None = None
     ) -> dict[str, str]:

@@ -160,10 +160,13 @@ class Database(Protocol):
         """How often it was replaced by an empty one."""
         ...
 
-    async def read(self, work: Callable[[Connection], T], agents: frozenset[str] = ALL_AGENTS) -> T:
+    async def read(
+        self, work: Callable[[Connection], T], agents: frozenset[str] = ALL_AGENTS, *, is_one_query: bool = False
+    ) -> T:
         """Runs work that only reads, in one transaction; stops it if the caller is cancelled.
 
-        `agents`: the only ones whose conversations exist for it.
+        `agents`: the only ones whose conversations exist for it. `is_one_query`: the work runs no second query, so it
+        may do without a transaction.
         """
         ...
 
@@ -204,6 +207,20 @@ def on_reader(
     async def run(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await self.database.read(
             lambda connection: method(self, connection, *args, **kwargs), self.visible_agents
+        )
+
+    return run
+
+
+def one_query(
+    method: Callable[Concatenate[S, Connection, P], T],
+) -> Callable[Concatenate[S, P], Coroutine[None, None, T]]:
+    """Runs a method on a thread that reads; it runs one query at most."""
+
+    @wraps(method)
+    async def run(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self.database.read(
+            lambda connection: method(self, connection, *args, **kwargs), self.visible_agents, is_one_query=True
         )
 
     return run

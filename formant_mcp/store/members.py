@@ -12,7 +12,7 @@ from typing import Literal
 
 from formant_mcp.errors import StoreError
 from formant_mcp.members import TOKEN_PREFIX, Member
-from formant_mcp.store.engine import Connection, OnDatabase, Value, on_reader, on_writer
+from formant_mcp.store.engine import Connection, OnDatabase, Value, on_writer, one_query
 from formant_mcp.store.filter_sql import milliseconds
 from formant_mcp.store.rows import moment
 
@@ -62,7 +62,7 @@ class Members(OnDatabase):
         await self.database.write(change)
         return any(changed)
 
-    @on_reader
+    @one_query
     def all(self, connection: Connection) -> list[StoredMember]:
         """Every member, by name."""
         return [_parse(row) for row in connection.rows(f"{_SELECT} ORDER BY name")]
@@ -99,7 +99,7 @@ class Members(OnDatabase):
         )
         return bool(connection.rows("SELECT 1 FROM $members WHERE token_hash = ?", [token_hash]))
 
-    @on_reader
+    @one_query
     def _find(self, connection: Connection, token_hash: str) -> StoredMember | None:
         rows = connection.rows(f"{_SELECT} WHERE token_hash = ?", [token_hash])
         return next(

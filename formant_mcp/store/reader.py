@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from formant_mcp.filters import FIELDS, NAMED, NO_FILTERS, DetailRequest, Filters, Order, is_whole
 from formant_mcp.models import Conversation, Turn, Unreadable
-from formant_mcp.store.engine import Connection, OnDatabase, Value, on_reader
+from formant_mcp.store.engine import Connection, OnDatabase, Value, on_reader, one_query
 from formant_mcp.store.filter_sql import ORDERS, SORTED, Where, distinct_sql, milliseconds, where
 from formant_mcp.store.rows import READ, conversation, number, text, whole, with_results
 from formant_mcp.store.turn_keys import row_of, turn_key
@@ -35,7 +35,7 @@ class Counts:
 class Reader(OnDatabase):
     """Reads conversations; without turns and results unless a method says otherwise."""
 
-    @on_reader
+    @one_query
     def get(self, connection: Connection, conversation_ids: Sequence[str]) -> dict[str, Conversation]:
         """The stored ones of these conversations, with their results, by id."""
         rows = connection.rows(
@@ -45,7 +45,7 @@ class Reader(OnDatabase):
         conversations = [with_results(row[0], row[1:]) for row in rows]
         return {conversation.conversation_id: conversation for conversation in conversations}
 
-    @on_reader
+    @one_query
     def ids_with_prefix(self, connection: Connection, prefix: str, limit: int) -> list[str]:
         """Ids with that prefix, sorted."""
         rows = connection.rows(
@@ -55,7 +55,7 @@ class Reader(OnDatabase):
         )
         return [str(row[0]) for row in rows]
 
-    @on_reader
+    @one_query
     def shortest_prefixes(
         self, connection: Connection, conversation_ids: Sequence[str], minimum: int
     ) -> dict[str, str]:
@@ -67,7 +67,7 @@ class Reader(OnDatabase):
         )
         return {str(name): _shortest(str(name), minimum, (text(before), text(after))) for name, before, after in rows}
 
-    @on_reader
+    @one_query
     def agent_names(self, connection: Connection, agent_ids: Sequence[str]) -> dict[str, str]:
         """The names of these agents, by id, if one of their newest calls has a name."""
         rows = connection.rows(
@@ -78,7 +78,7 @@ class Reader(OnDatabase):
         )
         return {str(agent_id): str(name) for agent_id, name in rows if name is not None}
 
-    @on_reader
+    @one_query
     def turn_count(self, connection: Connection, conversation_id: str) -> int | None:
         """How many turns the transcript has; None if there is no transcript."""
         rows = connection.rows("SELECT turn_count FROM $conversations WHERE conversation_id = ?", [conversation_id])
@@ -96,7 +96,7 @@ class Reader(OnDatabase):
         )
         return [Turn(whole(row[0]) - start, str(row[1]), str(row[2]), number(row[3])) for row in rows]
 
-    @on_reader
+    @one_query
     def windows(self, connection: Connection, windows: Sequence[tuple[int, int, int]]) -> dict[int, dict[int, Turn]]:
         """The turns of several windows, by row and index. A window is a row with its first and last index."""
         if not windows:
@@ -147,13 +147,13 @@ class Reader(OnDatabase):
                 break
         return [(whole(row[0]), conversation(row[1:])) for row in rows]
 
-    @on_reader
+    @one_query
     def count(self, connection: Connection, filters: Filters) -> int:
         """How many conversations match."""
         select, clause = self._matching(filters)
         return whole(connection.rows(f"{select}{clause.sql}", clause.values)[0][0])
 
-    @on_reader
+    @one_query
     def count_seen(self, connection: Connection, agent_id: str, since: datetime | None = None) -> int:
         """How many conversations are stored: of one agent, or all for ''; only those seen since then, if given."""
         if since is None:
@@ -163,7 +163,7 @@ class Reader(OnDatabase):
         clause.add("seen_at >= ?", milliseconds(since))
         return self._count(connection, clause)
 
-    @on_reader
+    @one_query
     def details_to_fetch(
         self, connection: Connection, request: DetailRequest, now: datetime, limit: int = _ALL
     ) -> list[str]:
@@ -177,12 +177,20 @@ class Reader(OnDatabase):
         )
         return [str(row[0]) for row in rows]
 
-    @on_reader
+    @one_query
     def count_details_to_fetch(self, connection: Connection, request: DetailRequest, now: datetime) -> int:
         """How many ids `details_to_fetch` has."""
         return self._count(connection, _due(request, now))
 
-    @on_reader
+    @one_query
+    def still_due(self, connection: Connection, requests: Sequence[DetailRequest], now: datetime) -> set[DetailRequest]:
+        """Those of these requests for which `details_to_fetch` has any."""
+        clauses = [_due(request, now) for request in requests]
+        columns = ", ".join(f"(SELECT count(*) FROM $conversations WHERE {clause.sql})" for clause in clauses)
+        rows = connection.rows(f"SELECT {columns}", [value for clause in clauses for value in clause.values])
+        return {request for request, due in zip(requests, rows[0], strict=True) if due}
+
+    @one_query
     def counts(
         self, connection: Connection, filters: Filters, details: Sequence[DetailRequest], now: datetime
     ) -> "Counts":
@@ -199,30 +207,30 @@ class Reader(OnDatabase):
         stored, matched, running, *rest = map(whole, rows[0])
         return Counts(stored, matched, running, sum(rest[: len(details)]), sum(rest[len(details) :]))
 
-    @on_reader
+    @one_query
     def failures(self, connection: Connection, request: DetailRequest, requested_at: datetime) -> dict[str, int]:
         """How many due details could not be fetched since then, or are not retried yet, by reason."""
         return self._failures(connection, _due(request, requested_at), requested_at)
 
-    @on_reader
+    @one_query
     def failures_among(
         self, connection: Connection, conversation_ids: Sequence[str], requested_at: datetime
     ) -> dict[str, int]:
         """The same for these ids."""
         return self._failures(connection, _with_ids(conversation_ids), requested_at)
 
-    @on_reader
+    @one_query
     def waiting(self, connection: Connection, now: datetime) -> set[str]:
         """Ids whose details could not be fetched a short while ago and are not retried yet."""
         rows = connection.rows("SELECT conversation_id FROM $conversations WHERE retry_at > ?", [milliseconds(now)])
         return {str(row[0]) for row in rows}
 
-    @on_reader
+    @one_query
     def has_details(self, connection: Connection) -> bool:
         """Whether the details of any conversation were ever fetched."""
         return bool(connection.rows("SELECT 1 FROM $conversations WHERE detail_at IS NOT NULL LIMIT 1"))
 
-    @on_reader
+    @one_query
     def not_seen_since(self, connection: Connection, filters: Filters, since: datetime, limit: int = _ALL) -> list[str]:
         """Ids that match and that the provider has not returned since then."""
         clause = where(filters)
@@ -232,7 +240,7 @@ class Reader(OnDatabase):
         )
         return [str(row[0]) for row in rows]
 
-    @on_reader
+    @one_query
     def missing_among(self, connection: Connection, conversation_ids: Sequence[str], since: datetime) -> list[str]:
         """Those of these ids that the provider could not find since then."""
         rows = connection.rows(
@@ -241,7 +249,7 @@ class Reader(OnDatabase):
         )
         return [str(row[0]) for row in rows]
 
-    @on_reader
+    @one_query
     def count_missing(self, connection: Connection, agent_id: str, since: datetime) -> int:
         """How many conversations the provider could not find since then: of one agent, or all for ''."""
         rows = connection.rows(
@@ -250,7 +258,7 @@ class Reader(OnDatabase):
         )
         return whole(rows[0][0])
 
-    @on_reader
+    @one_query
     def needing_refresh(self, connection: Connection, conversation_ids: Sequence[str], now: datetime) -> list[str]:
         """Those of these ids, in their order, that are not stored or whose details must be fetched."""
         settled = connection.rows(
@@ -261,7 +269,7 @@ class Reader(OnDatabase):
         up_to_date = {row[0] for row in settled}
         return [name for name in conversation_ids if name not in up_to_date]
 
-    @on_reader
+    @one_query
     def running(self, connection: Connection, agent_id: str, now: datetime) -> list[str]:
         """Ids of calls that started (or were first seen) within a day and had not ended when last seen, a minute ago or
         more; newest first."""
@@ -272,7 +280,7 @@ class Reader(OnDatabase):
         )
         return [str(row[0]) for row in rows]
 
-    @on_reader
+    @one_query
     def unreadable(self, connection: Connection, filters: Filters, kinds: Set[str] = _KINDS) -> dict[str, int]:
         """How much of what the provider sent could not be understood, by kind: those of `Unreadable`, and its fields.
 
@@ -280,12 +288,12 @@ class Reader(OnDatabase):
         """
         return self._unreadable(connection, where(filters), kinds) if kinds else {}
 
-    @on_reader
+    @one_query
     def unreadable_among(
         self, connection: Connection, conversation_ids: Sequence[str], kinds: Set[str] = _KINDS - {"speakers"}
     ) -> dict[str, int]:
         """The same for these conversations, without speakers: a turn itself shows that its speaker is unknown."""
-        return self._unreadable(connection, _with_ids(conversation_ids), kinds)
+        return self._unreadable(connection, _with_ids(conversation_ids), kinds) if conversation_ids else {}
 
     @on_reader
     def count_not_compared(self, connection: Connection, filters: Filters, path: str, kind: str) -> int:
@@ -299,20 +307,20 @@ class Reader(OnDatabase):
         clause.add(f"row_id IN (SELECT row_id FROM $result_values WHERE {has_one})", path, *kinds)
         return self._count(connection, clause)
 
-    @on_reader
+    @one_query
     def largest(self, connection: Connection, path: str) -> float | None:
         """The largest number of a field; None if it has none."""
         rows = connection.rows("SELECT max(number) FROM $result_values WHERE path = ? AND kind = 'number'", [path])
         return number(rows[0][0])
 
-    @on_reader
+    @one_query
     def distinct(self, connection: Connection, column: str) -> list[str]:
         """The values of a column, at most 1,000."""
         if column not in NAMED:
             raise ValueError(column)
         return [str(row[0]) for row in connection.rows(f"{distinct_sql(column)} LIMIT 1000")]
 
-    @on_reader
+    @one_query
     def agents(self, connection: Connection) -> dict[str, str | None]:
         """All agents, at most 1,000, each with its name in its newest call."""
         rows = connection.rows(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from formant_mcp.filters import NONE, Filters, Role, is_whole
 from formant_mcp.models import Conversation
-from formant_mcp.store.engine import Connection, OnDatabase, Value, on_reader
+from formant_mcp.store.engine import Connection, OnDatabase, Value, on_reader, one_query
 from formant_mcp.store.filter_sql import Where, where
 from formant_mcp.store.rows import READ, whole, with_results
 from formant_mcp.store.turn_keys import row_of, turn_key
@@ -152,7 +152,7 @@ class Search(OnDatabase):
         words = {word for prefix in prefixes for word in self._words_with_prefix(connection, prefix)} - forms
         return sorted(words, key=lambda word: (len(word), word))
 
-    @on_reader
+    @one_query
     def count_transcripts(self, connection: Connection, filters: Filters) -> int:
         """How many matching conversations have a transcript with turns."""
         clause = where(filters)

@@ -11,7 +11,7 @@ from formant_mcp.analysis.phrase_lists import PhraseLists
 from formant_mcp.analysis.signals import measure
 from formant_mcp.errors import ConfigurationError
 from formant_mcp.store.aggregates import Aggregates
-from formant_mcp.store.engine import AccountKey, Connection, Database, OnDatabase, Owner, on_reader, on_writer
+from formant_mcp.store.engine import AccountKey, Connection, Database, OnDatabase, Owner, on_writer, one_query
 from formant_mcp.store.members import Members
 from formant_mcp.store.reader import Reader
 from formant_mcp.store.search import Search
@@ -80,7 +80,7 @@ class Store(OnDatabase):
         """Closes the file."""
         await self.database.close()
 
-    @on_reader
+    @one_query
     def _identity(self, connection: Connection) -> str:
         rows = connection.rows(_IDENTITY)
         return str(rows[0][0]) if rows else ""

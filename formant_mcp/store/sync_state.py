@@ -1,11 +1,11 @@
 """How far each list of the provider is stored, and which process works on what."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Literal, cast
 
-from formant_mcp.store.engine import Connection, OnDatabase, Value, on_reader, on_writer
+from formant_mcp.store.engine import Connection, OnDatabase, Value, on_writer, one_query
 from formant_mcp.store.filter_sql import milliseconds
 from formant_mcp.store.rows import moment, text, whole
 
@@ -91,7 +91,7 @@ def changes(before: ListState, after: ListState) -> dict[str, StateValue]:
     return {name: getattr(after, name) for name in _COLUMNS if getattr(after, name) != getattr(before, name)}
 
 
-def _parse_state(row: tuple[Value, ...]) -> ListState:
+def _parse_state(row: Sequence[Value]) -> ListState:
     parsed = zip(_COLUMNS.items(), row, strict=True)
     return _MODEL(**{column: parse(value) for (column, parse), value in parsed})
 
@@ -103,15 +103,20 @@ class SyncState(OnDatabase):
         """How far that list is stored; a fresh state where nothing is."""
         return (await self.list_states(name))[0]
 
-    @on_reader
-    def list_states(self, connection: Connection, *names: str) -> list[ListState]:
+    async def list_states(self, *names: str) -> list[ListState]:
         """How far each of these lists is stored, all as of one moment."""
+        return (await self.progress(*names))[1]
+
+    @one_query
+    def progress(self, connection: Connection, *names: str) -> tuple[int, list[ListState]]:
+        """How many conversations are stored, and how far each of these lists is; all as of one moment."""
         rows = connection.rows(
-            f"SELECT {', '.join(_COLUMNS)} FROM $list_states WHERE name $in_list",
+            f"SELECT (SELECT sum(count) FROM $agents), {', '.join(_COLUMNS)}"
+            " FROM $each_text LEFT JOIN $list_states ON name = value",
             [list(names)],
         )
-        stored = {str(row[0]): _parse_state(row) for row in rows}
-        return [stored.get(name, ListState(name)) for name in names]
+        states = {str(state[0]): _parse_state(state) for _, *state in rows if state[0] is not None}
+        return whole(rows[0][0]), [states.get(name, ListState(name)) for name in names]
 
     @on_writer
     def update(self, connection: Connection, name: str, **changes: StateValue) -> None:

@@ -285,15 +285,22 @@ class ListSync(ABC):
     async def _state(self, name: str) -> ListState:
         return await self._store.sync_state.list_state(name)
 
-    async def _status(
-        self, request: ListRequest, state: ListState, whole: ListState, *, is_covered: bool, checked_since: datetime
+    @staticmethod
+    def _status(
+        request: ListRequest,
+        state: ListState,
+        whole: ListState,
+        stored: int,
+        *,
+        is_covered: bool,
+        checked_since: datetime,
     ) -> ListStatus:
         """What a list's state says of a request that it covers, or not."""
         has_faults = state.unreadable or state.unlisted or state.ends_early or state.gone
         return ListStatus(
             as_of=state.checked_at,
             is_complete=is_covered and state.was_checked(checked_since) and not has_faults,
-            stored=await self._store.read.count_seen(""),
+            stored=stored,
             total=whole.total,
             unreadable=state.unreadable or state.scan_unreadable,
             unlisted=state.unlisted,

@@ -56,6 +56,8 @@ async def test_only_details_that_may_match_and_whose_field_no_list_row_had_are_d
     ]
     # A search also needs the transcripts.
     assert await store.read.count_details_to_fetch(DetailRequest(filters), NOW) == 4
+    requests = [DetailRequest(filters, whole=False), DetailRequest(Filters(agent_id="9"))]
+    assert await store.read.still_due(requests, NOW) == {requests[0]}
     with_results = Filters(agent_id="7", failure_reason="busy", results=(Condition("intent", "exists"),))
     assert await store.read.count_details_to_fetch(DetailRequest(with_results, whole=False), NOW) == 4
 

@@ -1,6 +1,7 @@
 """One PostgreSQL connection, for one account; its errors are StoreErrors."""
 
 import json
+import math
 import re
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,6 +34,10 @@ from formant_mcp.text_search.query import Expression
 from formant_mcp.text_search.tokenizer import indexable
 
 _DURABLE = frozenset({"members"})  # tables of what no provider has: a token that was revoked must stay so
+# Tables where nothing is changed or deleted: each connection inserts a row once. If the database's machine fails, the
+# connection ends, and with it the memory of what may be lost.
+_KEPT = frozenset({"words", "labels"})
+_MOST_KEPT = 50_000  # rows in memory, a few MB
 _COPIED_FROM = 5  # rows; fewer are inserted faster by a statement
 _COPIED_AT_ONCE = 100  # rows
 _ANALYZED_FROM = 1_000  # conversations
@@ -59,18 +64,32 @@ class QueryEndedError(StoreError):
 class PostgresConnection:
     """A connection in a transaction of one account, an engine's Connection; used by one thread at a time.
 
+    `is_one_query`: there is no transaction, so that a second query would see another state.
+
     Raises (from every method):
         StoreError: the database cannot be used. ConnectionLostError: another connection may work.
     """
 
-    def __init__(self, connection: StoppableConnection, account: int, agents: frozenset[str] = ALL_AGENTS) -> None:
+    def __init__(
+        self,
+        connection: StoppableConnection,
+        account: int,
+        agents: frozenset[str] = ALL_AGENTS,
+        *,
+        is_one_query: bool = False,
+    ) -> None:
         self._cursor = psycopg.RawCursor(connection)
-        self._note_answer = connection.note_answer
+        self._connection = connection
+        self._inserted = set[tuple[object, ...]]()
         self._account = account
         self._agents = agents
+        self._queries_left = 1 if is_one_query else math.inf
 
     def rows(self, template: str, parameters: Sequence[Parameter] = ()) -> list[tuple[Value, ...]]:
         """All rows of one query."""
+        if not self._queries_left:
+            raise RuntimeError("A second query of work that was to run one.")
+        self._queries_left -= 1
         compared, originals = compared_parameters(parameters)
         with self._statement():
             statement = _to_postgres(template, self._account, self._agents)
@@ -88,6 +107,9 @@ class PostgresConnection:
     ) -> int:
         """Inserts rows; those whose `key` exists update that row instead, or nothing. Returns how many were written."""
         self._wait_for_disk_if(table in _DURABLE)
+        if table in _KEPT:
+            rows = [row for row in rows if (table, *row) not in self._connection.inserted]
+            self._inserted.update((table, *row) for row in rows)
         rows, has_long_key = stored_rows(table, columns, rows)
         if table == "conversations":
             columns, rows = ("row_id", *columns), self._numbered(rows)
@@ -174,6 +196,12 @@ class PostgresConnection:
     def claim(self) -> None:
         """Nothing to do: an account is a row of its own from the beginning."""
 
+    def note_commit(self) -> None:
+        """Its transaction has ended and is saved."""
+        if len(self._connection.inserted) > _MOST_KEPT:
+            self._connection.inserted.clear()
+        self._connection.inserted |= self._inserted
+
     def _wait_for_disk_if(self, is_durable: bool, /) -> None:
         """Lets this transaction end only when it is on disk; others may be lost if the database's machine fails."""
         if is_durable:
@@ -246,7 +274,7 @@ class PostgresConnection:
     def _statement(self) -> Generator[None]:
         with translate_errors():
             yield
-        self._note_answer()
+        self._connection.note_answer()
 
 
 @lru_cache(4000)

@@ -73,13 +73,16 @@ class PostgresDatabase:
         finally:
             pool.close()
 
-    async def read(self, work: Callable[[Connection], T], agents: frozenset[str] = ALL_AGENTS) -> T:
+    async def read(
+        self, work: Callable[[Connection], T], agents: frozenset[str] = ALL_AGENTS, *, is_one_query: bool = False
+    ) -> T:
         """Runs work that only reads, what exists for these agents; cancels its query if the caller is cancelled.
 
-        Retries once on a new connection.
+        Retries once on a new connection. One query is sent alone: a statement sees one state of the database anyway.
         """
         use = Use()
-        job = self._start(partial(self._run, partial(self._in_transaction, work, _READ, agents), use))
+        transact = partial(self._alone if is_one_query else partial(self._in_transaction, _READ), work, agents)
+        job = self._start(partial(self._run, transact, use))
         try:
             return await _answer(job, use)
         except asyncio.CancelledError:
@@ -91,7 +94,7 @@ class PostgresDatabase:
         saving the same again changes nothing."""
         use = Use()
         begin = f"BEGIN; SELECT 1 FROM {SCHEMA}.accounts WHERE account = {self._account} FOR UPDATE"
-        job = self._start(partial(self._run, partial(self._in_transaction, work, begin, ALL_AGENTS), use))
+        job = self._start(partial(self._run, partial(self._in_transaction, begin, work, ALL_AGENTS), use))
         return await to_its_end(asyncio.create_task(_answer(job, use)), LEFT_AFTER_SECONDS)
 
     async def close(self) -> None:
@@ -122,14 +125,22 @@ class PostgresDatabase:
                 raise
         return transact(use)
 
-    def _in_transaction(self, work: Callable[[Connection], T], begin: str, agents: frozenset[str], use: Use) -> T:
+    def _alone(self, work: Callable[[Connection], T], agents: frozenset[str], use: Use) -> T:
+        with self._pool.connection(use) as connection:
+            if use.is_over:
+                raise connection_lost()
+            return work(PostgresConnection(connection, self._account, agents, is_one_query=True))
+
+    def _in_transaction(self, begin: str, work: Callable[[Connection], T], agents: frozenset[str], use: Use) -> T:
         with self._pool.connection(use) as connection, translate_errors():
             if use.is_over:
                 raise connection_lost()
             try:
                 run_command(connection, begin.encode())
-                result = work(PostgresConnection(connection, self._account, agents))
+                transaction = PostgresConnection(connection, self._account, agents)
+                result = work(transaction)
                 run_command(connection, b"COMMIT")
+                transaction.note_commit()
             except BaseException:
                 if not connection.broken:
                     with suppress(psycopg.Error):

@@ -7,7 +7,7 @@ is the speaker: A the agent, B the contact, C anybody else
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from itertools import accumulate, takewhile
+from itertools import accumulate, chain, repeat, takewhile
 
 from formant_mcp.filters import Role
 from formant_mcp.store.engine import Forms
@@ -18,6 +18,7 @@ _WEIGHTS = {"agent": "A", "contact": "B"}
 _LONGEST_WORD = 500  # characters; a lexeme has at most 2,046 bytes
 _MOST_BYTES = 1_000_000  # of one turn's words: a tsvector has at most 1 MB
 _SURELY_FITS = 20_000  # characters of a turn
+_LAST_POSITION = 16_383
 _ENTRY_BYTES = 24  # of a word and its position, at most
 
 
@@ -31,9 +32,10 @@ def words_of(account: int, indexed: str) -> Sequence[str]:
 
 
 def to_tsvector(account: int, role: str, words: Sequence[str]) -> str:
-    """Words as a tsvector's text. PostgreSQL counts to 16,383: words after it are found, but not as phrases."""
-    weight = _WEIGHTS.get(role, "C")
-    return " ".join([f"{_lexeme(account, word)}:{position}{weight}" for position, word in enumerate(words, 1)])
+    """Words as a tsvector's text. PostgreSQL counts to _LAST_POSITION: words after it are found, but not as phrases."""
+    positions = _positions(_WEIGHTS.get(role, "C"))
+    lexemes = map(_lexeme, repeat(account), words)
+    return " ".join(map(str.__add__, lexemes, chain(positions, repeat(positions[-1]))))
 
 
 def to_tsquery(account: int, expression: Expression, role: Role, forms: Forms) -> str:
@@ -54,6 +56,11 @@ def _phrase(account: int, form: str, term: Term, weight: str) -> str:
     mark = ("*" if term.kind == "prefix" else "") + weight
     words = [f"{word}:{weight}" if weight else word for word in first] + [f"{last}:{mark}" if mark else last]
     return f"({' <-> '.join(words)})"
+
+
+@lru_cache
+def _positions(weight: str) -> Sequence[str]:
+    return [f":{position}{weight}" for position in range(1, _LAST_POSITION + 1)]
 
 
 @lru_cache(100_000)

@@ -9,13 +9,18 @@ import psycopg
 
 
 class StoppableConnection(psycopg.Connection):
-    """A connection that knows when the database answered last."""
+    """A connection that knows when the database answered last.
+
+    `inserted`: rows of tables where nothing is changed or deleted, each after its table's name, which it has inserted
+    for good.
+    """
 
     answered_at = 0.0
     _socket: socket.socket | None = None  # a second handle: libpq may close its own at any moment
 
     def make_stoppable(self) -> None:
         """Called once the connection is made."""
+        self.inserted = set[tuple[object, ...]]()
         self._socket = socket.fromfd(self.pgconn.socket, -1, -1, -1)
 
     def note_answer(self) -> None:

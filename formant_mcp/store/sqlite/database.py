@@ -126,8 +126,13 @@ class SqliteDatabase:
             raise
         return database
 
-    async def read(self, work: Callable[[Connection], T], agents: frozenset[str] = ALL_AGENTS) -> T:
-        """Runs work that only reads, what exists for these agents; interrupts its query if the caller is cancelled."""
+    async def read(
+        self, work: Callable[[Connection], T], agents: frozenset[str] = ALL_AGENTS, *, is_one_query: bool = False
+    ) -> T:
+        """Runs work that only reads, what exists for these agents; interrupts its query if the caller is cancelled.
+
+        It is always a transaction, which costs nothing here.
+        """
         worker = await self._idle.get()
         try:
             return await self._unless_damaged(worker.read(work, agents))

@@ -45,7 +45,7 @@ class CursorListSync(ListSync):
 
     async def status(self, request: ListRequest, checked_since: datetime) -> ListStatus:
         """How far the store answers a request now; the list must have been checked since then."""
-        whole, own, period = await self._store.sync_state.list_states(
+        stored, (whole, own, period) = await self._store.sync_state.progress(
             "", _name(request.filters), list_name(self._period(request))
         )
         state = whole if self._is_in_whole(whole, request) else own
@@ -56,7 +56,7 @@ class CursorListSync(ListSync):
             if not is_covered and self._valid(period, request).is_complete:
                 state, is_covered, checked_since = period, True, _EVER
         state = replace(state, gone=gone)
-        status = await self._status(request, state, whole, is_covered=is_covered, checked_since=checked_since)
+        status = self._status(request, state, whole, stored, is_covered=is_covered, checked_since=checked_since)
         return replace(
             status,
             # What came since the provider stated the total is counted here.

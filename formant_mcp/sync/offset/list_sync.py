@@ -35,11 +35,11 @@ class OffsetListSync(ListSync):
 
     async def status(self, request: ListRequest, checked_since: datetime) -> ListStatus:
         """How far the store answers a request now; the list must have been checked since then."""
-        whole, own = await self._store.sync_state.list_states("", request.filters.agent_id)
+        stored, (whole, own) = await self._store.sync_state.progress("", request.filters.agent_id)
         is_in_whole = whole.is_complete or (whole.was_checked(checked_since) and await self._covers(whole, request))
         state = whole if is_in_whole else own
         is_covered = await self._covers(state, request)
-        status = await self._status(request, state, whole, is_covered=is_covered, checked_since=checked_since)
+        status = self._status(request, state, whole, stored, is_covered=is_covered, checked_since=checked_since)
         return replace(
             status,
             list_total=state.total if state.name == request.filters.agent_id else None,

@@ -12,12 +12,13 @@ from formant_mcp.filters import DetailRequest, Filters
 from formant_mcp.models import Conversation, Turn, Unreadable
 from formant_mcp.store import Store
 from formant_mcp.store.aggregates import DAY, Grouping
+from formant_mcp.store.postgres.full_text import to_tsvector
 from formant_mcp.store.search import StoreSearch
 from formant_mcp.text_search.query import parse_query
 from tests.store.files import call_saying, calls, open_store
 from tests.store.oracle import NOW
 from tests.store.postgres.recount import counts_are_right
-from tests.store.postgres.stores import open_at
+from tests.store.postgres.stores import ask, open_at
 
 pytestmark = pytest.mark.anyio
 
@@ -185,3 +186,10 @@ async def test_a_question_with_special_characters_is_answered_as_in_a_file(store
         return
     first, second = await store.search.find(search, 10), await file.search.find(search, 10)
     assert [match.conversation for match in first.page] == [match.conversation for match in second.page]
+
+
+async def test_words_after_the_last_position_are_all_at_it(database: str) -> None:
+    words = ["a"] * 16_382 + ["b", "c", "d"]
+    counted = " ".join(f"'3/{word}':{position}A" for position, word in enumerate(words, 1))
+    same = await ask(database, "SELECT %s::tsvector = %s::tsvector", to_tsvector(3, "agent", words), counted)
+    assert same == [(True,)]

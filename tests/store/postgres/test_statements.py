@@ -76,3 +76,11 @@ async def test_statements_of_saving_reading_searching_and_deleting_name_their_ac
         await everything(store)
         await store.close()
     assert len(sent) > 60
+
+
+async def test_work_that_was_to_run_one_query_runs_no_second_one(database: str) -> None:
+    store = await open_at(database)
+    with pytest.raises(RuntimeError, match="A second query"):
+        await store.database.read(lambda c: (c.rows("SELECT 1"), c.rows("SELECT 2")), is_one_query=True)
+    assert await store.database.read(lambda c: c.rows("SELECT 1"), is_one_query=True) == [(1,)]
+    await store.close()
