@@ -1,6 +1,7 @@
 """The one object that tools, resources, prompts and commands call: an account's conversations, of any provider."""
 
 from collections.abc import Awaitable, Callable, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
@@ -160,6 +161,20 @@ class Account:
                 "Retry in a moment.",
             )
         return saved
+
+    async def keep_figures(
+        self, context: RequestContext, conversation_id: str, longest_silence: float, silence_share: float
+    ) -> None:
+        """Keeps what was measured of a saved recording as signals of its call, if the call's details can be loaded.
+
+        `longest_silence`: in seconds; `silence_share`: 0 to 1.
+        """
+        if await self._store.read.needing_refresh([conversation_id], context.requested_at):
+            with suppress(FormantError):
+                await self._sync.fetch_one(conversation_id, context.requested_at, context.seconds_left)
+        await self._loader.signals_of([conversation_id])
+        measured = {"recording_gap_seconds": longest_silence, "recording_silence_share": silence_share}
+        await self._store.signals.save_of_recording(conversation_id, measured)
 
     async def recording_coverage(self, context: RequestContext) -> Coverage:
         """The coverage of an answer about one recording."""

@@ -204,3 +204,22 @@ async def test_two_at_once_write_one_file(account: Account) -> None:
         first, second = await asyncio.gather(*asked)
     assert first.structure == second.structure
     assert len(list((account.folder / "recordings").iterdir())) == 1
+
+
+async def test_what_was_measured_of_the_audio_is_a_signal_of_its_call(account: Account) -> None:
+    async with account.connect() as assistant:
+        await assistant.ask("save_recording", conversation_id=CALL)
+        wanted = ["signals.recording_gap_seconds>=1.5", "signals.recording_silence_share<0.5"]
+        answer = await assistant.ask("list_conversations", results=wanted)
+        transcript = await assistant.ask("get_transcripts", conversation_ids=[CALL])
+    assert CALL in answer.text
+    assert "Measured for 1 of 2 calls, those with a recording that was saved" in answer.text
+    assert "recording_gap_seconds=1.5, recording_silence_share=0.3333" in transcript.text
+
+
+async def test_a_recording_is_saved_where_the_details_of_its_call_cannot_be_had(account: Account) -> None:
+    async with account.connect() as assistant:
+        await assistant.ask("list_conversations")
+        account.api.fault(lambda request: request.path.endswith(CALL), 9, 403)
+        answer = await assistant.ask("save_recording", conversation_id=CALL)
+    assert saved(answer) == RECORDING

@@ -34,6 +34,10 @@ async def _run(app: App, arguments: SaveArguments, context: RequestContext) -> R
         return await app.recordings.save(conversation_id, recording)
 
     saved = await app.account.recording(context, conversation_id, save)
+    figures = saved.figures
+    if figures and figures.silence_share is not None:
+        share = round(figures.silence_share, 4)
+        await app.account.keep_figures(context, conversation_id, _longest_silence(figures), share)
     notes = [_shortfall(saved.figures, await app.account.duration_seconds(conversation_id))]
     path = str(saved.path)
     if app.publish:
@@ -54,6 +58,12 @@ def _shortfall(figures: AudioFigures | None, call_seconds: float | None) -> str:
         return ""
     own, call, missing = map(format_seconds, (figures.seconds, call_seconds, call_seconds - figures.seconds))
     return f"The recording is {own} s, the call {call} s: {missing} s shorter."
+
+
+def _longest_silence(figures: AudioFigures) -> float:
+    """Seconds; 0 if there is no silence."""
+    since, to = figures.longest_silence_from_seconds, figures.longest_silence_to_seconds
+    return 0.0 if since is None or to is None else round(to - since, 2)
 
 
 def _figures(figures: AudioFigures | None) -> dict[str, Any]:
