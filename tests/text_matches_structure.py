@@ -72,6 +72,8 @@ def _forms(path: str, value: JsonValue) -> Iterator[tuple[str, str]]:
             yield from _forms_of_object(path, name, value)
         case [str(text), int(count)]:  # a value and how many calls have it
             yield path, rf"{re.escape(text)}(?: \(|, ){count:,}(?: calls?)?\)"
+        case [float() | int() as low, float() | int() as high] if name == "interval":
+            yield path, rf"{low:.1%}–{high:.1%}"
         case list():
             for number, item in enumerate(value):
                 yield from _forms(f"{path}.{number}", item)

@@ -23,7 +23,12 @@ _GROUPING_WORDS = {
     "contact": "contact_number",
     "date": "day",
 }
-_MEASURE_WORDS = {DURATION: DURATION, "duration": DURATION, "seconds": DURATION}
+SUCCESS_RATE = "success_rate"
+"""As a measure: the interval of the success rate, which is given anyway."""
+_MEASURE_WORDS = {
+    **dict.fromkeys((DURATION, "duration", "seconds"), DURATION),
+    **dict.fromkeys((SUCCESS_RATE, "success", "interval"), SUCCESS_RATE),
+}
 # Columns of list rows that nothing is grouped by.
 _OF_ONE_CALL = {"conversation_id", "started", "started_at", "ended_at", "trace_id", "results", "words", "example"}
 _MISSPELLED = 0.8

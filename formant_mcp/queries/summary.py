@@ -69,7 +69,7 @@ class SummaryQuery:
     """What to summarize, by which groupings and measures, compared with which period; `top`: how many groups, of those
     with at least `min_count` calls in one of the periods.
 
-    Groups of calls that are not loaded come in addition.
+    Groups of calls that are not loaded come in addition. `with_interval`: the answer has intervals of success rates.
     """
 
     filters: Filters
@@ -78,6 +78,7 @@ class SummaryQuery:
     compared_with: tuple[datetime | None, datetime | None] | None = None
     top: int = 20
     min_count: int = 1
+    with_interval: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from formant_mcp.server.tools.summary_schema import SummaryAnswer
 from tests.calls import conversation
 from tests.server_harness import NOW, Account, in_both_eras
 
@@ -92,6 +93,18 @@ async def test_an_example_is_as_short_as_it_can_be_and_can_be_read(account: Acco
         assert str(answer.rows("groups")[0]["example_conversation_id"]).startswith(example)
         read = await assistant.ask("get_transcripts", conversation_ids=[example])
     assert read.ids() == [answer.rows("groups")[0]["example_conversation_id"]]
+
+
+async def test_success_rates_have_intervals_where_they_are_measured(account: Account) -> None:
+    async with account.connect() as assistant:
+        plain = await assistant.ask("summarize_results", group_by=["status"])
+        answer = await assistant.ask("summarize_results", group_by=["agent_id"], measures="success_rate")
+    assert SummaryAnswer.model_validate(plain.structure).overall.interval is None
+    summary = SummaryAnswer.model_validate(answer.structure)
+    for group in (*(summary.groups or []), summary.overall):
+        assert group.interval
+        assert 0 <= group.interval[0] <= (group.success_rate or 0) <= group.interval[1] <= 1
+    assert "95% interval of success" in answer.text
 
 
 @in_both_eras

@@ -6,7 +6,7 @@ from formant_mcp.app import App
 from formant_mcp.filters import GROUPINGS, Filters
 from formant_mcp.queries.arguments import Date, Fields, FilterArguments, Whole, YesNo
 from formant_mcp.queries.dates import Comparison, parse_comparison
-from formant_mcp.queries.groupings import parse_groupings, parse_measures
+from formant_mcp.queries.groupings import SUCCESS_RATE, parse_groupings, parse_measures
 from formant_mcp.queries.loader import RequestContext
 from formant_mcp.queries.profile import Profile
 from formant_mcp.queries.summary import Summary, SummaryQuery
@@ -30,7 +30,9 @@ class SummaryArguments(FilterArguments):
         " all matching calls.",
     )
     measures: Fields = Field(
-        [], description="duration_seconds, results.<path> or signals.<name> of a number: count, sum, mean, quantiles."
+        [],
+        description="duration_seconds, results.<path> or signals.<name> of a number: count, sum, mean, quantiles;"
+        " success_rate: its 95% interval.",
     )
     compare_since: Date = Field("", description="Start of the period to compare with (formats as in since).")
     compare_until: Date = Field("", description="End of the period to compare with.")
@@ -51,25 +53,27 @@ async def _run(app: App, arguments: SummaryArguments, context: RequestContext) -
     )
     if not (arguments.group_by or arguments.measures or comparison):
         return await _profile_reply(app, arguments, filters, context)
+    measures = parse_measures(arguments.measures)
     question = SummaryQuery(
         filters=filters,
         groupings=parse_groupings(arguments.group_by),
-        measures=parse_measures(arguments.measures),
+        measures=tuple(measure for measure in measures if measure != SUCCESS_RATE),
         compared_with=(comparison.since, comparison.until) if comparison else None,
         top=arguments.top,
         min_count=arguments.min_count,
+        with_interval=SUCCESS_RATE in measures,
     )
     summary = await app.account.summarize(context, question, app.zone)
     groups = [summary.overall, *summary.groups]
     short_ids = await app.account.shortest_ids([group.now.example for group in groups], _ID_CHARACTERS)
     return fit(
-        lambda count: _summary_reply(app, summary.first(count), comparison, short_ids, question.min_count),
+        lambda count: _summary_reply(app, summary.first(count), question, comparison, short_ids),
         len(summary.groups),
     )
 
 
 def _summary_reply(
-    app: App, summary: Summary, comparison: Comparison | None, short_ids: dict[str, str], min_count: int
+    app: App, summary: Summary, query: SummaryQuery, comparison: Comparison | None, short_ids: dict[str, str]
 ) -> Reply:
     periods = ""
     if comparison:
@@ -80,11 +84,11 @@ def _summary_reply(
     coverage = with_notes(summary.coverage, summary.existing, *summary.notes, periods, note)
     structured = SummaryAnswer(
         coverage=coverage_answer(coverage, app.zone),
-        groups=[group_answer(group, summary.agent_names) for group in summary.groups],
-        overall=group_answer(summary.overall),
+        groups=[group_answer(group, summary.agent_names, query.with_interval) for group in summary.groups],
+        overall=group_answer(summary.overall, {}, query.with_interval),
         others=summary.others,
     )
-    lines = summary_lines(structured, app.new_boundary(), short_ids, min_count)
+    lines = summary_lines(structured, app.new_boundary(), short_ids, query.min_count)
     return Reply("\n".join([*coverage_lines(coverage, app.zone), *lines]), structured)
 
 

@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
+from formant_mcp.analysis.statistics import success_interval
 from formant_mcp.queries.profile import FieldProfile, Profile, SignalStats
 from formant_mcp.queries.summary import Group, GroupComparison, Statistics
 from formant_mcp.server.tools.schemas import CoverageAnswer, Number, local
@@ -36,6 +37,7 @@ class PeriodAnswer(BaseModel):
     count: int
     share: Number | None = None
     success_rate: Number | None = None
+    interval: list[Number] | None = None
     measures: dict[str, MeasureAnswer] | None = None
 
 
@@ -59,6 +61,7 @@ class GroupAnswer(BaseModel):
     share: Number | None = None
     share_within_first: Number | None = None
     success_rate: Number | None = None
+    interval: list[Number] | None = None
     measures: dict[str, MeasureAnswer] | None = None
     previous: PeriodAnswer | None = None
     change: ChangeAnswer | None = None
@@ -119,8 +122,10 @@ class SummaryAnswer(BaseModel):
     profile: ProfileAnswer | None = None
 
 
-def group_answer(group: GroupComparison, agent_names: dict[str, str] | None = None) -> GroupAnswer:
-    """A group as an answer has it."""
+def group_answer(
+    group: GroupComparison, agent_names: dict[str, str] | None = None, with_interval: bool = False
+) -> GroupAnswer:
+    """A group as an answer has it. `with_interval`: with the 95 % intervals of its success rates."""
     now, before = group.now, group.previous
     return GroupAnswer(
         key={name: truncate(value, _VALUE_CHARACTERS) for name, value in group.key.items()},
@@ -129,12 +134,14 @@ def group_answer(group: GroupComparison, agent_names: dict[str, str] | None = No
         share=_exact_or_none(now.share),
         share_within_first=_exact_or_none(now.share_within_first),
         success_rate=_exact_or_none(now.success_rate),
+        interval=_interval(now) if with_interval else None,
         measures=_measures(now),
         previous=before
         and PeriodAnswer(
             count=before.count,
             share=_exact_or_none(before.share),
             success_rate=_exact_or_none(before.success_rate),
+            interval=_interval(before) if with_interval else None,
             measures=_measures(before),
         ),
         change=ChangeAnswer(
@@ -176,6 +183,12 @@ def _exact_or_none(value: float | None) -> float | None:
 
 def _difference(now: float | None, before: float | None) -> float | None:
     return None if now is None or before is None else exact(now - before)
+
+
+def _interval(group: Group) -> list[float] | None:
+    """The lowest and highest rate of success that its calls are compatible with (Wilson, 95 %)."""
+    interval = success_interval(round((group.success_rate or 0) * group.count), group.count)
+    return interval and [exact(bound) for bound in interval]
 
 
 def _field(field: FieldProfile, top: int) -> FieldAnswer:

@@ -123,12 +123,16 @@ def _columns(rows: Sequence[GroupAnswer], keys: list[str], of: str) -> list[Colu
             columns.append((f"share in {keys[0]}{of}", lambda row: _percent(row.share_within_first)))
     if has_success:
         columns.append(("success", lambda row: _percent(row.success_rate)))
+    if any(row.interval for row in rows):
+        columns.append(("95% interval of success", lambda row: _interval(row.interval)))
     if any(row.previous for row in rows):
         columns.append((f"count before{of}", lambda row: f"{row.previous.count:,}" if row.previous else ""))
         if has_shares:
             columns.append((f"share before{of}", lambda row: _percent(row.previous and row.previous.share)))
         if has_success:
             columns.append(("success before", lambda row: _percent(row.previous and row.previous.success_rate)))
+        if any(row.previous and row.previous.interval for row in rows):
+            columns.append(("95% interval before", lambda row: _interval(row.previous and row.previous.interval)))
         columns.append(("change", lambda row: _change(row, has_shares=has_shares, has_success=has_success)))
     names = dict.fromkeys(name for row in rows for name in [*(row.measures or {}), *_before(row)])
     columns += [(name, partial(_measure_now, name=name)) for name in names]
@@ -191,6 +195,10 @@ def _change(row: GroupAnswer, *, has_shares: bool, has_success: bool) -> str:
 
 def _percent(value: float | None) -> str:
     return "" if value is None else f"{value:.1%}"
+
+
+def _interval(bounds: Sequence[float] | None) -> str:
+    return "" if bounds is None else f"{bounds[0]:.1%}–{bounds[1]:.1%}"
 
 
 def _before(row: GroupAnswer) -> dict[str, MeasureAnswer]:
