@@ -12,6 +12,7 @@ from mcp_types import Tool
 from pydantic import BaseModel, JsonValue
 
 from formant_mcp.providers.registry import PROVIDERS
+from formant_mcp.queries.arguments import FilterArguments
 from formant_mcp.server.instructions import instructions
 from formant_mcp.server.tools import TOOLS
 from tests.server_harness import ERAS, Account, Assistant
@@ -23,6 +24,8 @@ SURFACE = Path(__file__).parent / "surface.json"
 SERVER = "formant"  # as the documented configuration names it
 MOST_DESCRIPTION = 2_048  # Claude Code cuts descriptions and instructions there
 MOST_INSTRUCTIONS = 2_000
+MOST_CHARACTERS = 13_900  # of all tools together: 3,400 tokens, as bench_sizes counts them
+EXPLAINS = "list_conversations"
 MOST_NAME = 60  # Cursor, for server and tool together
 WRITERS = ("save_recording", "export_conversations")
 
@@ -123,9 +126,20 @@ async def test_argument_schemas_are_closed_concrete_and_described(tools: list[To
             assert not {"anyOf", "oneOf", "allOf", "title"} & set(node), f"{tool.name}: {node}"
             assert node.get("type") != "null"
             assert not isinstance(node.get("type"), list)
+        refers = tool.description is not None and tool.description.endswith(f" Filters as in {EXPLAINS}.")
         for name, argument in tool.input_schema["properties"].items():
+            if refers and name in FilterArguments.model_fields:  # said once, for all tools
+                assert argument.keys() <= {"type", "items", "enum"}
+                continue
             assert argument.get("description"), f"{tool.name}.{name}"
             assert "default" in argument or name in tool.input_schema["required"]
+
+
+def test_the_tools_cost_a_model_little_to_read() -> None:
+    """Names, descriptions and arguments, which most assistants put before every question."""
+    entries = [tool.to_mcp(PROVIDERS[SERVER]) for tool in TOOLS]
+    shown = [json.dumps([e.name, e.description, e.input_schema], separators=(",", ":")) for e in entries]
+    assert sum(map(len, shown)) <= MOST_CHARACTERS
 
 
 async def test_answer_schemas_have_coverage_and_nothing_nullable(tools: list[Tool]) -> None:

@@ -25,6 +25,8 @@ import httpx
 from pydantic import JsonValue
 
 from formant_mcp.demo.calls import sample_calls
+from formant_mcp.providers.registry import PROVIDERS
+from formant_mcp.server.tools import TOOLS
 from tests.calls import Row, detail, many
 from tests.fake_formant import FakeFormant
 from tests.server_harness import NOW, Account, Answer, Assistant
@@ -97,6 +99,9 @@ def main() -> None:
             len(encoding.encode(form)) for form in (baseline, answer.text, compact(answer.structure))
         )
         print(f"{name:36} {base:9,} {text:9,} {text / base:6.2f} {structure:9,} {structure / base:6.2f}")
+    entries = [tool.to_mcp(PROVIDERS["formant"]) for tool in TOOLS]
+    shown = [json.dumps([e.name, e.description, e.input_schema], separators=(",", ":")) for e in entries]
+    print(f"{f'{len(TOOLS)} tools as a model reads them':36} {sum(len(encoding.encode(text)) for text in shown):9,}")
 
 
 if __name__ == "__main__":

@@ -188,4 +188,5 @@ LIST_CONVERSATIONS = Tool(
     arguments=ListArguments,
     answer=ListAnswer,
     run=_run,
+    explains_filters=True,
 )

@@ -15,7 +15,7 @@ from pydantic_core.core_schema import ModelSchema, NullableSchema, WithDefaultSc
 
 from formant_mcp.app import App
 from formant_mcp.providers.registry import ProviderSpec
-from formant_mcp.queries.arguments import Arguments
+from formant_mcp.queries.arguments import Arguments, FilterArguments
 from formant_mcp.queries.loader import RequestContext
 
 A = TypeVar("A", bound=Arguments)
@@ -24,6 +24,7 @@ MAX_CHARACTERS = 45_000
 """The maximum length of an answer, as text and as JSON: assistants do not read more at once."""
 
 
+_FILTERS = "Filters as in list_conversations."
 _UNSUPPORTED = "Not supported by this provider; leave empty."
 
 
@@ -51,7 +52,7 @@ def fit(reply_of: Callable[[int], Reply], count: int) -> Reply:
 
 @dataclass(frozen=True, slots=True)
 class Tool(Generic[A]):
-    """One tool of the server."""
+    """One tool of the server. `explains_filters`: its schema says, once for all tools, what filters accept."""
 
     name: str
     title: str
@@ -61,6 +62,7 @@ class Tool(Generic[A]):
     run: Callable[[App, A, RequestContext], Awaitable[Reply]]
     is_read_only: bool = True
     is_idempotent: bool = True
+    explains_filters: bool = False
 
     async def call(self, app: App, arguments: dict[str, JsonValue], context: RequestContext) -> Reply:
         """Runs the tool.
@@ -75,7 +77,7 @@ class Tool(Generic[A]):
         return ToolEntry(
             name=self.name,
             title=self.title,
-            description=self.description,
+            description=self.description if not self._refers_to_filters else f"{self.description} {_FILTERS}",
             input_schema=self._input_schema(provider),
             output_schema=_plain_schema(self.answer, "serialization"),
             annotations=ToolAnnotations(
@@ -89,10 +91,24 @@ class Tool(Generic[A]):
 
     def _input_schema(self, provider: ProviderSpec) -> dict[str, Any]:
         schema = deepcopy(_plain_schema(self.arguments, "validation"))
-        for name, argument in schema.get("properties", {}).items():
+        properties = schema.get("properties", {})
+        if self._refers_to_filters:
+            properties |= {name: _bare(properties[name]) for name in FilterArguments.model_fields}
+        for name, argument in properties.items():
+            if "description" not in argument:
+                continue
             is_supported = name not in provider.unsupported_filters
             argument["description"] = provider.fill(argument["description"]) if is_supported else _UNSUPPORTED
         return schema
+
+    @property
+    def _refers_to_filters(self) -> bool:
+        return issubclass(self.arguments, FilterArguments) and not self.explains_filters
+
+
+def _bare(argument: dict[str, Any]) -> dict[str, Any]:
+    """An argument's type alone."""
+    return {name: value for name, value in argument.items() if name in ("type", "items", "enum")}
 
 
 @cache
