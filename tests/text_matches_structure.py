@@ -75,6 +75,8 @@ def _forms(path: str, value: JsonValue) -> Iterator[tuple[str, str]]:
         case list():
             for number, item in enumerate(value):
                 yield from _forms(f"{path}.{number}", item)
+        case bool() if name == "spelling":
+            yield path, Exact("\nBy another spelling:\n")
         case bool():
             yield path, r"; complete\b" if value else r"; incomplete\b"
         case int() | float():
