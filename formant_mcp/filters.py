@@ -7,6 +7,7 @@ from typing import Literal
 
 Operator = Literal["=", "!=", "<", "<=", ">", ">=", "exists", "missing"]
 Role = Literal["any", "agent", "contact"]
+Spelling = Literal["any", "exact"]
 OutcomeFilter = Literal["any", "success", "failure"]
 Order = Literal["newest", "oldest", "longest", "shortest"]
 

@@ -72,11 +72,11 @@ def _forms(path: str, value: JsonValue) -> Iterator[tuple[str, str]]:
             yield from _forms_of_object(path, name, value)
         case [str(text), int(count)]:  # a value and how many calls have it
             yield path, rf"{re.escape(text)}(?: \(|, ){count:,}(?: calls?)?\)"
-        case [float() | int() as low, float() | int() as high] if name == "interval":
-            yield path, rf"{low:.1%}–{high:.1%}"
         case list():
             for number, item in enumerate(value):
                 yield from _forms(f"{path}.{number}", item)
+        case bool() if name == "spelling":
+            yield path, Exact("\nBy another spelling:\n")
         case bool():
             yield path, r"; complete\b" if value else r"; incomplete\b"
         case int() | float():
@@ -90,6 +90,8 @@ def _forms_of_object(path: str, name: str, value: dict[str, JsonValue]) -> Itera
     for key, item in value.items():
         if name in ("results", "signals"):
             yield f"{path}.{key}", Exact(f"{key}={_result(item)}")
+        elif key == "interval" and isinstance(item, list):
+            yield f"{path}.{key}", "–".join(f"{bound:.1%}" for bound in item if isinstance(bound, int | float))
         else:
             yield from _forms(f"{path}.{key}", item)
     groups, others = value.get("groups"), value.get("others")

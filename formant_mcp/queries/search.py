@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import groupby
 
-from formant_mcp.filters import Filters, Role
+from formant_mcp.filters import Filters, Role, Spelling
 from formant_mcp.models import Conversation, Turn
 from formant_mcp.queries.conversations import Existing, available_values
 from formant_mcp.queries.coverage import SPEAKERS, WORDS, Coverage
@@ -11,11 +12,11 @@ from formant_mcp.queries.cursors import Cursor, format_cursor, parse_cursor, que
 from formant_mcp.queries.loader import DataRequest, Loader, RequestContext
 from formant_mcp.queries.search_advice import Advice
 from formant_mcp.store import Store
-from formant_mcp.store.search import MatchedConversation, StoreSearch
+from formant_mcp.store.search import MatchedConversation, MatchPage, StoreSearch
 from formant_mcp.store.turn_keys import MAX_TURNS
 from formant_mcp.sync.list_sync import ListRequest
 from formant_mcp.text_search.highlight import Pattern, Span, find_spans, patterns_of
-from formant_mcp.text_search.query import parse_query
+from formant_mcp.text_search.query import Expression, parse_query
 
 PER_CONVERSATION = 3
 """Hits shown per conversation."""
@@ -29,6 +30,7 @@ class SearchQuery:
     query: str
     as_sent: str
     role: Role = "any"
+    spelling: Spelling = "any"
     context_turns: int = 1
     limit: int = 20
     cursor: str = ""
@@ -38,7 +40,8 @@ class SearchQuery:
 class Hit:
     """A turn that matches, with the spans of its matches, and the turns around it that are not shown at another hit.
 
-    `more`: at a conversation's last hit, how many further hits it has.
+    `by_spelling`: it matches only by another spelling. `more`: at a conversation's last hit, how many further hits of
+    that kind it has.
     """
 
     conversation: Conversation
@@ -46,6 +49,7 @@ class Hit:
     spans: tuple[Span, ...]
     before: tuple[Turn, ...]
     after: tuple[Turn, ...]
+    by_spelling: bool = False
     more: int = 0
 
 
@@ -53,16 +57,19 @@ class Hit:
 class SearchResult:
     """One page of hits; `shown_before`: how many are on the previous pages.
 
-    `rows`: those of the page's conversations, in order; `more_follow`: whether there is another page. `existing`: see
-    `available_values`. `advice`: about the words of the query.
+    `spelling_hits`, `spelling_conversations`: how many of them match only by another spelling. `places`: those of the
+    page's conversations, in order; `more_follow`: whether there is another page. `existing`: see `available_values`.
+    `advice`: about the words of the query.
     """
 
     coverage: Coverage
     hits: tuple[Hit, ...]
     hits_total: int
     conversations_total: int
+    spelling_hits: int
+    spelling_conversations: int
     shown_before: int
-    rows: tuple[int, ...]
+    places: tuple[int, ...]
     more_follow: bool
     fingerprint: str
     existing: dict[str, Existing]
@@ -76,55 +83,64 @@ class SearchResult:
     @property
     def next_cursor(self) -> str:
         """The cursor of the next page; '' if there is none."""
-        return format_cursor(Cursor(self.shown, self.rows[-1]), self.fingerprint) if self.more_follow else ""
+        return format_cursor(Cursor(self.shown, self.places[-1]), self.fingerprint) if self.more_follow else ""
 
     def first(self, count: int) -> "SearchResult":
         """The page with its first `count` conversations, at least one."""
         count = max(1, count)
-        if count >= len(self.rows):
+        if count >= len(self.places):
             return self
-        ids = list(dict.fromkeys(hit.conversation.conversation_id for hit in self.hits))[:count]
-        hits = tuple(hit for hit in self.hits if hit.conversation.conversation_id in ids)
-        return replace(self, hits=hits, rows=self.rows[:count], more_follow=True)
+        blocks = [list(hits) for _, hits in groupby(self.hits, key=_block)]
+        hits = tuple(hit for block in blocks[:count] for hit in block)
+        return replace(self, hits=hits, places=self.places[:count], more_follow=True)
 
 
 async def search_transcripts(loader: Loader, context: RequestContext, query: SearchQuery) -> SearchResult:
     """The page of hits for the query.
 
-    Conversations are sorted by how many alternatives of `a OR b` they say, then newest first.
+    Conversations are sorted by how many alternatives of `a OR b` they say, then newest first. After those with exact
+    hits come those with hits that match only by another spelling.
 
     Raises:
         FormantError: an argument is invalid, or nothing can be answered at all.
     """
     filters, store = query.filters, loader.store
     expression = parse_query(query.query)
-    fingerprint = query_fingerprint("search", query.as_sent, query.query, query.role, await store.identity())
+    fingerprint = query_fingerprint(
+        "search", query.as_sent, query.query, query.role, query.spelling, await store.identity()
+    )
     cursor = parse_cursor(query.cursor, fingerprint)
     uses = WORDS if query.role == "any" else WORDS | SPEAKERS
     coverage = await loader.ensure_loaded(
         context, DataRequest(filters, ListRequest(filters), with_details=True, uses=uses)
     )
+    search = StoreSearch(expression, query.role, filters, any_spelling=query.spelling == "any")
     try:
         # One conversation more than can be shown, to know whether there is a next page.
-        matches = await store.search.find(StoreSearch(expression, query.role, filters), query.limit + 1, cursor.row)
+        matches = await store.search.find(search, query.limit + 1, cursor.row)
     except LookupError:
         raise stale_cursor_error() from None
     page = _cut_page(matches.page, query.limit)
-    terms = dict.fromkeys(term for terms in expression.all_of for term in terms)
-    patterns = [pattern for term in terms for pattern in patterns_of(term, matches.forms[term])]
-    advice = Advice(store, query.query, expression, query.role, filters, matches.alternatives)
+    advice = Advice(store, query.query, search, matches.alternatives, matches.spellings)
     return SearchResult(
         coverage=coverage,
-        hits=tuple(await _hits(store, patterns, query, page)),
+        hits=tuple(await _hits(store, query, _patterns(expression, matches), page)),
         hits_total=matches.hits,
         conversations_total=matches.conversations,
+        spelling_hits=matches.hits - matches.exact.hits,
+        spelling_conversations=matches.conversations - matches.exact.conversations,
         shown_before=cursor.shown,
-        rows=tuple(match.row for match in page),
+        places=tuple(match.place for match in page),
         more_follow=len(page) < len(matches.page),
         fingerprint=fingerprint,
         existing=await available_values(store, filters, coverage.matched),
-        advice=await _advice(advice, matches.hits, coverage),
+        advice=await _advice(advice, matches, coverage),
     )
+
+
+def _block(hit: Hit) -> tuple[str, bool]:
+    """What hits that are shown together have in common."""
+    return hit.conversation.conversation_id, hit.by_spelling
 
 
 def _cut_page(matches: tuple[MatchedConversation, ...], limit: int) -> list[MatchedConversation]:
@@ -138,14 +154,31 @@ def _cut_page(matches: tuple[MatchedConversation, ...], limit: int) -> list[Matc
     return page
 
 
-async def _advice(advice: Advice, hits: int, coverage: Coverage) -> str:
-    if hits:
-        return await advice.for_hits()
+async def _advice(advice: Advice, matches: MatchPage, coverage: Coverage) -> str:
+    if matches.hits:
+        return await advice.for_hits(by_spelling=matches.hits > matches.exact.hits)
     return await advice.for_none(coverage) if coverage.matched else ""
 
 
+def _patterns(expression: Expression, matches: MatchPage) -> dict[bool, list[Pattern]]:
+    """What to highlight in exact hits (False), and in hits by another spelling (True)."""
+    terms = dict.fromkeys(term for terms in expression.all_of for term in terms)
+    exact = [pattern for term in terms for pattern in patterns_of(term, matches.forms[term])]
+    others = [pattern for term, words in matches.spellings.items() for pattern in patterns_of(term, words)]
+    return {False: exact, True: exact + others}
+
+
 async def _hits(
-    store: Store, patterns: list[Pattern], query: SearchQuery, page: list[MatchedConversation]
+    store: Store, query: SearchQuery, patterns: dict[bool, list[Pattern]], page: list[MatchedConversation]
+) -> list[Hit]:
+    hits: list[Hit] = []
+    for by_spelling, step in groupby(page, key=lambda match: match.by_spelling):
+        hits += await _hits_of_step(store, query, patterns[by_spelling], list(step))
+    return hits
+
+
+async def _hits_of_step(
+    store: Store, query: SearchQuery, patterns: list[Pattern], page: list[MatchedConversation]
 ) -> list[Hit]:
     best = {match.row: sorted(match.turns[: min(PER_CONVERSATION, query.limit)]) for match in page}
     context = query.context_turns
@@ -172,5 +205,6 @@ def _hits_of(
             spans=find_spans(turn.text, patterns),
             before=tuple(other for other in neighbours if other.index < turn.index),
             after=tuple(other for other in neighbours if other.index > turn.index),
+            by_spelling=match.by_spelling,
             more=len(match.turns) - len(best) if turn is turns[-1] else 0,
         )

@@ -1,13 +1,13 @@
 """Advice about the words of a search: which do not occur, and which similar ones do."""
 
-from collections.abc import Awaitable, Callable, Iterable, Set
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from itertools import product
 from math import prod
 
 import regex
 
-from formant_mcp.filters import Filters, Role
+from formant_mcp.filters import NO_FILTERS, Filters, Role
 from formant_mcp.queries.coverage import Coverage
 from formant_mcp.store import Store
 from formant_mcp.store.search import StoreSearch
@@ -28,37 +28,41 @@ _OTHER_SCRIPT = regex.compile(r"[[\p{L}]--[\p{Latin}\p{Han}\p{Hiragana}\p{Kataka
 class Advice:
     """Checks a search's words in the transcripts searched: those of conversations that match, by that role.
 
-    `occurring`: alternatives that the search itself found.
+    `occurring`: alternatives that the search itself found. `spellings`: the other spellings that it searched.
     """
 
     store: Store
     query: str
-    expression: Expression
-    role: Role
-    filters: Filters
+    search: StoreSearch
     occurring: Set[Term] = frozenset()
+    spellings: Mapping[Term, Sequence[str]] = field(default_factory=dict[Term, Sequence[str]])
 
-    async def for_hits(self) -> str:
-        """For a search with hits: alternatives that do not occur, and longer words that were not searched for."""
-        terms = [term for terms in self.expression.all_of for term in terms]
-        alternatives = [term for terms in self.expression.all_of if len(terms) > 1 for term in terms]
+    async def for_hits(self, *, by_spelling: bool = False) -> str:
+        """For a search with hits: alternatives that do not occur, and longer words that were not searched for.
+
+        `by_spelling`: some of the hits match only by the other spellings, so these are named.
+        """
+        expression = self.search.expression
+        terms = [term for terms in expression.all_of for term in terms]
+        alternatives = [term for terms in expression.all_of if len(terms) > 1 for term in terms]
         occurring = _single_words(self.occurring)
         words = [word for word in _single_words(alternatives)[:_MAX_CHECKED] if word not in occurring]
-        absent = [word for word in words if not await self.store.search.occurs(word)]
-        notes = [await self._on_absent(term) for term in absent]
+        absent = [word for word in words if not await self._occurs(word)]
+        notes = self._on_spellings() if by_spelling else []
+        notes += [await self._on_absent(term) for term in absent]
         single = [term for term in terms if term.kind == "word" and term not in absent]
         for term in [term for term in single if _OTHER_SCRIPT.match(term.words[0])][:_MAX_NAMED]:
             if longer := await self._longer(term):
                 notes.append(
                     f"Longer words, not searched for: {', '.join(longer)}; {_prefix_query(term, longer)} finds them."
                 )
-        if self.expression.none_of:
+        if expression.none_of:
             notes.append("An exclusion holds for the turn: other turns of these calls may say it.")
         return " ".join([*notes, *self._on_operators()])
 
     async def for_none(self, coverage: Coverage) -> str:
         """For a search without hits: what was searched, and possible reasons."""
-        transcripts = await self.store.search.count_transcripts(self.filters)
+        transcripts = await self.store.search.count_transcripts(self.search.filters)
         unread = coverage.details_needed - coverage.details_read
         matching = f"{coverage.matched:,} conversation{'s match' if coverage.matched != 1 else ' matches'} the filters"
         loading = f"; {unread:,} still to be loaded" if unread else ""
@@ -68,10 +72,11 @@ class Advice:
             return f"No transcripts to search ({matching}{loading or '; none has a transcript'})."
         searched = f"{transcripts:,} transcript{'s' if transcripts != 1 else ''}"
         first = f"No matches in {f'the {searched} loaded so far' if unread else searched} ({matching}{loading})."
-        return " ".join([first, *await self._why_none(), *self._on_operators()])
+        return " ".join([first, *self._on_spellings(), *await self._why_none(), *self._on_operators()])
 
     async def _why_none(self) -> list[str]:
-        terms = dict.fromkeys(term for terms in self.expression.all_of for term in terms)
+        expression = self.search.expression
+        terms = dict.fromkeys(term for terms in expression.all_of for term in terms)
         others = {term: other for term in terms if (other := await self._other_spelling(term))}
         words = _single_words(term for term in terms if term not in others)
         notes = [
@@ -80,18 +85,18 @@ class Advice:
         notes += [note for word in words[:_MAX_CHECKED] if (note := await self._on_word(word))]
         if notes or len(words) > _MAX_CHECKED:
             return notes
-        wanted = replace(self.expression, none_of=())
-        if self.expression.none_of and await self.store.search.has_hits(StoreSearch(wanted, self.role, self.filters)):
+        wanted = replace(expression, none_of=())
+        if expression.none_of and await self._has_hits(wanted):
             return ["Matching turns exist, but all contain an excluded word."]
         if len(words) == 1 or (apart := _apart(wanted)) is None:
             return []
-        if await self.store.search.has_hits(StoreSearch(apart, self.role, self.filters)):
-            return [await self._on_apart(replace(apart, none_of=self.expression.none_of))]
+        if await self._has_hits(apart):
+            return [await self._on_apart(replace(apart, none_of=expression.none_of))]
         return ["Each word occurs, but not together. Try fewer words, a OR b, or fewer filters."]
 
     async def _on_apart(self, apart: Expression) -> str:
         """For a phrase whose words occur in one turn, but not as a phrase."""
-        finds_them = await self.store.search.has_hits(StoreSearch(apart, self.role, self.filters))
+        finds_them = await self._has_hits(apart)
         hint = "; without quotes, and with blanks between them, they are found" if finds_them else ""
         return f"These words occur in one turn, but not side by side in that order{hint}."
 
@@ -102,12 +107,12 @@ class Advice:
 
     async def _on_word(self, term: Term) -> str:
         """Where a word occurs outside the transcripts searched; '' if it occurs in them."""
-        search, word = self.store.search, f'"{_shown(term)}"'
+        search, word = self.search, f'"{_shown(term)}"'
         if await self._occurs_here(term):
             return ""
-        if self.role != "any" and await search.occurs(term, "any", self.filters):
-            return f"{word} occurs there, but not in turns marked as the {self.role}'s."
-        if self.filters != Filters() and await search.occurs(term, self.role):
+        if search.role != "any" and await self._occurs(term, "any", search.filters):
+            return f"{word} occurs there, but not in turns marked as the {search.role}'s."
+        if search.filters != Filters() and await self._occurs(term, search.role):
             return f"{word} occurs in other conversations, not in the transcripts searched."
         return await self._on_absent(term)
 
@@ -118,12 +123,13 @@ class Advice:
         similar = await self.store.search.similar(term)
         if words := await self._first_occurring(similar, self._occurs_here):
             return f"{absent}. Similar words: {', '.join(words)}."
-        if words := await self._first_occurring(similar, self.store.search.occurs):
+        if words := await self._first_occurring(similar, self._occurs):
             return f"{absent}. Similar words in other conversations: {', '.join(words)}."
         return f"{absent}. No similar words."
 
     async def _longer(self, term: Term) -> list[str]:
-        return await self._first_occurring(await self.store.search.longer(term), self._occurs_here)
+        longer = [word for word in await self.store.search.longer(term) if word not in self.spellings.get(term, ())]
+        return await self._first_occurring(longer, self._occurs_here)
 
     async def _first_occurring(self, words: list[str], occurs: Callable[[Term], Awaitable[bool]]) -> list[str]:
         """The first words that occur: the store's list of words still has those of deleted conversations."""
@@ -134,7 +140,18 @@ class Advice:
         return occurring
 
     async def _occurs_here(self, term: Term) -> bool:
-        return await self.store.search.occurs(term, self.role, self.filters)
+        return await self._occurs(term, self.search.role, self.search.filters)
+
+    async def _occurs(self, term: Term, role: Role = "any", filters: Filters = NO_FILTERS) -> bool:
+        """Whether that role says the term in any matching conversation, in any spelling if the search finds others."""
+        return await self.store.search.occurs(term, role, filters, any_spelling=self.search.any_spelling)
+
+    async def _has_hits(self, expression: Expression) -> bool:
+        return await self.store.search.has_hits(replace(self.search, expression=expression))
+
+    def _on_spellings(self) -> list[str]:
+        words = list(dict.fromkeys(word for words in self.spellings.values() for word in words))
+        return [f"Also searched as: {', '.join(words)}."] if words else []
 
     def _on_operators(self) -> list[str]:
         words = words_like_operators(self.query)

@@ -127,8 +127,9 @@ class Connection(Protocol):
         """Deletes turns, each transcript as a whole; they must be given as they are stored."""
         ...
 
-    def match(self, expression: Expression, role: Role, forms: Forms) -> str:
-        """The parameter of `$is_hit` for turns of that role that match the expression."""
+    def match(self, expression: Expression, role: Role, forms: Forms, without: str = "") -> str:
+        """The parameter of `$is_hit` for turns of that role that match the expression; `without`: that of turns that
+        do not count."""
         ...
 
     def counted(self, expression: Expression, role: Role, forms: Forms) -> tuple[int, int] | None:

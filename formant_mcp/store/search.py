@@ -1,61 +1,112 @@
 """Full-text search: which turns match a query, in which conversations, best first."""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from heapq import nlargest
-from itertools import islice
 from typing import NamedTuple
 
 from formant_mcp.filters import NONE, Filters, Role, is_whole
 from formant_mcp.models import Conversation
-from formant_mcp.store.engine import Connection, OnDatabase, Value, on_reader, one_query
+from formant_mcp.store.engine import Connection, OnDatabase, on_reader, one_query
 from formant_mcp.store.filter_sql import Where, where
 from formant_mcp.store.rows import READ, whole, with_results
 from formant_mcp.store.turn_keys import row_of, turn_key
+from formant_mcp.store.vocabulary import ANY_HIT, Vocabulary, Wording
 from formant_mcp.text_search.query import Expression, Term
-from formant_mcp.text_search.suggestions import candidates_for, most_similar, prefixes_of
-from formant_mcp.text_search.tokenizer import divided, stem
+from formant_mcp.text_search.suggestions import most_similar
 
 _MAX_RANKED = 20_000  # more hits are not ranked: only the newest conversations are returned
 _MANY = 5_000  # from this many hits on, an index narrows them before their conversations are read
 _PROBED = 300  # how many of the newest conversations are searched first, one by one
 _PROBED_AT_ONCE = 30
 _NO_LIMIT = 1 << 62
+_BY_SPELLING = 1 << 62  # what the places of hits by another spelling are above; rows are below
 _ALL = Filters()
-_ANY_HIT = "SELECT 1 FROM $hits WHERE $is_hit LIMIT 1"
 _STARTED = "coalesce(started_at, -1000000000000000000)"  # a call without a time comes last
 
 
 @dataclass(frozen=True, slots=True)
 class StoreSearch:
-    """What to search: which words, said by whom, in which conversations."""
+    """What to search: which words, said by whom, in which conversations.
+
+    `any_spelling`: then also turns that match only by other spellings of its words.
+    """
 
     expression: Expression
     role: Role
     filters: Filters
+    any_spelling: bool = False
 
 
 class MatchedConversation(NamedTuple):
-    """A conversation with hits, its row, and the indexes of the turns, best first."""
+    """A conversation with hits, its row, and the indexes of the turns, best first.
+
+    `by_spelling`: these match only by another spelling.
+    """
 
     row: int
     conversation: Conversation
     turns: tuple[int, ...]
+    by_spelling: bool = False
+
+    @property
+    def place(self) -> int:
+        """Where the next page starts, if this is the last one of a page."""
+        return self.row + (_BY_SPELLING if self.by_spelling else 0)
+
+
+class Count(NamedTuple):
+    """How many hits in how many conversations."""
+
+    hits: int
+    conversations: int
 
 
 class MatchPage(NamedTuple):
     """How many hits in how many conversations, and a page of these.
 
-    `forms`: the word forms that match each term. `alternatives`: those of `a OR b` with hits, unless there were too
-    many hits to rank.
+    `exact`: how many match as they are written; those come first. `forms`: the word forms that match each term.
+    `spellings`: the other spellings that were searched. `alternatives`: those of `a OR b` with hits, unless there were
+    too many hits to rank.
     """
 
     hits: int
     conversations: int
     page: tuple[MatchedConversation, ...]
+    exact: Count
     forms: Mapping[Term, Set[str]]
+    spellings: Mapping[Term, Sequence[str]]
     alternatives: Set[Term] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """Turns to find: those that match the search with these forms, and say one of `one_of` if there are any.
+
+    `without`: a match of turns that do not count.
+    """
+
+    search: StoreSearch
+    forms: Mapping[Term, Set[str]]
+    one_of: tuple[Term, ...] = ()
+    without: str = ""
+
+    def match(self, connection: Connection, *also: Term) -> str:
+        """The parameter of `$is_hit`; `also`: terms that the turns must say, too."""
+        more = [(term,) for term in also] + ([self.one_of] if self.one_of else [])
+        expression = replace(self.search.expression, all_of=(*self.search.expression.all_of, *more))
+        return connection.match(expression, self.search.role, self.forms.__getitem__, self.without)
+
+
+class _Found(NamedTuple):
+    """What a step finds. `rows`: of all conversations with hits, unless there were too many to rank."""
+
+    hits: int
+    conversations: int
+    rows: Set[int] | None
+    page: tuple[MatchedConversation, ...]
+    alternatives: Set[Term]
 
 
 class _Hits(NamedTuple):
@@ -88,28 +139,44 @@ class Search(OnDatabase):
 
     @on_reader
     def find(self, connection: Connection, query: StoreSearch, count: int, after: int = 0) -> MatchPage:
-        """The first `count` conversations with hits, or the first after row `after`.
+        """The first `count` conversations with hits, or the first after the place `after`.
 
-        Those that match most alternatives of `a OR b` come first, then the newest; with more than 20,000 hits only the
-        newest count. The turns of a conversation likewise: most alternatives first, then in order.
+        First those with exact hits; then those with hits that match only by another spelling, in which a conversation
+        may come again. Of each, those that match most alternatives of `a OR b` come first, then the newest; with more
+        than 20,000 hits only the newest count. The turns of a conversation likewise: most alternatives first, then in
+        order.
 
         Raises:
-            LookupError: row `after` no longer exists, or no longer has hits.
+            LookupError: the conversation at `after` no longer exists, or no longer has hits.
         """
-        forms = self._forms(connection, query.expression)
-        match = connection.match(query.expression, query.role, forms.__getitem__)
-        if query.filters == _ALL:
-            hits, conversation_count = connection.counted(
-                query.expression, query.role, forms.__getitem__
-            ) or self._count(connection, match)
+        wording = self._words(connection).wording(query.expression, any_spelling=query.any_spelling)
+        exact = _Step(query, wording.forms)
+        first = self._find(connection, exact, *((0, 0) if after > _BY_SPELLING else (count, after)))
+        hits, conversations, page, alternatives = first.hits, first.conversations, first.page, first.alternatives
+        if wording.spellings:
+            every = _with_spellings(query, wording)
+            said = {Term((word,), "phrase"): {word} for words in wording.spellings.values() for word in words}
+            spelled = _Step(query, {**every.forms, **said}, tuple(said), exact.match(connection))
+            second = self._find(connection, spelled, count - len(page), max(0, after - _BY_SPELLING))
+            hits += second.hits
+            conversations = self._conversations_of_either(connection, (exact, first), (spelled, second), every)
+            page += tuple(match._replace(by_spelling=True) for match in second.page)
+            alternatives |= second.alternatives
+        counted = Count(first.hits, first.conversations)
+        return MatchPage(hits, conversations, page, counted, wording.forms, wording.spellings, alternatives)
+
+    def _find(self, connection: Connection, step: _Step, count: int, after: int) -> _Found:
+        match, filters = step.match(connection), step.search.filters
+        if filters == _ALL:
+            hits, conversation_count = self._count(connection, step, match)
             if hits > _MAX_RANKED:
-                rows = self._newest(connection, match, count, after)
-                return MatchPage(hits, conversation_count, self._page(connection, match, rows, _Scores()), forms)
-        conversations = self._conversations(connection, match, query.filters)
+                rows = self._newest(connection, match, count, after) if count else []
+                return _Found(hits, conversation_count, None, self._page(connection, match, rows, _Scores()), set())
+        conversations = self._conversations(connection, match, filters)
         hits = sum(conversation.hits for conversation in conversations)
         scores = _Scores()
         if hits <= _MAX_RANKED:
-            scores = self._scores(connection, query, forms, [conversation.row for conversation in conversations])
+            scores = self._scores(connection, step, [conversation.row for conversation in conversations])
         ranks = (_Rank(scores.of_rows[row], started_at, row) for row, _, started_at in conversations)
         if after:
             last = _Rank(scores.of_rows[after], self._started_at(connection, after), after)
@@ -118,19 +185,34 @@ class Search(OnDatabase):
             ranks = (rank for rank in ranks if rank < last)
         rows = [rank.row for rank in nlargest(count, ranks)]
         page = self._page(connection, match, rows, scores)
-        return MatchPage(hits, len(conversations), page, forms, frozenset(scores.alternatives))
+        with_hits = {conversation.row for conversation in conversations}
+        return _Found(hits, len(conversations), with_hits, page, scores.alternatives)
 
-    async def occurs(self, term: Term, role: Role = "any", filters: Filters = _ALL) -> bool:
+    def _conversations_of_either(
+        self, connection: Connection, one: tuple[_Step, _Found], other: tuple[_Step, _Found], every: _Step
+    ) -> int:
+        """How many conversations have hits of either step; `every`: the step of both."""
+        (_, first), (step, second) = sorted((one, other), key=lambda step_found: step_found[1].rows is None)
+        if first.rows is None:
+            return self._count(connection, every, every.match(connection)).conversations
+        if second.rows is not None:
+            return len(first.rows | second.rows)
+        (keys,) = self._keys(connection, [step.match(connection)], list(first.rows))
+        return second.conversations + len(first.rows) - len({row_of(key) for key in keys})
+
+    async def occurs(
+        self, term: Term, role: Role = "any", filters: Filters = _ALL, *, any_spelling: bool = False
+    ) -> bool:
         """Whether that role says the term in any matching conversation."""
-        return await self.has_hits(StoreSearch(Expression(((term,),)), role, filters))
+        return await self.has_hits(StoreSearch(Expression(((term,),)), role, filters, any_spelling))
 
     @on_reader
     def has_hits(self, connection: Connection, query: StoreSearch) -> bool:
         """Whether there is any hit; faster than `find`, as it stops at the first."""
-        forms = self._forms(connection, query.expression)
-        match = connection.match(query.expression, query.role, forms.__getitem__)
+        wording = self._words(connection).wording(query.expression, any_spelling=query.any_spelling)
+        match = _with_spellings(query, wording).match(connection)
         if query.filters == _ALL:
-            return bool(connection.rows(_ANY_HIT, [match]))
+            return bool(connection.rows(ANY_HIT, [match]))
         clause = where(query.filters)
         sql = (
             f"SELECT 1 FROM (SELECT $hit_row AS hit_row FROM $hits WHERE $is_hit) AS found"
@@ -142,15 +224,15 @@ class Search(OnDatabase):
     def similar(self, connection: Connection, term: Term) -> list[str]:
         """The words of all conversations that are spelled most like the term; some may no longer occur."""
         word = "".join(term.words)
-        return most_similar(word, self._similar_words(connection, word))
+        return most_similar(word, self._words(connection).similar(word))
 
     @on_reader
     def longer(self, connection: Connection, term: Term) -> list[str]:
         """The words of all conversations that continue a prefix of the term (`prefixes_of`), shortest first."""
-        forms = self._forms(connection, Expression(((term,),)))[term]
-        prefixes = prefixes_of("".join(term.words))
-        words = {word for prefix in prefixes for word in self._words_with_prefix(connection, prefix)} - forms
-        return sorted(words, key=lambda word: (len(word), word))
+        return self._words(connection).longer(term)
+
+    def _words(self, connection: Connection) -> Vocabulary:
+        return Vocabulary(connection, is_limited=bool(self.visible_agents))
 
     @one_query
     def count_transcripts(self, connection: Connection, filters: Filters) -> int:
@@ -164,21 +246,13 @@ class Search(OnDatabase):
             )[0][0]
         )
 
-    def _forms(self, connection: Connection, expression: Expression) -> dict[Term, set[str]]:
-        """The forms that match each term: itself; for a `word` also all words, or joined words, with the same stem."""
-        terms = [*(term for terms in expression.all_of for term in terms), *expression.none_of]
-        stems = {term: stem("".join(term.words)) for term in terms if term.kind == "word"}
-        words: dict[str, set[str]] = defaultdict(set)
-        distinct_stems = sorted(set(stems.values()))
-        sql = "SELECT stem, word FROM $words WHERE stem $in_list"
-        for stem_of, word in connection.rows(sql, [distinct_stems]) if stems else ():
-            words[str(stem_of)].add(str(word))
-        return {term: {" ".join(term.words)} | (words[stems[term]] if term in stems else set()) for term in terms}
-
-    def _count(self, connection: Connection, match: str) -> tuple[int, int]:
+    def _count(self, connection: Connection, step: _Step, match: str) -> Count:
+        search = step.search
+        if not step.without and (counted := connection.counted(search.expression, search.role, step.forms.__getitem__)):
+            return Count(*counted)
         sql = "SELECT count(*), count(DISTINCT $hit_row) FROM $hits WHERE $is_hit"
         hits, conversations = connection.rows(sql, [match])[0]
-        return whole(hits), whole(conversations)
+        return Count(whole(hits), whole(conversations))
 
     def _conversations(self, connection: Connection, match: str, filters: Filters) -> list[_Hits]:
         # Start from the hits and join conversations, so a rare word is fast under any filter. Many hits are narrowed
@@ -195,16 +269,11 @@ class Search(OnDatabase):
         )
         return [_Hits(whole(row), whole(hits), float(started_at or 0)) for row, hits, started_at in rows]
 
-    def _scores(
-        self, connection: Connection, query: StoreSearch, forms: Mapping[Term, Set[str]], rows: list[int]
-    ) -> _Scores:
+    def _scores(self, connection: Connection, step: _Step, rows: list[int]) -> _Scores:
         scores = _Scores()
-        all_of = query.expression.all_of
+        all_of = step.search.expression.all_of
         alternatives = list(dict.fromkeys(term for terms in all_of if len(terms) > 1 for term in terms))
-        matches = [
-            connection.match(replace(query.expression, all_of=(*all_of, (term,))), query.role, forms.__getitem__)
-            for term in alternatives
-        ]
+        matches = [step.match(connection, term) for term in alternatives]
         for term, keys in zip(alternatives, self._keys(connection, matches, rows), strict=True):
             if keys:
                 scores.alternatives.add(term)
@@ -244,6 +313,8 @@ class Search(OnDatabase):
         self, connection: Connection, match: str, rows: list[int], scores: _Scores
     ) -> tuple[MatchedConversation, ...]:
         # If turns have scores, they are all hits, as every hit matches at least one alternative.
+        if not rows:
+            return ()
         hits = list(scores.of_turns) or self._keys(connection, [match], rows)[0]
         keys: dict[int, list[int]] = {row: [] for row in rows}
         for key in hits:
@@ -283,27 +354,11 @@ class Search(OnDatabase):
             keys[whole(number)].append(whole(key))
         return keys
 
-    def _similar_words(self, connection: Connection, word: str) -> set[str]:
-        candidates = candidates_for(word)
-        rows = connection.rows("SELECT word FROM $words WHERE word $in_list", [list(candidates.spellings)])
-        spelled = self._existing(connection, rows)
-        return {*spelled, *self._words_with_prefix(connection, candidates.prefix)} - {word}
 
-    def _words_with_prefix(self, connection: Connection, prefix: str) -> list[str]:
-        """Single words with that prefix, at most 1,000."""
-        rows = connection.rows(
-            f"SELECT word FROM $words WHERE word >= ? AND word < ?{'' if self.visible_agents else ' LIMIT 1000'}",
-            [prefix, prefix + "\U0010ffff"],
-        )
-        return [word for word in islice(self._existing(connection, rows), 1000) if len(divided(word)) == 1]
-
-    def _existing(self, connection: Connection, rows: Iterable[Sequence[Value]]) -> Iterator[str]:
-        """Those of the account's words that exist for this reader: all, or those that occur where they may see them."""
-        for word in (str(row[0]) for row in rows):
-            said = Expression(((Term((word,), "phrase"),),))
-            match = connection.match(said, "any", lambda term: term.words) if self.visible_agents else ""
-            if not self.visible_agents or connection.rows(_ANY_HIT, [match]):
-                yield word
+def _with_spellings(query: StoreSearch, wording: Wording) -> _Step:
+    """All turns that match, by any spelling that was searched."""
+    spellings = wording.spellings
+    return _Step(query, {term: forms.union(spellings.get(term, ())) for term, forms in wording.forms.items()})
 
 
 def _within(filters: Filters) -> Where:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from formant_mcp.text_search.spelling import phonetic_key
 from formant_mcp.text_search.tokenizer import forms_in
 
 KEY_BITS = 20
@@ -18,7 +19,10 @@ def row_of(turn_id: int) -> int:
     return turn_id >> KEY_BITS
 
 
-def word_rows(indexed: Iterable[str]) -> list[tuple[str, str]]:
-    """The distinct words of indexed texts, joined ones too, each with its stem."""
+WORD_COLUMNS = ("word", "stem", "spelling")
+
+
+def word_rows(indexed: Iterable[str]) -> list[tuple[str, str, str]]:
+    """The distinct words of indexed texts, joined ones too, each with its stem and its phonetic key."""
     pieces = {piece for text in indexed for piece in text.split()}
-    return sorted(forms_in(" ".join(pieces)).items())
+    return [(word, stem, phonetic_key(word)) for word, stem in sorted(forms_in(" ".join(pieces)).items())]

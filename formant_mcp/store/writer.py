@@ -27,7 +27,7 @@ from formant_mcp.store.filter_sql import milliseconds
 from formant_mcp.store.result_values import ResultValue, flatten
 from formant_mcp.store.rows import WRITTEN, columns, label_rows, merge, moment, number, whole
 from formant_mcp.store.signals import Measure, save_signals
-from formant_mcp.store.turn_keys import MAX_TURNS, row_of, turn_key, word_rows
+from formant_mcp.store.turn_keys import MAX_TURNS, WORD_COLUMNS, row_of, turn_key, word_rows
 from formant_mcp.text_search.tokenizer import indexable
 
 Due = Callable[[Conversation, datetime], datetime | None]
@@ -326,7 +326,7 @@ def _save_turns(connection: Connection, transcripts: dict[int, tuple[Turn, ...] 
     connection.delete_turns(old)
     indexed = [indexable(turn[2]) for turn in new]
     connection.insert_turns(new, indexed)
-    connection.insert("words", ("word", "stem"), word_rows(indexed), key=("word",))
+    connection.insert("words", WORD_COLUMNS, word_rows(indexed), key=("word",))
 
 
 def _json(results: dict[str, JsonValue] | None) -> str | None:

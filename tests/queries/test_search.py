@@ -1,15 +1,17 @@
 """Pages of hits: every conversation once, with highlights, context turns, and advice where nothing matches."""
 
 import asyncio
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from formant_mcp.filters import Filters, Role
+from formant_mcp.filters import Filters, Role, Spelling
 from formant_mcp.models import Conversation, Turn
 from formant_mcp.queries.conversations import Existing
 from formant_mcp.queries.loader import RequestContext
@@ -78,38 +80,73 @@ def highlighted(hit: Hit) -> list[str]:
     return [hit.turn.text[start:end] for start, end in hit.spans]
 
 
-@given(calls=CALLS, expression=EXPRESSIONS, role=ROLES, limit=st.integers(1, 7), data=st.data())
+def hits_of(calls: list[Conversation], expression: Expression, role: Role, spelling: Spelling) -> set[tuple[str, int]]:
+    """Which turns of which calls are hits."""
+    return {
+        (conversation.conversation_id, turn.index)
+        for conversation in calls
+        for turn in conversation.turns or ()
+        if is_hit(turn, expression, role, any_spelling=spelling == "any")
+    }
+
+
+def names(hits: Iterable[tuple[str, int]]) -> Counter[str]:
+    """The calls of hits, and how many each has."""
+    return Counter(name for name, _ in hits)
+
+
+@given(
+    calls=CALLS,
+    expression=EXPRESSIONS,
+    role=ROLES,
+    spelling=st.sampled_from(("any", "exact")),
+    limit=st.integers(1, 7),
+    data=st.data(),
+)
 def test_paging_shows_the_hits_of_every_conversation_once(
-    calls: list[Conversation], expression: Expression, role: Role, limit: int, data: st.DataObject
+    calls: list[Conversation],
+    expression: Expression,
+    role: Role,
+    spelling: Spelling,
+    limit: int,
+    data: st.DataObject,
 ) -> None:
     wanted = data.draw(st.just(Filters()) | filters(calls))
-    query = SearchQuery(wanted, written(expression), "", role=role, limit=limit)
+    query = SearchQuery(wanted, written(expression), "", role=role, spelling=spelling, limit=limit)
     results = pages(calls, query)
-    hits = {
-        conversation.conversation_id: {
-            turn.index for turn in conversation.turns or () if is_hit(turn, expression, role)
-        }
-        for conversation in calls
-        if matches(conversation, wanted)
-    }
-    hits = {name: turns for name, turns in hits.items() if turns}
-    assert {page.hits_total for page in results} == {sum(map(len, hits.values()))}
-    assert {page.conversations_total for page in results} == {len(hits)}
-    shown: dict[str, set[int]] = {}
+    matching = [conversation for conversation in calls if matches(conversation, wanted)]
+    exact = hits_of(matching, expression, role, "exact")
+    hits = hits_of(matching, expression, role, spelling)
     for page in results:
-        on_page = {hit.conversation.conversation_id for hit in page.hits}
-        assert not on_page & set(shown)
+        assert (page.hits_total, page.conversations_total) == (len(hits), len(names(hits)))
+        others = (page.spelling_hits, page.spelling_conversations)
+        assert others == (len(hits) - len(exact), len(names(hits)) - len(names(exact)))
         assert len(page.hits) <= limit
-        for hit in page.hits:
-            shown.setdefault(hit.conversation.conversation_id, set()).add(hit.turn.index)
-            assert hit.spans
-    assert set(shown) == set(hits)
-    for name, turns in shown.items():
-        assert turns <= hits[name]
-        assert len(turns) == min(PER_CONVERSATION, limit, len(hits[name]))
-    more = [hit for page in results for hit in page.hits if hit.more]
-    assert sum(hit.more for hit in more) + sum(map(len, shown.values())) == results[0].hits_total
-    assert results[-1].shown == sum(map(len, shown.values()))
+        assert all(hit.spans for hit in page.hits)
+    blocks: dict[tuple[bool, str], list[set[tuple[str, int]]]] = {}
+    for page in results:
+        for block, on_page in groupby(page.hits, key=lambda hit: (hit.by_spelling, hit.conversation.conversation_id)):
+            shown = {(hit.conversation.conversation_id, hit.turn.index) for hit in on_page}
+            blocks.setdefault(block, []).append(shown)
+    assert [by_spelling for by_spelling, _ in blocks] == sorted(by_spelling for by_spelling, _ in blocks)
+    for is_other, expected in ((False, exact), (True, hits - exact)):
+        assert {name for by_spelling, name in blocks if by_spelling == is_other} == set(names(expected))
+        for name, count in names(expected).items():
+            (shown,) = blocks[is_other, name]  # once
+            assert shown <= expected
+            assert len(shown) == min(PER_CONVERSATION, limit, count)
+    shown_hits = [hit for page in results for hit in page.hits]
+    assert sum(hit.more for hit in shown_hits) + len(shown_hits) == len(hits)
+    assert results[-1].shown == len(shown_hits)
+
+
+@given(calls=CALLS, expression=EXPRESSIONS, role=ROLES, limit=st.integers(1, 7))
+def test_the_exact_hits_are_those_of_a_search_for_the_exact_spelling(
+    calls: list[Conversation], expression: Expression, role: Role, limit: int
+) -> None:
+    query = SearchQuery(Filters(), written(expression), "", role=role, limit=limit)
+    shown = [hit for page in pages(calls, query) for hit in page.hits if not hit.by_spelling]
+    assert shown == [hit for page in pages(calls, replace(query, spelling="exact")) for hit in page.hits]
 
 
 @given(turns=LONG, context=st.integers(0, 5))
@@ -148,6 +185,9 @@ def test_context_turns_are_shown_once_and_in_order(turns: tuple[Turn, ...], cont
         ("email", "my emails, e mail", ["emails"]),
         ("e-mail", "my E-mail, emails, e mail", ["E-mail", "emails", "e mail"]),
         ("(refund late) OR fee", "late refund", ["late", "refund"]),
+        ("paisa", "Paisa, पैसा, paise", ["Paisa"]),
+        ("paisa", "पैसा, paise, pay", ["पैसा", "paise"]),
+        ("fee paisa", "fees, पैसा", ["fees", "पैसा"]),
     ],
 )
 def test_exactly_the_matching_words_are_highlighted(query: str, text: str, expected: list[str]) -> None:
@@ -197,6 +237,31 @@ def test_a_search_without_hits_states_what_was_searched_and_suggests_words() -> 
     assert '"लेट"' not in advice
 
 
+@pytest.mark.parametrize(
+    ("query", "said", "advice"),
+    [
+        ("paisa", ["paisa"], ""),
+        ("paisa", ["पैसा paise", "लोन"], "Also searched as: paise, पैसा."),
+        ("paisa", ["paisa", "पैसा"], "Also searched as: पैसा."),
+        ("पैसा", ["पैसा", "पैसे"], "Also searched as: पैसे."),
+        ("paisa OR loan", ["पैसा"], 'Also searched as: पैसा. "loan" does not occur in the transcripts searched.'),
+        ("paisa OR loan", ["पैसा", "लोन"], "Also searched as: पैसा, लोन."),
+    ],
+)
+def test_other_spellings_are_named_where_they_gave_hits(query: str, said: list[str], advice: str) -> None:
+    result = searched(query, *(call(number, text) for number, text in enumerate(said)))
+    assert result.advice.removesuffix(" No similar words.") == advice
+    assert bool(advice) == any(hit.by_spelling for hit in result.hits)
+    assert searched('"paisa"', call(1, *said, "paisa")).advice == ""
+
+
+def test_a_search_without_hits_names_the_spellings_and_takes_them_for_the_word() -> None:
+    advice = searched("paisa refund", call(1, "पैसा", "refund")).advice
+    assert advice.endswith(
+        "Also searched as: पैसा. Each word occurs, but not together. Try fewer words, a OR b, or fewer filters."
+    )
+
+
 def test_hits_come_with_longer_words_that_were_not_searched_for() -> None:
     result = searched("환불", call(1, "환불"), call(2, "환불을 주세요"))
     assert result.hits_total == 1
@@ -205,7 +270,7 @@ def test_hits_come_with_longer_words_that_were_not_searched_for() -> None:
 
 @given(count=st.integers(0, 6), size=st.integers(1, 12))
 def test_first_of_a_page_equals_the_page_of_a_smaller_limit(count: int, size: int) -> None:
-    calls = [call(number, *["refund"] * (number % 4)) for number in range(1, size + 1)]
+    calls = [call(number, *["refund"] * (number % 4), *["रिफंड"] * ((number + 1) % 3)) for number in range(1, size + 1)]
     query = SearchQuery(Filters(), "refund", "", limit=100)
     first = pages(calls, query)[0].first(count)
     smaller = pages(calls, replace(query, limit=max(1, len(first.hits))))[0]

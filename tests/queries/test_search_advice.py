@@ -13,6 +13,7 @@ from formant_mcp.models import Conversation, Turn
 from formant_mcp.queries.coverage import Coverage
 from formant_mcp.queries.search_advice import Advice
 from formant_mcp.store import Store
+from formant_mcp.store.search import StoreSearch
 from formant_mcp.text_search.query import parse_query
 from tests.examples import examples
 from tests.in_a_loop import in_a_loop
@@ -26,7 +27,7 @@ LATE = Filters(since=NOW + timedelta(minutes=2, seconds=30))  # call-3 and later
 
 
 def advice_on(store: Store, query: str, role: Role = "any", filters: Filters | None = None) -> Advice:
-    return Advice(store, query, parse_query(query), role, filters or Filters())
+    return Advice(store, query, StoreSearch(parse_query(query), role, filters or Filters()))
 
 
 async def for_none(

@@ -7,13 +7,14 @@ from hypothesis import strategies as st
 from formant_mcp.filters import Role
 from formant_mcp.models import Turn
 from formant_mcp.text_search.query import Expression, Term
+from formant_mcp.text_search.spelling import spellings
 from formant_mcp.text_search.tokenizer import stem, words_in
 
 # Few words, so that random searches have hits: endings, accents, a nukta, figures, unspaced scripts, joined words.
 SPOKEN = (
     "refund Refunds refunded REFUNDING late fee fees café cafe लेट फ़ीस फीस फीसों वकील 15,000 १५००० 15 don't dont"
     " 返金 返 金返金を ค่าปรับ follow-up follow-ups followup up, e.g. ok? l'ordine dell’Ordine ordine lordine ALDIM aldım"
-    " R-A-F-I rafi 15-15 a-15"
+    " R-A-F-I rafi 15-15 a-15 paisa Paise पैसा पैसे vakil loan loans लोन paisa-पैसा"
 )  # fmt: skip
 WORDS = st.sampled_from(SPOKEN.split(" "))
 TEXTS = st.lists(WORDS, max_size=6).map(" ".join)
@@ -65,27 +66,32 @@ EXPRESSIONS = st.builds(
 )
 
 
-def is_hit(turn: Turn, expression: Expression, role: Role) -> bool:
-    """Whether the turn is by that role, says one of each, and nothing that it must not."""
+def is_hit(turn: Turn, expression: Expression, role: Role, *, any_spelling: bool = False) -> bool:
+    """Whether the turn is by that role, says one of each, and nothing that it must not, which has no other spelling."""
     return (
         role in ("any", turn.role)
-        and all(any(says(turn, term) for term in terms) for terms in expression.all_of)
+        and all(any(says(turn, term, any_spelling=any_spelling) for term in terms) for terms in expression.all_of)
         and not any(says(turn, term) for term in expression.none_of)
     )
 
 
-def says(turn: Turn, term: Term) -> bool:
-    """Whether the term's words are anywhere in the turn, one right after the other; a word in any of its forms."""
+def says(turn: Turn, term: Term, *, any_spelling: bool = False) -> bool:
+    """Whether the term's words are anywhere in the turn, one right after the other; a word in any of its forms.
+
+    `any_spelling`: or in another spelling, if it is a single word.
+    """
     said, count = folded(turn.text), len(term.words)
+    if any_spelling and term.kind == "word" and count == 1 and spellings(term.words[0], said):
+        return True
     if term.kind == "word" and stem("".join(term.words)) in map(stem, {*said, *joined_in(turn.text)}):
         return True
     return any(_is(said[at : at + count], term) for at in range(len(said) - count + 1))
 
 
-def alternatives_said(turns: list[Turn], expression: Expression) -> int:
+def alternatives_said(turns: list[Turn], expression: Expression, *, any_spelling: bool = False) -> int:
     """How many different alternatives (`a OR b`) some of these turns say."""
     alternatives = {term for terms in expression.all_of if len(terms) > 1 for term in terms}
-    return sum(any(says(turn, term) for turn in turns) for term in alternatives)
+    return sum(any(says(turn, term, any_spelling=any_spelling) for turn in turns) for term in alternatives)
 
 
 def _is(said: tuple[str, ...], term: Term) -> bool:

@@ -113,13 +113,16 @@ async def test_the_limit_equals_a_store_without_the_others(
 async def test_a_search_finds_and_suggests_nothing_of_the_others(
     calls: list[Conversation], agents: frozenset[str], expression: Expression, role: Role, data: st.DataObject
 ) -> None:
-    query = StoreSearch(expression, role, data.draw(st.just(Filters()) | filters(calls)))
+    query = StoreSearch(
+        expression, role, data.draw(st.just(Filters()) | filters(calls)), any_spelling=data.draw(st.booleans())
+    )
     terms = [term for terms in expression.all_of for term in terms]
     found: list[list[object]] = []
     for store in await stores(calls, agents):
         page, search = await store.search.find(query, 20), store.search
-        hits = [(match.conversation, match.turns) for match in page.page]
+        hits = [(match.conversation, match.turns, match.by_spelling) for match in page.page]
         found.append([page.hits, page.conversations, hits, page.alternatives, await search.has_hits(query)])
+        found[-1] += [page.exact, page.spellings]
         found[-1] += [(await search.similar(term), await search.longer(term)) for term in terms]
     assert found[0] == found[1]
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from formant_mcp.filters import Filters, Role
 from formant_mcp.models import Conversation, Turn
 from formant_mcp.store import Store, search
-from formant_mcp.store.search import MatchPage, StoreSearch
+from formant_mcp.store.search import MatchedConversation, MatchPage, StoreSearch
 from formant_mcp.store.sqlite.schema import MIGRATIONS
-from formant_mcp.text_search.query import Expression, Term
+from formant_mcp.text_search.query import Expression, Term, parse_query
 from tests.examples import examples
 from tests.in_a_loop import in_a_loop
 from tests.store.files import call_saying, open_store, stored
@@ -50,14 +50,31 @@ async def find(store: Store, expression: Expression, role: Role = "any", among: 
 
 
 def turns_found(result: MatchPage) -> dict[str, set[int]]:
-    return {match.conversation.conversation_id: set(match.turns) for match in result.page}
+    return turns_of(result.page)
+
+
+def turns_of(matches: Sequence[MatchedConversation]) -> dict[str, set[int]]:
+    return {match.conversation.conversation_id: set(match.turns) for match in matches}
+
+
+async def all_pages(
+    store: Store, request: StoreSearch, count: int
+) -> tuple[list[MatchPage], list[MatchedConversation]]:
+    """The pages of a search, each of so many conversations, and what they list together."""
+    pages = [await store.search.find(request, count)]
+    while pages[-1].page:
+        assert len(pages[-1].page) <= count
+        pages.append(await store.search.find(request, count, pages[-1].page[-1].place))
+    return pages, [match for page in pages for match in page.page]
 
 
 def expected(calls: Sequence[Conversation], request: StoreSearch) -> dict[str, set[int]]:
     """The turns that are hits, of the calls that have some."""
     hits = {
         conversation.conversation_id: {
-            turn.index for turn in conversation.turns or () if is_hit(turn, request.expression, request.role)
+            turn.index
+            for turn in conversation.turns or ()
+            if is_hit(turn, request.expression, request.role, any_spelling=request.any_spelling)
         }
         for conversation in calls
         if matches(conversation, request.filters)
@@ -80,6 +97,50 @@ async def test_search_finds_the_turns_that_the_oracle_finds(
     assert turns_found(result) == expected(calls, request)
     assert result.hits == sum(len(match.turns) for match in result.page)
     assert result.conversations == len(result.page)
+    await store.close()
+
+
+@pytest.mark.parametrize(("ranked", "probed"), [(20_000, 300), (-1, 300), (-1, 0), (1, 300)])
+@settings(max_examples=examples(1))
+@given(calls=CALLS, expression=EXPRESSIONS, role=ROLES, count=st.integers(1, 4), data=st.data())
+@in_a_loop
+async def test_other_spellings_add_their_hits_after_the_exact_ones(
+    ranked: int,
+    probed: int,
+    calls: list[Conversation],
+    expression: Expression,
+    role: Role,
+    count: int,
+    data: st.DataObject,
+) -> None:
+    store = await stored(*calls)
+    exact = StoreSearch(expression, role, data.draw(st.just(Filters()) | filters(calls)))
+    request = replace(exact, any_spelling=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search, "_MAX_RANKED", ranked)
+        patch.setattr(search, "_PROBED", probed)
+        (first, *_), listed = await all_pages(store, exact, count)
+        pages, listed_by_any = await all_pages(store, request, count)
+    assert listed_by_any[: len(listed)] == listed
+    by_spelling = listed_by_any[len(listed) :]
+    assert all(match.by_spelling for match in by_spelling)
+    every, hits = expected(calls, request), expected(calls, exact)
+    others = {name: turns - hits.get(name, set()) for name, turns in every.items()}
+    assert turns_of(by_spelling) == {name: turns for name, turns in others.items() if turns}
+    assert len(by_spelling) == len(turns_of(by_spelling))
+    for page in pages:
+        assert (page.hits, page.conversations) == (sum(map(len, every.values())), len(every))
+        assert page.exact == (first.hits, first.conversations) == (sum(map(len, hits.values())), len(hits))
+    by_id = {conversation.conversation_id: conversation for conversation in calls}
+    places: list[tuple[int, float]] = []
+    for match in by_spelling:
+        call = by_id[match.conversation.conversation_id]
+        turns = [turn for turn in call.turns or () if turn.index in match.turns]
+        score = alternatives_said(turns, expression, any_spelling=True) if ranked == 20_000 else 0
+        places.append((score, sort_key(call, "newest")))
+    if ranked != 1:
+        assert places == sorted(places, reverse=True)
+    assert await store.search.has_hits(request) == bool(every)
     await store.close()
 
 
@@ -243,6 +304,42 @@ async def test_search_finds_other_spellings_and_forms(expression: Expression, sa
 )
 async def test_search_does_not_find_other_words(expression: Expression, said: str) -> None:
     assert (await find(await stored(call_saying(1, said)), expression)).hits == 0
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("paisa", "मेरा पैसा"),
+        ("paisa", "do paise"),
+        ("पैसा", "Paisa do"),
+        ("vakil", "my wakeel"),
+        ("wakeel", "वकील से बात"),
+        ("वकील", "vakil"),
+        ("loan", "मेरा लोन"),
+        ("लोन", "a loan"),
+        ("refund loan", "refund लोन"),
+    ],
+)
+async def test_a_word_is_found_in_another_spelling(query: str, said: str) -> None:
+    store, expression = await stored(call_saying(1, "something else", said)), parse_query(query)
+    (match,) = (await store.search.find(StoreSearch(expression, "any", Filters(), any_spelling=True), 9)).page
+    assert (match.turns, match.by_spelling) == ((1,), True)
+    assert (await find(store, expression)).hits == 0
+
+
+@pytest.mark.parametrize("query", ['"paisa"', '"do paisa"', "pais*", "do -paisa", "paisa-vasool", "papa"])
+async def test_only_a_word_by_itself_is_found_in_another_spelling(query: str) -> None:
+    store = await stored(call_saying(1, "do पैसा vasool", "do paisa" if query == "do -paisa" else "मिल"))
+    found = await store.search.find(StoreSearch(parse_query(query), "any", Filters(), any_spelling=True), 9)
+    assert turns_found(found) == ({"call-1": {0}} if query == "do -paisa" else {})
+    assert found.spellings == {}
+
+
+async def test_a_word_saved_without_its_key_is_found_in_another_spelling() -> None:
+    store = await stored(call_saying(1, "मेरा पैसा"))
+    await store.database.write(lambda connection: connection.update("words", "spelling = NULL", "true", [[]]))
+    found = await store.search.find(StoreSearch(word("paisa"), "any", Filters(), any_spelling=True), 9)
+    assert turns_found(found) == {"call-1": {0}}
 
 
 async def test_turns_with_more_alternatives_come_first() -> None:

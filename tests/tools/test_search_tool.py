@@ -14,7 +14,7 @@ from tests.snapshots import assert_same_answer
 pytestmark = pytest.mark.anyio
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
-FILLER = "जी हाँ, मैं समझ गया, लेकिन अभी मेरे पास पैसे नहीं हैं। "
+FILLER = "जी हाँ, मैं समझ गया, लेकिन अभी मेरे पास मौका नहीं हैं। "
 
 
 def spoken(*said: str, seconds: float = 4.0) -> JsonValue:
@@ -137,6 +137,7 @@ async def test_a_search_over_a_part_says_how_many_were_read(account: Account) ->
         ({"query": "secret NEAR/3 fee"}, "query: NEAR"),
         ({"query": "secret " * 2_000}, "query: longer than 500 characters"),
         ({"query": "secret", "role": "nobody"}, "role"),
+        ({"query": "secret", "spelling": "phonetic"}, "spelling"),
         ({"query": "secret", "limit": 101}, "limit"),
         ({"query": "secret", "context_turns": 6}, "context_turns"),
         ({"query": "secret", "cursor": "c:1:0000000000000001:000000"}, "cursor"),
@@ -180,6 +181,37 @@ async def read_on(assistant: Assistant, answer: Answer, **question: JsonValue) -
         found += hits(answer)
     assert f"; {len(found):,} shown" in answer.text
     return found
+
+
+def spoken_in_several_spellings(account: Account) -> None:
+    """Two more calls: paisa as it is written, and by another spelling."""
+    account.api.add(conversation(4, NOW - timedelta(days=4), transcript=spoken("Paisa!", "मेरा पैसा", "paisa, paise")))
+    account.api.add(conversation(5, NOW - timedelta(days=3), transcript=spoken("2 paise", "Kya?", "पैसे", "Paise")))
+
+
+async def test_hits_by_another_spelling_come_after_the_exact_ones_and_say_so(account: Account) -> None:
+    spoken_in_several_spellings(account)
+    async with account.connect() as assistant:
+        answer = await assistant.ask("search_transcripts", query="paisa", context_turns=0)
+        exact = await assistant.ask("search_transcripts", query="paisa", context_turns=0, spelling="exact")
+        one_spelling = await assistant.ask("search_transcripts", query="refund", spelling="exact")
+        assert one_spelling.text == (await assistant.ask("search_transcripts", query="refund")).text
+    assert_same_answer(SNAPSHOTS / "search_spellings.txt", answer)
+    assert hits(exact) == hits(answer)[:2]
+    assert "spelling" not in exact.text
+    assert "spelling" not in str(exact.structure)
+
+
+async def test_the_cursor_covers_exact_hits_and_those_by_another_spelling(account: Account) -> None:
+    spoken_in_several_spellings(account)
+    question: dict[str, JsonValue] = {"query": "paisa", "limit": 1}
+    async with account.connect() as assistant:
+        answer = await assistant.ask("search_transcripts", **question)
+        cursor = answer.structure["next_cursor"]
+        refused = await assistant.refused("search_transcripts", cursor=cursor, spelling="exact", **question)
+        assert refused.startswith("cursor: it was issued for different arguments.")
+        found = await read_on(assistant, answer, **question)
+    assert found == [(conversation_id(n), turn) for n, turn in ((4, 0), (5, 0), (4, 1))]
 
 
 async def test_a_cursor_is_good_for_its_own_question_alone(account: Account) -> None:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, BeforeValidator, Field
 
 from formant_mcp.app import App
-from formant_mcp.filters import Role
+from formant_mcp.filters import Role, Spelling
 from formant_mcp.models import AGENT_WORDS, CONTACT_WORDS, Turn
 from formant_mcp.queries.arguments import CursorText, FilterArguments, Takes, Whole
 from formant_mcp.queries.forms import as_choice, as_text
@@ -33,6 +33,7 @@ _DEFAULT_LIMIT, _DEFAULT_CONTEXT = 20, 1
 _DEFAULT_CHARACTERS = 9_000
 _ROLES = dict.fromkeys(AGENT_WORDS, "agent") | dict.fromkeys(CONTACT_WORDS, "contact") | {"all": "any", "both": "any"}
 _MARK, _CUT = "**", "…"
+_BY_SPELLING = "By another spelling:"
 _AGENT_CHARACTERS, _ROLE_CHARACTERS = 100, 40
 _WORD_CHARACTERS = 25  # how far from the limit a text is still cut between words
 
@@ -46,6 +47,9 @@ class SearchArguments(FilterArguments):
         " equals 15000); in other languages begin* finds endings."
     )
     role: Annotated[Role, BeforeValidator(as_choice(_ROLES))] = Field("any", description="Who is speaking.")
+    spelling: Annotated[Spelling, BeforeValidator(as_choice({"all": "any"}))] = Field(
+        "any", description="any: paisa also finds पैसा and paise, after the exact hits."
+    )
     context_turns: Whole = Field(_DEFAULT_CONTEXT, ge=0, le=5, description="Turns shown before and after each hit.")
     limit: Whole = Field(_DEFAULT_LIMIT, ge=1, le=100, description="Hits per page, 1 to 100; at most 3 per call.")
     cursor: CursorText = Field(
@@ -56,7 +60,8 @@ class SearchArguments(FilterArguments):
 class HitAnswer(BaseModel):
     """A matching turn, with the matches marked **so**; `before` and `after` omit turns shown at another hit.
 
-    `more`: at the last hit of a conversation, how many further hits it has.
+    `spelling`: true if it matches only by another spelling. `more`: at the last hit of a conversation, how many further
+    hits it has.
     """
 
     conversation_id: str
@@ -68,15 +73,18 @@ class HitAnswer(BaseModel):
     text: str
     before: list[str]
     after: list[str]
+    spelling: bool | None = None
     more: int | None = None
 
 
 class SearchAnswer(BaseModel):
-    """Hits, best first."""
+    """Hits, best first. `spelling_hits`, `spelling_conversations`: how many match only by another spelling."""
 
     coverage: CoverageAnswer
     hits_total: int
     conversations_total: int
+    spelling_hits: int | None = None
+    spelling_conversations: int | None = None
     next_cursor: str | None = None
     hits: list[HitAnswer]
 
@@ -95,8 +103,9 @@ async def _run(app: App, arguments: SearchArguments, context: RequestContext) ->
     query = SearchQuery(
         filters=arguments.filters(context.requested_at, app.zone),
         query=arguments.query,
-        as_sent=arguments.model_dump_json(exclude={"query", "role", "context_turns", "limit", "cursor"}),
+        as_sent=arguments.model_dump_json(exclude={"query", "role", "spelling", "context_turns", "limit", "cursor"}),
         role=arguments.role,
+        spelling=arguments.spelling,
         context_turns=arguments.context_turns,
         limit=arguments.limit,
         cursor=arguments.cursor,
@@ -104,8 +113,8 @@ async def _run(app: App, arguments: SearchArguments, context: RequestContext) ->
     result = await app.account.search(context, query)
     is_default = query.limit <= _DEFAULT_LIMIT and query.context_turns <= _DEFAULT_CONTEXT
     reply = _widest_reply(app, result, is_default=is_default)
-    while reply.size > MAX_CHARACTERS and len(result.rows) > 1:
-        result = result.first(len(result.rows) // 2)
+    while reply.size > MAX_CHARACTERS and len(result.places) > 1:
+        result = result.first(len(result.places) // 2)
         reply = _widest_reply(app, result, is_default=is_default)
     return reply
 
@@ -123,18 +132,32 @@ def _reply(app: App, result: SearchResult, widths: Widths) -> Reply:
         coverage=coverage_answer(coverage, app.zone),
         hits_total=result.hits_total,
         conversations_total=result.conversations_total,
+        spelling_hits=result.spelling_hits or None,
+        spelling_conversations=result.spelling_conversations if result.spelling_hits else None,
         next_cursor=result.next_cursor or None,
         hits=[hit_answer(hit, widths, app.zone) for hit in result.hits],
     )
-    summary = f"{counted(result.hits_total, 'hit')} in {counted(result.conversations_total, 'conversation')}"
-    if not coverage.complete:
-        summary += " so far"
-    if result.shown < result.hits_total:
-        summary += f"; {result.shown:,} shown, at most 3 per call: get_transcripts has the rest"
-    if result.next_cursor:
-        summary += f'; for more: cursor="{result.next_cursor}"'
+    summary = _summary(result, is_complete=coverage.complete)
     lines = hit_lines(structured.hits, app.zone, app.new_boundary())
     return Reply("\n".join([*coverage_lines(coverage, app.zone, summary), *lines]), structured)
+
+
+def _summary(result: SearchResult, *, is_complete: bool) -> str:
+    """How many hits there are, how many of them are shown, and how to get more."""
+    summary = f"{counted(result.hits_total, 'hit')} in {counted(result.conversations_total, 'conversation')}"
+    if not is_complete:
+        summary += " so far"
+    if result.spelling_hits:
+        summary += (
+            f"; {result.spelling_hits:,} of the hits and {result.spelling_conversations:,} of the conversations"
+            " only by another spelling"
+        )
+    if result.shown < result.hits_total:
+        per_call = "at most 3 per call and kind" if result.spelling_hits else "at most 3 per call"
+        summary += f"; {result.shown:,} shown, {per_call}: get_transcripts has the rest"
+    if result.next_cursor:
+        summary += f'; for more: cursor="{result.next_cursor}"'
+    return summary
 
 
 def hit_answer(hit: Hit, widths: Widths, zone: ZoneInfo) -> HitAnswer:
@@ -150,17 +173,23 @@ def hit_answer(hit: Hit, widths: Widths, zone: ZoneInfo) -> HitAnswer:
         text=highlighted(hit.turn.text, hit.spans, widths.hit),
         before=[_neighbour(turn, widths.neighbour) for turn in hit.before],
         after=[_neighbour(turn, widths.neighbour) for turn in hit.after],
+        spelling=hit.by_spelling or None,
         more=hit.more or None,
     )
 
 
 def hit_lines(hits: Sequence[HitAnswer], zone: ZoneInfo, boundary: str) -> list[str]:
-    """One block per conversation: its id, start and agent, then the turns, and how many further hits it has."""
+    """One block per conversation: its id, start and agent, then the turns, and how many further hits it has.
+
+    A line separates hits that match only by another spelling from those before them.
+    """
     if not hits:
         return []
     lines = [f'Turns {UNTRUSTED_NOTICE}, up to the line "end {boundary}"']
-    for conversation_id, group in groupby(hits, key=lambda hit: hit.conversation_id):
-        hits_of_call = list(group)
+    by_spelling = None
+    for (by_another, conversation_id), group in groupby(hits, key=lambda hit: (hit.spelling, hit.conversation_id)):
+        lines += [_BY_SPELLING] if by_another != by_spelling else []
+        by_spelling, hits_of_call = by_another, list(group)
         agent = f" · agent {hits_of_call[0].agent_id}" if hits_of_call[0].agent_id else ""
         lines.append(f"{conversation_id} · {format_time(hits_of_call[0].started_at, zone)}{agent}")
         for hit in hits_of_call:

@@ -177,9 +177,10 @@ class PostgresConnection:
             self.delete("turns", "row_id $in_list AND turn_id $in_list", [(rows, keys)])
             self._count_words(turns, [words_of(self._account, indexable(turn[2])) for turn in turns], -1)
 
-    def match(self, expression: Expression, role: Role, forms: Forms) -> str:
+    def match(self, expression: Expression, role: Role, forms: Forms, without: str = "") -> str:
         """The parameter of `$is_hit` for turns of that role that match the expression."""
-        return NotCompared(to_tsquery(self._account, expression, role, forms))
+        wanted = to_tsquery(self._account, expression, role, forms)
+        return NotCompared(f"({wanted}) & !({without})" if without else wanted)
 
     def counted(self, expression: Expression, role: Role, forms: Forms) -> tuple[int, int] | None:
         """How many turns match, of how many conversations, for a word; None for what is not counted."""

@@ -14,10 +14,13 @@ from collections.abc import Iterator
 import psycopg
 
 from formant_mcp.errors import ConfigurationError, StoreError
+from formant_mcp.text_search.spelling import phonetic_key
 
 SCHEMA = "formant_mcp"
 FUNCTIONS = "formant_mcp_functions"
 _LOCK = 7_265_401_938  # any number, the same for all who create or migrate the schema
+
+_WITH_SPELLINGS = 4
 
 MIGRATIONS = (
     """
@@ -259,6 +262,11 @@ MIGRATIONS = (
     );
     CREATE INDEX signals_due ON signals (account, row_id) WHERE is_due = 1;
     """,
+    """
+    -- NULL where a server of an older version, which still runs, saves a word.
+    ALTER TABLE words ADD COLUMN spelling text COLLATE "C";
+    CREATE INDEX words_spelling ON words (account, spelling);
+    """,
 )
 
 
@@ -278,6 +286,8 @@ def migrate(connection: psycopg.Connection) -> None:
                 version = _version(connection)  # another server may have been first
                 for statement in _statements(version):
                     connection.execute(statement)
+                if version < _WITH_SPELLINGS:
+                    _fill_spellings(connection)
         except psycopg.errors.InsufficientPrivilege:
             raise ConfigurationError(
                 "The role of FORMANT_STORE may not create the tables.",
@@ -287,6 +297,20 @@ def migrate(connection: psycopg.Connection) -> None:
         raise StoreError(
             "The database was written by a newer version of formant-mcp.", "Update formant-mcp on this machine."
         )
+
+
+def _fill_spellings(connection: psycopg.Connection) -> None:
+    """Computes the phonetic keys of the stored words, some at once."""
+    after: tuple[int, str] = (0, "")
+    following = f"SELECT account, word FROM {SCHEMA}.words WHERE (account, word) > (%s, %s) ORDER BY 1, 2 LIMIT 10000"
+    while rows := connection.execute(following, after).fetchall():
+        keys = [phonetic_key(word) for _, word in rows]
+        connection.execute(
+            f"UPDATE {SCHEMA}.words SET spelling = new.spelling FROM unnest(%s::integer[], %s::text[], %s::text[])"
+            " AS new (account, word, spelling) WHERE words.account = new.account AND words.word = new.word",
+            [[account for account, _ in rows], [word for _, word in rows], keys],
+        )
+        after = rows[-1]
 
 
 def _version(connection: psycopg.Connection) -> int:

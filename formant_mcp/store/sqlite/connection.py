@@ -118,9 +118,10 @@ class SqliteConnection:
         self._run_many(DELETE, index_rows([turn[:3] for turn in turns]))
         self.delete("turns", "turn_id = ?", [turn[:1] for turn in turns])
 
-    def match(self, expression: Expression, role: Role, forms: Forms) -> str:
+    def match(self, expression: Expression, role: Role, forms: Forms, without: str = "") -> str:
         """The parameter of `$is_hit` for turns of that role that match the expression."""
-        return to_fts5(expression, role, forms)
+        wanted = to_fts5(expression, role, forms)
+        return f"({wanted}) NOT ({without})" if without else wanted
 
     def counted(self, expression: Expression, role: Role, forms: Forms) -> tuple[int, int] | None:
         """None: the index is fast at counting."""

@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterable, Sequence
 
 from formant_mcp.filters import Role
 from formant_mcp.store.engine import Forms
-from formant_mcp.store.turn_keys import word_rows
+from formant_mcp.store.turn_keys import WORD_COLUMNS, word_rows
 from formant_mcp.text_search.query import Expression, Term
 from formant_mcp.text_search.tokenizer import indexable, indexed_until_version_3
 
 FTS_COLUMNS = ("rowid", "agent", "contact", "other")
 INSERT = f"INSERT INTO turns_fts ({', '.join(FTS_COLUMNS)}) VALUES (?, ?, ?, ?)"
 DELETE = "INSERT INTO turns_fts (turns_fts, rowid, agent, contact, other) VALUES ('delete', ?, ?, ?, ?)"
-_INSERT_WORDS = "INSERT INTO words VALUES (?, ?) ON CONFLICT DO NOTHING"
+_INSERT_WORDS = f"INSERT INTO words ({', '.join(WORD_COLUMNS)}) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 
 Rows = Sequence[tuple[int, str, str]]
 """Turns as key, role and text."""

@@ -12,8 +12,9 @@ from formant_mcp.filters import LABELLED
 from formant_mcp.store.result_values import parse_again
 from formant_mcp.store.rows import label_rows
 from formant_mcp.store.sqlite.full_text import index_all, index_joined_words
+from formant_mcp.text_search.spelling import phonetic_key
 
-_WITH_INDEX, _WITH_JOINED_WORDS, _WITH_VALUE_KINDS, _WITH_LABELS = 2, 4, 4, 9
+_WITH_INDEX, _WITH_JOINED_WORDS, _WITH_VALUE_KINDS, _WITH_LABELS, _WITH_SPELLINGS = 2, 4, 4, 9, 11
 
 MIGRATIONS = (
     """
@@ -274,6 +275,11 @@ MIGRATIONS = (
     );
     CREATE INDEX signals_due ON signals (row_id) WHERE is_due = 1;
     """,
+    """
+    -- The phonetic key of a word (formant_mcp.text_search.spelling); NULL where an older version saves it meanwhile.
+    ALTER TABLE words ADD COLUMN spelling TEXT;
+    CREATE INDEX words_spelling ON words (spelling);
+    """,
 )
 
 
@@ -323,6 +329,10 @@ def _convert(database: sqlite3.Connection, version: int) -> None:
         for column in LABELLED:
             values = database.execute(f"SELECT DISTINCT {column} COLLATE BINARY FROM conversations").fetchall()
             database.executemany("INSERT OR IGNORE INTO labels VALUES (?, ?)", label_rows(value for (value,) in values))
+    if version < _WITH_SPELLINGS:
+        words = database.execute("SELECT word FROM words WHERE spelling IS NULL").fetchall()
+        keys = ((phonetic_key(word), word) for (word,) in words)
+        database.executemany("UPDATE words SET spelling = ? WHERE word = ?", keys)
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -17,8 +17,9 @@ from formant_mcp.store import Store
 from formant_mcp.store.aggregates import DAY, Grouping
 from formant_mcp.store.engine import Connection
 from formant_mcp.store.postgres import schema
+from formant_mcp.text_search.query import Term
 from tests.postgres_server import PostgresServer
-from tests.store.files import calls
+from tests.store.files import call_saying, calls
 from tests.store.oracle import NOW
 from tests.store.postgres.recount import counts_are_right
 from tests.store.postgres.refusals import assert_says_nothing, refused
@@ -285,6 +286,19 @@ async def test_tables_of_an_older_version_are_migrated_with_what_they_hold(
     for other in (*stores, store):
         await works(other)
         await other.close()
+
+
+async def test_stored_words_get_their_keys_in_every_account(database: str) -> None:
+    for key in ("first", "second"):
+        store = await open_at(database, key)
+        await store.write.save([call_saying(1, "मेरा पैसा")], NOW)
+        await store.close()
+    await ask(database, "ALTER TABLE formant_mcp.words DROP COLUMN spelling")
+    await ask(database, "UPDATE formant_mcp.version SET number = 3")
+    store = await open_at(database, "second")
+    assert await ask(database, "SELECT count(*) FROM formant_mcp.words WHERE spelling IS NULL") == [(0,)]
+    assert await store.search.occurs(Term(("paisa",), "word"), any_spelling=True)
+    await store.close()
 
 
 async def test_a_migration_that_fails_leaves_the_tables_as_they_were(

@@ -105,6 +105,23 @@ async def test_words_of_an_older_store_are_indexed_again(path: Path) -> None:
         database.execute("INSERT INTO turns_fts (turns_fts) VALUES ('integrity-check')")
 
 
+async def test_words_of_an_older_store_are_found_in_other_spellings(path: Path) -> None:
+    turns = [(turn_key(1, 0), "agent", "मेरा पैसा")]
+    with older_store(path, 10) as older:
+        older.execute(
+            "INSERT INTO conversations (row_id, conversation_id, turn_count, ended, failure_reason_known,"
+            " first_seen_at, seen_at) VALUES (1, 'old', 1, 1, 1, 0, 0)"
+        )
+        older.executemany("INSERT INTO turns (turn_id, role, text) VALUES (?, ?, ?)", turns)
+        older.executemany(INSERT, index_rows(turns))
+        older.execute("INSERT INTO words (word, stem) VALUES ('मेरा', 'मेरा'), ('पैसा', 'पैसा')")
+    store = await open_store(path)
+    assert await store.search.occurs(Term(("paisa",), "word"), any_spelling=True)
+    await store.close()
+    with closing(sqlite3.connect(path)) as database:
+        assert database.execute("SELECT count(*) FROM words WHERE spelling IS NULL").fetchone() == (0,)
+
+
 async def test_details_that_an_older_version_may_have_misread_are_fetched_again(path: Path) -> None:
     rows = [
         ("no turns", None, 60, None),

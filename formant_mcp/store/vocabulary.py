@@ -1,0 +1,110 @@
+"""The words that an account's calls say, each with its stem and its spelling: which ones match a term, or are like it.
+
+A call that was deleted may leave its words there.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+from formant_mcp.store.engine import Connection, Value
+from formant_mcp.text_search.query import Expression, Term
+from formant_mcp.text_search.spelling import phonetic_key, spellings
+from formant_mcp.text_search.suggestions import candidates_for, prefixes_of
+from formant_mcp.text_search.tokenizer import divided, stem
+
+MAX_SPELLINGS = 20
+"""Other spellings that are searched for a word."""
+_MAX_WITH_PREFIX = 1_000
+ANY_HIT = "SELECT 1 FROM $hits WHERE $is_hit LIMIT 1"
+
+
+class Wording(NamedTuple):
+    """The forms that match each term, and the other spellings of those that have some, the likeliest first."""
+
+    forms: dict[Term, set[str]]
+    spellings: dict[Term, tuple[str, ...]]
+
+
+_Words = defaultdict[str, set[str]]
+
+
+class Vocabulary:
+    """The words that exist for a reader. `is_limited`: they may see only some agents, so only words said there."""
+
+    def __init__(self, connection: Connection, *, is_limited: bool) -> None:
+        self._connection = connection
+        self._is_limited = is_limited
+
+    def wording(self, expression: Expression, *, any_spelling: bool = False) -> Wording:
+        """A term matches itself; a `word` also all words, or joined words, with the same stem.
+
+        `any_spelling`: with the other spellings of each single word that is not excluded.
+        """
+        wanted = dict.fromkeys(term for terms in expression.all_of for term in terms)
+        stems = {term: stem("".join(term.words)) for term in (*wanted, *expression.none_of) if term.kind == "word"}
+        keys = {
+            term: phonetic_key(term.words[0])
+            for term in wanted
+            if any_spelling and term.kind == "word" and len(term.words) == 1
+        }
+        of_stem, of_key = self._related(sorted(set(stems.values())), sorted({key for key in keys.values() if key}))
+        forms = {
+            term: {" ".join(term.words)} | (of_stem[stems[term]] if term in stems else set[str]())
+            for term in (*wanted, *expression.none_of)
+        }
+        others = {term: self._spellings(term.words[0], of_key[key] - forms[term]) for term, key in keys.items()}
+        return Wording(forms, {term: words for term, words in others.items() if words})
+
+    def similar(self, word: str) -> set[str]:
+        """Words spelled a little like this one."""
+        candidates = candidates_for(word)
+        rows = self._connection.rows("SELECT word FROM $words WHERE word $in_list", [list(candidates.spellings)])
+        return {*self._existing(str(row[0]) for row in rows), *self._with_prefix(candidates.prefix)} - {word}
+
+    def longer(self, term: Term) -> list[str]:
+        """Words that continue a prefix of the term (`prefixes_of`), shortest first."""
+        forms = self.wording(Expression(((term,),))).forms[term]
+        prefixes = prefixes_of("".join(term.words))
+        words = {word for prefix in prefixes for word in self._with_prefix(prefix)} - forms
+        return sorted(words, key=lambda word: (len(word), word))
+
+    def _related(
+        self, stems: list[str], keys: list[str]
+    ) -> tuple[defaultdict[str, set[str]], defaultdict[str, set[str]]]:
+        """The words of each of these stems, and of each of these keys; in one statement."""
+        sql = "SELECT word, stem, spelling FROM $words WHERE stem $in_list"
+        parameters = [stems]
+        if keys:
+            # A word has no key where an older version, which still runs, saved it.
+            sql += " OR spelling $in_list OR spelling IS NULL"
+            parameters.append(keys)
+        of_stem, of_key = _Words(set), _Words(set)
+        for word, stem_of, key in _texts(self._connection.rows(sql, parameters)) if stems else ():
+            of_stem[stem_of].add(word)
+            of_key[key or phonetic_key(word)].add(word)
+        return of_stem, of_key
+
+    def _spellings(self, word: str, candidates: Iterable[str]) -> tuple[str, ...]:
+        return tuple(islice(self._existing(spellings(word, candidates)), MAX_SPELLINGS))
+
+    def _with_prefix(self, prefix: str) -> list[str]:
+        """Single words with that prefix, at most 1,000."""
+        most = "" if self._is_limited else f" LIMIT {_MAX_WITH_PREFIX}"
+        sql = f"SELECT word FROM $words WHERE word >= ? AND word < ?{most}"
+        rows = self._connection.rows(sql, [prefix, prefix + "\U0010ffff"])
+        words = islice(self._existing(str(row[0]) for row in rows), _MAX_WITH_PREFIX)
+        return [word for word in words if len(divided(word)) == 1]
+
+    def _existing(self, words: Iterable[str]) -> Iterator[str]:
+        """Those of the account's words that exist for this reader."""
+        for word in words:
+            said = Expression(((Term((word,), "phrase"),),))
+            match = self._connection.match(said, "any", lambda term: term.words) if self._is_limited else ""
+            if not self._is_limited or self._connection.rows(ANY_HIT, [match]):
+                yield word
+
+
+def _texts(rows: Iterable[Sequence[Value]]) -> Iterator[list[str]]:
+    return ([str(value or "") for value in row] for row in rows)
