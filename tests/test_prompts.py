@@ -11,6 +11,8 @@ from tests.server_harness import NOW, Account, in_both_eras
 pytestmark = [pytest.mark.anyio, in_both_eras]
 ARGUMENTS = {
     "review_call": {"conversation_id": "e36853de"},
+    "daily_review": {"since": "yesterday"},
+    "what_changed": {"since": "7d"},
     "weekly_review": {"agent_id": "123"},
     "why_calls_fail": {"since": "7d"},
     "compare_agents": {"agent_ids": "123,456"},

@@ -6,18 +6,21 @@
     [opt_out]                the list that the next phrases belong to
     hi-Latn call mat karo    a language (BCP 47) and a phrase, in which `*` is any one word
 
-Phrases are compared word by word without case, accents and punctuation (see `text_search.tokenizer`).
+Phrases are compared word by word without case, accents and punctuation (see `text_search.tokenizer`); long ones in any
+spelling (see `text_search.spelling`).
 """
 
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 from formant_mcp.errors import ConfigurationError
+from formant_mcp.text_search.spelling import phonetic_key
 from formant_mcp.text_search.tokenizer import folded_words
 
 QUESTION_STARTS, FILLERS = "question_starts", "fillers"
@@ -28,6 +31,7 @@ LISTS = (
 
 _ANY = "*"
 _MOST_WORDS = 12
+_LEAST_IN_ANY_SPELLING = 3  # words
 _SECTION = re.compile(r"\[([a-z_]+)\]")
 _PHRASE = re.compile(r"([a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*)\s+(\S.*)")
 _ACCEPTED = (
@@ -55,29 +59,52 @@ class _Candidate(NamedTuple):
     place: int
 
 
-class PhraseLists:
-    """All phrases. Each is found by its anchor, so that nearly no turn is compared with nearly all phrases.
+class _Finder:
+    """Finds phrases among words, each by its anchor, so that nearly no turn is compared with nearly all phrases.
 
-    The anchor is the longest two words in a row or, in phrases that have none, the longest word. `key` maps a word to
-    what is compared, in phrases and turns alike: by default itself.
+    The anchor is the longest two words in a row or, in phrases that have none, the longest word.
     """
 
-    def __init__(self, phrases: Iterable[Phrase], key: Callable[[str], str] = str) -> None:
+    def __init__(self, phrases: Iterable[Phrase]) -> None:
+        self._candidates: defaultdict[_Anchor, list[_Candidate]] = defaultdict(list)
+        for list_name, _, words in phrases:
+            anchor, place = _anchor(words)
+            self._candidates[anchor].append(_Candidate(list_name, words, place))
+        self._anchors = frozenset(self._candidates)
+
+    def find(self, words: Sequence[str]) -> list[tuple[str, int]]:
+        """The list of each phrase in these words, and the index of its first word; in no order."""
+        anchors = self._anchors.intersection(words) | self._anchors.intersection(pairwise(words))
+        return [place for anchor in anchors for place in self._places(anchor, tuple(words))] if anchors else []
+
+    def _places(self, anchor: _Anchor, words: tuple[str, ...]) -> Iterator[tuple[str, int]]:
+        head = anchor if isinstance(anchor, str) else anchor[0]
+        for at in (at for at, word in enumerate(words) if word == head):
+            for list_name, phrase, place in self._candidates[anchor]:
+                first = at - place
+                if _is_said(phrase, words[first : first + len(phrase)]):
+                    yield list_name, first
+
+
+class PhraseLists:
+    """All phrases. Those of three words or more are found in any spelling of these, also in the other script; shorter
+    ones as they are written, as too much else sounds like one or two words."""
+
+    def __init__(self, phrases: Iterable[Phrase]) -> None:
         self.phrases = tuple(phrases)
         self.fillers = frozenset(
             word for phrase in self.phrases if phrase.list_name == FILLERS for word in phrase.words
         )
-        self._key = key
-        self._candidates: defaultdict[_Anchor, list[_Candidate]] = defaultdict(list)
-        for list_name, _, words in self.phrases:
-            if list_name != FILLERS:
-                keys = tuple(word if word == _ANY else key(word) for word in words)
-                anchor, place = _anchor(keys)
-                self._candidates[anchor].append(_Candidate(list_name, keys, place))
-        self._anchors = frozenset(self._candidates)
+        listed = [phrase for phrase in self.phrases if phrase.list_name != FILLERS]
+        self._exact = _Finder(phrase for phrase in listed if len(phrase.words) < _LEAST_IN_ANY_SPELLING)
+        self._spelled = _Finder(
+            phrase._replace(words=tuple(map(_key, phrase.words)))
+            for phrase in listed
+            if len(phrase.words) >= _LEAST_IN_ANY_SPELLING
+        )
 
     @classmethod
-    def load(cls, extra: Path | None = None, key: Callable[[str], str] = str) -> "PhraseLists":
+    def load(cls, extra: Path | None = None) -> "PhraseLists":
         """The package's lists, and those of a team's own file.
 
         Raises:
@@ -93,7 +120,7 @@ class PhraseLists:
             except OSError as error:
                 reason = error.strerror or type(error).__name__
                 raise ConfigurationError(f"FORMANT_PHRASES_FILE cannot be read: {reason}.", _ACCEPTED) from None
-        return cls((phrase for content in contents for phrase in parse(content)), key)
+        return cls(phrase for content in contents for phrase in parse(content))
 
     @property
     def digest(self) -> str:
@@ -102,17 +129,13 @@ class PhraseLists:
 
     def find(self, words: Sequence[str]) -> list[tuple[str, int]]:
         """The list of each phrase in these folded words, and the index of its first word; in no order."""
-        keys = tuple(words if self._key is str else map(self._key, words))
-        anchors = self._anchors.intersection(keys) | self._anchors.intersection(pairwise(keys))
-        return [place for anchor in anchors for place in self._places(anchor, keys)] if anchors else []
+        return self._exact.find(words) + self._spelled.find(tuple(map(_key, words)))
 
-    def _places(self, anchor: _Anchor, keys: tuple[str, ...]) -> Iterator[tuple[str, int]]:
-        head = anchor if isinstance(anchor, str) else anchor[0]
-        for at in (at for at, key in enumerate(keys) if key == head):
-            for list_name, phrase, place in self._candidates[anchor]:
-                first = at - place
-                if _is_said(phrase, keys[first : first + len(phrase)]):
-                    yield list_name, first
+
+@lru_cache(100_000)
+def _key(word: str) -> str:
+    """What words have in common that are one word in several spellings; `*` is any word."""
+    return word if word == _ANY else phonetic_key(word) or word
 
 
 def _anchor(words: tuple[str, ...]) -> tuple[_Anchor, int]:

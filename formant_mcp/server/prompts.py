@@ -89,6 +89,39 @@ each with the turn; whether the extracted results agree with what was said; one 
 """,
     ),
     PromptTemplate(
+        "daily_review",
+        "What to listen to",
+        "The calls of a day that deserve a listener, why, and what they have in common.",
+        "since",
+        "Start of the period: yesterday, today, 24h, 2026-11-20.",
+        """\
+Choose what somebody should listen to, of the calls since {value}.
+1. summarize_results with since="{value}", group_by=["status"] for the size of the day.
+2. find_calls_to_review with since="{value}", limit=10.
+3. get_transcripts of these, five ids at a time; read on with from_turn only where the reason lies later.
+4. For a reason that many calls have: list_conversations or find_phrases with the same filters shows how common it is.
+Report: one line on the day; the calls from the most urgent, each with what happened, the turn that shows it, and what
+to do; which of the random ones were fine, as that says how good the choice is; what several calls have in common.
+""",
+    ),
+    PromptTemplate(
+        "what_changed",
+        "What changed",
+        "What is different since a time, beyond chance: since which day, how large, and why.",
+        "since",
+        "Start of the period that is compared with the equally long one before it: 7d, 2w, 2026-11-20.",
+        """\
+Find out what changed since {value}.
+1. find_changes with since="{value}"; if nothing changed beyond chance, say so and stop.
+2. For each of the largest changes: summarize_results with since="{value}", compare_previous=true and group_by
+   ["agent_id"] with the changed value as a filter, to see whose it is; then find_phrases with distinctive=true.
+3. Two or three calls of each, with get_transcripts: from the day it began, and from before.
+Report: a table of what changed, before and after with the interval, and the day it began where one is given; for each
+the likely reason with calls that show it, or "not clear from the calls"; what to check or undo first. Several values
+may move together because of one cause: say so.
+""",
+    ),
+    PromptTemplate(
         "weekly_review",
         "Weekly review of an agent",
         "An agent's last seven days against the seven before: volume, success, results, what to check.",
