@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 
 from formant_mcp.filters import NEWEST, ORDERS, Condition, Filters, Order
-from formant_mcp.models import Conversation
+from formant_mcp.models import Conversation, Turn
 from formant_mcp.queries.conditions import parse_condition
 from formant_mcp.store import Store
 from tests.in_a_loop import in_a_loop
@@ -77,6 +77,7 @@ async def all_pages(
     while page := await store.read.page(request, order, limit, after):
         assert len(page) <= limit
         listed += [conversation for _, conversation in page]
+        assert len(listed) < 100, "pages without end"
         after = page[-1][0]
         if arrivals:
             await store.write.save(arrivals.pop(0), NOW)
@@ -190,6 +191,53 @@ async def test_conversations_without_the_sort_value_come_last_in_every_order() -
             "full",
             "bare",
         ]
+    await store.close()
+
+
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("field", ["results.csat", "signals.agent_turns", "signals.ended_by"])
+async def test_equal_mixed_and_listed_values_are_paged_as_the_oracle_sorts_them(field: str, descending: bool) -> None:
+    values: list[JsonValue] = [
+        3,
+        "3",
+        3.0,
+        [5, 1, 9],
+        "n/a",
+        ["n/a", 4],
+        True,
+        None,
+        "2026-11-20",
+        -2.5,
+        "₹1,50,000",
+        [],
+        3,
+    ]
+    saved = [
+        Conversation(
+            f"call-{n}",
+            agent_id=str(n % 2),
+            results={"csat": value},
+            duration_seconds=9.0,
+            turns=tuple(Turn(index, ("agent", "contact")[n // 2 % 2], "so") for index in range(n % 3)),
+            has_detail=n != 2,
+        )
+        for n, value in enumerate(values)
+    ]
+    saved[2] = Conversation("call-2", agent_id="0")
+    store, order = await stored(*saved), Order(field, descending)
+    for request in (Filters(), Filters(agent_id="0")):
+        expected = ids_of(in_order([call for call in saved if matches(call, request)], order))
+        for limit in (1, 2, 5, 20):
+            assert ids_of(await all_pages(store, request, order, limit, [])) == expected
+    await store.close()
+
+
+async def test_texts_longer_than_an_index_takes_are_paged_one_by_one() -> None:
+    notes = [Conversation(f"call-{n}", results={"note": f"{'😀' * 400}{n}"}, has_detail=True) for n in range(5)]
+    store = await stored(*notes, Conversation("none"))
+    listed = ids_of(await all_pages(store, Filters(), Order("results.note"), 1, []))
+    assert sorted(listed[:-1]) == [f"call-{n}" for n in range(5)]
+    assert listed[-1] == "none"
     await store.close()
 
 
