@@ -9,7 +9,6 @@ Operator = Literal["=", "!=", "<", "<=", ">", ">=", "exists", "missing"]
 Role = Literal["any", "agent", "contact"]
 Spelling = Literal["any", "exact"]
 OutcomeFilter = Literal["any", "success", "failure"]
-Order = Literal["newest", "oldest", "longest", "shortest"]
 
 NONE = "(none)"
 """The value of a field that a call does not have, as answers print it; as a filter it finds those calls."""
@@ -21,6 +20,29 @@ SIGNALS = "signals."
 """What a signal's name begins with wherever names of result fields may be, too."""
 CUT = "…"
 """The end of a truncated value as printed; as a filter it finds every value with that prefix."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order of a list: by `started_at`, `duration_seconds`, `results.<path>` or `signals.<name>`, the smallest value
+    first; `descending`, the largest.
+
+    Numbers come before texts, and calls without a value last, in either direction. Calls with equal values are in the
+    order in which they were stored; `descending`, the last stored first.
+    """
+
+    field: str
+    descending: bool = False
+
+
+NEWEST = Order("started_at", descending=True)
+ORDERS = {
+    "newest": NEWEST,
+    "oldest": Order("started_at"),
+    "longest": Order("duration_seconds", descending=True),
+    "shortest": Order("duration_seconds"),
+}
+"""The orders that have names."""
 
 
 @dataclass(frozen=True, slots=True)

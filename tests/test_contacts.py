@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from formant_mcp.contacts import parse_contact
 from formant_mcp.errors import InvalidRequestError
-from formant_mcp.filters import Filters
+from formant_mcp.filters import NEWEST, Filters
 from formant_mcp.models import Conversation
 from formant_mcp.queries.conditions import parse_contact_filter
 from tests.store.files import open_store
@@ -60,7 +60,7 @@ async def found_by(text: str, stored: list[str]) -> list[str]:
     """The stored numbers that a filter with this text finds."""
     store = await open_store(None)
     await store.write.save([Conversation(f"{n:03}", contact_number=number) for n, number in enumerate(stored)], NOW)
-    page = await store.read.page(Filters(contact_number=parse_contact_filter(text)), "newest", 200)
+    page = await store.read.page(Filters(contact_number=parse_contact_filter(text)), NEWEST, 200)
     await store.close()
     return sorted((str(call.contact_number) for _, call in page), key=stored.index)
 

@@ -41,7 +41,7 @@ async def test_every_prompt_names_tools_its_argument_what_to_cite_and_what_not_t
         ("review_call", {"conversation_id": " "}, "takes conversation_id"),
         ("weekly_review", {"agent_id": "1", "colour": "red"}, "takes agent_id"),
         ("review_call", {"conversation_id": "null"}, "takes conversation_id"),
-        ("daily_review", {}, "Prompts: review_call"),
+        ("monthly_review", {}, "Prompts: review_call"),
     ],
 )
 async def test_a_missing_or_unknown_argument_is_refused_with_what_the_prompt_takes(

@@ -80,7 +80,14 @@ def account(account: Account) -> Account:
         (
             "list_conversations",
             {"order_by": "best"},
-            "order_by must be newest, oldest, longest or shortest, e.g. shortest.",
+            "order_by: no call has results.best. Fields: results.csat, results.intent, results.language.primary. Or:"
+            " newest, oldest, longest, shortest, started_at, duration_seconds.",
+        ),
+        (
+            "list_conversations",
+            {"order_by": ["newest", "oldest"]},
+            "order_by must be newest, oldest, longest, shortest or a field, - before it for largest first, e.g."
+            " -signals.agent_repeats.",
         ),
         (
             "list_conversations",

@@ -20,7 +20,7 @@ _NOT_SHOWN_WHERE_ZERO = {"details_needed", "details_read", "others"}
 def assert_same_facts(text: str, structure: JsonValue) -> None:
     """Every value of the structure is in the text, and none of them is null."""
     left_out = _left_out(text)
-    text = _with_addresses(_with_years(text))
+    text = _with_names(_with_addresses(_with_years(text)))
     missing = [
         f"{path}: {form}"
         for path, form in _forms("", structure)
@@ -32,8 +32,23 @@ def assert_same_facts(text: str, structure: JsonValue) -> None:
 
 def _with_years(text: str) -> str:
     """The text with the year that a table's header has in each of its rows."""
-    header = re.search(r"^conversation_id\tstarted \((\d{4})\b", text, re.MULTILINE)
+    header = re.search(r"^conversation_id\t(?:.*\t)?started \((\d{4})\b", text, re.MULTILINE)
     return re.sub(r"\t(?=\d\d-\d\d \d\d:\d\d)", f"\t{header[1]}-", text) if header else text
+
+
+def _with_names(text: str) -> str:
+    """The text with the name of each result field or signal that has a column of its own at each of its values."""
+    lines, names = text.split("\n"), list[str]()
+    for number, line in enumerate(lines):
+        if line.startswith("conversation_id\t"):
+            names = [
+                re.sub(r"^(results|signals)\.", "", name) + "=" if "." in name else "" for name in line.split("\t")
+            ]
+        elif "\t" in line:
+            cells = line.split("\t")
+            if len(cells) == len(names):
+                lines[number] = "\t".join(map("".join, zip(names, cells, strict=True)))
+    return "\n".join(lines)
 
 
 def _with_addresses(text: str) -> str:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from formant_mcp.analysis.signals import Value as Measured
 from formant_mcp.errors import ConnectionFailedError, FormantError, NotFoundError, RequestTimeoutError
-from formant_mcp.filters import NO_FILTERS, DetailRequest, Filters
+from formant_mcp.filters import NEWEST, NO_FILTERS, DetailRequest, Filters
 from formant_mcp.members import Member
 from formant_mcp.models import Conversation, Turn
 from formant_mcp.providers.base import Recording
@@ -204,7 +204,7 @@ class Account:
             if error and not await self._store.read.count(NO_FILTERS):
                 raise error
         try:
-            page = await self._store.read.page(NO_FILTERS, "newest", limit + 1, cursor.row)
+            page = await self._store.read.page(NO_FILTERS, NEWEST, limit + 1, cursor.row)
         except LookupError:
             raise stale_cursor_error() from None
         return page[:limit], len(page) > limit
@@ -214,7 +214,7 @@ class Account:
         await self._sync.fetch_first_page(seconds)
         if prefix:
             return await self._store.read.ids_with_prefix(prefix, limit)
-        newest = await self._store.read.page(NO_FILTERS, "newest", limit)
+        newest = await self._store.read.page(NO_FILTERS, NEWEST, limit)
         return [conversation.conversation_id for _, conversation in newest]
 
     async def agents(self, seconds: float) -> dict[str, str | None]:

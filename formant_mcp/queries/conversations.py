@@ -2,18 +2,31 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from formant_mcp.filters import FIELDS, LABELLED, NAMED, Condition, Filters, Order, is_whole
+from pydantic import JsonValue
+
+from formant_mcp.filters import FIELDS, LABELLED, NAMED, NEWEST, Condition, Filters, Order, is_whole
 from formant_mcp.models import Conversation
 from formant_mcp.queries.agents import existing_agents
 from formant_mcp.queries.coverage import Coverage, failure_notes
 from formant_mcp.queries.cursors import Cursor, format_cursor, parse_cursor, query_fingerprint, stale_cursor_error
+from formant_mcp.queries.groupings import check_paths, kinds_used
 from formant_mcp.queries.guesses import nearest
 from formant_mcp.queries.loader import DataRequest, Loader, RequestContext
+from formant_mcp.queries.ordering import (
+    check_supported,
+    fields_argument,
+    is_extracted,
+    order_argument,
+    signals_of,
+    values_of,
+    with_measured,
+)
 from formant_mcp.store import Store
+from formant_mcp.store.reader import SHOWN_KINDS
 from formant_mcp.sync.list_sync import ListRequest
 from formant_mcp.values import label
 
@@ -34,12 +47,14 @@ _NAME = re.compile(r"[\w.+-]{1,40}")
 class Row:
     """One conversation of a list, and the cursor that continues after it.
 
-    `gist`: the first and last words of its transcript, if the query includes them and there are any.
+    `gist`: the first and last words of its transcript, if the query includes them and there are any. `values`: of the
+    query's result fields and signals, by name.
     """
 
     conversation: Conversation
     cursor: str
     gist: str = ""
+    values: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +91,23 @@ class ConversationPage:
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """What to list. `as_sent`: the filters as sent, for the cursor's fingerprint (`7d` moves, its text does not)."""
+    """What to list. `as_sent`: the filters as sent, for the cursor's fingerprint (`7d` moves, its text does not).
+
+    `fields`: which fields, result fields and signals to show; the usual ones if empty.
+    """
 
     filters: Filters
     as_sent: str
-    order: Order = "newest"
+    order: Order = NEWEST
+    fields: tuple[str, ...] = ()
     summary_mode: SummaryMode = "exclude"
     limit: int = 20
     cursor: str = ""
+
+    @property
+    def extracted(self) -> tuple[str, ...]:
+        """The result fields and signals that are shown: those of `fields`, or what the list is ordered by."""
+        return tuple(filter(is_extracted, self.fields or (self.order.field,)))
 
 
 async def list_conversations(loader: Loader, context: RequestContext, query: ListQuery) -> ConversationPage:
@@ -92,12 +116,16 @@ async def list_conversations(loader: Loader, context: RequestContext, query: Lis
     Raises:
         FormantError: an argument is invalid, or nothing can be answered at all.
     """
-    filters, store = query.filters, loader.store
+    filters, store, by = query.filters, loader.store, query.order.field
+    check_supported(query.fields, loader)
     fingerprint = query_fingerprint(query.as_sent, query.order, await store.identity())
     cursor = parse_cursor(query.cursor, fingerprint)
-    request = _list_request_for(query, cursor, context.requested_at)
-    ordered_by = frozenset({"started_at" if query.order in ("newest", "oldest") else "duration_seconds"})
-    coverage = await loader.ensure_loaded(context, DataRequest(filters, request, uses=ordered_by))
+    list_request = _list_request_for(query, cursor, context.requested_at)
+    request = DataRequest(filters, list_request, is_extracted(by), kinds_used((by,)), signals_of((by,)))
+    coverage = await loader.ensure_loaded(context, request)
+    is_loaded = request.with_details and coverage.is_loaded
+    named = order_argument(query.order), fields_argument(query.fields)
+    notes = await check_paths(store, coverage, *named, is_loaded=is_loaded)
     try:
         rows = []
         if coverage.matched or cursor.row:
@@ -107,15 +135,13 @@ async def list_conversations(loader: Loader, context: RequestContext, query: Lis
     page = rows[: query.limit]
     shown = cursor.shown + len(page)
     has_more = len(rows) > query.limit or (bool(page) and shown < coverage.matched)
-    conversations = [conversation for _, conversation in page]
-    ids = [conversation.conversation_id for conversation in conversations]
-    coverage = coverage.with_unreadable(await store.read.unreadable_among(ids, FIELDS.keys()))
-    if query.summary_mode == "include":
-        coverage = await _fetch_shown(loader, context, query, request, coverage, conversations)
     cursors = [format_cursor(Cursor(cursor.shown + count, row), fingerprint) for count, (row, _) in enumerate(page, 1)]
+    coverage, shown_rows = await _load_rows(
+        loader, context, query, request, coverage, [Row(call, at) for (_, call), at in zip(page, cursors, strict=True)]
+    )
     return ConversationPage(
-        coverage=coverage,
-        rows=tuple(await _rows(store, conversations, cursors, query.summary_mode)),
+        coverage=replace(coverage, note=" ".join([coverage.note, *notes]).strip()),
+        rows=shown_rows,
         shown=shown,
         next_cursor=cursors[-1] if has_more else "",
         existing=await available_values(store, filters, coverage.matched),
@@ -165,11 +191,11 @@ async def _occurs(store: Store, condition: Condition) -> bool:
 
 async def _existing_values(store: Store, condition: Condition) -> Existing:
     """Only values that are like names: free texts are callers' words, which are shown only inside their boundary."""
-    field = await store.aggregates.field(Filters(), condition.path, "text", _MAX_CANDIDATES)
-    values = [value for value, _ in field.top]
+    values_there = await store.aggregates.field(Filters(), condition.path, "text", _MAX_CANDIDATES)
+    values = [value for value, _ in values_there.top]
     suggestion = nearest(condition.value, values)
-    named = [value for value in values if _NAME.fullmatch(value)] if field.distinct <= _MAX_VALUES else []
-    return Existing(named, suggestion if _NAME.fullmatch(suggestion) else "", field.distinct - len(named))
+    named = [value for value in values if _NAME.fullmatch(value)] if values_there.distinct <= _MAX_VALUES else []
+    return Existing(named, suggestion if _NAME.fullmatch(suggestion) else "", values_there.distinct - len(named))
 
 
 def _list_request_for(query: ListQuery, cursor: Cursor, requested_at: datetime) -> ListRequest:
@@ -177,28 +203,58 @@ def _list_request_for(query: ListQuery, cursor: Cursor, requested_at: datetime) 
     if cursor.row:  # the list was checked for the previous page
         request = replace(request, fresh_since=requested_at - _SAME_LIST)
     # The newest calls are enough if only order and agent decide the page; `until`, for example, skips the newest.
-    if query.order == "newest" and query.filters == Filters(agent_id=query.filters.as_stored().agent_id):
+    if query.order == NEWEST and query.filters == Filters(agent_id=query.filters.as_stored().agent_id):
         return replace(request, newest=cursor.shown + query.limit)
     return request
 
 
+async def _load_rows(
+    loader: Loader, context: RequestContext, query: ListQuery, request: DataRequest, coverage: Coverage, rows: list[Row]
+) -> tuple[Coverage, tuple[Row, ...]]:
+    """The rows with all that the query shows of them, and the coverage with what is missing there."""
+    store, ids = loader.store, [row.conversation.conversation_id for row in rows]
+    coverage = coverage.with_unreadable(await store.read.unreadable_among(ids, FIELDS.keys()))
+    is_included = query.summary_mode == "include"
+    in_detail = {"failure_reason", *loader.sync.detail_only_fields, *query.extracted}
+    if not is_included and in_detail.isdisjoint((*query.fields, *query.extracted)):
+        return coverage, tuple(rows)
+    signals = signals_of(query.extracted)
+    if signals:
+        await loader.sync.measure_stored(context.seconds_left)
+    coverage = await _fetch_shown(loader, context, request, coverage, ids)
+    stored = await store.read.get(ids)
+    measured = await store.signals.of(ids) if signals else {}
+    kinds = SHOWN_KINDS if is_included else FIELDS.keys() | kinds_used(query.extracted)
+    coverage = coverage.with_unreadable(await store.read.unreadable_among(ids, kinds))
+    if signals - request.all_signals:
+        calls = [measured.get(conversation_id, {}) for conversation_id in ids]
+        coverage = await with_measured(coverage, store, query.filters, signals - request.all_signals, calls)
+    return coverage, tuple(
+        [
+            replace(
+                row,
+                conversation=call if is_included else replace(call, results=None),
+                gist=await _gist(store, conversation_id) if is_included else "",
+                values=values_of(call, measured.get(conversation_id, {}), query.extracted),
+            )
+            for row, conversation_id in zip(rows, ids, strict=True)
+            for call in [stored.get(conversation_id, row.conversation)]
+        ]
+    )
+
+
 async def _fetch_shown(
-    loader: Loader,
-    context: RequestContext,
-    query: ListQuery,
-    request: ListRequest,
-    coverage: Coverage,
-    conversations: list[Conversation],
+    loader: Loader, context: RequestContext, request: DataRequest, coverage: Coverage, ids: list[str]
 ) -> Coverage:
     """Fetches the details of the rows shown; the coverage then counts these as well."""
-    ids = [conversation.conversation_id for conversation in conversations]
     due = await loader.store.read.needing_refresh(ids, context.requested_at)
     error = await loader.sync.fetch_details(due, context.seconds_left, context.report)
     missing = len(await loader.store.read.needing_refresh(due, context.requested_at)) if due else 0
     needed, read = len(ids), len(ids) - missing
-    if loader.needs_details(query.filters):
-        list_status = await loader.sync.list_status(request, context.requested_at)
-        coverage = await loader.coverage(context, DataRequest(query.filters, request), list_status, error)
+    if request.with_details or loader.needs_details(request.filters):
+        if due:
+            list_status = await loader.sync.list_status(request.list_request, context.requested_at)
+            coverage = await loader.coverage(context, request, list_status, error)
         needed, read = coverage.details_needed, coverage.details_read
     note = coverage.note
     if missing:
@@ -213,19 +269,7 @@ async def _fetch_shown(
         details_read=read,
         complete=coverage.complete and not missing,
         note=note,
-    ).with_unreadable(await loader.store.read.unreadable_among(ids))
-
-
-async def _rows(store: Store, conversations: list[Conversation], cursors: list[str], mode: SummaryMode) -> list[Row]:
-    pairs = list(zip(conversations, cursors, strict=True))
-    if mode == "exclude":
-        return [Row(conversation, cursor) for conversation, cursor in pairs]
-    stored = await store.read.get([conversation.conversation_id for conversation in conversations])
-    return [
-        Row(stored.get(conversation_id, conversation), cursor, await _gist(store, conversation_id))
-        for conversation, cursor in pairs
-        for conversation_id in [conversation.conversation_id]
-    ]
+    )
 
 
 async def _gist(store: Store, conversation_id: str) -> str:

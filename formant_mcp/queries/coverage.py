@@ -59,6 +59,11 @@ class Coverage:
     knows_list: bool = True
     settled: frozenset[str] = frozenset()
 
+    @property
+    def is_loaded(self) -> bool:
+        """Whether all that can match is listed, with all details that the query needed."""
+        return self.is_whole and self.details_read == self.details_needed
+
     def with_unreadable(self, unreadable: Mapping[str, int]) -> "Coverage":
         """The coverage of a query that uses these, too; kinds that are counted already are not counted again."""
         more = {kind: count for kind, count in unreadable.items() if kind not in self.unreadable}

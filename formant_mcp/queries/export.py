@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from formant_mcp.analysis.signals import Value as Measured
 from formant_mcp.errors import UnavailableError
-from formant_mcp.filters import Filters
+from formant_mcp.filters import NEWEST, Filters
 from formant_mcp.models import Conversation, Turn
 from formant_mcp.queries.conversations import Existing, available_values
 from formant_mcp.queries.coverage import RESULTS, SPEAKERS, WORDS, Coverage
@@ -62,7 +62,7 @@ async def _pages(loader: Loader, filters: Filters, include: Set[str]) -> AsyncIt
     limit, row = _PAGE_WITH_TURNS if "transcript" in include else _PAGE, 0
     while True:
         try:
-            page = await loader.store.read.page(filters, "newest", limit, row)
+            page = await loader.store.read.page(filters, NEWEST, limit, row)
         except LookupError:
             raise UnavailableError("A call was deleted while the file was written.", "Export again.") from None
         if page:

@@ -1,12 +1,13 @@
 """Parses and checks group_by and measures: names of columns, as answers print them, and bare result fields."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
 
 from formant_mcp.analysis.signals import SIGNALS as MEASURED
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import GROUPINGS, NONE, SIGNALS
 from formant_mcp.models import clean
-from formant_mcp.queries.coverage import Coverage
+from formant_mcp.queries.coverage import SPEAKERS, WORDS, Coverage
 from formant_mcp.queries.guesses import did_you_mean, nearest
 from formant_mcp.queries.signals import signal_in
 from formant_mcp.queries.time_buckets import TIMES
@@ -34,13 +35,22 @@ _OF_ONE_CALL = {"conversation_id", "started", "started_at", "ended_at", "trace_i
 _MISSPELLED = 0.8
 
 
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """The names that are given in an argument; `others`: what it takes besides result fields and signals."""
+
+    name: str
+    given: Sequence[str]
+    others: Sequence[str]
+
+
 def parse_groupings(words: Sequence[str]) -> tuple[str, ...]:
     """The groupings of group_by; `signals.<name>`; any other word is a field of the results.
 
     Raises:
         InvalidRequestError: a word is a misspelled grouping, or a column that nothing is grouped by.
     """
-    return tuple(_parse("group_by", word, _GROUPING_WORDS, {*_OF_ONE_CALL, *_MEASURE_WORDS}) for word in words)
+    return tuple(parse_name("group_by", word, _GROUPING_WORDS, {*_OF_ONE_CALL, *_MEASURE_WORDS}) for word in words)
 
 
 def parse_measures(words: Sequence[str]) -> tuple[str, ...]:
@@ -49,7 +59,7 @@ def parse_measures(words: Sequence[str]) -> tuple[str, ...]:
     Raises:
         InvalidRequestError: a word is a misspelled measure, or a column without numbers.
     """
-    return tuple(_parse("measures", word, _MEASURE_WORDS, {*_OF_ONE_CALL, *_GROUPING_WORDS}) for word in words)
+    return tuple(parse_name("measures", word, _MEASURE_WORDS, {*_OF_ONE_CALL, *_GROUPING_WORDS}) for word in words)
 
 
 def check_names(groupings: Sequence[str], measures: Sequence[str], unsupported: frozenset[str]) -> None:
@@ -72,38 +82,48 @@ def check_names(groupings: Sequence[str], measures: Sequence[str], unsupported: 
             raise InvalidRequestError(f"measures: no measure {clean(name)[:60]!r}.", hint)
 
 
-async def check_paths(store: Store, groupings: Sequence[str], measures: Sequence[str], coverage: Coverage) -> list[str]:
-    """Notes on paths that no loaded call has, and on objects.
+async def check_paths(store: Store, coverage: Coverage, *arguments: Argument, is_loaded: bool) -> list[str]:
+    """Notes on paths that no loaded call has, and on objects. `is_loaded`: the results of all matches are loaded.
 
     Raises:
         InvalidRequestError: a path does not exist though all calls are loaded, or a measure is not a number.
     """
-    wanted = [name for name in (*groupings, *measures) if name.startswith(RESULTS)]
+    wanted = [(argument, name) for argument in arguments for name in argument.given if name.startswith(RESULTS)]
     kinds = await store.aggregates.paths() if wanted and coverage.matched else {}
-    is_loaded = coverage.is_whole and coverage.details_read == coverage.details_needed
     so_far = "" if is_loaded else " loaded so far"
     notes: list[str] = []
-    for name in wanted if kinds else ():
+    for argument, name in wanted if coverage.matched else ():
         kind = kinds.get(name.removeprefix(RESULTS))
-        fitting = [RESULTS + path for path, other in kinds.items() if name in groupings or other in ("number", "mixed")]
+        is_measure = argument.name == "measures"
+        fitting = [RESULTS + path for path, other in kinds.items() if not is_measure or other in ("number", "mixed")]
         there_are = f"Fields{' so far' if so_far else ''}: {', '.join(sorted(fitting))[:1_500] or 'none'}."
         below = sorted(RESULTS + path for path in kinds if path.startswith(f"{name.removeprefix(RESULTS)}."))
-        if below and name in groupings and kind is not None:
+        if below and argument.name == "group_by" and kind is not None:
             notes.append(f"Where {name} is an object it counts as {NONE}; group by {', '.join(below[:_MAX_NAMED])}.")
         if kind is None:
-            argument = "group_by" if name in groupings else "measures"
             guess = nearest(name.removeprefix(RESULTS), kinds)
             missing = f"call{so_far} has {clean(name)[:80]}.{did_you_mean(guess and RESULTS + guess)}"
             if is_loaded:
-                others = (*GROUPINGS, *TIMES) if argument == "group_by" else (DURATION,)
-                raise InvalidRequestError(f"{argument}: no {missing}", f"{there_are} Or: {', '.join(others)}.")
+                raise InvalidRequestError(
+                    f"{argument.name}: no {missing}", f"{there_are} Or: {', '.join(argument.others)}."
+                )
             notes.append(f"No {missing} {there_are}")
-        elif name in measures and kind not in ("number", "mixed"):
+        elif is_measure and kind not in ("number", "mixed"):
             raise InvalidRequestError(
                 f"measures: {clean(name)[:80]} is a {kind} in all calls{so_far}, not a number.",
                 f"Group by it instead. {there_are}",
             )
     return notes
+
+
+def kinds_used(names: Iterable[str]) -> frozenset[str]:
+    """What these fields, times, result fields and signals use of each call, as kinds of what may be unreadable."""
+    kinds = {RESULTS: frozenset({"results"}), SIGNALS: WORDS | SPEAKERS}
+    used = frozenset[str]()
+    for name in names:
+        own = {"started_at"} if name in TIMES else {name}
+        used |= next((kind for prefix, kind in kinds.items() if name.startswith(prefix)), own)
+    return used
 
 
 def _check_kind(argument: str, signal: str) -> None:
@@ -119,7 +139,12 @@ def _check_kind(argument: str, signal: str) -> None:
         )
 
 
-def _parse(argument: str, word: str, words: dict[str, str], refused: set[str]) -> str:
+def parse_name(argument: str, word: str, words: Mapping[str, str], refused: Set[str]) -> str:
+    """What a word names: one of `words`, `signals.<name>`, or a field of the results.
+
+    Raises:
+        InvalidRequestError: it is a misspelled one, or `refused`, which no result field is.
+    """
     if word.startswith(RESULTS):
         return word
     if signal := signal_in(word):

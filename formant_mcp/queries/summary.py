@@ -11,15 +11,15 @@ from itertools import takewhile
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
-from formant_mcp.filters import SIGNALS, Filters
+from formant_mcp.filters import GROUPINGS, SIGNALS, Filters
 from formant_mcp.queries.conversations import Existing, available_values
-from formant_mcp.queries.coverage import SPEAKERS, WORDS, Coverage
-from formant_mcp.queries.groupings import check_names, check_paths
+from formant_mcp.queries.coverage import Coverage
+from formant_mcp.queries.groupings import Argument, check_names, check_paths, kinds_used
 from formant_mcp.queries.loader import DataRequest, Loader, RequestContext
 from formant_mcp.queries.measures import Statistics, statistics_of_all
 from formant_mcp.queries.time_buckets import TIMES, UNREAD, bucket_label, bucket_sort_key, sql_grouping
 from formant_mcp.store import Store
-from formant_mcp.store.aggregates import LOADED, RESULTS, GroupCount, Grouping, Key, Numbers
+from formant_mcp.store.aggregates import DURATION, LOADED, RESULTS, GroupCount, Grouping, Key, Numbers
 from formant_mcp.sync.list_sync import ListRequest
 
 _CLOCK_GROUPS = 25  # the hours of a day, and one group for calls without a time
@@ -122,11 +122,15 @@ async def summarize(loader: Loader, context: RequestContext, query: SummaryQuery
     from_details = frozenset(name for name in names if name.startswith((RESULTS, SIGNALS)) or name in in_detail)
     signals = frozenset(name.removeprefix(SIGNALS) for name in names if name.startswith(SIGNALS))
     request = DataRequest(
-        query.filters, list_request, bool(from_details), _used(names), signals, also=tuple(periods[1:])
+        query.filters, list_request, bool(from_details), kinds_used(names), signals, also=tuple(periods[1:])
     )
     coverage = await loader.ensure_loaded(context, request)
     not_loaded = from_details if coverage.details_read < coverage.details_needed else frozenset[str]()
-    path_notes = await check_paths(loader.store, query.groupings, query.measures, coverage)
+    named = (
+        Argument("group_by", query.groupings, (*GROUPINGS, *TIMES)),
+        Argument("measures", query.measures, (DURATION,)),
+    )
+    path_notes = await check_paths(loader.store, coverage, *named, is_loaded=coverage.is_loaded)
     figures = [
         await _PeriodFigures(loader.store, filters, query, zone, context.requested_at, not_loaded).load()
         for filters in periods
@@ -147,16 +151,6 @@ async def summarize(loader: Loader, context: RequestContext, query: SummaryQuery
         notes=(*path_notes, *_notes(coverage, now, before)),
         agent_names=await _agent_names(loader.store, query.groupings, shown),
     )
-
-
-def _used(names: Names) -> frozenset[str]:
-    """What groupings and measures use of each call, as kinds of what may be unreadable."""
-    kinds = {RESULTS: frozenset({"results"}), SIGNALS: WORDS | SPEAKERS}
-    used = frozenset[str]()
-    for name in names:
-        own = {"started_at"} if name in TIMES else {name}
-        used |= next((kind for prefix, kind in kinds.items() if name.startswith(prefix)), own)
-    return used
 
 
 async def _compare(

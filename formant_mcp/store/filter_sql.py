@@ -7,16 +7,10 @@ from math import floor, log10
 
 from formant_mcp.analysis.signals import SIGNALS
 from formant_mcp.contacts import WHOLE
-from formant_mcp.filters import CUT, LABELLED, NAMED, NO_TIME, NONE, Condition, Filters, Operator, Order, is_whole
+from formant_mcp.filters import CUT, LABELLED, NAMED, NO_TIME, NONE, Condition, Filters, Operator, is_whole
 from formant_mcp.store.engine import Parameter, Value
 from formant_mcp.values import EXACT, instants, label, plain_number, read_value
 
-ORDERS: dict[Order, tuple[str, str]] = {  # calls without the value come last in either direction
-    "newest": ("started_at", "DESC"),
-    "oldest": ("started_at", "ASC"),
-    "longest": ("duration_seconds", "DESC"),
-    "shortest": ("duration_seconds", "ASC"),
-}
 SORTED = {"DESC": "DESC NULLS LAST", "ASC": "ASC NULLS FIRST"}
 """A direction of ORDER BY, in which the indexes have their rows."""
 

@@ -6,14 +6,17 @@ from datetime import datetime, timedelta
 
 from formant_mcp.filters import FIELDS, NAMED, NO_FILTERS, DetailRequest, Filters, Order, is_whole
 from formant_mcp.models import Conversation, Turn, Unreadable
-from formant_mcp.store.engine import Connection, OnDatabase, Value, on_reader, one_query
-from formant_mcp.store.filter_sql import ORDERS, SORTED, Where, distinct_sql, milliseconds, where
+from formant_mcp.store.engine import Connection, OnDatabase, on_reader, one_query
+from formant_mcp.store.filter_sql import Where, distinct_sql, milliseconds, where
+from formant_mcp.store.order_sql import list_rows
 from formant_mcp.store.rows import READ, conversation, number, text, whole, with_results
 from formant_mcp.store.turn_keys import row_of, turn_key
 
 _RETRY_MISSING = timedelta(hours=1)
 _NOT_JUST_MISSED = "(missing_at IS NULL OR missing_at <= ?)"
 _KINDS = frozenset(kind.name for kind in fields(Unreadable)) - {"fields"} | FIELDS.keys()
+SHOWN_KINDS = _KINDS - {"speakers"}
+"""What may be unreadable of a conversation that is shown: a turn itself shows that its speaker is unknown."""
 _IN_RANGE = "($turn_row = ? AND turn_id BETWEEN ? AND ?)"
 _ALL = 1 << 62  # rows, where a LIMIT is required
 _VALUE_KINDS = ("text", "number", "boolean", "numeral", "date")
@@ -121,30 +124,7 @@ class Reader(OnDatabase):
         Raises:
             LookupError: row `after` no longer exists.
         """
-        column, direction = ORDERS[order]
-        sign = "<" if direction == "DESC" else ">"
-        key: Value = None
-        if after:
-            last = connection.rows(f"SELECT {column} FROM $conversations WHERE row_id = ?", [after])
-            if not last:
-                raise LookupError(after)
-            key = last[0][0]
-        rows: list[tuple[Value, ...]] = []
-        # First those with a value, then those without: an index has each of the two in order.
-        for has_value in (True, False) if not after or key is not None else (False,):
-            clause = where(filters)
-            clause.add(f"{column} IS {'NOT ' if has_value else ''}NULL")
-            if after and has_value:
-                clause.add(f"({column}, row_id) {sign} (?, ?)", key, after)
-            elif after and key is None:
-                clause.add(f"row_id {sign} ?", after)
-            rows += connection.rows(
-                f"SELECT row_id, {READ} FROM $conversations WHERE {clause.sql}"
-                f" ORDER BY {column} {SORTED[direction]}, row_id {direction} LIMIT ?",
-                [*clause.values, limit - len(rows)],
-            )
-            if len(rows) == limit:
-                break
+        rows = list_rows(connection, filters, order, limit, after)
         return [(whole(row[0]), conversation(row[1:])) for row in rows]
 
     @one_query
@@ -290,9 +270,9 @@ class Reader(OnDatabase):
 
     @one_query
     def unreadable_among(
-        self, connection: Connection, conversation_ids: Sequence[str], kinds: Set[str] = _KINDS - {"speakers"}
+        self, connection: Connection, conversation_ids: Sequence[str], kinds: Set[str] = SHOWN_KINDS
     ) -> dict[str, int]:
-        """The same for these conversations, without speakers: a turn itself shows that its speaker is unknown."""
+        """The same for these conversations."""
         return self._unreadable(connection, _with_ids(conversation_ids), kinds) if conversation_ids else {}
 
     @on_reader

@@ -36,6 +36,14 @@ def flatten(results: Mapping[str, JsonValue]) -> list[ResultValue]:
     return values
 
 
+def values_by_path(results: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """The values of each path as `flatten` has them: of several of one path a list."""
+    values: dict[str, list[JsonValue]] = {}
+    for path, leaf in _leaves(results):
+        values.setdefault(path, []).append(leaf)
+    return {path: leaves[0] if len(leaves) == 1 else leaves for path, leaves in values.items()}
+
+
 def parse_again(database: sqlite3.Connection) -> None:
     """Parses stored values and contacts again, in a store of a version that parsed them differently."""
     rows = database.execute("SELECT row_id, path, position, kind, text, folded, number FROM result_values").fetchall()

@@ -28,7 +28,7 @@ import psycopg
 from pydantic import JsonValue
 
 from formant_mcp.errors import NotFoundError
-from formant_mcp.filters import NO_FILTERS, Condition, Filters
+from formant_mcp.filters import NEWEST, NO_FILTERS, Condition, Filters, Order
 from formant_mcp.models import Conversation, Page, Turn
 from formant_mcp.providers.base import Recording
 from formant_mcp.providers.rate_limit import Ledger
@@ -68,7 +68,7 @@ class NothingNew:
     @classmethod
     async def of(cls, store: Store) -> "NothingNew":
         """The source whose list that store holds."""
-        newest = await store.read.page(Filters(), "newest", 100)
+        newest = await store.read.page(Filters(), NEWEST, 100)
         rows = tuple(replace(conversation, has_detail=False) for _, conversation in newest)
         return cls(await store.read.count(Filters()), rows)
 
@@ -169,8 +169,8 @@ async def ask_all(where: Path | str, runs: int) -> None:
     def call() -> RequestContext:
         return RequestContext(NOW, 600)
 
-    def listing(filters: Filters) -> Callable[[], Awaitable[object]]:
-        return lambda: list_conversations(loader, call(), ListQuery(filters, "benchmark"))
+    def listing(filters: Filters, order: Order = NEWEST) -> Callable[[], Awaitable[object]]:
+        return lambda: list_conversations(loader, call(), ListQuery(filters, "benchmark", order))
 
     def summary(*groupings: str, filters: Filters | None = None) -> Callable[[], Awaitable[object]]:
         return lambda: summarize(loader, call(), SummaryQuery(filters or Filters(), groupings), ZONE)
@@ -183,6 +183,10 @@ async def ask_all(where: Path | str, runs: int) -> None:
         "list: an agent's failed and busy calls of a week": listing(week),
         "list: results intent=dispute, csat<=2": listing(
             Filters(results=(Condition("intent", "=", "dispute"), Condition("csat", "<=", "2")))
+        ),
+        "list: by results.csat, the largest first": listing(Filters(), Order("results.csat", descending=True)),
+        "list: by signals.agent_repeats, the largest first": listing(
+            Filters(), Order("signals.agent_repeats", descending=True)
         ),
         "summary by status": summary("status"),
         "summary by agent and day": summary("agent_id", "day"),

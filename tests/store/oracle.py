@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from operator import ge, gt, le, lt
-from typing import TypeVar
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
+from formant_mcp.analysis.phrase_lists import PhraseLists
+from formant_mcp.analysis.signals import measure
 from formant_mcp.contacts import parse_contact
 from formant_mcp.filters import NO_TIME, NONE, Condition, Filters, Operator, Order, is_whole
 from formant_mcp.models import Conversation, Outcome, Turn
@@ -18,7 +20,7 @@ from formant_mcp.values import instants, label, plain_number, read_value
 
 NOW = datetime(2026, 11, 21, 5, 12, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
-LAST: dict[Order, float] = {"newest": -1e18, "oldest": 1e18, "longest": -1.0, "shortest": 1e18}
+LISTED = PhraseLists.load()
 COMPARED = {"<": lt, "<=": le, ">": gt, ">=": ge}
 
 
@@ -180,17 +182,34 @@ def spelled(normal: str, wanted: str) -> bool:
     return normal == wanted[1:] if wanted.startswith("=") else normal.endswith(wanted)
 
 
-def sort_key(conversation: Conversation, order: Order) -> float:
-    """What an order sorts by; a call without the value comes last in every order."""
-    if order in ("newest", "oldest"):
-        return conversation.started_at.timestamp() if conversation.started_at else LAST[order]
-    return LAST[order] if conversation.duration_seconds is None else conversation.duration_seconds
+def in_order(stored: Sequence[Conversation], order: Order) -> list[Conversation]:
+    """These calls, the first stored first, in that order: numbers, then texts, then those without a value."""
+    calls = list(stored)[::-1] if order.descending else list(stored)
+    values = {call.conversation_id: sort_value(call, order.field) for call in calls}
+    numbers = [call for call in calls if isinstance(values[call.conversation_id], float)]
+    texts = [call for call in calls if isinstance(values[call.conversation_id], str)]
+    listed = [*sorted_by(values, numbers, order), *sorted_by(values, texts, order)]
+    return listed + [call for call in calls if values[call.conversation_id] is None]
 
 
-def is_in_order(conversations: list[Conversation], order: Order) -> bool:
-    """Whether they are in that order; ties may come in any."""
-    keys = [sort_key(conversation, order) for conversation in conversations]
-    return keys == sorted(keys, reverse=order in ("newest", "longest"))
+def sorted_by(values: Mapping[str, Any], calls: list[Conversation], order: Order) -> list[Conversation]:
+    return sorted(calls, key=lambda call: values[call.conversation_id], reverse=order.descending)
+
+
+def sort_value(call: Conversation, field: str) -> float | str | None:
+    """What a call is sorted by: of a list the first value, a number if it is or spells one, else its normal form."""
+    if field == "started_at":
+        return call.started_at and call.started_at.timestamp()
+    if field == "duration_seconds":
+        return call.duration_seconds
+    if field.startswith("signals."):
+        value = measure(call, LISTED).get(field.removeprefix("signals.")) if call.has_detail else None
+        return value if value is None or isinstance(value, str) else float(value)
+    here = [value for path, value in leaves("", call.results or {}) if f"results.{path}" == field]
+    if not here:
+        return None
+    number = number_of(here[0])
+    return read_value(text_of(here[0])).normal if number is None else number
 
 
 T = TypeVar("T")
@@ -247,7 +266,20 @@ RESULTS: st.SearchStrategy[dict[str, JsonValue]] = st.dictionaries(
     max_size=5,
 )
 OPERATORS: st.SearchStrategy[Operator] = st.sampled_from(["=", "!=", "<", "<=", ">", ">=", "exists", "missing"])
-ORDERS: st.SearchStrategy[Order] = st.sampled_from(["newest", "oldest", "longest", "shortest"])
+ORDERED_BY = [
+    "started_at",
+    "duration_seconds",
+    "results.csat",
+    "results.intent",
+    "results.a",
+    "results.language.primary",
+    "signals.agent_turns",
+    "signals.agent_word_share",
+    "signals.ended_by",
+    "signals.early_end",
+    "signals.opt_out",
+]
+orders = st.builds(Order, st.sampled_from(ORDERED_BY), st.booleans())
 TURNS = st.lists(st.tuples(st.sampled_from(["agent", "contact", "system"]), WORDS, maybe(SECONDS)), max_size=6).map(
     lambda said: tuple(Turn(index, *turn) for index, turn in enumerate(said))
 )

@@ -8,22 +8,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from formant_mcp.filters import Condition, Filters, Order
-from formant_mcp.models import Conversation
+from formant_mcp.filters import NEWEST, ORDERS, Condition, Filters, Order
+from formant_mcp.models import Conversation, Turn
 from formant_mcp.queries.conditions import parse_condition
 from formant_mcp.store import Store
 from tests.in_a_loop import in_a_loop
 from tests.store.files import stored
 from tests.store.oracle import (
     NOW,
-    ORDERS,
     RESULTS,
     conditions,
     conversations,
     filters,
     holds,
-    is_in_order,
+    in_order,
     matches,
+    orders,
 )
 
 pytestmark = pytest.mark.anyio
@@ -39,7 +39,7 @@ async def test_times_with_a_zone_compare_as_instants() -> None:
     store = await stored(*[Conversation(str(n), results={"due": due}, has_detail=True) for n, due in enumerate(times)])
 
     async def ids_where(condition: str) -> str:
-        page = await store.read.page(Filters(results=(parse_condition(condition),)), "newest", 100)
+        page = await store.read.page(Filters(results=(parse_condition(condition),)), NEWEST, 100)
         return "".join(sorted(conversation.conversation_id for _, conversation in page))
 
     assert await ids_where("due<2026-11-20T22:00Z") == "123"
@@ -59,9 +59,13 @@ async def test_hours_and_weekdays_filter_by_the_zones_clocks(zone: str) -> None:
         local = call.started_at.astimezone(ZoneInfo(zone))
         local_filters = Filters(hours=(local.hour,), weekdays=(local.weekday(),), zone=zone)
         assert [
-            conversation.conversation_id for _, conversation in await store.read.page(local_filters, "newest", 5)
+            conversation.conversation_id for _, conversation in await store.read.page(local_filters, NEWEST, 5)
         ] == [call.conversation_id]
     await store.close()
+
+
+def ids_of(listed: list[Conversation]) -> list[str]:
+    return [conversation.conversation_id for conversation in listed]
 
 
 async def all_pages(
@@ -73,6 +77,7 @@ async def all_pages(
     while page := await store.read.page(request, order, limit, after):
         assert len(page) <= limit
         listed += [conversation for _, conversation in page]
+        assert len(listed) < 100, "pages without end"
         after = page[-1][0]
         if arrivals:
             await store.write.save(arrivals.pop(0), NOW)
@@ -88,7 +93,7 @@ async def test_filters_match_the_conversations_that_the_oracle_matches(
     store = await stored(*saved)
     for request in data.draw(st.lists(filters(saved), min_size=4, max_size=10)):
         expected = {conversation.conversation_id for conversation in saved if matches(conversation, request)}
-        page = await store.read.page(request, "newest", 100)
+        page = await store.read.page(request, NEWEST, 100)
         assert {conversation.conversation_id for _, conversation in page} == expected
         assert len(page) == await store.read.count(request) == len(expected)
     await store.close()
@@ -142,7 +147,7 @@ async def assert_holds(results: dict[str, JsonValue], wanted: list[Condition]) -
 
 
 @enough
-@given(saved=several, data=st.data(), order=ORDERS, limit=st.integers(1, 5))
+@given(saved=several, data=st.data(), order=orders, limit=st.integers(1, 5))
 @in_a_loop
 async def test_paging_to_the_end_lists_every_match_once_in_order(
     saved: list[Conversation], data: st.DataObject, order: Order, limit: int
@@ -150,10 +155,8 @@ async def test_paging_to_the_end_lists_every_match_once_in_order(
     store = await stored(*saved)
     request = data.draw(filters(saved))
     listed = await all_pages(store, request, order, limit, [])
-    assert sorted(conversation.conversation_id for conversation in listed) == sorted(
-        conversation.conversation_id for conversation in saved if matches(conversation, request)
-    )
-    assert is_in_order(listed, order)
+    expected = in_order([conversation for conversation in saved if matches(conversation, request)], order)
+    assert ids_of(listed) == ids_of(expected)
     await store.close()
 
 
@@ -163,7 +166,7 @@ async def test_paging_to_the_end_lists_every_match_once_in_order(
         conversations(), min_size=3, max_size=14, unique_by=lambda conversation: conversation.conversation_id
     ),
     cut=st.integers(1, 10),
-    order=ORDERS,
+    order=orders,
     limit=st.integers(1, 3),
 )
 @in_a_loop
@@ -172,19 +175,18 @@ async def test_calls_that_arrive_between_pages_neither_hide_nor_repeat_others(
 ) -> None:
     saved, arriving = calls[:cut], calls[cut:]
     store = await stored(*saved)
-    listed = await all_pages(store, Filters(), order, limit, [arriving[::2], arriving[1::2]])
-    ids = [conversation.conversation_id for conversation in listed]
-    assert len(set(ids)) == len(ids)
+    arrivals = [arriving[::2], arriving[1::2]]
+    in_all = ids_of(in_order([*saved, *arrivals[0], *arrivals[1]], order))
+    ids = ids_of(await all_pages(store, Filters(), order, limit, arrivals))
     assert {conversation.conversation_id for conversation in saved} <= set(ids)
-    assert is_in_order(listed, order)
+    assert ids == [conversation_id for conversation_id in in_all if conversation_id in ids]
     await store.close()
 
 
 async def test_conversations_without_the_sort_value_come_last_in_every_order() -> None:
     saved = [Conversation("bare"), Conversation("full", started_at=NOW, duration_seconds=1.0)]
     store = await stored(*saved)
-    orders: tuple[Order, ...] = ("newest", "oldest", "longest", "shortest")
-    for order in orders:
+    for order in ORDERS.values():
         assert [conversation.conversation_id for _, conversation in await store.read.page(Filters(), order, 2)] == [
             "full",
             "bare",
@@ -192,19 +194,66 @@ async def test_conversations_without_the_sort_value_come_last_in_every_order() -
     await store.close()
 
 
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("field", ["results.csat", "signals.agent_turns", "signals.ended_by"])
+async def test_equal_mixed_and_listed_values_are_paged_as_the_oracle_sorts_them(field: str, descending: bool) -> None:
+    values: list[JsonValue] = [
+        3,
+        "3",
+        3.0,
+        [5, 1, 9],
+        "n/a",
+        ["n/a", 4],
+        True,
+        None,
+        "2026-11-20",
+        -2.5,
+        "₹1,50,000",
+        [],
+        3,
+    ]
+    saved = [
+        Conversation(
+            f"call-{n}",
+            agent_id=str(n % 2),
+            results={"csat": value},
+            duration_seconds=9.0,
+            turns=tuple(Turn(index, ("agent", "contact")[n // 2 % 2], "so") for index in range(n % 3)),
+            has_detail=n != 2,
+        )
+        for n, value in enumerate(values)
+    ]
+    saved[2] = Conversation("call-2", agent_id="0")
+    store, order = await stored(*saved), Order(field, descending)
+    for request in (Filters(), Filters(agent_id="0")):
+        expected = ids_of(in_order([call for call in saved if matches(call, request)], order))
+        for limit in (1, 2, 5, 20):
+            assert ids_of(await all_pages(store, request, order, limit, [])) == expected
+    await store.close()
+
+
+async def test_texts_longer_than_an_index_takes_are_paged_one_by_one() -> None:
+    notes = [Conversation(f"call-{n}", results={"note": f"{'😀' * 400}{n}"}, has_detail=True) for n in range(5)]
+    store = await stored(*notes, Conversation("none"))
+    listed = ids_of(await all_pages(store, Filters(), Order("results.note"), 1, []))
+    assert sorted(listed[:-1]) == [f"call-{n}" for n in range(5)]
+    assert listed[-1] == "none"
+    await store.close()
+
+
 async def test_conversations_that_started_together_are_paged_one_by_one() -> None:
     store = await stored(*(Conversation(f"call-{n}", started_at=NOW) for n in range(5)))
-    listed = await all_pages(store, Filters(since=NOW, until=NOW), "newest", 1, [])
+    listed = await all_pages(store, Filters(since=NOW, until=NOW), NEWEST, 1, [])
     assert [conversation.conversation_id for conversation in listed] == [f"call-{n}" for n in (4, 3, 2, 1, 0)]
     await store.close()
 
 
 async def test_a_page_after_a_deleted_row_is_an_error() -> None:
     store = await stored(Conversation("one"), Conversation("two"))
-    row = (await store.read.page(Filters(), "newest", 1))[0][0]
+    row = (await store.read.page(Filters(), NEWEST, 1))[0][0]
     await store.write.delete("two")
     with pytest.raises(LookupError):
-        await store.read.page(Filters(), "newest", 1, row)
+        await store.read.page(Filters(), NEWEST, 1, row)
     await store.close()
 
 

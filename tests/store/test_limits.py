@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from formant_mcp.filters import DetailRequest, Filters, Role
+from formant_mcp.filters import NEWEST, DetailRequest, Filters, Role
 from formant_mcp.models import Conversation, Unreadable
 from formant_mcp.store import Store
 from formant_mcp.store.aggregates import DAY, DURATION, Grouping
@@ -18,7 +18,7 @@ from formant_mcp.text_search.query import Expression, Term
 from tests.examples import examples
 from tests.in_a_loop import in_a_loop
 from tests.store.files import call_saying, stored
-from tests.store.oracle import AGENTS, NOW, ORDERS, conversations, filters
+from tests.store.oracle import AGENTS, NOW, conversations, filters, orders
 from tests.store.search_oracle import EXPRESSIONS, ROLES, TURNS
 
 pytestmark = pytest.mark.anyio
@@ -98,7 +98,7 @@ async def rows_of(store: Store, calls: Collection[Conversation]) -> list[object]
 async def test_the_limit_equals_a_store_without_the_others(
     calls: list[Conversation], agents: frozenset[str], data: st.DataObject
 ) -> None:
-    wanted, order = data.draw(filters(calls)), data.draw(ORDERS)
+    wanted, order = data.draw(filters(calls)), data.draw(orders)
     limited, own = await stores(calls, agents)
     assert await figures(limited, wanted) == await figures(own, wanted)
     assert await values(limited) == await values(own)
@@ -149,12 +149,12 @@ async def test_a_table_has_no_row_of_the_others(table: str) -> None:
 async def test_turns_of_the_others_are_not_read_by_their_row() -> None:
     calls = [replace(call_saying(n, "one", "two"), agent_id=str(n)) for n in (1, 2)]
     whole = await stored(*calls)
-    rows = {call.agent_id: row for row, call in await whole.read.page(Filters(), "newest", 9)}
+    rows = {call.agent_id: row for row, call in await whole.read.page(Filters(), NEWEST, 9)}
     limited = whole.limited_to(frozenset({"1"}))
     windows = await limited.read.windows([(row, 0, 9) for row in rows.values()])
     assert list(windows) == [rows["1"]]
     with pytest.raises(LookupError):
-        await limited.read.page(Filters(), "newest", 9, rows["2"])
+        await limited.read.page(Filters(), NEWEST, 9, rows["2"])
 
 
 async def test_words_of_the_others_are_not_suggested_however_many_there_are() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from formant_mcp.errors import StoreError
-from formant_mcp.filters import Condition, Filters
+from formant_mcp.filters import NEWEST, Condition, Filters
 from formant_mcp.models import Conversation, Turn
 from formant_mcp.store import Store
 from formant_mcp.store.writer import PreviousRow
@@ -107,10 +107,10 @@ async def test_saving_twice_equals_saving_once(read: list[Conversation]) -> None
     store = await open_store(None)
     await store.write.save(read, NOW)
     once = [await stored(store, conversation.conversation_id) for conversation in read]
-    pages = await store.read.page(Filters(), "newest", 10)
+    pages = await store.read.page(Filters(), NEWEST, 10)
     assert (await store.write.save(read, NOW)).keys() == {conversation.conversation_id for conversation in read}
     assert [await stored(store, conversation.conversation_id) for conversation in read] == once
-    assert await store.read.page(Filters(), "newest", 10) == pages
+    assert await store.read.page(Filters(), NEWEST, 10) == pages
     await store.close()
 
 

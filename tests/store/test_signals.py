@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from formant_mcp.analysis.phrase_lists import Phrase, PhraseLists
 from formant_mcp.analysis.signals import SIGNALS, Value, measure
-from formant_mcp.filters import NONE, Condition, Filters, Operator
+from formant_mcp.filters import NEWEST, NONE, Condition, Filters, Operator
 from formant_mcp.models import Conversation, Turn, Unreadable
 from formant_mcp.store import AccountKey, Store
 from formant_mcp.store.signals import OF_DETAILS, OF_RECORDINGS
@@ -143,7 +143,7 @@ async def test_conditions_on_signals_match_as_plainly_compared(
 ) -> None:
     store = await open_store()
     await store.write.save(saved, NOW)
-    rows = await store.read.page(Filters(results=tuple(wanted)), "newest", 10)
+    rows = await store.read.page(Filters(results=tuple(wanted)), NEWEST, 10)
     matching = {name for name, values in expected(saved).items() if all(matches(values, one) for one in wanted)}
     assert {conversation.conversation_id for _, conversation in rows} == matching
     await store.close()

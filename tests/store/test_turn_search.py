@@ -19,7 +19,7 @@ from formant_mcp.text_search.query import Expression, Term, parse_query
 from tests.examples import examples
 from tests.in_a_loop import in_a_loop
 from tests.store.files import call_saying, open_store, stored
-from tests.store.oracle import NOW, conversations, filters, matches, sort_key
+from tests.store.oracle import NOW, conversations, filters, matches, sort_value
 from tests.store.search_oracle import EXPRESSIONS, ROLES, TURNS, alternatives_said, folded, is_hit
 
 pytestmark = pytest.mark.anyio
@@ -137,7 +137,7 @@ async def test_other_spellings_add_their_hits_after_the_exact_ones(
         call = by_id[match.conversation.conversation_id]
         turns = [turn for turn in call.turns or () if turn.index in match.turns]
         score = alternatives_said(turns, expression, any_spelling=True) if ranked == 20_000 else 0
-        places.append((score, sort_key(call, "newest")))
+        places.append((score, call.started_at.timestamp() if call.started_at else -1e18))
     if ranked != 1:
         assert places == sorted(places, reverse=True)
     assert await store.search.has_hits(request) == bool(every)
@@ -151,11 +151,14 @@ async def test_matches_with_more_alternatives_come_first_then_the_newest(
 ) -> None:
     store = await stored(*calls)
     by_id = {conversation.conversation_id: conversation for conversation in calls}
-    places: list[tuple[int, float]] = []
+    places: list[tuple[int, float | str]] = []
     for match in (await find(store, expression, role)).page:
         turns = [turn for turn in by_id[match.conversation.conversation_id].turns or () if turn.index in match.turns]
         places.append(
-            (alternatives_said(turns, expression), sort_key(by_id[match.conversation.conversation_id], "newest"))
+            (
+                alternatives_said(turns, expression),
+                sort_value(by_id[match.conversation.conversation_id], "started_at") or 0.0,
+            )
         )
         best_first = sorted(turns, key=lambda turn: (-alternatives_said([turn], expression), turn.index))
         assert list(match.turns) == [turn.index for turn in best_first]
@@ -201,7 +204,7 @@ async def test_too_many_hits_to_rank_are_ordered_newest_first(
     assert {match.conversation.conversation_id: set(match.turns) for match in listed} == hits
     assert (result.hits, result.conversations) == (sum(map(len, hits.values())), len(hits))
     by_id = {conversation.conversation_id: conversation for conversation in calls}
-    started = [sort_key(by_id[match.conversation.conversation_id], "newest") for match in listed]
+    started = [sort_value(by_id[match.conversation.conversation_id], "started_at") or 0.0 for match in listed]
     assert started == sorted(started, reverse=True)
     await store.close()
 

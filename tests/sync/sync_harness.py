@@ -17,7 +17,7 @@ from pathlib import Path
 import anyio.lowlevel
 import httpx
 
-from formant_mcp.filters import Filters
+from formant_mcp.filters import NEWEST, Filters
 from formant_mcp.providers.base import AnyProvider
 from formant_mcp.providers.formant import FormantProvider
 from formant_mcp.store import AccountKey, Store
@@ -92,7 +92,7 @@ class Harness:
 
     async def stored(self, filters: Filters | None = None, limit: int = 1_000_000) -> list[str]:
         """The ids in the store, newest first."""
-        return [each.conversation_id for _, each in await self.store.read.page(filters or Filters(), "newest", limit)]
+        return [each.conversation_id for _, each in await self.store.read.page(filters or Filters(), NEWEST, limit)]
 
     def listed(self) -> set[str]:
         """The ids in the account."""

@@ -5,18 +5,21 @@ from datetime import datetime
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, JsonValue
 
 from formant_mcp.app import App
-from formant_mcp.filters import NOT_READ_YET, Order
-from formant_mcp.queries.arguments import CursorText, FilterArguments, Whole
+from formant_mcp.filters import NOT_READ_YET, SIGNALS
+from formant_mcp.queries.arguments import CursorText, Fields, FilterArguments, Name, Takes, Whole
 from formant_mcp.queries.conversations import ConversationPage, ListQuery, Row, SummaryMode
 from formant_mcp.queries.dates import is_read_without_offset, is_read_without_year
 from formant_mcp.queries.forms import as_choice
 from formant_mcp.queries.loader import RequestContext
+from formant_mcp.queries.ordering import parse_fields, parse_order
+from formant_mcp.queries.summary import RESULTS
 from formant_mcp.server.tools.schemas import (
     OPTIONAL_FIELDS,
     ConversationAnswer,
+    ConversationFields,
     ListAnswer,
     coverage_answer,
     shown_fields,
@@ -30,7 +33,9 @@ from formant_mcp.server.tools.text import (
     format_seconds,
     format_table,
     results_line,
+    truncate,
     truncate_results,
+    value_text,
     with_notes,
 )
 from formant_mcp.server.tools.tool import Reply, Tool, fit
@@ -38,14 +43,25 @@ from formant_mcp.server.tools.tool import Reply, Tool, fit
 _RESULTS_CHARACTERS = 800  # per row; get_transcripts has the whole results
 _REASON_CHARACTERS = 120
 _SHARED_BY = 3  # rows from which on what they share is said once
+_VALUE_CHARACTERS = 200
+_HEADERS = {"agent_id": "agent", "contact_number": "contact", "duration_seconds": "seconds"}
 _TRUNCATED = "Long results are shortened (…); get_transcripts has them whole."
+
+
+OrderName = Annotated[
+    Name, Takes("newest, oldest, longest, shortest or a field, - before it for largest first", "-signals.agent_repeats")
+]
 
 
 class ListArguments(FilterArguments):
     """The filters, and how to list what matches."""
 
-    order_by: Annotated[Order, BeforeValidator(as_choice({}))] = Field(
-        "newest", description="newest, oldest, longest or shortest first."
+    order_by: OrderName = Field(
+        "newest",
+        description="newest, oldest, longest, shortest or a field, - for largest first: -signals.agent_repeats.",
+    )
+    fields: Fields = Field(
+        [], description="Columns instead of the usual: fields of a call, results.<path>, signals.<name>."
     )
     summary_mode: Annotated[SummaryMode, BeforeValidator(as_choice({"true": "include", "false": "exclude"}))] = Field(
         "exclude", description="include: results and first and last words of each call."
@@ -59,22 +75,23 @@ class ListArguments(FilterArguments):
 async def _run(app: App, arguments: ListArguments, context: RequestContext) -> Reply:
     question = ListQuery(
         filters=arguments.filters(context.requested_at, app.zone),
-        as_sent=arguments.model_dump_json(exclude={"limit", "cursor", "summary_mode", "order_by"}),
-        order=arguments.order_by,
+        as_sent=arguments.model_dump_json(exclude={"limit", "cursor", "summary_mode", "order_by", "fields"}),
+        order=parse_order(arguments.order_by),
+        fields=parse_fields(arguments.fields, ConversationFields.model_fields),
         summary_mode=arguments.summary_mode,
         limit=arguments.limit,
         cursor=arguments.cursor,
     )
     page = await app.account.list_conversations(context, question)
-    has_words = question.summary_mode == "include"
-    return fit(lambda count: _reply(app, page.first(count), has_words=has_words), len(page.rows))
+    return fit(lambda count: _reply(app, page.first(count), question), len(page.rows))
 
 
-def _reply(app: App, page: ConversationPage, *, has_words: bool) -> Reply:
-    answers = [_answer(app, row) for row in page.rows]
+def _reply(app: App, page: ConversationPage, question: ListQuery) -> Reply:
+    values = [{name: _shortened(value) for name, value in row.values.items()} for row in page.rows]
+    answers = [_answer(app, row, question, shown) for row, shown in zip(page.rows, values, strict=True)]
     rows = [answer for answer, _ in answers]
-    is_cut = any(is_cut for _, is_cut in answers)
-    without_reason = _without_reason(page)
+    is_cut = any(is_cut for _, is_cut in answers) or values != [row.values for row in page.rows]
+    without_reason = _without_reason(page) if not question.fields or "failure_reason" in question.fields else set[str]()
     unread = ""
     if without_reason:
         reasons = counted(len(without_reason), "failure reason")
@@ -87,18 +104,37 @@ def _reply(app: App, page: ConversationPage, *, has_words: bool) -> Reply:
     )
     shown = f"{page.shown:,} of {coverage.matched:,} shown"
     more = f'{shown}; for more: cursor="{page.next_cursor}"' if page.next_cursor else ""
-    lines = _table_lines(app.zone, coverage.requested_at, rows, without_reason)
-    if has_words and rows:
+    columns = _columns(app.zone, coverage.requested_at, rows, without_reason)
+    columns |= {name: [value_text(shown.get(name, "")) for shown in values] for name in question.extracted}
+    lines = _table_lines(columns, rows, question)
+    has_words = question.summary_mode == "include"
+    if rows and (has_words or any(name.startswith(RESULTS) for name in question.extracted)):
         boundary = app.new_boundary()
-        lines = [f'Results and words {UNTRUSTED_NOTICE}, up to the line "end {boundary}"', *lines, f"end {boundary}"]
+        what = "Results and words" if has_words else "Results"
+        lines = [f'{what} {UNTRUSTED_NOTICE}, up to the line "end {boundary}"', *lines, f"end {boundary}"]
     return Reply("\n".join([*coverage_lines(coverage, app.zone, more), *lines]), structured)
 
 
-def _answer(app: App, row: Row) -> tuple[ConversationAnswer, bool]:
-    """A row as it is shown, and whether its results were truncated."""
-    results, is_cut = truncate_results(row.conversation.results, _RESULTS_CHARACTERS)
+def _answer(app: App, row: Row, question: ListQuery, values: dict[str, JsonValue]) -> tuple[ConversationAnswer, bool]:
+    """A row as it is shown with these values, and whether its results as a whole were truncated."""
     fields = shown_fields(row.conversation, app.zone, _REASON_CHARACTERS)
-    return ConversationAnswer(**fields, results=results or None, gist=row.gist or None), is_cut
+    if question.fields:
+        fields = {name: value for name, value in fields.items() if name in ("conversation_id", *question.fields)}
+    results, is_cut = truncate_results(row.conversation.results, _RESULTS_CHARACTERS)
+    if question.summary_mode == "exclude":
+        results = _without_prefix(values, RESULTS)
+    signals = _without_prefix(values, SIGNALS)
+    return ConversationAnswer(**fields, results=results or None, signals=signals or None, gist=row.gist or None), is_cut
+
+
+def _without_prefix(values: dict[str, JsonValue], prefix: str) -> dict[str, JsonValue]:
+    return {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}
+
+
+def _shortened(value: JsonValue) -> JsonValue:
+    """A value of a column; a long one as a truncated text."""
+    text = value_text(value)
+    return value if len(text) <= _VALUE_CHARACTERS else truncate(text, _VALUE_CHARACTERS)
 
 
 def _without_reason(page: ConversationPage) -> set[str]:
@@ -107,28 +143,31 @@ def _without_reason(page: ConversationPage) -> set[str]:
     return {call.conversation_id for call in calls if call.outcome == "failure" and not call.failure_reason_known}
 
 
-def _table_lines(
-    zone: ZoneInfo, now: datetime | None, rows: list[ConversationAnswer], without_reason: set[str]
-) -> list[str]:
-    """One line per conversation, after the labels that all of them share."""
+def _table_lines(columns: dict[str, list[str]], rows: list[ConversationAnswer], question: ListQuery) -> list[str]:
+    """One line per conversation, after what all of them share."""
     if not rows:
         return []
-    header, starts = _starts(zone, now, [row.started_at for row in rows])
-    labels = _labels(rows, without_reason)
-    agents = _agents(labels)
-    if agents:
-        del labels["agent"]
-    shared = {name: cells[0] for name, cells in labels.items() if _is_shared(cells)}
+    starts = next(iter(columns))
+    always = question.extracted
+    agents: dict[str, str] = {}
+    if question.fields:
+        headers = _HEADERS | {"started_at": starts}
+        always = tuple(headers.get(name, name) for name in question.fields if name != "conversation_id")
+        columns = {name: columns[name] for name in always}
+    elif agents := _agents(columns):
+        del columns["agent"]
+    own = columns.keys() - {starts, *question.extracted}
+    shared = {name: cells[0] for name, cells in columns.items() if name in own and _is_shared(cells)}
+    has_words = question.summary_mode == "include"
     table = {
         "conversation_id": [row.conversation_id for row in rows],
-        header: starts,
-        **{name: cells for name, cells in labels.items() if name not in shared},
-        "results": [results_line(row.results or {}) for row in rows],
+        **{name: cells for name, cells in columns.items() if name not in shared},
+        **({"results": [results_line(row.results or {}) for row in rows]} if has_words else {}),
         "words": [row.gist or "" for row in rows],
     }
     lines = [f"agents: {' · '.join(f'{name} = {agent_id}' for name, agent_id in agents.items())}"] if agents else []
     lines += [f"every row: {' · '.join(f'{name} {value}' for name, value in shared.items())}"] if shared else []
-    return [*lines, *format_table(list(table), list(zip(*table.values(), strict=True)))]
+    return [*lines, *format_table(list(table), list(zip(*table.values(), strict=True)), always)]
 
 
 def _agents(labels: dict[str, list[str]]) -> dict[str, str]:
@@ -163,9 +202,13 @@ def _starts(zone: ZoneInfo, now: datetime | None, starts: Sequence[datetime | No
     return f"started ({', '.join(shared)})" if shared else "started", cells
 
 
-def _labels(rows: list[ConversationAnswer], without_reason: set[str]) -> dict[str, list[str]]:
-    """The columns of what the provider says of a call, which many calls may share."""
+def _columns(
+    zone: ZoneInfo, now: datetime | None, rows: list[ConversationAnswer], without_reason: set[str]
+) -> dict[str, list[str]]:
+    """The columns of the calls' own fields, by header; the first is that of starts."""
+    header, starts = _starts(zone, now, [row.started_at for row in rows])
     return {
+        header: starts,
         "agent": [row.agent_id or "" for row in rows],
         "agent_name": [row.agent_name or "" for row in rows],
         "contact": [row.contact_number or "" for row in rows],

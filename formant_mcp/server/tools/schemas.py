@@ -64,6 +64,7 @@ class ConversationAnswer(ConversationFields):
     """One conversation as a list shows it."""
 
     results: dict[str, JsonValue] | None = None
+    signals: dict[str, JsonValue] | None = None
     gist: str | None = None
 
 

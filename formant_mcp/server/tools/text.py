@@ -1,7 +1,7 @@
 """The text of answers: coverage first, then a table or a transcript, with callers' words inside a boundary."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -137,9 +137,9 @@ def format_mmss(value: float) -> str:
     return f"{int(value) // 60}:{int(value) % 60:02d}"
 
 
-def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Tab-separated lines, without empty columns."""
-    kept = [i for i in range(len(header)) if any(row[i] not in ("", EMPTY) for row in rows)]
+def format_table(header: Sequence[str], rows: Sequence[Sequence[str]], always: Collection[str] = ()) -> list[str]:
+    """Tab-separated lines, without empty columns except those `always` shown."""
+    kept = [i for i, name in enumerate(header) if name in always or any(row[i] not in ("", EMPTY) for row in rows)]
     return ["\t".join(row[i] or EMPTY for i in kept) for row in [header, *rows]]
 
 
@@ -151,7 +151,7 @@ def turn_line(turn: Turn) -> str:
 
 def results_line(results: dict[str, JsonValue]) -> str:
     """Results on one line: `intent=dispute, language={"primary":"hi"}`."""
-    return ", ".join(f"{key}={_value(value)}" for key, value in results.items())
+    return ", ".join(f"{key}={value_text(value)}" for key, value in results.items())
 
 
 def truncate_results(results: dict[str, JsonValue] | None, limit: int) -> tuple[dict[str, JsonValue] | None, bool]:
@@ -184,5 +184,6 @@ def compact_json(value: JsonValue) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def _value(value: JsonValue) -> str:
+def value_text(value: JsonValue) -> str:
+    """A value as answers print it."""
     return value if isinstance(value, str) else compact_json(value)

@@ -7,7 +7,7 @@ from typing import cast
 
 import psycopg
 
-from formant_mcp.filters import DetailRequest, Filters
+from formant_mcp.filters import NEWEST, DetailRequest, Filters
 from formant_mcp.members import Member
 from formant_mcp.models import Conversation, Turn, Unreadable
 from formant_mcp.store import AccountKey, Store
@@ -98,7 +98,7 @@ async def answers(store: Store, name: str) -> list[object]:
         await read.agents(),
         await read.turn_count("call-1"),
         await read.turns("call-1", 0, 10),
-        [call for _, call in await read.page(all_, "newest", 10)],
+        [call for _, call in await read.page(all_, NEWEST, 10)],
         await read.count(Filters(status=("changed",))),
         await read.counts(all_, [DetailRequest(all_)], later),
         await read.details_to_fetch(DetailRequest(all_), later),

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from formant_mcp.errors import InvalidRequestError
-from formant_mcp.filters import DetailRequest, Filters
+from formant_mcp.filters import NEWEST, DetailRequest, Filters
 from formant_mcp.models import Conversation, Turn, Unreadable
 from formant_mcp.store import Store
 from formant_mcp.store.aggregates import DAY, Grouping
@@ -92,7 +92,7 @@ async def test_it_is_saved_with_the_others_and_found_by_its_id(store: Store, dat
     assert await read.count_seen(text, LATER) == 1
     assert await read.agent_names([text])
     assert await read.details_to_fetch(DetailRequest(Filters()), LATER) == []
-    assert len(await read.page(Filters(), "newest", 5)) == 3
+    assert len(await read.page(Filters(), NEWEST, 5)) == 3
     assert await read.shortest_prefixes([text], 2)
     await read.ids_with_prefix(text, 5)
     await store.write.mark_failed(text, text, LATER)
