@@ -31,7 +31,8 @@ from formant_mcp.text_search.highlight import Span
 
 _DEFAULT_LIMIT, _DEFAULT_CONTEXT = 20, 1
 _DEFAULT_CHARACTERS = 9_000
-_ROLES = dict.fromkeys(AGENT_WORDS, "agent") | dict.fromkeys(CONTACT_WORDS, "contact") | {"all": "any", "both": "any"}
+ROLES = dict.fromkeys(AGENT_WORDS, "agent") | dict.fromkeys(CONTACT_WORDS, "contact") | {"all": "any", "both": "any"}
+"""Other words for the roles."""
 _MARK, _CUT = "**", "…"
 _AGENT_CHARACTERS, _ROLE_CHARACTERS = 100, 40
 _WORD_CHARACTERS = 25  # how far from the limit a text is still cut between words
@@ -45,7 +46,7 @@ class SearchArguments(FilterArguments):
         " x a OR b means x and (a or b). Ignores case, accents and English word endings (refund finds refunded; 15,000"
         " equals 15000); in other languages begin* finds endings."
     )
-    role: Annotated[Role, BeforeValidator(as_choice(_ROLES))] = Field("any", description="Who is speaking.")
+    role: Annotated[Role, BeforeValidator(as_choice(ROLES))] = Field("any", description="Who is speaking.")
     context_turns: Whole = Field(_DEFAULT_CONTEXT, ge=0, le=5, description="Turns shown before and after each hit.")
     limit: Whole = Field(_DEFAULT_LIMIT, ge=1, le=100, description="Hits per page, 1 to 100; at most 3 per call.")
     cursor: CursorText = Field(

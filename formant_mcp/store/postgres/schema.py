@@ -259,6 +259,17 @@ MIGRATIONS = (
     );
     CREATE INDEX signals_due ON signals (account, row_id) WHERE is_due = 1;
     """,
+    """
+    CREATE TABLE phrases (
+        account integer,
+        row_id bigint,
+        roles text COLLATE "C" NOT NULL,
+        keys text COLLATE "C" NOT NULL,
+        PRIMARY KEY (account, row_id)
+    );
+    ALTER TABLE phrases ALTER COLUMN keys SET STORAGE EXTERNAL;     -- keys are random: nothing to compress
+    UPDATE signals SET is_due = 1;
+    """,
 )
 
 

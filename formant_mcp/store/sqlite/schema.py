@@ -274,6 +274,16 @@ MIGRATIONS = (
     );
     CREATE INDEX signals_due ON signals (row_id) WHERE is_due = 1;
     """,
+    """
+    -- The key of what each turn of a call says (formant_mcp.store.phrases). Calls whose details an earlier version
+    -- loaded get theirs when they are measured again.
+    CREATE TABLE phrases (
+        row_id INTEGER PRIMARY KEY,
+        roles TEXT NOT NULL,                -- a letter for each turn
+        keys TEXT NOT NULL                  -- 64 bits for each turn, in base64
+    );
+    UPDATE signals SET is_due = 1;
+    """,
 )
 
 
