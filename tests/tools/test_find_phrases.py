@@ -134,6 +134,7 @@ async def test_transcripts_that_an_earlier_version_stored_are_said_to_be_missing
     assert "100 transcripts that an earlier version stored are not counted yet" in answer.text
 
 
+@pytest.mark.file_store
 async def test_the_sample_account_says_what_is_new_in_its_last_week(
     account: Account, sample_stores: SampleStores
 ) -> None:
