@@ -119,9 +119,10 @@ class Answers:
 
     def get(self, key: bytes) -> FoundPhrases | None:
         """The answer with this key."""
-        if key in self._answers:
-            self._answers.move_to_end(key)
-        return self._answers.get(key)
+        answer = self._answers.pop(key, None)  # other threads may add and drop answers meanwhile
+        if answer is not None:
+            self._answers[key] = answer
+        return answer
 
     def add(self, key: bytes, answer: FoundPhrases) -> None:
         """Keeps an answer, and drops the one that was not used for longest."""
@@ -211,11 +212,7 @@ def _find(connection: Connection, question: PhraseQuestion, rows: list[int], oth
     turns = _first_turns(calls, keys, question.role)
     texts = _texts(connection, list(turns.values()))
     names = _names(connection, {turn >> KEY_BITS for turn in turns.values()})
-    forms = [
-        FormCount(key, counts.turns_of(key), counts.conversations[key], texts[turns[key]])
-        for key in keys
-        if turns[key] in texts
-    ]
+    forms = [FormCount(key, counts.turns_of(key), counts.conversations[key], texts[turns[key]]) for key in keys]
     phrases = group(forms, names)
     elsewhere = _calls(connection, others, question.role)
     count_exactly(phrases, (call.keys for call in calls), (call.keys for call in elsewhere))
