@@ -20,7 +20,7 @@ from tests.stdio_process import Message, calling, request, said, started
 pytestmark = pytest.mark.anyio
 
 READING = ["list_conversations", "search_transcripts", "get_transcripts", "summarize_results"]
-TOOLS = [*READING, "save_recording", "export_conversations"]
+TOOLS = [*READING, "find_phrases", "save_recording", "export_conversations"]
 PROVIDERS = ["formant", "elevenlabs", "voiceable", "voiceos"]
 OTHERS = PROVIDERS[1:]
 IN_ITS_FAMILY = ["elevenlabs", "voiceable"]
@@ -109,6 +109,8 @@ async def test_every_tool_answers(provider: str, demo: Demo) -> None:
         assert all(row["turn_count"] for row in read.rows())
 
         await assert_recording(assistant, listed)
+        most = await assistant.ask("find_phrases", role="agent", limit=1)
+        assert (len(most.rows("phrases")), most.coverage["complete"]) == (1, True)
         exported = await assistant.ask("export_conversations", format="jsonl", call_successful="success")
         assert exported.structure["rows"] == exported.coverage["matched"]
         statuses = (await profile(assistant))["statuses"]

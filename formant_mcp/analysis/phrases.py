@@ -18,8 +18,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
-from itertools import groupby, pairwise
-from operator import itemgetter
+from itertools import groupby, islice, pairwise
+from operator import eq, itemgetter
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -38,9 +38,10 @@ _LONGER_FOR_EACH_SHORT = 3
 _PRIOR = 1_000  # pseudo-observations, spread as phrases are over both sides
 _CHANCE = 0.05  # that a list of distinctive phrases has anything at all where there is no difference
 
-_PARTS: dict[str, tuple[str, ...]] = {
-    **{word: tuple(part for part in parts if part not in SMALL) for word, parts in SPELLED_OUT.items()},
-    **dict.fromkeys(SMALL, ()),
+# What is kept of a word, if that is not the word itself: nothing of small ones.
+_KEPT: dict[str, str] = {
+    **{word: " ".join(part for part in parts if part not in SMALL) for word, parts in SPELLED_OUT.items()},
+    **dict.fromkeys(SMALL, ""),
 }
 
 
@@ -109,13 +110,17 @@ def form_of(indexed: str, names: Names = NO_NAMES) -> str:
     others. A word said several times in a row counts once."""
     if not indexed:
         return ""
-    words: Sequence[str] = divided(_DIGITS.sub(NUMBER, indexed))
+    # Every turn is taken apart when it is saved, so this uses what runs without a loop in Python.
+    words: Sequence[str] = _DIGITS.sub(NUMBER, indexed).replace("'", " ").replace("-", " ").split(" ")
     if not names.words.isdisjoint(words):
         words = [NAME if word in names.words else word for word in words]
     if names.unspaced and not names.unspaced.keys().isdisjoint(words):
         words = _without_unspaced(words, names)
-    kept = [part for word in words for part in _PARTS.get(word, (word,))]
-    return " ".join([word for word, _ in groupby(kept or words)])
+    form = " ".join(filter(None, map(_KEPT.get, words, words))) or " ".join(words)
+    kept = form.split(" ")
+    if any(map(eq, kept, islice(kept, 1, None))):
+        return " ".join([word for word, _ in groupby(kept)])
+    return form
 
 
 def phrase_key(indexed: str, names: Names = NO_NAMES) -> int | None:

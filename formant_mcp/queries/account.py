@@ -19,6 +19,7 @@ from formant_mcp.queries.coverage import Coverage
 from formant_mcp.queries.cursors import Cursor, stale_cursor_error
 from formant_mcp.queries.export import Export, export
 from formant_mcp.queries.loader import Loader, RequestContext
+from formant_mcp.queries.phrases import PhrasesQuery, PhrasesResult, find_phrases
 from formant_mcp.queries.profile import Profile, profile
 from formant_mcp.queries.search import SearchQuery, SearchResult, search_transcripts
 from formant_mcp.queries.summary import Summary, SummaryQuery, summarize
@@ -100,6 +101,15 @@ class Account:
             context,
             query.filters,
             lambda filters: search_transcripts(self._loader, context, replace(query, filters=filters)),
+        )
+
+    async def phrases(self, context: RequestContext, query: PhrasesQuery) -> PhrasesResult:
+        """What is said most in all calls that match, or more than elsewhere."""
+        return await for_agent(
+            self._loader,
+            context,
+            query.filters,
+            lambda filters: find_phrases(self._loader, context, replace(query, filters=filters)),
         )
 
     async def summarize(self, context: RequestContext, query: SummaryQuery, zone: ZoneInfo) -> Summary:

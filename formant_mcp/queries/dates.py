@@ -72,11 +72,16 @@ def is_read_without_offset(moment: datetime) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The period to compare with, both ends included, and a note about it."""
+    """The period to compare with, both ends included, and a note about it.
+
+    `overlaps`: whether some calls may be in both periods. `is_future`: whether there are no calls yet.
+    """
 
     since: datetime
     until: datetime
     note: str = ""
+    overlaps: bool = False
+    is_future: bool = False
 
 
 def parse_comparison(
@@ -116,7 +121,7 @@ def parse_comparison(
     if begin > end:
         end_is = "compare_until" if until else "now"
         raise InvalidRequestError(f"compare_since is later than {end_is}.", "Give an earlier one, e.g. 2026-W46.")
-    return Comparison(begin, end, _comparison_note(filters, begin, end, now))
+    return _comparison(filters, begin, end, now)
 
 
 def _parse(text: str, now: datetime, zone: ZoneInfo, argument: str) -> _Span | None:
@@ -234,10 +239,9 @@ def _midnight(day: date, zone: tzinfo | None) -> datetime:
     return datetime.combine(day, time(), zone).astimezone(UTC)
 
 
-def _comparison_note(filters: Filters, begin: datetime, end: datetime, now: datetime) -> str:
-    notes: list[str] = []
-    if (filters.since is None or filters.since <= end) and begin <= (filters.until or now):
-        notes.append("The two periods overlap: calls in both are counted in both.")
+def _comparison(filters: Filters, begin: datetime, end: datetime, now: datetime) -> Comparison:
+    overlaps = (filters.since is None or filters.since <= end) and begin <= (filters.until or now)
+    notes = ["The two periods overlap: calls in both are counted in both."] if overlaps else []
     if begin > now:
         notes.append("The other period is in the future: it has no calls yet.")
-    return " ".join(notes)
+    return Comparison(begin, end, " ".join(notes), overlaps, begin > now)

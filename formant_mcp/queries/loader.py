@@ -29,6 +29,7 @@ from formant_mcp.sync import AnySync
 from formant_mcp.sync.background import Report
 from formant_mcp.sync.list_sync import ListRequest, ListStatus
 
+_BOUNDS = frozenset({"since", "until"})
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
 _SOME_CALLS = 100
 _ANSWER_SECONDS = 1.0  # reserved of a call's time, or a tenth of it, to build the answer
@@ -150,8 +151,8 @@ class Loader:
         is_whole = list_status.is_complete and not counts.running
         unreadable = await self._unreadable(periods, request.uses, list_status.unreadable)
         is_clear = not unreadable.keys() & filters.fields  # else more may match
-        matched, is_listed = _matched(counts.matched, filters, list_status)
-        which = self._which(counts.details, filters)
+        matched, is_listed = _matched(counts.matched, request, list_status)
+        which = self._which(counts.details, request)
         failures = await self._failures(context, request) if counts.due else Counter[str]()
         missing = missing_list_notes(list_status, counts.running, error, self._time_for)
         missing += self._to_load(counts.due - failures.total(), which, error)
@@ -187,8 +188,10 @@ class Loader:
             return counts.due
         return (await self._count(context, replace(request, with_details=False))).due
 
-    def _which(self, needed: int, filters: Filters) -> str:
-        what = "conversations that may match" if self.needs_details(filters) else "matching conversations"
+    def _which(self, needed: int, request: DataRequest) -> str:
+        what = "conversations that may match" if self.needs_details(request.filters) else "matching conversations"
+        if request.also and request.periods == request.also:
+            what = "conversations to compare"
         return f"{needed:,} {what}"
 
     async def _unreadable(self, periods: tuple[Filters, ...], uses: frozenset[str], rows: int) -> dict[str, int]:
@@ -259,17 +262,21 @@ def _used_by_conditions(filters: Filters) -> frozenset[str]:
     )
 
 
-def _matched(matched: int, filters: Filters, list_status: ListStatus) -> tuple[int, bool]:
+def _matched(matched: int, request: DataRequest, list_status: ListStatus) -> tuple[int, bool]:
     """How many match, and whether the provider itself counts them."""
-    if filters == Filters(agent_id=filters.as_stored().agent_id) and list_status.list_total is not None:
+    filters, listed = request.filters, request.list_request.filters
+    is_list = filters == Filters(agent_id=filters.as_stored().agent_id) and filters.agent_id == listed.agent_id
+    if is_list and list_status.list_total is not None:
         return max(matched, list_status.list_total), True
     return matched, False
 
 
 def _merged(periods: tuple[Filters, ...]) -> tuple[Filters, ...]:
-    """Two periods that overlap as one, so that a call in both counts once."""
+    """Two periods that overlap as one, so that a call in both counts once; filters and all around them likewise."""
     if len(periods) < 2:
         return periods
+    if periods[1] == periods[0].only(_BOUNDS):
+        return periods[1:]
     first, second = sorted(periods, key=lambda period: period.since or _ALWAYS)
     if first.until and second.since and first.until < second.since:
         return periods

@@ -12,7 +12,7 @@ Order of use:
 1. summarize_results without group_by (since="7d" where the account is large): agents, statuses, result fields. \
 With group_by, measures, compare_previous: counts, shares, rates, changes. One call answers "how many".
 2. list_conversations finds calls; for "the longest" order_by=longest, limit=1. search_transcripts finds who said \
-what, in any language or script.
+what, in any language or script; find_phrases counts what is said most.
 3. get_transcripts reads up to 20 calls by id or its unique beginning; around_turn shows a hit in context.
 4. save_recording saves one call's audio and measures silence. export_conversations writes a table of all that match.
 All take the same filters and cover the whole account. For a mere number, list_conversations with limit=1 and read \

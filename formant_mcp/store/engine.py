@@ -33,6 +33,7 @@ TABLES = (
     "result_values",
     "unreadable",
     "signals",
+    "phrases",
     "agents",
     "zones",
     "daily_counts",

@@ -31,6 +31,7 @@ class Limit:
             "result_values": self.of_row("result_values.row_id"),
             "unreadable": self.of_row("unreadable.row_id"),
             "signals": self.of_row("signals.row_id"),
+            "phrases": self.of_row("phrases.row_id"),
         }
 
     def of_row(self, row: str) -> str:

@@ -13,7 +13,8 @@ from formant_mcp.models import Conversation, Turn, Unreadable
 from formant_mcp.store.engine import Connection, Database, OnDatabase, Value, on_reader, on_writer
 from formant_mcp.store.filter_sql import milliseconds, where
 from formant_mcp.store.limits import ALL_AGENTS
-from formant_mcp.store.rows import READ, conversation, number, whole
+from formant_mcp.store.phrases import save_phrases, spoken_in
+from formant_mcp.store.rows import READ, number, whole, with_results
 from formant_mcp.store.turn_keys import row_of, turn_key
 
 Measure = Callable[[Conversation], Mapping[str, Measured]]
@@ -182,6 +183,7 @@ class Signals(OnDatabase):
             "row_id",
             [_row(row_id, measured.get(row_id, {}), _OF_STORED) for row_id in row_ids],
         )
+        save_phrases(connection, {row_id: spoken_in(call) for row_id, call in stored.items()}, stored.keys())
 
 
 def signal_column(name: str) -> str:
@@ -267,15 +269,17 @@ def _stored(connection: Connection, row_ids: list[int]) -> dict[int, Conversatio
         (whole(row_id), str(kind)): whole(count)
         for row_id, kind, count in connection.rows(sql, [row_ids, ["turns", "speakers"]])
     }
-    rows = connection.rows(f"SELECT row_id, turn_count, {READ} FROM $conversations WHERE row_id $in_list", [row_ids])
+    rows = connection.rows(
+        f"SELECT row_id, turn_count, results, {READ} FROM $conversations WHERE row_id $in_list", [row_ids]
+    )
     return {
         whole(row_id): replace(
-            conversation(row),
+            with_results(results, row),
             turns=None if turn_count is None else tuple(turns.get(whole(row_id), ())),
             unreadable=Unreadable(
                 turns=unreadable.get((whole(row_id), "turns"), 0),
                 speakers=unreadable.get((whole(row_id), "speakers"), 0),
             ),
         )
-        for row_id, turn_count, *row in rows
+        for row_id, turn_count, results, *row in rows
     }

@@ -1,4 +1,4 @@
-"""The store: one database, with its reader, writer, search, aggregates, signals, sync state and members."""
+"""The store: one database, with its reader, writer, search, aggregates, signals, phrases, sync state and members."""
 
 import asyncio
 import secrets
@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from formant_mcp.analysis.phrase_lists import PhraseLists
+from formant_mcp.analysis.phrases import KEY_VERSION
 from formant_mcp.analysis.signals import measure
 from formant_mcp.errors import ConfigurationError
 from formant_mcp.store.aggregates import Aggregates
 from formant_mcp.store.engine import AccountKey, Connection, Database, OnDatabase, Owner, on_writer, one_query
 from formant_mcp.store.members import Members
+from formant_mcp.store.phrases import Answers, Phrases
 from formant_mcp.store.reader import Reader
 from formant_mcp.store.search import Search
 from formant_mcp.store.signals import Measure, Signals
@@ -41,6 +43,7 @@ class Store(OnDatabase):
         self.search = Search(database)
         self.aggregates = Aggregates(database)
         self.signals = Signals(database, measure, measured_with)
+        self.phrases = Phrases(database, Answers())
         self.sync_state = SyncState(database)
         self.members = Members(database)
         self._known_identity = (0, "")
@@ -55,7 +58,9 @@ class Store(OnDatabase):
         are the phrases that calls are searched for; None: the package's.
         """
         lists = lists or await asyncio.to_thread(PhraseLists.load)
-        return cls(await _open_database(where, account), due, partial(measure, lists=lists), lists.digest)
+        return cls(
+            await _open_database(where, account), due, partial(measure, lists=lists), f"{lists.digest} {KEY_VERSION}"
+        )
 
     def limited_to(self, agents: frozenset[str]) -> "Store":
         """This store for a reader for whom only these agents' conversations exist."""
@@ -65,6 +70,7 @@ class Store(OnDatabase):
         limited.search = Search(self.database, agents)
         limited.aggregates = Aggregates(self.database, agents)
         limited.signals = self.signals.limited_to(agents)
+        limited.phrases = self.phrases.limited_to(agents)
         return limited
 
     async def identity(self) -> str:

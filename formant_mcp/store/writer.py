@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
+from itertools import islice
 from typing import NamedTuple
 
 from pydantic import JsonValue
@@ -24,6 +25,7 @@ from formant_mcp.store.engine import (
     to_its_end,
 )
 from formant_mcp.store.filter_sql import milliseconds
+from formant_mcp.store.phrases import note_change, save_phrases, spoken_in
 from formant_mcp.store.result_values import ResultValue, flatten
 from formant_mcp.store.rows import WRITTEN, columns, label_rows, merge, moment, number, whole
 from formant_mcp.store.signals import Measure, save_signals
@@ -212,7 +214,7 @@ class Writer(OnDatabase):
         by_row = {row_ids[detail.conversation.conversation_id]: detail for detail in details}
         transcripts = {row_id: detail.conversation.turns for row_id, detail in by_row.items()}
         had_details = {row.row_id for row in stored.values() if row.has_detail}
-        _save_turns(connection, transcripts, had_details)
+        indexed = _save_turns(connection, transcripts, had_details)
         has_same = {row.row_id for row in stored.values() if row.has_detail and _is_same(row, by_row)}
         changed = {row_id: read.conversation.results for row_id, read in by_row.items() if row_id not in has_same}
         if replaced := had_details & changed.keys():
@@ -224,6 +226,8 @@ class Writer(OnDatabase):
         )
         measured = {row_id: self._measure(read.conversation) for row_id, read in by_row.items()}
         save_signals(connection, measured, had_details)
+        spoken = {row_id: spoken_in(read.conversation, indexed.get(row_id)) for row_id, read in by_row.items()}
+        save_phrases(connection, spoken, had_details)
         if had_details:
             connection.delete("unreadable", "row_id $in_list AND kind $in_list", [(list(had_details), _OF_DETAIL)])
         connection.insert(
@@ -264,7 +268,7 @@ class Writer(OnDatabase):
             _save_turns(connection, dict.fromkeys(some), set(some))
             counted = f"SELECT {', '.join(COUNTED)} FROM $conversations WHERE row_id $in_list"
             update_counts(connection, [], connection.rows(counted, [some]))
-            for table in ("result_values", "unreadable", "signals", "conversations"):
+            for table in ("result_values", "unreadable", "signals", "phrases", "conversations"):
                 connection.delete(table, "row_id $in_list", [(some,)])
 
 
@@ -306,8 +310,11 @@ def _is_same(row: _Stored, reads: dict[int, _Read]) -> bool:
     return row.row_id in reads and row.results == _json(reads[row.row_id].conversation.results)
 
 
-def _save_turns(connection: Connection, transcripts: dict[int, tuple[Turn, ...] | None], stored: set[int]) -> None:
-    """Saves transcripts by row; `stored`: the rows that may have one already. Equal ones are not written again."""
+def _save_turns(
+    connection: Connection, transcripts: dict[int, tuple[Turn, ...] | None], stored: set[int]
+) -> dict[int, list[str]]:
+    """Saves transcripts by row; `stored`: the rows that may have one already. Equal ones are not written again; the
+    texts of the others are returned as indexed."""
     before: dict[int, list[StoredTurn]] = {}
     sql = "SELECT turn_id, role, text, seconds FROM $each_number $join $turns ON $turn_in_value ORDER BY turn_id"
     rows = [row_id for row_id in transcripts if row_id in stored]
@@ -323,10 +330,14 @@ def _save_turns(connection: Connection, transcripts: dict[int, tuple[Turn, ...] 
     changed = [row_id for row_id, turns in now.items() if turns != before.get(row_id, [])]
     old = [turn for row_id in changed for turn in before.get(row_id, [])]
     new = [turn for row_id in changed for turn in now[row_id]]
-    connection.delete_turns(old)
+    if old:
+        connection.delete_turns(old)
+        note_change(connection)
     indexed = [indexable(turn[2]) for turn in new]
     connection.insert_turns(new, indexed)
     connection.insert("words", WORD_COLUMNS, word_rows(indexed), key=("word",))
+    left = iter(indexed)
+    return {row_id: list(islice(left, len(now[row_id]))) for row_id in changed}
 
 
 def _json(results: dict[str, JsonValue] | None) -> str | None:

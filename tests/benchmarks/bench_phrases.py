@@ -1,19 +1,32 @@
 """Prints what phrases cost: the key of each turn when it is saved, and joining the commonest forms at a question.
 
     python -m tests.benchmarks.bench_phrases [--turns 400000] [--forms 20000] [--runs 3]
+    python -m tests.benchmarks.bench_phrases --transcripts 100000 [--engine postgres] [--store FILE or FOLDER]
+
+With `--transcripts`, it asks a store of so many for its phrases, the first and the second time. A store that is there
+already is used as it is.
 
 Turns are made from templates in English, Hindi and Hindi in Latin letters, with fillers, names, amounts and days, as
 contacts say them. The commonest forms of so many turns are joined. Figures are CPU time, the best of the runs.
 """
 
 import argparse
+import asyncio
+import itertools
 import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
 
 from formant_mcp.analysis.phrases import FormCount, distinctive, group, names_of, phrase_key, ranked
+from formant_mcp.filters import Filters
+from formant_mcp.models import Conversation, Turn
+from formant_mcp.store import AccountKey, Store
+from formant_mcp.store.phrases import PhraseQuestion, packed, spoken_in
 from formant_mcp.text_search.tokenizer import indexable
+from tests.benchmarks.bench_store import BATCH, NOW, TURNS, benchmark_store
 
 NAMES = ("Rahul", "Priya", "Anil", "Sunita", "Imran", "Kavita", "राहुल", "प्रिया", "सुनीता")
 SHORT = ("yes", "no", "okay", "hello", "हाँ", "नहीं", "हाँ जी", "haan ji", "theek hai", "thank you", "ठीक है")
@@ -74,13 +87,84 @@ def cpu_seconds(work: Callable[[], object], runs: int) -> float:
     return min(seconds)
 
 
+def calls(count: int) -> Iterator[Conversation]:
+    """Calls of 20 agents over a year. Half of the turns are of a form that no other call has."""
+    draw, said = random.Random(5), turns(count * TURNS)
+    for number in range(count):
+        texts = (f"{text} {draw.getrandbits(48):x}" if draw.random() < 0.5 else text for text in said)
+        yield Conversation(
+            f"call-{number:07}",
+            agent_id=str(100 + number % 20),
+            status="completed",
+            started_at=NOW - timedelta(days=365) * number / count,
+            turns=tuple(
+                Turn(n, "contact" if n % 2 else "agent", text, n * 6.0)
+                for n, text in enumerate(itertools.islice(texts, TURNS))
+            ),
+            has_detail=True,
+        )
+
+
+async def build(where: Path | str, count: int) -> None:
+    """Fills a store."""
+    store = await Store.open(where, AccountKey("service", "benchmark"), lambda conversation, read_at: None)
+    left, worked = calls(count), time.process_time()
+    while batch := list(itertools.islice(left, BATCH)):
+        await store.write.save(batch, NOW)
+    print(f"built {count:,} transcripts in {time.process_time() - worked:.0f} s of this process", flush=True)
+    await store.close()
+
+
+async def ask(where: Path | str) -> None:
+    """Prints how long each question takes, the first and the second time."""
+    store = await Store.open(where, AccountKey("service", "benchmark"), lambda conversation, read_at: None)
+    week, month = Filters(since=NOW - timedelta(days=7)), Filters(since=NOW - timedelta(days=30))
+    questions = {
+        "the contact's phrases": PhraseQuestion(Filters(), "contact"),
+        "anybody's phrases": PhraseQuestion(Filters(), "any"),
+        "the contact's phrases, a week": PhraseQuestion(week, "contact"),
+        "what is distinctive of a month": PhraseQuestion(month, "contact", Filters(), is_distinctive=True),
+        "what is distinctive of an agent": PhraseQuestion(Filters(agent_id="107"), "contact", Filters(), True),
+    }
+    found = await store.phrases.find(PhraseQuestion(week, "agent"))  # opens the file
+    print(f"{'question':36} {'first':>8} {'second':>8}  s")
+    for name, question in questions.items():
+        seconds: list[float] = []
+        for _ in range(2):
+            started = time.perf_counter()
+            found = await store.phrases.find(question)
+            seconds.append(time.perf_counter() - started)
+        print(f"{name:36} {seconds[0]:8.2f} {seconds[1]:8.2f}  {len(found.phrases)} of {found.forms:,} forms")
+    await store.close()
+
+
+def print_keys(options: argparse.Namespace) -> None:
+    """Prints what the keys of a transcript cost when it is saved."""
+    some = list(calls(1_000))
+    indexed = [[indexable(turn.text) for turn in call.turns or ()] for call in some]
+    seconds = cpu_seconds(
+        lambda: [packed(spoken_in(call, texts)) for call, texts in zip(some, indexed, strict=True)], options.runs
+    )
+    print(f"keys of a transcript of {TURNS} turns as indexed: {seconds / len(some) * 1e3:.3f} ms")
+
+
 def main() -> None:
     """Makes the turns and prints a line for each step."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, default=400_000)
     parser.add_argument("--forms", type=int, default=20_000)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--transcripts", type=int)
+    parser.add_argument("--store", type=Path)
+    parser.add_argument("--engine", choices=("sqlite", "postgres"), default="sqlite")
     options = parser.parse_args()
+    print_keys(options)
+    if options.transcripts:
+        with benchmark_store(options.engine, options.store) as (where, is_new):
+            if is_new:
+                asyncio.run(build(where, options.transcripts))
+            asyncio.run(ask(where))
+        return
     names = names_of(NAMES)
     indexed = [indexable(text) for text in turns(options.turns)]
     seconds = cpu_seconds(lambda: [phrase_key(text, names) for text in indexed], options.runs)

@@ -134,6 +134,44 @@ class ExportAnswer(BaseModel):
     columns: list[str]
 
 
+class ElsewhereAnswer(BaseModel):
+    """How many conversations say a phrase on the other side of a comparison."""
+
+    conversations: int
+    share: Number | None = None
+
+
+class PhraseAnswer(BaseModel):
+    """A phrase in the words of one of its turns, which the example conversation has.
+
+    `share`: of the conversations in which that role speaks.
+    """
+
+    text: str
+    turns: int
+    conversations: int
+    share: Number
+    elsewhere: ElsewhereAnswer | None = None
+    example_conversation_id: str
+    turn: int
+
+
+class PhrasesAnswer(BaseModel):
+    """What is said most, or more than elsewhere.
+
+    `conversations_total`, `elsewhere_total`: in how many that role speaks; `turns_total`: in how many turns.
+    `forms_total`: how many different ones these have; `forms_joined`: how many of them were compared.
+    """
+
+    coverage: CoverageAnswer
+    conversations_total: int
+    turns_total: int
+    forms_total: int
+    forms_joined: int
+    elsewhere_total: int | None = None
+    phrases: list[PhraseAnswer]
+
+
 def local(moment: datetime | None, zone: ZoneInfo) -> datetime | None:
     """A time in the user's zone, to the second."""
     return moment and moment.astimezone(zone).replace(microsecond=0)

@@ -31,7 +31,8 @@ from formant_mcp.text_search.highlight import Span
 
 _DEFAULT_LIMIT, _DEFAULT_CONTEXT = 20, 1
 _DEFAULT_CHARACTERS = 9_000
-_ROLES = dict.fromkeys(AGENT_WORDS, "agent") | dict.fromkeys(CONTACT_WORDS, "contact") | {"all": "any", "both": "any"}
+ROLES = dict.fromkeys(AGENT_WORDS, "agent") | dict.fromkeys(CONTACT_WORDS, "contact") | {"all": "any", "both": "any"}
+"""Other words for the roles."""
 _MARK, _CUT = "**", "…"
 _BY_SPELLING = "By another spelling:"
 _AGENT_CHARACTERS, _ROLE_CHARACTERS = 100, 40
@@ -46,7 +47,7 @@ class SearchArguments(FilterArguments):
         " x a OR b means x and (a or b). Ignores case, accents and English word endings (refund finds refunded; 15,000"
         " equals 15000); in other languages begin* finds endings."
     )
-    role: Annotated[Role, BeforeValidator(as_choice(_ROLES))] = Field("any", description="Who is speaking.")
+    role: Annotated[Role, BeforeValidator(as_choice(ROLES))] = Field("any", description="Who is speaking.")
     spelling: Annotated[Spelling, BeforeValidator(as_choice({"all": "any"}))] = Field(
         "any", description="any: paisa also finds पैसा and paise, after the exact hits."
     )

@@ -267,6 +267,16 @@ MIGRATIONS = (
     ALTER TABLE words ADD COLUMN spelling text COLLATE "C";
     CREATE INDEX words_spelling ON words (account, spelling);
     """,
+    """
+    CREATE TABLE phrases (
+        account integer,
+        row_id bigint,
+        roles text COLLATE "C" NOT NULL,
+        keys text COLLATE "C" NOT NULL,
+        PRIMARY KEY (account, row_id)
+    );
+    ALTER TABLE phrases ALTER COLUMN keys SET STORAGE EXTERNAL;     -- keys are random: nothing to compress
+    """,
 )
 
 

@@ -280,6 +280,15 @@ MIGRATIONS = (
     ALTER TABLE words ADD COLUMN spelling TEXT;
     CREATE INDEX words_spelling ON words (spelling);
     """,
+    """
+    -- The key of what each turn of a call says (formant_mcp.store.phrases). Calls whose details an earlier version
+    -- loaded get theirs when they are measured.
+    CREATE TABLE phrases (
+        row_id INTEGER PRIMARY KEY,
+        roles TEXT NOT NULL,                -- a letter for each turn
+        keys TEXT NOT NULL                  -- 64 bits for each turn, in base64
+    );
+    """,
 )
 
 

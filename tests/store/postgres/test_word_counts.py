@@ -81,7 +81,7 @@ async def test_turns_of_a_store_that_did_not_count_are_counted(database: str) ->
         await store.write.save([call_at(number, chance) for number in range(30)], NOW)
         await store.close()
     await ask(database, "ALTER TABLE formant_mcp.turns RENAME COLUMN lexemes TO words")
-    await ask(database, "DROP TABLE formant_mcp.word_counts, formant_mcp.signals")
+    await ask(database, "DROP TABLE formant_mcp.word_counts, formant_mcp.signals, formant_mcp.phrases")
     await ask(database, "ALTER TABLE formant_mcp.words DROP COLUMN spelling")
     await ask(database, "UPDATE formant_mcp.version SET number = 1")
     store = await open_at(database)
