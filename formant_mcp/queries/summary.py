@@ -115,7 +115,7 @@ async def summarize(loader: Loader, context: RequestContext, query: SummaryQuery
     periods, list_request = [query.filters], ListRequest(query.filters)
     if query.compared_with:
         periods.append(replace(query.filters, since=query.compared_with[0], until=query.compared_with[1]))
-        list_request = ListRequest(_spanning(periods))
+        list_request = ListRequest(spanning(periods))
     names = (*query.groupings, *query.measures)
     in_detail = {"failure_reason", *loader.sync.detail_only_fields}
     from_details = frozenset(name for name in names if name.startswith((RESULTS, SIGNALS)) or name in in_detail)
@@ -345,7 +345,7 @@ def _shown(figures: list[_PeriodFigures], query: SummaryQuery) -> tuple[list[Nam
     return shown, len(counts) - len(shown)
 
 
-def _spanning(periods: list[Filters]) -> Filters:
+def spanning(periods: list[Filters]) -> Filters:
     """The filters from the earliest start to the latest end."""
     begins, ends = zip(*((period.since, period.until) for period in periods), strict=True)
     since, until = None if None in begins else min(begins), None if None in ends else max(ends)

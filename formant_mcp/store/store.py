@@ -1,4 +1,4 @@
-"""The store: one database, with its reader, writer, search, aggregates, signals, sync state and members."""
+"""The store: one database, with its reader, writer, search, aggregates, signals, values, sync state and members."""
 
 import asyncio
 import secrets
@@ -19,6 +19,7 @@ from formant_mcp.store.signals import Measure, Signals
 from formant_mcp.store.sqlite.database import SqliteDatabase
 from formant_mcp.store.sqlite.owner import read_owner
 from formant_mcp.store.sync_state import SyncState
+from formant_mcp.store.value_counts import ValueCounter
 from formant_mcp.store.writer import Due, Writer
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Store(OnDatabase):
         self.search = Search(database)
         self.aggregates = Aggregates(database)
         self.signals = Signals(database, measure, measured_with)
+        self.values = ValueCounter(database)
         self.sync_state = SyncState(database)
         self.members = Members(database)
         self._known_identity = (0, "")
@@ -65,6 +67,7 @@ class Store(OnDatabase):
         limited.search = Search(self.database, agents)
         limited.aggregates = Aggregates(self.database, agents)
         limited.signals = self.signals.limited_to(agents)
+        limited.values = ValueCounter(self.database, agents)
         return limited
 
     async def identity(self) -> str:
