@@ -50,7 +50,7 @@ async def _run_steps() -> str:
             print(
                 "A tour of formant-mcp on its sample account: about 600 calls of 5 voice agents, no key, no network."
                 "\nEach step is a person's question, the call an assistant makes of it, and the answer it gets (cut to"
-                f" fit here).\nThe server offers {', '.join(tool.name for tool in listed.tools)}, and resources.\n"
+                f" fit here).\nTools: {', '.join(tool.name for tool in listed.tools)}; and resources.\n"
             )
             kept: dict[str, str] = {}
             for number, step in enumerate(STEPS, start=1):
