@@ -26,6 +26,7 @@ ASKED = (
     Question("tool", "search_transcripts", {"query": "payment"}),
     Question("tool", "summarize_results", {"group_by": ["agent_id", "status"]}),
     Question("tool", "summarize_results", {}),
+    Question("tool", "find_changes", {}),
     Question("tool", "get_transcripts", {"conversation_ids": [conversation_id(n) for n in (0, 1, 99)]}),
     Question("resource", f"formant://conversations/{conversation_id(1)}/recording", {}),
     Question("resources", "", {}),

@@ -143,6 +143,7 @@ QUESTIONS = st.one_of(
             limit=st.integers(1, 5),
         ),
     ),
+    tool("find_changes", FILTERS, st.sampled_from([{"since": "36h"}, {"since": "1d", "compare_since": "3d"}, {}])),
     tool("get_transcripts", these(conversation_ids=st.lists(IDS, min_size=1, max_size=4))),
     tool("save_recording", these(conversation_id=IDS)),
     st.tuples(IDS, st.sampled_from(["", "/transcript", "/recording"])).map(

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import datetime
+from typing import cast
 
 from pydantic import JsonValue
 
@@ -103,19 +104,26 @@ def _forms(path: str, value: JsonValue) -> Iterator[tuple[str, str]]:
 
 def _forms_of_object(path: str, name: str, value: dict[str, JsonValue]) -> Iterator[tuple[str, str]]:
     for key, item in value.items():
+        is_of_success = key == "interval" and "difference" not in value
+        if "difference" in value and key in ("interval", "difference"):
+            continue
         if name in ("results", "signals"):
             yield f"{path}.{key}", Exact(f"{key}={_result(item)}")
-        elif key == "interval" and isinstance(item, list):
+        elif is_of_success and isinstance(item, list):
             yield f"{path}.{key}", "–".join(f"{bound:.1%}" for bound in item if isinstance(bound, int | float))
         else:
             yield from _forms(f"{path}.{key}", item)
+    if "difference" in value and "interval" in value:  # of a change: in points where it is of shares
+        unit = 1 if "value" not in value else 100
+        figures = [value["difference"], *cast(list[float], value["interval"])]
+        yield from ((f"{path}.interval", _signed(unit, cast(float, figure))) for figure in figures)
     groups, others = value.get("groups"), value.get("others")
     if isinstance(groups, list) and isinstance(others, int) and others:
         yield f"{path}.others", rf"\b{len(groups):,} of {len(groups) + others:,} groups shown"
 
 
 def _words(name: str, value: str) -> list[str]:
-    if name in ("started_at", "ended_at", "as_of", "started_from", "started_to"):
+    if name in ("started_at", "ended_at", "as_of", "started_from", "started_to", "since", "until"):
         moment = datetime.fromisoformat(value)
         assert moment.tzinfo is not None
         return [Exact(f"{moment:%Y-%m-%d %H:%M}"), Exact(moment.isoformat()[-6:])]
@@ -124,6 +132,10 @@ def _words(name: str, value: str) -> list[str]:
     if name == "next_cursor":
         return [Exact(f'cursor="{value}"')]
     return [Exact(line) for line in value.split("\n")]
+
+
+def _signed(unit: int, value: float) -> str:
+    return re.escape(f"{unit * value:+.1f}" if unit > 1 else f"{value:+.4f}".rstrip("0").rstrip("."))
 
 
 def _result(value: JsonValue) -> str:
@@ -138,7 +150,7 @@ def _number(name: str, value: float) -> str:
     match name:
         case "silence_share":
             return rf"silence {100 * value:.1f} %"
-        case "share" | "share_within_first" | "success_rate":  # of a change in points, signed
+        case "share" | "share_within_first" | "success_rate" | "chance_higher":  # of a change in points, signed
             return rf"(?<![\w.,])(?:{value:.1%}|{re.escape(f'{100 * value:+.1f}')} points)"
         case "next_turn":
             return rf"from_turn={value}\b"

@@ -14,6 +14,7 @@ from formant_mcp.members import Member
 from formant_mcp.models import Conversation, Turn
 from formant_mcp.providers.base import Recording
 from formant_mcp.queries.agents import for_agent
+from formant_mcp.queries.changes import ChangeReport, ChangesQuery, find_changes
 from formant_mcp.queries.conversations import ConversationPage, ListQuery, list_conversations
 from formant_mcp.queries.coverage import Coverage
 from formant_mcp.queries.cursors import Cursor, stale_cursor_error
@@ -125,6 +126,15 @@ class Account:
         """The profile of all calls that match: agents, statuses, result fields."""
         return await for_agent(
             self._loader, context, filters, lambda resolved: profile(self._loader, context, resolved, top, zone)
+        )
+
+    async def find_changes(self, context: RequestContext, query: ChangesQuery, zone: ZoneInfo) -> ChangeReport:
+        """What changed between two periods more than chance explains."""
+        return await for_agent(
+            self._loader,
+            context,
+            query.filters,
+            lambda filters: find_changes(self._loader, context, replace(query, filters=filters), zone),
         )
 
     async def export(self, context: RequestContext, filters: Filters, include: Set[str]) -> Export:

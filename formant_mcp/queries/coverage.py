@@ -26,6 +26,7 @@ _UNREADABLE = {
 _CONTINUE = "Ask again, narrow by since, agent_id or status, or run `formant-mcp sync` once to load everything."
 _COMPARABLE = {"number": "a number", "date": "an ISO date", "text": "a word"}
 _SIZES = ("<", "<=", ">", ">=")
+_MAX_NAMED = 10  # signals; the notes on more would be long
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,9 @@ def signal_notes(measured: Mapping[str, int], count: int) -> list[str]:
     for name, number in measured.items():
         if number < count:
             names.setdefault((number, needs_of(name)), []).append(f"{SIGNALS}{name}")
+    if sum(map(len, names.values())) > _MAX_NAMED:
+        fewest, most = min(measured.values()), max(measured.values())
+        return [f"Signals are measured for {fewest:,} to {most:,} of {count:,} calls, each where it can be."]
     return [
         f"Measured for {number:,} of {count:,} calls, those with {needed}: {', '.join(some)}."
         for (number, needed), some in names.items()

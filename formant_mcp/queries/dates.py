@@ -2,7 +2,7 @@
 
 import re
 from calendar import isleap, monthrange
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
@@ -32,6 +32,7 @@ _WITHOUT_YEAR = re.compile(r"\d{2}-\d{2} \d{2}:\d{2}\b", re.ASCII)
 _DAYS_END = re.compile(r"24(?::?00){0,2}")
 _PRECISIONS = ((re.compile(r"\d{2}(?::?\d{2})?"), timedelta(minutes=1)), (re.compile(r"[^.,]*"), timedelta(seconds=1)))
 _MILLISECOND = timedelta(milliseconds=1)
+USUAL_PERIOD = timedelta(days=7)
 _COMPARISONS = "Give compare_previous=true alone, or compare_since=2026-W46 with or without compare_until."
 
 _Span = tuple[datetime, datetime]
@@ -122,6 +123,35 @@ def parse_comparison(
         end_is = "compare_until" if until else "now"
         raise InvalidRequestError(f"compare_since is later than {end_is}.", "Give an earlier one, e.g. 2026-W46.")
     return _comparison(filters, begin, end, now)
+
+
+def parse_two_periods(
+    filters: Filters, since: str, until: str, *, previous: bool, now: datetime, zone: ZoneInfo
+) -> tuple[Filters, Comparison]:
+    """The filters with a period of their own, by default the last seven days to their end, and the one to compare with.
+
+    `previous` holds unless there is a `compare_since`.
+
+    Raises:
+        InvalidRequestError: as `parse_comparison`; no comparison, periods that overlap, or one in the future.
+    """
+    end = min(filters.until or now, now)
+    begin = filters.since or end - USUAL_PERIOD
+    if begin > end:
+        raise InvalidRequestError("since is in the future.", "Give an earlier one, e.g. since=7d.")
+    filters = replace(filters, since=begin, until=end)
+    previous = previous and not (since or until)
+    other = parse_comparison(filters, since, until, previous=previous, now=now, zone=zone)
+    if other is None:
+        raise InvalidRequestError("There is no period to compare with.", _COMPARISONS)
+    if other.since > now:
+        raise InvalidRequestError("compare_since is in the future.", "Give an earlier one, e.g. 2026-W46.")
+    if other.since <= end and begin <= other.until:
+        raise InvalidRequestError(
+            "The two periods overlap.",
+            "End one before the other begins, with since, until, compare_since, compare_until.",
+        )
+    return filters, other
 
 
 def _parse(text: str, now: datetime, zone: ZoneInfo, argument: str) -> _Span | None:

@@ -237,10 +237,9 @@ class Loader:
         signals, periods = self.store.signals, [replace(one, results=one.on_results) for one in request.periods]
         due = sum([await signals.count_due(period) for period in periods])
         count = sum([await self.store.read.count(period) for period in periods])
-        measured = {
-            name: sum([await signals.count_measured(period, name) for period in periods])
-            for name in sorted(request.all_signals)
-        }
+        measured = Counter[str]()
+        for period in periods:
+            measured.update(await signals.count_measured(period, sorted(request.all_signals)))
         return not_measured_notes(due, count), signal_notes(measured, count)
 
     def _to_load(self, left: int, which: str, error: FormantError | None) -> list[str]:

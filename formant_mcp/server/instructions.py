@@ -10,7 +10,8 @@ export_conversations write a file.
 
 Order of use:
 1. summarize_results without group_by (since="7d" where the account is large): agents, statuses, result fields. \
-With group_by, measures, compare_previous: counts, shares, rates, changes. One call answers "how many".
+With group_by, measures, compare_previous: counts, shares, rates. One call answers "how many". find_changes: what \
+differs from the time before, in any field.
 2. list_conversations finds calls; for "the longest" order_by=longest, limit=1. search_transcripts finds who said \
 what, in any language or script; find_phrases counts what is said most.
 3. get_transcripts reads up to 20 calls by id or its unique beginning; around_turn shows a hit in context.

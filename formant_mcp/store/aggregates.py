@@ -134,7 +134,7 @@ class Aggregates(OnDatabase):
     @one_query
     def numbers(self, connection: Connection, filters: Filters, grouping: Grouping, measure: str) -> dict[Key, Numbers]:
         """The numbers of DURATION, of `results.<path>` or of `signals.<name>` in each group."""
-        columns, source, values = _grouped(filters, grouping)
+        columns, source, values = grouped(filters, grouping)
         column, has_value = DURATION, f"{DURATION} IS NOT NULL"
         if measure.startswith(SIGNALS):
             column = f"m.{signal_column(measure.removeprefix(SIGNALS))}"
@@ -226,7 +226,7 @@ class Aggregates(OnDatabase):
             if numbers.are_most:
                 return FieldStats(path, kind, count, numbers=numbers)
         by_kind = (
-            f"SELECT text, count(*) FILTER (WHERE {_is_first('v')}) AS first,"
+            f"SELECT text, count(*) FILTER (WHERE {is_first('v')}) AS first,"
             f" count(*) FILTER (WHERE position = 0) AS conversations {source}"
             " GROUP BY kind, folded, text"
         )
@@ -249,7 +249,7 @@ _DUE = "(c.detail_due_at IS NOT NULL AND c.detail_due_at <= ?)"
 
 
 def _count_conversations(connection: Connection, filters: Filters, grouping: Grouping) -> dict[Key, GroupCount]:
-    columns, source, values = _grouped(filters, grouping)
+    columns, source, values = grouped(filters, grouping)
     rows = connection.rows(
         f"SELECT {columns} count(*), count(*) FILTER (WHERE outcome = 'success'),"
         " max(coalesce(started_at, 0)), $newest_id"
@@ -300,7 +300,7 @@ def _example(connection: Connection, filters: Filters, grouping: Grouping, key: 
     return str(rows[0][0]) if rows else ""
 
 
-def _grouped(filters: Filters, grouping: Grouping) -> tuple[str, str, list[Parameter]]:
+def grouped(filters: Filters, grouping: Grouping) -> tuple[str, str, list[Parameter]]:
     """The columns of the groupings (each followed by a comma), the FROM clause, and the parameters of both."""
     clause = where(filters)
     source = f"(SELECT * FROM $conversations WHERE {clause.sql}) AS c"
@@ -321,7 +321,7 @@ def _grouped(filters: Filters, grouping: Grouping) -> tuple[str, str, list[Param
             else:
                 column = f"g{index}.text"
                 source += f" LEFT JOIN $result_values_as g{index} ON g{index}.row_id = c.row_id AND g{index}.path = ?"
-                source += f" AND {_is_first(f'g{index}')}"
+                source += f" AND {is_first(f'g{index}')}"
                 paths.append(name.removeprefix(RESULTS))
             if name in grouping.not_loaded:  # without its older values, so that the call counts once
                 source += f" AND NOT {_DUE}"
@@ -344,7 +344,7 @@ def _at(now: datetime | None) -> int:
     return 0 if now is None else milliseconds(now)
 
 
-def _is_first(alias: str) -> str:
+def is_first(alias: str) -> str:
     """SQL: whether it is the first occurrence of a value within a list; each counts once for a conversation."""
     return (
         f"({alias}.position = 0 OR NOT EXISTS (SELECT 1 FROM $result_values_as e WHERE e.row_id = {alias}.row_id"

@@ -86,12 +86,16 @@ class Signals(OnDatabase):
         return {str(name): _measured(values) for name, *values in rows}
 
     @on_reader
-    def count_measured(self, connection: Connection, filters: Filters, name: str) -> int:
-        """Of how many matches the signal is measured; a phrase's: its transcript was searched for it."""
-        column = "turn_count" if _signal(name).kind == "turn" else name
+    def count_measured(self, connection: Connection, filters: Filters, names: Sequence[str]) -> dict[str, int]:
+        """Of how many matches each signal is measured; a phrase's: its transcript was searched for it."""
+        columns = (f"s.{'turn_count' if _signal(name).kind == 'turn' else name}" for name in names)
         clause = where(filters)
-        clause.add(f"row_id IN (SELECT row_id FROM $signals_as s WHERE {column} IS NOT NULL)")
-        return whole(connection.rows(f"SELECT count(*) FROM $conversations WHERE {clause.sql}", clause.values)[0][0])
+        rows = connection.rows(
+            f"SELECT {', '.join(f'count({column})' for column in columns)} FROM $signals_as s"
+            f" WHERE s.row_id IN (SELECT row_id FROM $conversations WHERE {clause.sql})",
+            clause.values,
+        )
+        return dict(zip(names, map(whole, rows[0]), strict=True))
 
     @on_reader
     def stats(self, connection: Connection, filters: Filters, now: datetime | None = None) -> list[SignalStats]:

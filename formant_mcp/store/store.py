@@ -1,4 +1,4 @@
-"""The store: one database, with its reader, writer, search, aggregates, signals, phrases, sync state and members."""
+"""The store: one database, and all that reads or changes it."""
 
 import asyncio
 import secrets
@@ -21,6 +21,7 @@ from formant_mcp.store.signals import Measure, Signals
 from formant_mcp.store.sqlite.database import SqliteDatabase
 from formant_mcp.store.sqlite.owner import read_owner
 from formant_mcp.store.sync_state import SyncState
+from formant_mcp.store.value_counts import ValueCounter
 from formant_mcp.store.writer import Due, Writer
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Store(OnDatabase):
         self.aggregates = Aggregates(database)
         self.signals = Signals(database, measure, measured_with)
         self.phrases = Phrases(database, Answers())
+        self.values = ValueCounter(database)
         self.sync_state = SyncState(database)
         self.members = Members(database)
         self._known_identity = (0, "")
@@ -71,6 +73,7 @@ class Store(OnDatabase):
         limited.aggregates = Aggregates(self.database, agents)
         limited.signals = self.signals.limited_to(agents)
         limited.phrases = self.phrases.limited_to(agents)
+        limited.values = ValueCounter(self.database, agents)
         return limited
 
     async def identity(self) -> str:

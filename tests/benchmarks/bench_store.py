@@ -33,6 +33,7 @@ from formant_mcp.models import Conversation, Page, Turn
 from formant_mcp.providers.base import Recording
 from formant_mcp.providers.rate_limit import Ledger
 from formant_mcp.providers.registry import PROVIDERS
+from formant_mcp.queries.changes import ChangesQuery, find_changes
 from formant_mcp.queries.conversations import ListQuery, list_conversations
 from formant_mcp.queries.loader import Loader, RequestContext
 from formant_mcp.queries.profile import profile
@@ -178,6 +179,8 @@ async def ask_all(where: Path | str, runs: int) -> None:
     def search(words: str, filters: Filters | None = None) -> Callable[[], Awaitable[object]]:
         return lambda: search_transcripts(loader, call(), SearchQuery(filters or Filters(), words, "benchmark"))
 
+    month, before = timedelta(days=30), NOW - timedelta(days=30, milliseconds=1)
+    months = ChangesQuery(Filters(since=NOW - month, until=NOW), (before - month, before))
     week = Filters(agent_id="107", status=("failed", "busy"), since=NOW - timedelta(days=7))
     questions: dict[str, Callable[[], Awaitable[object]]] = {
         "list: an agent's failed and busy calls of a week": listing(week),
@@ -198,6 +201,7 @@ async def ask_all(where: Path | str, runs: int) -> None:
         "search: a common word, one agent, a month": search(
             COMMON, Filters(agent_id="107", since=NOW - timedelta(days=30))
         ),
+        "changes between two months": lambda: find_changes(loader, call(), months, ZONE),
         "profile of everything": lambda: profile(loader, call(), Filters(), 20, ZONE),
     }
     print(f"{'question':52} {'median':>8} {'least':>8} {'most':>8}  ms")

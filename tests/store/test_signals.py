@@ -195,7 +195,8 @@ async def test_a_signal_is_counted_where_it_is_measured_and_a_phrase_where_it_wa
         NOW,
     )
     count = store.signals.count_measured
-    assert [await count(Filters(), name) for name in ("wrong_person", "agent_turns", "interruptions")] == [2, 2, 0]
-    assert await count(Filters(since=datetime(2026, 11, 1, tzinfo=UTC)), "wrong_person") == 1
+    names = ["wrong_person", "agent_turns", "interruptions"]
+    assert await count(Filters(), names) == {"wrong_person": 2, "agent_turns": 2, "interruptions": 0}
+    assert await count(Filters(since=datetime(2026, 11, 1, tzinfo=UTC)), names[:1]) == {"wrong_person": 1}
     with pytest.raises(ValueError, match="row_id"):
-        await count(Filters(), "row_id")
+        await count(Filters(), ["row_id"])

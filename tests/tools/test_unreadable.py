@@ -66,6 +66,8 @@ ALL = {"transcripts": 1, "turns": 1, "results": 1}
         ("summarize_results", {"group_by": ["status"]}, None),
         ("summarize_results", {"group_by": ["failure_reason"]}, None),
         ("summarize_results", {"group_by": ["results.intent"]}, {"results": 1}),
+        ("find_changes", {}, ALL),
+        ("find_changes", {"until": "5d"}, None),
         ("get_transcripts", {"conversation_ids": [conversation_id(1)]}, None),
         ("get_transcripts", {"conversation_ids": [conversation_id(n) for n in (2, 3, 4)]}, ALL),
     ],

@@ -1,0 +1,95 @@
+"""The text of changes: both periods, and one line per change."""
+
+from collections.abc import Mapping
+
+from formant_mcp.queries.changes import EXISTS, NOT_ZERO
+from formant_mcp.server.tools.changes_schema import ChangesAnswer, ComparedPeriod, DatedChangeAnswer, FigureAnswer
+from formant_mcp.server.tools.text import UNTRUSTED_NOTICE, counted, format_offset, format_table
+
+_COLUMNS = ("changed", "before", "after", "difference (95 % interval)", "since", "same counts", "example")
+_EXTRACTED = ("results.", "failure_reason")
+
+
+def change_lines(answer: ChangesAnswer, boundary: str, short_ids: Mapping[str, str]) -> list[str]:
+    """The periods, the table, and what was compared; extracted values are inside the boundary."""
+    lines = [_period("before", answer.before), _period("after", answer.after)]
+    if answer.changes:
+        table = format_table(_COLUMNS[:-1], [_cells(change) for change in answer.changes])
+        # The last column, so that a short id does not seem truncated.
+        ids = (change.example_conversation_id for change in answer.changes)
+        examples = [_COLUMNS[-1], *(short_ids[name] if name else "-" for name in ids)]
+        table = [f"{line}\t{example}" for line, example in zip(table, examples, strict=True)]
+        if any(_is_extracted(change) for change in answer.changes):
+            table = [f'Values {UNTRUSTED_NOTICE}, up to the line "end {boundary}"', *table, f"end {boundary}"]
+        lines += [*table, _shares_line(answer)]
+    if answer.others:
+        shown = len(answer.changes)
+        lines.append(
+            f"{shown:,} of {shown + answer.others:,} changes shown, the least likely by chance; limit shows more"
+        )
+    return [*lines, _compared_line(answer)]
+
+
+def _period(name: str, period: ComparedPeriod) -> str:
+    since, until = (f"{moment:%Y-%m-%d %H:%M} {format_offset(moment)}" for moment in (period.since, period.until))
+    return f"{name}: {since} to {until}, {counted(period.calls, 'ended call')}"
+
+
+def _is_extracted(change: DatedChangeAnswer) -> bool:
+    names = (change.field, *(same.field for same in change.same or ()))
+    return any(name.startswith(_EXTRACTED) for name in names)
+
+
+def _cells(change: DatedChangeAnswer) -> list[str]:
+    return [
+        _named(change.field, change.value) + (f" ({change.agent_name})" if change.agent_name else ""),
+        _figure(change.before),
+        _figure(change.after),
+        _difference(change),
+        f"{change.since_day}" if change.since_day else "",
+        ", ".join(_named(same.field, same.value) for same in change.same or ()),
+    ]
+
+
+def _named(field: str, value: str | None) -> str:
+    """What changed, as a condition if it is one: `results.intent=dispute`, `signals.agent_repeats!=0`."""
+    if value is None:
+        return f"{field} (median)"
+    if value == EXISTS and field.startswith("results."):
+        return f"{field} {value}"
+    return f"{field}{'' if value == NOT_ZERO else '='}{value}"
+
+
+def _figure(figure: FigureAnswer) -> str:
+    if figure.share is not None:
+        return f"{figure.count:,} ({figure.share:.1%})"
+    return f"{_number(figure.median or 0)} (n {figure.count:,})"
+
+
+def _difference(change: DatedChangeAnswer) -> str:
+    low, high = change.interval
+    if change.value is not None:
+        return f"{100 * change.difference:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f})"
+    text = f"{_number(change.difference, '+')} ({_number(low, '+')} to {_number(high, '+')})"
+    if change.chance_higher is None:
+        return text
+    return f"{text}; later ones are higher in {change.chance_higher:.1%} of pairs"
+
+
+def _number(value: float, sign: str = "") -> str:
+    return f"{value:{sign}.4f}".rstrip("0").rstrip(".") if abs(value) < 1e15 else f"{value:{sign}g}"
+
+
+def _shares_line(answer: ChangesAnswer) -> str:
+    shares = any(change.value is not None for change in answer.changes)
+    of = "Shares are of the calls that have the field, or in which it could be measured" if shares else "n: calls"
+    return f"{of}; since: the first day of the change, where one day shows."
+
+
+def _compared_line(answer: ChangesAnswer) -> str:
+    compared = f"compared {counted(answer.compared, 'value')} in {counted(answer.fields, 'field')}"
+    if not answer.compared:
+        return f"Nothing was compared: a value needs 10 calls, and 10 without it. {compared}"
+    if not answer.changes:
+        return f"Nothing changed beyond chance: {compared}"
+    return f"{compared}; the others did not change beyond chance"
