@@ -14,6 +14,7 @@ With group_by, measures, compare_previous: counts, shares, rates, changes. One c
 2. list_conversations finds calls; for "the longest" order_by=longest, limit=1. search_transcripts finds who said \
 what, in any language or script.
 3. get_transcripts reads up to 20 calls by id or its unique beginning; around_turn shows a hit in context.
+find_calls_to_review says what to listen to first, and why.
 4. save_recording saves one call's audio and measures silence. export_conversations writes a table of all that match.
 All take the same filters and cover the whole account. For a mere number, list_conversations with limit=1 and read \
 the first line; do not page to count.

@@ -1,4 +1,4 @@
-"""The store: one database, with its reader, writer, search, aggregates, signals, sync state and members."""
+"""The store: one database, with its reader, writer, search, aggregates, signals, reviews, sync state and members."""
 
 import asyncio
 import secrets
@@ -14,6 +14,7 @@ from formant_mcp.store.aggregates import Aggregates
 from formant_mcp.store.engine import AccountKey, Connection, Database, OnDatabase, Owner, on_reader, on_writer
 from formant_mcp.store.members import Members
 from formant_mcp.store.reader import Reader
+from formant_mcp.store.review import Review
 from formant_mcp.store.search import Search
 from formant_mcp.store.signals import Measure, Signals
 from formant_mcp.store.sqlite.database import SqliteDatabase
@@ -41,6 +42,7 @@ class Store(OnDatabase):
         self.search = Search(database)
         self.aggregates = Aggregates(database)
         self.signals = Signals(database, measure, measured_with)
+        self.review = Review(database)
         self.sync_state = SyncState(database)
         self.members = Members(database)
         self._known_identity = (0, "")
@@ -65,6 +67,7 @@ class Store(OnDatabase):
         limited.search = Search(self.database, agents)
         limited.aggregates = Aggregates(self.database, agents)
         limited.signals = self.signals.limited_to(agents)
+        limited.review = Review(self.database, agents)
         return limited
 
     async def identity(self) -> str:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from formant_mcp.server.tools.export_conversations import EXPORT_CONVERSATIONS
+from formant_mcp.server.tools.find_calls_to_review import FIND_CALLS_TO_REVIEW
 from formant_mcp.server.tools.get_transcripts import GET_TRANSCRIPTS
 from formant_mcp.server.tools.list_conversations import LIST_CONVERSATIONS
 from formant_mcp.server.tools.save_recording import SAVE_RECORDING
@@ -15,6 +16,7 @@ TOOLS: tuple[Tool[Any], ...] = (
     SEARCH_TRANSCRIPTS,
     GET_TRANSCRIPTS,
     SUMMARIZE_RESULTS,
+    FIND_CALLS_TO_REVIEW,
     SAVE_RECORDING,
     EXPORT_CONVERSATIONS,
 )

@@ -259,6 +259,10 @@ MIGRATIONS = (
     );
     CREATE INDEX signals_due ON signals (account, row_id) WHERE is_due = 1;
     """,
+    """
+    -- The first turn in which a contact refuses to pay or disputes (formant_mcp.analysis.signals): for reviews alone.
+    ALTER TABLE signals ADD COLUMN refusal integer;
+    """,
 )
 
 

@@ -274,6 +274,10 @@ MIGRATIONS = (
     );
     CREATE INDEX signals_due ON signals (row_id) WHERE is_due = 1;
     """,
+    """
+    -- The first turn in which a contact refuses to pay or disputes (formant_mcp.analysis.signals): for reviews alone.
+    ALTER TABLE signals ADD COLUMN refusal INTEGER;
+    """,
 )
 
 
