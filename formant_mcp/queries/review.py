@@ -124,9 +124,9 @@ async def find_calls_to_review(
         FormantError: nothing can be answered at all.
     """
     filters, store = query.filters, loader.store
-    # All of them need no more than a transcript; the answer need not say for how many calls each is measured.
-    signals = frozenset(query.reasons) & SIGNALS.keys() if len(query.reasons) < len(REASONS) else {_CHECKED}
-    request = DataRequest(filters, ListRequest(filters), True, frozenset(_USED), frozenset(signals))
+    # With all reasons, the answer need not say for how many calls each of their signals is measured.
+    signals = frozenset[str]() if len(query.reasons) == len(REASONS) else SIGNALS.keys() & query.reasons
+    request = DataRequest(filters, ListRequest(filters), True, _USED, signals or frozenset({_CHECKED}))
     coverage = await loader.ensure_loaded(context, request)
     findings = await _Search(store, filters, query.reasons).findings()
     scores = await asyncio.to_thread(_scores, findings)
