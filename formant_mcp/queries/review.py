@@ -125,7 +125,7 @@ async def find_calls_to_review(
     """
     filters, store = query.filters, loader.store
     # With all reasons, the answer need not say for how many calls each of their signals is measured.
-    signals = frozenset[str]() if len(query.reasons) == len(REASONS) else SIGNALS.keys() & query.reasons
+    signals = frozenset[str]() if len(query.reasons) == len(REASONS) else frozenset(SIGNALS.keys() & query.reasons)
     request = DataRequest(filters, ListRequest(filters), True, _USED, signals or frozenset({_CHECKED}))
     coverage = await loader.ensure_loaded(context, request)
     findings = await _Search(store, filters, query.reasons).findings()
