@@ -16,7 +16,7 @@ from formant_mcp.models import Conversation
 from formant_mcp.queries.loader import RequestContext
 from formant_mcp.queries.review import ReviewQuery, ReviewResult, find_calls_to_review
 from tests.examples import examples
-from tests.queries.review_oracle import Reasons, random_calls, rank, reasons_of
+from tests.queries.review_oracle import Reasons, random_calls, rank, reasons_of, signals_of
 from tests.queries.static_provider import loader_of
 from tests.store.oracle import NOW, matches
 
@@ -51,6 +51,12 @@ def ids(result: ReviewResult, picked_by: str = "score") -> list[str]:
     return [call.conversation.conversation_id for call in result.calls if call.picked_by == picked_by]
 
 
+def is_wanted(call: Conversation, filters: Filters) -> bool:
+    """Whether a call matches, with the one condition on signals that FILTERS have."""
+    has_signal = not filters.signals or int(signals_of(call).get("agent_repeats", 0)) >= 1
+    return has_signal and matches(call, replace(filters, results=filters.on_results))
+
+
 @cache
 def account(seed: int, count: int) -> tuple[list[Conversation], dict[str, Reasons]]:
     calls = random_calls(seed, count)
@@ -70,7 +76,7 @@ def test_scores_reasons_and_order_equal_what_the_oracle_finds(
     seed: int, count: int, filters: Filters, limit: int, share: float, wanted: tuple[str, ...]
 ) -> None:
     calls, all_reasons = account(seed, count)
-    matching = [call for call in calls if matches(replace(call, has_detail=True), filters)]
+    matching = [call for call in calls if is_wanted(replace(call, has_detail=True), filters)]
     reasons = {
         call.conversation_id: {name: turn for name, turn in all_reasons[call.conversation_id].items() if name in wanted}
         for call in matching

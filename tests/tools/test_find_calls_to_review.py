@@ -16,7 +16,7 @@ from tests.snapshots import assert_same_answer
 pytestmark = pytest.mark.anyio
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
-WORST, SECOND, RATED, FAILED = range(100, 104)
+WORST, SECOND, RATED, FAILED, MACHINE = range(100, 105)
 SECRET = "kutta kamina number 4711"
 
 
@@ -40,7 +40,7 @@ def harmless(n: int) -> Row:
 
 @pytest.fixture
 def account(account: Account) -> Account:
-    """60 harmless calls, and four with something to hear, all older."""
+    """60 harmless calls, and five with something to hear, all older."""
     again = ["Can I note a date for this", "No"] * 6
     planted = [
         call(
@@ -51,6 +51,7 @@ def account(account: Account) -> Account:
         call(SECOND, *again, "Thank you", "I want to talk to a human"),
         call(RATED, "Hello", "Yes", "Good bye", "Bye", results={"csat": 2, "risk_score": 1}),
         call(FAILED, "Hello, this is the first", "Yes?", "I call you for", "Hello?", status="socket_failure"),
+        call(MACHINE, *again, "Hello?", "Please leave a message after the tone", status="socket_failure"),
     ]
     account.api.hold([*map(harmless, range(60)), *planted])
     return account
@@ -93,8 +94,10 @@ async def test_planted_calls_come_first_with_each_reason_its_turn_and_figures(ac
         ),
         conversation_id(RATED): (4, {"low_rating": ("csat 2 of 5", None)}),
         conversation_id(FAILED): (3, {"failed_after_connection": ("connected, then failed", None)}),
+        # Neither its failure nor what the agent said again.
+        conversation_id(MACHINE): (1, {"voicemail": ("an answering machine or the network", 13)}),
     }
-    assert answer.ids()[:4] == [conversation_id(n) for n in (WORST, SECOND, RATED, FAILED)]
+    assert answer.ids()[:5] == [conversation_id(n) for n in (WORST, SECOND, RATED, FAILED, MACHINE)]
     assert answer.structure["reasons_total"] == {
         "opt_out": 1,
         "contradiction": 1,
@@ -103,11 +106,12 @@ async def test_planted_calls_come_first_with_each_reason_its_turn_and_figures(ac
         "failed_after_connection": 1,
         "asked_for_human": 1,
         "agent_repeats": 1,
+        "voicemail": 1,
     }
-    assert "Of all that match: 64 calls with a transcript, 4 with a reason.\nopt_out: 1 call\n" in answer.text
+    assert "Of all that match: 65 calls with a transcript, 5 with a reason.\nopt_out: 1 call\n" in answer.text
     assert "4711" not in answer.text
     # Places that no call with a reason fills are drawn, too.
-    assert len(rows(answer, "random")) == 6
+    assert len(rows(answer, "random")) == 5
     assert all(row == (0, {}) for row in rows(answer, "random").values())
 
 
@@ -131,7 +135,7 @@ async def test_the_share_says_how_many_places_are_drawn(account: Account) -> Non
         by_score = await assistant.ask("find_calls_to_review", random_share=0)
         few = await assistant.ask("find_calls_to_review", limit=3, random_share="0.5")
         at_random = await assistant.ask("find_calls_to_review", random_share=1)
-    assert (len(rows(by_score)), len(rows(by_score, "random"))) == (4, 0)
+    assert (len(rows(by_score)), len(rows(by_score, "random"))) == (5, 0)
     assert (list(rows(few)), len(rows(few, "random"))) == ([conversation_id(WORST)], 2)
     assert (len(rows(at_random)), len(rows(at_random, "random"))) == (0, 10)
     assert at_random.structure["reasons_total"] == by_score.structure["reasons_total"]
@@ -187,6 +191,7 @@ async def test_a_member_is_shown_no_other_agents_calls_nor_what_is_usual_of_them
     assert answer.structure["with_transcript"] == 5
 
 
+@pytest.mark.file_store
 async def test_the_sample_account_reads_so(account: Account, sample_stores: SampleStores) -> None:
     store = await sample_stores.copy("formant", account.folder)
     async with account.connect_to_sample(store=str(store)) as assistant:
