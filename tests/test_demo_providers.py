@@ -20,7 +20,7 @@ from tests.stdio_process import Message, calling, request, said, started
 pytestmark = pytest.mark.anyio
 
 READING = ["list_conversations", "search_transcripts", "get_transcripts", "summarize_results"]
-TOOLS = [*READING, "find_phrases", "save_recording", "export_conversations"]
+TOOLS = [*READING, "find_calls_to_review", "find_changes", "find_phrases", "save_recording", "export_conversations"]
 PROVIDERS = ["formant", "elevenlabs", "voiceable", "voiceos"]
 OTHERS = PROVIDERS[1:]
 IN_ITS_FAMILY = ["elevenlabs", "voiceable"]
@@ -101,6 +101,9 @@ async def test_every_tool_answers(provider: str, demo: Demo) -> None:
         hits = await assistant.ask("search_transcripts", query="refund", limit=2)
         assert all("refund" in str(hit["text"]).lower() for hit in hits.rows("hits"))
         hit = hits.rows("hits")[0]
+
+        to_review = await assistant.ask("find_calls_to_review", since="7d", limit=5)
+        assert (len(to_review.rows()), to_review.coverage["complete"]) == (5, True)
 
         read = await assistant.ask("get_transcripts", conversation_ids=[hit["conversation_id"], *listed.ids()])
         assert read.structure["errors"] == []

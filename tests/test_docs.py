@@ -16,6 +16,7 @@ from mcp_types import TextContent
 from pydantic_core import PydanticUndefined
 
 from formant_mcp.analysis.phrase_lists import parse
+from formant_mcp.analysis.review import REASONS
 from formant_mcp.analysis.signals import SIGNALS
 from formant_mcp.providers.registry import PROVIDERS
 from formant_mcp.queries.arguments import FilterArguments
@@ -138,6 +139,13 @@ def test_an_argument_matches_its_table_row(row: Row) -> None:
     schema = text_of(quoted(row["tool"]))
     name = quoted(row["argument"])
     assert_row_matches(row, name, schema["properties"][name], schema.get("required", []))
+
+
+def test_the_reasons_table_has_every_reason_with_its_weight_and_definition() -> None:
+    rows = table("Reasons to review a call", "reason", "weight", "when")
+    assert [(quoted(row["reason"]), int(row["weight"]), row["when"]) for row in rows] == [
+        (name, reason.weight, reason.definition) for name, reason in REASONS.items()
+    ]
 
 
 def test_the_filters_table_has_every_filter_of_list_conversations() -> None:

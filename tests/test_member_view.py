@@ -105,6 +105,7 @@ SUMMARIES = st.fixed_dictionaries(
         "top": st.integers(1, 5),
     },
 )
+RATING = "low_rating"
 TERMS = [
     *["payment", "insurance", "warranty", "refund", "refundible", "warrant", "insuranc", "delivry", "nobody"],
     "insurance OR warranty",
@@ -144,6 +145,13 @@ QUESTIONS = st.one_of(
         ),
     ),
     tool("find_changes", FILTERS, st.sampled_from([{"since": "36h"}, {"since": "1d", "compare_since": "3d"}, {}])),
+    tool(
+        "find_calls_to_review",
+        FILTERS,
+        these(
+            limit=st.integers(1, 9), random_share=st.sampled_from([0, 0.5, 1]), reasons=st.sampled_from(["", RATING])
+        ),
+    ),
     tool("get_transcripts", these(conversation_ids=st.lists(IDS, min_size=1, max_size=4))),
     tool("save_recording", these(conversation_id=IDS)),
     st.tuples(IDS, st.sampled_from(["", "/transcript", "/recording"])).map(

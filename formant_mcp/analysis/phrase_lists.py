@@ -25,8 +25,8 @@ from formant_mcp.text_search.tokenizer import folded_words
 
 QUESTION_STARTS, FILLERS = "question_starts", "fillers"
 LISTS = (
-    "asked_for_human", "asked_if_robot", "voicemail", "wrong_person", "abusive_words", "opt_out", QUESTION_STARTS,
-    FILLERS,
+    "asked_for_human", "asked_if_robot", "voicemail", "wrong_person", "abusive_words", "opt_out", "refusal",
+    QUESTION_STARTS, FILLERS,
 )  # fmt: skip
 
 _ANY = "*"

@@ -96,7 +96,13 @@ SIGNALS: Mapping[str, Signal] = MappingProxyType(
     }
 )
 
-PHRASE_SIGNALS = frozenset(name for name, signal in SIGNALS.items() if signal.kind == "turn")
+REFUSAL = "refusal"
+MEASURED: Mapping[str, Signal] = MappingProxyType(
+    {**SIGNALS, REFUSAL: _phrase("a payment is refused or a debt disputed")}
+)
+"""The signals, and what is measured like one for reviews alone: no filter, group or export has it."""
+
+PHRASE_SIGNALS = frozenset(name for name, signal in MEASURED.items() if signal.kind == "turn")
 
 PARTIES = ("agent", "contact", "other")
 """Who may have spoken last."""
@@ -108,7 +114,7 @@ _FEWEST_WORDS = 3
 
 
 def measure(conversation: Conversation, lists: PhraseLists) -> dict[str, Value]:
-    """The signals of a call by name, except those of its recording."""
+    """What MEASURED has of a call, by name, except what its recording says."""
     if not conversation.ended:
         return {}
     measured: dict[str, Value] = {}

@@ -10,6 +10,7 @@ import shutil
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from textwrap import fill
 from typing import cast
 
 import anyio
@@ -47,10 +48,11 @@ async def _run_steps() -> str:
     with TemporaryDirectory(prefix="formant-mcp-tour-") as folder:
         async with Client(_server(folder), read_timeout_seconds=_SECONDS) as client:
             listed = await client.list_tools()
+            offer = f"The server offers {', '.join(tool.name for tool in listed.tools)}, and resources."
             print(
                 "A tour of formant-mcp on its sample account: about 600 calls of 5 voice agents, no key, no network."
                 "\nEach step is a person's question, the call an assistant makes of it, and the answer it gets (cut to"
-                f" fit here).\nTools: {', '.join(tool.name for tool in listed.tools)}; and resources.\n"
+                f" fit here).\n{fill(offer, _CHARACTERS)}\n"
             )
             kept: dict[str, str] = {}
             for number, step in enumerate(STEPS, start=1):

@@ -22,6 +22,7 @@ from formant_mcp.queries.export import Export, export
 from formant_mcp.queries.loader import Loader, RequestContext
 from formant_mcp.queries.phrases import PhrasesQuery, PhrasesResult, find_phrases
 from formant_mcp.queries.profile import Profile, profile
+from formant_mcp.queries.review import ReviewQuery, ReviewResult, find_calls_to_review
 from formant_mcp.queries.search import SearchQuery, SearchResult, search_transcripts
 from formant_mcp.queries.summary import Summary, SummaryQuery, summarize
 from formant_mcp.queries.transcripts import (
@@ -135,6 +136,15 @@ class Account:
             context,
             query.filters,
             lambda filters: find_changes(self._loader, context, replace(query, filters=filters), zone),
+        )
+
+    async def find_calls_to_review(self, context: RequestContext, query: ReviewQuery, zone: ZoneInfo) -> ReviewResult:
+        """The calls to listen to first, of all that match."""
+        return await for_agent(
+            self._loader,
+            context,
+            query.filters,
+            lambda filters: find_calls_to_review(self._loader, context, replace(query, filters=filters), zone),
         )
 
     async def export(self, context: RequestContext, filters: Filters, include: Set[str]) -> Export:

@@ -238,7 +238,7 @@ class Loader:
         due = sum([await signals.count_due(period) for period in periods])
         count = sum([await self.store.read.count(period) for period in periods])
         measured = Counter[str]()
-        for period in periods:
+        for period in periods if request.all_signals else ():
             measured.update(await signals.count_measured(period, sorted(request.all_signals)))
         return not_measured_notes(due, count), signal_notes(measured, count)
 

@@ -5,19 +5,18 @@ from formant_mcp.settings import Settings
 
 _TEXT = """\
 Voice calls between a company's voice agents and its contacts: who was called when, how it ended, what was said \
-(transcripts) and what was extracted (results, fields defined by each agent). Read-only, but save_recording and \
-export_conversations write a file.
+(transcripts), what was extracted (results, fields defined by each agent) and measured (signals). Read-only, but \
+save_recording and export_conversations write a file.
 
 Order of use:
-1. summarize_results without group_by (since="7d" where the account is large): agents, statuses, result fields. \
-With group_by, measures, compare_previous: counts, shares, rates. One call answers "how many". find_changes: what \
-differs from the time before, in any field.
-2. list_conversations finds calls; for "the longest" order_by=longest, limit=1. search_transcripts finds who said \
-what, in any language or script; find_phrases counts what is said most.
-3. get_transcripts reads up to 20 calls by id or its unique beginning; around_turn shows a hit in context.
-4. save_recording saves one call's audio and measures silence. export_conversations writes a table of all that match.
-All take the same filters and cover the whole account. For a mere number, list_conversations with limit=1 and read \
-the first line; do not page to count.
+1. summarize_results without group_by (since="7d" where the account is large): agents, statuses, result fields, \
+signals. With group_by, measures, compare_previous: counts, shares, rates. One call answers "how many".
+2. find_calls_to_review: what to listen to first. find_changes: what differs from the time before, and since when. \
+find_phrases: what is said most.
+3. list_conversations finds calls, in the order of any field; search_transcripts who said what, in any language.
+4. get_transcripts reads up to 20 by id or its unique beginning; around_turn shows a hit in context.
+5. save_recording saves a call's audio and measures silence; export_conversations writes a table of all that match.
+All take the same filters and cover the whole account. Do not page to count: the first line has the number.
 
 Every answer starts with its coverage. "complete": everything that could match was checked. "incomplete": it says \
 what is missing; ask the same again, as loading continues, or narrow by since, agent_id or status. Never present an \

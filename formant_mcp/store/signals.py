@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from formant_mcp.analysis.signals import PARTIES, SIGNALS, Kind, Signal
+from formant_mcp.analysis.signals import MEASURED, PARTIES, SIGNALS, Kind, Signal
 from formant_mcp.analysis.signals import Value as Measured
 from formant_mcp.filters import Filters
 from formant_mcp.models import Conversation, Turn, Unreadable
@@ -20,9 +20,9 @@ from formant_mcp.store.turn_keys import row_of, turn_key
 Measure = Callable[[Conversation], Mapping[str, Measured]]
 
 OF_RECORDINGS = tuple(name for name, signal in SIGNALS.items() if signal.needs == "recording")
-OF_DETAILS = tuple(name for name in SIGNALS if name not in OF_RECORDINGS)
+OF_DETAILS = tuple(name for name in MEASURED if name not in OF_RECORDINGS)
 # The times of turns and what became of tool calls are not stored, only what was measured of them.
-_OF_STORED = tuple(name for name in OF_DETAILS if SIGNALS[name].needs in ("transcript", "speakers"))
+_OF_STORED = tuple(name for name in OF_DETAILS if MEASURED[name].needs in ("transcript", "speakers"))
 _MEASURED_WITH = "signals"  # the name, in the table meta, of what the stored calls are measured with
 _CHECKED_AT_ONCE = 10_000  # calls
 _MEASURED_AT_ONCE = 50  # calls; they keep the thread that writes for some 20 ms

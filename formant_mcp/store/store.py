@@ -16,6 +16,7 @@ from formant_mcp.store.engine import AccountKey, Connection, Database, OnDatabas
 from formant_mcp.store.members import Members
 from formant_mcp.store.phrases import Answers, Phrases
 from formant_mcp.store.reader import Reader
+from formant_mcp.store.review import Review
 from formant_mcp.store.search import Search
 from formant_mcp.store.signals import Measure, Signals
 from formant_mcp.store.sqlite.database import SqliteDatabase
@@ -46,6 +47,7 @@ class Store(OnDatabase):
         self.signals = Signals(database, measure, measured_with)
         self.phrases = Phrases(database, Answers())
         self.values = ValueCounter(database)
+        self.review = Review(database)
         self.sync_state = SyncState(database)
         self.members = Members(database)
         self._known_identity = (0, "")
@@ -74,6 +76,7 @@ class Store(OnDatabase):
         limited.signals = self.signals.limited_to(agents)
         limited.phrases = self.phrases.limited_to(agents)
         limited.values = ValueCounter(self.database, agents)
+        limited.review = Review(self.database, agents)
         return limited
 
     async def identity(self) -> str:

@@ -42,6 +42,11 @@ PLANTED: dict[str, dict[str, tuple[str, ...]]] = {
         "hi-Latn": ("Dobara call mat karna.", "Mujhe phone mat kijiye please.", "Mera number hata do list se."),
         "hi": ("दोबारा कॉल मत करना।", "मुझे फ़ोन मत कीजिए।", "मेरा नंबर हटा दीजिए।"),
     },
+    "refusal": {
+        "en": ("No, I won't pay this.", "I don't owe you anything.", "I dispute that charge."),
+        "hi-Latn": ("Main ek paisa nahi dunga.", "Maine yeh loan liya hi nahi.", "Yeh toh itna nahi banta."),
+        "hi": ("मैं एक पैसा नहीं दूँगा।", "मैंने यह लोन लिया ही नहीं।", "आपकी रकम गलत है।"),
+    },
 }  # fmt: skip
 
 # What a contact says that has none of it, although some of the words are the same.
@@ -59,6 +64,8 @@ DISTRACTORS: dict[str, tuple[str, ...]] = {
         "I will leave home after ten.",
         "Yes, this is his brother, tell me.",
         "You can call me after 6 pm.",
+        "I cannot pay today, but I will pay on Friday.",
+        "I have paid it already, please check.",
     ),
     "hi-Latn": (
         "Main manager hoon, office mein baith kar baat karunga.",
@@ -70,6 +77,7 @@ DISTRACTORS: dict[str, tuple[str, ...]] = {
         "Main yahan nahi rehta ab, Pune mein hoon.",
         "Bhai se baat karke bataunga.",
         "Paisa list mein dekh lijiye.",
+        "Aaj nahi ho paayega, kal kar dunga.",
     ),
     "hi": (
         "मैं मैनेजर हूँ, दफ़्तर में बैठकर बात करूँगा।",
@@ -80,6 +88,7 @@ DISTRACTORS: dict[str, tuple[str, ...]] = {
         "आप मुझे कल दोबारा कॉल कर लेना।",
         "मैं अब यहाँ नहीं रहता।",
         "भाई से बात करके बताऊँगा।",
+        "आज नहीं हो पाएगा, कल कर दूँगा।",
     ),
 }
 

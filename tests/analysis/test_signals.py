@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from formant_mcp.analysis.phrase_lists import LISTS, PhraseLists
-from formant_mcp.analysis.signals import PHRASE_SIGNALS, SIGNALS, Value, measure
+from formant_mcp.analysis.signals import MEASURED, PHRASE_SIGNALS, SIGNALS, Value, measure
 from formant_mcp.models import Conversation, Turn, Unreadable
 from formant_mcp.text_search.tokenizer import words_in
 from tests.examples import examples
@@ -23,7 +23,7 @@ TEXTS = (
     "", "Hello", "ok", "May I confirm your name", "Sorry, may I confirm YOUR name?", "Your balance is 5,000 rupees now",
     "Your balance is 70 rupees", "What is the late fee", "who is this?", "ji, kitna dena hai", "हाँ कब तक का समय है",
     "मेरा समय नहीं है आज", "are you a robot", "I want to talk to a human", "Please leave a message after the tone",
-    "wrong number", "stop calling me", "tum sab chutiye ho",
+    "wrong number", "stop calling me", "tum sab chutiye ho", "I won't pay",
 )  # fmt: skip
 ROLES = ("agent", "contact", "agent", "contact", "tool", "operator")
 TIMES = st.sampled_from(("none", "starts", "half", "all"))
@@ -245,8 +245,8 @@ def test_every_signal_is_in_the_table_with_its_kind(turns: tuple[Turn, ...]) -> 
     kinds = {"count": int, "number": (int, float), "flag": bool, "text": str, "turn": int}
     measured = measure(replace(call(turns), tool_errors=1), LISTED)
 
-    assert measured.keys() <= SIGNALS.keys() - OF_RECORDINGS
-    assert all(isinstance(value, kinds[SIGNALS[name].kind]) for name, value in measured.items())
+    assert measured.keys() <= MEASURED.keys() - OF_RECORDINGS
+    assert all(isinstance(value, kinds[MEASURED[name].kind]) for name, value in measured.items())
 
 
 TALK = (Turn(0, "agent", "Hello, may I confirm your name", 0.0, 2.0), Turn(1, "contact", "Yes", 3.0, 4.0))
@@ -287,7 +287,7 @@ def test_a_call_with_nothing_to_find_has_counts_of_nothing_and_no_phrases() -> N
 
 def test_the_table_has_every_phrase_list_and_one_line_for_each_signal() -> None:
     assert set(LISTS) - {"question_starts", "fillers"} == PHRASE_SIGNALS
-    assert all(signal.definition and "\n" not in signal.definition for signal in SIGNALS.values())
+    assert all(signal.definition and "\n" not in signal.definition for signal in MEASURED.values())
 
 
 def timed(*spans: tuple[str, float | None, float | None]) -> tuple[Turn, ...]:

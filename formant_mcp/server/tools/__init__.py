@@ -3,6 +3,7 @@
 from typing import Any
 
 from formant_mcp.server.tools.export_conversations import EXPORT_CONVERSATIONS
+from formant_mcp.server.tools.find_calls_to_review import FIND_CALLS_TO_REVIEW
 from formant_mcp.server.tools.find_changes import FIND_CHANGES
 from formant_mcp.server.tools.find_phrases import FIND_PHRASES
 from formant_mcp.server.tools.get_transcripts import GET_TRANSCRIPTS
@@ -17,6 +18,7 @@ TOOLS: tuple[Tool[Any], ...] = (
     SEARCH_TRANSCRIPTS,
     GET_TRANSCRIPTS,
     SUMMARIZE_RESULTS,
+    FIND_CALLS_TO_REVIEW,
     FIND_CHANGES,
     FIND_PHRASES,
     SAVE_RECORDING,

@@ -51,9 +51,9 @@ FIND_CHANGES = Tool(
     name="find_changes",
     title="Find changes",
     description=(
-        "What changed between two periods over all fields (status, failure reason, agent, hour, weekday, direction,"
-        " result values, signals): count and share before and after, difference with 95 % interval, first day, an"
-        " example. Only what chance does not explain. Without periods: the last 7 days against the 7 before."
+        "What changed between two periods, over all fields, result values and signals: count and share before and"
+        " after, difference with 95 % interval, first day, an example. Only what chance does not explain. Without"
+        " periods: the last 7 days against the 7 before."
     ),
     arguments=ChangesArguments,
     answer=ChangesAnswer,

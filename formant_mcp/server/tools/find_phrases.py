@@ -34,12 +34,12 @@ class PhrasesArguments(FilterArguments):
     """The filters, and whose phrases to find in the calls that match."""
 
     role: Annotated[Role, BeforeValidator(as_choice(ROLES))] = Field("contact", description="Who is speaking.")
-    compare_since: Date = Field("", description="Start of the period to compare with (formats as in since).")
-    compare_until: Date = Field("", description="End of the period to compare with.")
-    compare_previous: YesNo = Field(False, description="Compare with the equally long period just before since.")
+    compare_since: Date = Field("", description="Start of another period.")
+    compare_until: Date = Field("", description="Its end.")
+    compare_previous: YesNo = Field(False, description="Take the equally long time just before.")
     distinctive: YesNo = Field(
         False,
-        description="Only phrases said more in these calls than in the rest (or the other period), beyond chance.",
+        description="Only phrases said more here than in the rest, or the other period.",
     )
     limit: Whole = Field(20, ge=1, le=MOST, description=f"Phrases, 1 to {MOST}.")
 

@@ -253,6 +253,7 @@ MIGRATIONS = (
         wrong_person integer,
         abusive_words integer,
         opt_out integer,
+        refusal integer,
         ended_by text COLLATE "C",
         early_end integer,
         tool_errors integer,

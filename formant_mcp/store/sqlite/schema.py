@@ -267,6 +267,7 @@ MIGRATIONS = (
         wrong_person INTEGER,
         abusive_words INTEGER,
         opt_out INTEGER,
+        refusal INTEGER,                    -- for reviews alone
         ended_by TEXT,
         early_end INTEGER,
         tool_errors INTEGER,

@@ -1,0 +1,236 @@
+"""What to listen to first: calls with the most reasons, by weight, and a random share of the others."""
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from heapq import nlargest
+from typing import Literal, NamedTuple
+from zoneinfo import ZoneInfo
+
+from formant_mcp.analysis.review import (
+    COMPARED,
+    CONTRADICTION,
+    FAILED,
+    LOW_RATING,
+    MACHINE,
+    PHRASES,
+    REASONS,
+    UsualValues,
+    contradiction_detail,
+    draw_key,
+    may_be_rating,
+    rating_detail,
+    rating_scale,
+    says_promise,
+)
+from formant_mcp.analysis.signals import REFUSAL, SIGNALS
+from formant_mcp.errors import InvalidRequestError
+from formant_mcp.filters import SIGNALS as PREFIX
+from formant_mcp.filters import Filters
+from formant_mcp.models import Conversation, clean
+from formant_mcp.queries.conversations import Existing, available_values
+from formant_mcp.queries.coverage import RESULTS, SPEAKERS, WORDS, Coverage
+from formant_mcp.queries.cursors import query_fingerprint
+from formant_mcp.queries.guesses import did_you_mean, nearest
+from formant_mcp.queries.loader import DataRequest, Loader, RequestContext
+from formant_mcp.store import Store
+from formant_mcp.store.review import ShortValue, SignalRow
+from formant_mcp.sync.list_sync import ListRequest
+from formant_mcp.values import label
+
+PickedBy = Literal["score", "random"]
+
+_USED = WORDS | SPEAKERS | RESULTS | {"status", "duration_seconds"}
+_CHECKED = "turn_count"  # measured wherever a transcript was
+
+
+class Finding(NamedTuple):
+    """Why a call has a reason, in our words, and the turn where there is one."""
+
+    detail: str
+    turn: int | None = None
+
+
+Findings = dict[str, dict[int, Finding]]
+"""By reason and by row of the call."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewQuery:
+    """What to choose from, and how many: `random_share` of them at random. `reasons`: those that count.
+
+    `as_sent`: the filters as sent, from which, with the day, the random order follows.
+    """
+
+    filters: Filters
+    as_sent: str
+    limit: int = 10
+    random_share: float = 0.2
+    reasons: tuple[str, ...] = tuple(REASONS)
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewedCall:
+    """A call to listen to, with its reasons by name, largest weight first."""
+
+    conversation: Conversation
+    score: int
+    reasons: dict[str, Finding]
+    picked_by: PickedBy
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewResult:
+    """Calls to listen to. Of all that match: how many have each reason, any reason, and a transcript."""
+
+    coverage: Coverage
+    calls: tuple[ReviewedCall, ...]
+    reasons_total: dict[str, int]
+    with_reasons: int
+    with_transcript: int
+    existing: dict[str, Existing]
+
+    def first(self, count: int) -> "ReviewResult":
+        """The result with its first `count` calls."""
+        return replace(self, calls=self.calls[:count])
+
+
+def parse_reasons(names: Sequence[str]) -> tuple[str, ...]:
+    """The reasons with these names, all if there are none.
+
+    Raises:
+        InvalidRequestError: there is no such reason; names the nearest.
+    """
+    wanted = [label(name).removeprefix(PREFIX) for name in names]
+    for name, sent in zip(wanted, names, strict=True):
+        if name not in REASONS:
+            raise InvalidRequestError(
+                f"There is no reason {clean(sent)[:60]!r}.{did_you_mean(nearest(name, REASONS))}",
+                f"The reasons are {', '.join(REASONS)}.",
+            )
+    return tuple(name for name in REASONS if name in wanted or not wanted)
+
+
+async def find_calls_to_review(
+    loader: Loader, context: RequestContext, query: ReviewQuery, zone: ZoneInfo
+) -> ReviewResult:
+    """The calls with the highest scores, and a random share of the rest.
+
+    Places that no call with a reason fills are drawn too, unless nothing is to be drawn.
+
+    Raises:
+        FormantError: nothing can be answered at all.
+    """
+    filters, store = query.filters, loader.store
+    # With all reasons, the answer need not say for how many calls each of their signals is measured.
+    signals = frozenset[str]() if len(query.reasons) == len(REASONS) else frozenset(SIGNALS.keys() & query.reasons)
+    request = DataRequest(filters, ListRequest(filters), True, _USED, signals or frozenset({_CHECKED}))
+    coverage = await loader.ensure_loaded(context, request)
+    findings = await _Search(store, filters, query.reasons).findings()
+    scores = await asyncio.to_thread(_scores, findings)
+    drawn = round(query.limit * query.random_share + 1e-9)
+    best = await _best(store, scores, query.limit - drawn)
+    places = query.limit - len(best) if query.random_share else 0
+    seed = query_fingerprint(query.as_sent, context.requested_at.astimezone(zone).date().isoformat())
+    draw = await store.review.draw(filters, partial(draw_key, seed), places, set(best))
+    rows = best | dict(draw.calls)
+    stored = await store.read.get(list(rows.values()))
+    return ReviewResult(
+        coverage=coverage,
+        calls=tuple(
+            ReviewedCall(
+                stored[name],
+                scores.get(row_id, 0),
+                {reason: by_row[row_id] for reason, by_row in findings.items() if row_id in by_row},
+                "score" if row_id in best else "random",
+            )
+            for row_id, name in rows.items()
+            if name in stored
+        ),
+        reasons_total={name: len(by_row) for name, by_row in findings.items() if by_row},
+        with_reasons=len(scores),
+        with_transcript=draw.drawn_from,
+        existing=await available_values(store, filters, coverage.matched),
+    )
+
+
+def _scores(findings: Findings) -> Counter[int]:
+    scores: Counter[int] = Counter()
+    for name, by_row in findings.items():
+        weight = REASONS[name].weight
+        for row_id in by_row:
+            scores[row_id] += weight
+    return scores
+
+
+async def _best(store: Store, scores: Mapping[int, int], count: int) -> dict[int, str]:
+    """The rows and ids of the calls with the highest scores; of equal ones the newest."""
+    if not (scores and count):
+        return {}
+    least = nlargest(count, scores.values())[-1]
+    above = [row_id for row_id, score in scores.items() if score > least]
+    equal = [row_id for row_id, score in scores.items() if score == least]
+    best = sorted(await store.review.newest(above, len(above)), key=lambda call: -scores[call[0]])
+    return dict(best + await store.review.newest(equal, count - len(above)))
+
+
+class _Search:
+    """Finds the calls that match and have some of these reasons."""
+
+    def __init__(self, store: Store, filters: Filters, reasons: Sequence[str]) -> None:
+        self._store = store.review
+        self._aggregates = store.aggregates
+        self._filters = filters
+        self._reasons = reasons
+
+    async def findings(self) -> Findings:
+        """All findings."""
+        usual = UsualValues({})
+        if compared := [name for name in COMPARED if name in self._reasons]:
+            usual = await asyncio.to_thread(UsualValues, await self._store.distributions(compared))
+        rows = await self._store.signals_at(self._filters, usual.lowest_limits(), [*PHRASES, REFUSAL])
+        of_signals = await asyncio.to_thread(_findings_of_signals, rows, usual)
+        refused, machines = of_signals.pop(REFUSAL), of_signals[MACHINE]
+        findings = {name: of_signals.get(name, {}) for name in self._reasons}
+        if LOW_RATING in findings:
+            findings[LOW_RATING] = await self._low_ratings()
+        if FAILED in findings:
+            failed, finding = await self._store.failed_after_connection(self._filters), Finding(REASONS[FAILED].detail)
+            findings[FAILED] = {row_id: finding for row_id in failed if row_id not in machines}
+        if CONTRADICTION in findings:
+            values = await self._store.short_values(list(refused))
+            findings[CONTRADICTION] = await asyncio.to_thread(_contradictions, values, refused)
+        return findings
+
+    async def _low_ratings(self) -> dict[int, Finding]:
+        paths = [path for path in await self._aggregates.paths() if may_be_rating(path)]
+        details: defaultdict[int, list[str]] = defaultdict(list)
+        for path, numbers in sorted((await self._store.ranges(paths)).items()):
+            if scale := rating_scale(path, numbers):
+                for row_id, value in (await self._store.low_values(self._filters, path, scale.low)).items():
+                    details[row_id].append(rating_detail(path, value, scale))
+        return {row_id: Finding(", ".join(some)) for row_id, some in details.items()}
+
+
+def _findings_of_signals(rows: Iterable[SignalRow], usual: UsualValues) -> Findings:
+    """By signal, what phrases and values far above the usual say; REFUSAL's are no reasons by themselves."""
+    findings: Findings = {name: {} for name in (*COMPARED, *PHRASES, REFUSAL)}
+    for row_id, agent, signals in rows:
+        has_machine = MACHINE in signals
+        for name, value in signals.items():
+            if name == REFUSAL or name in PHRASES:
+                detail = REASONS[name].detail if name in REASONS else ""
+                findings[name][row_id] = Finding(detail, int(value))
+            elif not has_machine and (detail := usual.detail(agent, name, value)):
+                findings[name][row_id] = Finding(detail)
+    return findings
+
+
+def _contradictions(values: Iterable[ShortValue], refused: Mapping[int, Finding]) -> dict[int, Finding]:
+    findings: dict[int, Finding] = {}
+    for row_id, path, kind, text, number in values:
+        if row_id not in findings and says_promise(path, kind, text, number):
+            findings[row_id] = Finding(contradiction_detail(path), refused[row_id].turn)
+    return findings

@@ -1,0 +1,178 @@
+"""Reads what makes calls worth listening to: signals over the whole account, failures, and result values."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence, Set
+from heapq import nsmallest
+from typing import NamedTuple
+
+from formant_mcp.analysis.review import Range
+from formant_mcp.analysis.signals import MEASURED
+from formant_mcp.filters import Filters
+from formant_mcp.store.engine import Connection, OnDatabase, Value, on_reader
+from formant_mcp.store.filter_sql import where
+from formant_mcp.store.rows import number, text, whole
+
+_AT_ONCE = 50_000  # calls in memory
+_NUMBERS = "kind IN ('number', 'numeral')"
+_LONGEST_VALUE = 60  # characters; longer ones are sentences
+
+
+class SignalRow(NamedTuple):
+    """A call's row and agent, and its signals by name, those that are measured."""
+
+    row_id: int
+    agent_id: str | None
+    signals: dict[str, float]
+
+
+class ShortValue(NamedTuple):
+    """A short value of a call's results."""
+
+    row_id: int
+    path: str
+    kind: str
+    text: str
+    number: float | None
+
+
+class Draw(NamedTuple):
+    """Drawn calls, by row and id, and how many they were drawn from, with those left out."""
+
+    calls: list[tuple[int, str]]
+    drawn_from: int
+
+
+class Review(OnDatabase):
+    """Reads for reviews. Rows are the store's own numbers of calls, and leave no answer."""
+
+    @on_reader
+    def distributions(
+        self, connection: Connection, names: Sequence[str]
+    ) -> dict[str | None, dict[str, Counter[float]]]:
+        """How often each value of these signals occurs, by agent, over all calls whose transcripts are measured."""
+        columns = ", ".join(map(_column, names))
+        counts: defaultdict[str | None, dict[str, Counter[float]]] = defaultdict(
+            lambda: {name: Counter[float]() for name in names}
+        )
+        last = 0
+        while rows := connection.rows(
+            f"SELECT row_id, agent_id, {columns} FROM $signals_as s $join $conversations_as c USING (row_id)"
+            " WHERE s.turn_count IS NOT NULL AND row_id > ? ORDER BY row_id LIMIT ?",
+            [last, _AT_ONCE],
+        ):
+            last = whole(rows[-1][0])
+            by_agent: defaultdict[Value, list[tuple[Value, ...]]] = defaultdict(list)
+            for row in rows:
+                by_agent[row[1]].append(row)
+            for agent, rows_of_agent in by_agent.items():
+                _, _, *values = zip(*rows_of_agent, strict=True)
+                for name, column in zip(names, values, strict=True):
+                    for value, count in Counter(column).items():
+                        if value is not None:
+                            counts[text(agent)][name][float(value)] += count
+        return counts
+
+    @on_reader
+    def signals_at(
+        self, connection: Connection, filters: Filters, limits: Mapping[str, float], names: Sequence[str]
+    ) -> list[SignalRow]:
+        """The matches with a transcript that have one of `names`, or one of `limits` at that value or above."""
+        if not (limits or names):
+            return []
+        columns = [*limits, *names]
+        parts = [f"{_column(name)} >= ?" for name in limits] + [f"{_column(name)} IS NOT NULL" for name in names]
+        clause = where(filters)
+        rows = connection.rows(
+            f"SELECT row_id, agent_id, {', '.join(map(_column, columns))}"
+            " FROM $signals_as s $join $conversations_as c USING (row_id)"
+            f" WHERE s.turn_count IS NOT NULL AND ({' OR '.join(parts)}) AND {clause.sql}",
+            [*limits.values(), *clause.values],
+        )
+        return [
+            SignalRow(
+                whole(row_id),
+                text(agent),
+                {name: float(value) for name, value in zip(columns, values, strict=True) if value is not None},
+            )
+            for row_id, agent, *values in rows
+        ]
+
+    @on_reader
+    def failed_after_connection(self, connection: Connection, filters: Filters) -> list[int]:
+        """The rows of the matches that connected and then failed."""
+        clause = where(filters)
+        rows = connection.rows(
+            "SELECT row_id FROM $conversations WHERE outcome = 'failure'"
+            f" AND (duration_seconds > 0 OR turn_count > 0) AND {clause.sql}",
+            clause.values,
+        )
+        return [whole(row_id) for (row_id,) in rows]
+
+    @on_reader
+    def ranges(self, connection: Connection, paths: Sequence[str]) -> dict[str, Range]:
+        """The range of the numbers of each of these result fields that has some, over all calls."""
+        rows = connection.rows(
+            "SELECT path, min(number), max(number), count(*) FILTER (WHERE number <> round(number))"
+            f" FROM $result_values WHERE path $in_list AND {_NUMBERS} GROUP BY path",
+            [list(paths)],
+        )
+        return {
+            str(path): Range(float(lowest), float(highest), not fractions)
+            for path, lowest, highest, fractions in rows
+            if lowest is not None and highest is not None
+        }
+
+    @on_reader
+    def low_values(self, connection: Connection, filters: Filters, path: str, limit: float) -> dict[int, float]:
+        """The lowest number of a field in each match that has one up to the limit, by row."""
+        clause = where(filters)
+        rows = connection.rows(
+            "SELECT row_id, min(number) FROM $result_values_as v $join $conversations_as c USING (row_id)"
+            f" WHERE v.path = ? AND {_NUMBERS} AND number <= ? AND {clause.sql} GROUP BY row_id",
+            [path, limit, *clause.values],
+        )
+        return {whole(row_id): float(value) for row_id, value in rows if value is not None}
+
+    @on_reader
+    def short_values(self, connection: Connection, row_ids: Sequence[int]) -> list[ShortValue]:
+        """The short values of the results of these calls."""
+        rows = connection.rows(
+            "SELECT row_id, v.path, kind, text, number FROM $each_number $join $result_values_as v ON row_id = value"
+            " WHERE length(text) <= ? ORDER BY row_id, v.path, position",
+            [list(row_ids), _LONGEST_VALUE],
+        )
+        return [
+            ShortValue(whole(row_id), str(path), str(kind), str(words), number(size))
+            for row_id, path, kind, words, size in rows
+        ]
+
+    @on_reader
+    def newest(self, connection: Connection, row_ids: Sequence[int], limit: int) -> list[tuple[int, str]]:
+        """The newest of these calls, each with its id; of equal starts in order of their ids."""
+        rows = connection.rows(
+            "SELECT row_id, conversation_id FROM $conversations WHERE row_id $in_list"
+            " ORDER BY started_at DESC NULLS LAST, conversation_id LIMIT ?",
+            [list(row_ids), limit],
+        )
+        return [(whole(row_id), str(name)) for row_id, name in rows]
+
+    @on_reader
+    def draw(
+        self, connection: Connection, filters: Filters, key: Callable[[str], bytes], count: int, without: Set[int]
+    ) -> Draw:
+        """The `count` calls with the smallest keys of their ids, of the matches that have ended and have a transcript,
+        apart from those rows."""
+        clause = where(filters)
+        rows = connection.rows(
+            "SELECT conversation_id, row_id FROM $conversations $by_transcript"
+            f" WHERE turn_count > 0 AND ended = 1 AND {clause.sql}",
+            clause.values,
+        )
+        keyed = ((key(str(name)), whole(row_id), str(name)) for name, row_id in rows if row_id not in without)
+        return Draw([(row_id, name) for _, row_id, name in nsmallest(count, keyed)] if count else [], len(rows))
+
+
+def _column(name: str) -> str:
+    if name not in MEASURED:
+        raise ValueError(name)
+    return f"s.{name}"

@@ -1,0 +1,105 @@
+"""Calls to review are those that a plain search over the same conversations finds."""
+
+import asyncio
+from collections import Counter
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import cache
+from zoneinfo import ZoneInfo
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from formant_mcp.analysis.review import REASONS
+from formant_mcp.filters import Condition, Filters
+from formant_mcp.models import Conversation
+from formant_mcp.queries.loader import RequestContext
+from formant_mcp.queries.review import ReviewQuery, ReviewResult, find_calls_to_review
+from tests.examples import examples
+from tests.queries.review_oracle import Reasons, random_calls, rank, reasons_of, signals_of
+from tests.queries.static_provider import loader_of
+from tests.store.oracle import NOW, matches
+
+UTC_ZONE = ZoneInfo("UTC")
+MEASURABLE = [name for name in REASONS if name != "tool_errors"]  # here the provider never sends these
+FILTERS = st.sampled_from(
+    [
+        Filters(),
+        Filters(agent_id="1"),
+        Filters(agent_id="2", call_successful="failure"),
+        Filters(since=NOW - timedelta(hours=50)),
+        Filters(results=(Condition("csat", "<=", "2"), Condition("intent", "exists"))),
+        Filters(results=(Condition("refusal", "missing"), Condition("agent_repeats", ">=", "1", is_signal=True))),
+        Filters(status=("none has it",)),
+    ]
+)
+
+
+def found(calls: list[Conversation], *queries: ReviewQuery, now: datetime = NOW) -> list[ReviewResult]:
+    async def ask() -> list[ReviewResult]:
+        loader = await loader_of(calls)
+        try:
+            return [await find_calls_to_review(loader, RequestContext(now, 60), query, UTC_ZONE) for query in queries]
+        finally:
+            await loader.sync.aclose()
+            await loader.store.close()
+
+    return asyncio.run(ask())
+
+
+def ids(result: ReviewResult, picked_by: str = "score") -> list[str]:
+    return [call.conversation.conversation_id for call in result.calls if call.picked_by == picked_by]
+
+
+def is_wanted(call: Conversation, filters: Filters) -> bool:
+    """Whether a call matches, with the one condition on signals that FILTERS have."""
+    has_signal = not filters.signals or int(signals_of(call).get("agent_repeats", 0)) >= 1
+    return has_signal and matches(call, replace(filters, results=filters.on_results))
+
+
+@cache
+def account(seed: int, count: int) -> tuple[list[Conversation], dict[str, Reasons]]:
+    calls = random_calls(seed, count)
+    return calls, {call.conversation_id: reasons_of(call, calls) for call in calls}
+
+
+@settings(max_examples=examples(1))
+@given(
+    seed=st.integers(0, 4),
+    count=st.sampled_from((5, 30, 80)),
+    filters=FILTERS,
+    limit=st.integers(1, 50),
+    share=st.sampled_from((0.0, 0.2, 0.5, 1.0)),
+    wanted=st.one_of(st.just(tuple(REASONS)), st.lists(st.sampled_from(MEASURABLE), unique=True, min_size=1)),
+)
+def test_scores_reasons_and_order_equal_what_the_oracle_finds(
+    seed: int, count: int, filters: Filters, limit: int, share: float, wanted: tuple[str, ...]
+) -> None:
+    calls, all_reasons = account(seed, count)
+    matching = [call for call in calls if is_wanted(replace(call, has_detail=True), filters)]
+    reasons = {
+        call.conversation_id: {name: turn for name, turn in all_reasons[call.conversation_id].items() if name in wanted}
+        for call in matching
+    }
+    scores = {name: sum(REASONS[reason].weight for reason in some) for name, some in reasons.items()}
+    # What is usual is that of all stored calls, so all are loaded first.
+    _, result = found(calls, ReviewQuery(Filters(), ""), ReviewQuery(filters, "", limit, share, tuple(wanted)))
+    ranked = sorted(
+        (call for call in matching if scores[call.conversation_id]),
+        key=lambda call: rank(call, scores[call.conversation_id]),
+    )
+    drawn = int(limit * share + 0.5)
+    best = [call.conversation_id for call in ranked][: limit - drawn]
+    rest = {call.conversation_id for call in matching if call.turns and call.ended} - set(best)
+    assert ids(result) == best
+    assert len(ids(result, "random")) == (min(limit - len(best), len(rest)) if share else 0)
+    assert set(ids(result, "random")) <= rest
+    for call in result.calls:
+        name = call.conversation.conversation_id
+        assert {reason: finding.turn for reason, finding in call.reasons.items()} == reasons[name]
+        assert call.score == scores[name]
+        assert all(finding.detail for finding in call.reasons.values())
+    assert result.reasons_total == Counter(reason for some in reasons.values() for reason in some)
+    assert result.with_reasons == len(ranked)
+    assert result.with_transcript == sum(bool(call.turns) and call.ended for call in matching)
+    assert result.coverage.matched == len(matching)
