@@ -78,7 +78,7 @@ def test_the_tour_does_not_show_the_users_key(tour: str) -> None:
             "step 1 (summarize_results): the answer is an error",
             "redaction is not available",
         ),
-        ("FORMANT_RECORDINGS_DIR", os.devnull, "step 9 (save_recording): the answer is an error", "cannot be saved"),
+        ("FORMANT_RECORDINGS_DIR", os.devnull, "step 12 (save_recording): the answer is an error", "cannot be saved"),
     ],
 )
 def test_a_failing_step_ends_the_tour_and_is_named(

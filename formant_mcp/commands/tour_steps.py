@@ -73,6 +73,21 @@ def _has_comparison(answer: Answer) -> bool:
     return groups["dispute"]["change"]["count"] > 0 and f"{groups['dispute']['count']:,}" in answer.text
 
 
+def _has_reasons(answer: Answer) -> bool:
+    chosen = [row for row in answer.structured["conversations"] if row["picked_by"] == "score"]
+    return _has_rows(answer) and bool(chosen) and all(row["reasons"] and row["score"] > 0 for row in chosen)
+
+
+def _has_changes(answer: Answer) -> bool:
+    changes = answer.structured["changes"]
+    return answer.structured["compared"] > len(changes) > 0 and any(change.get("since_day") for change in changes)
+
+
+def _has_phrases(answer: Answer) -> bool:
+    phrases = answer.structured["phrases"]
+    return bool(phrases) and all(phrase["text"] in answer.text for phrase in phrases)
+
+
 STEPS = (
     Step(
         question="What is there to ask about?",
@@ -141,7 +156,31 @@ STEPS = (
         why="Counted over all calls, the two periods side by side: no script, no paging through lists.",
     ),
     Step(
-        question="Save its recording.",
+        question="Which calls of the last two weeks should I listen to first?",
+        tool="find_calls_to_review",
+        arguments={"since": "2w", "limit": 6},
+        expects="calls with their reasons",
+        holds=_has_reasons,
+        why="Nobody can hear them all: the most urgent first, each with its reason and the turn, and a few at random.",
+    ),
+    Step(
+        question="What has changed in the last week?",
+        tool="find_changes",
+        arguments={"since": "7d"},
+        expects="changes, at least one with the day it began",
+        holds=_has_changes,
+        why="Every field is compared, and only what chance does not explain is reported, with the day it began.",
+    ),
+    Step(
+        question="What do agent 123's contacts say most?",
+        tool="find_phrases",
+        arguments={"agent_id": "123", "limit": 5},
+        expects="phrases, each with an example",
+        holds=_has_phrases,
+        why="Said with other names, numbers and small words it is still the same sentence, and counted as one.",
+    ),
+    Step(
+        question="Save the recording of that call in Hindi.",
         tool="save_recording",
         arguments={"conversation_id": "{hindi}"},
         expects="a file of the reported size, with its length",

@@ -108,7 +108,7 @@ async def test_planted_calls_come_first_with_each_reason_its_turn_and_figures(ac
         "agent_repeats": 1,
         "voicemail": 1,
     }
-    assert "Of all that match: 65 calls with a transcript, 5 with a reason.\nopt_out: 1 call\n" in answer.text
+    assert "Of all that match: 65 calls with a transcript, 5 with a reason.\nCalls by reason: opt_out 1" in answer.text
     assert "4711" not in answer.text
     # Places that no call with a reason fills are drawn, too.
     assert len(rows(answer, "random")) == 5

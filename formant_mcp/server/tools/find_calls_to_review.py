@@ -90,11 +90,10 @@ def _reply(app: App, result: ReviewResult) -> Reply:
         f"Of all that match: {counted(result.with_transcript, 'call')} with a transcript,"
         f" {result.with_reasons:,} with a reason."
     )
-    totals = [f"{name}: {counted(count, 'call')}" for name, count in result.reasons_total.items()]
-    return Reply(
-        "\n".join([*coverage_lines(coverage, app.zone, of_all), *totals, *_lines(app, structured.conversations)]),
-        structured,
-    )
+    totals = ", ".join(f"{name} {count:,}" for name, count in result.reasons_total.items())
+    by_reason = f"Calls by reason: {totals}." if totals else ""
+    lines = [*coverage_lines(coverage, app.zone, of_all, by_reason), *_lines(app, structured.conversations)]
+    return Reply("\n".join(lines), structured)
 
 
 def _answer(app: App, call: ReviewedCall) -> ReviewedAnswer:
