@@ -26,6 +26,7 @@ _ACCEPTED: dict[Kind, str] = {
     "flag": "true or false, e.g. signals.{}=true",
     "text": "agent or contact, e.g. signals.{}=agent",
 }
+_SAID = {SAID: True, "true": True, "yes": True, "false": False, "no": False}
 _FLAGS = {"true": "true", "yes": "true", "1": "true", "false": "false", "no": "false", "0": "false"}
 
 
@@ -57,8 +58,8 @@ def signal_condition(signal: str, operator: Operator, value: str) -> Condition:
         return Condition(signal, operator, value, is_signal=True)
     kind, is_equality = SIGNALS[signal].kind, operator in ("=", "!=")
     number = read_value(plain_number(value)).number
-    if kind == "turn" and is_equality and value.lower() == SAID:
-        return Condition(signal, "exists" if operator == "=" else "missing", is_signal=True)
+    if kind == "turn" and is_equality and (is_said := _SAID.get(value.lower())) is not None:
+        return Condition(signal, "exists" if is_said == (operator == "=") else "missing", is_signal=True)
     if kind == "flag" and is_equality and value.lower() in _FLAGS:
         return Condition(signal, operator, _FLAGS[value.lower()], is_signal=True)
     if kind == "text" and is_equality:

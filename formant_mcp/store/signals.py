@@ -133,8 +133,8 @@ class Signals(OnDatabase):
         if not after:
             self._make_outdated_due(connection)
         rows = connection.rows(
-            "SELECT row_id, detail_at IS NULL OR row_id IN (SELECT row_id FROM $signals_as s) FROM $conversations"
-            " WHERE row_id > ? ORDER BY row_id LIMIT ?",
+            "SELECT row_id, detail_at IS NULL OR EXISTS (SELECT 1 FROM $signals_as s WHERE s.row_id = c.row_id)"
+            " FROM $conversations_as c WHERE row_id > ? ORDER BY row_id LIMIT ?",
             [after, _CHECKED_AT_ONCE],
         )
         connection.insert("signals", ("row_id", "is_due"), [(row_id, 1) for row_id, is_fine in rows if not is_fine])

@@ -213,6 +213,7 @@ class Sync:
         async with self._leases.hold("measure"):  # one server at a time
             row = await self._store.signals.make_due()
             while row:
+                await self._jobs.yield_to_waiting()
                 row = await self._store.signals.make_due(row)
             while await self._store.signals.measure_due():
                 await self._jobs.yield_to_waiting()
