@@ -84,7 +84,11 @@ SIGNALS: Mapping[str, Signal] = MappingProxyType(
         ),
         "asked_for_human": _phrase("a person is wanted instead of the agent"),
         "asked_if_robot": _phrase("the question is whether the agent is a machine, or it is called one"),
-        "voicemail": _phrase("an answering machine or the network answers, whoever is named as speaker", "spoken"),
+        "voicemail": _phrase(
+            "an answering machine or the network answers, whoever is named as speaker (the agent only before the"
+            " contact speaks)",
+            "spoken",
+        ),
         "wrong_person": _phrase("the number or the person is said to be wrong"),
         "abusive_words": _phrase("there is an insult"),
         "opt_out": _phrase("no more calls are wanted"),
@@ -185,7 +189,8 @@ class _Words:
         words = folded_words(turn.text)
         phrases = self._lists.find(words)
         for name, _ in phrases:
-            if name in PHRASE_SIGNALS and (turn.role == "contact" or name in _SAID_BY_ANYBODY):
+            is_machine = name in _SAID_BY_ANYBODY and (turn.role != "agent" or not self._turns["contact"])
+            if name in PHRASE_SIGNALS and (turn.role == "contact" or is_machine):
                 self.first_turns.setdefault(name, turn.index)
         self._words += len(words)
         if turn.role not in self._turns:

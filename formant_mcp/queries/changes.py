@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from formant_mcp.analysis.changes import (
@@ -190,7 +190,8 @@ class _PeriodCounts:
         day, last_day = (datetime.fromtimestamp(moment / 1000, zone).date() for moment in (first, last))
         days: list[tuple[date, Filters]] = []
         while day <= last_day:
-            begin, end = (datetime.combine(midnight, time(), zone) for midnight in (day, day + _DAY))
+            # In UTC: on the clocks of a zone that turns back at midnight an hour before it occurs twice.
+            begin, end = (datetime.combine(midnight, time(), zone).astimezone(UTC) for midnight in (day, day + _DAY))
             whole_day = replace(self._filters, since=max(since, begin), until=min(until, end - _MILLISECOND))
             days.append((day, whole_day))
             day += _DAY

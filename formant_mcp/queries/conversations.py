@@ -25,6 +25,7 @@ from formant_mcp.queries.ordering import (
     values_of,
     with_measured,
 )
+from formant_mcp.queries.signals import as_signal
 from formant_mcp.store import Store
 from formant_mcp.store.reader import SHOWN_KINDS
 from formant_mcp.sync.list_sync import ListRequest
@@ -179,6 +180,7 @@ async def _existing_results(store: Store, conditions: Sequence[Condition]) -> di
     for condition in conditions:
         if not any(path == condition.path or path.startswith(f"{condition.path}.") for path in paths):
             below = next((path for path in paths if path.endswith(f".{condition.path}")), "")
+            below = below or as_signal(condition.path)
             existing["result field"] = Existing(paths, below or nearest(condition.path, paths))
         elif condition.operator in ("=", "!=") and is_whole(condition.value) and not await _occurs(store, condition):
             existing[f"results.{condition.path}"] = await _existing_values(store, condition)
@@ -219,11 +221,9 @@ async def _load_rows(
     if not is_included and in_detail.isdisjoint((*query.fields, *query.extracted)):
         return coverage, tuple(rows)
     signals = signals_of(query.extracted)
-    if signals:
-        await loader.sync.measure_stored(context.seconds_left)
     coverage = await _fetch_shown(loader, context, request, coverage, ids)
     stored = await store.read.get(ids)
-    measured = await store.signals.of(ids) if signals else {}
+    measured = await loader.signals_of(ids) if signals else {}
     kinds = SHOWN_KINDS if is_included else FIELDS.keys() | kinds_used(query.extracted)
     coverage = coverage.with_unreadable(await store.read.unreadable_among(ids, kinds))
     if signals - request.all_signals:

@@ -270,6 +270,10 @@ def _midnight(day: date, zone: tzinfo | None) -> datetime:
 
 
 def _comparison(filters: Filters, begin: datetime, end: datetime, now: datetime) -> Comparison:
+    if filters.since and begin < end == filters.since:  # periods that touch do not overlap
+        end -= _MILLISECOND
+    if filters.until and filters.until == begin < end:
+        begin += _MILLISECOND
     overlaps = (filters.since is None or filters.since <= end) and begin <= (filters.until or now)
     notes = ["The two periods overlap: calls in both are counted in both."] if overlaps else []
     if begin > now:

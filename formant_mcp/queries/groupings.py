@@ -9,7 +9,7 @@ from formant_mcp.filters import GROUPINGS, NONE, SIGNALS
 from formant_mcp.models import clean
 from formant_mcp.queries.coverage import SPEAKERS, WORDS, Coverage
 from formant_mcp.queries.guesses import did_you_mean, nearest
-from formant_mcp.queries.signals import signal_in
+from formant_mcp.queries.signals import as_signal, signal_in
 from formant_mcp.queries.time_buckets import TIMES
 from formant_mcp.store import Store
 from formant_mcp.store.aggregates import DURATION, RESULTS
@@ -102,7 +102,8 @@ async def check_paths(store: Store, coverage: Coverage, *arguments: Argument, is
             notes.append(f"Where {name} is an object it counts as {NONE}; group by {', '.join(below[:_MAX_NAMED])}.")
         if kind is None:
             guess = nearest(name.removeprefix(RESULTS), kinds)
-            missing = f"call{so_far} has {clean(name)[:80]}.{did_you_mean(guess and RESULTS + guess)}"
+            guess = as_signal(name.removeprefix(RESULTS)) or (guess and RESULTS + guess)
+            missing = f"call{so_far} has {clean(name)[:80]}.{did_you_mean(guess)}"
             if is_loaded:
                 raise InvalidRequestError(
                     f"{argument.name}: no {missing}", f"{there_are} Or: {', '.join(argument.others)}."

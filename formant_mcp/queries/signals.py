@@ -1,10 +1,10 @@
 """Names of signals and conditions on them, as people and models write them."""
 
-from formant_mcp.analysis.signals import SIGNALS, Kind, Need
+from formant_mcp.analysis.signals import PARTIES, SIGNALS, Kind, Need
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import NONE, Condition, Operator
 from formant_mcp.filters import SIGNALS as PREFIX
-from formant_mcp.models import clean
+from formant_mcp.models import AGENT_WORDS, CONTACT_WORDS, clean
 from formant_mcp.queries.guesses import did_you_mean, nearest
 from formant_mcp.values import plain_number, read_value
 
@@ -21,12 +21,18 @@ _NEEDS: dict[Need, str] = {
 }
 _ACCEPTED: dict[Kind, str] = {
     "count": "a number, e.g. signals.{}>=3",
-    "number": "a number, e.g. signals.{}>=0.5",
+    "number": "a number from 0 (a share: to 1), e.g. signals.{}>=0.5",
     "turn": "exists or missing, or the number of a turn, e.g. signals.{} exists",
     "flag": "true or false, e.g. signals.{}=true",
-    "text": "agent or contact, e.g. signals.{}=agent",
+    "text": "agent, contact or other, e.g. signals.{}=agent",
 }
 _SAID = {SAID: True, "true": True, "yes": True, "false": False, "no": False}
+_PARTIES = {
+    **dict.fromkeys(AGENT_WORDS, "agent"),
+    **dict.fromkeys(CONTACT_WORDS, "contact"),
+    **{party: party for party in PARTIES},
+}
+_SHARES = frozenset({"agent_word_share", "recording_silence_share"})
 _FLAGS = {"true": "true", "yes": "true", "1": "true", "false": "false", "no": "false", "0": "false"}
 
 
@@ -48,6 +54,12 @@ def signal_in(name: str) -> str:
     return signal
 
 
+def as_signal(word: str) -> str:
+    """`signals.<name>` for a signal's bare name; '' for other words."""
+    name = word.strip().lower()
+    return PREFIX + name if name in SIGNALS else ""
+
+
 def signal_condition(signal: str, operator: Operator, value: str) -> Condition:
     """A condition on a signal.
 
@@ -57,19 +69,27 @@ def signal_condition(signal: str, operator: Operator, value: str) -> Condition:
     if operator in ("exists", "missing") or value == NONE:
         return Condition(signal, operator, value, is_signal=True)
     kind, is_equality = SIGNALS[signal].kind, operator in ("=", "!=")
-    number = read_value(plain_number(value)).number
+    number = _number(value, is_share=signal in _SHARES)
     if kind == "turn" and is_equality and (is_said := _SAID.get(value.lower())) is not None:
         return Condition(signal, "exists" if is_said == (operator == "=") else "missing", is_signal=True)
     if kind == "flag" and is_equality and value.lower() in _FLAGS:
         return Condition(signal, operator, _FLAGS[value.lower()], is_signal=True)
-    if kind == "text" and is_equality:
-        return Condition(signal, operator, value.lower(), is_signal=True)
+    if kind == "text" and is_equality and (party := _PARTIES.get(value.lower())):
+        return Condition(signal, operator, party, is_signal=True)
     if kind in ("count", "number", "turn") and number is not None:
         return Condition(signal, operator, f"{number!r}", is_signal=True)
     raise InvalidRequestError(
         f"results: a condition on {PREFIX}{signal} compares it with something else.",
         f"Compare it with {_ACCEPTED[kind].format(signal)}.",
     )
+
+
+def _number(value: str, *, is_share: bool) -> float | None:
+    """The number that is written; None if it is none that a signal may have. A share may be written in percent."""
+    number = read_value(plain_number(value)).number
+    if number is not None and is_share and value.strip().endswith("%"):
+        number /= 100
+    return None if number is None or number < 0 or (is_share and number > 1) else number
 
 
 def needs_of(signal: str) -> str:

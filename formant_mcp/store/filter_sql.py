@@ -14,6 +14,9 @@ from formant_mcp.values import EXACT, instants, label, plain_number, read_value
 SORTED = {"DESC": "DESC NULLS LAST", "ASC": "ASC NULLS FIRST"}
 """A direction of ORDER BY, in which the indexes have their rows."""
 
+HAS_SIGNALS = "(turn_count IS NOT NULL OR tool_errors IS NOT NULL OR recording_gap_seconds IS NOT NULL)"
+"""SQL: whether anything is measured of a call. Every condition on a signal implies it, and an index has these calls."""
+
 _AFTER_ALL = "\U0010ffff"  # sorts after every character of a text
 _FLAGS = {"true": 1, "false": 0}
 _DIGITS = 10  # significant digits of printed numbers
@@ -169,7 +172,7 @@ def _add_condition(clause: Where, condition: Condition) -> None:
 def _add_signal(clause: Where, condition: Condition) -> None:
     column, operator, value = condition.path, condition.operator, condition.value
     kind = SIGNALS[column].kind  # a KeyError for what is no column
-    some = f"row_id IN (SELECT row_id FROM $signals_as s WHERE {column}"
+    some = f"row_id IN (SELECT row_id FROM $signals_as s WHERE {HAS_SIGNALS} AND {column}"
     is_missing = operator == "missing" or (value == NONE and operator == "=")
     if is_missing:
         clause.add(f"detail_at IS NOT NULL AND NOT {some} IS NOT NULL)")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from formant_mcp.filters import SIGNALS, Filters, Order
 from formant_mcp.store.aggregates import RESULTS
 from formant_mcp.store.engine import Connection, Parameter, Value
-from formant_mcp.store.filter_sql import SORTED, Where, where
+from formant_mcp.store.filter_sql import HAS_SIGNALS, SORTED, Where, where
 from formant_mcp.store.rows import READ
 from formant_mcp.store.signals import signal_column
 
@@ -87,7 +87,7 @@ def _parts(order: Order) -> Sequence[_Part]:
     name = order.field
     if name.startswith(SIGNALS):
         column = signal_column(name.removeprefix(SIGNALS))
-        table, has_value = "$signals_as v", f"{column} IS NOT NULL"
+        table, has_value = "$signals_as v", f"{HAS_SIGNALS} AND {column} IS NOT NULL"
         return _Part(table, has_value, column), _without_value(table, has_value)
     if name.startswith(RESULTS):
         path = (name.removeprefix(RESULTS),)

@@ -10,8 +10,8 @@ from formant_mcp.analysis.signals import MEASURED, PARTIES, SIGNALS, Kind, Signa
 from formant_mcp.analysis.signals import Value as Measured
 from formant_mcp.filters import Filters
 from formant_mcp.models import Conversation, Turn, Unreadable
-from formant_mcp.store.engine import Connection, Database, OnDatabase, Value, on_reader, on_writer
-from formant_mcp.store.filter_sql import milliseconds, where
+from formant_mcp.store.engine import Connection, Database, OnDatabase, Value, on_reader, on_writer, one_query
+from formant_mcp.store.filter_sql import HAS_SIGNALS, milliseconds, where
 from formant_mcp.store.limits import ALL_AGENTS
 from formant_mcp.store.phrases import save_phrases, spoken_in
 from formant_mcp.store.rows import READ, number, whole, with_results
@@ -24,6 +24,7 @@ OF_DETAILS = tuple(name for name in MEASURED if name not in OF_RECORDINGS)
 # The times of turns and what became of tool calls are not stored, only what was measured of them.
 _OF_STORED = tuple(name for name in OF_DETAILS if MEASURED[name].needs in ("transcript", "speakers"))
 _MEASURED_WITH = "signals"  # the name, in the table meta, of what the stored calls are measured with
+_CHECKING = "…"  # follows it until all calls were checked for signals
 _CHECKED_AT_ONCE = 10_000  # calls
 _MEASURED_AT_ONCE = 50  # calls; they keep the thread that writes for some 20 ms
 
@@ -92,7 +93,7 @@ class Signals(OnDatabase):
         clause = where(filters)
         rows = connection.rows(
             f"SELECT {', '.join(f'count({column})' for column in columns)} FROM $signals_as s"
-            f" WHERE s.row_id IN (SELECT row_id FROM $conversations WHERE {clause.sql})",
+            f" WHERE {HAS_SIGNALS} AND s.row_id IN (SELECT row_id FROM $conversations WHERE {clause.sql})",
             clause.values,
         )
         return dict(zip(names, map(whole, rows[0]), strict=True))
@@ -109,8 +110,7 @@ class Signals(OnDatabase):
         columns = [column for name, signal in SIGNALS.items() for column in _figures(name, signal.kind)]
         within = f" AND row_id IN (SELECT row_id FROM $conversations WHERE {clause.sql})" if clause.parts else ""
         (row,) = connection.rows(
-            f"SELECT {', '.join(columns)} FROM $signals"
-            f" WHERE (turn_count IS NOT NULL OR tool_errors IS NOT NULL OR {OF_RECORDINGS[0]} IS NOT NULL){within}",
+            f"SELECT {', '.join(columns)} FROM $signals WHERE {HAS_SIGNALS}{within}",
             clause.values,
         )
         values = iter(row)
@@ -126,6 +126,15 @@ class Signals(OnDatabase):
         clause.add("row_id IN (SELECT row_id FROM $signals_as s WHERE is_due = 1)")
         return whole(connection.rows(f"SELECT count(*) FROM $conversations WHERE {clause.sql}", clause.values)[0][0])
 
+    @one_query
+    def are_measured(self, connection: Connection) -> bool:
+        """Whether no call is due, and calls were measured with the same before."""
+        rows = connection.rows(
+            "SELECT (SELECT value FROM $meta WHERE name = ?), (SELECT min(is_due) FROM $signals WHERE is_due = 1)",
+            [_MEASURED_WITH],
+        )
+        return rows[0] == (self._measured_with, None)
+
     @on_writer
     def make_due(self, connection: Connection, after: int = 0) -> int:
         """Makes calls due that are not measured, among some thousand after row `after`, and at first all those that
@@ -138,6 +147,8 @@ class Signals(OnDatabase):
             [after, _CHECKED_AT_ONCE],
         )
         connection.insert("signals", ("row_id", "is_due"), [(row_id, 1) for row_id, is_fine in rows if not is_fine])
+        if not rows:
+            self._note(connection, self._measured_with)
         return whole(rows[-1][0]) if rows else 0
 
     @on_writer
@@ -172,10 +183,13 @@ class Signals(OnDatabase):
 
     def _make_outdated_due(self, connection: Connection) -> None:
         rows = connection.rows("SELECT value FROM $meta WHERE name = ?", [_MEASURED_WITH])
-        if not rows or rows[0][0] != self._measured_with:
+        if not rows or rows[0][0] not in (self._measured_with, f"{self._measured_with}{_CHECKING}"):
             connection.update("signals", "is_due = 1", "true", [()])
-            values = [(_MEASURED_WITH, self._measured_with)]
-            connection.insert("meta", ("name", "value"), values, key=("name",), update="value = excluded.value")
+            self._note(connection, f"{self._measured_with}{_CHECKING}")
+
+    def _note(self, connection: Connection, measured_with: str) -> None:
+        values = [(_MEASURED_WITH, measured_with)]
+        connection.insert("meta", ("name", "value"), values, key=("name",), update="value = excluded.value")
 
     def _measure_rows(self, connection: Connection, row_ids: list[int]) -> None:
         stored = _stored(connection, row_ids)

@@ -18,6 +18,8 @@ from formant_mcp.sync.details import FAILS_ALONE, Details
 from formant_mcp.sync.list_sync import ListRequest, ListStatus, ListSync, SyncParts
 from formant_mcp.sync.offset.list_sync import OffsetListSync
 
+_MEASURING_SHARE = 1 / 3  # of a question's time: its list and details must be read, too
+
 T = TypeVar("T")
 
 
@@ -156,15 +158,16 @@ class Sync:
             return None
 
     async def measure_stored(self, seconds: float) -> None:
-        """Measures stored calls whose signals are due, within that time; the rest follows in the background.
+        """Measures stored calls whose signals are due, within a part of that time; the rest follows in the background.
 
         Raises:
             StoreError: they cannot be saved.
         """
+        if self._has_measured or await self._store.signals.are_measured():
+            return
         with suppress(TimeoutError):
-            async with asyncio.timeout(max(0.0, seconds)):
-                if not self._has_measured:
-                    await self._jobs.join("measure", self._measure)
+            async with asyncio.timeout(max(0.0, seconds * _MEASURING_SHARE)):
+                await self._jobs.join("measure", self._measure)
 
     def start_measuring(self) -> None:
         """Does the same in the background."""

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from random import Random
 from zoneinfo import ZoneInfo
 
@@ -168,6 +168,22 @@ def test_by_chance_alone_hardly_anything_is_reported() -> None:
     assert min(report.compared for report in reports) > 40
 
 
+def test_the_hour_that_occurs_twice_before_midnight_is_counted() -> None:
+    zone, random = "Africa/Cairo", Random(5)
+    turned_back = datetime(2026, 10, 29, 20, 30, tzinfo=UTC)  # 23:30, and 23:30 again an hour later
+    calls = [call(random, n, turned_back + n * timedelta(minutes=3)) for n in range(60)]
+    ended = [replace(one, status="completed", ended=True) for one in calls]
+    periods = Filters(since=turned_back - DAY, until=NOW), (turned_back - WEEK, turned_back - 2 * DAY)
+    report = compared(ended, ChangesQuery(*periods), zone)
+    assert report.after.calls == report.coverage.matched == 60
+
+
+def test_periods_that_touch_do_not_overlap() -> None:
+    own, other = parse_two_periods(Filters(), "30d", "7d", previous=True, now=NOW, zone=ZONE)
+    assert own.since == NOW - WEEK
+    assert other.until == NOW - WEEK - MILLISECOND
+
+
 def test_running_calls_are_left_out() -> None:
     random = Random(1)
     running = [
@@ -240,7 +256,7 @@ def test_without_a_period_the_last_week_is_compared(
     ("filters", "since", "until", "previous", "words"),
     [
         (Filters(), "3d", "", True, "overlap"),
-        (Filters(), "30d", "7d", True, "overlap"),
+        (Filters(), "30d", "6d", True, "overlap"),
         (Filters(since=NOW - 20 * DAY, until=NOW - 10 * DAY), "12d", "", True, "overlap"),
         (Filters(), "", "", False, "no period to compare with"),
         (Filters(), "", "7d", True, "requires compare_since"),

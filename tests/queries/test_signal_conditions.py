@@ -24,6 +24,8 @@ from formant_mcp.queries.conditions import parse_conditions
         ("signals.opt_out<4", "signals.opt_out<4.0"),
         ("signals.early_end=yes", "signals.early_end=true"),
         ("signals.ended_by=Agent", "signals.ended_by=agent"),
+        ("signals.ended_by!=customer", "signals.ended_by!=contact"),
+        ("signals.agent_word_share>60%", "signals.agent_word_share>0.6"),
         ("results.signals.agent_repeats>=3", "signals.agent_repeats>=3"),
     ],
 )
@@ -40,7 +42,10 @@ def test_a_condition_is_read_as_it_is_meant(sent: object, parsed: str) -> None:
         ("signals.refusal exists", "There is no signal 'refusal'"),
         ("signals.agent_repeats=many", "Compare it with a number, e.g. signals.agent_repeats>=3."),
         ("signals.early_end>=1", "Compare it with true or false"),
-        ("signals.ended_by>2", "Compare it with agent or contact"),
+        ("signals.ended_by>2", "Compare it with agent, contact or other"),
+        ("signals.ended_by=nobody", "Compare it with agent, contact or other"),
+        ("signals.agent_word_share>=101", "a share: to 1"),
+        ("signals.agent_repeats>=-1", "Compare it with a number"),
         ("signals.opt_out=maybe", "Compare it with exists or missing"),
     ],
 )

@@ -262,6 +262,8 @@ MIGRATIONS = (
         PRIMARY KEY (account, row_id)
     );
     CREATE INDEX signals_due ON signals (account, row_id) WHERE is_due = 1;
+    CREATE INDEX signals_measured ON signals (account, row_id)
+        WHERE (turn_count IS NOT NULL OR tool_errors IS NOT NULL OR recording_gap_seconds IS NOT NULL);
     """,
     """
     -- NULL where a server of an older version, which still runs, saves a word.

@@ -275,6 +275,9 @@ MIGRATIONS = (
         recording_silence_share REAL
     );
     CREATE INDEX signals_due ON signals (row_id) WHERE is_due = 1;
+    -- The condition of formant_mcp.store.filter_sql.HAS_SIGNALS: calls that never connected have rows without a value.
+    CREATE INDEX signals_measured ON signals (row_id)
+        WHERE (turn_count IS NOT NULL OR tool_errors IS NOT NULL OR recording_gap_seconds IS NOT NULL);
     """,
     """
     -- The phonetic key of a word (formant_mcp.text_search.spelling); NULL where an older version saves it meanwhile.
