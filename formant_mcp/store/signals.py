@@ -11,7 +11,7 @@ from formant_mcp.analysis.signals import Value as Measured
 from formant_mcp.filters import Filters
 from formant_mcp.models import Conversation, Turn, Unreadable
 from formant_mcp.store.engine import Connection, Database, OnDatabase, Value, on_reader, on_writer, one_query
-from formant_mcp.store.filter_sql import HAS_SIGNALS, milliseconds, where
+from formant_mcp.store.filter_sql import HAS_SIGNALS, Where, milliseconds, where
 from formant_mcp.store.limits import ALL_AGENTS
 from formant_mcp.store.phrases import save_phrases, spoken_in
 from formant_mcp.store.rows import READ, number, whole, with_results
@@ -93,7 +93,7 @@ class Signals(OnDatabase):
         clause = where(filters)
         rows = connection.rows(
             f"SELECT {', '.join(f'count({column})' for column in columns)} FROM $signals_as s"
-            f" WHERE {HAS_SIGNALS} AND s.row_id IN (SELECT row_id FROM $conversations WHERE {clause.sql})",
+            f" WHERE {HAS_SIGNALS}{_of_matches(clause)}",
             clause.values,
         )
         return dict(zip(names, map(whole, rows[0]), strict=True))
@@ -108,9 +108,8 @@ class Signals(OnDatabase):
         if now:
             clause.add("(detail_due_at IS NULL OR detail_due_at > ?)", milliseconds(now))
         columns = [column for name, signal in SIGNALS.items() for column in _figures(name, signal.kind)]
-        within = f" AND row_id IN (SELECT row_id FROM $conversations WHERE {clause.sql})" if clause.parts else ""
         (row,) = connection.rows(
-            f"SELECT {', '.join(columns)} FROM $signals WHERE {HAS_SIGNALS}{within}",
+            f"SELECT {', '.join(columns)} FROM $signals WHERE {HAS_SIGNALS}{_of_matches(clause)}",
             clause.values,
         )
         values = iter(row)
@@ -223,6 +222,11 @@ def signal_text(name: str, alias: str) -> str:
         "text": column,
     }
     return texts.get(_signal(name).kind, f"CAST({column} AS text)")
+
+
+def _of_matches(clause: Where) -> str:
+    """SQL: a further condition, that the row is one of the matches."""
+    return f" AND row_id IN (SELECT row_id FROM $conversations WHERE {clause.sql})" if clause.parts else ""
 
 
 def _figures(name: str, kind: Kind) -> list[str]:
