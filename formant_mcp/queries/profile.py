@@ -75,7 +75,7 @@ async def profile(loader: Loader, context: RequestContext, filters: Filters, top
     )
     store = loader.store
     # While details are missing, values that may still change are not counted.
-    now = context.requested_at if coverage.details_read < coverage.details_needed else None
+    now = None if coverage.is_loaded else context.requested_at
     kinds = sorted((await store.aggregates.paths(filters, now)).items())
     first, last = await store.aggregates.span(filters)
     agents = await _counts(store, filters, "agent_id", zone)

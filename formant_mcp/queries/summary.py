@@ -125,7 +125,8 @@ async def summarize(loader: Loader, context: RequestContext, query: SummaryQuery
         query.filters, list_request, bool(from_details), kinds_used(names), signals, also=tuple(periods[1:])
     )
     coverage = await loader.ensure_loaded(context, request)
-    not_loaded = from_details if coverage.details_read < coverage.details_needed else frozenset[str]()
+    # While the list is incomplete, calls without details may be stored before the figures are computed.
+    not_loaded = frozenset[str]() if coverage.is_loaded else from_details
     named = (
         Argument("group_by", query.groupings, (*GROUPINGS, *TIMES)),
         Argument("measures", query.measures, (DURATION,)),
