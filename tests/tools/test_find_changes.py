@@ -114,6 +114,7 @@ async def test_what_cannot_be_compared_is_refused(account: Account, arguments: d
     assert account.api.requests == []
 
 
+@pytest.mark.file_store
 @pytest.mark.parametrize("provider", ["formant", "elevenlabs", "voiceable"])
 async def test_in_the_sample_account_every_change_can_be_counted(
     account: Account, sample_stores: SampleStores, provider: str
@@ -140,6 +141,7 @@ async def test_in_the_sample_account_every_change_can_be_counted(
     assert counted > 2
 
 
+@pytest.mark.file_store
 async def test_the_sample_account_has_changes_with_days(account: Account, sample_stores: SampleStores) -> None:
     store = await sample_stores.copy("formant", account.folder)
     async with account.connect_to_sample(store=str(store), timezone=ZONE) as assistant:
