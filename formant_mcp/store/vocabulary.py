@@ -47,7 +47,7 @@ class Vocabulary:
         keys = {
             term: phonetic_key(term.words[0])
             for term in wanted
-            if any_spelling and term.kind == "word" and len(term.words) == 1
+            if any_spelling and term.kind == "word" and len(term.words) == 1 and term not in expression.none_of
         }
         of_stem, of_key = self._related(sorted(set(stems.values())), sorted({key for key in keys.values() if key}))
         forms = {

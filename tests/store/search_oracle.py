@@ -70,7 +70,10 @@ def is_hit(turn: Turn, expression: Expression, role: Role, *, any_spelling: bool
     """Whether the turn is by that role, says one of each, and nothing that it must not, which has no other spelling."""
     return (
         role in ("any", turn.role)
-        and all(any(says(turn, term, any_spelling=any_spelling) for term in terms) for terms in expression.all_of)
+        and all(
+            any(says(turn, term, any_spelling=any_spelling and term not in expression.none_of) for term in terms)
+            for terms in expression.all_of
+        )
         and not any(says(turn, term) for term in expression.none_of)
     )
 
@@ -91,7 +94,8 @@ def says(turn: Turn, term: Term, *, any_spelling: bool = False) -> bool:
 def alternatives_said(turns: list[Turn], expression: Expression, *, any_spelling: bool = False) -> int:
     """How many different alternatives (`a OR b`) some of these turns say."""
     alternatives = {term for terms in expression.all_of if len(terms) > 1 for term in terms}
-    return sum(any(says(turn, term, any_spelling=any_spelling) for turn in turns) for term in alternatives)
+    spelled = {term: any_spelling and term not in expression.none_of for term in alternatives}
+    return sum(any(says(turn, term, any_spelling=spelled[term]) for turn in turns) for term in alternatives)
 
 
 def _is(said: tuple[str, ...], term: Term) -> bool:

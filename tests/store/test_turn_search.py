@@ -329,7 +329,9 @@ async def test_a_word_is_found_in_another_spelling(query: str, said: str) -> Non
     assert (await find(store, expression)).hits == 0
 
 
-@pytest.mark.parametrize("query", ['"paisa"', '"do paisa"', "pais*", "do -paisa", "paisa-vasool", "papa"])
+@pytest.mark.parametrize(
+    "query", ['"paisa"', '"do paisa"', "paisa -paisa", "pais*", "do -paisa", "paisa-vasool", "papa"]
+)
 async def test_only_a_word_by_itself_is_found_in_another_spelling(query: str) -> None:
     store = await stored(call_saying(1, "do पैसा vasool", "do paisa" if query == "do -paisa" else "मिल"))
     found = await store.search.find(StoreSearch(parse_query(query), "any", Filters(), any_spelling=True), 9)
