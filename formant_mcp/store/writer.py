@@ -147,27 +147,35 @@ class Writer(OnDatabase):
     @on_writer
     def _save_all(self, connection: Connection, calls: Sequence[dict[str, _Read]]) -> list[dict[str, PreviousRow]]:
         connection.claim()
+        scanned_from = _scanned_from(connection)
         previous: list[dict[str, PreviousRow]] = []
         while calls:
             together = _without_repetition(calls)
             calls = calls[len(together) :]
-            stored = self._save(connection, {name: read for call in together for name, read in call.items()})
+            reads = {name: read for call in together for name, read in call.items()}
+            stored = self._save(connection, reads, scanned_from)
             previous += [{name: stored[name].previous for name in call if name in stored} for call in together]
         return previous
 
-    def _save(self, connection: Connection, reads: dict[str, _Read]) -> dict[str, _Stored]:
-        """Saves conversations; returns the rows of those that were stored before, as they were."""
+    def _save(self, connection: Connection, reads: dict[str, _Read], scanned_from: int) -> dict[str, _Stored]:
+        """Saves conversations; returns the rows of those that were stored before, as they were.
+
+        Where the clocks of several servers differ, what one sees must not be older than the scan that another began,
+        nor become older than it was: a scan deletes what it has not seen.
+        """
         stored = _stored(connection, reads)
         inserts: list[tuple[Value, ...]] = []
         updates: list[tuple[Value, ...]] = []
         seen: list[tuple[Value, ...]] = []
         counted, uncounted = list[CountKey](), list[CountKey]()
         for name, read in reads.items():
-            row, at, before = columns(read.conversation), milliseconds(read.at), stored.get(name)
+            row, at, before = columns(read.conversation), max(milliseconds(read.at), scanned_from), stored.get(name)
             if before is None:
                 inserts.append((*row, at, at))
                 counted.append(count_key(row))
-            elif (merged := merge(row, before.columns)) == before.columns:
+                continue
+            at = max(at, milliseconds(before.previous.seen_at))
+            if (merged := merge(row, before.columns)) == before.columns:
                 seen.append((at, before.row_id))
             else:
                 updates.append((*merged, at, before.row_id))
@@ -296,6 +304,11 @@ def _stored(connection: Connection, reads: dict[str, _Read]) -> dict[str, _Store
         previous = PreviousRow(moment(started_at), moment(seen_at) or reads[name].at)
         stored[name] = _Stored(whole(row_id), previous, tuple(written), detail_at is not None, results)
     return stored
+
+
+def _scanned_from(connection: Connection) -> int:
+    """When the latest of the scans under way began, by the clock of the server that began it; 0: there is none."""
+    return whole(connection.rows("SELECT coalesce(max(scan_started_at), 0) FROM $list_states")[0][0])
 
 
 def _row_ids(connection: Connection, conversation_ids: list[str]) -> dict[str, int]:

@@ -125,6 +125,14 @@ async def test_saving_returns_the_previous_row_and_when_it_was_seen(store: Store
     assert await store.write.save(rows, LATER) == {"call-1_1": PreviousRow(started_at=NOW, seen_at=NOW)}
 
 
+async def test_a_page_saved_by_a_clock_that_is_late_does_not_undo_when_a_row_was_seen(store: Store) -> None:
+    row = Conversation("call-1_1", started_at=NOW)
+    await store.write.save([row], LATER)
+    await store.write.save([row], NOW)
+    await store.write.save([replace(row, status="ended")], NOW)
+    assert await store.read.not_seen_since(Filters(), LATER) == []
+
+
 async def test_a_number_replaced_by_one_without_digits_is_no_longer_found(store: Store) -> None:
     await store.write.save([DETAIL], NOW)
     await store.write.save([Conversation("call-1_1", contact_number="anonymous")], LATER)

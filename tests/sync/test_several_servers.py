@@ -15,8 +15,8 @@ from formant_mcp.errors import RateLimitError
 from formant_mcp.filters import Filters
 from formant_mcp.sync.list_sync import RECHECK_AFTER, ListRequest
 from tests import faults
-from tests.fake_formant import FakeFormant
-from tests.sync.sync_harness import SECONDS, Clock, Harness, ended_calls, harness_for, later_calls
+from tests.fake_formant import FakeFormant, Order
+from tests.sync.sync_harness import SECONDS, Clock, Harness, ended_calls, harness_for, held_as, later_calls
 
 pytestmark = pytest.mark.anyio
 
@@ -24,9 +24,13 @@ ROOT = Path(__file__).parents[2]
 
 
 @asynccontextmanager
-async def two_desks(api: FakeFormant, path: Path) -> AsyncGenerator[tuple[Harness, Harness]]:
+async def two_desks(
+    api: FakeFormant, path: Path, off: timedelta | None = None
+) -> AsyncGenerator[tuple[Harness, Harness]]:
+    """Two servers with one clock, or the second with another that is `off`."""
     clock = Clock()
-    async with harness_for(api, path=path, clock=clock) as first, harness_for(api, path=path, clock=clock) as second:
+    another = clock if off is None else Clock(clock.moment + off)
+    async with harness_for(api, path=path, clock=clock) as first, harness_for(api, path=path, clock=another) as second:
         yield first, second
 
 
@@ -128,6 +132,18 @@ async def test_two_servers_read_the_newest_part_once(tmp_path: Path):
 
         assert all(each.is_complete for each in answers)
         assert len(api.requests) <= 5 + 20 + 3
+
+
+@pytest.mark.parametrize("order", ["newest", "oldest", "none"])
+@pytest.mark.parametrize("off", [timedelta(minutes=10), timedelta(minutes=-10)], ids=["ahead", "late"])
+async def test_a_server_with_another_clock_completes_a_scan(tmp_path: Path, off: timedelta, order: Order):
+    async with FakeFormant() as api, two_desks(api, tmp_path / "store", off) as (first, second):
+        api.conversations, api.order = held_as(order, ended_calls(4_000)), order
+        await first.ask(ListRequest(newest=20))
+        await first.sync.aclose()
+        assert (await second.ask()).is_complete
+        assert await second.holds_all()
+        assert len(api.requests) <= 40 + 16 + 8  # pages, those under way when it ended, both ends, a check
 
 
 async def test_two_servers_read_each_detail_once(tmp_path: Path):

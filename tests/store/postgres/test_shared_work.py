@@ -23,13 +23,13 @@ from tests.postgres_server import PostgresServer
 from tests.store.oracle import NOW
 from tests.store.postgres.recount import counts_are_right
 from tests.store.postgres.stores import ask, open_at, speaking
-from tests.sync.sync_harness import SECONDS, Clock, Harness, ended_calls, harness_for
+from tests.sync.sync_harness import SECONDS, Clock, Harness, add_all, ended_calls, harness_for, later_calls
 
 pytestmark = pytest.mark.anyio
 
 ONE_DAY = timedelta(days=1)
 SPAN = timedelta(seconds=5)
-CLOCKS_OFF = [timedelta(), ONE_DAY, -ONE_DAY]
+SOME_MINUTES = timedelta(minutes=10)
 
 
 @asynccontextmanager
@@ -93,7 +93,7 @@ async def test_leases_are_renewed_again_after_the_database_was_away(database: st
 
 
 async def test_servers_with_different_clocks_read_the_list_and_each_detail_once(database: str) -> None:
-    async with FakeFormant() as api, servers(api, database, *CLOCKS_OFF) as all_:
+    async with FakeFormant() as api, servers(api, database, timedelta(), SOME_MINUTES, -SOME_MINUTES) as all_:
         api.conversations = ended_calls(250)
         statuses = await asyncio.gather(*(each.ask() for each in all_))
         assert statuses[0].is_complete
@@ -103,6 +103,18 @@ async def test_servers_with_different_clocks_read_the_list_and_each_detail_once(
         await asyncio.gather(*(each.sync.fetch_details(ids[:80], SECONDS) for each in all_))
         assert sorted(all_[0].detail_ids()) == sorted(ids[:80])
         assert await all_[1].store.read.needing_refresh(ids[:80], all_[0].clock.now()) == []
+
+
+async def test_a_server_that_takes_the_list_for_a_day_old_loses_nothing_of_it(database: str) -> None:
+    async with FakeFormant() as api, servers(api, database, timedelta(), ONE_DAY, -ONE_DAY) as all_:
+        api.conversations = ended_calls(250)
+        ids = [api.id_of(row) for row in api.conversations[:80]]
+        for _ in range(3):
+            await asyncio.gather(*(each.ask() for each in all_))
+            await asyncio.gather(*(each.sync.fetch_details(ids, SECONDS) for each in all_))
+            assert await all_[0].holds_all()
+            add_all(api, later_calls(3, first=1_000_000 + 10 * len(api.conversations)))
+        assert sorted(all_[0].detail_ids()) == sorted(ids)
 
 
 async def test_the_work_of_a_killed_process_is_taken_over_within_ten_seconds(database: str) -> None:
