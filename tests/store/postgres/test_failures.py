@@ -196,7 +196,7 @@ async def test_a_cancelled_question_ends_in_the_database_too(store: Store, datab
         for task in reading:
             task.cancel()
         results = await asyncio.gather(*reading, return_exceptions=True)
-        assert time.monotonic() - before < 0.5
+        assert time.monotonic() - before < 2
         assert all(isinstance(result, asyncio.CancelledError) for result in results)
         assert await running(database) == 0
         await works(store)
