@@ -41,6 +41,7 @@ QUOTES = {"`": "`", '"': '"', "'": "'", "“": "”", "‘": "’"}
 _PAIRS = {**QUOTES, "<": ">"}
 _LABEL = re.compile(r"(?:conversation_id|id|next_cursor|cursor)\s*[=:]\s*", re.IGNORECASE)
 _GROUPED = re.compile(r"-?\d{1,3}(?:,\d{2,3})+(?:\.\d+)?")
+_PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 _MEASURED = re.compile(r"(\S+?)\s*([a-z]+)", re.IGNORECASE)
 
 
@@ -130,6 +131,13 @@ def as_number(value: object) -> object:
         return None if isinstance(value, bool) else value
     text = unquoted(value)
     return text.replace(",", "") if _GROUPED.fullmatch(text) else text
+
+
+def as_share(value: object) -> object:
+    """A number, or a percentage such as `20%`."""
+    value = as_number(value)
+    percent = _PERCENT.fullmatch(value) if isinstance(value, str) else None
+    return float(percent[1]) / 100 if percent else value
 
 
 def as_seconds(value: object) -> object:

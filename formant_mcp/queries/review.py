@@ -98,12 +98,14 @@ class ReviewResult:
 
 
 def parse_reasons(names: Sequence[str]) -> tuple[str, ...]:
-    """The reasons with these names, all if there are none.
+    """The reasons with these names, all if there are none, or for `all`.
 
     Raises:
         InvalidRequestError: there is no such reason; names the nearest.
     """
     wanted = [label(name).removeprefix(PREFIX) for name in names]
+    if wanted == ["all"]:
+        return tuple(REASONS)
     for name, sent in zip(wanted, names, strict=True):
         if name not in REASONS:
             raise InvalidRequestError(

@@ -133,7 +133,7 @@ async def test_the_same_question_draws_the_same_calls_all_day_and_others_the_nex
 async def test_the_share_says_how_many_places_are_drawn(account: Account) -> None:
     async with account.connect() as assistant:
         by_score = await assistant.ask("find_calls_to_review", random_share=0)
-        few = await assistant.ask("find_calls_to_review", limit=3, random_share="0.5")
+        few = await assistant.ask("find_calls_to_review", limit=3, random_share="50 %")
         at_random = await assistant.ask("find_calls_to_review", random_share=1)
     assert (len(rows(by_score)), len(rows(by_score, "random"))) == (5, 0)
     assert (list(rows(few)), len(rows(few, "random"))) == ([conversation_id(WORST)], 2)
@@ -147,6 +147,8 @@ async def test_only_the_reasons_wished_count(account: Account) -> None:
             "find_calls_to_review", reasons=["Low Rating", "signals.agent_repeats"], random_share=0
         )
         none = await assistant.ask("find_calls_to_review", reasons="wrong_person", random_share=0)
+        every, all_ = [await assistant.ask("find_calls_to_review", reasons=word) for word in ("", "all")]
+    assert all_.structure == every.structure
     assert {name: list(reasons) for name, (_, reasons) in rows(answer).items()} == {
         conversation_id(WORST): ["low_rating"],
         conversation_id(RATED): ["low_rating"],

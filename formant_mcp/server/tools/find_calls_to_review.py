@@ -6,7 +6,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from formant_mcp.app import App
 from formant_mcp.queries.arguments import FilterArguments, Name, Takes, Whole
-from formant_mcp.queries.forms import as_list, as_name, as_number
+from formant_mcp.queries.forms import as_list, as_name, as_share
 from formant_mcp.queries.loader import RequestContext
 from formant_mcp.queries.review import PickedBy, ReviewedCall, ReviewQuery, ReviewResult, parse_reasons
 from formant_mcp.server.tools.schemas import (
@@ -21,7 +21,7 @@ from formant_mcp.server.tools.tool import Reply, Tool, fit
 
 _REASON_CHARACTERS = 120
 
-Share = Annotated[float, BeforeValidator(as_number), Takes("a number from 0 to 1", "0.2")]
+Share = Annotated[float, BeforeValidator(as_share), Takes("a number from 0 to 1", "0.2")]
 Reasons = Annotated[
     list[Name],
     BeforeValidator(as_list(as_name, keys=("name", "reason"))),
