@@ -41,14 +41,14 @@ NEWEST = "2026-07-28"
 
 
 class Tokens:
-    """A verifier with one token for each member: `<name>-token`."""
+    """A verifier with one token for each of its `members`: `<name>-token`."""
 
     def __init__(self, *names: str) -> None:
-        self._members = {f"{name}-token": Member(name) for name in names}
+        self.members = {f"{name}-token": Member(name) for name in names}
 
     async def verify_token(self, token: str) -> AccessToken | None:
         """The token with its member; None if nobody has it."""
-        member = self._members.get(token)
+        member = self.members.get(token)
         return member and MemberToken(token=token, client_id=member.name, scopes=[], member=member)
 
 

@@ -227,5 +227,7 @@ def test_the_readme_states_the_limits_of_a_member() -> None:
     limits, text = Limits(), " ".join(README.split())
     assert f"{limits.calls_at_once} calls under way and send {limits.requests_per_minute} requests a minute" in text
     assert f"keep {limits.streams_at_once} streams of notifications open" in text
+    assert limits.stream_seconds == 60
+    assert "each for a minute before it must be opened again" in text
     assert f"at most {limits.body_bytes // 1_048_576} MB" in text
     assert f"a session ends after {limits.session_idle_seconds / 60:g} minutes" in text

@@ -6,6 +6,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
@@ -32,7 +33,8 @@ class Limits:
     """The limits: far above what assistants need, far below what harms the others.
 
     Each connection takes a file, of which many systems allow a process 1,024. In the time that a session may be idle
-    one member cannot open all `sessions`, because each takes a request.
+    one member cannot open all `sessions`, because each takes a request. A stream of notifications ends after
+    `stream_seconds`: whoever opens another must still be a member.
     """
 
     connections: int = 900
@@ -41,6 +43,7 @@ class Limits:
     header_seconds: float = 10.0
     calls_at_once: int = 8
     streams_at_once: int = 40
+    stream_seconds: float = 60.0
     requests_per_minute: int = 300
     sessions: int = 5_000
     session_idle_seconds: float = 900.0
@@ -189,8 +192,11 @@ class Gate:
             is_open = message["type"] == "http.response.start" or message.get("more_body", False)
             await send(message)
 
-        await app(scope, receive, watched_send)
-        if is_open:  # when the server stops, the SDK's stream ends without a last message; uvicorn would log an error
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._limits.stream_seconds):
+                await app(scope, receive, watched_send)
+        if is_open:
+            # The SDK's stream ends without a last message, also when the server stops; uvicorn would log an error.
             await send({"type": "http.response.body", "body": b""})
 
     async def _call(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:

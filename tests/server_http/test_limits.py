@@ -143,6 +143,17 @@ def test_more_streams_at_once_than_a_member_may_have_are_refused_until_one_ends(
         assert status == 200
 
 
+def test_a_stream_ends_after_a_while_and_opens_again_only_for_a_member(account: Account) -> None:
+    tokens = Tokens("anna")
+    with in_thread(account, limits=Limits(stream_seconds=0.2), verifier=tokens) as server:
+        session = session_of(initialize(server.url, bearing("anna"))) | bearing("anna")
+        for _ in range(2):
+            with httpx.stream("GET", f"{server.url}/mcp", headers=session, timeout=MOST_SECONDS) as stream:
+                assert (stream.status_code, b"".join(stream.iter_bytes())) == (200, b"")
+        tokens.members.clear()
+        assert httpx.get(f"{server.url}/mcp", headers=session).status_code == 401
+
+
 def test_more_sessions_than_the_server_has_are_refused_until_one_ends(account: Account) -> None:
     with in_thread(account, limits=Limits(sessions=2)) as server:
         opened = [initialize(server.url) for _ in range(3)]
