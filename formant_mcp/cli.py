@@ -97,7 +97,7 @@ class _Parser(argparse.ArgumentParser):
         if unknown[1] in _EXAMPLES:
             belongs = f"not an option of this command, but for example of {_EXAMPLES[unknown[1]]}"
             self.exit(2, f"formant-mcp: {unknown[1]} is {belongs}.\n")
-        near = difflib.get_close_matches(unknown[1], (*_COMMANDS, *_ACTIONS, *_OPTIONS), n=1, cutoff=0.7)
+        near = difflib.get_close_matches(unknown[1], (*_COMMANDS, *_ACTIONS, *_OPTIONS, *_EXAMPLES), n=1, cutoff=0.7)
         meant = f" Did you mean {near[0]}?" if near and near[0] != unknown[1] else ""
         commands = f"{', '.join(_COMMANDS[:-1])} and {_COMMANDS[-1]}"
         accepted = f"Commands are {commands}, options {', '.join(_OPTIONS)}; for example {_EXAMPLES['--since']}."

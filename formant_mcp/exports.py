@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from io import FileIO
 from pathlib import Path
 from typing import Literal, get_args
@@ -180,17 +181,18 @@ async def _save(
     pages: AsyncIterator[Sequence[ExportedCall]],
     keep: Callable[[Path, FileIO], Path],
 ) -> SavedExport:
-    with disk_errors(folder, "export", other):
+    problems = partial(disk_errors, f"The export cannot be saved in {folder}", other)
+    with problems():
         temporary, file = open_temporary(folder)
     rows = 0
     try:
-        with disk_errors(folder, "export", other):
+        with problems():
             await to_thread.run_sync(write, file, table.header())
         async for calls in pages:
             rows += len(calls)
-            with disk_errors(folder, "export", other):
+            with problems():
                 await to_thread.run_sync(write, file, table.lines(calls))
-        with disk_errors(folder, "export", other):
+        with problems():
             path = await to_thread.run_sync(keep, temporary, file)
             return SavedExport(path, rows, path.stat().st_size)
     finally:

@@ -70,10 +70,15 @@ def _same_bytes(temporary: Path, path: Path) -> bool:
 
 
 @contextmanager
-def disk_errors(folder: Path, what: str, other: str) -> Generator[None, None, None]:
-    """Turns errors of the disk into ours: `what` cannot be saved; `other`: how to choose another place."""
+def disk_errors(failed: str, other: str) -> Generator[None, None, None]:
+    """Turns errors of the disk into ours, but not that nobody reads the output any more.
+
+    `failed`: what failed, such as "The export cannot be saved"; `other`: what else helps.
+    """
     try:
         yield
+    except BrokenPipeError:
+        raise
     except OSError as error:
         match error.errno:
             case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:
@@ -85,6 +90,6 @@ def disk_errors(folder: Path, what: str, other: str) -> Generator[None, None, No
             case _:
                 reason, hint = (error.strerror or "the system gave no reason").lower(), "Fix this, or"
         raise StoreError(
-            f"The {what} cannot be saved in {folder}: {reason}.",
+            f"{failed}: {reason}.",
             f"{hint} {other}.",
         ) from error

@@ -50,7 +50,7 @@ def test_no_file_is_overwritten_and_nothing_is_requested(tmp_path: Path) -> None
         (("--since", "nonsense"), 1, "since is not a valid date"),
         (("--format", "xlsx"), 1, "csv or jsonl"),
         (("--include", "audio"), 1, "results, transcript"),
-        (("--statsu", "x"), 2, "unknown command or option --statsu"),
+        (("--statsu", "x"), 2, "unknown command or option --statsu. Did you mean --status?"),
         (("--status",), 2, "--status needs a value"),
         (("-o", "/nowhere/calls.csv"), 1, "There is no folder /nowhere. Create it, or choose another with -o."),
     ],
@@ -60,6 +60,25 @@ def test_what_cannot_be_exported_is_refused(tmp_path: Path, arguments: tuple[str
     assert done.returncode == status
     assert said in done.stderr.decode()
     assert done.stdout == b""
+
+
+def test_the_columns_that_lack_values_are_named(tmp_path: Path) -> None:
+    alone, whole = (export(tmp_path, "--since", "7d", "-o", "-", "--include", include) for include in ("", "results"))
+    note = "calls are not loaded: failure_reason, trace_id may be empty; include=results loads them."
+    assert (alone.returncode, note in alone.stderr.decode(), note in whole.stderr.decode()) == (0, True, False)
+    rows = list(csv.DictReader(io.StringIO(whole.stdout.decode("utf-8-sig"), newline="")))
+    assert all(row["trace_id"] for row in rows)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
+def test_stdout_on_a_full_disk_is_an_error(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "formant_mcp", "--demo", "export"]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            command, env=environment(tmp_path), cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    said = "The export cannot be written to stdout: its disk is full. Free some space, or choose a file with -o."
+    assert (done.returncode, done.stderr.decode().splitlines()[-1]) == (1, said)
 
 
 def test_every_filter_is_an_option() -> None:

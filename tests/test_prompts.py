@@ -37,10 +37,10 @@ async def test_every_prompt_names_tools_its_argument_what_to_cite_and_what_not_t
 @pytest.mark.parametrize(
     ("name", "arguments", "words"),
     [
-        ("review_call", {}, "takes conversation_id"),
-        ("review_call", {"conversation_id": " "}, "takes conversation_id"),
-        ("weekly_review", {"agent_id": "1", "colour": "red"}, "takes agent_id"),
-        ("review_call", {"conversation_id": "null"}, "takes conversation_id"),
+        ("review_call", {}, "needs conversation_id"),
+        ("review_call", {"conversation_id": " "}, "needs conversation_id"),
+        ("weekly_review", {"agent_id": "1", "colour": "red"}, "needs agent_id"),
+        ("review_call", {"conversation_id": "null"}, "needs conversation_id"),
         ("monthly_review", {}, "Prompts: review_call"),
     ],
 )

@@ -5,6 +5,8 @@ import math
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
+from io import FileIO
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -13,6 +15,7 @@ from formant_mcp.app import App
 from formant_mcp.commands.progress import show_progress
 from formant_mcp.errors import FormantError, InvalidRequestError
 from formant_mcp.exports import Table, file_exists, save_as
+from formant_mcp.files import disk_errors, write
 from formant_mcp.queries.arguments import argument_error
 from formant_mcp.queries.export import ExportedCall
 from formant_mcp.queries.loader import RequestContext
@@ -20,12 +23,12 @@ from formant_mcp.server.tools.export_conversations import ExportArguments
 
 
 def run_export(open_app: Callable[[], Awaitable[App]], options: Mapping[str, object], output: str) -> int:
-    """Writes the calls that match to `output`, or to stdout for ''; returns the exit status: 0 if it has all of them.
+    """Writes the calls that match to `output`, or to stdout for '' and '-'; returns the exit status: 0 if it has all.
 
     `options`: the tool's arguments as typed. What was fetched stays in the store, also if it is stopped.
     """
     try:
-        path = Path(output).absolute() if output else None
+        path = Path(output).absolute() if output not in ("", "-") else None
         if path and os.path.lexists(path):
             raise file_exists(path)
         if path and not path.parent.is_dir():
@@ -72,13 +75,18 @@ async def _export(app: App, arguments: ExportArguments, output: Path | None) -> 
             await save_as(output, table, pages())
         else:
             await _print(table, pages())
+    if export.note:
+        print(export.note, file=sys.stderr)
     if not export.coverage.complete:
         print(f"Incomplete: {export.coverage.note}", file=sys.stderr)
     return 0 if export.coverage.complete else 1
 
 
 async def _print(table: Table, pages: AsyncIterator[list[ExportedCall]]) -> None:
-    sys.stdout.buffer.write(table.header())
-    async for calls in pages:
-        sys.stdout.buffer.write(table.lines(calls))
-    sys.stdout.buffer.flush()
+    problems = partial(disk_errors, "The export cannot be written to stdout", "choose a file with -o")
+    with FileIO(sys.stdout.fileno(), "wb", closefd=False) as stdout:
+        with problems():
+            write(stdout, table.header())
+        async for calls in pages:
+            with problems():
+                write(stdout, table.lines(calls))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from formant_mcp.analysis.signals import Value as Measured
 from formant_mcp.errors import UnavailableError
-from formant_mcp.filters import NEWEST, Filters
+from formant_mcp.filters import NEWEST, DetailRequest, Filters
 from formant_mcp.models import Conversation, Turn
 from formant_mcp.queries.conversations import Existing, available_values
 from formant_mcp.queries.coverage import RESULTS, SPEAKERS, WORDS, Coverage
@@ -34,13 +34,14 @@ class ExportedCall:
 @dataclass(frozen=True, slots=True)
 class Export:
     """What there is to export: the coverage, values that exist where none matches, the paths of all result fields, and
-    the pages, newest calls first.
+    the pages, newest calls first. `note`: which columns lack values that are not loaded, if any.
     """
 
     coverage: Coverage
     existing: dict[str, Existing]
     paths: tuple[str, ...]
     pages: AsyncIterator[list[ExportedCall]]
+    note: str = ""
 
 
 async def export(loader: Loader, context: RequestContext, filters: Filters, include: Set[str]) -> Export:
@@ -55,7 +56,17 @@ async def export(loader: Loader, context: RequestContext, filters: Filters, incl
     coverage = await loader.ensure_loaded(context, request)
     paths = await loader.store.aggregates.paths(filters) if "results" in include else {}
     existing = await available_values(loader.store, filters, coverage.matched)
-    return Export(coverage, existing, tuple(sorted(paths)), _pages(loader, filters, include))
+    note = "" if include else await _note(loader, context, filters)
+    return Export(coverage, existing, tuple(sorted(paths)), _pages(loader, filters, include), note)
+
+
+async def _note(loader: Loader, context: RequestContext, filters: Filters) -> str:
+    """What calls may lack whose details are not loaded, because nothing that is included needs them."""
+    request = DetailRequest(filters, detail_only_fields=loader.sync.detail_only_fields)
+    count = await loader.store.read.count_details_to_fetch(request, context.requested_at)
+    names = {"failure_reason", "trace_id", *loader.sync.detail_only_fields} - loader.sync.unsupported_filters
+    missing = f"{', '.join(sorted(names))} may be empty; include=results loads them."
+    return f"The details of {count:,} calls are not loaded: {missing}" if count else ""
 
 
 async def _pages(loader: Loader, filters: Filters, include: Set[str]) -> AsyncIterator[list[ExportedCall]]:

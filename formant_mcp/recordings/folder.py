@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from io import FileIO
 from operator import itemgetter
 from pathlib import Path
@@ -56,15 +57,16 @@ class RecordingsFolder:
             StoreError: the folder cannot be created or written to. Errors of `recording.chunks` are not translated.
         """
         folder = self._folder
+        problems = partial(disk_errors, f"The recording cannot be saved in {folder}", _OTHER_FOLDER)
         name, kind = _file_name(conversation_id), recording.kind
-        with disk_errors(folder, "recording", _OTHER_FOLDER):
+        with problems():
             # Not in a thread: a cancellation would leave a file before its name is returned.
             temporary, file = open_temporary(folder)
         try:
             async for chunk in recording.chunks:
-                with disk_errors(folder, "recording", _OTHER_FOLDER):
+                with problems():
                     await to_thread.run_sync(write, file, chunk)
-            with disk_errors(folder, "recording", _OTHER_FOLDER):
+            with problems():
                 return await to_thread.run_sync(_finish, temporary, file, name, kind)
         finally:
             with suppress(OSError):  # an earlier error matters more than one in the clean-up

@@ -56,7 +56,7 @@ def get_prompt(name: str, arguments: dict[str, str]) -> GetPromptResult:
     value = given.get(template.argument, "")
     if set(given) != {template.argument}:
         raise InvalidRequestError(
-            f"{name} takes {template.argument} and nothing else.",
+            f"{name} needs {template.argument}, and takes nothing else.",
             f"{template.argument}: {template.argument_description}",
         )
     return template.render(id_in(value) if template.argument == "conversation_id" else value)
@@ -95,7 +95,7 @@ each with the turn; whether the extracted results agree with what was said; one 
         "since",
         "Start of the period: yesterday, today, 24h, 2026-11-20.",
         """\
-Choose what somebody should listen to, of the calls since {value}.
+Choose what somebody should listen to (since="{value}").
 1. summarize_results with since="{value}", group_by=["status"] for the size of the day.
 2. find_calls_to_review with since="{value}", limit=10.
 3. get_transcripts of these, five ids at a time; read on with from_turn only where the reason lies later.
@@ -111,7 +111,7 @@ to do; which of the random ones were fine, as that says how good the choice is; 
         "since",
         "Start of the period that is compared with the equally long one before it: 7d, 2w, 2026-11-20.",
         """\
-Find out what changed since {value}.
+Find out what changed (since="{value}").
 1. find_changes with since="{value}"; if nothing changed beyond chance, say so and stop.
 2. For each of the largest changes: summarize_results with since="{value}", compare_previous=true and group_by
    ["agent_id"] with the changed value as a filter, to see whose it is; then find_phrases with distinctive=true.
@@ -145,7 +145,7 @@ reason of each change, with calls that show it, or "not clear from the calls"; t
         "since",
         "Start of the period: 2026-11-20, today, yesterday, 24h, 7d, 2w.",
         """\
-Find out why calls failed since {value}.
+Find out why calls failed (since="{value}").
 1. summarize_results with since="{value}", group_by=["status"] for the size of the problem.
 2. summarize_results with since="{value}", call_successful="failure", group_by=["failure_reason"]; then
    group_by=["status","hour"]; then group_by=["agent_id"].

@@ -46,7 +46,7 @@ async def _run(app: App, arguments: ExportArguments, context: RequestContext) ->
             "Export them in parts, by since, until or agent_id, or run `formant-mcp export`.",
         ) from None
     path = app.publish(saved.path) if app.publish else str(saved.path)
-    coverage = with_notes(export.coverage, export.existing, LINK_NOTE if app.publish else "")
+    coverage = with_notes(export.coverage, export.existing, export.note, LINK_NOTE if app.publish else "")
     structured = ExportAnswer(
         coverage=coverage_answer(coverage, app.zone),
         path=path,
