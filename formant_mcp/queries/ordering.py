@@ -34,8 +34,8 @@ _ORDER_WORDS = {
     **{name: name for name in (*ORDERS, *_ORDERED)},
     **{word: name for word, name in _COLUMN_WORDS.items() if name in _ORDERED},
 }
-_OF_ONE_CALL = {"conversation_id", "agent_name", "ended_at", "trace_id", "results", "signals", "words", "gist"}
-_NOT_ORDERED = {*FIELDS, *_COLUMN_WORDS, *_OF_ONE_CALL}
+_NO_COLUMNS = {"ended_at", "trace_id", "results", "signals", "words", "gist", "call_successful"}
+_NOT_ORDERED = {*FIELDS, *_COLUMN_WORDS, *_NO_COLUMNS, "conversation_id", "agent_name"}
 
 
 def parse_order(text: str) -> Order:
@@ -48,7 +48,8 @@ def parse_order(text: str) -> Order:
     sign, word, direction = match.groups("") if match else ("", text, "")
     is_descending = sign == "-" or direction.lower() == "desc"
     name = parse_name("order_by", word, _ORDER_WORDS, _NOT_ORDERED)
-    if "," in word or (name in ORDERS and (sign or direction)) or (sign == "-" and direction.lower() == "asc"):
+    is_one_name = "," not in word and re.search(r"\w", word)
+    if not is_one_name or (name in ORDERS and (sign or direction)) or (sign == "-" and direction.lower() == "asc"):
         raise InvalidRequestError(
             f"order_by does not take {clean(text)[:60]!r}.",
             f"It takes {', '.join(ORDERS)} or one field, - before it for largest first: -signals.agent_repeats.",
@@ -63,7 +64,7 @@ def parse_fields(words: Sequence[str], columns: Collection[str]) -> tuple[str, .
         InvalidRequestError: a word is a misspelled field, or there are too many.
     """
     names = {name: name for name in columns} | _COLUMN_WORDS
-    fields = tuple(dict.fromkeys(parse_name("fields", word, names, _OF_ONE_CALL) for word in words))
+    fields = tuple(dict.fromkeys(parse_name("fields", word, names, _NO_COLUMNS) for word in words))
     if len(fields) > _MAX_FIELDS:
         raise InvalidRequestError(f"fields takes at most {_MAX_FIELDS} names.", "Leave some out.")
     return fields

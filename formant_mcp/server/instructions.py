@@ -13,7 +13,7 @@ Order of use:
 signals. With group_by, measures, compare_previous: counts, shares, rates. One call answers "how many".
 2. find_calls_to_review: what to listen to first. find_changes: what differs from the time before, and since when. \
 find_phrases: what is said most.
-3. list_conversations finds calls, in the order of any field; search_transcripts who said what, in any language.
+3. list_conversations finds calls, sorts by any result; search_transcripts who said what, in any language.
 4. get_transcripts reads up to 20 by id or its unique beginning; around_turn shows a hit in context.
 5. save_recording saves a call's audio and measures silence; export_conversations writes a table of all that match.
 All take the same filters and cover the whole account. Do not page to count: the first line has the number.

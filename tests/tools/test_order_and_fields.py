@@ -98,6 +98,13 @@ async def test_chosen_fields_are_the_only_columns(assistant: Assistant) -> None:
     assert_same_answer(SNAPSHOTS / "list_fields.txt", answer)
 
 
+async def test_what_a_list_is_ordered_by_is_a_column_beside_chosen_fields(assistant: Assistant) -> None:
+    answer = await assistant.ask("list_conversations", order_by="-csat", fields=["status"], limit=1)
+    (row,) = answer.rows()
+    assert row.keys() == {"conversation_id", "status", "results"}
+    assert "\nconversation_id\tstatus\tresults.csat\n" in answer.text
+
+
 async def test_only_the_details_of_the_rows_shown_are_loaded_for_fields(account: Account) -> None:
     account.api.conversations = many(45, NOW - timedelta(hours=2), timedelta(days=10))
     async with account.connect() as assistant:
@@ -139,6 +146,13 @@ async def test_a_result_field_that_no_call_has_is_refused_or_noted(assistant: As
     )
     answer = await assistant.ask("list_conversations", fields="csatt")
     assert "No call loaded so far has results.csatt. Did you mean results.csat?" in str(answer.coverage["note"])
+
+
+async def test_what_is_no_field_is_refused(assistant: Assistant) -> None:
+    assert "fields does not take 'call_successful'" in await assistant.refused(
+        "list_conversations", fields="call_successful"
+    )
+    assert "order_by does not take '-'" in await assistant.refused("list_conversations", order_by="-")
 
 
 async def test_an_order_by_results_is_refused_where_no_call_has_any(account: Account) -> None:

@@ -14,7 +14,7 @@ from formant_mcp.queries.conversations import ConversationPage, ListQuery, Row, 
 from formant_mcp.queries.dates import is_read_without_offset, is_read_without_year
 from formant_mcp.queries.forms import as_choice
 from formant_mcp.queries.loader import RequestContext
-from formant_mcp.queries.ordering import parse_fields, parse_order
+from formant_mcp.queries.ordering import is_extracted, parse_fields, parse_order
 from formant_mcp.queries.summary import RESULTS
 from formant_mcp.server.tools.schemas import (
     OPTIONAL_FIELDS,
@@ -73,11 +73,14 @@ class ListArguments(FilterArguments):
 
 
 async def _run(app: App, arguments: ListArguments, context: RequestContext) -> Reply:
+    order, fields = parse_order(arguments.order_by), parse_fields(arguments.fields, ConversationFields.model_fields)
+    if fields and is_extracted(order.field):
+        fields = tuple(dict.fromkeys((*fields, order.field)))
     question = ListQuery(
         filters=arguments.filters(context.requested_at, app.zone),
         as_sent=arguments.model_dump_json(exclude={"limit", "cursor", "summary_mode", "order_by", "fields"}),
-        order=parse_order(arguments.order_by),
-        fields=parse_fields(arguments.fields, ConversationFields.model_fields),
+        order=order,
+        fields=fields,
         summary_mode=arguments.summary_mode,
         limit=arguments.limit,
         cursor=arguments.cursor,
