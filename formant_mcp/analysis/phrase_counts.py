@@ -74,8 +74,3 @@ def _conversations(place_of: Mapping[int, int], calls: Iterable[Sequence[int]]) 
         if some := keys.intersection(said):
             counts.update({place_of[key] for key in some})
     return counts
-
-
-def number_of_forms(calls: Iterable[Sequence[int]]) -> int:
-    """The sum over conversations of how many different forms each has."""
-    return sum(len(set(said)) for said in calls)

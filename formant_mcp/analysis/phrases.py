@@ -20,10 +20,10 @@ from functools import lru_cache
 from hashlib import blake2b
 from itertools import groupby, islice, pairwise
 from operator import eq, itemgetter
-from statistics import NormalDist
 from typing import NamedTuple
 
 from formant_mcp.analysis.small_words import DECISIVE, NEGATIONS, SMALL, SPELLED_OUT
+from formant_mcp.analysis.statistics import adjusted_p_values, two_share_p_value
 from formant_mcp.text_search.tokenizer import divided, indexable, is_unspaced, stem
 
 KEY_VERSION = 1
@@ -35,8 +35,8 @@ _SAME_SOUND = re.compile("ee|ii|oo|uu|([a-z])\\1")
 _SOUNDS = {"ee": "i", "ii": "i", "oo": "u", "uu": "u"}
 _NEAR = 0.6  # Jaccard similarity of shingles
 _LONGER_FOR_EACH_SHORT = 3
-_PRIOR = 1_000  # pseudo-observations, spread as phrases are over both sides
-_CHANCE = 0.05  # that a list of distinctive phrases has anything at all where there is no difference
+_PRIOR = 1_000  # conversations that are added to each side, with phrases as in both together
+_CHANCE = 0.05  # that a list of distinctive phrases has anything at all where there is no difference, at most
 
 # What is kept of a word, if that is not the word itself: nothing of small ones.
 _KEPT: dict[str, str] = {
@@ -167,33 +167,31 @@ def ranked(phrases: Iterable[Phrase], limit: int) -> list[Phrase]:
     return [phrase for _, _, phrase in sorted(placed, key=itemgetter(0, 1))[:limit]]
 
 
-class Distinctive(NamedTuple):
-    """A phrase said more in this selection than elsewhere; `z` is how far beyond chance."""
+def distinctive(phrases: Iterable[Phrase], spoken: int, spoken_elsewhere: int, minimum: int = 5) -> list[Phrase]:
+    """The phrases that a larger share of these conversations has than of those elsewhere, the most distinctive first.
 
-    z: float
-    phrase: Phrase
-
-
-def distinctive(phrases: Iterable[Phrase], total: int, total_elsewhere: int, minimum: int = 5) -> list[Distinctive]:
-    """The phrases said in more conversations of this selection than elsewhere, the most distinctive first.
-
-    The log-odds ratio with an informative Dirichlet prior (Monroe, Colaresi and Quinn 2008, "Fightin' Words"). The
-    totals are the sums of `conversations` and `elsewhere` over all forms. Left out are phrases in fewer than `minimum`
-    conversations, and all whose z is within chance for so many phrases (Bonferroni).
+    `spoken`, `spoken_elsewhere`: of how many conversations. Left out are phrases in fewer than `minimum` conversations,
+    and those whose shares differ no more than chance explains, adjusted for all that were compared.
     """
     candidates = [phrase for phrase in phrases if phrase.conversations >= minimum]
-    if not candidates or not total_elsewhere:
-        return []
-    beyond_chance = NormalDist().inv_cdf(1 - _CHANCE / len(candidates))
-    scored = (Distinctive(_z(phrase, total, total_elsewhere), phrase) for phrase in candidates)
-    return sorted((one for one in scored if one.z > beyond_chance), key=lambda one: -one.z)
+    p_values = [two_share_p_value(p.elsewhere, spoken_elsewhere, p.conversations, spoken) for p in candidates]
+    beyond_chance = (
+        phrase
+        for phrase, p_value in zip(candidates, adjusted_p_values(p_values), strict=True)
+        if p_value <= _CHANCE and phrase.conversations * spoken_elsewhere > phrase.elsewhere * spoken
+    )
+    return sorted(beyond_chance, key=lambda phrase: -_log_odds(phrase, spoken, spoken_elsewhere))
 
 
-def _z(phrase: Phrase, total: int, total_elsewhere: int) -> float:
-    prior = _PRIOR * (phrase.conversations + phrase.elsewhere) / (total + total_elsewhere)
+def _log_odds(phrase: Phrase, spoken: int, spoken_elsewhere: int) -> float:
+    """How much more these conversations have the phrase, as a z score: rare phrases count less.
+
+    The log-odds ratio with an informative Dirichlet prior (Monroe, Colaresi and Quinn 2008, "Fightin' Words").
+    """
+    prior = _PRIOR * (phrase.conversations + phrase.elsewhere) / (spoken + spoken_elsewhere)
     here, there = phrase.conversations + prior, phrase.elsewhere + prior
-    other_here = max(total + _PRIOR - here, 1)  # 0 if everything is this phrase
-    other_there = max(total_elsewhere + _PRIOR - there, 1)
+    other_here = max(spoken + _PRIOR - here, 1)  # 0 if all have this phrase
+    other_there = max(spoken_elsewhere + _PRIOR - there, 1)
     return (math.log(here / other_here) - math.log(there / other_there)) / math.sqrt(1 / here + 1 / there)
 
 

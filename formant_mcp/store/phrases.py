@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from pydantic import JsonValue
 
-from formant_mcp.analysis.phrase_counts import FormCounts, count_exactly, first_with, number_of_forms
+from formant_mcp.analysis.phrase_counts import FormCounts, count_exactly, first_with
 from formant_mcp.analysis.phrases import (
     NO_NAMES,
     FormCount,
@@ -217,16 +217,15 @@ def _find(connection: Connection, question: PhraseQuestion, rows: list[int], oth
     elsewhere = _calls(connection, others, question.role)
     count_exactly(phrases, (call.keys for call in calls), (call.keys for call in elsewhere))
     phrases.sort(key=lambda phrase: (-phrase.conversations, -phrase.turns))
+    spoken_elsewhere = sum(bool(call.keys) for call in elsewhere)
     if question.is_distinctive:
-        total = number_of_forms(call.keys for call in calls)
-        total_elsewhere = number_of_forms(call.keys for call in elsewhere)
-        phrases = [scored.phrase for scored in distinctive(phrases, total, total_elsewhere)]
+        phrases = distinctive(phrases, counts.spoken, spoken_elsewhere)
     shown = phrases[:MOST_SHOWN] if question.is_distinctive else ranked(phrases, MOST_SHOWN)
     ids = _conversation_ids(connection, [turns[phrase.keys[0]] >> KEY_BITS for phrase in shown])
     return FoundPhrases(
         tuple(_found(phrase, turns[phrase.keys[0]], ids) for phrase in shown),
         spoken=counts.spoken,
-        spoken_elsewhere=sum(bool(call.keys) for call in elsewhere),
+        spoken_elsewhere=spoken_elsewhere,
         turns=counts.turns,
         forms=len(counts.conversations),
         grouped=len(forms),

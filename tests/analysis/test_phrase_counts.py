@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from formant_mcp.analysis.phrase_counts import FormCounts, count_exactly, first_with, number_of_forms
+from formant_mcp.analysis.phrase_counts import FormCounts, count_exactly, first_with
 from formant_mcp.analysis.phrases import Phrase
 
 CALLS = st.lists(st.lists(st.integers(1, 12), max_size=6), max_size=8)
@@ -19,7 +19,6 @@ def test_turns_and_conversations_are_counted_as_plainly(calls: list[list[int]]) 
     assert counts.conversations == Counter(key for keys in calls for key in set(keys))
     assert counts.turns == turns.total()
     assert counts.spoken == sum(map(bool, calls))
-    assert number_of_forms(calls) == counts.conversations.total()
 
 
 @given(CALLS, st.integers(1, 12))

@@ -186,7 +186,7 @@ def main() -> None:
     seconds = cpu_seconds(lambda: group(rows, names), options.runs)
     phrases = group(rows, names)
     print(f"joined into {len(phrases):,} phrases: {seconds:.2f} s")
-    seconds = cpu_seconds(lambda: distinctive(phrases, counts.total(), counts.total() // 2), options.runs)
+    seconds = cpu_seconds(lambda: distinctive(phrases, options.turns, options.turns // 2), options.runs)
     print(f"distinctive: {seconds:.3f} s")
     for phrase in ranked(phrases, 10):
         print(f"{phrase.turns:9,} turns, {len(phrase.keys):4} forms: {phrase.text}")

@@ -108,8 +108,8 @@ def expected(newest_first: Sequence[Conversation], question: PhraseQuestion) -> 
         phrase.conversations, phrase.elsewhere = here.with_any(phrase.keys), there.with_any(phrase.keys)
     phrases.sort(key=lambda phrase: (-phrase.conversations, -phrase.turns))
     if question.is_distinctive:
-        totals = (sum(len(set(keys)) for keys in side.keys) for side in (here, there))
-        phrases = [scored.phrase for scored in distinctive(phrases, *totals)]
+        spoken, spoken_elsewhere = (sum(map(bool, side.keys)) for side in (here, there))
+        phrases = distinctive(phrases, spoken, spoken_elsewhere)
     shown = phrases if question.is_distinctive else ranked(phrases, MOST_SHOWN)
 
     def found(phrase: Phrase) -> FoundPhrase:
