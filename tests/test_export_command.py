@@ -70,6 +70,12 @@ def test_the_columns_that_lack_values_are_named(tmp_path: Path) -> None:
     assert all(row["trace_id"] for row in rows)
 
 
+def test_the_values_that_exist_are_named_where_none_matches(tmp_path: Path) -> None:
+    done = export(tmp_path, "--status", "broken")
+    assert done.returncode == 0
+    assert "Existing values: busy, completed," in done.stderr.decode()
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
 def test_stdout_on_a_full_disk_is_an_error(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "formant_mcp", "--demo", "export"]

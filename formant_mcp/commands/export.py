@@ -20,6 +20,7 @@ from formant_mcp.queries.arguments import argument_error
 from formant_mcp.queries.export import ExportedCall
 from formant_mcp.queries.loader import RequestContext
 from formant_mcp.server.tools.export_conversations import ExportArguments
+from formant_mcp.server.tools.text import with_notes
 
 
 def run_export(open_app: Callable[[], Awaitable[App]], options: Mapping[str, object], output: str) -> int:
@@ -75,11 +76,10 @@ async def _export(app: App, arguments: ExportArguments, output: Path | None) -> 
             await save_as(output, table, pages())
         else:
             await _print(table, pages())
-    if export.note:
-        print(export.note, file=sys.stderr)
-    if not export.coverage.complete:
-        print(f"Incomplete: {export.coverage.note}", file=sys.stderr)
-    return 0 if export.coverage.complete else 1
+    coverage = with_notes(export.coverage, export.existing, export.note)
+    if not coverage.complete or coverage.note:
+        print(f"{'' if coverage.complete else 'Incomplete: '}{coverage.note}", file=sys.stderr)
+    return 0 if coverage.complete else 1
 
 
 async def _print(table: Table, pages: AsyncIterator[list[ExportedCall]]) -> None:
