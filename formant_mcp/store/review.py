@@ -16,6 +16,9 @@ _AT_ONCE = 2_000  # calls in memory
 _NUMBERS = "kind IN ('number', 'numeral')"
 _LONGEST_VALUE = 60  # characters; longer ones are sentences
 
+FAILED = "outcome = 'failure' AND (duration_seconds > 0 OR turn_count > 0)"
+"""SQL: whether a call connected and then failed. An index has these calls."""
+
 
 class SignalRow(NamedTuple):
     """A call's row and agent, and its signals by name, those that are measured."""
@@ -100,11 +103,7 @@ class Review(OnDatabase):
     def failed_after_connection(self, connection: Connection, filters: Filters) -> list[int]:
         """The rows of the matches that connected and then failed."""
         clause = where(filters)
-        rows = connection.rows(
-            "SELECT row_id FROM $conversations WHERE outcome = 'failure'"
-            f" AND (duration_seconds > 0 OR turn_count > 0) AND {clause.sql}",
-            clause.values,
-        )
+        rows = connection.rows(f"SELECT row_id FROM $conversations WHERE {FAILED} AND {clause.sql}", clause.values)
         return [whole(row_id) for (row_id,) in rows]
 
     @on_reader
