@@ -24,6 +24,7 @@ ALLOWED = {
     ("providers/elevenlabs_json.py", "reached"): "quotes termination reasons: `Silence timeout reached`",
     ("providers/rate_limit.py", "reached"): "`Rate limit reached.` is what every API calls it",
     ("queries/coverage.py", "known"): "a field of the public contract",
+    ("queries/profile.py", "gather"): "asyncio.gather",
     ("queries/transcripts.py", "gather"): "`asyncio.gather`",
     ("recordings/wav.py", "tell"): "`tell` is a method of every file",
     ("server/tools/schemas.py", "known"): "a field of the public contract",

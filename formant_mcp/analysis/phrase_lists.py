@@ -5,6 +5,7 @@
     # a comment
     [opt_out]                the list that the next phrases belong to
     hi-Latn call mat karo    a language (BCP 47) and a phrase, in which `*` is any one word
+    - en don't stop calling  an exception: a phrase of the list that shares a word with it does not count
 
 Phrases are compared word by word without case, accents and punctuation (see `text_search.tokenizer`); long ones in any
 spelling (see `text_search.spelling`).
@@ -30,18 +31,23 @@ LISTS = (
 )  # fmt: skip
 
 _ANY = "*"
+_EXCEPTION = "-"
 _MOST_WORDS = 12
 _LEAST_IN_ANY_SPELLING = 3  # words
 _SECTION = re.compile(r"\[([a-z_]+)\]")
-_PHRASE = re.compile(r"([a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*)\s+(\S.*)")
+_PHRASE = re.compile(r"(?:(-)\s*)?([a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*)\s+(\S.*)")
 _ACCEPTED = (
     f"A line is a comment (# ...), the name of a list ({', '.join(f'[{name}]' for name in LISTS)}) or, below it, a"
-    f" language and a phrase of at most {_MOST_WORDS} words (en talk to a human)."
+    f" language and a phrase of at most {_MOST_WORDS} words (en talk to a human), or an exception"
+    f" ({_EXCEPTION} en no need to talk)."
 )
 
 
 class Phrase(NamedTuple):
-    """The words of a phrase as they are compared (`*` is any one word), its list and its language."""
+    """The words of a phrase as they are compared (`*` is any one word), its list and its language.
+
+    `list_name`: of an exception, it begins with `-`.
+    """
 
     list_name: str
     language: str
@@ -49,6 +55,19 @@ class Phrase(NamedTuple):
 
 
 _Anchor = str | tuple[str, str]
+
+
+class _Said(NamedTuple):
+    """A phrase that is said: its list, the index of its first word, and that after its last."""
+
+    list_name: str
+    first: int
+    end: int
+
+    def is_excepted_by(self, other: "_Said") -> bool:
+        """Whether the other is an exception of this list that shares a word with it."""
+        is_exception = other.list_name == _EXCEPTION + self.list_name
+        return is_exception and self.first < other.end and other.first < self.end
 
 
 class _Candidate(NamedTuple):
@@ -72,18 +91,18 @@ class _Finder:
             self._candidates[anchor].append(_Candidate(list_name, words, place))
         self._anchors = frozenset(self._candidates)
 
-    def find(self, words: Sequence[str]) -> list[tuple[str, int]]:
-        """The list of each phrase in these words, and the index of its first word; in no order."""
+    def find(self, words: Sequence[str]) -> list[_Said]:
+        """The phrases and exceptions in these words, in no order."""
         anchors = self._anchors.intersection(words) | self._anchors.intersection(pairwise(words))
         return [place for anchor in anchors for place in self._places(anchor, tuple(words))] if anchors else []
 
-    def _places(self, anchor: _Anchor, words: tuple[str, ...]) -> Iterator[tuple[str, int]]:
+    def _places(self, anchor: _Anchor, words: tuple[str, ...]) -> Iterator[_Said]:
         head = anchor if isinstance(anchor, str) else anchor[0]
         for at in (at for at, word in enumerate(words) if word == head):
             for list_name, phrase, place in self._candidates[anchor]:
-                first = at - place
-                if _is_said(phrase, words[first : first + len(phrase)]):
-                    yield list_name, first
+                first, end = at - place, at - place + len(phrase)
+                if _is_said(phrase, words[first:end]):
+                    yield _Said(list_name, first, end)
 
 
 class PhraseLists:
@@ -129,7 +148,12 @@ class PhraseLists:
 
     def find(self, words: Sequence[str]) -> list[tuple[str, int]]:
         """The list of each phrase in these folded words, and the index of its first word; in no order."""
-        return self._exact.find(words) + self._spelled.find(tuple(map(_key, words)))
+        said = self._exact.find(words) + self._spelled.find(tuple(map(_key, words)))
+        return [
+            (phrase.list_name, phrase.first)
+            for phrase in said
+            if not phrase.list_name.startswith(_EXCEPTION) and not any(map(phrase.is_excepted_by, said))
+        ]
 
 
 @lru_cache(100_000)
@@ -172,8 +196,8 @@ def parse(content: bytes) -> list[Phrase]:
             continue
         if (section := _SECTION.fullmatch(stripped)) and section[1] in LISTS:
             list_name = section[1]
-        elif list_name and (match := _PHRASE.fullmatch(stripped)) and (words := _words_of(match[2])):
-            phrases.append(Phrase(list_name, match[1], words))
+        elif list_name and (match := _PHRASE.fullmatch(stripped)) and (words := _words_of(match[3])):
+            phrases.append(Phrase(f"{match[1] or ''}{list_name}", match[2], words))
         else:
             raise _malformed(number, "is neither a list nor a phrase")
     return phrases

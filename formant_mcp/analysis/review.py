@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -204,6 +204,13 @@ def _words(name: str) -> frozenset[str]:
     return frozenset(word.lower() for word in _WORDS.findall(name))
 
 
-def draw_key(seed: str, conversation_id: str) -> bytes:
-    """A place in a random order that only the seed gives: the calls with the smallest are a random share."""
-    return hashlib.blake2b(conversation_id.encode("utf-8", "surrogatepass"), key=seed.encode()[:64]).digest()
+def draw_key(seed: str) -> Callable[[str], bytes]:
+    """Gives each id a place in a random order that only the seed decides: the first calls are a random share."""
+    seeded = hashlib.blake2b(key=seed.encode()[:64])
+
+    def key(conversation_id: str) -> bytes:
+        hashed = seeded.copy()
+        hashed.update(conversation_id.encode("utf-8", "surrogatepass"))
+        return hashed.digest()
+
+    return key

@@ -1,5 +1,7 @@
 """The profile of calls: agents, statuses, time span, every result field with its values, and the signals."""
 
+import asyncio
+from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -78,18 +80,21 @@ async def profile(loader: Loader, context: RequestContext, filters: Filters, top
     now = None if coverage.is_loaded else context.requested_at
     kinds = sorted((await store.aggregates.paths(filters, now)).items())
     first, last = await store.aggregates.span(filters)
-    agents = await _counts(store, filters, "agent_id", zone)
+    agents, statuses = await _agents_and_statuses(store, filters, zone)
     overall = await overall_of(store, filters, zone)
     loaded = await store.aggregates.count_loaded(filters, now) if now else overall.count
+    fields, signals = await asyncio.gather(  # the costly ones, on two threads
+        _fields(store, filters, kinds[:_MAX_FIELDS], top, now), store.signals.stats(filters, now)
+    )
     return Profile(
         coverage=coverage,
         overall=overall,
         agents=agents[:_MAX_VALUES],
-        statuses=await _counts(store, filters, "status", zone),
+        statuses=statuses,
         started_from=_moment(first),
         started_to=_moment(last),
-        results=tuple([await _field(store, filters, path, kind, top, now) for path, kind in kinds[:_MAX_FIELDS]]),
-        signals=tuple(await store.signals.stats(filters, now)),
+        results=tuple(fields),
+        signals=tuple(signals),
         left_out=(max(0, len(agents) - _MAX_VALUES), max(0, len(kinds) - _MAX_FIELDS)),
         existing=await available_values(store, filters, coverage.matched),
         loaded=loaded,
@@ -108,10 +113,24 @@ def _notes(coverage: Coverage, count: int, loaded: int) -> list[str]:
     return notes
 
 
-async def _counts(store: Store, filters: Filters, name: str, zone: ZoneInfo) -> Counts:
-    (counts_by_key,) = await store.aggregates.count_by(filters, Grouping((name,), zone.key))
-    counts = [(str(key[0] or NONE), group.count) for key, group in counts_by_key.items()]
-    return tuple(sorted(counts, key=lambda pair: (-pair[1], pair[0])))
+async def _agents_and_statuses(store: Store, filters: Filters, zone: ZoneInfo) -> tuple[Counts, Counts]:
+    """How many calls each agent and each status has, the most frequent first."""
+    (groups,) = await store.aggregates.count_by(filters, Grouping(("agent_id", "status"), zone.key))
+    agents, statuses = Counter[str](), Counter[str]()
+    for (agent, status), group in groups.items():
+        agents[str(agent or NONE)] += group.count
+        statuses[str(status or NONE)] += group.count
+    return _ordered(agents), _ordered(statuses)
+
+
+def _ordered(counts: Counter[str]) -> Counts:
+    return tuple(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
+
+
+async def _fields(
+    store: Store, filters: Filters, kinds: list[tuple[str, str]], top: int, now: datetime | None
+) -> list[FieldProfile]:
+    return [await _field(store, filters, path, kind, top, now) for path, kind in kinds]
 
 
 async def _field(store: Store, filters: Filters, path: str, kind: str, top: int, now: datetime | None) -> FieldProfile:

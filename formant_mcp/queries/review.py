@@ -1,10 +1,9 @@
 """What to listen to first: calls with the most reasons, by weight, and a random share of the others."""
 
 import asyncio
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from heapq import nlargest
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
@@ -136,7 +135,7 @@ async def find_calls_to_review(
     best = await _best(store, scores, query.limit - drawn)
     places = query.limit - len(best) if query.random_share else 0
     seed = query_fingerprint(query.as_sent, context.requested_at.astimezone(zone).date().isoformat())
-    draw = await store.review.draw(filters, partial(draw_key, seed), places, set(best))
+    draw = await store.review.draw(filters, draw_key(seed), places, set(best))
     rows = best | dict(draw.calls)
     stored = await store.read.get(list(rows.values()))
     return ReviewResult(
@@ -208,12 +207,15 @@ class _Search:
 
     async def _low_ratings(self) -> dict[int, Finding]:
         paths = [path for path in await self._aggregates.paths() if may_be_rating(path)]
-        details: defaultdict[int, list[str]] = defaultdict(list)
+        findings: dict[int, Finding] = {}
         for path, numbers in sorted((await self._store.ranges(paths)).items()):
             if scale := rating_scale(path, numbers):
-                for row_id, value in (await self._store.low_values(self._filters, path, scale.low)).items():
-                    details[row_id].append(rating_detail(path, value, scale))
-        return {row_id: Finding(", ".join(some)) for row_id, some in details.items()}
+                lows = await self._store.low_values(self._filters, path, scale.low)
+                of_values = {value: Finding(rating_detail(path, value, scale)) for value in set(lows.values())}
+                for row_id, value in lows.items():
+                    finding, earlier = of_values[value], findings.get(row_id)
+                    findings[row_id] = Finding(f"{earlier.detail}, {finding.detail}") if earlier else finding
+        return findings
 
 
 def _findings_of_signals(rows: Iterable[SignalRow], usual: UsualValues) -> Findings:

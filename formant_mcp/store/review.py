@@ -12,9 +12,12 @@ from formant_mcp.store.engine import Connection, OnDatabase, Value, on_reader
 from formant_mcp.store.filter_sql import where
 from formant_mcp.store.rows import number, text, whole
 
-_AT_ONCE = 50_000  # calls in memory
+_AT_ONCE = 2_000  # calls in memory
 _NUMBERS = "kind IN ('number', 'numeral')"
 _LONGEST_VALUE = 60  # characters; longer ones are sentences
+
+FAILED = "outcome = 'failure' AND (duration_seconds > 0 OR turn_count > 0)"
+"""SQL: whether a call connected and then failed. An index has these calls."""
 
 
 class SignalRow(NamedTuple):
@@ -51,9 +54,7 @@ class Review(OnDatabase):
     ) -> dict[str | None, dict[str, Counter[float]]]:
         """How often each value of these signals occurs, by agent, over all calls whose transcripts are measured."""
         columns = ", ".join(map(_column, names))
-        counts: defaultdict[str | None, dict[str, Counter[float]]] = defaultdict(
-            lambda: {name: Counter[float]() for name in names}
-        )
+        counts = defaultdict[str | None, list[Counter[Value]]](lambda: [Counter() for _ in names])
         last = 0
         while rows := connection.rows(
             f"SELECT row_id, agent_id, {columns} FROM $signals_as s $join $conversations_as c USING (row_id)"
@@ -61,16 +62,17 @@ class Review(OnDatabase):
             [last, _AT_ONCE],
         ):
             last = whole(rows[-1][0])
-            by_agent: defaultdict[Value, list[tuple[Value, ...]]] = defaultdict(list)
+            by_agent = defaultdict[Value, list[tuple[Value, ...]]](list)
             for row in rows:
                 by_agent[row[1]].append(row)
             for agent, rows_of_agent in by_agent.items():
                 _, _, *values = zip(*rows_of_agent, strict=True)
-                for name, column in zip(names, values, strict=True):
-                    for value, count in Counter(column).items():
-                        if value is not None:
-                            counts[text(agent)][name][float(value)] += count
-        return counts
+                for counter, column in zip(counts[text(agent)], values, strict=True):
+                    counter.update(column)
+        return {
+            agent: {name: _numbers(counter) for name, counter in zip(names, counters, strict=True)}
+            for agent, counters in counts.items()
+        }
 
     @on_reader
     def signals_at(
@@ -101,11 +103,7 @@ class Review(OnDatabase):
     def failed_after_connection(self, connection: Connection, filters: Filters) -> list[int]:
         """The rows of the matches that connected and then failed."""
         clause = where(filters)
-        rows = connection.rows(
-            "SELECT row_id FROM $conversations WHERE outcome = 'failure'"
-            f" AND (duration_seconds > 0 OR turn_count > 0) AND {clause.sql}",
-            clause.values,
-        )
+        rows = connection.rows(f"SELECT row_id FROM $conversations WHERE {FAILED} AND {clause.sql}", clause.values)
         return [whole(row_id) for (row_id,) in rows]
 
     @on_reader
@@ -126,8 +124,9 @@ class Review(OnDatabase):
     def low_values(self, connection: Connection, filters: Filters, path: str, limit: float) -> dict[int, float]:
         """The lowest number of a field in each match that has one up to the limit, by row."""
         clause = where(filters)
+        joined = "$join $conversations_as c USING (row_id)" if clause.parts else ""
         rows = connection.rows(
-            "SELECT row_id, min(number) FROM $result_values_as v $join $conversations_as c USING (row_id)"
+            f"SELECT row_id, min(number) FROM $result_values_as v {joined}"
             f" WHERE v.path = ? AND {_NUMBERS} AND number <= ? AND {clause.sql} GROUP BY row_id",
             [path, limit, *clause.values],
         )
@@ -168,11 +167,16 @@ class Review(OnDatabase):
             f" WHERE turn_count > 0 AND ended = 1 AND {clause.sql}",
             clause.values,
         )
-        keyed = ((key(str(name)), whole(row_id), str(name)) for name, row_id in rows if row_id not in without)
-        return Draw([(row_id, name) for _, row_id, name in nsmallest(count, keyed)] if count else [], len(rows))
+        others = (row for row in rows if row[1] not in without)
+        drawn = nsmallest(count, others, key=lambda row: key(str(row[0]))) if count else []
+        return Draw([(whole(row_id), str(name)) for name, row_id in drawn], len(rows))
 
 
 def _column(name: str) -> str:
     if name not in MEASURED:
         raise ValueError(name)
     return f"s.{name}"
+
+
+def _numbers(counts: Counter[Value]) -> Counter[float]:
+    return Counter({float(value): count for value, count in counts.items() if value is not None})

@@ -233,7 +233,7 @@ def _figures(name: str, kind: Kind) -> list[str]:
     """SQL: the figures of `_stats`."""
     match kind:
         case "count":
-            return [f"count({name})", f"count(nullif({name}, 0))", f"sum({name})", f"max({name})"]
+            return [f"count({name})", f"count(*) FILTER (WHERE {name} <> 0)", f"sum({name})", f"max({name})"]
         case "number":
             return [f"count({name})", f"sum({name})", f"max({name})"]
         case "flag":
@@ -241,7 +241,7 @@ def _figures(name: str, kind: Kind) -> list[str]:
         case "turn":
             return ["count(turn_count)", f"count({name})"]
         case "text":
-            return [f"count({name})", *(f"count(nullif({name} = '{party}', false))" for party in PARTIES)]
+            return [f"count({name})", *(f"count(*) FILTER (WHERE {name} = '{party}')" for party in PARTIES)]
 
 
 def _stats(name: str, kind: Kind, values: Iterator[Value]) -> SignalStats:

@@ -92,6 +92,70 @@ DISTRACTORS: dict[str, tuple[str, ...]] = {
     ),
 }
 
+# What a contact says in which a phrase of the signal does not count, as it is negated or means something else there.
+NEGATED: dict[str, dict[str, tuple[str, ...]]] = {
+    "asked_for_human": {
+        "en": (
+            "No need to talk to a human.", "I don't want to speak to a manager.", "You are fine, I don't need a human.",
+            "Please don't transfer me to a human.",
+        ),
+        "hi-Latn": (
+            "Mujhe insaan se baat nahi karni.", "Manager se baat karne ki zaroorat nahi.",
+            "Kisi aadmi se baat nahi karni.",
+        ),
+        "hi": (
+            "मुझे इंसान से बात नहीं करनी।", "मैनेजर से बात करने की ज़रूरत नहीं है।", "किसी इंसान से बात नहीं करना चाहता।",
+        ),
+    },
+    "asked_if_robot": {
+        "en": ("I don't think you are a robot.", "I never said you are a robot."),
+        "hi-Latn": ("Maine nahi kaha ki aap robot hain.", "Mujhe nahi lagta ki aap robot ho."),
+        "hi": ("मैंने नहीं कहा कि आप रोबोट हैं।", "मुझे नहीं लगता कि आप मशीन हैं।"),
+    },
+    "voicemail": {
+        "en": (
+            "You have not reached the voicemail, it is me.", "No need to leave a message.",
+            "I did not leave a message.",
+        ),
+        "hi-Latn": ("Mera number switch off nahi tha.", "Nahi, yeh voicemail par nahi gaya."),
+        "hi": ("मेरा मोबाइल स्विच ऑफ नहीं था।", "मेरा मोबाइल स्विच ऑफ था सुबह।"),
+    },
+    "wrong_person": {
+        "en": (
+            "This is not a wrong number.", "No, this is not wrong number.", "You don't have the wrong person.",
+            "There is no problem here.",
+        ),
+        "hi-Latn": ("Galat number nahi hai, boliye.", "Wrong number nahi hai bhai.", "Yahan koi dikkat nahi hai."),
+        "hi": ("गलत नंबर नहीं है, बोलिए।", "रॉन्ग नंबर नहीं है।", "यहाँ कोई दिक्कत नहीं है।"),
+    },
+    "abusive_words": {
+        "en": ("I am not stupid, I read the contract.", "I'm not an idiot.", "Sorry for the stupid question."),
+        "hi-Latn": ("Main bewakoof nahi hoon.", "Mera kutta beemar hai."),
+        "hi": ("मैं बेवकूफ़ नहीं हूँ।", "मेरा कुत्ता बीमार है।"),
+    },
+    "opt_out": {
+        "en": (
+            "Please don't stop calling, I may miss the date.", "Don't call me before 6 pm.", "Don't remove my number.",
+            "I don't want to opt out.",
+        ),
+        "hi-Latn": (
+            "Aap call karna band mat karo.", "Abhi call mat karo, shaam ko karna.", "Aaj phone mat karna, kal karna.",
+        ),
+        "hi": ("आप कॉल करना बंद मत करो।", "अभी कॉल मत करो, शाम को करना।", "आज फ़ोन मत करना, कल करना।"),
+    },
+    "refusal": {
+        "en": (
+            "I will not pay today, I will pay tomorrow.", "I never said I won't pay.", "Not now, I will pay tomorrow.",
+            "I'm not paying until Friday.",
+        ),
+        "hi-Latn": (
+            "Abhi nahi, kal dunga.", "Abhi nahi dunga, kal dunga.", "Aaj nahi dunga, parso de dunga.",
+            "Kyun nahi dunga.", "Abhi paise nahi, dunga kal.",
+        ),
+        "hi": ("अभी नहीं, कल दूँगा।", "अभी नहीं दूँगा, कल दूँगा।", "आज नहीं भरूँगा, परसों भरूँगा।", "क्यों नहीं दूँगा।"),
+    },
+}  # fmt: skip
+
 AGENT_LINES: dict[str, tuple[str, ...]] = {
     "en": (
         "I am calling about the payment that was due on Monday.",
@@ -126,6 +190,10 @@ OPENINGS = {
     "hi-Latn": "Namaste, main Example Finance se bol rahi hoon.",
     "hi": "नमस्ते, मैं एग्ज़ाम्पल फ़ाइनेंस से बोल रही हूँ।",
 }
+
+
+def _harmless(language: str) -> tuple[str, ...]:
+    return DISTRACTORS[language] + tuple(line for lines in NEGATED.values() for line in lines[language])
 
 
 class PlantedCall(NamedTuple):
@@ -210,7 +278,7 @@ class _Writer:
     def pairs(self, count: int) -> None:
         """The contact says something harmless, the agent something new; so many times."""
         for _ in range(count):
-            self.contact(f"{self._random.choice(DISTRACTORS[self._language])} {'xyz' * len(self._turns)}")
+            self.contact(f"{self._random.choice(_harmless(self._language))} {'xyz' * len(self._turns)}")
             self.agent(self._fresh_line())
 
     def plant(self, signal: str) -> None:
@@ -243,6 +311,8 @@ class _Writer:
     def contact_repeat(self) -> None:
         """The contact says an earlier line again."""
         earlier = [turn.text for turn in self._turns if turn.role == "contact" and len(turn.text.split()) > 4]
+        if not earlier:
+            return
         line = self._random.choice(earlier)
         self.planted["contact_repeats"] = int(self.planted["contact_repeats"]) + 1
         self.contact(line.upper())

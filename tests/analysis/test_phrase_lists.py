@@ -34,7 +34,7 @@ def test_each_list_has_phrases_in_the_three_languages_none_twice() -> None:
 def test_every_phrase_of_the_package_is_found_where_it_is_said() -> None:
     lists = PhraseLists.load()
     for name, _, words in lists.phrases:
-        if name != "fillers":
+        if name in LISTS and name != "fillers":
             assert (name, 2) in lists.find(["xyz", "abc", *("any" if word == "*" else word for word in words), "def"])
 
 
@@ -58,6 +58,45 @@ def test_phrases_are_found_as_words_in_a_row(text: str, places: list[tuple[str, 
     lists = lists_of("[opt_out]\nen stop calling\nhi फ़ोन मत करो\n[wrong_person]\nen nobody called * here\n")
 
     assert found_in(lists, text) == places
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ("don't stop calling", []),
+        ("do stop calling", [("opt_out", 1)]),
+        ("don't stop calling, stop calling", [("opt_out", 3)]),
+        ("stop calling, don't stop calling", [("opt_out", 0)]),
+        ("never stop calling him", []),
+        ("never ever stop calling us", [("opt_out", 2)]),
+        ("calling him stop calling", [("opt_out", 2)]),
+        ("stop calling him", []),
+        ("don't stop calling, wrong number", [("wrong_person", 3)]),
+        ("पैसे नहीं दूँगा", [("refusal", 1)]),
+        ("पैसे कल नहीं दूँगा", []),
+        ("paise kal nahin dunga", []),
+    ],
+)
+def test_a_phrase_that_shares_a_word_with_an_exception_of_its_list_does_not_count(
+    text: str, places: list[tuple[str, int]]
+) -> None:
+    lists = lists_of(
+        "[opt_out]\nen stop calling\n- en don't stop calling\n-en never stop * him\n- en calling him\n"
+        "[wrong_person]\nen wrong number\n- en stop wrong\n"
+        "[refusal]\nhi नहीं दूँगा\nhi-Latn nahin dunga\n- hi कल नहीं दूँगा\n"
+    )
+
+    assert found_in(lists, text) == places
+
+
+def test_an_exception_changes_the_digest_and_may_be_a_teams_own(tmp_path: Path) -> None:
+    file = tmp_path / "phrases.txt"
+    file.write_text("[opt_out]\n- en stop calling it\n")
+    lists, package = PhraseLists.load(file), PhraseLists.load()
+
+    assert lists.digest != package.digest
+    assert found_in(package, "stop calling it a loan") == [("opt_out", 0)]
+    assert found_in(lists, "stop calling it a loan") == []
 
 
 @given(
@@ -105,6 +144,10 @@ def test_a_teams_file_adds_to_the_packages_lists(tmp_path: Path) -> None:
         (b"[opt_out]\nen\n", 2),
         (b"[opt_out]\nen *\n", 2),
         (b"[opt_out]\nen ?!\n", 2),
+        (b"[opt_out]\n- en\n", 2),
+        (b"[opt_out]\n- stop calling\n", 2),
+        (b"[opt_out]\n-- en stop calling\n", 2),
+        (b"- en stop calling\n", 1),
         (f"[opt_out]\nen {SECRET} {'word ' * 12}\n".encode(), 2),
         (b"[opt_out]\nenglish stop calling\n", 2),
         (f"[opt_out]\nen stop\nen {SECRET} \xe9\n".encode("latin-1"), 3),

@@ -5,7 +5,7 @@ import pytest
 from formant_mcp.analysis.phrase_lists import PhraseLists
 from formant_mcp.analysis.signals import PHRASE_SIGNALS, measure
 from formant_mcp.text_search.tokenizer import folded_words
-from tests.analysis.planted import DISTRACTORS, PLANTED, PlantedCall, calls
+from tests.analysis.planted import DISTRACTORS, NEGATED, PLANTED, PlantedCall, calls
 
 COUNT = 600
 OTHERS = (
@@ -61,3 +61,34 @@ def test_a_harmless_line_has_no_phrase(lists: PhraseLists, line: str) -> None:
 )
 def test_a_planted_line_has_its_phrase_alone(lists: PhraseLists, signal: str, line: str) -> None:
     assert {name for name, _ in lists.find(folded_words(line))} & PHRASE_SIGNALS == {signal}
+
+
+@pytest.mark.parametrize(
+    ("signal", "line"),
+    [(signal, line) for signal, by_language in NEGATED.items() for lines in by_language.values() for line in lines],
+)
+def test_a_negated_phrase_does_not_count(lists: PhraseLists, signal: str, line: str) -> None:
+    assert {name for name, _ in lists.find(folded_words(line))} & PHRASE_SIGNALS == set()
+
+
+@pytest.mark.parametrize(
+    ("signal", "line"),
+    [
+        ("asked_for_human", "No, I don't want this, I want to talk to a human."),
+        ("asked_for_human", "If I don't speak to a manager I will complain."),
+        ("asked_for_human", "Insaan se baat nahi ho rahi, kisi insaan se connect karo."),
+        ("asked_for_human", "मुझे रोबोट नहीं, इंसान से बात करनी है।"),
+        ("asked_if_robot", "I don't know, are you a robot?"),
+        ("voicemail", "I am not available to take your call, please leave a message."),
+        ("wrong_person", "No, this is a wrong number."),
+        ("wrong_person", "Nahi, galat number hai."),
+        ("abusive_words", "You are not listening, you idiot."),
+        ("opt_out", "No, don't call me at all."),
+        ("opt_out", "Kal bhi bola tha, call mat karo."),
+        ("refusal", "I will not pay, not today and not tomorrow."),
+        ("refusal", "Nahi, main kal bhi nahi dunga."),
+        ("refusal", "मैं कभी नहीं दूँगा।"),
+    ],
+)
+def test_a_negation_elsewhere_in_the_sentence_changes_nothing(lists: PhraseLists, signal: str, line: str) -> None:
+    assert signal in {name for name, _ in lists.find(folded_words(line))}

@@ -1,6 +1,7 @@
 """How long `find_calls_to_review` takes on a large store, as `bench_store` builds it.
 
     python -m tests.benchmarks.bench_review --store FILE [--runs 7]
+    python -m tests.benchmarks.bench_review --store FOLDER --engine postgres
 
 A store without measured signals is measured first. Milliseconds are of the clock and, as the machine may be busy, of
 the CPU.
@@ -19,7 +20,7 @@ from formant_mcp.queries.loader import Loader, RequestContext
 from formant_mcp.queries.review import ReviewQuery, find_calls_to_review
 from formant_mcp.store import AccountKey, Store
 from formant_mcp.sync import Sync
-from tests.benchmarks.bench_store import NOW, ZONE, NothingNew
+from tests.benchmarks.bench_store import NOW, ZONE, NothingNew, benchmark_store
 
 QUESTIONS = {
     "a year, all reasons": ReviewQuery(Filters(), "year"),
@@ -29,9 +30,9 @@ QUESTIONS = {
 }
 
 
-async def ask(path: Path, runs: int) -> None:
+async def ask(where: Path | str, runs: int) -> None:
     """Prints a line for each question."""
-    store = await Store.open(path, AccountKey("service", "benchmark"), lambda conversation, read_at: None)
+    store = await Store.open(where, AccountKey("service", "benchmark"), lambda conversation, read_at: None)
     loader = Loader(Sync(await NothingNew.of(store), store, lambda: NOW), store)
     await loader.sync.measure_stored(3600)
     print(f"{'question':28} {'ms':>8} {'CPU ms':>8}  (medians)")
@@ -54,8 +55,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--store", type=Path, required=True)
     parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--engine", choices=("sqlite", "postgres"), default="sqlite")
     options = parser.parse_args()
-    asyncio.run(ask(options.store, options.runs))
+    with benchmark_store(options.engine, options.store) as (where, _):
+        asyncio.run(ask(where, options.runs))
 
 
 if __name__ == "__main__":

@@ -280,6 +280,10 @@ MIGRATIONS = (
     );
     ALTER TABLE phrases ALTER COLUMN keys SET STORAGE EXTERNAL;     -- keys are random: nothing to compress
     """,
+    """
+    CREATE INDEX conversations_failed ON conversations (account, started_at NULLS FIRST, row_id)
+        WHERE outcome = 'failure' AND (duration_seconds > 0 OR turn_count > 0);
+    """,
 )
 
 

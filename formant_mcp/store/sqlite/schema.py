@@ -293,6 +293,11 @@ MIGRATIONS = (
         keys TEXT NOT NULL                  -- 64 bits for each turn, in base64
     );
     """,
+    """
+    -- The condition of formant_mcp.store.review.FAILED: few of an account's calls.
+    CREATE INDEX conversations_failed ON conversations (started_at, row_id)
+        WHERE outcome = 'failure' AND (duration_seconds > 0 OR turn_count > 0);
+    """,
 )
 
 

@@ -295,6 +295,7 @@ async def test_stored_words_get_their_keys_in_every_account(database: str) -> No
         await store.close()
     await ask(database, "ALTER TABLE formant_mcp.words DROP COLUMN spelling")
     await ask(database, "DROP TABLE formant_mcp.phrases")
+    await ask(database, "DROP INDEX formant_mcp.conversations_failed")
     await ask(database, "UPDATE formant_mcp.version SET number = 3")
     store = await open_at(database, "second")
     assert await ask(database, "SELECT count(*) FROM formant_mcp.words WHERE spelling IS NULL") == [(0,)]
