@@ -85,7 +85,7 @@ def test_the_table_of_signals_has_each_with_its_definition() -> None:
 
 def test_the_example_of_a_file_of_phrases_is_accepted() -> None:
     example = README.split("\n## Signals\n")[1].split("```\n")[1]
-    assert {phrase.list_name for phrase in parse(example.encode())} == {"asked_for_human", "opt_out"}
+    assert {phrase.list_name for phrase in parse(example.encode())} == {"asked_for_human", "opt_out", "-opt_out"}
 
 
 def test_the_settings_table_has_every_variable() -> None:

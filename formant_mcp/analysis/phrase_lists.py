@@ -14,14 +14,14 @@ spelling (see `text_search.spelling`).
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 from formant_mcp.errors import ConfigurationError
-from formant_mcp.text_search.spelling import phonetic_key
+from formant_mcp.text_search.spelling import phonetic_key, spellings
 from formant_mcp.text_search.tokenizer import folded_words
 
 QUESTION_STARTS, FILLERS = "question_starts", "fillers"
@@ -55,6 +55,7 @@ class Phrase(NamedTuple):
 
 
 _Anchor = str | tuple[str, str]
+_IsSame = Callable[[str, str], bool]
 
 
 class _Said(NamedTuple):
@@ -81,28 +82,36 @@ class _Candidate(NamedTuple):
 class _Finder:
     """Finds phrases among words, each by its anchor, so that nearly no turn is compared with nearly all phrases.
 
-    The anchor is the longest two words in a row or, in phrases that have none, the longest word.
+    The anchor is the longest two words in a row or, in phrases that have none, the longest word. `key`: what words have
+    in common that may be the same, None: themselves; `is_same`: whether a word of a phrase and one that is said are.
     """
 
-    def __init__(self, phrases: Iterable[Phrase]) -> None:
+    def __init__(self, phrases: Iterable[Phrase], key: Callable[[str], str] | None, is_same: _IsSame) -> None:
+        self._key, self._is_same = key, is_same
         self._candidates: defaultdict[_Anchor, list[_Candidate]] = defaultdict(list)
         for list_name, _, words in phrases:
-            anchor, place = _anchor(words)
+            anchor, place = _anchor(tuple(map(key, words)) if key else words)
             self._candidates[anchor].append(_Candidate(list_name, words, place))
         self._anchors = frozenset(self._candidates)
 
     def find(self, words: Sequence[str]) -> list[_Said]:
         """The phrases and exceptions in these words, in no order."""
-        anchors = self._anchors.intersection(words) | self._anchors.intersection(pairwise(words))
-        return [place for anchor in anchors for place in self._places(anchor, tuple(words))] if anchors else []
+        keys = tuple(map(self._key, words)) if self._key else words
+        anchors = self._anchors.intersection(keys) | self._anchors.intersection(pairwise(keys))
+        said: list[_Said] = []
+        for anchor in anchors:
+            head = anchor if isinstance(anchor, str) else anchor[0]
+            for at, key in enumerate(keys):
+                if key == head:
+                    said += (place for phrase in self._candidates[anchor] if (place := self._place(phrase, at, words)))
+        return said
 
-    def _places(self, anchor: _Anchor, words: tuple[str, ...]) -> Iterator[_Said]:
-        head = anchor if isinstance(anchor, str) else anchor[0]
-        for at in (at for at, word in enumerate(words) if word == head):
-            for list_name, phrase, place in self._candidates[anchor]:
-                first, end = at - place, at - place + len(phrase)
-                if _is_said(phrase, words[first:end]):
-                    yield _Said(list_name, first, end)
+    def _place(self, phrase: _Candidate, at: int, words: Sequence[str]) -> _Said | None:
+        """Where the phrase is said, if the word of its anchor is at that place."""
+        first, end = at - phrase.place, at - phrase.place + len(phrase.words)
+        if first < 0 or end > len(words) or not all(map(self._is_same, phrase.words, words[first:end])):
+            return None
+        return _Said(phrase.list_name, first, end)
 
 
 class PhraseLists:
@@ -115,12 +124,10 @@ class PhraseLists:
             word for phrase in self.phrases if phrase.list_name == FILLERS for word in phrase.words
         )
         listed = [phrase for phrase in self.phrases if phrase.list_name != FILLERS]
-        self._exact = _Finder(phrase for phrase in listed if len(phrase.words) < _LEAST_IN_ANY_SPELLING)
-        self._spelled = _Finder(
-            phrase._replace(words=tuple(map(_key, phrase.words)))
-            for phrase in listed
-            if len(phrase.words) >= _LEAST_IN_ANY_SPELLING
-        )
+        short = [phrase for phrase in listed if len(phrase.words) < _LEAST_IN_ANY_SPELLING]
+        self._exact = _Finder(short, None, lambda wanted, word: wanted in (word, _ANY))
+        long = [phrase for phrase in listed if len(phrase.words) >= _LEAST_IN_ANY_SPELLING]
+        self._spelled = _Finder(long, _key, _is_spelling)
 
     @classmethod
     def load(cls, extra: Path | None = None) -> "PhraseLists":
@@ -148,11 +155,12 @@ class PhraseLists:
 
     def find(self, words: Sequence[str]) -> list[tuple[str, int]]:
         """The list of each phrase in these folded words, and the index of its first word; in no order."""
-        said = self._exact.find(words) + self._spelled.find(tuple(map(_key, words)))
+        said = self._exact.find(words) + self._spelled.find(words)
+        exceptions = [phrase for phrase in said if phrase.list_name.startswith(_EXCEPTION)]
         return [
             (phrase.list_name, phrase.first)
             for phrase in said
-            if not phrase.list_name.startswith(_EXCEPTION) and not any(map(phrase.is_excepted_by, said))
+            if phrase not in exceptions and not any(map(phrase.is_excepted_by, exceptions))
         ]
 
 
@@ -160,6 +168,12 @@ class PhraseLists:
 def _key(word: str) -> str:
     """What words have in common that are one word in several spellings; `*` is any word."""
     return word if word == _ANY else phonetic_key(word) or word
+
+
+@lru_cache(100_000)
+def _is_spelling(wanted: str, word: str) -> bool:
+    """Whether a word is one of a phrase in any spelling: the same key is not enough, which tone and तीन have, too."""
+    return wanted in (word, _ANY) or bool(spellings(wanted, (word,)))
 
 
 def _anchor(words: tuple[str, ...]) -> tuple[_Anchor, int]:
@@ -170,12 +184,6 @@ def _anchor(words: tuple[str, ...]) -> tuple[_Anchor, int]:
         return (words[at], words[at + 1]), at
     _, at = max((len(word), at) for at, word in enumerate(words) if word != _ANY)
     return words[at], at
-
-
-def _is_said(phrase: tuple[str, ...], words: tuple[str, ...]) -> bool:
-    if _ANY not in phrase or len(words) < len(phrase):
-        return words == phrase
-    return all(wanted in (word, _ANY) for wanted, word in zip(phrase, words, strict=True))
 
 
 def parse(content: bytes) -> list[Phrase]:

@@ -15,7 +15,7 @@ PLANTED: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "asked_if_robot": {
         "en": ("Wait, are you a robot?", "Am I talking to a machine?", "Hmm, is this a recorded message or what?"),
-        "hi-Latn": ("Aap robot ho kya?", "Yeh koi robot bol raha hai.", "Aap insaan ho ya nahi?"),
+        "hi-Latn": ("Aap robot ho kya?", "Yeh koi robot bol raha hai.", "Yeh computer wali call hai kya?"),
         "hi": ("आप रोबोट हैं क्या?", "अरे, यह तो मशीन बोल रही है।", "आप इंसान हो या नहीं?"),
     },
     "voicemail": {
@@ -38,7 +38,7 @@ PLANTED: dict[str, dict[str, tuple[str, ...]]] = {
         "hi": ("तुम सब बेवकूफ़ हो।", "अरे कमीने, फिर से फ़ोन किया।", "चुप कर, बहुत हो गया।"),
     },
     "opt_out": {
-        "en": ("Please stop calling me.", "Do not call me again.", "Take me off your list, please."),
+        "en": ("Please stop calling me.", "Do not call me again.", "Okay, and please stop these calls."),
         "hi-Latn": ("Dobara call mat karna.", "Mujhe phone mat kijiye please.", "Mera number hata do list se."),
         "hi": ("दोबारा कॉल मत करना।", "मुझे फ़ोन मत कीजिए।", "मेरा नंबर हटा दीजिए।"),
     },
@@ -66,6 +66,17 @@ DISTRACTORS: dict[str, tuple[str, ...]] = {
         "You can call me after 6 pm.",
         "I cannot pay today, but I will pay on Friday.",
         "I have paid it already, please check.",
+        "Are you really calling from the bank?",
+        "I want pay tomorrow, the full amount.",
+        "This is not my date of birth.",
+        "I have to go to the hall now.",
+        "There is no network here.",
+        "I don't know any English.",
+        "This is not the number I pay from.",
+        "I'll leave a message for my husband.",
+        "I felt like a fool at the counter.",
+        "How do I opt out of the autopay?",
+        "Please remove me from auto pay.",
     ),
     "hi-Latn": (
         "Main manager hoon, office mein baith kar baat karunga.",
@@ -78,6 +89,10 @@ DISTRACTORS: dict[str, tuple[str, ...]] = {
         "Bhai se baat karke bataunga.",
         "Paisa list mein dekh lijiye.",
         "Aaj nahi ho paayega, kal kar dunga.",
+        "Phone mute karo ek minute.",
+        "Teen ke baad phone karna.",
+        "Yahan koi network nahi hai.",
+        "Manager se bata diya maine.",
     ),
     "hi": (
         "मैं मैनेजर हूँ, दफ़्तर में बैठकर बात करूँगा।",
@@ -89,6 +104,8 @@ DISTRACTORS: dict[str, tuple[str, ...]] = {
         "मैं अब यहाँ नहीं रहता।",
         "भाई से बात करके बताऊँगा।",
         "आज नहीं हो पाएगा, कल कर दूँगा।",
+        "तीन के बाद फ़ोन करना।",
+        "यहाँ कोई नेटवर्क नहीं है।",
     ),
 }
 

@@ -27,7 +27,7 @@ def test_each_list_has_phrases_in_the_three_languages_none_twice() -> None:
     for name in LISTS:
         of_list = [phrase for phrase in phrases if phrase.list_name == name]
         assert {phrase.language for phrase in of_list} == {"en", "hi", "hi-Latn"}
-        assert 25 <= len(of_list) <= 62
+        assert 25 <= len(of_list) <= 80
         assert [words for words, count in Counter(phrase.words for phrase in of_list).items() if count > 1] == []
 
 
@@ -119,8 +119,9 @@ def test_phrases_are_found_as_a_plain_search_finds_them(phrases: list[list[str]]
 def test_long_phrases_are_found_in_any_spelling_and_script_and_short_ones_as_written() -> None:
     lists = PhraseLists(parse(b"[opt_out]\nhi-Latn mujhe call mat karo\nhi-Latn call matt"))
 
-    for said in ("muje kol mat karo", "Mujhe call matt karo ji", "मुझे कॉल मत करो"):
+    for said in ("muje call mat karo", "Mujhe call matt karo ji", "मुझे कॉल मत करो"):
         assert found_in(lists, said)[0] == ("opt_out", 0)
+    assert found_in(lists, "mujhe kal mit kare") == []  # the same consonants
     assert found_in(lists, "kal mat aana") == found_in(lists, "call mat") == []
 
 
