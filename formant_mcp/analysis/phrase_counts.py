@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
+from operator import eq
 
 from formant_mcp.analysis.phrases import Phrase
 
@@ -11,13 +13,12 @@ from formant_mcp.analysis.phrases import Phrase
 class FormCounts:
     """How many conversations have each form.
 
-    `spoken`: in how many conversations anything is said; `turns`: how many turns that are. Of the conversations in
-    which a form is repeated, the turns and the conversations of each form are counted as well: few enough to be fast.
+    `spoken`: in how many conversations anything is said; `turns`: how many turns that are. Apart from these, the turns
+    are counted in which a conversation says a form again.
     """
 
     conversations: Counter[int] = field(default_factory=Counter[int])
-    _turns_repeated: Counter[int] = field(default_factory=Counter[int])
-    _repeated: Counter[int] = field(default_factory=Counter[int])
+    _again: Counter[int] = field(default_factory=Counter[int])
     spoken: int = 0
     turns: int = 0
 
@@ -29,8 +30,8 @@ class FormCounts:
             distinct = set(keys)
             counts.conversations.update(distinct)
             if len(distinct) < len(keys):
-                counts._turns_repeated.update(keys)
-                counts._repeated.update(distinct)
+                ordered = sorted(keys)
+                counts._again.update(compress(ordered, map(eq, ordered, ordered[1:])))
             counts.spoken += bool(distinct)
             counts.turns += len(keys)
         return counts
@@ -45,7 +46,7 @@ class FormCounts:
 
     def turns_of(self, key: int) -> int:
         """How many turns have this form."""
-        return self.conversations[key] + self._turns_repeated.get(key, 0) - self._repeated.get(key, 0)
+        return self.conversations[key] + self._again.get(key, 0)
 
 
 def first_with(calls: Iterable[Sequence[int]], keys: Iterable[int]) -> dict[int, int]:
