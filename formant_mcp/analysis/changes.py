@@ -143,15 +143,21 @@ def _compare_counts(fields: Sequence[CountedField]) -> Iterator[Change]:
 
 
 def _values_to_compare(counted: CountedField) -> list[str]:
-    """Those with enough conversations; of two values that are each other's complement, the rarer one."""
+    """Those with enough conversations; of two values that are each other's complement, the one that has become more."""
     before, after = counted.before, counted.after
     names = {*before.counts, *after.counts}
     sums = {value: before.counts.get(value, 0) + after.counts.get(value, 0) for value in names}
     values = sorted(sums, key=lambda value: (sums[value], value))
     most = before.total + after.total - LEAST_COUNT
     if len(values) == 2 and sum(before.counts.values()) == before.total and sum(after.counts.values()) == after.total:
+        values.sort(key=lambda value: _gain(counted, value), reverse=True)
         del values[1]
     return [value for value in values if LEAST_COUNT <= sums[value] <= most]
+
+
+def _gain(counted: CountedField, value: str) -> float:
+    before, after = counted.before, counted.after
+    return after.counts.get(value, 0) / after.total - before.counts.get(value, 0) / before.total
 
 
 def _compare_numbers(fields: Sequence[NumericField]) -> Iterator[Change]:

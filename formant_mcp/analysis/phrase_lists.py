@@ -205,6 +205,8 @@ def parse(content: bytes) -> list[Phrase]:
         if (section := _SECTION.fullmatch(stripped)) and section[1] in LISTS:
             list_name = section[1]
         elif list_name and (match := _PHRASE.fullmatch(stripped)) and (words := _words_of(match[3])):
+            if list_name == FILLERS and len(words) > 1:
+                raise _malformed(number, "has several words, and a filler is one")
             phrases.append(Phrase(f"{match[1] or ''}{list_name}", match[2], words))
         else:
             raise _malformed(number, "is neither a list nor a phrase")

@@ -172,6 +172,11 @@ _NO_PROMISES = frozenset(
         *("never", "no", "non", "none", "not", "pending", "previous", "refusal", "refused", "refuses", "without"),
     }
 )
+# What a field counts or expects that is called so, too: emi_paid_count, days_since_promise, amount_to_be_paid.
+_NO_PROMISES_IN_FIELDS = _NO_PROMISES | {
+    *("attempts", "be", "chance", "confidence", "count", "counts", "days", "due", "likelihood", "probability", "rate"),
+    *("score", "since", "times", "total", "will"),
+}
 _YES = frozenset({"yes", "y", "true"})
 _MOST_WORDS = 5
 
@@ -184,9 +189,9 @@ def says_promise(path: str, kind: str, text: str, number: float | None) -> bool:
     """
     said = frozenset(label(text).split("_")) if kind == "text" else frozenset[str]()
     if kind == "text" and not said & _YES:
-        return len(said) <= _MOST_WORDS and _is_promise(said)
+        return len(said) <= _MOST_WORDS and _is_promise(said, _NO_PROMISES)
     is_yes = (number or 0) > 0 if kind in ("number", "numeral") else kind != "boolean" or text == "true"
-    return is_yes and _is_promise(_words(path))
+    return is_yes and _is_promise(_words(path), _NO_PROMISES_IN_FIELDS)
 
 
 def contradiction_detail(path: str) -> str:
@@ -195,9 +200,9 @@ def contradiction_detail(path: str) -> str:
     return f"{field} says promised or paid; the contact refuses or disputes"
 
 
-def _is_promise(words: frozenset[str]) -> bool:
+def _is_promise(words: frozenset[str], unless: frozenset[str]) -> bool:
     has_promise = words & _PROMISES or any(pair <= words for pair in _PROMISES_OF_TWO)
-    return bool(has_promise) and not words & _NO_PROMISES
+    return bool(has_promise) and not words & unless
 
 
 def _words(name: str) -> frozenset[str]:

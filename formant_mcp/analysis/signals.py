@@ -26,7 +26,7 @@ class Signal(NamedTuple):
     - `transcript`: of a call that has ended, and connected: it has turns or a duration;
     - `speakers`: also, every turn was readable and its speaker is identified;
     - `ends`: also, all the starts and ends that it compares were sent;
-    - `ends or flags`: these, or the provider's own flag on every agent turn;
+    - `ends or flags`: these, or the provider's own flag on an agent turn;
     - `tool results`: the provider says of each whether it is an error;
     - `recording`: it was saved.
     """
@@ -63,8 +63,8 @@ SIGNALS: Mapping[str, Signal] = MappingProxyType(
         "unanswered_questions": Signal(
             "count",
             "speakers",
-            "contact's turns with a question mark, or a question word at the start, after which the agent's next turn"
-            " is one of agent_repeats, or the agent says nothing more",
+            "contact's turns with a question mark, or a question word at the start, and more words than fillers and"
+            " numbers, after which the agent's next turn is one of agent_repeats, or the agent says nothing more",
         ),
         "reply_seconds_median": Signal(
             "number",

@@ -165,7 +165,6 @@ def median_interval(numbers: Distribution) -> Interval:
 class Usual:
     """What is usual among some numbers; `deviation`: the estimated standard deviation, 0 if all are the same."""
 
-    count: int
     median: float
     deviation: float
 
@@ -183,11 +182,7 @@ class Usual:
         count = sum(numbers.values())
         mean_distance = math.fsum(distance * times for distance, times in distances.items()) / count
         deviation = 1.482602218505602 * median(distances) or math.sqrt(math.pi / 2) * mean_distance
-        return cls(count, middle, deviation)
-
-    def robust_z_score(self, value: float) -> float | None:
-        """How many deviations above the median; beyond 3.5 is far (Iglewicz & Hoaglin 1993). None without deviation."""
-        return (value - self.median) / self.deviation if self.deviation else None
+        return cls(middle, deviation)
 
 
 @dataclass(frozen=True, slots=True)

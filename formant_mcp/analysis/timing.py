@@ -38,9 +38,9 @@ def longest_gap_seconds(speech: Sequence[Turn]) -> float | None:
 def interruptions(speech: Sequence[Turn]) -> int | None:
     """Agent turns during which the contact begins to speak: by the provider's flags, else by the times."""
     of_agent = [turn for turn in speech if turn.role == "agent"]
-    flags = [turn.interrupted for turn in of_agent]
-    if not flags or None not in flags:
-        return sum(map(bool, flags)) if flags else None
+    flags = [turn.interrupted for turn in of_agent if turn.interrupted is not None]
+    if flags or not of_agent:
+        return sum(flags) if flags else None
     begins = [turn.seconds for turn in speech if turn.role == "contact"]
     spans = [(turn.seconds, turn.end_seconds) for turn in of_agent]
     begins_timed = sorted(begin for begin in begins if begin is not None)

@@ -144,6 +144,7 @@ def test_a_teams_file_adds_to_the_packages_lists(tmp_path: Path) -> None:
         (b"[opt_out]\n[no_such_list]\n", 2),
         (b"[opt_out]\nen\n", 2),
         (b"[opt_out]\nen *\n", 2),
+        (b"[fillers]\nen to be honest\n", 2),
         (b"[opt_out]\nen ?!\n", 2),
         (b"[opt_out]\n- en\n", 2),
         (b"[opt_out]\n- stop calling\n", 2),

@@ -129,6 +129,10 @@ def test_a_result_says_promised_or_paid(path: str, kind: str, text: str) -> None
         ("paid", "boolean", "false"),
         ("paid", "text", "no"),
         ("amount", "number", "500"),
+        ("amount_to_be_paid", "number", "5000"),
+        ("emi_paid_count", "number", "12"),
+        ("days_since_promise", "number", "5"),
+        ("promise_to_pay_probability", "number", "1"),
     ],
 )
 def test_a_result_says_no_promise(path: str, kind: str, text: str) -> None:

@@ -202,7 +202,7 @@ def test_a_gap_is_measured_only_if_all_turns_have_start_and_end(turns: tuple[Tur
 def test_interruptions_are_the_flags_or_contacts_who_begin_within_an_agents_turn(turns: tuple[Turn, ...]) -> None:
     agent, contact = of("agent", turns), of("contact", turns)
     expected: int | None = None
-    if agent and all(turn.interrupted is not None for turn in agent):
+    if any(turn.interrupted is not None for turn in agent):
         expected = sum(turn.interrupted is True for turn in agent)
     elif (
         agent
