@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import json
 import secrets
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
@@ -9,6 +10,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
+from pydantic import JsonValue
 
 from formant_mcp.analysis.phrase_lists import PhraseLists
 from formant_mcp.settings import Settings
@@ -68,6 +71,26 @@ def database_address(request: pytest.FixtureRequest) -> Generator[str]:
         return
     with postgres_server() as server:
         yield server.address
+
+
+@pytest.fixture(autouse=True, scope="session")
+def schemas_checked_once() -> Generator[None]:
+    """The SDK's client checks a tool's schema in every session, which takes longer than most tests. Here it does once.
+
+    Every answer is still validated against its schema.
+    """
+    checked: set[str] = set()
+    check = Draft202012Validator.check_schema
+
+    def check_once(schema: dict[str, JsonValue]) -> None:
+        text = json.dumps(schema)
+        if text not in checked:
+            check(schema)
+            checked.add(text)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Draft202012Validator, "check_schema", check_once)
+        yield
 
 
 @pytest.fixture(autouse=True)
