@@ -1,8 +1,10 @@
 """Servers that share a key: together they use what the provider allows, and hardly a request is refused."""
 
+import asyncio
 import heapq
 import itertools
 import math
+import selectors
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
@@ -15,7 +17,7 @@ import pytest
 from formant_mcp.errors import RetryableError, StoreError
 from formant_mcp.providers.allowance import Allowance, parse_limit
 from formant_mcp.providers.http import HttpClient
-from tests.providers.scripted import NOON, others_have_run
+from tests.providers.scripted import NOON
 
 pytestmark = pytest.mark.anyio
 
@@ -23,32 +25,45 @@ PER_MINUTE = 50
 LATENCY = 0.2
 
 
-class VirtualTime:
-    """Time that advances to the next sleeper's end once all others wait."""
+class VirtualTime(selectors.DefaultSelector):
+    """Time that advances to the next sleeper's end once all tasks of the event loop wait."""
 
-    def __init__(self, began_at: float = 0.0) -> None:
-        self.seconds = began_at
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds = 0.0
         self._sleepers: list[tuple[float, int, anyio.Event]] = []
         self._count = itertools.count()
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Called by the loop: with a timeout of 0 where there is more to run, else to wait."""
+        if self._sleepers and timeout != 0:
+            until, _, over = heapq.heappop(self._sleepers)
+            self.seconds = max(self.seconds, until)
+            over.set()
+            return super().select(0)
+        return super().select(timeout)
 
     async def sleep(self, seconds: float) -> None:
         over = anyio.Event()
         heapq.heappush(self._sleepers, (self.seconds + seconds, next(self._count), over))
         await over.wait()
 
-    async def run(self) -> None:
-        while True:
-            await others_have_run()
-            if self._sleepers:
-                until, _, over = heapq.heappop(self._sleepers)
-                self.seconds = max(self.seconds, until)
-                over.set()
-
     def monotonic(self) -> float:
         return self.seconds
 
     def now(self) -> datetime:
         return NOON + timedelta(seconds=self.seconds)
+
+
+@pytest.fixture
+def time() -> VirtualTime:
+    return VirtualTime()
+
+
+@pytest.fixture
+def anyio_backend(time: VirtualTime) -> tuple[str, dict[str, Callable[[], asyncio.AbstractEventLoop]]]:
+    """An event loop that never waits for a sleeper."""
+    return "asyncio", {"loop_factory": lambda: asyncio.SelectorEventLoop(time)}
 
 
 @dataclass
@@ -148,13 +163,10 @@ async def read_all(api: LimitedApi, servers: list[HttpClient], requests: int) ->
                 except RetryableError as error:
                     await api.time.sleep(error.retry_after_seconds or 1)
 
-    async with anyio.create_task_group() as driver:
-        driver.start_soon(api.time.run)
-        async with anyio.create_task_group() as group:
-            for client in servers:
-                for _ in range(16):
-                    group.start_soon(work, client)
-        driver.cancel_scope.cancel()
+    async with anyio.create_task_group() as group:
+        for client in servers:
+            for _ in range(16):
+                group.start_soon(work, client)
     return api.time.seconds - began_at
 
 
@@ -171,8 +183,10 @@ KINDS = {
 @pytest.mark.parametrize("began_at", [0.0, 37.0])
 @pytest.mark.parametrize("servers", [1, 2])
 @pytest.mark.parametrize("kind", KINDS)
-async def test_servers_use_what_is_allowed_and_are_hardly_refused(kind: str, servers: int, began_at: float) -> None:
-    time = VirtualTime(began_at)
+async def test_servers_use_what_is_allowed_and_are_hardly_refused(
+    time: VirtualTime, kind: str, servers: int, began_at: float
+) -> None:
+    time.seconds = began_at
     api, ledger = LimitedApi(time, *KINDS[kind]), Ledger(time)
     for most_refused in (0.04 if servers == 1 else 0.08, 0.1 if kind == "stated, sliding" else 0.02):  # then restarted
         api.accepted = api.refused = 0
@@ -182,23 +196,20 @@ async def test_servers_use_what_is_allowed_and_are_hardly_refused(kind: str, ser
         assert seconds <= 400 / PER_MINUTE * 60 / 0.9 + 1
 
 
-async def test_servers_that_do_not_share_are_refused_often() -> None:
-    time = VirtualTime()
+async def test_servers_that_do_not_share_are_refused_often(time: VirtualTime) -> None:
     api = LimitedApi(time, "retry")
     await read_all(api, [*clients(api, Ledger(time), 1), *clients(api, Ledger(time), 1)], 400)
     assert api.refused > 0.08 * 400
 
 
-async def test_a_server_without_its_ledger_counts_alone() -> None:
-    time = VirtualTime()
+async def test_a_server_without_its_ledger_counts_alone(time: VirtualTime) -> None:
     api = LimitedApi(time, "all")
     seconds = await read_all(api, clients(api, Ledger(time, is_lost=True), 1), 120)
     assert (api.accepted, api.refused) == (120, 0)
     assert seconds < 122
 
 
-async def test_an_api_without_a_limit_is_not_slowed_and_the_ledger_hardly_used() -> None:
-    time = VirtualTime()
+async def test_an_api_without_a_limit_is_not_slowed_and_the_ledger_hardly_used(time: VirtualTime) -> None:
     api, ledger = LimitedApi(time, "", allowed=10_000), Ledger(time)
     seconds = await read_all(api, clients(api, ledger, 1), 1_600)
     assert api.refused == 0
@@ -206,8 +217,7 @@ async def test_an_api_without_a_limit_is_not_slowed_and_the_ledger_hardly_used()
     assert ledger.changes <= 50
 
 
-async def test_requests_are_sent_alone_once_and_not_in_every_minute_or_after_every_start() -> None:
-    time = VirtualTime()
+async def test_requests_are_sent_alone_once_and_not_in_every_minute_or_after_every_start(time: VirtualTime) -> None:
     api, ledger = LimitedApi(time, "", allowed=10_000), Ledger(time)
     servers = clients(api, ledger, 1)
     await read_all(api, servers, 1_600)
@@ -219,8 +229,7 @@ async def test_requests_are_sent_alone_once_and_not_in_every_minute_or_after_eve
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_limit_that_is_new_is_learned_although_more_was_accepted_before(kind: str) -> None:
-    time = VirtualTime()
+async def test_a_limit_that_is_new_is_learned_although_more_was_accepted_before(time: VirtualTime, kind: str) -> None:
     headers, is_sliding = KINDS[kind]
     api, ledger = LimitedApi(time, "", is_sliding, allowed=10_000), Ledger(time)
     servers = clients(api, ledger, 1)
@@ -237,8 +246,8 @@ async def test_a_limit_that_is_new_is_learned_although_more_was_accepted_before(
     assert api.refused <= 2
 
 
-async def test_a_minute_across_two_windows_does_not_show_that_there_is_no_limit() -> None:
-    time = VirtualTime(55.0)
+async def test_a_minute_across_two_windows_does_not_show_that_there_is_no_limit(time: VirtualTime) -> None:
+    time.seconds = 55.0
     api, ledger = LimitedApi(time, ""), Ledger(time)
     await read_all(api, clients(api, ledger, 1), 50)
     time.seconds = 60.0
@@ -253,8 +262,7 @@ async def test_a_minute_across_two_windows_does_not_show_that_there_is_no_limit(
     assert api.refused <= 2
 
 
-async def test_a_limit_that_was_raised_is_used_within_an_hour() -> None:
-    time = VirtualTime()
+async def test_a_limit_that_was_raised_is_used_within_an_hour(time: VirtualTime) -> None:
     api, ledger = LimitedApi(time, "retry"), Ledger(time)
     servers = clients(api, ledger, 1)
     await read_all(api, servers, 100)
@@ -264,8 +272,8 @@ async def test_a_limit_that_was_raised_is_used_within_an_hour() -> None:
     assert seconds <= 150
 
 
-async def test_too_many_requests_at_once_teach_no_limit_per_minute() -> None:
-    time, in_flight = VirtualTime(), 0
+async def test_too_many_requests_at_once_teach_no_limit_per_minute(time: VirtualTime) -> None:
+    in_flight = 0
 
     async def handle(_: httpx.Request) -> httpx.Response:
         nonlocal in_flight
@@ -310,8 +318,7 @@ def test_what_was_learned_long_ago_is_forgotten() -> None:
     assert allowance.is_unlimited
 
 
-async def test_requests_in_flight_do_not_exceed_the_stated_limit() -> None:
-    time = VirtualTime()
+async def test_requests_in_flight_do_not_exceed_the_stated_limit(time: VirtualTime) -> None:
     api = LimitedApi(time, "all", allowed=6)
     (client,) = clients(api, None, 1)
     await read_all(api, [client], 18)
