@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import json
+import os
 import secrets
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
@@ -143,13 +144,16 @@ def account(mode: str, tmp_path: Path) -> Account:
 
 @pytest.fixture(scope="session")
 def sample_stores(tmp_path_factory: pytest.TempPathFactory) -> SampleStores:
-    """The sample account, loaded once for each provider."""
-    return SampleStores(tmp_path_factory.mktemp("sample"))
+    """The sample account, loaded once for each provider, by whichever worker of xdist needs it first."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "sample"
+    folder.mkdir(exist_ok=True)
+    return SampleStores(folder)
 
 
 @pytest.fixture(scope="session")
 def prism_program(request: pytest.FixtureRequest) -> Path:
-    """The installed Prism, kept in pytest's cache; keep its tests in one file (one worker of xdist)."""
+    """The installed Prism, kept in pytest's cache; keep its tests in one file, for `--dist loadfile`."""
     cache: pytest.Cache = request.config.cache
     folder = cache.mkdir("prism-5.14")
     program = folder / "node_modules" / ".bin" / "prism"

@@ -1,5 +1,6 @@
 """Stores with the whole sample account, for tests that only read it: loaded once, copied for each test."""
 
+import secrets
 import shutil
 from itertools import count
 from pathlib import Path
@@ -9,7 +10,7 @@ from tests.server_harness import Account
 
 
 class SampleStores:
-    """A store for each provider, in `folder`."""
+    """A store for each provider, in `folder`, which processes may share."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -19,7 +20,9 @@ class SampleStores:
         """A copy in `folder` of the store of the sample account as that provider sends it."""
         loaded = self._folder / f"{provider}.sqlite"
         if not loaded.exists():
-            await self._load(provider, loaded)
+            loading = self._folder / f"{provider}-{secrets.token_hex(8)}.sqlite"
+            await self._load(provider, loading)
+            loading.replace(loaded)
         copied = folder / f"{provider}-{next(self._numbers)}.sqlite"
         shutil.copyfile(loaded, copied)
         return copied
