@@ -19,6 +19,7 @@ from tests.store.oracle import NOW
 LISTED = PhraseLists.load()
 PHRASES = (*(name for name in PLANTED if name != "refusal"),)
 Reasons = dict[str, int | None]
+Signals = dict[str, Value]
 
 PROMISES: tuple[dict[str, JsonValue], ...] = (
     {"intent": "promise_to_pay"}, {"promise": {"amount": 500}}, {"paid": True}, {"promised_date": "2026-12-01"},
@@ -55,14 +56,20 @@ def random_calls(seed: int, count: int) -> list[Conversation]:
     return made
 
 
-def signals_of(call: Conversation) -> dict[str, Value]:
+def signals_of(call: Conversation) -> Signals:
     measured = measure(call, LISTED)
     return measured if "turn_count" in measured else {}
 
 
-def reasons_of(call: Conversation, account: Sequence[Conversation]) -> Reasons:
+def all_reasons(account: Sequence[Conversation]) -> dict[str, Reasons]:
+    """The reasons of each call, by its id."""
+    measured = [(call, signals_of(call)) for call in account]
+    return {call.conversation_id: reasons_of(call, signals, measured) for call, signals in measured}
+
+
+def reasons_of(call: Conversation, signals: Signals, account: Sequence[tuple[Conversation, Signals]]) -> Reasons:
     """The reasons that a call has, each with its turn; `account`: all calls, for what is usual."""
-    signals, results = signals_of(call), call.results or {}
+    results = call.results or {}
     reasons: Reasons = {name: int(signals[name]) for name in PHRASES if name in signals}
     survey, ratings = results.get("survey"), results.get("csat")
     nps = survey.get("nps") if isinstance(survey, dict) else None
@@ -76,14 +83,14 @@ def reasons_of(call: Conversation, account: Sequence[Conversation]) -> Reasons:
     if call.outcome == "failure" and (call.duration_seconds or call.turns):
         reasons["failed_after_connection"] = None
     for name, reason in REASONS.items():
-        if reason.least and name in signals and is_far(name, call, account):
+        if reason.least and name in signals and is_far(name, call, account, float(signals[name])):
             reasons[name] = None
     return reasons
 
 
-def is_far(name: str, call: Conversation, account: Sequence[Conversation]) -> bool:
+def is_far(name: str, call: Conversation, account: Sequence[tuple[Conversation, Signals]], measured: float) -> bool:
     """Whether a call's signal is far above what is usual of its agent, or with few calls of the account."""
-    everybody = [(other.agent_id, float(signals_of(other)[name])) for other in account if name in signals_of(other)]
+    everybody = [(other.agent_id, float(signals[name])) for other, signals in account if name in signals]
     own = [value for agent, value in everybody if agent == call.agent_id and agent is not None]
     values = own if len(own) >= 20 else [value for _, value in everybody]
     if len(values) < 20:
@@ -91,7 +98,7 @@ def is_far(name: str, call: Conversation, account: Sequence[Conversation]) -> bo
     middle = median(values)
     distances = [abs(value - middle) for value in values]
     deviation = 1.482602218505602 * median(distances) or math.sqrt(math.pi / 2) * fmean(distances)
-    above = float(signals_of(call)[name]) - middle
+    above = measured - middle
     return above >= REASONS[name].least - 1e-9 and above >= 3.5 * deviation - 1e-9
 
 

@@ -16,7 +16,7 @@ from formant_mcp.models import Conversation
 from formant_mcp.queries.loader import RequestContext
 from formant_mcp.queries.review import ReviewQuery, ReviewResult, find_calls_to_review
 from tests.examples import examples
-from tests.queries.review_oracle import Reasons, random_calls, rank, reasons_of, signals_of
+from tests.queries.review_oracle import Reasons, all_reasons, random_calls, rank, signals_of
 from tests.queries.static_provider import loader_of
 from tests.store.oracle import NOW, matches
 
@@ -60,7 +60,7 @@ def is_wanted(call: Conversation, filters: Filters) -> bool:
 @cache
 def account(seed: int, count: int) -> tuple[list[Conversation], dict[str, Reasons]]:
     calls = random_calls(seed, count)
-    return calls, {call.conversation_id: reasons_of(call, calls) for call in calls}
+    return calls, all_reasons(calls)
 
 
 @settings(max_examples=examples(1))
@@ -75,10 +75,12 @@ def account(seed: int, count: int) -> tuple[list[Conversation], dict[str, Reason
 def test_scores_reasons_and_order_equal_what_the_oracle_finds(
     seed: int, count: int, filters: Filters, limit: int, share: float, wanted: tuple[str, ...]
 ) -> None:
-    calls, all_reasons = account(seed, count)
+    calls, reasons_by_id = account(seed, count)
     matching = [call for call in calls if is_wanted(replace(call, has_detail=True), filters)]
     reasons = {
-        call.conversation_id: {name: turn for name, turn in all_reasons[call.conversation_id].items() if name in wanted}
+        call.conversation_id: {
+            name: turn for name, turn in reasons_by_id[call.conversation_id].items() if name in wanted
+        }
         for call in matching
     }
     scores = {name: sum(REASONS[reason].weight for reason in some) for name, some in reasons.items()}
