@@ -5,6 +5,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from pydantic import JsonValue
@@ -65,6 +66,11 @@ def numbers_of(conversation: Conversation, measure: str) -> list[float]:
 
 
 def measured_of(conversation: Conversation) -> dict[str, Value]:
+    return _measured(replace(conversation, results=None))  # which say nothing of it, and have no hash
+
+
+@lru_cache(10_000)
+def _measured(conversation: Conversation) -> dict[str, Value]:
     return measure_call(conversation, LISTED)
 
 
