@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from heapq import nlargest
 from typing import Literal, NamedTuple
@@ -24,7 +24,7 @@ from formant_mcp.analysis.review import (
     rating_scale,
     says_promise,
 )
-from formant_mcp.analysis.signals import REFUSAL, SIGNALS
+from formant_mcp.analysis.signals import REFUSAL, SIGNALS, Need
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import SIGNALS as PREFIX
 from formant_mcp.filters import Filters
@@ -43,6 +43,7 @@ PickedBy = Literal["score", "random"]
 
 _USED = WORDS | SPEAKERS | RESULTS | {"status", "duration_seconds"}
 _CHECKED = "turn_count"  # measured wherever a transcript was
+_BY_TIME: frozenset[Need] = frozenset({"ends", "ends or flags"})
 
 
 class Finding(NamedTuple):
@@ -125,10 +126,12 @@ async def find_calls_to_review(
         FormantError: nothing can be answered at all.
     """
     filters, store = query.filters, loader.store
-    # With all reasons, the answer need not say for how many calls each of their signals is measured.
-    signals = frozenset[str]() if len(query.reasons) == len(REASONS) else frozenset(SIGNALS.keys() & query.reasons)
-    request = DataRequest(filters, ListRequest(filters), True, _USED, signals or frozenset({_CHECKED}))
+    signals, missing = _named(query, loader.sync.unmeasured)
+    request = DataRequest(filters, ListRequest(filters), True, _USED, signals)
     coverage = await loader.ensure_loaded(context, request)
+    if missing:
+        note = f"Cannot be measured of this provider's calls: {', '.join(missing)}."
+        coverage = replace(coverage, note=f"{coverage.note} {note}".strip())
     findings = await _Search(store, filters, query.reasons).findings()
     scores = await asyncio.to_thread(_scores, findings)
     drawn = round(query.limit * query.random_share + 1e-9)
@@ -155,6 +158,18 @@ async def find_calls_to_review(
         with_transcript=draw.drawn_from,
         existing=await available_values(store, filters, coverage.matched),
     )
+
+
+def _named(query: ReviewQuery, unmeasured: Set[Need]) -> tuple[frozenset[str], list[str]]:
+    """The signals of which the answer says for how many calls they are measured, and the reasons that no call can have.
+
+    Of all reasons these are the signals by times: most providers send few of them. All others need a transcript.
+    """
+    if len(query.reasons) < len(REASONS):
+        return frozenset(SIGNALS.keys() & query.reasons) or frozenset({_CHECKED}), []
+    missing = [name for name in COMPARED if SIGNALS[name].needs in unmeasured]
+    timed = {name for name in COMPARED if SIGNALS[name].needs in _BY_TIME and name not in missing}
+    return frozenset({_CHECKED, *timed}), missing
 
 
 def _scores(findings: Findings) -> Counter[int]:
