@@ -5,7 +5,8 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice
+from operator import attrgetter
 from typing import NamedTuple
 
 from pydantic import JsonValue
@@ -36,7 +37,7 @@ Due = Callable[[Conversation, datetime], datetime | None]
 """When to read a conversation's detail again, after it was read at that time; None for never."""
 
 _OF_DETAIL = tuple(kind.name for kind in fields(Unreadable) if kind.name != "fields")
-_SAVED_AT_ONCE = 100  # conversations in a transaction: longer ones hold up the pages that are fetched next
+_SAVED_AT_ONCE = 400  # conversations in a transaction: longer ones hold up the pages that are fetched next
 _DELETED_AT_ONCE = 500  # conversations, whose turns are all in memory
 _ADDED = (*WRITTEN, "first_seen_at", "seen_at")
 _CHANGED = (*WRITTEN, "seen_at")
@@ -61,12 +62,16 @@ class _Stored:
     results: Value
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
+class _Read(NamedTuple):
     """A conversation as read from the provider, and when."""
 
     conversation: Conversation
     at: datetime
+
+    @property
+    def previous(self) -> PreviousRow:
+        """How a later save finds it."""
+        return PreviousRow(self.conversation.started_at, self.at)
 
 
 @dataclass(slots=True)
@@ -149,10 +154,13 @@ class Writer(OnDatabase):
         connection.claim()
         previous: list[dict[str, PreviousRow]] = []
         while calls:
-            together = _without_repetition(calls)
+            together = _without_contradiction(calls)
             calls = calls[len(together) :]
             stored = self._save(connection, {name: read for call in together for name, read in call.items()})
-            previous += [{name: stored[name].previous for name in call if name in stored} for call in together]
+            before: dict[str, _Stored | _Read] = {**stored}
+            for call in together:
+                previous.append({name: before[name].previous for name in before.keys() & call.keys()})
+                before |= call
         return previous
 
     def _save(self, connection: Connection, reads: dict[str, _Read]) -> dict[str, _Stored]:
@@ -178,7 +186,7 @@ class Writer(OnDatabase):
         connection.update_rows("conversations", ("seen_at",), "row_id", seen)
         update_counts(connection, counted, uncounted)
         saved = [read.conversation for read in reads.values()]
-        labels = label_rows(getattr(conversation, column) for conversation in saved for column in LABELLED)
+        labels = label_rows(chain.from_iterable(set(map(attrgetter(*LABELLED), saved))))
         connection.insert("labels", ("text", "label"), labels, key=("text",))
         details = [read for read in reads.values() if read.conversation.has_detail]
         if details:
@@ -272,14 +280,14 @@ class Writer(OnDatabase):
                 connection.delete(table, "row_id $in_list", [(some,)])
 
 
-def _without_repetition(calls: Sequence[dict[str, _Read]]) -> list[dict[str, _Read]]:
-    """The first calls up to one that repeats a conversation: that one is saved after them, on top."""
+def _without_contradiction(calls: Sequence[dict[str, _Read]]) -> list[dict[str, _Read]]:
+    """The first calls up to one that has a conversation otherwise: that one is saved after them, on top."""
     first: list[dict[str, _Read]] = []
-    names = set[str]()
+    reads = dict[str, _Read]()
     for call in calls:
-        if first and not names.isdisjoint(call):
+        if any(reads[name].conversation != call[name].conversation for name in reads.keys() & call.keys()):
             break
-        names |= call.keys()
+        reads |= call
         first.append(call)
     return first
 

@@ -1,5 +1,6 @@
 """Saved conversations stay as saved: details survive later list rows, and deleting leaves nothing."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import fields, replace
 from datetime import timedelta
@@ -123,6 +124,20 @@ async def test_saving_returns_the_previous_row_and_when_it_was_seen(store: Store
     rows = [Conversation("call-1_1", started_at=NOW), Conversation("call-2_1")]
     assert await store.write.save(rows[:1], NOW) == {}
     assert await store.write.save(rows, LATER) == {"call-1_1": PreviousRow(started_at=NOW, seen_at=NOW)}
+
+
+async def test_saves_at_the_same_time_are_as_good_as_one_after_another(store: Store) -> None:
+    calls = [Conversation(f"call-{n}_1", status="completed", started_at=NOW) for n in range(4)]
+    later = replace(calls[2], status="failed")
+    await store.write.save(calls[:1], NOW)
+    waiting = [[calls[3]], calls[:2], calls[1:3], [later], [later, calls[3]]]
+    previous = await asyncio.gather(*(store.write.save(page, LATER) for page in waiting))
+    seen, seen_now = PreviousRow(NOW, NOW), PreviousRow(NOW, LATER)
+    assert previous[:2] == [{}, {"call-0_1": seen}]
+    assert previous[2:4] == [{"call-1_1": seen_now}, {"call-2_1": seen_now}]
+    assert previous[4] == {"call-2_1": seen_now, "call-3_1": seen_now}
+    assert [await stored(store, f"call-{n}_1") for n in range(4)] == [*calls[:2], later, calls[3]]
+    assert await store.read.count(Filters(status=("failed",))) == 1
 
 
 async def test_a_number_replaced_by_one_without_digits_is_no_longer_found(store: Store) -> None:

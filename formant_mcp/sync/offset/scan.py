@@ -130,11 +130,11 @@ class Scan:
         return [first, *self._positions_after(first, width - 1, total)]
 
     def _following_positions(self, state: ListState) -> list[int]:
-        """The pages after those under way, one for each that has been saved."""
-        requested = self.pages.requested
-        return self._positions_after(
-            requested[-1], self._list.provider.concurrency - len(requested), state.scan_total or 0
-        )
+        """The pages after those under way: in a long list more than can be in flight, so that none waits for a save."""
+        requested, width = self.pages.requested, self._list.provider.concurrency
+        if state.scan_position > SMALL_LIST_PAGES * self.pages.step:  # a sudden end costs little of what is saved
+            width *= 2
+        return self._positions_after(requested[-1], width - len(requested), state.scan_total or 0)
 
     def _positions_after(self, position: int, count: int, total: int) -> list[int]:
         """At most so many positions of pages after that one, as far as the total says that there are any."""
