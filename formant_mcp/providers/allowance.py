@@ -152,8 +152,8 @@ class Allowance(BaseModel):
         """Notes whether more was sent than that limit allows, in two of its minutes and so in any."""
         self.allows_more |= self.is_unlimited and self.sent_count > 2 * documented_per_minute
 
-    def update(self, stated: StatedLimit, *, is_alone: bool = False) -> None:
-        """Applies what a response states. `is_alone`: no other request was in flight here."""
+    def update(self, stated: StatedLimit, *, shows_limit: bool = False) -> None:
+        """Applies what a response states. `shows_limit`: a refusal has no other reason than a limit per minute."""
         if stated.per_minute:
             self.per_minute, self.is_stated, self.limited_at = stated.per_minute, True, self.as_of
         if stated.remaining is not None and stated.resets_in and self.as_of - stated.age >= self.reset_at:
@@ -164,7 +164,7 @@ class Allowance(BaseModel):
             self.allows_more = False
             self._give_back()
             is_learning = self.as_of - self.learned_at < _LEARN_SECONDS
-            if not self.is_stated and (stated.retry_after or is_alone or is_learning):  # else too many at once?
+            if not self.is_stated and (stated.retry_after or shows_limit or is_learning):  # else too many at once?
                 self._learn()
 
     def is_changed_by(self, stated: StatedLimit) -> bool:

@@ -36,7 +36,7 @@ from formant_mcp.errors import (
     UnexpectedStatusError,
 )
 from formant_mcp.providers.json_body import parse_json, says_not_found
-from formant_mcp.providers.rate_limit import Monotonic, RateLimiter, Sleep, WallClock, too_many_requests
+from formant_mcp.providers.rate_limit import Monotonic, Permit, RateLimiter, Sleep, WallClock, too_many_requests
 
 MOST_TRIES = 5
 MOST_SECONDS = 120.0
@@ -225,7 +225,7 @@ class HttpClient:
             raise UnexpectedStatusError(message, self._address_hint)
         raise error_for_status(response.status_code, retry_after_seconds, self._address_hint)
 
-    async def _update_rate_limit(self, permit: int, response: httpx.Response) -> float | None:
+    async def _update_rate_limit(self, permit: Permit, response: httpx.Response) -> float | None:
         return await self.rate_limit.update_from_response(permit, response.status_code, response.headers)
 
 

@@ -1,8 +1,10 @@
 """Parses a body as JSON. Errors say what is wrong with it, and never quote it."""
 
 import json
+from contextlib import suppress
 
 from pydantic import JsonValue
+from pydantic_core import from_json
 
 from formant_mcp.errors import ASK_AGAIN, CHECK_ADDRESS, DamagedResponseError, InvalidResponseError
 
@@ -17,6 +19,8 @@ def parse_json(body: bytes, address_hint: str = CHECK_ADDRESS) -> JsonValue:
     Raises:
         InvalidResponseError: it is not JSON. DamagedResponseError: it was damaged in transit.
     """
+    with suppress(ValueError):
+        return from_json(body)  # nearly every body, and faster
     text = body.decode("utf-8-sig", errors="replace").strip()
     if not text:
         raise DamagedResponseError("The response is empty.", ASK_AGAIN)

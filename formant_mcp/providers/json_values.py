@@ -40,6 +40,7 @@ _RFC_2822 = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _TOO_LARGE = 2**63
+_NUMBERS = (int, float)
 _MOST_WRAPPERS = 4
 _WRAPPERS = ("data", "conversation", "call", "result", "item")
 _MOST_ENCODINGS = 4
@@ -99,7 +100,10 @@ class Fields:
     def read(self, field: str, form: Callable[[JsonValue], T | None], *names: str) -> T | None:
         """Our field, converted by `form`, sent under one of these names, or under its own."""
         sent = self.sent(*names or (field,))
-        return None if sent is None else self.understood(field, form, sent)
+        if sent is None:
+            return None
+        value = form(sent)
+        return self.understood(field, form, sent) if value is None else value
 
     def understood(self, field: str, form: Callable[[JsonValue], T | None], sent: JsonValue) -> T | None:
         """The same for a given value: the value itself, or the one that an object obviously wraps."""
@@ -167,7 +171,7 @@ def as_float(value: JsonValue) -> float | None:
     """A finite number, also if sent as text."""
     if isinstance(value, str) and _NUMERIC.fullmatch(value):
         value = float(value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, _NUMBERS):
         return None
     try:
         figure = float(value)

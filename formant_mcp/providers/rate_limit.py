@@ -4,7 +4,8 @@ import logging
 import math
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime
 
 import anyio
@@ -31,12 +32,25 @@ _COMPARE_SECONDS = 1.0  # how often the ledger is read while no limit applies
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """Lets one request be sent.
+
+    `reductions`: how often concurrency had been reduced by then. `shows_limit`: a refusal means a limit per minute, and
+    not too many requests at once, as no other was in flight or this is the first that exceeds the documented limit.
+    """
+
+    reductions: int
+    shows_limit: bool
+
+
 class RateLimiter:
     """Limits concurrency, and sends no more requests than the provider allows to all who use the key together.
 
     While nothing limits them, requests are counted in the ledger once a second, else one by one. Where it cannot be
     used, this server counts alone. `documented_per_minute`: a limit that the provider may have; until it states one,
-    refuses a request or has accepted more, the first requests that exceed this one are sent one after another.
+    refuses a request or has accepted more, each of the first requests that exceed this one is answered before the next
+    is sent.
     """
 
     def __init__(
@@ -79,26 +93,23 @@ class RateLimiter:
         self._ledger, self._compared_at = ledger, -math.inf
 
     @asynccontextmanager
-    async def permit(self, deadline: float) -> AsyncGenerator[int, None]:
-        """Waits until one request may be sent; yields the number to pass to `update_from_response`.
+    async def permit(self, deadline: float) -> AsyncGenerator[Permit, None]:
+        """Waits until one request may be sent; yields what to pass to `update_from_response`.
 
         Raises:
             RateLimitError: it may not be sent before `deadline`, a time of the monotonic clock.
         """
-        request = object()
         while True:
-            await self._slots.acquire_on_behalf_of(request)
-            try:
-                if self._is_unsure() and self._slots.borrowed_tokens > 1:
-                    self._resize_slots()  # so that the next turn waits until the others have ended
-                    continue
-                async with self._in_order:
-                    seconds = await self._take()
+            async with AsyncExitStack() as held:
+                in_order = await held.enter_async_context(AsyncExitStack())
+                await in_order.enter_async_context(self._in_order)
+                await held.enter_async_context(self._slots)
+                seconds = await self._take()
                 if seconds <= 0:
-                    yield self._reductions
+                    if not (is_unsure := self._is_unsure()):
+                        await in_order.aclose()  # else the next request waits until this one has been answered
+                    yield Permit(self._reductions, is_unsure or self._slots.borrowed_tokens == 1)
                     return
-            finally:
-                self._slots.release_on_behalf_of(request)
             if self._monotonic() + seconds > deadline:
                 raise too_many_requests(seconds)
             await self.wait(seconds)
@@ -109,21 +120,20 @@ class RateLimiter:
         await self._sleep(seconds)
         self._not_before = max(self._not_before, until)
 
-    async def update_from_response(self, permit: int, status: int, headers: Mapping[str, str]) -> float | None:
+    async def update_from_response(self, permit: Permit, status: int, headers: Mapping[str, str]) -> float | None:
         """Applies one response's rate limit headers; returns the seconds to wait before a retry, if it says so."""
         at = self._monotonic()
         self._answered_at.append(at)
         stated = parse_limit(status, headers, self._now())
-        is_alone = self._slots.borrowed_tokens == 1
         if stated.is_refusal:
             self._reduce_concurrency(permit)
         elif status < 300:
             self._increase_concurrency()
         if self._allowance.is_changed_by(stated):
-            await self._change(lambda allowance: allowance.update(stated, is_alone=is_alone))
+            await self._change(lambda allowance: allowance.update(stated, shows_limit=permit.shows_limit))
         elif not stated.says_nothing:
             self._unapplied.append((at, stated))
-        self._resize_slots()
+        self._slots.total_tokens = self._concurrency
         return stated.retry_after
 
     async def _take(self) -> float:
@@ -131,7 +141,6 @@ class RateLimiter:
         is_due = self._monotonic() - self._compared_at >= _COMPARE_SECONDS or self._is_close()
         if self._allowance.is_unlimited and not is_due:
             self._uncounted += 1
-            self._resize_slots()
             return 0.0
         seconds = 0.0
 
@@ -140,7 +149,6 @@ class RateLimiter:
             seconds = allowance.take()
 
         await self._change(take)
-        self._resize_slots()
         return seconds
 
     async def _change(self, change: Callable[[Allowance], None]) -> None:
@@ -182,8 +190,8 @@ class RateLimiter:
         return self._sent_count < self._doubted and self._uncounted >= self._documented * _SHARED_AT_ONCE
 
     def _is_unsure(self) -> bool:
-        """Whether the provider may allow no more in this minute, though nothing says so."""
-        return self._allowance.is_unlimited and self._documented <= self._sent_count < self._doubted
+        """Whether the request just counted may be more than the provider allows, though nothing says so."""
+        return self._allowance.is_unlimited and self._documented < self._sent_count < self._doubted
 
     @property
     def _sent_count(self) -> int:
@@ -195,12 +203,9 @@ class RateLimiter:
         is_documented = self._documented < math.inf and not self._allowance.allows_more
         return self._documented * _DOUBT if is_documented else 0.0
 
-    def _resize_slots(self) -> None:
-        self._slots.total_tokens = 1 if self._is_unsure() else self._concurrency
-
-    def _reduce_concurrency(self, permit: int) -> None:
+    def _reduce_concurrency(self, permit: Permit) -> None:
         self._successes = 0
-        if permit == self._reductions:  # requests sent together and refused together reduce it once
+        if permit.reductions == self._reductions:  # requests sent together and refused together reduce it once
             self._reductions += 1
             self._concurrency = max(1, self._concurrency // 2)
 

@@ -27,6 +27,8 @@ def read_results(wire: JsonValue) -> tuple[Wire | None, int]:
     with the same name become a list. Anything else is kept as `value`: `{"value": "paid"}`; a list or broken JSON kept
     this way counts as lost, because none of its fields can be used.
     """
+    if wire is None:
+        return None, 0
     sent = unpack(wire)
     for _ in range(_MOST_STEPS):
         before, sent = sent, _unwrap_once(sent)

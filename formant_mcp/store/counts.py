@@ -4,12 +4,12 @@ They are updated in the transaction that changes conversations.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from operator import itemgetter
 
 from formant_mcp.store.engine import Connection, Value
 from formant_mcp.store.local_time import local_day
-from formant_mcp.store.rows import WRITTEN, text
+from formant_mcp.store.rows import WRITTEN
 
 COUNTED = ("agent_id", "status", "outcome", "started_at")
 """The columns of conversations that are counted by."""
@@ -23,15 +23,10 @@ def count_key(row: Sequence[Value]) -> CountKey:
     return _OF_WRITTEN(row)
 
 
-def update_counts(connection: Connection, added: Iterable[CountKey], removed: Iterable[CountKey]) -> None:
+def update_counts(connection: Connection, added: Sequence[CountKey], removed: Sequence[CountKey]) -> None:
     """Updates all counts by conversations that were added and removed; a changed one is both."""
-    changes = Counter(added)
-    changes.subtract(removed)
-    if not any(changes.values()):
-        return
-    agents = Counter[str]()
-    for (agent_id, *_), count in changes.items():
-        agents[text(agent_id) or ""] += count
+    agents = Counter(str(key[0] or "") for key in added)
+    agents.subtract(str(key[0] or "") for key in removed)
     connection.insert(
         "agents",
         ("agent_id", "count"),
@@ -40,11 +35,17 @@ def update_counts(connection: Connection, added: Iterable[CountKey], removed: It
         update="count = agents.count + excluded.count",
     )
     days = Counter[tuple[Value, ...]]()
-    for (zone,) in connection.rows("SELECT zone FROM $zones"):
-        for (agent_id, status, outcome, started_at), count in changes.items():
-            day = local_day(str(zone), None if started_at is None else int(started_at))
-            days[zone, agent_id or "", status or "", outcome or "", day] += count
+    for (zone,) in connection.rows("SELECT zone FROM $zones") if added or removed else ():
+        days.update(_in_zone(str(zone), key) for key in added)
+        days.subtract(_in_zone(str(zone), key) for key in removed)
     _add_days(connection, [(*key, count) for key, count in days.items() if count])
+
+
+def _in_zone(zone: str, key: CountKey) -> tuple[Value, ...]:
+    """What is counted by in daily_counts."""
+    agent_id, status, outcome, started_at = key
+    day = local_day(zone, None if started_at is None else int(started_at))
+    return zone, agent_id or "", status or "", outcome or "", day
 
 
 def start_daily_counts(connection: Connection, zone: str) -> None:

@@ -96,7 +96,7 @@ _WRITERS = tuple(column.write for column in COLUMNS if column.write)
 
 def columns(conversation: Conversation) -> tuple[Value, ...]:
     """The values of WRITTEN."""
-    return tuple(write(conversation) for write in _WRITERS)
+    return tuple([write(conversation) for write in _WRITERS])
 
 
 def conversation(row: Sequence[Value]) -> Conversation:

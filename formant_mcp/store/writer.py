@@ -4,8 +4,9 @@ import asyncio
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import datetime
-from itertools import islice
+from datetime import UTC, datetime
+from itertools import chain, islice
+from operator import attrgetter
 from typing import NamedTuple
 
 from pydantic import JsonValue
@@ -36,7 +37,8 @@ Due = Callable[[Conversation, datetime], datetime | None]
 """When to read a conversation's detail again, after it was read at that time; None for never."""
 
 _OF_DETAIL = tuple(kind.name for kind in fields(Unreadable) if kind.name != "fields")
-_SAVED_AT_ONCE = 100  # conversations in a transaction: longer ones hold up the pages that are fetched next
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+_SAVED_AT_ONCE = 400  # conversations in a transaction: longer ones hold up the pages that are fetched next
 _DELETED_AT_ONCE = 500  # conversations, whose turns are all in memory
 _ADDED = (*WRITTEN, "first_seen_at", "seen_at")
 _CHANGED = (*WRITTEN, "seen_at")
@@ -61,12 +63,19 @@ class _Stored:
     results: Value
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
+class _Read(NamedTuple):
     """A conversation as read from the provider, and when."""
 
     conversation: Conversation
     at: datetime
+
+    def seen_at(self, scanned_from: datetime) -> datetime:
+        """When it was seen: not before the scan under way that began last, by whichever server's clock."""
+        return max(self.at, scanned_from)
+
+    def as_previous(self, scanned_from: datetime) -> PreviousRow:
+        """How a later save finds it."""
+        return PreviousRow(self.conversation.started_at, self.seen_at(scanned_from))
 
 
 @dataclass(slots=True)
@@ -150,14 +159,16 @@ class Writer(OnDatabase):
         scanned_from = _scanned_from(connection)
         previous: list[dict[str, PreviousRow]] = []
         while calls:
-            together = _without_repetition(calls)
+            together = _without_contradiction(calls)
             calls = calls[len(together) :]
             reads = {name: read for call in together for name, read in call.items()}
-            stored = self._save(connection, reads, scanned_from)
-            previous += [{name: stored[name].previous for name in call if name in stored} for call in together]
+            before = {name: row.previous for name, row in self._save(connection, reads, scanned_from).items()}
+            for call in together:
+                previous.append({name: before[name] for name in before.keys() & call.keys()})
+                before |= {name: read.as_previous(scanned_from) for name, read in call.items()}
         return previous
 
-    def _save(self, connection: Connection, reads: dict[str, _Read], scanned_from: int) -> dict[str, _Stored]:
+    def _save(self, connection: Connection, reads: dict[str, _Read], scanned_from: datetime) -> dict[str, _Stored]:
         """Saves conversations; returns the rows of those that were stored before, as they were.
 
         Where the clocks of several servers differ, what one sees must not be older than the scan that another began,
@@ -169,7 +180,7 @@ class Writer(OnDatabase):
         seen: list[tuple[Value, ...]] = []
         counted, uncounted = list[CountKey](), list[CountKey]()
         for name, read in reads.items():
-            row, at, before = columns(read.conversation), max(milliseconds(read.at), scanned_from), stored.get(name)
+            row, at, before = columns(read.conversation), milliseconds(read.seen_at(scanned_from)), stored.get(name)
             if before is None:
                 inserts.append((*row, at, at))
                 counted.append(count_key(row))
@@ -186,7 +197,7 @@ class Writer(OnDatabase):
         connection.update_rows("conversations", ("seen_at",), "row_id", seen)
         update_counts(connection, counted, uncounted)
         saved = [read.conversation for read in reads.values()]
-        labels = label_rows(getattr(conversation, column) for conversation in saved for column in LABELLED)
+        labels = label_rows(chain.from_iterable(set(map(attrgetter(*LABELLED), saved))))
         connection.insert("labels", ("text", "label"), labels, key=("text",))
         details = [read for read in reads.values() if read.conversation.has_detail]
         if details:
@@ -280,14 +291,14 @@ class Writer(OnDatabase):
                 connection.delete(table, "row_id $in_list", [(some,)])
 
 
-def _without_repetition(calls: Sequence[dict[str, _Read]]) -> list[dict[str, _Read]]:
-    """The first calls up to one that repeats a conversation: that one is saved after them, on top."""
+def _without_contradiction(calls: Sequence[dict[str, _Read]]) -> list[dict[str, _Read]]:
+    """The first calls up to one that has a conversation otherwise: that one is saved after them, on top."""
     first: list[dict[str, _Read]] = []
-    names = set[str]()
+    reads = dict[str, _Read]()
     for call in calls:
-        if first and not names.isdisjoint(call):
+        if any(reads[name].conversation != call[name].conversation for name in reads.keys() & call.keys()):
             break
-        names |= call.keys()
+        reads |= call
         first.append(call)
     return first
 
@@ -306,9 +317,9 @@ def _stored(connection: Connection, reads: dict[str, _Read]) -> dict[str, _Store
     return stored
 
 
-def _scanned_from(connection: Connection) -> int:
-    """When the latest of the scans under way began, by the clock of the server that began it; 0: there is none."""
-    return whole(connection.rows("SELECT coalesce(max(scan_started_at), 0) FROM $list_states")[0][0])
+def _scanned_from(connection: Connection) -> datetime:
+    """When the latest of the scans under way began, by the clock of the server that began it; long ago without one."""
+    return moment(connection.rows("SELECT max(scan_started_at) FROM $list_states")[0][0]) or _LONG_AGO
 
 
 def _row_ids(connection: Connection, conversation_ids: list[str]) -> dict[str, int]:

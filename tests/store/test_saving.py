@@ -1,5 +1,6 @@
 """Saved conversations stay as saved: details survive later list rows, and deleting leaves nothing."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import fields, replace
 from datetime import timedelta
@@ -131,6 +132,20 @@ async def test_a_page_saved_by_a_clock_that_is_late_does_not_undo_when_a_row_was
     await store.write.save([row], NOW)
     await store.write.save([replace(row, status="ended")], NOW)
     assert await store.read.not_seen_since(Filters(), LATER) == []
+
+
+async def test_saves_at_the_same_time_are_as_good_as_one_after_another(store: Store) -> None:
+    calls = [Conversation(f"call-{n}_1", status="completed", started_at=NOW) for n in range(4)]
+    later = replace(calls[2], status="failed")
+    await store.write.save(calls[:1], NOW)
+    waiting = [[calls[3]], calls[:2], calls[1:3], [later], [later, calls[3]]]
+    previous = await asyncio.gather(*(store.write.save(page, LATER) for page in waiting))
+    seen, seen_now = PreviousRow(NOW, NOW), PreviousRow(NOW, LATER)
+    assert previous[:2] == [{}, {"call-0_1": seen}]
+    assert previous[2:4] == [{"call-1_1": seen_now}, {"call-2_1": seen_now}]
+    assert previous[4] == {"call-2_1": seen_now, "call-3_1": seen_now}
+    assert [await stored(store, f"call-{n}_1") for n in range(4)] == [*calls[:2], later, calls[3]]
+    assert await store.read.count(Filters(status=("failed",))) == 1
 
 
 async def test_a_number_replaced_by_one_without_digits_is_no_longer_found(store: Store) -> None:

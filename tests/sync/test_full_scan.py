@@ -1,6 +1,7 @@
 """A full scan: afterwards the store holds exactly what the provider lists, whatever happens meanwhile."""
 
 import asyncio
+import threading
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -9,16 +10,19 @@ import httpx
 import pytest
 
 from formant_mcp.errors import PermissionDeniedError
+from formant_mcp.store.engine import Connection
 from formant_mcp.sync.list_sync import ListRequest
 from tests import faults
 from tests.fake_formant import FakeFormant, Order
 from tests.fake_http import Request
+from tests.providers.scripted import others_have_run
 from tests.sync.sync_harness import (
     ALWAYS,
     DAY,
     NOON,
     SECONDS,
     Clock,
+    Harness,
     InProcess,
     add_all,
     ended_calls,
@@ -177,13 +181,16 @@ async def test_a_too_many_requests_in_the_middle_is_waited_out():
 
 
 @pytest.mark.parametrize("order", ORDERS)
-async def test_an_interrupted_scan_resumes_at_its_checkpoint(order: Order, tmp_path: Path):
+@pytest.mark.parametrize(("pages", "stops_at", "unsaved"), [(41, 25, 16), (91, 60, 32)])
+async def test_an_interrupted_scan_resumes_at_its_checkpoint(
+    order: Order, pages: int, stops_at: int, unsaved: int, tmp_path: Path
+):
     async with FakeFormant() as api:
-        api.conversations, api.order = ended_calls(4_000), order
+        api.conversations, api.order = ended_calls(pages * 99 - 9), order
         clock = Clock()
         async with harness_for(api, path=tmp_path / "store", clock=clock) as harness:
-            halfway = api.received(25)
-            api.on_request = lambda _: api.gate.shut() if len(api.requests) == 25 else None
+            halfway = api.received(stops_at)
+            api.on_request = lambda _: api.gate.shut() if len(api.requests) == stops_at else None
             asked = asyncio.create_task(harness.ask())
             await asyncio.wrap_future(halfway)
             asked.cancel()
@@ -196,7 +203,38 @@ async def test_an_interrupted_scan_resumes_at_its_checkpoint(order: Order, tmp_p
 
             assert list_status.is_complete
             assert await harness.holds_all()
-            assert len(api.requests) <= 41 + 16 + 1  # the pages, those under way when it stopped, the last one again
+            assert len(api.requests) <= pages + unsaved + 1  # the last page again
+
+
+async def test_pages_of_a_long_list_come_while_others_are_saved(database_address: str):
+    if database_address:
+        pytest.skip("nothing holds up all saves there")
+    async with FakeFormant() as api, harness_for(api) as harness:
+        api.conversations, api.order = ended_calls(9_000), "none"
+        asked, unsaved = asyncio.create_task(harness.ask()), 0
+        while not asked.done():
+            unsaved = max(unsaved, await _requests_while_nothing_is_saved(harness))
+
+        assert (await asked).is_complete
+        assert 16 < unsaved <= 32
+
+
+async def _requests_while_nothing_is_saved(harness: Harness) -> int:
+    """How many pages are requested, after those of the checkpoint, while the store is busy with something else."""
+    positions, is_over = list[int](), threading.Event()
+
+    def hold(connection: Connection) -> None:
+        position = connection.rows("SELECT coalesce(max(scan_position), 0) FROM $list_states")[0][0]
+        positions.append(int(position or 0))
+        is_over.wait(SECONDS)
+
+    holding, before = asyncio.create_task(harness.store.database.write(hold)), -1
+    while not positions or before < len(harness.api.requests):
+        before = len(harness.api.requests)
+        await others_have_run()
+    is_over.set()
+    await holding
+    return before - (positions[0] - 1) // 99 if positions[0] else 0
 
 
 async def test_calls_deleted_before_a_scan_resumes_hide_no_others(tmp_path: Path):

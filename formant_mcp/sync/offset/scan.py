@@ -20,6 +20,7 @@ _TRIES = 3
 _REPEATED_PAGES = 3  # after so many rows in a row that it has read before, a scan ends
 SMALL_LIST_PAGES = 10  # read whole: that costs little, and every later question less
 _PROBES = 4
+_FAST_PER_MINUTE = 120  # requests; a provider that answers or allows fewer leaves enough time to save
 _BATCH_SECONDS = 1.0  # for so long a scan of everything requests pages before it lets others read the list
 
 
@@ -130,11 +131,12 @@ class Scan:
         return [first, *self._positions_after(first, width - 1, total)]
 
     def _following_positions(self, state: ListState) -> list[int]:
-        """The pages after those under way, one for each that has been saved."""
-        requested = self.pages.requested
-        return self._positions_after(
-            requested[-1], self._list.provider.concurrency - len(requested), state.scan_total or 0
-        )
+        """The pages after those under way: of a long list more than can be in flight, so that none waits for a save."""
+        requested, provider = self.pages.requested, self._list.provider
+        is_long = state.scan_position > SMALL_LIST_PAGES * self.pages.step  # a sudden end costs little of what is saved
+        is_fast = (provider.requests_per_minute or 0) > _FAST_PER_MINUTE
+        width = provider.concurrency * (2 if is_long and is_fast else 1)
+        return self._positions_after(requested[-1], width - len(requested), state.scan_total or 0)
 
     def _positions_after(self, position: int, count: int, total: int) -> list[int]:
         """At most so many positions of pages after that one, as far as the total says that there are any."""
