@@ -81,7 +81,7 @@ class _Hits(NamedTuple):
     started_at: float
 
 
-class _Found(NamedTuple):
+class _Matches(NamedTuple):
     """How many hits a step has at most, and of which conversations, if these were read."""
 
     hits: int
@@ -131,16 +131,16 @@ class Search(OnDatabase):
         page: tuple[MatchedConversation, ...] = ()
         alternatives = set[Term]()
         for step in steps:
-            found = _Found(total.hits - counted.hits) if step.number else _Found(counted.hits, conversations)
+            matches = _Matches(total.hits - counted.hits) if step.number else _Matches(counted.hits, conversations)
             last = row if step.number == number else 0
-            if len(page) < count and (found.hits or last):
-                some, said = self._page_of(connection, step, found, count - len(page), last)
+            if len(page) < count and (matches.hits or last):
+                some, said = self._page_of(connection, step, matches, count - len(page), last)
                 page += some
                 alternatives |= said
         return MatchPage(*total, page, counted, wording.forms, wording.spellings, alternatives)
 
     def _page_of(
-        self, connection: Connection, step: Step, found: _Found, count: int, after: int
+        self, connection: Connection, step: Step, matches: _Matches, count: int, after: int
     ) -> tuple[tuple[MatchedConversation, ...], Set[Term]]:
         """The first conversations of a step, after that row, and the alternatives that the step has.
 
@@ -148,11 +148,11 @@ class Search(OnDatabase):
             LookupError: see `find`.
         """
         match, filters = step.match(connection), step.search.filters
-        if filters == _ALL and found.hits > min(_MANY, _MAX_RANKED):
-            rows = self._newest(connection, step, found.hits, count, after)
+        if filters == _ALL and matches.hits > min(_PROBED, _MAX_RANKED):
+            rows = self._newest(connection, step, matches.hits, count, after)
             if rows is not None:
                 return self._page(connection, step, match, rows, _Scores()), set()
-        conversations = found.conversations
+        conversations = matches.conversations
         if conversations is None:
             conversations = self._conversations(connection, match, filters)
         scores = _Scores()
@@ -237,7 +237,7 @@ class Search(OnDatabase):
         search, match = step.search, step.match(connection)
         if search.filters != _ALL:
             conversations = self._conversations(connection, match, search.filters)
-            return Count(sum(found.hits for found in conversations), len(conversations)), conversations
+            return Count(sum(conversation.hits for conversation in conversations), len(conversations)), conversations
         if counted := connection.counted(search.expression, search.role, step.forms.__getitem__):
             return Count(*counted), None
         sql = "SELECT count(*), count(DISTINCT $hit_row) FROM $hits WHERE $is_hit"
@@ -288,6 +288,8 @@ class Search(OnDatabase):
                 rows += [row for row in probed if row in with_hits]
                 if len(rows) >= count:
                     return rows[:count]
+                if most <= _MAX_RANKED and len(rows) * len(newest) < count * (first + len(probed)):
+                    return None  # too few among the newest
         if not self._are_many(connection, step, match, most):
             return None
         hits = connection.rows("SELECT DISTINCT $hit_row FROM $hits WHERE $is_hit", [match])

@@ -290,3 +290,11 @@ def test_filters_that_match_nothing_come_with_existing_values() -> None:
 def test_coverage_counts_the_transcripts_searched() -> None:
     coverage = searched("refund", call(1, SPOKEN), call(2)).coverage
     assert (coverage.details_needed, coverage.details_read, coverage.complete) == (2, 2, True)
+
+
+def test_a_page_is_filled_up_with_hits_by_another_spelling_the_nearest_first() -> None:
+    said = ["vakil", "वकील", "vakeel", "vakil", "वकील", "wakeel"]
+    calls = [call(number, words) for number, words in enumerate(said)]
+    first, second = pages(calls, SearchQuery(Filters(), "vakil", "", limit=5))
+    assert [hit.turn.text for hit in first.hits] == ["vakil", "vakil", "wakeel", "vakeel", "वकील"]
+    assert [hit.turn.text for hit in second.hits] == ["वकील"]
