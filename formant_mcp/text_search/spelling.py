@@ -161,7 +161,7 @@ _ROMAN_UNITS = str.maketrans(
 _ROMAN_RULES = re.compile("|".join(_ROMAN))
 _ROMAN_CH, _ROMAN_LAST_NASAL = re.compile("(?:ch|c)?chh?"), re.compile("(?<=[aeiouAEIOU])n$")
 _ROMAN_LAST, _ROMAN_SHORT = str.maketrans("aAIU", "eeiu"), str.maketrans("AIU", "aiu")
-_SHORT_CONSONANTS = 2
+_SHORT_CONSONANTS = 2  # a word with more sounds like few others
 
 
 class _Parts(NamedTuple):
@@ -192,14 +192,16 @@ def spellings(word: str, candidates: Iterable[str]) -> dict[str, int]:
 
 
 def nearest(word: str, others: Mapping[str, int]) -> dict[str, int]:
-    """The other spellings of a word without those that are farther than one that exists, if the word is short.
+    """Of a short word's other spellings, the nearest first, only the nearest in each script; of a longer one's, all.
 
-    A short word sounds like many: kal is कल, where that occurs, and not काल. Scripts are compared apart.
+    A short word sounds like many: kal is कल, where that occurs, and not काल.
     """
     parts = _parts(word)
     if not parts or len(parts.parts) // 2 > _SHORT_CONSONANTS:
         return dict(others)
-    least = {other.isascii(): distance for other, distance in sorted(others.items(), key=lambda item: -item[1])}
+    least: dict[bool, int] = {}
+    for other, distance in others.items():
+        least.setdefault(other.isascii(), distance)
     return {other: distance for other, distance in others.items() if distance == least[other.isascii()]}
 
 

@@ -380,6 +380,15 @@ async def test_a_word_saved_without_its_key_is_found_in_another_spelling() -> No
     assert turns_found(found) == {"call-1": {0}}
 
 
+async def test_of_a_short_word_the_nearest_spelling_that_anybody_says_is_searched() -> None:
+    store = await stored(call_saying(1, "काल"), call_saying(2, "कल"))
+    kal = StoreSearch(word("kal"), "any", Filters(), any_spelling=True)
+    assert turns_found(await store.search.find(kal, 9)) == {"call-2": {0}}
+    await store.write.delete("call-2")
+    assert turns_found(await store.search.find(kal, 9)) == {"call-1": {0}}
+    await store.close()
+
+
 async def test_turns_with_more_alternatives_come_first() -> None:
     store = await stored(call_saying(1, "refund", "fee", "late fee refund", "late fee"))
     assert (await find(store, either("refund", "fee", "late"))).page[0].turns == (2, 3, 0, 1)
