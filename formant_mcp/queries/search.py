@@ -40,8 +40,8 @@ class SearchQuery:
 class Hit:
     """A turn that matches, with the spans of its matches, and the turns around it that are not shown at another hit.
 
-    `by_spelling`: it matches only by another spelling. `more`: at a conversation's last hit, how many further hits of
-    that kind it has.
+    `step`: see `MatchedConversation`. `more`: at a conversation's last hit of a step, how many further hits it has in
+    that step.
     """
 
     conversation: Conversation
@@ -49,8 +49,13 @@ class Hit:
     spans: tuple[Span, ...]
     before: tuple[Turn, ...]
     after: tuple[Turn, ...]
-    by_spelling: bool = False
+    step: int = 0
     more: int = 0
+
+    @property
+    def by_spelling(self) -> bool:
+        """Whether it matches only by another spelling."""
+        return self.step > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +104,7 @@ async def search_transcripts(loader: Loader, context: RequestContext, query: Sea
     """The page of hits for the query.
 
     Conversations are sorted by how many alternatives of `a OR b` they say, then newest first. After those with exact
-    hits come those with hits that match only by another spelling.
+    hits come those with hits that match only by another spelling, the nearest spellings first.
 
     Raises:
         FormantError: an argument is invalid, or nothing can be answered at all.
@@ -138,9 +143,9 @@ async def search_transcripts(loader: Loader, context: RequestContext, query: Sea
     )
 
 
-def _block(hit: Hit) -> tuple[str, bool]:
+def _block(hit: Hit) -> tuple[str, int]:
     """What hits that are shown together have in common."""
-    return hit.conversation.conversation_id, hit.by_spelling
+    return hit.conversation.conversation_id, hit.step
 
 
 def _cut_page(matches: tuple[MatchedConversation, ...], limit: int) -> list[MatchedConversation]:
@@ -172,8 +177,8 @@ async def _hits(
     store: Store, query: SearchQuery, patterns: dict[bool, list[Pattern]], page: list[MatchedConversation]
 ) -> list[Hit]:
     hits: list[Hit] = []
-    for by_spelling, step in groupby(page, key=lambda match: match.by_spelling):
-        hits += await _hits_of_step(store, query, patterns[by_spelling], list(step))
+    for step, matches in groupby(page, key=lambda match: match.step):
+        hits += await _hits_of_step(store, query, patterns[step > 0], list(matches))
     return hits
 
 
@@ -205,6 +210,6 @@ def _hits_of(
             spans=find_spans(turn.text, patterns),
             before=tuple(other for other in neighbours if other.index < turn.index),
             after=tuple(other for other in neighbours if other.index > turn.index),
-            by_spelling=match.by_spelling,
+            step=match.step,
             more=len(match.turns) - len(best) if turn is turns[-1] else 0,
         )

@@ -1,6 +1,6 @@
 """Advice about the words of a search: which do not occur, and which similar ones do."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from itertools import product
 from math import prod
@@ -35,7 +35,7 @@ class Advice:
     query: str
     search: StoreSearch
     occurring: Set[Term] = frozenset()
-    spellings: Mapping[Term, Sequence[str]] = field(default_factory=dict[Term, Sequence[str]])
+    spellings: Mapping[Term, Collection[str]] = field(default_factory=dict[Term, Collection[str]])
 
     async def for_hits(self, *, by_spelling: bool = False) -> str:
         """For a search with hits: alternatives that do not occur, and longer words that were not searched for.

@@ -11,6 +11,7 @@ from formant_mcp.models import Conversation
 from formant_mcp.store.engine import Connection, OnDatabase, on_reader, one_query
 from formant_mcp.store.filter_sql import Where, where
 from formant_mcp.store.rows import READ, whole, with_results
+from formant_mcp.store.search_steps import Step, StoreSearch, by_distance, only_by_spelling, with_spellings
 from formant_mcp.store.turn_keys import row_of, turn_key
 from formant_mcp.store.vocabulary import ANY_HIT, Vocabulary, Wording
 from formant_mcp.text_search.query import Expression, Term
@@ -21,39 +22,31 @@ _MANY = 5_000  # from this many hits on, an index narrows them before their conv
 _PROBED = 300  # how many of the newest conversations are searched first, one by one
 _PROBED_AT_ONCE = 30
 _NO_LIMIT = 1 << 62
-_BY_SPELLING = 1 << 62  # what the places of hits by another spelling are above; rows are below
+_STEP = 1 << 44  # places of a step; rows are smaller
 _ALL = Filters()
 _STARTED = "coalesce(started_at, -1000000000000000000)"  # a call without a time comes last
-
-
-@dataclass(frozen=True, slots=True)
-class StoreSearch:
-    """What to search: which words, said by whom, in which conversations.
-
-    `any_spelling`: then also turns that match only by other spellings of its words.
-    """
-
-    expression: Expression
-    role: Role
-    filters: Filters
-    any_spelling: bool = False
 
 
 class MatchedConversation(NamedTuple):
     """A conversation with hits, its row, and the indexes of the turns, best first.
 
-    `by_spelling`: these match only by another spelling.
+    `step`: 0 if these match exactly; otherwise they match by another spelling, the nearer the lower the step.
     """
 
     row: int
     conversation: Conversation
     turns: tuple[int, ...]
-    by_spelling: bool = False
+    step: int = 0
+
+    @property
+    def by_spelling(self) -> bool:
+        """Whether these match only by another spelling."""
+        return self.step > 0
 
     @property
     def place(self) -> int:
         """Where the next page starts, if this is the last one of a page."""
-        return self.row + (_BY_SPELLING if self.by_spelling else 0)
+        return self.step * _STEP + self.row
 
 
 class Count(NamedTuple):
@@ -67,8 +60,8 @@ class MatchPage(NamedTuple):
     """How many hits in how many conversations, and a page of these.
 
     `exact`: how many match as they are written; those come first. `forms`: the word forms that match each term.
-    `spellings`: the other spellings that were searched. `alternatives`: those of `a OR b` with hits, unless there were
-    too many hits to rank.
+    `spellings`: the other spellings that were searched. `alternatives`: those of `a OR b` with hits, as far as the page
+    shows and there were not too many hits to rank.
     """
 
     hits: int
@@ -76,37 +69,8 @@ class MatchPage(NamedTuple):
     page: tuple[MatchedConversation, ...]
     exact: Count
     forms: Mapping[Term, Set[str]]
-    spellings: Mapping[Term, Sequence[str]]
+    spellings: Mapping[Term, Mapping[str, int]]
     alternatives: Set[Term] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """Turns to find: those that match the search with these forms, and say one of `one_of` if there are any.
-
-    `without`: a match of turns that do not count.
-    """
-
-    search: StoreSearch
-    forms: Mapping[Term, Set[str]]
-    one_of: tuple[Term, ...] = ()
-    without: str = ""
-
-    def match(self, connection: Connection, *also: Term) -> str:
-        """The parameter of `$is_hit`; `also`: terms that the turns must say, too."""
-        more = [(term,) for term in also] + ([self.one_of] if self.one_of else [])
-        expression = replace(self.search.expression, all_of=(*self.search.expression.all_of, *more))
-        return connection.match(expression, self.search.role, self.forms.__getitem__, self.without)
-
-
-class _Found(NamedTuple):
-    """What a step finds. `rows`: of all conversations with hits, unless there were too many to rank."""
-
-    hits: int
-    conversations: int
-    rows: Set[int] | None
-    page: tuple[MatchedConversation, ...]
-    alternatives: Set[Term]
 
 
 class _Hits(NamedTuple):
@@ -115,6 +79,13 @@ class _Hits(NamedTuple):
     row: int
     hits: int
     started_at: float
+
+
+class _Matches(NamedTuple):
+    """How many hits a step has at most, and of which conversations, if these were read."""
+
+    hits: int
+    conversations: list[_Hits] | None = None
 
 
 class _Rank(NamedTuple):
@@ -141,41 +112,51 @@ class Search(OnDatabase):
     def find(self, connection: Connection, query: StoreSearch, count: int, after: int = 0) -> MatchPage:
         """The first `count` conversations with hits, or the first after the place `after`.
 
-        First those with exact hits; then those with hits that match only by another spelling, in which a conversation
-        may come again. Of each, those that match most alternatives of `a OR b` come first, then the newest; with more
-        than 20,000 hits only the newest count. The turns of a conversation likewise: most alternatives first, then in
-        order.
+        First those with exact hits; then those with hits that match only by another spelling, the nearest first; each
+        distance is a step, in which a conversation may come again. Of each, those that match most alternatives of
+        `a OR b` come first, then the newest; with more than 20,000 hits only the newest count. The turns of a
+        conversation likewise: most alternatives first, then in order.
 
         Raises:
             LookupError: the conversation at `after` no longer exists, or no longer has hits.
         """
         wording = self._words(connection).wording(query.expression, any_spelling=query.any_spelling)
-        exact = _Step(query, wording.forms)
-        first = self._find(connection, exact, *((0, 0) if after > _BY_SPELLING else (count, after)))
-        hits, conversations, page, alternatives = first.hits, first.conversations, first.page, first.alternatives
-        if wording.spellings:
-            every = _with_spellings(query, wording)
-            said = {Term((word,), "phrase"): {word} for words in wording.spellings.values() for word in words}
-            spelled = _Step(query, {**every.forms, **said}, tuple(said), exact.match(connection))
-            second = self._find(connection, spelled, count - len(page), max(0, after - _BY_SPELLING))
-            hits += second.hits
-            conversations = self._conversations_of_either(connection, (exact, first), (spelled, second), every)
-            page += tuple(match._replace(by_spelling=True) for match in second.page)
-            alternatives |= second.alternatives
-        counted = Count(first.hits, first.conversations)
-        return MatchPage(hits, conversations, page, counted, wording.forms, wording.spellings, alternatives)
+        exact = Step(query, wording.forms)
+        number, row = divmod(after, _STEP)
+        steps = [step for step in (exact, *by_distance(exact, wording)) if step.number >= number]
+        if not steps:
+            raise LookupError(after)
+        counted, conversations = self._count(connection, exact)
+        total = self._total(connection, exact, wording, counted) if wording.spellings else counted
+        page: tuple[MatchedConversation, ...] = ()
+        alternatives = set[Term]()
+        for step in steps:
+            matches = _Matches(total.hits - counted.hits) if step.number else _Matches(counted.hits, conversations)
+            last = row if step.number == number else 0
+            if len(page) < count and (matches.hits or last):
+                some, said = self._page_of(connection, step, matches, count - len(page), last)
+                page += some
+                alternatives |= said
+        return MatchPage(*total, page, counted, wording.forms, wording.spellings, alternatives)
 
-    def _find(self, connection: Connection, step: _Step, count: int, after: int) -> _Found:
+    def _page_of(
+        self, connection: Connection, step: Step, matches: _Matches, count: int, after: int
+    ) -> tuple[tuple[MatchedConversation, ...], Set[Term]]:
+        """The first conversations of a step, after that row, and the alternatives that the step has.
+
+        Raises:
+            LookupError: see `find`.
+        """
         match, filters = step.match(connection), step.search.filters
-        if filters == _ALL:
-            hits, conversation_count = self._count(connection, step, match)
-            if hits > _MAX_RANKED:
-                rows = self._newest(connection, match, count, after) if count else []
-                return _Found(hits, conversation_count, None, self._page(connection, match, rows, _Scores()), set())
-        conversations = self._conversations(connection, match, filters)
-        hits = sum(conversation.hits for conversation in conversations)
+        if filters == _ALL and matches.hits > min(_PROBED, _MAX_RANKED):
+            rows = self._newest(connection, step, matches.hits, count, after)
+            if rows is not None:
+                return self._page(connection, step, match, rows, _Scores()), set()
+        conversations = matches.conversations
+        if conversations is None:
+            conversations = self._conversations(connection, match, filters)
         scores = _Scores()
-        if hits <= _MAX_RANKED:
+        if sum(conversation.hits for conversation in conversations) <= _MAX_RANKED:
             scores = self._scores(connection, step, [conversation.row for conversation in conversations])
         ranks = (_Rank(scores.of_rows[row], started_at, row) for row, _, started_at in conversations)
         if after:
@@ -184,21 +165,26 @@ class Search(OnDatabase):
                 raise LookupError(after)
             ranks = (rank for rank in ranks if rank < last)
         rows = [rank.row for rank in nlargest(count, ranks)]
-        page = self._page(connection, match, rows, scores)
-        with_hits = {conversation.row for conversation in conversations}
-        return _Found(hits, len(conversations), with_hits, page, scores.alternatives)
+        return self._page(connection, step, match, rows, scores), scores.alternatives
 
-    def _conversations_of_either(
-        self, connection: Connection, one: tuple[_Step, _Found], other: tuple[_Step, _Found], every: _Step
-    ) -> int:
-        """How many conversations have hits of either step; `every`: the step of both."""
-        (_, first), (step, second) = sorted((one, other), key=lambda step_found: step_found[1].rows is None)
-        if first.rows is None:
-            return self._count(connection, every, every.match(connection)).conversations
-        if second.rows is not None:
-            return len(first.rows | second.rows)
-        (keys,) = self._keys(connection, [step.match(connection)], list(first.rows))
-        return second.conversations + len(first.rows) - len({row_of(key) for key in keys})
+    def _are_many(self, connection: Connection, step: Step, match: str, most: int) -> bool:
+        """Whether there are too many hits to rank; `most`: there are no more."""
+        if most <= _MAX_RANKED or not step.number:
+            return most > _MAX_RANKED
+        sql = "SELECT count(*) FROM (SELECT 1 FROM $hits WHERE $is_hit LIMIT ?) AS found"
+        return whole(connection.rows(sql, [match, max(0, _MAX_RANKED + 1)])[0][0]) > _MAX_RANKED
+
+    def _total(self, connection: Connection, exact: Step, wording: Wording, counted: Count) -> Count:
+        """How many hits there are, also by other spellings; `counted`: the exact ones."""
+        if exact.search.filters == _ALL:  # a few spelled hits are counted faster than all
+            match = only_by_spelling(exact, wording).match(connection)
+            sql = "SELECT $hit_row FROM $hits WHERE $is_hit LIMIT ?"
+            hits = [whole(row[0]) for row in connection.rows(sql, [match, _PROBED + 1])]
+            if len(hits) <= _PROBED:
+                (keys,) = self._keys(connection, [exact.match(connection)], sorted(set(hits)))
+                others = set(hits) - {row_of(key) for key in keys}
+                return Count(counted.hits + len(hits), counted.conversations + len(others))
+        return self._count(connection, with_spellings(exact, wording))[0]
 
     async def occurs(
         self, term: Term, role: Role = "any", filters: Filters = _ALL, *, any_spelling: bool = False
@@ -210,7 +196,7 @@ class Search(OnDatabase):
     def has_hits(self, connection: Connection, query: StoreSearch) -> bool:
         """Whether there is any hit; faster than `find`, as it stops at the first."""
         wording = self._words(connection).wording(query.expression, any_spelling=query.any_spelling)
-        match = _with_spellings(query, wording).match(connection)
+        match = with_spellings(Step(query, wording.forms), wording).match(connection)
         if query.filters == _ALL:
             return bool(connection.rows(ANY_HIT, [match]))
         clause = where(query.filters)
@@ -246,13 +232,17 @@ class Search(OnDatabase):
             )[0][0]
         )
 
-    def _count(self, connection: Connection, step: _Step, match: str) -> Count:
-        search = step.search
-        if not step.without and (counted := connection.counted(search.expression, search.role, step.forms.__getitem__)):
-            return Count(*counted)
+    def _count(self, connection: Connection, step: Step) -> tuple[Count, list[_Hits] | None]:
+        """How many hits there are; and of which conversations, where these must be read for that."""
+        search, match = step.search, step.match(connection)
+        if search.filters != _ALL:
+            conversations = self._conversations(connection, match, search.filters)
+            return Count(sum(conversation.hits for conversation in conversations), len(conversations)), conversations
+        if counted := connection.counted(search.expression, search.role, step.forms.__getitem__):
+            return Count(*counted), None
         sql = "SELECT count(*), count(DISTINCT $hit_row) FROM $hits WHERE $is_hit"
         hits, conversations = connection.rows(sql, [match])[0]
-        return Count(whole(hits), whole(conversations))
+        return Count(whole(hits), whole(conversations)), None
 
     def _conversations(self, connection: Connection, match: str, filters: Filters) -> list[_Hits]:
         # Start from the hits and join conversations, so a rare word is fast under any filter. Many hits are narrowed
@@ -269,20 +259,21 @@ class Search(OnDatabase):
         )
         return [_Hits(whole(row), whole(hits), float(started_at or 0)) for row, hits, started_at in rows]
 
-    def _scores(self, connection: Connection, step: _Step, rows: list[int]) -> _Scores:
+    def _scores(self, connection: Connection, step: Step, rows: list[int]) -> _Scores:
         scores = _Scores()
-        all_of = step.search.expression.all_of
-        alternatives = list(dict.fromkeys(term for terms in all_of if len(terms) > 1 for term in terms))
-        matches = [step.match(connection, term) for term in alternatives]
-        for term, keys in zip(alternatives, self._keys(connection, matches, rows), strict=True):
+        matches = [step.match(connection, term) for term in step.alternatives]
+        for term, keys in zip(step.alternatives, self._keys(connection, matches, rows), strict=True):
             if keys:
                 scores.alternatives.add(term)
             scores.of_turns.update(keys)
             scores.of_rows.update({row_of(key) for key in keys})
         return scores
 
-    def _newest(self, connection: Connection, match: str, count: int, after: int) -> list[int]:
-        """For many hits: the newest conversations, those with hits among them."""
+    def _newest(self, connection: Connection, step: Step, most: int, count: int, after: int) -> list[int] | None:
+        """For many hits: the newest conversations with hits; None if there are too few. `most`: see `_are_many`."""
+        match = step.match(connection)
+        if step.alternatives and not self._are_many(connection, step, match, most):
+            return None
         clause = Where(["turn_count > 0"])
         if after:
             clause.add(f"({_STARTED}, row_id) < (?, ?)", self._started_at(connection, after), after)
@@ -297,6 +288,10 @@ class Search(OnDatabase):
                 rows += [row for row in probed if row in with_hits]
                 if len(rows) >= count:
                     return rows[:count]
+                if most <= _MAX_RANKED and len(rows) * len(newest) < count * (first + len(probed)):
+                    return None  # too few among the newest
+        if not self._are_many(connection, step, match, most):
+            return None
         hits = connection.rows("SELECT DISTINCT $hit_row FROM $hits WHERE $is_hit", [match])
         rows_with_hits = {row[0] for row in hits}
         ordered = connection.rows(sql, [*clause.values, _NO_LIMIT])
@@ -310,7 +305,7 @@ class Search(OnDatabase):
         return float(rows[0][0] or 0)
 
     def _page(
-        self, connection: Connection, match: str, rows: list[int], scores: _Scores
+        self, connection: Connection, step: Step, match: str, rows: list[int], scores: _Scores
     ) -> tuple[MatchedConversation, ...]:
         # If turns have scores, they are all hits, as every hit matches at least one alternative.
         if not rows:
@@ -332,6 +327,7 @@ class Search(OnDatabase):
                 tuple(
                     key - turn_key(row, 0) for key in sorted(keys[row], key=lambda key: (-scores.of_turns[key], key))
                 ),
+                step.number,
             )
             for row in rows
             if row in conversations
@@ -353,12 +349,6 @@ class Search(OnDatabase):
         ):
             keys[whole(number)].append(whole(key))
         return keys
-
-
-def _with_spellings(query: StoreSearch, wording: Wording) -> _Step:
-    """All turns that match, by any spelling that was searched."""
-    spellings = wording.spellings
-    return _Step(query, {term: forms.union(spellings.get(term, ())) for term, forms in wording.forms.items()})
 
 
 def _within(filters: Filters) -> Where:

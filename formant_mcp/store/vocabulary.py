@@ -4,13 +4,13 @@ A call that was deleted may leave its words there.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
 from formant_mcp.store.engine import Connection, Value
 from formant_mcp.text_search.query import Expression, Term
-from formant_mcp.text_search.spelling import phonetic_key, spellings
+from formant_mcp.text_search.spelling import nearest, phonetic_key, spellings
 from formant_mcp.text_search.suggestions import candidates_for, prefixes_of
 from formant_mcp.text_search.tokenizer import divided, stem
 
@@ -21,10 +21,13 @@ ANY_HIT = "SELECT 1 FROM $hits WHERE $is_hit LIMIT 1"
 
 
 class Wording(NamedTuple):
-    """The forms that match each term, and the other spellings of those that have some, the likeliest first."""
+    """The forms that match each term, and the other spellings of those that have some.
+
+    Each spelling has its distance; the nearest come first.
+    """
 
     forms: dict[Term, set[str]]
-    spellings: dict[Term, tuple[str, ...]]
+    spellings: dict[Term, Mapping[str, int]]
 
 
 _Words = defaultdict[str, set[str]]
@@ -86,8 +89,11 @@ class Vocabulary:
             of_key[key or phonetic_key(word)].add(word)
         return of_stem, of_key
 
-    def _spellings(self, word: str, candidates: Iterable[str]) -> tuple[str, ...]:
-        return tuple(islice(self._existing(spellings(word, candidates)), MAX_SPELLINGS))
+    def _spellings(self, word: str, candidates: Iterable[str]) -> Mapping[str, int]:
+        others = spellings(word, candidates)
+        if self._is_limited or len(nearest(word, others)) < len(others):  # no word is nearer that nobody says any more
+            others = {other: others[other] for other in others if self._exists(other)}
+        return dict(islice(nearest(word, others).items(), MAX_SPELLINGS))
 
     def _with_prefix(self, prefix: str) -> list[str]:
         """Single words with that prefix, at most 1,000."""
@@ -99,11 +105,11 @@ class Vocabulary:
 
     def _existing(self, words: Iterable[str]) -> Iterator[str]:
         """Those of the account's words that exist for this reader."""
-        for word in words:
-            said = Expression(((Term((word,), "phrase"),),))
-            match = self._connection.match(said, "any", lambda term: term.words) if self._is_limited else ""
-            if not self._is_limited or self._connection.rows(ANY_HIT, [match]):
-                yield word
+        return (word for word in words if not self._is_limited or self._exists(word))
+
+    def _exists(self, word: str) -> bool:
+        said = Expression(((Term((word,), "phrase"),),))
+        return bool(self._connection.rows(ANY_HIT, [self._connection.match(said, "any", lambda term: term.words)]))
 
 
 def _texts(rows: Iterable[Sequence[Value]]) -> Iterator[list[str]]:

@@ -3,10 +3,12 @@
 A word is read as consonants with vowels between them. Its key is its consonants, by broad classes: words with the same
 key are candidates. Then each consonant and vowel is compared with its counterpart, by the sounds that each may have.
 Vowels decide: bill is बिल, not bell. The fewer vowels, the fewer differences are allowed.
+
+What sounds alike is ordered by edit distance in Latin letters: पैसा is nearer to paisa than pesa is.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from itertools import product
 from typing import NamedTuple
@@ -147,6 +149,20 @@ _DOUBLED = re.compile(r"([bcdfghjklmnpqrstvwxyzS])'?(?=\1)")
 _GLIDE = re.compile(r"(?<=[2íiIJK])Y(?=.)|(?<=[0-8^íúaeiouA-Z])Y(?=[2í4eiIF?])")  # चाहिए चाहिये
 _LAST_NASAL = re.compile(r"(?<=.)n(?=[FP!?]?$)")  # belongs to the vowel before it: nahin is नहीं
 
+# Words in one Latin form, whose distances are counted. Capitals are long vowels and diphthongs. Last vowels are short,
+# a last a and e are one, a nasal after them is not written, and achchha is acha.
+_ROMAN = {
+    **{"aa": "A", "ai": "E", "au": "O", "ee": "I", "ii": "I", "oo": "U", "uu": "U"},
+    **{"ph": "f", "ck": "k", "w": "v", "z": "j", "q": "k"},
+}
+_ROMAN_UNITS = str.maketrans(
+    {**dict(zip("0^123íú45678!?~$Y", "aaAiuIUeEoOoaenny", strict=True)), "c": "ch", "S": "sh", "'": "h"}
+)
+_ROMAN_RULES = re.compile("|".join(_ROMAN))
+_ROMAN_CH, _ROMAN_LAST_NASAL = re.compile("(?:ch|c)?chh?"), re.compile("(?<=[aeiouAEIOU])n$")
+_ROMAN_LAST, _ROMAN_SHORT = str.maketrans("aAIU", "eeiu"), str.maketrans("AIU", "aiu")
+_SHORT_CONSONANTS = 2  # a word with more sounds like few others
+
 
 class _Parts(NamedTuple):
     """The units of a word: vowels and consonants in turn, vowels first and last, '' where there is none."""
@@ -164,13 +180,29 @@ def phonetic_key(word: str) -> str:
     return _key(parts) if parts else ""
 
 
-def spellings(word: str, candidates: Iterable[str]) -> list[str]:
-    """The candidates that are other spellings of a word, the likeliest first; all are folded."""
+def spellings(word: str, candidates: Iterable[str]) -> dict[str, int]:
+    """The candidates that are other spellings of a word, each with its distance, the nearest first; all are folded."""
     parts = _parts(word)
     if not parts:
-        return []
+        return {}
     costs = {other: _cost(parts, other) for other in candidates if other != word}
-    return sorted((other for other in costs if costs[other] < _NEVER), key=lambda other: (costs[other], other))
+    others = [other for other, cost in costs.items() if cost < _NEVER]
+    distances = {other: _distance(word, other) for other in others}
+    return {other: distances[other] for other in sorted(others, key=lambda o: (distances[o], costs[o], o))}
+
+
+def nearest(word: str, others: Mapping[str, int]) -> dict[str, int]:
+    """Of a short word's other spellings, the nearest first, only the nearest in each script; of a longer one's, all.
+
+    A short word sounds like many: kal is कल, where that occurs, and not काल.
+    """
+    parts = _parts(word)
+    if not parts or len(parts.parts) // 2 > _SHORT_CONSONANTS:
+        return dict(others)
+    least: dict[bool, int] = {}
+    for other, distance in others.items():
+        least.setdefault(other.isascii(), distance)
+    return {other: distance for other, distance in others.items() if distance == least[other.isascii()]}
 
 
 @lru_cache(maxsize=16_384)
@@ -220,6 +252,25 @@ def _cost(one: _Parts, word: str) -> int:
     latin, devanagari = (one.parts, other.parts) if one.is_latin else (other.parts, one.parts)
     spoken = tuple(part.translate(_SPOKEN) for part in latin) if latin[-1].endswith("F") else latin
     return min(_sum(reading, devanagari, is_within=False) for reading in (latin, spoken))
+
+
+def _distance(word: str, other: str) -> int:
+    """How many letters differ. Latin words may write a long vowel as a short one, so there it is the same."""
+    from rapidfuzz.distance import Levenshtein  # only when needed: start-up is measured
+
+    one, another = _romanized(word), _romanized(other)
+    if other.isascii():
+        one, another = one.translate(_ROMAN_SHORT), another.translate(_ROMAN_SHORT)
+    return Levenshtein.distance(one, another)
+
+
+def _romanized(word: str) -> str:
+    if word.isascii():
+        letters = _ROMAN_RULES.sub(lambda match: _ROMAN[match[0]], word)
+    else:
+        letters = _devanagari_units(word).translate(_ROMAN_UNITS)
+    letters = _ROMAN_LAST_NASAL.sub("", _ROMAN_CH.sub("ch", letters))
+    return letters[:-1] + letters[-1:].translate(_ROMAN_LAST)
 
 
 def _sum(one: tuple[str, ...], other: tuple[str, ...], *, is_within: bool) -> int:

@@ -50,7 +50,7 @@ DAYS, TURNS, BATCH = 365, 40, 1_000
 ZONE = ZoneInfo("Asia/Kolkata")
 STATUSES = ("completed", "no_answer", "busy", "failed", "telephony_failed", "unreachable", "socket_failure")
 INTENTS = ("promise_to_pay", "payment_confirmed", "dispute", "refusal", "callback", "wrong_number")
-COMMON, RARE = "payment", "lawyer"
+COMMON, RARE, SPELLED = "payment", "lawyer", "daled"  # deled is another spelling
 
 
 class NothingNew:
@@ -198,6 +198,7 @@ async def ask_all(where: Path | str, runs: int) -> None:
         ),
         "search: a rare word": search(RARE),
         "search: a common word": search(COMMON),
+        "search: a common word and its other spellings": search(SPELLED),
         "search: a common word, one agent, a month": search(
             COMMON, Filters(agent_id="107", since=NOW - timedelta(days=30))
         ),

@@ -1,8 +1,6 @@
 """Pages of hits: every conversation once, with highlights, context turns, and advice where nothing matches."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 from itertools import groupby, pairwise
@@ -20,7 +18,7 @@ from formant_mcp.text_search.highlight import Pattern, find_spans
 from formant_mcp.text_search.query import Expression, Term
 from tests.queries.static_provider import loader_of
 from tests.store.oracle import NOW, conversations, filters, matches
-from tests.store.search_oracle import EXPRESSIONS, ROLES, SPOKEN, TEXTS, is_hit
+from tests.store.search_oracle import EXPRESSIONS, ROLES, SPOKEN, TEXTS, distance_of, is_hit, spelled_in
 
 LONG = st.lists(st.tuples(st.sampled_from(["agent", "contact"]), TEXTS), max_size=12).map(
     lambda said: tuple(Turn(index, *turn, float(index)) for index, turn in enumerate(said))
@@ -80,19 +78,23 @@ def highlighted(hit: Hit) -> list[str]:
     return [hit.turn.text[start:end] for start, end in hit.spans]
 
 
-def hits_of(calls: list[Conversation], expression: Expression, role: Role, spelling: Spelling) -> set[tuple[str, int]]:
-    """Which turns of which calls are hits."""
-    return {
-        (conversation.conversation_id, turn.index)
-        for conversation in calls
-        for turn in conversation.turns or ()
-        if is_hit(turn, expression, role, any_spelling=spelling == "any")
-    }
+def hits_of(
+    calls: list[Conversation], among: list[Conversation], expression: Expression, role: Role, spelling: Spelling
+) -> dict[tuple[int, str], set[int]]:
+    """The turns of some of the calls that are hits: by their steps, and the ids of their calls."""
+    spelled = spelled_in((turn for call in calls for turn in call.turns or ()), expression)
+    hits: dict[tuple[int, str], set[int]] = {}
+    for conversation in among:
+        for turn in conversation.turns or ():
+            if is_hit(turn, expression, role, spelled if spelling == "any" else None):
+                step = distance_of(turn, expression, role, spelled) + 1
+                hits.setdefault((step, conversation.conversation_id), set()).add(turn.index)
+    return hits
 
 
-def names(hits: Iterable[tuple[str, int]]) -> Counter[str]:
-    """The calls of hits, and how many each has."""
-    return Counter(name for name, _ in hits)
+def counted(hits: dict[tuple[int, str], set[int]]) -> tuple[int, int]:
+    """How many hits in how many calls."""
+    return sum(map(len, hits.values())), len({name for _, name in hits})
 
 
 @given(
@@ -115,28 +117,25 @@ def test_paging_shows_the_hits_of_every_conversation_once(
     query = SearchQuery(wanted, written(expression), "", role=role, spelling=spelling, limit=limit)
     results = pages(calls, query)
     matching = [conversation for conversation in calls if matches(conversation, wanted)]
-    exact = hits_of(matching, expression, role, "exact")
-    hits = hits_of(matching, expression, role, spelling)
+    hits = hits_of(calls, matching, expression, role, spelling)
+    total, exact = counted(hits), counted({block: turns for block, turns in hits.items() if not block[0]})
     for page in results:
-        assert (page.hits_total, page.conversations_total) == (len(hits), len(names(hits)))
-        others = (page.spelling_hits, page.spelling_conversations)
-        assert others == (len(hits) - len(exact), len(names(hits)) - len(names(exact)))
+        assert (page.hits_total, page.conversations_total) == total
+        assert (page.spelling_hits, page.spelling_conversations) == (total[0] - exact[0], total[1] - exact[1])
         assert len(page.hits) <= limit
         assert all(hit.spans for hit in page.hits)
-    blocks: dict[tuple[bool, str], list[set[tuple[str, int]]]] = {}
+    blocks: dict[tuple[int, str], list[set[int]]] = {}
     for page in results:
-        for block, on_page in groupby(page.hits, key=lambda hit: (hit.by_spelling, hit.conversation.conversation_id)):
-            shown = {(hit.conversation.conversation_id, hit.turn.index) for hit in on_page}
-            blocks.setdefault(block, []).append(shown)
-    assert [by_spelling for by_spelling, _ in blocks] == sorted(by_spelling for by_spelling, _ in blocks)
-    for is_other, expected in ((False, exact), (True, hits - exact)):
-        assert {name for by_spelling, name in blocks if by_spelling == is_other} == set(names(expected))
-        for name, count in names(expected).items():
-            (shown,) = blocks[is_other, name]  # once
-            assert shown <= expected
-            assert len(shown) == min(PER_CONVERSATION, limit, count)
+        for block, on_page in groupby(page.hits, key=lambda hit: (hit.step, hit.conversation.conversation_id)):
+            blocks.setdefault(block, []).append({hit.turn.index for hit in on_page})
+    assert [step for step, _ in blocks] == sorted(step for step, _ in blocks)
+    assert blocks.keys() == hits.keys()
+    for block, turns in hits.items():
+        (shown,) = blocks[block]  # once
+        assert shown <= turns
+        assert len(shown) == min(PER_CONVERSATION, limit, len(turns))
     shown_hits = [hit for page in results for hit in page.hits]
-    assert sum(hit.more for hit in shown_hits) + len(shown_hits) == len(hits)
+    assert sum(hit.more for hit in shown_hits) + len(shown_hits) == total[0]
     assert results[-1].shown == len(shown_hits)
 
 
@@ -291,3 +290,11 @@ def test_filters_that_match_nothing_come_with_existing_values() -> None:
 def test_coverage_counts_the_transcripts_searched() -> None:
     coverage = searched("refund", call(1, SPOKEN), call(2)).coverage
     assert (coverage.details_needed, coverage.details_read, coverage.complete) == (2, 2, True)
+
+
+def test_a_page_is_filled_up_with_hits_by_another_spelling_the_nearest_first() -> None:
+    said = ["vakil", "वकील", "vakeel", "vakil", "वकील", "wakeel"]
+    calls = [call(number, words) for number, words in enumerate(said)]
+    first, second = pages(calls, SearchQuery(Filters(), "vakil", "", limit=5))
+    assert [hit.turn.text for hit in first.hits] == ["vakil", "vakil", "wakeel", "vakeel", "वकील"]
+    assert [hit.turn.text for hit in second.hits] == ["वकील"]

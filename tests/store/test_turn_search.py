@@ -19,17 +19,33 @@ from tests.examples import examples
 from tests.in_a_loop import in_a_loop
 from tests.store.files import call_saying, open_store, stored
 from tests.store.oracle import NOW, conversations, filters, matches, sort_value
-from tests.store.search_oracle import EXPRESSIONS, ROLES, TURNS, alternatives_said, folded, is_hit
+from tests.store.search_oracle import (
+    EXPRESSIONS,
+    ROLES,
+    SPELLED_EXPRESSIONS,
+    SPELLED_TEXTS,
+    TURNS,
+    Spelled,
+    alternatives_said,
+    distance_of,
+    folded,
+    is_hit,
+    said_in,
+    spelled_in,
+)
 
 pytestmark = pytest.mark.anyio
 
 
-@st.composite
-def transcripts(draw: st.DrawFn) -> Conversation:
-    return replace(draw(conversations()), turns=draw(TURNS), has_detail=True)
+def calls_of(turns: st.SearchStrategy[tuple[Turn, ...]]) -> st.SearchStrategy[list[Conversation]]:
+    def saying(call: Conversation, said: tuple[Turn, ...]) -> Conversation:
+        return replace(call, turns=said, has_detail=True)
+
+    calls = st.builds(saying, conversations(), turns)
+    return st.lists(calls, max_size=6, unique_by=lambda conversation: conversation.conversation_id)
 
 
-CALLS = st.lists(transcripts(), max_size=6, unique_by=lambda conversation: conversation.conversation_id)
+CALLS = calls_of(TURNS)
 
 
 def word(text: str) -> Expression:
@@ -67,13 +83,13 @@ async def all_pages(
     return pages, [match for page in pages for match in page.page]
 
 
-def expected(calls: Sequence[Conversation], request: StoreSearch) -> dict[str, set[int]]:
+def expected(
+    calls: Sequence[Conversation], request: StoreSearch, spelled: Spelled | None = None
+) -> dict[str, set[int]]:
     """The turns that are hits, of the calls that have some."""
     hits = {
         conversation.conversation_id: {
-            turn.index
-            for turn in conversation.turns or ()
-            if is_hit(turn, request.expression, request.role, any_spelling=request.any_spelling)
+            turn.index for turn in conversation.turns or () if is_hit(turn, request.expression, request.role, spelled)
         }
         for conversation in calls
         if matches(conversation, request.filters)
@@ -101,17 +117,22 @@ async def test_search_finds_the_turns_that_the_oracle_finds(
 
 @pytest.mark.parametrize(("ranked", "probed"), [(20_000, 300), (-1, 300), (-1, 0), (1, 300)])
 @settings(max_examples=examples(1))
-@given(calls=CALLS, expression=EXPRESSIONS, role=ROLES, count=st.integers(1, 4), data=st.data())
+@given(
+    searched=st.tuples(CALLS, EXPRESSIONS) | st.tuples(calls_of(said_in(SPELLED_TEXTS)), SPELLED_EXPRESSIONS),
+    role=ROLES,
+    count=st.integers(1, 4),
+    data=st.data(),
+)
 @in_a_loop
-async def test_other_spellings_add_their_hits_after_the_exact_ones(
+async def test_other_spellings_add_their_hits_after_the_exact_ones_the_nearest_first(
     ranked: int,
     probed: int,
-    calls: list[Conversation],
-    expression: Expression,
+    searched: tuple[list[Conversation], Expression],
     role: Role,
     count: int,
     data: st.DataObject,
 ) -> None:
+    calls, expression = searched
     store = await stored(*calls)
     exact = StoreSearch(expression, role, data.draw(st.just(Filters()) | filters(calls)))
     request = replace(exact, any_spelling=True)
@@ -123,24 +144,37 @@ async def test_other_spellings_add_their_hits_after_the_exact_ones(
     assert listed_by_any[: len(listed)] == listed
     by_spelling = listed_by_any[len(listed) :]
     assert all(match.by_spelling for match in by_spelling)
-    every, hits = expected(calls, request), expected(calls, exact)
-    others = {name: turns - hits.get(name, set()) for name, turns in every.items()}
-    assert turns_of(by_spelling) == {name: turns for name, turns in others.items() if turns}
-    assert len(by_spelling) == len(turns_of(by_spelling))
+    spelled = spelled_in((turn for call in calls for turn in call.turns or ()), expression)
+    every, hits = expected(calls, request, spelled), expected(calls, exact)
     for page in pages:
         assert (page.hits, page.conversations) == (sum(map(len, every.values())), len(every))
         assert page.exact == (first.hits, first.conversations) == (sum(map(len, hits.values())), len(hits))
     by_id = {conversation.conversation_id: conversation for conversation in calls}
-    places: list[tuple[int, float]] = []
+    turns_at: dict[tuple[int, str], set[int]] = {}
+    for name, indexes in every.items():
+        for turn in by_id[name].turns or ():
+            if turn.index in indexes - hits.get(name, set()):
+                distance = distance_of(turn, expression, role, spelled)
+                turns_at.setdefault((distance, name), set()).add(turn.index)
+    found = {(match.step - 1, match.conversation.conversation_id): set(match.turns) for match in by_spelling}
+    assert found == turns_at
+    assert len(by_spelling) == len(found)
+    places: list[tuple[int, int, float]] = []
     for match in by_spelling:
         call = by_id[match.conversation.conversation_id]
         turns = [turn for turn in call.turns or () if turn.index in match.turns]
-        score = alternatives_said(turns, expression, any_spelling=True) if ranked == 20_000 else 0
-        places.append((score, call.started_at.timestamp() if call.started_at else -1e18))
-    if ranked != 1:
-        assert places == sorted(places, reverse=True)
+        score = alternatives_said(turns, expression, nearer_than(match.step, spelled)) if ranked == 20_000 else 0
+        started = call.started_at.timestamp() if call.started_at else -1e18
+        places.append((-match.step, score, 0 if ranked == 1 else started))
+    if ranked == 1:
+        places = [(step, 0, 0) for step, *_ in places]
+    assert places == sorted(places, reverse=True)
     assert await store.search.has_hits(request) == bool(every)
     await store.close()
+
+
+def nearer_than(step: int, spelled: Spelled) -> Spelled:
+    return {term: {word: n for word, n in words.items() if n < step} for term, words in spelled.items()}
 
 
 @given(calls=CALLS, expression=EXPRESSIONS, role=ROLES)
@@ -344,6 +378,15 @@ async def test_a_word_saved_without_its_key_is_found_in_another_spelling() -> No
     await store.database.write(lambda connection: connection.update("words", "spelling = NULL", "true", [[]]))
     found = await store.search.find(StoreSearch(word("paisa"), "any", Filters(), any_spelling=True), 9)
     assert turns_found(found) == {"call-1": {0}}
+
+
+async def test_of_a_short_word_the_nearest_spelling_that_anybody_says_is_searched() -> None:
+    store = await stored(call_saying(1, "काल"), call_saying(2, "कल"))
+    kal = StoreSearch(word("kal"), "any", Filters(), any_spelling=True)
+    assert turns_found(await store.search.find(kal, 9)) == {"call-2": {0}}
+    await store.write.delete("call-2")
+    assert turns_found(await store.search.find(kal, 9)) == {"call-1": {0}}
+    await store.close()
 
 
 async def test_turns_with_more_alternatives_come_first() -> None:

@@ -154,7 +154,7 @@ def _summary(result: SearchResult, *, is_complete: bool) -> str:
             " only by another spelling"
         )
     if result.shown < result.hits_total:
-        per_call = "at most 3 per call and kind" if result.spelling_hits else "at most 3 per call"
+        per_call = "at most 3 per call and distance of spelling" if result.spelling_hits else "at most 3 per call"
         summary += f"; {result.shown:,} shown, {per_call}: get_transcripts has the rest"
     if result.next_cursor:
         summary += f'; for more: cursor="{result.next_cursor}"'
@@ -182,7 +182,7 @@ def hit_answer(hit: Hit, widths: Widths, zone: ZoneInfo) -> HitAnswer:
 def hit_lines(hits: Sequence[HitAnswer], zone: ZoneInfo, boundary: str) -> list[str]:
     """One block per conversation: its id, start and agent, then the turns, and how many further hits it has.
 
-    A line separates hits that match only by another spelling from those before them.
+    A line separates hits that match only by another spelling from those before them; of these the nearest come first.
     """
     if not hits:
         return []

@@ -68,11 +68,14 @@ def _sum(texts: Iterable[str]) -> list[int]:
 
 
 def counted_stem(expression: Expression, forms: Forms) -> str:
-    """The stem whose numbers are those of an expression; '' if it is not one word in all its forms."""
+    """The stem whose numbers are those of an expression; '' if it is not one word in forms of one stem."""
     match expression:
         case Expression(all_of=((term,),), none_of=()) if term.kind == "word":
-            one_each = all(len(divided(form)) == 1 and len(form) <= _LONGEST_WORD for form in forms(term))
-            return stem("".join(term.words)) if one_each else ""
+            said = stem("".join(term.words))
+            is_counted = all(
+                len(divided(form)) == 1 and len(form) <= _LONGEST_WORD and stem(form) == said for form in forms(term)
+            )
+            return said if is_counted else ""
         case _:
             return ""
 

@@ -74,6 +74,15 @@ async def test_a_reader_limited_to_agents_gets_their_counts(database: str, monke
     await store.close()
 
 
+async def test_other_spellings_of_a_word_are_counted_too(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "_PROBED", 0)
+    store = await open_at(database)
+    await store.write.save([call_saying(1, "paisa", "paisa paise"), call_saying(2, "पैसा")], NOW)
+    page = await store.search.find(StoreSearch(parse_query("paisa"), "any", Filters(), any_spelling=True), 100)
+    assert (page.hits, page.conversations, page.exact) == (3, 2, (2, 1))
+    await store.close()
+
+
 async def test_turns_of_a_store_that_did_not_count_are_counted(database: str) -> None:
     chance = random.Random(6)
     for key in ("first", "second"):
