@@ -12,7 +12,7 @@ from formant_mcp.filters import NONE, Filters
 from formant_mcp.filters import SIGNALS as SIGNAL
 from formant_mcp.store.aggregates import DURATION, NOT_READ, RESULTS, Grouping, grouped, is_first
 from formant_mcp.store.engine import Connection, OnDatabase, Value, on_reader
-from formant_mcp.store.filter_sql import milliseconds
+from formant_mcp.store.filter_sql import HAS_SIGNALS, milliseconds
 from formant_mcp.store.local_time import QUARTER, local_hour
 from formant_mcp.store.rows import whole
 from formant_mcp.store.signals import signal_column
@@ -117,7 +117,8 @@ class ValueCounter(OnDatabase):
 def _count_signals(connection: Connection, counted: ValueCounts, signals: Sequence[str], row_ids: list[int]) -> None:
     columns = ", ".join(f"s.{signal_column(name)}" for name in signals)
     rows = connection.rows(
-        f"SELECT {columns}, s.turn_count, s.row_id FROM $signals_as s WHERE s.row_id $in_list", [row_ids]
+        f"SELECT {columns}, s.turn_count, s.row_id FROM $signals_as s WHERE {HAS_SIGNALS} AND s.row_id $in_list",
+        [row_ids],
     )
     *columns_measured, turn_counts, measured = zip(*rows, strict=True) if rows else ((),) * (len(signals) + 2)
     for name, values in zip(signals, columns_measured, strict=True):
