@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from formant_mcp.analysis.signals import SIGNALS as MEASURED
 from formant_mcp.errors import InvalidRequestError
-from formant_mcp.filters import FIELDS, ORDERS, SIGNALS, Filters, Order
+from formant_mcp.filters import FIELDS, NONE, ORDERS, SIGNALS, Filters, Order
 from formant_mcp.models import Conversation, clean
 from formant_mcp.queries.coverage import Coverage, not_measured_notes, signal_notes
 from formant_mcp.queries.groupings import Argument, parse_name
@@ -48,7 +48,7 @@ def parse_order(text: str) -> Order:
     sign, word, direction = match.groups("") if match else ("", text, "")
     is_descending = sign == "-" or direction.lower() == "desc"
     name = parse_name("order_by", word, _ORDER_WORDS, _NOT_ORDERED)
-    is_one_name = "," not in word and re.search(r"\w", word)
+    is_one_name = "," not in word and word != NONE
     if not is_one_name or (name in ORDERS and (sign or direction)) or (sign == "-" and direction.lower() == "asc"):
         raise InvalidRequestError(
             f"order_by does not take {clean(text)[:60]!r}.",

@@ -152,7 +152,7 @@ async def test_what_is_no_field_is_refused(assistant: Assistant) -> None:
     assert "fields does not take 'call_successful'" in await assistant.refused(
         "list_conversations", fields="call_successful"
     )
-    assert "order_by does not take '-'" in await assistant.refused("list_conversations", order_by="-")
+    assert "order_by does not take" in await assistant.refused("list_conversations", order_by="-")
 
 
 async def test_an_order_by_results_is_refused_where_no_call_has_any(account: Account) -> None:
