@@ -154,6 +154,18 @@ class Advice:
         return [f"Also searched as: {', '.join(words)}."] if words else []
 
     def _on_operators(self) -> list[str]:
+        return [*self._on_alternatives(), *self._on_small_operators()]
+
+    def _on_alternatives(self) -> list[str]:
+        """How words and alternatives side by side were read: of `late fee OR fine` fee, not late fee, is one."""
+        clauses = self.search.expression.all_of
+        if len(clauses) < 2 or all(len(terms) == 1 for terms in clauses) or "(" in self.query:
+            return []
+        groups = [" or ".join(map(_shown, terms)) for terms in clauses]
+        read = [f"({group})" if len(terms) > 1 else group for group, terms in zip(groups, clauses, strict=True)]
+        return [f"Read as: {' and '.join(read)}. Put words that belong together in quotes."]
+
+    def _on_small_operators(self) -> list[str]:
         words = words_like_operators(self.query)
         if not words:
             return []

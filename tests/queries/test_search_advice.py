@@ -135,6 +135,17 @@ async def test_hits_come_with_a_note_on_longer_and_absent_words() -> None:
     )
 
 
+async def test_how_words_beside_alternatives_were_read_is_said() -> None:
+    one = call_saying(1, "late fee or a fine, sorry")
+    read = "Read as: late and (fee or fine). Put words that belong together in quotes."
+    assert await for_hits("late fee OR fine", one) == read
+    assert await for_none("lost fee OR fine", one) == f"{await for_none('lost (fee OR fine)', one)} " + read.replace(
+        "late", "lost"
+    )
+    for query in ('"late fee" OR fine', "late (fee OR fine)", "late fee", "fee OR fine"):
+        assert "Read as" not in await for_hits(query, one)
+
+
 async def test_lower_case_operators_are_reported_as_words() -> None:
     one = call_saying(1, "refund or return, not both")
     assert await for_hits("refund or return", one) == '"or" is searched as a word; operators are in capitals (OR, NOT).'
