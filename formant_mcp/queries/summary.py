@@ -11,7 +11,8 @@ from itertools import takewhile
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
-from formant_mcp.filters import GROUPINGS, SIGNALS, Filters
+from formant_mcp.filters import GROUPINGS, NONE, SIGNALS, Filters
+from formant_mcp.models import clean
 from formant_mcp.queries.conversations import Existing, available_values
 from formant_mcp.queries.coverage import Coverage
 from formant_mcp.queries.groupings import Argument, check_names, check_paths, kinds_used
@@ -23,6 +24,7 @@ from formant_mcp.store.aggregates import DURATION, LOADED, RESULTS, GroupCount, 
 from formant_mcp.sync.list_sync import ListRequest
 
 _CLOCK_GROUPS = 25  # the hours of a day, and one group for calls without a time
+_MOST = 0.9
 _MANY = 2_000  # groups or numbers whose computation takes a millisecond or two
 Names = tuple[str, ...]
 T = TypeVar("T")
@@ -149,7 +151,7 @@ async def summarize(loader: Loader, context: RequestContext, query: SummaryQuery
         groups=tuple(groups),
         others=others,
         existing=await available_values(loader.store, query.filters, coverage.matched),
-        notes=(*path_notes, *_notes(coverage, now, before)),
+        notes=(*path_notes, *_notes(coverage, now, before), *_success_notes(query, now)),
         agent_names=await _agent_names(loader.store, query.groupings, shown),
     )
 
@@ -236,6 +238,11 @@ class _PeriodFigures:
         self.overall = await self._group(total, whole_values, ())
         return self
 
+    def failed(self, lacking: int | None = None) -> int:
+        """How many calls are no successes; `lacking`: of those without a value of the grouping at that place."""
+        groups = (c for name, c in self.counts.items() if lacking is None or name[lacking] == NONE)
+        return sum(counted.count - counted.successes for counted in groups)
+
     async def load_examples(self, names: Iterable[Names]) -> None:
         """Loads the examples of the groups with these names, before they are returned."""
         await self._load_examples(self._by, [self.counts.get(name, _NOTHING) for name in names])
@@ -312,6 +319,19 @@ def _notes(coverage: Coverage, now: _PeriodFigures, before: _PeriodFigures | Non
     if any(loaded < total for loaded, total in counts):
         parts = [f"{loaded:,} of {total:,}" for loaded, total in counts]
         notes.append(f"{what} cover the calls loaded so far: {', in the other period '.join(parts)}.")
+    return notes
+
+
+def _success_notes(query: SummaryQuery, figures: _PeriodFigures) -> list[str]:
+    """That calls without success mostly lack a result field, so that nearly all that have it succeeded."""
+    failed, notes = figures.failed(), list[str]()
+    for place, name in enumerate(query.groupings):
+        lacking = figures.failed(place) if name.startswith(RESULTS) else 0
+        if lacking >= _MOST * failed > 0:
+            field = clean(name)[:100]
+            notes.append(
+                f"{lacking:,} of {failed:,} calls without success have no {field}, so success rates by it say little."
+            )
     return notes
 
 

@@ -138,7 +138,7 @@ class Aggregates(OnDatabase):
         column, has_value = DURATION, f"{DURATION} IS NOT NULL"
         if measure.startswith(SIGNALS):
             column = f"m.{signal_column(measure.removeprefix(SIGNALS))}"
-            source, has_value = f"{source} JOIN $signals_as m ON m.row_id = c.row_id", f"{column} IS NOT NULL"
+            source, has_value = f"{source} JOIN $measured_as m ON m.row_id = c.row_id", f"{column} IS NOT NULL"
         elif measure != DURATION:
             source += " JOIN $result_values_as m ON m.row_id = c.row_id AND m.path = ?"
             values, column, has_value = [*values, measure.removeprefix(RESULTS)], "m.number", "true"
@@ -193,10 +193,13 @@ class Aggregates(OnDatabase):
         within, values = _within(filters or Filters(), now)
         kinds: dict[str, str] = {}
         for path, kind in connection.rows(
-            # One index search for each path and kind, instead of one for each value.
-            "WITH k(kind) AS (VALUES ('text'), ('number'), ('boolean'), ('numeral'), ('date'))"
-            f" SELECT p.x, k.kind FROM ({distinct_sql('path', 'result_values')}) AS p, k WHERE"
-            f" (SELECT 1 FROM $result_values_as v WHERE v.path = p.x AND v.kind = k.kind AND {within} LIMIT 1) = 1",
+            # One index search for each path and kind, instead of one for each value. Those that no call has are left
+            # out first: for each of them PostgreSQL would read all values of the path.
+            "WITH k(kind) AS (VALUES ('text'), ('number'), ('boolean'), ('numeral'), ('date')), pairs AS MATERIALIZED"
+            f" (SELECT p.x AS path, k.kind FROM ({distinct_sql('path', 'result_values')}) AS p, k WHERE"
+            " (SELECT 1 FROM $result_values_as v WHERE v.path = p.x AND v.kind = k.kind LIMIT 1) = 1)"
+            " SELECT pairs.path, pairs.kind FROM pairs WHERE (SELECT 1 FROM $result_values_as v"
+            f" WHERE v.path = pairs.path AND v.kind = pairs.kind AND {within} LIMIT 1) = 1",
             values,
         ):
             name = _KINDS[str(kind)]
@@ -317,7 +320,7 @@ def grouped(filters: Filters, grouping: Grouping) -> tuple[str, str, list[Parame
         elif name not in GROUPINGS:
             if name.startswith(SIGNALS):
                 column = signal_text(name.removeprefix(SIGNALS), f"g{index}")
-                source += f" LEFT JOIN $signals_as g{index} ON g{index}.row_id = c.row_id"
+                source += f" LEFT JOIN $measured_as g{index} ON g{index}.row_id = c.row_id"
             else:
                 column = f"g{index}.text"
                 source += f" LEFT JOIN $result_values_as g{index} ON g{index}.row_id = c.row_id AND g{index}.path = ?"

@@ -75,6 +75,8 @@ class Connection(Protocol):
     """A connection to the store of one account, in a transaction; used by one thread at a time.
 
     Besides TABLES (`$conversations`, and `$conversations_as c` under another name), templates may use:
+    - `$measured_as`: before another name, the signals, where it does not matter whether those of calls of which nothing
+      is measured are among them
     - `$in_list`: after a column, whether it is in a list, which is one parameter
     - `$each_text`, `$each_number`: a table `each` with the column `value`, of a list, which is one parameter
     - `$fold`: before a column or value in parentheses that compares without case

@@ -1,5 +1,6 @@
 """Reads what makes calls worth listening to: signals over the whole account, failures, and result values."""
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence, Set
 from heapq import nsmallest
@@ -88,7 +89,7 @@ class Review(OnDatabase):
             f"SELECT row_id, agent_id, {', '.join(map(_column, columns))}"
             " FROM $signals_as s $join $conversations_as c USING (row_id)"
             f" WHERE s.turn_count IS NOT NULL AND ({' OR '.join(parts)}) AND {clause.sql}",
-            [*limits.values(), *clause.values],
+            [*map(_limit_of, limits, limits.values()), *clause.values],
         )
         return [
             SignalRow(
@@ -170,6 +171,11 @@ class Review(OnDatabase):
         others = (row for row in rows if row[1] not in without)
         drawn = nsmallest(count, others, key=lambda row: key(str(row[0]))) if count else []
         return Draw([(whole(row_id), str(name)) for name, row_id in drawn], len(rows))
+
+
+def _limit_of(name: str, limit: float) -> float:
+    """A whole number for a column of whole numbers: otherwise PostgreSQL converts each row, and estimates badly."""
+    return limit if MEASURED[name].kind == "number" else math.ceil(limit)
 
 
 def _column(name: str) -> str:

@@ -117,7 +117,8 @@ class ValueCounter(OnDatabase):
 def _count_signals(connection: Connection, counted: ValueCounts, signals: Sequence[str], row_ids: list[int]) -> None:
     columns = ", ".join(f"s.{signal_column(name)}" for name in signals)
     rows = connection.rows(
-        f"SELECT {columns}, s.turn_count, s.row_id FROM $signals_as s WHERE {HAS_SIGNALS} AND s.row_id $in_list",
+        f"SELECT {columns}, s.turn_count, s.row_id FROM $signals_as s WHERE {HAS_SIGNALS} AND s.row_id $in_list"
+        " ORDER BY s.row_id",
         [row_ids],
     )
     *columns_measured, turn_counts, measured = zip(*rows, strict=True) if rows else ((),) * (len(signals) + 2)

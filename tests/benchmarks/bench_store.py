@@ -37,9 +37,11 @@ from formant_mcp.queries.changes import ChangesQuery, find_changes
 from formant_mcp.queries.conversations import ListQuery, list_conversations
 from formant_mcp.queries.loader import Loader, RequestContext
 from formant_mcp.queries.profile import profile
+from formant_mcp.queries.review import ReviewQuery, find_calls_to_review
 from formant_mcp.queries.search import SearchQuery, search_transcripts
 from formant_mcp.queries.summary import SummaryQuery, summarize
 from formant_mcp.store import AccountKey, Store
+from formant_mcp.store.phrases import Answers, PhraseQuestion, Phrases
 from formant_mcp.store.sqlite.full_text import DELETE, INSERT, index_rows
 from formant_mcp.sync import Sync
 from tests.postgres_server import PostgresServer
@@ -141,6 +143,7 @@ def results(rng: random.Random) -> dict[str, JsonValue]:
 async def build(where: Path | str, count: int, transcripts: int) -> None:
     """Fills a store, as syncing would, and says how long that took."""
     store = await Store.open(where, AccountKey("service", "benchmark"), lambda conversation, read_at: None)
+    await store.signals.make_due()  # notes with what the calls are measured when they are saved
     started, worked = time.perf_counter(), time.process_time()
     calls = conversations(count, transcripts)
     while batch := list(itertools.islice(calls, BATCH)):
@@ -181,7 +184,12 @@ async def ask_all(where: Path | str, runs: int) -> None:
 
     month, before = timedelta(days=30), NOW - timedelta(days=30, milliseconds=1)
     months = ChangesQuery(Filters(since=NOW - month, until=NOW), (before - month, before))
-    week = Filters(agent_id="107", status=("failed", "busy"), since=NOW - timedelta(days=7))
+    last_week, last_month = Filters(since=NOW - timedelta(days=7)), Filters(since=NOW - month)
+    week = replace(last_week, agent_id="107", status=("failed", "busy"))
+
+    async def phrases() -> object:
+        return await Phrases(store.phrases.database, Answers()).find(PhraseQuestion(last_week, "contact"))
+
     questions: dict[str, Callable[[], Awaitable[object]]] = {
         "list: an agent's failed and busy calls of a week": listing(week),
         "list: results intent=dispute, csat<=2": listing(
@@ -193,17 +201,17 @@ async def ask_all(where: Path | str, runs: int) -> None:
         ),
         "summary by status": summary("status"),
         "summary by agent and day": summary("agent_id", "day"),
-        "summary of a week by result field and agent": summary(
-            "results.intent", "agent_id", filters=Filters(since=NOW - timedelta(days=7))
-        ),
+        "summary of a week by result field and agent": summary("results.intent", "agent_id", filters=last_week),
+        "summary by signals.ended_by": summary("signals.ended_by"),
         "search: a rare word": search(RARE),
         "search: a common word": search(COMMON),
         "search: a common word and its other spellings": search(SPELLED),
-        "search: a common word, one agent, a month": search(
-            COMMON, Filters(agent_id="107", since=NOW - timedelta(days=30))
-        ),
+        "search: a common word, one agent, a month": search(COMMON, replace(last_month, agent_id="107")),
         "changes between two months": lambda: find_changes(loader, call(), months, ZONE),
         "profile of everything": lambda: profile(loader, call(), Filters(), 20, ZONE),
+        "profile of a month": lambda: profile(loader, call(), last_month, 20, ZONE),
+        "calls to review of a month": lambda: find_calls_to_review(loader, call(), ReviewQuery(last_month, ""), ZONE),
+        "phrases of a week": phrases,
     }
     print(f"{'question':52} {'median':>8} {'least':>8} {'most':>8}  ms")
     for name, ask in questions.items():

@@ -115,3 +115,13 @@ async def test_the_profile_says_what_its_numbers_count(account: Account) -> None
     assert "agents: 1 (10 calls), 2 (3 calls), 3 (1 call)" in answer.text
     assert "statuses: completed (11 calls), busy (3 calls)" in answer.text
     assert "results.retries (number, 1): all 0" in answer.text
+
+
+async def test_success_by_a_field_that_failed_calls_lack_is_said_to_say_little(account: Account) -> None:
+    async with account.connect() as assistant:
+        by_intent = await assistant.ask("summarize_results", group_by=["agent_id", "results.intent"])
+        by_agent = await assistant.ask("summarize_results", group_by=["agent_id"])
+        of_successes = await assistant.ask("summarize_results", group_by="intent", call_successful="success")
+    note = "3 of 3 calls without success have no results.intent, so success rates by it say little."
+    assert note in str(by_intent.coverage["note"])
+    assert "say little" not in by_agent.text + of_successes.text

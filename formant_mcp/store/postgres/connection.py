@@ -16,6 +16,7 @@ from psycopg.pq import ConnStatus, ExecStatus
 from formant_mcp.errors import StoreError
 from formant_mcp.filters import Role
 from formant_mcp.store.engine import TABLES, Forms, Parameter, StoredTurn, Value
+from formant_mcp.store.filter_sql import HAS_SIGNALS
 from formant_mcp.store.limits import ALL_AGENTS, Limit
 from formant_mcp.store.postgres import word_counts
 from formant_mcp.store.postgres.full_text import to_tsquery, to_tsvector, words_of
@@ -298,12 +299,14 @@ def _names(account: int, agents: frozenset[str] = ALL_AGENTS) -> Mapping[str, st
     return {
         **{table: f"{rows} AS {table}" for table, rows in tables.items()},
         **{f"{table}_as": rows for table, rows in tables.items()},
+        "measured_as": f"{tables['signals'][:-1]} AND {HAS_SIGNALS})",  # a tenth of them, if most calls do not connect
         "in_list": "= ANY(?)",
         "each_text": "unnest(?::text[]) AS each(value)",
         "each_number": "unnest(?::bigint[]) AS each(value)",
         "fold": "fold",
         "exact": "",
-        "newest_id": "substr(max(lpad(coalesce(started_at, 0)::text, 20, '0') || conversation_id), 21)",
+        # Times with as many digits each, so that their texts have the same order.
+        "newest_id": "substr(max((coalesce(started_at, 0) + 2000000000000000000)::text || conversation_id), 20)",
         "join": "JOIN",
         "by_agent": "",
         "by_transcript": "",

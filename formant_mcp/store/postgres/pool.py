@@ -18,10 +18,13 @@ from formant_mcp.store.postgres.schema import FUNCTIONS
 from formant_mcp.store.postgres.stoppable import StoppableConnection, Use
 
 _WAIT_SECONDS = 5.0  # for a lock, and for a connection
+_PREPARED_AFTER = 1  # executions: reading a statement takes as long as a small question does
 _OPTIONS = (
     f"-c search_path={FUNCTIONS} -c lock_timeout={_WAIT_SECONDS:.0f}s -c client_min_messages=warning"
     # Queries take less time than compiling them. Few of the pages that they need are next to each other.
     " -c jit=off -c random_page_cost=1.1 -c work_mem=32MB"
+    # Where workers save less than a second, starting them and sharing rows with them costs as much.
+    " -c parallel_setup_cost=100000"
     # As the file store: a machine that stops loses the last second, which is fetched again.
     " -c synchronous_commit=off"
     " -c idle_session_timeout=300s"  # the database closes what is not used; the next question connects again
@@ -135,7 +138,11 @@ class Pool:
 
     def _connect(self) -> StoppableConnection:
         try:
-            connection = StoppableConnection.connect(autocommit=True, **self._settings)  # pyright: ignore[reportArgumentType]
+            connection = StoppableConnection.connect(
+                autocommit=True,
+                prepare_threshold=_PREPARED_AFTER,
+                **self._settings,  # pyright: ignore[reportArgumentType]
+            )
         except (psycopg.Error, ValueError) as error:  # ValueError: a name of a host that cannot be encoded
             raise _refusal(str(error)) from None
         connection.make_stoppable()

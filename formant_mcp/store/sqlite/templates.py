@@ -10,6 +10,7 @@ from formant_mcp.store.turn_keys import KEY_BITS
 _NAMES = {
     **{table: table for table in TABLES},
     **{f"{table}_as": table for table in TABLES},
+    "measured_as": "signals",
     "in_list": "IN (SELECT value FROM json_each(?))",
     "each_text": "json_each(?)",
     "each_number": "json_each(?)",
@@ -45,6 +46,7 @@ def _limited_names(agents: frozenset[str]) -> dict[str, str]:
         **_NAMES,
         **{table: f"{selected} AS {table}" for table, selected in tables.items()},
         **{f"{table}_as": selected for table, selected in tables.items()},
+        "measured_as": tables["signals"],
         "by_agent": "",  # a subquery takes no such hint
         "by_transcript": "",
         "is_hit": f"{_NAMES['is_hit']} AND {limit.of_row(_NAMES['hit_row'])}",
