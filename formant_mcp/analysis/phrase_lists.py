@@ -102,16 +102,13 @@ class _Finder:
         for anchor in anchors:
             head = anchor if isinstance(anchor, str) else anchor[0]
             for at, key in enumerate(keys):
-                if key == head:
-                    said += (place for phrase in self._candidates[anchor] if (place := self._place(phrase, at, words)))
+                if key != head:
+                    continue
+                for list_name, phrase, place in self._candidates[anchor]:
+                    first, end = at - place, at - place + len(phrase)
+                    if first >= 0 and end <= len(words) and all(map(self._is_same, phrase, words[first:end])):
+                        said.append(_Said(list_name, first, end))
         return said
-
-    def _place(self, phrase: _Candidate, at: int, words: Sequence[str]) -> _Said | None:
-        """Where the phrase is said, if the word of its anchor is at that place."""
-        first, end = at - phrase.place, at - phrase.place + len(phrase.words)
-        if first < 0 or end > len(words) or not all(map(self._is_same, phrase.words, words[first:end])):
-            return None
-        return _Said(phrase.list_name, first, end)
 
 
 class PhraseLists:

@@ -6,6 +6,7 @@ index of a first turn is absent if there is no such turn. Where `turn_count` is 
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import filterfalse
 from statistics import median
 from types import MappingProxyType
 from typing import Literal, NamedTuple
@@ -196,8 +197,7 @@ class _Words:
         if turn.role not in self._turns:
             return
         self._turns[turn.role] += 1
-        fillers = self._lists.fillers
-        sentence = tuple(word for word in words if word not in fillers and not word.isdecimal())
+        sentence = tuple(word for word in filterfalse(self._lists.fillers.__contains__, words) if not word.isdecimal())
         if turn.role == "contact":
             self._contact.add(sentence)
             self._open_questions += bool(sentence) and self._is_question(turn.text, words, phrases)
