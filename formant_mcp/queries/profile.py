@@ -78,13 +78,13 @@ async def profile(loader: Loader, context: RequestContext, filters: Filters, top
     store = loader.store
     # While details are missing, values that may still change are not counted.
     now = None if coverage.is_loaded else context.requested_at
-    kinds = sorted((await store.aggregates.paths(filters, now)).items())
     first, last = await store.aggregates.span(filters)
     agents, statuses = await _agents_and_statuses(store, filters, zone)
     overall = await overall_of(store, filters, zone)
+    kinds = sorted((await store.aggregates.paths(filters, now, overall.count)).items())
     loaded = await store.aggregates.count_loaded(filters, now) if now else overall.count
     fields, signals = await asyncio.gather(  # the costly ones, on two threads
-        _fields(store, filters, kinds[:_MAX_FIELDS], top, now), store.signals.stats(filters, now)
+        _fields(store, filters, kinds[:_MAX_FIELDS], top, now, overall.count), store.signals.stats(filters, now)
     )
     return Profile(
         coverage=coverage,
@@ -128,15 +128,14 @@ def _ordered(counts: Counter[str]) -> Counts:
 
 
 async def _fields(
-    store: Store, filters: Filters, kinds: list[tuple[str, str]], top: int, now: datetime | None
+    store: Store, filters: Filters, kinds: list[tuple[str, str]], top: int, now: datetime | None, matched: int
 ) -> list[FieldProfile]:
-    return [await _field(store, filters, path, kind, top, now) for path, kind in kinds]
-
-
-async def _field(store: Store, filters: Filters, path: str, kind: str, top: int, now: datetime | None) -> FieldProfile:
-    field = await store.aggregates.field(filters, path, kind, top, now)
-    figures = field.numbers and statistics_of(field.numbers)
-    return FieldProfile(path, kind, field.count, field.top, field.distinct, figures)
+    profiles: list[FieldProfile] = []
+    for path, kind in kinds:
+        field = await store.aggregates.field(filters, path, kind, top, now, matched)
+        figures = field.numbers and statistics_of(field.numbers)
+        profiles.append(FieldProfile(path, kind, field.count, field.top, field.distinct, figures))
+    return profiles
 
 
 def _moment(milliseconds: int | None) -> datetime | None:

@@ -23,6 +23,7 @@ NOT_READ = "\x01"  # the key of a value that is not loaded yet; no stored text h
 _DAY_MS = 86_400_000
 # What answers call each stored kind of value.
 _KINDS = {"text": "text", "date": "text", "number": "number", "numeral": "number", "boolean": "boolean"}
+_MANY = 150_000  # calls: to list their rows takes longer than to check one call for each value of a field
 _DAILY_COUNTED = {"agent_id", "status", DAY}
 
 Key = tuple[str | int | None, ...]
@@ -184,13 +185,13 @@ class Aggregates(OnDatabase):
 
     @one_query
     def paths(
-        self, connection: Connection, filters: Filters | None = None, now: datetime | None = None
+        self, connection: Connection, filters: Filters | None = None, now: datetime | None = None, matched: int = 0
     ) -> dict[str, str]:
         """The paths of all result fields, each with its kind; `mixed` if there are several.
 
-        With `now`, only from the calls that `count_loaded` counts.
+        With `now`, only from the calls that `count_loaded` counts. `matched`: about how many match, if that is counted.
         """
-        within, values = _within(filters or Filters(), now)
+        within, values = _within(filters or Filters(), now, matched)
         kinds: dict[str, str] = {}
         for path, kind in connection.rows(
             # One index search for each path and kind, instead of one for each value. Those that no call has are left
@@ -208,13 +209,20 @@ class Aggregates(OnDatabase):
 
     @on_reader
     def field(
-        self, connection: Connection, filters: Filters, path: str, kind: str, top: int, now: datetime | None = None
+        self,
+        connection: Connection,
+        filters: Filters,
+        path: str,
+        kind: str,
+        top: int,
+        now: datetime | None = None,
+        matched: int = 0,
     ) -> FieldStats:
         """One field over all matches: its numbers if most values are numbers, else its `top` most frequent values.
 
-        With `now`, only from the calls that `count_loaded` counts.
+        `now`, `matched`: as for `paths`.
         """
-        within, values = _within(filters, now)
+        within, values = _within(filters, now, matched)
         source, values = f"FROM $result_values_as v WHERE path = ? AND {within}", [path, *values]
         # Grouped in the order of an index that has all columns used here.
         if kind in ("number", "mixed"):
@@ -366,10 +374,14 @@ def _loaded(filters: Filters, now: datetime) -> Where:
     return clause
 
 
-def _within(filters: Filters, now: datetime | None) -> tuple[str, list[Parameter]]:
+def _within(filters: Filters, now: datetime | None, matched: int) -> tuple[str, list[Parameter]]:
+    """Whether a value belongs to a match. The rows of all matches are listed first, unless they are many."""
     clause = _loaded(filters, now) if now else where(filters)
     if not clause.parts:
         return "true", []
+    if matched > _MANY:
+        call = "FROM $conversations_as c WHERE c.row_id = v.row_id"
+        return f"EXISTS (SELECT 1 {call} AND {clause.sql})", clause.values
     return f"v.row_id IN (SELECT row_id FROM $conversations_as c WHERE {clause.sql})", clause.values
 
 

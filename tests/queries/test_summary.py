@@ -16,6 +16,7 @@ from formant_mcp.queries.dates import parse_comparison
 from formant_mcp.queries.loader import RequestContext
 from formant_mcp.queries.profile import Profile, profile
 from formant_mcp.queries.summary import Group, GroupComparison, Summary, SummaryQuery, summarize
+from formant_mcp.store import aggregates
 from tests.analysis.test_signals import transcripts
 from tests.examples import examples
 from tests.queries.static_provider import loader_of
@@ -165,7 +166,9 @@ def test_the_profile_names_every_field_with_its_values(calls: list[Conversation]
     wanted = data.draw(filters(calls))
     whole = [replace(call, has_detail=True, failure_reason_known=True) for call in calls]
     matched = [call for call in whole if matches(call, wanted)]
-    answer = profiled(calls, wanted)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(aggregates, "_MANY", data.draw(st.sampled_from([0, 1_000]), label="many"))
+        answer = profiled(calls, wanted)
     by_path: dict[str, list[object]] = {}
     for call in matched:
         for path, value in leaves("", call.results or {}):
