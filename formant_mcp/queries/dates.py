@@ -133,19 +133,22 @@ def parse_two_periods(
     `previous` holds unless there is a `compare_since`.
 
     Raises:
-        InvalidRequestError: as `parse_comparison`; no comparison, periods that overlap, or one in the future.
+        InvalidRequestError: as `parse_comparison`; no comparison, periods that overlap, or one that is empty or in the
+            future.
     """
     end = min(filters.until or now, now)
     begin = filters.since or end - USUAL_PERIOD
-    if begin > end:
-        raise InvalidRequestError("since is in the future.", "Give an earlier one, e.g. since=7d.")
+    if begin >= end:
+        problem = "The period is empty" if begin == end else "since is in the future"
+        raise InvalidRequestError(f"{problem}.", "Give an earlier since, e.g. since=7d.")
     filters = replace(filters, since=begin, until=end)
     previous = previous and not (since or until)
     other = parse_comparison(filters, since, until, previous=previous, now=now, zone=zone)
     if other is None:
         raise InvalidRequestError("There is no period to compare with.", _COMPARISONS)
-    if other.since > now:
-        raise InvalidRequestError("compare_since is in the future.", "Give an earlier one, e.g. 2026-W46.")
+    if other.since >= min(other.until, now):
+        problem = "compare_since is in the future" if other.since > now else "The period to compare with is empty"
+        raise InvalidRequestError(f"{problem}.", "Give an earlier compare_since, e.g. 2026-W46.")
     if other.since <= end and begin <= other.until:
         raise InvalidRequestError(
             "The two periods overlap.",

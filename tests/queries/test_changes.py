@@ -261,6 +261,8 @@ def test_without_a_period_the_last_week_is_compared(
         (Filters(), "", "", False, "no period to compare with"),
         (Filters(), "", "7d", True, "requires compare_since"),
         (Filters(since=NOW + DAY), "", "", True, "since is in the future"),
+        (Filters(since=NOW), "", "", True, "The period is empty"),
+        (Filters(since=NOW - 9 * DAY, until=NOW - DAY), "0d", "", True, "The period to compare with is empty"),
         (Filters(), "2027-01-01", "2027-01-02", True, "compare_since is in the future"),
         (Filters(), "2d", "5d", True, "later than compare_until"),
     ],
