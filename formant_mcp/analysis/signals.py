@@ -1,7 +1,7 @@
 """Signals: what is measured from the turns of a call, the same way for every provider.
 
 A signal that cannot be measured is absent, never guessed. A count that can be measured and finds nothing is 0; the
-index of a first turn is absent if there is no such turn. Where `turn_count` is present, the phrases were searched for.
+index of a first turn is absent if there is no such turn: where `agent_turns` is present, all turns were searched.
 """
 
 import re
@@ -38,7 +38,7 @@ class Signal(NamedTuple):
 
 
 def _phrase(what: str, whose: str = "contact's") -> Signal:
-    return Signal("turn", "transcript", f"index of the first {whose} turn in which {what}; absent if there is none")
+    return Signal("turn", "speakers", f"index of the first {whose} turn in which {what}; absent if there is none")
 
 
 SIGNALS: Mapping[str, Signal] = MappingProxyType(

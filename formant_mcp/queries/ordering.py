@@ -118,7 +118,9 @@ async def with_measured(
 ) -> Coverage:
     """The coverage, with notes on what of these signals of the calls shown is not measured."""
     counts = {
-        name: sum(("turn_count" if MEASURED[name].kind == "turn" else name) in measured for measured in calls)
+        name: sum(
+            name in measured or (MEASURED[name].kind == "turn" and "agent_turns" in measured) for measured in calls
+        )
         for name in sorted(signals)
     }
     due = await store.signals.count_due(filters) if signals else 0

@@ -88,8 +88,8 @@ class Signals(OnDatabase):
 
     @on_reader
     def count_measured(self, connection: Connection, filters: Filters, names: Sequence[str]) -> dict[str, int]:
-        """Of how many matches each signal is measured; a phrase's: its transcript was searched for it."""
-        columns = (f"s.{'turn_count' if _signal(name).kind == 'turn' else name}" for name in names)
+        """Of how many matches each signal is measured; a phrase's: it is said, or no turn could have said it."""
+        columns = (_measured_column(name, _signal(name).kind) for name in names)
         clause = where(filters)
         rows = connection.rows(
             f"SELECT {', '.join(f'count({column})' for column in columns)} FROM $signals_as s"
@@ -229,6 +229,12 @@ def _of_matches(clause: Where) -> str:
     return f" AND row_id IN (SELECT row_id FROM $conversations WHERE {clause.sql})" if clause.parts else ""
 
 
+def _measured_column(name: str, kind: Kind) -> str:
+    """SQL: a value where the signal is measured. A phrase that nobody is known to have said, nobody has said if all
+    speakers are identified."""
+    return f"coalesce(agent_turns, {name})" if kind == "turn" else name
+
+
 def _figures(name: str, kind: Kind) -> list[str]:
     """SQL: the figures of `_stats`."""
     match kind:
@@ -239,7 +245,7 @@ def _figures(name: str, kind: Kind) -> list[str]:
         case "flag":
             return [f"count({name})", f"sum({name})"]
         case "turn":
-            return ["count(turn_count)", f"count({name})"]
+            return [f"count({_measured_column(name, kind)})", f"count({name})"]
         case "text":
             return [f"count({name})", *(f"count(*) FILTER (WHERE {name} = '{party}')" for party in PARTIES)]
 

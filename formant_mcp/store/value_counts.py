@@ -117,15 +117,15 @@ class ValueCounter(OnDatabase):
 def _count_signals(connection: Connection, counted: ValueCounts, signals: Sequence[str], row_ids: list[int]) -> None:
     columns = ", ".join(f"s.{signal_column(name)}" for name in signals)
     rows = connection.rows(
-        f"SELECT {columns}, s.turn_count, s.row_id FROM $signals_as s WHERE {HAS_SIGNALS} AND s.row_id $in_list"
+        f"SELECT {columns}, s.agent_turns, s.row_id FROM $signals_as s WHERE {HAS_SIGNALS} AND s.row_id $in_list"
         " ORDER BY s.row_id",
         [row_ids],
     )
-    *columns_measured, turn_counts, measured = zip(*rows, strict=True) if rows else ((),) * (len(signals) + 2)
+    *columns_measured, agent_turns, measured = zip(*rows, strict=True) if rows else ((),) * (len(signals) + 2)
     for name, values in zip(signals, columns_measured, strict=True):
         match SIGNALS[name].kind:
-            case "turn":  # no turn has the phrase, if they were searched for it
-                total = len(turn_counts) - turn_counts.count(None)
+            case "turn":  # where it is not said, nobody said it if all speakers are identified
+                total = sum(pair != (None, None) for pair in zip(values, agent_turns, strict=True))
                 said = ["said" if value is not None else None for value in values]
                 counts = replace(_of_texts(said, measured), total=total)
             case "flag":

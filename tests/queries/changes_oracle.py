@@ -55,7 +55,7 @@ def _signal(name: str) -> Labels:
         measured = measured_of(call)
         value = measured.get(name)
         if SIGNALS[name].kind == "turn":
-            return None if "turn_count" not in measured else set() if value is None else {"said"}
+            return {"said"} if value is not None else set() if "agent_turns" in measured else None
         return None if value is None else {str(value).lower() if isinstance(value, bool) else str(value)}
 
     return labels

@@ -16,6 +16,7 @@ from formant_mcp.analysis.signals import REFUSAL, SIGNALS, Value, measure
 from formant_mcp.filters import NEWEST, NONE, Condition, Filters, Operator
 from formant_mcp.models import Conversation, Turn, Unreadable
 from formant_mcp.store import AccountKey, Store
+from formant_mcp.store.aggregates import Grouping
 from formant_mcp.store.signals import OF_DETAILS, OF_RECORDINGS
 from tests.analysis.test_signals import transcripts
 from tests.examples import examples
@@ -187,6 +188,17 @@ async def test_what_a_recording_says_stays_when_the_details_are_saved_again(stor
     await store.signals.save_of_recording("a", values)
     await store.write.save([replace(call, turns=(*(call.turns or ()), Turn(1, "contact", "hi")))], NOW)
     assert (await store.signals.of(["a"]))["a"].items() >= {"turn_count": 2, **values}.items()
+
+
+async def test_a_phrase_is_not_counted_as_unsaid_where_a_speaker_is_unknown(store: Store) -> None:
+    said = (Turn(0, "speaker 7", "stop calling me"), Turn(1, "contact", "wrong number"))
+    await store.write.save([Conversation("a", turns=said, has_detail=True, unreadable=Unreadable(speakers=1))], NOW)
+    names = ["opt_out", "wrong_person", "turn_count"]
+    assert await store.signals.count_measured(Filters(), names) == {"opt_out": 0, "wrong_person": 1, "turn_count": 1}
+    stats = {signal.name: (signal.measured, signal.calls) for signal in await store.signals.stats(Filters())}
+    assert ("opt_out" in stats, stats["wrong_person"]) == (False, (1, 1))
+    counts = await store.values.count(Filters(), Grouping((), "UTC"), ["opt_out", "wrong_person"], NOW)
+    assert [counts.of(f"signals.{name}").total for name in ("opt_out", "wrong_person")] == [0, 0]
 
 
 async def test_a_signal_is_counted_where_it_is_measured_and_a_phrase_where_it_was_searched_for(store: Store) -> None:
