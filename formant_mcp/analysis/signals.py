@@ -188,10 +188,10 @@ class _Words:
     def add(self, turn: Turn) -> None:
         """Adds the next spoken turn."""
         words = folded_words(turn.text)
-        phrases = self._lists.find(words)
+        # Phrases of the agent count only as long as it may be a machine that answers.
+        phrases = self._lists.find(words) if turn.role != "agent" or not self._turns["contact"] else []
         for name, _ in phrases:
-            is_machine = name in _SAID_BY_ANYBODY and (turn.role != "agent" or not self._turns["contact"])
-            if name in PHRASE_SIGNALS and (turn.role == "contact" or is_machine):
+            if name in PHRASE_SIGNALS and (turn.role == "contact" or name in _SAID_BY_ANYBODY):
                 self.first_turns.setdefault(name, turn.index)
         self._words += len(words)
         if turn.role not in self._turns:
