@@ -143,7 +143,8 @@ def signal_notes(measured: Mapping[str, int], count: int) -> list[str]:
             names.setdefault((number, needs_of(name)), []).append(f"{SIGNALS}{name}")
     if sum(map(len, names.values())) > _MAX_NAMED:
         fewest, most = min(measured.values()), max(measured.values())
-        return [f"Signals are measured for {fewest:,} to {most:,} of {count:,} calls, each where it can be."]
+        numbers = f"{fewest:,} to {most:,}" if fewest < most else f"{most:,}"
+        return [f"Signals are measured for {numbers} of {count:,} calls, each where it can be."]
     return [
         f"Measured for {number:,} of {count:,} calls, those with {needed}: {', '.join(some)}."
         for (number, needed), some in names.items()

@@ -15,7 +15,7 @@ from formant_mcp.filters import GROUPINGS, NONE, SIGNALS, Filters
 from formant_mcp.models import clean
 from formant_mcp.queries.conversations import Existing, available_values
 from formant_mcp.queries.coverage import Coverage
-from formant_mcp.queries.groupings import Argument, check_names, check_paths, kinds_used
+from formant_mcp.queries.groupings import SUCCESS_RATE, Argument, check_names, check_paths, kinds_used
 from formant_mcp.queries.loader import DataRequest, Loader, RequestContext
 from formant_mcp.queries.measures import Statistics, statistics_of_all
 from formant_mcp.queries.time_buckets import TIMES, UNREAD, bucket_label, bucket_sort_key, sql_grouping
@@ -131,7 +131,7 @@ async def summarize(loader: Loader, context: RequestContext, query: SummaryQuery
     not_loaded = frozenset[str]() if coverage.is_loaded else from_details
     named = (
         Argument("group_by", query.groupings, (*GROUPINGS, *TIMES)),
-        Argument("measures", query.measures, (DURATION,)),
+        Argument("measures", query.measures, (DURATION, SUCCESS_RATE)),
     )
     path_notes = await check_paths(loader.store, coverage, *named, is_loaded=coverage.is_loaded)
     figures = [
