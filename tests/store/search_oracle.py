@@ -101,6 +101,18 @@ def spelled_in(turns: Iterable[Turn], expression: Expression) -> Spelled:
     return {term: nearest(word, spellings(word, others[term])) for term, word in words.items()}
 
 
+def word(text: str) -> Expression:
+    return Expression(((Term(folded(text), "word"),),))
+
+
+def phrase(text: str) -> Expression:
+    return Expression(((Term(folded(text), "phrase"),),))
+
+
+def either(*words: str) -> Expression:
+    return Expression((tuple(Term(folded(text), "word") for text in words),))
+
+
 def is_hit(turn: Turn, expression: Expression, role: Role, spelled: Spelled | None = None) -> bool:
     """Whether the turn is by that role, says one of each, and nothing that it must not, which has no other spelling."""
     return (

@@ -14,7 +14,7 @@ from formant_mcp.models import Conversation, Turn
 from formant_mcp.store import Store, search
 from formant_mcp.store.search import MatchedConversation, MatchPage, StoreSearch
 from formant_mcp.store.sqlite.schema import MIGRATIONS
-from formant_mcp.text_search.query import Expression, Term, parse_query
+from formant_mcp.text_search.query import Expression, parse_query
 from tests.examples import examples
 from tests.in_a_loop import in_a_loop
 from tests.store.files import call_saying, open_store, stored
@@ -28,10 +28,12 @@ from tests.store.search_oracle import (
     Spelled,
     alternatives_said,
     distance_of,
-    folded,
+    either,
     is_hit,
+    phrase,
     said_in,
     spelled_in,
+    word,
 )
 
 pytestmark = pytest.mark.anyio
@@ -46,18 +48,6 @@ def calls_of(turns: st.SearchStrategy[tuple[Turn, ...]]) -> st.SearchStrategy[li
 
 
 CALLS = calls_of(TURNS)
-
-
-def word(text: str) -> Expression:
-    return Expression(((Term(folded(text), "word"),),))
-
-
-def phrase(text: str) -> Expression:
-    return Expression(((Term(folded(text), "phrase"),),))
-
-
-def either(*words: str) -> Expression:
-    return Expression((tuple(Term(folded(text), "word") for text in words),))
 
 
 async def find(store: Store, expression: Expression, role: Role = "any", among: Filters | None = None) -> MatchPage:
