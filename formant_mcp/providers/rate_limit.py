@@ -37,7 +37,8 @@ class Permit:
     """Lets one request be sent.
 
     `reductions`: how often concurrency had been reduced by then. `shows_limit`: a refusal means a limit per minute, and
-    not too many requests at once, as no other was in flight or this is the first that exceeds the documented limit.
+    not too many requests at once, as no other was in flight, or this is the first that exceeds the documented limit and
+    none was refused before.
     """
 
     reductions: int
@@ -108,7 +109,8 @@ class RateLimiter:
                 if seconds <= 0:
                     if not (is_unsure := self._is_unsure()):
                         await in_order.aclose()  # else the next request waits until this one has been answered
-                    yield Permit(self._reductions, is_unsure or self._slots.borrowed_tokens == 1)
+                    is_alone = self._slots.borrowed_tokens == 1
+                    yield Permit(self._reductions, is_alone or (is_unsure and not self._reductions))
                     return
             if self._monotonic() + seconds > deadline:
                 raise too_many_requests(seconds)
