@@ -16,6 +16,7 @@ from formant_mcp.text_search.tokenizer import divided, stem
 
 MAX_SPELLINGS = 20
 """Other spellings that are searched for a word."""
+_MAX_CONTINUATIONS = 100  # a prefix with more words is searched as a prefix, which an index expands each time
 _MAX_WITH_PREFIX = 1_000
 ANY_HIT = "SELECT 1 FROM $hits WHERE $is_hit LIMIT 1"
 
@@ -43,6 +44,8 @@ class Vocabulary:
     def wording(self, expression: Expression, *, any_spelling: bool = False) -> Wording:
         """A term matches itself; a `word` also all words, or joined words, with the same stem.
 
+        A `prefix` matches the words that continue it; if there are many, its form is the prefix itself with a *.
+
         `any_spelling`: with the other spellings of each single word that is not excluded.
         """
         wanted = dict.fromkeys(term for terms in expression.all_of for term in terms)
@@ -56,7 +59,10 @@ class Vocabulary:
         forms = {
             term: {" ".join(term.words)} | (of_stem[stems[term]] if term in stems else set[str]())
             for term in (*wanted, *expression.none_of)
+            if term.kind != "prefix"
         }
+        prefixes = (term for term in (*wanted, *expression.none_of) if term.kind == "prefix")
+        forms |= {term: self._continuations(term) for term in prefixes}
         others = {term: self._spellings(term.words[0], of_key[key] - forms[term]) for term, key in keys.items()}
         return Wording(forms, {term: words for term, words in others.items() if words})
 
@@ -88,6 +94,15 @@ class Vocabulary:
             of_stem[stem_of].add(word)
             of_key[key or phonetic_key(word)].add(word)
         return of_stem, of_key
+
+    def _continuations(self, term: Term) -> set[str]:
+        """The forms of a prefix, as `wording` gives them."""
+        *before, prefix = term.words
+        sql = f"SELECT word FROM $words WHERE word >= ? AND word < ? LIMIT {_MAX_CONTINUATIONS + 1}"
+        words = [str(row[0]) for row in self._connection.rows(sql, [prefix, prefix + "\U0010ffff"])]
+        single = [word for word in words if len(divided(word)) == 1]
+        forms = single if single and len(words) <= _MAX_CONTINUATIONS else [prefix + "*"]
+        return {" ".join((*before, form)) for form in forms}
 
     def _spellings(self, word: str, candidates: Iterable[str]) -> Mapping[str, int]:
         others = spellings(word, candidates)

@@ -36,6 +36,14 @@ async def test_similar_suggests_the_word_that_was_misspelled(meant: str, typed: 
     assert list(await store.search.similar(Term((typed,), "word"))) == [meant]
 
 
+@pytest.mark.parametrize("words", [100, 101])  # more are searched as a prefix, not as its words
+async def test_a_prefix_matches_all_words_that_continue_it(words: int) -> None:
+    store = await stored(*(call_saying(number, f"pre{number} and prefix") for number in range(1, words)))
+    for searched in (Term(("pre",), "prefix"), Term(("and", "pre"), "prefix")):
+        assert (await find(store, Expression(((searched,),)))).hits == words - 1
+    await store.close()
+
+
 async def test_occurs_ignores_words_of_deleted_transcripts() -> None:
     store = await stored(call_saying(1, "lawyer"), call_saying(2, "lawyers"))
     await store.write.delete("call-1")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from formant_mcp.filters import Filters, Role
 from formant_mcp.models import Conversation, Turn
-from formant_mcp.store import Store, search
+from formant_mcp.store import Store, search, vocabulary
 from formant_mcp.store.search import MatchedConversation, MatchPage, StoreSearch
 from formant_mcp.store.sqlite.schema import MIGRATIONS
 from formant_mcp.text_search.query import Expression, parse_query
@@ -87,17 +87,18 @@ def expected(
     return {name: indexes for name, indexes in hits.items() if indexes}
 
 
-@pytest.mark.parametrize("many", [1, 5_000])
+@pytest.mark.parametrize(("many", "continuations"), [(1, 0), (5_000, 100)])
 @settings(max_examples=examples(2))
 @given(calls=CALLS, expression=EXPRESSIONS, role=ROLES, data=st.data())
 @in_a_loop
 async def test_search_finds_the_turns_that_the_oracle_finds(
-    many: int, calls: list[Conversation], expression: Expression, role: Role, data: st.DataObject
+    many: int, continuations: int, calls: list[Conversation], expression: Expression, role: Role, data: st.DataObject
 ) -> None:
     request = StoreSearch(expression, role, data.draw(st.just(Filters()) | filters(calls)))
     store = await stored(*calls)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(search, "_MANY", many)
+        patch.setattr(vocabulary, "_MAX_CONTINUATIONS", continuations)
         result = await store.search.find(request, 100)
     assert turns_found(result) == expected(calls, request)
     assert result.hits == sum(len(match.turns) for match in result.page)

@@ -48,12 +48,12 @@ def to_tsquery(account: int, expression: Expression, role: Role, forms: Forms) -
 
 
 def _any_of(account: int, terms: Iterable[Term], forms: Forms, weight: str) -> str:
-    return f"({' | '.join(_phrase(account, form, term, weight) for term in terms for form in sorted(forms(term)))})"
+    return f"({' | '.join(_phrase(account, form, weight) for term in terms for form in sorted(forms(term)))})"
 
 
-def _phrase(account: int, form: str, term: Term, weight: str) -> str:
-    *first, last = (_lexeme(account, word) for word in divided(form))
-    mark = ("*" if term.kind == "prefix" else "") + weight
+def _phrase(account: int, form: str, weight: str) -> str:
+    *first, last = (_lexeme(account, word) for word in divided(form.removesuffix("*")))
+    mark = ("*" if form.endswith("*") else "") + weight
     words = [f"{word}:{weight}" if weight else word for word in first] + [f"{last}:{mark}" if mark else last]
     return f"({' <-> '.join(words)})"
 

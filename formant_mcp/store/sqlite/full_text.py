@@ -61,8 +61,8 @@ def to_fts5(expression: Expression, role: Role, forms: Forms) -> str:
 
 
 def _any_of(terms: Iterable[Term], forms: Forms) -> str:
-    return f"({' OR '.join(quoted for term in terms for quoted in _quoted_forms(term, forms))})"
+    return f"({' OR '.join(_quoted(form) for term in terms for form in sorted(forms(term)))})"
 
 
-def _quoted_forms(term: Term, forms: Forms) -> list[str]:
-    return [f'"{form}"' + (" *" if term.kind == "prefix" else "") for form in sorted(forms(term))]
+def _quoted(form: str) -> str:
+    return f'"{form[:-1]}" *' if form.endswith("*") else f'"{form}"'
