@@ -68,25 +68,25 @@ COMPARED = tuple(name for name, reason in REASONS.items() if reason.least)
 
 
 class UsualValues:
-    """What is usual of each signal that is compared: for an agent with enough calls, else in the whole account."""
+    """What is usual of each signal that is compared: of an agent with enough calls, else of all that are given."""
 
     def __init__(self, values: Mapping[str | None, Mapping[str, Distribution]]) -> None:
-        of_account: dict[str, Counter[float]] = {}
+        of_all: dict[str, Counter[float]] = {}
         self._of_agents: dict[tuple[str | None, str], Usual] = {}
         for agent, by_name in values.items():
             for name, numbers in by_name.items():
-                of_account.setdefault(name, Counter()).update(numbers)
+                of_all.setdefault(name, Counter()).update(numbers)
                 if agent is not None and sum(numbers.values()) >= FEWEST_CALLS:
                     self._of_agents[agent, name] = Usual.among(numbers)
-        self._of_account = {
-            name: Usual.among(numbers) for name, numbers in of_account.items() if numbers.total() >= FEWEST_CALLS
+        self._of_all = {
+            name: Usual.among(numbers) for name, numbers in of_all.items() if numbers.total() >= FEWEST_CALLS
         }
 
     def lowest_limits(self) -> dict[str, float]:
         """For each signal the smallest value that is far above the usual for any agent."""
         limits: dict[str, float] = {}
         for name, usual in [
-            *self._of_account.items(),
+            *self._of_all.items(),
             *((name, usual) for (_, name), usual in self._of_agents.items()),
         ]:
             limits[name] = min(limits.get(name, float("inf")), _limit(name, usual))
@@ -95,8 +95,8 @@ class UsualValues:
     def detail(self, agent: str | None, name: str, value: float) -> str:
         """What an answer says of a value far above the usual; '' if it is not, or nothing is usual yet."""
         usual = self._of_agents.get((agent, name)) if agent is not None else None
-        whose = "agent's" if usual else "account's"
-        usual = usual or self._of_account.get(name)
+        whose = "agent's" if usual else "all agents'"
+        usual = usual or self._of_all.get(name)
         if usual is None or value < _limit(name, usual):
             return ""
         return REASONS[name].detail or f"{_rounded(value)}; {whose} usual {_rounded(usual.median)}"

@@ -163,26 +163,20 @@ def median_interval(numbers: Distribution) -> Interval:
 
 @dataclass(frozen=True, slots=True)
 class Usual:
-    """What is usual among some numbers; `deviation`: the estimated standard deviation, 0 if all are the same."""
+    """What is usual among some numbers; `deviation`: the estimated standard deviation, 0 if half are the same."""
 
     median: float
     deviation: float
 
     @classmethod
     def among(cls, numbers: Distribution) -> "Usual":
-        """Median, and deviation by the median absolute deviation (Hampel 1974); there is at least one number.
-
-        If that is 0, as more than half are the same, by the mean absolute deviation (Iglewicz & Hoaglin 1993).
-        """
+        """Median, and deviation by the median absolute deviation (Hampel 1974); there is at least one number."""
         middle = median(numbers)
         distances: dict[float, int] = {}
         for value, count in numbers.items():
             distance = abs(value - middle)
             distances[distance] = distances.get(distance, 0) + count
-        count = sum(numbers.values())
-        mean_distance = math.fsum(distance * times for distance, times in distances.items()) / count
-        deviation = 1.482602218505602 * median(distances) or math.sqrt(math.pi / 2) * mean_distance
-        return cls(middle, deviation)
+        return cls(middle, 1.482602218505602 * median(distances))
 
 
 @dataclass(frozen=True, slots=True)

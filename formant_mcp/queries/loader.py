@@ -55,7 +55,8 @@ class DataRequest:
 
     `with_details`: also their transcripts and results. `uses`: which of WORDS, RESULTS, SPEAKERS and FIELDS the answer
     uses of each conversation, in addition to the filters; `signals`: the signals that it names; `with_signals`: it uses
-    whatever is measured. `also`: further filters whose details are needed, such as those of another period.
+    whatever is measured. `also`: further filters whose details are needed, such as those of another period; `usual`:
+    those of the calls that the answer takes what is usual from.
     """
 
     filters: Filters
@@ -65,6 +66,7 @@ class DataRequest:
     signals: frozenset[str] = frozenset()
     with_signals: bool = False
     also: tuple[Filters, ...] = ()
+    usual: Filters | None = None
 
     @property
     def all_signals(self) -> frozenset[str]:
@@ -74,7 +76,12 @@ class DataRequest:
     @property
     def periods(self) -> tuple[Filters, ...]:
         """The filters, those of overlapping periods as one."""
-        return _merged((self.filters, *self.also))
+        return _merged(self.needed)
+
+    @property
+    def needed(self) -> tuple[Filters, ...]:
+        """All filters whose details are needed, those of the answer first."""
+        return (self.filters, *self.also, *([self.usual] if self.usual else []))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +115,7 @@ class Loader:
     async def _load_details(self, context: RequestContext, request: DataRequest, list_status: ListStatus) -> Coverage:
         error, counts = list_status.error, await self._count(context, request)
         if counts.due and not error:
-            for detail_request in self._detail_requests((request.filters, *request.also), request.with_details):
+            for detail_request in self._detail_requests(request.needed, request.with_details):
                 due = [] if error else await self.store.read.details_to_fetch(detail_request, context.requested_at)
                 error = error or await self.sync.fetch_details(due, context.seconds_left, context.report)
             # Meanwhile more of the list may have been stored.
@@ -190,7 +197,7 @@ class Loader:
 
     def _which(self, needed: int, request: DataRequest) -> str:
         what = "conversations that may match" if self.needs_details(request.filters) else "matching conversations"
-        if request.also and request.periods == request.also:
+        if len(request.needed) > 1 and request.periods == request.needed[1:]:
             what = "conversations to compare"
         return f"{needed:,} {what}"
 
@@ -234,13 +241,16 @@ class Loader:
         """How many calls are still to be measured, and for how many each signal can be measured."""
         if not (request.with_signals or request.all_signals):
             return [], []
-        signals, periods = self.store.signals, [replace(one, results=one.on_results) for one in request.periods]
-        due = sum([await signals.count_due(period) for period in periods])
-        count = sum([await self.store.read.count(period) for period in periods])
-        measured = Counter[str]()
+        signals, needed = self.store.signals, list(map(_without_signals, request.periods))
+        due = sum([await signals.count_due(period) for period in needed])
+        not_measured = not_measured_notes(due, await self._sum(needed)) if due else []
+        measured, periods = Counter[str](), list(map(_without_signals, _merged((request.filters, *request.also))))
         for period in periods if request.all_signals else ():
             measured.update(await signals.count_measured(period, sorted(request.all_signals)))
-        return not_measured_notes(due, count), signal_notes(measured, count)
+        return not_measured, signal_notes(measured, await self._sum(periods)) if measured else []
+
+    async def _sum(self, periods: Sequence[Filters]) -> int:
+        return sum([await self.store.read.count(period) for period in periods])
 
     def _to_load(self, left: int, which: str, error: FormantError | None) -> list[str]:
         return [f"{left:,} of {which} still to load{'' if error else self._time_for(left)}."] if left else []
@@ -252,6 +262,11 @@ class Loader:
         minutes = max(1, round(requests / rate))
         time = f"{minutes} min" if minutes < 100 else f"{minutes / 60:.0f} h"
         return f" (about {time} at {rate:g} requests a minute)"
+
+
+def _without_signals(filters: Filters) -> Filters:
+    """The filters without conditions on signals, which may still have to be measured."""
+    return replace(filters, results=filters.on_results)
 
 
 def _used_by_conditions(filters: Filters) -> frozenset[str]:
@@ -270,11 +285,19 @@ def _matched(matched: int, request: DataRequest, list_status: ListStatus) -> tup
     return matched, False
 
 
+def _has_all_of(filters: Filters, others: Filters) -> bool:
+    """Whether all that match the others match these filters too."""
+    names = filters.given().keys() - _BOUNDS
+    starts_first = filters.since is None or (others.since is not None and filters.since <= others.since)
+    ends_last = filters.until is None or (others.until is not None and filters.until >= others.until)
+    return starts_first and ends_last and filters.only(frozenset(names)) == others.only(frozenset(names))
+
+
 def _merged(periods: tuple[Filters, ...]) -> tuple[Filters, ...]:
     """Two periods that overlap as one, so that a call in both counts once; filters and all around them likewise."""
     if len(periods) < 2:
         return periods
-    if periods[1] == periods[0].only(_BOUNDS):
+    if _has_all_of(periods[1], periods[0]):
         return periods[1:]
     first, second = sorted(periods, key=lambda period: period.since or _ALWAYS)
     if first.until and second.since and first.until < second.since:

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from heapq import nlargest
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
@@ -12,6 +13,7 @@ from formant_mcp.analysis.review import (
     COMPARED,
     CONTRADICTION,
     FAILED,
+    FEWEST_CALLS,
     LOW_RATING,
     MACHINE,
     PHRASES,
@@ -42,8 +44,8 @@ from formant_mcp.values import label
 PickedBy = Literal["score", "random"]
 
 _USED = WORDS | SPEAKERS | RESULTS | {"status", "duration_seconds"}
-_CHECKED = "turn_count"  # measured wherever a transcript was
-_BY_TIME: frozenset[Need] = frozenset({"ends", "ends or flags"})
+_ALWAYS_MEASURED: frozenset[Need] = frozenset({"transcript", "speakers"})  # wherever a transcript was
+_USUAL_DAYS = (7, 28, 91)  # the next only where these have too few calls
 
 
 class Finding(NamedTuple):
@@ -127,12 +129,13 @@ async def find_calls_to_review(
     """
     filters, store = query.filters, loader.store
     signals, missing = _named(query, loader.sync.unmeasured)
-    request = DataRequest(filters, ListRequest(filters), True, _USED, signals)
-    coverage = await loader.ensure_loaded(context, request)
-    if missing:
-        note = f"Cannot be measured of this provider's calls: {', '.join(missing)}."
-        coverage = replace(coverage, note=f"{coverage.note} {note}".strip())
-    findings = await _Search(store, filters, query.reasons).findings()
+    request = DataRequest(filters, ListRequest(filters), True, _USED, signals, with_signals=True)
+    compared = [name for name in COMPARED if name in query.reasons]
+    coverage, usual, usual_of = await _loaded(loader, context, request, compared)
+    longer = usual_of if usual_of != filters else None
+    notes = [coverage.note, *_notes(missing, usual if compared else None, longer and longer.since, zone)]
+    coverage = replace(coverage, note=" ".join(filter(None, notes)))
+    findings = await _Search(store, filters, query.reasons).findings(usual)
     scores = await asyncio.to_thread(_scores, findings)
     drawn = round(query.limit * query.random_share + 1e-9)
     best = await _best(store, scores, query.limit - drawn)
@@ -160,16 +163,53 @@ async def find_calls_to_review(
     )
 
 
+async def _loaded(
+    loader: Loader, context: RequestContext, request: DataRequest, compared: Sequence[str]
+) -> tuple[Coverage, UsualValues, Filters]:
+    """Loads what is to be reviewed, and the calls whose values of these signals are the usual ones; says which."""
+    filters, wider = request.filters, [timedelta(days=days) for days in _USUAL_DAYS]
+    coverage, usual, usual_of = await loader.ensure_loaded(context, request), UsualValues({}), filters
+    for usual_of in dict.fromkeys(_usual_of(filters, context.requested_at, least) for least in wider if compared):
+        if usual_of != filters:
+            more = replace(request, list_request=ListRequest(usual_of), usual=usual_of)
+            coverage = await loader.ensure_loaded(context, more)
+        values = await loader.store.review.distributions(usual_of, compared)
+        usual = await asyncio.to_thread(UsualValues, values)
+        if usual.lowest_limits() or not coverage.is_loaded:
+            break
+    return coverage, usual, usual_of
+
+
+def _usual_of(filters: Filters, now: datetime, least: timedelta) -> Filters:
+    """The calls whose values are the usual ones: all of the agent, of the period and of that time at least."""
+    since = filters.since and min(filters.since, (filters.until or now) - least)
+    return replace(filters.without(frozenset(filters.given()) - {"agent_id", "until"}), since=since)
+
+
+def _notes(missing: Sequence[str], usual: UsualValues | None, since: datetime | None, zone: ZoneInfo) -> Iterator[str]:
+    """What was not measured, and what was compared, as sentences; `since`: if usual values are of a longer period."""
+    if missing:
+        yield f"This provider's calls lack what these are measured from: {', '.join(missing)}."
+    after = f" since {since.astimezone(zone):%Y-%m-%d %H:%M}" if since else ""
+    if usual and not usual.lowest_limits():
+        yield (
+            f"No signal was compared with what is usual: fewer than {FEWEST_CALLS} calls{after} are measured."
+            " A longer period has more."
+        )
+    elif usual and after:
+        yield f"What is usual is that of the calls{after}."
+
+
 def _named(query: ReviewQuery, unmeasured: Set[Need]) -> tuple[frozenset[str], list[str]]:
     """The signals of which the answer says for how many calls they are measured, and the reasons that no call can have.
 
-    Of all reasons these are the signals by times: most providers send few of them. All others need a transcript.
+    Of all reasons these are the signals that need more than a transcript: few calls have what they need.
     """
     if len(query.reasons) < len(REASONS):
-        return frozenset(SIGNALS.keys() & query.reasons) or frozenset({_CHECKED}), []
+        return frozenset(SIGNALS.keys() & query.reasons), []
     missing = [name for name in COMPARED if SIGNALS[name].needs in unmeasured]
-    timed = {name for name in COMPARED if SIGNALS[name].needs in _BY_TIME and name not in missing}
-    return frozenset({_CHECKED, *timed}), missing
+    others = {name for name in COMPARED if SIGNALS[name].needs not in _ALWAYS_MEASURED}
+    return frozenset(others.difference(missing)), missing
 
 
 def _scores(findings: Findings) -> Counter[int]:
@@ -201,11 +241,8 @@ class _Search:
         self._filters = filters
         self._reasons = reasons
 
-    async def findings(self) -> Findings:
+    async def findings(self, usual: UsualValues) -> Findings:
         """All findings."""
-        usual = UsualValues({})
-        if compared := [name for name in COMPARED if name in self._reasons]:
-            usual = await asyncio.to_thread(UsualValues, await self._store.distributions(compared))
         rows = await self._store.signals_at(self._filters, usual.lowest_limits(), [*PHRASES, REFUSAL])
         of_signals = await asyncio.to_thread(_findings_of_signals, rows, usual)
         refused, machines = of_signals.pop(REFUSAL), of_signals[MACHINE]

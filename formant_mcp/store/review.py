@@ -51,16 +51,16 @@ class Review(OnDatabase):
 
     @on_reader
     def distributions(
-        self, connection: Connection, names: Sequence[str]
+        self, connection: Connection, filters: Filters, names: Sequence[str]
     ) -> dict[str | None, dict[str, Counter[float]]]:
-        """How often each value of these signals occurs, by agent, over all calls whose transcripts are measured."""
+        """How often each value of these signals occurs in the matches whose transcripts are measured, by agent."""
         columns = ", ".join(map(_column, names))
         counts = defaultdict[str | None, list[Counter[Value]]](lambda: [Counter() for _ in names])
-        last = 0
+        last, clause = 0, where(filters)
         while rows := connection.rows(
             f"SELECT row_id, agent_id, {columns} FROM $signals_as s $join $conversations_as c USING (row_id)"
-            " WHERE s.turn_count IS NOT NULL AND row_id > ? ORDER BY row_id LIMIT ?",
-            [last, _AT_ONCE],
+            f" WHERE s.turn_count IS NOT NULL AND row_id > ? AND {clause.sql} ORDER BY row_id LIMIT ?",
+            [last, *clause.values, _AT_ONCE],
         ):
             last = whole(rows[-1][0])
             by_agent = defaultdict[Value, list[tuple[Value, ...]]](list)

@@ -42,6 +42,7 @@ def values(**by_agent: dict[float, int]) -> UsualValues:
         ({0: 99, 7: 1}, 7, "7; agent's usual 0"),
         ({0: 99, 3: 1}, 3, "3; agent's usual 0"),
         ({0: 99, 2: 1}, 2, ""),  # less than the least
+        ({0: 60, 4: 39, 197: 1}, 4, "4; agent's usual 0"),  # however many others are far above, and how far
         ({5: 40, 6: 20, 4: 20, 9: 1}, 9, ""),  # the deviation is 1.4826: 5 + 3.5 * 1.4826 is more than 9
         ({5: 30, 6: 30, 4: 30, 11: 1}, 11, "11; agent's usual 5"),
         ({9: 30, 1: 1}, 1, ""),  # far below
@@ -55,12 +56,12 @@ def test_a_value_is_far_above_the_agents_own_usual(numbers: dict[float, int], va
     assert not detail or usual.lowest_limits()[REPEATS] <= value
 
 
-def test_an_agent_with_few_calls_is_compared_with_the_account_and_an_account_with_few_with_nothing() -> None:
+def test_an_agent_with_few_calls_is_compared_with_all_agents_and_few_calls_with_nothing() -> None:
     usual = values(a={5: 100}, b={0: FEWEST_CALLS - 1}, c={0: FEWEST_CALLS})
     assert usual.detail("a", REPEATS, 8) == "8; agent's usual 5"
-    assert usual.detail("b", REPEATS, 8) == ""  # 8 is less than 3.5 deviations above 5
-    assert usual.detail("b", REPEATS, 20) == "20; account's usual 5"
-    assert usual.detail(None, REPEATS, 20) == "20; account's usual 5"
+    assert usual.detail("b", REPEATS, 7) == ""  # less than the least above 5
+    assert usual.detail("b", REPEATS, 8) == "8; all agents' usual 5"
+    assert usual.detail(None, REPEATS, 20) == "20; all agents' usual 5"
     assert usual.detail("c", REPEATS, 3) == "3; agent's usual 0"
     assert usual.lowest_limits() == {REPEATS: 3.0}
     few = values(a={0: 10}, b={0: 9})

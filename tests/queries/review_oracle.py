@@ -1,20 +1,20 @@
 """Which calls should be reviewed, in plain Python from the conversations themselves; and calls to choose from."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from random import Random
-from statistics import fmean, median
+from statistics import median
 
 from pydantic import JsonValue
 
 from formant_mcp.analysis.phrase_lists import PhraseLists
 from formant_mcp.analysis.review import REASONS
 from formant_mcp.analysis.signals import Value, measure
+from formant_mcp.filters import Filters
 from formant_mcp.models import Conversation
 from tests.analysis.planted import PLANTED, calls
-from tests.store.oracle import NOW
+from tests.store.oracle import NOW, matches
 
 LISTED = PhraseLists.load()
 PHRASES = (*(name for name in PLANTED if name != "refusal"),)
@@ -61,14 +61,15 @@ def signals_of(call: Conversation) -> Signals:
     return measured if "turn_count" in measured else {}
 
 
-def all_reasons(account: Sequence[Conversation]) -> dict[str, Reasons]:
-    """The reasons of each call, by its id."""
+def all_reasons(account: Sequence[Conversation], usual_of: Filters) -> dict[str, Reasons]:
+    """The reasons of each call, by its id; `usual_of`: the calls whose values are the usual ones."""
     measured = [(call, signals_of(call)) for call in account]
-    return {call.conversation_id: reasons_of(call, signals, measured) for call, signals in measured}
+    usual = [(call, signals) for call, signals in measured if matches(call, usual_of)]
+    return {call.conversation_id: reasons_of(call, signals, usual) for call, signals in measured}
 
 
 def reasons_of(call: Conversation, signals: Signals, account: Sequence[tuple[Conversation, Signals]]) -> Reasons:
-    """The reasons that a call has, each with its turn; `account`: all calls, for what is usual."""
+    """The reasons that a call has, each with its turn; `account`: the calls, for what is usual."""
     results = call.results or {}
     reasons: Reasons = {name: int(signals[name]) for name in PHRASES if name in signals}
     survey, ratings = results.get("survey"), results.get("csat")
@@ -89,15 +90,14 @@ def reasons_of(call: Conversation, signals: Signals, account: Sequence[tuple[Con
 
 
 def is_far(name: str, call: Conversation, account: Sequence[tuple[Conversation, Signals]], measured: float) -> bool:
-    """Whether a call's signal is far above what is usual of its agent, or with few calls of the account."""
+    """Whether a call's signal is far above what is usual of its agent, or with few calls of all agents."""
     everybody = [(other.agent_id, float(signals[name])) for other, signals in account if name in signals]
     own = [value for agent, value in everybody if agent == call.agent_id and agent is not None]
     values = own if len(own) >= 20 else [value for _, value in everybody]
     if len(values) < 20:
         return False
     middle = median(values)
-    distances = [abs(value - middle) for value in values]
-    deviation = 1.482602218505602 * median(distances) or math.sqrt(math.pi / 2) * fmean(distances)
+    deviation = 1.482602218505602 * median([abs(value - middle) for value in values])
     above = measured - middle
     return above >= REASONS[name].least - 1e-9 and above >= 3.5 * deviation - 1e-9
 

@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from formant_mcp.analysis.review import REASONS
 from formant_mcp.filters import Condition, Filters
-from formant_mcp.models import Conversation
+from formant_mcp.models import Conversation, Turn
 from formant_mcp.queries.loader import RequestContext
 from formant_mcp.queries.review import ReviewQuery, ReviewResult, find_calls_to_review
 from tests.examples import examples
@@ -58,9 +59,11 @@ def is_wanted(call: Conversation, filters: Filters) -> bool:
 
 
 @cache
-def account(seed: int, count: int) -> tuple[list[Conversation], dict[str, Reasons]]:
+def account(seed: int, count: int, filters: Filters) -> tuple[list[Conversation], dict[str, Reasons]]:
+    """The calls and the reasons of each, which is compared with the same agent's of a week at least."""
     calls = random_calls(seed, count)
-    return calls, all_reasons(calls)
+    since = filters.since and NOW - timedelta(days=7)
+    return calls, all_reasons(calls, Filters(agent_id=filters.agent_id, since=since))
 
 
 @settings(max_examples=examples(1))
@@ -75,7 +78,7 @@ def account(seed: int, count: int) -> tuple[list[Conversation], dict[str, Reason
 def test_scores_reasons_and_order_equal_what_the_oracle_finds(
     seed: int, count: int, filters: Filters, limit: int, share: float, wanted: tuple[str, ...]
 ) -> None:
-    calls, reasons_by_id = account(seed, count)
+    calls, reasons_by_id = account(seed, count, filters)
     matching = [call for call in calls if is_wanted(replace(call, has_detail=True), filters)]
     reasons = {
         call.conversation_id: {
@@ -84,8 +87,7 @@ def test_scores_reasons_and_order_equal_what_the_oracle_finds(
         for call in matching
     }
     scores = {name: sum(REASONS[reason].weight for reason in some) for name, some in reasons.items()}
-    # What is usual is that of all stored calls, so all are loaded first.
-    _, result = found(calls, ReviewQuery(Filters(), ""), ReviewQuery(filters, "", limit, share, tuple(wanted)))
+    (result,) = found(calls, ReviewQuery(filters, "", limit, share, tuple(wanted)))
     ranked = sorted(
         (call for call in matching if scores[call.conversation_id]),
         key=lambda call: rank(call, scores[call.conversation_id]),
@@ -105,3 +107,41 @@ def test_scores_reasons_and_order_equal_what_the_oracle_finds(
     assert result.with_reasons == len(ranked)
     assert result.with_transcript == sum(bool(call.turns) and call.ended for call in matching)
     assert result.coverage.matched == len(matching)
+
+
+def seldom_calls(count: int) -> list[Conversation]:
+    """One call every two days, the newest with an agent that says the same four times."""
+    said = ("May I help you today?", "Yes, please.")
+    turns = [
+        tuple(Turn(n, ("agent", "contact")[n % 2], said[n % 2]) for n in range(8 if day == 0 else 2))
+        for day in range(count)
+    ]
+    return [
+        Conversation(
+            f"call-{day}",
+            agent_id="1",
+            status="completed",
+            outcome="success",
+            ended=True,
+            started_at=NOW - timedelta(days=2 * day, hours=1),
+            duration_seconds=60.0,
+            turns=turns[day],
+        )
+        for day in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("calls", "note"),
+    [
+        (60, "What is usual is that of the calls since 2026-08-22 05:12."),
+        (19, "fewer than 20 calls since 2026-08-22 05:12 are measured. A longer period has more."),
+    ],
+)
+def test_what_is_usual_is_loaded_from_a_longer_period_where_a_week_has_too_few_calls(calls: int, note: str) -> None:
+    query = ReviewQuery(Filters(since=NOW - timedelta(days=1)), "", random_share=0, reasons=("agent_repeats",))
+    first, again = found(seldom_calls(calls), query, query)
+    assert first.coverage.note.endswith(note)
+    assert ids(first) == (["call-0"] if calls >= 20 else [])
+    assert first.coverage.complete
+    assert (first.calls, first.coverage.note) == (again.calls, again.coverage.note)
