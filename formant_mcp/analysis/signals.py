@@ -5,7 +5,7 @@ index of a first turn is absent if there is no such turn: where `agent_turns` is
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import filterfalse
 from statistics import median
 from types import MappingProxyType
@@ -128,14 +128,21 @@ def measure(conversation: Conversation, lists: PhraseLists) -> dict[str, Value]:
     if conversation.turns is None or not (conversation.turns or conversation.duration_seconds):
         return measured
     measured["turn_count"] = len(conversation.turns)
-    speech = [turn for turn in conversation.turns if turn.text and turn.role not in _NOT_SPEECH]
-    words = _Words(lists)
-    for turn in speech:
-        words.add(turn)
+    speech = _speech(conversation.turns)
+    words = _Words.of(speech, lists)
     measured |= words.first_turns
     if conversation.unreadable.turns or conversation.unreadable.speakers:
         return measured
     return measured | words.measured() | _timed(speech)
+
+
+def turns_to_hear(turns: Sequence[Turn], lists: PhraseLists) -> dict[str, int]:
+    """The turn to listen to for signals that are measured by words: the first one counted, or the longest."""
+    return _Words.of(_speech(turns), lists).counted_turns()
+
+
+def _speech(turns: Sequence[Turn]) -> list[Turn]:
+    return [turn for turn in turns if turn.text and turn.role not in _NOT_SPEECH]
 
 
 def _timed(speech: Sequence[Turn]) -> dict[str, Value]:
@@ -154,15 +161,17 @@ def _timed(speech: Sequence[Turn]) -> dict[str, Value]:
 
 
 class _Repeats:
-    """Counts what one party says again. `longest_run`: the most turns in a row that say the same."""
+    """Counts what one party says again, first in the turn `first`. `longest_run`: the most turns in a row that say the
+    same."""
 
     def __init__(self) -> None:
         self.count = self.longest_run = 0
+        self.first: int | None = None
         self._run = 0
         self._last: tuple[str, ...] = ()
         self._earlier: set[tuple[str, ...]] = set()
 
-    def add(self, sentence: tuple[str, ...]) -> bool:
+    def add(self, sentence: tuple[str, ...], index: int) -> bool:
         """Whether an earlier turn has the same words."""
         is_long = len(sentence) >= _FEWEST_WORDS
         self._run = self._run + 1 if is_long and sentence == self._last else int(is_long)
@@ -170,6 +179,8 @@ class _Repeats:
         self._last = sentence
         is_repeat = is_long and sentence in self._earlier
         self._earlier.add(sentence)
+        if is_repeat and not self.count:
+            self.first = index
         self.count += is_repeat
         return is_repeat
 
@@ -182,8 +193,18 @@ class _Words:
         self._lists = lists
         self._turns = {"agent": 0, "contact": 0}
         self._words = self._agent_words = self._longest = 0
+        self._longest_turn: int | None = None
         self._agent, self._contact = _Repeats(), _Repeats()
-        self._open_questions = self._unanswered = 0
+        self._open_questions: list[int] = []
+        self._unanswered: list[int] = []
+
+    @classmethod
+    def of(cls, speech: Iterable[Turn], lists: PhraseLists) -> "_Words":
+        """What the words of all these turns say."""
+        words = cls(lists)
+        for turn in speech:
+            words.add(turn)
+        return words
 
     def add(self, turn: Turn) -> None:
         """Adds the next spoken turn."""
@@ -199,14 +220,16 @@ class _Words:
         self._turns[turn.role] += 1
         sentence = tuple(word for word in filterfalse(self._lists.fillers.__contains__, words) if not word.isdecimal())
         if turn.role == "contact":
-            self._contact.add(sentence)
-            self._open_questions += bool(sentence) and self._is_question(turn.text, words, phrases)
+            self._contact.add(sentence, turn.index)
+            if sentence and self._is_question(turn.text, words, phrases):
+                self._open_questions.append(turn.index)
             return
         self._agent_words += len(words)
-        self._longest = max(self._longest, len(words))
-        if self._agent.add(sentence):
+        if len(words) > self._longest:
+            self._longest, self._longest_turn = len(words), turn.index
+        if self._agent.add(sentence, turn.index):
             self._unanswered += self._open_questions
-        self._open_questions = 0
+        self._open_questions = []
 
     def _is_question(self, text: str, words: Sequence[str], phrases: Sequence[tuple[str, int]]) -> bool:
         """Whether a turn has a question mark, or begins with a question word after fillers."""
@@ -225,6 +248,16 @@ class _Words:
             "agent_repeats": self._agent.count,
             "longest_repeat_run": self._agent.longest_run,
             "contact_repeats": self._contact.count,
-            "unanswered_questions": self._unanswered + self._open_questions,
+            "unanswered_questions": len(self._unanswered) + len(self._open_questions),
             "early_end": self._turns["contact"] < 2,
         }
+
+    def counted_turns(self) -> dict[str, int]:
+        """For the signals that have one, the index of the first turn counted, or of the longest."""
+        turns = {
+            "agent_repeats": self._agent.first,
+            "contact_repeats": self._contact.first,
+            "unanswered_questions": next(iter([*self._unanswered, *self._open_questions]), None),
+            "longest_agent_turn_words": self._longest_turn,
+        }
+        return {name: turn for name, turn in turns.items() if turn is not None}

@@ -144,13 +144,14 @@ async def find_calls_to_review(
     draw = await store.review.draw(filters, draw_key(seed), places, set(best))
     rows = best | dict(draw.calls)
     stored = await store.read.get(list(rows.values()))
+    turns = await store.signals.turns_to_hear([row_id for row_id in rows if row_id in scores])
     return ReviewResult(
         coverage=coverage,
         calls=tuple(
             ReviewedCall(
                 stored[name],
                 scores.get(row_id, 0),
-                {reason: by_row[row_id] for reason, by_row in findings.items() if row_id in by_row},
+                _reasons(row_id, findings, turns.get(row_id, {})),
                 "score" if row_id in best else "random",
             )
             for row_id, name in rows.items()
@@ -210,6 +211,15 @@ def _named(query: ReviewQuery, unmeasured: Set[Need]) -> tuple[frozenset[str], l
     missing = [name for name in COMPARED if SIGNALS[name].needs in unmeasured]
     others = {name for name in COMPARED if SIGNALS[name].needs not in _ALWAYS_MEASURED}
     return frozenset(others.difference(missing)), missing
+
+
+def _reasons(row_id: int, findings: Findings, turns: Mapping[str, int]) -> dict[str, Finding]:
+    """The reasons of a call; `turns`: where to listen, by signal."""
+    return {
+        name: by_row[row_id]._replace(turn=turns.get(name, by_row[row_id].turn))
+        for name, by_row in findings.items()
+        if row_id in by_row
+    }
 
 
 def _scores(findings: Findings) -> Counter[int]:

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from formant_mcp.analysis.signals import MEASURED, PARTIES, SIGNALS, Kind, Signal
+from formant_mcp.analysis.phrase_lists import PhraseLists
+from formant_mcp.analysis.phrases import KEY_VERSION
+from formant_mcp.analysis.signals import MEASURED, PARTIES, SIGNALS, Kind, Signal, measure, turns_to_hear
 from formant_mcp.analysis.signals import Value as Measured
 from formant_mcp.filters import Filters
 from formant_mcp.models import Conversation, Turn, Unreadable
@@ -61,19 +63,17 @@ class SignalStats:
 class Signals(OnDatabase):
     """Reads the signals of conversations, and measures those that are due.
 
-    `measure` measures a call; `measured_with` identifies what it measures with, apart from the call.
+    `lists`: the phrases that they are searched for.
     """
 
-    def __init__(
-        self, database: Database, measure: Measure, measured_with: str, agents: frozenset[str] = ALL_AGENTS
-    ) -> None:
+    def __init__(self, database: Database, lists: PhraseLists, agents: frozenset[str] = ALL_AGENTS) -> None:
         super().__init__(database, agents)
-        self._measure = measure
-        self._measured_with = measured_with
+        self._lists = lists
+        self._measured_with = f"{lists.digest} {KEY_VERSION}"
 
     def limited_to(self, agents: frozenset[str]) -> "Signals":
         """The same for a reader for whom only these agents' conversations exist."""
-        return Signals(self.database, self._measure, self._measured_with, agents)
+        return Signals(self.database, self._lists, agents)
 
     @on_reader
     def of(self, connection: Connection, conversation_ids: Sequence[str]) -> dict[str, dict[str, Measured]]:
@@ -85,6 +85,12 @@ class Signals(OnDatabase):
             [list(conversation_ids)],
         )
         return {str(name): _measured(values) for name, *values in rows}
+
+    @on_reader
+    def turns_to_hear(self, connection: Connection, row_ids: Sequence[int]) -> dict[int, dict[str, int]]:
+        """The turn to listen to for the signals of these calls that have one, by row and name."""
+        stored = _stored(connection, list(row_ids))
+        return {row_id: turns_to_hear(call.turns or (), self._lists) for row_id, call in stored.items()}
 
     @on_reader
     def count_measured(self, connection: Connection, filters: Filters, names: Sequence[str]) -> dict[str, int]:
@@ -193,7 +199,7 @@ class Signals(OnDatabase):
     def _measure_rows(self, connection: Connection, row_ids: list[int]) -> None:
         stored = _stored(connection, row_ids)
         # Rows without a conversation should not exist, but would be due for ever.
-        measured = {row_id: self._measure(call) for row_id, call in stored.items()}
+        measured = {row_id: measure(call, self._lists) for row_id, call in stored.items()}
         connection.update_rows(
             "signals",
             ("is_due", *_OF_STORED),

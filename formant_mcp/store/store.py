@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from formant_mcp.analysis.phrase_lists import PhraseLists
-from formant_mcp.analysis.phrases import KEY_VERSION
 from formant_mcp.analysis.signals import measure
 from formant_mcp.errors import ConfigurationError
 from formant_mcp.store.aggregates import Aggregates
@@ -18,7 +17,7 @@ from formant_mcp.store.phrases import Answers, Phrases
 from formant_mcp.store.reader import Reader
 from formant_mcp.store.review import Review
 from formant_mcp.store.search import Search
-from formant_mcp.store.signals import Measure, Signals
+from formant_mcp.store.signals import Signals
 from formant_mcp.store.sqlite.database import SqliteDatabase
 from formant_mcp.store.sqlite.owner import read_owner
 from formant_mcp.store.sync_state import SyncState
@@ -38,13 +37,13 @@ class Store(OnDatabase):
         StoreError: the file cannot be used. ConfigurationError: it belongs to another account.
     """
 
-    def __init__(self, database: Database, due: Due, measure: Measure, measured_with: str) -> None:
+    def __init__(self, database: Database, due: Due, lists: PhraseLists) -> None:
         super().__init__(database)
-        self.write = Writer(database, due, measure)
+        self.write = Writer(database, due, partial(measure, lists=lists))
         self.read = Reader(database)
         self.search = Search(database)
         self.aggregates = Aggregates(database)
-        self.signals = Signals(database, measure, measured_with)
+        self.signals = Signals(database, lists)
         self.phrases = Phrases(database, Answers())
         self.values = ValueCounter(database)
         self.review = Review(database)
@@ -62,9 +61,7 @@ class Store(OnDatabase):
         are the phrases that calls are searched for; None: the package's.
         """
         lists = lists or await asyncio.to_thread(PhraseLists.load)
-        return cls(
-            await _open_database(where, account), due, partial(measure, lists=lists), f"{lists.digest} {KEY_VERSION}"
-        )
+        return cls(await _open_database(where, account), due, lists)
 
     def limited_to(self, agents: frozenset[str]) -> "Store":
         """This store for a reader for whom only these agents' conversations exist."""

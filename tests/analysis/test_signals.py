@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from formant_mcp.analysis.phrase_lists import LISTS, PhraseLists
-from formant_mcp.analysis.signals import MEASURED, PHRASE_SIGNALS, SIGNALS, Value, measure
+from formant_mcp.analysis.signals import MEASURED, PHRASE_SIGNALS, SIGNALS, Value, measure, turns_to_hear
 from formant_mcp.models import Conversation, Turn, Unreadable
 from formant_mcp.text_search.tokenizer import words_in
 from tests.examples import examples
@@ -88,14 +88,14 @@ def is_question(turn: Turn) -> bool:
     return bool(sentence(turn)) and ("?" in turn.text or begins)
 
 
-def unanswered(turns: tuple[Turn, ...]) -> int:
+def unanswered(turns: tuple[Turn, ...]) -> list[int]:
     agent = of("agent", turns)
     again = dict(zip((turn.index for turn in agent), repeats(agent), strict=True))
-    count = 0
-    for question in filter(is_question, of("contact", turns)):
-        after = [turn.index for turn in agent if turn.index > question.index]
-        count += not after or again[after[0]]
-    return count
+    after = {
+        question.index: [turn.index for turn in agent if turn.index > question.index]
+        for question in filter(is_question, of("contact", turns))
+    }
+    return [index for index, later in after.items() if not later or again[later[0]]]
 
 
 def longest_run(turns: list[Turn]) -> int:
@@ -154,7 +154,7 @@ def test_words_and_turns_are_counted_as_a_plain_count_does(turns: tuple[Turn, ..
         "agent_repeats": sum(repeats(agent)),
         "contact_repeats": sum(repeats(contact)),
         "longest_repeat_run": longest_run(agent),
-        "unanswered_questions": unanswered(turns),
+        "unanswered_questions": len(unanswered(turns)),
         "early_end": len(contact) < 2,
     }
     if total:
@@ -164,6 +164,19 @@ def test_words_and_turns_are_counted_as_a_plain_count_does(turns: tuple[Turn, ..
 
     timed = OF_ENDS | PHRASE_SIGNALS | {"interruptions"}
     assert {name: value for name, value in measured.items() if name not in timed} == expected
+
+
+@given(transcripts())
+def test_the_turn_to_hear_is_the_first_that_counts(turns: tuple[Turn, ...]) -> None:
+    agent, contact = of("agent", turns), of("contact", turns)
+    longest = max(agent, key=lambda turn: len(words(turn.text)), default=None)
+    counted = {
+        "agent_repeats": [turn.index for turn, again in zip(agent, repeats(agent), strict=True) if again],
+        "contact_repeats": [turn.index for turn, again in zip(contact, repeats(contact), strict=True) if again],
+        "unanswered_questions": unanswered(turns),
+        "longest_agent_turn_words": [longest.index] if longest and words(longest.text) else [],
+    }
+    assert turns_to_hear(turns, LISTED) == {name: indexes[0] for name, indexes in counted.items() if indexes}
 
 
 @given(transcripts())

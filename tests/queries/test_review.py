@@ -109,7 +109,7 @@ def test_scores_reasons_and_order_equal_what_the_oracle_finds(
     assert result.coverage.matched == len(matching)
 
 
-def seldom_calls(count: int) -> list[Conversation]:
+def rare_calls(count: int) -> list[Conversation]:
     """One call every two days, the newest with an agent that says the same four times."""
     said = ("May I help you today?", "Yes, please.")
     turns = [
@@ -140,7 +140,7 @@ def seldom_calls(count: int) -> list[Conversation]:
 )
 def test_what_is_usual_is_loaded_from_a_longer_period_where_a_week_has_too_few_calls(calls: int, note: str) -> None:
     query = ReviewQuery(Filters(since=NOW - timedelta(days=1)), "", random_share=0, reasons=("agent_repeats",))
-    first, again = found(seldom_calls(calls), query, query)
+    first, again = found(rare_calls(calls), query, query)
     assert first.coverage.note.endswith(note)
     assert ids(first) == (["call-0"] if calls >= 20 else [])
     assert first.coverage.complete

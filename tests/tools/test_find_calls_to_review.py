@@ -90,7 +90,7 @@ async def test_planted_calls_come_first_with_each_reason_its_turn_and_figures(ac
         ),
         conversation_id(SECOND): (
             6,
-            {"asked_for_human": ("wants a person", 13), "agent_repeats": ("5; agent's usual 0", None)},
+            {"asked_for_human": ("wants a person", 13), "agent_repeats": ("5; agent's usual 0", 2)},
         ),
         conversation_id(RATED): (4, {"low_rating": ("csat 2 of 5", None)}),
         conversation_id(FAILED): (3, {"failed_after_connection": ("connected, then failed", None)}),
@@ -162,7 +162,7 @@ async def test_a_call_is_compared_with_all_stored_calls_of_its_agent_whatever_is
     async with account.connect() as assistant:
         await assistant.ask("find_calls_to_review")
         answer = await assistant.ask("find_calls_to_review", results=["csat exists"], since="5d", random_share=0)
-    assert rows(answer)[conversation_id(SECOND)][1]["agent_repeats"] == ("5; agent's usual 0", None)
+    assert rows(answer)[conversation_id(SECOND)][1]["agent_repeats"] == ("5; agent's usual 0", 2)
 
 
 @pytest.mark.parametrize(
