@@ -112,6 +112,9 @@ PHRASE_SIGNALS = frozenset(name for name, signal in MEASURED.items() if signal.k
 PARTIES = ("agent", "contact", "other")
 """Who may have spoken last."""
 
+SAID, NOT_SAID = "said", "not said"
+"""The values of a signal that is the first turn with a phrase, wherever calls are counted or compared by it."""
+
 _SAID_BY_ANYBODY = frozenset({"voicemail"})
 _NOT_SPEECH = frozenset({"tool", "function", "system", "event", "developer"})
 _QUESTION_MARK = re.compile("[?？؟]")

@@ -132,7 +132,7 @@ def counted_kinds(unreadable: Mapping[str, int]) -> str:
 
 def not_measured_notes(due: int, count: int) -> list[str]:
     """How many of these calls an earlier version stored and this one has still to measure."""
-    return [f"{due:,} of {count:,} stored calls are still to be measured; ask again."]
+    return [f"{due:,} of {count:,} stored calls are still to be measured; ask again."] if due else []
 
 
 def signal_notes(measured: Mapping[str, int], count: int) -> list[str]:

@@ -243,7 +243,7 @@ class Loader:
             return [], []
         signals, needed = self.store.signals, list(map(_without_signals, request.periods))
         due = sum([await signals.count_due(period) for period in needed])
-        not_measured = not_measured_notes(due, await self._sum(needed)) if due else []
+        not_measured = not_measured_notes(due, await self._sum(needed)) if due else list[str]()
         measured, periods = Counter[str](), list(map(_without_signals, _merged((request.filters, *request.also))))
         for period in periods if request.all_signals else ():
             measured.update(await signals.count_measured(period, sorted(request.all_signals)))

@@ -1,15 +1,12 @@
 """Names of signals and conditions on them, as people and models write them."""
 
-from formant_mcp.analysis.signals import PARTIES, SIGNALS, Kind, Need
+from formant_mcp.analysis.signals import NOT_SAID, PARTIES, SAID, SIGNALS, Kind, Need
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import NONE, Condition, Operator
 from formant_mcp.filters import SIGNALS as PREFIX
 from formant_mcp.models import AGENT_WORDS, CONTACT_WORDS, clean
 from formant_mcp.queries.guesses import did_you_mean, nearest
 from formant_mcp.values import plain_number, read_value
-
-SAID = "said"
-"""The value of a signal that is the first turn with a phrase, wherever calls are grouped by it."""
 
 _NEEDS: dict[Need, str] = {
     "transcript": "a transcript of a call that has ended",
@@ -22,11 +19,11 @@ _NEEDS: dict[Need, str] = {
 _ACCEPTED: dict[Kind, str] = {
     "count": "a number, e.g. signals.{}>=3",
     "number": "a number from 0 (a share: to 1), e.g. signals.{}>=0.5",
-    "turn": "exists or missing, or the number of a turn, e.g. signals.{} exists",
+    "turn": "said or not said, or the number of a turn, e.g. signals.{}=said",
     "flag": "true or false, e.g. signals.{}=true",
     "text": "agent, contact or other, e.g. signals.{}=agent",
 }
-_SAID = {SAID: True, "true": True, "yes": True, "false": False, "no": False}
+_SAID = {SAID: True, "true": True, "yes": True, NOT_SAID: False, "unsaid": False, "false": False, "no": False}
 _PARTIES = {
     **dict.fromkeys(AGENT_WORDS, "agent"),
     **dict.fromkeys(CONTACT_WORDS, "contact"),
@@ -71,7 +68,7 @@ def signal_condition(signal: str, operator: Operator, value: str) -> Condition:
     kind, is_equality = SIGNALS[signal].kind, operator in ("=", "!=")
     number = _number(value, is_share=signal in _SHARES)
     if kind == "turn" and is_equality and (is_said := _SAID.get(value.lower())) is not None:
-        return Condition(signal, "exists" if is_said == (operator == "=") else "missing", is_signal=True)
+        return Condition(signal, "=", SAID if is_said == (operator == "=") else NOT_SAID, is_signal=True)
     if kind == "flag" and is_equality and value.lower() in _FLAGS:
         return Condition(signal, operator, _FLAGS[value.lower()], is_signal=True)
     if kind == "text" and is_equality and (party := _PARTIES.get(value.lower())):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from math import floor, log10
 
-from formant_mcp.analysis.signals import SIGNALS
+from formant_mcp.analysis.signals import NOT_SAID, SAID, SIGNALS
 from formant_mcp.contacts import WHOLE
 from formant_mcp.filters import CUT, LABELLED, NAMED, NO_TIME, NONE, Condition, Filters, Operator, is_whole
 from formant_mcp.store.engine import Parameter, Value
@@ -172,12 +172,16 @@ def _add_condition(clause: Where, condition: Condition) -> None:
 def _add_signal(clause: Where, condition: Condition) -> None:
     column, operator, value = condition.path, condition.operator, condition.value
     kind = SIGNALS[column].kind  # a KeyError for what is no column
+    if kind == "turn" and value == NONE:
+        column = f"coalesce(agent_turns, {column})"  # whether it was searched for
     some = f"row_id IN (SELECT row_id FROM $signals_as s WHERE {HAS_SIGNALS} AND {column}"
     is_missing = operator == "missing" or (value == NONE and operator == "=")
     if is_missing:
         clause.add(f"detail_at IS NOT NULL AND NOT {some} IS NOT NULL)")
-    elif operator == "exists" or value == NONE:
+    elif operator == "exists" or value in (NONE, SAID):
         clause.add(f"{some} IS NOT NULL)")
+    elif value == NOT_SAID:
+        clause.add(f"{some} IS NULL AND agent_turns IS NOT NULL)")
     else:
         parsed = value if kind == "text" else _FLAGS[value] if kind == "flag" else float(value)
         clause.add(f"{some} {operator} ?)", parsed)

@@ -8,7 +8,17 @@ from datetime import datetime
 
 from formant_mcp.analysis.phrase_lists import PhraseLists
 from formant_mcp.analysis.phrases import KEY_VERSION
-from formant_mcp.analysis.signals import MEASURED, PARTIES, SIGNALS, Kind, Signal, measure, turns_to_hear
+from formant_mcp.analysis.signals import (
+    MEASURED,
+    NOT_SAID,
+    PARTIES,
+    SAID,
+    SIGNALS,
+    Kind,
+    Signal,
+    measure,
+    turns_to_hear,
+)
 from formant_mcp.analysis.signals import Value as Measured
 from formant_mcp.filters import Filters
 from formant_mcp.models import Conversation, Turn, Unreadable
@@ -220,10 +230,11 @@ def signal_column(name: str) -> str:
 
 
 def signal_text(name: str, alias: str) -> str:
-    """SQL: a signal's value as text, in the form that conditions accept; of a phrase's, `said`."""
+    """SQL: a signal's value as text, in the form that conditions accept; of a phrase's, whether it is said."""
     column = f"{alias}.{name}"
     texts: dict[Kind, str] = {
-        "turn": f"CASE WHEN {column} IS NOT NULL THEN 'said' END",
+        "turn": f"CASE WHEN {column} IS NOT NULL THEN '{SAID}'"
+        f" WHEN {alias}.agent_turns IS NOT NULL THEN '{NOT_SAID}' END",
         "flag": f"CASE {column} WHEN 1 THEN 'true' WHEN 0 THEN 'false' END",
         "text": column,
     }

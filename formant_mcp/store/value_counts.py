@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import compress
 from typing import cast
 
-from formant_mcp.analysis.signals import SIGNALS
+from formant_mcp.analysis.signals import SAID, SIGNALS
 from formant_mcp.filters import NONE, Filters
 from formant_mcp.filters import SIGNALS as SIGNAL
 from formant_mcp.store.aggregates import DURATION, NOT_READ, RESULTS, Grouping, grouped, is_first
@@ -126,7 +126,7 @@ def _count_signals(connection: Connection, counted: ValueCounts, signals: Sequen
         match SIGNALS[name].kind:
             case "turn":  # where it is not said, nobody said it if all speakers are identified
                 total = sum(pair != (None, None) for pair in zip(values, agent_turns, strict=True))
-                said = ["said" if value is not None else None for value in values]
+                said = [SAID if value is not None else None for value in values]
                 counts = replace(_of_texts(said, measured), total=total)
             case "flag":
                 counts = _of_texts([None if value is None else _FLAGS[bool(value)] for value in values], measured)

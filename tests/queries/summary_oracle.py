@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -37,7 +37,7 @@ def labels_of(conversation: Conversation, grouping: str, zone: ZoneInfo) -> set[
         labels = {text_of(value) for at, value in leaves("", conversation.results or {}) if at == path}
         return {label or "(none)" for label in labels} or {"(none)"}
     if grouping.startswith("signals."):
-        return {signal_label(measured_of(conversation).get(grouping.removeprefix("signals.")), grouping)}
+        return {signal_label(measured_of(conversation), grouping.removeprefix("signals."))}
     if grouping in ("status", "agent_id", "failure_reason", "contact_number"):
         return {getattr(conversation, grouping) or "(none)"}
     if conversation.started_at is None:
@@ -47,11 +47,11 @@ def labels_of(conversation: Conversation, grouping: str, zone: ZoneInfo) -> set[
     return {local.strftime(forms[grouping])}
 
 
-def signal_label(value: object, grouping: str) -> str:
-    if value is None:
-        return "(none)"
-    is_turn = SIGNALS[grouping.removeprefix("signals.")].kind == "turn"
-    return "said" if is_turn else str(value).lower() if isinstance(value, bool) else str(value)
+def signal_label(measured: Mapping[str, Value], name: str) -> str:
+    value = measured.get(name)
+    if SIGNALS[name].kind == "turn":
+        return "said" if value is not None else "not said" if "agent_turns" in measured else "(none)"
+    return "(none)" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def numbers_of(conversation: Conversation, measure: str) -> list[float]:

@@ -314,4 +314,4 @@ def test_calls_are_grouped_by_whether_a_phrase_was_said_and_by_signals_of_every_
         calls, SummaryQuery(Filters(), ("signals.wrong_person", "signals.early_end", "signals.ended_by")), "UTC"
     ).groups
     names = {tuple(group.key.values()): group.now.count for group in groups}
-    assert names == {("said", "true", "agent"): 1, ("(none)", "true", "agent"): 1, ("(none)", "(none)", "(none)"): 1}
+    assert names == {("said", "true", "agent"): 1, ("not said", "true", "agent"): 1, ("(none)",) * 3: 1}

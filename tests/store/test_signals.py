@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from formant_mcp.analysis.phrase_lists import Phrase, PhraseLists
-from formant_mcp.analysis.signals import REFUSAL, SIGNALS, Value, measure
+from formant_mcp.analysis.signals import NOT_SAID, REFUSAL, SAID, SIGNALS, Value, measure
 from formant_mcp.filters import NEWEST, NONE, Condition, Filters, Operator
 from formant_mcp.models import Conversation, Turn, Unreadable
 from formant_mcp.store import AccountKey, Store
@@ -124,6 +124,8 @@ def conditions(draw: st.DrawFn) -> Condition:
     operators: tuple[Operator, ...] = EQUALITY if kind in ("flag", "text") else get_args(Operator)
     operator = draw(st.sampled_from(operators))
     values = {"flag": ("true", "false"), "text": ("agent", "contact")}.get(kind, ("0", "1", "2.0", "0.5"))
+    if kind == "turn" and operator == "=":
+        values = (*values, SAID, NOT_SAID)
     return Condition(
         name, operator, draw(st.sampled_from((*values, NONE) if operator in ("=", "!=") else values)), is_signal=True
     )
@@ -131,6 +133,9 @@ def conditions(draw: st.DrawFn) -> Condition:
 
 def matches(measured: Mapping[str, Value], condition: Condition) -> bool:
     value = measured.get(condition.path)
+    if SIGNALS[condition.path].kind == "turn" and condition.value in (SAID, NOT_SAID, NONE):
+        label = SAID if value is not None else NOT_SAID if "agent_turns" in measured else NONE
+        return (label == condition.value) == (condition.operator == "=")
     if condition.operator in ("exists", "missing") or condition.value == NONE:
         return (value is None) == (condition.operator in ("missing", "="))
     wanted: Value = condition.value
