@@ -15,52 +15,37 @@ if TYPE_CHECKING:
     from formant_mcp.settings import Settings
 
 _DESCRIPTION = "MCP server over a company's voice calls. Settings come from FORMANT_* variables."
-_COMMANDS = ("tour", "sync", "export", "serve", "token")
-_ACTIONS = ("add", "list", "revoke")  # of token
-_FILTERS = (
-    "agent_id",
-    "status",
-    "call_successful",
-    "since",
-    "until",
-    "min_duration_seconds",
-    "max_duration_seconds",
-    "contact_number",
-    "failure_reason",
-    "user_id",
-    "hours",
-    "weekdays",
-    "direction",
-    "results",
-)
-_OPTIONS = (
-    "--demo",
-    "--since",
-    "--format",
-    "--include",
-    "--output",
-    "--host",
-    "--port",
-    "--agents",
-    "--expires",
-    "--version",
-    "--help",
-)
-_ADDING = "`formant-mcp token add anna --agents 123,456 --expires 90d`"
-_EXAMPLES = (
-    {
-        "--since": "`formant-mcp sync --since 30d`",
-        "--host": "`formant-mcp serve --host 127.0.0.1`",
-        "--port": "`formant-mcp serve --port 8765`",
-    }
-    | dict.fromkeys(
-        ("--format", "--include", "--output", *(f"--{name.replace('_', '-')}" for name in _FILTERS if name != "since")),
-        "`formant-mcp export --since 7d --status failed --include results -o calls.csv`",
-    )
-    | dict.fromkeys(("--agents", "--expires", "--redact", "ACTION", "NAME"), _ADDING)
-)
+_FILTERS = {
+    "agent_id": "123",
+    "status": "failed",
+    "call_successful": "failure",
+    "since": "30d",
+    "until": "yesterday",
+    "min_duration_seconds": "30",
+    "max_duration_seconds": "600",
+    "contact_number": "+919876543210",
+    "failure_reason": "busy",
+    "user_id": "anna",
+    "hours": "9-18",
+    "weekdays": "monday,tuesday",
+    "direction": "outbound",
+    "results": "intent=dispute",
+}
+_VALUES = {f"--{name.replace('_', '-')}": value for name, value in _FILTERS.items()} | {
+    "--format": "jsonl",
+    "--include": "results,signals",
+    "--output": "calls.csv",
+    "--host": "127.0.0.1",
+    "--port": "8765",
+    "--agents": "123,456",
+    "--expires": "90d",
+    "--redact": "numbers",
+    "ACTION": "add anna",
+    "NAME": "anna",
+}
+"""A value of each option and argument, for the examples in messages."""
+
 _LAST_PORT = 65_535
-_VALUES = {"--port": f"a number from 0 to {_LAST_PORT}"}  # of the others an example says enough
 _SERVE_HINT = (
     "Set FORMANT_API_KEY (or FORMANT_API_KEY_FILE); `formant-mcp serve --demo` serves the sample account without one."
 )
@@ -69,7 +54,9 @@ _INTERRUPTED = 130  # the exit status of a program ended by Ctrl-C
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
-    options = build_parser().parse_args(arguments)
+    options, unknown = build_parser().parse_known_args(arguments)
+    if unknown:
+        options.parser.refuse(unknown[0], options.parsers)
     try:
         return _run(options)
     except BrokenPipeError:  # the reader of the output has closed it; Python would complain again while flushing
@@ -81,34 +68,73 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors name what is accepted."""
+    """A parser whose errors name what its command accepts, with an example of that command."""
+
+    @property
+    def command(self) -> str:
+        """The command without the program's name: "", "export", "token add"."""
+        return self.prog.partition(" ")[2]
+
+    @property
+    def options(self) -> list[str]:
+        """The long names of its options, `--help` last."""
+        names = [action.option_strings[-1] for action in self._actions if action.option_strings]
+        return sorted(names, key="--help".__eq__)
 
     def error(self, message: str) -> NoReturn:
         """Prints what is wrong with the command line, and exits."""
+        if unknown := re.search("invalid choice: '([^']*)'", message):
+            self._refuse(f"unknown {'action' if self.command else 'command or option'} {unknown[1]}", unknown[1])
+        lacking = re.match(r"argument (?:-\w/)?(--\S+): (?:expected|invalid)|the following .+ required: (\w+)", message)
+        if not lacking:
+            self.exit(2, f"formant-mcp: {message}.\n")
+        name = lacking[1] or lacking[2]
+        value = f"a number from 0 to {_LAST_PORT}" if name == "--port" else "a value"
+        self.exit(2, f"formant-mcp: {name} needs {value}, for example {self.example(name)}.\n")
+
+    def refuse(self, argument: str, parsers: "Sequence[_Parser]") -> NoReturn:
+        """Prints that its command does not take the argument, and exits. `parsers`: of all commands."""
+        name = argument.partition("=")[0]
+        owner = next((parser for parser in parsers if name in _VALUES and name in parser.options), None)
+        if owner:
+            belongs = f"not an option of this command, but for example of {owner.example(name)}"
+            self.exit(2, f"formant-mcp: {name} is {belongs}.\n")
+        kind = "unexpected" if not name.startswith("-") else "unknown option"
+        self._refuse(f"{kind if self.command else 'unknown command or option'} {name}", name)
+
+    def _refuse(self, what: str, name: str) -> NoReturn:
         import difflib
 
-        unknown = re.search(r"(?:invalid choice: '|unrecognized arguments: )([^' ]{1,40})", message)
-        if not unknown:
-            option = next((option for option in _EXAMPLES if option in message), "")
-            if not option:
-                self.exit(2, f"formant-mcp: {message}.\n")
-            value = _VALUES.get(option, "a value")
-            self.exit(2, f"formant-mcp: {option} needs {value}, for example {_EXAMPLES[option]}.\n")
-        if unknown[1] in _EXAMPLES:
-            belongs = f"not an option of this command, but for example of {_EXAMPLES[unknown[1]]}"
-            self.exit(2, f"formant-mcp: {unknown[1]} is {belongs}.\n")
-        near = difflib.get_close_matches(unknown[1], (*_COMMANDS, *_ACTIONS, *_OPTIONS, *_EXAMPLES), n=1, cutoff=0.7)
-        meant = f" Did you mean {near[0]}?" if near and near[0] != unknown[1] else ""
-        commands = f"{', '.join(_COMMANDS[:-1])} and {_COMMANDS[-1]}"
-        accepted = f"Commands are {commands}, options {', '.join(_OPTIONS)}; for example {_EXAMPLES['--since']}."
-        self.exit(2, f"formant-mcp: unknown command or option {unknown[1]}.{meant} {accepted}\n")
+        choices = [str(choice) for action in self._actions for choice in action.choices or ()]
+        near = difflib.get_close_matches(name, (*choices, *self.options), n=1, cutoff=0.75)
+        meant = f" Did you mean {near[0]}?" if near else ""
+        of_command = f" of {self.command}" if self.command else ""
+        accepted = f"Options{of_command} are {_listed(self.options)}"
+        if choices:
+            kind = "Actions" if self.command else "Commands"
+            accepted = f"{kind}{of_command} are {_listed(choices)}, options {_listed(self.options)}"
+        example = f"; for example {self.example()}" if choices or _VALUES.keys() & self.options else ""
+        self.exit(2, f"formant-mcp: {what}.{meant} {accepted}{example}.\n")
+
+    def example(self, option: str = "") -> str:
+        """The command with this option, else with its first one that has a value."""
+        if not self.command:
+            return "`formant-mcp sync --since 30d`"
+        words = [_VALUES[action.metavar] for action in self._actions if action.metavar in ("ACTION", "NAME")]
+        option = option or next((name for name in self.options if name in _VALUES), "")
+        words += [option, _VALUES[option]] if option.startswith("--") else []
+        return f"`{' '.join([self.prog, *words])}`"
 
 
-def build_parser() -> argparse.ArgumentParser:
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def build_parser() -> _Parser:
     """The command line: options, and one entry per subcommand."""
     parser = _Parser(prog="formant-mcp", description=_DESCRIPTION)
-    parser.add_argument("--version", action="version", version=f"formant-mcp {__version__}")
     parser.add_argument("--demo", action="store_true", help="serve a built-in sample account: no key, no network")
+    parser.add_argument("--version", action="version", version=f"formant-mcp {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="")
     tour = commands.add_parser("tour", help="run a guided demo against the sample account")
     sync = commands.add_parser("sync", help="download all conversations; resumable")
@@ -119,8 +145,11 @@ def build_parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", default="127.0.0.1", help="the address to listen on: 127.0.0.1")
     serve.add_argument("--port", default=8765, type=_port, help="the port to listen on: 8765; 0 for any")
     token = commands.add_parser("token", help="who may use the server over HTTP: add, list, revoke")
-    for command in (tour, sync, export, serve, token, *_add_actions(token)):
+    parsers = (tour, sync, export, serve, token, *_add_actions(token))
+    for command in parsers:
         command.add_argument("--demo", action="store_true", default=argparse.SUPPRESS, help="use the sample account")
+        command.set_defaults(parser=command)
+    parser.set_defaults(parser=parser, parsers=parsers)
     return parser
 
 
@@ -139,16 +168,17 @@ def _port(text: str) -> int:
     return port
 
 
-def _add_actions(token: argparse.ArgumentParser) -> Sequence[argparse.ArgumentParser]:
+def _add_actions(token: _Parser) -> Sequence[_Parser]:
     actions = token.add_subparsers(dest="action", metavar="ACTION", required=True)
     add = actions.add_parser("add", help="make a member's token, which is shown once")
     add.add_argument("--agents", metavar="IDS", help="the only agents they may see, with commas; default: all")
     add.add_argument("--expires", metavar="WHEN", help="90d, 12h or a date; default: valid until revoked")
     add.add_argument("--redact", metavar="KINDS", help="not available yet")
+    listing = actions.add_parser("list", help="show all members and the state of their tokens")
     revoke = actions.add_parser("revoke", help="refuse a member's token from now on")
     for action in (add, revoke):
         action.add_argument("name", metavar="NAME")
-    return add, revoke, actions.add_parser("list", help="show all members and the state of their tokens")
+    return add, listing, revoke
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -181,7 +211,7 @@ def _run_token(options: argparse.Namespace) -> int:
     if options.demo:
         print("The sample account has no tokens, because it is kept nowhere. Leave --demo out.", file=sys.stderr)
         return 1
-    given = {name: value for name, value in vars(options).items() if name not in ("command", "demo")}
+    given = {name: value for name, value in vars(options).items() if name in TokenOptions.__annotations__}
     return run_token(TokenOptions(**given))
 
 

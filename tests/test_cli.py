@@ -14,6 +14,7 @@ import pytest
 
 import formant_mcp
 from formant_mcp.cli import build_parser, main
+from formant_mcp.queries.arguments import FilterArguments
 from tests.fake_formant import FakeFormant
 from tests.stdio_process import INITIALIZE, INITIALIZED, calling, environment, piped, said
 
@@ -177,23 +178,54 @@ def test_a_closed_pipe_ends_the_tour_without_a_traceback(tmp_path: Path) -> None
             "doctor",
             "unknown command or option doctor. Commands are tour, sync, export, serve and token, options --demo,",
         ),
-        ("tuor", "unknown command or option tuor. Did you mean tour?"),
-        ("sync --sinec 3d", "unknown command or option --sinec. Did you mean --since?"),
+        ("tuor", "unknown command or option tuor. Did you mean tour? Commands are tour,"),
+        (
+            "--limit=5",
+            "unknown command or option --limit. Commands are tour, sync, export, serve and token, options --",
+        ),
+        ("sync --sinec 3d", "unknown option --sinec. Did you mean --since? Options of sync are --since, --demo and"),
+        (
+            "sync extra",
+            "unexpected extra. Options of sync are --since, --demo and --help; for example `formant-mcp sync",
+        ),
+        (
+            "tour --port 1",
+            "--port is not an option of this command, but for example of `formant-mcp serve --port 8765`.",
+        ),
+        ("tour --foo", "unknown option --foo. Options of tour are --demo and --help."),
+        (
+            "--limit=5 export",
+            "unknown option --limit. Options of export are --format, --include, --output, --agent-id,",
+        ),
+        ("export --sort x", "unknown option --sort. Options of export are --format, --include,"),
+        ("export --m 1", "ambiguous option: --m could match --min-duration-seconds, --max-duration-seconds."),
         ("sync --since", "--since needs a value, for example `formant-mcp sync --since 30d`."),
+        ("export --since", "--since needs a value, for example `formant-mcp export --since 30d`."),
+        ("export --until", "--until needs a value, for example `formant-mcp export --until yesterday`."),
+        ("export -o", "--output needs a value, for example `formant-mcp export --output calls.csv`."),
+        ("serve --host", "--host needs a value, for example `formant-mcp serve --host 127.0.0.1`."),
         ("serve --port", "--port needs a number from 0 to 65535, for example `formant-mcp serve --port 8765`."),
         ("serve --port 65536", "--port needs a number from 0 to 65535, for example `formant-mcp serve --port 8765`."),
         ("serve --port any", "--port needs a number from 0 to 65535, for example `formant-mcp serve --port 8765`."),
         ("sync --port 1", "--port is not an option of this command, but for example of `formant-mcp serve --port"),
         (
             "token list --agents 1",
-            "--agents is not an option of this command, but for example of `formant-mcp token add",
+            "--agents is not an option of this command, but for example of `formant-mcp token add anna --agents",
+        ),
+        (
+            "sync --status=x",
+            "--status is not an option of this command, but for example of `formant-mcp export --status",
         ),
         ("sync --demo=1", "argument --demo: ignored explicit argument '1'."),
-        ("token sync", "unknown command or option sync. Commands are"),
-        ("token", "ACTION needs a value, for example `formant-mcp token add anna --agents"),
-        ("token ad anna", "unknown command or option ad. Did you mean add?"),
-        ("token revoke", "NAME needs a value, for example `formant-mcp token add anna --agents"),
-        ("token add anna --expires", "--expires needs a value, for example `formant-mcp token add anna --agents"),
+        ("token sync", "unknown action sync. Actions of token are add, list and revoke, options --demo and --help;"),
+        ("token", "ACTION needs a value, for example `formant-mcp token add anna`."),
+        ("token ad anna", "unknown action ad. Did you mean add? Actions of token are"),
+        ("token add anna bela", "unexpected bela. Options of token add are --agents, --expires, --redact, --demo and"),
+        ("token revoke", "NAME needs a value, for example `formant-mcp token revoke anna`."),
+        (
+            "token add anna --expires",
+            "--expires needs a value, for example `formant-mcp token add anna --expires 90d`.",
+        ),
     ],
 )
 def test_a_mistyped_command_line_is_refused_with_what_is_accepted(
@@ -203,3 +235,30 @@ def test_a_mistyped_command_line_is_refused_with_what_is_accepted(
         main(typed.split())
     assert ended.value.code == 2
     assert capsys.readouterr().err.startswith(f"formant-mcp: {words}")
+
+
+def test_every_option_of_a_command_is_named_where_one_is_unknown(capsys: pytest.CaptureFixture[str]) -> None:
+    filters = [f"--{name.replace('_', '-')}" for name in FilterArguments.model_fields]
+    with pytest.raises(SystemExit):
+        main(["export", "--limit", "5"])
+    said = capsys.readouterr().err
+    missing = [option for option in (*filters, "--format", "--include", "--output", "--demo") if option not in said]
+    assert missing == []
+    assert "for example `formant-mcp export --" in said
+
+
+@pytest.mark.parametrize("command", ["sync", "export", "serve", "token add anna"])
+def test_an_option_without_its_value_is_answered_with_an_example_that_is_accepted(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([*command.split(), "--nothing"])
+    listed = re.findall(r"(--[a-z-]+)[, ]", capsys.readouterr().err.partition("are ")[2].partition(";")[0])
+    options = [option for option in listed if option not in ("--demo", "--help")]
+    assert options
+    for option in options:
+        with pytest.raises(SystemExit):
+            main([*command.split(), option])
+        shown = re.findall(r"`formant-mcp ([^`]+)`", capsys.readouterr().err)
+        assert [example.startswith(f"{command} {option} ") for example in shown] == [True]
+        build_parser().parse_args(shown[0].split())

@@ -50,7 +50,7 @@ def test_no_file_is_overwritten_and_nothing_is_requested(tmp_path: Path) -> None
         (("--since", "nonsense"), 1, "since is not a valid date"),
         (("--format", "xlsx"), 1, "csv or jsonl"),
         (("--include", "audio"), 1, "results, transcript"),
-        (("--statsu", "x"), 2, "unknown command or option --statsu. Did you mean --status?"),
+        (("--statsu", "x"), 2, "unknown option --statsu. Did you mean --status?"),
         (("--status",), 2, "--status needs a value"),
         (("-o", "/nowhere/calls.csv"), 1, "There is no folder /nowhere. Create it, or choose another with -o."),
     ],

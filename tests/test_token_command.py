@@ -62,7 +62,9 @@ def run_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 
     def run_main(*arguments: str) -> Done:
         options = vars(build_parser().parse_args(["token", *arguments]))
-        status = run_token(TokenOptions(**{name: options[name] for name in options.keys() - {"command", "demo"}}))
+        status = run_token(
+            TokenOptions(**{name: options[name] for name in options.keys() & TokenOptions.__annotations__})
+        )
         out, error = capsys.readouterr()
         return Done(status, out, error)
 

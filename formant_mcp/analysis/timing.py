@@ -36,11 +36,17 @@ def longest_gap_seconds(speech: Sequence[Turn]) -> float | None:
 
 
 def interruptions(speech: Sequence[Turn]) -> int | None:
-    """Agent turns during which the contact begins to speak: by the provider's flags, else by the times."""
+    """Agent turns during which the contact begins to speak: by the provider's flags, else by the times.
+
+    A provider that sends no False leaves it out: then a missing flag means False. Otherwise it is unknown.
+    """
     of_agent = [turn for turn in speech if turn.role == "agent"]
-    flags = [turn.interrupted for turn in of_agent if turn.interrupted is not None]
-    if flags or not of_agent:
-        return sum(flags) if flags else None
+    if not of_agent:
+        return None
+    flags = [turn.interrupted for turn in of_agent]
+    sends_only_true = any(flags) and all(turn.interrupted is not False for turn in speech)
+    if sends_only_true or None not in flags:
+        return flags.count(True)
     begins = [turn.seconds for turn in speech if turn.role == "contact"]
     spans = [(turn.seconds, turn.end_seconds) for turn in of_agent]
     begins_timed = sorted(begin for begin in begins if begin is not None)

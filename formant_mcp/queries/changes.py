@@ -312,10 +312,13 @@ def _notes(coverage: Coverage, before: _PeriodCounts, after: _PeriodCounts, left
         parts = [
             f"{one.loaded:,} of {one.calls:,} {when}" for one, when in zip(counts, ("after", "before"), strict=True)
         ]
-        notes.append(f"Result fields and signals cover the calls loaded so far: {' and '.join(parts)}.")
+        notes.append(
+            f"Failure reasons, result fields and signals cover the calls loaded so far: {' and '.join(parts)}."
+        )
     notes += [f"{name} was not compared: it needs two periods of {what}." for name, what in left_out.items()]
     empty = [which for which, one in (("earlier", before), ("later", after)) if not one.whole.calls]
     if empty:
-        which = " and the ".join(empty)
-        notes.append(f"No calls ended in the {which} period; for others give since and compare_since, e.g. since=30d.")
+        which = f"the {empty[0]}" if len(empty) == 1 else "either"
+        others = "since and compare_since choose other periods, e.g. since=30d"
+        notes.append(f"No calls ended in {which} period; {others}.")
     return notes

@@ -100,21 +100,19 @@ class ReviewResult:
 
 
 def parse_reasons(names: Sequence[str]) -> tuple[str, ...]:
-    """The reasons with these names, all if there are none, or for `all`.
+    """The reasons with these names, all if there are none, or if `all` is among them.
 
     Raises:
         InvalidRequestError: there is no such reason; names the nearest.
     """
     wanted = [label(name).removeprefix(PREFIX) for name in names]
-    if wanted == ["all"]:
-        return tuple(REASONS)
     for name, sent in zip(wanted, names, strict=True):
-        if name not in REASONS:
+        if name not in REASONS and name != "all":
             raise InvalidRequestError(
                 f"There is no reason {clean(sent)[:60]!r}.{did_you_mean(nearest(name, REASONS))}",
                 f"The reasons are {', '.join(REASONS)}.",
             )
-    return tuple(name for name in REASONS if name in wanted or not wanted)
+    return tuple(name for name in REASONS if name in wanted or "all" in wanted or not wanted)
 
 
 async def find_calls_to_review(

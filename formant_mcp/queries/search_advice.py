@@ -150,7 +150,9 @@ class Advice:
         return await self.store.search.has_hits(replace(self.search, expression=expression))
 
     def _on_spellings(self) -> list[str]:
-        words = list(dict.fromkeys(word for words in self.spellings.values() for word in words))
+        expression = self.search.expression
+        in_query = {term.words[0] for terms in expression.all_of for term in terms if len(term.words) == 1}
+        words = dict.fromkeys(word for words in self.spellings.values() for word in words if word not in in_query)
         return [f"Also searched as: {', '.join(words)}."] if words else []
 
     def _on_operators(self) -> list[str]:

@@ -85,7 +85,7 @@ class SummaryQuery:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The groups, everything as one group, and how many groups were left out.
+    """The groups, everything as one group, and how many groups were left out, `small` of them by `min_count`.
 
     `notes`: what the figures do not cover yet. `agent_names`: those of the groups' agents, by id.
     """
@@ -94,6 +94,7 @@ class Summary:
     overall: GroupComparison
     groups: tuple[GroupComparison, ...]
     others: int
+    small: int
     existing: dict[str, Existing]
     notes: tuple[str, ...] = ()
     agent_names: dict[str, str] = field(default_factory=dict[str, str])
@@ -139,7 +140,7 @@ async def summarize(loader: Loader, context: RequestContext, query: SummaryQuery
         for filters in periods
     ]
     now, before = figures[0], figures[1] if len(figures) > 1 else None
-    shown, others = await _compute(len(now.counts), partial(_shown, figures, query))
+    shown, others, small = await _compute(len(now.counts), partial(_shown, figures, query))
     for period in figures:
         await period.load_examples(shown)
     is_settled = coverage.is_whole and coverage.is_counted
@@ -150,6 +151,7 @@ async def summarize(loader: Loader, context: RequestContext, query: SummaryQuery
         overall=GroupComparison({}, now.overall, before and before.overall, is_settled),
         groups=tuple(groups),
         others=others,
+        small=small,
         existing=await available_values(loader.store, query.filters, coverage.matched),
         notes=(*path_notes, *_notes(coverage, now, before), *_success_notes(query, now)),
         agent_names=await _agent_names(loader.store, query.groupings, shown),
@@ -335,32 +337,33 @@ def _success_notes(query: SummaryQuery, figures: _PeriodFigures) -> list[str]:
     return notes
 
 
-def _max_groups(query: SummaryQuery) -> int:
+def max_groups(query: SummaryQuery) -> int:
     """How many groups to return: all hours or weekdays, as a missing one would seem to have no calls."""
     return max(query.top, _CLOCK_GROUPS) if query.groupings in (("hour",), ("weekday",)) else query.top
 
 
-def _shown(figures: list[_PeriodFigures], query: SummaryQuery) -> tuple[list[Names], int]:
-    """The groups of both periods to return, and how many are left out.
+def _shown(figures: list[_PeriodFigures], query: SummaryQuery) -> tuple[list[Names], int, int]:
+    """The groups of both periods to return, how many are left out, and how many of these by `min_count`.
 
     Largest first, then those of calls that are not loaded; sorted by time as far as the first groupings are times.
     """
     if not query.groupings:  # there is only the total
-        return [], 0
+        return [], 0, 0
     counts: dict[Names, list[int]] = defaultdict(lambda: [0] * len(figures))
     for index, period in enumerate(figures):
         for name, total in period.counts.items():
             counts[name][index] = -total.count
-    limit, times = _max_groups(query), list(takewhile(TIMES.__contains__, query.groupings))
+    limit, times = max_groups(query), list(takewhile(TIMES.__contains__, query.groupings))
+    large = [name for name, negated in counts.items() if -min(negated) >= query.min_count]
 
     def largest(*, is_unread: bool) -> list[Names]:
-        names = (name for name in counts if (UNREAD in name) == is_unread and -min(counts[name]) >= query.min_count)
+        names = (name for name in large if (UNREAD in name) == is_unread)
         return nsmallest(limit, names, key=lambda name: (counts[name], name))
 
     shown = [*largest(is_unread=False), *largest(is_unread=True)]
     if times:
         shown.sort(key=lambda name: [bucket_sort_key(time, bucket) for time, bucket in zip(times, name, strict=False)])
-    return shown, len(counts) - len(shown)
+    return shown, len(counts) - len(shown), len(counts) - len(large)
 
 
 def spanning(periods: list[Filters]) -> Filters:

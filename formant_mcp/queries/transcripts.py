@@ -90,9 +90,7 @@ async def get_transcripts(loader: Loader, context: RequestContext, ids: list[str
             matched=len(transcripts),
             known=list_status.stored,
             total=list_status.total,
-            complete=not any(isinstance(error, NotLoadedYetError) for _, error in errors)
-            and not outdated
-            and not unreadable,
+            complete=not errors and not outdated and not unreadable,
             as_of=context.requested_at,
             details_needed=len(distinct),
             details_read=len(distinct) - len(errors) - len(outdated),

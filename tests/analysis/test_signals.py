@@ -27,13 +27,14 @@ TEXTS = (
 )  # fmt: skip
 ROLES = ("agent", "contact", "agent", "contact", "tool", "operator")
 TIMES = st.sampled_from(("none", "starts", "half", "all"))
+FLAGS = st.sampled_from((st.none(), st.booleans(), st.sampled_from((True, None)), st.sampled_from((True, False, None))))
 
 
 @st.composite
 def transcripts(draw: st.DrawFn, times: str | None = None, flags: bool | None = None) -> tuple[Turn, ...]:
-    """Turns that may overlap, with all their times, half of them, starts alone, or none; with or without flags."""
+    """Turns that may overlap, with all their times, half of them, starts alone, or none; so with flags."""
     which = times or draw(TIMES)
-    flagged = draw(st.booleans()) if flags is None else flags
+    flag = draw(FLAGS) if flags is None else st.none()
     turns: list[Turn] = []
     clock = 0.0
     for index in range(draw(st.integers(0, 14))):
@@ -49,7 +50,7 @@ def transcripts(draw: st.DrawFn, times: str | None = None, flags: bool | None = 
                 draw(st.sampled_from(TEXTS)),
                 start if has_start else None,
                 end if has_end else None,
-                draw(st.booleans()) if flagged else None,
+                draw(flag),
             )
         )
     return tuple(turns)
@@ -214,8 +215,10 @@ def test_a_gap_is_measured_only_if_all_turns_have_start_and_end(turns: tuple[Tur
 @given(transcripts())
 def test_interruptions_are_the_flags_or_contacts_who_begin_within_an_agents_turn(turns: tuple[Turn, ...]) -> None:
     agent, contact = of("agent", turns), of("contact", turns)
+    flags = {turn.interrupted for turn in agent}
+    sends_no = any(turn.interrupted is False for turn in spoken(turns))
     expected: int | None = None
-    if any(turn.interrupted is not None for turn in agent):
+    if (flags <= {True, False} or (True in flags and not sends_no)) and agent:
         expected = sum(turn.interrupted is True for turn in agent)
     elif (
         agent
@@ -310,6 +313,14 @@ def timed(*spans: tuple[str, float | None, float | None]) -> tuple[Turn, ...]:
     return tuple(Turn(index, role, "Hello", start, end) for index, (role, start, end) in enumerate(spans))
 
 
+def flagged(*flags: bool | None) -> tuple[Turn, ...]:
+    return tuple(Turn(index, "agent", "Hello", interrupted=flag) for index, flag in enumerate(flags))
+
+
+def with_first_flag(turns: tuple[Turn, ...], flag: bool) -> tuple[Turn, ...]:
+    return (replace(turns[0], interrupted=flag), *turns[1:])
+
+
 @pytest.mark.parametrize(
     ("turns", "signal", "value"),
     [
@@ -331,6 +342,12 @@ def timed(*spans: tuple[str, float | None, float | None]) -> tuple[Turn, ...]:
         (timed(("agent", 0, 4), ("contact", 3, 5), ("contact", None, 6)), "interruptions", None),
         (timed(("agent", 0, 4), ("contact", 3, 5), ("agent", 6, None)), "interruptions", None),
         (timed(("contact", 3, 5)), "interruptions", None),
+        (flagged(False, None, None), "interruptions", None),
+        (flagged(True, False, None), "interruptions", None),
+        (flagged(True, False, False), "interruptions", 1),
+        (flagged(True, None, None), "interruptions", 1),
+        (flagged(None, None, None), "interruptions", None),
+        (with_first_flag(timed(("agent", 0, 4), ("contact", 3, 5), ("agent", 6, 8)), False), "interruptions", 1),
     ],
 )
 def test_times_are_compared_as_the_table_says(turns: tuple[Turn, ...], signal: str, value: Value | None) -> None:

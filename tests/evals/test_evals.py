@@ -1,14 +1,17 @@
 """Each question is answered by one call, and all of them together cost little to read."""
 
+import fnmatch
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from formant_mcp.demo.calls import sample_calls
-from tests.evals.open_questions import OPEN_QUESTIONS
+from tests.evals.open_questions import IDS, OPEN_QUESTIONS, OpenQuestion
 from tests.evals.questions import QUESTIONS, Calls
 from tests.fake_formant import FakeFormant
-from tests.server_harness import NOW, Account
+from tests.server_harness import NOW, Account, Answer
 
 pytestmark = pytest.mark.anyio
 
@@ -46,21 +49,50 @@ async def test_twenty_questions_are_answered_exactly_and_cheaply(tmp_path: Path)
 
 
 async def test_ten_open_questions_are_answered_with_what_is_planted(tmp_path: Path) -> None:
+    """And no answer would do with a row less, another figure, a call less or one more."""
     calls = calls_now()
     assert len(OPEN_QUESTIONS) == 10
     wrong: list[str] = []
     asked = read = 0
     async with Account(FakeFormant(), "auto", tmp_path).connect_to_sample() as assistant:
         for question in OPEN_QUESTIONS:
-            answers = [(await assistant.ask(tool, **arguments)).text for tool, arguments in question.asks]
-            text = "\n".join(answers)
+            answers: list[Answer] = []
+            for tool, arguments in question.asks:
+                given = {name: answers[-1].ids() if value == IDS else value for name, value in arguments.items()}
+                answers.append(await assistant.ask(tool, **given))
+            text = "\n".join(answer.text for answer in answers)
             asked += len(answers)
             read += len(text)
-            expected = question.answer(calls)
-            assert expected, question.text
-            if missing := [item for item in expected if item not in text]:
-                wrong.append(f"{question.text} {missing} not in:\n{text}")
+            lines, gives = text.split("\n"), question.gives(answers[-1])
+            if faults := question.faults(calls, lines, gives):
+                wrong.append(f"{question.text} {faults} in:\n{text}")
+            wrong += [f"{question.text} {broken}" for broken in unnoticed(question, calls, lines, gives)]
     assert not wrong, "\n\n".join(wrong)
     assert asked <= MOST_OPEN_CALLS
     assert read <= MOST_OPEN_CHARACTERS
     print(f"{len(OPEN_QUESTIONS)} open answers right, {asked} calls, {read:,} characters read")
+
+
+def unnoticed(question: OpenQuestion, calls: Calls, lines: Sequence[str], gives: Sequence[str]) -> list[str]:
+    """Ways to break right answers that the question does not notice."""
+    broken: dict[str, tuple[Sequence[str], Sequence[str]]] = {
+        "less is given": (lines, gives[1:]),
+        "more is given": (lines, [*gives, "something else"]),
+    }
+    for pattern in question.lines(calls):
+        rows = fnmatch.filter(lines, pattern)
+        others = [line for line in lines if line not in rows]
+        broken[f"without {pattern}"] = (others, gives)
+        for changed in zip(*(other_figures(row, pattern) for row in rows), strict=False):
+            broken[f"{changed[0]} for {pattern}"] = ([*others, *changed], gives)
+    return [name for name, (said, given) in broken.items() if not question.faults(calls, said, given)]
+
+
+def other_figures(row: str, pattern: str) -> Iterator[str]:
+    """The row with another figure, for each figure in it that is in the pattern."""
+    match = re.fullmatch("(.*)".join(map(re.escape, pattern.split("*"))), row)
+    assert match
+    free = [range(*match.span(number + 1)) for number in range(len(match.groups()))]
+    for figure in re.finditer(r"(?<!\w)\d+(?!\w)", row):
+        if not any(figure.start() in span for span in free):
+            yield f"{row[: figure.start()]}{int(figure[0]) + 1}{row[figure.end() :]}"

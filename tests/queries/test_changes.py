@@ -214,8 +214,9 @@ def test_the_clock_is_compared_only_between_periods_that_have_all_of_it() -> Non
 def test_a_period_without_calls_is_named() -> None:
     report = compared(two_weeks(1, 50), ChangesQuery(AFTER, (NOW - 9 * WEEK, NOW - 8 * WEEK)))
     assert (report.changes, report.compared) == ((), 0)
-    assert "No calls ended in the earlier period" in report.notes[-1]
-    assert "earlier and the later period" in compared([], ChangesQuery(AFTER, BEFORE)).notes[-1]
+    others = "since and compare_since choose other periods, e.g. since=30d."
+    assert report.notes[-1] == f"No calls ended in the earlier period; {others}"
+    assert compared([], ChangesQuery(AFTER, BEFORE)).notes[-1] == f"No calls ended in either period; {others}"
 
 
 def test_texts_that_would_read_as_something_else_are_not_compared() -> None:

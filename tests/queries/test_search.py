@@ -245,6 +245,8 @@ def test_a_search_without_hits_states_what_was_searched_and_suggests_words() -> 
         ("पैसा", ["पैसा", "पैसे"], "Also searched as: पैसे."),
         ("paisa OR loan", ["पैसा"], 'Also searched as: पैसा. "loan" does not occur in the transcripts searched.'),
         ("paisa OR loan", ["पैसा", "लोन"], "Also searched as: पैसा, लोन."),
+        ("paise OR paisa", ["paisa", "paise", "पैसा"], "Also searched as: पैसा."),
+        ('paise OR "paisa" OR पैसा', ["paisa", "paise", "पैसा", "पैसे"], "Also searched as: पैसे."),
     ],
 )
 def test_other_spellings_are_named_where_they_gave_hits(query: str, said: list[str], advice: str) -> None:

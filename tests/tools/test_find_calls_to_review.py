@@ -148,7 +148,10 @@ async def test_only_the_reasons_wished_count(account: Account) -> None:
         )
         none = await assistant.ask("find_calls_to_review", reasons="wrong_person", random_share=0)
         every, all_ = [await assistant.ask("find_calls_to_review", reasons=word) for word in ("", "all")]
-    assert all_.structure == every.structure
+        among = await assistant.ask("find_calls_to_review", reasons=["opt_out", "All"])
+        wrong = await assistant.refused("find_calls_to_review", reasons=["all", "optout"])
+    assert every.structure == all_.structure == among.structure
+    assert "There is no reason 'optout'" in wrong
     assert {name: list(reasons) for name, (_, reasons) in rows(answer).items()} == {
         conversation_id(WORST): ["low_rating"],
         conversation_id(RATED): ["low_rating"],

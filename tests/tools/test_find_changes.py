@@ -87,6 +87,43 @@ async def test_what_callers_made_stays_inside_the_boundary(account: Account) -> 
     assert f"results.intent={'=' * 79}…" in answer.text
 
 
+async def test_each_share_is_of_the_calls_that_the_answer_says(account: Account) -> None:
+    """Before: 40 calls alike. After: of 40, 12 do not connect; of the 28 others 14 ask for a person; 20 have results,
+    16 an intent, 14 of these a long note, which only counts as there.
+    """
+    for n in range(80):
+        after = n - 40
+        wish = "I want to talk to a human" if 12 <= after < 26 else "Yes, I can talk"
+        spoken: JsonValue = [{"speaker": "agent", "text": "Hello"}, {"speaker": "user", "text": wish}]
+        results: JsonValue = {"intent": "promise"}
+        if after >= 0:
+            results = None if after < 20 else {"csat": 3} if after < 24 else {"intent": "promise"}
+        if after >= 26:
+            results = {"intent": "dispute", "note": "long " * 30}
+        fields: dict[str, JsonValue] = {"transcript": spoken, "results": results}
+        if 0 <= after < 12:
+            fields = {"status": "busy", "failure_reason": "busy"}
+        started_at = NOW - timedelta(days=1 if after >= 0 else 8, minutes=n)
+        account.api.add({**conversation(n, started_at), **fields})
+    async with account.connect() as assistant:
+        answer = await assistant.ask("find_changes", limit=50)
+    shares: dict[str, JsonValue] = {}
+    for change in answer.rows("changes"):
+        same = change.get("same", [])
+        assert isinstance(same, list)
+        for named in (change, *(row for row in same if isinstance(row, dict))):
+            shares[f"{named['field']} {named.get('value')}"] = change["after"]
+    assert shares["status busy"] == {"count": 12, "share": 0.3}
+    assert shares["failure_reason busy"] == {"count": 12, "share": 0.3}  # of all, though no others have a reason
+    assert shares["results.intent dispute"] == {"count": 14, "share": 0.875}
+    assert shares["results.note exists"] == {"count": 14, "share": 0.7}
+    assert shares["signals.asked_for_human said"] == {"count": 14, "share": 0.5}
+    assert (
+        "Shares are of all ended calls; of those that have the field for a result field (exists: of those with"
+        " results), of those measured for a signal; since: "
+    ) in answer.text
+
+
 async def test_while_details_are_missing_it_is_said_of_how_many_calls(account: Account) -> None:
     add(account, [{"intent": "dispute"}])
     for row in account.api.conversations[::2]:
@@ -94,7 +131,7 @@ async def test_while_details_are_missing_it_is_said_of_how_many_calls(account: A
     async with account.connect() as assistant:
         answer = await assistant.ask("find_changes")
     assert answer.coverage["complete"] is False
-    assert "Result fields and signals cover the calls loaded so far: " in answer.text
+    assert "Failure reasons, result fields and signals cover the calls loaded so far: " in answer.text
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,18 @@ async def test_an_id_that_fails_has_its_own_error_beside_the_others(account: Acc
     assert_same_answer(SNAPSHOTS / "transcripts_errors.txt", answer)
 
 
+@pytest.mark.parametrize("failing", ["e36853de", "ffffffff-0000"])
+async def test_an_answer_without_all_that_was_requested_claims_no_completeness(account: Account, failing: str) -> None:
+    async with account.connect() as assistant:
+        await assistant.ask("list_conversations")
+        answer = await assistant.ask("get_transcripts", conversation_ids=[SHORT, failing])
+        whole = await assistant.ask("get_transcripts", conversation_ids=[SHORT, LONG])
+    first, _, note, *_ = answer.text.splitlines()
+    assert "; incomplete as of" in first
+    assert note == "Incomplete: 1 of 2 could not be read; `errors` says why."
+    assert (answer.coverage["complete"], whole.coverage["complete"]) == (False, True)
+
+
 async def test_a_call_of_another_account_or_gone_since_the_list_is_not_found(account: Account) -> None:
     foreign, gone = conversation_id(99), conversation_id(4)
     account.api.add(conversation(4, NOW - timedelta(days=1)))

@@ -80,9 +80,31 @@ async def test_small_groups_are_left_out_where_that_is_wished(account: Account) 
     assert counts
     assert all(isinstance(count, int) and count >= 4 for count in counts)
     assert answer.structure["others"]
-    assert "the largest of at least 4 calls; top or a lower min_count shows more" in answer.text
+    assert answer.text.endswith("groups shown, the largest of at least 4 calls; a lower min_count shows more")
     assert none.rows("groups") == []
     assert none.structure["others"] == 13
+    assert none.text.endswith("0 of 13 groups shown: none has 1,000 calls or more; a lower min_count shows more")
+
+
+@pytest.mark.parametrize(
+    ("top", "min_count", "said"),
+    [
+        (2, 3, "2 of 4 groups shown, the largest of at least 3 calls; top shows more"),
+        (3, 3, "3 of 4 groups shown, the largest of at least 3 calls; a lower min_count with a higher top shows more"),
+        (4, 3, "3 of 4 groups shown, the largest of at least 3 calls; a lower min_count shows more"),
+        (2, 1, "2 of 4 groups shown, the largest; top shows more"),
+    ],
+)
+async def test_only_what_would_show_more_groups_is_named(account: Account, top: int, min_count: int, said: str) -> None:
+    account.api.add(conversation(13, NOW - timedelta(days=2), agent_id=3, status="completed"))
+    arguments: dict[str, object] = {"group_by": ["agent_id", "status"], "top": top, "min_count": min_count}
+    async with account.connect() as assistant:
+        answer = await assistant.ask("summarize_results", **arguments)
+        higher = await assistant.ask("summarize_results", **arguments | {"top": top + 1})
+        lower = await assistant.ask("summarize_results", **arguments | {"min_count": 1})
+    assert answer.text.endswith(said)
+    shown, *others = (len(summary.rows("groups")) for summary in (answer, higher, lower))
+    assert [count > shown for count in others] == ["; top shows" in said, "min_count shows" in said]
 
 
 async def test_an_example_is_as_short_as_it_can_be_and_can_be_read(account: Account) -> None:

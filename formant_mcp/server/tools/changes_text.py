@@ -8,6 +8,10 @@ from formant_mcp.server.tools.text import UNTRUSTED_NOTICE, counted, format_offs
 
 _COLUMNS = ("changed", "before", "after", "difference (95 % interval)", "since", "same counts", "example")
 _EXTRACTED = ("results.", "failure_reason")
+_SHARES = (
+    "Shares are of all ended calls; of those that have the field for a result field (exists: of those with results),"
+    " of those measured for a signal"
+)
 
 
 def change_lines(answer: ChangesAnswer, boundary: str, short_ids: Mapping[str, str]) -> list[str]:
@@ -82,8 +86,7 @@ def _number(value: float, sign: str = "") -> str:
 
 def _shares_line(answer: ChangesAnswer) -> str:
     shares = any(change.value is not None for change in answer.changes)
-    of = "Shares are of the calls that have the field, or in which it could be measured" if shares else "n: calls"
-    return f"{of}; since: the first day of the change, where one day shows."
+    return f"{_SHARES if shares else 'n: calls'}; since: the first day of the change, where one day shows."
 
 
 def _compared_line(answer: ChangesAnswer) -> str:

@@ -13,7 +13,7 @@ from formant_mcp.queries.summary import Summary, SummaryQuery
 from formant_mcp.queries.time_buckets import TIMES
 from formant_mcp.server.tools.schemas import coverage_answer
 from formant_mcp.server.tools.summary_schema import SummaryAnswer, group_answer, profile_answer
-from formant_mcp.server.tools.summary_text import profile_lines, summary_lines
+from formant_mcp.server.tools.summary_text import left_out_line, profile_lines, summary_lines
 from formant_mcp.server.tools.text import coverage_lines, format_time, with_notes
 from formant_mcp.server.tools.tool import MAX_CHARACTERS, Reply, Tool, fit
 
@@ -88,7 +88,7 @@ def _summary_reply(
         overall=group_answer(summary.overall, {}, query.with_interval),
         others=summary.others,
     )
-    lines = summary_lines(structured, app.new_boundary(), short_ids, query.min_count)
+    lines = summary_lines(structured, app.new_boundary(), short_ids) + left_out_line(summary, query)
     return Reply("\n".join([*coverage_lines(coverage, app.zone), *lines]), structured)
 
 

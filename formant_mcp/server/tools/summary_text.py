@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+from formant_mcp.queries.summary import Summary, SummaryQuery, max_groups
 from formant_mcp.queries.time_buckets import UNREAD
 from formant_mcp.server.tools.summary_schema import (
     Counted,
@@ -21,7 +22,7 @@ ShortIds = Mapping[str, str]
 """Conversations' ids, each with the shortest unique prefix of it."""
 
 
-def summary_lines(answer: SummaryAnswer, boundary: str, short_ids: ShortIds, min_count: int = 1) -> list[str]:
+def summary_lines(answer: SummaryAnswer, boundary: str, short_ids: ShortIds) -> list[str]:
     """The table of the groups, with the total as its last line; extracted values are inside the boundary."""
     groups, overall = answer.groups or [], answer.overall
     keys = list(groups[0].key) if groups else []
@@ -40,12 +41,26 @@ def summary_lines(answer: SummaryAnswer, boundary: str, short_ids: ShortIds, min
         lines = [f"{line}\t{example}" for line, example in zip(lines, ["example", *examples], strict=True)]
     if any(key.startswith("results.") or key == "failure_reason" for key in keys):
         lines = [f'Values {UNTRUSTED_NOTICE}, up to the line "end {boundary}"', *lines, f"end {boundary}"]
-    lines += _success_line(rows, keys)
-    if answer.others:
-        which = f"the largest of at least {min_count:,} calls" if min_count > 1 else "the largest"
-        more = "top or a lower min_count shows more" if min_count > 1 else "top shows more"
-        lines.append(f"{len(groups):,} of {len(groups) + answer.others:,} groups shown, {which}; {more}")
-    return lines
+    return [*lines, *_success_line(rows, keys)]
+
+
+def left_out_line(summary: Summary, query: SummaryQuery) -> list[str]:
+    """How many groups are not shown, and which arguments show more of them; no line if there are none."""
+    if not summary.others:
+        return []
+    shown = len(summary.groups)
+    total = shown + summary.others
+    if not shown:
+        return [
+            f"0 of {total:,} groups shown: none has {query.min_count:,} calls or more; a lower min_count shows more"
+        ]
+    more = "a lower min_count shows more"
+    if summary.others > summary.small:
+        more = "top shows more"
+    elif sum(not group.is_unread for group in summary.groups) >= max_groups(query):
+        more = "a lower min_count with a higher top shows more"
+    of_size = f" of at least {query.min_count:,} calls" if query.min_count > 1 else ""
+    return [f"{shown:,} of {total:,} groups shown, the largest{of_size}; {more}"]
 
 
 def profile_lines(answer: SummaryAnswer, loaded: int, boundary: str, short_ids: ShortIds) -> list[str]:
