@@ -116,7 +116,9 @@ class _Finder:
                     continue
                 for list_name, phrase, place in self._candidates[anchor]:
                     first, end = at - place, at - place + len(phrase)
-                    if first >= 0 and end <= len(words) and all(map(self._is_same, phrase, words[first:end])):
+                    if first < 0 or end > len(words) or not self._is_same(phrase[0], words[first]):
+                        continue  # nearly always; the rest is slower
+                    if all(map(self._is_same, phrase, words[first:end])):
                         said.append(_Said(list_name, first, end))
         return said
 
