@@ -4,8 +4,11 @@
 
     # a comment
     [opt_out]                the list that the next phrases belong to
-    hi-Latn call mat karo    a language (BCP 47) and a phrase, in which `*` is any one word
-    - en don't stop calling  an exception: a phrase of the list that shares a word with it does not count
+    hi-Latn call mat karo    a language (BCP 47) and a phrase, in which `*` is any one word, and `a|b` is a or b
+    - en don't stop calling  an exception
+
+A phrase does not count where it shares a word with an exception of its list, unless the exception is only a part of it:
+of "don't call me after" and "don't call me after this", the longer one decides.
 
 Phrases are compared word by word without case, accents and punctuation (see `text_search.tokenizer`); long ones in any
 spelling (see `text_search.spelling`).
@@ -16,8 +19,9 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
+from stat import S_ISREG
 from typing import NamedTuple
 
 from formant_mcp.errors import ConfigurationError
@@ -31,6 +35,7 @@ LISTS = (
 )  # fmt: skip
 
 _ANY = "*"
+_OR = "|"
 _EXCEPTION = "-"
 _MOST_WORDS = 12
 _LEAST_IN_ANY_SPELLING = 3  # words
@@ -38,13 +43,13 @@ _SECTION = re.compile(r"\[([a-z_]+)\]")
 _PHRASE = re.compile(r"(?:(-)\s*)?([a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*)\s+(\S.*)")
 _ACCEPTED = (
     f"A line is a comment (# ...), the name of a list ({', '.join(f'[{name}]' for name in LISTS)}) or, below it, a"
-    f" language and a phrase of at most {_MOST_WORDS} words (en talk to a human), or an exception"
+    f" language and a phrase of at most {_MOST_WORDS} words (en talk|speak to a human), or an exception"
     f" ({_EXCEPTION} en no need to talk)."
 )
 
 
 class Phrase(NamedTuple):
-    """The words of a phrase as they are compared (`*` is any one word), its list and its language.
+    """The words of a phrase as they are compared (`*` is any one word, `a|b` a or b), its list and its language.
 
     `list_name`: of an exception, it begins with `-`.
     """
@@ -66,9 +71,13 @@ class _Said(NamedTuple):
     end: int
 
     def is_excepted_by(self, other: "_Said") -> bool:
-        """Whether the other is an exception of this list that shares a word with it."""
+        """Whether the other is an exception of this list that shares a word with it, and is more than a part of it."""
         is_exception = other.list_name == _EXCEPTION + self.list_name
-        return is_exception and self.first < other.end and other.first < self.end
+        shares_a_word = self.first < other.end and other.first < self.end
+        return is_exception and shares_a_word and not self._is_more_than(other)
+
+    def _is_more_than(self, other: "_Said") -> bool:
+        return self.first <= other.first and other.end <= self.end and self[1:] != other[1:]
 
 
 class _Candidate(NamedTuple):
@@ -90,23 +99,26 @@ class _Finder:
         self._key, self._is_same = key, is_same
         self._candidates: defaultdict[_Anchor, list[_Candidate]] = defaultdict(list)
         for list_name, _, words in phrases:
-            anchor, place = _anchor(tuple(map(key, words)) if key else words)
-            self._candidates[anchor].append(_Candidate(list_name, words, place))
+            anchors, place = _anchors([[key(word) if key else word for word in either.split(_OR)] for either in words])
+            for anchor in anchors:
+                self._candidates[anchor].append(_Candidate(list_name, words, place))
         self._anchors = frozenset(self._candidates)
 
     def find(self, words: Sequence[str]) -> list[_Said]:
         """The phrases and exceptions in these words, in no order."""
-        keys = tuple(map(self._key, words)) if self._key else words
+        keys = tuple(map(self._key, words) if self._key else words)
         anchors = self._anchors.intersection(keys) | self._anchors.intersection(pairwise(keys))
         said: list[_Said] = []
         for anchor in anchors:
-            head = anchor if isinstance(anchor, str) else anchor[0]
+            head, after = (anchor, None) if isinstance(anchor, str) else anchor
             for at, key in enumerate(keys):
-                if key != head:
+                if key != head or (after and keys[at + 1 : at + 2] != (after,)):
                     continue
                 for list_name, phrase, place in self._candidates[anchor]:
                     first, end = at - place, at - place + len(phrase)
-                    if first >= 0 and end <= len(words) and all(map(self._is_same, phrase, words[first:end])):
+                    if first < 0 or end > len(words) or not self._is_same(phrase[0], words[first]):
+                        continue  # nearly always; the rest is slower
+                    if all(map(self._is_same, phrase, words[first:end])):
                         said.append(_Said(list_name, first, end))
         return said
 
@@ -118,11 +130,15 @@ class PhraseLists:
     def __init__(self, phrases: Iterable[Phrase]) -> None:
         self.phrases = tuple(phrases)
         self.fillers = frozenset(
-            word for phrase in self.phrases if phrase.list_name == FILLERS for word in phrase.words
+            filler
+            for phrase in self.phrases
+            if phrase.list_name == FILLERS
+            for word in phrase.words
+            for filler in word.split(_OR)
         )
         listed = [phrase for phrase in self.phrases if phrase.list_name != FILLERS]
         short = [phrase for phrase in listed if len(phrase.words) < _LEAST_IN_ANY_SPELLING]
-        self._exact = _Finder(short, None, lambda wanted, word: wanted in (word, _ANY))
+        self._exact = _Finder(short, None, _is_written)
         long = [phrase for phrase in listed if len(phrase.words) >= _LEAST_IN_ANY_SPELLING]
         self._spelled = _Finder(long, _key, _is_spelling)
 
@@ -131,18 +147,14 @@ class PhraseLists:
         """The package's lists, and those of a team's own file.
 
         Raises:
-            ConfigurationError: the file cannot be read, is not UTF-8, or a line of it is malformed.
+            ConfigurationError: the file is no regular one, cannot be read, is not UTF-8, or a line of it is malformed.
         """
         from importlib.resources import files  # not needed at the server's start
 
         folder = files("formant_mcp.analysis") / "phrases"
         contents = [(folder / f"{name}.txt").read_bytes() for name in LISTS]
         if extra is not None:
-            try:
-                contents.append(extra.read_bytes())
-            except OSError as error:
-                reason = error.strerror or type(error).__name__
-                raise ConfigurationError(f"FORMANT_PHRASES_FILE cannot be read: {reason}.", _ACCEPTED) from None
+            contents.append(_read(extra))
         return cls(phrase for content in contents for phrase in parse(content))
 
     @property
@@ -161,6 +173,20 @@ class PhraseLists:
         ]
 
 
+def _read(file: Path) -> bytes:
+    """What is in a team's file. Any other than a regular one may never end, or never begin (a named pipe)."""
+    try:
+        if S_ISREG(file.stat().st_mode):
+            return file.read_bytes()
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ConfigurationError(f"FORMANT_PHRASES_FILE cannot be read: {reason}.", _ACCEPTED) from None
+    raise ConfigurationError(
+        "FORMANT_PHRASES_FILE is not a regular file.",
+        f"Set it to a text file with phrases, not a folder, pipe or device. {_ACCEPTED}",
+    )
+
+
 @lru_cache(100_000)
 def _key(word: str) -> str:
     """What words have in common that are one word in several spellings; `*` is any word."""
@@ -168,19 +194,29 @@ def _key(word: str) -> str:
 
 
 @lru_cache(100_000)
+def _is_written(wanted: str, word: str) -> bool:
+    """Whether a word is one of a phrase."""
+    return wanted == _ANY or word in wanted.split(_OR)
+
+
+@lru_cache(100_000)
 def _is_spelling(wanted: str, word: str) -> bool:
     """Whether a word is one of a phrase in any spelling: the same key is not enough, which tone and तीन have, too."""
-    return wanted in (word, _ANY) or bool(spellings(wanted, (word,)))
+    return _is_written(wanted, word) or any(spellings(either, (word,)) for either in wanted.split(_OR))
 
 
-def _anchor(words: tuple[str, ...]) -> tuple[_Anchor, int]:
-    """The two words in a row with the most letters, else the longest word; and the place of the first in the phrase."""
-    pairs = [(len(word + after), at) for at, (word, after) in enumerate(pairwise(words)) if _ANY not in (word, after)]
+def _anchors(words: Sequence[Sequence[str]]) -> tuple[set[_Anchor], int]:
+    """The two words in a row with the most letters, else the longest word; and the place of the first in the phrase.
+
+    Of words in the same place, each is an anchor, and the shortest has the letters that count.
+    """
+    letters = [0 if _ANY in either else min(map(len, either)) for either in words]
+    pairs = [(one + after, at) for at, (one, after) in enumerate(pairwise(letters)) if one and after]
     if pairs:
         _, at = max(pairs)
-        return (words[at], words[at + 1]), at
-    _, at = max((len(word), at) for at, word in enumerate(words) if word != _ANY)
-    return words[at], at
+        return set(product(words[at], words[at + 1])), at
+    _, at = max((count, at) for at, count in enumerate(letters) if count)
+    return set(words[at]), at
 
 
 def parse(content: bytes) -> list[Phrase]:
@@ -211,9 +247,19 @@ def parse(content: bytes) -> list[Phrase]:
 
 
 def _words_of(phrase: str) -> tuple[str, ...]:
-    """The words to compare; none if there are too many, or none but `*`."""
-    words = tuple(word for part in phrase.split() for word in ((_ANY,) if part == _ANY else folded_words(part)))
-    return words if len(words) <= _MOST_WORDS and set(words) - {_ANY} else ()
+    """The words to compare; none if there are too many, none but `*`, or `a|b` of which one is not a word."""
+    words: list[str] = []
+    for part in phrase.split():
+        folded = folded_words(part.replace(_OR, " "))
+        if part == _ANY:
+            words.append(_ANY)
+        elif _OR not in part:
+            words += folded
+        elif len(folded) == part.count(_OR) + 1:
+            words.append(_OR.join(folded))
+        else:
+            return ()
+    return tuple(words) if len(words) <= _MOST_WORDS and set(words) - {_ANY} else ()
 
 
 def _malformed(number: int, problem: str) -> ConfigurationError:

@@ -1,6 +1,8 @@
 """Lists of phrases: the package's own, a team's file, and what is wrong with one."""
 
+import os
 from collections import Counter
+from itertools import cycle, islice
 from pathlib import Path
 
 import pytest
@@ -35,7 +37,9 @@ def test_every_phrase_of_the_package_is_found_where_it_is_said() -> None:
     lists = PhraseLists.load()
     for name, _, words in lists.phrases:
         if name in LISTS and name != "fillers":
-            assert (name, 2) in lists.find(["xyz", "abc", *("any" if word == "*" else word for word in words), "def"])
+            either = [("any",) if word == "*" else word.split("|") for word in words]
+            for said in islice(zip(*map(cycle, either), strict=True), max(map(len, either))):
+                assert (name, 2) in lists.find(["xyz", "abc", *said, "def"])
 
 
 @pytest.mark.parametrize(
@@ -99,8 +103,57 @@ def test_an_exception_changes_the_digest_and_may_be_a_teams_own(tmp_path: Path) 
     assert found_in(lists, "stop calling it a loan") == []
 
 
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ("don't call me", [("opt_out", 0)]),
+        ("don't call me after six", []),
+        ("don't call me after this", [("opt_out", 0)]),
+        ("you can call me after this", []),
+        ("don't call me after six, don't call me", [("opt_out", 5)]),
+        ("stop calling", []),
+        ("nobody called Rahul here", [("wrong_person", 0)]),
+        ("nobody called back here", [("wrong_person", 0)]),
+        ("nobody called me here", []),
+    ],
+)
+def test_a_phrase_that_has_more_words_than_the_exception_in_it_counts(text: str, places: list[tuple[str, int]]) -> None:
+    lists = lists_of(
+        "[opt_out]\nen don't call me\nen don't call me after this\nen stop calling\n"
+        "- en call me after\n- en stop calling\n"
+        "[wrong_person]\nen nobody called * here\n- en called back\n- en nobody called me here\n"
+    )
+
+    assert found_in(lists, text) == places
+
+
+@pytest.mark.parametrize(
+    ("text", "lists_found"),
+    [
+        ("talk to a manager", ["asked_for_human"]),
+        ("speak with a manager", ["asked_for_human"]),
+        ("speak to your supervisor", ["asked_for_human"]),
+        ("speak to supervisor", []),
+        ("talk your manager", []),
+        ("मैनेजर से बात", ["asked_for_human"]),
+        ("फोन मत", ["opt_out"]),
+        ("call mat", ["opt_out"]),
+        ("call call", []),
+        ("umm ji", ["fillers"]),
+    ],
+)
+def test_a_phrase_may_have_one_of_several_words_in_a_place(text: str, lists_found: list[str]) -> None:
+    lists = lists_of(
+        "[asked_for_human]\nen talk|Speak to|with a|your manager|supervisor\nhi इंसान|मैनेजर से बात\n"
+        "[opt_out]\nhi-Latn call|phone|फ़ोन mat|मत\n[fillers]\nen umm|ji\n"
+    )
+
+    found = {name for name, _ in found_in(lists, text)} | {"fillers" for word in text.split() if word in lists.fillers}
+    assert sorted(found) == lists_found
+
+
 @given(
-    st.lists(st.lists(st.sampled_from(("a", "b", "cc", "*")), min_size=1, max_size=4), max_size=6),
+    st.lists(st.lists(st.sampled_from(("a", "b", "cc", "a|cc", "*")), min_size=1, max_size=4), max_size=6),
     st.lists(st.sampled_from(("a", "b", "cc", "d")), max_size=9),
 )
 def test_phrases_are_found_as_a_plain_search_finds_them(phrases: list[list[str]], said: list[str]) -> None:
@@ -110,7 +163,7 @@ def test_phrases_are_found_as_a_plain_search_finds_them(phrases: list[list[str]]
         ("opt_out", start)
         for words in real
         for start in range(len(said) - len(words) + 1)
-        if all(want in ("*", have) for want, have in zip(words, said[start:], strict=False))
+        if all(want == "*" or have in want.split("|") for want, have in zip(words, said[start:], strict=False))
     ]
 
     assert Counter(lists.find(said)) == Counter(expected)
@@ -145,6 +198,9 @@ def test_a_teams_file_adds_to_the_packages_lists(tmp_path: Path) -> None:
         (b"[opt_out]\nen\n", 2),
         (b"[opt_out]\nen *\n", 2),
         (b"[fillers]\nen to be honest\n", 2),
+        (b"[opt_out]\nen stop calling|\n", 2),
+        (b"[opt_out]\nen stop *|calling\n", 2),
+        (b"[opt_out]\nen stop call-me|calling\n", 2),
         (b"[opt_out]\nen ?!\n", 2),
         (b"[opt_out]\n- en\n", 2),
         (b"[opt_out]\n- stop calling\n", 2),
@@ -172,6 +228,19 @@ def test_a_file_that_cannot_be_read_is_a_configuration_error(tmp_path: Path) -> 
     for path in (tmp_path, tmp_path / "none.txt"):
         with pytest.raises(ConfigurationError):
             PhraseLists.load(path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no named pipes")
+def test_only_a_regular_file_is_read(tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)  # reading it would wait for a writer forever
+    link.symlink_to(pipe)
+
+    for path in (pipe, link, tmp_path, Path("/dev/zero")):
+        with pytest.raises(ConfigurationError) as raised:
+            PhraseLists.load(path)
+        assert raised.value.message == "FORMANT_PHRASES_FILE is not a regular file."
+        assert "text file" in raised.value.hint
 
 
 @given(st.text(alphabet=st.one_of(st.sampled_from("aB' ,-1٥5हिं़\u00a0漢かéſıK’‑"), st.characters()), max_size=60))

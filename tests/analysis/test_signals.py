@@ -137,7 +137,9 @@ def first(name: str, turns: list[Turn]) -> int | None:
         said = words(turn.text)
         for phrase in phrases:
             for start in range(len(said) - len(phrase) + 1):
-                if all(want in ("*", have) for want, have in zip(phrase, said[start:], strict=False)):
+                if all(
+                    want == "*" or have in want.split("|") for want, have in zip(phrase, said[start:], strict=False)
+                ):
                     return turn.index
     return None
 
