@@ -110,6 +110,11 @@ def _repeats(call: SampleCall) -> int:
     return len(said) - len(set(said))
 
 
+def _first_repeat(call: SampleCall) -> int:
+    agent = [(index, turn.text) for index, turn in enumerate(call.turns) if turn.role == "agent"]
+    return next(index for place, (index, said) in enumerate(agent) if said in [other for _, other in agent[:place]])
+
+
 def _recent(calls: Calls, planted: Sequence[SampleCall]) -> list[SampleCall]:
     return [call for call in planted if call.started_at >= calls.now - timedelta(days=14)]
 
@@ -117,8 +122,9 @@ def _recent(calls: Calls, planted: Sequence[SampleCall]) -> list[SampleCall]:
 def _to_review(calls: Calls) -> Sequence[str]:
     loops, contradictions = _recent(calls, _loops(calls)), _recent(calls, _contradictions(calls))
     rows = [
-        f"{call.conversation_id}\t*\tscore\t6\tunanswered_questions ({_repeats(call)}; agent's usual 0); agent_repeats"
-        f" ({_repeats(call)}; agent's usual 0)"
+        f"{call.conversation_id}\t*\tscore\t6\tunanswered_questions at turn {_first_repeat(call) - 1}"
+        f" ({_repeats(call)}; all agents' usual 0); agent_repeats at turn {_first_repeat(call)}"
+        f" ({_repeats(call)}; all agents' usual 0)"
         for call in loops
     ]
     totals = f"Calls by reason: *, contradiction {len(contradictions)}, *, unanswered_questions {len(loops)}, *"
