@@ -7,6 +7,7 @@ seen is deleted, but where that is much only once a second scan, some time later
 where the list ends although the provider announces more of it.
 """
 
+import math
 import time
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -19,6 +20,7 @@ from formant_mcp.sync.offset.pages import PROVEN, FetchedPage, OffsetList, Overl
 _TRIES = 3
 _REPEATED_PAGES = 3  # after so many rows in a row that it has read before, a scan ends
 SMALL_LIST_PAGES = 10  # read whole: that costs little, and every later question less
+_LONG_LIST_PAGES = 60
 _PROBES = 4
 _FAST_PER_MINUTE = 120  # requests; a provider that answers or allows fewer leaves enough time to save
 _BATCH_SECONDS = 1.0  # for so long a scan of everything requests pages before it lets others read the list
@@ -128,8 +130,8 @@ class Scan:
         pages, provider, total = self.pages, self._list.provider, state.scan_total or 0
         if pages.last is None:
             return [max(0, state.scan_position - pages.step)]
-        is_long = state.scan_position > SMALL_LIST_PAGES * pages.step  # a sudden end costs little of what is saved
-        is_fast = (provider.requests_per_minute or 0) > _FAST_PER_MINUTE
+        is_fast = (provider.requests_per_minute or math.inf) > _FAST_PER_MINUTE
+        is_long = total > _LONG_LIST_PAGES * pages.step  # a sudden end costs little of it
         width = provider.concurrency * (2 if is_long and is_fast and not request.is_narrow else 1)
         if request.is_narrow and state.list_order in PROVEN:
             width = min(width, self._pages_needed(state, request))
