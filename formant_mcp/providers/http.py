@@ -101,6 +101,7 @@ class HttpClient:
         self._new_without_key = partial(HttpClient, "", {}, transport=transport, sleep=sleep, now=now)
         self._without_key: HttpClient | None = None
         self._has_answered = False
+        self._in_turn = anyio.Lock()  # one response is parsed in a turn of the loop: requests are sent in between
         self._monotonic = monotonic
         self.rate_limit = RateLimiter(
             sleep=sleep, now=now, monotonic=monotonic, documented_per_minute=documented_per_minute
@@ -133,7 +134,8 @@ class HttpClient:
 
         sent = await self._request(_Get(name, path, params or {}, deadline, read))
         self._has_answered = True
-        return sent
+        async with self._in_turn:
+            return sent
 
     def for_address(self, address: str) -> "HttpClient":
         """The client for that address or path: this one for its own origin, one without the key elsewhere."""

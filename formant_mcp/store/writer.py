@@ -162,10 +162,11 @@ class Writer(OnDatabase):
             together = _without_contradiction(calls)
             calls = calls[len(together) :]
             reads = {name: read for call in together for name, read in call.items()}
-            before = {name: row.previous for name, row in self._save(connection, reads, scanned_from).items()}
+            stored, saved = self._save(connection, reads, scanned_from), dict[str, _Read]()
             for call in together:
-                previous.append({name: before[name] for name in before.keys() & call.keys()})
-                before |= {name: read.as_previous(scanned_from) for name, read in call.items()}
+                again = {name: saved[name].as_previous(scanned_from) for name in saved.keys() & call.keys()}
+                previous.append({name: stored[name].previous for name in stored.keys() & call.keys()} | again)
+                saved |= call
         return previous
 
     def _save(self, connection: Connection, reads: dict[str, _Read], scanned_from: datetime) -> dict[str, _Stored]:

@@ -6,7 +6,6 @@ rows. Where two pages do not overlap, the list is read again from further back u
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -105,17 +104,16 @@ class OverlappingPages:
     """Fetches pages of one list for a scan.
 
     A position counts rows from the front of the list; with `from_end`, from its last row, which takes a total.
-    `requested`: the positions of the pages that are being fetched. `step`: rows of a full page. `total`: that of the
-    page fetched last; `totals`: of all pages. `requested_at`: when the last request began. `seen`: the rows read on so
-    far; `has_gap`: two pages did not overlap, so that a row may have been missed.
+    `requested`: the pages that are being fetched, by position, in the order of the scan. `step`: rows of a full page.
+    `total`: that of the page fetched last; `totals`: of all pages. `requested_at`: when the last request began. `seen`:
+    the rows read on so far; `has_gap`: two pages did not overlap, so that a row may have been missed.
     """
 
     def __init__(self, source: OffsetList, total: int | None, step: int = 0, *, from_end: bool = False) -> None:
         self._list = source
         self._read_again = 0
         self._unused: dict[int, FetchedPage] = {}
-        self._fetching: deque[asyncio.Task[FetchedPage]] = deque()
-        self.requested: deque[int] = deque()
+        self.requested = dict[int, asyncio.Task[FetchedPage]]()
         self.from_end = from_end
         self.total = total
         self.totals: set[int | None] = set()
@@ -154,8 +152,7 @@ class OverlappingPages:
     def request(self, positions: Iterable[int]) -> None:
         """Begins to fetch the pages at these positions, side by side; `read_on` returns them in this order."""
         for position in positions:
-            self.requested.append(position)
-            self._fetching.append(asyncio.create_task(self._fetch(self._offset_of(position))))
+            self.requested[position] = asyncio.create_task(self._fetch(self._offset_of(position)))
 
     async def read_on(self) -> list[FetchedPage]:
         """The next page of the scan, and those requested after it that have come too; each must overlap the one before.
@@ -164,13 +161,14 @@ class OverlappingPages:
         fails is raised before any page is returned, so that none is lost.
         """
         pages: list[FetchedPage] = []
-        while self._fetching and (not pages or _has_come(self._fetching[0])):
-            page = await self._fetching[0]
+        for position, task in list(self.requested.items()):
+            if pages and not _has_come(task):
+                break
+            page = await task
             is_next = self.last is None or self._continues(page, self.last)
             if pages and not is_next:
                 break
-            self._fetching.popleft()
-            self.requested.popleft()
+            del self.requested[position]
             if self.last and not is_next:
                 again = await self._from_further_back(self.last, page)
                 self.has_gap |= again is None
@@ -181,8 +179,7 @@ class OverlappingPages:
 
     async def cancel(self) -> None:
         """Leaves no page that was requested under way."""
-        await cancel_all(self._fetching)
-        self._fetching.clear()
+        await cancel_all(self.requested.values())
         self.requested.clear()
 
     def _accept(self, page: FetchedPage) -> None:

@@ -7,6 +7,7 @@ seen is deleted, but where that is much only once a second scan, some time later
 where the list ends although the provider announces more of it.
 """
 
+import math
 import time
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -19,6 +20,7 @@ from formant_mcp.sync.offset.pages import PROVEN, FetchedPage, OffsetList, Overl
 _TRIES = 3
 _REPEATED_PAGES = 3  # after so many rows in a row that it has read before, a scan ends
 SMALL_LIST_PAGES = 10  # read whole: that costs little, and every later question less
+_LONG_LIST_PAGES = 60
 _PROBES = 4
 _FAST_PER_MINUTE = 120  # requests; a provider that answers or allows fewer leaves enough time to save
 _BATCH_SECONDS = 1.0  # for so long a scan of everything requests pages before it lets others read the list
@@ -47,10 +49,10 @@ class Scan:
         if request.is_narrow and state.list_order is None and not self._is_probed:
             state = await self._prove_order(state)
         total = self.pages.total
-        self.pages.request(self._next_positions(state, request))
         ends_at = time.monotonic() + _BATCH_SECONDS
+        self.pages.request(self._next_positions(state, request))
         try:
-            while True:
+            while self.pages.requested:
                 previous = self.pages.last
                 pages = await self.pages.read_on()
                 if self._is_misplaced(pages[0], state, total, is_resumed=is_resumed):
@@ -59,10 +61,11 @@ class Scan:
                 state = await self._advance(state, previous, pages)
                 if self.pages.from_end and state.list_order == "none":
                     return await self._restart()
-                if not self.pages.requested:
-                    return await self._is_over(state, pages[-1]) and await self._finish(state)
+                if not self.pages.requested and await self._is_over(state, pages[-1]):
+                    return await self._finish(state)
                 if not request.is_narrow and time.monotonic() < ends_at:
-                    self.pages.request(self._following_positions(state))
+                    self.pages.request(self._next_positions(state, request))
+            return False
         finally:
             await self.pages.cancel()
 
@@ -120,29 +123,23 @@ class Scan:
         return state
 
     def _next_positions(self, state: ListState, request: ListRequest) -> list[int]:
-        """The next pages. The first is fetched alone: it shows the total and how many rows a page has."""
-        pages, last, total = self.pages, self.pages.last, state.scan_total or 0
-        if last is None:
+        """The pages to request next. The first is fetched alone: it shows the total and how many rows a page has.
+
+        Of a long list that is read whole, more are under way than can be in flight, so that none waits for a save.
+        """
+        pages, provider, total = self.pages, self._list.provider, state.scan_total or 0
+        if pages.last is None:
             return [max(0, state.scan_position - pages.step)]
-        width = self._list.provider.concurrency
+        is_fast = (provider.requests_per_minute or math.inf) > _FAST_PER_MINUTE
+        is_long = total > _LONG_LIST_PAGES * pages.step  # a sudden end costs little of it
+        width = provider.concurrency * (2 if is_long and is_fast and not request.is_narrow else 1)
         if request.is_narrow and state.list_order in PROVEN:
             width = min(width, self._pages_needed(state, request))
-        first = pages.next_position(last)
-        return [first, *self._positions_after(first, width - 1, total)]
-
-    def _following_positions(self, state: ListState) -> list[int]:
-        """The pages after those under way: of a long list more than can be in flight, so that none waits for a save."""
-        requested, provider = self.pages.requested, self._list.provider
-        is_long = state.scan_position > SMALL_LIST_PAGES * self.pages.step  # a sudden end costs little of what is saved
-        is_fast = (provider.requests_per_minute or 0) > _FAST_PER_MINUTE
-        width = provider.concurrency * (2 if is_long and is_fast else 1)
-        return self._positions_after(requested[-1], width - len(requested), state.scan_total or 0)
-
-    def _positions_after(self, position: int, count: int, total: int) -> list[int]:
-        """At most so many positions of pages after that one, as far as the total says that there are any."""
-        pages = self.pages
-        following = (position + n * pages.stride for n in range(1, count + 1))
-        return [position for position in following if position + pages.step - pages.stride < total]
+        first = max(pages.requested) + pages.stride if pages.requested else pages.next_position(pages.last)
+        positions = [first + n * pages.stride for n in range(width - len(pages.requested))]
+        likely = [position for position in positions if position + pages.step - pages.stride < total]
+        # Where none is under way, the next page shows whether the list goes on, whatever the total says.
+        return likely if likely or pages.requested else [first]
 
     def _pages_needed(self, state: ListState, request: ListRequest) -> int:
         """An estimate by the calls per time read so far, so that no more is read than the request needs."""
@@ -233,9 +230,8 @@ class Scan:
         """Settles what the list holds, or has it read again: False."""
         last, checked_at = self.pages.last, self.pages.requested_at  # what came later may be on no page
         ends_early = last is not None and last.page.has_more and not last.page.total
-        state = replace(state, ends_early=ends_early)
-        state = await self._read_ends_again(state)
-        seen, total = await self._list.count_seen(state.scan_started_at), state.scan_total
+        state, seen = await self._read_ends_again(replace(state, ends_early=ends_early))
+        total = state.scan_total
         agrees = total in (seen, seen + state.scan_unreadable) or (total is None and not self.pages.has_gap)
         # Where the total has fallen, what left the list may have been seen before.
         is_steady = total is None or total == max(each_total or 0 for each_total in self.pages.totals)
@@ -250,24 +246,27 @@ class Scan:
         self._tries, self._result_before = self._tries + 1, (seen, total)
         return await self._restart()
 
-    async def _read_ends_again(self, state: ListState) -> ListState:
-        """Calls that came during the scan are at the front or at the back, whichever way the list is ordered."""
-        if state.scan_rows <= self.pages.step and len(self.pages.totals) == 1:
-            return state  # one page shows the list as it is
+    async def _read_ends_again(self, state: ListState) -> tuple[ListState, int]:
+        """Calls that came during the scan are at the front or at the back, whichever way the list is ordered.
+
+        Returns how many conversations the scan has seen then.
+        """
         seen = await self._list.count_seen(state.scan_started_at)
+        if state.scan_rows <= self.pages.step and len(self.pages.totals) == 1:
+            return state, seen  # one page shows the list as it is
         if len(self.pages.totals) > 1 or seen != state.scan_total:
-            await self._read_from(0, state)
-            seen = await self._list.count_seen(state.scan_started_at)
+            seen = await self._read_from(0, state)
         if seen < (self.pages.total or 0):
             back = seen if self.pages.from_end else state.scan_rows
-            await self._read_from(max(0, back - 1), state)
-        return replace(state, scan_total=self.pages.total)
+            seen = await self._read_from(max(0, back - 1), state)
+        return replace(state, scan_total=self.pages.total), seen
 
-    async def _read_from(self, offset: int, state: ListState) -> None:
-        """Reads from there as long as that shows something new."""
+    async def _read_from(self, offset: int, state: ListState) -> int:
+        """Reads from there as long as that shows something new; returns how many the scan has seen then."""
         page = await self.pages.fetch_at(offset)
         while page.has_unseen(state.scan_started_at):
             page = await self.pages.fetch_at(page.next_offset)
+        return await self._list.count_seen(state.scan_started_at)
 
     async def _accept(self, state: ListState, seen: int, settled: bool) -> None:
         started_at, total = state.scan_started_at or self._list.now(), state.scan_total
