@@ -17,7 +17,9 @@ from pydantic import JsonValue
 from formant_mcp.analysis.phrase_lists import PhraseLists
 from formant_mcp.settings import Settings
 from formant_mcp.store import AccountKey, Store
+from formant_mcp.store.sqlite import connection
 from formant_mcp.store.writer import Due
+from tests.empty_stores import EmptyStore, empty_store
 from tests.examples import load_profile
 from tests.fake_formant import FakeFormant
 from tests.postgres_server import postgres_server, programs
@@ -92,6 +94,19 @@ def schemas_checked_once() -> Generator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Draft202012Validator, "check_schema", check_once)
         yield
+
+
+@pytest.fixture(scope="session")
+def migrated_store() -> Generator[EmptyStore]:
+    """An empty store in memory, to be copied."""
+    with empty_store() as store:
+        yield store
+
+
+@pytest.fixture(autouse=True)
+def stores_begin_migrated(monkeypatch: pytest.MonkeyPatch, migrated_store: EmptyStore) -> None:
+    """New stores are copies of one that was migrated once; `tests/store/sqlite` has those that are not."""
+    monkeypatch.setattr(connection, "migrate", migrated_store.copy_or_migrate)
 
 
 @pytest.fixture(autouse=True)

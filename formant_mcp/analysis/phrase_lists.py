@@ -15,7 +15,7 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from functools import cache, cached_property, lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -133,19 +133,16 @@ class PhraseLists:
         Raises:
             ConfigurationError: the file cannot be read, is not UTF-8, or a line of it is malformed.
         """
-        from importlib.resources import files  # not needed at the server's start
+        if extra is None:
+            return _packaged()
+        try:
+            content = extra.read_bytes()
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise ConfigurationError(f"FORMANT_PHRASES_FILE cannot be read: {reason}.", _ACCEPTED) from None
+        return cls((*_packaged().phrases, *parse(content)))
 
-        folder = files("formant_mcp.analysis") / "phrases"
-        contents = [(folder / f"{name}.txt").read_bytes() for name in LISTS]
-        if extra is not None:
-            try:
-                contents.append(extra.read_bytes())
-            except OSError as error:
-                reason = error.strerror or type(error).__name__
-                raise ConfigurationError(f"FORMANT_PHRASES_FILE cannot be read: {reason}.", _ACCEPTED) from None
-        return cls(phrase for content in contents for phrase in parse(content))
-
-    @property
+    @cached_property
     def digest(self) -> str:
         """The same for the same phrases, in any order."""
         return hashlib.sha256(repr(sorted(self.phrases)).encode()).hexdigest()[:16]
@@ -159,6 +156,15 @@ class PhraseLists:
             for phrase in said
             if phrase not in exceptions and not any(map(phrase.is_excepted_by, exceptions))
         ]
+
+
+@cache
+def _packaged() -> PhraseLists:
+    """The package's lists, which take longer to parse than a small store to open."""
+    from importlib.resources import files  # not needed at the server's start
+
+    folder = files("formant_mcp.analysis") / "phrases"
+    return PhraseLists(phrase for name in LISTS for phrase in parse((folder / f"{name}.txt").read_bytes()))
 
 
 @lru_cache(100_000)
