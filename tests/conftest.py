@@ -5,9 +5,10 @@ import gc
 import json
 import os
 import secrets
+import ssl
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,14 @@ def schemas_checked_once() -> Generator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Draft202012Validator, "check_schema", check_once)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def certificates_loaded_once() -> Generator[None]:
+    """Each client of httpx loads all authorities' certificates, which takes longer than the request of a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl, "create_default_context", cache(ssl.create_default_context))
         yield
 
 
