@@ -8,7 +8,7 @@ import secrets
 import ssl
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,8 @@ from jsonschema import Draft202012Validator
 from pydantic import JsonValue
 
 from formant_mcp.analysis.phrase_lists import PhraseLists
+from formant_mcp.demo import account as account_of_demo
+from formant_mcp.demo.calls import sample_calls
 from formant_mcp.settings import Settings
 from formant_mcp.store import AccountKey, Store
 from formant_mcp.store.sqlite import connection
@@ -98,10 +100,12 @@ def schemas_checked_once() -> Generator[None]:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def certificates_loaded_once() -> Generator[None]:
-    """Each client of httpx loads all authorities' certificates, which takes longer than the request of a test."""
+def made_once() -> Generator[None]:
+    """What takes longer to make than to use, and is always the same: the authorities' certificates, which each client
+    of httpx loads, and the calls of the sample account at a time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ssl, "create_default_context", cache(ssl.create_default_context))
+        patch.setattr(account_of_demo, "sample_calls", lru_cache(4)(sample_calls))
         yield
 
 
