@@ -7,6 +7,8 @@ from threading import Lock
 
 from formant_mcp.store.sqlite.schema import migrate
 
+_STATE = "SELECT user_version, (SELECT count(*) FROM sqlite_master) FROM pragma_user_version"
+
 
 class EmptyStore:
     """`copy_or_migrate` does what `migrate` does, for new stores by copying the one that is `migrated`."""
@@ -18,8 +20,8 @@ class EmptyStore:
     def copy_or_migrate(self, database: sqlite3.Connection) -> None:
         """Makes it a store of this version, whatever it is."""
         with self._lock:
-            (is_used,) = database.execute("SELECT EXISTS (SELECT * FROM sqlite_master)").fetchone()
-            if not is_used:
+            version, tables = database.execute(_STATE).fetchone()
+            if not version and not tables:
                 self._migrated.backup(database)
         migrate(database)
 
