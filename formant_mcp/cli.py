@@ -6,12 +6,14 @@ import os
 import re
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from formant_mcp import __version__
 
 if TYPE_CHECKING:
     from formant_mcp.app import App
+    from formant_mcp.server.mcp_server import FormantServer
     from formant_mcp.settings import Settings
 
 _DESCRIPTION = "MCP server over a company's voice calls. Settings come from FORMANT_* variables."
@@ -183,36 +185,43 @@ def _add_actions(token: _Parser) -> Sequence[_Parser]:
 
 def _run(options: argparse.Namespace) -> int:
     gc.disable()  # imports create no garbage; saves about 0.1 s at start
-    settings, problem = _prepare()
     if options.command is None:
-        return _serve(settings, problem, is_demo=options.demo)
+        return _serve(is_demo=options.demo)
+    settings, problem = _prepare()
+    if options.command == "serve":
+        return _serve_http(settings, problem, options)
+    command = _command(options)
+    gc.freeze()  # else each full collection walks all modules
     gc.enable()
+    return command()
+
+
+def _command(options: argparse.Namespace) -> Callable[[], int]:
+    """The subcommand, imported."""
     if options.command == "tour":
         from formant_mcp.commands.tour import run_tour
 
-        return run_tour()
+        return run_tour
     if options.command == "token":
-        return _run_token(options)
-    if options.command == "serve":
-        return _serve_http(settings, problem, options)
+        if options.demo:
+            return _refuse_token
+        from formant_mcp.commands.token import TokenOptions, run_token
+
+        given = {name: value for name, value in vars(options).items() if name in TokenOptions.__annotations__}
+        return partial(run_token, TokenOptions(**given))
     if options.command == "export":
         from formant_mcp.commands.export import run_export
 
         given = {name: getattr(options, name) for name in (*_FILTERS, "format", "include")}
-        return run_export(_opening(is_demo=options.demo), given, options.output)
+        return partial(run_export, _opening(is_demo=options.demo), given, options.output)
     from formant_mcp.commands.sync import run_sync
 
-    return run_sync(_opening(is_demo=options.demo), options.since)
+    return partial(run_sync, _opening(is_demo=options.demo), options.since)
 
 
-def _run_token(options: argparse.Namespace) -> int:
-    from formant_mcp.commands.token import TokenOptions, run_token
-
-    if options.demo:
-        print("The sample account has no tokens, because it is kept nowhere. Leave --demo out.", file=sys.stderr)
-        return 1
-    given = {name: value for name, value in vars(options).items() if name in TokenOptions.__annotations__}
-    return run_token(TokenOptions(**given))
+def _refuse_token() -> int:
+    print("The sample account has no tokens, because it is kept nowhere. Leave --demo out.", file=sys.stderr)
+    return 1
 
 
 def _prepare() -> "tuple[Settings | None, str]":
@@ -242,15 +251,24 @@ def _warn(text: str, level: str = "WARNING") -> None:
     print(text, file=sys.stderr)
 
 
-def _serve(settings: "Settings | None", problem: str, *, is_demo: bool) -> int:
+def _serve(*, is_demo: bool) -> int:
+    from formant_mcp.server.stdio import serve
+
+    server, call_seconds = new_stdio_server(is_demo=is_demo)
+    gc.freeze()
+    gc.enable()
+    serve(server, call_seconds)
+    return 0
+
+
+def new_stdio_server(*, is_demo: bool) -> "tuple[FormantServer, float]":
+    """The server that `formant-mcp` runs on stdin and stdout in this environment, and the seconds of a call."""
     from formant_mcp.app import LazyApp
     from formant_mcp.providers.registry import PROVIDERS
     from formant_mcp.server.instructions import instructions
     from formant_mcp.server.mcp_server import build_server
-    from formant_mcp.server.stdio import serve
 
-    gc.freeze()
-    gc.enable()
+    settings, problem = _prepare()
     problem = problem or _key_problem(settings, is_demo=is_demo)
     if problem:
         # Hosts show a server that does not start as "failed" without a reason; so it starts, and every tool reports it.
@@ -258,19 +276,19 @@ def _serve(settings: "Settings | None", problem: str, *, is_demo: bool) -> int:
     provider = PROVIDERS[settings.provider if settings else "formant"]
     call_seconds = settings.call_seconds if settings else 0.0  # without settings a call only reports the problem
     lazy_app = LazyApp(_opening(is_demo=is_demo))
-    serve(build_server(lazy_app, instructions(settings, provider), provider), call_seconds)
-    return 0
+    return build_server(lazy_app, instructions(settings, provider), provider), call_seconds
 
 
 def _serve_http(settings: "Settings | None", problem: str, options: argparse.Namespace) -> int:
-    from formant_mcp.app import LazyApp
-    from formant_mcp.commands.serve import run_serve
-    from formant_mcp.errors import FormantError
-
     problem = problem or _key_problem(settings, _SERVE_HINT, is_demo=options.demo)
     if settings is None or problem:
         _warn(problem, "ERROR")
         return 1
+    from formant_mcp.app import LazyApp
+    from formant_mcp.commands.serve import run_serve
+    from formant_mcp.errors import FormantError
+
+    gc.enable()
     lazy_app = LazyApp(_opening(is_demo=options.demo))
     try:
         run_serve(settings, lazy_app, options.host, options.port, is_demo=options.demo)

@@ -5,9 +5,10 @@ import gc
 import json
 import os
 import secrets
+import ssl
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager
-from functools import partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,13 @@ from jsonschema import Draft202012Validator
 from pydantic import JsonValue
 
 from formant_mcp.analysis.phrase_lists import PhraseLists
+from formant_mcp.demo import account as account_of_demo
+from formant_mcp.demo.calls import sample_calls
 from formant_mcp.settings import Settings
 from formant_mcp.store import AccountKey, Store
+from formant_mcp.store.sqlite import connection
 from formant_mcp.store.writer import Due
+from tests.empty_stores import EmptyStore, empty_store
 from tests.examples import load_profile
 from tests.fake_formant import FakeFormant
 from tests.postgres_server import postgres_server, programs
@@ -92,6 +97,29 @@ def schemas_checked_once() -> Generator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Draft202012Validator, "check_schema", check_once)
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def made_once() -> Generator[None]:
+    """What takes longer to make than to use, and is always the same: the authorities' certificates, which each client
+    of httpx loads, and the calls of the sample account at a time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl, "create_default_context", cache(ssl.create_default_context))
+        patch.setattr(account_of_demo, "sample_calls", lru_cache(4)(sample_calls))
+        yield
+
+
+@pytest.fixture(scope="session")
+def migrated_store() -> Generator[EmptyStore]:
+    """An empty store in memory, to be copied."""
+    with empty_store() as store:
+        yield store
+
+
+@pytest.fixture(autouse=True)
+def stores_begin_migrated(monkeypatch: pytest.MonkeyPatch, migrated_store: EmptyStore) -> None:
+    """New stores are copies of one that was migrated once; `tests/store/sqlite` has those that are not."""
+    monkeypatch.setattr(connection, "migrate", migrated_store.copy_or_migrate)
 
 
 @pytest.fixture(autouse=True)

@@ -4,6 +4,8 @@
 the others takes a multiple of the profile's number:
 
     @settings(max_examples=examples(0.5))
+
+Where a test is parametrized by combinations that differ little, `is_thorough` chooses how many.
 """
 
 import os
@@ -18,6 +20,11 @@ def load_profile() -> None:
     settings.register_profile("quick", max_examples=QUICK, deadline=None)
     settings.register_profile("thorough", max_examples=THOROUGH, deadline=None)
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("thorough" if os.environ.get("CI") else "quick"))
+
+
+def is_thorough() -> bool:
+    """Whether there is time for everything: some tests try all combinations then, and a choice of them otherwise."""
+    return settings().max_examples >= THOROUGH
 
 
 def examples(times: float) -> int:

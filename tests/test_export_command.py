@@ -11,36 +11,36 @@ import pytest
 
 from formant_mcp.cli import build_parser
 from formant_mcp.queries.arguments import FilterArguments
+from tests.command import Done, run, run_in_child
 from tests.stdio_process import environment
 
 
-def export(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+def export(folder: Path, *arguments: str) -> Done:
     """Runs the command on the sample account."""
-    command = [sys.executable, "-m", "formant_mcp", "--demo", "export", *arguments]
-    return subprocess.run(command, env=environment(folder), cwd=folder, capture_output=True, check=False)
+    return run(folder, "--demo", "export", *arguments)
 
 
 def test_a_file_has_the_same_rows_as_stdout(tmp_path: Path) -> None:
     filters = ("--since", "7d", "--call-successful", "failure", "--agent-id", "123")
     to_file = export(tmp_path, *filters, "-o", "calls.csv")
-    assert to_file.returncode == 0, to_file.stderr
-    assert to_file.stdout == b""
+    assert to_file.status == 0, to_file.error
+    assert to_file.out == ""
     rows = list(csv.DictReader(io.StringIO((tmp_path / "calls.csv").read_text("utf-8-sig"), newline="")))
-    printed = export(tmp_path, *filters, "--format", "jsonl")
-    objects = [json.loads(line) for line in printed.stdout.decode().splitlines()]
+    printed = run_in_child(tmp_path, "--demo", "export", *filters, "--format", "jsonl")
+    objects = [json.loads(line) for line in printed.out.splitlines()]
     assert len(rows) == len(objects) > 5
     assert {row["agent_id"] for row in rows} == {"123"}
     assert [row["status"] for row in rows] == [call["status"] for call in objects]
-    assert b"writing: " in printed.stderr
+    assert "writing: " in printed.error
     assert [path.name for path in tmp_path.iterdir() if path.suffix == ".part"] == []
 
 
 def test_no_file_is_overwritten_and_nothing_is_requested(tmp_path: Path) -> None:
     (tmp_path / "calls.csv").write_text("mine")
     done = export(tmp_path, "-o", "calls.csv")
-    assert done.returncode == 1
-    assert b"exists already" in done.stderr
-    assert b"loading" not in done.stderr
+    assert done.status == 1
+    assert "exists already" in done.error
+    assert "loading" not in done.error
     assert (tmp_path / "calls.csv").read_text() == "mine"
 
 
@@ -57,23 +57,23 @@ def test_no_file_is_overwritten_and_nothing_is_requested(tmp_path: Path) -> None
 )
 def test_what_cannot_be_exported_is_refused(tmp_path: Path, arguments: tuple[str, ...], status: int, said: str) -> None:
     done = export(tmp_path, *arguments)
-    assert done.returncode == status
-    assert said in done.stderr.decode()
-    assert done.stdout == b""
+    assert done.status == status
+    assert said in done.error
+    assert done.out == ""
 
 
 def test_the_columns_that_lack_values_are_named(tmp_path: Path) -> None:
     alone, whole = (export(tmp_path, "--since", "7d", "-o", "-", "--include", include) for include in ("", "results"))
     note = "calls are not loaded: failure_reason, trace_id may be empty; include=results loads them."
-    assert (alone.returncode, note in alone.stderr.decode(), note in whole.stderr.decode()) == (0, True, False)
-    rows = list(csv.DictReader(io.StringIO(whole.stdout.decode("utf-8-sig"), newline="")))
+    assert (alone.status, note in alone.error, note in whole.error) == (0, True, False)
+    rows = list(csv.DictReader(io.StringIO(whole.out.removeprefix("\ufeff"), newline="")))
     assert all(row["trace_id"] for row in rows)
 
 
 def test_the_values_that_exist_are_named_where_none_matches(tmp_path: Path) -> None:
     done = export(tmp_path, "--status", "broken")
-    assert done.returncode == 0
-    assert "Existing values: busy, completed," in done.stderr.decode()
+    assert done.status == 0
+    assert "Existing values: busy, completed," in done.error
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")

@@ -1,6 +1,7 @@
 """The program as hosts start it: a child process, lines of JSON on its pipes, both eras, and a clean end."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -12,12 +13,14 @@ from time import sleep
 
 import anyio
 import pytest
-from mcp import Client, StdioServerParameters
+from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp_types import TextContent
 from pydantic import JsonValue
 
+from formant_mcp.cli import new_stdio_server
 from tests.calls import Row, conversation, detail, many
+from tests.command import in_environment
 from tests.fake_formant import FakeFormant
 from tests.stdio_process import (
     INITIALIZE,
@@ -45,7 +48,7 @@ def slow_api() -> Generator[FakeFormant]:
         yield api
 
 
-def test_a_host_of_the_older_era_is_served(tmp_path: Path) -> None:
+def test_a_host_of_the_older_era_is_served_until_it_ends_its_input(tmp_path: Path) -> None:
     with started(tmp_path, "--demo") as server:
         server.send(INITIALIZE)
         initialized = server.receive()["result"]
@@ -58,6 +61,7 @@ def test_a_host_of_the_older_era_is_served(tmp_path: Path) -> None:
         assert "conversations match; complete as of" in said(server.receive())
         server.close_stdin()
         assert server.ends() == 0
+        assert server.rest() == ([], b"")
 
 
 @pytest.mark.anyio
@@ -105,39 +109,47 @@ def test_piped_requests_are_answered_before_the_server_ends(tmp_path: Path) -> N
         ({"FORMANT_PROVIDER": "unheard-of"}, "FORMANT_PROVIDER must be "),
     ],
 )
-def test_the_server_starts_with_invalid_settings_and_every_tool_reports_them(
-    tmp_path: Path, variables: dict[str, str], error: str
+@pytest.mark.anyio
+async def test_with_invalid_settings_every_tool_reports_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], variables: dict[str, str], error: str
 ) -> None:
-    calls = [
-        calling(2, "list_conversations"),
-        calling(3, "get_transcripts", conversation_ids=["e36853de"]),
-        calling(4, "save_recording", conversation_id="e36853de"),
-        request(5, "resources/read", uri="formant://conversations/e36853de/transcript"),
-        request(6, "tools/list"),
-    ]
-    answers, on_stderr = piped(tmp_path, [INITIALIZE, INITIALIZED, *calls], **({"FORMANT_API_KEY": KEY} | variables))
+    with in_environment(tmp_path, **({"FORMANT_API_KEY": KEY} | variables)):
+        server, _ = new_stdio_server(is_demo=False)
+        async with Client(server) as client:
+            arguments = {
+                "list_conversations": {},
+                "get_transcripts": {"conversation_ids": ["e36853de"]},
+                "save_recording": {"conversation_id": "e36853de"},
+            }
+            for tool in arguments:
+                answer = await client.call_tool(tool, arguments[tool])
+                assert answer.is_error
+                assert isinstance(answer.content[0], TextContent)
+                assert error in answer.content[0].text
+                assert KEY not in answer.content[0].text
+            with pytest.raises(MCPError, match=re.escape(error)):
+                await client.read_resource("formant://conversations/e36853de/transcript")
+            assert "list_conversations" in {tool.name for tool in (await client.list_tools()).tools}
+    on_stderr = capsys.readouterr().err
+    assert error in on_stderr
+    assert KEY not in on_stderr
+
+
+@pytest.mark.parametrize("variables", [{}, {"FORMANT_API_KEY": KEY, "FORMANT_TIMEZONE": "Mars/Olympus"}])
+def test_the_server_starts_with_invalid_settings(tmp_path: Path, variables: dict[str, str]) -> None:
+    calls = [calling(2, "list_conversations"), request(3, "tools/list")]
+    answers, on_stderr = piped(tmp_path, [INITIALIZE, INITIALIZED, *calls], **variables)
     by_id = {int(str(answer["id"])): answer for answer in answers}
-    assert all(error in said(by_id[n]) for n in (2, 3, 4))
-    assert all('"isError": true' in json.dumps(by_id[n]) for n in (2, 3, 4))
-    assert error in json.dumps(by_id[5]["error"])
-    assert "list_conversations" in json.dumps(by_id[6]["result"])
+    error = "FORMANT_TIMEZONE: not an IANA time zone" if variables else "No API key is set. Set FORMANT_API_KEY"
+    assert error in said(by_id[2])
+    assert '"isError": true' in json.dumps(by_id[2])
+    assert "list_conversations" in json.dumps(by_id[3]["result"])
     assert KEY not in f"{answers}{on_stderr}"
-    assert "Traceback" not in on_stderr
+    assert on_stderr.startswith(error)
+    assert len(on_stderr.splitlines()) == 1
 
 
-def test_blanks_around_the_key_are_stripped(tmp_path: Path) -> None:
-    with FakeFormant.in_thread() as api:
-        api.key = KEY
-        answers, _ = piped(
-            tmp_path,
-            [INITIALIZE, INITIALIZED, calling(2, "list_conversations")],
-            FORMANT_API_KEY=f" {KEY}\n",
-            FORMANT_BASE_URL=api.url,
-        )
-    assert "0 of 0 conversations match; complete" in said(answers[-1])
-
-
-def test_stdout_has_only_protocol_messages_and_no_secret_is_logged(tmp_path: Path) -> None:
+def test_stdout_has_only_protocol_messages_and_no_secret_even_one_with_blanks_is_logged(tmp_path: Path) -> None:
     with FakeFormant.in_thread() as api:
         api.key = KEY
         api.conversations = many(3, datetime.now(UTC) - timedelta(hours=2), timedelta(days=1))
@@ -152,21 +164,20 @@ def test_stdout_has_only_protocol_messages_and_no_secret_is_logged(tmp_path: Pat
             calling(5, "no_such_tool"),
         ]
         answers, on_stderr = piped(
-            tmp_path, messages, FORMANT_API_KEY=KEY, FORMANT_BASE_URL=api.url, FORMANT_LOG_LEVEL="DEBUG"
+            tmp_path, messages, FORMANT_API_KEY=f" {KEY}\n", FORMANT_BASE_URL=api.url, FORMANT_LOG_LEVEL="DEBUG"
         )
+    (listed,) = [answer for answer in answers if answer["id"] == 3]
+    assert "3 of 3 conversations match; complete" in said(listed)  # so the blanks around the key were stripped
     assert sorted(int(str(answer["id"])) for answer in answers) == [1, 2, 3, 4, 5]
     assert KEY not in on_stderr
     assert not [secret for secret in (api.url, ids[0], "Haan ji") if secret in on_stderr]
 
 
-@pytest.mark.parametrize("how", ["end of input", signal.SIGINT, signal.SIGTERM])
-def test_an_idle_server_ends_promptly_and_cleanly(tmp_path: Path, how: str | signal.Signals) -> None:
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_an_idle_server_promptly_and_cleanly(tmp_path: Path, sent: signal.Signals) -> None:
     with started(tmp_path, "--demo") as server:
         server.shake_hands()
-        if isinstance(how, signal.Signals):
-            server.process.send_signal(how)
-        else:
-            server.close_stdin()
+        server.process.send_signal(sent)
         assert server.ends() == 0
         assert server.rest() == ([], b"")
 

@@ -17,21 +17,31 @@ from formant_mcp.errors import ConnectionFailedError
 from formant_mcp.providers.formant import FormantProvider
 from formant_mcp.settings import Settings
 from tests.calls import conversation, conversation_id
+from tests.command import Done, run, run_in_child
 from tests.fake_formant import FakeFormant
 from tests.fake_http import Request
 from tests.faults import Fault, hang_up, wrong_shape
 from tests.provider_apis import no_wait
 from tests.server_harness import KEY, NOW
+from tests.stdio_process import environment
 
 COUNT = 150
 
 
-def command(api: FakeFormant, folder: Path, *arguments: str, stderr: int = subprocess.PIPE) -> subprocess.Popen[str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("FORMANT_")}
-    environment |= {"FORMANT_API_KEY": KEY, "FORMANT_BASE_URL": api.url, "FORMANT_STORE": str(folder / "store.sqlite")}
+def variables(api: FakeFormant, folder: Path) -> dict[str, str]:
+    return {"FORMANT_API_KEY": KEY, "FORMANT_BASE_URL": api.url, "FORMANT_STORE": str(folder / "store.sqlite")}
+
+
+def sync(api: FakeFormant, folder: Path, *arguments: str) -> Done:
+    """Runs the command in this process."""
+    return run(folder, "sync", *arguments, **variables(api, folder))
+
+
+def started(api: FakeFormant, folder: Path, stderr: int = subprocess.PIPE) -> subprocess.Popen[str]:
+    """Starts it as a child process."""
     return subprocess.Popen(
-        [sys.executable, "-m", "formant_mcp", "sync", *arguments],
-        env=environment,
+        [sys.executable, "-m", "formant_mcp", "sync"],
+        env=environment(folder, **variables(api, folder)),
         stdout=subprocess.PIPE,
         stderr=stderr,
         text=True,
@@ -161,7 +171,7 @@ def test_a_terminal_gets_a_progress_bar(tmp_path: Path) -> None:
     with FakeFormant.in_thread() as api:
         ours, terminal = pty.openpty()
         termios.tcsetwinsize(terminal, (24, 100))
-        with command(filled(api), tmp_path, stderr=terminal) as done:
+        with started(filled(api), tmp_path, stderr=terminal) as done:
             os.close(terminal)
             shown = b""
             while chunk := _read(ours):
@@ -180,32 +190,27 @@ def _read(descriptor: int) -> bytes:
 
 def test_everything_is_downloaded_once_with_lines_of_progress(tmp_path: Path) -> None:
     with FakeFormant.in_thread() as api:
-        done = command(filled(api), tmp_path)
-        out, on_stderr = done.communicate(timeout=60)
-        assert (done.returncode, out) == (0, "")
-        assert f"transcripts: {COUNT} of {COUNT} calls." in on_stderr
-        assert f"{COUNT} conversations, {COUNT} of them downloaded." in on_stderr
+        done = sync(filled(api), tmp_path)
+        assert (done.status, done.out) == (0, "")
+        assert f"transcripts: {COUNT} of {COUNT} calls." in done.error
+        assert f"{COUNT} conversations, {COUNT} of them downloaded." in done.error
         assert sorted(details(api)) == sorted(set(details(api)))
         before = len(details(api))
-        again = command(api, tmp_path)
-        again.communicate(timeout=60)
-        assert again.returncode == 0
+        assert sync(api, tmp_path).status == 0
         assert len(details(api)) == before == COUNT
 
 
 def test_since_downloads_only_calls_from_then_on(tmp_path: Path) -> None:
     with FakeFormant.in_thread() as api:
         api.conversations = [conversation(n, NOW - timedelta(days=n)) for n in range(30)]
-        done = command(api, tmp_path, "--since", (NOW - timedelta(days=9, hours=1)).date().isoformat())
-        done.communicate(timeout=60)
-        assert done.returncode == 0
+        assert sync(api, tmp_path, "--since", (NOW - timedelta(days=9, hours=1)).date().isoformat()).status == 0
         assert 10 <= len(details(api)) <= 11
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for a child")
 def test_a_run_after_ctrl_c_resumes(tmp_path: Path) -> None:
     with FakeFormant.in_thread() as api:
-        first = command(filled(api), tmp_path)
+        first = started(filled(api), tmp_path)
         api.received(40).result(30)
         api.gate.shut()  # otherwise it may finish before the signal arrives
         first.send_signal(signal.SIGINT)
@@ -214,9 +219,7 @@ def test_a_run_after_ctrl_c_resumes(tmp_path: Path) -> None:
         assert "run again to resume" in on_stderr
         assert "Traceback" not in on_stderr
         api.gate.open()
-        second = command(api, tmp_path)
-        second.communicate(timeout=60)
-        assert second.returncode == 0
+        assert sync(api, tmp_path).status == 0
         # At most the requests in flight when it was stopped are repeated.
         assert len(details(api)) <= COUNT + 16
 
@@ -224,13 +227,11 @@ def test_a_run_after_ctrl_c_resumes(tmp_path: Path) -> None:
 def test_a_refused_key_and_an_invalid_date_are_reported_without_a_traceback(tmp_path: Path) -> None:
     with FakeFormant.in_thread() as api:
         api.key = "another"
-        refused = command(api, tmp_path)
-        _, on_stderr = refused.communicate(timeout=60)
-        assert refused.returncode == 1
-        assert "The key was refused." in on_stderr
-        assert "Traceback" not in on_stderr
-        assert KEY not in on_stderr
-        strange = command(api, tmp_path, "--since", "soon")
-        _, on_stderr = strange.communicate(timeout=60)
-        assert strange.returncode == 1
-        assert "is not a valid date" in on_stderr
+        refused = run_in_child(tmp_path, "sync", **variables(api, tmp_path))
+        assert refused.status == 1
+        assert "The key was refused." in refused.error
+        assert "Traceback" not in refused.error
+        assert KEY not in refused.error
+        strange = sync(api, tmp_path, "--since", "soon")
+        assert strange.status == 1
+        assert "is not a valid date" in strange.error

@@ -1,74 +1,41 @@
 """`formant-mcp token`: what it prints and refuses, and that running servers follow it at once."""
 
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from formant_mcp.app import open_app, utc_now
-from formant_mcp.cli import build_parser
-from formant_mcp.commands.token import TokenOptions, run_token
 from formant_mcp.members import Member
 from formant_mcp.settings import Settings
+from tests import command
 from tests.calls import conversation
+from tests.command import Done
 from tests.fake_formant import FakeFormant
 from tests.server_harness import KEY
-from tests.stdio_process import environment
 
 ZONE = ZoneInfo("Asia/Kolkata")  # of the command's environment
-
-
-class Done(NamedTuple):
-    status: int
-    out: str
-    error: str
 
 
 Run = Callable[..., Done]
 
 
+def variables(folder: Path) -> dict[str, str]:
+    store = str(folder / "store.sqlite")
+    return {"FORMANT_API_KEY": KEY, "FORMANT_STORE": store, "FORMANT_BASE_URL": "http://127.0.0.1:9"}
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     """Runs `formant-mcp token` with these arguments; there is no network, and the address answers nobody."""
-    variables = {"FORMANT_API_KEY": KEY, "FORMANT_STORE": str(tmp_path / "store.sqlite")}
-    variables |= {"FORMANT_BASE_URL": "http://127.0.0.1:9"}
 
     def run_command(*arguments: str, **others: str) -> Done:
-        done = subprocess.run(
-            [sys.executable, "-m", "formant_mcp", "token", *arguments],
-            env=environment(tmp_path, **variables | others),
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            timeout=60,
-        )
-        return Done(done.returncode, done.stdout, done.stderr)
+        return command.run(tmp_path, "token", *arguments, **variables(tmp_path) | others)
 
     return run_command
-
-
-@pytest.fixture
-def run_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """The same in this process, which is faster."""
-    variables = {"API_KEY": KEY, "STORE": str(tmp_path / "store.sqlite"), "TIMEZONE": str(ZONE)}
-    for name, value in variables.items():
-        monkeypatch.setenv(f"FORMANT_{name}", value)
-
-    def run_main(*arguments: str) -> Done:
-        options = vars(build_parser().parse_args(["token", *arguments]))
-        status = run_token(
-            TokenOptions(**{name: options[name] for name in options.keys() & TokenOptions.__annotations__})
-        )
-        out, error = capsys.readouterr()
-        return Done(status, out, error)
-
-    return run_main
 
 
 def settings_of(folder: Path) -> Settings:
@@ -104,7 +71,10 @@ def test_a_name_that_has_a_token_must_be_revoked_first(run: Run) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_running_server_accepts_a_new_token_and_refuses_it_once_it_is_revoked(run: Run, tmp_path: Path) -> None:
+async def test_a_running_server_accepts_a_new_token_and_refuses_it_once_it_is_revoked(tmp_path: Path) -> None:
+    def run(*arguments: str) -> Done:
+        return command.run_in_child(tmp_path, "token", *arguments, **variables(tmp_path))
+
     settings = settings_of(tmp_path)
     app = await open_app(settings, settings.open_provider(KEY), KEY)
     token = run("add", "anna", "--agents", "7").out.strip()
@@ -137,12 +107,12 @@ async def test_a_running_server_accepts_a_new_token_and_refuses_it_once_it_is_re
     ],
 )
 def test_what_cannot_be_met_is_refused_and_changes_nothing(
-    run_here: Run, tmp_path: Path, arguments: list[str], words: str
+    run: Run, tmp_path: Path, arguments: list[str], words: str
 ) -> None:
-    refused = run_here(*arguments)
+    refused = run(*arguments)
     assert (refused.status, refused.out) == (1, "")
     assert refused.error.startswith(words)
-    assert len(run_here("list").out.splitlines()) == 1
+    assert len(run("list").out.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -153,8 +123,8 @@ def test_what_cannot_be_met_is_refused_and_changes_nothing(
         ("2999-12", "2999-12-31 23:59 +0530"),
     ],
 )
-def test_a_date_to_expire_is_included_in_the_users_zone(run_here: Run, expires: str, valid_until: str) -> None:
-    assert f"valid until {valid_until}" in run_here("add", "anna", "--expires", expires).error
+def test_a_date_to_expire_is_included_in_the_users_zone(run: Run, expires: str, valid_until: str) -> None:
+    assert f"valid until {valid_until}" in run("add", "anna", "--expires", expires).error
 
 
 def test_add_and_list_say_which_store_and_account_they_use_and_how_to_check_the_key(run: Run, tmp_path: Path) -> None:
@@ -171,10 +141,7 @@ def test_add_and_list_say_which_store_and_account_they_use_and_how_to_check_the_
 def test_a_key_whose_conversations_are_stored_needs_no_check(run: Run, tmp_path: Path) -> None:
     with FakeFormant.in_thread() as api:
         api.add(conversation(1, utc_now() - timedelta(days=1)))
-        variables = {"FORMANT_API_KEY": KEY, "FORMANT_STORE": str(tmp_path / "store.sqlite")}
-        variables |= {"FORMANT_BASE_URL": api.url}
-        synced = [sys.executable, "-m", "formant_mcp", "sync"]
-        subprocess.run(synced, env=environment(tmp_path, **variables), check=True, capture_output=True, timeout=60)
+        assert command.run(tmp_path, "sync", **variables(tmp_path) | {"FORMANT_BASE_URL": api.url}).status == 0
         assert "checks the key" not in run("list", FORMANT_BASE_URL=api.url).error
 
 
@@ -187,9 +154,6 @@ def test_without_a_key_or_a_file_the_command_says_what_to_set(run: Run) -> None:
 
 
 def test_the_sample_account_has_no_tokens(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "formant_mcp", "--demo", "token", "list"],
-        env=environment(tmp_path), capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert "The sample account has no tokens" in done.stderr
+    done = command.run(tmp_path, "--demo", "token", "list")
+    assert done.status == 1
+    assert "The sample account has no tokens" in done.error

@@ -18,7 +18,7 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from functools import cache, cached_property, lru_cache
 from itertools import pairwise, product
 from pathlib import Path
 from stat import S_ISREG
@@ -149,15 +149,11 @@ class PhraseLists:
         Raises:
             ConfigurationError: the file is no regular one, cannot be read, is not UTF-8, or a line of it is malformed.
         """
-        from importlib.resources import files  # not needed at the server's start
+        if extra is None:
+            return _packaged()
+        return cls((*_packaged().phrases, *parse(_read(extra))))
 
-        folder = files("formant_mcp.analysis") / "phrases"
-        contents = [(folder / f"{name}.txt").read_bytes() for name in LISTS]
-        if extra is not None:
-            contents.append(_read(extra))
-        return cls(phrase for content in contents for phrase in parse(content))
-
-    @property
+    @cached_property
     def digest(self) -> str:
         """The same for the same phrases, in any order."""
         return hashlib.sha256(repr(sorted(self.phrases)).encode()).hexdigest()[:16]
@@ -185,6 +181,15 @@ def _read(file: Path) -> bytes:
         "FORMANT_PHRASES_FILE is not a regular file.",
         f"Set it to a text file with phrases, not a folder, pipe or device. {_ACCEPTED}",
     )
+
+
+@cache
+def _packaged() -> PhraseLists:
+    """The package's lists, which take longer to parse than a small store to open."""
+    from importlib.resources import files  # not needed at the server's start
+
+    folder = files("formant_mcp.analysis") / "phrases"
+    return PhraseLists(phrase for name in LISTS for phrase in parse((folder / f"{name}.txt").read_bytes()))
 
 
 @lru_cache(100_000)

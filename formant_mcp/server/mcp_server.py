@@ -49,6 +49,7 @@ _SILENT_HINT = "Retry. If it persists, check that the database or disk of FORMAN
 _UNEXPECTED = "Internal error in formant-mcp."
 _UNEXPECTED_HINT = "Retry; if it persists, start it with FORMANT_LOG_LEVEL=DEBUG and report what it logs."
 
+FormantServer = Server[LazyApp]
 Request = ServerRequestContext[LazyApp]
 
 

@@ -17,6 +17,7 @@ import pytest
 from formant_mcp.errors import RetryableError, StoreError
 from formant_mcp.providers.allowance import Allowance, parse_limit
 from formant_mcp.providers.http import HttpClient
+from tests.examples import is_thorough
 from tests.providers.scripted import NOON
 
 pytestmark = pytest.mark.anyio
@@ -180,9 +181,11 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("began_at", [0.0, 37.0])
-@pytest.mark.parametrize("servers", [1, 2])
-@pytest.mark.parametrize("kind", KINDS)
+# Of each kind one or two; together they have one server and two, at the start of a minute and within it.
+COMBINATIONS = list(itertools.product(KINDS, (1, 2), (0.0, 37.0)))[:: 1 if is_thorough() else 3]
+
+
+@pytest.mark.parametrize(("kind", "servers", "began_at"), COMBINATIONS)
 async def test_servers_use_what_is_allowed_and_are_hardly_refused(
     time: VirtualTime, kind: str, servers: int, began_at: float
 ) -> None:

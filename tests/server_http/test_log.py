@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from tests.calls import conversation_id, many
+from tests.command import run
 from tests.http_process import Tokens, bearing, in_child, in_thread, initialize, post, session_of
 from tests.server_harness import NOW, Account, in_both_eras
 from tests.stdio_process import INITIALIZE, INITIALIZED, PROGRAM, calling, environment, piped
@@ -87,17 +88,28 @@ def test_what_clients_name_is_not_in_the_log(account: Account, caplog: pytest.Lo
 
 
 def test_as_json_the_log_is_one_object_a_line_with_the_fields_of_a_call(tmp_path: Path) -> None:
-    variables = {"FORMANT_LOG_LEVEL": "INFO", "FORMANT_LOG_FORMAT": "json", "FORMANT_STOER": "1"}
-    with in_child(tmp_path, "--demo", **variables) as (process, url):
-        post(url, "tools/call", name="list_conversations", arguments={})
-        process.terminate()
+    settings = environment(tmp_path, FORMANT_LOG_LEVEL="INFO", FORMANT_LOG_FORMAT="json", FORMANT_STOER="1")
+    command = [str(PROGRAM), "serve", "--demo", "--port", "0"]
+    with subprocess.Popen(command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
         assert process.stderr
+        try:
+            started: dict[str, str] = json.loads(process.stdout.readline())
+            address = urlsplit(started["address"])
+            post(f"http://{address.netloc}", "tools/call", name="list_conversations", arguments={})
+            with socket.create_connection(("127.0.0.1", address.port or 0)) as connection:
+                connection.sendall(b"not HTTP\r\n\r\n")
+                connection.recv(1_000)
+        finally:
+            process.terminate()
         lines = [json.loads(line) for line in process.stderr]
-        assert process.wait() == 0
+    assert process.returncode == 0
+    assert (started["message"], started["level"]) == (f"MCP at {started['address']}", "INFO")
     assert {frozenset(line) & {"time", "level", "logger", "message"} for line in lines} == {
         frozenset({"time", "level", "logger", "message"})
     }
     assert lines[0]["message"].startswith("FORMANT_STOER is not a setting")
+    assert "Invalid HTTP request received." in [line["message"] for line in lines if line["logger"] == "uvicorn.error"]
     (call,) = [line for line in lines if line["logger"] == "formant_mcp.audit"]
     assert (call["member"], call["call"], call["outcome"]) == ("127.0.0.1", "list_conversations", "complete")
     assert call["conversations"] > 0
@@ -115,51 +127,25 @@ def test_as_json_the_log_is_one_object_a_line_with_the_fields_of_a_call(tmp_path
 def test_as_json_a_refusal_to_start_is_an_object_too(
     tmp_path: Path, arguments: list[str], variables: dict[str, str], message: str
 ) -> None:
-    settings = environment(tmp_path, FORMANT_LOG_FORMAT="json", **variables)
-    command = [str(PROGRAM), "serve", *arguments]
-    done = subprocess.run(command, env=settings, capture_output=True, text=True, timeout=60)
-    (line,) = [json.loads(line) for line in done.stderr.splitlines()]
+    done = run(tmp_path, "serve", *arguments, FORMANT_LOG_FORMAT="json", **variables)
+    (line,) = [json.loads(line) for line in done.error.splitlines()]
     assert line["message"].startswith(message)
     assert line["level"] == "ERROR"
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.status, done.out) == (1, "")
 
 
-def test_as_json_the_servers_address_and_its_own_errors_are_objects_too(tmp_path: Path) -> None:
-    settings = environment(tmp_path, FORMANT_LOG_FORMAT="json")
-    command = [str(PROGRAM), "serve", "--demo", "--port", "0"]
-    with subprocess.Popen(command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        assert process.stderr
-        try:
-            started: dict[str, str] = json.loads(process.stdout.readline())
-            with socket.create_connection(("127.0.0.1", urlsplit(started["address"]).port or 0)) as connection:
-                connection.sendall(b"not HTTP\r\n\r\n")
-                connection.recv(1_000)
-        finally:
-            process.terminate()
-        lines = [json.loads(line) for line in process.stderr]
-    assert started["message"] == f"MCP at {started['address']}"
-    assert started["level"] == "INFO"
-    assert [(line["logger"], line["message"]) for line in lines] == [
-        ("uvicorn.error", "Invalid HTTP request received.")
-    ]
-
-
-@pytest.mark.parametrize("header", [{}, {"MCP-Protocol-Version": "2025-06-18"}])
-def test_even_the_most_detailed_log_has_nothing_of_an_answer(tmp_path: Path, header: dict[str, str]) -> None:
+def test_even_the_most_detailed_log_has_nothing_of_an_answer(tmp_path: Path) -> None:
     with in_child(tmp_path, "--demo", FORMANT_LOG_LEVEL="DEBUG") as (process, url):
-        if header:
-            headers = session_of(initialize(url)) | header
-            listing = calling(2, "list_conversations", limit=3)
-            answer = httpx.post(f"{url}/mcp", json=listing, headers=headers).text
-        else:
-            answer = post(url, "tools/call", name="list_conversations", arguments={"limit": 3}).text
+        newest = post(url, "tools/call", name="list_conversations", arguments={"limit": 3}).text
+        headers = session_of(initialize(url)) | {"MCP-Protocol-Version": "2025-06-18"}
+        older = httpx.post(f"{url}/mcp", json=calling(2, "list_conversations", limit=3), headers=headers).text
         process.terminate()
         assert process.stderr
         on_stderr = process.stderr.read()
-    (first, *_) = re.findall(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", answer)
-    assert "list_conversations: complete" in on_stderr
-    assert first not in on_stderr
+    assert on_stderr.count("formant_mcp.audit: 127.0.0.1 list_conversations: complete") == 2
+    for answer in (newest, older):
+        (first, *_) = re.findall(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", answer)
+        assert first not in on_stderr
 
 
 def test_on_stdio_the_log_can_be_json_too_and_has_no_line_for_a_call(tmp_path: Path) -> None:

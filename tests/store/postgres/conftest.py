@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable, Generator
+from contextlib import contextmanager
 
 import pytest
 
@@ -16,8 +17,8 @@ def server() -> Generator[PostgresServer]:
         yield server
 
 
-@pytest.fixture
-def new_database(server: PostgresServer) -> Generator[Callable[[], str]]:
+@contextmanager
+def databases(server: PostgresServer) -> Generator[Callable[[], str]]:
     """Creates a database and returns its address."""
     names: list[str] = []
 
@@ -29,6 +30,20 @@ def new_database(server: PostgresServer) -> Generator[Callable[[], str]]:
     yield create
     for name in names:
         ask_now(server.address, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def new_database(server: PostgresServer) -> Generator[Callable[[], str]]:
+    """Creates a database for this test and returns its address."""
+    with databases(server) as create:
+        yield create
+
+
+@pytest.fixture(scope="module")
+def shared_database(server: PostgresServer) -> Generator[str]:
+    """The address of one for tests whose stores are of accounts of their own, or that delete all that they saved."""
+    with databases(server) as create:
+        yield create()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Whatever a provider sends or somebody asks for: it is saved, with everything beside it, and found as in a file."""
 
 import random
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Generator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -18,7 +18,7 @@ from formant_mcp.text_search.query import parse_query
 from tests.store.files import call_saying, calls, open_store
 from tests.store.oracle import NOW
 from tests.store.postgres.recount import counts_are_right
-from tests.store.postgres.stores import ask, open_at
+from tests.store.postgres.stores import ask, delete_everything, open_at
 
 pytestmark = pytest.mark.anyio
 
@@ -48,6 +48,13 @@ HOSTILE = {
     "longer when folded": noise(600, GREEK[:2] + LATIN),
     "very long": noise(100_000, LATIN),
 }
+
+
+@pytest.fixture
+def database(shared_database: str) -> Generator[str]:
+    """The address of a database without an account."""
+    yield shared_database
+    delete_everything(shared_database)
 
 
 @pytest.fixture

@@ -51,9 +51,9 @@ async def test_whatever_is_saved_changed_deleted_and_merged_is_counted(
 @pytest.mark.parametrize("query", ["refund", "payment", "email", "refund OR payment", '"refund"', "ref*", "absent"])
 @pytest.mark.parametrize("role", ["any", "agent", "contact"])
 async def test_kept_counts_are_those_of_the_hits(
-    database: str, query: str, role: search.Role, monkeypatch: pytest.MonkeyPatch
+    shared_database: str, query: str, role: search.Role, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, chance = await open_at(database), random.Random(5)
+    store, chance = await open_at(shared_database, f"{query} of {role}"), random.Random(5)
     await store.write.save([call_at(number, chance) for number in range(30)], NOW)
     counted = await store.search.find(StoreSearch(parse_query(query), role, Filters()), 100)
     monkeypatch.setattr(search, "_MAX_RANKED", -1)

@@ -1,0 +1,88 @@
+"""The command, in this process where it needs no other: to start one takes longer than most tests.
+
+done = run(tmp_path, "token", "list", FORMANT_API_KEY="k")
+assert (done.status, done.error) == (0, "")
+"""
+
+import gc
+import logging
+import os
+import subprocess
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import NamedTuple
+
+import pytest
+
+from formant_mcp.cli import main
+from tests.stdio_process import MOST_SECONDS, PROGRAM, environment
+
+
+class Done(NamedTuple):
+    """How a command ended, and what it wrote to stdout and stderr."""
+
+    status: int
+    out: str
+    error: str
+
+
+def run(folder: Path, *arguments: str, **variables: str) -> Done:
+    """Runs `formant-mcp` with these arguments, in `folder` and the environment of a child process."""
+    with TemporaryFile("w+", encoding="utf-8", newline="") as out, TemporaryFile("w+", encoding="utf-8") as error:
+        with in_environment(folder, **variables), _own_log(), redirect_stdout(out), redirect_stderr(error):
+            status = _status(arguments)
+        for file in (out, error):
+            file.seek(0)
+        return Done(status, out.read(), error.read())
+
+
+def run_in_child(folder: Path, *arguments: str, **variables: str) -> Done:
+    """The same in a process of its own."""
+    done = subprocess.run(
+        [str(PROGRAM), *arguments],
+        env=environment(folder, **variables),
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=MOST_SECONDS,
+    )
+    return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+@contextmanager
+def in_environment(folder: Path, **variables: str) -> Generator[None]:
+    """The working folder and the environment of a child process."""
+    given = environment(folder, **variables)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ.keys() - given.keys():
+            patch.delenv(name)
+        for name, value in given.items():
+            patch.setenv(name, value)
+        patch.chdir(folder)
+        yield
+
+
+def _status(arguments: Sequence[str]) -> int:
+    try:
+        return main(arguments)
+    except SystemExit as end:  # the command line could not be parsed
+        return int(end.code or 0)
+    finally:
+        gc.enable()  # a command that does not start leaves it disabled
+
+
+@contextmanager
+def _own_log() -> Generator[None]:
+    """The root logger as in a new process, for the command to set up, and all levels as before afterwards."""
+    root = logging.getLogger()
+    loggers = [root, *(one for one in root.manager.loggerDict.values() if isinstance(one, logging.Logger))]
+    levels = [(logger, logger.level) for logger in loggers]
+    handlers, root.handlers = root.handlers, []
+    try:
+        yield
+    finally:
+        root.handlers = handlers
+        for logger, level in levels:
+            logger.setLevel(level)
