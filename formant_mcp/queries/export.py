@@ -11,7 +11,6 @@ from formant_mcp.queries.conversations import Existing, available_values
 from formant_mcp.queries.coverage import RESULTS, SPEAKERS, WORDS, Coverage
 from formant_mcp.queries.loader import DataRequest, Loader, RequestContext
 from formant_mcp.store.result_values import flatten
-from formant_mcp.store.turn_keys import MAX_TURNS
 from formant_mcp.sync.list_sync import ListRequest
 
 _PAGE = 500
@@ -92,7 +91,7 @@ async def _calls(loader: Loader, page: list[tuple[int, Conversation]], include: 
         calls = [stored.get(call.conversation_id, call) for call in calls]
     signals = await loader.signals_of(ids) if "signals" in include else {}
     if "transcript" in include:
-        turns = await store.read.windows([(row, 0, MAX_TURNS - 1) for row, _ in page])
+        turns = await store.read.transcripts([row for row, _ in page])
     return [
         ExportedCall(
             call,

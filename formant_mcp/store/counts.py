@@ -50,8 +50,9 @@ def _in_zone(zone: str, key: CountKey) -> tuple[Value, ...]:
 
 def start_daily_counts(connection: Connection, zone: str) -> None:
     """Counts the days of a zone from now on."""
-    if not connection.insert("zones", ("zone",), [(zone,)], key=("zone",)):
+    if connection.rows("SELECT 1 FROM $zones WHERE zone = ?", [zone]):
         return
+    connection.insert("zones", ("zone",), [(zone,)])
     rows = connection.rows(
         "SELECT coalesce(agent_id, ''), coalesce(status, ''), coalesce(outcome, ''), local_day(?, started_at), count(*)"
         " FROM $conversations GROUP BY 1, 2$exact, 3, 4",

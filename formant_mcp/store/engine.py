@@ -105,12 +105,12 @@ class Connection(Protocol):
         rows: Sequence[Sequence[Value]],
         key: Sequence[str] = (),
         update: str = "",
-    ) -> int:
-        """Inserts rows; those whose `key` exists update that row instead, or nothing. Returns how many were written."""
+    ) -> None:
+        """Inserts rows; those whose `key` exists update that row instead, or nothing."""
         ...
 
-    def update(self, table: str, changes: str, condition: str, rows: Sequence[Sequence[Parameter]]) -> int:
-        """Changes what meets the condition, once for each row of parameters; returns how many rows it changed."""
+    def update(self, table: str, changes: str, condition: str, rows: Sequence[Sequence[Parameter]]) -> None:
+        """Changes what meets the condition, once for each row of parameters."""
         ...
 
     def update_rows(self, table: str, columns: Sequence[str], key: str, rows: Sequence[Sequence[Value]]) -> None:
@@ -123,7 +123,7 @@ class Connection(Protocol):
 
     def insert_turns(self, turns: Sequence["StoredTurn"], indexed: Sequence[str]) -> None:
         """Inserts turns, each transcript as a whole, and the words they are found by: `indexed`, their texts as
-        `indexable` returns them."""
+        `indexable` returns them. New words are added to the account's."""
         ...
 
     def delete_turns(self, turns: Sequence["StoredTurn"]) -> None:

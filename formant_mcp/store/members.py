@@ -56,8 +56,9 @@ class Members(OnDatabase):
         changed: list[int] = []  # by each try: a change may have been saved though its connection was lost
 
         def change(connection: Connection) -> None:
-            row = (milliseconds(now), name)
-            changed.append(connection.update("members", "revoked_at = ?", "name = ? AND revoked_at IS NULL", [row]))
+            condition = "name = ? AND revoked_at IS NULL"
+            changed.append(len(connection.rows(f"SELECT 1 FROM $members WHERE {condition}", [name])))
+            connection.update("members", "revoked_at = ?", condition, [(milliseconds(now), name)])
 
         await self.database.write(change)
         return any(changed)

@@ -10,7 +10,7 @@ from formant_mcp.store.engine import Connection, OnDatabase, on_reader, one_quer
 from formant_mcp.store.filter_sql import Where, distinct_sql, milliseconds, where
 from formant_mcp.store.order_sql import list_rows
 from formant_mcp.store.rows import READ, conversation, number, text, whole, with_results
-from formant_mcp.store.turn_keys import row_of, turn_key
+from formant_mcp.store.turn_keys import KEY_BITS, row_of, turn_key
 
 _RETRY_MISSING = timedelta(hours=1)
 _NOT_JUST_MISSED = "(missing_at IS NULL OR missing_at <= ?)"
@@ -101,15 +101,19 @@ class Reader(OnDatabase):
 
     @one_query
     def windows(self, connection: Connection, windows: Sequence[tuple[int, int, int]]) -> dict[int, dict[int, Turn]]:
-        """The turns of several windows, by row and index. A window is a row with its first and last index."""
-        if not windows:
-            return {}
-        ranges = [(row, turn_key(row, first), turn_key(row, last)) for row, first, last in windows]
+        """The turns of several small windows, by row and index. A window is a row with its first and last index."""
+        keys = {key for row, first, last in windows for key in range(turn_key(row, first), turn_key(row, last) + 1)}
+        return self._turns(connection, f"turn_id = value AND $turn_row = value >> {KEY_BITS}", sorted(keys))
+
+    @one_query
+    def transcripts(self, connection: Connection, rows: Sequence[int]) -> dict[int, dict[int, Turn]]:
+        """All turns of conversations, by row and index."""
+        return self._turns(connection, "$turn_in_value", rows)
+
+    def _turns(self, connection: Connection, condition: str, values: Sequence[int]) -> dict[int, dict[int, Turn]]:
         turns: dict[int, dict[int, Turn]] = {}
-        for key, role, words, seconds in connection.rows(
-            f"SELECT turn_id, role, text, seconds FROM $turns WHERE {' OR '.join([_IN_RANGE] * len(ranges))}",
-            [value for key_range in ranges for value in key_range],
-        ):
+        sql = f"SELECT turn_id, role, text, seconds FROM $each_number $join $turns ON {condition}"
+        for key, role, words, seconds in connection.rows(sql, [values]) if values else ():
             row = row_of(whole(key))
             turn = Turn(whole(key) - turn_key(row, 0), str(role), str(words), number(seconds))
             turns.setdefault(row, {})[turn.index] = turn

@@ -151,17 +151,17 @@ class SyncState(OnDatabase):
         at = connection.milliseconds(milliseconds(now))
         connection.delete("leases", "expires_at <= ?", [(at,)])
         until = at + span // timedelta(milliseconds=1)
-        return [
-            name
-            for name in names
-            if connection.insert(
-                "leases",
-                ("name", "owner", "expires_at"),
-                [(name, owner, until)],
-                key=("name",),
-                update="expires_at = excluded.expires_at WHERE leases.owner = excluded.owner",
-            )
-        ]
+        wanted = list(dict.fromkeys(names))
+        connection.insert(
+            "leases",
+            ("name", "owner", "expires_at"),
+            [(name, owner, until) for name in wanted],
+            key=("name",),
+            update="expires_at = excluded.expires_at WHERE leases.owner = excluded.owner",
+        )
+        rows = connection.rows("SELECT name FROM $leases WHERE name $in_list AND owner = ?", [wanted, owner])
+        held = {row[0] for row in rows}
+        return [name for name in wanted if name in held]
 
     @on_writer
     def release(self, connection: Connection, names: Iterable[str], owner: str) -> None:

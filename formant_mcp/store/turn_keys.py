@@ -22,7 +22,11 @@ def row_of(turn_id: int) -> int:
 WORD_COLUMNS = ("word", "stem", "spelling")
 
 
-def word_rows(indexed: Iterable[str]) -> list[tuple[str, str, str]]:
-    """The distinct words of indexed texts, joined ones too, each with its stem and its phonetic key."""
-    pieces = {piece for text in indexed for piece in text.split()}
+def pieces_in(indexed: Iterable[str]) -> set[str]:
+    """The distinct words of indexed texts, joined ones in one piece."""
+    return {piece for text in indexed for piece in text.split()}
+
+
+def word_rows(pieces: Iterable[str]) -> list[tuple[str, str, str]]:
+    """The distinct words of these pieces, joined ones too, each with its stem and its phonetic key."""
     return [(word, stem, phonetic_key(word)) for word, stem in sorted(forms_in(" ".join(pieces)).items())]

@@ -30,7 +30,7 @@ from formant_mcp.store.phrases import note_change, save_phrases, spoken_in
 from formant_mcp.store.result_values import ResultValue, flatten
 from formant_mcp.store.rows import WRITTEN, columns, label_rows, merge, moment, number, whole
 from formant_mcp.store.signals import Measure, save_signals
-from formant_mcp.store.turn_keys import MAX_TURNS, WORD_COLUMNS, row_of, turn_key, word_rows
+from formant_mcp.store.turn_keys import MAX_TURNS, row_of, turn_key
 from formant_mcp.text_search.tokenizer import indexable
 
 Due = Callable[[Conversation, datetime], datetime | None]
@@ -41,8 +41,8 @@ _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _SAVED_AT_ONCE = 400  # conversations in a transaction: longer ones hold up the pages that are fetched next
 _DELETED_AT_ONCE = 500  # conversations, whose turns are all in memory
 _ADDED = (*WRITTEN, "first_seen_at", "seen_at")
-_CHANGED = (*WRITTEN, "seen_at")
-_OF_LOADED = ("results", "turn_count", "detail_at", "detail_due_at", "missing_at", "failure", "retry_at")
+_NOT_LOADED = {"results": None, "turn_count": None, "detail_at": None, "detail_due_at": 0}
+_Loaded = dict[str, Value]
 
 
 class PreviousRow(NamedTuple):
@@ -176,26 +176,27 @@ class Writer(OnDatabase):
         nor become older than it was: a scan deletes what it has not seen.
         """
         stored = _stored(connection, reads)
-        inserts: list[tuple[Value, ...]] = []
-        updates: list[tuple[Value, ...]] = []
-        seen: list[tuple[Value, ...]] = []
+        added = list[tuple[tuple[Value, ...], _Loaded]]()
+        changes = dict[tuple[str, ...], list[tuple[Value, ...]]]()
         counted, uncounted = list[CountKey](), list[CountKey]()
         for name, read in reads.items():
             row, at, before = columns(read.conversation), milliseconds(read.seen_at(scanned_from)), stored.get(name)
+            loaded = self._loaded(read)
             if before is None:
-                inserts.append((*row, at, at))
+                added.append(((*row, at, at), loaded))
                 counted.append(count_key(row))
                 continue
-            at = max(at, milliseconds(before.previous.seen_at))
-            if (merged := merge(row, before.columns)) == before.columns:
-                seen.append((at, before.row_id))
-            else:
-                updates.append((*merged, at, before.row_id))
+            names, values = ("seen_at",), (max(at, milliseconds(before.previous.seen_at)),)
+            if (merged := merge(row, before.columns)) != before.columns:
+                names, values = (*WRITTEN, *names), (*merged, *values)
                 counted.append(count_key(merged))
                 uncounted.append(count_key(before.columns))
-        connection.insert("conversations", _ADDED, inserts)
-        connection.update_rows("conversations", _CHANGED, "row_id", updates)
-        connection.update_rows("conversations", ("seen_at",), "row_id", seen)
+            if read.conversation.has_detail or not before.has_detail:
+                names, values = (*names, *loaded), (*values, *loaded.values())
+            changes.setdefault(names, []).append((*values, before.row_id))
+        _insert(connection, added)
+        for names, rows in changes.items():  # one change of a row: each has its costs in PostgreSQL
+            connection.update_rows("conversations", names, "row_id", rows)
         update_counts(connection, counted, uncounted)
         saved = [read.conversation for read in reads.values()]
         labels = label_rows(chain.from_iterable(set(map(attrgetter(*LABELLED), saved))))
@@ -203,15 +204,6 @@ class Writer(OnDatabase):
         details = [read for read in reads.values() if read.conversation.has_detail]
         if details:
             self._save_details(connection, details, stored)
-        # A list row may have part of the results, such as a summary. They are kept until the details have all of them.
-        loaded = {name for name, row in stored.items() if row.has_detail}
-        partial = [row for row in saved if row.results and not row.has_detail and row.conversation_id not in loaded]
-        connection.update_rows(
-            "conversations",
-            ("results",),
-            "conversation_id",
-            [(_json(row.results), row.conversation_id) for row in partial],
-        )
         self._save_unreadable_fields(connection, [row for row in saved if row.unreadable.fields])
         return stored
 
@@ -260,25 +252,23 @@ class Writer(OnDatabase):
                 if (count := getattr(read.conversation.unreadable, kind))
             ],
         )
-        connection.update_rows(
-            "conversations",
-            _OF_LOADED,
-            "row_id",
-            [self._detail_columns(row_id, read) for row_id, read in by_row.items()],
-        )
 
-    def _detail_columns(self, row_id: int, read: _Read) -> tuple[Value, ...]:
+    def _loaded(self, read: _Read) -> "_Loaded":
+        """The columns that details have. A list row may have part of the results, such as a summary, which is kept
+        until the details have all of them."""
+        results = read.conversation.results
+        if not read.conversation.has_detail:
+            return {"results": _json(results)} if results else {}
         turns, due = read.conversation.turns, self._due(read.conversation, read.at)
-        return (
-            _json(read.conversation.results),
-            None if turns is None else min(len(turns), MAX_TURNS),
-            milliseconds(read.at),
-            due and milliseconds(due),
-            None,
-            None,
-            None,
-            row_id,
-        )
+        return {
+            "results": _json(results),
+            "turn_count": None if turns is None else min(len(turns), MAX_TURNS),
+            "detail_at": milliseconds(read.at),
+            "detail_due_at": due and milliseconds(due),
+            "missing_at": None,
+            "failure": None,
+            "retry_at": None,
+        }
 
     def _delete(self, connection: Connection, condition: str, values: Sequence[Parameter]) -> None:
         rows = connection.rows(f"SELECT row_id FROM $conversations WHERE {condition}", values)
@@ -302,6 +292,13 @@ def _without_contradiction(calls: Sequence[dict[str, _Read]]) -> list[dict[str, 
         reads |= call
         first.append(call)
     return first
+
+
+def _insert(connection: Connection, added: Sequence[tuple[tuple[Value, ...], _Loaded]]) -> None:
+    """Inserts conversations, each with what is loaded of it."""
+    more = _NOT_LOADED if any(loaded for _, loaded in added) else {}
+    rows = [(*row, *(loaded.get(name, default) for name, default in more.items())) for row, loaded in added]
+    connection.insert("conversations", (*_ADDED, *more), rows)
 
 
 def _stored(connection: Connection, reads: dict[str, _Read]) -> dict[str, _Stored]:
@@ -360,7 +357,6 @@ def _save_turns(
         note_change(connection)
     indexed = [indexable(turn[2]) for turn in new]
     connection.insert_turns(new, indexed)
-    connection.insert("words", WORD_COLUMNS, word_rows(indexed), key=("word",))
     left = iter(indexed)
     return {row_id: list(islice(left, len(now[row_id]))) for row_id in changed}
 

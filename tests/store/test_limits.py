@@ -153,6 +153,7 @@ async def test_turns_of_the_others_are_not_read_by_their_row() -> None:
     limited = whole.limited_to(frozenset({"1"}))
     windows = await limited.read.windows([(row, 0, 9) for row in rows.values()])
     assert list(windows) == [rows["1"]]
+    assert await limited.read.transcripts(list(rows.values())) == windows
     with pytest.raises(LookupError):
         await limited.read.page(Filters(), NEWEST, 9, rows["2"])
 

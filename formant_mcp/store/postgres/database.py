@@ -16,23 +16,22 @@ import psycopg
 from formant_mcp.store.engine import LEFT_AFTER_SECONDS, AccountKey, Connection, Owner, to_its_end
 from formant_mcp.store.limits import ALL_AGENTS
 from formant_mcp.store.postgres.accounts import account_of, owners_in
-from formant_mcp.store.postgres.connection import (
+from formant_mcp.store.postgres.connection import PostgresConnection, roll_back, run_command
+from formant_mcp.store.postgres.failures import (
     ConnectionLostError,
-    PostgresConnection,
     QueryEndedError,
     connection_lost,
-    run_command,
     translate_errors,
 )
 from formant_mcp.store.postgres.pool import Pool
-from formant_mcp.store.postgres.schema import SCHEMA, migrate
+from formant_mcp.store.postgres.schema import migrate
 from formant_mcp.store.postgres.stoppable import Use
 
 _CONNECTIONS = 8
 _CANCEL_EVERY_SECONDS = 0.05
 _CANCEL_SECONDS = 2.0  # a database that answers ends a query at once
 _SILENT_SECONDS = 60.0  # no statement takes as long
-_READ = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_READ = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 T = TypeVar("T")
 
@@ -81,7 +80,7 @@ class PostgresDatabase:
         Retries once on a new connection. One query is sent alone: a statement sees one state of the database anyway.
         """
         use = Use()
-        transact = partial(self._alone if is_one_query else partial(self._in_transaction, _READ), work, agents)
+        transact = partial(self._alone if is_one_query else self._reading, work, agents)
         job = self._start(partial(self._run, transact, use))
         try:
             return await _answer(job, use)
@@ -93,8 +92,7 @@ class PostgresDatabase:
         """Runs work in one transaction, to its end even if the caller is cancelled. A lost connection is retried once:
         saving the same again changes nothing."""
         use = Use()
-        begin = f"BEGIN; SELECT 1 FROM {SCHEMA}.accounts WHERE account = {self._account} FOR UPDATE"
-        job = self._start(partial(self._run, partial(self._in_transaction, begin, work, ALL_AGENTS), use))
+        job = self._start(partial(self._run, partial(self._writing, work), use))
         return await to_its_end(asyncio.create_task(_answer(job, use)), LEFT_AFTER_SECONDS)
 
     async def close(self) -> None:
@@ -131,20 +129,28 @@ class PostgresDatabase:
                 raise connection_lost()
             return work(PostgresConnection(connection, self._account, agents, is_one_query=True))
 
-    def _in_transaction(self, begin: str, work: Callable[[Connection], T], agents: frozenset[str], use: Use) -> T:
+    def _reading(self, work: Callable[[Connection], T], agents: frozenset[str], use: Use) -> T:
         with self._pool.connection(use) as connection, translate_errors():
             if use.is_over:
                 raise connection_lost()
             try:
-                run_command(connection, begin.encode())
-                transaction = PostgresConnection(connection, self._account, agents)
-                result = work(transaction)
+                run_command(connection, _READ)
+                result = work(PostgresConnection(connection, self._account, agents))
                 run_command(connection, b"COMMIT")
-                transaction.note_commit()
             except BaseException:
-                if not connection.broken:
-                    with suppress(psycopg.Error):
-                        connection.execute(b"ROLLBACK")
+                roll_back(connection)
+                raise
+            return result
+
+    def _writing(self, work: Callable[[Connection], T], use: Use) -> T:
+        with self._pool.connection(use) as connection, translate_errors():
+            transaction = PostgresConnection(connection, self._account)
+            try:
+                transaction.begin()
+                result = work(transaction)
+                transaction.commit()
+            except BaseException:
+                transaction.roll_back()
                 raise
             return result
 

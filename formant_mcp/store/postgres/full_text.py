@@ -19,6 +19,7 @@ _LONGEST_WORD = 500  # characters; a lexeme has at most 2,046 bytes
 _MOST_BYTES = 1_000_000  # of one turn's words: a tsvector has at most 1 MB
 _SURELY_FITS = 20_000  # characters of a turn
 _LAST_POSITION = 16_383
+_MOST_LEXEMES = 100_000  # in memory
 _ENTRY_BYTES = 24  # of a word and its position, at most
 
 
@@ -34,8 +35,10 @@ def words_of(account: int, indexed: str) -> Sequence[str]:
 def to_tsvector(account: int, role: str, words: Sequence[str]) -> str:
     """Words as a tsvector's text. PostgreSQL counts to _LAST_POSITION: words after it are found, but not as phrases."""
     positions = _positions(_WEIGHTS.get(role, "C"))
-    lexemes = map(_lexeme, repeat(account), words)
-    return " ".join(map(str.__add__, lexemes, chain(positions, repeat(positions[-1]))))
+    if len(words) > _LAST_POSITION:
+        positions = chain(positions, repeat(positions[-1]))
+    lexemes = map(_lexemes(account).__getitem__, words)
+    return "".join(chain.from_iterable(zip(lexemes, positions, strict=False)))
 
 
 def to_tsquery(account: int, expression: Expression, role: Role, forms: Forms) -> str:
@@ -60,10 +63,28 @@ def _phrase(account: int, form: str, weight: str) -> str:
 
 @lru_cache
 def _positions(weight: str) -> Sequence[str]:
-    return [f":{position}{weight}" for position in range(1, _LAST_POSITION + 1)]
+    return [f":{position}{weight} " for position in range(1, _LAST_POSITION + 1)]
 
 
-@lru_cache(100_000)
 def _lexeme(account: int, word: str) -> str:
     escaped = word[:_LONGEST_WORD].replace("\\", "\\\\").replace("'", "''")
     return f"'{account}/{escaped}'"
+
+
+class _Lexemes(dict[str, str]):
+    """The lexemes of words, in half the time of a call for each."""
+
+    def __init__(self, account: int) -> None:
+        super().__init__()
+        self._account = account
+
+    def __missing__(self, word: str) -> str:
+        if len(self) > _MOST_LEXEMES:
+            self.clear()
+        self[word] = lexeme = _lexeme(self._account, word)
+        return lexeme
+
+
+@lru_cache(8)
+def _lexemes(account: int) -> _Lexemes:
+    return _Lexemes(account)

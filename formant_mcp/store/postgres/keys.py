@@ -21,6 +21,7 @@ _LEFT_OUT = {"words": (0, 1), "labels": (0, 1)}  # tables whose rows are only fo
 _COLUMN = re.compile(r"(\w+) (?:[<>=]+ \?|\$in_list)")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _NOT_COPIED = re.compile(r"[\0\ud800-\udfff\\\t\n\r]")
+_NOT_IN_ARRAY = re.compile(r'[\0\ud800-\udfff\\"]')
 _ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
 
@@ -50,6 +51,17 @@ def _to_copy(value: Value) -> str:
     if isinstance(value, str):
         return without_unstorable(value).translate(_ESCAPES) if _NOT_COPIED.search(value) else value
     return r"\N" if value is None else repr(value)
+
+
+def to_array(values: Sequence[Value]) -> str:
+    """Values of one type as the text of an array
+    (https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO)."""
+    if set(map(type, values)) == {str}:
+        texts = cast(Sequence[str], values)
+        if _NOT_IN_ARRAY.search("".join(texts)):
+            texts = [without_unstorable(text).replace("\\", r"\\").replace('"', r"\"") for text in texts]
+        return '{"' + '","'.join(texts) + '"}'
+    return "{" + ",".join(["NULL" if value is None else repr(value) for value in values]) + "}"
 
 
 def key(text: str) -> str:

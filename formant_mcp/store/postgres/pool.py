@@ -12,7 +12,7 @@ from psycopg.types.numeric import Int8Dumper
 from psycopg.types.string import StrDumperUnknown
 
 from formant_mcp.errors import ConfigurationError, StoreError
-from formant_mcp.store.postgres.connection import connection_lost
+from formant_mcp.store.postgres.failures import connection_lost
 from formant_mcp.store.postgres.keys import without_unstorable
 from formant_mcp.store.postgres.schema import FUNCTIONS
 from formant_mcp.store.postgres.stoppable import StoppableConnection, Use

@@ -7,21 +7,35 @@ from dataclasses import dataclass
 
 import psycopg
 
+_MOST_KEPT = 50_000  # rows in memory, a few MB
+
 
 class StoppableConnection(psycopg.Connection):
     """A connection that knows when the database answered last.
 
     `inserted`: rows of tables where nothing is changed or deleted, each after its table's name, which it has inserted
-    for good.
+    for good; `pieces`: the texts whose words are among them. `prepared`: names of prepared statements, by statement
+    and types; `last_prepared`: how many names it gave.
     """
 
     answered_at = 0.0
+    last_prepared = 0
     _socket: socket.socket | None = None  # a second handle: libpq may close its own at any moment
 
     def make_stoppable(self) -> None:
         """Called once the connection is made."""
-        self.inserted = set[tuple[object, ...]]()
+        self.inserted, self.pieces = set[tuple[object, ...]](), set[str]()
+        self.prepared = dict[tuple[bytes, tuple[int, ...]], bytes]()
         self._socket = socket.fromfd(self.pgconn.socket, -1, -1, -1)
+
+    def note_inserted(self, rows: set[tuple[object, ...]], pieces: set[str]) -> None:
+        """These rows are saved, with the words of these pieces."""
+        if len(self.inserted) > _MOST_KEPT:
+            self.inserted.clear()
+        if len(self.pieces) > _MOST_KEPT:
+            self.pieces.clear()
+        self.inserted |= rows
+        self.pieces |= pieces
 
     def note_answer(self) -> None:
         """The database has answered, or has been sent the first statement."""

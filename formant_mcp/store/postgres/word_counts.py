@@ -7,6 +7,8 @@ there are never many to add up.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from functools import lru_cache
+from itertools import repeat
 
 from formant_mcp.filters import Role
 from formant_mcp.store.engine import Forms
@@ -17,7 +19,6 @@ TABLE = "word_counts"
 MERGED = 16
 """Rows of a level that become one of the next."""
 _LONGEST_WORD = 64  # characters; longer ones are not counted
-_NUMBERS = "%d %d %d %d %d %d"
 _NOTHING = "0 0 0 0 0 0"
 
 Counts = dict[str, str]
@@ -49,8 +50,13 @@ def count(turns: Iterable[Said], sign: int = 1) -> Counts:
             in_conversations[place].extend(stems)
     counters = [Counter(stems) for stems in (*in_turns, *in_conversations)]
     said = [text for text in counters[-1] if text]
-    columns = ([sign * counter.get(text, 0) for text in said] for counter in counters)
-    return dict(zip(said, map(_NUMBERS.__mod__, zip(*columns, strict=True)), strict=True))
+    columns = (map(counter.get, said, repeat(0)) for counter in counters)
+    return dict(zip(said, map(_to_text, zip(*columns, strict=True), repeat(sign)), strict=True))
+
+
+@lru_cache(4096)  # many words are said once
+def _to_text(numbers: tuple[int, ...], sign: int) -> str:
+    return " ".join([str(sign * number) for number in numbers])
 
 
 def merged(rows: Iterable[Counts]) -> Counts:

@@ -19,6 +19,7 @@ from formant_mcp.store.sqlite.full_text import DELETE, FTS_COLUMNS, index_rows, 
 from formant_mcp.store.sqlite.owner import claim, enter
 from formant_mcp.store.sqlite.schema import migrate
 from formant_mcp.store.sqlite.templates import to_sqlite
+from formant_mcp.store.turn_keys import WORD_COLUMNS, pieces_in, word_rows
 from formant_mcp.text_search.query import Expression
 from formant_mcp.values import instants
 
@@ -80,10 +81,10 @@ class SqliteConnection:
         rows: Sequence[Sequence[Value]],
         key: Sequence[str] = (),
         update: str = "",
-    ) -> int:
-        """Inserts rows; those whose `key` exists update that row instead, or nothing. Returns how many were written."""
+    ) -> None:
+        """Inserts rows; those whose `key` exists update that row instead, or nothing."""
         clash = f" ON CONFLICT ({', '.join(key)}) DO {'UPDATE SET ' + update if update else 'NOTHING'}" if key else ""
-        first = written = 0
+        first = 0
         for size in _ROWS_OF_A_STATEMENT:
             while len(rows) - first >= size:
                 # Many rows share a statement: the program's other threads can work while it runs.
@@ -91,13 +92,12 @@ class SqliteConnection:
                 values = [value for row in rows[first : first + size] for value in row]
                 sql = f"INSERT INTO {table} ({', '.join(columns)}) VALUES {places}{clash}"
                 with self._translate_sqlite_errors():
-                    written += self._connection.execute(sql, values).rowcount
+                    self._connection.execute(sql, values)
                 first += size
-        return written
 
-    def update(self, table: str, changes: str, condition: str, rows: Sequence[Sequence[Parameter]]) -> int:
-        """Changes what meets the condition, once for each row of parameters; returns how many rows it changed."""
-        return self._run_many(f"UPDATE {table} SET {changes} WHERE {condition}", rows)
+    def update(self, table: str, changes: str, condition: str, rows: Sequence[Sequence[Parameter]]) -> None:
+        """Changes what meets the condition, once for each row of parameters."""
+        self._run_many(f"UPDATE {table} SET {changes} WHERE {condition}", rows)
 
     def update_rows(self, table: str, columns: Sequence[str], key: str, rows: Sequence[Sequence[Value]]) -> None:
         """Changes these columns of stored rows, which the key names: the last value of each row."""
@@ -112,6 +112,7 @@ class SqliteConnection:
         self.insert("turns", ("turn_id", "role", "text", "seconds"), turns)
         words = [(key, role, text) for (key, role, _, _), text in zip(turns, indexed, strict=True)]
         self.insert("turns_fts", FTS_COLUMNS, index_rows(words, str))
+        self.insert("words", WORD_COLUMNS, word_rows(pieces_in(indexed)), key=("word",))
 
     def delete_turns(self, turns: Sequence[StoredTurn]) -> None:
         """Deletes turns, which must be given as they are stored."""
@@ -130,9 +131,9 @@ class SqliteConnection:
         """The time that all who share the store go by: all are on this machine."""
         return now
 
-    def _run_many(self, sql: str, rows: Sequence[Sequence[Parameter]]) -> int:
+    def _run_many(self, sql: str, rows: Sequence[Sequence[Parameter]]) -> None:
         with self._translate_sqlite_errors():
-            return self._connection.executemany(to_sqlite(sql), map(_adapted, rows)).rowcount
+            self._connection.executemany(to_sqlite(sql), map(_adapted, rows))
 
     @contextmanager
     def transaction(

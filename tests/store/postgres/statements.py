@@ -4,7 +4,7 @@ While a test runs, every statement of a PostgresConnection is checked (`checked`
 """
 
 import re
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from typing import Self
 
@@ -15,6 +15,8 @@ from psycopg import Copy, RawCursor
 from psycopg.abc import Params, Query, QueryNoTemplate
 from psycopg.copy import Writer
 
+from formant_mcp.store.engine import Parameter
+from formant_mcp.store.postgres.pipeline import Pipeline, Sent
 from formant_mcp.store.postgres.schema import SCHEMA
 
 _TABLE = rf"{SCHEMA}\.\w+"
@@ -29,7 +31,10 @@ _REDUCED = (
 _INSERT = re.compile(
     rf"^INSERT INTO {_TABLE} AS \w+ \(account, ([\w, ]+)\) SELECT (\d+), \1 FROM new(?: ON CONFLICT \((.*?)\).*)?$"
 )
-_NEW_ROWS = re.compile(rf"json_populate_recordset\(NULL::{_TABLE}, \$1\)")  # has the table's type, not its rows
+_NEW_ROWS = re.compile(
+    rf"json_populate_recordset\(NULL::{_TABLE}, \$1\)"  # has the table's type, not its rows
+    r"|unnest\((?:\$\d::[\w ]+\[\](?:, )?)+\) AS new \([\w, ]+\)"
+)
 _PARENTHESES = re.compile(r"\([^()]*\)")
 
 
@@ -88,7 +93,16 @@ def checked(monkeypatch: pytest.MonkeyPatch) -> Generator[set[str]]:
             with super().copy(statement, params, writer=writer) as copy:
                 yield copy
 
+    send = Pipeline.send
+
+    def record(
+        pipeline: Pipeline, statement: bytes, parameters: Sequence[Parameter] = (), *, is_prepared: bool = True
+    ) -> Sent:
+        sent.add(statement.decode())
+        return send(pipeline, statement, parameters, is_prepared=is_prepared)
+
     monkeypatch.setattr(psycopg, "RawCursor", RecordingCursor)
+    monkeypatch.setattr(Pipeline, "send", record)
     yield sent
     assert [wrong for statement in sorted(sent) if (wrong := offence(statement))] == []
 

@@ -92,6 +92,7 @@ async def test_a_save_that_is_cut_while_it_holds_the_lock_is_refused_and_can_be_
 
     def work(connection: Connection) -> None:
         connection.update("conversations", "seen_at = ?", "conversation_id = ?", [(1, "call-1")])
+        connection.rows("SELECT 1")
         loop.call_soon_threadsafe(is_inside.set)
         time.sleep(0.3)
         connection.rows("SELECT 1")
