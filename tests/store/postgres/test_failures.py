@@ -222,6 +222,19 @@ async def test_a_query_that_the_database_ends_is_said(store: Store, database: st
     await works(store)
 
 
+async def test_a_change_that_fails_among_others_leaves_none_of_them(store: Store, database: str) -> None:
+    def change(connection: Connection) -> None:
+        connection.update("conversations", "status = ?", "conversation_id = ?", [("lost", "call-1")])
+        connection.update("conversations", "row_id = ?", "conversation_id = ?", [(None, "call-2")])
+        connection.update("conversations", "status = ?", "conversation_id = ?", [("lost", "call-3")])
+
+    for _ in range(2):  # the statements are prepared then
+        with refused("database"):
+            await store.database.write(change)
+        assert await ask(database, "SELECT 1 FROM formant_mcp.conversations WHERE status = 'lost'") == []
+        await works(store)
+
+
 async def test_a_query_that_is_ended_by_mistake_is_answered(store: Store, database: str) -> None:
     tries: list[int] = []
 
