@@ -27,7 +27,7 @@ class Signal(NamedTuple):
     - `transcript`: of a call that has ended, and connected: it has turns or a duration;
     - `speakers`: also, every turn was readable and its speaker is identified;
     - `ends`: also, all the starts and ends that it compares were sent;
-    - `ends or flags`: these, or the provider's own flag on an agent turn;
+    - `ends or flags`: these, or the provider's own flags of interrupted agent turns;
     - `tool results`: the provider says of each whether it is an error;
     - `recording`: it was saved.
     """

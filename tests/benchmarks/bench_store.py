@@ -206,6 +206,7 @@ async def ask_all(where: Path | str, runs: int) -> None:
         "search: a rare word": search(RARE),
         "search: a common word": search(COMMON),
         "search: a common word and its other spellings": search(SPELLED),
+        "search: begin* of a common word": search(f"{COMMON[:4]}*"),
         "search: a common word, one agent, a month": search(COMMON, replace(last_month, agent_id="107")),
         "changes between two months": lambda: find_changes(loader, call(), months, ZONE),
         "profile of everything": lambda: profile(loader, call(), Filters(), 20, ZONE),
