@@ -137,10 +137,10 @@ class Allowance(BaseModel):
         return seconds
 
     def count(self, requests: int) -> None:
-        """Counts requests as sent now; a negative number takes back what was counted ahead and has not been sent."""
-        if requests > 0 and self.remaining is not None:
+        """Counts requests as sent now."""
+        if requests and self.remaining is not None:
             self.remaining = max(0, self.remaining - requests)
-        if requests > 0 and self.since_reset is not None:
+        if self.since_reset is not None:
             self.since_reset += requests
         second = math.floor(self.as_of) + 1  # a request is counted for a little longer than a minute
         if requests and self.sent and self.sent[-1][0] == second:

@@ -48,10 +48,10 @@ class Permit:
 class RateLimiter:
     """Limits concurrency, and sends no more requests than the provider allows to all who use the key together.
 
-    While nothing limits them, requests are counted in the ledger once a second, else one by one. Where a limit is
-    documented, those that wait for others are counted ahead, so that few wait for the ledger. Where it cannot be used,
-    this server counts alone. `documented_per_minute`: a limit that the provider may have; until it states one, refuses
-    a request or has accepted more, each of the first requests that exceed this one is answered before the next is sent.
+    While nothing limits them, requests are counted in the ledger once a second, else one by one. Where it cannot be
+    used, this server counts alone. `documented_per_minute`: a limit that the provider may have; until it states one,
+    refuses a request or has accepted more, each of the first requests that exceed this one is answered before the next
+    is sent.
     """
 
     def __init__(
@@ -144,18 +144,13 @@ class RateLimiter:
         if self._allowance.is_unlimited and not is_due:
             self._uncounted += 1
             return 0.0
-        seconds, ahead = 0.0, 0
+        seconds = 0.0
 
         def take(allowance: Allowance) -> None:
-            nonlocal seconds, ahead
+            nonlocal seconds
             seconds = allowance.take()
-            if allowance.is_unlimited and self._documented < math.inf:
-                waiting = self._in_order.statistics().tasks_waiting
-                ahead = max(0, min(waiting, int(self._documented) - allowance.sent_count))
-                allowance.count(ahead)
 
         await self._change(take)
-        self._uncounted -= ahead
         return seconds
 
     async def _change(self, change: Callable[[Allowance], None]) -> None:

@@ -220,23 +220,6 @@ async def test_an_api_without_a_limit_is_not_slowed_and_the_ledger_hardly_used(t
     assert ledger.changes <= 50
 
 
-async def test_requests_that_wait_are_counted_before_they_are_sent_and_no_longer_once_cancelled(
-    time: VirtualTime,
-) -> None:
-    api, ledger = LimitedApi(time, "", allowed=1_000), Ledger(time)
-    (client,) = clients(api, ledger, 1)
-    reads = [asyncio.create_task(client.get_json("list", "/")) for _ in range(32)]
-    await time.sleep(LATENCY / 2)
-    assert api.accepted == 16
-    assert Allowance.parse(ledger.text).sent_count == 32
-    for read in reads[16:]:
-        read.cancel()
-    await asyncio.gather(*reads, return_exceptions=True)
-    await time.sleep(2)
-    await client.get_json("list", "/")
-    assert Allowance.parse(ledger.text).sent_count == api.accepted == 17
-
-
 async def test_requests_are_sent_alone_once_and_not_in_every_minute_or_after_every_start(time: VirtualTime) -> None:
     api, ledger = LimitedApi(time, "", allowed=10_000), Ledger(time)
     servers = clients(api, ledger, 1)
