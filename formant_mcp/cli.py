@@ -46,6 +46,7 @@ _VALUES = {f"--{name.replace('_', '-')}": value for name, value in _FILTERS.item
     "NAME": "anna",
 }
 """A value of each option and argument, for the examples in messages."""
+_NEEDED = {"ACTION": "an action", "NAME": "a name"}
 
 _LAST_PORT = 65_535
 _SERVE_HINT = (
@@ -92,15 +93,16 @@ class _Parser(argparse.ArgumentParser):
             self.exit(2, f"formant-mcp: {message}.\n")
         name = lacking[1] or lacking[2]
         value = f"a number from 0 to {_LAST_PORT}" if name == "--port" else "a value"
-        self.exit(2, f"formant-mcp: {name} needs {value}, for example {self.example(name)}.\n")
+        needs = f"{self.command} needs {_NEEDED[name]}" if name in _NEEDED else f"{name} needs {value}"
+        self.exit(2, f"formant-mcp: {needs}, for example {self.example(name)}.\n")
 
     def refuse(self, argument: str, parsers: "Sequence[_Parser]") -> NoReturn:
         """Prints that its command does not take the argument, and exits. `parsers`: of all commands."""
         name = argument.partition("=")[0]
         owner = next((parser for parser in parsers if name in _VALUES and name in parser.options), None)
         if owner:
-            belongs = f"not an option of this command, but for example of {owner.example(name)}"
-            self.exit(2, f"formant-mcp: {name} is {belongs}.\n")
+            belongs = f"an option of {owner.command}, for example {owner.example(name)}"
+            self.exit(2, f"formant-mcp: {name} is {belongs}, not of {self.command or 'the server'}.\n")
         kind = "unexpected" if not name.startswith("-") else "unknown option"
         self._refuse(f"{kind if self.command else 'unknown command or option'} {name}", name)
 

@@ -186,7 +186,7 @@ def test_a_closed_pipe_ends_the_tour_without_a_traceback(tmp_path: Path) -> None
         ),
         (
             "tour --port 1",
-            "--port is not an option of this command, but for example of `formant-mcp serve --port 8765`.",
+            "--port is an option of serve, for example `formant-mcp serve --port 8765`, not of",
         ),
         ("tour --foo", "unknown option --foo. Options of tour are --demo and --help."),
         (
@@ -203,21 +203,21 @@ def test_a_closed_pipe_ends_the_tour_without_a_traceback(tmp_path: Path) -> None
         ("serve --port", "--port needs a number from 0 to 65535, for example `formant-mcp serve --port 8765`."),
         ("serve --port 65536", "--port needs a number from 0 to 65535, for example `formant-mcp serve --port 8765`."),
         ("serve --port any", "--port needs a number from 0 to 65535, for example `formant-mcp serve --port 8765`."),
-        ("sync --port 1", "--port is not an option of this command, but for example of `formant-mcp serve --port"),
+        ("sync --port 1", "--port is an option of serve, for example `formant-mcp serve --port 8765`, not of sync."),
         (
             "token list --agents 1",
-            "--agents is not an option of this command, but for example of `formant-mcp token add anna --agents",
+            "--agents is an option of token add, for example `formant-mcp token add anna --agents",
         ),
         (
             "sync --status=x",
-            "--status is not an option of this command, but for example of `formant-mcp export --status",
+            "--status is an option of export, for example `formant-mcp export --status",
         ),
         ("sync --demo=1", "argument --demo: ignored explicit argument '1'."),
         ("token sync", "unknown action sync. Actions of token are add, list and revoke, options --demo and --help;"),
-        ("token", "ACTION needs a value, for example `formant-mcp token add anna`."),
+        ("token", "token needs an action, for example `formant-mcp token add anna`."),
         ("token ad anna", "unknown action ad. Did you mean add? Actions of token are"),
         ("token add anna bela", "unexpected bela. Options of token add are --agents, --expires, --redact, --demo and"),
-        ("token revoke", "NAME needs a value, for example `formant-mcp token revoke anna`."),
+        ("token revoke", "token revoke needs a name, for example `formant-mcp token revoke anna`."),
         (
             "token add anna --expires",
             "--expires needs a value, for example `formant-mcp token add anna --expires 90d`.",

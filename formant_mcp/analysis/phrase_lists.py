@@ -38,6 +38,7 @@ _ANY = "*"
 _OR = "|"
 _EXCEPTION = "-"
 _MOST_WORDS = 12
+_MOST_PAIRS = 1_000  # of words in two places; where there are more, those of one place are enough
 _LEAST_IN_ANY_SPELLING = 3  # words
 _SECTION = re.compile(r"\[([a-z_]+)\]")
 _PHRASE = re.compile(r"(?:(-)\s*)?([a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*)\s+(\S.*)")
@@ -216,7 +217,11 @@ def _anchors(words: Sequence[Sequence[str]]) -> tuple[set[_Anchor], int]:
     Of words in the same place, each is an anchor, and the shortest has the letters that count.
     """
     letters = [0 if _ANY in either else min(map(len, either)) for either in words]
-    pairs = [(one + after, at) for at, (one, after) in enumerate(pairwise(letters)) if one and after]
+    pairs = [
+        (one + after, at)
+        for at, (one, after) in enumerate(pairwise(letters))
+        if one and after and len(words[at]) * len(words[at + 1]) <= _MOST_PAIRS
+    ]
     if pairs:
         _, at = max(pairs)
         return set(product(words[at], words[at + 1])), at

@@ -80,8 +80,8 @@ SIGNALS: Mapping[str, Signal] = MappingProxyType(
         "interruptions": Signal(
             "count",
             "ends or flags",
-            "agent turns with the provider's flag for being interrupted, where every agent turn has one or the only"
-            " flags are true; else agent turns during which the contact begins to speak",
+            "agent turns that the provider flags as interrupted, if it flags every agent turn or sends no false flag;"
+            " otherwise agent turns during which the contact begins to speak",
         ),
         "asked_for_human": _phrase("a person is wanted instead of the agent"),
         "asked_if_robot": _phrase("the question is whether the agent is a machine, or it is called one"),

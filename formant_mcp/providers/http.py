@@ -101,7 +101,7 @@ class HttpClient:
         self._new_without_key = partial(HttpClient, "", {}, transport=transport, sleep=sleep, now=now)
         self._without_key: HttpClient | None = None
         self._has_answered = False
-        self._in_turn = anyio.Lock()  # one response is parsed in a turn of the loop: requests are sent in between
+        self._in_turn = anyio.Lock()  # one response is handed on in a turn of the loop: requests are sent in between
         self._monotonic = monotonic
         self.rate_limit = RateLimiter(
             sleep=sleep, now=now, monotonic=monotonic, documented_per_minute=documented_per_minute

@@ -46,6 +46,7 @@ PickedBy = Literal["score", "random"]
 _USED = WORDS | SPEAKERS | RESULTS | {"status", "duration_seconds"}
 _ALWAYS_MEASURED: frozenset[Need] = frozenset({"transcript", "speakers"})  # wherever a transcript was
 _USUAL_DAYS = (7, 28, 91)  # the next only where these have too few calls
+_MEASURED_BY_WORDS = "agent_turns"
 
 
 class Finding(NamedTuple):
@@ -129,11 +130,15 @@ async def find_calls_to_review(
     signals, missing = _named(query, loader.sync.unmeasured)
     request = DataRequest(filters, ListRequest(filters), True, _USED, signals, with_signals=True)
     compared = [name for name in COMPARED if name in query.reasons]
-    coverage, usual, usual_of = await _loaded(loader, context, request, compared)
-    longer = usual_of if usual_of != filters else None
-    notes = [coverage.note, *_notes(missing, usual if compared else None, longer and longer.since, zone)]
+    is_compared = bool(compared) or LOW_RATING in query.reasons
+    coverage, usual_of = await _loaded(loader, context, request, is_compared=is_compared)
+    values = await store.review.distributions(usual_of, compared) if compared else {}
+    usual = await asyncio.to_thread(UsualValues, values)
+    not_compared = [name for name in compared if name not in usual.lowest_limits() and name not in missing]
+    since = usual_of.since.astimezone(zone) if usual_of.since and usual_of != filters else None
+    notes = [coverage.note, *_notes(coverage, missing, not_compared, since)]
     coverage = replace(coverage, note=" ".join(filter(None, notes)))
-    findings = await _Search(store, filters, query.reasons).findings(usual)
+    findings = await _Search(store, filters, usual_of, query.reasons).findings(usual)
     scores = await asyncio.to_thread(_scores, findings)
     drawn = round(query.limit * query.random_share + 1e-9)
     best = await _best(store, scores, query.limit - drawn)
@@ -163,40 +168,42 @@ async def find_calls_to_review(
 
 
 async def _loaded(
-    loader: Loader, context: RequestContext, request: DataRequest, compared: Sequence[str]
-) -> tuple[Coverage, UsualValues, Filters]:
-    """Loads what is to be reviewed, and the calls whose values of these signals are the usual ones; says which."""
-    filters, wider = request.filters, [timedelta(days=days) for days in _USUAL_DAYS]
-    coverage, usual, usual_of = await loader.ensure_loaded(context, request), UsualValues({}), filters
-    for usual_of in dict.fromkeys(_usual_of(filters, context.requested_at, least) for least in wider if compared):
+    loader: Loader, context: RequestContext, request: DataRequest, *, is_compared: bool
+) -> tuple[Coverage, Filters]:
+    """Loads what is to be reviewed, and the calls that usual values and the scales of ratings are taken from, if it
+    is compared with these; says which they are."""
+    filters, usual_of = request.filters, request.filters
+    coverage = await loader.ensure_loaded(context, request)
+    for wider in dict.fromkeys(_usual_of(filters, context.requested_at, days) for days in _USUAL_DAYS if is_compared):
+        if not coverage.matched or not coverage.is_loaded:
+            break
+        usual_of = wider
         if usual_of != filters:
             more = replace(request, list_request=ListRequest(usual_of), usual=usual_of)
             coverage = await loader.ensure_loaded(context, more)
-        values = await loader.store.review.distributions(usual_of, compared)
-        usual = await asyncio.to_thread(UsualValues, values)
-        if usual.lowest_limits() or not coverage.is_loaded:
+        measured = await loader.store.signals.count_measured(usual_of, [_MEASURED_BY_WORDS])
+        if measured[_MEASURED_BY_WORDS] >= FEWEST_CALLS:
             break
-    return coverage, usual, usual_of
+    return coverage, usual_of
 
 
-def _usual_of(filters: Filters, now: datetime, least: timedelta) -> Filters:
-    """The calls whose values are the usual ones: all of the agent, of the period and of that time at least."""
-    since = filters.since and min(filters.since, (filters.until or now) - least)
+def _usual_of(filters: Filters, now: datetime, days: int) -> Filters:
+    """The calls whose values are the usual ones: all of the agent, of the period and of so many days at least."""
+    since = filters.since and min(filters.since, (filters.until or now) - timedelta(days=days))
     return replace(filters.without(frozenset(filters.given()) - {"agent_id", "until"}), since=since)
 
 
-def _notes(missing: Sequence[str], usual: UsualValues | None, since: datetime | None, zone: ZoneInfo) -> Iterator[str]:
+def _notes(
+    coverage: Coverage, missing: Sequence[str], not_compared: Sequence[str], since: datetime | None
+) -> Iterator[str]:
     """What was not measured, and what was compared, as sentences; `since`: if usual values are of a longer period."""
     if missing:
         yield f"This provider's calls lack what these are measured from: {', '.join(missing)}."
-    after = f" since {since.astimezone(zone):%Y-%m-%d %H:%M}" if since else ""
-    if usual and not usual.lowest_limits():
-        yield (
-            f"No signal was compared with what is usual: fewer than {FEWEST_CALLS} calls{after} are measured."
-            " A longer period has more."
-        )
-    elif usual and after:
-        yield f"What is usual is that of the calls{after}."
+    if since:
+        yield f"Usual values are from calls since {since:%Y-%m-%d %H:%M}."
+    if not_compared and coverage.matched and coverage.is_loaded:
+        names = ", ".join(not_compared)
+        yield f"Fewer than {FEWEST_CALLS} calls to say what is usual, so not compared: {names}."
 
 
 def _named(query: ReviewQuery, unmeasured: Set[Need]) -> tuple[frozenset[str], list[str]]:
@@ -243,10 +250,11 @@ async def _best(store: Store, scores: Mapping[int, int], count: int) -> dict[int
 class _Search:
     """Finds the calls that match and have some of these reasons."""
 
-    def __init__(self, store: Store, filters: Filters, reasons: Sequence[str]) -> None:
+    def __init__(self, store: Store, filters: Filters, usual_of: Filters, reasons: Sequence[str]) -> None:
         self._store = store.review
         self._aggregates = store.aggregates
         self._filters = filters
+        self._usual_of = usual_of
         self._reasons = reasons
 
     async def findings(self, usual: UsualValues) -> Findings:
@@ -268,7 +276,7 @@ class _Search:
     async def _low_ratings(self) -> dict[int, Finding]:
         paths = [path for path in await self._aggregates.paths() if may_be_rating(path)]
         findings: dict[int, Finding] = {}
-        for path, numbers in sorted((await self._store.ranges(paths)).items()):
+        for path, numbers in sorted((await self._store.ranges(self._usual_of, paths)).items()):
             if scale := rating_scale(path, numbers):
                 lows = await self._store.low_values(self._filters, path, scale.low)
                 of_values = {value: Finding(rating_detail(path, value, scale)) for value in set(lows.values())}

@@ -67,7 +67,7 @@ def signal_condition(signal: str, operator: Operator, value: str) -> Condition:
         return Condition(signal, operator, value, is_signal=True)
     kind, is_equality = SIGNALS[signal].kind, operator in ("=", "!=")
     number = _number(value, is_share=signal in _SHARES)
-    if kind == "turn" and is_equality and (is_said := _SAID.get(value.lower())) is not None:
+    if kind == "turn" and is_equality and (is_said := _SAID.get(value.lower().replace("_", " "))) is not None:
         return Condition(signal, "=", SAID if is_said == (operator == "=") else NOT_SAID, is_signal=True)
     if kind == "flag" and is_equality and value.lower() in _FLAGS:
         return Condition(signal, operator, _FLAGS[value.lower()], is_signal=True)

@@ -108,12 +108,15 @@ class Review(OnDatabase):
         return [whole(row_id) for (row_id,) in rows]
 
     @on_reader
-    def ranges(self, connection: Connection, paths: Sequence[str]) -> dict[str, Range]:
-        """The range of the numbers of each of these result fields that has some, over all calls."""
+    def ranges(self, connection: Connection, filters: Filters, paths: Sequence[str]) -> dict[str, Range]:
+        """The range of the numbers of each of these result fields that has some, over all matches."""
+        clause = where(filters)
+        joined = "$join $conversations_as c USING (row_id)" if clause.parts else ""
         rows = connection.rows(
-            "SELECT path, min(number), max(number), count(*) FILTER (WHERE number <> round(number))"
-            f" FROM $result_values WHERE path $in_list AND {_NUMBERS} GROUP BY path",
-            [list(paths)],
+            "SELECT v.path, min(number), max(number), count(*) FILTER (WHERE number <> round(number))"
+            f" FROM $result_values_as v {joined}"
+            f" WHERE v.path $in_list AND {_NUMBERS} AND {clause.sql} GROUP BY v.path",
+            [list(paths), *clause.values],
         )
         return {
             str(path): Range(float(lowest), float(highest), not fractions)

@@ -134,8 +134,8 @@ def rare_calls(count: int) -> list[Conversation]:
 @pytest.mark.parametrize(
     ("calls", "note"),
     [
-        (60, "What is usual is that of the calls since 2026-08-22 05:12."),
-        (19, "fewer than 20 calls since 2026-08-22 05:12 are measured. A longer period has more."),
+        (60, "Usual values are from calls since 2026-08-22 05:12."),
+        (19, "Fewer than 20 calls to say what is usual, so not compared: agent_repeats."),
     ],
 )
 def test_what_is_usual_is_loaded_from_a_longer_period_where_a_week_has_too_few_calls(calls: int, note: str) -> None:
@@ -145,3 +145,34 @@ def test_what_is_usual_is_loaded_from_a_longer_period_where_a_week_has_too_few_c
     assert ids(first) == (["call-0"] if calls >= 20 else [])
     assert first.coverage.complete
     assert (first.calls, first.coverage.note) == (again.calls, again.coverage.note)
+
+
+def test_the_scale_of_a_rating_is_that_of_the_calls_loaded_for_the_question() -> None:
+    stars = [3, 4, 5] * 10
+    recent = [replace(call, results={"rating": one}) for call, one in zip(rare_calls(30), stars, strict=True)]
+    recent = [replace(call, started_at=NOW - timedelta(hours=n + 1)) for n, call in enumerate(recent)]
+    older = [
+        replace(call, conversation_id=f"old-{n}", started_at=NOW - timedelta(days=60), results={"rating": 10})
+        for n, call in enumerate(recent)
+    ]
+    query = ReviewQuery(Filters(since=NOW - timedelta(days=3)), "", reasons=("low_rating",))
+    (first,) = found([*recent, *older], query)
+    _, again = found([*recent, *older], ReviewQuery(Filters(), ""), query)
+    assert first.reasons_total == again.reasons_total == {}
+    (of_both,) = found([*recent, *older], replace(query, filters=Filters()))
+    assert of_both.reasons_total == {"low_rating": 20}
+
+
+@pytest.mark.parametrize("reasons", [("reply_seconds_max",), tuple(REASONS)])
+def test_a_signal_that_few_calls_have_is_named_as_not_compared(reasons: tuple[str, ...]) -> None:
+    query = ReviewQuery(Filters(since=NOW - timedelta(days=60)), "", reasons=reasons)
+    (result,) = found(rare_calls(25), query)
+    *_, note = result.coverage.note.split("Fewer than 20 calls to say what is usual, so not compared: ")
+    assert "reply_seconds_max" in note
+    assert "agent_repeats" not in note
+
+
+def test_nothing_is_loaded_to_compare_with_where_nothing_matches() -> None:
+    query = ReviewQuery(Filters(since=NOW - timedelta(hours=1), status=("odd",)), "")
+    (result,) = found(rare_calls(25), query)
+    assert (result.coverage.matched, result.coverage.details_needed) == (0, 0)

@@ -39,6 +39,7 @@ class Pipeline:
         self._transformer = Transformer(connection)
         self._unanswered = deque[Sent]()
         self._error: errors.Error | None = None  # the first
+        self._just_prepared: list[tuple[bytes, tuple[int, ...]]] = []
         self._pgconn.enter_pipeline_mode()
 
     def send(self, statement: bytes, parameters: Sequence[Parameter] = (), *, is_prepared: bool = True) -> Sent:
@@ -50,6 +51,7 @@ class Pipeline:
             if (statement, types) not in prepared:
                 self._connection.last_prepared += 1
                 name = prepared[statement, types] = b"formant_%d" % self._connection.last_prepared
+                self._just_prepared.append((statement, types))
                 self._pgconn.send_prepare(name, statement, types)
                 self._unanswered.append(Sent())
             self._pgconn.send_query_prepared(prepared[statement, types], values)
@@ -82,6 +84,7 @@ class Pipeline:
         self._pgconn.pipeline_sync()
         self._unanswered.append(Sent())
         self._connection.wait(self._receive())
+        self._just_prepared.clear()
         if self._error:
             raise self._error
 
@@ -103,6 +106,7 @@ class Pipeline:
             answered = self._unanswered.popleft()
             if result.status == ExecStatus.FATAL_ERROR:
                 self._error = self._error or errors.error_from_result(result)
-                self._connection.prepared.clear()  # of those after it, none was
+                for key in self._just_prepared:  # of those after it, none was
+                    self._connection.prepared.pop(key, None)
             elif result.status != ExecStatus.PIPELINE_ABORTED:
                 answered.result = result
