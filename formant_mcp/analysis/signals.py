@@ -22,7 +22,7 @@ Value = int | float | str | bool
 
 
 class Signal(NamedTuple):
-    """What a signal is. A `count` is a whole number, a `turn` the index of one. What it needs:
+    """What a signal is. A `count` is a whole number, a `turn` the index of the first with a phrase. What it needs:
 
     - `transcript`: of a call that has ended, and connected: it has turns or a duration;
     - `speakers`: also, every turn was readable and its speaker is identified;
@@ -103,9 +103,20 @@ SIGNALS: Mapping[str, Signal] = MappingProxyType(
 
 REFUSAL = "refusal"
 MEASURED: Mapping[str, Signal] = MappingProxyType(
-    {**SIGNALS, REFUSAL: _phrase("a payment is refused or a debt disputed")}
+    {
+        **SIGNALS,
+        REFUSAL: _phrase("a payment is refused or a debt disputed"),
+        "reply_turn": Signal("count", "ends", "the agent's turn after reply_seconds_max"),
+        "gap_turn": Signal("count", "ends", "the turn after longest_gap_seconds"),
+        "interrupted_turn": Signal("count", "ends or flags", "the first of interruptions"),
+    }
 )
 """The signals, and what is measured like one for reviews alone: no filter, group or export has it."""
+
+TURNS_BY_TIMES: Mapping[str, str] = MappingProxyType(
+    {"reply_seconds_max": "reply_turn", "longest_gap_seconds": "gap_turn", "interruptions": "interrupted_turn"}
+)
+"""What has the turn to listen to, for signals that are measured by times."""
 
 PHRASE_SIGNALS = frozenset(name for name, signal in MEASURED.items() if signal.kind == "turn")
 
@@ -153,13 +164,16 @@ def _timed(speech: Sequence[Turn]) -> dict[str, Value]:
     measured: dict[str, Value] = {}
     if speech:
         measured["ended_by"] = speech[-1].role if speech[-1].role in PARTIES else "other"
-    if replies := timing.reply_seconds(speech):
-        measured["reply_seconds_median"] = round(median(replies), 3)
-        measured["reply_seconds_max"] = round(max(replies), 3)
-    if (gap := timing.longest_gap_seconds(speech)) is not None:
-        measured["longest_gap_seconds"] = round(gap, 3)
-    if (interruptions := timing.interruptions(speech)) is not None:
-        measured["interruptions"] = interruptions
+    if replies := timing.replies(speech):
+        slowest = timing.longest(replies)
+        measured["reply_seconds_median"] = round(median(wait.seconds for wait in replies), 3)
+        measured |= {"reply_seconds_max": round(slowest.seconds, 3), "reply_turn": slowest.turn}
+    if gap := timing.longest_gap(speech):
+        measured |= {"longest_gap_seconds": round(gap.seconds, 3), "gap_turn": gap.turn}
+    if (interrupted := timing.interrupted(speech)) is not None:
+        measured["interruptions"] = len(interrupted)
+        if interrupted:
+            measured["interrupted_turn"] = interrupted[0]
     return measured
 
 

@@ -14,6 +14,7 @@ from formant_mcp.analysis.signals import (
     PARTIES,
     SAID,
     SIGNALS,
+    TURNS_BY_TIMES,
     Kind,
     Signal,
     measure,
@@ -100,7 +101,15 @@ class Signals(OnDatabase):
     def turns_to_hear(self, connection: Connection, row_ids: Sequence[int]) -> dict[int, dict[str, int]]:
         """The turn to listen to for the signals of these calls that have one, by row and name."""
         stored = _stored(connection, list(row_ids))
-        return {row_id: turns_to_hear(call.turns or (), self._lists) for row_id, call in stored.items()}
+        turns = {row_id: turns_to_hear(call.turns or (), self._lists) for row_id, call in stored.items()}
+        columns = ", ".join(TURNS_BY_TIMES.values())
+        sql = f"SELECT row_id, {columns} FROM $signals WHERE row_id $in_list"
+        for row_id, *indexes in connection.rows(sql, [list(row_ids)]):
+            by_times = zip(TURNS_BY_TIMES, indexes, strict=True)
+            turns.setdefault(whole(row_id), {}).update(
+                {name: whole(turn) for name, turn in by_times if turn is not None}
+            )
+        return turns
 
     @on_reader
     def count_measured(self, connection: Connection, filters: Filters, names: Sequence[str]) -> dict[str, int]:

@@ -17,7 +17,8 @@ from tests.examples import examples
 LISTED = PhraseLists.load()
 OF_RECORDINGS = {"recording_gap_seconds", "recording_silence_share"}
 OF_SPEAKERS = {name for name, signal in SIGNALS.items() if signal.needs in ("speakers", "ends", "ends or flags")}
-OF_ENDS = {name for name, signal in SIGNALS.items() if signal.needs == "ends"}
+OF_ENDS = {name for name, signal in MEASURED.items() if signal.needs == "ends"}
+OF_FLAGS = {name for name, signal in MEASURED.items() if signal.needs == "ends or flags"}
 
 TEXTS = (
     "", "Hello", "ok", "May I confirm your name", "Sorry, may I confirm YOUR name?", "Your balance is 5,000 rupees now",
@@ -110,10 +111,10 @@ def longest_run(turns: list[Turn]) -> int:
     return max(runs, default=0)
 
 
-def replies(turns: tuple[Turn, ...]) -> list[tuple[float | None, float | None]]:
+def replies(turns: tuple[Turn, ...]) -> list[tuple[float | None, float | None, int]]:
     sides = [turn for turn in spoken(turns) if turn.role in ("agent", "contact")]
     return [
-        (before.end_seconds, after.seconds)
+        (before.end_seconds, after.seconds, after.index)
         for before, after in pairwise(sides)
         if (before.role, after.role) == ("contact", "agent")
     ]
@@ -165,7 +166,7 @@ def test_words_and_turns_are_counted_as_a_plain_count_does(turns: tuple[Turn, ..
         role = spoken(turns)[-1].role
         expected["ended_by"] = role if role in ("agent", "contact") else "other"
 
-    timed = OF_ENDS | PHRASE_SIGNALS | {"interruptions"}
+    timed = OF_ENDS | OF_FLAGS | PHRASE_SIGNALS
     assert {name: value for name, value in measured.items() if name not in timed} == expected
 
 
@@ -197,11 +198,13 @@ def test_the_first_turn_with_a_phrase_is_of_the_side_that_may_say_it(turns: tupl
 @given(transcripts())
 def test_a_reply_is_timed_only_if_all_ends_and_starts_are_there(turns: tuple[Turn, ...]) -> None:
     measured = measure(call(turns), LISTED)
-    waits = [max(0.0, start - end) for end, start in replies(turns) if end is not None and start is not None]
+    timed = [(max(0.0, start - end), n) for end, start, n in replies(turns) if end is not None and start is not None]
+    waits = [wait for wait, _ in timed]
     is_whole = waits and len(waits) == len(replies(turns))
 
     assert measured.get("reply_seconds_median") == (median(waits) if is_whole else None)
     assert measured.get("reply_seconds_max") == (max(waits) if is_whole else None)
+    assert measured.get("reply_turn") == (next(n for wait, n in timed if wait == max(waits)) if is_whole else None)
 
 
 @settings(max_examples=examples(6))
@@ -210,7 +213,14 @@ def test_a_gap_is_measured_only_if_all_turns_have_start_and_end(turns: tuple[Tur
     said = spoken(turns)
     is_whole = len(said) > 1 and all(None not in (turn.seconds, turn.end_seconds) for turn in said)
 
-    assert measure(call(turns), LISTED).get("longest_gap_seconds") == (silent_moments(said) if is_whole else None)
+    measured = measure(call(turns), LISTED)
+    longest = silent_moments(said) if is_whole else None
+    assert measured.get("longest_gap_seconds") == longest
+    assert ("gap_turn" in measured) == is_whole
+    if longest:
+        after = turns[int(measured["gap_turn"])]
+        ends = [turn.end_seconds or 0 for turn in said if (turn.seconds or 0) < (after.seconds or 0)]
+        assert (after.seconds or 0) - max(ends) == longest
 
 
 @settings(max_examples=examples(6))
@@ -219,25 +229,28 @@ def test_interruptions_are_the_flags_or_contacts_who_begin_within_an_agents_turn
     agent, contact = of("agent", turns), of("contact", turns)
     flags = {turn.interrupted for turn in agent}
     sends_no = any(turn.interrupted is False for turn in spoken(turns))
-    expected: int | None = None
+    expected: list[int] | None = None
     if (flags <= {True, False} or (True in flags and not sends_no)) and agent:
-        expected = sum(turn.interrupted is True for turn in agent)
+        expected = [turn.index for turn in agent if turn.interrupted]
     elif (
         agent
         and not any(None in (t.seconds, t.end_seconds) for t in agent)
         and all(t.seconds is not None for t in contact)
     ):
-        expected = sum(
-            any((turn.seconds or 0) < (other.seconds or 0) < (turn.end_seconds or 0) for other in contact)
+        expected = [
+            turn.index
             for turn in agent
-        )
+            if any((turn.seconds or 0) < (other.seconds or 0) < (turn.end_seconds or 0) for other in contact)
+        ]
 
-    assert measure(call(turns), LISTED).get("interruptions") == expected
+    measured = measure(call(turns), LISTED)
+    assert measured.get("interruptions") == (None if expected is None else len(expected))
+    assert measured.get("interrupted_turn") == (expected[0] if expected else None)
 
 
 @given(transcripts(times="starts", flags=False))
 def test_starts_alone_give_no_wait(turns: tuple[Turn, ...]) -> None:
-    assert measure(call(turns), LISTED).keys().isdisjoint(OF_ENDS | {"interruptions"})
+    assert measure(call(turns), LISTED).keys().isdisjoint(OF_ENDS | OF_FLAGS)
 
 
 @given(transcripts(), st.randoms())
@@ -302,6 +315,7 @@ def test_a_call_with_nothing_to_find_has_counts_of_nothing_and_no_phrases() -> N
         "early_end": True,
         "ended_by": "contact",
         "longest_gap_seconds": 1.0,
+        "gap_turn": 1,
         "interruptions": 0,
     }
 

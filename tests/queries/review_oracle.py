@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from formant_mcp.analysis.phrase_lists import PhraseLists
 from formant_mcp.analysis.review import REASONS
-from formant_mcp.analysis.signals import Value, measure, turns_to_hear
+from formant_mcp.analysis.signals import TURNS_BY_TIMES, Value, measure, turns_to_hear
 from formant_mcp.filters import Filters
 from formant_mcp.models import Conversation
 from tests.analysis.planted import PLANTED, calls
@@ -85,7 +85,8 @@ def reasons_of(call: Conversation, signals: Signals, account: Sequence[tuple[Con
         reasons["failed_after_connection"] = None
     for name, reason in REASONS.items():
         if reason.least and name in signals and is_far(name, call, account, float(signals[name])):
-            reasons[name] = turns_to_hear(call.turns or (), LISTED).get(name)
+            by_times = signals.get(TURNS_BY_TIMES.get(name, ""))
+            reasons[name] = turns_to_hear(call.turns or (), LISTED).get(name) if by_times is None else int(by_times)
     return reasons
 
 

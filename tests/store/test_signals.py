@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from formant_mcp.analysis.phrase_lists import Phrase, PhraseLists
-from formant_mcp.analysis.signals import NOT_SAID, REFUSAL, SAID, SIGNALS, Value, measure
+from formant_mcp.analysis.signals import NOT_SAID, SAID, SIGNALS, Value, measure
 from formant_mcp.filters import NEWEST, NONE, Condition, Filters, Operator
 from formant_mcp.models import Conversation, Turn, Unreadable
 from formant_mcp.store import AccountKey, Store
@@ -119,7 +119,7 @@ async def test_stored_transcripts_give_all_signals_but_those_of_times_and_tools(
 
 @st.composite
 def conditions(draw: st.DrawFn) -> Condition:
-    name = draw(st.sampled_from([name for name in OF_DETAILS if name != REFUSAL]))
+    name = draw(st.sampled_from([name for name in OF_DETAILS if name in SIGNALS]))
     kind = SIGNALS[name].kind
     operators: tuple[Operator, ...] = EQUALITY if kind in ("flag", "text") else get_args(Operator)
     operator = draw(st.sampled_from(operators))

@@ -288,6 +288,12 @@ MIGRATIONS = (
     -- A search reads a word of every row, a save adds a row: compressing them takes longer than their pages save.
     ALTER TABLE word_counts ALTER COLUMN counts SET STORAGE EXTERNAL;
     """,
+    """
+    -- NULL where an earlier version measured the signals by times, which are not stored.
+    ALTER TABLE signals ADD COLUMN reply_turn integer;
+    ALTER TABLE signals ADD COLUMN gap_turn integer;
+    ALTER TABLE signals ADD COLUMN interrupted_turn integer;
+    """,
 )
 
 

@@ -298,6 +298,12 @@ MIGRATIONS = (
     CREATE INDEX conversations_failed ON conversations (started_at, row_id)
         WHERE outcome = 'failure' AND (duration_seconds > 0 OR turn_count > 0);
     """,
+    """
+    -- The turns to listen to for signals by times, which are not stored: NULL where an earlier version measured them.
+    ALTER TABLE signals ADD COLUMN reply_turn INTEGER;
+    ALTER TABLE signals ADD COLUMN gap_turn INTEGER;
+    ALTER TABLE signals ADD COLUMN interrupted_turn INTEGER;
+    """,
 )
 
 
