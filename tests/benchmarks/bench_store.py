@@ -52,7 +52,7 @@ DAYS, TURNS, BATCH = 365, 40, 1_000
 ZONE = ZoneInfo("Asia/Kolkata")
 STATUSES = ("completed", "no_answer", "busy", "failed", "telephony_failed", "unreachable", "socket_failure")
 INTENTS = ("promise_to_pay", "payment_confirmed", "dispute", "refusal", "callback", "wrong_number")
-COMMON, RARE, SPELLED = "payment", "lawyer", "daled"  # deled is another spelling
+COMMON, RARE, SPELLED, COMMONEST = "payment", "lawyer", "daled", "baled"  # deled, beled: other spellings
 
 
 class NothingNew:
@@ -206,6 +206,7 @@ async def ask_all(where: Path | str, runs: int) -> None:
         "search: a rare word": search(RARE),
         "search: a common word": search(COMMON),
         "search: a common word and its other spellings": search(SPELLED),
+        "search: a word of every third turn, other spellings": search(COMMONEST),
         "search: begin* of a common word": search(f"{COMMON[:4]}*"),
         "search: a common word, one agent, a month": search(COMMON, replace(last_month, agent_id="107")),
         "changes between two months": lambda: find_changes(loader, call(), months, ZONE),
