@@ -174,15 +174,16 @@ async def _loaded(
     is compared with these; says which they are."""
     filters, usual_of = request.filters, request.filters
     coverage = await loader.ensure_loaded(context, request)
-    for wider in dict.fromkeys(_usual_of(filters, context.requested_at, days) for days in _USUAL_DAYS if is_compared):
+    for usual_of in dict.fromkeys(
+        _usual_of(filters, context.requested_at, days) for days in _USUAL_DAYS if is_compared
+    ):
         if not coverage.matched or not coverage.is_loaded:
-            break
-        usual_of = wider
+            break  # then what is stored of these calls must do
         if usual_of != filters:
             more = replace(request, list_request=ListRequest(usual_of), usual=usual_of)
             coverage = await loader.ensure_loaded(context, more)
         measured = await loader.store.signals.count_measured(usual_of, [_MEASURED_BY_WORDS])
-        if measured[_MEASURED_BY_WORDS] >= FEWEST_CALLS:
+        if measured[_MEASURED_BY_WORDS] >= FEWEST_CALLS or not coverage.is_loaded:
             break
     return coverage, usual_of
 
@@ -199,7 +200,7 @@ def _notes(
     """What was not measured, and what was compared, as sentences; `since`: if usual values are of a longer period."""
     if missing:
         yield f"This provider's calls lack what these are measured from: {', '.join(missing)}."
-    if since:
+    if since and coverage.matched:
         yield f"Usual values are from calls since {since:%Y-%m-%d %H:%M}."
     if not_compared and coverage.matched and coverage.is_loaded:
         names = ", ".join(not_compared)

@@ -176,3 +176,20 @@ def test_nothing_is_loaded_to_compare_with_where_nothing_matches() -> None:
     query = ReviewQuery(Filters(since=NOW - timedelta(hours=1), status=("odd",)), "")
     (result,) = found(rare_calls(25), query)
     assert (result.coverage.matched, result.coverage.details_needed) == (0, 0)
+
+
+def test_what_is_usual_depends_on_no_other_filter_also_while_calls_are_loading() -> None:
+    async def ask() -> ReviewResult:
+        calls = [replace(call, has_detail=True) for call in rare_calls(30)]
+        loader, repeats = await loader_of(calls), Condition("agent_repeats", ">=", "2", is_signal=True)
+        query = ReviewQuery(Filters(since=NOW - timedelta(days=100), results=(repeats,)), "")
+        try:
+            await loader.store.write.save(calls, NOW)
+            return await find_calls_to_review(loader, RequestContext(NOW, 0), query, UTC_ZONE)
+        finally:
+            await loader.sync.aclose()
+            await loader.store.close()
+
+    result = asyncio.run(ask())
+    assert not result.coverage.is_loaded
+    assert result.calls[0].reasons["agent_repeats"].detail == "3; agent's usual 0"
