@@ -23,6 +23,7 @@ from formant_mcp.members import Member
 from formant_mcp.providers.base import AnyProvider
 from formant_mcp.queries.account import Account
 from formant_mcp.recordings import RecordingsFolder
+from formant_mcp.redaction import Redactor
 from formant_mcp.settings import Settings
 from formant_mcp.store import AccountKey, Store
 from formant_mcp.store.engine import another_account
@@ -50,7 +51,8 @@ def new_boundary() -> str:
 class App:
     """An account, open: its conversations, its members, the folders of recordings and exports, and how times are shown.
 
-    `publish` makes a link to a file, for those who cannot open files of this machine; None: they can.
+    `publish` makes a link to a file, for those who cannot open files of this machine; None: they can. `redacts`: kinds
+    of identifiers that are hidden from everybody.
     """
 
     account: Account
@@ -62,10 +64,16 @@ class App:
     now: Callable[[], datetime]
     new_boundary: Callable[[], str] = new_boundary
     publish: Callable[[Path], str] | None = None
+    redacts: frozenset[str] = frozenset()
 
-    def for_member(self, member: Member | None) -> "App":
-        """The app as it exists for a member; None: whoever has the key."""
-        return replace(self, account=self.account.for_member(member))
+    def for_answer(self, member: Member | None = None) -> "App":
+        """The app for one answer to a member; None: to whoever has the key.
+
+        Labels of hidden identifiers are those of this answer alone.
+        """
+        account = self.account.for_member(member)
+        kinds = self.redacts | member.redacts if member else self.redacts
+        return replace(self, account=account.redacted(Redactor(kinds)) if kinds else account)
 
     async def aclose(self) -> None:
         """Ends background work and closes the store."""
@@ -101,6 +109,7 @@ async def open_app(
         zone=settings.zone,
         call_seconds=settings.call_seconds,
         now=now,
+        redacts=settings.redacts,
     )
 
 

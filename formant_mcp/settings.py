@@ -26,6 +26,7 @@ from tzlocal import get_localzone_name
 
 from formant_mcp.errors import ConfigurationError
 from formant_mcp.providers.registry import PROVIDERS
+from formant_mcp.redaction.kinds import parse_kinds
 
 if TYPE_CHECKING:
     from formant_mcp.providers.base import AnyProvider
@@ -210,9 +211,8 @@ class Settings(BaseSettings):
 
     @field_validator("redact")
     @classmethod
-    def _refuse_redact(cls, value: str) -> str:
-        if value:
-            raise ValueError("redaction is not available in this version, so nothing would be hidden; unset it")
+    def _check_redact(cls, value: str) -> str:
+        parse_kinds(value)
         return value
 
     @field_validator("http_hosts")
@@ -221,6 +221,11 @@ class Settings(BaseSettings):
         if "/" in value or "*" in value:
             raise ValueError("give names with commas between them, without scheme and path: calls.example.com")
         return value
+
+    @property
+    def redacts(self) -> frozenset[str]:
+        """The kinds of identifiers that are hidden from everybody."""
+        return parse_kinds(self.redact)
 
     @property
     def hosts(self) -> list[str]:

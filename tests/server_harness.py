@@ -214,7 +214,7 @@ class Account:
         return Settings.model_validate({**usual, **overrides})
 
     async def _app(self, settings: Settings, source: AnyProvider, key: str) -> App:
-        app, boundary = (await open_app(settings, source, key, self.clock)).for_member(self.member), self.boundary
+        app, boundary = (await open_app(settings, source, key, self.clock)).for_answer(self.member), self.boundary
         return app if boundary is None else replace(app, new_boundary=lambda: boundary)
 
     @asynccontextmanager

@@ -47,7 +47,7 @@ async def _run(open_app: Callable[[], Awaitable[App]], options: Mapping[str, obj
         raise argument_error(error.errors(include_url=False, include_input=False), ExportArguments) from None
     app = await open_app()
     try:
-        return await _export(app, arguments, output)
+        return await _export(app.for_answer(), arguments, output)
     finally:
         await app.aclose()
 

@@ -13,11 +13,12 @@ from formant_mcp.app import find_members, open_members, utc_now
 from formant_mcp.errors import FormantError, InvalidRequestError
 from formant_mcp.members import Member
 from formant_mcp.queries.dates import parse_until
+from formant_mcp.redaction.kinds import parse_kinds
 from formant_mcp.settings import Settings, store_text
 
 _LONGEST_NAME = 60
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
-_COLUMNS = ("name", "agents", "created", "expires", "last used", "state")
+_COLUMNS = ("name", "agents", "hidden", "created", "expires", "last used", "state")
 _NO_KEY_HINT = "Set FORMANT_API_KEY (or FORMANT_API_KEY_FILE) as for the server."
 _IN_USE = "Revoke it first: `formant-mcp token revoke NAME`."
 
@@ -48,20 +49,17 @@ def run_token(options: TokenOptions) -> int:
 
 async def _add(settings: Settings, options: TokenOptions) -> None:
     now = utc_now()
-    if options.redact is not None:
-        raise InvalidRequestError(
-            "--redact: redaction is not available in this version, so nothing would be hidden.", "Leave it out."
-        )
-    member = Member(_parse_name(options.name), _parse_agents(options.agents))
+    member = Member(_parse_name(options.name), _parse_agents(options.agents), _parse_redact(options.redact))
     expires_at = None if options.expires is None else _parse_expiry(options.expires, now, settings.zone)
     async with open_members(settings) as members:
         token = await members.add(member, expires_at, now)
     if token is None:
         raise InvalidRequestError(f"{member.name} has an active token.", _IN_USE)
+    rights = f"agents: {_agents_text(member)}{_hidden_text(member)}"
     until = f"until {_minute(expires_at, settings.zone)}" if expires_at else "until it is revoked"
     print(token)
     print(
-        f"The token of {member.name} (agents: {_agents_text(member)}), valid {until}. It is not shown again.\n"
+        f"The token of {member.name} ({rights}), valid {until}. It is not shown again.\n"
         "Their assistant sends it in a header: `Authorization: Bearer fmcp_…`.",
         file=sys.stderr,
     )
@@ -76,6 +74,7 @@ async def _list(settings: Settings, _: TokenOptions) -> None:
         (
             stored.member.name,
             _agents_text(stored.member),
+            ", ".join(sorted(stored.member.redacts)) or "-",
             *(_minute(moment, zone) for moment in (stored.created_at, stored.expires_at, stored.last_used_at)),
             stored.state(now),
         )
@@ -123,6 +122,19 @@ def _parse_agents(text: str | None) -> frozenset[str]:
     return frozenset(agents)
 
 
+def _parse_redact(text: str | None) -> frozenset[str]:
+    """The kinds of `--redact`. Empty only if the option is not given, because empty hides nothing."""
+    if text is None:
+        return frozenset()
+    try:
+        kinds = parse_kinds(text)
+    except ValueError as error:
+        raise InvalidRequestError(f"--redact {error}.", "For example: numbers,emails.") from None
+    if not kinds:
+        raise InvalidRequestError("--redact names nothing.", "Leave it out to hide nothing.")
+    return kinds
+
+
 def _parse_expiry(text: str, now: datetime, zone: ZoneInfo) -> datetime:
     """`90d` or `12h` from now, or a date, which is included, or a time."""
     span = re.fullmatch(r"(\d{1,5})([hdw])", text.strip(), re.ASCII)
@@ -142,6 +154,10 @@ def _parse_expiry(text: str, now: datetime, zone: ZoneInfo) -> datetime:
 
 def _agents_text(member: Member) -> str:
     return ", ".join(sorted(member.agents)) or "all"
+
+
+def _hidden_text(member: Member) -> str:
+    return f", hidden: {', '.join(sorted(member.redacts))}" if member.redacts else ""
 
 
 def _minute(moment: datetime | None, zone: ZoneInfo) -> str:

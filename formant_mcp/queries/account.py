@@ -22,6 +22,7 @@ from formant_mcp.queries.export import Export, export
 from formant_mcp.queries.loader import Loader, RequestContext
 from formant_mcp.queries.phrases import PhrasesQuery, PhrasesResult, find_phrases
 from formant_mcp.queries.profile import Profile, profile
+from formant_mcp.queries.redacted import redacted, redacted_error
 from formant_mcp.queries.review import ReviewQuery, ReviewResult, find_calls_to_review
 from formant_mcp.queries.search import SearchQuery, SearchResult, search_transcripts
 from formant_mcp.queries.summary import Summary, SummaryQuery, summarize
@@ -34,6 +35,7 @@ from formant_mcp.queries.transcripts import (
     is_unconnected,
     recording_error,
 )
+from formant_mcp.redaction import Redactor
 from formant_mcp.store import Store
 from formant_mcp.sync import AnySync, LimitedSync, Sync
 from formant_mcp.sync.background import Report
@@ -59,10 +61,11 @@ class Account:
         FormantError: the query cannot be answered; says what to do instead.
     """
 
-    def __init__(self, sync: AnySync, store: Store) -> None:
+    def __init__(self, sync: AnySync, store: Store, redactor: Redactor | None = None) -> None:
         self._sync = sync
         self._store = store
         self._loader = Loader(sync, store)
+        self._redactor = redactor
 
     def for_member(self, member: Member | None) -> "Account":
         """The account as it exists for a member: with no agents but theirs. None: whoever has the key."""
@@ -72,6 +75,14 @@ class Account:
             raise TypeError("This is a member's account already.")
         store = self._store.limited_to(member.agents)
         return Account(LimitedSync(self._sync, store), store)
+
+    def redacted(self, redactor: Redactor) -> "Account":
+        """The account for one answer, with labels in place of identifiers; filters take these as ever."""
+        return Account(self._sync, self._store.redacted(redactor), redactor)
+
+    def shown_error(self, error: FormantError) -> FormantError:
+        """The error as it may be shown: without identifiers, if these are hidden."""
+        return redacted_error(self._redactor, error) if self._redactor else error
 
     async def identity(self) -> str:
         """A unique name of the store, for cursors that are valid for it alone."""
@@ -89,8 +100,7 @@ class Account:
 
     async def list_conversations(self, context: RequestContext, query: ListQuery) -> ConversationPage:
         """A page of the conversations that match."""
-        return await for_agent(
-            self._loader,
+        return await self._answer(
             context,
             query.filters,
             lambda filters: list_conversations(self._loader, context, replace(query, filters=filters)),
@@ -98,8 +108,7 @@ class Account:
 
     async def search(self, context: RequestContext, query: SearchQuery) -> SearchResult:
         """A page of the turns that match the query."""
-        return await for_agent(
-            self._loader,
+        return await self._answer(
             context,
             query.filters,
             lambda filters: search_transcripts(self._loader, context, replace(query, filters=filters)),
@@ -107,8 +116,7 @@ class Account:
 
     async def phrases(self, context: RequestContext, query: PhrasesQuery) -> PhrasesResult:
         """What is said most in all calls that match, or more than elsewhere."""
-        return await for_agent(
-            self._loader,
+        return await self._answer(
             context,
             query.filters,
             lambda filters: find_phrases(self._loader, context, replace(query, filters=filters)),
@@ -116,8 +124,7 @@ class Account:
 
     async def summarize(self, context: RequestContext, query: SummaryQuery, zone: ZoneInfo) -> Summary:
         """Figures over all calls that match, by groups."""
-        return await for_agent(
-            self._loader,
+        return await self._answer(
             context,
             query.filters,
             lambda filters: summarize(self._loader, context, replace(query, filters=filters), zone),
@@ -125,14 +132,13 @@ class Account:
 
     async def profile(self, context: RequestContext, filters: Filters, top: int, zone: ZoneInfo) -> Profile:
         """The profile of all calls that match: agents, statuses, result fields."""
-        return await for_agent(
-            self._loader, context, filters, lambda resolved: profile(self._loader, context, resolved, top, zone)
+        return await self._answer(
+            context, filters, lambda resolved: profile(self._loader, context, resolved, top, zone)
         )
 
     async def find_changes(self, context: RequestContext, query: ChangesQuery, zone: ZoneInfo) -> ChangeReport:
         """What changed between two periods more than chance explains."""
-        return await for_agent(
-            self._loader,
+        return await self._answer(
             context,
             query.filters,
             lambda filters: find_changes(self._loader, context, replace(query, filters=filters), zone),
@@ -140,8 +146,7 @@ class Account:
 
     async def find_calls_to_review(self, context: RequestContext, query: ReviewQuery, zone: ZoneInfo) -> ReviewResult:
         """The calls to listen to first, of all that match."""
-        return await for_agent(
-            self._loader,
+        return await self._answer(
             context,
             query.filters,
             lambda filters: find_calls_to_review(self._loader, context, replace(query, filters=filters), zone),
@@ -149,13 +154,11 @@ class Account:
 
     async def export(self, context: RequestContext, filters: Filters, include: Set[str]) -> Export:
         """Everything that matches, page by page."""
-        return await for_agent(
-            self._loader, context, filters, lambda resolved: export(self._loader, context, resolved, include)
-        )
+        return await self._answer(context, filters, lambda resolved: export(self._loader, context, resolved, include))
 
     async def transcripts(self, context: RequestContext, ids: list[str], window: Window) -> Transcripts:
         """Conversations by id, each with the turns of a window."""
-        return await get_transcripts(self._loader, context, ids, window)
+        return self._shown(await get_transcripts(self._loader, context, ids, window))
 
     async def conversation(
         self, context: RequestContext, id_or_prefix: str
@@ -287,6 +290,13 @@ class Account:
         """Ends background work and closes the store."""
         await self._sync.aclose()
         await self._store.close()
+
+    async def _answer(self, context: RequestContext, filters: Filters, answer: Callable[[Filters], Awaitable[T]]) -> T:
+        """The answer for the filters, for the agent that they name."""
+        return self._shown(await for_agent(self._loader, context, filters, answer))
+
+    def _shown(self, answer: T) -> T:
+        return redacted(self._redactor, answer) if self._redactor else answer
 
     async def _stored(self, conversation_id: str) -> Conversation | None:
         return (await self._store.read.get([conversation_id])).get(conversation_id)

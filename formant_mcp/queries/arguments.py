@@ -29,6 +29,7 @@ from formant_mcp.queries.forms import (
     json_in,
 )
 from formant_mcp.queries.guesses import did_you_mean, nearest
+from formant_mcp.redaction.kinds import LABEL
 
 NO_BOUND = -1.0
 _MAX_CHARACTERS = 100_000
@@ -112,6 +113,7 @@ class Arguments(BaseModel):
         given = cls._flat(cast(dict[str, object], sent))
         for name, value in given.items():
             _check_length(name, value)
+            _refuse_labels(name, value)
         return {name: value for name, value in given.items() if not cls._is_left_out(name, value)}
 
     @classmethod
@@ -136,6 +138,16 @@ def _check_length(name: str, value: object) -> None:
         raise InvalidRequestError(
             f"{clean(name[:60])} is longer than the {limit:,} {what} that are read.", "Ask in several steps."
         )
+
+
+def _refuse_labels(name: str, value: object) -> None:
+    """Refuses labels of hidden identifiers: another answer numbers others with them."""
+    for item in cast(list[object], value) if isinstance(value, list) else (value,):
+        if isinstance(item, str) and (label := LABEL.search(item)):
+            raise InvalidRequestError(
+                f"{clean(name[:60])}: {label[0]} is a label in one answer for what is hidden; it has no meaning here.",
+                "Select calls by conversation_id or other filters, or by the number itself if the user gives it.",
+            )
 
 
 class FilterArguments(Arguments):

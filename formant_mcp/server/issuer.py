@@ -19,6 +19,7 @@ from pydantic import JsonValue
 from formant_mcp.errors import ConnectionFailedError
 from formant_mcp.members import Member
 from formant_mcp.models import clean
+from formant_mcp.redaction.kinds import KINDS
 from formant_mcp.settings import is_secure
 
 _log = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ _RSA = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 _ALGORITHMS = (*_RSA, "ES256", "ES384", "ES512", "EdDSA")
 _NAME_CLAIMS = ("preferred_username", "email", "sub")
 _AGENTS_CLAIM = "formant_agents"
+_REDACT_CLAIM = "formant_redact"
 _LONGEST_NAME = 60
 
 JsonObject = dict[str, JsonValue]
@@ -186,23 +188,24 @@ def _login(claims: JsonObject) -> Login | None:
     """Who the claims are about; None if they name nobody, or limit the agents in a form that is not understood."""
     names = [clean(name) for name in map(claims.get, _NAME_CLAIMS) if isinstance(name, str)]
     name, subject = next(filter(None, names), "")[:_LONGEST_NAME], claims.get("sub")
-    agents = _parse_agents(claims)
-    if not name or agents is None:
-        _log.info("A login is refused: %s.", "it names nobody" if not name else f"{_AGENTS_CLAIM} is no list of ids")
+    agents, redacts = _parse_list(claims, _AGENTS_CLAIM), _parse_list(claims, _REDACT_CLAIM)
+    if not name or agents is None or redacts is None or not redacts.issubset(KINDS):
+        wrong = _AGENTS_CLAIM if agents is None else _REDACT_CLAIM
+        _log.info("A login is refused: %s.", "it names nobody" if not name else f"{wrong} cannot be read")
         return None
-    return Login(Member(name, agents), subject if isinstance(subject, str) else None)
+    return Login(Member(name, agents, redacts), subject if isinstance(subject, str) else None)
 
 
-def _parse_agents(claims: JsonObject) -> frozenset[str] | None:
-    """The only agents that the claims allow, or an empty set without that claim.
+def _parse_list(claims: JsonObject, claim: str) -> frozenset[str] | None:
+    """What a claim lists; an empty set without that claim.
 
-    None if the claim is empty or of another form, which must never mean all agents.
+    None if it is empty or of another form, which must never mean all agents, or that nothing is hidden.
     """
-    if _AGENTS_CLAIM not in claims:
+    if claim not in claims:
         return frozenset()
-    claim = claims[_AGENTS_CLAIM]
-    agents = claim.split() if isinstance(claim, str) else claim
-    if not isinstance(agents, list) or not agents:
+    sent = claims[claim]
+    listed = sent.split() if isinstance(sent, str) else sent
+    if not isinstance(listed, list) or not listed:
         return None
-    ids = [agent for agent in agents if isinstance(agent, str) and agent.strip()]
-    return frozenset(ids) if len(ids) == len(agents) else None
+    names = [name for name in listed if isinstance(name, str) and name.strip()]
+    return frozenset(names) if len(names) == len(listed) else None

@@ -195,9 +195,12 @@ async def _app_in_time(request: Request) -> AsyncGenerator[App]:
     limit = asyncio.timeout(_OPENING_SECONDS)
     try:
         async with limit:
-            app = (await request.lifespan_context.app()).for_member(member_of(request))
+            app = (await request.lifespan_context.app()).for_answer(member_of(request))
             limit.reschedule(asyncio.get_running_loop().time() + app.call_seconds + _MARGIN_SECONDS)
-            yield app
+            try:
+                yield app
+            except FormantError as error:
+                raise app.account.shown_error(error) from None
     except TimeoutError:
         if not limit.expired():
             raise

@@ -19,7 +19,7 @@ from formant_mcp.store.rows import moment
 _TOKEN_BYTES = 32
 _ANSWER_SECONDS = 10.0
 _NOTE_USE_EVERY = timedelta(hours=1)
-_COLUMNS = ("name", "agents", "token_hash", "created_at", "expires_at", "last_used_at", "revoked_at")
+_COLUMNS = ("name", "agents", "redacts", "token_hash", "created_at", "expires_at", "last_used_at", "revoked_at")
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM $members"
 
 TokenState = Literal["active", "expired", "revoked"]
@@ -88,7 +88,8 @@ class Members(OnDatabase):
         self, connection: Connection, member: Member, token_hash: str, expires_at: datetime | None, now: datetime
     ) -> bool:
         """Whether the member has this token now: a try before may have saved it though its connection was lost."""
-        row = (member.name, json.dumps(sorted(member.agents)), token_hash, milliseconds(now))
+        lists = (json.dumps(sorted(member.agents)), json.dumps(sorted(member.redacts)))
+        row = (member.name, *lists, token_hash, milliseconds(now))
         connection.insert(
             "members",
             _COLUMNS,
@@ -117,5 +118,6 @@ def _hash(token: str) -> str:
 
 
 def _parse(row: tuple[Value, ...]) -> StoredMember:
-    name, agents, token_hash, *times = row
-    return StoredMember(Member(str(name), frozenset(json.loads(str(agents)))), str(token_hash), *map(moment, times))
+    name, agents, redacts, token_hash, *times = row
+    member = Member(str(name), *(frozenset(json.loads(str(names))) for names in (agents, redacts)))
+    return StoredMember(member, str(token_hash), *map(moment, times))

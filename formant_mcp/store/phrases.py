@@ -181,11 +181,11 @@ class Phrases(OnDatabase):
 
     def __init__(self, database: Database, answers: Answers, agents: frozenset[str] = ALL_AGENTS) -> None:
         super().__init__(database, agents)
-        self._answers = answers
+        self.answers = answers
 
     def limited_to(self, agents: frozenset[str]) -> "Phrases":
         """The same for a reader for whom only these agents' conversations exist."""
-        return Phrases(self.database, self._answers, agents)
+        return Phrases(self.database, self.answers, agents)
 
     @on_reader
     def find(self, connection: Connection, question: PhraseQuestion) -> FoundPhrases:
@@ -196,12 +196,12 @@ class Phrases(OnDatabase):
             selected = set(rows)
             others = [row for row in _rows(connection, question.elsewhere) if row not in selected]
         key = _fingerprint(connection, question, rows, others)
-        answer = self._answers.get(key)
+        answer = self.answers.get(key)
         if answer is None:
             answer = _find(connection, question, rows[: question.most], others[: question.most])
             left_out = max(0, len(rows) - question.most) + max(0, len(others) - question.most)
             answer = answer._replace(not_counted=left_out)
-            self._answers.add(key, answer)
+            self.answers.add(key, answer)
         return answer
 
 

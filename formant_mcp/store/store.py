@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 from formant_mcp.analysis.phrase_lists import PhraseLists
 from formant_mcp.analysis.signals import measure
 from formant_mcp.errors import ConfigurationError
+from formant_mcp.redaction import Redactor
 from formant_mcp.store.aggregates import Aggregates
 from formant_mcp.store.engine import AccountKey, Connection, Database, OnDatabase, Owner, on_writer, one_query
 from formant_mcp.store.members import Members
 from formant_mcp.store.phrases import Answers, Phrases
 from formant_mcp.store.reader import Reader
+from formant_mcp.store.redacted import RedactedPhrases, RedactedReader, RedactedSearch, Redaction
 from formant_mcp.store.review import Review
 from formant_mcp.store.search import Search
 from formant_mcp.store.signals import Signals
@@ -75,6 +77,14 @@ class Store(OnDatabase):
         limited.values = ValueCounter(self.database, agents)
         limited.review = Review(self.database, agents)
         return limited
+
+    def redacted(self, redactor: Redactor) -> "Store":
+        """This store for a reader from whom identifiers are hidden."""
+        hidden, redaction = copy(self), Redaction(redactor)
+        reader = RedactedReader(self.read, redaction)
+        hidden.read, hidden.search = reader, RedactedSearch(self.search, redaction)
+        hidden.phrases = RedactedPhrases(self.phrases, reader)
+        return hidden
 
     async def identity(self) -> str:
         """A unique name for what exists of this store for its reader, by which the cursors of others are recognized."""

@@ -294,6 +294,9 @@ MIGRATIONS = (
     ALTER TABLE signals ADD COLUMN gap_turn integer;
     ALTER TABLE signals ADD COLUMN interrupted_turn integer;
     """,
+    """
+    ALTER TABLE members ADD COLUMN redacts text COLLATE "C" NOT NULL DEFAULT '[]';
+    """,
 )
 
 

@@ -304,6 +304,9 @@ MIGRATIONS = (
     ALTER TABLE signals ADD COLUMN gap_turn INTEGER;
     ALTER TABLE signals ADD COLUMN interrupted_turn INTEGER;
     """,
+    """
+    ALTER TABLE members ADD COLUMN redacts TEXT NOT NULL DEFAULT '[]';  -- a JSON list of kinds of identifiers
+    """,
 )
 
 

@@ -1,0 +1,163 @@
+"""The store for readers from whom identifiers are hidden: conversations and turns come with labels in their place.
+
+Values that are counted, such as groups, come as they are: `formant_mcp.queries.redacted` hides these.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from formant_mcp.filters import Filters, Order
+from formant_mcp.models import Conversation, Turn
+from formant_mcp.redaction import Redactor
+from formant_mcp.store.phrases import FoundPhrase, FoundPhrases, PhraseQuestion, Phrases
+from formant_mcp.store.reader import Reader
+from formant_mcp.store.search import MatchPage, Search
+from formant_mcp.store.search_steps import StoreSearch
+from formant_mcp.store.turn_keys import MAX_TURNS
+from formant_mcp.text_search.query import Term
+
+T = TypeVar("T")
+
+
+class Redaction:
+    """Hides identifiers in models: on a thread, because long transcripts take a while, one caller after another."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+        self._lock = asyncio.Lock()
+
+    async def conversations(self, conversations: Sequence[Conversation]) -> list[Conversation]:
+        """The conversations with labels. Ids stay: answers need them, and they are the provider's own."""
+        return await self._run(lambda: [self._conversation(conversation) for conversation in conversations])
+
+    async def transcripts(self, transcripts: Mapping[int, Mapping[int, Turn]]) -> dict[int, dict[int, Turn]]:
+        """Whole transcripts with labels, by row and index: what is said may be spread over several turns."""
+        return await self._run(lambda: {row: self._transcript(turns) for row, turns in transcripts.items()})
+
+    async def texts(self, texts: Mapping[str, str | None]) -> dict[str, str | None]:
+        """The texts with labels, by the same keys."""
+        return await self._run(lambda: {key: self._text(text) for key, text in texts.items()})
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        async with self._lock:
+            return await asyncio.to_thread(work)
+
+    def _conversation(self, call: Conversation) -> Conversation:
+        return replace(
+            call,
+            agent_name=self._text(call.agent_name),
+            contact_number=self._redactor.number(call.contact_number),
+            user_id=self._text(call.user_id),
+            direction=self._text(call.direction),
+            status=self._text(call.status),
+            failure_reason=self._text(call.failure_reason),
+            trace_id=self._text(call.trace_id),
+            results={self._redactor.text(name): self._redactor.value(value) for name, value in call.results.items()}
+            if call.results
+            else call.results,
+        )
+
+    def _transcript(self, turns: Mapping[int, Turn]) -> dict[int, Turn]:
+        spoken = sorted(turns.items())
+        texts = self._redactor.turns([turn.text for _, turn in spoken])
+        return {
+            index: replace(turn, role=self._redactor.text(turn.role), text=text)
+            for (index, turn), text in zip(spoken, texts, strict=True)
+        }
+
+    def _text(self, text: str | None) -> str | None:
+        return text and self._redactor.text(text)
+
+
+class RedactedReader(Reader):
+    """Reads conversations and turns with labels in place of identifiers."""
+
+    def __init__(self, reader: Reader, redaction: Redaction) -> None:
+        super().__init__(reader.database, reader.visible_agents)
+        self._redaction = redaction
+
+    async def get(self, conversation_ids: Sequence[str]) -> dict[str, Conversation]:
+        """See Reader."""
+        stored = await super().get(conversation_ids)
+        return dict(zip(stored, await self._redaction.conversations(list(stored.values())), strict=True))
+
+    async def page(self, filters: Filters, order: Order, limit: int, after: int = 0) -> list[tuple[int, Conversation]]:
+        """See Reader."""
+        page = await super().page(filters, order, limit, after)
+        calls = await self._redaction.conversations([call for _, call in page])
+        return [(row, call) for (row, _), call in zip(page, calls, strict=True)]
+
+    async def turns(self, conversation_id: str, first: int, count: int) -> list[Turn]:
+        """See Reader. Reads all turns: an identifier may begin or end outside of these."""
+        spoken = await super().turns(conversation_id, 0, MAX_TURNS)
+        transcript = (await self._redaction.transcripts({0: {turn.index: turn for turn in spoken}}))[0]
+        return [turn for index, turn in transcript.items() if first <= index < first + count]
+
+    async def windows(self, windows: Sequence[tuple[int, int, int]]) -> dict[int, dict[int, Turn]]:
+        """See Reader. Reads all turns: an identifier may begin or end outside of these."""
+        transcripts = await self.transcripts(sorted({row for row, _, _ in windows}))
+        shown: dict[int, dict[int, Turn]] = {}
+        for row, first, last in windows:
+            turns = transcripts.get(row, {})
+            near = {index: turns[index] for index in range(first, last + 1) if index in turns}
+            shown[row] = shown.get(row, {}) | near
+        return shown
+
+    async def transcripts(self, rows: Sequence[int]) -> dict[int, dict[int, Turn]]:
+        """See Reader."""
+        return await self._redaction.transcripts(await super().transcripts(rows))
+
+    async def agent_names(self, agent_ids: Sequence[str]) -> dict[str, str]:
+        """See Reader."""
+        names = await self._redaction.texts(await super().agent_names(agent_ids))
+        return {agent_id: name for agent_id, name in names.items() if name}
+
+    async def agents(self) -> dict[str, str | None]:
+        """See Reader."""
+        return await self._redaction.texts(await super().agents())
+
+
+class RedactedSearch(Search):
+    """Searches as ever, also for numbers; what it returns has labels, and it suggests no digits."""
+
+    def __init__(self, search: Search, redaction: Redaction) -> None:
+        super().__init__(search.database, search.visible_agents)
+        self._redaction = redaction
+
+    async def find(self, query: StoreSearch, count: int, after: int = 0) -> MatchPage:
+        """See Search."""
+        matches = await super().find(query, count, after)
+        calls = await self._redaction.conversations([match.conversation for match in matches.page])
+        page = zip(matches.page, calls, strict=True)
+        return matches._replace(page=tuple(match._replace(conversation=call) for match, call in page))
+
+    async def similar(self, term: Term) -> list[str]:
+        """See Search."""
+        return _without_digits(await super().similar(term))
+
+    async def longer(self, term: Term) -> list[str]:
+        """See Search."""
+        return _without_digits(await super().longer(term))
+
+
+class RedactedPhrases(Phrases):
+    """Counts what is said as ever; the examples have labels."""
+
+    def __init__(self, phrases: Phrases, reader: RedactedReader) -> None:
+        super().__init__(phrases.database, phrases.answers, phrases.visible_agents)
+        self._reader = reader
+
+    async def find(self, question: PhraseQuestion) -> FoundPhrases:
+        """See Phrases."""
+        counted = await super().find(question)
+        return counted._replace(phrases=tuple([await self._with_label(phrase) for phrase in counted.phrases]))
+
+    async def _with_label(self, phrase: FoundPhrase) -> FoundPhrase:
+        turns = await self._reader.turns(phrase.conversation_id, phrase.turn, 1)
+        return phrase._replace(text=turns[0].text if turns else "")
+
+
+def _without_digits(words: Sequence[str]) -> list[str]:
+    return [word for word in words if not any(character.isdigit() for character in word)]
