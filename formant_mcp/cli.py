@@ -177,7 +177,7 @@ def _add_actions(token: _Parser) -> Sequence[_Parser]:
     add = actions.add_parser("add", help="make a member's token, which is shown once")
     add.add_argument("--agents", metavar="IDS", help="the only agents they may see, with commas; default: all")
     add.add_argument("--expires", metavar="WHEN", help="90d, 12h or a date; default: valid until revoked")
-    add.add_argument("--redact", metavar="KINDS", help="not available yet")
+    add.add_argument("--redact", metavar="KINDS", help="hidden from them, with commas: numbers, emails, ids")
     listing = actions.add_parser("list", help="show all members and the state of their tokens")
     revoke = actions.add_parser("revoke", help="refuse a member's token from now on")
     for action in (add, revoke):

@@ -214,7 +214,9 @@ class Account:
         return Settings.model_validate({**usual, **overrides})
 
     async def _app(self, settings: Settings, source: AnyProvider, key: str) -> App:
-        app, boundary = (await open_app(settings, source, key, self.clock)).for_answer(self.member), self.boundary
+        app, member, boundary = await open_app(settings, source, key, self.clock), self.member, self.boundary
+        if member:
+            app = replace(app, account=app.account.for_member(member), redacts=app.redacts | member.redacts)
         return app if boundary is None else replace(app, new_boundary=lambda: boundary)
 
     @asynccontextmanager

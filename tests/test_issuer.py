@@ -140,6 +140,20 @@ async def test_agents_of_another_form_are_refused_and_never_mean_all(
     assert await issuer.verify(api.token(formant_agents=claim)) is None
 
 
+@pytest.mark.parametrize("claim", [["numbers", "ids"], " ids numbers"])
+async def test_a_claim_hides_kinds_of_identifiers(api: FakeIssuer, issuer: Issuer, claim: object) -> None:
+    login = await issuer.verify(api.token(formant_redact=claim))
+    assert login
+    assert login.member.redacts == {"numbers", "ids"}
+
+
+@pytest.mark.parametrize("claim", [[], "", " ", True, {}, ["all"], "number", ["numbers", "phones"], [1]])
+async def test_kinds_that_are_not_understood_are_refused_and_never_mean_none(
+    api: FakeIssuer, issuer: Issuer, claim: object
+) -> None:
+    assert await issuer.verify(api.token(formant_redact=claim)) is None
+
+
 async def test_null_as_agents_is_refused(api: FakeIssuer, issuer: Issuer) -> None:
     assert await issuer.verify(sign(api.claims() | {"formant_agents": None}, api.keys[0])) is None
 

@@ -9,6 +9,7 @@ import tzlocal
 from pydantic import ValidationError
 
 from formant_mcp.errors import ConfigurationError
+from formant_mcp.redaction.kinds import KINDS
 from formant_mcp.settings import Settings
 
 KEY = "fm-live-5c1e0f2b9a7d"
@@ -213,8 +214,17 @@ def test_zero_call_seconds_are_refused() -> None:
         load(CALL_SECONDS="0")
 
 
-def test_redaction_is_refused_while_it_is_not_available() -> None:
-    assert "nothing would be hidden" in refused(REDACT="ids")
+@pytest.mark.parametrize(
+    ("value", "kinds"),
+    [("", set()), ("numbers", {"numbers"}), (" Ids, emails,,", {"ids", "emails"}), ("numbers,emails,ids", set(KINDS))],
+)
+def test_the_kinds_to_hide_are_a_list_with_commas(value: str, kinds: set[str]) -> None:
+    assert load(REDACT=value).redacts == kinds
+
+
+@pytest.mark.parametrize("value", ["all", "numbers;ids", "number", "numbers ids", "true"])
+def test_a_kind_that_does_not_exist_is_refused_because_something_would_stay_visible(value: str) -> None:
+    assert refused(REDACT=value) == "FORMANT_REDACT: takes numbers, emails, ids, with commas between them."
 
 
 def test_an_issuer_and_an_audience_are_read_as_written() -> None:

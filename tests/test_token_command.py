@@ -45,16 +45,16 @@ def settings_of(folder: Path) -> Settings:
 
 def test_add_prints_the_token_alone_on_stdout_and_list_never_shows_it(run: Run) -> None:
     began = datetime.now(ZONE)
-    added = run("add", "anna", "--agents", "123, agent_4", "--expires", "90d")
+    added = run("add", "anna", "--agents", "123, agent_4", "--redact", "numbers,ids", "--expires", "90d")
     assert added.status == 0
     assert re.fullmatch(r"fmcp_[\w-]{43}\n", added.out)
     assert added.out.strip() not in added.error
-    assert "The token of anna (agents: 123, agent_4), valid until 20" in added.error
+    assert "The token of anna (agents: 123, agent_4, hidden: ids, numbers), valid until 20" in added.error
     listed = run("list")
     header, row = listed.out.splitlines()
-    assert header.split() == ["name", "agents", "created", "expires", "last", "used", "state"]
-    name, agents, created, expires, used, state = re.split(r"  +", row)
-    assert (name, agents, used, state) == ("anna", "123, agent_4", "-", "active")
+    assert header.split() == ["name", "agents", "hidden", "created", "expires", "last", "used", "state"]
+    name, agents, hidden, created, expires, used, state = re.split(r"  +", row)
+    assert (name, agents, hidden, used, state) == ("anna", "123, agent_4", "ids, numbers", "-", "active")
     assert datetime.fromisoformat(expires) - datetime.fromisoformat(created) == timedelta(days=90)
     assert began.replace(second=0, microsecond=0) <= datetime.fromisoformat(created) <= datetime.now(ZONE)
     assert added.out.strip() not in listed.out + listed.error
@@ -101,8 +101,8 @@ async def test_a_running_server_accepts_a_new_token_and_refuses_it_once_it_is_re
             (["add", "anna", "--expires", text], "--expires must be hours, days or weeks from now (24h, 90d, 4w)")
             for text in ("", "0d", "2020-01-01", "7 days", "1m", "30s", "90", "9" * 30 + "d")
         ),
-        (["add", "anna", "--redact", "numbers"], "--redact: redaction is not available in this version"),
-        (["add", "anna", "--redact", ""], "--redact: redaction is not available in this version"),
+        (["add", "anna", "--redact", "number"], "--redact takes numbers, emails, ids, with commas between them."),
+        (["add", "anna", "--redact", ""], "--redact names nothing."),
         (["revoke", "bob"], "bob has no token to revoke"),
     ],
 )

@@ -74,9 +74,9 @@ def test_the_tour_does_not_show_the_users_key(tour: str) -> None:
     [
         (
             "FORMANT_REDACT",
-            "numbers",
+            "everything",
             "step 1 (summarize_results): the answer is an error",
-            "redaction is not available",
+            "FORMANT_REDACT: takes numbers",
         ),
         ("FORMANT_RECORDINGS_DIR", os.devnull, "step 12 (save_recording): the answer is an error", "cannot be saved"),
     ],

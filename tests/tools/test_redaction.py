@@ -1,0 +1,203 @@
+"""With FORMANT_REDACT no identifier is in any answer, whoever said it and wherever it is stored, and labels stay true."""
+
+import json
+import re
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import JsonValue
+
+from formant_mcp.members import Member
+from tests.calls import conversation, conversation_id
+from tests.server_harness import NOW, Account, Answer, Assistant
+
+pytestmark = pytest.mark.anyio
+
+RAHUL, ASHA = "+919876543210", "+919123456780"
+CALLS = (conversation_id(1), conversation_id(2), conversation_id(3))
+SPOKEN = (
+    ("agent", "Am I speaking to 98765 43210?"),
+    ("human", "Yes, but call my wife at nine one two three four five six seven eight zero."),
+    ("agent", "Which address may we write to?"),
+    ("human", "rahul.sharma@example.com, and my PAN is ABCPE1234F."),
+    ("human", "No wait, the other number is 91234"),
+    ("agent", "ok"),
+    ("human", "56780, that is hers."),
+    ("agent", "Thank you. The fee is 4,999 rupees, due on 2026-11-30."),
+)
+RESULTS: JsonValue = {
+    "callback": "098765-43210",
+    "wife": 9123456780,
+    "mail": "rahul.sharma@example.com",
+    "pan": "ABCPE1234F",
+    "9876543210": "a key that is a number",
+    "amount": 4999,
+    "notes": [{"said": "call +91 91234 56780"}],
+}
+LEAKS = re.compile(
+    "98765|43210|91234|56780|nine one two|seven eight zero|rahul|sharma|ABCPE|1234F|9876543210|9123456780", re.I
+)
+
+
+@pytest.fixture
+def account(account: Account) -> Account:
+    """Three calls of two people, who say and leave numbers, an address and an id everywhere."""
+    turns: JsonValue = [{"role": role, "message": message} for role, message in SPOKEN]
+    for n, (number, status) in enumerate(((RAHUL, "completed"), (ASHA, "completed"), (RAHUL, "failed")), 1):
+        spoken = {"transcript": turns, "results": RESULTS} if status == "completed" else {}
+        row = conversation(n, NOW - timedelta(days=n), status=status, contact_number=number, **spoken)
+        account.api.add(row | ({"failure_reason": "no answer at 9876543210"} if status == "failed" else {}))
+    return account
+
+
+@asynccontextmanager
+async def redacting(account: Account, kinds: str = "numbers,emails,ids") -> AsyncGenerator[Assistant]:
+    async with account.connect(redact=kinds) as assistant:
+        yield assistant
+
+
+def leaks(text: str) -> list[str]:
+    return LEAKS.findall(re.sub("e36853de-9cbb-441e-ad75-[0-9a-f]{12}_1", "", text))
+
+
+async def all_of(assistant: Assistant) -> list[Answer]:
+    """An answer of each tool, in each of its forms."""
+    fields = "contact_number,status,failure_reason,results.callback,results.wife,results.notes.said"
+    return [
+        await assistant.ask("list_conversations", summary_mode="include"),
+        await assistant.ask("list_conversations", fields=fields),
+        await assistant.ask("list_conversations", order_by="-results.wife"),
+        await assistant.ask("list_conversations", contact_number="+15550009999"),
+        await assistant.ask("list_conversations", results="callback=nobody"),
+        await assistant.ask("list_conversations", failure_reason="unknown"),
+        await assistant.ask("get_transcripts", conversation_ids=list(CALLS)),
+        await assistant.ask("get_transcripts", conversation_ids=[CALLS[0]], from_turn=4, max_turns=1),
+        await assistant.ask("get_transcripts", conversation_ids=[CALLS[0]], from_turn=6, max_turns=1),
+        await assistant.ask("search_transcripts", query="98765"),
+        await assistant.ask("search_transcripts", query="hers", context_turns=0),
+        await assistant.ask("search_transcripts", query="9876"),
+        await assistant.ask("search_transcripts", query="number"),
+        await assistant.ask("search_transcripts", query="sharm"),
+        await assistant.ask("summarize_results"),
+        await assistant.ask("summarize_results", group_by="contact_number"),
+        await assistant.ask("summarize_results", group_by="results.callback", measures="results.wife"),
+        await assistant.ask("summarize_results", group_by="results.wife,failure_reason"),
+        await assistant.ask("find_phrases", role="any", limit=50),
+        await assistant.ask("find_calls_to_review"),
+        await assistant.ask("find_changes", since="2d"),
+    ]
+
+
+async def test_no_identifier_is_in_any_answer(account: Account) -> None:
+    async with redacting(account) as assistant:
+        answers = await all_of(assistant)
+    for answer in answers:
+        assert not leaks(answer.text), answer.text
+        assert not leaks(json.dumps(answer.structure, ensure_ascii=False))
+
+
+async def test_without_redaction_the_same_questions_show_them(account: Account) -> None:
+    async with account.connect() as assistant:
+        answers = await all_of(assistant)
+    assert len([answer for answer in answers if leaks(answer.text)]) > len(answers) / 2
+
+
+async def test_one_person_has_one_label_throughout_an_answer(account: Account) -> None:
+    async with redacting(account) as assistant:
+        answer = await assistant.ask("get_transcripts", conversation_ids=[CALLS[0], CALLS[1]])
+    first, second = answer.rows()
+    rahul, asha = first["contact_number"], second["contact_number"]
+    assert {rahul, asha} == {"<number 1>", "<number 2>"}
+    for row in (first, second):
+        transcript = str(row["transcript"])
+        assert f"Am I speaking to {rahul}?" in transcript
+        assert f"call my wife at {asha}." in transcript
+        results = row["results"]
+        assert isinstance(results, dict)
+        assert (results["callback"], results["wife"]) == (rahul, asha)
+        assert results["amount"] == 4999
+        assert "4,999 rupees, due on 2026-11-30." in transcript
+
+
+async def test_a_number_split_over_turns_is_hidden_in_each_window(account: Account) -> None:
+    async with redacting(account) as assistant:
+        for turn in (4, 6):
+            answer = await assistant.ask("get_transcripts", conversation_ids=[CALLS[0]], from_turn=turn, max_turns=1)
+            assert "<number" in str(answer.rows()[0]["transcript"])
+
+
+@pytest.mark.parametrize("number", [RAHUL, "98765 43210", "43210"])
+async def test_filters_take_numbers_as_ever(account: Account, number: str) -> None:
+    async with redacting(account) as assistant:
+        answer = await assistant.ask("list_conversations", contact_number=number)
+        assert answer.ids() == [CALLS[0], CALLS[2]]
+        answer = await assistant.ask("list_conversations", results="wife=9123456780")
+        assert answer.ids() == [CALLS[0], CALLS[1]]
+
+
+async def test_groups_are_those_of_the_numbers(account: Account) -> None:
+    async with redacting(account) as assistant:
+        answer = await assistant.ask("summarize_results", group_by="contact_number")
+    groups = {str(group["key"]): group["count"] for group in answer.rows("groups")}
+    assert groups == {"{'contact_number': '<number 1>'}": 2, "{'contact_number': '<number 2>'}": 1}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"contact_number": "<number 1>"}, {"results": "callback=<number 1>"}, {"status": ["completed", "<id 2>"]}],
+)
+async def test_a_label_is_refused_as_an_argument(account: Account, arguments: dict[str, object]) -> None:
+    async with redacting(account) as assistant:
+        error = await assistant.refused("list_conversations", **arguments)
+    assert re.search(r"<(number|id) \d> is a label in one answer", error)
+
+
+async def test_errors_hide_what_they_name(account: Account) -> None:
+    async with redacting(account) as assistant:
+        await assistant.ask("summarize_results")
+        error = await assistant.refused("summarize_results", group_by="results.unknown")
+    assert "results.amount" in error
+    assert not leaks(error)
+
+
+async def test_resources_hide_them(account: Account) -> None:
+    async with redacting(account) as assistant:
+        for kind in ("", "/transcript"):
+            read = await assistant.client.read_resource(f"formant://conversations/{CALLS[0]}{kind}")
+            text = read.contents[0].model_dump_json()
+            assert "<number 1>" in text
+            assert not leaks(text)
+        listed = await assistant.client.list_resources()
+    assert not leaks(listed.model_dump_json())
+
+
+@pytest.mark.parametrize("file_format", ["csv", "jsonl"])
+async def test_exports_hide_them(account: Account, file_format: str) -> None:
+    async with redacting(account) as assistant:
+        answer = await assistant.ask(
+            "export_conversations", format=file_format, include=["results", "signals", "transcript"]
+        )
+    text = Path(str(answer.structure["path"])).read_text()
+    assert text.count("<number") > 10
+    assert not leaks(text)
+    assert not leaks(answer.text)
+
+
+async def test_only_the_kinds_that_are_named_are_hidden(account: Account) -> None:
+    async with redacting(account, "emails") as assistant:
+        answer = await assistant.ask("get_transcripts", conversation_ids=[CALLS[0]])
+    assert "rahul" not in answer.text
+    assert "<email 1>" in answer.text
+    assert RAHUL in answer.text
+    assert "ABCPE1234F" in answer.text
+
+
+async def test_a_member_has_what_the_token_hides_besides_what_everybody_has(account: Account) -> None:
+    account.member = Member("asha", frozenset({"123"}), frozenset({"numbers"}))
+    async with redacting(account, "emails") as assistant:
+        answer = await assistant.ask("get_transcripts", conversation_ids=[CALLS[0]])
+    assert not re.search("rahul|98765|91234", answer.text)
+    assert "ABCPE1234F" in answer.text
