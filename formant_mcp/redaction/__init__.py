@@ -1,0 +1,1 @@
+"""Hides phone numbers, e-mail addresses and ids in what people say. Pure: see `redactor`."""
