@@ -23,7 +23,7 @@ from formant_mcp.members import Member
 from formant_mcp.providers.base import AnyProvider
 from formant_mcp.queries.account import Account
 from formant_mcp.recordings import RecordingsFolder
-from formant_mcp.redaction import Redactor
+from formant_mcp.redaction.redactor import Redactor
 from formant_mcp.settings import Settings
 from formant_mcp.store import AccountKey, Store
 from formant_mcp.store.engine import another_account

@@ -35,7 +35,7 @@ from formant_mcp.queries.transcripts import (
     is_unconnected,
     recording_error,
 )
-from formant_mcp.redaction import Redactor
+from formant_mcp.redaction.redactor import Redactor
 from formant_mcp.store import Store
 from formant_mcp.sync import AnySync, LimitedSync, Sync
 from formant_mcp.sync.background import Report

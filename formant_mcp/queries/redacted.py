@@ -15,7 +15,7 @@ from formant_mcp.queries.review import Finding
 from formant_mcp.queries.search import Hit
 from formant_mcp.queries.time_buckets import UNREAD
 from formant_mcp.queries.transcripts import Transcript
-from formant_mcp.redaction import Redactor
+from formant_mcp.redaction.redactor import Redactor
 from formant_mcp.store.phrases import FoundPhrase, FoundPhrases
 
 _FROM_STORE = (Conversation, ExportedCall, FoundPhrase, FoundPhrases, Hit, Row, Transcript, Turn)

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from formant_mcp.filters import Filters, Order
 from formant_mcp.models import Conversation, Turn
-from formant_mcp.redaction import Redactor
+from formant_mcp.redaction.redactor import Redactor
 from formant_mcp.store.phrases import FoundPhrase, FoundPhrases, PhraseQuestion, Phrases
 from formant_mcp.store.reader import Reader
 from formant_mcp.store.search import MatchPage, Search

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from formant_mcp.analysis.phrase_lists import PhraseLists
 from formant_mcp.analysis.signals import measure
 from formant_mcp.errors import ConfigurationError
-from formant_mcp.redaction import Redactor
+from formant_mcp.redaction.redactor import Redactor
 from formant_mcp.store.aggregates import Aggregates
 from formant_mcp.store.engine import AccountKey, Connection, Database, OnDatabase, Owner, on_writer, one_query
 from formant_mcp.store.members import Members

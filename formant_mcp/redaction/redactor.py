@@ -1,0 +1,141 @@
+"""Replaces phone numbers, e-mail addresses and ids by labels: `<number 1>` is the same person throughout an answer.
+
+A label that somebody says is not ours: its brackets become `‹number 1›`.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from typing import Final
+
+from pydantic import JsonValue
+
+from formant_mcp.contacts import parse_contact
+from formant_mcp.redaction.addresses import addresses_in
+from formant_mcp.redaction.digit_runs import identifiers_in
+from formant_mcp.redaction.letter_ids import letter_ids_in
+from formant_mcp.redaction.spans import Identifier, Kind
+from formant_mcp.redaction.tokens import Token, has_digits, plain, tokens_of
+
+KINDS: Final = ("numbers", "emails", "ids")
+"""The kinds of identifiers that can be hidden."""
+
+_NAMES: dict[Kind, str] = {"numbers": "number", "emails": "email", "ids": "id"}
+_LABEL = re.compile(r"<(\s*(?:number|email|id)\s*\d+\s*)>", re.IGNORECASE)
+_LEAST_INTEGER = 10**9
+
+
+class _Redacted(str):
+    """A text whose identifiers are labels; it is not redacted again."""
+
+    __slots__ = ()
+
+
+class Redactor:
+    """Hides identifiers of these kinds. One for an answer or a file: a label means the same throughout its life."""
+
+    def __init__(self, kinds: Collection[str]) -> None:
+        self._kinds = frozenset(kinds)
+        self._labels: dict[tuple[Kind, str], str] = {}
+        self._counts = Counter[Kind]()
+
+    def text(self, text: str) -> str:
+        """The text, with labels for identifiers."""
+        return self.turns((text,))[0]
+
+    def turns(self, texts: Sequence[str]) -> list[str]:
+        """Successive turns of a call, with labels for identifiers; one that is split is hidden in all its turns."""
+        escaped = [text if isinstance(text, _Redacted) else _escaped(text) for text in texts]
+        places: dict[int, list[tuple[int, int, str]]] = {}
+        for identifier in self._identifiers(escaped):
+            label = self._label(identifier.kind, identifier.normal)
+            for turn, start, end in identifier.places:
+                places.setdefault(turn, []).append((start, end, label))
+        return [
+            text if isinstance(text, _Redacted) else _replaced(text, places.get(turn, ()))
+            for turn, text in enumerate(escaped)
+        ]
+
+    def number(self, number: str | None) -> str | None:
+        """A field that has a phone number, as a label."""
+        if not number or isinstance(number, _Redacted):
+            return number
+        if "numbers" not in self._kinds:
+            return self.text(number)
+        contact = parse_contact(number)
+        return _Redacted(self._label("numbers", contact.normal if contact else number))
+
+    def value(self, value: JsonValue) -> JsonValue:
+        """A value of the results, with labels for identifiers in all its texts, numbers and keys."""
+        match value:
+            case str():
+                return self.text(value)
+            case bool() | None:
+                return value
+            case int() | float():
+                return self._size(value)
+            case list():
+                return [self.value(item) for item in value]
+            case dict():
+                redacted: dict[str, JsonValue] = {}
+                for key, item in value.items():
+                    name = self.text(key)
+                    while name in redacted:
+                        name += "'"
+                    redacted[name] = self.value(item)
+                return redacted
+
+    def _size(self, value: float) -> JsonValue:
+        if (
+            abs(value) < _LEAST_INTEGER
+            or value != value
+            or value in (float("inf"), float("-inf"))
+            or value != int(value)
+        ):
+            return value
+        text = str(int(abs(value)))
+        redacted = self.text(text)
+        return value if redacted == text else redacted
+
+    def _identifiers(self, texts: Sequence[str]) -> Iterable[Identifier]:
+        tokens: list[Token] = []
+        interesting = [not isinstance(text, _Redacted) and has_digits(text) for text in texts]
+        for turn, text in enumerate(texts):
+            if isinstance(text, _Redacted):
+                continue
+            simple = plain(text)
+            yield from (found for found in addresses_in(turn, simple) if found.kind in self._kinds)
+            if interesting[turn] and "ids" in self._kinds:
+                yield from letter_ids_in(turn, simple)
+            if any(interesting[max(0, turn - 2) : turn + 3]):
+                tokens += tokens_of(turn, simple)
+        if tokens and not self._kinds.isdisjoint(("numbers", "ids")):
+            yield from identifiers_in(tokens, self._kinds)
+
+    def _label(self, kind: Kind, normal: str) -> str:
+        key = kind, _national(normal) if kind == "numbers" else normal
+        if key not in self._labels:
+            self._counts[kind] += 1
+            self._labels[key] = f"<{_NAMES[kind]} {self._counts[kind]}>"
+        return self._labels[key]
+
+
+def _escaped(text: str) -> str:
+    return _LABEL.sub(r"‹\1›", text) if "<" in text else text
+
+
+def _replaced(text: str, places: Iterable[tuple[int, int, str]]) -> str:
+    parts: list[str] = []
+    done = 0
+    for start, end, label in sorted(places):
+        if start >= done:
+            parts += (text[done:start], label)
+        done = max(done, end)
+    return _Redacted("".join(parts) + text[done:]) if parts else text
+
+
+def _national(normal: str) -> str:
+    """A phone number without what is dialled before its national form."""
+    contact = parse_contact(normal)
+    digits = contact.normal if contact else normal
+    return digits.removeprefix("91") if len(digits) == 12 else digits

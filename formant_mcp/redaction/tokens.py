@@ -1,0 +1,114 @@
+"""Splits turns into the tokens that digits are said with: digits, number words, and what may be between them.
+
+What has digits and is no identifier (an amount, a date, a time, a UUID) is one token that ends a run of digits.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+import regex
+
+from formant_mcp.redaction.number_words import NumberWord, number_word
+from formant_mcp.redaction.words import words
+
+TokenKind = Literal["digits", "number", "separator", "filler", "unit", "word", "opaque"]
+
+
+class Token(NamedTuple):
+    """A part of a turn; `number` is the meaning of a number word."""
+
+    kind: TokenKind
+    turn: int
+    start: int
+    end: int
+    text: str
+    number: NumberWord | None = None
+
+
+_TOKEN = regex.compile(r"\p{Nd}+|[\p{L}\p{M}]+(?:['’]\p{L}+)?|[^\s\p{L}\p{M}\p{Nd}]+")
+_SEPARATOR = regex.compile(r"[-–—‐‑.,()\[\]/+*#_|~;…।'\"\p{Cf}]+")
+_DIGIT = re.compile(r"\d")
+_NOT_ASCII_DIGIT = regex.compile(r"[\p{Nd}--[0-9]]", regex.V1)
+_PLAIN = str.maketrans("－−﹣．＠＋，／（）\u00a0\u2007\u2009\u202f", "---.@+,/()    ")
+
+_CURRENCY = r"(?:₹|\$|€|£|(?<![a-z])(?:rs\b\.?|inr\b|usd\b|eur\b|aed\b|rupees?\b|रु\.?|रुपये|रुपए))"
+_OPAQUE = regex.compile(
+    "|".join(
+        (
+            r"‹[^‹›]{1,20}›",
+            r"(?<![\da-f])[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}(?:_\d+)?(?!\w)",
+            r"(?<![^\W_])(?=[\da-f]{0,63}[a-f][\da-f]{0,63}(?![^\W_]))(?=[a-f]{0,20}\d)[\da-f]{16,64}(?![^\W_])",
+            r"(?<![\w.-])(?:19|20)\d\d([-/.])(?:0?[1-9]|1[0-2])\1(?:0?[1-9]|[12]\d|3[01])(?!\d|[-/.]\d)"
+            r"(?:[T ]\d\d?:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|\s?[+-]\d\d:?\d\d)?)?",
+            r"(?<![\w.-])(?:0?[1-9]|[12]\d|3[01])([-/.])(?:0?[1-9]|[12]\d|3[01])\2(?:19|20)?\d\d(?!\d|[-/.]\d)",
+            r"(?<![\d:])\d\d?:\d\d(?::\d\d)?(?![\d:])",
+            rf"{_CURRENCY}\s?-?\d{{1,3}}(?:,\d{{2,3}})*,\d{{3}}(?:\.\d+)?(?!\d)",
+            rf"{_CURRENCY}\s?-?\d{{1,9}}(?:\.\d{{1,2}})?(?!\d)",
+            r"(?<![\d.,])(?:\d{1,3}(?:,\d{3})?|\d{1,2}(?:,\d\d)*),\d{3}(?:\.\d{1,2})?(?!\d|,\d)",
+            r"(?<![\d.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?!\d|\.\d)",
+            r"(?<![\d.])\d{1,4}\.\d{1,2}(?![\d.]|\s?\d)",
+        )
+    ),
+    regex.IGNORECASE,
+)
+
+
+@lru_cache(maxsize=16_384)
+def _word_kind(word: str) -> tuple[TokenKind, NumberWord | None]:
+    folded = word.casefold()
+    number = number_word(word)
+    if number:
+        return "number", number
+    if folded in words("units"):
+        return "unit", None
+    return ("filler" if folded in words("fillers") else "word"), None
+
+
+@lru_cache(maxsize=16_384)
+def _says_a_number(piece: str) -> bool:
+    """Whether a piece between blanks has a number word that is beyond doubt."""
+    for match in _TOKEN.finditer(piece[:80]):
+        number = number_word(match[0])
+        if number and not number.is_weak:
+            return True
+    return False
+
+
+def has_digits(text: str) -> bool:
+    """Whether anything in a text is surely a digit. Most turns have none, and need nothing further."""
+    return bool(_DIGIT.search(text)) or any(map(_says_a_number, text.split()))
+
+
+def plain(text: str) -> str:
+    """The text with the digits of all scripts as 0 to 9, of the same length."""
+    if text.isascii():
+        return text
+    return _NOT_ASCII_DIGIT.sub(lambda digit: str(unicodedata.decimal(digit[0])), text.translate(_PLAIN))
+
+
+def tokens_of(turn: int, text: str) -> Iterator[Token]:
+    """The tokens of a plain text."""
+    opaque = iter(_OPAQUE.finditer(text) if _DIGIT.search(text) else ())
+    following = next(opaque, None)
+    skip_until = 0
+    for match in _TOKEN.finditer(text):
+        start, end = match.span()
+        while following and following.end() <= start:
+            following = next(opaque, None)
+        if start < skip_until:
+            continue
+        if following and following.start() < end and following.end() > start:
+            skip_until = following.end()
+            yield Token("opaque", turn, start, max(end, skip_until), "")
+            continue
+        token = match[0]
+        if token[0].isdigit():
+            yield Token("digits", turn, start, end, token)
+        elif token[0].isalpha() or token[-1].isalpha():
+            kind, number = _word_kind(token)
+            yield Token(kind, turn, start, end, token, number)
+        else:
+            yield Token("separator" if _SEPARATOR.fullmatch(token) else "opaque", turn, start, end, token)
