@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from formant_mcp.filters import Filters, Order
+from formant_mcp.filters import NO_FILTERS, Filters, Order
 from formant_mcp.models import Conversation, Turn
 from formant_mcp.redaction.redactor import Redactor
 from formant_mcp.store.phrases import FoundPhrase, FoundPhrases, PhraseQuestion, Phrases
@@ -16,7 +16,11 @@ from formant_mcp.store.reader import Reader
 from formant_mcp.store.search import MatchPage, Search
 from formant_mcp.store.search_steps import StoreSearch
 from formant_mcp.store.turn_keys import MAX_TURNS
-from formant_mcp.text_search.query import Term
+from formant_mcp.text_search.query import Expression, Term
+from formant_mcp.text_search.tokenizer import indexable
+
+_MOST_SUGGESTED = 6  # words
+_MOST_READ = 3  # conversations, to see a word in one of their turns
 
 T = TypeVar("T")
 
@@ -120,11 +124,12 @@ class RedactedReader(Reader):
 
 
 class RedactedSearch(Search):
-    """Searches as ever, also for numbers; what it returns has labels, and it suggests no digits."""
+    """Searches as ever, also for numbers; what it returns has labels, and it suggests only words that can be seen."""
 
-    def __init__(self, search: Search, redaction: Redaction) -> None:
+    def __init__(self, search: Search, redaction: Redaction, reader: RedactedReader) -> None:
         super().__init__(search.database, search.visible_agents)
         self._redaction = redaction
+        self._reader = reader
 
     async def find(self, query: StoreSearch, count: int, after: int = 0) -> MatchPage:
         """See Search."""
@@ -135,11 +140,22 @@ class RedactedSearch(Search):
 
     async def similar(self, term: Term) -> list[str]:
         """See Search."""
-        return _without_digits(await super().similar(term))
+        return await self._seen(await super().similar(term))
 
     async def longer(self, term: Term) -> list[str]:
         """See Search."""
-        return _without_digits(await super().longer(term))
+        return await self._seen(await super().longer(term))
+
+    async def _seen(self, words: Sequence[str]) -> list[str]:
+        """Those of the first words that the newest turns that have them still have, though identifiers are hidden."""
+        return [word for word in words[:_MOST_SUGGESTED] if await self._is_seen(word)]
+
+    async def _is_seen(self, word: str) -> bool:
+        query = StoreSearch(Expression(((Term((word,), "phrase"),),)), "any", NO_FILTERS)
+        matches = await super().find(query, _MOST_READ)
+        turns = await self._reader.windows([(match.row, turn, turn) for match in matches.page for turn in match.turns])
+        texts = (turn.text for of_call in turns.values() for turn in of_call.values())
+        return any(word in indexable(text).split() for text in texts)
 
 
 class RedactedPhrases(Phrases):
@@ -157,7 +173,3 @@ class RedactedPhrases(Phrases):
     async def _with_label(self, phrase: FoundPhrase) -> FoundPhrase:
         turns = await self._reader.turns(phrase.conversation_id, phrase.turn, 1)
         return phrase._replace(text=turns[0].text if turns else "")
-
-
-def _without_digits(words: Sequence[str]) -> list[str]:
-    return [word for word in words if not any(character.isdigit() for character in word)]

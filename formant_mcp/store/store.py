@@ -82,7 +82,7 @@ class Store(OnDatabase):
         """This store for a reader from whom identifiers are hidden."""
         hidden, redaction = copy(self), Redaction(redactor)
         reader = RedactedReader(self.read, redaction)
-        hidden.read, hidden.search = reader, RedactedSearch(self.search, redaction)
+        hidden.read, hidden.search = reader, RedactedSearch(self.search, redaction, reader)
         hidden.phrases = RedactedPhrases(self.phrases, reader)
         return hidden
 
