@@ -309,6 +309,7 @@ async def test_stored_words_get_their_keys_in_every_account(database: str) -> No
     await ask(database, "ALTER TABLE formant_mcp.words DROP COLUMN spelling")
     await ask(database, "DROP TABLE formant_mcp.phrases")
     await ask(database, "DROP INDEX formant_mcp.conversations_failed")
+    await ask(database, "ALTER TABLE formant_mcp.members DROP COLUMN redacts")
     for column in ("reply_turn", "gap_turn", "interrupted_turn"):
         await ask(database, f"ALTER TABLE formant_mcp.signals DROP COLUMN {column}")
     await ask(database, "UPDATE formant_mcp.version SET number = 3")

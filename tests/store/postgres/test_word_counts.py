@@ -93,6 +93,7 @@ async def test_turns_of_a_store_that_did_not_count_are_counted(database: str) ->
     await ask(database, "DROP TABLE formant_mcp.word_counts, formant_mcp.signals, formant_mcp.phrases")
     await ask(database, "ALTER TABLE formant_mcp.words DROP COLUMN spelling")
     await ask(database, "DROP INDEX formant_mcp.conversations_failed")
+    await ask(database, "ALTER TABLE formant_mcp.members DROP COLUMN redacts")
     await ask(database, "UPDATE formant_mcp.version SET number = 1")
     store = await open_at(database)
     assert await counts_are_right(database)
