@@ -12,6 +12,7 @@ from pydantic import JsonValue
 
 from formant_mcp.members import Member
 from tests.calls import conversation, conversation_id
+from tests.http_process import Tokens, bearing, in_thread
 from tests.server_harness import NOW, Account, Answer, Assistant
 
 pytestmark = pytest.mark.anyio
@@ -47,9 +48,9 @@ def account(account: Account) -> Account:
     """Three calls of two people, who say and leave numbers, an address and an id everywhere."""
     turns: JsonValue = [{"role": role, "message": message} for role, message in SPOKEN]
     for n, (number, status) in enumerate(((RAHUL, "completed"), (ASHA, "completed"), (RAHUL, "failed")), 1):
-        spoken = {"transcript": turns, "results": RESULTS} if status == "completed" else {}
-        row = conversation(n, NOW - timedelta(days=n), status=status, contact_number=number, **spoken)
-        account.api.add(row | ({"failure_reason": "no answer at 9876543210"} if status == "failed" else {}))
+        row = conversation(n, NOW - timedelta(days=n), status=status, contact_number=number)
+        spoken: dict[str, JsonValue] = {"transcript": turns, "results": RESULTS}
+        account.api.add(row | (spoken if status == "completed" else {"failure_reason": "no answer at 9876543210"}))
     return account
 
 
@@ -201,3 +202,29 @@ async def test_a_member_has_what_the_token_hides_besides_what_everybody_has(acco
         answer = await assistant.ask("get_transcripts", conversation_ids=[CALLS[0]])
     assert not re.search("rahul|98765|91234", answer.text)
     assert "ABCPE1234F" in answer.text
+
+
+async def test_over_http_each_member_sees_what_their_own_token_hides(account: Account) -> None:
+    tokens = Tokens("anna", "bert")
+    tokens.members["bert-token"] = Member("bert", redacts=frozenset({"numbers", "emails", "ids"}))
+    with in_thread(account, verifier=tokens) as server:
+        async with (
+            server.connect("auto", **bearing("anna")) as anna,
+            server.connect("auto", **bearing("bert")) as bert,
+        ):
+            hers = await anna.ask("get_transcripts", conversation_ids=[CALLS[0]])
+            his = await bert.ask("get_transcripts", conversation_ids=[CALLS[0]])
+            filtered = await bert.ask("list_conversations", contact_number=RAHUL)
+    assert "98765 43210" in hers.text
+    assert not leaks(his.text + json.dumps(his.structure, ensure_ascii=False))
+    assert filtered.ids() == [CALLS[0], CALLS[2]]
+
+
+async def test_the_log_has_none_of_it(account: Account, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    async with redacting(account) as assistant:
+        await all_of(assistant)
+        await assistant.refused("summarize_results", group_by="results.unknown")
+    logged = [record.getMessage() for record in caplog.records if record.name.startswith("formant_mcp")]
+    assert logged
+    assert not leaks("\n".join(logged))
