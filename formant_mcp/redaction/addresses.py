@@ -1,20 +1,142 @@
-"""Finds e-mail addresses and UPI ids, written or spoken (`rahul dot sharma at gmail dot com`)."""
+"""Finds e-mail addresses and UPI ids, written or spoken (`rahul dot sharma at the rate gmail dot com`).
+
+The domain, or the bank's handle, is found first. The local part is what is said before it: at least one word, further
+ones that a dot or a dash joins, single letters, digits, and up to two words of a name.
+"""
 
 import re
 from collections.abc import Iterator
+from functools import cache
+from typing import Literal
 
-from formant_mcp.redaction.spans import Identifier, Place
+import regex
 
-_EMAIL = re.compile(
-    r"[^\W_](?:[\w.+%'-]{0,63})@(?:[^\W_](?:[\w-]{0,62})\.){1,6}[^\W\d_]{2,24}|[^\W_]@(?:[\w-]{1,63}\.){1,6}[^\W\d_]{2,24}"
+from formant_mcp.redaction.number_words import number_word
+from formant_mcp.redaction.spans import Identifier, Kind, Place
+from formant_mcp.redaction.words import words
+
+_HINTS = (
+    "@",
+    "dot",
+    " rate",
+    "mail.",
+    "mail ",
+    "डॉट",
+    "रेट",
+    "जीमेल",
+    " ok",
+    "upi",
+    "ybl",
+    "ibl",
+    "axl",
+    "apl",
+    ".com",
+    ".in",
 )
-_UPI = re.compile(r"[^\W_][\w.-]{1,63}@[^\W\d_]{2,20}[\w]{0,20}(?![\w.]*\.\w)")
+_EMAIL = regex.compile(
+    r"[\p{L}\p{M}\p{Nd}_.+%'-]{1,64}@(?:[\p{L}\p{M}\p{Nd}][\p{L}\p{M}\p{Nd}-]{0,62}\.){1,6}[\p{L}\p{M}]{2,24}"
+)
+_UPI = regex.compile(r"[\p{L}\p{M}\p{Nd}_.-]{2,64}@[a-z][a-z0-9]{1,30}(?![\w-]*\.\w)", regex.IGNORECASE)
+_AT_SIGN = r"\s*@\s*|\s+at\s+the\s+rate(?:\s+of)?\s+|\s+at\s+d\s+rate\s+|\s+at\s+rate\s+|\s+एट\s+(?:द\s+)?रेट\s+"
+_AT_WORD = r"\s+at\s+|\s+(?:एट|ऐट|अट)\s+"
+_ENDING = (
+    r"com|net|org|edu|gov|info|biz|io|ai|app|dev|me|co|in|uk|us|au|ca|sg|ae|de|fr|nic|ac|res|store|online"
+    r"|कॉम|काम|इन|नेट|को|ओआरजी"
+)
+_DOT = r"\s*\.\s*|\s+dot\s+|\s+डॉट\s+|\s+point\s+"
+_PIECE = re.compile(r"[^\W_]['’\w\u0900-\u0963-]*|[._,+-]")
+_JOINTS = {
+    **{".": ".", "dot": ".", "डॉट": ".", "point": ".", "_": "_", "underscore": "_", "अंडरस्कोर": "_", "-": "-"},
+    **{"dash": "-", "hyphen": "-", "डैश": "-", "plus": "+", "+": "+"},
+}
+_LONGEST_LOCAL = 160
+_MOST_WORDS = 2
+_SPOKEN = {"एट": "@", "ऐट": "@", "अट": "@", "कॉम": "com", "इन": "in", "जीमेल": "gmail", "याहू": "yahoo"}
+
+
+@cache
+def _spoken_email() -> regex.Pattern[str]:
+    providers = "|".join(sorted(words("providers")))
+    word = r"[\p{L}\p{M}\p{Nd}][\p{L}\p{M}\p{Nd}-]{0,40}"
+    return regex.compile(
+        rf"(?P<sign>{_AT_SIGN}|{_AT_WORD})"
+        rf"(?P<domain>(?:{word}\s+){{0,2}}?{word}(?:(?:{_DOT}){word}){{0,3}}?(?:{_DOT})(?:{_ENDING})(?:(?:{_DOT})(?:{_ENDING}))*"
+        rf"|(?:{providers}))(?![\p{{L}}\p{{M}}\p{{Nd}}])",
+        regex.IGNORECASE,
+    )
+
+
+@cache
+def _spoken_upi() -> regex.Pattern[str]:
+    def spaced(name: str) -> list[str]:
+        return [r"\s?".join((handle[:2], handle[2:])) if handle.startswith("ok") else handle for handle in words(name)]
+
+    sure, other = (
+        "|".join(sorted(spaced(name), reverse=True)) for name in ("upi_handles", "upi_handles_that_are_words")
+    )
+    return regex.compile(
+        rf"(?:(?P<sign>{_AT_SIGN})(?:{sure}|{other})|(?:{_AT_WORD})(?:{sure})"
+        rf"|(?<=\d|{_last_letters()})(?:{_AT_WORD})(?:{other}))(?![\p{{L}}\p{{M}}\p{{Nd}}])",
+        regex.IGNORECASE,
+    )
+
+
+def _last_letters() -> str:
+    return "|".join(("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"))
 
 
 def addresses_in(turn: int, text: str) -> Iterator[Identifier]:
-    """The written addresses of a turn."""
+    """The addresses of a turn, in plain text."""
+    lowered = text.lower()
+    if not any(hint in lowered for hint in _HINTS):
+        return
     if "@" in text:
-        for match in _EMAIL.finditer(text):
-            yield Identifier("emails", match[0].casefold(), (Place(turn, *match.span()),))
-        for match in _UPI.finditer(text):
-            yield Identifier("ids", match[0].casefold(), (Place(turn, *match.span()),))
+        yield from (_address("emails", turn, *match.span(), match[0]) for match in _EMAIL.finditer(text))
+        yield from (_address("ids", turn, *match.span(), match[0]) for match in _UPI.finditer(text))
+    for kind, pattern in (("emails", _spoken_email()), ("ids", _spoken_upi())):
+        for match in pattern.finditer(text):
+            start = _local_start(text, match)
+            if start < match.start():
+                yield _address(kind, turn, start, match.end(), text[start : match.end()])
+
+
+def _local_start(text: str, match: regex.Match[str]) -> int:
+    """Where the local part before a match starts."""
+    begin = max(0, match.start() - _LONGEST_LOCAL)
+    pieces = [(piece[0], begin + piece.start()) for piece in _PIECE.finditer(text, begin, match.start())]
+    start, plain_words = match.start(), 0
+    joined = True
+    for n in range(len(pieces) - 1, -1, -1):
+        piece, place = pieces[n]
+        role = _role(piece)
+        if role == "joint":
+            joined = True
+        elif role == "comma" or (piece == "for" and n and len(pieces[n - 1][0]) == 1):
+            joined = piece == "for" or joined
+            continue
+        elif joined and not (start == match.start() and role == "other"):
+            joined = False
+        elif role == "word" and plain_words < _MOST_WORDS:
+            plain_words += 1
+        elif role != "letter":
+            break
+        start = place
+    return start
+
+
+def _role(piece: str) -> Literal["joint", "comma", "letter", "other", "word"]:
+    folded = piece.casefold()
+    if folded in _JOINTS:
+        return "joint"
+    if piece == ",":
+        return "comma"
+    if len(piece) == 1 or piece.isdigit() or number_word(piece):
+        return "letter"
+    return "other" if folded in words("not_in_addresses") else "word"
+
+
+def _address(kind: Kind, turn: int, start: int, end: int, text: str) -> Identifier:
+    pieces = (_SPOKEN.get(piece) or _JOINTS.get(piece) or piece for piece in re.split(r"\s+", text.casefold()))
+    normal = "".join((word.digits if (word := number_word(piece)) else "") or piece for piece in pieces)
+    normal = re.sub(r"(?:at)?the?rate(?:of)?|attherate", "@", normal) if "@" not in normal else normal
+    return Identifier(kind, normal, (Place(turn, start, end),))

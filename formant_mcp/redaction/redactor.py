@@ -5,7 +5,7 @@ A label that somebody says is not ours: its brackets become `‹number 1›`.
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final
 
 from pydantic import JsonValue
@@ -23,6 +23,7 @@ KINDS: Final = ("numbers", "emails", "ids")
 _NAMES: dict[Kind, str] = {"numbers": "number", "emails": "email", "ids": "id"}
 _LABEL = re.compile(r"<(\s*(?:number|email|id)\s*\d+\s*)>", re.IGNORECASE)
 _LEAST_INTEGER = 10**9
+_BESIDE = 2  # turns that may be between two parts of a number
 
 
 class _Redacted(str):
@@ -46,15 +47,16 @@ class Redactor:
     def turns(self, texts: Sequence[str]) -> list[str]:
         """Successive turns of a call, with labels for identifiers; one that is split is hidden in all its turns."""
         escaped = [text if isinstance(text, _Redacted) else _escaped(text) for text in texts]
-        places: dict[int, list[tuple[int, int, str]]] = {}
-        for identifier in self._identifiers(escaped):
-            label = self._label(identifier.kind, identifier.normal)
-            for turn, start, end in identifier.places:
-                places.setdefault(turn, []).append((start, end, label))
-        return [
-            text if isinstance(text, _Redacted) else _replaced(text, places.get(turn, ()))
-            for turn, text in enumerate(escaped)
+        places = [
+            (place, identifier)
+            for identifier in self._identifiers(escaped)
+            if identifier.kind in self._kinds
+            for place in identifier.places
         ]
+        labels: dict[int, list[tuple[int, int, str]]] = {}
+        for (turn, start, end), identifier in sorted(places):
+            labels.setdefault(turn, []).append((start, end, self._label(identifier.kind, identifier.normal)))
+        return [_replaced(text, labels[turn]) if turn in labels else text for turn, text in enumerate(escaped)]
 
     def number(self, number: str | None) -> str | None:
         """A field that has a phone number, as a label."""
@@ -97,19 +99,20 @@ class Redactor:
         redacted = self.text(text)
         return value if redacted == text else redacted
 
-    def _identifiers(self, texts: Sequence[str]) -> Iterable[Identifier]:
+    def _identifiers(self, texts: Sequence[str]) -> Iterator[Identifier]:
+        """The identifiers of the texts that are not redacted yet."""
+        texts_left = [(turn, text) for turn, text in enumerate(texts) if not isinstance(text, _Redacted)]
+        have_digits = {turn for turn, text in texts_left if has_digits(text)}
         tokens: list[Token] = []
-        interesting = [not isinstance(text, _Redacted) and has_digits(text) for text in texts]
-        for turn, text in enumerate(texts):
-            if isinstance(text, _Redacted):
-                continue
+        for turn, text in texts_left:
             simple = plain(text)
-            yield from (found for found in addresses_in(turn, simple) if found.kind in self._kinds)
-            if interesting[turn] and "ids" in self._kinds:
-                yield from letter_ids_in(turn, simple)
-            if any(interesting[max(0, turn - 2) : turn + 3]):
-                tokens += tokens_of(turn, simple)
-        if tokens and not self._kinds.isdisjoint(("numbers", "ids")):
+            yield from addresses_in(turn, simple)
+            if not have_digits.isdisjoint(range(turn - _BESIDE, turn + _BESIDE + 1)):
+                said = list(tokens_of(turn, simple))
+                if turn in have_digits and "ids" in self._kinds:
+                    yield from letter_ids_in(said)
+                tokens += said
+        if not self._kinds.isdisjoint(("numbers", "ids")):
             yield from identifiers_in(tokens, self._kinds)
 
     def _label(self, kind: Kind, normal: str) -> str:
@@ -124,14 +127,23 @@ def _escaped(text: str) -> str:
     return _LABEL.sub(r"‹\1›", text) if "<" in text else text
 
 
-def _replaced(text: str, places: Iterable[tuple[int, int, str]]) -> str:
+def _replaced(text: str, labels: Iterable[tuple[int, int, str]]) -> str:
+    """The text with labels in these places, which are in order and may overlap."""
     parts: list[str] = []
     done = 0
-    for start, end, label in sorted(places):
+    for start, end, label in labels:
+        start = _with_signs(text, start, end)
         if start >= done:
             parts += (text[done:start], label)
         done = max(done, end)
-    return _Redacted("".join(parts) + text[done:]) if parts else text
+    return _Redacted("".join(parts) + text[done:])
+
+
+def _with_signs(text: str, start: int, end: int) -> int:
+    """Where a number starts, with a sign or bracket before it."""
+    while start and (text[start - 1] in "+＋" or (text[start - 1] in "(（" and text.find(")", start, end) >= 0)):
+        start -= 1
+    return start
 
 
 def _national(normal: str) -> str:

@@ -14,7 +14,7 @@ import regex
 from formant_mcp.redaction.number_words import NumberWord, number_word
 from formant_mcp.redaction.words import words
 
-TokenKind = Literal["digits", "number", "separator", "filler", "unit", "word", "opaque"]
+TokenKind = Literal["digits", "number", "separator", "filler", "unit", "word", "mark", "opaque"]
 
 
 class Token(NamedTuple):
@@ -111,4 +111,4 @@ def tokens_of(turn: int, text: str) -> Iterator[Token]:
             kind, number = _word_kind(token)
             yield Token(kind, turn, start, end, token, number)
         else:
-            yield Token("separator" if _SEPARATOR.fullmatch(token) else "opaque", turn, start, end, token)
+            yield Token("separator" if _SEPARATOR.fullmatch(token) else "mark", turn, start, end, token)

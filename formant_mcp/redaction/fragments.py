@@ -1,0 +1,184 @@
+"""Digits that are said together: the fragments of a turn, of which phone numbers and ids consist.
+
+A fragment is digits and number words with nothing but blanks, separators and a few fillers between them.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from formant_mcp.redaction.spans import Place
+from formant_mcp.redaction.tokens import Token
+from formant_mcp.redaction.words import words
+
+TIGHT, LOOSE, TURN = range(3)
+"""What is between two items: at most blanks and separators; a comma or fillers; the end of a turn."""
+
+_MOST_FILLERS = 3
+_NEAR_BEFORE, _NEAR_AFTER = 14, 6
+_LONGEST_QUANTITY = 7
+_TIMES = frozenset({"baar", "bar", "times", "दफा", "बार"})
+
+
+class Item(NamedTuple):
+    """Digits said as one. `gap` is what is between it and the item before."""
+
+    digits: str
+    place: Place
+    gap: int
+    is_weak: bool = False
+    is_written: bool = False
+    is_glued: bool = False
+    has_plus: bool = False
+
+
+class Fragment(NamedTuple):
+    """Items in a row. `words_before` and `words_after` count those between it and the ends of its turn.
+
+    `near`: the words near it, in its turn and those before. `is_first` and `is_last`: no other number or quantity is
+    between it and the turn's beginning, or its end.
+    """
+
+    items: tuple[Item, ...]
+    words_before: int
+    words_after: int
+    is_first: bool
+    is_last: bool
+    near: frozenset[str]
+
+    @property
+    def digits(self) -> str:
+        """All digits of the items."""
+        return "".join(item.digits for item in self.items)
+
+    @property
+    def turn(self) -> int:
+        """The index of the turn."""
+        return self.items[0].place.turn
+
+
+class _Builder:
+    """The items of the fragment at hand, from token `first` to token `last`."""
+
+    def __init__(self) -> None:
+        self.items: list[Item] = []
+        self.first = self.last = 0
+        self.gap = TIGHT
+        self.fillers = 0
+        self.times: Token | None = None
+
+    def add(self, token: Token, item: Item) -> None:
+        if self.times and self.times.number:
+            place = item.place._replace(start=self.times.start)
+            item = item._replace(digits=item.digits * self.times.number.times, place=place)
+        self.items.append(item._replace(gap=self.gap))
+        self.gap, self.fillers, self.times = TIGHT, 0, None
+
+
+def fragments_of(tokens: Sequence[Token], before: Sequence[Token]) -> list[Fragment]:
+    """The fragments of one turn; `before` are the tokens of the turns before it."""
+    builders: list[_Builder] = []
+    builder = _Builder()
+    for n, token in enumerate(tokens):
+        if (builder.items or builder.times) and not _continues(builder, tokens, n):
+            builders.append(_finished(builder, token))
+            builder = _Builder()
+        if token.kind in ("digits", "number"):
+            builder.first = n if not builder.items and not builder.times else builder.first
+            builder.last = n
+            _add(builder, tokens, n)
+    builders.append(builder)
+    counted = [n for n, token in enumerate(tokens) if _is_counted(token)]
+    return [_fragment(builder, tokens, before, counted) for builder in builders if builder.items]
+
+
+def _is_counted(token: Token) -> bool:
+    """Whether a token is surely a number, or a quantity."""
+    is_number = token.kind == "digits" or bool(token.number and not token.number.is_weak)
+    return is_number or token.kind in ("unit", "opaque")
+
+
+def _fragment(builder: _Builder, tokens: Sequence[Token], before: Sequence[Token], counted: Sequence[int]) -> Fragment:
+    first, last = builder.first, builder.last
+    near = [*before[-_NEAR_BEFORE:], *tokens[:first]][-_NEAR_BEFORE:]
+    near += tokens[last + 1 : last + 1 + _NEAR_AFTER]
+    return Fragment(
+        tuple(builder.items),
+        sum(token.kind == "word" for token in tokens[:first]),
+        sum(token.kind == "word" for token in tokens[last + 1 :]),
+        not counted or counted[0] >= first,
+        not counted or counted[-1] <= last,
+        frozenset(token.text.casefold() for token in near),
+    )
+
+
+def _finished(builder: _Builder, following: Token) -> _Builder:
+    """Without a last item that is a quantity, because a unit follows it."""
+    if following.kind == "unit" and builder.items and builder.gap == TIGHT:
+        if len(builder.items[-1].digits) <= _LONGEST_QUANTITY:
+            builder.items.pop()
+    return builder
+
+
+def _continues(builder: _Builder, tokens: Sequence[Token], n: int) -> bool:
+    """Whether the fragment may go on with this token."""
+    token = tokens[n]
+    if token.kind in ("digits", "number"):
+        return True
+    if token.kind == "separator":
+        if builder.gap == TIGHT and any(mark in token.text for mark in ",;…।"):
+            builder.gap = LOOSE
+        return True
+    if token.text.casefold() in _TIMES:
+        return bool(builder.items) and n + 1 < len(tokens) and tokens[n + 1].number is not None
+    if token.kind == "filler":
+        builder.gap = LOOSE
+        builder.fillers += 1
+        return builder.fillers <= _MOST_FILLERS
+    return False
+
+
+def _add(builder: _Builder, tokens: Sequence[Token], n: int) -> None:
+    token, number = tokens[n], tokens[n].number
+    place = Place(token.turn, token.start, token.end)
+    before = tokens[n - 1] if n else None
+    last = builder.items[-1] if builder.items else None
+    if not number:
+        adjacent = before if before and before.end == token.start else None
+        is_glued = adjacent is not None and adjacent.kind not in ("separator", "mark", "opaque")
+        has_plus = adjacent is not None and adjacent.text.endswith("+")
+        builder.add(token, Item(token.text, place, TIGHT, False, True, is_glued, has_plus))
+    elif number.times:
+        builder.times = token
+    elif number.is_hundred:
+        if last and builder.gap == TIGHT and len(last.digits) <= 2:
+            builder.items[-1] = last._replace(digits=last.digits + "00", place=last.place._replace(end=token.end))
+        else:
+            builder.add(token, Item("100", place, TIGHT, True))
+    elif last and before and before.text.casefold() in _TIMES and last.digits in ("2", "3", "4"):
+        builder.items.pop()
+        builder.gap = last.gap
+        builder.add(token, Item(number.digits * int(last.digits), place._replace(start=last.place.start), TIGHT))
+    elif last and _are_tens_and_ones(tokens, n) and builder.gap == TIGHT and not builder.times:
+        digits = last.digits[:-1] + number.digits
+        builder.items[-1] = last._replace(digits=digits, place=last.place._replace(end=token.end))
+    else:
+        builder.add(token, Item(number.digits, place, TIGHT, number.is_weak))
+
+
+def _are_tens_and_ones(tokens: Sequence[Token], n: int) -> bool:
+    """Whether the token ends a number like ninety eight or ninety-eight."""
+    number = tokens[n].number
+    if not number or len(number.digits) != 1 or number.digits == "0":
+        return False
+    before = tokens[n - 2] if n > 1 and tokens[n - 1].text in ("-", "‐", "‑") else tokens[n - 1] if n else None
+    return before is not None and before.number is not None and before.number.is_tens
+
+
+def near_phone(fragments: Sequence[Fragment]) -> bool:
+    """Whether a word near speaks of phones."""
+    return any(not words("phone_words").isdisjoint(fragment.near) for fragment in fragments)
+
+
+def near_id(fragments: Sequence[Fragment]) -> bool:
+    """Whether a word near speaks of accounts, cards or identity numbers."""
+    return any(not words("id_words").isdisjoint(fragment.near) for fragment in fragments)
