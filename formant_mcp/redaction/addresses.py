@@ -93,7 +93,8 @@ def addresses_in(turn: int, text: str) -> Iterator[Identifier]:
     if "@" in text:
         yield from (_address("emails", turn, *match.span(), match[0]) for match in _EMAIL.finditer(text))
         yield from (_address("ids", turn, *match.span(), match[0]) for match in _UPI.finditer(text))
-    for kind, pattern in (("emails", _spoken_email()), ("ids", _spoken_upi())):
+    patterns: tuple[tuple[Kind, regex.Pattern[str]], ...] = (("emails", _spoken_email()), ("ids", _spoken_upi()))
+    for kind, pattern in patterns:
         for match in pattern.finditer(text):
             start = _local_start(text, match)
             if start < match.start():

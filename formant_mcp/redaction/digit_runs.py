@@ -20,7 +20,9 @@ _FEWEST_REPEATED = 5
 _MOST_WORDS_AFTER, _MOST_WORDS_BEFORE, _MOST_WORDS_BETWEEN, _MOST_TURNS = 7, 5, 7, 3
 _MOST_JOINED = 10
 _MOBILE = re.compile(r"(?:0{0,2}91)?0?[6-9]\d{9}")
-_PHONE = re.compile(r"1?[2-9]\d\d[2-9]\d{6}|0[1-9]\d{8,9}|1(?:800|860)\d{6,7}|00[1-9]\d{8,12}|91[1-5]\d{9}")
+_DIALLED = re.compile(r"0[1-9]\d{8,9}|1(?:800|860)\d{6,7}|00[1-9]\d{8,12}")
+_ABROAD = re.compile(r"1?[2-9]\d\d[2-9]\d{6}|91[1-5]\d{9}")
+_GROUPED_ABROAD = ((3, 3, 4), (1, 3, 3, 4), (3, 7), (10,), (11,))
 _CODE = re.compile(r"0|(?:00)?\d{1,3}")
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _DAY, _MONTH = "(?:0[1-9]|[12]\\d|3[01])", "(?:0[1-9]|1[0-2])"
@@ -63,11 +65,19 @@ def _places(items: Sequence[Item]) -> Iterator[Place]:
 
 def _digits_of(items: Sequence[Item]) -> str:
     """The digits, without those of a turn that says the ones before it again."""
+    return "".join(item.digits for item in _said_once(items))
+
+
+def _said_once(items: Sequence[Item]) -> list[Item]:
+    once: list[Item] = []
     digits = ""
     for _, group in groupby(items, lambda item: item.place.turn):
-        said = "".join(item.digits for item in group)
-        digits += "" if len(said) > 1 and digits.endswith(said) else said
-    return digits
+        turn = list(group)
+        said = "".join(item.digits for item in turn)
+        if len(said) == 1 or not digits.endswith(said):
+            once += turn
+            digits += said
+    return once
 
 
 # Fragments that may be one identifier
@@ -77,24 +87,24 @@ def _joined(tokens: Sequence[Token]) -> Iterator[Joined]:
     """Fragments in a row, of one turn or of several with little between them."""
     joined: Joined = []
     before: list[Token] = []
-    words_between, other_words = 0, frozenset[str]()
+    words_between = 0
     for _, group in groupby(tokens, lambda token: token.turn):
         said = list(group)
         fragments = fragments_of(said, before)
+        is_other = any(token.text.casefold() in words("other_numbers") for token in said)
+        words_between += 0 if fragments else sum(token.kind in ("word", "number") for token in said)
+        if is_other and joined:
+            yield joined
+            joined = []
         for fragment in fragments:
             if joined and not _may_go_on(joined[-1], fragment, words_between):
                 yield joined
                 joined = []
             joined.append(fragment)
-            words_between, other_words = 0, frozenset()
+            words_between = 0
             if len(joined) == _MOST_JOINED:
                 yield joined
                 joined = []
-        if not fragments:
-            words_between += sum(token.kind in ("word", "number") for token in said)
-        elif any(token.text.casefold() in words("other_numbers") for token in said) and joined:
-            yield joined
-            joined = []
         before = (before + said)[-_MOST_WORDS_BETWEEN * 2 :]
     if joined:
         yield joined
@@ -133,24 +143,25 @@ def _identifiers(joined: Joined) -> Iterator[Sequence[Item]]:
 
 def _end_over_turns(joined: Joined, start: int) -> int:
     """Where an identifier ends that begins with this fragment and is said over turns; 0 if there is none."""
-    if _is_whole(joined[start].digits):
+    if _has_form(joined[start].items):
         return 0
     for end in range(start + 2, len(joined) + 1):
         parts = joined[start:end]
         items = list(chain.from_iterable(part.items for part in parts))
-        digits = _digits_of(items)
+        once = _said_once(items)
+        digits = "".join(item.digits for item in once)
         if len(digits) > _MOST:
             return 0
         is_plain = all(_is_round_or_year(part.digits) for part in parts)
         is_card_in_fours = all(len(part.digits) == 4 for part in parts) and is_card(digits)
-        is_sure = bool(_MOBILE.fullmatch(digits)) or is_card_in_fours or (_is_whole(digits) and _is_near(parts))
+        is_sure = bool(_MOBILE.fullmatch(digits)) or is_card_in_fours or (_has_form(once) and _is_near(parts))
         if is_sure and not is_plain and _is_surely_said(items):
             return end
     items = list(chain.from_iterable(part.items for part in joined[start:]))
     is_said = _one_by_one(items) >= 0.8 or (
         near_phone(joined) and not any(_is_round_or_year(part.digits) for part in joined)
     )
-    return len(joined) if _LONG <= len(_digits_of(items)) and _is_surely_said(items) and is_said else 0
+    return len(joined) if len(_digits_of(items)) >= _LONG and _is_surely_said(items) and is_said else 0
 
 
 def _is_near(fragments: Sequence[Fragment]) -> bool:
@@ -160,10 +171,9 @@ def _is_near(fragments: Sequence[Fragment]) -> bool:
 def _in_one_turn(fragment: Fragment) -> Iterator[Sequence[Item]]:
     stretch: list[Item] = []
     for item in fragment.items:
-        digits = _digits_of(stretch)
         is_long = len(item.digits) >= _LONG
         is_another = is_long and not (item.gap == TIGHT and _is_code(stretch))
-        if stretch and (is_another or item.has_plus or (item.gap == LOOSE and _is_whole(digits))):
+        if stretch and (is_another or item.has_plus or (item.gap == LOOSE and _has_form(stretch))):
             yield from _if_one(fragment, stretch)
             stretch = []
         stretch.append(item)
@@ -181,7 +191,7 @@ def _is_code(items: Sequence[Item]) -> bool:
 def _if_one(fragment: Fragment, items: Sequence[Item]) -> Iterator[Sequence[Item]]:
     """The items if they are an identifier; or all but the first or the last, if only those have the form of one."""
     for part in (items, items[1:], items[:-1]):
-        if part and _is_whole("".join(item.digits for item in part)) and _is_one(fragment, part):
+        if part and _has_form(part) and _is_one(fragment, part):
             yield part
             return
     if sum(len(item.digits) for item in items) >= _FEWEST and _is_one(fragment, items):
@@ -199,24 +209,30 @@ def _is_one(fragment: Fragment, items: Sequence[Item]) -> bool:
             return not items[0].is_glued or bool(_MOBILE.fullmatch(digits))
         is_other = items[0].is_glued or _DATE.fullmatch(digits) or digits.endswith("000")
         return is_near or items[0].has_plus or not is_other
-    if _is_counting(items):
+    if _is_counting(items) or all(_is_round_or_year(item.digits) for item in items):
         return False
-    if items[0].has_plus or _one_by_one(items) >= 0.6:
+    if items[0].has_plus or _has_form(items) or _one_by_one(items) >= 0.6:
         return True
-    if all(_is_round_or_year(item.digits) for item in items):
-        return False
     is_tight = all(item.gap == TIGHT for item in items[1:])
+    if is_near:
+        return is_tight or (len(digits) >= _LONG and all(len(item.digits) <= 3 for item in items))
     is_written = is_tight and all(item.is_written for item in items)
+    has_years = any(_is_round_or_year(item.digits) for item in items)
     if len(digits) >= _LONG:
-        return is_near or is_written or _is_whole(digits)
-    return is_near or (is_written and len(items) <= 3 and not any(_is_round_or_year(item.digits) for item in items))
+        return is_written and not has_years
+    return is_written and not has_years and _is_local(items)
+
+
+def _is_local(items: Sequence[Item]) -> bool:
+    """Whether it is grouped as a local number: 555-0100, 2345-6789."""
+    return items[-1].is_after_dash and [len(item.digits) for item in items] in ([3, 4], [4, 4])
 
 
 def _is_surely_said(items: Sequence[Item]) -> bool:
     """Whether enough of the digits are beyond doubt."""
     digits = "".join(item.digits for item in items)
     sure = sum(len(item.digits) for item in items if not item.is_weak)
-    fewest = 2 if len(set(digits)) >= 4 and _is_whole(digits) else max(4, len(digits) // 2)
+    fewest = 2 if len(set(digits)) >= 4 and is_phone(digits) else max(4, len(digits) // 2)
     return sure >= fewest
 
 
@@ -227,16 +243,28 @@ def _one_by_one(items: Sequence[Item]) -> float:
 
 
 def _is_counting(items: Sequence[Item]) -> bool:
-    return len(items) > 3 and all(int(after.digits) - int(item.digits) == 1 for item, after in pairwise(items))
+    steps = {int(after.digits) - int(item.digits) for item, after in pairwise(items)}
+    are_doubled = all(len(set(item.digits)) < len(item.digits) for item in items)
+    return len(items) > 3 and len(steps) == 1 and 0 not in steps and not are_doubled
 
 
 def _is_round_or_year(digits: str) -> bool:
     return digits.endswith("00") or bool(_YEAR.fullmatch(digits))
 
 
-def _is_whole(digits: str) -> bool:
-    """Whether these digits have the form of a phone number, a card or an Aadhaar number."""
-    return bool(_MOBILE.fullmatch(digits) or _PHONE.fullmatch(digits)) or is_card(digits) or is_aadhaar(digits)
+def _has_form(items: Sequence[Item]) -> bool:
+    """Whether the digits, as they are grouped, have the form of a phone number, a card or an Aadhaar number."""
+    digits = "".join(item.digits for item in items)
+    if _ABROAD.fullmatch(digits):
+        lengths = tuple(len(item.digits) for item in items)
+        is_grouped = lengths in _GROUPED_ABROAD and all(item.gap == TIGHT for item in items[1:])
+        return bool(_MOBILE.fullmatch(digits)) or is_grouped or _one_by_one(items) >= 0.6
+    return is_phone(digits) or is_card(digits) or is_aadhaar(digits)
+
+
+def is_phone(digits: str) -> bool:
+    """Whether the digits are those of a phone number, in India, North America, or with a prefix."""
+    return bool(_MOBILE.fullmatch(digits) or _DIALLED.fullmatch(digits) or _ABROAD.fullmatch(digits))
 
 
 def is_card(digits: str) -> bool:
@@ -260,10 +288,10 @@ def is_aadhaar(digits: str) -> bool:
 def _kind(joined: Joined, items: Sequence[Item], kinds: frozenset[str]) -> Kind | None:
     """The kind of an identifier, of those that are hidden; None if it is of no such kind."""
     digits = _digits_of(items)
-    is_phone = bool(_MOBILE.fullmatch(digits) or _PHONE.fullmatch(digits)) or items[0].has_plus
+    has_phone_form = is_phone(digits) or items[0].has_plus
     if len(digits) > 15:
         order: tuple[Kind, ...] = ("ids",)
-    elif is_phone and not (near_id(joined) and not near_phone(joined)):
+    elif has_phone_form and not (near_id(joined) and not near_phone(joined)):
         order = ("numbers", "ids") if is_card(digits) or is_aadhaar(digits) else ("numbers",)
     elif near_id(joined) or is_card(digits) or is_aadhaar(digits):
         order = ("ids", "numbers")

@@ -16,6 +16,7 @@ TIGHT, LOOSE, TURN = range(3)
 _MOST_FILLERS = 3
 _NEAR_BEFORE, _NEAR_AFTER = 14, 6
 _LONGEST_QUANTITY = 7
+_DASHES = ("-", "–", "‐", "‑")
 _TIMES = frozenset({"baar", "bar", "times", "दफा", "बार"})
 
 
@@ -29,6 +30,7 @@ class Item(NamedTuple):
     is_written: bool = False
     is_glued: bool = False
     has_plus: bool = False
+    is_after_dash: bool = False
 
 
 class Fragment(NamedTuple):
@@ -113,9 +115,9 @@ def _fragment(builder: _Builder, tokens: Sequence[Token], before: Sequence[Token
 
 def _finished(builder: _Builder, following: Token) -> _Builder:
     """Without a last item that is a quantity, because a unit follows it."""
-    if following.kind == "unit" and builder.items and builder.gap == TIGHT:
-        if len(builder.items[-1].digits) <= _LONGEST_QUANTITY:
-            builder.items.pop()
+    is_quantity = following.kind == "unit" and builder.gap == TIGHT
+    if is_quantity and builder.items and len(builder.items[-1].digits) <= _LONGEST_QUANTITY:
+        builder.items.pop()
     return builder
 
 
@@ -125,7 +127,7 @@ def _continues(builder: _Builder, tokens: Sequence[Token], n: int) -> bool:
     if token.kind in ("digits", "number"):
         return True
     if token.kind == "separator":
-        if builder.gap == TIGHT and any(mark in token.text for mark in ",;…।"):
+        if builder.gap == TIGHT and any(mark in token.text for mark in ",;…।/|"):
             builder.gap = LOOSE
         return True
     if token.text.casefold() in _TIMES:
@@ -145,8 +147,8 @@ def _add(builder: _Builder, tokens: Sequence[Token], n: int) -> None:
     if not number:
         adjacent = before if before and before.end == token.start else None
         is_glued = adjacent is not None and adjacent.kind not in ("separator", "mark", "opaque")
-        has_plus = adjacent is not None and adjacent.text.endswith("+")
-        builder.add(token, Item(token.text, place, TIGHT, False, True, is_glued, has_plus))
+        mark = adjacent.text[-1] if adjacent and adjacent.kind == "separator" else ""
+        builder.add(token, Item(token.text, place, TIGHT, False, True, is_glued, mark == "+", mark in _DASHES))
     elif number.times:
         builder.times = token
     elif number.is_hundred:
@@ -170,13 +172,16 @@ def _are_tens_and_ones(tokens: Sequence[Token], n: int) -> bool:
     number = tokens[n].number
     if not number or len(number.digits) != 1 or number.digits == "0":
         return False
-    before = tokens[n - 2] if n > 1 and tokens[n - 1].text in ("-", "‐", "‑") else tokens[n - 1] if n else None
+    before = tokens[n - 2] if n > 1 and tokens[n - 1].text in _DASHES else tokens[n - 1] if n else None
     return before is not None and before.number is not None and before.number.is_tens
 
 
 def near_phone(fragments: Sequence[Fragment]) -> bool:
-    """Whether a word near speaks of phones."""
-    return any(not words("phone_words").isdisjoint(fragment.near) for fragment in fragments)
+    """Whether a word near speaks of phones, and none of the numbers of something else."""
+    near = frozenset[str]().union(*(fragment.near for fragment in fragments))
+    if words("other_numbers").isdisjoint(near):
+        return not words("phone_words").isdisjoint(near)
+    return not (words("phone_words") - words("any_number")).isdisjoint(near)
 
 
 def near_id(fragments: Sequence[Fragment]) -> bool:
