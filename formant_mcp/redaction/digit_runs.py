@@ -148,20 +148,20 @@ def _end_over_turns(joined: Joined, start: int) -> int:
     for end in range(start + 2, len(joined) + 1):
         parts = joined[start:end]
         items = list(chain.from_iterable(part.items for part in parts))
-        once = _said_once(items)
+        once = _as_mobile(_said_once(items))
         digits = "".join(item.digits for item in once)
         if len(digits) > _MOST:
             return 0
         is_plain = all(_is_round_or_year(part.digits) for part in parts)
         is_card_in_fours = all(len(part.digits) == 4 for part in parts) and is_card(digits)
         is_sure = bool(_MOBILE.fullmatch(digits)) or is_card_in_fours or (_has_form(once) and _is_near(parts))
-        if is_sure and not is_plain and _is_surely_said(items):
+        if is_sure and not is_plain and _is_surely_said(once):
             return end
     items = list(chain.from_iterable(part.items for part in joined[start:]))
     is_said = _one_by_one(items) >= 0.8 or (
         near_phone(joined) and not any(_is_round_or_year(part.digits) for part in joined)
     )
-    return len(joined) if len(_digits_of(items)) >= _LONG and _is_surely_said(items) and is_said else 0
+    return len(joined) if sum(len(item.digits) for item in items) >= _LONG and _is_surely_said(items) and is_said else 0
 
 
 def _is_near(fragments: Sequence[Fragment]) -> bool:
@@ -169,11 +169,14 @@ def _is_near(fragments: Sequence[Fragment]) -> bool:
 
 
 def _in_one_turn(fragment: Fragment) -> Iterator[Sequence[Item]]:
+    if is_card(fragment.digits) or is_aadhaar(fragment.digits):
+        yield from _if_one(fragment, fragment.items)
+        return
     stretch: list[Item] = []
-    for item in fragment.items:
+    for n, item in enumerate(fragment.items):
         is_long = len(item.digits) >= _LONG
         is_another = is_long and not (item.gap == TIGHT and _is_code(stretch))
-        if stretch and (is_another or item.has_plus or (item.gap == LOOSE and _has_form(stretch))):
+        if stretch and (is_another or item.has_plus or (item.gap == LOOSE and _is_complete(fragment, stretch, n))):
             yield from _if_one(fragment, stretch)
             stretch = []
         stretch.append(item)
@@ -183,6 +186,15 @@ def _in_one_turn(fragment: Fragment) -> Iterator[Sequence[Item]]:
     yield from _if_one(fragment, stretch)
 
 
+def _is_complete(fragment: Fragment, items: Sequence[Item], end: int) -> bool:
+    """Whether items of the fragment are a number without those from `end` on."""
+    if not _has_form(items):
+        return False
+    rest = fragment.items[end:]
+    is_end_of_it = len(_digits_of(rest)) < _FEWEST and _one_by_one(rest) >= 0.6
+    return not is_end_of_it and not (near_id([fragment]) and len(fragment.digits) <= _MOST)
+
+
 def _is_code(items: Sequence[Item]) -> bool:
     """Whether the items are a country code, or zeros dialled before a number."""
     return all(item.is_written for item in items) and bool(_CODE.fullmatch("".join(item.digits for item in items)))
@@ -190,12 +202,25 @@ def _is_code(items: Sequence[Item]) -> bool:
 
 def _if_one(fragment: Fragment, items: Sequence[Item]) -> Iterator[Sequence[Item]]:
     """The items if they are an identifier; or all but the first or the last, if only those have the form of one."""
-    for part in (items, items[1:], items[:-1]):
+    for part in map(_as_mobile, (items, items[1:], items[:-1])):
         if part and _has_form(part) and _is_one(fragment, part):
             yield part
             return
     if sum(len(item.digits) for item in items) >= _FEWEST and _is_one(fragment, items):
         yield items
+
+
+def _as_mobile(items: Sequence[Item]) -> Sequence[Item]:
+    """The items with the longer readings that make them a mobile number, if there are such readings."""
+    missing = _LONG - sum(len(item.digits) for item in items)
+    if missing <= 0 or missing > sum(bool(item.longer) for item in items):
+        return items
+    longer: list[Item] = []
+    for item in items:
+        is_longer = bool(item.longer) and missing > 0
+        missing -= is_longer
+        longer.append(item._replace(digits=item.longer, is_weak=False) if is_longer else item)
+    return longer if _MOBILE.fullmatch("".join(item.digits for item in longer)) else items
 
 
 def _is_one(fragment: Fragment, items: Sequence[Item]) -> bool:
@@ -217,10 +242,8 @@ def _is_one(fragment: Fragment, items: Sequence[Item]) -> bool:
     if is_near:
         return is_tight or (len(digits) >= _LONG and all(len(item.digits) <= 3 for item in items))
     is_written = is_tight and all(item.is_written for item in items)
-    has_years = any(_is_round_or_year(item.digits) for item in items)
-    if len(digits) >= _LONG:
-        return is_written and not has_years
-    return is_written and not has_years and _is_local(items)
+    rounds = sum(_is_round_or_year(item.digits) for item in items)
+    return is_written and (rounds * 3 <= len(items) if len(digits) >= _LONG else not rounds and _is_local(items))
 
 
 def _is_local(items: Sequence[Item]) -> bool:
@@ -255,7 +278,7 @@ def _is_round_or_year(digits: str) -> bool:
 def _has_form(items: Sequence[Item]) -> bool:
     """Whether the digits, as they are grouped, have the form of a phone number, a card or an Aadhaar number."""
     digits = "".join(item.digits for item in items)
-    if _ABROAD.fullmatch(digits):
+    if _ABROAD.fullmatch(digits) and not _DIALLED.fullmatch(digits):
         lengths = tuple(len(item.digits) for item in items)
         is_grouped = lengths in _GROUPED_ABROAD and all(item.gap == TIGHT for item in items[1:])
         return bool(_MOBILE.fullmatch(digits)) or is_grouped or _one_by_one(items) >= 0.6
@@ -290,7 +313,7 @@ def _kind(joined: Joined, items: Sequence[Item], kinds: frozenset[str]) -> Kind 
     digits = _digits_of(items)
     has_phone_form = is_phone(digits) or items[0].has_plus
     if len(digits) > 15:
-        order: tuple[Kind, ...] = ("ids",)
+        order: tuple[Kind, ...] = ("ids",) if is_card(digits) or near_id(joined) else ("ids", "numbers")
     elif has_phone_form and not (near_id(joined) and not near_phone(joined)):
         order = ("numbers", "ids") if is_card(digits) or is_aadhaar(digits) else ("numbers",)
     elif near_id(joined) or is_card(digits) or is_aadhaar(digits):

@@ -21,11 +21,15 @@ _TIMES = frozenset({"baar", "bar", "times", "दफा", "बार"})
 
 
 class Item(NamedTuple):
-    """Digits said as one. `gap` is what is between it and the item before."""
+    """Digits said as one. `gap` is what is between it and the item before.
+
+    `longer` is another reading with one more digit: `sixty two` is 62, or 60 and 2.
+    """
 
     digits: str
     place: Place
-    gap: int
+    gap: int = TIGHT
+    longer: str = ""
     is_weak: bool = False
     is_written: bool = False
     is_glued: bool = False
@@ -71,7 +75,7 @@ class _Builder:
     def add(self, token: Token, item: Item) -> None:
         if self.times and self.times.number:
             place = item.place._replace(start=self.times.start)
-            item = item._replace(digits=item.digits * self.times.number.times, place=place)
+            item = item._replace(digits=item.digits * self.times.number.times, longer="", place=place)
         self.items.append(item._replace(gap=self.gap))
         self.gap, self.fillers, self.times = TIGHT, 0, None
 
@@ -148,23 +152,32 @@ def _add(builder: _Builder, tokens: Sequence[Token], n: int) -> None:
         adjacent = before if before and before.end == token.start else None
         is_glued = adjacent is not None and adjacent.kind not in ("separator", "mark", "opaque")
         mark = adjacent.text[-1] if adjacent and adjacent.kind == "separator" else ""
-        builder.add(token, Item(token.text, place, TIGHT, False, True, is_glued, mark == "+", mark in _DASHES))
+        if _are_ordinary_words(builder.items) and len(token.text) > 2:  # no. 98765, for 98765
+            builder.items.clear()
+            builder.first, builder.gap = n, TIGHT
+        item = Item(token.text, place, is_written=True, is_glued=is_glued)
+        builder.add(token, item._replace(has_plus=mark == "+", is_after_dash=mark in _DASHES))
     elif number.times:
         builder.times = token
     elif number.is_hundred:
         if last and builder.gap == TIGHT and len(last.digits) <= 2:
             builder.items[-1] = last._replace(digits=last.digits + "00", place=last.place._replace(end=token.end))
         else:
-            builder.add(token, Item("100", place, TIGHT, True))
+            builder.add(token, Item("100", place, is_weak=True))
     elif last and before and before.text.casefold() in _TIMES and last.digits in ("2", "3", "4"):
         builder.items.pop()
         builder.gap = last.gap
-        builder.add(token, Item(number.digits * int(last.digits), place._replace(start=last.place.start), TIGHT))
+        builder.add(token, Item(number.digits * int(last.digits), place._replace(start=last.place.start)))
     elif last and _are_tens_and_ones(tokens, n) and builder.gap == TIGHT and not builder.times:
         digits = last.digits[:-1] + number.digits
-        builder.items[-1] = last._replace(digits=digits, place=last.place._replace(end=token.end))
+        longer = last.digits + number.digits
+        builder.items[-1] = last._replace(digits=digits, longer=longer, place=last.place._replace(end=token.end))
     else:
-        builder.add(token, Item(number.digits, place, TIGHT, number.is_weak))
+        builder.add(token, Item(number.digits, place, longer=number.longer, is_weak=number.is_weak))
+
+
+def _are_ordinary_words(items: Sequence[Item]) -> bool:
+    return bool(items) and all(item.is_weak for item in items)
 
 
 def _are_tens_and_ones(tokens: Sequence[Token], n: int) -> bool:

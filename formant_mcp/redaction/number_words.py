@@ -14,9 +14,13 @@ from formant_mcp.text_search.tokenizer import fold
 
 
 class NumberWord(NamedTuple):
-    """The digits of a word; `times` is how often it repeats the next one (`double`), `is_tens` for `ninety`."""
+    """The digits of a word; `times` is how often it repeats the next one (`double`), `is_tens` for `ninety`.
+
+    `longer` is another reading: `saath` is 7, or 60.
+    """
 
     digits: str = ""
+    longer: str = ""
     is_weak: bool = False
     is_tens: bool = False
     times: int = 0
@@ -25,6 +29,7 @@ class NumberWord(NamedTuple):
 
 _TIMES = {"double": 2, "dubble": 2, "dabal": 2, "dubal": 2, "triple": 3, "tripple": 3, "treble": 3, "quadruple": 4}
 _TIMES_DEVANAGARI = {"डबल": 2, "ट्रिपल": 3}
+_SEVEN_OR_SIXTY = ("saath", "sath")
 _HUNDRED = ("hundred", "sau", "sou", "सौ", "हंड्रेड")
 
 _SOUNDS = {
@@ -64,7 +69,9 @@ def _words() -> dict[str, NumberWord]:
     numbers |= {fold(word): NumberWord(times=times) for word, times in (_TIMES | _TIMES_DEVANAGARI).items()}
     numbers |= {fold(word): NumberWord("00", is_hundred=True) for word in _HUNDRED}
     return numbers | {
-        fold(word): NumberWord(digits, is_weak=True) for digits, spellings in rows("weak_numbers") for word in spellings
+        fold(word): NumberWord(digits, "60" if word in _SEVEN_OR_SIXTY else "", is_weak=True)
+        for digits, spellings in rows("weak_numbers")
+        for word in spellings
     }
 
 

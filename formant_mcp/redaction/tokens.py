@@ -28,7 +28,7 @@ class Token(NamedTuple):
     number: NumberWord | None = None
 
 
-_TOKEN = regex.compile(r"\p{Nd}+|[\p{L}\p{M}]+(?:['’]\p{L}+)?|[^\s\p{L}\p{M}\p{Nd}]+")
+_TOKEN = regex.compile(r"\p{Nd}+|[aA]/[cC](?!\p{L})|[\p{L}\p{M}]+(?:['’]\p{L}+)?|[^\s\p{L}\p{M}\p{Nd}]+")
 _SEPARATOR = regex.compile(r"[-–—‐‑.,()\[\]/+*#_|~;…।'\"\p{Cf}]+")
 _DIGIT = re.compile(r"\d")
 _NOT_ASCII_DIGIT = regex.compile(r"[\p{Nd}--[0-9]]", regex.V1)
