@@ -28,6 +28,8 @@ _YEAR = re.compile(r"(?:19|20)\d\d")
 _DAY, _MONTH = "(?:0[1-9]|[12]\\d|3[01])", "(?:0[1-9]|1[0-2])"
 _DATE = re.compile(rf"{_YEAR.pattern}{_MONTH}{_DAY}|{_DAY}{_MONTH}{_YEAR.pattern}")
 
+_STEPS = (1, 2, 3, 5, 6, 10, 12, 15, 20, 25, 30, 50)
+
 Joined = list[Fragment]
 
 
@@ -229,6 +231,8 @@ def _is_one(fragment: Fragment, items: Sequence[Item]) -> bool:
     is_near = _is_near([fragment])
     if not _is_surely_said(items):
         return False
+    if any(item.is_guess for item in items):
+        return _are_pairs(items)
     if len(items) == 1:
         if len(digits) >= _LONG:
             return not items[0].is_glued or bool(_MOBILE.fullmatch(digits))
@@ -238,12 +242,22 @@ def _is_one(fragment: Fragment, items: Sequence[Item]) -> bool:
         return False
     if items[0].has_plus or _has_form(items) or _one_by_one(items) >= 0.6:
         return True
+    if not any(item.is_written for item in items) and _are_pairs(items):
+        return True
     is_tight = all(item.gap == TIGHT for item in items[1:])
     if is_near:
         return is_tight or (len(digits) >= _LONG and all(len(item.digits) <= 3 for item in items))
     is_written = is_tight and all(item.is_written for item in items)
     rounds = sum(_is_round_or_year(item.digits) for item in items)
     return is_written and (rounds * 3 <= len(items) if len(digits) >= _LONG else not rounds and _is_local(items))
+
+
+def _are_pairs(items: Sequence[Item]) -> bool:
+    """Whether it is most of a mobile number, said in pairs; a word may be unknown, or left out."""
+    pairs = [item.digits for item in items if len(item.digits) == 2 and not item.is_guess]
+    guesses = sum(item.is_guess for item in items)
+    is_list = all(pair[1] in "05" for pair in pairs)
+    return len(pairs) >= 4 - guesses and guesses <= 1 and len(items) <= 6 and not is_list and pairs[0][0] in "6789"
 
 
 def _is_local(items: Sequence[Item]) -> bool:
@@ -266,9 +280,11 @@ def _one_by_one(items: Sequence[Item]) -> float:
 
 
 def _is_counting(items: Sequence[Item]) -> bool:
-    steps = {int(after.digits) - int(item.digits) for item, after in pairwise(items)}
+    if any(item.is_guess for item in items):
+        return False
+    steps = {abs(int(after.digits) - int(item.digits)) for item, after in pairwise(items)}
     are_doubled = all(len(set(item.digits)) < len(item.digits) for item in items)
-    return len(items) > 3 and len(steps) == 1 and 0 not in steps and not are_doubled
+    return len(items) > 3 and len(steps) == 1 and not are_doubled and all(step in _STEPS for step in steps)
 
 
 def _is_round_or_year(digits: str) -> bool:

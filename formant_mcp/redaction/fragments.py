@@ -3,6 +3,7 @@
 A fragment is digits and number words with nothing but blanks, separators and a few fillers between them.
 """
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,6 +14,10 @@ from formant_mcp.redaction.words import words
 TIGHT, LOOSE, TURN = range(3)
 """What is between two items: at most blanks and separators; a comma or fillers; the end of a turn."""
 
+UNKNOWN = "??"
+"""The digits of a word that is probably a number word."""
+
+_GUESS = re.compile("[a-z']{4,12}", re.IGNORECASE)
 _MOST_FILLERS = 3
 _NEAR_BEFORE, _NEAR_AFTER = 14, 6
 _LONGEST_QUANTITY = 7
@@ -23,7 +28,8 @@ _TIMES = frozenset({"baar", "bar", "times", "दफा", "बार"})
 class Item(NamedTuple):
     """Digits said as one. `gap` is what is between it and the item before.
 
-    `longer` is another reading with one more digit: `sixty two` is 62, or 60 and 2.
+    `longer` is another reading with one more digit: `sixty two` is 62, or 60 and 2. `is_guess`: an unknown word between
+    number words, probably another spelling of one.
     """
 
     digits: str
@@ -35,6 +41,7 @@ class Item(NamedTuple):
     is_glued: bool = False
     has_plus: bool = False
     is_after_dash: bool = False
+    is_guess: bool = False
 
 
 class Fragment(NamedTuple):
@@ -85,6 +92,9 @@ def fragments_of(tokens: Sequence[Token], before: Sequence[Token]) -> list[Fragm
     builders: list[_Builder] = []
     builder = _Builder()
     for n, token in enumerate(tokens):
+        if builder.items and _is_guess(tokens, n):
+            builder.add(token, Item(UNKNOWN, Place(token.turn, token.start, token.end), is_weak=True, is_guess=True))
+            continue
         if (builder.items or builder.times) and not _continues(builder, tokens, n):
             builders.append(_finished(builder, token))
             builder = _Builder()
@@ -95,6 +105,15 @@ def fragments_of(tokens: Sequence[Token], before: Sequence[Token]) -> list[Fragm
     builders.append(builder)
     counted = [n for n, token in enumerate(tokens) if _is_counted(token)]
     return [_fragment(builder, tokens, before, counted) for builder in builders if builder.items]
+
+
+def _is_guess(tokens: Sequence[Token], n: int) -> bool:
+    """Whether a word between two number words, neither of them an ordinary word, may be a number word too."""
+    if tokens[n].kind != "word" or not _GUESS.fullmatch(tokens[n].text) or n + 1 == len(tokens):
+        return False
+    following = tokens[n + 2] if n + 2 < len(tokens) and tokens[n + 1].text == "," else tokens[n + 1]
+    before = tokens[n - 2] if n > 1 and tokens[n - 1].text == "," else tokens[n - 1]
+    return all(number and len(number.digits) == 2 for number in (before.number, following.number))
 
 
 def _is_counted(token: Token) -> bool:
