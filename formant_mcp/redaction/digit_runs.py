@@ -8,9 +8,9 @@ hidden too; four digits are not.
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import chain, groupby, pairwise
+from itertools import groupby, pairwise
 
-from formant_mcp.redaction.fragments import LOOSE, TIGHT, TURN, Fragment, Item, fragments_of, near_id, near_phone
+from formant_mcp.redaction.fragments import LOOSE, TIGHT, Fragment, Item, fragments_of, near_id, near_phone
 from formant_mcp.redaction.spans import Identifier, Kind, Place
 from formant_mcp.redaction.tokens import Token
 from formant_mcp.redaction.words import words
@@ -28,6 +28,8 @@ _YEAR = re.compile(r"(?:19|20)\d\d")
 _DAY, _MONTH = "(?:0[1-9]|[12]\\d|3[01])", "(?:0[1-9]|1[0-2])"
 _DATE = re.compile(rf"{_YEAR.pattern}{_MONTH}{_DAY}|{_DAY}{_MONTH}{_YEAR.pattern}")
 
+_CARD_GROUP = 4
+_MOSTLY_ONE_BY_ONE = 0.8
 _STEPS = (1, 2, 3, 5, 6, 10, 12, 15, 20, 25, 30, 50)
 
 Joined = list[Fragment]
@@ -36,22 +38,21 @@ Joined = list[Fragment]
 def identifiers_in(tokens: Sequence[Token], kinds: frozenset[str]) -> Iterator[Identifier]:
     """The identifiers that the tokens of successive turns say."""
     rest: list[Fragment] = []
-    ends: dict[str, Identifier] = {}
+    parts: dict[str, Identifier] = {}
     for joined in _joined(tokens):
-        used = False
-        for items in _identifiers(joined):
-            kind = _kind(joined, items, kinds)
+        hidden = set[Place]()
+        for items, digits in _identifiers(joined):
+            kind = _kind(joined, items, digits, kinds)
             if kind:
-                used = True
-                identifier = Identifier(kind, _digits_of(items), tuple(_places(items)))
-                ends |= _parts_of(identifier)
+                identifier = Identifier(kind, digits, tuple(_places(items)))
+                parts |= _parts_of(identifier)
+                hidden |= {item.place for item in items}
                 yield identifier
-        if not used or len(joined) > 1:
-            rest += joined
+        rest += (fragment for fragment in joined if hidden.isdisjoint(item.place for item in fragment.items))
     for fragment in rest:
-        again = ends.get(fragment.digits[:_FEWEST_REPEATED])
-        if again and fragment.digits in again.normal:
-            yield Identifier(again.kind, again.normal, tuple(_places(fragment.items)))
+        whole = parts.get(fragment.digits[:_FEWEST_REPEATED])
+        if whole and fragment.digits in whole.normal:
+            yield Identifier(whole.kind, whole.normal, tuple(_places(fragment.items)))
 
 
 def _parts_of(identifier: Identifier) -> dict[str, Identifier]:
@@ -66,11 +67,11 @@ def _places(items: Sequence[Item]) -> Iterator[Place]:
 
 
 def _digits_of(items: Sequence[Item]) -> str:
-    """The digits, without those of a turn that says the ones before it again."""
-    return "".join(item.digits for item in _said_once(items))
+    return "".join(item.digits for item in items)
 
 
 def _said_once(items: Sequence[Item]) -> list[Item]:
+    """The items, without those of a turn that says the ones before it again."""
     once: list[Item] = []
     digits = ""
     for _, group in groupby(items, lambda item: item.place.turn):
@@ -126,44 +127,44 @@ def _may_go_on(fragment: Fragment, following: Fragment, words_between: int) -> b
 # What of them is one
 
 
-def _identifiers(joined: Joined) -> Iterator[Sequence[Item]]:
-    """The items that are an identifier together."""
+def _identifiers(joined: Joined) -> Iterator[tuple[Sequence[Item], str]]:
+    """The items that are an identifier together, and its digits."""
     start = 0
     while start < len(joined):
-        end = _end_over_turns(joined, start) if len(joined) > 1 else 0
+        end, digits = _end_over_turns(joined, start) if len(joined) > start + 1 else (0, "")
         if end:
-            yield [
-                item._replace(gap=TURN) if n and not m else item
-                for n, part in enumerate(joined[start:end])
-                for m, item in enumerate(part.items)
-            ]
+            yield [item for fragment in joined[start:end] for item in fragment.items], digits
             start = end
         else:
-            yield from _in_one_turn(joined[start])
+            for items in _in_one_turn(joined[start]):
+                yield items, _digits_of(items)
             start += 1
 
 
-def _end_over_turns(joined: Joined, start: int) -> int:
-    """Where an identifier ends that begins with this fragment and is said over turns; 0 if there is none."""
+def _end_over_turns(joined: Joined, start: int) -> tuple[int, str]:
+    """Where an identifier that begins here and is said over turns ends, and its digits; 0 if none does."""
     if _has_form(joined[start].items):
-        return 0
-    for end in range(start + 2, len(joined) + 1):
-        parts = joined[start:end]
-        items = list(chain.from_iterable(part.items for part in parts))
-        once = _as_mobile(_said_once(items))
-        digits = "".join(item.digits for item in once)
-        if len(digits) > _MOST:
-            return 0
-        is_plain = all(_is_round_or_year(part.digits) for part in parts)
-        is_card_in_fours = all(len(part.digits) == 4 for part in parts) and is_card(digits)
-        is_sure = bool(_MOBILE.fullmatch(digits)) or is_card_in_fours or (_has_form(once) and _is_near(parts))
-        if is_sure and not is_plain and _is_surely_said(once):
-            return end
-    items = list(chain.from_iterable(part.items for part in joined[start:]))
-    is_said = _one_by_one(items) >= 0.8 or (
-        near_phone(joined) and not any(_is_round_or_year(part.digits) for part in joined)
-    )
-    return len(joined) if sum(len(item.digits) for item in items) >= _LONG and _is_surely_said(items) and is_said else 0
+        return 0, ""
+    for read in (list[Item], _as_mobile):
+        for end in range(start + 2, len(joined) + 1):
+            fragments = joined[start:end]
+            items = read(_said_once([item for fragment in fragments for item in fragment.items]))
+            if _is_one_over_turns(fragments, items):
+                return end, _digits_of(items)
+    rest = joined[start:]
+    items = [item for fragment in rest for item in fragment.items]
+    is_said = near_phone(rest) and not any(_is_round_or_year(fragment.digits) for fragment in rest)
+    is_one = _is_surely_said(items) and (is_said or _one_by_one(items) >= _MOSTLY_ONE_BY_ONE)
+    return (len(joined), _digits_of(_said_once(items))) if is_one and len(_digits_of(items)) >= _LONG else (0, "")
+
+
+def _is_one_over_turns(fragments: Joined, items: Sequence[Item]) -> bool:
+    digits = _digits_of(items)
+    if len(digits) > _MOST or not _is_surely_said(items) or all(_is_round_or_year(part.digits) for part in fragments):
+        return False
+    if _MOBILE.fullmatch(digits) or (_is_near(fragments) and _has_form(items)):
+        return True
+    return is_card(digits) and all(len(fragment.digits) == _CARD_GROUP for fragment in fragments)
 
 
 def _is_near(fragments: Sequence[Fragment]) -> bool:
@@ -199,7 +200,7 @@ def _is_complete(fragment: Fragment, items: Sequence[Item], end: int) -> bool:
 
 def _is_code(items: Sequence[Item]) -> bool:
     """Whether the items are a country code, or zeros dialled before a number."""
-    return all(item.is_written for item in items) and bool(_CODE.fullmatch("".join(item.digits for item in items)))
+    return all(item.is_written for item in items) and bool(_CODE.fullmatch(_digits_of(items)))
 
 
 def _if_one(fragment: Fragment, items: Sequence[Item]) -> Iterator[Sequence[Item]]:
@@ -222,12 +223,12 @@ def _as_mobile(items: Sequence[Item]) -> Sequence[Item]:
         is_longer = bool(item.longer) and missing > 0
         missing -= is_longer
         longer.append(item._replace(digits=item.longer, is_weak=False) if is_longer else item)
-    return longer if _MOBILE.fullmatch("".join(item.digits for item in longer)) else items
+    return longer if _MOBILE.fullmatch(_digits_of(longer)) else items
 
 
 def _is_one(fragment: Fragment, items: Sequence[Item]) -> bool:
     """Whether items of one turn are an identifier."""
-    digits = "".join(item.digits for item in items)
+    digits = _digits_of(items)
     is_near = _is_near([fragment])
     if not _is_surely_said(items):
         return False
@@ -267,7 +268,7 @@ def _is_local(items: Sequence[Item]) -> bool:
 
 def _is_surely_said(items: Sequence[Item]) -> bool:
     """Whether enough of the digits are beyond doubt."""
-    digits = "".join(item.digits for item in items)
+    digits = _digits_of(items)
     sure = sum(len(item.digits) for item in items if not item.is_weak)
     fewest = 2 if len(set(digits)) >= 4 and is_phone(digits) else max(4, len(digits) // 2)
     return sure >= fewest
@@ -293,7 +294,7 @@ def _is_round_or_year(digits: str) -> bool:
 
 def _has_form(items: Sequence[Item]) -> bool:
     """Whether the digits, as they are grouped, have the form of a phone number, a card or an Aadhaar number."""
-    digits = "".join(item.digits for item in items)
+    digits = _digits_of(items)
     if _ABROAD.fullmatch(digits) and not _DIALLED.fullmatch(digits):
         lengths = tuple(len(item.digits) for item in items)
         is_grouped = lengths in _GROUPED_ABROAD and all(item.gap == TIGHT for item in items[1:])
@@ -324,9 +325,8 @@ def is_aadhaar(digits: str) -> bool:
     return aadhaar.is_valid(digits)
 
 
-def _kind(joined: Joined, items: Sequence[Item], kinds: frozenset[str]) -> Kind | None:
+def _kind(joined: Joined, items: Sequence[Item], digits: str, kinds: frozenset[str]) -> Kind | None:
     """The kind of an identifier, of those that are hidden; None if it is of no such kind."""
-    digits = _digits_of(items)
     has_phone_form = is_phone(digits) or items[0].has_plus
     if len(digits) > 15:
         order: tuple[Kind, ...] = ("ids",) if is_card(digits) or near_id(joined) else ("ids", "numbers")

@@ -11,8 +11,8 @@ from formant_mcp.redaction.spans import Place
 from formant_mcp.redaction.tokens import Token
 from formant_mcp.redaction.words import words
 
-TIGHT, LOOSE, TURN = range(3)
-"""What is between two items: at most blanks and separators; a comma or fillers; the end of a turn."""
+TIGHT, LOOSE = range(2)
+"""What is between two items: at most blanks and separators; a comma or fillers."""
 
 UNKNOWN = "??"
 """The digits of a word that is probably a number word."""
