@@ -15,9 +15,12 @@ from formant_mcp.redaction.spans import Identifier, Kind, Place
 from formant_mcp.redaction.tokens import Token
 from formant_mcp.redaction.words import words
 
+MOST_TURNS = 3
+"""How many turns two parts of an identifier may be apart."""
+
 _FEWEST, _LONG, _MOST = 7, 10, 19
 _FEWEST_REPEATED = 5
-_MOST_WORDS_AFTER, _MOST_WORDS_BEFORE, _MOST_WORDS_BETWEEN, _MOST_TURNS = 7, 5, 7, 3
+_MOST_WORDS_AFTER, _MOST_WORDS_BEFORE, _MOST_WORDS_BETWEEN = 7, 5, 7
 _MOST_JOINED = 10
 _MOBILE = re.compile(r"(?:0{0,2}91)?0?[6-9]\d{9}")
 _DIALLED = re.compile(r"0[1-9]\d{8,9}|1(?:800|860)\d{6,7}|00[1-9]\d{8,12}")
@@ -29,7 +32,7 @@ _DAY, _MONTH = "(?:0[1-9]|[12]\\d|3[01])", "(?:0[1-9]|1[0-2])"
 _DATE = re.compile(rf"{_YEAR.pattern}{_MONTH}{_DAY}|{_DAY}{_MONTH}{_YEAR.pattern}")
 
 _CARD_GROUP = 4
-_MOSTLY_ONE_BY_ONE = 0.8
+_OFTEN_ONE_BY_ONE, _MOSTLY_ONE_BY_ONE = 0.6, 0.8
 _STEPS = (1, 2, 3, 5, 6, 10, 12, 15, 20, 25, 30, 50)
 
 Joined = list[Fragment]
@@ -115,7 +118,7 @@ def _joined(tokens: Sequence[Token]) -> Iterator[Joined]:
 
 def _may_go_on(fragment: Fragment, following: Fragment, words_between: int) -> bool:
     return (
-        1 <= following.turn - fragment.turn <= _MOST_TURNS
+        1 <= following.turn - fragment.turn <= MOST_TURNS
         and fragment.is_last
         and following.is_first
         and fragment.words_after <= _MOST_WORDS_AFTER
@@ -191,11 +194,11 @@ def _in_one_turn(fragment: Fragment) -> Iterator[Sequence[Item]]:
 
 def _is_complete(fragment: Fragment, items: Sequence[Item], end: int) -> bool:
     """Whether items of the fragment are a number without those from `end` on."""
-    if not _has_form(items):
+    if len(items) > _MOST or not _has_form(items):
         return False
-    rest = fragment.items[end:]
-    is_end_of_it = len(_digits_of(rest)) < _FEWEST and _one_by_one(rest) >= 0.6
-    return not is_end_of_it and not (near_id([fragment]) and len(fragment.digits) <= _MOST)
+    rest = fragment.items[end : end + _FEWEST]
+    is_end_of_it = len(_digits_of(rest)) < _FEWEST and _one_by_one(rest) >= _OFTEN_ONE_BY_ONE
+    return not is_end_of_it and not (near_id([fragment]) and len(_digits_of(fragment.items[: _MOST + 1])) <= _MOST)
 
 
 def _is_code(items: Sequence[Item]) -> bool:
@@ -241,7 +244,7 @@ def _is_one(fragment: Fragment, items: Sequence[Item]) -> bool:
         return is_near or items[0].has_plus or not is_other
     if _is_counting(items) or all(_is_round_or_year(item.digits) for item in items):
         return False
-    if items[0].has_plus or _has_form(items) or _one_by_one(items) >= 0.6:
+    if items[0].has_plus or _has_form(items) or _one_by_one(items) >= _OFTEN_ONE_BY_ONE:
         return True
     if not any(item.is_written for item in items) and _are_pairs(items):
         return True
@@ -298,7 +301,7 @@ def _has_form(items: Sequence[Item]) -> bool:
     if _ABROAD.fullmatch(digits) and not _DIALLED.fullmatch(digits):
         lengths = tuple(len(item.digits) for item in items)
         is_grouped = lengths in _GROUPED_ABROAD and all(item.gap == TIGHT for item in items[1:])
-        return bool(_MOBILE.fullmatch(digits)) or is_grouped or _one_by_one(items) >= 0.6
+        return bool(_MOBILE.fullmatch(digits)) or is_grouped or _one_by_one(items) >= _OFTEN_ONE_BY_ONE
     return is_phone(digits) or is_card(digits) or is_aadhaar(digits)
 
 

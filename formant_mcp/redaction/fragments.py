@@ -5,6 +5,7 @@ A fragment is digits and number words with nothing but blanks, separators and a 
 
 import re
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 from formant_mcp.redaction.spans import Place
@@ -104,7 +105,8 @@ def fragments_of(tokens: Sequence[Token], before: Sequence[Token]) -> list[Fragm
             _add(builder, tokens, n)
     builders.append(builder)
     counted = [n for n, token in enumerate(tokens) if _is_counted(token)]
-    return [_fragment(builder, tokens, before, counted) for builder in builders if builder.items]
+    words_until = [0, *accumulate(token.kind == "word" for token in tokens)]
+    return [_fragment(builder, tokens, before, counted, words_until) for builder in builders if builder.items]
 
 
 def _is_guess(tokens: Sequence[Token], n: int) -> bool:
@@ -122,14 +124,20 @@ def _is_counted(token: Token) -> bool:
     return is_number or token.kind in ("unit", "opaque")
 
 
-def _fragment(builder: _Builder, tokens: Sequence[Token], before: Sequence[Token], counted: Sequence[int]) -> Fragment:
+def _fragment(
+    builder: _Builder,
+    tokens: Sequence[Token],
+    before: Sequence[Token],
+    counted: Sequence[int],
+    words_until: Sequence[int],
+) -> Fragment:
     first, last = builder.first, builder.last
-    near = [*before[-_NEAR_BEFORE:], *tokens[:first]][-_NEAR_BEFORE:]
+    near = [*before[-_NEAR_BEFORE:], *tokens[max(0, first - _NEAR_BEFORE) : first]][-_NEAR_BEFORE:]
     near += tokens[last + 1 : last + 1 + _NEAR_AFTER]
     return Fragment(
         tuple(builder.items),
-        sum(token.kind == "word" for token in tokens[:first]),
-        sum(token.kind == "word" for token in tokens[last + 1 :]),
+        words_until[first],
+        words_until[-1] - words_until[last + 1],
         not counted or counted[0] >= first,
         not counted or counted[-1] <= last,
         frozenset(token.text.casefold() for token in near),

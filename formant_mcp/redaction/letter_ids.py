@@ -15,8 +15,9 @@ from formant_mcp.redaction.words import words
 _SURE = re.compile(r"[A-Z]{3}[ABCFGHJLPTK][A-Z]\d{4}[A-Z]|\d\d[A-Z]{5}\d{4}[A-Z][A-Z\d]Z[A-Z\d]|[A-Z]{4}0[A-Z\d]{6}")
 _IBAN = re.compile(r"[A-Z]{2}\d\d[A-Z\d]{11,30}")
 _NAMED = re.compile(r"[A-Z]\d{7}|[A-Z]{3}\d{7}|[A-Z]{2}\d{13}")  # passport, voter id, driving licence of India
+_HINT = re.compile(r"[^\W\d_]\d|\d[^\W\d_]|(?<![^\W_])[A-Z]{3,5}(?![^\W_])|(?:(?<![^\W_])[^\W\d_]\W+){2}")
 _LONGEST_LETTERS = 6
-_FEWEST, _MOST_CELLS = 8, 400
+_FEWEST = 8
 
 
 class _Cell(NamedTuple):
@@ -26,8 +27,13 @@ class _Cell(NamedTuple):
     is_sure: bool
 
 
+def may_have_letter_ids(text: str) -> bool:
+    """Whether letters are beside digits, or spelled; a cheap test."""
+    return bool(_HINT.search(text))
+
+
 def letter_ids_in(tokens: Sequence[Token]) -> Iterator[Identifier]:
-    """The ids that the tokens of one turn say."""
+    """The ids that the tokens of one turn say, which are not none."""
     named = not words("letter_id_words").isdisjoint(token.text.casefold() for token in tokens)
     for cells in _rows_of_cells(tokens):
         text = "".join(cell.text for cell in cells)
@@ -49,7 +55,7 @@ def _rows_of_cells(tokens: Sequence[Token]) -> Iterator[list[_Cell]]:
             is_sure = len(token.text) == 1 or token.text.isupper() or is_glued or is_next or not token.text.isalpha()
             cells.append(_Cell(text * times, token.start, token.end, is_sure or bool(token.number)))
             times = 1
-        elif token.kind != "separator" or len(cells) >= _MOST_CELLS:
+        elif token.kind != "separator":
             yield cells
             cells, times = [], 1
     yield cells
