@@ -85,15 +85,19 @@ def _last_letters() -> str:
     return "|".join(("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"))
 
 
+def may_have_addresses(text: str) -> bool:
+    """Whether anything in a text is part of an address; a cheap test."""
+    lowered = text.lower()
+    return any(hint in lowered for hint in _HINTS)
+
+
 def addresses_in(turn: int, text: str) -> Iterator[Identifier]:
     """The addresses of a turn, in plain text."""
-    lowered = text.lower()
-    if not any(hint in lowered for hint in _HINTS):
-        return
     if "@" in text:
         yield from (_address("emails", turn, *match.span(), match[0]) for match in _EMAIL.finditer(text))
         yield from (_address("ids", turn, *match.span(), match[0]) for match in _UPI.finditer(text))
-    for kind, pattern in (("emails", _spoken_email()), ("ids", _spoken_upi())):
+    patterns: tuple[tuple[Kind, regex.Pattern[str]], ...] = (("emails", _spoken_email()), ("ids", _spoken_upi()))
+    for kind, pattern in patterns:
         for match in pattern.finditer(text):
             start = _local_start(text, match)
             if start < match.start():

@@ -8,23 +8,32 @@ hidden too; four digits are not.
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import chain, groupby, pairwise
+from itertools import groupby, pairwise
 
-from formant_mcp.redaction.fragments import LOOSE, TIGHT, TURN, Fragment, Item, fragments_of, near_id, near_phone
+from formant_mcp.redaction.fragments import LOOSE, TIGHT, Fragment, Item, fragments_of, near_id, near_phone
 from formant_mcp.redaction.spans import Identifier, Kind, Place
 from formant_mcp.redaction.tokens import Token
 from formant_mcp.redaction.words import words
 
+MOST_TURNS = 3
+"""How many turns two parts of an identifier may be apart."""
+
 _FEWEST, _LONG, _MOST = 7, 10, 19
 _FEWEST_REPEATED = 5
-_MOST_WORDS_AFTER, _MOST_WORDS_BEFORE, _MOST_WORDS_BETWEEN, _MOST_TURNS = 7, 5, 7, 3
+_MOST_WORDS_AFTER, _MOST_WORDS_BEFORE, _MOST_WORDS_BETWEEN = 7, 5, 7
 _MOST_JOINED = 10
 _MOBILE = re.compile(r"(?:0{0,2}91)?0?[6-9]\d{9}")
-_PHONE = re.compile(r"1?[2-9]\d\d[2-9]\d{6}|0[1-9]\d{8,9}|1(?:800|860)\d{6,7}|00[1-9]\d{8,12}|91[1-5]\d{9}")
+_DIALLED = re.compile(r"0[1-9]\d{8,9}|1(?:800|860)\d{6,7}|00[1-9]\d{8,12}")
+_ABROAD = re.compile(r"1?[2-9]\d\d[2-9]\d{6}|91[1-5]\d{9}")
+_GROUPED_ABROAD = ((3, 3, 4), (1, 3, 3, 4), (3, 7), (10,), (11,))
 _CODE = re.compile(r"0|(?:00)?\d{1,3}")
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _DAY, _MONTH = "(?:0[1-9]|[12]\\d|3[01])", "(?:0[1-9]|1[0-2])"
 _DATE = re.compile(rf"{_YEAR.pattern}{_MONTH}{_DAY}|{_DAY}{_MONTH}{_YEAR.pattern}")
+
+_CARD_GROUP = 4
+_OFTEN_ONE_BY_ONE, _MOSTLY_ONE_BY_ONE = 0.6, 0.8
+_STEPS = (1, 2, 3, 5, 6, 10, 12, 15, 20, 25, 30, 50)
 
 Joined = list[Fragment]
 
@@ -32,22 +41,21 @@ Joined = list[Fragment]
 def identifiers_in(tokens: Sequence[Token], kinds: frozenset[str]) -> Iterator[Identifier]:
     """The identifiers that the tokens of successive turns say."""
     rest: list[Fragment] = []
-    ends: dict[str, Identifier] = {}
+    parts: dict[str, Identifier] = {}
     for joined in _joined(tokens):
-        used = False
-        for items in _identifiers(joined):
-            kind = _kind(joined, items, kinds)
+        hidden = set[Place]()
+        for items, digits in _identifiers(joined):
+            kind = _kind(joined, items, digits, kinds)
             if kind:
-                used = True
-                identifier = Identifier(kind, _digits_of(items), tuple(_places(items)))
-                ends |= _parts_of(identifier)
+                identifier = Identifier(kind, digits, tuple(_places(items)))
+                parts |= _parts_of(identifier)
+                hidden |= {item.place for item in items}
                 yield identifier
-        if not used or len(joined) > 1:
-            rest += joined
+        rest += (fragment for fragment in joined if hidden.isdisjoint(item.place for item in fragment.items))
     for fragment in rest:
-        again = ends.get(fragment.digits[:_FEWEST_REPEATED])
-        if again and fragment.digits in again.normal:
-            yield Identifier(again.kind, again.normal, tuple(_places(fragment.items)))
+        whole = parts.get(fragment.digits[:_FEWEST_REPEATED])
+        if whole and fragment.digits in whole.normal:
+            yield Identifier(whole.kind, whole.normal, tuple(_places(fragment.items)))
 
 
 def _parts_of(identifier: Identifier) -> dict[str, Identifier]:
@@ -62,12 +70,20 @@ def _places(items: Sequence[Item]) -> Iterator[Place]:
 
 
 def _digits_of(items: Sequence[Item]) -> str:
-    """The digits, without those of a turn that says the ones before it again."""
+    return "".join(item.digits for item in items)
+
+
+def _said_once(items: Sequence[Item]) -> list[Item]:
+    """The items, without those of a turn that says the ones before it again."""
+    once: list[Item] = []
     digits = ""
     for _, group in groupby(items, lambda item: item.place.turn):
-        said = "".join(item.digits for item in group)
-        digits += "" if len(said) > 1 and digits.endswith(said) else said
-    return digits
+        turn = list(group)
+        said = "".join(item.digits for item in turn)
+        if len(said) == 1 or not digits.endswith(said):
+            once += turn
+            digits += said
+    return once
 
 
 # Fragments that may be one identifier
@@ -77,24 +93,24 @@ def _joined(tokens: Sequence[Token]) -> Iterator[Joined]:
     """Fragments in a row, of one turn or of several with little between them."""
     joined: Joined = []
     before: list[Token] = []
-    words_between, other_words = 0, frozenset[str]()
+    words_between = 0
     for _, group in groupby(tokens, lambda token: token.turn):
         said = list(group)
         fragments = fragments_of(said, before)
+        is_other = any(token.text.casefold() in words("other_numbers") for token in said)
+        words_between += 0 if fragments else sum(token.kind in ("word", "number") for token in said)
+        if is_other and joined:
+            yield joined
+            joined = []
         for fragment in fragments:
             if joined and not _may_go_on(joined[-1], fragment, words_between):
                 yield joined
                 joined = []
             joined.append(fragment)
-            words_between, other_words = 0, frozenset()
+            words_between = 0
             if len(joined) == _MOST_JOINED:
                 yield joined
                 joined = []
-        if not fragments:
-            words_between += sum(token.kind in ("word", "number") for token in said)
-        elif any(token.text.casefold() in words("other_numbers") for token in said) and joined:
-            yield joined
-            joined = []
         before = (before + said)[-_MOST_WORDS_BETWEEN * 2 :]
     if joined:
         yield joined
@@ -102,7 +118,7 @@ def _joined(tokens: Sequence[Token]) -> Iterator[Joined]:
 
 def _may_go_on(fragment: Fragment, following: Fragment, words_between: int) -> bool:
     return (
-        1 <= following.turn - fragment.turn <= _MOST_TURNS
+        1 <= following.turn - fragment.turn <= MOST_TURNS
         and fragment.is_last
         and following.is_first
         and fragment.words_after <= _MOST_WORDS_AFTER
@@ -114,43 +130,44 @@ def _may_go_on(fragment: Fragment, following: Fragment, words_between: int) -> b
 # What of them is one
 
 
-def _identifiers(joined: Joined) -> Iterator[Sequence[Item]]:
-    """The items that are an identifier together."""
+def _identifiers(joined: Joined) -> Iterator[tuple[Sequence[Item], str]]:
+    """The items that are an identifier together, and its digits."""
     start = 0
     while start < len(joined):
-        end = _end_over_turns(joined, start) if len(joined) > 1 else 0
+        end, digits = _end_over_turns(joined, start) if len(joined) > start + 1 else (0, "")
         if end:
-            yield [
-                item._replace(gap=TURN) if n and not m else item
-                for n, part in enumerate(joined[start:end])
-                for m, item in enumerate(part.items)
-            ]
+            yield [item for fragment in joined[start:end] for item in fragment.items], digits
             start = end
         else:
-            yield from _in_one_turn(joined[start])
+            for items in _in_one_turn(joined[start]):
+                yield items, _digits_of(items)
             start += 1
 
 
-def _end_over_turns(joined: Joined, start: int) -> int:
-    """Where an identifier ends that begins with this fragment and is said over turns; 0 if there is none."""
-    if _is_whole(joined[start].digits):
-        return 0
-    for end in range(start + 2, len(joined) + 1):
-        parts = joined[start:end]
-        items = list(chain.from_iterable(part.items for part in parts))
-        digits = _digits_of(items)
-        if len(digits) > _MOST:
-            return 0
-        is_plain = all(_is_round_or_year(part.digits) for part in parts)
-        is_card_in_fours = all(len(part.digits) == 4 for part in parts) and is_card(digits)
-        is_sure = bool(_MOBILE.fullmatch(digits)) or is_card_in_fours or (_is_whole(digits) and _is_near(parts))
-        if is_sure and not is_plain and _is_surely_said(items):
-            return end
-    items = list(chain.from_iterable(part.items for part in joined[start:]))
-    is_said = _one_by_one(items) >= 0.8 or (
-        near_phone(joined) and not any(_is_round_or_year(part.digits) for part in joined)
-    )
-    return len(joined) if _LONG <= len(_digits_of(items)) and _is_surely_said(items) and is_said else 0
+def _end_over_turns(joined: Joined, start: int) -> tuple[int, str]:
+    """Where an identifier that begins here and is said over turns ends, and its digits; 0 if none does."""
+    if _has_form(joined[start].items):
+        return 0, ""
+    for read in (list[Item], _as_mobile):
+        for end in range(start + 2, len(joined) + 1):
+            fragments = joined[start:end]
+            items = read(_said_once([item for fragment in fragments for item in fragment.items]))
+            if _is_one_over_turns(fragments, items):
+                return end, _digits_of(items)
+    rest = joined[start:]
+    items = [item for fragment in rest for item in fragment.items]
+    is_said = near_phone(rest) and not any(_is_round_or_year(fragment.digits) for fragment in rest)
+    is_one = _is_surely_said(items) and (is_said or _one_by_one(items) >= _MOSTLY_ONE_BY_ONE)
+    return (len(joined), _digits_of(_said_once(items))) if is_one and len(_digits_of(items)) >= _LONG else (0, "")
+
+
+def _is_one_over_turns(fragments: Joined, items: Sequence[Item]) -> bool:
+    digits = _digits_of(items)
+    if len(digits) > _MOST or not _is_surely_said(items) or all(_is_round_or_year(part.digits) for part in fragments):
+        return False
+    if _MOBILE.fullmatch(digits) or (_is_near(fragments) and _has_form(items)):
+        return True
+    return is_card(digits) and all(len(fragment.digits) == _CARD_GROUP for fragment in fragments)
 
 
 def _is_near(fragments: Sequence[Fragment]) -> bool:
@@ -158,12 +175,14 @@ def _is_near(fragments: Sequence[Fragment]) -> bool:
 
 
 def _in_one_turn(fragment: Fragment) -> Iterator[Sequence[Item]]:
+    if is_card(fragment.digits) or is_aadhaar(fragment.digits):
+        yield from _if_one(fragment, fragment.items)
+        return
     stretch: list[Item] = []
-    for item in fragment.items:
-        digits = _digits_of(stretch)
+    for n, item in enumerate(fragment.items):
         is_long = len(item.digits) >= _LONG
         is_another = is_long and not (item.gap == TIGHT and _is_code(stretch))
-        if stretch and (is_another or item.has_plus or (item.gap == LOOSE and _is_whole(digits))):
+        if stretch and (is_another or item.has_plus or (item.gap == LOOSE and _is_complete(fragment, stretch, n))):
             yield from _if_one(fragment, stretch)
             stretch = []
         stretch.append(item)
@@ -173,50 +192,88 @@ def _in_one_turn(fragment: Fragment) -> Iterator[Sequence[Item]]:
     yield from _if_one(fragment, stretch)
 
 
+def _is_complete(fragment: Fragment, items: Sequence[Item], end: int) -> bool:
+    """Whether items of the fragment are a number without those from `end` on."""
+    if len(items) > _MOST or not _has_form(items):
+        return False
+    rest = fragment.items[end : end + _FEWEST]
+    is_end_of_it = len(_digits_of(rest)) < _FEWEST and _one_by_one(rest) >= _OFTEN_ONE_BY_ONE
+    return not is_end_of_it and not (near_id([fragment]) and len(_digits_of(fragment.items[: _MOST + 1])) <= _MOST)
+
+
 def _is_code(items: Sequence[Item]) -> bool:
     """Whether the items are a country code, or zeros dialled before a number."""
-    return all(item.is_written for item in items) and bool(_CODE.fullmatch("".join(item.digits for item in items)))
+    return all(item.is_written for item in items) and bool(_CODE.fullmatch(_digits_of(items)))
 
 
 def _if_one(fragment: Fragment, items: Sequence[Item]) -> Iterator[Sequence[Item]]:
     """The items if they are an identifier; or all but the first or the last, if only those have the form of one."""
-    for part in (items, items[1:], items[:-1]):
-        if part and _is_whole("".join(item.digits for item in part)) and _is_one(fragment, part):
+    for part in map(_as_mobile, (items, items[1:], items[:-1])):
+        if part and _has_form(part) and _is_one(fragment, part):
             yield part
             return
     if sum(len(item.digits) for item in items) >= _FEWEST and _is_one(fragment, items):
         yield items
 
 
+def _as_mobile(items: Sequence[Item]) -> Sequence[Item]:
+    """The items with the longer readings that make them a mobile number, if there are such readings."""
+    missing = _LONG - sum(len(item.digits) for item in items)
+    if missing <= 0 or missing > sum(bool(item.longer) for item in items):
+        return items
+    longer: list[Item] = []
+    for item in items:
+        is_longer = bool(item.longer) and missing > 0
+        missing -= is_longer
+        longer.append(item._replace(digits=item.longer, is_weak=False) if is_longer else item)
+    return longer if _MOBILE.fullmatch(_digits_of(longer)) else items
+
+
 def _is_one(fragment: Fragment, items: Sequence[Item]) -> bool:
     """Whether items of one turn are an identifier."""
-    digits = "".join(item.digits for item in items)
+    digits = _digits_of(items)
     is_near = _is_near([fragment])
     if not _is_surely_said(items):
         return False
+    if any(item.is_guess for item in items):
+        return _are_pairs(items)
     if len(items) == 1:
         if len(digits) >= _LONG:
             return not items[0].is_glued or bool(_MOBILE.fullmatch(digits))
         is_other = items[0].is_glued or _DATE.fullmatch(digits) or digits.endswith("000")
         return is_near or items[0].has_plus or not is_other
-    if _is_counting(items):
+    if _is_counting(items) or all(_is_round_or_year(item.digits) for item in items):
         return False
-    if items[0].has_plus or _one_by_one(items) >= 0.6:
+    if items[0].has_plus or _has_form(items) or _one_by_one(items) >= _OFTEN_ONE_BY_ONE:
         return True
-    if all(_is_round_or_year(item.digits) for item in items):
-        return False
+    if not any(item.is_written for item in items) and _are_pairs(items):
+        return True
     is_tight = all(item.gap == TIGHT for item in items[1:])
+    if is_near:
+        return is_tight or (len(digits) >= _LONG and all(len(item.digits) <= 3 for item in items))
     is_written = is_tight and all(item.is_written for item in items)
-    if len(digits) >= _LONG:
-        return is_near or is_written or _is_whole(digits)
-    return is_near or (is_written and len(items) <= 3 and not any(_is_round_or_year(item.digits) for item in items))
+    rounds = sum(_is_round_or_year(item.digits) for item in items)
+    return is_written and (rounds * 3 <= len(items) if len(digits) >= _LONG else not rounds and _is_local(items))
+
+
+def _are_pairs(items: Sequence[Item]) -> bool:
+    """Whether it is most of a mobile number, said in pairs; a word may be unknown, or left out."""
+    pairs = [item.digits for item in items if len(item.digits) == 2 and not item.is_guess]
+    guesses = sum(item.is_guess for item in items)
+    is_list = all(pair[1] in "05" for pair in pairs)
+    return len(pairs) >= 4 - guesses and guesses <= 1 and len(items) <= 6 and not is_list and pairs[0][0] in "6789"
+
+
+def _is_local(items: Sequence[Item]) -> bool:
+    """Whether it is grouped as a local number: 555-0100, 2345-6789."""
+    return items[-1].is_after_dash and [len(item.digits) for item in items] in ([3, 4], [4, 4])
 
 
 def _is_surely_said(items: Sequence[Item]) -> bool:
     """Whether enough of the digits are beyond doubt."""
-    digits = "".join(item.digits for item in items)
+    digits = _digits_of(items)
     sure = sum(len(item.digits) for item in items if not item.is_weak)
-    fewest = 2 if len(set(digits)) >= 4 and _is_whole(digits) else max(4, len(digits) // 2)
+    fewest = 2 if len(set(digits)) >= 4 and is_phone(digits) else max(4, len(digits) // 2)
     return sure >= fewest
 
 
@@ -227,16 +284,30 @@ def _one_by_one(items: Sequence[Item]) -> float:
 
 
 def _is_counting(items: Sequence[Item]) -> bool:
-    return len(items) > 3 and all(int(after.digits) - int(item.digits) == 1 for item, after in pairwise(items))
+    if any(item.is_guess for item in items):
+        return False
+    steps = {abs(int(after.digits) - int(item.digits)) for item, after in pairwise(items)}
+    are_doubled = all(len(set(item.digits)) < len(item.digits) for item in items)
+    return len(items) > 3 and len(steps) == 1 and not are_doubled and all(step in _STEPS for step in steps)
 
 
 def _is_round_or_year(digits: str) -> bool:
     return digits.endswith("00") or bool(_YEAR.fullmatch(digits))
 
 
-def _is_whole(digits: str) -> bool:
-    """Whether these digits have the form of a phone number, a card or an Aadhaar number."""
-    return bool(_MOBILE.fullmatch(digits) or _PHONE.fullmatch(digits)) or is_card(digits) or is_aadhaar(digits)
+def _has_form(items: Sequence[Item]) -> bool:
+    """Whether the digits, as they are grouped, have the form of a phone number, a card or an Aadhaar number."""
+    digits = _digits_of(items)
+    if _ABROAD.fullmatch(digits) and not _DIALLED.fullmatch(digits):
+        lengths = tuple(len(item.digits) for item in items)
+        is_grouped = lengths in _GROUPED_ABROAD and all(item.gap == TIGHT for item in items[1:])
+        return bool(_MOBILE.fullmatch(digits)) or is_grouped or _one_by_one(items) >= _OFTEN_ONE_BY_ONE
+    return is_phone(digits) or is_card(digits) or is_aadhaar(digits)
+
+
+def is_phone(digits: str) -> bool:
+    """Whether the digits are those of a phone number, in India, North America, or with a prefix."""
+    return bool(_MOBILE.fullmatch(digits) or _DIALLED.fullmatch(digits) or _ABROAD.fullmatch(digits))
 
 
 def is_card(digits: str) -> bool:
@@ -257,13 +328,12 @@ def is_aadhaar(digits: str) -> bool:
     return aadhaar.is_valid(digits)
 
 
-def _kind(joined: Joined, items: Sequence[Item], kinds: frozenset[str]) -> Kind | None:
+def _kind(joined: Joined, items: Sequence[Item], digits: str, kinds: frozenset[str]) -> Kind | None:
     """The kind of an identifier, of those that are hidden; None if it is of no such kind."""
-    digits = _digits_of(items)
-    is_phone = bool(_MOBILE.fullmatch(digits) or _PHONE.fullmatch(digits)) or items[0].has_plus
+    has_phone_form = is_phone(digits) or items[0].has_plus
     if len(digits) > 15:
-        order: tuple[Kind, ...] = ("ids",)
-    elif is_phone and not (near_id(joined) and not near_phone(joined)):
+        order: tuple[Kind, ...] = ("ids",) if is_card(digits) or near_id(joined) else ("ids", "numbers")
+    elif has_phone_form and not (near_id(joined) and not near_phone(joined)):
         order = ("numbers", "ids") if is_card(digits) or is_aadhaar(digits) else ("numbers",)
     elif near_id(joined) or is_card(digits) or is_aadhaar(digits):
         order = ("ids", "numbers")

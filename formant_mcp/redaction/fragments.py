@@ -3,32 +3,46 @@
 A fragment is digits and number words with nothing but blanks, separators and a few fillers between them.
 """
 
+import re
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 from formant_mcp.redaction.spans import Place
 from formant_mcp.redaction.tokens import Token
 from formant_mcp.redaction.words import words
 
-TIGHT, LOOSE, TURN = range(3)
-"""What is between two items: at most blanks and separators; a comma or fillers; the end of a turn."""
+TIGHT, LOOSE = range(2)
+"""What is between two items: at most blanks and separators; a comma or fillers."""
 
+UNKNOWN = "??"
+"""The digits of a word that is probably a number word."""
+
+_GUESS = re.compile("[a-z']{4,12}", re.IGNORECASE)
 _MOST_FILLERS = 3
 _NEAR_BEFORE, _NEAR_AFTER = 14, 6
 _LONGEST_QUANTITY = 7
+_DASHES = ("-", "–", "‐", "‑")
 _TIMES = frozenset({"baar", "bar", "times", "दफा", "बार"})
 
 
 class Item(NamedTuple):
-    """Digits said as one. `gap` is what is between it and the item before."""
+    """Digits said as one. `gap` is what is between it and the item before.
+
+    `longer` is another reading with one more digit: `sixty two` is 62, or 60 and 2. `is_guess`: an unknown word between
+    number words, probably another spelling of one.
+    """
 
     digits: str
     place: Place
-    gap: int
+    gap: int = TIGHT
+    longer: str = ""
     is_weak: bool = False
     is_written: bool = False
     is_glued: bool = False
     has_plus: bool = False
+    is_after_dash: bool = False
+    is_guess: bool = False
 
 
 class Fragment(NamedTuple):
@@ -69,7 +83,7 @@ class _Builder:
     def add(self, token: Token, item: Item) -> None:
         if self.times and self.times.number:
             place = item.place._replace(start=self.times.start)
-            item = item._replace(digits=item.digits * self.times.number.times, place=place)
+            item = item._replace(digits=item.digits * self.times.number.times, longer="", place=place)
         self.items.append(item._replace(gap=self.gap))
         self.gap, self.fillers, self.times = TIGHT, 0, None
 
@@ -79,6 +93,9 @@ def fragments_of(tokens: Sequence[Token], before: Sequence[Token]) -> list[Fragm
     builders: list[_Builder] = []
     builder = _Builder()
     for n, token in enumerate(tokens):
+        if builder.items and _is_guess(tokens, n):
+            builder.add(token, Item(UNKNOWN, Place(token.turn, token.start, token.end), is_weak=True, is_guess=True))
+            continue
         if (builder.items or builder.times) and not _continues(builder, tokens, n):
             builders.append(_finished(builder, token))
             builder = _Builder()
@@ -88,7 +105,17 @@ def fragments_of(tokens: Sequence[Token], before: Sequence[Token]) -> list[Fragm
             _add(builder, tokens, n)
     builders.append(builder)
     counted = [n for n, token in enumerate(tokens) if _is_counted(token)]
-    return [_fragment(builder, tokens, before, counted) for builder in builders if builder.items]
+    words_until = [0, *accumulate(token.kind == "word" for token in tokens)]
+    return [_fragment(builder, tokens, before, counted, words_until) for builder in builders if builder.items]
+
+
+def _is_guess(tokens: Sequence[Token], n: int) -> bool:
+    """Whether a word between two number words, neither of them an ordinary word, may be a number word too."""
+    if tokens[n].kind != "word" or not _GUESS.fullmatch(tokens[n].text) or n + 1 == len(tokens):
+        return False
+    following = tokens[n + 2] if n + 2 < len(tokens) and tokens[n + 1].text == "," else tokens[n + 1]
+    before = tokens[n - 2] if n > 1 and tokens[n - 1].text == "," else tokens[n - 1]
+    return all(number and len(number.digits) == 2 for number in (before.number, following.number))
 
 
 def _is_counted(token: Token) -> bool:
@@ -97,14 +124,20 @@ def _is_counted(token: Token) -> bool:
     return is_number or token.kind in ("unit", "opaque")
 
 
-def _fragment(builder: _Builder, tokens: Sequence[Token], before: Sequence[Token], counted: Sequence[int]) -> Fragment:
+def _fragment(
+    builder: _Builder,
+    tokens: Sequence[Token],
+    before: Sequence[Token],
+    counted: Sequence[int],
+    words_until: Sequence[int],
+) -> Fragment:
     first, last = builder.first, builder.last
-    near = [*before[-_NEAR_BEFORE:], *tokens[:first]][-_NEAR_BEFORE:]
+    near = [*before[-_NEAR_BEFORE:], *tokens[max(0, first - _NEAR_BEFORE) : first]][-_NEAR_BEFORE:]
     near += tokens[last + 1 : last + 1 + _NEAR_AFTER]
     return Fragment(
         tuple(builder.items),
-        sum(token.kind == "word" for token in tokens[:first]),
-        sum(token.kind == "word" for token in tokens[last + 1 :]),
+        words_until[first],
+        words_until[-1] - words_until[last + 1],
         not counted or counted[0] >= first,
         not counted or counted[-1] <= last,
         frozenset(token.text.casefold() for token in near),
@@ -113,9 +146,9 @@ def _fragment(builder: _Builder, tokens: Sequence[Token], before: Sequence[Token
 
 def _finished(builder: _Builder, following: Token) -> _Builder:
     """Without a last item that is a quantity, because a unit follows it."""
-    if following.kind == "unit" and builder.items and builder.gap == TIGHT:
-        if len(builder.items[-1].digits) <= _LONGEST_QUANTITY:
-            builder.items.pop()
+    is_quantity = following.kind == "unit" and builder.gap == TIGHT
+    if is_quantity and builder.items and len(builder.items[-1].digits) <= _LONGEST_QUANTITY:
+        builder.items.pop()
     return builder
 
 
@@ -125,7 +158,7 @@ def _continues(builder: _Builder, tokens: Sequence[Token], n: int) -> bool:
     if token.kind in ("digits", "number"):
         return True
     if token.kind == "separator":
-        if builder.gap == TIGHT and any(mark in token.text for mark in ",;…।"):
+        if builder.gap == TIGHT and any(mark in token.text for mark in ",;…।/|"):
             builder.gap = LOOSE
         return True
     if token.text.casefold() in _TIMES:
@@ -145,24 +178,33 @@ def _add(builder: _Builder, tokens: Sequence[Token], n: int) -> None:
     if not number:
         adjacent = before if before and before.end == token.start else None
         is_glued = adjacent is not None and adjacent.kind not in ("separator", "mark", "opaque")
-        has_plus = adjacent is not None and adjacent.text.endswith("+")
-        builder.add(token, Item(token.text, place, TIGHT, False, True, is_glued, has_plus))
+        mark = adjacent.text[-1] if adjacent and adjacent.kind == "separator" else ""
+        if _are_ordinary_words(builder.items) and len(token.text) > 2:  # no. 98765, for 98765
+            builder.items.clear()
+            builder.first, builder.gap = n, TIGHT
+        item = Item(token.text, place, is_written=True, is_glued=is_glued)
+        builder.add(token, item._replace(has_plus=mark == "+", is_after_dash=mark in _DASHES))
     elif number.times:
         builder.times = token
     elif number.is_hundred:
         if last and builder.gap == TIGHT and len(last.digits) <= 2:
             builder.items[-1] = last._replace(digits=last.digits + "00", place=last.place._replace(end=token.end))
         else:
-            builder.add(token, Item("100", place, TIGHT, True))
+            builder.add(token, Item("100", place, is_weak=True))
     elif last and before and before.text.casefold() in _TIMES and last.digits in ("2", "3", "4"):
         builder.items.pop()
         builder.gap = last.gap
-        builder.add(token, Item(number.digits * int(last.digits), place._replace(start=last.place.start), TIGHT))
+        builder.add(token, Item(number.digits * int(last.digits), place._replace(start=last.place.start)))
     elif last and _are_tens_and_ones(tokens, n) and builder.gap == TIGHT and not builder.times:
         digits = last.digits[:-1] + number.digits
-        builder.items[-1] = last._replace(digits=digits, place=last.place._replace(end=token.end))
+        longer = last.digits + number.digits
+        builder.items[-1] = last._replace(digits=digits, longer=longer, place=last.place._replace(end=token.end))
     else:
-        builder.add(token, Item(number.digits, place, TIGHT, number.is_weak))
+        builder.add(token, Item(number.digits, place, longer=number.longer, is_weak=number.is_weak))
+
+
+def _are_ordinary_words(items: Sequence[Item]) -> bool:
+    return bool(items) and all(item.is_weak for item in items)
 
 
 def _are_tens_and_ones(tokens: Sequence[Token], n: int) -> bool:
@@ -170,13 +212,16 @@ def _are_tens_and_ones(tokens: Sequence[Token], n: int) -> bool:
     number = tokens[n].number
     if not number or len(number.digits) != 1 or number.digits == "0":
         return False
-    before = tokens[n - 2] if n > 1 and tokens[n - 1].text in ("-", "‐", "‑") else tokens[n - 1] if n else None
+    before = tokens[n - 2] if n > 1 and tokens[n - 1].text in _DASHES else tokens[n - 1] if n else None
     return before is not None and before.number is not None and before.number.is_tens
 
 
 def near_phone(fragments: Sequence[Fragment]) -> bool:
-    """Whether a word near speaks of phones."""
-    return any(not words("phone_words").isdisjoint(fragment.near) for fragment in fragments)
+    """Whether a word near speaks of phones, and none of the numbers of something else."""
+    near = frozenset[str]().union(*(fragment.near for fragment in fragments))
+    if words("other_numbers").isdisjoint(near):
+        return not words("phone_words").isdisjoint(near)
+    return not (words("phone_words") - words("any_number")).isdisjoint(near)
 
 
 def near_id(fragments: Sequence[Fragment]) -> bool:

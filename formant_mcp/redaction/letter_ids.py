@@ -5,6 +5,7 @@ A turn is read as cells: letters, groups of capital letters, and digits. An id b
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 from formant_mcp.redaction.spans import Identifier, Place
@@ -14,8 +15,9 @@ from formant_mcp.redaction.words import words
 _SURE = re.compile(r"[A-Z]{3}[ABCFGHJLPTK][A-Z]\d{4}[A-Z]|\d\d[A-Z]{5}\d{4}[A-Z][A-Z\d]Z[A-Z\d]|[A-Z]{4}0[A-Z\d]{6}")
 _IBAN = re.compile(r"[A-Z]{2}\d\d[A-Z\d]{11,30}")
 _NAMED = re.compile(r"[A-Z]\d{7}|[A-Z]{3}\d{7}|[A-Z]{2}\d{13}")  # passport, voter id, driving licence of India
+_HINT = re.compile(r"[^\W\d_]\d|\d[^\W\d_]|(?<![^\W_])[A-Z]{3,5}(?![^\W_])|(?:(?<![^\W_])[^\W\d_]\W+){2}")
 _LONGEST_LETTERS = 6
-_FEWEST, _MOST_CELLS = 8, 400
+_FEWEST = 8
 
 
 class _Cell(NamedTuple):
@@ -25,14 +27,19 @@ class _Cell(NamedTuple):
     is_sure: bool
 
 
+def may_have_letter_ids(text: str) -> bool:
+    """Whether letters are beside digits, or spelled; a cheap test."""
+    return bool(_HINT.search(text))
+
+
 def letter_ids_in(tokens: Sequence[Token]) -> Iterator[Identifier]:
-    """The ids that the tokens of one turn say."""
+    """The ids that the tokens of one turn say, which are not none."""
     named = not words("letter_id_words").isdisjoint(token.text.casefold() for token in tokens)
     for cells in _rows_of_cells(tokens):
         text = "".join(cell.text for cell in cells)
         if len(text) >= _FEWEST and any(character.isdigit() for character in text):
-            for start, end in _matches(cells, text, named):
-                yield Identifier("ids", text[start:end], (_place(tokens[0].turn, cells, start, end),))
+            for first, last, normal in _matches(cells, text, named):
+                yield Identifier("ids", normal, (Place(tokens[0].turn, cells[first].start, cells[last].end),))
 
 
 def _rows_of_cells(tokens: Sequence[Token]) -> Iterator[list[_Cell]]:
@@ -48,7 +55,7 @@ def _rows_of_cells(tokens: Sequence[Token]) -> Iterator[list[_Cell]]:
             is_sure = len(token.text) == 1 or token.text.isupper() or is_glued or is_next or not token.text.isalpha()
             cells.append(_Cell(text * times, token.start, token.end, is_sure or bool(token.number)))
             times = 1
-        elif token.kind != "separator" or len(cells) >= _MOST_CELLS:
+        elif token.kind != "separator":
             yield cells
             cells, times = [], 1
     yield cells
@@ -64,42 +71,37 @@ def _cell_text(token: Token) -> str:
     return token.text.upper() if is_short else ""
 
 
-def _matches(cells: Sequence[_Cell], text: str, named: bool) -> Iterator[tuple[int, int]]:
-    """Start and end of each id in the text of the cells."""
-    starts, ends, place = set[int](), set[int](), 0
-    unsure: list[tuple[int, int]] = []
-    for cell in cells:
-        starts.add(place)
-        if not cell.is_sure:
-            unsure.append((place, place + len(cell.text)))
-        place += len(cell.text)
-        ends.add(place)
-    for pattern in (_SURE, _NAMED) if named else (_SURE,):
-        for start in sorted(starts):
-            match = pattern.match(text, start)
-            if match and match.end() in ends:
-                is_sure = named or not any(first < match.end() and last > start for first, last in unsure)
-                if is_sure:
-                    yield start, match.end()
-    for start in sorted(starts):
-        match = _IBAN.match(text, start)
-        if match:
-            yield from (
-                (start, end) for end in sorted(ends) if start + 15 <= end <= match.end() and _is_iban(text[start:end])
-            )
+def _matches(cells: Sequence[_Cell], text: str, named: bool) -> Iterator[tuple[int, int, str]]:
+    """The first and last cell of each id, and the id."""
+    starts = [0, *accumulate(len(cell.text) for cell in cells)]
+    last_cells = {end: n for n, end in enumerate(starts[1:])}
+    for first, start in enumerate(starts[:-1]):
+        ends = {
+            match.end()
+            for pattern in (_SURE, _NAMED)
+            if (match := pattern.match(text, start)) and (named or pattern is _SURE)
+        }
+        if iban := _IBAN.match(text, start):
+            ends |= {
+                end for end in range(start + 15, iban.end() + 1) if end in last_cells and _is_iban(text[start:end])
+            }
+        for end in ends:
+            last = last_cells.get(end)
+            if last is not None and (named or _are_sure(cells[first : last + 1])) and not _is_part(cells, first, last):
+                yield first, last, text[start:end]
+
+
+def _are_sure(cells: Sequence[_Cell]) -> bool:
+    return all(cell.is_sure for cell in cells)
+
+
+def _is_part(cells: Sequence[_Cell], first: int, last: int) -> bool:
+    """Whether letters or digits without a blank go on before or after these cells."""
+    is_after = first > 0 and cells[first - 1].end == cells[first].start
+    return is_after or (last + 1 < len(cells) and cells[last].end == cells[last + 1].start)
 
 
 def _is_iban(text: str) -> bool:
     from stdnum import iban  # here, because most answers have none
 
     return iban.is_valid(text)
-
-
-def _place(turn: int, cells: Sequence[_Cell], start: int, end: int) -> Place:
-    place = 0
-    within: list[_Cell] = []
-    for cell in cells:
-        if start <= place < end:
-            within.append(cell)
-        place += len(cell.text)
-    return Place(turn, within[0].start, within[-1].end)

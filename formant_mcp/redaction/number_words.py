@@ -14,9 +14,13 @@ from formant_mcp.text_search.tokenizer import fold
 
 
 class NumberWord(NamedTuple):
-    """The digits of a word; `times` is how often it repeats the next one (`double`), `is_tens` for `ninety`."""
+    """The digits of a word; `times` is how often it repeats the next one (`double`), `is_tens` for `ninety`.
+
+    `longer` is another reading: `saath` is 7, or 60.
+    """
 
     digits: str = ""
+    longer: str = ""
     is_weak: bool = False
     is_tens: bool = False
     times: int = 0
@@ -25,16 +29,20 @@ class NumberWord(NamedTuple):
 
 _TIMES = {"double": 2, "dubble": 2, "dabal": 2, "dubal": 2, "triple": 3, "tripple": 3, "treble": 3, "quadruple": 4}
 _TIMES_DEVANAGARI = {"डबल": 2, "ट्रिपल": 3}
+_SEVEN_OR_SIXTY = ("saath", "sath")
 _HUNDRED = ("hundred", "sau", "sou", "सौ", "हंड्रेड")
 
 _SOUNDS = {
-    **{"aa": "a", "ee": "i", "ii": "i", "oo": "u", "uu": "u", "au": "o", "aw": "o", "ao": "o", "ou": "o", "ow": "o"},
-    **{"ai": "e", "ay": "e", "ei": "e", "ey": "e", "ae": "e", "sh": "s", "ch": "c", "cch": "c", "chch": "c", "c": "k"},
+    **{"aa": "a", "ee": "i", "ii": "i", "oo": "u", "uu": "u", "au": "o", "ao": "o", "ou": "o", "ow": "o"},
+    **{"ai": "e", "ay": "e", "ei": "e", "ey": "e", "ae": "e", "sh": "s", "ch": "c", "cch": "c", "chch": "c"},
     **{"chh": "c", "cchh": "c", "z": "j", "w": "v", "ph": "f", "q": "k", "th": "t", "dh": "d", "kh": "k", "bh": "b"},
 }
 _SOUND = re.compile("|".join(sorted(_SOUNDS, key=len, reverse=True)))
 _DOUBLED, _NASAL = re.compile(r"(.)\1+"), re.compile(r"(?<=[aeiou])[nm](?=[ctspk])")
 _LATIN = re.compile("[a-z]{2,14}")
+_ENDING = re.compile("(?:is|[vp]an|sat|[ht]ar|asi|n[vb]e|[aeo]v[ei]|ra)$")
+_VOWELS = re.compile("[aeiouy]")
+_FEWEST_CONSONANTS = 3
 _LONGEST = 20
 
 
@@ -43,14 +51,18 @@ def number_word(word: str) -> NumberWord | None:
     """The number that a word says; None if it says none."""
     if len(word) > _LONGEST:
         return None
-    folded = word.lower() if word.isascii() else fold(word)
+    folded = word.lower().replace("'", "") if word.isascii() else fold(word)
     exact = _words().get(folded)
-    if exact:
+    if exact or folded in words("not_numbers"):
         return exact
-    if folded in words("not_numbers") or not _LATIN.fullmatch(folded):
+    if not _LATIN.fullmatch(folded):
         return None
-    digits = _sounds().get(_sound(folded))
-    return NumberWord(digits) if digits else None
+    sound = _sound(folded)
+    if sound in _sounds():
+        return NumberWord(_sounds()[sound])
+    hard = sound.replace("d", "t")
+    digits = _consonants().get(_VOWELS.sub("", hard)) if _ENDING.search(hard) else None
+    return NumberWord(digits, is_weak=True) if digits else None
 
 
 @cache
@@ -64,7 +76,9 @@ def _words() -> dict[str, NumberWord]:
     numbers |= {fold(word): NumberWord(times=times) for word, times in (_TIMES | _TIMES_DEVANAGARI).items()}
     numbers |= {fold(word): NumberWord("00", is_hundred=True) for word in _HUNDRED}
     return numbers | {
-        fold(word): NumberWord(digits, is_weak=True) for digits, spellings in rows("weak_numbers") for word in spellings
+        fold(word): NumberWord(digits, "60" if word in _SEVEN_OR_SIXTY else "", is_weak=True)
+        for digits, spellings in rows("weak_numbers")
+        for word in spellings
     }
 
 
@@ -78,6 +92,17 @@ def _sounds() -> dict[str, str]:
     return sounds
 
 
+@cache
+def _consonants() -> dict[str, str]:
+    """Hindi from 11 by its consonants, for spellings with other vowels."""
+    consonants: dict[str, str] = {}
+    for sound, digits in _sounds().items():
+        letters = _VOWELS.sub("", sound.replace("d", "t"))
+        if len(digits) == 2 and len(letters) >= _FEWEST_CONSONANTS:
+            consonants.setdefault(letters, digits)
+    return consonants
+
+
 def _sound(word: str) -> str:
-    sound = _DOUBLED.sub(r"\1", _SOUND.sub(lambda match: _SOUNDS[match[0]], word))
+    sound = _DOUBLED.sub(r"\1", _SOUND.sub(lambda match: _SOUNDS[match[0]], word.replace("aww", "av")))
     return _NASAL.sub("", sound).removesuffix("h")

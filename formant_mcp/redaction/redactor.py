@@ -11,11 +11,11 @@ from typing import Final
 from pydantic import JsonValue
 
 from formant_mcp.contacts import parse_contact
-from formant_mcp.redaction.addresses import addresses_in
-from formant_mcp.redaction.digit_runs import identifiers_in
-from formant_mcp.redaction.letter_ids import letter_ids_in
+from formant_mcp.redaction.addresses import addresses_in, may_have_addresses
+from formant_mcp.redaction.digit_runs import MOST_TURNS, identifiers_in
+from formant_mcp.redaction.letter_ids import letter_ids_in, may_have_letter_ids
 from formant_mcp.redaction.spans import Identifier, Kind
-from formant_mcp.redaction.tokens import Token, has_digits, plain, tokens_of
+from formant_mcp.redaction.tokens import Token, most_digits, plain, tokens_of
 
 KINDS: Final = ("numbers", "emails", "ids")
 """The kinds of identifiers that can be hidden."""
@@ -23,7 +23,8 @@ KINDS: Final = ("numbers", "emails", "ids")
 _NAMES: dict[Kind, str] = {"numbers": "number", "emails": "email", "ids": "id"}
 _LABEL = re.compile(r"<(\s*(?:number|email|id)\s*\d+\s*)>", re.IGNORECASE)
 _LEAST_INTEGER = 10**9
-_BESIDE = 2  # turns that may be between two parts of a number
+_FEWEST_DIGITS = 7
+_FEWEST_BESIDE_LETTERS = 4
 
 
 class _Redacted(str):
@@ -101,15 +102,18 @@ class Redactor:
 
     def _identifiers(self, texts: Sequence[str]) -> Iterator[Identifier]:
         """The identifiers of the texts that are not redacted yet."""
-        texts_left = [(turn, text) for turn, text in enumerate(texts) if not isinstance(text, _Redacted)]
-        have_digits = {turn for turn, text in texts_left if has_digits(text)}
+        digits = [0 if isinstance(text, _Redacted) else most_digits(text) for text in texts]
+        with_digits = set(_turns_with_enough(digits))
         tokens: list[Token] = []
-        for turn, text in texts_left:
-            simple = plain(text)
-            yield from addresses_in(turn, simple)
-            if not have_digits.isdisjoint(range(turn - _BESIDE, turn + _BESIDE + 1)):
-                said = list(tokens_of(turn, simple))
-                if turn in have_digits and "ids" in self._kinds:
+        for turn, text in enumerate(texts):
+            if isinstance(text, _Redacted):
+                continue
+            if may_have_addresses(text):
+                yield from addresses_in(turn, plain(text))
+            has_letters = digits[turn] >= _FEWEST_BESIDE_LETTERS and may_have_letter_ids(text)
+            if has_letters or turn in with_digits:
+                said = list(tokens_of(turn, plain(text)))
+                if has_letters and "ids" in self._kinds:
                     yield from letter_ids_in(said)
                 tokens += said
         if not self._kinds.isdisjoint(("numbers", "ids")):
@@ -121,6 +125,17 @@ class Redactor:
             self._counts[kind] += 1
             self._labels[key] = f"<{_NAMES[kind]} {self._counts[kind]}>"
         return self._labels[key]
+
+
+def _turns_with_enough(digits: Sequence[int]) -> Iterator[int]:
+    """The turns that may say enough digits for an identifier, with those before and after them."""
+    turns = [turn for turn, count in enumerate(digits) if count]
+    start = 0
+    for n, turn in enumerate(turns):
+        if n + 1 == len(turns) or turns[n + 1] - turn > MOST_TURNS:
+            if sum(digits[turns[start] : turn + 1]) >= _FEWEST_DIGITS:
+                yield from range(turns[start] - MOST_TURNS, turn + MOST_TURNS + 1)
+            start = n + 1
 
 
 def _escaped(text: str) -> str:

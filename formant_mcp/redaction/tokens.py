@@ -28,8 +28,11 @@ class Token(NamedTuple):
     number: NumberWord | None = None
 
 
-_TOKEN = regex.compile(r"\p{Nd}+|[\p{L}\p{M}]+(?:['’]\p{L}+)?|[^\s\p{L}\p{M}\p{Nd}]+")
+_TOKEN = regex.compile(r"\p{Nd}+|[aA]/[cC](?!\p{L})|[\p{L}\p{M}]+(?:['’]\p{L}+)?|[^\s\p{L}\p{M}\p{Nd}]+")
 _SEPARATOR = regex.compile(r"[-–—‐‑.,()\[\]/+*#_|~;…।'\"\p{Cf}]+")
+_WORD = regex.compile(r"[\p{L}\p{M}]+(?:['’]\p{L}+)?")
+_LONGEST_KEPT = 64
+_MOST_DIGITS_OF_WORD = 3
 _DIGIT = re.compile(r"\d")
 _NOT_ASCII_DIGIT = regex.compile(r"[\p{Nd}--[0-9]]", regex.V1)
 _PLAIN = str.maketrans("－−﹣．＠＋，／（）\u00a0\u2007\u2009\u202f", "---.@+,/()    ")
@@ -49,7 +52,7 @@ _OPAQUE = regex.compile(
             rf"{_CURRENCY}\s?-?\d{{1,9}}(?:\.\d{{1,2}})?(?!\d)",
             r"(?<![\d.,])(?:\d{1,3}(?:,\d{3})?|\d{1,2}(?:,\d\d)*),\d{3}(?:\.\d{1,2})?(?!\d|,\d)",
             r"(?<![\d.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?!\d|\.\d)",
-            r"(?<![\d.])\d{1,4}\.\d{1,2}(?![\d.]|\s?\d)",
+            r"(?<![\d.])\d{1,9}\.\d{1,2}(?![\d.]|\s?\d)",
         )
     ),
     regex.IGNORECASE,
@@ -67,19 +70,25 @@ def _word_kind(word: str) -> tuple[TokenKind, NumberWord | None]:
     return ("filler" if folded in words("fillers") else "word"), None
 
 
-@lru_cache(maxsize=16_384)
-def _says_a_number(piece: str) -> bool:
-    """Whether a piece between blanks has a number word that is beyond doubt."""
-    for match in _TOKEN.finditer(piece[:80]):
-        number = number_word(match[0])
-        if number and not number.is_weak:
-            return True
-    return False
+def _most_digits_of_words(piece: str) -> tuple[int, bool]:
+    """How many digits the number words of a piece may say, and whether one of them is beyond doubt."""
+    numbers = [number for word in _WORD.findall(piece) if (number := number_word(word))]
+    return _MOST_DIGITS_OF_WORD * len(numbers), any(not number.is_weak for number in numbers)
 
 
-def has_digits(text: str) -> bool:
-    """Whether anything in a text is surely a digit. Most turns have none, and need nothing further."""
-    return bool(_DIGIT.search(text)) or any(map(_says_a_number, text.split()))
+_most_digits_of_piece = lru_cache(maxsize=16_384)(_most_digits_of_words)
+
+
+def most_digits(text: str) -> int:
+    """At most how many digits a text says; 0 if none is beyond doubt. Most turns have few, and need nothing further."""
+    total = len(_DIGIT.findall(text))
+    is_sure = total > 0
+    for piece in text.split():
+        digits, is_number = (_most_digits_of_piece if len(piece) <= _LONGEST_KEPT else _most_digits_of_words)(piece)
+        if digits:
+            total += digits
+            is_sure = is_sure or is_number
+    return total if is_sure else 0
 
 
 def plain(text: str) -> str:
