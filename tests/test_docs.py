@@ -231,3 +231,15 @@ def test_the_readme_states_the_limits_of_a_member() -> None:
     assert "each for a minute before it must be opened again" in text
     assert f"at most {limits.body_bytes // 1_048_576} MB" in text
     assert f"a session ends after {limits.session_idle_seconds / 60:g} minutes" in text
+
+
+def test_the_security_page_names_tests_that_exist() -> None:
+    page = (ROOT / ".github" / "SECURITY.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(test_\w+)`", page))
+    tests = {
+        name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"def (test_\w+)", path.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 30
+    assert named <= tests
