@@ -51,7 +51,7 @@ _JOINTS = {
 }
 _LONGEST_LOCAL = 160
 _MOST_WORDS = 2
-_SPOKEN = {"एट": "@", "ऐट": "@", "अट": "@", "कॉम": "com", "इन": "in", "जीमेल": "gmail", "याहू": "yahoo"}
+_SPOKEN = {"कॉम": "com", "इन": "in", "जीमेल": "gmail", "याहू": "yahoo"}
 
 
 @cache
@@ -75,8 +75,8 @@ def _spoken_upi() -> regex.Pattern[str]:
         "|".join(sorted(spaced(name), reverse=True)) for name in ("upi_handles", "upi_handles_that_are_words")
     )
     return regex.compile(
-        rf"(?:(?P<sign>{_AT_SIGN})(?:{sure}|{other})|(?:{_AT_WORD})(?:{sure})"
-        rf"|(?<=\d|{_last_letters()})(?:{_AT_WORD})(?:{other}))(?![\p{{L}}\p{{M}}\p{{Nd}}])",
+        rf"(?:(?P<sign>{_AT_SIGN})(?:{sure}|{other})|(?P<sign>{_AT_WORD})(?:{sure})"
+        rf"|(?<=\d|{_last_letters()})(?P<sign>{_AT_WORD})(?:{other}))(?![\p{{L}}\p{{M}}\p{{Nd}}])",
         regex.IGNORECASE,
     )
 
@@ -94,14 +94,14 @@ def may_have_addresses(text: str) -> bool:
 def addresses_in(turn: int, text: str) -> Iterator[Identifier]:
     """The addresses of a turn, in plain text."""
     if "@" in text:
-        yield from (_address("emails", turn, *match.span(), match[0]) for match in _EMAIL.finditer(text))
-        yield from (_address("ids", turn, *match.span(), match[0]) for match in _UPI.finditer(text))
+        yield from (_address("emails", turn, text, match) for match in _EMAIL.finditer(text))
+        yield from (_address("ids", turn, text, match) for match in _UPI.finditer(text))
     patterns: tuple[tuple[Kind, regex.Pattern[str]], ...] = (("emails", _spoken_email()), ("ids", _spoken_upi()))
     for kind, pattern in patterns:
         for match in pattern.finditer(text):
             start = _local_start(text, match)
             if start < match.start():
-                yield _address(kind, turn, start, match.end(), text[start : match.end()])
+                yield _address(kind, turn, text, match, start)
 
 
 def _local_start(text: str, match: regex.Match[str]) -> int:
@@ -139,8 +139,21 @@ def _role(piece: str) -> Literal["joint", "comma", "letter", "other", "word"]:
     return "other" if folded in words("not_in_addresses") else "word"
 
 
-def _address(kind: Kind, turn: int, start: int, end: int, text: str) -> Identifier:
-    pieces = (_SPOKEN.get(piece) or _JOINTS.get(piece) or piece for piece in re.split(r"\s+", text.casefold()))
-    normal = "".join((word.digits if (word := number_word(piece)) else "") or piece for piece in pieces)
-    normal = re.sub(r"(?:at)?the?rate(?:of)?|attherate", "@", normal) if "@" not in normal else normal
-    return Identifier(kind, normal, (Place(turn, start, end),))
+def _address(kind: Kind, turn: int, text: str, match: regex.Match[str], start: int = -1) -> Identifier:
+    """The address of a match, whose local part begins at `start` if the match does not have it."""
+    if start < 0:
+        return Identifier(kind, match[0].casefold(), (Place(turn, *match.span()),))
+    domain = match.end("sign")
+    normal = f"{_written(text[start : match.start()])}@{_written(text[domain : match.end()])}"
+    return Identifier(kind, normal, (Place(turn, start, match.end()),))
+
+
+def _written(text: str) -> str:
+    """What is said of an address, as it is written."""
+    pieces = (piece.casefold() for piece in _PIECE.findall(text) if piece != ",")
+    return "".join(_JOINTS.get(piece) or _SPOKEN.get(piece) or _digits(piece) or piece for piece in pieces)
+
+
+def _digits(piece: str) -> str:
+    number = number_word(piece) if len(piece) > 1 else None
+    return number.digits if number else ""

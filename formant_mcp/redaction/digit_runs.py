@@ -284,7 +284,7 @@ def _one_by_one(items: Sequence[Item]) -> float:
 
 
 def _is_counting(items: Sequence[Item]) -> bool:
-    if any(item.is_guess for item in items):
+    if any(item.is_guess for item in items) or (len(items) == _LONG and _MOBILE.fullmatch(_digits_of(items))):
         return False
     steps = {abs(int(after.digits) - int(item.digits)) for item, after in pairwise(items)}
     are_doubled = all(len(set(item.digits)) < len(item.digits) for item in items)
