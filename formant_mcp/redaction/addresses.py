@@ -50,7 +50,8 @@ _JOINTS = {
     **{"dash": "-", "hyphen": "-", "डैश": "-", "plus": "+", "+": "+"},
 }
 _LONGEST_LOCAL = 160
-_MOST_WORDS = 2
+_MOST_WORDS, _MOST_DIGITS = 2, 6
+_BREAK = re.compile(r"[\s,;:<>()\[\]]")
 _SPOKEN = {"कॉम": "com", "इन": "in", "जीमेल": "gmail", "याहू": "yahoo"}
 
 
@@ -107,6 +108,8 @@ def addresses_in(turn: int, text: str) -> Iterator[Identifier]:
 def _local_start(text: str, match: regex.Match[str]) -> int:
     """Where the local part before a match starts."""
     begin = max(0, match.start() - _LONGEST_LOCAL)
+    if text[match.start()] == "@":
+        return _unbroken_start(text, begin, match.start())
     pieces = [(piece[0], begin + piece.start()) for piece in _PIECE.finditer(text, begin, match.start())]
     start, plain_words = match.start(), 0
     joined = True
@@ -128,13 +131,18 @@ def _local_start(text: str, match: regex.Match[str]) -> int:
     return start
 
 
+def _unbroken_start(text: str, begin: int, end: int) -> int:
+    """Where the characters before `end` without a blank or a bracket start."""
+    return max((mark.end() for mark in _BREAK.finditer(text, begin, end)), default=begin)
+
+
 def _role(piece: str) -> Literal["joint", "comma", "letter", "other", "word"]:
     folded = piece.casefold()
     if folded in _JOINTS:
         return "joint"
     if piece == ",":
         return "comma"
-    if len(piece) == 1 or piece.isdigit() or number_word(piece):
+    if len(piece) == 1 or (piece.isdigit() and len(piece) <= _MOST_DIGITS) or number_word(piece):
         return "letter"
     return "other" if folded in words("not_in_addresses") else "word"
 
