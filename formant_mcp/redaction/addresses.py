@@ -51,6 +51,7 @@ _JOINTS = {
 }
 _LONGEST_LOCAL = 160
 _MOST_WORDS, _MOST_DIGITS = 2, 6
+_SPEAKS_OF_MAIL = re.compile(r"\be?-?mail\b|ईमेल", re.IGNORECASE)
 _BREAK = re.compile(r"[\s,;:<>()\[\]]")
 _SPOKEN = {"कॉम": "com", "इन": "in", "जीमेल": "gmail", "याहू": "yahoo"}
 
@@ -70,7 +71,7 @@ def _spoken_email() -> regex.Pattern[str]:
 @cache
 def _spoken_upi() -> regex.Pattern[str]:
     def spaced(name: str) -> list[str]:
-        return [r"\s?".join((handle[:2], handle[2:])) if handle.startswith("ok") else handle for handle in words(name)]
+        return [rf"o\s?k\s?{handle[2:]}" if handle.startswith("ok") else handle for handle in words(name)]
 
     sure, other = (
         "|".join(sorted(spaced(name), reverse=True)) for name in ("upi_handles", "upi_handles_that_are_words")
@@ -121,7 +122,7 @@ def _local_start(text: str, match: regex.Match[str]) -> int:
         elif role == "comma" or (piece == "for" and n and len(pieces[n - 1][0]) == 1):
             joined = piece == "for" or joined
             continue
-        elif joined and not (start == match.start() and role == "other"):
+        elif joined and (start < match.start() or role != "other" or _SPEAKS_OF_MAIL.search(text, 0, match.start())):
             joined = False
         elif role == "word" and plain_words < _MOST_WORDS:
             plain_words += 1

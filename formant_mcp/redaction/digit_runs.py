@@ -29,7 +29,7 @@ _GROUPED_ABROAD = ((3, 3, 4), (1, 3, 3, 4), (3, 7), (10,), (11,))
 _CODE = re.compile(r"0|(?:00)?\d{1,3}")
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _DAY, _MONTH = "(?:0[1-9]|[12]\\d|3[01])", "(?:0[1-9]|1[0-2])"
-_DATE = re.compile(rf"{_YEAR.pattern}{_MONTH}{_DAY}|{_DAY}{_MONTH}{_YEAR.pattern}")
+_DATE = re.compile(rf"{_YEAR.pattern}{_MONTH}{_DAY}(?:[0-2]\d[0-5]\d[0-5]\d)?|{_DAY}{_MONTH}{_YEAR.pattern}")
 
 _CARD_GROUP = 4
 _OFTEN_ONE_BY_ONE, _MOSTLY_ONE_BY_ONE = 0.6, 0.8
@@ -238,7 +238,7 @@ def _is_one(fragment: Fragment, items: Sequence[Item]) -> bool:
     if any(item.is_guess for item in items):
         return _are_pairs(items)
     if len(items) == 1:
-        if len(digits) >= _LONG:
+        if len(digits) >= _LONG and (is_near or not _DATE.fullmatch(digits)):
             return not items[0].is_glued or bool(_MOBILE.fullmatch(digits))
         is_other = items[0].is_glued or _DATE.fullmatch(digits) or digits.endswith("000")
         return is_near or items[0].has_plus or not is_other
@@ -273,7 +273,7 @@ def _is_surely_said(items: Sequence[Item]) -> bool:
     """Whether enough of the digits are beyond doubt."""
     digits = _digits_of(items)
     sure = sum(len(item.digits) for item in items if not item.is_weak)
-    fewest = 2 if len(set(digits)) >= 4 and is_phone(digits) else max(4, len(digits) // 2)
+    fewest = 2 if len(set(digits)) >= 4 and is_phone(digits) else max(4, (len(digits) + 1) // 2)
     return sure >= fewest
 
 
@@ -286,9 +286,9 @@ def _one_by_one(items: Sequence[Item]) -> float:
 def _is_counting(items: Sequence[Item]) -> bool:
     if any(item.is_guess for item in items) or (len(items) == _LONG and _MOBILE.fullmatch(_digits_of(items))):
         return False
-    steps = {abs(int(after.digits) - int(item.digits)) for item, after in pairwise(items)}
+    steps = {int(after.digits) - int(item.digits) for item, after in pairwise(items)}
     are_doubled = all(len(set(item.digits)) < len(item.digits) for item in items)
-    return len(items) > 3 and len(steps) == 1 and not are_doubled and all(step in _STEPS for step in steps)
+    return len(items) > 3 and len(steps) == 1 and not are_doubled and all(abs(step) in _STEPS for step in steps)
 
 
 def _is_round_or_year(digits: str) -> bool:

@@ -19,9 +19,10 @@ pytestmark = pytest.mark.hardening
 
 TESTS = Path(__file__).parents[1]
 FEWEST_HIDDEN, MOST_CLEAN_HIDDEN = 0.995, 0.005
-FEWEST_HELD_OUT = {"said by hand": 0.98, "spelled by others": 0.98, "of every country": 0.98}
+FEWEST_HELD_OUT = 0.98
 HELD_OUT: dict[str, Callable[[], Iterable[str]]] = {
     "said by hand": held_out.said_by_hand,
+    "said by hand, again": lambda: held_out.said_by_hand("held_out_again.txt"),
     "spelled by others": lambda: held_out.spelled_by_others(1000),
     "of every country": held_out.numbers_of_every_country,
 }
@@ -82,7 +83,7 @@ def test_planted_identifiers_are_hidden(name: str) -> None:
 @pytest.mark.parametrize("name", HELD_OUT)
 def test_identifiers_that_the_detector_was_not_built_on_are_hidden(name: str) -> None:
     share, left = missed(HELD_OUT[name]())
-    assert share >= FEWEST_HELD_OUT[name], (f"{name}: {share:.2%}", left[:20])
+    assert share >= FEWEST_HELD_OUT, (f"{name}: {share:.2%}", left[:20])
 
 
 @pytest.mark.parametrize("name", CLEAN)
