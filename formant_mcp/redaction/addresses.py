@@ -16,22 +16,8 @@ from formant_mcp.redaction.spans import Identifier, Kind, Place
 from formant_mcp.redaction.words import words
 
 _HINTS = (
-    "@",
-    "dot",
-    " rate",
-    "mail.",
-    "mail ",
-    "डॉट",
-    "रेट",
-    "जीमेल",
-    " ok",
-    "upi",
-    "ybl",
-    "ibl",
-    "axl",
-    "apl",
-    ".com",
-    ".in",
+    *("@", "＠", "dot", " rate", "mail", "yahoo", "outlook", "icloud", "rediff", ".com", ".in"),
+    *("डॉट", "रेट", "मेल", "याहू", " ok", "upi", "ybl", "ibl", "axl", "apl", "paytm"),
 )
 _EMAIL = regex.compile(
     r"[\p{L}\p{M}\p{Nd}_.+%'-]{1,64}@(?:[\p{L}\p{M}\p{Nd}][\p{L}\p{M}\p{Nd}-]{0,62}\.){1,6}[\p{L}\p{M}]{2,24}"
@@ -49,6 +35,7 @@ _JOINTS = {
     **{".": ".", "dot": ".", "डॉट": ".", "point": ".", "_": "_", "underscore": "_", "अंडरस्कोर": "_", "-": "-"},
     **{"dash": "-", "hyphen": "-", "डैश": "-", "plus": "+", "+": "+"},
 }
+_DIGIT_WORDS = "zero|one|two|three|four|five|six|seven|eight|nine"
 _LONGEST_LOCAL = 160
 _MOST_WORDS, _MOST_DIGITS = 2, 6
 _SPEAKS_OF_MAIL = re.compile(r"\be?-?mail\b|ईमेल", re.IGNORECASE)
@@ -70,21 +57,15 @@ def _spoken_email() -> regex.Pattern[str]:
 
 @cache
 def _spoken_upi() -> regex.Pattern[str]:
-    def spaced(name: str) -> list[str]:
-        return [rf"o\s?k\s?{handle[2:]}" if handle.startswith("ok") else handle for handle in words(name)]
-
     sure, other = (
-        "|".join(sorted(spaced(name), reverse=True)) for name in ("upi_handles", "upi_handles_that_are_words")
+        "|".join(rf"o\s?k\s?{handle[2:]}" if handle.startswith("ok") else handle for handle in sorted(words(name)))
+        for name in ("upi_handles", "upi_handles_that_are_words")
     )
     return regex.compile(
         rf"(?:(?P<sign>{_AT_SIGN})(?:{sure}|{other})|(?P<sign>{_AT_WORD})(?:{sure})"
-        rf"|(?<=\d|{_last_letters()})(?P<sign>{_AT_WORD})(?:{other}))(?![\p{{L}}\p{{M}}\p{{Nd}}])",
+        rf"|(?<=\d|{_DIGIT_WORDS})(?P<sign>{_AT_WORD})(?:{other}))(?![\p{{L}}\p{{M}}\p{{Nd}}])",
         regex.IGNORECASE,
     )
-
-
-def _last_letters() -> str:
-    return "|".join(("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"))
 
 
 def may_have_addresses(text: str) -> bool:

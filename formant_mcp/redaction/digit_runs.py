@@ -18,7 +18,7 @@ from formant_mcp.redaction.words import words
 MOST_TURNS = 3
 """How many turns two parts of an identifier may be apart."""
 
-_FEWEST, _LONG, _MOST = 7, 10, 19
+_FEWEST, _LONG, _LONGEST_PHONE, _MOST = 7, 10, 15, 19
 _FEWEST_REPEATED = 5
 _MOST_WORDS_AFTER, _MOST_WORDS_BEFORE, _MOST_WORDS_BETWEEN = 7, 5, 7
 _MOST_JOINED = 10
@@ -156,9 +156,11 @@ def _end_over_turns(joined: Joined, start: int) -> tuple[int, str]:
                 return end, _digits_of(items)
     rest = joined[start:]
     items = [item for fragment in rest for item in fragment.items]
-    is_said = near_phone(rest) and not any(_is_round_or_year(fragment.digits) for fragment in rest)
-    is_one = _is_surely_said(items) and (is_said or _one_by_one(items) >= _MOSTLY_ONE_BY_ONE)
-    return (len(joined), _digits_of(_said_once(items))) if is_one and len(_digits_of(items)) >= _LONG else (0, "")
+    digits = _digits_of(_said_once(items))
+    are_parts = len(digits) <= _LONGEST_PHONE and not any(_is_round_or_year(fragment.digits) for fragment in rest)
+    is_one = _one_by_one(items) >= _MOSTLY_ONE_BY_ONE or (are_parts and near_phone(rest))
+    is_said = is_one and _is_surely_said(items) and len(_digits_of(items)) >= _LONG
+    return (len(joined), digits) if is_said else (0, "")
 
 
 def _is_one_over_turns(fragments: Joined, items: Sequence[Item]) -> bool:
@@ -331,7 +333,7 @@ def is_aadhaar(digits: str) -> bool:
 def _kind(joined: Joined, items: Sequence[Item], digits: str, kinds: frozenset[str]) -> Kind | None:
     """The kind of an identifier, of those that are hidden; None if it is of no such kind."""
     has_phone_form = is_phone(digits) or items[0].has_plus
-    if len(digits) > 15:
+    if len(digits) > _LONGEST_PHONE:
         order: tuple[Kind, ...] = ("ids",) if is_card(digits) or near_id(joined) else ("ids", "numbers")
     elif has_phone_form and not (near_id(joined) and not near_phone(joined)):
         order = ("numbers", "ids") if is_card(digits) or is_aadhaar(digits) else ("numbers",)

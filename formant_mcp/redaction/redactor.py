@@ -25,9 +25,9 @@ KINDS: Final = ("numbers", "emails", "ids")
 _NAMES: dict[Kind, str] = {"numbers": "number", "emails": "email", "ids": "id"}
 _LABEL = re.compile(r"<(\s*(?:number|email|id)\s*\d+\s*)>", re.IGNORECASE)
 _LEAST_INTEGER, _GREATEST_INTEGER = 10**6, 10**19
-_FEWEST_NAMED = 5
+_FEWEST_NAMED = 7
 _LONGEST_NATIONAL = 10
-_DIGITS_ALONE, _NOT_DIGIT = re.compile(r"[\d\s()+./-]{5,40}", re.ASCII), re.compile(r"[^0-9]")
+_DIGITS_ALONE, _NOT_DIGIT = re.compile(r"[\d\s()+./-]{7,40}", re.ASCII), re.compile(r"[^0-9]")
 _NAMES_IN_KEY = re.compile("[A-Z]?[a-z]+|[A-Z]+")
 _FEWEST_DIGITS = 7
 _FEWEST_BESIDE_LETTERS = 4
@@ -173,6 +173,8 @@ def _with_signs(text: str, start: int, end: int) -> int:
 def _kind_of_key(key: str) -> Kind | None:
     """The kind of identifier that a result's key names: numbers for `mobile_number`, ids for `accountNumber`."""
     names = {name.casefold() for name in _NAMES_IN_KEY.findall(key)}
+    if names & words("other_numbers"):
+        return None
     if names & words("id_words"):
         return "ids"
     return "numbers" if names & (words("phone_words") - words("any_number")) else None

@@ -140,12 +140,14 @@ def test_values_are_redacted_in_texts_numbers_and_keys() -> None:
         "9820344716": {"amount": 1500000, "at": 1764418800, "score": 4.5},
         "mobile_number": "2645 8890",
         "accountNumber": 50100234,
+        "account_balance": 50100234,
     }
     assert Redactor(KINDS).value(value) == {
         "said": ["call <number 1>", "<number 1>", "<number 1>", True, None],
         "<number 1>": {"amount": 1500000, "at": 1764418800, "score": 4.5},
         "mobile_number": "<number 2>",
         "accountNumber": "<id 1>",
+        "account_balance": 50100234,
     }
 
 
