@@ -20,8 +20,10 @@ MOST_TURNS = 3
 
 _FEWEST, _LONG, _LONGEST_PHONE, _MOST = 7, 10, 15, 19
 _FEWEST_REPEATED = 5
-_MOST_WORDS_AFTER, _MOST_WORDS_BEFORE, _MOST_WORDS_BETWEEN = 7, 5, 7
-_MOST_JOINED = 10
+_MOST_WORDS_BETWEEN = 8
+_NEAR = 14
+_MOST_WORDS_BESIDE = 2
+_MOST_JOINED, _MOST_PARTS, _FEW_PARTS = 10, 4, 2
 _MOBILE = re.compile(r"(?:0{0,2}91)?0?[6-9]\d{9}")
 _DIALLED = re.compile(r"0[1-9]\d{8,9}|1(?:800|860)\d{6,7}|00[1-9]\d{8,12}")
 _ABROAD = re.compile(r"1?[2-9]\d\d[2-9]\d{6}|91[1-5]\d{9}")
@@ -111,7 +113,7 @@ def _joined(tokens: Sequence[Token]) -> Iterator[Joined]:
             if len(joined) == _MOST_JOINED:
                 yield joined
                 joined = []
-        before = (before + said)[-_MOST_WORDS_BETWEEN * 2 :]
+        before = (before + said)[-_NEAR:]
     if joined:
         yield joined
 
@@ -121,9 +123,7 @@ def _may_go_on(fragment: Fragment, following: Fragment, words_between: int) -> b
         1 <= following.turn - fragment.turn <= MOST_TURNS
         and fragment.is_last
         and following.is_first
-        and fragment.words_after <= _MOST_WORDS_AFTER
-        and following.words_before <= _MOST_WORDS_BEFORE
-        and words_between <= _MOST_WORDS_BETWEEN
+        and fragment.words_after + words_between + following.words_before <= _MOST_WORDS_BETWEEN
     )
 
 
@@ -157,17 +157,29 @@ def _end_over_turns(joined: Joined, start: int) -> tuple[int, str]:
     rest = joined[start:]
     items = [item for fragment in rest for item in fragment.items]
     digits = _digits_of(_said_once(items))
-    are_parts = len(digits) <= _LONGEST_PHONE and not any(_is_round_or_year(fragment.digits) for fragment in rest)
-    is_one = _one_by_one(items) >= _MOSTLY_ONE_BY_ONE or (are_parts and near_phone(rest))
+    are_parts = len(digits) <= _LONGEST_PHONE and _are_hardly_more_than_digits(rest)
+    is_one = _one_by_one(items) >= _MOSTLY_ONE_BY_ONE or (are_parts and near_phone(rest[:1]))
     is_said = is_one and _is_surely_said(items) and len(_digits_of(items)) >= _LONG
     return (len(joined), digits) if is_said else (0, "")
+
+
+def _are_hardly_more_than_digits(fragments: Joined) -> bool:
+    """Whether turns after the first say hardly anything else, and few parts are round numbers or years."""
+    others = max(fragment.words_before + fragment.words_after for fragment in fragments[1:])
+    rounds = sum(_is_round_or_year(fragment.digits) for fragment in fragments)
+    return others <= _MOST_WORDS_BESIDE and rounds * 2 <= len(fragments)
 
 
 def _is_one_over_turns(fragments: Joined, items: Sequence[Item]) -> bool:
     digits = _digits_of(items)
     if len(digits) > _MOST or not _is_surely_said(items) or all(_is_round_or_year(part.digits) for part in fragments):
         return False
-    if _MOBILE.fullmatch(digits) or (_is_near(fragments) and _has_form(items)):
+    if _is_near(fragments[:1]):
+        return _has_form(items)
+    parts = len({item.place.turn for item in items})
+    if parts > _MOST_PARTS or (parts > _FEW_PARTS and not _are_hardly_more_than_digits(fragments)):
+        return False
+    if _MOBILE.fullmatch(digits):
         return True
     return is_card(digits) and all(len(fragment.digits) == _CARD_GROUP for fragment in fragments)
 

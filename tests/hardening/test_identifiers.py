@@ -11,6 +11,7 @@ import pytest
 from formant_mcp.demo.calls import sample_calls
 from formant_mcp.redaction import digit_runs, redactor
 from formant_mcp.redaction.redactor import KINDS, Redactor
+from tests.analysis.planted import calls
 from tests.hardening import held_out
 from tests.hardening.planted_identifiers import PLANTED
 from tests.hardening.planted_text import hidden_tokens, leftover
@@ -55,14 +56,23 @@ def demo_transcripts() -> list[Sequence[str]]:
     return [[turn.text for turn in call.turns] for call in sample_calls(datetime(2026, 11, 20, 10, tzinfo=UTC))]
 
 
-CLEAN = {"said on calls": said_on_calls, "hard sentences": hard_sentences, "demo transcripts": demo_transcripts}
+def generated_calls() -> list[Sequence[str]]:
+    return [[turn.text for turn in call.conversation.turns or ()] for call in calls(seed=1, count=500)]
 
 
-def clean_hidden(calls: Iterable[Sequence[str]]) -> tuple[float, list[str]]:
+CLEAN = {
+    "said on calls": said_on_calls,
+    "hard sentences": hard_sentences,
+    "demo transcripts": demo_transcripts,
+    "generated calls": generated_calls,
+}
+
+
+def clean_hidden(transcripts: Iterable[Sequence[str]]) -> tuple[float, list[str]]:
     """The share of words that is hidden where nothing should be, and the texts that lose one."""
     hidden = total = 0
     texts: list[str] = []
-    for turns in calls:
+    for turns in transcripts:
         for said, redacted in zip(turns, Redactor(KINDS).turns(turns), strict=True):
             lost, count = hidden_tokens(said, redacted)
             hidden, total = hidden + lost, total + count
