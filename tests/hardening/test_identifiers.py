@@ -14,7 +14,7 @@ from formant_mcp.redaction.redactor import KINDS, Redactor
 from tests.analysis.planted import calls
 from tests.hardening import held_out
 from tests.hardening.planted_identifiers import PLANTED
-from tests.hardening.planted_text import hidden_tokens, leftover
+from tests.hardening.planted_text import BETWEEN_TURNS, hidden_tokens, leftover
 
 pytestmark = pytest.mark.hardening
 
@@ -49,7 +49,7 @@ def said_on_calls() -> list[Sequence[str]]:
 
 def hard_sentences() -> list[Sequence[str]]:
     lines = Path(__file__).with_name("clean_sentences.txt").read_text("utf-8").splitlines()
-    return [[line] for line in lines if not line.startswith("#")]
+    return [line.split(BETWEEN_TURNS) for line in lines if not line.startswith("#")]
 
 
 def demo_transcripts() -> list[Sequence[str]]:
