@@ -16,22 +16,8 @@ from formant_mcp.redaction.spans import Identifier, Kind, Place
 from formant_mcp.redaction.words import words
 
 _HINTS = (
-    "@",
-    "dot",
-    " rate",
-    "mail.",
-    "mail ",
-    "डॉट",
-    "रेट",
-    "जीमेल",
-    " ok",
-    "upi",
-    "ybl",
-    "ibl",
-    "axl",
-    "apl",
-    ".com",
-    ".in",
+    *("@", "＠", "dot", " rate", "mail", "yahoo", "outlook", "icloud", "rediff", ".com", ".in"),
+    *("डॉट", "रेट", "मेल", "याहू", " ok", "upi", "ybl", "ibl", "axl", "apl", "paytm"),
 )
 _EMAIL = regex.compile(
     r"[\p{L}\p{M}\p{Nd}_.+%'-]{1,64}@(?:[\p{L}\p{M}\p{Nd}][\p{L}\p{M}\p{Nd}-]{0,62}\.){1,6}[\p{L}\p{M}]{2,24}"
@@ -49,9 +35,12 @@ _JOINTS = {
     **{".": ".", "dot": ".", "डॉट": ".", "point": ".", "_": "_", "underscore": "_", "अंडरस्कोर": "_", "-": "-"},
     **{"dash": "-", "hyphen": "-", "डैश": "-", "plus": "+", "+": "+"},
 }
+_DIGIT_WORDS = "zero|one|two|three|four|five|six|seven|eight|nine"
 _LONGEST_LOCAL = 160
-_MOST_WORDS = 2
-_SPOKEN = {"एट": "@", "ऐट": "@", "अट": "@", "कॉम": "com", "इन": "in", "जीमेल": "gmail", "याहू": "yahoo"}
+_MOST_WORDS, _MOST_DIGITS = 2, 6
+_SPEAKS_OF_MAIL = re.compile(r"\be?-?mail\b|ईमेल", re.IGNORECASE)
+_BREAK = re.compile(r"[\s,;:<>()\[\]]")
+_SPOKEN = {"कॉम": "com", "इन": "in", "जीमेल": "gmail", "याहू": "yahoo"}
 
 
 @cache
@@ -68,21 +57,15 @@ def _spoken_email() -> regex.Pattern[str]:
 
 @cache
 def _spoken_upi() -> regex.Pattern[str]:
-    def spaced(name: str) -> list[str]:
-        return [r"\s?".join((handle[:2], handle[2:])) if handle.startswith("ok") else handle for handle in words(name)]
-
     sure, other = (
-        "|".join(sorted(spaced(name), reverse=True)) for name in ("upi_handles", "upi_handles_that_are_words")
+        "|".join(rf"o\s?k\s?{handle[2:]}" if handle.startswith("ok") else handle for handle in sorted(words(name)))
+        for name in ("upi_handles", "upi_handles_that_are_words")
     )
     return regex.compile(
-        rf"(?:(?P<sign>{_AT_SIGN})(?:{sure}|{other})|(?:{_AT_WORD})(?:{sure})"
-        rf"|(?<=\d|{_last_letters()})(?:{_AT_WORD})(?:{other}))(?![\p{{L}}\p{{M}}\p{{Nd}}])",
+        rf"(?:(?P<sign>{_AT_SIGN})(?:{sure}|{other})|(?P<sign>{_AT_WORD})(?:{sure})"
+        rf"|(?<=\d|{_DIGIT_WORDS})(?P<sign>{_AT_WORD})(?:{other}))(?![\p{{L}}\p{{M}}\p{{Nd}}])",
         regex.IGNORECASE,
     )
-
-
-def _last_letters() -> str:
-    return "|".join(("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"))
 
 
 def may_have_addresses(text: str) -> bool:
@@ -94,19 +77,21 @@ def may_have_addresses(text: str) -> bool:
 def addresses_in(turn: int, text: str) -> Iterator[Identifier]:
     """The addresses of a turn, in plain text."""
     if "@" in text:
-        yield from (_address("emails", turn, *match.span(), match[0]) for match in _EMAIL.finditer(text))
-        yield from (_address("ids", turn, *match.span(), match[0]) for match in _UPI.finditer(text))
+        yield from (_address("emails", turn, text, match) for match in _EMAIL.finditer(text))
+        yield from (_address("ids", turn, text, match) for match in _UPI.finditer(text))
     patterns: tuple[tuple[Kind, regex.Pattern[str]], ...] = (("emails", _spoken_email()), ("ids", _spoken_upi()))
     for kind, pattern in patterns:
         for match in pattern.finditer(text):
             start = _local_start(text, match)
             if start < match.start():
-                yield _address(kind, turn, start, match.end(), text[start : match.end()])
+                yield _address(kind, turn, text, match, start)
 
 
 def _local_start(text: str, match: regex.Match[str]) -> int:
     """Where the local part before a match starts."""
     begin = max(0, match.start() - _LONGEST_LOCAL)
+    if text[match.start()] == "@":
+        return _unbroken_start(text, begin, match.start())
     pieces = [(piece[0], begin + piece.start()) for piece in _PIECE.finditer(text, begin, match.start())]
     start, plain_words = match.start(), 0
     joined = True
@@ -118,7 +103,7 @@ def _local_start(text: str, match: regex.Match[str]) -> int:
         elif role == "comma" or (piece == "for" and n and len(pieces[n - 1][0]) == 1):
             joined = piece == "for" or joined
             continue
-        elif joined and not (start == match.start() and role == "other"):
+        elif joined and (start < match.start() or role != "other" or _SPEAKS_OF_MAIL.search(text, 0, match.start())):
             joined = False
         elif role == "word" and plain_words < _MOST_WORDS:
             plain_words += 1
@@ -128,19 +113,37 @@ def _local_start(text: str, match: regex.Match[str]) -> int:
     return start
 
 
+def _unbroken_start(text: str, begin: int, end: int) -> int:
+    """Where the characters before `end` without a blank or a bracket start."""
+    return max((mark.end() for mark in _BREAK.finditer(text, begin, end)), default=begin)
+
+
 def _role(piece: str) -> Literal["joint", "comma", "letter", "other", "word"]:
     folded = piece.casefold()
     if folded in _JOINTS:
         return "joint"
     if piece == ",":
         return "comma"
-    if len(piece) == 1 or piece.isdigit() or number_word(piece):
+    if len(piece) == 1 or (piece.isdigit() and len(piece) <= _MOST_DIGITS) or number_word(piece):
         return "letter"
     return "other" if folded in words("not_in_addresses") else "word"
 
 
-def _address(kind: Kind, turn: int, start: int, end: int, text: str) -> Identifier:
-    pieces = (_SPOKEN.get(piece) or _JOINTS.get(piece) or piece for piece in re.split(r"\s+", text.casefold()))
-    normal = "".join((word.digits if (word := number_word(piece)) else "") or piece for piece in pieces)
-    normal = re.sub(r"(?:at)?the?rate(?:of)?|attherate", "@", normal) if "@" not in normal else normal
-    return Identifier(kind, normal, (Place(turn, start, end),))
+def _address(kind: Kind, turn: int, text: str, match: regex.Match[str], start: int = -1) -> Identifier:
+    """The address of a match, whose local part begins at `start` if the match does not have it."""
+    if start < 0:
+        return Identifier(kind, match[0].casefold(), (Place(turn, *match.span()),))
+    domain = match.end("sign")
+    normal = f"{_written(text[start : match.start()])}@{_written(text[domain : match.end()])}"
+    return Identifier(kind, normal, (Place(turn, start, match.end()),))
+
+
+def _written(text: str) -> str:
+    """What is said of an address, as it is written."""
+    pieces = (piece.casefold() for piece in _PIECE.findall(text) if piece != ",")
+    return "".join(_JOINTS.get(piece) or _SPOKEN.get(piece) or _digits(piece) or piece for piece in pieces)
+
+
+def _digits(piece: str) -> str:
+    number = number_word(piece) if len(piece) > 1 else None
+    return number.digits if number else ""

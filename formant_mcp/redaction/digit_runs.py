@@ -18,10 +18,12 @@ from formant_mcp.redaction.words import words
 MOST_TURNS = 3
 """How many turns two parts of an identifier may be apart."""
 
-_FEWEST, _LONG, _MOST = 7, 10, 19
+_FEWEST, _LONG, _LONGEST_PHONE, _MOST = 7, 10, 15, 19
 _FEWEST_REPEATED = 5
-_MOST_WORDS_AFTER, _MOST_WORDS_BEFORE, _MOST_WORDS_BETWEEN = 7, 5, 7
-_MOST_JOINED = 10
+_MOST_WORDS_BETWEEN = 8
+_NEAR = 14
+_MOST_WORDS_BESIDE = 2
+_MOST_JOINED, _MOST_PARTS, _FEW_PARTS = 10, 4, 2
 _MOBILE = re.compile(r"(?:0{0,2}91)?0?[6-9]\d{9}")
 _DIALLED = re.compile(r"0[1-9]\d{8,9}|1(?:800|860)\d{6,7}|00[1-9]\d{8,12}")
 _ABROAD = re.compile(r"1?[2-9]\d\d[2-9]\d{6}|91[1-5]\d{9}")
@@ -29,7 +31,7 @@ _GROUPED_ABROAD = ((3, 3, 4), (1, 3, 3, 4), (3, 7), (10,), (11,))
 _CODE = re.compile(r"0|(?:00)?\d{1,3}")
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _DAY, _MONTH = "(?:0[1-9]|[12]\\d|3[01])", "(?:0[1-9]|1[0-2])"
-_DATE = re.compile(rf"{_YEAR.pattern}{_MONTH}{_DAY}|{_DAY}{_MONTH}{_YEAR.pattern}")
+_DATE = re.compile(rf"{_YEAR.pattern}{_MONTH}{_DAY}(?:[0-2]\d[0-5]\d[0-5]\d)?|{_DAY}{_MONTH}{_YEAR.pattern}")
 
 _CARD_GROUP = 4
 _OFTEN_ONE_BY_ONE, _MOSTLY_ONE_BY_ONE = 0.6, 0.8
@@ -111,7 +113,7 @@ def _joined(tokens: Sequence[Token]) -> Iterator[Joined]:
             if len(joined) == _MOST_JOINED:
                 yield joined
                 joined = []
-        before = (before + said)[-_MOST_WORDS_BETWEEN * 2 :]
+        before = (before + said)[-_NEAR:]
     if joined:
         yield joined
 
@@ -121,9 +123,7 @@ def _may_go_on(fragment: Fragment, following: Fragment, words_between: int) -> b
         1 <= following.turn - fragment.turn <= MOST_TURNS
         and fragment.is_last
         and following.is_first
-        and fragment.words_after <= _MOST_WORDS_AFTER
-        and following.words_before <= _MOST_WORDS_BEFORE
-        and words_between <= _MOST_WORDS_BETWEEN
+        and fragment.words_after + words_between + following.words_before <= _MOST_WORDS_BETWEEN
     )
 
 
@@ -156,16 +156,30 @@ def _end_over_turns(joined: Joined, start: int) -> tuple[int, str]:
                 return end, _digits_of(items)
     rest = joined[start:]
     items = [item for fragment in rest for item in fragment.items]
-    is_said = near_phone(rest) and not any(_is_round_or_year(fragment.digits) for fragment in rest)
-    is_one = _is_surely_said(items) and (is_said or _one_by_one(items) >= _MOSTLY_ONE_BY_ONE)
-    return (len(joined), _digits_of(_said_once(items))) if is_one and len(_digits_of(items)) >= _LONG else (0, "")
+    digits = _digits_of(_said_once(items))
+    are_parts = len(digits) <= _LONGEST_PHONE and _are_hardly_more_than_digits(rest)
+    is_one = _one_by_one(items) >= _MOSTLY_ONE_BY_ONE or (are_parts and near_phone(rest[:1]))
+    is_said = is_one and _is_surely_said(items) and len(_digits_of(items)) >= _LONG
+    return (len(joined), digits) if is_said else (0, "")
+
+
+def _are_hardly_more_than_digits(fragments: Joined) -> bool:
+    """Whether turns after the first say hardly anything else, and few parts are round numbers or years."""
+    others = max(fragment.words_before + fragment.words_after for fragment in fragments[1:])
+    rounds = sum(_is_round_or_year(fragment.digits) for fragment in fragments)
+    return others <= _MOST_WORDS_BESIDE and rounds * 2 <= len(fragments)
 
 
 def _is_one_over_turns(fragments: Joined, items: Sequence[Item]) -> bool:
     digits = _digits_of(items)
     if len(digits) > _MOST or not _is_surely_said(items) or all(_is_round_or_year(part.digits) for part in fragments):
         return False
-    if _MOBILE.fullmatch(digits) or (_is_near(fragments) and _has_form(items)):
+    if _is_near(fragments[:1]):
+        return _has_form(items)
+    parts = len({item.place.turn for item in items})
+    if parts > _MOST_PARTS or (parts > _FEW_PARTS and not _are_hardly_more_than_digits(fragments)):
+        return False
+    if _MOBILE.fullmatch(digits):
         return True
     return is_card(digits) and all(len(fragment.digits) == _CARD_GROUP for fragment in fragments)
 
@@ -238,7 +252,7 @@ def _is_one(fragment: Fragment, items: Sequence[Item]) -> bool:
     if any(item.is_guess for item in items):
         return _are_pairs(items)
     if len(items) == 1:
-        if len(digits) >= _LONG:
+        if len(digits) >= _LONG and (is_near or not _DATE.fullmatch(digits)):
             return not items[0].is_glued or bool(_MOBILE.fullmatch(digits))
         is_other = items[0].is_glued or _DATE.fullmatch(digits) or digits.endswith("000")
         return is_near or items[0].has_plus or not is_other
@@ -273,7 +287,7 @@ def _is_surely_said(items: Sequence[Item]) -> bool:
     """Whether enough of the digits are beyond doubt."""
     digits = _digits_of(items)
     sure = sum(len(item.digits) for item in items if not item.is_weak)
-    fewest = 2 if len(set(digits)) >= 4 and is_phone(digits) else max(4, len(digits) // 2)
+    fewest = 2 if len(set(digits)) >= 4 and is_phone(digits) else max(4, (len(digits) + 1) // 2)
     return sure >= fewest
 
 
@@ -284,11 +298,11 @@ def _one_by_one(items: Sequence[Item]) -> float:
 
 
 def _is_counting(items: Sequence[Item]) -> bool:
-    if any(item.is_guess for item in items):
+    if any(item.is_guess for item in items) or (len(items) == _LONG and _MOBILE.fullmatch(_digits_of(items))):
         return False
-    steps = {abs(int(after.digits) - int(item.digits)) for item, after in pairwise(items)}
+    steps = {int(after.digits) - int(item.digits) for item, after in pairwise(items)}
     are_doubled = all(len(set(item.digits)) < len(item.digits) for item in items)
-    return len(items) > 3 and len(steps) == 1 and not are_doubled and all(step in _STEPS for step in steps)
+    return len(items) > 3 and len(steps) == 1 and not are_doubled and all(abs(step) in _STEPS for step in steps)
 
 
 def _is_round_or_year(digits: str) -> bool:
@@ -331,7 +345,7 @@ def is_aadhaar(digits: str) -> bool:
 def _kind(joined: Joined, items: Sequence[Item], digits: str, kinds: frozenset[str]) -> Kind | None:
     """The kind of an identifier, of those that are hidden; None if it is of no such kind."""
     has_phone_form = is_phone(digits) or items[0].has_plus
-    if len(digits) > 15:
+    if len(digits) > _LONGEST_PHONE:
         order: tuple[Kind, ...] = ("ids",) if is_card(digits) or near_id(joined) else ("ids", "numbers")
     elif has_phone_form and not (near_id(joined) and not near_phone(joined)):
         order = ("numbers", "ids") if is_card(digits) or is_aadhaar(digits) else ("numbers",)

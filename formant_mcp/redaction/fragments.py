@@ -158,7 +158,7 @@ def _continues(builder: _Builder, tokens: Sequence[Token], n: int) -> bool:
     if token.kind in ("digits", "number"):
         return True
     if token.kind == "separator":
-        if builder.gap == TIGHT and any(mark in token.text for mark in ",;…।/|"):
+        if builder.gap == TIGHT and any(mark in token.text for mark in ",;:?!=…।/|"):
             builder.gap = LOOSE
         return True
     if token.text.casefold() in _TIMES:

@@ -46,6 +46,8 @@ def _rows_of_cells(tokens: Sequence[Token]) -> Iterator[list[_Cell]]:
     cells: list[_Cell] = []
     times = 1
     for n, token in enumerate(tokens):
+        if _is_example(tokens, n) or (n and _is_example(tokens, n - 1)):
+            continue
         text = _cell_text(token)
         if token.number and token.number.times:
             times = token.number.times
@@ -59,6 +61,14 @@ def _rows_of_cells(tokens: Sequence[Token]) -> Iterator[list[_Cell]]:
             yield cells
             cells, times = [], 1
     yield cells
+
+
+def _is_example(tokens: Sequence[Token], n: int) -> bool:
+    """Whether the token is the `for` of B for Bombay."""
+    if tokens[n].text.casefold() != "for" or not 0 < n < len(tokens) - 1:
+        return False
+    letter, example = tokens[n - 1].text.casefold(), tokens[n + 1].text.casefold()
+    return len(letter) == 1 and example.startswith(letter)
 
 
 def _cell_text(token: Token) -> str:
@@ -102,6 +112,8 @@ def _is_part(cells: Sequence[_Cell], first: int, last: int) -> bool:
 
 
 def _is_iban(text: str) -> bool:
+    if int("".join(str(int(character, 36)) for character in text[4:] + text[:4])) % 97 != 1:
+        return False  # nearly always, and much faster than the library, which also knows each country's form
     from stdnum import iban  # here, because most answers have none
 
     return iban.is_valid(text)

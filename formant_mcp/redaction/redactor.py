@@ -5,24 +5,30 @@ A label that somebody says is not ours: its brackets become `‹number 1›`.
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from typing import Final
 
 from pydantic import JsonValue
 
 from formant_mcp.contacts import parse_contact
 from formant_mcp.redaction.addresses import addresses_in, may_have_addresses
-from formant_mcp.redaction.digit_runs import MOST_TURNS, identifiers_in
+from formant_mcp.redaction.digit_runs import MOST_TURNS, identifiers_in, is_aadhaar, is_card, is_phone
 from formant_mcp.redaction.letter_ids import letter_ids_in, may_have_letter_ids
 from formant_mcp.redaction.spans import Identifier, Kind
 from formant_mcp.redaction.tokens import Token, most_digits, plain, tokens_of
+from formant_mcp.redaction.words import words
 
 KINDS: Final = ("numbers", "emails", "ids")
 """The kinds of identifiers that can be hidden."""
 
 _NAMES: dict[Kind, str] = {"numbers": "number", "emails": "email", "ids": "id"}
 _LABEL = re.compile(r"<(\s*(?:number|email|id)\s*\d+\s*)>", re.IGNORECASE)
-_LEAST_INTEGER = 10**9
+_LEAST_INTEGER, _GREATEST_INTEGER = 10**6, 10**19
+_FEWEST_NAMED = 7
+_LONGEST_NATIONAL = 10
+_DIGITS_ALONE, _NOT_DIGIT = re.compile(r"[\d\s()+./-]{7,40}", re.ASCII), re.compile(r"[^0-9]")
+_NAMES_IN_KEY = re.compile("[A-Z]?[a-z]+|[A-Z]+")
 _FEWEST_DIGITS = 7
 _FEWEST_BESIDE_LETTERS = 4
 
@@ -38,7 +44,7 @@ class Redactor:
 
     def __init__(self, kinds: Collection[str]) -> None:
         self._kinds = frozenset(kinds)
-        self._labels: dict[tuple[Kind, str], str] = {}
+        self._labels: dict[str, str] = {}
         self._counts = Counter[Kind]()
 
     def text(self, text: str) -> str:
@@ -48,16 +54,14 @@ class Redactor:
     def turns(self, texts: Sequence[str]) -> list[str]:
         """Successive turns of a call, with labels for identifiers; one that is split is hidden in all its turns."""
         escaped = [text if isinstance(text, _Redacted) else _escaped(text) for text in texts]
-        places = [
-            (place, identifier)
-            for identifier in self._identifiers(escaped)
-            if identifier.kind in self._kinds
-            for place in identifier.places
-        ]
-        labels: dict[int, list[tuple[int, int, str]]] = {}
-        for (turn, start, end), identifier in sorted(places):
-            labels.setdefault(turn, []).append((start, end, self._label(identifier.kind, identifier.normal)))
-        return [_replaced(text, labels[turn]) if turn in labels else text for turn, text in enumerate(escaped)]
+        places: dict[int, list[tuple[int, int, Identifier]]] = {}
+        for identifier in self._identifiers(escaped):
+            if identifier.kind in self._kinds and not any(
+                isinstance(texts[place.turn], _Redacted) for place in identifier.places
+            ):
+                for turn, start, end in identifier.places:
+                    places.setdefault(turn, []).append((start, end, identifier))
+        return [self._replaced(text, places[turn]) if turn in places else text for turn, text in enumerate(escaped)]
 
     def number(self, number: str | None) -> str | None:
         """A field that has a phone number, as a label."""
@@ -70,44 +74,50 @@ class Redactor:
 
     def value(self, value: JsonValue) -> JsonValue:
         """A value of the results, with labels for identifiers in all its texts, numbers and keys."""
+        return self._value(value, None)
+
+    def _value(self, value: JsonValue, kind: Kind | None) -> JsonValue:
+        """A value; `kind` is that of the identifier that its key names."""
         match value:
             case str():
-                return self.text(value)
+                return self._named(value, kind) or self.text(value)
             case bool() | None:
                 return value
             case int() | float():
-                return self._size(value)
+                return self._size(value, kind)
             case list():
-                return [self.value(item) for item in value]
+                return [self._value(item, kind) for item in value]
             case dict():
                 redacted: dict[str, JsonValue] = {}
                 for key, item in value.items():
                     name = self.text(key)
-                    while name in redacted:
+                    while name in redacted:  # two spellings of one number
                         name += "'"
-                    redacted[name] = self.value(item)
+                    redacted[name] = self._value(item, _kind_of_key(key))
                 return redacted
 
-    def _size(self, value: float) -> JsonValue:
-        if (
-            abs(value) < _LEAST_INTEGER
-            or value != value
-            or value in (float("inf"), float("-inf"))
-            or value != int(value)
-        ):
+    def _named(self, text: str, kind: Kind | None) -> str | None:
+        """A label for a text of digits whose key says that they are an identifier."""
+        if kind not in self._kinds or isinstance(text, _Redacted) or not _DIGITS_ALONE.fullmatch(simple := plain(text)):
+            return None
+        digits = _NOT_DIGIT.sub("", simple)
+        return _Redacted(self._label(kind, digits)) if len(digits) >= _FEWEST_NAMED else None
+
+    def _size(self, value: float, kind: Kind | None) -> JsonValue:
+        """A number: itself, unless it is the digits of an identifier."""
+        if not _LEAST_INTEGER <= value < _GREATEST_INTEGER or value != int(value):
             return value
-        text = str(int(abs(value)))
-        redacted = self.text(text)
-        return value if redacted == text else redacted
+        digits = str(int(value))
+        is_identifier = is_phone(digits) or is_card(digits) or is_aadhaar(digits)
+        redacted = self._named(digits, kind) or (self.text(digits) if is_identifier else digits)
+        return value if redacted == digits else redacted
 
     def _identifiers(self, texts: Sequence[str]) -> Iterator[Identifier]:
-        """The identifiers of the texts that are not redacted yet."""
+        """The identifiers of the texts; a redacted one only has labels, which separate what is before and after."""
         digits = [0 if isinstance(text, _Redacted) else most_digits(text) for text in texts]
         with_digits = set(_turns_with_enough(digits))
         tokens: list[Token] = []
         for turn, text in enumerate(texts):
-            if isinstance(text, _Redacted):
-                continue
             if may_have_addresses(text):
                 yield from addresses_in(turn, plain(text))
             has_letters = digits[turn] >= _FEWEST_BESIDE_LETTERS and may_have_letter_ids(text)
@@ -119,8 +129,19 @@ class Redactor:
         if not self._kinds.isdisjoint(("numbers", "ids")):
             yield from identifiers_in(tokens, self._kinds)
 
+    def _replaced(self, text: str, places: list[tuple[int, int, Identifier]]) -> str:
+        """The text with labels in these places, which may overlap."""
+        parts: list[str] = []
+        done = 0
+        for start, end, identifier in sorted(places):
+            start = _with_signs(text, start, end)
+            if start >= done:
+                parts += (text[done:start], self._label(identifier.kind, identifier.normal))
+            done = max(done, end)
+        return _Redacted("".join(parts) + text[done:])
+
     def _label(self, kind: Kind, normal: str) -> str:
-        key = kind, _national(normal) if kind == "numbers" else normal
+        key = _national(normal) if kind == "numbers" or normal.isdecimal() else normal
         if key not in self._labels:
             self._counts[kind] += 1
             self._labels[key] = f"<{_NAMES[kind]} {self._counts[kind]}>"
@@ -142,18 +163,6 @@ def _escaped(text: str) -> str:
     return _LABEL.sub(r"‹\1›", text) if "<" in text else text
 
 
-def _replaced(text: str, labels: Iterable[tuple[int, int, str]]) -> str:
-    """The text with labels in these places, which are in order and may overlap."""
-    parts: list[str] = []
-    done = 0
-    for start, end, label in labels:
-        start = _with_signs(text, start, end)
-        if start >= done:
-            parts += (text[done:start], label)
-        done = max(done, end)
-    return _Redacted("".join(parts) + text[done:])
-
-
 def _with_signs(text: str, start: int, end: int) -> int:
     """Where a number starts, with a sign or bracket before it."""
     while start and (text[start - 1] in "+＋" or (text[start - 1] in "(（" and text.find(")", start, end) >= 0)):
@@ -161,8 +170,25 @@ def _with_signs(text: str, start: int, end: int) -> int:
     return start
 
 
+def _kind_of_key(key: str) -> Kind | None:
+    """The kind of identifier that a result's key names: numbers for `mobile_number`, ids for `accountNumber`."""
+    names = {name.casefold() for name in _NAMES_IN_KEY.findall(key)}
+    if names & words("other_numbers"):
+        return None
+    if names & words("id_words"):
+        return "ids"
+    return "numbers" if names & (words("phone_words") - words("any_number")) else None
+
+
 def _national(normal: str) -> str:
     """A phone number without what is dialled before its national form."""
+    import phonenumbers  # here, because its tables take longer to load than the server to start
+
     contact = parse_contact(normal)
     digits = contact.normal if contact else normal
-    return digits.removeprefix("91") if len(digits) == 12 else digits
+    if len(digits) > _LONGEST_NATIONAL and digits.isdecimal():
+        with suppress(phonenumbers.NumberParseException):
+            number = phonenumbers.parse(f"+{digits}")
+            if phonenumbers.is_possible_number(number):
+                return phonenumbers.national_significant_number(number)
+    return digits

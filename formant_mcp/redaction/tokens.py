@@ -29,19 +29,19 @@ class Token(NamedTuple):
 
 
 _TOKEN = regex.compile(r"\p{Nd}+|[aA]/[cC](?!\p{L})|[\p{L}\p{M}]+(?:['’]\p{L}+)?|[^\s\p{L}\p{M}\p{Nd}]+")
-_SEPARATOR = regex.compile(r"[-–—‐‑.,()\[\]/+*#_|~;…।'\"\p{Cf}]+")
+_SEPARATOR = regex.compile(r"[-–—‐‑.,()\[\]/+*#_|~;:?!=…।•·'\"\p{Cf}\p{M}]+")
 _WORD = regex.compile(r"[\p{L}\p{M}]+(?:['’]\p{L}+)?")
 _LONGEST_KEPT = 64
 _MOST_DIGITS_OF_WORD = 3
-_DIGIT = re.compile(r"\d")
-_NOT_ASCII_DIGIT = regex.compile(r"[\p{Nd}--[0-9]]", regex.V1)
+_DIGIT, _ANY_DIGIT = re.compile(r"\d"), regex.compile(r"[\p{Nd}\p{No}]")
+_NOT_ASCII_DIGIT = regex.compile(r"[[\p{Nd}\p{No}]--[0-9]]", regex.V1)
 _PLAIN = str.maketrans("－−﹣．＠＋，／（）\u00a0\u2007\u2009\u202f", "---.@+,/()    ")
 
 _CURRENCY = r"(?:₹|\$|€|£|(?<![a-z])(?:rs\b\.?|inr\b|usd\b|eur\b|aed\b|rupees?\b|रु\.?|रुपये|रुपए))"
-_OPAQUE = regex.compile(
+_OPAQUE = re.compile(
     "|".join(
         (
-            r"‹[^‹›]{1,20}›",
+            r"[<‹]\s{0,9}(?:number|email|id)\s{0,9}\d{1,19}\s{0,9}[>›]",
             r"(?<![\da-f])[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}(?:_\d+)?(?!\w)",
             r"(?<![^\W_])(?=[\da-f]{0,63}[a-f][\da-f]{0,63}(?![^\W_]))(?=[a-f]{0,20}\d)[\da-f]{16,64}(?![^\W_])",
             r"(?<![\w.-])(?:19|20)\d\d([-/.])(?:0?[1-9]|1[0-2])\1(?:0?[1-9]|[12]\d|3[01])(?!\d|[-/.]\d)"
@@ -49,13 +49,13 @@ _OPAQUE = regex.compile(
             r"(?<![\w.-])(?:0?[1-9]|[12]\d|3[01])([-/.])(?:0?[1-9]|[12]\d|3[01])\2(?:19|20)?\d\d(?!\d|[-/.]\d)",
             r"(?<![\d:])\d\d?:\d\d(?::\d\d)?(?![\d:])",
             rf"{_CURRENCY}\s?-?\d{{1,3}}(?:,\d{{2,3}})*,\d{{3}}(?:\.\d+)?(?!\d)",
-            rf"{_CURRENCY}\s?-?\d{{1,9}}(?:\.\d{{1,2}})?(?!\d)",
-            r"(?<![\d.,])(?:\d{1,3}(?:,\d{3})?|\d{1,2}(?:,\d\d)*),\d{3}(?:\.\d{1,2})?(?!\d|,\d)",
+            rf"{_CURRENCY}\s?-?\d{{1,9}}(?:\.\d{{1,2}})?(?!\d|[ -]\d{{4}})",
+            r"(?<![\d.,])(?:\d{1,3}(?:,\d{3})?|\d{1,2}(?:,\d\d)*),\d{3}(?:\.\d{1,2})?(?!\d|,\d|[ -]\d{5})",
             r"(?<![\d.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?!\d|\.\d)",
             r"(?<![\d.])\d{1,9}\.\d{1,2}(?![\d.]|\s?\d)",
         )
     ),
-    regex.IGNORECASE,
+    re.IGNORECASE,
 )
 
 
@@ -81,7 +81,7 @@ _most_digits_of_piece = lru_cache(maxsize=16_384)(_most_digits_of_words)
 
 def most_digits(text: str) -> int:
     """At most how many digits a text says; 0 if none is beyond doubt. Most turns have few, and need nothing further."""
-    total = len(_DIGIT.findall(text))
+    total = len((_DIGIT if text.isascii() else _ANY_DIGIT).findall(text))
     is_sure = total > 0
     for piece in text.split():
         digits, is_number = (_most_digits_of_piece if len(piece) <= _LONGEST_KEPT else _most_digits_of_words)(piece)
@@ -92,10 +92,10 @@ def most_digits(text: str) -> int:
 
 
 def plain(text: str) -> str:
-    """The text with the digits of all scripts as 0 to 9, of the same length."""
+    """The text with digits of all scripts and forms as 0 to 9; a digit is still one character."""
     if text.isascii():
         return text
-    return _NOT_ASCII_DIGIT.sub(lambda digit: str(unicodedata.decimal(digit[0])), text.translate(_PLAIN))
+    return _NOT_ASCII_DIGIT.sub(lambda digit: str(unicodedata.digit(digit[0], digit[0])), text.translate(_PLAIN))
 
 
 def tokens_of(turn: int, text: str) -> Iterator[Token]:

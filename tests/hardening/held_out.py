@@ -1,7 +1,9 @@
-"""Identifiers that the detector was not built on: `held_out.txt`, spellings of others, and numbers of every country.
+"""Identifiers that the detector was not built on.
 
-The Hindi spellings are those of Wikipedia's article on Hindustani numerals, of Wikibooks' and of a travellers' list,
-without their accents. The example numbers and their formats are those of `phonenumbers`.
+`held_out.txt` and `held_out_again.txt` were written by hand, each before the detector was run on it. The Hindi
+spellings are those of Wikipedia's article on Hindustani numerals, of Wikibooks' and of a travellers' list, without
+their accents; at the first run 83.9 % were hidden. The numbers of every country, and their formats, are those of
+`phonenumbers`.
 """
 
 from collections.abc import Iterator
@@ -10,7 +12,7 @@ from random import Random
 
 import phonenumbers
 
-from tests.hardening.planted_text import BETWEEN_TURNS
+from tests.hardening.planted_text import BETWEEN_TURNS, words
 
 FORMATS = (
     phonenumbers.PhoneNumberFormat.INTERNATIONAL,
@@ -18,7 +20,7 @@ FORMATS = (
     phonenumbers.PhoneNumberFormat.RFC3966,
     phonenumbers.PhoneNumberFormat.NATIONAL,
 )
-WIKIPEDIA = """
+WIKIPEDIA = words("""
 shunya ek do tin char panch chhah sat ath nau
 das gyarah barah terah chaudah pandrah solah satrah atharah unnis
 bis ikkis bais teis chaubis pachchis chhabbis sattais atthais untis
@@ -29,14 +31,14 @@ sath iksath basath taresath chaunsath painsath chhiyasath sarsath arsath unhatta
 sattar ik'hattar bahattar tihattar chauhattar pach'hattar chhihattar sat'hattar ath'hattar unasi
 assi ikyasi bayasi tirasi chaurasi pachasi chhiyasi sattasi atthasi nawwasi
 nawwe ikyanwe banwe tiranwe chauranwe pachanwe chhiyanwe sattanwe atthanwe ninanwe
-""".split()
+""")
 DIGITS = (
-    "sifr ek do tin char panch chhe sat ath nau".split(),
-    "shoonya ek do teen chaar paanch chah saat aath nau".split(),
-    "shuunya ek do tiin caar paanc chai saat aath nau".split(),
-    "shuniye ek do teen char panch cheh saat aath nao".split(),
-    "शून्य एक दो तीन चार पांच छः सात आठ नौ".split(),
-    "सिफर एक दो तीन चार पाँच छै सात आठ नौ".split(),
+    words("sifr ek do tin char panch chhe sat ath nau"),
+    words("shoonya ek do teen chaar paanch chah saat aath nau"),
+    words("shuunya ek do tiin caar paanc chai saat aath nau"),
+    words("shuniye ek do teen char panch cheh saat aath nao"),
+    words("शून्य एक दो तीन चार पांच छः सात आठ नौ"),
+    words("सिफर एक दो तीन चार पाँच छै सात आठ नौ"),
 )
 AROUND = (
     "mera number hai {}", "{}", "note kijiye {} theek hai", "ji {} par call karna shaam ko", "his mobile number is {}.",
@@ -44,9 +46,9 @@ AROUND = (
 )  # fmt: skip
 
 
-def said_by_hand() -> list[str]:
-    """The lines of `held_out.txt`."""
-    lines = Path(__file__).with_name("held_out.txt").read_text("utf-8").splitlines()
+def said_by_hand(name: str = "held_out.txt") -> list[str]:
+    """The lines of a file of sentences."""
+    lines = Path(__file__).with_name(name).read_text("utf-8").splitlines()
     return [line for line in lines if line and not line.startswith("#")]
 
 

@@ -17,6 +17,11 @@ _WORD = re.compile(r"\d|[^\W\d_]\w*")
 _FEWEST_LEFT = 5
 
 
+def words(text: str) -> list[str]:
+    """The words of a list that is written as one text."""
+    return text.split()
+
+
 def unmarked(marked: str) -> list[str]:
     """The turns of a marked text without the marks."""
     return _MARK.sub("", marked).split(BETWEEN_TURNS)
