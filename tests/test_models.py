@@ -10,13 +10,13 @@ from formant_mcp.models import Page, clean
 
 # The misused part of Unicode's Default_Ignorable_Code_Point, and its Bidi_Control (UAX #9, table 2).
 ZERO_WIDTH = (
-    "\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180e\u200b\u200c\u200d\u2060\u2061\u2062\u2063\u2064\u3164\ufeff\uffa0"
+    "\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180e\u200b\u200c\u200d\u2060\u2061\u2062\u2063\u2064\u3164\u2800\ufeff\uffa0"
 )
 BIDIRECTIONAL = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 TAGS = "".join(map(chr, range(0xE0000, 0xE0080)))
 SELECTORS = "".join(map(chr, [*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)]))
 UNSEEN = ZERO_WIDTH + BIDIRECTIONAL + TAGS + SELECTORS
-UNSEEN_CATEGORIES = {"Cc", "Cs", "Co", "Zl", "Zp"}
+UNSEEN_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 texts = st.text(st.characters() | st.sampled_from(UNSEEN + " \t\r\n\u2028\u2029\x85\ud800\udfff\ue000"))
 EVERY_CHARACTER = "".join(map(chr, range(0x110000)))
 
@@ -53,7 +53,7 @@ def test_cleaning_removes_only_invisible_characters(text: str) -> None:
 
 def seen(text: str) -> str:
     """The letters, marks, digits and symbols of a text."""
-    other = UNSEEN_CATEGORIES | {"Cf", "Cn", "Zs"}
+    other = UNSEEN_CATEGORIES | {"Cn", "Zs"}
     return "".join(
         character for character in text if unicodedata.category(character) not in other and character not in UNSEEN
     )

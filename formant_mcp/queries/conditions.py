@@ -8,7 +8,7 @@ from typing import cast
 from formant_mcp.contacts import are_several, parse_contact, spellings
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import NONE, NOT_READ_YET, Condition, Operator
-from formant_mcp.queries.forms import QUOTES, json_in, unbracketed
+from formant_mcp.queries.forms import QUOTES, json_in, json_text, unbracketed
 from formant_mcp.queries.signals import signal_condition, signal_in
 from formant_mcp.values import plain_number, read_value
 
@@ -294,6 +294,8 @@ def _path(text: str) -> str:
 
 
 def _without_quotes(text: str) -> str:
+    if (inside := json_text(text)) is not None:
+        return inside
     is_quoted = len(text) > 1 and text[0] in QUOTES and text.find(QUOTES[text[0]], 1) == len(text) - 1
     return text[1:-1] if is_quoted else text
 

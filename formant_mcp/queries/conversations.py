@@ -1,6 +1,5 @@
 """Lists of conversations: a page of those that match, in an order."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -9,7 +8,7 @@ from typing import Literal
 from pydantic import JsonValue
 
 from formant_mcp.filters import FIELDS, LABELLED, NAMED, NEWEST, Condition, Filters, Order, is_whole
-from formant_mcp.models import Conversation
+from formant_mcp.models import Conversation, outside_form
 from formant_mcp.queries.agents import existing_agents
 from formant_mcp.queries.coverage import Coverage, failure_notes
 from formant_mcp.queries.cursors import Cursor, format_cursor, parse_cursor, query_fingerprint, stale_cursor_error
@@ -41,7 +40,6 @@ _OUTCOMES = {
     **dict.fromkeys(("success", "successful"), "success"),
 }
 _SAME_LIST = timedelta(hours=1)  # between two pages the list is not checked again for this long
-_NAME = re.compile(r"[\w.+-]{1,40}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +194,12 @@ async def _existing_values(store: Store, condition: Condition) -> Existing:
     values_there = await store.aggregates.field(Filters(), condition.path, "text", _MAX_CANDIDATES)
     values = [value for value, _ in values_there.top]
     suggestion = nearest(condition.value, values)
-    named = [value for value in values if _NAME.fullmatch(value)] if values_there.distinct <= _MAX_VALUES else []
-    return Existing(named, suggestion if _NAME.fullmatch(suggestion) else "", values_there.distinct - len(named))
+    named = [value for value in values if _is_name(value)] if values_there.distinct <= _MAX_VALUES else []
+    return Existing(named, suggestion if _is_name(suggestion) else "", values_there.distinct - len(named))
+
+
+def _is_name(value: str) -> bool:
+    return outside_form(value) == value
 
 
 def _list_request_for(query: ListQuery, cursor: Cursor, requested_at: datetime) -> ListRequest:
