@@ -158,7 +158,7 @@ def _words(name: str, value: str) -> list[str]:
         return [rf"(?<![\w-]){re.escape(value[:8])}"]
     if name == "next_cursor":
         return [Exact(f'cursor="{value}"')]
-    return [Exact(line) if line.isalnum() or '"' not in line else _perhaps_quoted(line) for line in value.split("\n")]
+    return [_perhaps_quoted(line) if set(line) & {'"', "\\"} else Exact(line) for line in value.split("\n")]
 
 
 def _signed(unit: int, value: float) -> str:
@@ -174,7 +174,7 @@ def _result_form(key: str, value: JsonValue) -> str:
 
 def _perhaps_quoted(text: str) -> str:
     """The pattern of a text as it is or, where it could be read as more than one, in quotes."""
-    return rf"(?:{re.escape(text)}|{re.escape(json.dumps(text, ensure_ascii=False))})"
+    return rf"(?:{re.escape(text)}|\"?{re.escape(json.dumps(text, ensure_ascii=False)[1:-1])}\"?)"
 
 
 def _decimals(value: float) -> str:

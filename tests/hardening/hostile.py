@@ -29,10 +29,10 @@ _KEPT = {"conversation_id", "id", "uri", "type", "created_at", "started_at", "en
 _NAMES_ARE_SENT = re.compile(r"\.results\.|\.(?:key|measures)\.results\.")
 _IS_OURS = re.compile(r"^\.coverage\.|\.message$|^\.path$|\.reasons\.")
 _WITH_OWN_NAMES = {"results", "data_collection_results", "evaluation_criteria_results", "variables", "output"}
-# Single words of calls that the advice of a search names: names of at most 40 letters, in lists of such.
+# Single words that the advice of a search names, of calls and of the query: names of at most 40 letters.
 _WORDS = r"(?:[^\s.,:;*]{1,40}\*?(?:, | OR )?)+"
 _ADVICE = re.compile(
-    r'"[^"\s]{1,40}"(?= (?:does not occur|occurs|is written))|'
+    r'"[^"\s]{1,40}"(?= (?:does not occur|occurs|is written))|fields \([^\s():=]{1,40}: or [^\s():=]{1,40}=\)|'
     rf"(?:Similar words(?: in other conversations)?|Longer words(?: do|, not searched for)|"
     rf"Also searched as): {_WORDS}(?:; {_WORDS} finds them)?\."
 )
@@ -93,7 +93,7 @@ class Heard:
     def leaks(self) -> list[str]:
         """What stands outside the boundary though a stranger said it, and what cannot be seen."""
         found = [f"text: {line}" for text in self.answers for line in outside(text) if CANARY.search(line)]
-        found += [f"plain: {text}" for text in self.plain if CANARY.search(text)]
+        found += [f"plain: {text}" for text in self.plain if CANARY.search(_ADVICE.sub("", text))]
         for document in self.documents:
             found += [f"json: {text}" for text in _outside_in_json(document)]
             found += [f"unseen in json: {text!r}" for text in _strings(document) if not is_seen(text)]

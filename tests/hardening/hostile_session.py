@@ -19,7 +19,8 @@ from tests.fake_api import FakeApi
 from tests.fake_formant import FakeFormant
 from tests.hardening.hostile import Heard, Planter
 from tests.provider_apis import KEY, ProviderFixture, no_wait
-from tests.server_harness import NOW, Account, Assistant
+from tests.server_harness import BOUNDARY, NOW, Account, Assistant
+from tests.text_matches_structure import assert_same_facts
 
 GROUPINGS = ("status", "agent_id", "failure_reason", "contact_number", "direction", "day")
 FIELDS = ("agent_id", "agent_name", "contact_number", "status", "failure_reason", "started_at", "duration_seconds")
@@ -39,6 +40,8 @@ def fill(api: FakeApi, provider: ProviderFixture, injections: list[str], *, with
         row = provider.call(n, NOW - timedelta(days=1 if late else 8, minutes=n), agent_id=7)
         planter = Planter(injections, n)
         common = Planter(injections[late:], 0)
+        if late and with_ids:  # only the end differs, so that all of it is the shortest unique beginning
+            row |= {api.id_field: f"{clean(injections[1])} {n}"}
         shared = {
             name: common.next() for name in ("status", "agent_name", "direction", "failure_reason") if name in row
         }
@@ -66,6 +69,8 @@ class Session:
         assert "Internal error" not in content.text, (tool, arguments)
         (self.heard.plain if result.is_error else self.heard.answers).append(content.text)
         self.heard.documents.append(result.structured_content)
+        if result.structured_content is not None:
+            assert_same_facts(content.text, result.structured_content)
         return result.structured_content or {}
 
     async def read(self, uri: str) -> None:
@@ -241,10 +246,12 @@ def _address(conversation_id: str) -> str:
 
 
 @asynccontextmanager
-async def session_at(provider: ProviderFixture, api: FakeApi, folder: Path) -> AsyncGenerator[Session]:
-    """A session with a server over that API, whose boundary the corpus knows."""
+async def session_at(
+    provider: ProviderFixture, api: FakeApi, folder: Path, boundary: str | None = BOUNDARY
+) -> AsyncGenerator[Session]:
+    """A session with a server over that API. The corpus knows its boundary, unless that is random (None)."""
     api.key = KEY
     source = provider.connect(api.url, KEY, sleep=no_wait, transport=api.transport())
-    account = Account(FakeFormant(), "auto", folder)
+    account = Account(FakeFormant(), "auto", folder, boundary=boundary)
     async with account.connect_to(source, provider.name) as assistant:
         yield Session(assistant)

@@ -1,6 +1,6 @@
 """The text of changes: both periods, and one line per change."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from formant_mcp.queries.changes import EXISTS, NOT_ZERO
 from formant_mcp.server.tools.changes_schema import ChangesAnswer, ComparedPeriod, DatedChangeAnswer, FigureAnswer
@@ -18,11 +18,12 @@ def change_lines(answer: ChangesAnswer, boundary: str, short_ids: Mapping[str, s
     """The periods, the table, and what was compared; extracted values are inside the boundary."""
     lines = [_period("before", answer.before), _period("after", answer.after)]
     if answer.changes:
-        outside = _outside_forms(answer)
+        outside = _outside_forms(answer, short_ids.values())
         table = format_table(_COLUMNS[:-1], [_cells(change, outside or {}) for change in answer.changes])
         # The last column, so that a short id does not seem truncated.
         ids = (change.example_conversation_id for change in answer.changes)
-        examples = [_COLUMNS[-1], *(short_ids[name] if name else "-" for name in ids)]
+        shown = [short_ids[name] if name else "-" for name in ids]
+        examples = [_COLUMNS[-1], *((outside or {}).get(short_id, short_id) for short_id in shown)]
         table = [f"{line}\t{example}" for line, example in zip(table, examples, strict=True)]
         if outside is None:
             table = fenced("Values", table, boundary)
@@ -40,14 +41,14 @@ def _period(name: str, period: ComparedPeriod) -> str:
     return f"{name}: {since} to {until}, {counted(period.calls, 'ended call')}"
 
 
-def _outside_forms(answer: ChangesAnswer) -> dict[str, str] | None:
-    """Each value and agent's name in the form in which it may be outside the boundary; None if one may not."""
+def _outside_forms(answer: ChangesAnswer, ids: Iterable[str]) -> dict[str, str] | None:
+    """Each value, agent's name and id in the form in which it may be outside the boundary; None if one may not."""
     named = [(change.field, change.value) for change in answer.changes]
     named += [(same.field, same.value) for change in answer.changes for same in change.same or ()]
     if any(field.startswith(_EXTRACTED) for field, _ in named):
         return None
     values = [value for field, value in named if value and not field.startswith("signals.")]
-    values += [change.agent_name or "" for change in answer.changes]
+    values += [*(change.agent_name or "" for change in answer.changes), *ids]
     forms = outside_forms(values)
     return None if forms is None else dict(zip(values, forms, strict=True))
 

@@ -44,22 +44,23 @@ def summary_lines(answer: SummaryAnswer, boundary: str, short_ids: ShortIds) -> 
         rows = [*groups, overall]
     of_loaded = " of loaded" if _is_partly_loaded(rows, overall) else ""
     is_said = any(key.startswith("results.") or key == "failure_reason" for key in keys)
-    is_outside = not is_said and _may_be_outside(rows)
-    columns = _columns(rows, keys, of_loaded, _outside if is_outside else str)
-    lines = format_table([name for name, _ in columns], [[cell(row) for _, cell in columns] for row in rows])
     # The last column, so that a short id does not seem truncated.
     examples = [short_ids[row.example_conversation_id] if row.example_conversation_id else "-" for row in rows]
+    is_outside = not is_said and _may_be_outside(rows, examples)
+    columns = _columns(rows, keys, of_loaded, _outside if is_outside else str)
+    lines = format_table([name for name, _ in columns], [[cell(row) for _, cell in columns] for row in rows])
     if any(row.example_conversation_id for row in rows):
-        lines = [f"{line}\t{example}" for line, example in zip(lines, ["example", *examples], strict=True)]
+        shown = map(_outside, examples) if is_outside else examples
+        lines = [f"{line}\t{example}" for line, example in zip(lines, ["example", *shown], strict=True)]
     if not is_outside:
         lines = fenced("Values", lines, boundary)
     return [*lines, *_success_line(rows, keys)]
 
 
-def _may_be_outside(rows: Sequence[GroupAnswer]) -> bool:
-    """Whether all values, agents' names and names of measures may be outside the boundary."""
+def _may_be_outside(rows: Sequence[GroupAnswer], examples: Sequence[str]) -> bool:
+    """Whether all values, agents' names, names of measures and ids may be outside the boundary."""
     values = (value for row in rows for value in (*row.key.values(), row.agent_name or "", *(row.measures or {})))
-    return outside_forms(values) is not None
+    return outside_forms([*values, *examples]) is not None
 
 
 def _outside(value: str) -> str:
@@ -95,8 +96,9 @@ def profile_lines(answer: SummaryAnswer, loaded: int, boundary: str, short_ids: 
     if profile is None:
         return []
     facts = [f"success rate {overall.success_rate:.1%}"] if overall.success_rate is not None else []
-    if overall.example_conversation_id:
-        facts.append(f"newest: {short_ids[overall.example_conversation_id]}")
+    newest = short_ids[overall.example_conversation_id] if overall.example_conversation_id else ""
+    shown = outside_form(newest)
+    facts += [f"newest: {shown}"] if shown else []
     lines = ["; ".join(facts)] if facts else []
     if profile.started_from and profile.started_to:
         first, last = profile.started_from, profile.started_to
@@ -104,7 +106,7 @@ def profile_lines(answer: SummaryAnswer, loaded: int, boundary: str, short_ids: 
             f"started {first:%Y-%m-%d %H:%M} {format_offset(first)} to {last:%Y-%m-%d %H:%M} {format_offset(last)}"
         )
     names = profile.agent_names or {}
-    within: list[str] = []
+    within = [f"newest: {newest}"] if shown is None else []
     for what, values, named in (("agents", profile.agents, names), ("statuses", profile.statuses, {})):
         outside = outside_forms([*(str(value) for value, _ in values), *named.values()]) is not None
         form = _outside if outside else _one_of_counted
