@@ -25,8 +25,9 @@ _COMPARED = re.compile(rf"\s*({_OPERATOR})\s*(.+)", re.DOTALL)
 _NO_PATH = re.compile(r"[,;\n]|\s(?:exists|missing)\s", re.IGNORECASE)
 # A number followed by letters, a slash or the like: `2.5 lakh`, `20 Nov 2026`, `20/11/2026`, `12,5`, `5_000`, `(5)`.
 _NUMBER_AND_MORE = re.compile(r"[^\w\s]{0,2}\s?\d[^,/_)]{0,60}?(?:[^\W\d_]|[,/_)])")
+_JSON_TEXT = r'"(?:[^"\\]|\\.)*"'
 _QUOTED = re.compile(
-    rf"[=<>≤≥≠]\s*({'|'.join(f'{begin}[^{end}]*{end}' for begin, end in QUOTES.items())})"
+    rf"[=<>≤≥≠]\s*({_JSON_TEXT}|{'|'.join(f'{begin}[^{end}]*{end}' for begin, end in QUOTES.items())})"
     r"(?=\s*(?:$|[,;\n&|]|and\s|or\s))",
     re.IGNORECASE,
 )

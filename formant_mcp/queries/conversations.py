@@ -279,8 +279,13 @@ async def _gist(store: Store, conversation_id: str) -> str:
     ends = await store.read.turns(conversation_id, 0, 2)
     if count > 2:
         ends += await store.read.turns(conversation_id, max(2, count - 2), 2)
-    words = [f"{turn.role}: {_short(turn.text)}" for turn in ends if turn.text]
+    words = [f"{turn.role}: {_short(_without_marks(turn.text))}" for turn in ends if turn.text]
     return " … ".join([" / ".join(words[:2]), " / ".join(words[2:])]) if len(words) > 2 else " / ".join(words)
+
+
+def _without_marks(text: str) -> str:
+    """A turn without what separates turns, so that none can be read as two."""
+    return text.replace(" / ", "/").replace(" … ", "… ")
 
 
 def _short(text: str, length: int = 60) -> str:
