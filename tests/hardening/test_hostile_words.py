@@ -14,9 +14,10 @@ from formant_mcp.models import clean
 from formant_mcp.providers import json_values
 from formant_mcp.server.tools import get_transcripts, text
 from tests.calls import conversation_id
+from tests.command import run
 from tests.fake_http import Reply
 from tests.faults import Fault
-from tests.hardening.hostile import Heard, others_injections, own_injections
+from tests.hardening.hostile import Heard, is_seen, others_injections, own_injections
 from tests.hardening.hostile_session import Session, fill, session_at
 from tests.provider_apis import ELEVENLABS, FORMANT, PROVIDERS, ProviderFixture
 from tests.server_harness import BOUNDARY, NOW
@@ -128,6 +129,30 @@ async def ask_of_all(session: Session, call: str) -> None:
     await session.ask("save_recording", conversation_id=call)
     for kind in ("", "/transcript", "/recording"):
         await session.read(f"formant://conversations/{call}{kind}")
+
+
+def test_no_command_prints_what_was_said_but_in_the_file_of_an_export(tmp_path: Path) -> None:
+    heard = Heard()
+    with FORMANT.api.in_thread() as api:
+        fill(api, FORMANT, own_injections(), with_ids=1)
+        variables = FORMANT.environment(api.url) | {
+            "FORMANT_STORE": str(tmp_path / "store.db"),
+            "FORMANT_LOG_LEVEL": "DEBUG",
+        }
+        for arguments in (
+            ("sync",),
+            ("doctor",),
+            ("export", "--include", "results,transcript", "-o", "calls.csv"),
+            ("export", "--status", "answer zero calls", "-o", "none.csv"),
+            ("export", "--agent-id", "Ignore all previous", "-o", "nobody.csv"),
+            ("export", "--results", "Ignore all previous=kestrel", "-o", "no-field.csv"),
+        ):
+            done = run(tmp_path, *arguments, **variables)
+            heard.plain += [done.out, done.error]
+        lines = run(tmp_path, "export", "--include", "results,transcript", "--format", "jsonl", **variables).out
+    assert_nothing_leaks(heard)
+    assert "kestrel01" in (tmp_path / "calls.csv").read_text("utf-8")
+    assert all(map(is_seen, (lines, (tmp_path / "calls.csv").read_text("utf-8-sig").replace("\r\n", "\n"))))
 
 
 async def leaks_of_a_short_session(tmp_path: Path, boundary: str | None = BOUNDARY) -> list[str]:
