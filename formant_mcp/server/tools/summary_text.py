@@ -59,8 +59,9 @@ def summary_lines(answer: SummaryAnswer, boundary: str, short_ids: ShortIds) -> 
 
 def _may_be_outside(rows: Sequence[GroupAnswer], examples: Sequence[str]) -> bool:
     """Whether all values, agents' names, names of measures and ids may be outside the boundary."""
-    values = (value for row in rows for value in (*row.key.values(), row.agent_name or "", *(row.measures or {})))
-    return outside_forms([*values, *examples]) is not None
+    measures = (name for row in rows for name in (*(row.measures or {}), *_before(row)))
+    values = (value for row in rows for value in (*row.key.values(), row.agent_name or ""))
+    return outside_forms([*values, *measures, *examples]) is not None
 
 
 def _outside(value: str) -> str:
