@@ -4,11 +4,14 @@ Times are aware datetimes in UTC, durations are in seconds. `None` means "unknow
 without control, zero-width or bidirectional characters (see `clean`).
 """
 
+import json
 import re
+import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+import regex
 from pydantic import JsonValue
 
 Outcome = Literal["success", "failure"] | None
@@ -17,13 +20,15 @@ AGENT_WORDS = frozenset({"agent", "bot", "assistant", "ai"})
 CONTACT_WORDS = frozenset({"contact", "human", "customer", "user", "caller", "callee", "client"})
 
 # White space and separators become a space; invisible and direction-changing characters are removed: C0/C1 controls,
-# soft hyphen, joiners, bidirectional marks, fillers, variation selectors, tags, lone surrogates, private use,
-# non-characters.
-_SPACES = re.compile(r"[\s\x1c-\x1f\x85\u2028\u2029]+")
+# soft hyphen, joiners, bidirectional marks, signs that only format others, fillers, variation selectors, tags, lone
+# surrogates, private use, non-characters.
+_SPACES = re.compile(r"[\s\x1c-\x1f\x85\u2028\u2029\u2800]+")
+_NON_CHARACTERS = "".join(chr(plane << 16 | last) for plane in range(1, 15) for last in (0xFFFE, 0xFFFF))
 _INVISIBLE = re.compile(
-    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
-    "\u202a-\u202e\u2060-\u206f\u3164\ud800-\udfff\ue000-\uf8ff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff"
-    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff\U000f0000-\U0010ffff]"
+    "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5"
+    "\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ud800-\udfff\ue000-\uf8ff\ufdd0-\ufdef\ufe00-\ufe0f"
+    "\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3"
+    f"\U0001d173-\U0001d17a\U000e0000-\U000e0fff\U000f0000-\U0010ffff{_NON_CHARACTERS}]"
 )
 
 
@@ -32,6 +37,51 @@ def clean(text: str) -> str:
     if text.isascii() and text.isprintable() and "  " not in text:  # nearly every text, and much faster
         return text.strip(" ")
     return _SPACES.sub(" ", _INVISIBLE.sub("", text)).strip()
+
+
+# A name or a number as most are, or what redaction puts in the place of one.
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,40}|\+\d{1,39}|<[a-z]{1,20} \d{1,9}>")
+_NAME_OF_ANY_SCRIPT = regex.compile(r"[\p{L}\p{M}\p{Nd}_.-]{1,40}")
+_QUOTABLE = regex.compile(r"(?!\S*//)[\p{L}\p{M}\p{Nd}_.+@:/&'(),?#%-]+")
+_QUOTABLE_CHARACTERS, _QUOTABLE_WORDS = 64, 3
+
+
+def outside_form(text: str) -> str | None:
+    """The form in which a provider's or a caller's text may be written outside the boundary; None: in none.
+
+    A name or number is written as it is: up to 40 letters, digits, `_`, `.`, `-`. Up to three words of that kind, and
+    one more in parentheses, are written in quotes. All else may be a sentence to the reader. So may be a name with
+    letters of two scripts, or fullwidth ones: it seems to be another than it is.
+    """
+    if not text or _NAME.fullmatch(text):
+        return text
+    words, in_parentheses = text.split(" "), text.endswith(")")
+    if (
+        len(text) > _QUOTABLE_CHARACTERS
+        or len(words) > _QUOTABLE_WORDS + in_parentheses
+        or not all(map(_QUOTABLE.fullmatch, words))
+    ):
+        return None
+    if not text.isascii() and not _has_one_script(text):
+        return None
+    return text if _NAME_OF_ANY_SCRIPT.fullmatch(text) else json.dumps(text, ensure_ascii=False)
+
+
+def _has_one_script(text: str) -> bool:
+    scripts = {unicodedata.name(letter, "?").split(" ")[0] for letter in text if letter.isalpha()}
+    return len(scripts) <= 1 and not any(unicodedata.decomposition(letter).startswith("<") for letter in text)
+
+
+def named(text: str) -> str:
+    """What was given, as an error names it: as it may be outside the boundary, else only its length."""
+    text = clean(text)
+    return outside_form(text) or quoted(text)
+
+
+def quoted(text: str) -> str:
+    """The same, always in quotes."""
+    text = clean(text)
+    return f"'…' ({len(text):,} characters)" if outside_form(text) is None else repr(text)
 
 
 @dataclass(frozen=True, slots=True)

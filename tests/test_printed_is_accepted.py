@@ -13,9 +13,10 @@ from pydantic import JsonValue
 
 from formant_mcp.filters import NONE, NOT_READ_YET
 from formant_mcp.providers.registry import PROVIDERS
+from tests import calls
 from tests.fake_formant import FakeFormant
 from tests.sample_stores import SampleStores
-from tests.server_harness import Account, Answer, Assistant
+from tests.server_harness import NOW, Account, Answer, Assistant
 
 pytestmark = pytest.mark.anyio
 
@@ -230,3 +231,29 @@ async def test_the_placeholder_for_values_not_loaded_is_refused_with_the_reason(
         assert "the details of these calls are not loaded" in said
         assert next(iter(arguments)) in said
     assert await matched(assistant, agent_id=NONE) == 0
+
+
+async def test_a_name_in_quotes_is_accepted_as_the_profile_prints_it(assistant: Assistant) -> None:
+    printed = (await assistant.ask("summarize_results", top=20)).text
+    line = re.search(r"^agents: (.*)$", printed, re.MULTILINE)
+    assert line
+    for agent, count in re.findall(r"(\"[^\"]+\" \(\d+, (\d+) calls\))", line[1]):
+        for form in (agent, agent.split(" (")[0], agent.replace(f", {count} calls", "")):
+            assert await matched(assistant, agent_id=form) == int(count), form
+    assert ('"' in line[1]) == ("agent_names" in await profile(assistant))
+
+
+ODD_VALUES = ("fine, intent=paid, csat=5", 'he said "no", and intent=paid', "back\\slash, a=1", '"quoted"')
+
+
+@pytest.mark.parametrize("value", ODD_VALUES)
+async def test_a_value_in_quotes_is_accepted_as_a_transcript_prints_it(value: str, tmp_path: Path) -> None:
+    account = Account(FakeFormant(), "auto", tmp_path)
+    account.api.add(calls.conversation(1, NOW, results={"note": value, "csat": 5}))
+    account.api.add(calls.conversation(2, NOW, results={"note": "fine", "csat": 5}))
+    async with account.connect() as assistant:
+        read = await assistant.ask("get_transcripts", conversation_ids=[calls.conversation_id(1)])
+        printed = re.search(r"^results: (note=.*), csat=5$", read.text, re.MULTILINE)
+        assert printed
+        assert (await assistant.ask("list_conversations", results=printed[1])).ids() == [calls.conversation_id(1)]
+        assert (await assistant.ask("list_conversations", results=[printed[1]])).ids() == [calls.conversation_id(1)]

@@ -114,7 +114,7 @@ def _forms(path: str, value: JsonValue) -> Iterator[tuple[str, str]]:
         case dict():
             yield from _forms_of_object(path, name, value)
         case [str(text), int(count)]:  # a value and how many calls have it
-            yield path, rf"{re.escape(text)}(?: \(|, ){count:,}(?: calls?)?\)"
+            yield path, rf"{_perhaps_quoted(text)}(?: \(|, ){count:,}(?: calls?)?\)"
         case list():
             for number, item in enumerate(value):
                 yield from _forms(f"{path}.{number}", item)
@@ -135,7 +135,7 @@ def _forms_of_object(path: str, name: str, value: dict[str, JsonValue]) -> Itera
         if "difference" in value and key in ("interval", "difference"):
             continue
         if name in ("results", "signals"):
-            yield f"{path}.{key}", Exact(f"{key}={_result(item)}")
+            yield f"{path}.{key}", _result_form(key, item)
         elif is_of_success and isinstance(item, list):
             yield f"{path}.{key}", "–".join(f"{bound:.1%}" for bound in item if isinstance(bound, int | float))
         else:
@@ -158,15 +158,23 @@ def _words(name: str, value: str) -> list[str]:
         return [rf"(?<![\w-]){re.escape(value[:8])}"]
     if name == "next_cursor":
         return [Exact(f'cursor="{value}"')]
-    return [Exact(line) for line in value.split("\n")]
+    return [_perhaps_quoted(line) if set(line) & {'"', "\\"} else Exact(line) for line in value.split("\n")]
 
 
 def _signed(unit: int, value: float) -> str:
     return re.escape(f"{unit * value:+.1f}" if unit > 1 else f"{value:+.4f}".rstrip("0").rstrip("."))
 
 
-def _result(value: JsonValue) -> str:
-    return value if isinstance(value, str) else compact(value)
+def _result_form(key: str, value: JsonValue) -> str:
+    text = value if isinstance(value, str) else compact(value)
+    if re.fullmatch(r"[\w.-]+", key) and (text is not value or not re.search(r"[\"',·;=]", text)):
+        return Exact(f"{key}={text}")
+    return rf"{_perhaps_quoted(key)}={_perhaps_quoted(text)}"
+
+
+def _perhaps_quoted(text: str) -> str:
+    """The pattern of a text as it is or, where it could be read as more than one, in quotes."""
+    return rf"(?:{re.escape(text)}|\"?{re.escape(json.dumps(text, ensure_ascii=False)[1:-1])}\"?)"
 
 
 def _decimals(value: float) -> str:

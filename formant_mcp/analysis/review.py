@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from formant_mcp.analysis.signals import SIGNALS
 from formant_mcp.analysis.statistics import Distribution, Usual
+from formant_mcp.models import outside_form
 from formant_mcp.values import label
 
 FAR = 3.5  # deviations from the median (Iglewicz & Hoaglin 1993)
@@ -158,7 +159,7 @@ def rating_scale(path: str, numbers: Range) -> Scale | None:
 
 def rating_detail(path: str, value: float, scale: Scale) -> str:
     """What an answer says of a low rating."""
-    return f"{path} {_rounded(value)} of {scale.highest:g}"
+    return f"{outside_form(path) or 'a rating'} {_rounded(value)} of {scale.highest:g}"
 
 
 _PROMISES = frozenset({"promise", "promised", "promises", "ptp", "paid"})
@@ -196,7 +197,7 @@ def says_promise(path: str, kind: str, text: str, number: float | None) -> bool:
 
 def contradiction_detail(path: str) -> str:
     """What an answer says of a promise beside a refusal: the field's name, unless it may be somebody's words."""
-    field = path if _PLAIN_PATH.fullmatch(path) else "a result"
+    field = outside_form(path) or "a result"
     return f"{field} says promised or paid; the contact refuses or disputes"
 
 

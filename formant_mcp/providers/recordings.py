@@ -14,7 +14,7 @@ from pydantic import JsonValue
 
 from formant_mcp.audio import BEGINNING_BYTES, UNKNOWN, WAV, is_document, kind_of
 from formant_mcp.errors import ASK_AGAIN, InvalidResponseError, NotFoundError
-from formant_mcp.models import clean
+from formant_mcp.models import named
 from formant_mcp.providers.base import Recording
 from formant_mcp.providers.http import Download, HttpClient
 
@@ -76,18 +76,18 @@ def _check_status(download: Download, conversation_id: str, *, is_elsewhere: boo
     """Raises the error for a status that does not announce the recording's bytes."""
     if download.status == _GONE:
         raise NotFoundError(
-            f"The recording of {clean(conversation_id)} is no longer available: the provider has removed it.",
+            f"The recording of {named(conversation_id)} is no longer available: the provider has removed it.",
             "get_transcripts still has the transcript.",
         )
     if is_elsewhere and download.status in _EXPIRED:
         raise NotFoundError(
-            f"The recording of {clean(conversation_id)} is not available: the storage refused the address that the"
+            f"The recording of {named(conversation_id)} is not available: the storage refused the address that the"
             " provider gave, which may have expired.",
             "Retry for a new address; if it persists, report it to the provider.",
         )
     if download.status >= 400 and download.status not in _NOT_YET:
         raise NotFoundError(
-            f"The recording of {clean(conversation_id)} is not available (status {download.status}).",
+            f"The recording of {named(conversation_id)} is not available (status {download.status}).",
             "Retry later; if it persists, report it to the provider.",
         )
     if download.status not in _BYTES:
@@ -99,7 +99,7 @@ def _check_status(download: Download, conversation_id: str, *, is_elsewhere: boo
 def recording_not_found(conversation_id: str, why: str = "") -> NotFoundError:
     """The error for a recording that does not exist, or not yet; no API says which."""
     return NotFoundError(
-        f"The recording of {clean(conversation_id)} is not available yet, or there is none{why and f' ({why})'}.",
+        f"The recording of {named(conversation_id)} is not available yet, or there is none{why and f' ({why})'}.",
         "Retry some minutes after the call's end; get_transcripts says whether the call connected.",
     )
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from formant_mcp.errors import ASK_AGAIN, InvalidResponseError, NotFoundError
-from formant_mcp.models import Conversation, clean
+from formant_mcp.models import Conversation, clean, named
 
 
 def check_conversation_id(conversation: Conversation, conversation_id: str) -> Conversation:
@@ -25,5 +25,5 @@ def check_conversation_id(conversation: Conversation, conversation_id: str) -> C
 def conversation_not_found(conversation_id: str) -> NotFoundError:
     """The error for a conversation that does not exist or belongs to another account; no API says which."""
     return NotFoundError(
-        f"No conversation {clean(conversation_id)} in this account.", "list_conversations gives the ids."
+        f"No conversation {named(conversation_id)} in this account.", "list_conversations gives the ids."
     )

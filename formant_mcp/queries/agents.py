@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import CUT, NONE, Filters
-from formant_mcp.queries.guesses import nearest
+from formant_mcp.queries.guesses import listed, nearest
 from formant_mcp.queries.loader import Loader, RequestContext
 from formant_mcp.store import Store
 from formant_mcp.sync.list_sync import ListRequest
@@ -89,6 +89,8 @@ async def _find_agent(store: Store, text: str) -> str:
             "agent_id takes one agent.", "Ask for each by itself, or for all of them with group_by=agent_id."
         )
     if len(matches) > 1:
-        shown = ", ".join(matches[:_SHOWN]) + (", …" if len(matches) > _SHOWN else "")
-        raise InvalidRequestError(f"agent_id: several agents have this name: {shown}.", "Give one of these ids.")
+        ids = listed(matches, _SHOWN)
+        raise InvalidRequestError(
+            f"agent_id: several agents have this name{ids and f': {ids}'}.", "Give one of their ids."
+        )
     return matches[0] if matches else ""

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import NAMED, NONE, NOT_READ_YET, Condition, Filters, OutcomeFilter
-from formant_mcp.models import clean
+from formant_mcp.models import named, quoted
 from formant_mcp.queries.clock import parse_hours, parse_weekdays
 from formant_mcp.queries.conditions import not_read_yet_error, parse_conditions, parse_contact_filter
 from formant_mcp.queries.dates import parse_since, parse_until
@@ -136,7 +136,7 @@ def _check_length(name: str, value: object) -> None:
     limit, what = (_MAX_CHARACTERS, "characters") if isinstance(value, str) else (_MAX_ITEMS, "items")
     if len(cast(str | list[object], value)) > limit:
         raise InvalidRequestError(
-            f"{clean(name[:60])} is longer than the {limit:,} {what} that are read.", "Ask in several steps."
+            f"{named(name)} is longer than the {limit:,} {what} that are read.", "Ask in several steps."
         )
 
 
@@ -198,9 +198,7 @@ class FilterArguments(Arguments):
         filters = cast(dict[str, object], inside or {})
         duplicate = next((name for name in filters if name in sent and not is_left_out(sent[name])), "")
         if duplicate:
-            raise InvalidRequestError(
-                f"{clean(duplicate)[:60]} is given both inside and outside filters.", "Give it once."
-            )
+            raise InvalidRequestError(f"{named(duplicate)} is given both inside and outside filters.", "Give it once.")
         return {name: value for name, value in sent.items() if name != "filters"} | filters
 
     def filters(self, now: datetime, zone: ZoneInfo) -> Filters:
@@ -247,7 +245,7 @@ def argument_error(errors: list[ErrorDetails], arguments: type[Arguments]) -> In
     name = str(first["loc"][0]) if first["loc"] else ""
     field = arguments.model_fields.get(name)
     if field is None:
-        return _unknown_argument(clean(name)[:60], list(arguments.model_fields))
+        return _unknown_argument(name, list(arguments.model_fields))
     is_missing = first["type"] == "missing"
     return InvalidRequestError(
         f"{name} is missing: it must be {_accepted(field)}." if is_missing else f"{name} must be {_accepted(field)}."
@@ -261,7 +259,7 @@ def _unknown_argument(name: str, names: list[str]) -> InvalidRequestError:
     if word in ("arguments", "args", "params", "parameters", "input", "filters"):
         hint = f"Give the arguments themselves, without an object around them: {', '.join(names)}."
     return InvalidRequestError(
-        f"There is no argument {name!r}.{did_you_mean(suggestion or nearest(name, names))}", hint
+        f"There is no argument {quoted(name)}.{did_you_mean(suggestion or nearest(name, names))}", hint
     )
 
 

@@ -8,7 +8,7 @@ from typing import cast
 from formant_mcp.contacts import are_several, parse_contact, spellings
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import NONE, NOT_READ_YET, Condition, Operator
-from formant_mcp.queries.forms import QUOTES, json_in, unbracketed
+from formant_mcp.queries.forms import QUOTES, json_in, json_text, unbracketed
 from formant_mcp.queries.signals import signal_condition, signal_in
 from formant_mcp.values import plain_number, read_value
 
@@ -25,8 +25,9 @@ _COMPARED = re.compile(rf"\s*({_OPERATOR})\s*(.+)", re.DOTALL)
 _NO_PATH = re.compile(r"[,;\n]|\s(?:exists|missing)\s", re.IGNORECASE)
 # A number followed by letters, a slash or the like: `2.5 lakh`, `20 Nov 2026`, `20/11/2026`, `12,5`, `5_000`, `(5)`.
 _NUMBER_AND_MORE = re.compile(r"[^\w\s]{0,2}\s?\d[^,/_)]{0,60}?(?:[^\W\d_]|[,/_)])")
+_JSON_TEXT = r'"(?:[^"\\]|\\.)*"'
 _QUOTED = re.compile(
-    rf"[=<>≤≥≠]\s*({'|'.join(f'{begin}[^{end}]*{end}' for begin, end in QUOTES.items())})"
+    rf"[=<>≤≥≠]\s*({_JSON_TEXT}|{'|'.join(f'{begin}[^{end}]*{end}' for begin, end in QUOTES.items())})"
     r"(?=\s*(?:$|[,;\n&|]|and\s|or\s))",
     re.IGNORECASE,
 )
@@ -294,6 +295,8 @@ def _path(text: str) -> str:
 
 
 def _without_quotes(text: str) -> str:
+    if (inside := json_text(text)) is not None:
+        return inside
     is_quoted = len(text) > 1 and text[0] in QUOTES and text.find(QUOTES[text[0]], 1) == len(text) - 1
     return text[1:-1] if is_quoted else text
 

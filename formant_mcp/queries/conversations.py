@@ -1,6 +1,5 @@
 """Lists of conversations: a page of those that match, in an order."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -9,7 +8,7 @@ from typing import Literal
 from pydantic import JsonValue
 
 from formant_mcp.filters import FIELDS, LABELLED, NAMED, NEWEST, Condition, Filters, Order, is_whole
-from formant_mcp.models import Conversation
+from formant_mcp.models import Conversation, outside_form
 from formant_mcp.queries.agents import existing_agents
 from formant_mcp.queries.coverage import Coverage, failure_notes
 from formant_mcp.queries.cursors import Cursor, format_cursor, parse_cursor, query_fingerprint, stale_cursor_error
@@ -41,7 +40,6 @@ _OUTCOMES = {
     **dict.fromkeys(("success", "successful"), "success"),
 }
 _SAME_LIST = timedelta(hours=1)  # between two pages the list is not checked again for this long
-_NAME = re.compile(r"[\w.+-]{1,40}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +194,12 @@ async def _existing_values(store: Store, condition: Condition) -> Existing:
     values_there = await store.aggregates.field(Filters(), condition.path, "text", _MAX_CANDIDATES)
     values = [value for value, _ in values_there.top]
     suggestion = nearest(condition.value, values)
-    named = [value for value in values if _NAME.fullmatch(value)] if values_there.distinct <= _MAX_VALUES else []
-    return Existing(named, suggestion if _NAME.fullmatch(suggestion) else "", values_there.distinct - len(named))
+    named = [value for value in values if _is_name(value)] if values_there.distinct <= _MAX_VALUES else []
+    return Existing(named, suggestion if _is_name(suggestion) else "", values_there.distinct - len(named))
+
+
+def _is_name(value: str) -> bool:
+    return outside_form(value) == value
 
 
 def _list_request_for(query: ListQuery, cursor: Cursor, requested_at: datetime) -> ListRequest:
@@ -277,8 +279,13 @@ async def _gist(store: Store, conversation_id: str) -> str:
     ends = await store.read.turns(conversation_id, 0, 2)
     if count > 2:
         ends += await store.read.turns(conversation_id, max(2, count - 2), 2)
-    words = [f"{turn.role}: {_short(turn.text)}" for turn in ends if turn.text]
+    words = [f"{turn.role}: {_short(_without_marks(turn.text))}" for turn in ends if turn.text]
     return " … ".join([" / ".join(words[:2]), " / ".join(words[2:])]) if len(words) > 2 else " / ".join(words)
+
+
+def _without_marks(text: str) -> str:
+    """A turn without what separates turns, so that none can be read as two."""
+    return text.replace(" / ", "/").replace(" … ", "… ")
 
 
 def _short(text: str, length: int = 60) -> str:

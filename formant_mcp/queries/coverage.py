@@ -6,7 +6,7 @@ from datetime import datetime
 
 from formant_mcp.errors import FormantError
 from formant_mcp.filters import FIELDS, SIGNALS, Filters
-from formant_mcp.models import clean
+from formant_mcp.models import named
 from formant_mcp.queries.signals import needs_of
 from formant_mcp.store import Store
 from formant_mcp.sync.list_sync import ListStatus
@@ -156,7 +156,7 @@ async def not_compared_notes(store: Store, filters: Filters) -> list[str]:
     notes: list[str] = []
     compared = {condition.path: condition.value for condition in filters.on_results if condition.operator in _SIZES}
     for path, value in compared.items():
-        kind, name = read_value(plain_number(value)).kind, clean(path)[:100]
+        kind, name = read_value(plain_number(value)).kind, named(path)
         count = await store.read.count_not_compared(filters, path, kind)
         if count:
             calls = "1 call has" if count == 1 else f"{count:,} calls have"

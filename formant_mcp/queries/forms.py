@@ -53,11 +53,22 @@ def is_left_out(value: object) -> bool:
 
 
 def unquoted(text: str) -> str:
-    """The text without the quotes, backquotes or angle brackets around it."""
+    """The text without the quotes, backquotes or angle brackets around it; a text in JSON's form as it was before."""
     text = text.strip()
     while len(text) > 1 and _PAIRS.get(text[0]) == text[-1]:
-        text = text[1:-1].strip()
+        text = (as_json if (as_json := json_text(text)) is not None else text[1:-1]).strip()
     return text
+
+
+def json_text(text: str) -> str | None:
+    """The text that is written in quotes with escapes, as answers print some values; None for any other."""
+    if "\\" not in text or not text.startswith('"'):
+        return None
+    try:
+        inside: object = json.loads(text)
+    except ValueError:
+        return None
+    return inside if isinstance(inside, str) else None
 
 
 def unlabelled(text: str) -> str:

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from formant_mcp.analysis.signals import SIGNALS as MEASURED
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import GROUPINGS, NONE, SIGNALS
-from formant_mcp.models import clean
+from formant_mcp.models import named, quoted
 from formant_mcp.queries.coverage import SPEAKERS, WORDS, Coverage
-from formant_mcp.queries.guesses import did_you_mean, nearest
+from formant_mcp.queries.guesses import did_you_mean, listed, nearest
 from formant_mcp.queries.signals import as_signal, signal_in
 from formant_mcp.queries.time_buckets import TIMES
 from formant_mcp.store import Store
 from formant_mcp.store.aggregates import DURATION, RESULTS
 
 MAX_GROUPINGS = 3
-_MAX_NAMED = 5
+_MAX_NAMED, _MAX_FIELDS = 5, 60
 _GROUPING_WORDS = {
     **{name: name for name in (*GROUPINGS, *TIMES)},
     **{f"{time}s": time for time in TIMES},
@@ -75,11 +75,11 @@ def check_names(groupings: Sequence[str], measures: Sequence[str], unsupported: 
         raise InvalidRequestError(f"group_by: at most {MAX_GROUPINGS} groupings, each once.", "Leave some out.")
     for name in groupings:
         if name not in (*GROUPINGS, *TIMES) and not name.startswith((RESULTS, SIGNALS)):
-            raise InvalidRequestError(f"group_by: no grouping {clean(name)[:60]!r}.", f"There are: {accepted}.")
+            raise InvalidRequestError(f"group_by: no grouping {quoted(name)}.", f"There are: {accepted}.")
     for name in measures:
         if name != DURATION and not name.startswith((RESULTS, SIGNALS)):
             hint = f"There are: {DURATION}, results.<path> and signals.<name> of a number."
-            raise InvalidRequestError(f"measures: no measure {clean(name)[:60]!r}.", hint)
+            raise InvalidRequestError(f"measures: no measure {quoted(name)}.", hint)
 
 
 async def check_paths(store: Store, coverage: Coverage, *arguments: Argument, is_loaded: bool) -> list[str]:
@@ -96,14 +96,15 @@ async def check_paths(store: Store, coverage: Coverage, *arguments: Argument, is
         kind = kinds.get(name.removeprefix(RESULTS))
         is_measure = argument.name == "measures"
         fitting = [RESULTS + path for path, other in kinds.items() if not is_measure or other in ("number", "mixed")]
-        there_are = f"Fields{' so far' if so_far else ''}: {', '.join(sorted(fitting))[:1_500] or 'none'}."
+        there_are = f"Fields{' so far' if so_far else ''}: {listed(sorted(fitting), _MAX_FIELDS)[:1_500] or 'none'}."
         below = sorted(RESULTS + path for path in kinds if path.startswith(f"{name.removeprefix(RESULTS)}."))
         if below and argument.name == "group_by" and kind is not None:
-            notes.append(f"Where {name} is an object it counts as {NONE}; group by {', '.join(below[:_MAX_NAMED])}.")
+            names = listed(below, _MAX_NAMED)
+            notes.append(f"Where {named(name)} is an object it counts as {NONE}{names and f'; group by {names}'}.")
         if kind is None:
             guess = nearest(name.removeprefix(RESULTS), kinds)
             guess = as_signal(name.removeprefix(RESULTS)) or (guess and RESULTS + guess)
-            missing = f"call{so_far} has {clean(name)[:80]}.{did_you_mean(guess)}"
+            missing = f"call{so_far} has {named(name)}.{did_you_mean(guess)}"
             if is_loaded:
                 raise InvalidRequestError(
                     f"{argument.name}: no {missing}", f"{there_are} Or: {', '.join(argument.others)}."
@@ -111,7 +112,7 @@ async def check_paths(store: Store, coverage: Coverage, *arguments: Argument, is
             notes.append(f"No {missing} {there_are}")
         elif is_measure and kind not in ("number", "mixed"):
             raise InvalidRequestError(
-                f"measures: {clean(name)[:80]} is a {kind} in all calls{so_far}, not a number.",
+                f"measures: {named(name)} is a {kind} in all calls{so_far}, not a number.",
                 f"Group by it instead. {there_are}",
             )
     return notes
@@ -159,6 +160,6 @@ def parse_name(argument: str, word: str, words: Mapping[str, str], refused: Set[
         return RESULTS + word
     accepted = ", ".join(dict.fromkeys(words.values()))
     raise InvalidRequestError(
-        f"{argument} does not take {clean(word)[:60]!r}.{did_you_mean(similar)}",
+        f"{argument} does not take {quoted(word)}.{did_you_mean(similar)}",
         f"It takes {accepted}, result fields (results.intent) and signals (signals.agent_repeats).",
     )

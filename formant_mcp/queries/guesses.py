@@ -1,8 +1,10 @@
-"""Suggestions for a word that does not exist."""
+"""Suggestions for a word that does not exist, and lists of what does."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+
+from formant_mcp.models import outside_form
 
 _RATIO = 0.7
 _MAX_CHARACTERS = 60
@@ -16,8 +18,15 @@ def nearest(word: str, existing: Iterable[str], ratio: float = _RATIO) -> str:
 
 
 def did_you_mean(suggestion: str) -> str:
-    """The question, or nothing for ''."""
-    return f" Did you mean {suggestion}?" if suggestion else ""
+    """The question; '' without a suggestion, or for one that may not be outside the boundary."""
+    shown = outside_form(suggestion)
+    return f" Did you mean {shown}?" if shown else ""
+
+
+def listed(values: Sequence[str], most: int) -> str:
+    """The first of these values that may be outside the boundary, and `…` if there are more; '' if none may."""
+    shown = list(filter(None, map(outside_form, values)))[:most]
+    return ", ".join([*shown, *(["…"] if shown and len(values) > len(shown) else [])])
 
 
 def _folded(text: str) -> str:

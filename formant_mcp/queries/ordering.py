@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from formant_mcp.analysis.signals import SIGNALS as MEASURED
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import FIELDS, NONE, ORDERS, SIGNALS, Filters, Order
-from formant_mcp.models import Conversation, clean
+from formant_mcp.models import Conversation, quoted
 from formant_mcp.queries.coverage import Coverage, not_measured_notes, signal_notes
 from formant_mcp.queries.groupings import Argument, parse_name
 from formant_mcp.queries.loader import Loader
@@ -51,7 +51,7 @@ def parse_order(text: str) -> Order:
     is_one_name = "," not in word and word != NONE
     if not is_one_name or (name in ORDERS and (sign or direction)) or (sign == "-" and direction.lower() == "asc"):
         raise InvalidRequestError(
-            f"order_by does not take {clean(text)[:60]!r}.",
+            f"order_by does not take {quoted(text)}.",
             f"It takes {', '.join(ORDERS)} or one field, - before it for largest first: -signals.agent_repeats.",
         )
     return ORDERS.get(name, Order(name, descending=is_descending))

@@ -30,7 +30,7 @@ from formant_mcp.analysis.signals import REFUSAL, SIGNALS, Need
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import SIGNALS as PREFIX
 from formant_mcp.filters import Filters
-from formant_mcp.models import Conversation, clean
+from formant_mcp.models import Conversation, quoted
 from formant_mcp.queries.conversations import Existing, available_values
 from formant_mcp.queries.coverage import RESULTS, SPEAKERS, WORDS, Coverage
 from formant_mcp.queries.cursors import query_fingerprint
@@ -110,7 +110,7 @@ def parse_reasons(names: Sequence[str]) -> tuple[str, ...]:
     for name, sent in zip(wanted, names, strict=True):
         if name not in REASONS and name != "all":
             raise InvalidRequestError(
-                f"There is no reason {clean(sent)[:60]!r}.{did_you_mean(nearest(name, REASONS))}",
+                f"There is no reason {quoted(sent)}.{did_you_mean(nearest(name, REASONS))}",
                 f"The reasons are {', '.join(REASONS)}.",
             )
     return tuple(name for name in REASONS if name in wanted or "all" in wanted or not wanted)

@@ -8,6 +8,7 @@ from math import prod
 import regex
 
 from formant_mcp.filters import NO_FILTERS, Filters, Role
+from formant_mcp.models import outside_form
 from formant_mcp.queries.coverage import Coverage
 from formant_mcp.store import Store
 from formant_mcp.store.search import StoreSearch
@@ -19,7 +20,7 @@ _MAX_CHECKED = 8  # words of a query that are checked
 _MAX_NAMED = 3  # similar words named for one of them
 _MAX_CANDIDATES = 6  # similar words that are checked in the index
 _MAX_LETTERS = 6  # letters of a word that may be an abbreviation
-_MAX_SHOWN = 40  # characters shown of a query's word
+_MAX_SHOWN, _MAX_WORDS = 40, 3  # characters shown of a query's word, and words of a phrase: more may be a sentence
 # Languages that attach endings or particles, for which there is no stemmer.
 _OTHER_SCRIPT = regex.compile(r"[[\p{L}]--[\p{Latin}\p{Han}\p{Hiragana}\p{Katakana}]]", regex.V1)
 
@@ -134,7 +135,7 @@ class Advice:
     async def _first_occurring(self, words: list[str], occurs: Callable[[Term], Awaitable[bool]]) -> list[str]:
         """The first words that occur: the store's list of words still has those of deleted conversations."""
         occurring: list[str] = []
-        for word in words[:_MAX_CANDIDATES]:
+        for word in filter(_is_name, words[:_MAX_CANDIDATES]):
             if len(occurring) < _MAX_NAMED and await occurs(Term((word,), "phrase")):
                 occurring.append(word)
         return occurring
@@ -153,6 +154,7 @@ class Advice:
         expression = self.search.expression
         in_query = {term.words[0] for terms in expression.all_of for term in terms if len(term.words) == 1}
         words = dict.fromkeys(word for words in self.spellings.values() for word in words if word not in in_query)
+        words = list(filter(_is_name, words))
         return [f"Also searched as: {', '.join(words)}."] if words else []
 
     def _on_operators(self) -> list[str]:
@@ -188,8 +190,14 @@ def _single_words(terms: Iterable[Term]) -> list[Term]:
     return list(words)
 
 
+def _is_name(word: str) -> bool:
+    """Whether advice may name a word of a call: it does so outside the boundary."""
+    return outside_form(word) == word
+
+
 def _shown(term: Term) -> str:
-    return " ".join(term.words)[:_MAX_SHOWN]
+    words = [word[:_MAX_SHOWN] for word in term.words[:_MAX_WORDS]]
+    return " ".join([*words, *(["…"] if len(term.words) > _MAX_WORDS else [])])
 
 
 def _prefix_query(term: Term, longer: Iterable[str]) -> str:

@@ -4,7 +4,7 @@ from formant_mcp.analysis.signals import NOT_SAID, PARTIES, SAID, SIGNALS, Kind,
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import NONE, Condition, Operator
 from formant_mcp.filters import SIGNALS as PREFIX
-from formant_mcp.models import AGENT_WORDS, CONTACT_WORDS, clean
+from formant_mcp.models import AGENT_WORDS, CONTACT_WORDS, quoted
 from formant_mcp.queries.guesses import did_you_mean, nearest
 from formant_mcp.values import plain_number, read_value
 
@@ -45,7 +45,7 @@ def signal_in(name: str) -> str:
     signal = word.removeprefix(PREFIX)
     if signal not in SIGNALS:
         raise InvalidRequestError(
-            f"There is no signal {clean(signal)[:60]!r}.{did_you_mean(nearest(signal, SIGNALS))}",
+            f"There is no signal {quoted(name.strip()[len(PREFIX) :])}.{did_you_mean(nearest(signal, SIGNALS))}",
             f"The signals are {', '.join(SIGNALS)}; a result field of that name is results.signals.…",
         )
     return signal

@@ -12,7 +12,7 @@ from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from formant_mcp.filters import GROUPINGS, NONE, SIGNALS, Filters
-from formant_mcp.models import clean
+from formant_mcp.models import named
 from formant_mcp.queries.conversations import Existing, available_values
 from formant_mcp.queries.coverage import Coverage
 from formant_mcp.queries.groupings import SUCCESS_RATE, Argument, check_names, check_paths, kinds_used
@@ -330,7 +330,7 @@ def _success_notes(query: SummaryQuery, figures: _PeriodFigures) -> list[str]:
     for place, name in enumerate(query.groupings):
         lacking = figures.failed(place) if name.startswith(RESULTS) else 0
         if lacking >= _MOST * failed > 0:
-            field = clean(name)[:100]
+            field = named(name)
             notes.append(
                 f"{lacking:,} of {failed:,} calls without success have no {field}, so success rates by it say little."
             )

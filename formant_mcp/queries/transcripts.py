@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 from formant_mcp.analysis.signals import Value as Measured
 from formant_mcp.errors import ASK_AGAIN, FormantError, InvalidRequestError, NotFoundError
-from formant_mcp.models import Conversation, Turn, clean, never_connected
+from formant_mcp.models import Conversation, Turn, named, never_connected, outside_form
 from formant_mcp.queries.coverage import Coverage, unreadable_notes
 from formant_mcp.queries.forms import id_in
+from formant_mcp.queries.guesses import listed
 from formant_mcp.queries.loader import Loader, RequestContext
 from formant_mcp.sync.details import FAILS_ALONE, reason
 from formant_mcp.sync.list_sync import ListRequest
@@ -81,9 +82,9 @@ async def get_transcripts(loader: Loader, context: RequestContext, ids: list[str
     unreadable = await loader.store.read.unreadable_among(loaded_ids)
     notes = [f"{len(errors)} of {len(distinct)} could not be read; `errors` says why."] if errors else []
     if outdated:
-        notes.append(
-            f"{len(outdated)} could not be refreshed and may be out of date: {', '.join(outdated)}. Ask again."
-        )
+        which = listed(outdated, len(outdated))
+        which = which and f": {which}"
+        notes.append(f"{len(outdated)} could not be refreshed and may be out of date{which}. Ask again.")
     notes += unreadable_notes(unreadable)
     return Transcripts(
         Coverage(
@@ -165,8 +166,8 @@ async def find_id(loader: Loader, id_or_prefix: str) -> str | None:
     is_long_enough = len(id_or_prefix) >= MIN_PREFIX
     candidates = await read.ids_with_prefix(id_or_prefix, _MAX_NAMED + 1) if is_long_enough else []
     if len(candidates) > 1:
-        named = ", ".join(candidates[:_MAX_NAMED]) + (", …" if len(candidates) > _MAX_NAMED else "")
-        raise InvalidRequestError(f"Ambiguous id prefix: {named}.", "Use a longer prefix.")
+        ids = listed(candidates, _MAX_NAMED)
+        raise InvalidRequestError(f"Ambiguous id prefix{ids and f': {ids}'}.", "Use a longer prefix.")
     return candidates[0] if candidates else None
 
 
@@ -177,7 +178,7 @@ async def _fetch(loader: Loader, context: RequestContext, conversation_id: str) 
         if len(conversation_id) >= MIN_PREFIX:
             raise
         hint = f"Give the whole id, or at least its first {MIN_PREFIX} characters."
-        raise NotFoundError(f"No conversation has the id {clean(conversation_id)}.", hint) from None
+        raise NotFoundError(f"No conversation has the id {named(conversation_id)}.", hint) from None
 
 
 async def recording_error(
@@ -191,9 +192,9 @@ async def recording_error(
     conversation = (await read.get([conversation_id])).get(conversation_id)
     if conversation is None or not await is_unconnected(loader, conversation):
         return error
-    status = f" ({conversation.status})" if conversation.status else ""
+    status = f" ({shown})" if (shown := outside_form(conversation.status or "")) else ""
     return NotFoundError(
-        f"The call {conversation_id} never connected{status}, so it has no recording.",
+        f"The call {named(conversation_id)} never connected{status}, so it has no recording.",
         "list_conversations with min_duration_seconds=1 gives calls that connected.",
     )
 

@@ -15,6 +15,7 @@ from anyio import to_thread
 
 from formant_mcp.audio import KINDS, AudioKind
 from formant_mcp.files import disk_errors, finish, open_temporary, write
+from formant_mcp.models import outside_form
 from formant_mcp.providers.base import Recording
 from formant_mcp.recordings.figures import measure
 from formant_mcp.recordings.wav import AudioFigures
@@ -97,9 +98,11 @@ def _file_name(conversation_id: str) -> str:
 
     An id of lower-case letters, digits, `.`, `_` and `-` is its own name. A hash is appended to any other id: one that
     is too long, hidden, a device on Windows, ends like our own names (a hash, a "-2"), or has capitals, which some file
-    systems do not distinguish.
+    systems do not distinguish. Of an id that may be a sentence nothing but the hash is left.
     """
     name = re.sub(r"[^A-Za-z0-9._-]|^\.", "_", conversation_id)
+    if name != conversation_id and outside_form(conversation_id) is None:
+        name = "call"
     if _DEVICE.match(name):
         name = f"_{name}"
     name = name[:_LONGEST_NAME] or "_"

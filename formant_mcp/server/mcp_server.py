@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from formant_mcp import __version__
 from formant_mcp.app import App, LazyApp
 from formant_mcp.errors import FormantError, InvalidRequestError, NotFoundError, StoreError
-from formant_mcp.models import clean
+from formant_mcp.models import clean, named
 from formant_mcp.providers.registry import ProviderSpec
 from formant_mcp.queries.arguments import argument_error
 from formant_mcp.queries.forms import is_left_out, json_in
@@ -102,7 +102,7 @@ async def _check_params(ctx: ServerRequestContext[LazyApp, Any], call_next: Call
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_input=False, include_context=False)[0]
     # The parameter is the last name of the location.
-    name = next((clean(name)[:60] for name in reversed(wrong["loc"]) if isinstance(name, str)), "params")
+    name = next((named(name) for name in reversed(wrong["loc"]) if isinstance(name, str)), "params")
     what = "is missing" if wrong["type"] == "missing" else f"must be {_FORMS.get(wrong['type'], 'of another form')}"
     raise MCPError(types.INVALID_PARAMS, f"{clean(ctx.method)[:60]}: {name} {what}.")
 

@@ -6,7 +6,7 @@ from mcp_types import Completion, GetPromptResult, Prompt, PromptArgument, Promp
 
 from formant_mcp.app import App
 from formant_mcp.errors import InvalidRequestError
-from formant_mcp.models import clean
+from formant_mcp.models import clean, outside_form
 from formant_mcp.queries.forms import id_in, is_left_out
 from formant_mcp.queries.loader import RequestContext
 from formant_mcp.server.resources import complete_agent, complete_id, completion
@@ -59,7 +59,13 @@ def get_prompt(name: str, arguments: dict[str, str]) -> GetPromptResult:
             f"{name} needs {template.argument}, and takes nothing else.",
             f"{template.argument}: {template.argument_description}",
         )
-    return template.render(id_in(value) if template.argument == "conversation_id" else value)
+    value = id_in(value) if template.argument == "conversation_id" else value
+    if any(outside_form(part.strip()) is None for part in value.split(",")):
+        raise InvalidRequestError(
+            f"{name}: this {template.argument} is longer than a name, or has other characters.",
+            f"{template.argument}: {template.argument_description}",
+        )
+    return template.render(value)
 
 
 async def complete_argument(app: App, context: RequestContext, argument: str, typed: str) -> Completion:

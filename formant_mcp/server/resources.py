@@ -19,7 +19,7 @@ from formant_mcp.analysis.signals import Value as Measured
 from formant_mcp.app import App
 from formant_mcp.audio import WAV, AudioKind
 from formant_mcp.errors import InvalidRequestError, NotFoundError
-from formant_mcp.models import Conversation, Turn, clean
+from formant_mcp.models import Conversation, Turn, outside_form
 from formant_mcp.providers.base import Recording
 from formant_mcp.queries.cursors import Cursor, format_cursor, parse_cursor, query_fingerprint
 from formant_mcp.queries.forms import ADDRESS
@@ -33,7 +33,17 @@ from formant_mcp.server.tools.schemas import (
     local,
     uri_of,
 )
-from formant_mcp.server.tools.text import UNTRUSTED_NOTICE, format_seconds, format_time, results_line, turn_line
+from formant_mcp.server.tools.text import (
+    EMPTY,
+    NEXT_PART,
+    fenced,
+    format_seconds,
+    format_time,
+    one_value,
+    outside_forms,
+    results_line,
+    turn_line,
+)
 
 PAGE = 50
 MOST_BYTES = 7_000_000  # as base64 within the 10 MiB that the TypeScript SDK takes as one message
@@ -105,7 +115,8 @@ async def list_resources(app: App, context: RequestContext, cursor: str) -> tupl
     while has_more and len(listed) < PAGE:
         conversations, has_more = await app.account.newest(context, at, PAGE)
         for row, conversation in conversations:
-            if await app.account.has_connected(conversation):
+            is_named = outside_form(conversation.conversation_id) is not None  # else its address would be sentences
+            if is_named and await app.account.has_connected(conversation):
                 listed.append(conversation)
             at = Cursor(at.shown + 1, row)
             if len(listed) == PAGE:
@@ -123,7 +134,7 @@ async def list_resources(app: App, context: RequestContext, cursor: str) -> tupl
 async def complete_id(app: App, context: RequestContext, typed: str) -> Completion:
     """The stored ids that start with what is typed; the newest ids if nothing is typed yet."""
     ids = await app.account.ids_with_prefix(min(context.seconds_left, _COMPLETION_SECONDS), typed, _COMPLETIONS + 1)
-    return completion(ids)
+    return completion(list(filter(outside_form, ids)))
 
 
 async def complete_agent(app: App, context: RequestContext, typed: str) -> list[str]:
@@ -136,8 +147,9 @@ async def complete_agent(app: App, context: RequestContext, typed: str) -> list[
         if agent_id.casefold().startswith(typed_folded):
             completions.append(agent_id)
         elif name and name.casefold().startswith(typed_folded):
-            completions.append(name if name_counts[name] == 1 and "," not in name else agent_id)
-    return completions
+            is_plain = name_counts[name] == 1 and "," not in name and outside_form(name)
+            completions.append(name if is_plain else agent_id)
+    return list(filter(outside_form, completions))
 
 
 def completion(values: list[str]) -> Completion:
@@ -151,8 +163,8 @@ def _entries(app: App, conversation: Conversation, saved: tuple[AudioKind, int] 
         part
         for part in (
             format_time(conversation.started_at, app.zone),
-            f"agent {conversation.agent_id or '-'}",
-            conversation.status or "",
+            f"agent {outside_form(conversation.agent_id or '-') or ''}".strip(),
+            outside_form(conversation.status or "") or "",
             f"{format_seconds(conversation.duration_seconds)} s",
         )
         if part
@@ -194,10 +206,12 @@ async def _recording(app: App, context: RequestContext, conversation_id: str) ->
 
 
 def _too_large(conversation_id: str, size: int | None) -> InvalidRequestError:
+    is_named = outside_form(conversation_id) == conversation_id
+    which = f'conversation_id="{conversation_id}"' if is_named else "this conversation_id"
     most = f"more than the {MOST_BYTES / 1e6:g} MB that assistants accept as a resource"
     return InvalidRequestError(
         f"The recording is {size / 1e6:.1f} MB, {most}." if size else f"The recording is {most}.",
-        f'Call save_recording with conversation_id="{clean(conversation_id)}": it saves the recording as a file.',
+        f"Call save_recording with {which}: it saves the recording as a file.",
     )
 
 
@@ -222,21 +236,24 @@ async def _document(app: App, context: RequestContext, given_id: str) -> Content
 
 async def _markdown(app: App, context: RequestContext, given_id: str) -> Contents:
     conversation, turns, _ = await app.account.conversation(context, given_id)
-    boundary = app.new_boundary()
-    lines = [
-        f"# Conversation {conversation.conversation_id}",
-        "",
-        f"agent {conversation.agent_id or '-'} · {conversation.contact_number or '-'} · {conversation.status or '-'}"
-        f" · {format_time(conversation.started_at, app.zone)} · {format_seconds(conversation.duration_seconds)} s",
-        "",
-        f'Results and {len(turns)} turns, {UNTRUSTED_NOTICE}, up to the line "end {boundary}"',
-        "",
-        f"Results: {results_line(conversation.results or {}) or 'none'}",
-        "",
-        *(f"- {turn_line(turn)}" for turn in turns),
-        "",
-        f"end {boundary}",
+    own = [
+        conversation.conversation_id,
+        conversation.agent_id or EMPTY,
+        conversation.contact_number or EMPTY,
+        conversation.status or EMPTY,
     ]
+    outside = outside_forms(own)
+    named, agent, contact, status = outside or [one_value(value, NEXT_PART) for value in own]
+    seconds = format_seconds(conversation.duration_seconds)
+    head = f"agent {agent} · {contact} · {status} · {format_time(conversation.started_at, app.zone)} · {seconds} s"
+    results = f"Results: {results_line(conversation.results or {}) or 'none'}"
+    said = ["", results, "", *(f"- {turn_line(turn)}" for turn in turns), ""]
+    if outside:
+        what = f"Results and {len(turns)} turns,"
+        lines = [f"# Conversation {named}", "", head, "", *fenced(what, said, app.new_boundary())]
+    else:
+        what = f"Fields, results and {len(turns)} turns,"
+        lines = ["# Conversation", "", *fenced(what, ["", f"{named} · {head}", *said], app.new_boundary())]
     return TextResourceContents(
         uri=uri_of(TRANSCRIPT_URI, conversation.conversation_id),
         mime_type="text/markdown",

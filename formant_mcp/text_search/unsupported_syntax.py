@@ -6,7 +6,7 @@ import regex
 
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import FIELDS
-from formant_mcp.models import clean
+from formant_mcp.models import named
 
 ACCEPTED = 'words (refund), "phrases" in quotes, refund OR return, -without, begin*, (groups)'
 
@@ -104,7 +104,7 @@ def refuse_unsupported_word(plain: str, after: str) -> None:
 
 
 def _refused_field(name: str) -> InvalidRequestError:
-    shown = clean(name)[:40]
+    shown = named(name)
     instead = f"{_FIELDS.get(name, _ANY_FIELD)} To search for the text itself, put it in quotes."
     return refused(f"fields ({shown}: or {shown}=) are not supported", instead)
 

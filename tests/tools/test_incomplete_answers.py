@@ -62,11 +62,13 @@ def check_coverage(answer: Said, situation: Situation, asked: Figures) -> None:
         named, _, more = existing.partition(" and ")
         named = "" if named.startswith("not listed here") else named
         left_out = re.search(r"(?:^| all )(\d+)", more or existing)
-        ids = {re.sub(r".* \((.+)\)$", r"\1", each) for each in named.split(", ") if each}  # an agent is `Name (id)`
+        ids = {
+            re.sub(r".* \((.+)\)$", r"\1", each.strip('"')) for each in named.split(", ") if each
+        }  # an agent is `Name (id)`
         assert ids == ({value for value in values if " " not in value or "results" not in name} or ids & {"none"})
         assert len(ids - {"none"}) + int(left_out[1] if left_out else 0) == len(values)
     if guess := re.search(r"Did you mean (.+?)\?", answer.note):
-        assert guess[1] in {"dispute", *(f"{call.agent_name} ({call.agent_id})" for call in situation.now)}
+        assert guess[1].strip('"') in {"dispute", *(f"{call.agent_name} ({call.agent_id})" for call in situation.now)}
 
 
 @settings(max_examples=examples(0.8))

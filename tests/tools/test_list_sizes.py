@@ -32,12 +32,21 @@ async def test_a_default_list_is_small_in_both_forms(account: Account) -> None:
 
 
 async def test_a_list_that_matches_nothing_names_as_many_values_as_fit(account: Account) -> None:
-    fill(account, 60, {})
+    for n in range(60):
+        reason = f"{n}_carrier_returned_sip_503_unavailable"
+        account.api.add(conversation(n, NOW - timedelta(hours=n), status="failed", failure_reason=reason))
     async with account.connect() as assistant:
         answer = await assistant.ask("list_conversations", failure_reason="none such", status=["none such"])
     assert max(answer.sizes()) < DEFAULT_CHARACTERS
-    assert "Existing values:" in answer.text
-    assert "more" in answer.text
+    assert "Existing values: 0_carrier_returned_sip_503_unavailable, " in answer.text
+    assert " more." in answer.text
+
+
+async def test_values_that_are_sentences_are_counted_but_not_named(account: Account) -> None:
+    fill(account, 60, {})
+    async with account.connect() as assistant:
+        answer = await assistant.ask("list_conversations", failure_reason="none such")
+    assert "Existing values: not listed here (summarize_results counts all 60)." in answer.text
 
 
 async def test_a_hundred_rows_with_large_results_are_shortened_and_the_cursor_gives_all(account: Account) -> None:

@@ -163,7 +163,7 @@ async def test_a_call_that_may_have_connected_is_not_said_to_be_without_recordin
             f"No conversation {conversation_id(3)} in this account. list_conversations gives the ids.",
         ),
         ("e36853de", f"Ambiguous id prefix: {CALL}, {conversation_id(2)}. Use a longer prefix."),
-        ("../../etc/passwd", "No conversation ../../etc/passwd in this account."),
+        ("../../etc/passwd", 'No conversation "../../etc/passwd" in this account.'),
         ("..", "Invalid conversation_id"),
     ],
 )

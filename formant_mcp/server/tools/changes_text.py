@@ -1,10 +1,10 @@
 """The text of changes: both periods, and one line per change."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from formant_mcp.queries.changes import EXISTS, NOT_ZERO
 from formant_mcp.server.tools.changes_schema import ChangesAnswer, ComparedPeriod, DatedChangeAnswer, FigureAnswer
-from formant_mcp.server.tools.text import UNTRUSTED_NOTICE, counted, format_offset, format_table
+from formant_mcp.server.tools.text import counted, fenced, format_offset, format_table, outside_forms
 
 _COLUMNS = ("changed", "before", "after", "difference (95 % interval)", "since", "same counts", "example")
 _EXTRACTED = ("results.", "failure_reason")
@@ -18,13 +18,15 @@ def change_lines(answer: ChangesAnswer, boundary: str, short_ids: Mapping[str, s
     """The periods, the table, and what was compared; extracted values are inside the boundary."""
     lines = [_period("before", answer.before), _period("after", answer.after)]
     if answer.changes:
-        table = format_table(_COLUMNS[:-1], [_cells(change) for change in answer.changes])
+        outside = _outside_forms(answer, short_ids.values())
+        table = format_table(_COLUMNS[:-1], [_cells(change, outside or {}) for change in answer.changes])
         # The last column, so that a short id does not seem truncated.
         ids = (change.example_conversation_id for change in answer.changes)
-        examples = [_COLUMNS[-1], *(short_ids[name] if name else "-" for name in ids)]
+        shown = [short_ids[name] if name else "-" for name in ids]
+        examples = [_COLUMNS[-1], *((outside or {}).get(short_id, short_id) for short_id in shown)]
         table = [f"{line}\t{example}" for line, example in zip(table, examples, strict=True)]
-        if any(_is_extracted(change) for change in answer.changes):
-            table = [f'Values {UNTRUSTED_NOTICE}, up to the line "end {boundary}"', *table, f"end {boundary}"]
+        if outside is None:
+            table = fenced("Values", table, boundary)
         lines += [*table, _shares_line(answer)]
     if answer.others:
         shown = len(answer.changes)
@@ -39,29 +41,37 @@ def _period(name: str, period: ComparedPeriod) -> str:
     return f"{name}: {since} to {until}, {counted(period.calls, 'ended call')}"
 
 
-def _is_extracted(change: DatedChangeAnswer) -> bool:
-    names = (change.field, *(same.field for same in change.same or ()))
-    return any(name.startswith(_EXTRACTED) for name in names)
+def _outside_forms(answer: ChangesAnswer, ids: Iterable[str]) -> dict[str, str] | None:
+    """Each value, agent's name and id in the form in which it may be outside the boundary; None if one may not."""
+    named = [(change.field, change.value) for change in answer.changes]
+    named += [(same.field, same.value) for change in answer.changes for same in change.same or ()]
+    if any(field.startswith(_EXTRACTED) for field, _ in named):
+        return None
+    values = [value for field, value in named if value and not field.startswith("signals.")]
+    values += [*(change.agent_name or "" for change in answer.changes), *ids]
+    forms = outside_forms(values)
+    return None if forms is None else dict(zip(values, forms, strict=True))
 
 
-def _cells(change: DatedChangeAnswer) -> list[str]:
+def _cells(change: DatedChangeAnswer, forms: Mapping[str, str]) -> list[str]:
+    name = change.agent_name and forms.get(change.agent_name, change.agent_name)
     return [
-        _named(change.field, change.value) + (f" ({change.agent_name})" if change.agent_name else ""),
+        _named(change.field, change.value, forms) + (f" ({name})" if name else ""),
         _figure(change.before),
         _figure(change.after),
         _difference(change),
         f"{change.since_day}" if change.since_day else "",
-        ", ".join(_named(same.field, same.value) for same in change.same or ()),
+        ", ".join(_named(same.field, same.value, forms) for same in change.same or ()),
     ]
 
 
-def _named(field: str, value: str | None) -> str:
+def _named(field: str, value: str | None, forms: Mapping[str, str]) -> str:
     """What changed, as a condition if it is one: `results.intent=dispute`, `signals.agent_repeats!=0`."""
     if value is None:
         return f"{field} (median)"
     if value == EXISTS and field.startswith("results."):
         return f"{field} {value}"
-    return f"{field}{'' if value == NOT_ZERO else '='}{value}"
+    return f"{field}{'' if value == NOT_ZERO else '='}{forms.get(value, value)}"
 
 
 def _figure(figure: FigureAnswer) -> str:

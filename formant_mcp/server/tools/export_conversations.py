@@ -13,7 +13,7 @@ from formant_mcp.queries.arguments import FilterArguments, Takes
 from formant_mcp.queries.forms import as_choice, as_list, as_name
 from formant_mcp.queries.loader import RequestContext
 from formant_mcp.server.tools.schemas import ExportAnswer, coverage_answer
-from formant_mcp.server.tools.text import LINK_NOTE, coverage_lines, with_notes
+from formant_mcp.server.tools.text import LINK_NOTE, coverage_lines, fenced, outside_forms, with_notes
 from formant_mcp.server.tools.tool import Reply, Tool
 
 Includes = Annotated[
@@ -54,8 +54,11 @@ async def _run(app: App, arguments: ExportArguments, context: RequestContext) ->
         bytes=saved.bytes,
         columns=table.columns,
     )
-    columns = f"columns: {', '.join(map(clean, table.columns))}"
-    lines = [f"saved: {path} ({saved.rows:,} rows, {saved.bytes:,} bytes)", columns]
+    names = list(map(clean, table.columns))
+    outside = outside_forms(names)
+    columns = [f"columns: {', '.join(outside or names)}"]
+    lines = [f"saved: {path} ({saved.rows:,} rows, {saved.bytes:,} bytes)"]
+    lines += fenced("Names of result fields,", columns, app.new_boundary()) if outside is None else columns
     return Reply("\n".join([*coverage_lines(coverage, app.zone), *lines]), structured)
 
 

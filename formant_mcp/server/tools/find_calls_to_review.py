@@ -16,7 +16,16 @@ from formant_mcp.server.tools.schemas import (
     coverage_answer,
     shown_fields,
 )
-from formant_mcp.server.tools.text import counted, coverage_lines, format_seconds, format_table, format_time, with_notes
+from formant_mcp.server.tools.text import (
+    columns_outside,
+    counted,
+    coverage_lines,
+    fenced,
+    format_seconds,
+    format_table,
+    format_time,
+    with_notes,
+)
 from formant_mcp.server.tools.tool import Reply, Tool, fit
 
 _REASON_CHARACTERS = 120
@@ -106,7 +115,7 @@ def _answer(app: App, call: ReviewedCall) -> ReviewedAnswer:
 
 
 def _lines(app: App, rows: list[ReviewedAnswer]) -> list[str]:
-    """A line for each call."""
+    """A line for each call, within the boundary if anything in them may not be outside."""
     table = {
         "conversation_id": [row.conversation_id for row in rows],
         "started": [format_time(row.started_at, app.zone) for row in rows],
@@ -121,7 +130,11 @@ def _lines(app: App, rows: list[ReviewedAnswer]) -> list[str]:
         "score": [str(row.score) for row in rows],
         "reasons": ["; ".join(map(_reason, row.reasons)) for row in rows],
     }
-    return format_table(list(table), list(zip(*table.values(), strict=True))) if rows else []
+    if not rows:
+        return []
+    outside = columns_outside(table, own=("started", "seconds", "picked by", "score", "reasons"))
+    lines = format_table(list(table), list(zip(*(outside or table).values(), strict=True)))
+    return fenced("Values", lines, app.new_boundary()) if outside is None else lines
 
 
 def _reason(reason: ReasonAnswer) -> str:

@@ -15,9 +15,9 @@ from formant_mcp.queries.phrases import MOST, FoundPhrase, PhrasesQuery, Phrases
 from formant_mcp.server.tools.schemas import ElsewhereAnswer, PhraseAnswer, PhrasesAnswer, coverage_answer
 from formant_mcp.server.tools.search_transcripts import ROLES
 from formant_mcp.server.tools.text import (
-    UNTRUSTED_NOTICE,
     counted,
     coverage_lines,
+    fenced,
     format_table,
     format_time,
     truncate,
@@ -153,11 +153,7 @@ def _phrase_lines(answer: PhrasesAnswer, boundary: str, short_ids: dict[str, str
         )
         for phrase in answer.phrases
     ]
-    return [
-        f'Phrases {UNTRUSTED_NOTICE}, up to the line "end {boundary}"',
-        *format_table(header, rows),
-        f"end {boundary}",
-    ]
+    return fenced("Phrases", format_table(header, rows), boundary)
 
 
 FIND_PHRASES = Tool(

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from formant_mcp.app import App
 from formant_mcp.errors import InvalidRequestError
-from formant_mcp.models import Conversation, clean, never_connected
+from formant_mcp.models import Conversation, clean, never_connected, outside_form
 from formant_mcp.queries.arguments import Arguments, ConversationIds, Whole
 from formant_mcp.queries.loader import RequestContext
 from formant_mcp.queries.transcripts import Transcript, Window
@@ -25,12 +25,16 @@ from formant_mcp.server.tools.schemas import (
     uri_of,
 )
 from formant_mcp.server.tools.text import (
-    UNTRUSTED_NOTICE,
+    EMPTY,
+    NEXT_PART,
     compact_json,
     counted,
     coverage_lines,
+    fenced,
     format_seconds,
     format_time,
+    one_value,
+    outside_forms,
     results_line,
     truncate,
     truncate_results,
@@ -101,11 +105,19 @@ async def _run(app: App, arguments: TranscriptArguments, context: RequestContext
             f"Recordings: {RECORDING_URI}" if any(_has_usual_address(block.answer) for block in blocks) else "",
             what=f"Transcripts of {counted(coverage.matched, 'conversation')}",
         ),
-        *(f"{error.conversation_id}: {error.message}" for error in errors),
+        *_error_lines(app, errors),
     ]
     for block in blocks:
         lines += ["", *_block_lines(app, block)]
     return Reply("\n".join(lines), structured)
+
+
+def _error_lines(app: App, errors: list[ErrorAnswer]) -> list[str]:
+    """A line for each id that failed; within the boundary if one is more than an id."""
+    shown = outside_forms(error.conversation_id for error in errors)
+    ids = shown or [error.conversation_id for error in errors]
+    lines = [f"{given_id}: {error.message}" for given_id, error in zip(ids, errors, strict=True)]
+    return fenced("Ids as given, perhaps", lines, app.new_boundary()) if shown is None else lines
 
 
 def _fields(app: App, conversation: Conversation) -> dict[str, Any]:
@@ -201,38 +213,48 @@ def _truncate_turn(line: str, limit: int, conversation_id: str) -> str:
 
 
 def _block_lines(app: App, block: _Block) -> list[str]:
+    """Its fields; then its results and turns within the boundary, with the fields that may not be outside."""
     answer, count = block.answer, len(block.lines)
-    optional = [
-        answer.agent_name and f"agent name {answer.agent_name}",
-        *(form.format(value) for name, form in OPTIONAL_FIELDS.items() if (value := getattr(answer, name))),
-        answer.failure_reason and f"failure reason: {answer.failure_reason}",
-        answer.ended_at and f"ended {format_time(answer.ended_at, app.zone)}",
-        answer.trace_id and f"trace {answer.trace_id}",
-        _recording(answer),
-    ]
-    started, duration = format_time(answer.started_at, app.zone), format_seconds(answer.duration_seconds)
-    lines = [
-        f"{answer.conversation_id} · agent {answer.agent_id or '-'} · {answer.contact_number or '-'}"
-        f" · {answer.status or '-'} · {started} · {duration} s",
-        *([more] if (more := " · ".join(part for part in optional if part)) else []),
-        *([f"signals: {results_line({**answer.signals})}"] if answer.signals else []),
-    ]
-    results = [f"results: {results_line(answer.results)}"] if answer.results else []
-    turns = [f"turns {block.first}–{block.first + count - 1} of {answer.turn_count}"] if count else []
-    if results or turns:
-        boundary = app.new_boundary()
-        what = " and ".join([*(["results"] if results else []), *turns])
-        lines += [
-            f'{what}, {UNTRUSTED_NOTICE}, up to the line "end {boundary}"',
-            *results,
-            *block.lines,
-            f"end {boundary}",
-        ]
+    lines, within = _field_lines(app, answer)
+    what = ["fields"] if within else []
+    if answer.results:
+        what.append("results")
+        within.append(f"results: {results_line(answer.results)}")
+    if count:
+        what.append(f"turns {block.first}–{block.first + count - 1} of {answer.turn_count}")
+    if what:
+        named = " and ".join(filter(None, [", ".join(what[:-1]), what[-1]]))
+        lines += fenced(f"{named},", [*within, *block.lines], app.new_boundary())
     if not count:
         lines.append(block.without_turns)
     elif answer.next_turn is not None:
         lines.append(f"continue with from_turn={answer.next_turn}")
     return lines
+
+
+def _field_lines(app: App, answer: TranscriptAnswer) -> tuple[list[str], list[str]]:
+    """The lines of a conversation's fields: those that may be outside the boundary, and those that may not."""
+    started, duration = format_time(answer.started_at, app.zone), format_seconds(answer.duration_seconds)
+    own = [answer.conversation_id, answer.agent_id or EMPTY, answer.contact_number or EMPTY, answer.status or EMPTY]
+    outside = outside_forms(own)
+    conversation_id, agent, contact, status = outside or [one_value(value, NEXT_PART) for value in own]
+    head = f"{conversation_id} · agent {agent} · {contact} · {status} · {started} · {duration} s"
+    optional = {
+        "agent name {}": answer.agent_name,
+        **{form: getattr(answer, name) for name, form in OPTIONAL_FIELDS.items()},
+        "failure reason: {}": answer.failure_reason,
+        "trace {}": answer.trace_id,
+    }
+    given = {form: value for form, value in optional.items() if value}
+    forms = {form: outside_form(value) for form, value in given.items()}
+    parts = {form: form.format(shown) for form, shown in forms.items() if shown}
+    within = [form.format(one_value(value, NEXT_PART)) for form, value in given.items() if form not in parts]
+    ended = answer.ended_at and f"ended {format_time(answer.ended_at, app.zone)}"
+    trace = parts.pop("trace {}", "")
+    more = [" · ".join(part for part in (*parts.values(), ended, trace, _recording(answer)) if part)]
+    more += [f"signals: {results_line({**answer.signals})}"] if answer.signals else []
+    lines, inside = [head, *filter(None, more)], [" · ".join(within)] if within else []
+    return (lines, inside) if outside else ([], [*lines, *inside])
 
 
 def _recording(answer: TranscriptAnswer) -> str:

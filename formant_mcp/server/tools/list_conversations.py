@@ -26,9 +26,10 @@ from formant_mcp.server.tools.schemas import (
 )
 from formant_mcp.server.tools.text import (
     EMPTY,
-    UNTRUSTED_NOTICE,
+    columns_outside,
     counted,
     coverage_lines,
+    fenced,
     format_offset,
     format_seconds,
     format_table,
@@ -109,13 +110,19 @@ def _reply(app: App, page: ConversationPage, question: ListQuery) -> Reply:
     more = f'{shown}; for more: cursor="{page.next_cursor}"' if page.next_cursor else ""
     columns = _columns(app.zone, coverage.requested_at, rows, without_reason)
     columns |= {name: [value_text(shown.get(name, "")) for shown in values] for name in question.extracted}
-    lines = _table_lines(columns, rows, question)
-    has_words = question.summary_mode == "include"
-    if rows and (has_words or any(name.startswith(RESULTS) for name in question.extracted)):
-        boundary = app.new_boundary()
-        what = "Results and words" if has_words else "Results"
-        lines = [f'{what} {UNTRUSTED_NOTICE}, up to the line "end {boundary}"', *lines, f"end {boundary}"]
+    what = _what_is_said(question)
+    outside = None if what else columns_outside(columns, own=(next(iter(columns)), "seconds", *question.extracted))
+    lines = _table_lines(outside or columns, rows, question)
+    if rows and outside is None:
+        lines = fenced(what or "Values", lines, app.new_boundary())
     return Reply("\n".join([*coverage_lines(coverage, app.zone, more), *lines]), structured)
+
+
+def _what_is_said(question: ListQuery) -> str:
+    """What of the table is always within the boundary; '' if nothing is."""
+    if question.summary_mode == "include":
+        return "Results and words"
+    return "Results" if any(name.startswith(RESULTS) for name in question.extracted) else ""
 
 
 def _answer(app: App, row: Row, question: ListQuery, values: dict[str, JsonValue]) -> tuple[ConversationAnswer, bool]:
@@ -150,7 +157,8 @@ def _table_lines(columns: dict[str, list[str]], rows: list[ConversationAnswer], 
     """One line per conversation, after what all of them share."""
     if not rows:
         return []
-    starts = next(iter(columns))
+    starts, ids = next(iter(columns)), columns["conversation_id"]
+    columns = {name: cells for name, cells in columns.items() if name != "conversation_id"}
     always = question.extracted
     agents: dict[str, str] = {}
     if question.fields:
@@ -163,7 +171,7 @@ def _table_lines(columns: dict[str, list[str]], rows: list[ConversationAnswer], 
     shared = {name: cells[0] for name, cells in columns.items() if name in own and _is_shared(cells)}
     has_words = question.summary_mode == "include"
     table = {
-        "conversation_id": [row.conversation_id for row in rows],
+        "conversation_id": ids,
         **{name: cells for name, cells in columns.items() if name not in shared},
         **({"results": [results_line(row.results or {}) for row in rows]} if has_words else {}),
         "words": [row.gist or "" for row in rows],
@@ -212,6 +220,7 @@ def _columns(
     header, starts = _starts(zone, now, [row.started_at for row in rows])
     return {
         header: starts,
+        "conversation_id": [row.conversation_id for row in rows],
         "agent": [row.agent_id or "" for row in rows],
         "agent_name": [row.agent_name or "" for row in rows],
         "contact": [row.contact_number or "" for row in rows],

@@ -18,9 +18,9 @@ from formant_mcp.queries.loader import RequestContext
 from formant_mcp.queries.search import Hit, SearchQuery, SearchResult
 from formant_mcp.server.tools.schemas import CoverageAnswer, Number, coverage_answer, local
 from formant_mcp.server.tools.text import (
-    UNTRUSTED_NOTICE,
     counted,
     coverage_lines,
+    fenced,
     format_time,
     truncate,
     turn_line,
@@ -186,7 +186,7 @@ def hit_lines(hits: Sequence[HitAnswer], zone: ZoneInfo, boundary: str) -> list[
     """
     if not hits:
         return []
-    lines = [f'Turns {UNTRUSTED_NOTICE}, up to the line "end {boundary}"']
+    lines: list[str] = []
     by_spelling = None
     for (by_another, conversation_id), group in groupby(hits, key=lambda hit: (hit.spelling, hit.conversation_id)):
         lines += [_BY_SPELLING] if by_another != by_spelling else []
@@ -197,7 +197,7 @@ def hit_lines(hits: Sequence[HitAnswer], zone: ZoneInfo, boundary: str) -> list[
             turn = Turn(hit.turn, hit.role, hit.text, hit.seconds)
             lines += [*hit.before, turn_line(turn), *hit.after]
             lines += [f"and {hit.more:,} more"] if hit.more else []
-    return [*lines, f"end {boundary}"]
+    return fenced("Turns", lines, boundary)
 
 
 def highlighted(text: str, spans: Sequence[Span], width: int) -> str:

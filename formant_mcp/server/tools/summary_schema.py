@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel
 
 from formant_mcp.analysis.statistics import success_interval
+from formant_mcp.models import outside_form
 from formant_mcp.queries.profile import FieldProfile, Profile, SignalStats
 from formant_mcp.queries.summary import Group, GroupComparison, Statistics
 from formant_mcp.server.tools.schemas import CoverageAnswer, Number, local
@@ -162,7 +163,8 @@ def profile_answer(profile: Profile, coverage: CoverageAnswer, zone: ZoneInfo, t
         overall=group_answer(GroupComparison({}, profile.overall)),
         profile=ProfileAnswer(
             agents=[[name, count] for name, count in profile.agents],
-            agent_names=profile.agent_names or None,
+            agent_names={agent_id: name for agent_id, name in profile.agent_names.items() if outside_form(agent_id)}
+            or None,
             statuses=[[name, count] for name, count in profile.statuses],
             started_from=local(profile.started_from, zone),
             started_to=local(profile.started_to, zone),

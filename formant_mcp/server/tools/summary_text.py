@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+from formant_mcp.models import outside_form
 from formant_mcp.queries.summary import Summary, SummaryQuery, max_groups
 from formant_mcp.queries.time_buckets import UNREAD
 from formant_mcp.server.tools.summary_schema import (
@@ -14,7 +15,16 @@ from formant_mcp.server.tools.summary_schema import (
     SignalAnswer,
     SummaryAnswer,
 )
-from formant_mcp.server.tools.text import UNTRUSTED_NOTICE, counted, format_offset, format_table
+from formant_mcp.server.tools.text import (
+    NEXT_COUNTED,
+    compact_json,
+    counted,
+    fenced,
+    format_offset,
+    format_table,
+    one_value,
+    outside_forms,
+)
 
 _FIGURES = ("sum", "mean", "median", "p90", "min", "max")
 
@@ -33,15 +43,30 @@ def summary_lines(answer: SummaryAnswer, boundary: str, short_ids: ShortIds) -> 
     else:
         rows = [*groups, overall]
     of_loaded = " of loaded" if _is_partly_loaded(rows, overall) else ""
-    columns = _columns(rows, keys, of_loaded)
-    lines = format_table([name for name, _ in columns], [[cell(row) for _, cell in columns] for row in rows])
+    is_said = any(key.startswith("results.") or key == "failure_reason" for key in keys)
     # The last column, so that a short id does not seem truncated.
     examples = [short_ids[row.example_conversation_id] if row.example_conversation_id else "-" for row in rows]
+    is_outside = not is_said and _may_be_outside(rows, examples)
+    columns = _columns(rows, keys, of_loaded, _outside if is_outside else str)
+    lines = format_table([name for name, _ in columns], [[cell(row) for _, cell in columns] for row in rows])
     if any(row.example_conversation_id for row in rows):
-        lines = [f"{line}\t{example}" for line, example in zip(lines, ["example", *examples], strict=True)]
-    if any(key.startswith("results.") or key == "failure_reason" for key in keys):
-        lines = [f'Values {UNTRUSTED_NOTICE}, up to the line "end {boundary}"', *lines, f"end {boundary}"]
+        shown = map(_outside, examples) if is_outside else examples
+        lines = [f"{line}\t{example}" for line, example in zip(lines, ["example", *shown], strict=True)]
+    if not is_outside:
+        lines = fenced("Values", lines, boundary)
     return [*lines, *_success_line(rows, keys)]
+
+
+def _may_be_outside(rows: Sequence[GroupAnswer], examples: Sequence[str]) -> bool:
+    """Whether all values, agents' names, names of measures and ids may be outside the boundary."""
+    measures = (name for row in rows for name in (*(row.measures or {}), *_before(row)))
+    values = (value for row in rows for value in (*row.key.values(), row.agent_name or ""))
+    return outside_forms([*values, *measures, *examples]) is not None
+
+
+def _outside(value: str) -> str:
+    (form,) = outside_forms([value]) or [""]
+    return form
 
 
 def left_out_line(summary: Summary, query: SummaryQuery) -> list[str]:
@@ -72,8 +97,9 @@ def profile_lines(answer: SummaryAnswer, loaded: int, boundary: str, short_ids: 
     if profile is None:
         return []
     facts = [f"success rate {overall.success_rate:.1%}"] if overall.success_rate is not None else []
-    if overall.example_conversation_id:
-        facts.append(f"newest: {short_ids[overall.example_conversation_id]}")
+    newest = short_ids[overall.example_conversation_id] if overall.example_conversation_id else ""
+    shown = outside_form(newest)
+    facts += [f"newest: {shown}"] if shown else []
     lines = ["; ".join(facts)] if facts else []
     if profile.started_from and profile.started_to:
         first, last = profile.started_from, profile.started_to
@@ -81,22 +107,21 @@ def profile_lines(answer: SummaryAnswer, loaded: int, boundary: str, short_ids: 
             f"started {first:%Y-%m-%d %H:%M} {format_offset(first)} to {last:%Y-%m-%d %H:%M} {format_offset(last)}"
         )
     names = profile.agent_names or {}
-    if profile.agents:
-        lines.append(f"agents: {', '.join(_with_calls(agent, names) for agent in profile.agents)}")
-        lines.append(f"statuses: {', '.join(_with_calls(status, {}) for status in profile.statuses)}")
+    within = [f"newest: {newest}"] if shown is None else []
+    for what, values, named in (("agents", profile.agents, names), ("statuses", profile.statuses, {})):
+        outside = outside_forms([*(str(value) for value, _ in values), *named.values()]) is not None
+        form = _outside if outside else _one_of_counted
+        shown = ", ".join(_with_calls(value, named, form) for value in values)
+        (lines if outside else within).extend([f"{what}: {shown}"] if values else [])
     missing = overall.count - loaded
     so_far = "" if answer.coverage.complete else f" in the {loaded:,} calls loaded so far"
     so_far += f" ({missing:,} not loaded yet)" if missing > 0 else ""  # calls may come while figures are computed
     lines += _signal_lines(profile.signals or [])
     if not profile.results:
-        return [*lines, f"no result fields{so_far}"]
+        return [*lines, *(fenced("Names", within, boundary) if within else []), f"no result fields{so_far}"]
     of = f" of {loaded:,} calls loaded" if missing else ""
-    return [
-        *lines,
-        f'Result fields{so_far}, their values {UNTRUSTED_NOTICE}, up to the line "end {boundary}"',
-        *(_field_line(field, of) for field in profile.results),
-        f"end {boundary}",
-    ]
+    within += [_field_line(field, of) for field in profile.results]
+    return [*lines, *fenced(f"Result fields{so_far}, their values", within, boundary)]
 
 
 def _signal_lines(signals: Sequence[SignalAnswer]) -> list[str]:
@@ -126,10 +151,13 @@ def _is_partly_loaded(rows: Sequence[GroupAnswer], overall: GroupAnswer) -> bool
     return has_loaded and any(period.count and period.share is None for period in _periods([overall]))
 
 
-def _columns(rows: Sequence[GroupAnswer], keys: list[str], of: str) -> list[Column]:
-    """The columns that say something, each with its format for a group. `of`: what their counts and shares are of."""
+def _columns(rows: Sequence[GroupAnswer], keys: list[str], of: str, form: Callable[[str], str]) -> list[Column]:
+    """The columns that say something, each with its format for a group.
+
+    `of`: what their counts and shares are of; `form`: how values and names are written.
+    """
     all_calls = f"all{of and ', loaded or not'}"
-    columns: list[Column] = [(key, partial(_key, key=key, whole=all_calls)) for key in keys]
+    columns: list[Column] = [(key, partial(_key, key=key, whole=all_calls, form=form)) for key in keys]
     columns.append((f"count{of}", lambda row: f"{row.count:,}"))
     has_shares, has_success = _has_shares(rows), len(_success_rates(rows)) > 1 and not _repeats_status(rows, keys)
     if has_shares:
@@ -150,18 +178,18 @@ def _columns(rows: Sequence[GroupAnswer], keys: list[str], of: str) -> list[Colu
             columns.append(("95% interval before", lambda row: _interval(row.previous and row.previous.interval)))
         columns.append(("change", lambda row: _change(row, has_shares=has_shares, has_success=has_success)))
     names = dict.fromkeys(name for row in rows for name in [*(row.measures or {}), *_before(row)])
-    columns += [(name, partial(_measure_now, name=name)) for name in names]
+    columns += [(form(name), partial(_measure_now, name=name)) for name in names]
     if any(row.previous for row in rows):
-        columns += [(f"{name} before", partial(_measure_before, name=name)) for name in names]
+        columns += [(f"{form(name)} before", partial(_measure_before, name=name)) for name in names]
     return columns
 
 
-def _key(row: GroupAnswer, key: str, whole: str) -> str:
+def _key(row: GroupAnswer, key: str, whole: str, form: Callable[[str], str]) -> str:
     """A value of a group; the total, which has none, is named `whole`."""
-    value = row.key.get(key, "")
     if not row.key:
         return whole
-    return f"{row.agent_name} ({value})" if key == "agent_id" and row.agent_name else value
+    value = form(row.key.get(key, ""))
+    return f"{form(row.agent_name)} ({value})" if key == "agent_id" and row.agent_name else value
 
 
 def _periods(rows: Sequence[GroupAnswer]) -> list[GroupAnswer | PeriodAnswer]:
@@ -250,14 +278,19 @@ def _figure(value: float) -> str:
 
 
 def _field_line(field: FieldAnswer, of: str) -> str:
-    line = f"results.{field.path} ({field.kind}, {field.count:,}{of}): "
+    path = f"results.{field.path}"
+    line = f"{path if outside_form(path) else compact_json(path)} ({field.kind}, {field.count:,}{of}): "
     if field.top is None:
         return line + _figures(field, field.numbers)
     others = f", {field.others:,} more" if field.others else ""
-    return line + ", ".join(f"{value} ({count:,})" for value, count in field.top) + others
+    return line + ", ".join(f"{_one_of_counted(str(value))} ({count:,})" for value, count in field.top) + others
 
 
-def _with_calls(pair: Counted, names: dict[str, str]) -> str:
+def _one_of_counted(value: str) -> str:
+    return one_value(value, NEXT_COUNTED)
+
+
+def _with_calls(pair: Counted, names: dict[str, str], form: Callable[[str], str]) -> str:
     """`123 (180 calls)`, or with its name `Sales (123, 180 calls)`."""
     value, calls = str(pair[0]), counted(int(pair[1]), "call")
-    return f"{names[value]} ({value}, {calls})" if value in names else f"{value} ({calls})"
+    return f"{form(names[value])} ({form(value)}, {calls})" if value in names else f"{form(value)} ({calls})"
