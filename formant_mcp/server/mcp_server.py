@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from formant_mcp import __version__
 from formant_mcp.app import App, LazyApp
 from formant_mcp.errors import FormantError, InvalidRequestError, NotFoundError, StoreError
+from formant_mcp.json_log import described
 from formant_mcp.models import clean
 from formant_mcp.providers.registry import ProviderSpec
 from formant_mcp.queries.arguments import argument_error
@@ -239,10 +240,5 @@ def _protocol_error(error: FormantError, uri: str) -> MCPError:
 
 
 def _unexpected(error: Exception) -> FormantError:
-    """Logs where it happened, but not its message, which may hold a caller's words."""
-    frame = error.__traceback__
-    while frame and frame.tb_next:
-        frame = frame.tb_next
-    where = f"{frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame else "?"
-    _log.error("%s at %s", type(error).__name__, where)
+    _log.error("%s", described(error))
     return FormantError(_UNEXPECTED, _UNEXPECTED_HINT)
