@@ -1,6 +1,7 @@
 """The MCP server: connects tools, resources and prompts to the SDK, and translates errors."""
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import AsyncGenerator, Generator
@@ -42,6 +43,7 @@ _FORMS = {
     "int_type": "a whole number",
     "list_type": "a list",
 }
+_MOST_CHARACTERS = 10_000  # of an argument, as JSON
 _HOUR_MS = 3_600_000
 _MARGIN_SECONDS = 3.0  # in addition to a call's time, to build its answer
 _OPENING_SECONDS = 60.0  # for the first question alone, which may migrate the store
@@ -129,6 +131,7 @@ async def _run_tool(
     tool: Tool[Any], provider: ProviderSpec, request: Request, arguments: dict[str, Any]
 ) -> types.CallToolResult:
     try:
+        _check_lengths(arguments)
         async with _app_in_time(request) as app:
             reply = await tool.call(_publishing(app, request), arguments, _new_context(app, request))
         structured = reply.structured.model_dump(mode="json", exclude_none=True)
@@ -143,6 +146,19 @@ async def _run_tool(
         content=[types.TextContent(text=reply.text)],
         structured_content=structured,
     )
+
+
+def _check_lengths(arguments: dict[str, Any]) -> None:
+    """Refuses what takes the server long to read, and is no question.
+
+    Raises:
+        InvalidRequestError: an argument is too long; names it.
+    """
+    for name, value in arguments.items():
+        if len(json.dumps(value, ensure_ascii=False)) > _MOST_CHARACTERS:
+            raise InvalidRequestError(
+                f"{clean(name)[:60]} is too long: {_MOST_CHARACTERS:,} characters at most.", "Ask in several calls."
+            )
 
 
 async def _list_resources(request: Request, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
