@@ -8,6 +8,7 @@ from typing import Self
 
 IS_COUNTED = Path("/proc/self/statm").exists()
 _MIB = 1_048_576
+_FEW = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,8 @@ class Usage:
 def leaks(samples: list[Usage], most_mib: float) -> list[str]:
     """What grew between the second and the last quarter of the samples; the first one warms up.
 
-    Memory may grow by so many MiB, files and threads not at all, by their median: a single sample may be amid a call.
+    Memory may grow by so many MiB, files and threads by a few: connections to the API come and go. What leaks at every
+    question, or at each of one kind, grows by far more.
     """
     quarter = len(samples) // 4
     assert quarter > 1, "too few samples"
@@ -41,5 +43,5 @@ def leaks(samples: list[Usage], most_mib: float) -> list[str]:
         name: median(getattr(usage, name) for usage in after) - median(getattr(usage, name) for usage in before)
         for name in ("memory", "files", "threads")
     }
-    allowed = {"memory": most_mib, "files": 0.5, "threads": 0.5}
+    allowed = {"memory": most_mib, "files": _FEW, "threads": _FEW}
     return [f"{name} grew by {grown[name]:.1f}" for name in grown if grown[name] > allowed[name]]

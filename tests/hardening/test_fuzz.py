@@ -277,9 +277,9 @@ def test_a_long_text_is_answered_in_every_argument_and_a_megabyte_is_refused_by_
     for name in ENTRIES[tool].input_schema["properties"]:
         for number, part in enumerate(LONG):
             text = part * (9_900 // len(part))
-            ask(server, calling(next(NUMBERS), tool, **{name: [text] if number % 2 else text}))
-        values: tuple[JsonValue, ...] = ("x" * 1_000_000, [["1"] * 10] * 30_000)
-        for value in values:
+            value: JsonValue = [text] if number % 2 else text
+            ask(server, calling(next(NUMBERS), tool, **{name: value}))
+        for value in ("x" * 1_000_000, "[" * 1_000_000):
             assert f"{name} is too long" in _refusal(ask(server, calling(next(NUMBERS), tool, **{name: value})))
 
 
