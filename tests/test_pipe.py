@@ -32,6 +32,7 @@ PARSE, INVALID, NO_METHOD, PARAMS = -32700, -32600, -32601, -32602
 ANSWERED = 0
 TYPESCRIPT_MOST, TYPESCRIPT_READS = 10 * 1024 * 1024, 64 * 1024  # what its SDK buffers, what Node reads at once
 PING = b'{"jsonrpc":"2.0","id":7,"method":"ping"}'
+DEEP = '{"a":' * 975 + "1" + "}" * 975
 NUMBERS = count(1)
 
 Expected = list[tuple[JsonValue, int]]  # the id and the error's code of each answer
@@ -117,6 +118,12 @@ LINES: dict[str, tuple[bytes, Expected]] = {
     **{f"nested {depth:,} deep": (ping_with("[" * depth + "]" * depth), [(7, INVALID)]) for depth in (500, 100_000)},
     "objects nested 1,000 deep": (ping_with('{"a":' * 1_000 + "1" + "}" * 1_000), [(7, INVALID)]),
     "nested 1,000 deep before the id": (b'{"a":%s,' % (b"[" * 1_000 + b"]" * 1_000) + PING[1:], [(7, INVALID)]),
+    "arguments as a text, nested 975 deep": (
+        json.dumps(
+            calling(7, "list_conversations") | {"params": {"name": "list_conversations", "arguments": DEEP}}
+        ).encode(),
+        [(7, PARAMS)],
+    ),
     "brackets within a text": (ping_with('{"a":"%s"}' % (r"[\"{" * 1_000)), [(7, ANSWERED)]),
     "1,000 lists beside each other": (ping_with('{"a":[%s]}' % ("[]," * 1_000 + "[]")), [(7, ANSWERED)]),
     "a text that does not end": (ping_with('{"a":%s"' % (r"[\"" * 300_000)), [(None, PARSE)]),

@@ -49,7 +49,7 @@ def message_of(line: bytes) -> JSONRPCRequest | JSONRPCNotification | None:
     text = line.decode(errors="replace").strip("\ufeff").strip()
     if not text:
         return None
-    shallow = _without_depth(text)
+    shallow = without_depth(text)
     content = _parsed(shallow)
     if isinstance(content, list):
         raise Malformed(INVALID_REQUEST, "Batches are not supported: send each message on a line of its own.")
@@ -104,7 +104,7 @@ def _parsed(text: str) -> JsonValue:
     return value
 
 
-def _without_depth(text: str) -> str:
+def without_depth(text: str) -> str:
     """The text with null for what is nested too deeply, so that the id above it can be read."""
     if text.count("[") + text.count("{") <= _MOST_DEPTH:
         return text

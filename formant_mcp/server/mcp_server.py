@@ -26,7 +26,7 @@ from formant_mcp.providers.registry import ProviderSpec
 from formant_mcp.queries.arguments import argument_error
 from formant_mcp.queries.forms import is_left_out, json_in
 from formant_mcp.queries.loader import RequestContext
-from formant_mcp.server.jsonrpc import without_lone_surrogates
+from formant_mcp.server.jsonrpc import without_depth, without_lone_surrogates
 from formant_mcp.server.members import member_of
 from formant_mcp.server.prompts import PROMPTS, complete_argument, get_prompt
 from formant_mcp.server.resources import TEMPLATES, list_resources, read_resource
@@ -96,7 +96,7 @@ async def _check_params(ctx: ServerRequestContext[LazyApp, Any], call_next: Call
     """Accepts a tool's arguments as JSON text too, and reports which parameter of a request is wrong."""
     params = cast(dict[str, Any], without_lone_surrogates(dict(ctx.params or {})))
     sent = params.get("arguments")
-    inside = json_in(sent) if isinstance(sent, str) else sent
+    inside = json_in(sent) if isinstance(sent, str) and without_depth(sent) == sent else sent
     if ctx.method == "tools/call" and (is_left_out(inside) or isinstance(inside, dict)):
         params["arguments"] = inside or {}
     ctx = replace(ctx, params=params)

@@ -79,6 +79,7 @@ def unseen(on_stderr: str) -> None:
 @every_log
 def test_on_stdio_nothing_of_calls_is_logged(tmp_path: Path, level: str, log_format: str) -> None:
     variables = {"FORMANT_LOG_LEVEL": level, "FORMANT_LOG_FORMAT": log_format, "FORMANT_API_KEY": KEY} | DETAILED
+    variables["FORMANT_STORE"] = str(tmp_path / "store.sqlite")
     with hostile_api() as api:
         api.fault(CALL[:-2] + "03", 1, not_json)
         answers, on_stderr = piped(
@@ -87,6 +88,9 @@ def test_on_stdio_nothing_of_calls_is_logged(tmp_path: Path, level: str, log_for
     assert "canary words" in json.dumps(answers)
     assert KEY not in json.dumps(answers)
     unseen(on_stderr)
+    files = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert {file.suffix for file in files} >= {".sqlite", ".csv"}
+    assert [file for file in files if KEY.encode() in file.read_bytes()] == []
 
 
 @every_log
