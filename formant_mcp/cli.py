@@ -232,6 +232,7 @@ def _prepare() -> "tuple[Settings | None, str]":
     from formant_mcp.settings import Settings, unknown_variables
 
     settings, problem = None, ""
+    _forbid_core_files()
     try:
         settings = Settings.load()
     except ConfigurationError as error:
@@ -335,16 +336,15 @@ def _opening(*, is_demo: bool) -> "Callable[[], Awaitable[App]]":
 
 
 def _log_to_stderr(settings: "Settings | None") -> None:
-    import logging
-
+    from formant_mcp.json_log import start_log
     from formant_mcp.settings import wants_json_log
 
-    level = settings.log_level if settings else "WARNING"
-    logging.basicConfig(level=level, stream=sys.stderr, format="formant-mcp %(levelname)s %(name)s: %(message)s")
-    if wants_json_log(os.environ):
-        from formant_mcp.json_log import JsonFormatter
+    start_log(settings.log_level if settings else "WARNING", is_json=wants_json_log(os.environ))
 
-        logging.getLogger().handlers[0].setFormatter(JsonFormatter())
-    # These would log addresses, and what clients sent and got.
-    for name in ("httpx", "httpcore", "mcp", "sse_starlette", "psycopg"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+
+def _forbid_core_files() -> None:
+    """A crash must not write the key, and what callers said, to a file."""
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))

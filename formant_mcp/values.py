@@ -64,7 +64,7 @@ _DATE = re.compile(
 )
 _TIME = re.compile(r"[\d-]{10}T\d\d:\d\d(?::(\d\d)(?:\.(\d+))?)?[+-]\d\d:\d\d", re.ASCII)
 _POWER = re.compile(r"-?\d{1,20}(?:\.\d{1,20})?e[+-]?\d{1,2}", re.IGNORECASE | re.ASCII)
-_JOINT = re.compile(r"[\s_-]+(?=[^\s_-])")
+_JOINT = re.compile(r"(?<![\s_-])[\s_-]++(?=[^\s_-])")  # at once from its first character, else long runs take long
 
 
 def read_value(text: str) -> Meaning:

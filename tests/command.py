@@ -8,6 +8,9 @@ import gc
 import logging
 import os
 import subprocess
+import sys
+import threading
+import warnings
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -31,7 +34,7 @@ class Done(NamedTuple):
 def run(folder: Path, *arguments: str, **variables: str) -> Done:
     """Runs `formant-mcp` with these arguments, in `folder` and the environment of a child process."""
     with TemporaryFile("w+", encoding="utf-8", newline="") as out, TemporaryFile("w+", encoding="utf-8") as error:
-        with in_environment(folder, **variables), _own_log(), redirect_stdout(out), redirect_stderr(error):
+        with in_environment(folder, **variables), redirect_stdout(out), redirect_stderr(error):
             status = _status(arguments)
         for file in (out, error):
             file.seek(0)
@@ -53,9 +56,9 @@ def run_in_child(folder: Path, *arguments: str, **variables: str) -> Done:
 
 @contextmanager
 def in_environment(folder: Path, **variables: str) -> Generator[None]:
-    """The working folder and the environment of a child process."""
+    """The working folder, the environment and the log of a child process."""
     given = environment(folder, **variables)
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, _own_log():
         for name in os.environ.keys() - given.keys():
             patch.delenv(name)
         for name, value in given.items():
@@ -75,8 +78,9 @@ def _status(arguments: Sequence[str]) -> int:
 
 @contextmanager
 def _own_log() -> Generator[None]:
-    """The root logger as in a new process, for the command to set up, and all levels as before afterwards."""
-    root = logging.getLogger()
+    """The root logger as in a new process, for the command to set up; all levels and hooks as before afterwards."""
+    root, _ = logging.getLogger(), logging.getLogger("formant_mcp")
+    hooks = sys.excepthook, sys.unraisablehook, threading.excepthook, warnings.showwarning
     loggers = [root, *(one for one in root.manager.loggerDict.values() if isinstance(one, logging.Logger))]
     levels = [(logger, logger.level) for logger in loggers]
     handlers, root.handlers = root.handlers, []
@@ -84,5 +88,6 @@ def _own_log() -> Generator[None]:
         yield
     finally:
         root.handlers = handlers
+        sys.excepthook, sys.unraisablehook, threading.excepthook, warnings.showwarning = hooks
         for logger, level in levels:
             logger.setLevel(level)

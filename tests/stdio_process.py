@@ -97,10 +97,16 @@ class Server:
 
 
 @contextmanager
-def started(folder: Path, *arguments: str, seconds: float = MOST_SECONDS, **variables: str) -> Generator[Server]:
+def started(
+    folder: Path,
+    *arguments: str,
+    program: Sequence[str] = (str(PROGRAM),),
+    seconds: float = MOST_SECONDS,
+    **variables: str,
+) -> Generator[Server]:
     """The program, with pipes; killed if a test leaves it running, or after so many seconds."""
     process = subprocess.Popen(
-        [str(PROGRAM), *arguments],
+        [*program, *arguments],
         env=environment(folder, **variables),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

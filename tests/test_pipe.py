@@ -32,6 +32,7 @@ PARSE, INVALID, NO_METHOD, PARAMS = -32700, -32600, -32601, -32602
 ANSWERED = 0
 TYPESCRIPT_MOST, TYPESCRIPT_READS = 10 * 1024 * 1024, 64 * 1024  # what its SDK buffers, what Node reads at once
 PING = b'{"jsonrpc":"2.0","id":7,"method":"ping"}'
+DEEP = '{"a":' * 975 + "1" + "}" * 975
 NUMBERS = count(1)
 
 Expected = list[tuple[JsonValue, int]]  # the id and the error's code of each answer
@@ -113,8 +114,24 @@ LINES: dict[str, tuple[bytes, Expected]] = {
     "Infinity": (ping_with('{"a":-Infinity}'), [(None, PARSE)]),
     "a float too large to be one": (ping_with('{"a":1e999}'), [(7, ANSWERED)]),
     "an integer of 30,000 digits": (ping_with('{"a":%s}' % ("9" * 30_000)), [(7, ANSWERED)]),
-    "nested 500 deep": (ping_with("[" * 500 + "]" * 500), [(7, PARAMS)]),
-    "nested 100,000 deep": (ping_with("[" * 100_000 + "]" * 100_000), [(None, PARSE)]),
+    "nested 90 deep": (ping_with('{"a":' * 90 + "1" + "}" * 90), [(7, ANSWERED)]),
+    **{f"nested {depth:,} deep": (ping_with("[" * depth + "]" * depth), [(7, INVALID)]) for depth in (500, 100_000)},
+    "objects nested 1,000 deep": (ping_with('{"a":' * 1_000 + "1" + "}" * 1_000), [(7, INVALID)]),
+    "nested 1,000 deep before the id": (b'{"a":%s,' % (b"[" * 1_000 + b"]" * 1_000) + PING[1:], [(7, INVALID)]),
+    "arguments as a text, nested 975 deep": (
+        json.dumps(
+            calling(7, "list_conversations") | {"params": {"name": "list_conversations", "arguments": DEEP}}
+        ).encode(),
+        [(7, PARAMS)],
+    ),
+    "brackets within a text": (ping_with('{"a":"%s"}' % (r"[\"{" * 1_000)), [(7, ANSWERED)]),
+    "1,000 lists beside each other": (ping_with('{"a":[%s]}' % ("[]," * 1_000 + "[]")), [(7, ANSWERED)]),
+    "a text that does not end": (ping_with('{"a":%s"' % (r"[\"" * 300_000)), [(None, PARSE)]),
+    "a notification nested 1,000 deep": (
+        b'{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":%s}}'
+        % (b"[" * 1_000 + b"]" * 1_000),
+        [(None, INVALID)],
+    ),
     "100,000 opening brackets": (b"[" * 100_000, [(None, PARSE)]),
     "20 MB": (ping_with('{"a":"%s"}' % ("x" * 20_000_000)), [(7, ANSWERED)]),
     "a method of 20 MB": (b'{"jsonrpc":"2.0","id":7,"method":"%s"}' % (b"x" * 20_000_000), [(7, NO_METHOD)]),
@@ -148,6 +165,14 @@ LINES: dict[str, tuple[bytes, Expected]] = {
     "parameters that are a list": (ping_with("[]"), [(7, PARAMS)]),
     "parameters that are a text": (ping_with('"a"'), [(7, INVALID)]),
     "parameters that are a number": (ping_with("1"), [(7, INVALID)]),
+    "parameters that are a boolean": (ping_with("true"), [(7, INVALID)]),
+    **{
+        f"a handshake with {params}": (
+            b'{"jsonrpc":"2.0","id":7,"method":"initialize","params":%s}' % params.encode(),
+            [(7, code)],
+        )
+        for params, code in (("null", PARAMS), ("[]", PARAMS), ('"a"', INVALID), ("1", INVALID), ("false", INVALID))
+    },
     "no tool's name": (b'{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{}}', [(7, PARAMS)]),
     "a result to nothing": (b'{"jsonrpc":"2.0","id":7,"result":{}}', []),
     "an error to nothing": (b'{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"no"}}', []),

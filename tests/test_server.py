@@ -75,6 +75,11 @@ def account(account: Account) -> Account:
             "Use either from_turn or around_turn. Leave the other one out.",
         ),
         ("list_conversations", {"limit": 0}, "limit must be a whole number from 1 to 100, e.g. 20."),
+        (
+            "search_transcripts",
+            {"query": "(" * 10_000},
+            "query is too long: 10,000 characters at most. Ask in several calls.",
+        ),
         ("list_conversations", {"limit": 101}, "limit must be a whole number from 1 to 100, e.g. 20."),
         ("list_conversations", {"limit": "many"}, "limit must be a whole number from 1 to 100"),
         (

@@ -1,6 +1,7 @@
 """Values in any spelling: tables of spellings, and laws over any text."""
 
 import unicodedata
+from time import process_time
 
 import pytest
 from hypothesis import assume, given
@@ -199,3 +200,15 @@ def indian(digits: str) -> str:
     head, tail = digits[:-3], digits[-3:]
     pairs = [head[max(0, end - 2) : end] for end in range(len(head), 0, -2)]
     return ",".join([*reversed(pairs), tail])
+
+
+def test_a_long_run_of_hyphens_takes_no_longer_than_as_many_letters() -> None:
+    def seconds(text: str) -> float:
+        took: list[float] = []
+        for _ in range(3):
+            began = process_time()
+            label(text)
+            took.append(process_time() - began)
+        return min(took)
+
+    assert seconds("a" + "-" * 40_000) < 200 * seconds("a" + "b" * 40_000) + 0.05

@@ -2,12 +2,14 @@
 
 import asyncio
 import ipaddress
+import json
 import os
 import socket
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from http import HTTPStatus
 from types import FrameType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -17,16 +19,17 @@ from mcp.server.lowlevel import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, request_response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from formant_mcp.app import LazyApp
 from formant_mcp.errors import ConfigurationError, FormantError
 from formant_mcp.server.access import Access
 from formant_mcp.server.audit import RefusalsLog, audit
 from formant_mcp.server.downloads import FILES_PATH, Downloads
+from formant_mcp.server.jsonrpc import Malformed, message_of
 from formant_mcp.server.limits import MCP_PATH, Gate, Limits, timed_protocol
 
 if TYPE_CHECKING:
@@ -161,7 +164,7 @@ def _build_app(
 
     async def mcp(scope: Scope, receive: Receive, send: Send) -> None:
         scope["state"]["publish"] = partial(downloads.publish, Request(scope))
-        await manager.handle_request(scope, receive, send)
+        await _with_messages_alone(manager.handle_request, scope, receive, send)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
@@ -189,6 +192,31 @@ def _build_app(
     app.router.redirect_slashes = False  # the address in a redirect would be whatever name the request gives
     app.state.manager = manager  # for tests
     return app
+
+
+async def _with_messages_alone(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers a body that is not a message as stdio answers such a line: the SDK's errors lack the id, and quote it."""
+    if scope["method"] != "POST":
+        await app(scope, receive, send)
+        return
+    try:
+        body = await Request(scope, receive).body()
+        message = message_of(body)
+    except ClientDisconnect:
+        return
+    except Malformed as error:
+        await Response(error.answer(), HTTPStatus.BAD_REQUEST, media_type="application/json")(scope, receive, send)
+        return
+    if message is None:  # nothing, or a response, though the server sends no requests
+        await Response(status_code=HTTPStatus.ACCEPTED)(scope, receive, send)
+        return
+    as_understood = json.dumps(message.model_dump(by_alias=True, exclude_unset=True)).encode()
+    messages: list[Message] = [{"type": "http.request", "body": as_understood}]
+
+    async def replay() -> Message:
+        return messages.pop() if messages else await receive()
+
+    await app(scope, replay, send)
 
 
 class _Manager(StreamableHTTPSessionManager):

@@ -22,6 +22,8 @@ _UNWRITABLE = (
 )
 _MOST_ID = 1_000  # characters; an id is sent back as it came
 _MOST_DIGITS = 1_000  # Python reads longer integers slowly, or not at all
+_MOST_DEPTH = 100  # what Python, and what comes after it, can read is far deeper
+_TEXT_OR_BRACKET = re.compile(r'"(?>[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -47,13 +49,17 @@ def message_of(line: bytes) -> JSONRPCRequest | JSONRPCNotification | None:
     text = line.decode(errors="replace").strip("\ufeff").strip()
     if not text:
         return None
-    content = _parsed(text)
+    shallow = without_depth(text)
+    content = _parsed(shallow)
     if isinstance(content, list):
         raise Malformed(INVALID_REQUEST, "Batches are not supported: send each message on a line of its own.")
     if not isinstance(content, dict):
         raise Malformed(INVALID_REQUEST, "A message is a JSON object.")
     if "method" not in content and ("result" in content or "error" in content):
         return None
+    if shallow != text:
+        problem = f"The message is nested too deeply: {_MOST_DEPTH} levels at most."
+        raise Malformed(INVALID_REQUEST, problem, _id(content.get("id")))
     return _request_or_notification(content)
 
 
@@ -95,9 +101,26 @@ def _parsed(text: str) -> JsonValue:
             value = without_lone_surrogates(value)
     except ValueError:
         raise Malformed(PARSE_ERROR, "The line is not one JSON text. Send each message on a line of its own.") from None
-    except RecursionError:
-        raise Malformed(PARSE_ERROR, "The JSON text is nested too deeply.") from None
     return value
+
+
+def without_depth(text: str) -> str:
+    """The text with null for what is nested too deeply, so that the id above it can be read."""
+    if text.count("[") + text.count("{") <= _MOST_DEPTH:
+        return text
+    depth, end, kept = 0, 0, list[str]()
+    for match in _TEXT_OR_BRACKET.finditer(text):
+        character = text[match.start()]
+        if character in "[{":
+            depth += 1
+            if depth == _MOST_DEPTH + 1:
+                kept.append(text[end : match.start()])
+        elif character in "]}":
+            if depth == _MOST_DEPTH + 1:
+                kept.append("null")
+                end = match.end()
+            depth -= 1
+    return "".join(kept) if depth > _MOST_DEPTH else "".join([*kept, text[end:]])
 
 
 def without_lone_surrogates(value: JsonValue) -> JsonValue:

@@ -1,6 +1,7 @@
 """The MCP server: connects tools, resources and prompts to the SDK, and translates errors."""
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import AsyncGenerator, Generator
@@ -19,12 +20,13 @@ from pydantic import ValidationError
 from formant_mcp import __version__
 from formant_mcp.app import App, LazyApp
 from formant_mcp.errors import FormantError, InvalidRequestError, NotFoundError, StoreError
+from formant_mcp.json_log import described
 from formant_mcp.models import clean, named
 from formant_mcp.providers.registry import ProviderSpec
 from formant_mcp.queries.arguments import argument_error
 from formant_mcp.queries.forms import is_left_out, json_in
 from formant_mcp.queries.loader import RequestContext
-from formant_mcp.server.jsonrpc import without_lone_surrogates
+from formant_mcp.server.jsonrpc import without_depth, without_lone_surrogates
 from formant_mcp.server.members import member_of
 from formant_mcp.server.prompts import PROMPTS, complete_argument, get_prompt
 from formant_mcp.server.resources import TEMPLATES, list_resources, read_resource
@@ -41,6 +43,7 @@ _FORMS = {
     "int_type": "a whole number",
     "list_type": "a list",
 }
+_MOST_CHARACTERS = 10_000  # of an argument, as JSON
 _HOUR_MS = 3_600_000
 _MARGIN_SECONDS = 3.0  # in addition to a call's time, to build its answer
 _OPENING_SECONDS = 60.0  # for the first question alone, which may migrate the store
@@ -93,7 +96,7 @@ async def _check_params(ctx: ServerRequestContext[LazyApp, Any], call_next: Call
     """Accepts a tool's arguments as JSON text too, and reports which parameter of a request is wrong."""
     params = cast(dict[str, Any], without_lone_surrogates(dict(ctx.params or {})))
     sent = params.get("arguments")
-    inside = json_in(sent) if isinstance(sent, str) else sent
+    inside = json_in(sent) if isinstance(sent, str) and without_depth(sent) == sent else sent
     if ctx.method == "tools/call" and (is_left_out(inside) or isinstance(inside, dict)):
         params["arguments"] = inside or {}
     ctx = replace(ctx, params=params)
@@ -128,6 +131,7 @@ async def _run_tool(
     tool: Tool[Any], provider: ProviderSpec, request: Request, arguments: dict[str, Any]
 ) -> types.CallToolResult:
     try:
+        _check_lengths(arguments)
         async with _app_in_time(request) as app:
             reply = await tool.call(_publishing(app, request), arguments, _new_context(app, request))
         structured = reply.structured.model_dump(mode="json", exclude_none=True)
@@ -142,6 +146,19 @@ async def _run_tool(
         content=[types.TextContent(text=reply.text)],
         structured_content=structured,
     )
+
+
+def _check_lengths(arguments: dict[str, Any]) -> None:
+    """Refuses what takes the server long to read, and is no question.
+
+    Raises:
+        InvalidRequestError: an argument is too long; names it.
+    """
+    for name, value in arguments.items():
+        if len(json.dumps(value, ensure_ascii=False)) > _MOST_CHARACTERS:
+            raise InvalidRequestError(
+                f"{clean(name)[:60]} is too long: {_MOST_CHARACTERS:,} characters at most.", "Ask in several calls."
+            )
 
 
 async def _list_resources(request: Request, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
@@ -242,10 +259,5 @@ def _protocol_error(error: FormantError, uri: str) -> MCPError:
 
 
 def _unexpected(error: Exception) -> FormantError:
-    """Logs where it happened, but not its message, which may hold a caller's words."""
-    frame = error.__traceback__
-    while frame and frame.tb_next:
-        frame = frame.tb_next
-    where = f"{frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame else "?"
-    _log.error("%s at %s", type(error).__name__, where)
+    _log.error("%s", described(error))
     return FormantError(_UNEXPECTED, _UNEXPECTED_HINT)
