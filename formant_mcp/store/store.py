@@ -12,8 +12,10 @@ from formant_mcp.analysis.signals import measure
 from formant_mcp.errors import ConfigurationError
 from formant_mcp.store.aggregates import Aggregates
 from formant_mcp.store.engine import AccountKey, Connection, Database, OnDatabase, Owner, on_writer, one_query
+from formant_mcp.store.inspection import StoreFacts, ids_in_file
 from formant_mcp.store.members import Members
 from formant_mcp.store.phrases import Answers, Phrases
+from formant_mcp.store.purge import Purge
 from formant_mcp.store.reader import Reader
 from formant_mcp.store.review import Review
 from formant_mcp.store.search import Search
@@ -49,6 +51,7 @@ class Store(OnDatabase):
         self.review = Review(database)
         self.sync_state = SyncState(database)
         self.members = Members(database)
+        self.purge = Purge(database)
         self._known_identity = (0, "")
 
     @classmethod
@@ -114,6 +117,22 @@ def read_owners(where: Path | str, *, with_others: bool) -> list[tuple[Path | st
     if with_others and read_owner(where) is None:
         paths += sorted(where.parent.glob("*.sqlite"))
     return [(path, owner) for path in paths if (owner := read_owner(path))]
+
+
+def inspect_database(address: str) -> list[StoreFacts]:
+    """The accounts in a database, without creating or migrating anything.
+
+    Raises:
+        ConfigurationError, StoreError: the database cannot be used.
+    """
+    return _postgres().inspect(address)
+
+
+def ids_in(store: StoreFacts) -> list[str]:
+    """The ids of all conversations of a store; none if it cannot be read."""
+    if store.problem:
+        return []
+    return ids_in_file(store.where) if isinstance(store.where, Path) else _postgres().ids_of(store)
 
 
 async def _open_database(where: Path | str | None, account: AccountKey) -> Database:

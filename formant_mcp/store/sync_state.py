@@ -7,6 +7,7 @@ from typing import Literal, cast
 
 from formant_mcp.store.engine import Connection, OnDatabase, Value, on_writer, one_query
 from formant_mcp.store.filter_sql import milliseconds
+from formant_mcp.store.purge import begun_with, refuse_if_purged
 from formant_mcp.store.rows import moment, text, whole
 
 StateValue = Value | datetime
@@ -118,16 +119,14 @@ class SyncState(OnDatabase):
         states = {str(state[0]): _parse_state(state) for _, *state in rows if state[0] is not None}
         return whole(rows[0][0]), [states.get(name, ListState(name)) for name in names]
 
-    @on_writer
-    def update(self, connection: Connection, name: str, **changes: StateValue) -> None:
+    async def update(self, name: str, **changes: StateValue) -> None:
         """Sets some fields of a list's state."""
         if changes:
-            _write(connection, name, changes, "{0} = excluded.{0}")
+            await self._write(begun_with(), name, changes, "{0} = excluded.{0}")
 
-    @on_writer
-    def raise_to(self, connection: Connection, name: str, **least: StateValue) -> None:
+    async def raise_to(self, name: str, **least: StateValue) -> None:
         """Raises fields to these values, but none that another has raised further at the same time."""
-        _write(connection, name, least, _RAISED)
+        await self._write(begun_with(), name, least, _RAISED)
 
     @on_writer
     def change_text(
@@ -164,6 +163,20 @@ class SyncState(OnDatabase):
         return [name for name in wanted if name in held]
 
     @on_writer
+    def _write(
+        self, connection: Connection, mark: str | None, name: str, changes: Mapping[str, StateValue], how: str
+    ) -> None:
+        """Writes fields of a list's state, for work that began with that mark."""
+        unknown = changes.keys() - _COLUMNS.keys()
+        if unknown:
+            raise ValueError(unknown)
+        refuse_if_purged(connection, mark)
+        values = [_stored(value) for value in changes.values()]
+        connection.claim()
+        update = ", ".join(map(how.format, changes))
+        connection.insert("list_states", ("name", *changes), [(name, *values)], key=("name",), update=update)
+
+    @on_writer
     def release(self, connection: Connection, names: Iterable[str], owner: str) -> None:
         """Gives leases back."""
         connection.delete("leases", "name = ? AND owner = ?", [(name, owner) for name in names])
@@ -173,13 +186,3 @@ def _stored(value: StateValue) -> Value:
     if isinstance(value, datetime):
         return milliseconds(value)
     return int(value) if isinstance(value, bool) else value
-
-
-def _write(connection: Connection, name: str, changes: Mapping[str, StateValue], how: str) -> None:
-    unknown = changes.keys() - _COLUMNS.keys()
-    if unknown:
-        raise ValueError(unknown)
-    values = [_stored(value) for value in changes.values()]
-    connection.claim()
-    update = ", ".join(map(how.format, changes))
-    connection.insert("list_states", ("name", *changes), [(name, *values)], key=("name",), update=update)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from itertools import chain, islice
@@ -27,6 +27,7 @@ from formant_mcp.store.engine import (
 )
 from formant_mcp.store.filter_sql import milliseconds
 from formant_mcp.store.phrases import note_change, save_phrases, spoken_in
+from formant_mcp.store.purge import begun_with, refuse_if_purged
 from formant_mcp.store.result_values import ResultValue, flatten
 from formant_mcp.store.rows import WRITTEN, columns, label_rows, merge, moment, number, whole
 from formant_mcp.store.signals import Measure, save_signals
@@ -80,9 +81,13 @@ class _Read(NamedTuple):
 
 @dataclass(slots=True)
 class _Batch:
-    """The calls of `save` that share a transaction, each by conversation id, and the job that saves them."""
+    """The calls of `save` that share a transaction, each by conversation id, and the job that saves them.
+
+    `marks`: those that the work began with which saves them.
+    """
 
     calls: list[dict[str, _Read]] = field(default_factory=list[dict[str, _Read]])
+    marks: set[str | None] = field(default_factory=set[str | None])
     job: asyncio.Task[list[dict[str, PreviousRow]]] | None = None
 
     @property
@@ -111,6 +116,7 @@ class Writer(OnDatabase):
             batch = self._next = _Batch()
             batch.job = asyncio.create_task(self._save_next(batch))
         place = len(batch.calls)
+        batch.marks.add(begun_with())
         batch.calls.append({conversation.conversation_id: _Read(conversation, now) for conversation in conversations})
         return (await to_its_end(batch.job, LEFT_AFTER_SECONDS))[place]
 
@@ -151,10 +157,14 @@ class Writer(OnDatabase):
         async with self._saving:
             if self._next is batch:
                 self._next = None  # later calls start another batch, which waits for this one
-            return await self._save_all(batch.calls)
+            return await self._save_all(batch.calls, batch.marks)
 
     @on_writer
-    def _save_all(self, connection: Connection, calls: Sequence[dict[str, _Read]]) -> list[dict[str, PreviousRow]]:
+    def _save_all(
+        self, connection: Connection, calls: Sequence[dict[str, _Read]], marks: Set[str | None]
+    ) -> list[dict[str, PreviousRow]]:
+        for mark in marks:
+            refuse_if_purged(connection, mark)
         connection.claim()
         scanned_from = _scanned_from(connection)
         previous: list[dict[str, PreviousRow]] = []

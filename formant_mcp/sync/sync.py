@@ -30,7 +30,7 @@ class Sync:
         self._provider = provider
         self._store = store
         self._now = now
-        self._jobs = BackgroundJobs()
+        self._jobs = BackgroundJobs(store.purge.note_begin)
         self._leases = Leases(store.sync_state, now)
         self._has_begun = self._has_measured = False
         provider.share_rate_limit(self._change_rate_limit)

@@ -119,6 +119,18 @@ class SqliteConnection:
         self._run_many(DELETE, index_rows([turn[:3] for turn in turns]))
         self.delete("turns", "turn_id = ?", [turn[:1] for turn in turns])
 
+    deletes_at_once = True
+
+    def delete_all_words(self) -> None:
+        """Deletes the whole index of words."""
+        self._run_many("INSERT INTO turns_fts (turns_fts) VALUES ('delete-all')", [()])
+
+    def shrink(self) -> None:
+        """Rebuilds the file without free pages, and empties the journal."""
+        with self._translate_sqlite_errors():
+            self._connection.execute("VACUUM")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
     def match(self, expression: Expression, role: Role, forms: Forms, without: str = "") -> str:
         """The parameter of `$is_hit` for turns of that role that match the expression."""
         wanted = to_fts5(expression, role, forms)
