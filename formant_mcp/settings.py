@@ -58,6 +58,8 @@ def wants_json_log(environment: Mapping[str, str]) -> bool:
 def _accepts(name: str, value: str) -> str:
     """What a setting accepts, and which word was perhaps meant; never the value itself."""
     choices = PROVIDERS if name == "provider" else get_args(Settings.model_fields[name].annotation) if name else ()
+    if name == "retention_days":
+        return " must be a whole number of days from 1 to 36,500, for example 90."
     words = [str(word) for word in choices]
     if not words:
         return " must be a number of seconds above 0 and up to 600, for example 20."
@@ -130,6 +132,7 @@ class Settings(BaseSettings):
     timezone: str = Field(default="", validate_default=True)
     call_seconds: float = Field(default=20, gt=0, le=600)
     redact: str = ""
+    retention_days: int | None = Field(default=None, ge=1, le=36_500)
     http_issuer: str = ""
     http_audience: str = Field(default="", validate_default=True)
     http_hosts: str = ""

@@ -139,6 +139,10 @@ class Connection(Protocol):
         """Deletes what turns are found by, with the last turns of the account."""
         ...
 
+    def drop_unsaid(self) -> None:
+        """Drops what is counted of words that no turn has any more."""
+        ...
+
     def match(self, expression: Expression, role: Role, forms: Forms, without: str = "") -> str:
         """The parameter of `$is_hit` for turns of that role that match the expression; `without`: that of turns that
         do not count."""
@@ -187,8 +191,8 @@ class Database(Protocol):
         """Runs work in one transaction, to its end even if the caller is cancelled."""
         ...
 
-    async def shrink(self) -> None:
-        """Returns the space of deleted rows to the system, where the engine does not reuse it by itself."""
+    async def erase_deleted(self, *, rebuild: bool) -> None:
+        """Leaves nothing of deleted rows in a journal; `rebuild`: and no free pages, which takes a while."""
         ...
 
     async def close(self) -> None:

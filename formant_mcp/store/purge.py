@@ -39,7 +39,7 @@ class Purge(OnDatabase):
         while await self._some():
             pass
         await self._rest()
-        await self.database.shrink()
+        await self.database.erase_deleted(rebuild=True)
 
     @on_writer
     def _some(self, connection: Connection) -> int:

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from copy import copy
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from formant_mcp.store.members import Members
 from formant_mcp.store.phrases import Answers, Phrases
 from formant_mcp.store.purge import Purge
 from formant_mcp.store.reader import Reader
+from formant_mcp.store.retention import Retention
 from formant_mcp.store.review import Review
 from formant_mcp.store.search import Search
 from formant_mcp.store.signals import Signals
@@ -52,6 +54,7 @@ class Store(OnDatabase):
         self.sync_state = SyncState(database)
         self.members = Members(database)
         self.purge = Purge(database)
+        self.retention = Retention(database)
         self._known_identity = (0, "")
 
     @classmethod
@@ -65,6 +68,11 @@ class Store(OnDatabase):
         """
         lists = lists or await asyncio.to_thread(PhraseLists.load)
         return cls(await _open_database(where, account), due, lists)
+
+    def keep_for(self, span: timedelta | None) -> None:
+        """Keeps only what started within that span from now on."""
+        self.retention.span = span
+        self.write.is_expired = self.retention.is_expired if span else None
 
     def limited_to(self, agents: frozenset[str]) -> "Store":
         """This store for a reader for whom only these agents' conversations exist."""

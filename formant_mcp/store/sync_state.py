@@ -22,6 +22,7 @@ class ListState:
     provider counted; `unlisted` of those were on no page, `unreadable` rows could not be read. `ends_early`: the
     provider announced more of the list and gave no way to it.
     `covered_from` to `covered_until`: every call that started in between is stored; `coverage_started_at`: since when.
+    After a full scan `covered_from` is set only where calls that started before are not kept.
     `scan_*`: the checkpoint of a scan under way: when it began, the row or cursor where it continues, the total as of
     then, how many rows it has read and how many of them could not be read.
     `gone`: how many stored calls the provider no longer counts or lists; `gone_at`: when a scan first missed so many
@@ -58,7 +59,11 @@ class ListState:
     @property
     def knows_all(self) -> bool:
         """Whether the list was stored to its end when it was last checked."""
-        return self.is_complete and not self.ends_early
+        return self.is_complete and self.covered_from is None and not self.ends_early
+
+    def is_complete_since(self, since: datetime | None) -> bool:
+        """Whether a full scan found everything that started since then; None: everything."""
+        return self.is_complete and (self.covered_from is None or (since is not None and self.covered_from <= since))
 
     def was_checked(self, since: datetime) -> bool:
         """Whether the list was compared with the provider's since then."""
@@ -90,6 +95,19 @@ _MODEL: Callable[..., ListState] = ListState
 def changes(before: ListState, after: ListState) -> dict[str, StateValue]:
     """The fields in which two states of a list differ, with their later values."""
     return {name: getattr(after, name) for name in _COLUMNS if getattr(after, name) != getattr(before, name)}
+
+
+def list_states_in(connection: Connection) -> list[ListState]:
+    """How far every list is stored."""
+    return [_parse_state(row) for row in connection.rows(f"SELECT {', '.join(_COLUMNS)} FROM $list_states")]
+
+
+def write_state(connection: Connection, before: ListState, after: ListState) -> None:
+    """Changes the stored state of a list."""
+    changed = changes(before, after)
+    if changed:
+        row = (*map(_stored, changed.values()), before.name)
+        connection.update_rows("list_states", tuple(changed), "name", [row])
 
 
 def _parse_state(row: Sequence[Value]) -> ListState:

@@ -103,21 +103,30 @@ class Writer(OnDatabase):
         super().__init__(database)
         self._due = due
         self._measure = measure
+        self.is_expired: Callable[[Conversation, datetime], bool] | None = None
         self._next: _Batch | None = None
         self._saving = asyncio.Lock()
 
     async def save(self, conversations: Iterable[Conversation], now: datetime) -> dict[str, PreviousRow]:
         """Saves the conversations of a page or a detail; returns those that were stored before, by id.
 
+        What is too old to be kept is left out, and counts as stored before: reading on is no use.
         Calls made while another save runs are saved together: all of them, or none and each raises the error.
         """
+        kept = list(conversations)
+        if self.is_expired:
+            expired = {one.conversation_id: one for one in kept if self.is_expired(one, now)}
+            kept = [one for one in kept if one.conversation_id not in expired]
+            if expired:
+                others = await self.save(kept, now) if kept else {}
+                return others | {name: PreviousRow(one.started_at, now) for name, one in expired.items()}
         batch = self._next
         if batch is None or batch.job is None or batch.is_full:
             batch = self._next = _Batch()
             batch.job = asyncio.create_task(self._save_next(batch))
         place = len(batch.calls)
         batch.marks.add(begun_with())
-        batch.calls.append({conversation.conversation_id: _Read(conversation, now) for conversation in conversations})
+        batch.calls.append({conversation.conversation_id: _Read(conversation, now) for conversation in kept})
         return (await to_its_end(batch.job, LEFT_AFTER_SECONDS))[place]
 
     @on_writer
@@ -141,7 +150,7 @@ class Writer(OnDatabase):
     @on_writer
     def delete(self, connection: Connection, *conversation_ids: str) -> None:
         """Deletes conversations that the provider no longer has."""
-        self._delete(connection, "conversation_id $in_list", [conversation_ids])
+        delete_conversations(connection, "conversation_id $in_list", [conversation_ids])
 
     @on_writer
     def invalidate_details(self, connection: Connection, conversation_ids: Sequence[str]) -> None:
@@ -151,7 +160,8 @@ class Writer(OnDatabase):
     @on_writer
     def delete_unseen(self, connection: Connection, agent_id: str, since: datetime) -> None:
         """Deletes what the provider has not shown since then; with an `agent_id`, only that agent's."""
-        self._delete(connection, "seen_at < ? AND (? = '' OR agent_id = ?)", [milliseconds(since), agent_id, agent_id])
+        values = [milliseconds(since), agent_id, agent_id]
+        delete_conversations(connection, "seen_at < ? AND (? = '' OR agent_id = ?)", values)
 
     async def _save_next(self, batch: _Batch) -> list[dict[str, PreviousRow]]:
         async with self._saving:
@@ -280,16 +290,18 @@ class Writer(OnDatabase):
             "retry_at": None,
         }
 
-    def _delete(self, connection: Connection, condition: str, values: Sequence[Parameter]) -> None:
-        rows = connection.rows(f"SELECT row_id FROM $conversations WHERE {condition}", values)
-        row_ids = [whole(row[0]) for row in rows]
-        for first in range(0, len(row_ids), _DELETED_AT_ONCE):
-            some = row_ids[first : first + _DELETED_AT_ONCE]
-            _save_turns(connection, dict.fromkeys(some), set(some))
-            counted = f"SELECT {', '.join(COUNTED)} FROM $conversations WHERE row_id $in_list"
-            update_counts(connection, [], connection.rows(counted, [some]))
-            for table in ("result_values", "unreadable", "signals", "phrases", "conversations"):
-                connection.delete(table, "row_id $in_list", [(some,)])
+
+def delete_conversations(connection: Connection, condition: str, values: Sequence[Parameter]) -> None:
+    """Deletes the conversations that meet a condition, with all that is stored of them."""
+    rows = connection.rows(f"SELECT row_id FROM $conversations WHERE {condition}", values)
+    row_ids = [whole(row[0]) for row in rows]
+    for first in range(0, len(row_ids), _DELETED_AT_ONCE):
+        some = row_ids[first : first + _DELETED_AT_ONCE]
+        _save_turns(connection, dict.fromkeys(some), set(some))
+        counted = f"SELECT {', '.join(COUNTED)} FROM $conversations WHERE row_id $in_list"
+        update_counts(connection, [], connection.rows(counted, [some]))
+        for table in ("result_values", "unreadable", "signals", "phrases", "conversations"):
+            connection.delete(table, "row_id $in_list", [(some,)])
 
 
 def _without_contradiction(calls: Sequence[dict[str, _Read]]) -> list[dict[str, _Read]]:

@@ -222,6 +222,17 @@ class PostgresConnection:
         """Deletes the counts of all words."""
         self.delete(word_counts.TABLE, "true", [()])
 
+    def drop_unsaid(self) -> None:
+        """Merges all rows of word counts into one, without words that nobody says any more."""
+        rows = self.rows("SELECT level, counts::text FROM $word_counts")
+        counts = word_counts.merged(json.loads(str(row[1])) for row in rows)
+        self.delete(word_counts.TABLE, "true", [()])
+        if counts:
+            level = max(whole(row[0]) for row in rows)
+            self._insert_columns(
+                word_counts.TABLE, _COUNT_TYPES, [level], [1], [json.dumps(counts, ensure_ascii=False)]
+            )
+
     def match(self, expression: Expression, role: Role, forms: Forms, without: str = "") -> str:
         """The parameter of `$is_hit` for turns of that role that match the expression."""
         wanted = to_tsquery(self._account, expression, role, forms)

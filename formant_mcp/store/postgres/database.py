@@ -99,7 +99,7 @@ class PostgresDatabase:
         job = self._start(partial(self._run, partial(self._writing, work), use))
         return await to_its_end(asyncio.create_task(_answer(job, use)), LEFT_AFTER_SECONDS)
 
-    async def shrink(self) -> None:
+    async def erase_deleted(self, *, rebuild: bool) -> None:
         """Nothing to do: the database reuses the space of deleted rows when it vacuums."""
 
     async def close(self) -> None:

@@ -125,10 +125,14 @@ class SqliteConnection:
         """Deletes the whole index of words."""
         self._run_many("INSERT INTO turns_fts (turns_fts) VALUES ('delete-all')", [()])
 
-    def shrink(self) -> None:
-        """Rebuilds the file without free pages, and empties the journal."""
+    def drop_unsaid(self) -> None:
+        """Nothing to do: words are not counted."""
+
+    def erase_deleted(self, *, rebuild: bool) -> None:
+        """Empties the journal, unless a reader needs it; `rebuild`: the file without free pages."""
         with self._translate_sqlite_errors():
-            self._connection.execute("VACUUM")
+            if rebuild:
+                self._connection.execute("VACUUM")
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def match(self, expression: Expression, role: Role, forms: Forms, without: str = "") -> str:
