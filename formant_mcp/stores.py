@@ -1,4 +1,4 @@
-"""The stores that there are: found, described and deleted. The provider is not needed, nor that it accepts the key."""
+"""The stores that there are: listed, described and deleted. The provider is not needed, nor that it accepts the key."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,11 +17,11 @@ from formant_mcp.store.purge import remove_if_free
 from formant_mcp.store.store import ids_in, inspect_database
 from formant_mcp.sync.details import next_refresh_at
 
-__all__ = ["FoundStores", "StoreFacts", "check_integrity", "files_of"]
+__all__ = ["AllStores", "StoreFacts", "check_integrity", "files_of"]
 
 
 @dataclass(frozen=True, slots=True)
-class FoundStores:
+class AllStores:
     """The stores of this machine, and the accounts of the database that the settings name.
 
     `own`: the key's store; of a file that the settings name, whoever's it is; None: there is none yet. `is_foreign`: it
@@ -39,7 +39,7 @@ class FoundStores:
         return tuple(path for path in self.damaged if path.name.startswith(beginning))
 
 
-def find_stores(settings: Settings, key: str) -> FoundStores:
+def find_stores(settings: Settings, key: str) -> AllStores:
     """All stores there are; `key`: '' where there is none.
 
     Raises:
@@ -54,7 +54,7 @@ def find_stores(settings: Settings, key: str) -> FoundStores:
         facts += [store for store in [inspect_file(location)] if store]
     own = _own(facts, location, account, is_named=bool(settings.store))
     is_foreign = own is not None and bool(key) and bool(own.keys) and account not in own.keys
-    return FoundStores(own, is_foreign, tuple(store for store in facts if store is not own), tuple(damaged_in(folders)))
+    return AllStores(own, is_foreign, tuple(store for store in facts if store is not own), tuple(damaged_in(folders)))
 
 
 def _own(
@@ -123,11 +123,11 @@ def delete_files(paths: Sequence[Path]) -> None:
             path.unlink(missing_ok=True)
 
 
-def refuse_foreign(found: FoundStores) -> None:
+def refuse_foreign(all_stores: AllStores) -> None:
     """Refuses to touch the store of another account.
 
     Raises:
         ConfigurationError: the own store is one.
     """
-    if found.is_foreign:
+    if all_stores.is_foreign:
         raise another_account()

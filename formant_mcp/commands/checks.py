@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from formant_mcp.commands.sizes import counted, files_text, size
 from formant_mcp.errors import FormantError
 from formant_mcp.settings import Settings, store_text, unknown_variables
-from formant_mcp.stores import FoundStores, StoreFacts, check_integrity, files_of, find_stores, title
+from formant_mcp.stores import AllStores, StoreFacts, check_integrity, files_of, find_stores, title
 
 _CHECK_SECONDS = 10.0  # for the integrity of the store
 _LEAST_FREE = 100_000_000  # bytes
@@ -54,21 +54,21 @@ def of_stores(settings: Settings, key: str) -> Iterator[Check]:
     """The key's store, then the other ones."""
     location = settings.store_location(key)
     try:
-        found = find_stores(settings, key)
+        all_stores = find_stores(settings, key)
     except FormantError as error:
         yield wrong("store", error.message, error.hint)
         return
     if location is None:
         yield Check("store", "in memory only (FORMANT_STORE): every start loads everything again")
-    elif found.own is None:
+    elif all_stores.own is None:
         yield _unborn(location, has_key=bool(key) or bool(settings.store))
     else:
-        yield from _of_store(found.own, found, settings)
-    for store in found.others:
+        yield from _of_store(all_stores.own, all_stores, settings)
+    for store in all_stores.others:
         text = f"{store.name}: {title(store, settings)}, {contents(store)}, {_last_used(store, settings.zone)}"
         yield Check("other store", text)
-    if found.damaged:
-        text = f"{files_text(found.damaged)} in {found.damaged[0].parent}, kept when a store was corrupt"
+    if all_stores.damaged:
+        text = f"{files_text(all_stores.damaged)} in {all_stores.damaged[0].parent}, kept when a store was corrupt"
         yield Check("damaged", f"{text}; `formant-mcp purge` and `formant-mcp purge --all` delete them")
 
 
@@ -105,9 +105,9 @@ def contents(store: StoreFacts) -> str:
     return ", ".join(parts)
 
 
-def _of_store(store: StoreFacts, found: FoundStores, settings: Settings) -> Iterator[Check]:
+def _of_store(store: StoreFacts, all_stores: AllStores, settings: Settings) -> Iterator[Check]:
     where, used = store_text(store.where), _last_used(store, settings.zone)
-    if found.is_foreign:
+    if all_stores.is_foreign:
         hint = "Give each account a path of its own, or unset FORMANT_STORE."
         yield wrong("store", f"{where} is another account's ({title(store, settings)}).", hint)
     elif store.problem:
@@ -130,7 +130,7 @@ def _of_file(path: Path) -> Iterator[Check]:
         case "":
             yield Check("store's file", "intact")
         case "unfinished":
-            yield Check("store's file", f"no damage found in the {_CHECK_SECONDS:g} s that it was checked")
+            yield Check("store's file", f"no damage is seen in the {_CHECK_SECONDS:g} s that it was checked")
         case problem:
             hint = "The server renames a damaged store and loads everything again."
             yield wrong("store's file", f"{problem}.", hint)

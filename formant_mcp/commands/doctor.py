@@ -75,6 +75,9 @@ def _of_machine(settings: Settings, key: str) -> Iterator[Check]:
     yield of_zone(settings, datetime.now(UTC))
     hidden = settings.redact or "nothing is hidden from the assistant (FORMANT_REDACT is not set)"
     yield Check("redaction", f"{hidden}")
+    days = settings.retention_days
+    kept = f"calls that started more than {days} days ago are not kept" if days else "calls are kept until a purge"
+    yield Check("retention", f"{kept}{'' if days else ' (FORMANT_RETENTION_DAYS is not set)'}")
     yield Check("tools", asyncio.run(_surface(settings)))
 
 

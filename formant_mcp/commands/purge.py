@@ -10,7 +10,7 @@ from formant_mcp.commands.checks import contents
 from formant_mcp.commands.sizes import counted, files_text
 from formant_mcp.errors import ConfigurationError, FormantError, InvalidRequestError
 from formant_mcp.settings import Settings, store_text
-from formant_mcp.stores import FoundStores, StoreFacts, find_stores, purge, recordings_of, refuse_foreign, title
+from formant_mcp.stores import AllStores, StoreFacts, find_stores, purge, recordings_of, refuse_foreign, title
 
 _REFUSED = 2
 _NO_KEY_HINT = (
@@ -38,7 +38,7 @@ class _Part:
 
 
 def run_purge(options: PurgeOptions) -> int:
-    """Asks, then deletes; returns the exit status: 1 if something is left, 2 if nobody could be asked."""
+    """Asks, then deletes; returns the exit status: 1 if something is left, 2 if nobody could answer."""
     try:
         settings = Settings.load()
         parts, damaged = _chosen(settings, options)
@@ -74,20 +74,20 @@ def _chosen(settings: Settings, options: PurgeOptions) -> tuple[list[_Part], Seq
         FormantError: there is no such store, or no key that says which one is meant.
     """
     if not options.all and options.store is None:
-        found = find_stores(settings, settings.key(_NO_KEY_HINT))
-        refuse_foreign(found)
-        return _parts(settings, found, [found.own] if found.own else []), []
-    found = find_stores(settings, _key_if_any(settings))
+        all_stores = find_stores(settings, settings.key(_NO_KEY_HINT))
+        refuse_foreign(all_stores)
+        return _parts(settings, all_stores, [all_stores.own] if all_stores.own else []), []
+    all_stores = find_stores(settings, _key_if_any(settings))
     if options.store is not None:
-        every = [*([found.own] if found.own else []), *found.others]
+        every = [*([all_stores.own] if all_stores.own else []), *all_stores.others]
         named = [store for store in every if options.store in (store.name, Path(store.name).stem)]
         if not named:
             names = ", ".join(store.name for store in every) or "none"
             raise InvalidRequestError(f"There is no store of that name. Stores: {names}.")
-        return _parts(settings, found, named), []
-    files = [store for store in found.others if isinstance(store.where, Path)]
-    of_stores = {path for store in [*files, found.own] for path in found.damaged_of(store)}
-    return _parts(settings, found, files), [path for path in found.damaged if path not in of_stores]
+        return _parts(settings, all_stores, named), []
+    files = [store for store in all_stores.others if isinstance(store.where, Path)]
+    of_stores = {path for store in [*files, all_stores.own] for path in all_stores.damaged_of(store)}
+    return _parts(settings, all_stores, files), [path for path in all_stores.damaged if path not in of_stores]
 
 
 def _key_if_any(settings: Settings) -> str:
@@ -97,8 +97,8 @@ def _key_if_any(settings: Settings) -> str:
         return ""
 
 
-def _parts(settings: Settings, found: FoundStores, stores: Sequence[StoreFacts]) -> list[_Part]:
-    return [_Part(store, found.damaged_of(store), recordings_of(store, settings)) for store in stores]
+def _parts(settings: Settings, all_stores: AllStores, stores: Sequence[StoreFacts]) -> list[_Part]:
+    return [_Part(store, all_stores.damaged_of(store), recordings_of(store, settings)) for store in stores]
 
 
 def _print(settings: Settings, parts: Sequence[_Part], damaged: Sequence[Path], options: PurgeOptions) -> None:
@@ -116,7 +116,7 @@ def _print(settings: Settings, parts: Sequence[_Part], damaged: Sequence[Path], 
         print(f"Damaged stores: {files_text(damaged)}", file=sys.stderr)
     folder = settings.exports_path()
     exports = [path for path in folder.glob("*") if path.is_file() and path.suffix in (".csv", ".jsonl")]
-    kept = f"{counted(len(exports), 'export')} in {folder}, which somebody asked for; " if exports else ""
+    kept = f"{counted(len(exports), 'export')} in {folder}, files that somebody wanted; " if exports else ""
     print(f"Not deleted: {kept}what the provider has.", file=sys.stderr)
 
 

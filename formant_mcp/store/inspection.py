@@ -1,4 +1,4 @@
-"""What stores there are, as they are: nothing is created, migrated, locked or changed by looking at them."""
+"""What stores there are, as they are: nothing is created, migrated, locked or changed by it."""
 
 import re
 import sqlite3
@@ -103,8 +103,8 @@ def check_integrity(path: Path, seconds: float) -> str:
     try:
         with _reading(path) as connection:
             connection.set_progress_handler(lambda: time.monotonic() > ends, _STEPS)
-            found = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
-            return "" if found == "ok" else "damaged"
+            result = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+            return "" if result == "ok" else "damaged"
     except sqlite3.Error as error:
         is_interrupted = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_INTERRUPT
         return "unfinished" if is_interrupted else _problem(error)

@@ -1,6 +1,6 @@
 """Deletes everything of an account, while servers may have its store open.
 
-They must not bring anything back: what is saved and was begun before is refused. Work that is begun notes the store's
+They must not restore anything: what is saved and was begun before is refused. Work that is begun notes the store's
 mark, which each purge replaces, and hands it to every change that it makes.
 """
 

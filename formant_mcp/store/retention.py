@@ -97,7 +97,7 @@ class Retention(OnDatabase):
             connection.delete("labels", "text = ?", [(str(row[0]),) for row in labels])
         for table in ("agents", "daily_counts"):
             connection.delete(table, "count <= 0", [()])
-        # Their names may have what somebody asked for.
+        # Their names may have what somebody filtered by.
         connection.delete("list_states", "name <> '' AND checked_at < ?", [(milliseconds(kept_from),)])
         connection.delete("meta", "name = ?", [(_UNUSED,)])
         return False

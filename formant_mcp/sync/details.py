@@ -12,6 +12,7 @@ from formant_mcp.errors import (
     InvalidRequestError,
     InvalidResponseError,
     NotFoundError,
+    NotKeptError,
     PermissionDeniedError,
     ServiceError,
     UnavailableError,
@@ -165,8 +166,8 @@ class Details:
         await self._jobs.yield_to_waiting()
 
 
-def _not_kept(conversation_id: str) -> NotFoundError:
-    return NotFoundError(
+def _not_kept(conversation_id: str) -> NotKeptError:
+    return NotKeptError(
         f"{clean(conversation_id)} started longer ago than calls are kept here.",
         "FORMANT_RETENTION_DAYS says how long.",
     )

@@ -235,8 +235,10 @@ class Sync:
         return self._with_kept(status, request)
 
     async def knows_all(self) -> bool:
-        """Whether the whole list was stored when it was last checked."""
-        return (await self._store.sync_state.list_state("")).knows_all
+        """Whether the whole list, as far as it is kept, was stored when it was last checked."""
+        state, kept_from = await self._store.sync_state.list_state(""), self._store.retention.kept_from(self._now())
+        is_covered = kept_from is not None and state.covered_from is not None and state.covered_from <= kept_from
+        return state.knows_all or (is_covered and not state.ends_early)
 
     @property
     def unmeasured(self) -> frozenset[Need]:

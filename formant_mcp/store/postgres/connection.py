@@ -260,9 +260,9 @@ class PostgresConnection:
 
     def _recall(self) -> None:
         """Drops the memory of what this connection has inserted, where anybody has deleted any of it since."""
-        asked, self._forgotten = self._forgotten, None
-        if asked:
-            rows = self._fetch(asked)
+        sent, self._forgotten = self._forgotten, None
+        if sent:
+            rows = self._fetch(sent)
             self._connection.keep_memory_since(str(rows[0][0]) if rows else "")
 
     def _numbered(self, rows: Sequence[Sequence[Value]]) -> list[Sequence[Value]]:

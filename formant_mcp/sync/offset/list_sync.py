@@ -65,6 +65,8 @@ class OffsetListSync(ListSync):
             await super()._update(replace(request, filters=filters, newest=0), progress)
 
     def _pages_of_rest(self, state: ListState, request: ListRequest) -> int:
+        if self._store.retention.span:
+            return 0  # the rest is not kept
         return -(-(state.total or 0) // self._provider.page_size)
 
     async def _read_new(self, name: str, progress: Progress) -> None:
