@@ -5,7 +5,7 @@ import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -33,6 +33,7 @@ from formant_mcp.store.store import read_owners
 from formant_mcp.sync import Sync
 from formant_mcp.sync.details import next_refresh_at
 
+_DELETE_SECONDS = 5.0  # for how long the first question waits until calls that are too old are deleted
 _CHECK_SHARE = 0.9  # of a call's time, for checking the owner of a store
 
 
@@ -99,12 +100,15 @@ async def open_app(
     account = AccountKey(settings.service(), settings.account(key), verified_by)
     lists = await asyncio.to_thread(PhraseLists.load, settings.phrases_file)
     store = await Store.open(where or settings.store_location(key), account, next_refresh_at, lists)
+    store.keep_for(timedelta(days=settings.retention_days) if settings.retention_days else None)
     sync = Sync(provider, store, now)
+    recordings = RecordingsFolder(settings.recordings_path())
+    await sync.start_retention(_DELETE_SECONDS, recordings.delete)
     sync.start_measuring()
     return App(
         account=Account(sync, store),
         members=store.members,
-        recordings=RecordingsFolder(settings.recordings_path()),
+        recordings=recordings,
         exports=ExportsFolder(settings.exports_path()),
         zone=settings.zone,
         call_seconds=settings.call_seconds,

@@ -13,6 +13,7 @@ from formant_mcp import __version__
 
 if TYPE_CHECKING:
     from formant_mcp.app import App
+    from formant_mcp.providers.base import AnyProvider
     from formant_mcp.server.mcp_server import FormantServer
     from formant_mcp.settings import Settings
 
@@ -42,6 +43,7 @@ _VALUES = {f"--{name.replace('_', '-')}": value for name, value in _FILTERS.item
     "--agents": "123,456",
     "--expires": "90d",
     "--redact": "numbers",
+    "--store": "NAME",
     "ACTION": "add anna",
     "NAME": "anna",
 }
@@ -149,7 +151,12 @@ def build_parser() -> _Parser:
     serve.add_argument("--host", default="127.0.0.1", help="the address to listen on: 127.0.0.1")
     serve.add_argument("--port", default=8765, type=_port, help="the port to listen on: 8765; 0 for any")
     token = commands.add_parser("token", help="who may use the server over HTTP: add, list, revoke")
-    parsers = (tour, sync, export, serve, token, *_add_actions(token))
+    doctor = commands.add_parser("doctor", help="check key, connection, clock, store, folders and settings")
+    purge = commands.add_parser("purge", help="delete everything stored for the account; asks first")
+    purge.add_argument("--all", action="store_true", help="delete all other accounts' stores instead")
+    purge.add_argument("--store", metavar="NAME", help="delete this store instead, by its name in doctor's list")
+    purge.add_argument("--yes", action="store_true", help="do not ask")
+    parsers = (tour, sync, export, serve, token, doctor, purge, *_add_actions(token))
     for command in parsers:
         command.add_argument("--demo", action="store_true", default=argparse.SUPPRESS, help="use the sample account")
         command.set_defaults(parser=command)
@@ -216,9 +223,27 @@ def _command(options: argparse.Namespace) -> Callable[[], int]:
 
         given = {name: getattr(options, name) for name in (*_FILTERS, "format", "include")}
         return partial(run_export, _opening(is_demo=options.demo), given, options.output)
+    if options.command == "purge":
+        from formant_mcp.commands.purge import PurgeOptions, purge_demo, run_purge
+
+        if options.demo:
+            return purge_demo
+        given = {name: getattr(options, name) for name in PurgeOptions.__annotations__}
+        return partial(run_purge, PurgeOptions(**given))
+    if options.command == "doctor":
+        from formant_mcp.commands.doctor import run_doctor
+
+        return partial(run_doctor, _sample if options.demo else None)
     from formant_mcp.commands.sync import run_sync
 
     return partial(run_sync, _opening(is_demo=options.demo), options.since)
+
+
+def _sample(settings: "Settings") -> "AnyProvider":
+    from formant_mcp.app import utc_now
+    from formant_mcp.demo.account import open_demo
+
+    return open_demo(settings.provider, utc_now)
 
 
 def _refuse_token() -> int:

@@ -8,6 +8,7 @@
     ├─ AuthenticationError            401: the key is missing, wrong or revoked
     ├─ PermissionDeniedError          403: the key may not do this
     ├─ NotFoundError                  404: no such conversation or recording
+    │  └─ NotKeptError                a conversation that is too old to be kept here
     ├─ UnavailableError               the provider cannot answer now; a later question may be answered
     │  ├─ UnexpectedStatusError       a status that no API documents, or a gateway's response
     │  └─ RetryableError              a retry may succeed, after retry_after_seconds if set
@@ -67,6 +68,10 @@ class PermissionDeniedError(FormantError):
 
 class NotFoundError(FormantError):
     """The conversation or recording does not exist, or belongs to another account (404)."""
+
+
+class NotKeptError(NotFoundError):
+    """The conversation started longer ago than calls are kept here."""
 
 
 class UnavailableError(FormantError):

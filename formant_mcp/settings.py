@@ -59,6 +59,8 @@ def wants_json_log(environment: Mapping[str, str]) -> bool:
 def _accepts(name: str, value: str) -> str:
     """What a setting accepts, and which word was perhaps meant; never the value itself."""
     choices = PROVIDERS if name == "provider" else get_args(Settings.model_fields[name].annotation) if name else ()
+    if name == "retention_days":
+        return " must be a whole number of days from 1 to 36,500, for example 90."
     words = [str(word) for word in choices]
     if not words:
         return " must be a number of seconds above 0 and up to 600, for example 20."
@@ -131,6 +133,7 @@ class Settings(BaseSettings):
     timezone: str = Field(default="", validate_default=True)
     call_seconds: float = Field(default=20, gt=0, le=600)
     redact: str = ""
+    retention_days: int | None = Field(default=None, ge=1, le=36_500)
     http_issuer: str = ""
     http_audience: str = Field(default="", validate_default=True)
     http_hosts: str = ""
@@ -259,7 +262,7 @@ class Settings(BaseSettings):
 
     def for_demo(self) -> Self:
         """The same for the sample account: a store in memory, and folders of its own for files."""
-        data = _data_path("formant-mcp-demo")
+        data = data_folder("formant-mcp-demo")
         folders = {
             "recordings_dir": self.recordings_dir / "demo" if self.recordings_dir else data / "recordings",
             "exports_dir": self.exports_dir / "demo" if self.exports_dir else data / "exports",
@@ -304,7 +307,7 @@ class Settings(BaseSettings):
             return None
         if self.store:
             return Path(self.store)
-        return _data_path("formant-mcp") / f"{self.account(key)}.sqlite"
+        return data_folder() / f"{self.account(key)}.sqlite"
 
     def account(self, key: str) -> str:
         """A name for provider, address and key that does not reveal the key."""
@@ -312,7 +315,7 @@ class Settings(BaseSettings):
 
     def service(self) -> str:
         """A name for provider and address, whatever the key."""
-        return _hash(self.provider, self.address)
+        return service_name(self.provider, self.address)
 
     def recordings_path(self) -> Path:
         """The only folder that recordings are written to."""
@@ -326,7 +329,7 @@ class Settings(BaseSettings):
         """The store's folder, or the data folder where it is not a file of the user's choice."""
         if self.store and self.store != ":memory:" and not _is_database(self.store):
             return Path(self.store).parent
-        return _data_path("formant-mcp")
+        return data_folder()
 
 
 def store_text(where: Path | str | None) -> str:
@@ -342,8 +345,14 @@ def _is_database(store: str) -> bool:
     return store.startswith(("postgresql://", "postgres://"))
 
 
-def _data_path(name: str) -> Path:
+def data_folder(name: str = "formant-mcp") -> Path:
+    """The program's folder among the user's data."""
     return user_data_path(name, appauthor=False)
+
+
+def service_name(provider: str, address: str) -> str:
+    """A name for provider and address, as stores have it."""
+    return _hash(provider, address)
 
 
 def _hash(*parts: str) -> str:

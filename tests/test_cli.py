@@ -171,13 +171,13 @@ def test_a_closed_pipe_ends_the_tour_without_a_traceback(tmp_path: Path) -> None
     ("typed", "words"),
     [
         (
-            "doctor",
-            "unknown command or option doctor. Commands are tour, sync, export, serve and token, options --demo,",
+            "heal",
+            "unknown command or option heal. Commands are tour, sync, export, serve, token, doctor and purge, options",
         ),
         ("tuor", "unknown command or option tuor. Did you mean tour? Commands are tour,"),
         (
             "--limit=5",
-            "unknown command or option --limit. Commands are tour, sync, export, serve and token, options --",
+            "unknown command or option --limit. Commands are tour, sync, export, serve, token, doctor and purge,",
         ),
         ("sync --sinec 3d", "unknown option --sinec. Did you mean --since? Options of sync are --since, --demo and"),
         (

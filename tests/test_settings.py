@@ -60,6 +60,7 @@ def test_settings_have_defaults_without_any_variable(environment: pytest.MonkeyP
         "timezone": "Europe/Berlin",
         "call_seconds": 20.0,
         "redact": "",
+        "retention_days": None,
         "http_issuer": "",
         "http_audience": "",
         "http_hosts": "",

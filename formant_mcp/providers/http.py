@@ -101,6 +101,8 @@ class HttpClient:
         self._new_without_key = partial(HttpClient, "", {}, transport=transport, sleep=sleep, now=now)
         self._without_key: HttpClient | None = None
         self._has_answered = False
+        self.most_tries = MOST_TRIES
+        self.last_date = ""  # the header of the last response
         self._in_turn = anyio.Lock()  # one response is handed on in a turn of the loop: requests are sent in between
         self._monotonic = monotonic
         self.rate_limit = RateLimiter(
@@ -174,7 +176,7 @@ class HttpClient:
 
     async def _request(self, get: "_Get[T]") -> T:
         def is_over(state: RetryCallState) -> bool:
-            return state.attempt_number >= MOST_TRIES or self._monotonic() + state.upcoming_sleep > get.deadline
+            return state.attempt_number >= self.most_tries or self._monotonic() + state.upcoming_sleep > get.deadline
 
         def log_retry(state: RetryCallState) -> None:
             _log.debug("GET %s: retry %d in %.1f s", get.name, state.attempt_number, state.upcoming_sleep)
@@ -228,6 +230,7 @@ class HttpClient:
         raise error_for_status(response.status_code, retry_after_seconds, self._address_hint)
 
     async def _update_rate_limit(self, permit: Permit, response: httpx.Response) -> float | None:
+        self.last_date = response.headers.get("date", "")
         return await self.rate_limit.update_from_response(permit, response.status_code, response.headers)
 
 

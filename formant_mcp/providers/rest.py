@@ -74,6 +74,11 @@ class RestProvider:
         """How the key is sent."""
         return {"Authorization": f"Bearer {key}"}
 
+    def without_retries(self) -> HttpClient:
+        """Lets each request be tried once, from now on; returns the client, which shows what came."""
+        self._http.most_tries = 1
+        return self._http
+
     @property
     def concurrency(self) -> int:
         """How many requests may be in flight now."""

@@ -80,6 +80,12 @@ def list_notes(list_status: ListStatus, missing: list[str], error: FormantError 
     """Whole sentences: what went wrong, what is missing, how to continue, and what the provider does not report."""
     notes = [f"Answered from stored data: {error.message.rstrip('.')}. {error.hint}".strip()] if error else []
     notes += missing
+    if list_status.kept_from:
+        kept_from = list_status.kept_from
+        notes.append(
+            f"Calls that started before {kept_from:%Y-%m-%d %H:%M} UTC are not kept here (FORMANT_RETENTION_DAYS):"
+            f" narrow by since={kept_from:%Y-%m-%dT%H:%MZ} to leave them out."
+        )
     if missing and not error:
         notes.append(_CONTINUE)
     has_total = list_status.total is not None or list_status.list_total is not None

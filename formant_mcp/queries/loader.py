@@ -155,7 +155,7 @@ class Loader:
         counts = counts or await self._count(context, request)
         list_status = list_status.with_stored(counts.stored)
         undecided = await self._undecided(context, request, counts)
-        is_whole = list_status.is_complete and not counts.running
+        is_whole = list_status.is_complete and not counts.running and not list_status.kept_from
         unreadable = await self._unreadable(periods, request.uses, list_status.unreadable)
         is_clear = not unreadable.keys() & filters.fields  # else more may match
         matched, is_listed = _matched(counts.matched, request, list_status)

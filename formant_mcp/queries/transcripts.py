@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from formant_mcp.analysis.signals import Value as Measured
-from formant_mcp.errors import ASK_AGAIN, FormantError, InvalidRequestError, NotFoundError
+from formant_mcp.errors import ASK_AGAIN, FormantError, InvalidRequestError, NotFoundError, NotKeptError
 from formant_mcp.models import Conversation, Turn, named, never_connected, outside_form
 from formant_mcp.queries.coverage import Coverage, unreadable_notes
 from formant_mcp.queries.forms import id_in
@@ -134,6 +134,8 @@ async def find(loader: Loader, context: RequestContext, id_or_prefix: str) -> st
         # An id that is not stored yet can be requested from the provider; a prefix needs the list.
         try:
             await loader.sync.fetch_one(id_or_prefix, context.requested_at, context.seconds_left)
+        except NotKeptError:
+            raise
         except NotFoundError:
             await loader.sync.refresh_list(ListRequest(), context.seconds_left, context.report)
             if await find_id(loader, id_or_prefix) is None and not await loader.sync.knows_all():

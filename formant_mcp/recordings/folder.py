@@ -3,7 +3,7 @@
 import hashlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -74,22 +74,43 @@ class RecordingsFolder:
                 file.close()
                 temporary.unlink(missing_ok=True)
 
+    def files_of(self, conversation_ids: Sequence[str]) -> list[Path]:
+        """The saved recordings of these conversations, all of each."""
+        return [Path(entry) for entry, _ in _entries(self._folder, conversation_ids)]
+
+    async def delete(self, conversation_ids: Sequence[str]) -> None:
+        """Deletes the saved recordings of these conversations.
+
+        Raises:
+            StoreError: one cannot be deleted.
+        """
+        with disk_errors(f"A recording in {self._folder} cannot be deleted", "delete it yourself"):
+            for path in await to_thread.run_sync(self.files_of, list(conversation_ids)):
+                path.unlink(missing_ok=True)
+
     async def saved(self, conversation_ids: Sequence[str]) -> dict[str, tuple[AudioKind, int]]:
         """Kind and size in bytes of the saved recordings of these conversations, the last one of each."""
         return await to_thread.run_sync(_saved, self._folder, list(conversation_ids))
 
 
-def _saved(folder: Path, conversation_ids: list[str]) -> dict[str, tuple[AudioKind, int]]:
+def _entries(folder: Path, conversation_ids: Sequence[str]) -> Generator[tuple[os.DirEntry[str], str]]:
+    """The saved recordings of these conversations, each with its conversation."""
     ids = {_file_name(conversation_id): conversation_id for conversation_id in conversation_ids}
-    newest: dict[str, tuple[int, AudioKind, int]] = {}
     with suppress(OSError), os.scandir(folder) as entries:  # no folder yet: nothing saved
         for entry in entries:
             name, ending = os.path.splitext(entry.name)
             conversation_id = ids.get(name) or ids.get(re.sub(r"-\d{1,9}$", "", name))
             if conversation_id and ending in KINDS and entry.is_file(follow_symlinks=False):
-                status = entry.stat()
-                file = (status.st_mtime_ns, KINDS[ending], status.st_size)
-                newest[conversation_id] = max(newest.get(conversation_id, file), file, key=itemgetter(0))
+                yield entry, conversation_id
+
+
+def _saved(folder: Path, conversation_ids: list[str]) -> dict[str, tuple[AudioKind, int]]:
+    newest: dict[str, tuple[int, AudioKind, int]] = {}
+    with suppress(OSError):  # one may be deleted meanwhile
+        for entry, conversation_id in _entries(folder, conversation_ids):
+            status = entry.stat()
+            file = (status.st_mtime_ns, KINDS[os.path.splitext(entry.name)[1]], status.st_size)
+            newest[conversation_id] = max(newest.get(conversation_id, file), file, key=itemgetter(0))
     return {conversation_id: (kind, size) for conversation_id, (_, kind, size) in newest.items()}
 
 

@@ -130,6 +130,19 @@ class Connection(Protocol):
         """Deletes turns, each transcript as a whole; they must be given as they are stored."""
         ...
 
+    @property
+    def deletes_at_once(self) -> bool:
+        """Whether everything may be deleted in one transaction: nobody else waits for it for long."""
+        ...
+
+    def delete_all_words(self) -> None:
+        """Deletes what turns are found by, with the last turns of the account."""
+        ...
+
+    def drop_unsaid(self) -> None:
+        """Drops what is counted of words that no turn has any more."""
+        ...
+
     def match(self, expression: Expression, role: Role, forms: Forms, without: str = "") -> str:
         """The parameter of `$is_hit` for turns of that role that match the expression; `without`: that of turns that
         do not count."""
@@ -176,6 +189,10 @@ class Database(Protocol):
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Runs work in one transaction, to its end even if the caller is cancelled."""
+        ...
+
+    async def erase_deleted(self, *, rebuild: bool) -> None:
+        """Leaves nothing of deleted rows in a journal; `rebuild`: and no free pages, which takes a while."""
         ...
 
     async def close(self) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from copy import copy
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,10 +14,13 @@ from formant_mcp.errors import ConfigurationError
 from formant_mcp.redaction.redactor import Redactor
 from formant_mcp.store.aggregates import Aggregates
 from formant_mcp.store.engine import AccountKey, Connection, Database, OnDatabase, Owner, on_writer, one_query
+from formant_mcp.store.inspection import StoreFacts, ids_in_file
 from formant_mcp.store.members import Members
 from formant_mcp.store.phrases import Answers, Phrases
+from formant_mcp.store.purge import Purge
 from formant_mcp.store.reader import Reader
 from formant_mcp.store.redacted import RedactedPhrases, RedactedReader, RedactedSearch, Redaction
+from formant_mcp.store.retention import Retention
 from formant_mcp.store.review import Review
 from formant_mcp.store.search import Search
 from formant_mcp.store.signals import Signals
@@ -51,6 +55,8 @@ class Store(OnDatabase):
         self.review = Review(database)
         self.sync_state = SyncState(database)
         self.members = Members(database)
+        self.purge = Purge(database)
+        self.retention = Retention(database)
         self._known_identity = (0, "")
 
     @classmethod
@@ -64,6 +70,11 @@ class Store(OnDatabase):
         """
         lists = lists or await asyncio.to_thread(PhraseLists.load)
         return cls(await _open_database(where, account), due, lists)
+
+    def keep_for(self, span: timedelta | None) -> None:
+        """Keeps only what started within that span from now on."""
+        self.retention.span = span
+        self.write.is_expired = self.retention.is_expired if span else None
 
     def limited_to(self, agents: frozenset[str]) -> "Store":
         """This store for a reader for whom only these agents' conversations exist."""
@@ -124,6 +135,22 @@ def read_owners(where: Path | str, *, with_others: bool) -> list[tuple[Path | st
     if with_others and read_owner(where) is None:
         paths += sorted(where.parent.glob("*.sqlite"))
     return [(path, owner) for path in paths if (owner := read_owner(path))]
+
+
+def inspect_database(address: str) -> list[StoreFacts]:
+    """The accounts in a database, without creating or migrating anything.
+
+    Raises:
+        ConfigurationError, StoreError: the database cannot be used.
+    """
+    return _postgres().inspect(address)
+
+
+def ids_in(store: StoreFacts) -> list[str]:
+    """The ids of all conversations of a store; none if it cannot be read."""
+    if store.problem:
+        return []
+    return ids_in_file(store.where) if isinstance(store.where, Path) else _postgres().ids_of(store)
 
 
 async def _open_database(where: Path | str | None, account: AccountKey) -> Database:

@@ -7,6 +7,7 @@ from typing import Literal, cast
 
 from formant_mcp.store.engine import Connection, OnDatabase, Value, on_writer, one_query
 from formant_mcp.store.filter_sql import milliseconds
+from formant_mcp.store.purge import begun_with, refuse_if_purged
 from formant_mcp.store.rows import moment, text, whole
 
 StateValue = Value | datetime
@@ -21,6 +22,7 @@ class ListState:
     provider counted; `unlisted` of those were on no page, `unreadable` rows could not be read. `ends_early`: the
     provider announced more of the list and gave no way to it.
     `covered_from` to `covered_until`: every call that started in between is stored; `coverage_started_at`: since when.
+    After a full scan `covered_from` is set only where calls that started before are not kept.
     `scan_*`: the checkpoint of a scan under way: when it began, the row or cursor where it continues, the total as of
     then, how many rows it has read and how many of them could not be read.
     `gone`: how many stored calls the provider no longer counts or lists; `gone_at`: when a scan first missed so many
@@ -57,7 +59,11 @@ class ListState:
     @property
     def knows_all(self) -> bool:
         """Whether the list was stored to its end when it was last checked."""
-        return self.is_complete and not self.ends_early
+        return self.is_complete and self.covered_from is None and not self.ends_early
+
+    def is_complete_since(self, since: datetime | None) -> bool:
+        """Whether a full scan found everything that started since then; None: everything."""
+        return self.is_complete and (self.covered_from is None or (since is not None and self.covered_from <= since))
 
     def was_checked(self, since: datetime) -> bool:
         """Whether the list was compared with the provider's since then."""
@@ -91,6 +97,19 @@ def changes(before: ListState, after: ListState) -> dict[str, StateValue]:
     return {name: getattr(after, name) for name in _COLUMNS if getattr(after, name) != getattr(before, name)}
 
 
+def list_states_in(connection: Connection) -> list[ListState]:
+    """How far every list is stored."""
+    return [_parse_state(row) for row in connection.rows(f"SELECT {', '.join(_COLUMNS)} FROM $list_states")]
+
+
+def write_state(connection: Connection, before: ListState, after: ListState) -> None:
+    """Changes the stored state of a list."""
+    changed = changes(before, after)
+    if changed:
+        row = (*map(_stored, changed.values()), before.name)
+        connection.update_rows("list_states", tuple(changed), "name", [row])
+
+
 def _parse_state(row: Sequence[Value]) -> ListState:
     parsed = zip(_COLUMNS.items(), row, strict=True)
     return _MODEL(**{column: parse(value) for (column, parse), value in parsed})
@@ -118,16 +137,14 @@ class SyncState(OnDatabase):
         states = {str(state[0]): _parse_state(state) for _, *state in rows if state[0] is not None}
         return whole(rows[0][0]), [states.get(name, ListState(name)) for name in names]
 
-    @on_writer
-    def update(self, connection: Connection, name: str, **changes: StateValue) -> None:
+    async def update(self, name: str, **changes: StateValue) -> None:
         """Sets some fields of a list's state."""
         if changes:
-            _write(connection, name, changes, "{0} = excluded.{0}")
+            await self._write(begun_with(), name, changes, "{0} = excluded.{0}")
 
-    @on_writer
-    def raise_to(self, connection: Connection, name: str, **least: StateValue) -> None:
+    async def raise_to(self, name: str, **least: StateValue) -> None:
         """Raises fields to these values, but none that another has raised further at the same time."""
-        _write(connection, name, least, _RAISED)
+        await self._write(begun_with(), name, least, _RAISED)
 
     @on_writer
     def change_text(
@@ -164,6 +181,20 @@ class SyncState(OnDatabase):
         return [name for name in wanted if name in held]
 
     @on_writer
+    def _write(
+        self, connection: Connection, mark: str | None, name: str, changes: Mapping[str, StateValue], how: str
+    ) -> None:
+        """Writes fields of a list's state, for work that began with that mark."""
+        unknown = changes.keys() - _COLUMNS.keys()
+        if unknown:
+            raise ValueError(unknown)
+        refuse_if_purged(connection, mark)
+        values = [_stored(value) for value in changes.values()]
+        connection.claim()
+        update = ", ".join(map(how.format, changes))
+        connection.insert("list_states", ("name", *changes), [(name, *values)], key=("name",), update=update)
+
+    @on_writer
     def release(self, connection: Connection, names: Iterable[str], owner: str) -> None:
         """Gives leases back."""
         connection.delete("leases", "name = ? AND owner = ?", [(name, owner) for name in names])
@@ -173,13 +204,3 @@ def _stored(value: StateValue) -> Value:
     if isinstance(value, datetime):
         return milliseconds(value)
     return int(value) if isinstance(value, bool) else value
-
-
-def _write(connection: Connection, name: str, changes: Mapping[str, StateValue], how: str) -> None:
-    unknown = changes.keys() - _COLUMNS.keys()
-    if unknown:
-        raise ValueError(unknown)
-    values = [_stored(value) for value in changes.values()]
-    connection.claim()
-    update = ", ".join(map(how.format, changes))
-    connection.insert("list_states", ("name", *changes), [(name, *values)], key=("name",), update=update)

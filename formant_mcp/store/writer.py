@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from itertools import chain, islice
@@ -27,6 +27,7 @@ from formant_mcp.store.engine import (
 )
 from formant_mcp.store.filter_sql import milliseconds
 from formant_mcp.store.phrases import note_change, save_phrases, spoken_in
+from formant_mcp.store.purge import begun_with, refuse_if_purged
 from formant_mcp.store.result_values import ResultValue, flatten
 from formant_mcp.store.rows import WRITTEN, columns, label_rows, merge, moment, number, whole
 from formant_mcp.store.signals import Measure, save_signals
@@ -80,9 +81,13 @@ class _Read(NamedTuple):
 
 @dataclass(slots=True)
 class _Batch:
-    """The calls of `save` that share a transaction, each by conversation id, and the job that saves them."""
+    """The calls of `save` that share a transaction, each by conversation id, and the job that saves them.
+
+    `marks`: those that the work began with which saves them.
+    """
 
     calls: list[dict[str, _Read]] = field(default_factory=list[dict[str, _Read]])
+    marks: set[str | None] = field(default_factory=set[str | None])
     job: asyncio.Task[list[dict[str, PreviousRow]]] | None = None
 
     @property
@@ -98,20 +103,30 @@ class Writer(OnDatabase):
         super().__init__(database)
         self._due = due
         self._measure = measure
+        self.is_expired: Callable[[Conversation, datetime], bool] | None = None
         self._next: _Batch | None = None
         self._saving = asyncio.Lock()
 
     async def save(self, conversations: Iterable[Conversation], now: datetime) -> dict[str, PreviousRow]:
         """Saves the conversations of a page or a detail; returns those that were stored before, by id.
 
+        What is too old to be kept is left out, and counts as stored before: reading on is no use.
         Calls made while another save runs are saved together: all of them, or none and each raises the error.
         """
+        kept = list(conversations)
+        if self.is_expired:
+            expired = {one.conversation_id: one for one in kept if self.is_expired(one, now)}
+            kept = [one for one in kept if one.conversation_id not in expired]
+            if expired:
+                others = await self.save(kept, now) if kept else {}
+                return others | {name: PreviousRow(one.started_at, now) for name, one in expired.items()}
         batch = self._next
         if batch is None or batch.job is None or batch.is_full:
             batch = self._next = _Batch()
             batch.job = asyncio.create_task(self._save_next(batch))
         place = len(batch.calls)
-        batch.calls.append({conversation.conversation_id: _Read(conversation, now) for conversation in conversations})
+        batch.marks.add(begun_with())
+        batch.calls.append({conversation.conversation_id: _Read(conversation, now) for conversation in kept})
         return (await to_its_end(batch.job, LEFT_AFTER_SECONDS))[place]
 
     @on_writer
@@ -135,7 +150,7 @@ class Writer(OnDatabase):
     @on_writer
     def delete(self, connection: Connection, *conversation_ids: str) -> None:
         """Deletes conversations that the provider no longer has."""
-        self._delete(connection, "conversation_id $in_list", [conversation_ids])
+        delete_conversations(connection, "conversation_id $in_list", [conversation_ids])
 
     @on_writer
     def invalidate_details(self, connection: Connection, conversation_ids: Sequence[str]) -> None:
@@ -145,16 +160,21 @@ class Writer(OnDatabase):
     @on_writer
     def delete_unseen(self, connection: Connection, agent_id: str, since: datetime) -> None:
         """Deletes what the provider has not shown since then; with an `agent_id`, only that agent's."""
-        self._delete(connection, "seen_at < ? AND (? = '' OR agent_id = ?)", [milliseconds(since), agent_id, agent_id])
+        values = [milliseconds(since), agent_id, agent_id]
+        delete_conversations(connection, "seen_at < ? AND (? = '' OR agent_id = ?)", values)
 
     async def _save_next(self, batch: _Batch) -> list[dict[str, PreviousRow]]:
         async with self._saving:
             if self._next is batch:
                 self._next = None  # later calls start another batch, which waits for this one
-            return await self._save_all(batch.calls)
+            return await self._save_all(batch.calls, batch.marks)
 
     @on_writer
-    def _save_all(self, connection: Connection, calls: Sequence[dict[str, _Read]]) -> list[dict[str, PreviousRow]]:
+    def _save_all(
+        self, connection: Connection, calls: Sequence[dict[str, _Read]], marks: Set[str | None]
+    ) -> list[dict[str, PreviousRow]]:
+        for mark in marks:
+            refuse_if_purged(connection, mark)
         connection.claim()
         scanned_from = _scanned_from(connection)
         previous: list[dict[str, PreviousRow]] = []
@@ -270,16 +290,18 @@ class Writer(OnDatabase):
             "retry_at": None,
         }
 
-    def _delete(self, connection: Connection, condition: str, values: Sequence[Parameter]) -> None:
-        rows = connection.rows(f"SELECT row_id FROM $conversations WHERE {condition}", values)
-        row_ids = [whole(row[0]) for row in rows]
-        for first in range(0, len(row_ids), _DELETED_AT_ONCE):
-            some = row_ids[first : first + _DELETED_AT_ONCE]
-            _save_turns(connection, dict.fromkeys(some), set(some))
-            counted = f"SELECT {', '.join(COUNTED)} FROM $conversations WHERE row_id $in_list"
-            update_counts(connection, [], connection.rows(counted, [some]))
-            for table in ("result_values", "unreadable", "signals", "phrases", "conversations"):
-                connection.delete(table, "row_id $in_list", [(some,)])
+
+def delete_conversations(connection: Connection, condition: str, values: Sequence[Parameter]) -> None:
+    """Deletes the conversations that meet a condition, with all that is stored of them."""
+    rows = connection.rows(f"SELECT row_id FROM $conversations WHERE {condition}", values)
+    row_ids = [whole(row[0]) for row in rows]
+    for first in range(0, len(row_ids), _DELETED_AT_ONCE):
+        some = row_ids[first : first + _DELETED_AT_ONCE]
+        _save_turns(connection, dict.fromkeys(some), set(some))
+        counted = f"SELECT {', '.join(COUNTED)} FROM $conversations WHERE row_id $in_list"
+        update_counts(connection, [], connection.rows(counted, [some]))
+        for table in ("result_values", "unreadable", "signals", "phrases", "conversations"):
+            connection.delete(table, "row_id $in_list", [(some,)])
 
 
 def _without_contradiction(calls: Sequence[dict[str, _Read]]) -> list[dict[str, _Read]]:

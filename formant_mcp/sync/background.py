@@ -66,8 +66,12 @@ _current_job: ContextVar[_Job | None] = ContextVar("current job", default=None)
 
 @dataclass(slots=True)
 class BackgroundJobs:
-    """The running jobs, by what they are about, and the latest results that are kept for whoever asks next."""
+    """The running jobs, by what they are about, and the latest results that are kept for whoever asks next.
 
+    `prepare`: is awaited at the beginning of each.
+    """
+
+    prepare: Callable[[], Awaitable[None]] | None = None
     _running: dict[Hashable, _Job] = field(default_factory=dict[Hashable, _Job])
     _kept: dict[Hashable, _Job] = field(default_factory=dict[Hashable, _Job])
 
@@ -128,6 +132,8 @@ class BackgroundJobs:
 
         async def run() -> object:
             _current_job.set(job)
+            if self.prepare:
+                await self.prepare()
             return await work(job.progress)
 
         name = _name_of(key)

@@ -12,12 +12,13 @@ from formant_mcp.errors import (
     InvalidRequestError,
     InvalidResponseError,
     NotFoundError,
+    NotKeptError,
     PermissionDeniedError,
     ServiceError,
     UnavailableError,
     UnexpectedStatusError,
 )
-from formant_mcp.models import Conversation
+from formant_mcp.models import Conversation, clean
 from formant_mcp.providers.base import Provider
 from formant_mcp.store import Store
 from formant_mcp.sync.background import POLL_LEASE_SECONDS, BackgroundJobs, Leases, Progress, run_all
@@ -140,10 +141,15 @@ class Details:
     async def get(self, conversation_id: str) -> Conversation:
         """Fetches one whose lease is held, to be saved; a failure is noted with its reason."""
         try:
-            return await self._provider.get_conversation(conversation_id)
+            conversation = await self._provider.get_conversation(conversation_id)
         except FAILS_ALONE as error:
             await self._note(conversation_id, error)
             raise
+        kept_from = self._store.retention.kept_from(self._now())
+        if kept_from and self._store.retention.is_expired(conversation, self._now()):
+            await self._store.retention.delete([conversation_id], kept_from)  # the list may not have said how old it is
+            raise _not_kept(conversation_id)
+        return conversation
 
     async def save(self, conversation: Conversation) -> None:
         """Saves what was read."""
@@ -158,6 +164,13 @@ class Details:
     async def yield_to_waiting(self) -> None:
         """Lets questions that somebody waits for go first."""
         await self._jobs.yield_to_waiting()
+
+
+def _not_kept(conversation_id: str) -> NotKeptError:
+    return NotKeptError(
+        f"{clean(conversation_id)} started longer ago than calls are kept here.",
+        "FORMANT_RETENTION_DAYS says how long.",
+    )
 
 
 def _lease(conversation_id: str) -> str:

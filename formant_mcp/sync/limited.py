@@ -13,7 +13,7 @@ from formant_mcp.providers.recordings import recording_not_found
 from formant_mcp.providers.responses import conversation_not_found
 from formant_mcp.store import Store
 from formant_mcp.sync.background import Report
-from formant_mcp.sync.list_sync import ListRequest, ListStatus
+from formant_mcp.sync.list_sync import ListRequest, ListStatus, later
 from formant_mcp.sync.sync import Sync
 
 T = TypeVar("T")
@@ -76,6 +76,8 @@ class LimitedSync:
             error = await self._sync.fetch_again(conversation_id, seconds)
         except InvalidResponseError:
             error = None
+        except NotFoundError:  # one that is not kept may be another agent's
+            raise conversation_not_found(conversation_id) from None
         if not error and not await self._exists(conversation_id):
             raise conversation_not_found(conversation_id)
         return error
@@ -165,6 +167,7 @@ class LimitedSync:
             gone=sum(status.gone for status in own),
             knows_all=all(status.knows_list for status in whole_lists),
             error=next((status.error for status in statuses if status.error), None),
+            kept_from=later(*(status.kept_from for status in statuses)),
             may_lack_some=any(status.has_faults for status in shared),
         )
 

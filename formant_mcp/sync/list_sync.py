@@ -65,7 +65,8 @@ class ListStatus:
     conversation of the account is listed. `error`: what prevented an update of the list.
     `is_of_agent`: this is the status of one agent's own list; `knows_list`: every conversation of the list is listed.
     `states_total`: the provider states how many it has. `may_lack_some`: the list of all agents has faults, which may
-    concern agents who do not exist for the reader.
+    concern agents who do not exist for the reader. `kept_from`: set where calls that started before may match, which
+    are not kept.
     """
 
     as_of: datetime | None
@@ -84,6 +85,7 @@ class ListStatus:
     is_of_agent: bool = False
     knows_list: bool = False
     states_total: bool = False
+    kept_from: datetime | None = None
     may_lack_some: bool = False
 
     @property
@@ -112,6 +114,11 @@ class StoredList:
     async def save(self, **changes: StateValue) -> None:
         """Sets some fields of its state."""
         await self.store.sync_state.update(self.name, **changes)
+
+    @property
+    def kept_from(self) -> datetime | None:
+        """Since when calls are kept; None: since ever."""
+        return self.store.retention.kept_from(self.now())
 
     async def end_scan(self, **changes: StateValue) -> None:
         """Sets some fields, and removes the checkpoint: the next scan starts over."""
@@ -158,6 +165,13 @@ class ListSync(ABC):
     @abstractmethod
     def supported(self, request: ListRequest) -> ListRequest:
         """The request without the filters that do not narrow this provider's list."""
+
+    def _kept(self, request: ListRequest) -> ListRequest:
+        """The request without what is too old to be kept, where it is not for the newest calls alone."""
+        kept_from, since = self._store.retention.kept_from(self._now()), request.filters.since
+        if kept_from is None or (request.newest and since is None):
+            return request
+        return replace(request, filters=replace(request.filters, since=later(since, kept_from)))
 
     @abstractmethod
     async def status(self, request: ListRequest, checked_since: datetime) -> ListStatus:
@@ -235,10 +249,13 @@ class ListSync(ABC):
 
     async def _covers(self, state: ListState, request: ListRequest) -> bool:
         """Whether what is stored of a list goes back as far as a request of it needs."""
-        if state.is_complete or state.covered_from is None or not request.is_narrow:
+        if state.covered_from is None:
             return state.is_complete
-        if request.filters.since:
-            return state.covered_from <= request.filters.since
+        since = later(request.filters.since, self._store.retention.kept_from(self._now()))
+        if since and state.covered_from <= since:
+            return True
+        if request.filters.since or not request.newest:
+            return False
         covered = replace(request.filters, since=state.covered_from)
         return await self._store.read.count(covered) >= request.newest
 
@@ -311,6 +328,11 @@ class ListSync(ABC):
             knows_list=state.knows_all,
             states_total=state.total is not None,
         )
+
+
+def later(*moments: datetime | None) -> datetime | None:
+    """The latest of these; None if none is given."""
+    return max((moment for moment in moments if moment), default=None)
 
 
 def begun(state: ListState, at: datetime) -> ListState:

@@ -1,6 +1,7 @@
 """Reads what a question needs within the time it has; the rest follows in the background."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -8,7 +9,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from formant_mcp.analysis.signals import Need
-from formant_mcp.errors import FormantError, InvalidResponseError, UnavailableError
+from formant_mcp.errors import FormantError, InvalidResponseError, StoreError, UnavailableError
 from formant_mcp.filters import Filters
 from formant_mcp.providers.base import AnyProvider, Recording
 from formant_mcp.store import Store
@@ -18,6 +19,9 @@ from formant_mcp.sync.details import FAILS_ALONE, Details
 from formant_mcp.sync.list_sync import ListRequest, ListStatus, ListSync, SyncParts
 from formant_mcp.sync.offset.list_sync import OffsetListSync
 
+_log = logging.getLogger(__name__)
+_RETENTION = "retention"  # the lease
+_DELETE_EVERY_SECONDS = 600
 _MEASURING_SHARE = 1 / 3  # of a question's time: its list and details must be read, too
 
 T = TypeVar("T")
@@ -30,7 +34,7 @@ class Sync:
         self._provider = provider
         self._store = store
         self._now = now
-        self._jobs = BackgroundJobs()
+        self._jobs = BackgroundJobs(store.purge.note_begin)
         self._leases = Leases(store.sync_state, now)
         self._has_begun = self._has_measured = False
         provider.share_rate_limit(self._change_rate_limit)
@@ -46,7 +50,7 @@ class Sync:
         Raises:
             FormantError: it will not pass by itself (a refused key; of a list not stored yet, a wrong answer).
         """
-        request = self._lists.supported(request)
+        given, request = request, self._lists.supported(request)
         requested_at, ends = self._now(), asyncio.get_running_loop().time() + seconds
         checked_since = request.checked_since(requested_at)
         key = ("list", replace(request, fresh_since=None))
@@ -61,7 +65,15 @@ class Sync:
             status = replace(await self._lists.status(request, checked_since), error=error)
             if error or not is_shared:
                 break
-        return status
+        return self._with_kept(status, given)
+
+    def _with_kept(self, status: ListStatus, request: ListRequest) -> ListStatus:
+        """The status, which says so where calls may match that are too old to be kept."""
+        kept_from, since = self._store.retention.kept_from(self._now()), request.filters.since
+        has_all = status.total is not None and status.total <= status.stored
+        if kept_from is None or (since and since >= kept_from) or has_all:
+            return status
+        return replace(status, kept_from=kept_from)
 
     async def fetch_first_page(self, seconds: float) -> None:
         """Reads the first page of the list where nothing is stored: one request, once, and no claim about the rest.
@@ -173,13 +185,60 @@ class Sync:
         """Does the same in the background."""
         self._jobs.start("measure", self._measure)
 
+    async def start_retention(self, seconds: float, forget: Callable[[Sequence[str]], Awaitable[None]]) -> None:
+        """Deletes what is too old, now and every few minutes; waits for the first time, as long as given.
+
+        `forget`: deletes what else there is of such calls.
+        """
+        if self._store.retention.span is None:
+            return
+
+        async def delete(_: Progress) -> None:
+            try:
+                await self._delete_old(forget)
+            except StoreError as error:  # what is stored can still be read
+                _log.warning("Old calls are not deleted: %s", error)
+
+        async def go_on(progress: Progress) -> None:
+            while True:
+                await asyncio.sleep(_DELETE_EVERY_SECONDS)
+                await delete(progress)
+
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._jobs.join("old calls", delete)
+
+        self._jobs.start("retention", go_on)
+
+    async def _delete_old(self, forget: Callable[[Sequence[str]], Awaitable[None]]) -> None:
+        retention = self._store.retention
+        kept_from = retention.kept_from(self._now())
+        if kept_from is None or not await self._leases.take(_RETENTION):  # one server at a time
+            return
+        try:
+            is_changed = False
+            while old := await retention.expired(kept_from):
+                await forget(old)
+                await retention.delete(old, kept_from)
+                is_changed = True
+                await self._jobs.yield_to_waiting()
+            while await retention.drop_unused(kept_from):
+                await self._jobs.yield_to_waiting()
+            if is_changed:
+                await self._store.database.erase_deleted(rebuild=False)
+        finally:
+            await self._leases.drop(_RETENTION)
+
     async def list_status(self, request: ListRequest, requested_at: datetime) -> ListStatus:
         """How far the store answers that request now, for a question of that time."""
-        return await self._lists.status(self._lists.supported(request), request.checked_since(requested_at))
+        status = await self._lists.status(self._lists.supported(request), request.checked_since(requested_at))
+        return self._with_kept(status, request)
 
     async def knows_all(self) -> bool:
-        """Whether the whole list was stored when it was last checked."""
-        return (await self._store.sync_state.list_state("")).knows_all
+        """Whether the whole list, as far as it is kept, was stored when it was last checked."""
+        state, kept_from = await self._store.sync_state.list_state(""), self._store.retention.kept_from(self._now())
+        is_covered = kept_from is not None and state.covered_from is not None and state.covered_from <= kept_from
+        return state.knows_all or (is_covered and not state.ends_early)
 
     @property
     def unmeasured(self) -> frozenset[Need]:

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import secrets
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice, repeat
@@ -37,8 +38,8 @@ from formant_mcp.text_search.query import Expression
 from formant_mcp.text_search.tokenizer import indexable
 
 _DURABLE = frozenset({"members"})  # tables of what no provider has: a token that was revoked must stay so
-# Tables where nothing is changed or deleted: each connection inserts a row once. If the database's machine fails, the
-# connection ends, and with it the memory of what may be lost.
+# Tables where nothing is changed and little deleted: each connection inserts a row once. If the database's machine
+# fails, the connection ends, and with it the memory of what may be lost.
 _KEPT = frozenset({"words", "labels"})
 _COPIED_FROM = 100  # rows; fewer are inserted faster by a statement, which need not be waited for
 _COPIED_AT_ONCE = 100  # rows
@@ -47,6 +48,7 @@ _ANALYZED = {"conversations": "account, row_id, conversation_id", "result_values
 # How many rows these have depends on the word or the field. A prepared statement soon has one plan for all of them,
 # which may take ten times as long.
 _PLANNED_EACH_TIME = re.compile(r"\$(hits|result_values)")
+_FORGOTTEN = "forgotten"  # the name, in the table meta, of what changes when rows of _KEPT are deleted after all
 _LEVELS = "SELECT level, count(*), max(number) FROM $word_counts GROUP BY 1"
 _TURN_TYPES = {
     "row_id": "bigint",
@@ -79,6 +81,7 @@ class PostgresConnection:
         self._connection = connection
         self._pipeline: Pipeline | None = None
         self._inserted, self._pieces = set[tuple[object, ...]](), set[str]()
+        self._forgotten: Sent | None = None
         self._account = account
         self._agents = agents
         self._queries_left = 1 if is_one_query else math.inf
@@ -102,6 +105,7 @@ class PostgresConnection:
         self._send("BEGIN")
         locked = f"(SELECT * FROM {SCHEMA}.accounts WHERE account = {self._account})"
         self._send(f"SELECT 1 FROM {locked} AS accounts FOR UPDATE")
+        self._forgotten = self._send(f"SELECT value FROM $meta WHERE name = '{_FORGOTTEN}'")
 
     def commit(self) -> None:
         """Ends the transaction, which is saved then."""
@@ -127,6 +131,7 @@ class PostgresConnection:
         """Inserts rows; those whose `key` exists update that row instead, or nothing."""
         self._wait_for_disk_if(table in _DURABLE)
         if table in _KEPT:
+            self._recall()
             rows = [row for row in rows if (table, *row) not in self._connection.inserted]
             self._inserted.update((table, *row) for row in rows)
         rows, has_long_key = stored_rows(table, columns, rows)
@@ -181,12 +186,17 @@ class PostgresConnection:
 
     def delete(self, table: str, condition: str, rows: Sequence[Sequence[Parameter]]) -> None:
         """Deletes what meets the condition, once for each row of parameters."""
+        self._wait_for_disk_if(table in _DURABLE)
+        if table in _KEPT:
+            row = (_FORGOTTEN, secrets.token_hex(8))
+            self.insert("meta", ("name", "value"), [row], key=("name",), update="value = excluded.value")
         self._send_many(f"DELETE FROM {SCHEMA}.{table} WHERE account = {self._account} AND ({condition})", rows)
 
     def insert_turns(self, turns: Sequence[StoredTurn], indexed: Sequence[str]) -> None:
         """Inserts turns and the words they are found by."""
         if not turns:
             return
+        self._recall()
         levels = self._send(_LEVELS)  # answered meanwhile
         pieces = pieces_in(indexed) - self._connection.pieces
         self.insert("words", WORD_COLUMNS, word_rows(pieces), key=("word",))
@@ -205,6 +215,23 @@ class PostgresConnection:
             self.delete("turns", "row_id $in_list AND turn_id $in_list", [(rows, keys)])
             words = [words_of(self._account, indexable(turn[2])) for turn in turns]
             self._count_words(self._send(_LEVELS), turns, words, -1)
+
+    deletes_at_once = False  # others share the database
+
+    def delete_all_words(self) -> None:
+        """Deletes the counts of all words."""
+        self.delete(word_counts.TABLE, "true", [()])
+
+    def drop_unsaid(self) -> None:
+        """Merges all rows of word counts into one, without words that nobody says any more."""
+        rows = self.rows("SELECT level, counts::text FROM $word_counts")
+        counts = word_counts.merged(json.loads(str(row[1])) for row in rows)
+        self.delete(word_counts.TABLE, "true", [()])
+        if counts:
+            level = max(whole(row[0]) for row in rows)
+            self._insert_columns(
+                word_counts.TABLE, _COUNT_TYPES, [level], [1], [json.dumps(counts, ensure_ascii=False)]
+            )
 
     def match(self, expression: Expression, role: Role, forms: Forms, without: str = "") -> str:
         """The parameter of `$is_hit` for turns of that role that match the expression."""
@@ -230,6 +257,13 @@ class PostgresConnection:
         """Lets this transaction end only when it is on disk; others may be lost if the database's machine fails."""
         if is_durable:
             self._send("SET LOCAL synchronous_commit = on")
+
+    def _recall(self) -> None:
+        """Drops the memory of what this connection has inserted, where anybody has deleted any of it since."""
+        sent, self._forgotten = self._forgotten, None
+        if sent:
+            rows = self._fetch(sent)
+            self._connection.keep_memory_since(str(rows[0][0]) if rows else "")
 
     def _numbered(self, rows: Sequence[Sequence[Value]]) -> list[Sequence[Value]]:
         """New conversations with their rows, which the account counts itself."""

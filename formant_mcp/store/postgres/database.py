@@ -23,6 +23,7 @@ from formant_mcp.store.postgres.failures import (
     connection_lost,
     translate_errors,
 )
+from formant_mcp.store.postgres.inspection import ids_in_database, inspect_database
 from formant_mcp.store.postgres.pool import Pool
 from formant_mcp.store.postgres.schema import migrate
 from formant_mcp.store.postgres.stoppable import Use
@@ -72,6 +73,9 @@ class PostgresDatabase:
         finally:
             pool.close()
 
+    inspect = staticmethod(inspect_database)
+    ids_of = staticmethod(ids_in_database)
+
     async def read(
         self, work: Callable[[Connection], T], agents: frozenset[str] = ALL_AGENTS, *, is_one_query: bool = False
     ) -> T:
@@ -94,6 +98,9 @@ class PostgresDatabase:
         use = Use()
         job = self._start(partial(self._run, partial(self._writing, work), use))
         return await to_its_end(asyncio.create_task(_answer(job, use)), LEFT_AFTER_SECONDS)
+
+    async def erase_deleted(self, *, rebuild: bool) -> None:
+        """Nothing to do: the database reuses the space of deleted rows when it vacuums."""
 
     async def close(self) -> None:
         """Closes the connections, those in use after a moment."""

@@ -306,14 +306,14 @@ def migrate(connection: psycopg.Connection) -> None:
     Raises:
         StoreError: they were written by a newer version. ConfigurationError: the role may not create them.
     """
-    version = _version(connection)
+    version = version_of(connection)
     if version == len(MIGRATIONS):
         return
     if version < len(MIGRATIONS):
         try:
             with connection.transaction():
                 connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-                version = _version(connection)  # another server may have been first
+                version = version_of(connection)  # another server may have been first
                 for statement in _statements(version):
                     connection.execute(statement)
                 if version < _WITH_SPELLINGS:
@@ -343,7 +343,7 @@ def _fill_spellings(connection: psycopg.Connection) -> None:
         after = rows[-1]
 
 
-def _version(connection: psycopg.Connection) -> int:
+def version_of(connection: psycopg.Connection) -> int:
     """The version of the tables; 0 if there are none."""
     with connection.transaction():
         # Unlike to_regclass, which may remember that there was no table before another server created it.

@@ -20,6 +20,7 @@ class StoppableConnection(psycopg.Connection):
 
     answered_at = 0.0
     last_prepared = 0
+    last_deletion = ""
     _socket: socket.socket | None = None  # a second handle: libpq may close its own at any moment
 
     def make_stoppable(self) -> None:
@@ -27,6 +28,13 @@ class StoppableConnection(psycopg.Connection):
         self.inserted, self.pieces = set[tuple[object, ...]](), set[str]()
         self.prepared = dict[tuple[bytes, tuple[int, ...]], bytes]()
         self._socket = socket.fromfd(self.pgconn.socket, -1, -1, -1)
+
+    def keep_memory_since(self, deletion: str) -> None:
+        """Drops the memory of what was inserted before that deletion of such rows, the account's last; '': none."""
+        if deletion != self.last_deletion:
+            self.inserted.clear()
+            self.pieces.clear()
+            self.last_deletion = deletion
 
     def note_inserted(self, rows: set[tuple[object, ...]], pieces: set[str]) -> None:
         """These rows are saved, with the words of these pieces."""

@@ -119,6 +119,22 @@ class SqliteConnection:
         self._run_many(DELETE, index_rows([turn[:3] for turn in turns]))
         self.delete("turns", "turn_id = ?", [turn[:1] for turn in turns])
 
+    deletes_at_once = True
+
+    def delete_all_words(self) -> None:
+        """Deletes the whole index of words."""
+        self._run_many("INSERT INTO turns_fts (turns_fts) VALUES ('delete-all')", [()])
+
+    def drop_unsaid(self) -> None:
+        """Nothing to do: words are not counted."""
+
+    def erase_deleted(self, *, rebuild: bool) -> None:
+        """Empties the journal, unless a reader needs it; `rebuild`: the file without free pages."""
+        with self._translate_sqlite_errors():
+            if rebuild:
+                self._connection.execute("VACUUM")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
     def match(self, expression: Expression, role: Role, forms: Forms, without: str = "") -> str:
         """The parameter of `$is_hit` for turns of that role that match the expression."""
         wanted = to_fts5(expression, role, forms)

@@ -56,6 +56,11 @@ class _Worker:
         async with self.lock:
             return await to_its_end(self._start(lambda: self._in_transaction(work, "BEGIN IMMEDIATE", ALL_AGENTS)))
 
+    async def erase_deleted(self, *, rebuild: bool) -> None:
+        """Leaves nothing of deleted rows in the journal, nor, with `rebuild`, in free pages."""
+        async with self.lock:
+            await to_its_end(self._start(lambda: self._connected().erase_deleted(rebuild=rebuild)))
+
     async def connect(self) -> None:
         """Opens the connection if it is not open."""
         await to_its_end(self._start(self._connected))
@@ -145,6 +150,10 @@ class SqliteDatabase:
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Runs work in one transaction, to its end even if the caller is cancelled."""
         return await to_its_end(asyncio.create_task(self._unless_damaged(self._writer.write(work))))
+
+    async def erase_deleted(self, *, rebuild: bool) -> None:
+        """Leaves nothing of deleted rows in the journal, nor, with `rebuild`, in free pages."""
+        await self._unless_damaged(self._writer.erase_deleted(rebuild=rebuild))
 
     async def close(self) -> None:
         """Closes the file."""

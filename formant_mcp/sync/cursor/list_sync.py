@@ -34,6 +34,8 @@ class CursorListSync(ListSync):
     def supported(self, request: ListRequest) -> ListRequest:
         """The request with server-side filters alone; `until` only of a period that is long over."""
         spec = self._provider.spec
+        if self._store.retention.span and "since" in spec.server_side_filters:
+            request = self._kept(replace(request, newest=0))
         filters, newest = request.filters.as_stored().only(spec.server_side_filters), request.newest
         status = frozenset(name.lower() for name in filters.status)
         filters = replace(filters, status=tuple(status & spec.statuses))
@@ -49,18 +51,19 @@ class CursorListSync(ListSync):
             "", _name(request.filters), list_name(self._period(request))
         )
         state = whole if self._is_in_whole(whole, request) else own
-        is_covered = state.is_complete or (request.filters.since is not None and await self._covers(state, request))
+        since = request.filters.since
+        is_covered = state.is_complete_since(since) or (since is not None and await self._covers(state, request))
         gone = state.gone
         if request.filters.until:
             gone = gone or period.gone
-            if not is_covered and self._valid(period, request).is_complete:
+            if not is_covered and self._valid(period, request).is_complete_since(since):
                 state, is_covered, checked_since = period, True, _EVER
         state = replace(state, gone=gone)
         status = self._status(request, state, whole, stored, is_covered=is_covered, checked_since=checked_since)
         return replace(
             status,
             # What came since the provider stated the total is counted here.
-            total=status.stored + whole.unlisted if whole.is_complete and whole.total is not None else None,
+            total=status.stored + whole.unlisted if whole.is_complete_since(None) and whole.total is not None else None,
             is_listing=not is_covered and not state.ends_early,
         )
 
@@ -95,7 +98,7 @@ class CursorListSync(ListSync):
         if is_transient or _has_holes(state) or (filters.until and is_day_old(state, now)):
             state = replace(state, last_full_scan_at=None, covered_from=None)
         is_recent = state.coverage_started_at is not None and now - state.coverage_started_at < DAY
-        if not (is_recent and request.is_narrow):
+        if not state.is_complete and not (is_recent and request.is_narrow):
             state = replace(state, covered_from=None)
         return replace(state, checked_at=now) if filters.until else state
 
@@ -128,7 +131,7 @@ class CursorListSync(ListSync):
     def _is_in_whole(self, whole: ListState, request: ListRequest) -> bool:
         """Whether the whole list is stored, and its rows say which of them match."""
         is_hidden = bool(request.filters.user_id) and "user_id" in self._provider.spec.detail_only_fields
-        return not is_hidden and whole.is_complete
+        return not is_hidden and whole.is_complete_since(request.filters.since)
 
     def _period(self, request: ListRequest) -> Filters:
         """A list of its own for a period that is over: nothing is added to it."""

@@ -169,7 +169,7 @@ class Scan:
             last_full_scan_at=None if state.ends_early else started_at,
             checked_at=covered_until,
             covered_until=covered_until,
-            covered_from=None,
+            covered_from=self._list.kept_from,
         )
 
     async def _resolve_missing(self, filters: Filters, started_at: datetime, progress: Progress) -> bool:

@@ -28,6 +28,8 @@ class Incremental:
         last_stored = (stored if state.total is None else state.total) - 1
         if state.is_complete and state.total is not None:
             last_stored = min(stored, state.total - state.expected_excess) - 1
+            if state.covered_from:  # before them are calls that are not kept
+                last_stored = state.total - 1
         pages = OverlappingPages(self._list, state.total)
         is_empty, is_joined = await self._read_ends(pages, state, last_stored)
         stored, total = await self._list.count_seen(), pages.total

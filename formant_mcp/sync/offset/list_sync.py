@@ -31,7 +31,7 @@ class OffsetListSync(ListSync):
     def supported(self, request: ListRequest) -> ListRequest:
         """Only the agent narrows such a list, and `since` says how far it is read."""
         names = self._provider.spec.server_side_filters | {"since"}
-        return replace(request, filters=request.filters.as_stored().only(names))
+        return self._kept(replace(request, filters=request.filters.as_stored().only(names)))
 
     async def status(self, request: ListRequest, checked_since: datetime) -> ListStatus:
         """How far the store answers a request now; the list must have been checked since then."""
@@ -65,6 +65,8 @@ class OffsetListSync(ListSync):
             await super()._update(replace(request, filters=filters, newest=0), progress)
 
     def _pages_of_rest(self, state: ListState, request: ListRequest) -> int:
+        if self._store.retention.span:
+            return 0  # the rest is not kept
         return -(-(state.total or 0) // self._provider.page_size)
 
     async def _read_new(self, name: str, progress: Progress) -> None:
@@ -84,5 +86,5 @@ class OffsetListSync(ListSync):
 
 
 def _requests_left(state: ListState, rows: int) -> int:
-    left = 0 if state.is_complete else (state.total or 0) - state.scan_position
+    left = 0 if state.is_complete_since(None) else (state.total or 0) - state.scan_position
     return -(-max(0, left) // rows)

@@ -28,12 +28,13 @@ _MAX_READ_AGAIN = 8  # and a quarter of all requests: pages that never overlap a
 class FetchedPage:
     """A page as fetched and saved: where it began, and which of its conversations were stored before.
 
-    `new_rows`: those by which it continues a scan, in the order of the scan.
+    `expired`: those of them that are not kept. `new_rows`: those by which it continues a scan, in the scan's order.
     """
 
     offset: int
     page: Page
     stored_before: dict[str, PreviousRow]
+    expired: frozenset[str] = frozenset()
     new_rows: list[Conversation] = field(default_factory=list[Conversation])
 
     @property
@@ -93,7 +94,9 @@ class OffsetList(StoredList):
     async def fetch(self, offset: int) -> FetchedPage:
         """The page that starts at that row, saved."""
         page = await self.provider.list_page(offset, Filters(agent_id=self.name))
-        return FetchedPage(offset, page, await self.store.write.save(page.conversations, self.now()))
+        at, is_expired = self.now(), self.store.retention.is_expired
+        expired = frozenset(row.conversation_id for row in page.conversations if is_expired(row, at))
+        return FetchedPage(offset, page, await self.store.write.save(page.conversations, at), expired)
 
     async def count_seen(self, since: datetime | None = None) -> int:
         """How many of its rows are stored, or were seen since then."""
@@ -106,7 +109,8 @@ class OverlappingPages:
     A position counts rows from the front of the list; with `from_end`, from its last row, which takes a total.
     `requested`: the pages that are being fetched, by position, in the order of the scan. `step`: rows of a full page.
     `total`: that of the page fetched last; `totals`: of all pages. `requested_at`: when the last request began. `seen`:
-    the rows read on so far; `has_gap`: two pages did not overlap, so that a row may have been missed.
+    the rows read on so far; `expired`: those of all fetched that are not kept; `has_gap`: two pages did not overlap, so
+    that a row may have been missed.
     """
 
     def __init__(self, source: OffsetList, total: int | None, step: int = 0, *, from_end: bool = False) -> None:
@@ -122,6 +126,7 @@ class OverlappingPages:
         self.requested_at: datetime | None = None
         self.last: FetchedPage | None = None
         self.seen: set[str] = set()
+        self.expired: set[str] = set()
         self.has_gap = False
 
     @property
@@ -220,6 +225,7 @@ class OverlappingPages:
         unused = self._unused.pop(offset, None)
         if unused and (self.last is None or unused.page.total == self.total):
             self.totals.add(unused.page.total)
+            self.expired |= unused.expired
             return unused
         return await self.fetch_at(offset)
 
@@ -228,6 +234,7 @@ class OverlappingPages:
         self.requested_at = self._list.now()
         page = await self._list.fetch(offset)
         self.requests += 1
+        self.expired |= page.expired
         self.total = page.page.total
         self.totals.add(self.total)
         if offset == 0 and page.has_more:

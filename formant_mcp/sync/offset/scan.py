@@ -90,6 +90,7 @@ class Scan:
         self._repeated = 0  # rows in a row that this scan had read already
         self._is_stuck = False
         self._newest: datetime | None = None
+        self._expired_rows = 0  # of those read on
         self._checkpoint: tuple[datetime | None, int] = (state.scan_started_at, state.scan_position)
 
     async def _begin(self, state: ListState, started_at: datetime) -> ListState:
@@ -156,6 +157,7 @@ class Scan:
         # Rows repeat where calls have come in front; where there is nothing else, the list goes round and round.
         self._repeated = 0 if new_rows else self._repeated + sum(page.page.row_count for page in pages)
         rows, position = state.scan_rows, state.scan_position
+        self._expired_rows += sum(row.conversation_id in page.expired for page in pages for row in page.new_rows)
         for before, page in zip([previous, *pages], pages, strict=False):
             # The same rows once more are no other part of the list: such a provider ignores the offset.
             if page.page.row_count and (before is None or page.ids != before.ids):
@@ -198,11 +200,14 @@ class Scan:
             return state
         self._newest = self._newest or max(starts)
         # Calls that started at the very moment read last may be continued on the next page.
-        oldest = min(starts)
-        rows = state.scan_position - state.scan_unreadable - starts.count(oldest)
+        oldest, kept_from = min(starts), self._list.kept_from
+        covered_from, left_out = oldest + timedelta(milliseconds=1), starts.count(oldest)
+        if kept_from and covered_from < kept_from:
+            covered_from, left_out = kept_from, self._expired_rows
+        rows = state.scan_position - state.scan_unreadable - left_out
         return replace(
             state,
-            covered_from=oldest + timedelta(milliseconds=1),
+            covered_from=covered_from,
             expected_excess=(state.scan_total or 0) - rows,
             checked_at=state.checked_at if state.covered_from else state.scan_started_at,
         )
@@ -224,7 +229,11 @@ class Scan:
         # The total may be too low or missing, and so may has_more: unless all is seen, it ends where no more comes.
         has_more = last.has_more if not self.pages.from_end else last.offset > 0
         may_end = total is not None and state.scan_position >= total and not has_more
-        return may_end and await self._list.count_seen(state.scan_started_at) + state.scan_unreadable >= (total or 0)
+        return may_end and await self._count_seen(state) + state.scan_unreadable >= (total or 0)
+
+    async def _count_seen(self, state: ListState) -> int:
+        """How many conversations the scan has seen, with those that are not kept."""
+        return await self._list.count_seen(state.scan_started_at) + len(self.pages.expired)
 
     async def _finish(self, state: ListState) -> bool:
         """Settles what the list holds, or has it read again: False."""
@@ -251,7 +260,7 @@ class Scan:
 
         Returns how many conversations the scan has seen then.
         """
-        seen = await self._list.count_seen(state.scan_started_at)
+        seen = await self._count_seen(state)
         if state.scan_rows <= self.pages.step and len(self.pages.totals) == 1:
             return state, seen  # one page shows the list as it is
         if len(self.pages.totals) > 1 or seen != state.scan_total:
@@ -266,30 +275,30 @@ class Scan:
         page = await self.pages.fetch_at(offset)
         while page.has_unseen(state.scan_started_at):
             page = await self.pages.fetch_at(page.next_offset)
-        return await self._list.count_seen(state.scan_started_at)
+        return await self._count_seen(state)
 
     async def _accept(self, state: ListState, seen: int, settled: bool) -> None:
         started_at, total = state.scan_started_at or self._list.now(), state.scan_total
-        stored = await self._list.count_seen()
-        if not self.pages.has_gap and await self._list.misses_many(stored, stored - seen, started_at):
+        stored, expired = await self._list.count_seen(), len(self.pages.expired)
+        if not self.pages.has_gap and await self._list.misses_many(stored, stored - (seen - expired), started_at):
             await self._list.end_scan(checked_at=state.checked_at)
             return
-        expected_excess = 0 if total is None else total - seen
+        excess = 0 if total is None else total - seen
         # Rows shown twice or not readable were read all the same; what no page showed was not.
-        unlisted = max(0, expected_excess - max(0, state.scan_rows - seen)) if settled else max(1, abs(expected_excess))
+        unlisted = max(0, excess - max(0, state.scan_rows - seen)) if settled else max(1, abs(excess))
         if not self.pages.has_gap and not state.ends_early:
             await self._list.store.write.delete_unseen(self._list.name, started_at)
         order = self._order.order and ("oldest" if self.pages.from_end else self._order.order)
         await self._list.end_scan(
             list_order=order or state.list_order,
             total=total,
-            expected_excess=expected_excess,
+            expected_excess=0 if total is None else excess + expired,
             unlisted=unlisted,
             unreadable=state.scan_unreadable,
             ends_early=state.ends_early,
             last_full_scan_at=started_at if settled else None,
             checked_at=state.checked_at,
-            covered_from=None,
+            covered_from=self._list.kept_from,
             gone=0,
             gone_at=None,
             rescan_at=self._list.now() if state.ends_early else state.rescan_at,

@@ -1,0 +1,107 @@
+"""Deletes everything of an account, while servers may have its store open.
+
+They must not restore anything: what is saved and was begun before is refused. Work that is begun notes the store's
+mark, which each purge replaces, and hands it to every change that it makes.
+"""
+
+import secrets
+import sqlite3
+from contextlib import closing
+from contextvars import ContextVar
+from pathlib import Path
+
+from formant_mcp.errors import StoreError
+from formant_mcp.store.engine import TABLES, Connection, OnDatabase, on_writer, one_query
+from formant_mcp.store.inspection import files_of
+from formant_mcp.store.rows import whole
+
+_MARK = "purged"
+_OWNER = ("account", "service")
+_DELETED_AT_ONCE = 1_000  # conversations in a transaction, where each holds up other writers
+_OF_CONVERSATIONS = ("turns", "result_values", "unreadable", "signals", "phrases", "conversations")
+_begun_with: ContextVar[str | None] = ContextVar("the mark when the work began", default=None)
+
+
+class Purge(OnDatabase):
+    """Deletes the account's rows, but not whose store it is: a server that has it open may save into it again."""
+
+    async def note_begin(self) -> None:
+        """The work of this task, and of tasks that it starts, may no longer change the store after a purge."""
+        _begun_with.set(await self.mark())
+
+    @one_query
+    def mark(self, connection: Connection) -> str:
+        """The mark of the last purge; '' if there was none."""
+        return _mark(connection)
+
+    async def everything(self) -> None:
+        """Deletes all of it, some at once, and leaves no free pages with it."""
+        while await self._some():
+            pass
+        await self._rest()
+        await self.database.erase_deleted(rebuild=True)
+
+    @on_writer
+    def _some(self, connection: Connection) -> int:
+        """Deletes some conversations, unless a change may take long here anyway; returns how many."""
+        if connection.deletes_at_once:
+            return 0
+        rows = connection.rows(f"SELECT row_id FROM $conversations LIMIT {_DELETED_AT_ONCE}")
+        row_ids = [whole(row[0]) for row in rows]
+        for table in _OF_CONVERSATIONS if row_ids else ():
+            connection.delete(table, "row_id $in_list", [(row_ids,)])
+        if row_ids:
+            _replace_mark(connection)
+        return len(row_ids)
+
+    @on_writer
+    def _rest(self, connection: Connection) -> None:
+        """Deletes what is left, with all that says how far it is loaded."""
+        for table in TABLES:
+            connection.delete(table, f"name NOT IN {_OWNER}" if table == "meta" else "true", [()])
+        connection.delete_all_words()
+        _replace_mark(connection)
+
+
+def begun_with() -> str | None:
+    """The mark that the work of this task began with; None: it is not limited."""
+    return _begun_with.get()
+
+
+def refuse_if_purged(connection: Connection, mark: str | None) -> None:
+    """Refuses a change by work that began with another mark.
+
+    Raises:
+        StoreError: the store was purged since.
+    """
+    if mark is not None and mark != _mark(connection):
+        raise StoreError("The stored calls were deleted by `formant-mcp purge`.", "Ask again to load them again.")
+
+
+def _mark(connection: Connection) -> str:
+    rows = connection.rows("SELECT value FROM $meta WHERE name = ?", [_MARK])
+    return str(rows[0][0]) if rows else ""
+
+
+def _replace_mark(connection: Connection) -> None:
+    row = (_MARK, secrets.token_hex(8))
+    connection.insert("meta", ("name", "value"), [row], key=("name",), update="value = excluded.value")
+
+
+def remove_if_free(path: Path) -> bool:
+    """Deletes a store's file with those beside it, unless another program has it open: then nothing is changed."""
+    if not _is_free(path):
+        return False
+    for file in files_of(path):
+        file.unlink(missing_ok=True)
+    return True
+
+
+def _is_free(path: Path) -> bool:
+    """Whether no other program has it open: only then can SQLite leave its mode for several (WAL)."""
+    try:
+        with closing(sqlite3.connect(path, timeout=0.2, isolation_level=None)) as connection:
+            mode = connection.execute("PRAGMA journal_mode = DELETE").fetchone()[0]
+            return str(mode) == "delete"
+    except sqlite3.DatabaseError as error:
+        return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
