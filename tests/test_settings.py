@@ -217,7 +217,12 @@ def test_zero_call_seconds_are_refused() -> None:
 
 @pytest.mark.parametrize(
     ("value", "kinds"),
-    [("", set()), ("numbers", {"numbers"}), (" Ids, emails,,", {"ids", "emails"}), ("numbers,emails,ids", set(KINDS))],
+    [
+        ("", set[str]()),
+        ("numbers", {"numbers"}),
+        (" Ids, emails,,", {"ids", "emails"}),
+        ("numbers,emails,ids", set(KINDS)),
+    ],
 )
 def test_the_kinds_to_hide_are_a_list_with_commas(value: str, kinds: set[str]) -> None:
     assert load(REDACT=value).redacts == kinds

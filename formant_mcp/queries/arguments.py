@@ -145,7 +145,7 @@ def _refuse_labels(name: str, value: object) -> None:
     for item in cast(list[object], value) if isinstance(value, list) else (value,):
         if isinstance(item, str) and (label := LABEL.search(item)):
             raise InvalidRequestError(
-                f"{clean(name[:60])}: {label[0]} is a label in one answer for what is hidden; it has no meaning here.",
+                f"{named(name)}: {label[0]} is a label in one answer for what is hidden; it has no meaning here.",
                 "Select calls by conversation_id or other filters, or by the number itself if the user gives it.",
             )
 

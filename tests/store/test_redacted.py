@@ -67,7 +67,9 @@ async def test_a_part_of_a_transcript_has_the_labels_of_the_whole() -> None:
 
 
 async def test_words_of_identifiers_are_not_suggested() -> None:
-    openly = await stored(CALL, replace(call_saying(2, "my mail is asha.kulkarni@example.com, Asha"), status="completed"))
+    openly = await stored(
+        CALL, replace(call_saying(2, "my mail is asha.kulkarni@example.com, Asha"), status="completed")
+    )
     assert await openly.search.longer(Term(("9876",), "word")) == ["98765"]
     assert await openly.search.longer(Term(("kulkar",), "word")) == ["kulkarni"]
     store = openly.redacted(Redactor(KINDS))
