@@ -135,7 +135,7 @@ async def test_a_search_over_a_part_says_how_many_were_read(account: Account) ->
         ({"query": "-refund"}, "query: it has only exclusions"),
         ({"query": "agent:secret"}, 'use the argument role="agent"'),
         ({"query": "secret NEAR/3 fee"}, "query: NEAR"),
-        ({"query": "secret " * 2_000}, "query: longer than 500 characters"),
+        ({"query": "secret " * 200}, "query: longer than 500 characters"),
         ({"query": "secret", "role": "nobody"}, "role"),
         ({"query": "secret", "spelling": "phonetic"}, "spelling"),
         ({"query": "secret", "limit": 101}, "limit"),
