@@ -100,12 +100,12 @@ class Soaked:
     api: FakeFormant
     folder: Path
 
-    def soak(self, seconds: float, report: Callable[[str], None]) -> list[Usage]:
-        """Asks for so many seconds; returns what the server used after each round."""
+    def soak(self, seconds: float, report: Callable[[str], None], least_rounds: int = 24) -> list[Usage]:
+        """Asks for so many seconds, and so many rounds at least; returns what the server used after each."""
         until, printed_at, answered = time.monotonic() + seconds, 0.0, 0
         samples: list[Usage] = []
         numbers = count(10)
-        while time.monotonic() < until:
+        while time.monotonic() < until or len(samples) < least_rounds:
             if len(samples) % 10 == 0:
                 self.api.add(conversation(_ADDED + len(samples), datetime.now(UTC) - timedelta(minutes=10)))
             answered += ask_round(self.server, lambda: next(numbers))

@@ -5,6 +5,7 @@
 
 import json
 import re
+import sys
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -26,11 +27,13 @@ from formant_mcp.server.tools import TOOLS
 from tests.calls import conversation_id, many
 from tests.fake_formant import FakeFormant
 from tests.hardening.schema_values import HOSTILE_TEXTS, anything, hostile_text, nearly_allowed
+from tests.process_usage import IS_COUNTED, Usage
 from tests.stdio_process import INITIALIZE, INITIALIZED, KEY, Message, Server, calling, request, started
 
 pytestmark = pytest.mark.hardening
 
 NUMBERS = count(1_000)
+MOST_MEMORY = 150.0  # MiB above the start; a line of 50 MB apart
 LIFETIME = 900.0  # seconds until a server that hangs is killed
 ENTRIES = {tool.name: tool.to_mcp(PROVIDERS["formant"]) for tool in TOOLS}
 FORBIDDEN = re.compile(
@@ -94,6 +97,7 @@ def ask(server: Server, message: Message) -> Message:
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Generator[Callable[[str], Server]]:
     """A server for each account: `few` calls, `none`, or the `sample` account; started when it is needed."""
+    memory: dict[str, float] = {}
     with ExitStack() as stack:
 
         @cache
@@ -107,12 +111,15 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Generator[Callable[[str
                 variables["FORMANT_BASE_URL"] = api.url
             running = stack.enter_context(started(folder, *arguments, seconds=LIFETIME, **variables))
             running.shake_hands()
+            memory[account] = Usage.of(running.process.pid).memory if IS_COUNTED else 0.0
             return running
 
         yield server
-        for account in ("few", "none"):
+        for account in [*memory]:
             running = server(account)
             ask(running, request(next(NUMBERS), "ping"))  # nothing else was sent
+            if IS_COUNTED:
+                assert Usage.of(running.process.pid).memory < memory[account] + MOST_MEMORY
             running.close_stdin()
             assert running.ends() == 0
             assert running.rest() == ([], b"")
@@ -305,12 +312,13 @@ def test_a_megabyte_in_other_parameters_is_answered(servers: Callable[[str], Ser
             ask(server, message)
 
 
-def test_a_line_of_50_megabytes_is_answered(servers: Callable[[str], Server]) -> None:
-    server = servers("none")
-    for line in (b"x" * 50_000_000, b'{"a":"%s"' % (b"\\" * 50_000_000), b"[" * 50_000_000):
-        server.write(line + b"\n")
-        check(server.receive(), frozenset([None]))
-    ask(server, request(next(NUMBERS), "ping"))
+def test_a_line_of_50_megabytes_is_answered(tmp_path: Path) -> None:
+    with started(tmp_path, "--demo", seconds=LIFETIME) as server:
+        server.shake_hands()
+        for line in (b"x" * 50_000_000, b'{"a":"%s"' % (b"\\" * 50_000_000), b"[" * 50_000_000):
+            server.write(line + b"\n")
+            check(server.receive(), frozenset([None]))
+        ask(server, request(next(NUMBERS), "ping"))
 
 
 @pytest.mark.parametrize(
@@ -329,6 +337,33 @@ def test_a_line_of_50_megabytes_is_answered(servers: Callable[[str], Server]) ->
 def test_the_check_reports_each_broken_promise(message: Message) -> None:
     with pytest.raises(Wrong):
         check(message, frozenset([7]))
+
+
+WITHOUT = """
+from formant_mcp.cli import main
+from formant_mcp.server import jsonrpc, mcp_server
+
+async def fail(*_): raise KeyError("key")
+
+{removal}
+main(["--demo"])
+"""
+
+
+@pytest.mark.parametrize(
+    ("removal", "arguments"),
+    [
+        ("mcp_server._run_tool = fail", {}),
+        ("mcp_server._check_lengths = lambda _: 1 / 0", {}),
+        ("mcp_server.without_depth = str", '{"a":' * 975 + "1" + "}" * 975),
+    ],
+)
+def test_the_check_reports_a_server_without_a_defence(tmp_path: Path, removal: str, arguments: JsonValue) -> None:
+    program = (sys.executable, "-c", WITHOUT.format(removal=removal))
+    with started(tmp_path, program=program) as server:
+        server.shake_hands()
+        with pytest.raises(Wrong):
+            ask(server, request(next(NUMBERS), "tools/call", name="list_conversations", arguments=arguments))
 
 
 def test_hostile_texts_are_many() -> None:
