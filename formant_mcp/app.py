@@ -17,6 +17,7 @@ from formant_mcp.errors import (
     NotFoundError,
     PermissionDeniedError,
     RequestTimeoutError,
+    StoreError,
 )
 from formant_mcp.exports import ExportsFolder
 from formant_mcp.members import Member
@@ -28,6 +29,7 @@ from formant_mcp.settings import Settings
 from formant_mcp.store import AccountKey, Store
 from formant_mcp.store.engine import another_account
 from formant_mcp.store.members import Members
+from formant_mcp.store.purge import remove_if_free
 from formant_mcp.store.sqlite.owner import Owner
 from formant_mcp.store.store import read_owners
 from formant_mcp.sync import Sync
@@ -53,7 +55,7 @@ class App:
     """An account, open: its conversations, its members, the folders of recordings and exports, and how times are shown.
 
     `publish` makes a link to a file, for those who cannot open files of this machine; None: they can. `redacts`: kinds
-    of identifiers that are hidden from everybody.
+    of identifiers that are hidden from everybody. `store_file`: the store's; None if it is none.
     """
 
     account: Account
@@ -66,6 +68,7 @@ class App:
     new_boundary: Callable[[], str] = new_boundary
     publish: Callable[[Path], str] | None = None
     redacts: frozenset[str] = frozenset()
+    store_file: Path | None = None
 
     def for_answer(self, member: Member | None = None) -> "App":
         """The app for one answer to a member; None: to whoever has the key.
@@ -77,8 +80,14 @@ class App:
         return replace(self, account=account.redacted(Redactor(kinds)) if kinds else account)
 
     async def aclose(self) -> None:
-        """Ends background work and closes the store."""
+        """Ends background work and closes the store. A file is removed if nothing came into it: its key was refused."""
+        is_unused = False
+        with suppress(StoreError, ConfigurationError):
+            is_unused = self.store_file is not None and await self.account.is_unused()
         await self.account.aclose()
+        if is_unused and self.store_file:
+            with suppress(OSError):
+                await asyncio.to_thread(remove_if_free, self.store_file)
 
 
 async def open_app(
@@ -99,7 +108,8 @@ async def open_app(
     """
     account = AccountKey(settings.service(), settings.account(key), verified_by)
     lists = await asyncio.to_thread(PhraseLists.load, settings.phrases_file)
-    store = await Store.open(where or settings.store_location(key), account, next_refresh_at, lists)
+    where = where or settings.store_location(key)
+    store = await Store.open(where, account, next_refresh_at, lists)
     store.keep_for(timedelta(days=settings.retention_days) if settings.retention_days else None)
     sync = Sync(provider, store, now)
     recordings = RecordingsFolder(settings.recordings_path())
@@ -114,6 +124,7 @@ async def open_app(
         call_seconds=settings.call_seconds,
         now=now,
         redacts=settings.redacts,
+        store_file=where if isinstance(where, Path) else None,
     )
 
 

@@ -193,3 +193,22 @@ def test_a_running_server_loads_again_what_its_next_question_needs(tmp_path: Pat
             server.send(calling(3, "list_conversations", limit=1))
             answer = server.receive()
             assert "20 of 20 conversations match; complete" in said(answer), json.dumps(answer)
+
+
+def test_a_key_that_is_refused_leaves_no_store(tmp_path: Path, data: Path) -> None:
+    with FakeFormant.in_thread() as api:
+        api.key = "another"
+        given = {"FORMANT_API_KEY": KEY, "FORMANT_STORE": "", "FORMANT_BASE_URL": api.url}
+        with started(tmp_path, seconds=MOST_SECONDS, **given) as server:
+            server.shake_hands()
+            server.send(calling(2, "list_conversations"))
+            assert "The key was refused." in said(server.receive())
+            server.close_stdin()
+            assert server.ends() == 0
+        assert list(data.iterdir()) == []
+        done = command.run(tmp_path, "sync", **given)
+        assert (done.status, "refused" in done.error) == (1, True)
+        assert list(data.iterdir()) == []
+        api.key = KEY
+        assert command.run(tmp_path, "sync", **given).status == 0  # an account without calls
+        assert len(list(data.iterdir())) == 1

@@ -286,6 +286,10 @@ class Account:
             {"rows": rows} | await read.unreadable(filters),
         )
 
+    async def is_unused(self) -> bool:
+        """Whether the store has nothing, and nothing has come from the provider yet."""
+        return await self._store.purge.is_unused()
+
     async def aclose(self) -> None:
         """Ends background work and closes the store."""
         await self._sync.aclose()

@@ -7,7 +7,6 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
-from typing import Final
 
 from pydantic import JsonValue
 
@@ -18,9 +17,6 @@ from formant_mcp.redaction.letter_ids import letter_ids_in, may_have_letter_ids
 from formant_mcp.redaction.spans import Identifier, Kind
 from formant_mcp.redaction.tokens import Token, most_digits, plain, tokens_of
 from formant_mcp.redaction.words import words
-
-KINDS: Final = ("numbers", "emails", "ids")
-"""The kinds of identifiers that can be hidden."""
 
 _NAMES: dict[Kind, str] = {"numbers": "number", "emails": "email", "ids": "id"}
 _LABEL = re.compile(r"<(\s*(?:number|email|id)\s*\d+\s*)>", re.IGNORECASE)

@@ -34,6 +34,15 @@ class Purge(OnDatabase):
         """The mark of the last purge; '' if there was none."""
         return _mark(connection)
 
+    @one_query
+    def is_unused(self, connection: Connection) -> bool:
+        """Whether nothing has come from the provider yet, as with a key that it refuses, and there is no member."""
+        (row,) = connection.rows(
+            "SELECT (SELECT count(*) FROM (SELECT 1 FROM $conversations LIMIT 1) AS first),"
+            " (SELECT count(*) FROM $members), (SELECT count(checked_at) FROM $list_states)"
+        )
+        return not any(row)
+
     async def everything(self) -> None:
         """Deletes all of it, some at once, and leaves no free pages with it."""
         while await self._some():
