@@ -14,7 +14,8 @@ from itertools import chain, cycle, islice
 from random import Random
 
 from formant_mcp.demo.calls import sample_calls
-from formant_mcp.redaction.redactor import KINDS, Redactor
+from formant_mcp.redaction.kinds import KINDS
+from formant_mcp.redaction.redactor import Redactor
 from tests.hardening.planted_identifiers import PLANTED
 from tests.hardening.planted_text import unmarked
 from tests.hardening.test_identifiers import said_on_calls

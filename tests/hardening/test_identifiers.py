@@ -10,7 +10,8 @@ import pytest
 
 from formant_mcp.demo.calls import sample_calls
 from formant_mcp.redaction import digit_runs, redactor
-from formant_mcp.redaction.redactor import KINDS, Redactor
+from formant_mcp.redaction.kinds import KINDS
+from formant_mcp.redaction.redactor import Redactor
 from tests.analysis.planted import calls
 from tests.hardening import held_out
 from tests.hardening.planted_identifiers import PLANTED

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from formant_mcp.redaction.redactor import KINDS, Redactor
+from formant_mcp.redaction.kinds import KINDS
+from formant_mcp.redaction.redactor import Redactor
 
 ONE_NUMBER = (
     "98203 44716", "+91 98203 44716", "098203-44716", "0091 9820344716", "(+91) 98203 44716", "९८२०३ ४४७१६",
@@ -192,7 +193,9 @@ def test_a_value_keeps_its_form(value: JsonValue) -> None:
 
 def test_libraries_are_imported_only_for_an_answer_with_identifiers() -> None:
     script = (
-        "import sys; from formant_mcp.redaction.redactor import KINDS, Redactor\n"
+        "import sys\n"
+        "from formant_mcp.redaction.kinds import KINDS\n"
+        "from formant_mcp.redaction.redactor import Redactor\n"
         "Redactor(KINDS).turns(['Your EMI of 5,400 is due', 'haan ji, do din mein'])\n"
         "print('phonenumbers' in sys.modules or 'stdnum' in sys.modules)"
     )
