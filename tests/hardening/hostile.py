@@ -13,7 +13,6 @@ from itertools import count
 from pathlib import Path
 
 import regex
-from bastioncorpus import load_corpus  # pyright: ignore[reportMissingTypeStubs]
 from pydantic import JsonValue
 
 from tests.calls import Row
@@ -46,6 +45,8 @@ def own_injections() -> list[str]:
 
 def others_injections() -> list[str]:
     """That of bastioncorpus, with a canary added at the end of each text."""
+    from bastioncorpus import load_corpus  # pyright: ignore[reportMissingTypeStubs]  # needed by these tests alone
+
     hostile = [row.text for row in load_corpus() if row.label == "malicious"]
     return [f"{text} kestrel{n:03d}" for n, text in enumerate(hostile, 100)]
 
