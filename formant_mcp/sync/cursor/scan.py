@@ -186,7 +186,7 @@ class Scan:
                 return False
         while hidden := await read.not_seen_since(filters, started_at, _FETCHED_AT_ONCE):
             await write.invalidate_details(hidden)
-            await self._list.details.read(hidden, progress)
+            await self._list.details.read(hidden, progress, holds_list=True)
             gone = await read.missing_among(hidden, started_at)
             await write.delete(*gone)
             if len(gone) == len(hidden) and filters == NO_FILTERS:
