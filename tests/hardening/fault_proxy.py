@@ -159,7 +159,7 @@ async def _truncated_json(exchange: Exchange) -> bool:
 
 async def _wrong_json(exchange: Exchange) -> bool:
     good = json.loads(exchange.reply.body)
-    wrong = [{}, "ok", 7, True, {"ok": True}, {"message": "Try later."}, {"error": {"type": "internal_error"}}]
+    wrong = [None, [], [{}], {}, "ok", 7, True, {"ok": True}, {"message": "Try later."}, {"error": {"type": "internal_error"}}]
     wrong += [{name: "?" if isinstance(value, list | dict) else value for name, value in good.items()}]
     return await exchange.send(replace(exchange.reply, body=json.dumps(exchange.chance.choice(wrong)).encode()))
 
