@@ -94,7 +94,7 @@ class Details:
     ) -> None:
         """Reads them in this order and saves each as it comes; one that cannot be read fails alone.
 
-        `holds_list`: the caller holds the lease of a list, which questions may wait for, so it does not let them go first.
+        `holds_list`: the caller holds the lease of a list; questions may wait for it, so they do not go first.
 
         Raises:
             FormantError: nothing further can be read now; what was read is kept.

@@ -10,7 +10,6 @@ the client connects; everything else on the socket.
 
 import asyncio
 import contextlib
-import json
 import random
 import socket
 import struct
@@ -35,6 +34,10 @@ _PIECES = 5
 _DRIP_SECONDS = 30.0
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: to close is to send RST
 _OUTAGE_MINUTES = 4
+_WRONG_JSON = (
+    *("null", "[]", "[{}]", "{}", '"ok"', "7", "true", '{"ok": true}', '{"message": "Try later."}', '{"data": "?"}'),
+    *('{"error": {"type": "internal_error"}}', '{"conversations": {}, "items": 0}'),
+)
 
 
 class Clock:
@@ -158,14 +161,13 @@ async def _truncated_json(exchange: Exchange) -> bool:
 
 
 async def _wrong_json(exchange: Exchange) -> bool:
-    good = json.loads(exchange.reply.body)
-    wrong = [None, [], [{}], {}, "ok", 7, True, {"ok": True}, {"message": "Try later."}, {"error": {"type": "internal_error"}}]
-    wrong += [{name: "?" if isinstance(value, list | dict) else value for name, value in good.items()}]
-    return await exchange.send(replace(exchange.reply, body=json.dumps(exchange.chance.choice(wrong)).encode()))
+    return await exchange.send(replace(exchange.reply, body=exchange.chance.choice(_WRONG_JSON).encode()))
 
 
 async def _no_json(exchange: Exchange) -> bool:
-    body = exchange.chance.choice([b"upstream connect error", b"", b"<!doctype html><p>Sign in", b"{'single': 'quotes'}"])
+    body = exchange.chance.choice(
+        [b"upstream connect error", b"", b"<!doctype html><p>Sign in", b"{'single': 'quotes'}"]
+    )
     return await exchange.send(replace(exchange.reply, status=200, body=body))
 
 
@@ -207,9 +209,7 @@ ON_THE_SOCKET: dict[str, Fault] = {
     "429": _refusal(lambda _: {}),
     "429, seconds": _refusal(lambda _: {"Retry-After": "20"}),
     "429, HTTP date": _refusal(lambda now: {"Retry-After": format_datetime(_soon(now), usegmt=True)}),
-    "429, ISO reset": _refusal(
-        lambda now: {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": _soon(now).isoformat()}
-    ),
+    "429, ISO reset": _refusal(lambda now: {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": _soon(now).isoformat()}),
     "500": _error_500,
     OUTAGE: _error_500,
 }
@@ -304,24 +304,24 @@ class FaultProxy:
         self._dead_port = self._dead.getsockname()[1]
         loop = asyncio.get_running_loop()
         self._resolve = loop.getaddrinfo
-        loop.getaddrinfo = self._getaddrinfo
+        vars(loop)["getaddrinfo"] = self._getaddrinfo
         return self
 
     async def __aexit__(self, *_: object) -> None:
         assert self._server
         assert self._dead
-        asyncio.get_running_loop().getaddrinfo = self._resolve
+        del vars(asyncio.get_running_loop())["getaddrinfo"]
         self._server.close()
         for connection in self._connections:
             connection.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
         self._dead.close()
 
-    async def _getaddrinfo(self, host: object, *args: object, **kwargs: object) -> object:
+    async def _getaddrinfo(self, host: bytes | str | None, port: bytes | str | int | None, **how: int) -> object:
         name = host.decode() if isinstance(host, bytes) else host
         if name == _LOST_HOST:
             raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
-        return await self._resolve("127.0.0.1" if name == HOST else host, *args, **kwargs)  # type: ignore
+        return await self._resolve("127.0.0.1" if name == HOST else host, port, **how)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task: asyncio.Task[object] | None = asyncio.current_task()
@@ -349,7 +349,7 @@ class FaultProxy:
 class _Route(httpx.AsyncBaseTransport):
     def __init__(self, proxy: FaultProxy) -> None:
         self._proxy = proxy
-        self._transport = httpx.AsyncHTTPTransport(verify=False)  # noqa: S501 - plain HTTP on loopback
+        self._transport = httpx.AsyncHTTPTransport()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self._proxy.redirect(request)

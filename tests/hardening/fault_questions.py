@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from mcp_types import TextContent
-from pydantic import JsonValue
 
 from tests.hardening.fault_world import Call, World, intent_of, most, result_condition, result_path, some_ids
 from tests.server_harness import KEY, NOW, Answer, Assistant
@@ -74,7 +73,8 @@ async def ask(assistant: Assistant, world: World, question: Question, tally: Tal
     is_exact = complete and version == world.version  # else it is of some moment while it was computed
     try:
         question.check(world, answer, is_exact)
-    except Wrong:
+    except Wrong as error:
+        error.add_note(f"{what}: {answer.coverage}")
         if not (is_exact and world.gone and world.may_keep_gone):
             raise
         question.check(world.with_gone(), answer, is_exact)
@@ -185,9 +185,7 @@ def questions(world: World, chance: random.Random) -> list[Question]:
         _question(lists, _listing(lambda call: True, 5, is_oldest=True), limit=5, order_by="oldest"),
         _question(lists, _listing(lambda call: call.agent == 102, MANY), limit=MANY, agent_id="102"),
         _question(lists, _listing(lambda call: call.status == completed, MANY), limit=MANY, status=[completed]),
-        _question(
-            lists, _listing(lambda call: call.outcome == "failure", MANY), limit=MANY, call_successful="failure"
-        ),
+        _question(lists, _listing(lambda call: call.outcome == "failure", MANY), limit=MANY, call_successful="failure"),
         _question(lists, _listing(lambda call: call.started_at >= begin, MANY), limit=MANY, since=begin.isoformat()),
         _question(
             lists,

@@ -43,7 +43,7 @@ class Scenario:
 
 def scenarios(count: int) -> list[Scenario]:
     """So many, of all providers alike."""
-    sizes = ((0, 100), (4, 100), (13, 5), (18, 6), (11, 3), (34, 3))
+    sizes = ((0, 100), (4, 100), (13, 5), (18, 6), (11, 3), (24, 2))
     made: list[Scenario] = []
     for n in range(count):
         place = n // len(PROVIDERS)
