@@ -41,7 +41,7 @@ _WRONG_JSON = (
 
 
 class Clock:
-    """The time of client, server and provider: it advances by sleeping, and no sleep takes any time.
+    """The time of client, server and provider: it advances by sleeping, which takes no time, and by being read.
 
     `skew`: how far the provider's clock is ahead.
     """
@@ -50,6 +50,7 @@ class Clock:
         self.moment, self.start, self.skew = start, start, skew
 
     def now(self) -> datetime:
+        self.moment += timedelta(milliseconds=1)  # two scans never begin at the same time
         return self.moment
 
     def monotonic(self) -> float:
@@ -217,6 +218,8 @@ BEFORE_IT = ("connection refused", "name not resolved")
 KINDS = (*BEFORE_IT, *(kind for kind in ON_THE_SOCKET if kind != OUTAGE))
 HARMLESS = frozenset({"slow drip"})
 """The good reply comes all the same."""
+NOT_RETRIED = frozenset({"wrong JSON", "no JSON"})
+"""They end what was being read; the next question begins again at its checkpoint."""
 
 
 @dataclass
@@ -244,6 +247,12 @@ class Faults:
     def hits(self) -> int:
         """How many requests had no good reply."""
         return self.applied.total() - sum(self.applied[kind] for kind in HARMLESS)
+
+    @property
+    def allowed_again(self) -> int:
+        """How many requests the policy may send in addition: each that was hit once more, and after an answer that is
+        not retried the page at the checkpoint as well."""
+        return self.hits + sum(self.applied[kind] for kind in NOT_RETRIED)
 
     def next(self, target: str, now: datetime) -> tuple[str, random.Random]:
         """What happens to this request; '': nothing."""
