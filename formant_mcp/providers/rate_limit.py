@@ -94,6 +94,10 @@ class RateLimiter:
         """Counts in that ledger from now on."""
         self._ledger, self._compared_at = ledger, -math.inf
 
+    async def refresh(self) -> None:
+        """Learns from the ledger what others have learned."""
+        await self._change(lambda _: None)
+
     @asynccontextmanager
     async def permit(self, deadline: float) -> AsyncGenerator[Permit, None]:
         """Waits until one request may be sent; yields what to pass to `update_from_response`.

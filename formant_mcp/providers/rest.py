@@ -92,6 +92,10 @@ class RestProvider:
         """Counts requests in that ledger, together with all who use the same key."""
         self._http.rate_limit.share(ledger)
 
+    async def refresh_rate_limit(self) -> None:
+        """Learns from the ledger what others have learned of the rate limit."""
+        await self._http.rate_limit.refresh()
+
     async def get_conversation(self, conversation_id: str) -> Conversation:
         """One conversation with transcript and results.
 

@@ -99,7 +99,8 @@ class Exchange:
     def reset(self) -> bool:
         """Ends the connection by RST, and not in order."""
         sock: socket.socket = self.writer.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        with contextlib.suppress(OSError):  # the client has gone already
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         return False
 
 

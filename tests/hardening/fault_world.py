@@ -118,7 +118,7 @@ class World:
         for n in range(scenario.count):
             self._put(n, NOW - timedelta(days=2, hours=7 * n), _WORDS[n % len(_WORDS)])
         if scenario.changes and scenario.count:
-            self._put(500, NOW - timedelta(minutes=9), RUNNING)
+            self._put(500, NOW - timedelta(minutes=9, seconds=17), RUNNING)
             self._changes = [self._come, self._end, *([] if self.is_by_index else [self._go])]
             self.api.on_request = lambda _: self._change_at(len(self.api.requests))
 
