@@ -159,7 +159,7 @@ class LoopbackServer:
         assert task
         self._connections.add(task)
         try:
-            while (request := await _read(reader)) and await self._send(writer, request):
+            while (request := await read_request(reader)) and await self._send(writer, request):
                 pass
         except (ConnectionError, asyncio.CancelledError):
             pass  # the client went away, as many tests do on purpose, or the server ends
@@ -220,7 +220,7 @@ class _Sent(httpx.AsyncByteStream):
             raise httpx.RemoteProtocolError("peer closed connection without sending complete message body")
 
 
-async def _read(reader: asyncio.StreamReader) -> Request | None:
+async def read_request(reader: asyncio.StreamReader) -> Request | None:
     """The next request of a connection; None if it has ended."""
     try:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")

@@ -18,6 +18,9 @@ _FEWEST_PER_MINUTE = 20  # a refusal after fewer has another reason than a rate 
 _LEARN_SECONDS = 10.0  # refusals so close together have one reason
 _RAISE_SECONDS = 300.0
 _PROBE_SECONDS = 1.0
+_DOUBT_SECONDS = 5.0  # for so long one who sends a request alone is waited for
+_DOUBT_POLL_SECONDS = 0.2
+_LEAST_OF_A_MINUTE = 45.0
 _VALID_SECONDS = 86_400.0
 _NUMBER = re.compile(r"\d{1,18}(\.\d{1,18})?", re.ASCII)
 
@@ -75,7 +78,10 @@ class Allowance(BaseModel):
     `remaining` requests are left until `resets_at`, where the provider states both. `wait_until`: nobody may send
     before. `sent`: the requests of the last minute, as pairs of a second and how many. `since_reset`: how many since
     the last stated reset, at `reset_at`, until the next is stated. `learned_at`: when a refusal last taught the limit.
-    `allows_more`: more were accepted than the documented limit allows, and none was refused since.
+    `allows_more`: more were accepted than the documented limit allows, and none was refused since. `alone_until`: for
+    how long the others wait for the answer to a request beyond that limit; `proven_until`: until when one was accepted.
+    `longest_reset`: the most seconds that were ever stated until a reset. `is_sliding`: what is stated is not a window
+    after which all may be sent again, but how soon some may.
     """
 
     per_minute: float | None = None
@@ -89,6 +95,10 @@ class Allowance(BaseModel):
     since_reset: int | None = None
     reset_at: float = -math.inf
     allows_more: bool = False
+    alone_until: float | None = None
+    proven_until: float = -math.inf
+    longest_reset: float = 0.0
+    is_sliding: bool = False
     as_of: float = -math.inf
 
     @classmethod
@@ -116,25 +126,43 @@ class Allowance(BaseModel):
     def advance(self, now: float) -> None:
         """Forgets what is over at that time."""
         if now < self.as_of - _CLOCK_SECONDS:
-            self.remaining = self.resets_at = self.wait_until = self.since_reset = None
-            self.sent = []
+            self.remaining = self.resets_at = self.wait_until = self.since_reset = self.alone_until = None
+            self.sent, self.proven_until = [], -math.inf
             self.limited_at = self.reset_at = self.as_of = now
         self.as_of = max(self.as_of, now)
         if self.wait_until is not None and self.wait_until <= self.as_of:
             self.wait_until = None
+        if self.alone_until is not None and self.alone_until <= self.as_of:
+            self.alone_until = None
         if self.resets_at is not None and self.resets_at <= self.as_of:
-            self.since_reset, self.reset_at = 0, self.resets_at
+            self.since_reset, self.reset_at = None if self.is_sliding else 0, self.resets_at
             self.remaining = self.resets_at = None
         if self.per_minute and self.as_of - self.limited_at > _VALID_SECONDS:
-            self.per_minute, self.is_stated = None, False
+            self.per_minute, self.is_stated, self.is_sliding, self.longest_reset = None, False, False, 0.0
         self.sent = [(second, count) for second, count in self.sent if second + _WINDOW_SECONDS > self.as_of]
 
-    def take(self) -> float:
-        """Counts one request, if it may be sent now; else returns how many seconds it must wait."""
+    def take(self, documented_per_minute: float = math.inf) -> float:
+        """Counts one request, if it may be sent now; else returns how many seconds it must wait.
+
+        While that limit is in doubt, a request that exceeds it is sent alone: `alone_until` is set then.
+        """
         seconds = self._seconds_to_wait()
+        if seconds <= 0 and self.is_in_doubt(documented_per_minute) and self.sent_count >= documented_per_minute:
+            if self.alone_until is not None:
+                return min(_DOUBT_POLL_SECONDS, self.alone_until - self.as_of)
+            self.alone_until = self.as_of + _DOUBT_SECONDS
         if seconds <= 0:
             self.count(1)
         return seconds
+
+    def is_in_doubt(self, documented_per_minute: float) -> bool:
+        """Whether nothing shows yet that more than that limit is accepted, or not."""
+        is_documented = documented_per_minute < math.inf
+        return is_documented and self.is_unlimited and not self.allows_more and self.proven_until <= self.as_of
+
+    def accept_more(self) -> None:
+        """Notes that the request that was sent alone was accepted."""
+        self.alone_until, self.proven_until = None, self.as_of + _WINDOW_SECONDS
 
     def count(self, requests: int) -> None:
         """Counts requests as sent now."""
@@ -161,7 +189,7 @@ class Allowance(BaseModel):
         if stated.is_refusal and stated.retry_after:
             self.wait_until = max(self.wait_until or 0.0, self.as_of + stated.retry_after)
         if stated.is_refusal:
-            self.allows_more = False
+            self.allows_more, self.alone_until, self.proven_until = False, None, -math.inf
             self._give_back()
             is_learning = self.as_of - self.learned_at < _LEARN_SECONDS
             if not self.is_stated and (stated.retry_after or shows_limit or is_learning):  # else too many at once?
@@ -174,6 +202,10 @@ class Allowance(BaseModel):
 
     def _update_window(self, remaining: int, resets_at: float) -> None:
         if self.remaining is None or self.resets_at is None:
+            # In a minute that is fixed, the next reset is a whole one after the last.
+            is_soon = resets_at - self.reset_at < self.longest_reset / 2
+            self.is_sliding |= is_soon and _LEAST_OF_A_MINUTE <= self.longest_reset <= _WINDOW_SECONDS + 1
+            self.longest_reset = max(self.longest_reset, resets_at - self.as_of)
             # Requests in flight are not in the provider's count yet.
             sent = self.sent_count if self.since_reset is None else self.since_reset
             unsent = max(0.0, self.per_minute - sent) if self.per_minute else math.inf
@@ -184,7 +216,9 @@ class Allowance(BaseModel):
     def _seconds_to_wait(self) -> float:
         until = self.wait_until or 0.0
         if self.remaining is not None and self.resets_at is not None:
-            return max(until, self.resets_at if self.remaining <= 0 else 0.0) - self.as_of
+            until = max(until, self.resets_at if self.remaining <= 0 else 0.0)
+            if not self.is_sliding:
+                return until - self.as_of
         if not self.per_minute or self.sent_count < self.per_minute or self._may_try():
             return until - self.as_of
         excess = self.sent_count - self.per_minute

@@ -40,6 +40,10 @@ class Provider(Protocol):
         """Counts requests in that ledger, together with all who use the same key."""
         ...
 
+    async def refresh_rate_limit(self) -> None:
+        """Learns from the ledger what others have learned of the rate limit."""
+        ...
+
     async def get_conversation(self, conversation_id: str) -> Conversation:
         """One conversation with transcript and results."""
         ...

@@ -76,7 +76,10 @@ def parse_page(wire: JsonValue, cursor: str) -> CursorPage:
     fields = outer | body if isinstance(body, dict) else outer
     if isinstance(fields.get("data"), dict):  # the envelope's, already opened
         fields = {name: value for name, value in fields.items() if name != "data"}
+    is_bare = isinstance(wire, list)  # the only page, as it names no other; an empty one says too little
     rows = body if isinstance(body, list) else rows_of(fields, *_LISTS, "data")
+    if is_bare and (cursor or not wire):
+        rows = None
     if rows is None:
         raise InvalidResponseError("The response's field 'conversations' is not a list.", CHECK_ADDRESS)
     if not rows and first_present(fields, "error", "errors"):

@@ -69,7 +69,8 @@ def parse_detail(wire: JsonValue) -> Conversation:
         InvalidResponseError: `data` is not an object.
     """
     data = object_of(wire, _DETAIL_FIELDS)
-    if data is None or (data is wire and data.keys().isdisjoint(_DETAIL_FIELDS)):
+    is_enveloped = isinstance(wire, dict) and data is not wire
+    if data is None or (not is_enveloped and data.keys().isdisjoint(_DETAIL_FIELDS)):
         raise _wrong_envelope("an object")
     return _conversation(data, has_detail=True)
 

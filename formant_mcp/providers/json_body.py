@@ -9,6 +9,7 @@ from pydantic_core import from_json
 from formant_mcp.errors import ASK_AGAIN, CHECK_ADDRESS, DamagedResponseError, InvalidResponseError
 
 _LONGEST_INTEGER = 300
+_OPEN = {"{": "}", "[": "]"}
 
 
 def parse_json(body: bytes, address_hint: str = CHECK_ADDRESS) -> JsonValue:
@@ -30,7 +31,7 @@ def parse_json(body: bytes, address_hint: str = CHECK_ADDRESS) -> JsonValue:
         return json.loads(text, parse_int=_integer, strict=False)
     except json.JSONDecodeError as error:
         is_cut_off = error.pos >= len(text) or error.msg.startswith("Unterminated")
-        if is_cut_off:
+        if is_cut_off or (text[0] in _OPEN and text[-1] != _OPEN[text[0]]):  # within a word, a number, an escape
             raise DamagedResponseError("The response was truncated.", ASK_AGAIN) from None
         raise InvalidResponseError("The response is not JSON.", ASK_AGAIN) from None
     except RecursionError:

@@ -25,7 +25,6 @@ MOST_IN_FLIGHT = 16
 _SUCCESSES_PER_STEP = 16
 _RATE_SECONDS = 60.0
 _FEWEST_FOR_A_RATE, _MOST_FOR_A_RATE = 10, 100  # responses
-_DOUBT = 1.03  # times the documented limit
 _SHARED_AT_ONCE = 0.1  # of the documented limit
 _COMPARE_SECONDS = 1.0  # how often the ledger is read while no limit applies
 
@@ -38,11 +37,12 @@ class Permit:
 
     `reductions`: how often concurrency had been reduced by then. `shows_limit`: a refusal means a limit per minute, and
     not too many requests at once, as no other was in flight, or this is the first that exceeds the documented limit and
-    none was refused before.
+    none was refused before. `is_alone`: others wait for the answer, which shows whether that limit applies.
     """
 
     reductions: int
     shows_limit: bool
+    is_alone: bool
 
 
 class RateLimiter:
@@ -50,8 +50,8 @@ class RateLimiter:
 
     While nothing limits them, requests are counted in the ledger once a second, else one by one. Where it cannot be
     used, this server counts alone. `documented_per_minute`: a limit that the provider may have; until it states one,
-    refuses a request or has accepted more, each of the first requests that exceed this one is answered before the next
-    is sent.
+    refuses a request or has accepted more, the first request that exceeds this one is answered before anybody sends the
+    next.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class RateLimiter:
         self._clock_offset = 0.0
         self._not_before = -math.inf
         self._uncounted = 0
+        self._is_alone = False
         self._documented = documented_per_minute or math.inf
         self._unapplied: list[tuple[float, StatedLimit]] = []
 
@@ -93,6 +94,10 @@ class RateLimiter:
         """Counts in that ledger from now on."""
         self._ledger, self._compared_at = ledger, -math.inf
 
+    async def refresh(self) -> None:
+        """Learns from the ledger what others have learned."""
+        await self._change(lambda _: None)
+
     @asynccontextmanager
     async def permit(self, deadline: float) -> AsyncGenerator[Permit, None]:
         """Waits until one request may be sent; yields what to pass to `update_from_response`.
@@ -107,10 +112,11 @@ class RateLimiter:
                 await held.enter_async_context(self._slots)
                 seconds = await self._take()
                 if seconds <= 0:
-                    if not (is_unsure := self._is_unsure()):
+                    is_alone = self._is_alone
+                    if not is_alone:
                         await in_order.aclose()  # else the next request waits until this one has been answered
-                    is_alone = self._slots.borrowed_tokens == 1
-                    yield Permit(self._reductions, is_alone or (is_unsure and not self._reductions))
+                    is_only = self._slots.borrowed_tokens == 1
+                    yield Permit(self._reductions, is_only or (is_alone and not self._reductions), is_alone)
                     return
             if self._monotonic() + seconds > deadline:
                 raise too_many_requests(seconds)
@@ -133,6 +139,8 @@ class RateLimiter:
             self._increase_concurrency()
         if self._allowance.is_changed_by(stated):
             await self._change(lambda allowance: allowance.update(stated, shows_limit=permit.shows_limit))
+        elif permit.is_alone and status < 300:
+            await self._change(Allowance.accept_more)
         elif not stated.says_nothing:
             self._unapplied.append((at, stated))
         self._slots.total_tokens = self._concurrency
@@ -140,6 +148,7 @@ class RateLimiter:
 
     async def _take(self) -> float:
         self._allowance.advance(self._time())
+        self._is_alone = False
         is_due = self._monotonic() - self._compared_at >= _COMPARE_SECONDS or self._is_close()
         if self._allowance.is_unlimited and not is_due:
             self._uncounted += 1
@@ -148,9 +157,10 @@ class RateLimiter:
 
         def take(allowance: Allowance) -> None:
             nonlocal seconds
-            seconds = allowance.take()
+            seconds = allowance.take(self._documented)
 
         await self._change(take)
+        self._is_alone = seconds <= 0 and self._allowance.alone_until is not None
         return seconds
 
     async def _change(self, change: Callable[[Allowance], None]) -> None:
@@ -188,22 +198,9 @@ class RateLimiter:
         return max(self._monotonic() + self._clock_offset, self._not_before)
 
     def _is_close(self) -> bool:
-        """Whether this minute's requests may exceed the documented limit, or do so a little, and others should know."""
-        return self._sent_count < self._doubted and self._uncounted >= self._documented * _SHARED_AT_ONCE
-
-    def _is_unsure(self) -> bool:
-        """Whether the request just counted may be more than the provider allows, though nothing says so."""
-        return self._allowance.is_unlimited and self._documented < self._sent_count < self._doubted
-
-    @property
-    def _sent_count(self) -> int:
-        return self._allowance.sent_count + self._uncounted
-
-    @property
-    def _doubted(self) -> float:
-        """Up to how many requests in a minute may be refused, though nothing says so; 0: none."""
-        is_documented = self._documented < math.inf and not self._allowance.allows_more
-        return self._documented * _DOUBT if is_documented else 0.0
+        """Whether this minute's requests may exceed the documented limit, and others should know."""
+        sent, is_in_doubt = self._allowance.sent_count + self._uncounted, self._allowance.is_in_doubt(self._documented)
+        return is_in_doubt and (sent >= self._documented or self._uncounted >= self._documented * _SHARED_AT_ONCE)
 
     def _reduce_concurrency(self, permit: Permit) -> None:
         self._successes = 0

@@ -1,5 +1,6 @@
 """What the clients of the providers' REST APIs share: how they are opened, and how one conversation is fetched."""
 
+import time
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import ClassVar, Protocol
@@ -12,7 +13,7 @@ from formant_mcp.errors import ConfigurationError, NotFoundError
 from formant_mcp.models import Conversation
 from formant_mcp.providers.base import AnyProvider, Recording
 from formant_mcp.providers.http import HttpClient, path_segment, utc_now
-from formant_mcp.providers.rate_limit import Ledger, Sleep, WallClock
+from formant_mcp.providers.rate_limit import Ledger, Monotonic, Sleep, WallClock
 from formant_mcp.providers.recordings import open_recording
 from formant_mcp.providers.registry import ProviderSpec
 from formant_mcp.providers.responses import check_conversation_id, conversation_not_found
@@ -32,6 +33,7 @@ class OpenProvider(Protocol):
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Sleep = anyio.sleep,
         now: WallClock = utc_now,
+        monotonic: Monotonic = time.monotonic,
     ) -> AnyProvider: ...
 
 
@@ -55,6 +57,7 @@ class RestProvider:
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Sleep = anyio.sleep,
         now: WallClock = utc_now,
+        monotonic: Monotonic = time.monotonic,
     ) -> None:
         if not base_url:
             raise ConfigurationError(
@@ -68,6 +71,7 @@ class RestProvider:
             transport=transport,
             sleep=sleep,
             now=now,
+            monotonic=monotonic,
         )
 
     def headers(self, key: str) -> Mapping[str, str]:
@@ -92,6 +96,10 @@ class RestProvider:
     def share_rate_limit(self, ledger: Ledger) -> None:
         """Counts requests in that ledger, together with all who use the same key."""
         self._http.rate_limit.share(ledger)
+
+    async def refresh_rate_limit(self) -> None:
+        """Learns from the ledger what others have learned of the rate limit."""
+        await self._http.rate_limit.refresh()
 
     async def get_conversation(self, conversation_id: str) -> Conversation:
         """One conversation with transcript and results.

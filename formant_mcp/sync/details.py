@@ -85,15 +85,24 @@ class Details:
         self._leases = leases
         self._now = now
 
-    async def read(self, conversation_ids: Sequence[str], progress: Progress, *, for_question: bool = False) -> None:
+    async def read(
+        self,
+        conversation_ids: Sequence[str],
+        progress: Progress,
+        *,
+        for_question: bool = False,
+        holds_list: bool = False,
+    ) -> None:
         """Reads them in this order and saves each as it comes; one that cannot be read fails alone.
+
+        `holds_list`: the caller holds the lease of a list; questions may wait for it, so they do not go first.
 
         Raises:
             FormantError: nothing further can be read now; what was read is kept.
             PermissionDeniedError: a question needs them, and the key may not read the details of any conversation.
         """
         try:
-            await _DetailWorkers(self, conversation_ids, progress, self._now()).run()
+            await _DetailWorkers(self, conversation_ids, progress, self._now(), holds_list).run()
         except PermissionDeniedError:
             if for_question and not await self._store.read.has_details():
                 await self._store.write.retry_failed()  # whoever gives the key this right need not wait
@@ -190,9 +199,15 @@ class _DetailWorkers:
     """One run over a list of ids by several workers, which claim the next few together."""
 
     def __init__(
-        self, details: Details, conversation_ids: Sequence[str], progress: Progress, requested_at: datetime
+        self,
+        details: Details,
+        conversation_ids: Sequence[str],
+        progress: Progress,
+        requested_at: datetime,
+        holds_list: bool,
     ) -> None:
         self._details = details
+        self._holds_list = holds_list
         self._ids = iter(conversation_ids)
         self._count = len(conversation_ids)
         self._progress = progress
@@ -247,7 +262,8 @@ class _DetailWorkers:
         """The next one to read, with the claim that holds its lease; None where there is none left."""
         async with self._claiming:
             while not self._next:
-                await self._details.yield_to_waiting()  # before the claim: what pauses holds no lease
+                if not self._holds_list:  # what pauses holds no lease
+                    await self._details.yield_to_waiting()
                 ids = list(islice(self._ids, _IN_FLIGHT))
                 if not ids:
                     return None

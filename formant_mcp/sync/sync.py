@@ -297,6 +297,8 @@ class Sync:
             async with asyncio.timeout(max(0.0, seconds)):
                 await self._jobs.join(key, work, report)
         except TimeoutError:
+            if self._provider.requests_per_minute is None:  # another server may have learned it
+                await self._provider.refresh_rate_limit()
             return None
         except passing as error:
             return error

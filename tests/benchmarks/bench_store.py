@@ -81,6 +81,9 @@ class NothingNew:
     def share_rate_limit(self, ledger: Ledger) -> None:
         """No requests are sent."""
 
+    async def refresh_rate_limit(self) -> None:
+        """No requests are sent."""
+
     async def get_conversation(self, conversation_id: str) -> Conversation:
         raise NotFoundError("There is none.")
 

@@ -192,6 +192,12 @@ def test_a_bare_list_is_the_only_page():
     )
 
 
+@pytest.mark.parametrize(("wire", "cursor"), [([], ""), ([], "asked"), ([{"conversation_id": "c1"}], "asked")])
+def test_a_bare_list_without_rows_or_at_a_cursor_is_no_page(wire: JsonValue, cursor: str):
+    with pytest.raises(InvalidResponseError):
+        parse_page(wire, cursor)
+
+
 @pytest.mark.parametrize(
     ("fields", "next_cursor"),
     [

@@ -195,7 +195,9 @@ def test_a_detail_is_parsed_in_any_envelope(wire: JsonValue):
     assert (read.conversation_id, read.status) == ("c1", "busy")
 
 
-@pytest.mark.parametrize("wire", [None, [], "text", 1, {}, {"data": None}, {"data": []}, {"data": "x"}, {"error": {}}])
+@pytest.mark.parametrize(
+    "wire", [None, [], [{}], "text", 1, {}, {"data": None}, {"data": []}, {"data": "x"}, {"error": {}}]
+)
 def test_a_detail_whose_data_is_no_object_names_the_field(wire: JsonValue):
     with pytest.raises(InvalidResponseError, match="'data' is not an object"):
         parse_detail(wire)

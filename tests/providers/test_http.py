@@ -147,7 +147,17 @@ async def test_a_404_with_any_other_body_is_an_unexpected_status(clock: Clock, c
     assert clock.slept == []
 
 
-@pytest.mark.parametrize("damaged", [b"", b"<html>Bad gateway</html>", b'{"data": [1,', b'{"data": [{"text": "ab'])
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b"",
+        b"<html>Bad gateway</html>",
+        b'{"data": [1,',
+        b'{"data": [{"text": "ab',
+        b'{"data": nul',
+        b'[{"text": "\\u09',
+    ],
+)
 async def test_a_damaged_answer_is_retried(clock: Clock, damaged: bytes):
     client = client_for(clock, answering(*[httpx.Response(200, content=damaged)] * 4))
 

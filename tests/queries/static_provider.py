@@ -37,6 +37,9 @@ class StaticProvider:
     def share_rate_limit(self, ledger: Ledger) -> None:
         """No requests are sent."""
 
+    async def refresh_rate_limit(self) -> None:
+        """No requests are sent."""
+
     async def get_conversation(self, conversation_id: str) -> Conversation:
         for call in self._calls:
             if call.conversation_id == conversation_id:

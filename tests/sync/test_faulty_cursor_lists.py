@@ -1,5 +1,6 @@
 """Lists by cursor that go wrong: every conversation once, or an error that says what the provider did."""
 
+import asyncio
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,11 +11,11 @@ from formant_mcp.errors import AuthenticationError, InvalidResponseError
 from formant_mcp.filters import Filters
 from formant_mcp.sync.list_sync import ListRequest
 from tests.fake_cursor import FakeCursorFamily, FakeElevenLabs
-from tests.fake_http import Reply
+from tests.fake_http import Reply, Request
 from tests.fake_voiceos import FakeVoiceOs
 from tests.provider_apis import ELEVENLABS, VOICEABLE, VOICEOS, ProviderFixture
-from tests.sync.cursor_sync_harness import LONG_OVER, MINUTE, each_provider, is_timed, opened, read_whole
-from tests.sync.sync_harness import DAY
+from tests.sync.cursor_sync_harness import LONG_OVER, MINUTE, each_provider, is_timed, lists, opened, read_whole
+from tests.sync.sync_harness import DAY, running_jobs, until
 
 pytestmark = pytest.mark.anyio
 
@@ -244,3 +245,35 @@ async def test_a_page_whose_details_failed_is_not_passed_over():
             await harness.sync.refresh_list(need, 30)
         assert (await harness.ask(need)).is_complete
         assert harness.api.id_of(mine) in await harness.stored(Filters(user_id=user))
+
+
+async def test_a_scan_that_met_one_wrong_page_continues_after_the_page_before():
+    async with opened(ELEVENLABS, 950) as harness:
+        pages: list[Request] = []
+
+        def wrong_once(request: Request) -> bool:
+            pages.append(request)
+            return len(pages) == 7
+
+        harness.api.fault(wrong_once, 1, lambda good: replace(good, body=b"{}"))
+        with pytest.raises(InvalidResponseError):
+            await harness.sync.refresh_list(ListRequest(), 30)
+        assert (await harness.ask()).is_complete
+        assert await harness.holds_all()
+        assert len(lists(harness)) <= 10 + 3  # the wrong one, the one before it once more, and what is new
+
+
+@each_provider
+async def test_a_question_does_not_wait_for_a_scan_that_waits_for_it(provider: ProviderFixture):
+    async with opened(provider, 30) as harness:
+        await read_whole(harness)
+        harness.api.remove((await harness.stored())[9])
+        harness.clock.advance(DAY)
+        harness.api.on_request = lambda request: None if is_timed(request) else harness.api.gate.shut()
+        await harness.ask()  # begins the daily scan, which misses a call
+        await until(lambda: not is_timed(harness.api.requests[-1]))
+        harness.api.on_request = None
+        question = asyncio.create_task(harness.ask())
+        await until(lambda: running_jobs("list") > 0)
+        harness.api.gate.open()
+        assert (await question).is_complete

@@ -40,7 +40,7 @@ class CursorList(StoredList):
         if not user_id or all(row.user_id is not None for row in rows):
             return stored_before, page.unreadable
         ids = [row.conversation_id for row in rows]
-        await self.details.read(await self._without_detail(ids), progress)
+        await self.details.read(await self._without_detail(ids), progress, holds_list=True)
         return stored_before, page.unreadable + len(await self._without_detail(ids))
 
     async def _with_filter_value(self, rows: list[Conversation], name: str) -> list[Conversation]:

@@ -33,6 +33,7 @@ class Scan:
         self._state = ListState(source.name)
         self._checkpoint: tuple[datetime | None, str | None] = (None, None)
         self._resumed_at = ""
+        self._has_failed = False  # since something new was read
 
     async def read_new(self, progress: Progress) -> None:
         """Reads what came since the list was last checked.
@@ -105,7 +106,9 @@ class Scan:
         try:
             cursor, listed = await pages.fetch_next()
         except InvalidResponseError:
-            await self._restart()  # continuing from there would only end there again
+            if self._has_failed:
+                await self._restart()  # continuing from there would only end there again
+            self._has_failed, self._pages = True, None
             raise
         self._pages = None  # until this page is saved; if that fails, the scan resumes at the checkpoint
         if not cursor:
@@ -115,6 +118,8 @@ class Scan:
         if is_resumed and not shows_any_seen(stored_before, self._state.scan_started_at):
             return await self._restart()  # the list does not continue from there as it did
         self._resumed_at = ""
+        is_new = bool(listed.page.row_count) and not shows_any_seen(stored_before, self._state.scan_started_at)
+        self._has_failed = self._has_failed and not is_new
         await self._save_checkpoint(cursor, listed.page, unreadable)
         if pages.cursor is not None:
             self._pages = pages
@@ -186,7 +191,7 @@ class Scan:
                 return False
         while hidden := await read.not_seen_since(filters, started_at, _FETCHED_AT_ONCE):
             await write.invalidate_details(hidden)
-            await self._list.details.read(hidden, progress)
+            await self._list.details.read(hidden, progress, holds_list=True)
             gone = await read.missing_among(hidden, started_at)
             await write.delete(*gone)
             if len(gone) == len(hidden) and filters == NO_FILTERS:
