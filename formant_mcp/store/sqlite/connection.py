@@ -6,7 +6,6 @@ import os
 import sqlite3
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, cast
 
@@ -15,6 +14,7 @@ from formant_mcp.filters import Role
 from formant_mcp.store.engine import AccountKey, Forms, Parameter, StoredTurn, Value
 from formant_mcp.store.limits import ALL_AGENTS
 from formant_mcp.store.local_time import local_day, local_hour
+from formant_mcp.store.sqlite.file import prepare, rename_damaged
 from formant_mcp.store.sqlite.full_text import DELETE, FTS_COLUMNS, index_rows, to_fts5
 from formant_mcp.store.sqlite.owner import claim, enter
 from formant_mcp.store.sqlite.schema import migrate
@@ -28,7 +28,6 @@ _log = logging.getLogger(__name__)
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 # Few sizes, so that SQLite compiles few statements; before 3.32 a statement had at most 999 parameters.
 _ROWS_OF_A_STATEMENT = (32, 4, 1)
-_MAGIC = b"SQLite format 3\0"  # https://sqlite.org/fileformat.html#the_database_header
 _PRAGMAS = (
     "PRAGMA synchronous = NORMAL",
     "PRAGMA temp_store = MEMORY",
@@ -174,7 +173,7 @@ class SqliteConnection:
         """Closes the connection and renames the corrupt file."""
         self.close()
         if self._path and self.file:
-            _rename_corrupt(self._path, self.file)
+            rename_damaged(self._path, self.file)
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:  # a full disk may have ended it already
@@ -206,16 +205,16 @@ def open_writer(path: Path | None, account: AccountKey) -> SqliteConnection:
     Raises:
         StoreError: it cannot be used. ConfigurationError: it is another account's.
     """
-    file = _prepare(path)
+    file = path and prepare(path)
     try:
         return _open(path, file, account)
     except sqlite3.Error as error:
         if path is None or file is None or _code(error) not in _DAMAGED:
             raise _to_store_error(error, path) from None
-    _rename_corrupt(path, file)
+    rename_damaged(path, file)
     _log.warning("The local store was corrupt. It was renamed to %s.damaged-… and a new one was created.", path)
     try:
-        return _open(path, _prepare(path), account)
+        return _open(path, prepare(path), account)
     except sqlite3.Error as error:
         raise _to_store_error(error, path) from None
 
@@ -244,16 +243,8 @@ def open_reader(path: Path, file: os.stat_result | None) -> SqliteConnection:
     return reader
 
 
-def _prepare(path: Path | None) -> os.stat_result | None:
-    """The private file at `path`, created if there is none."""
-    if path is None:
-        return None
-    _refuse_other_files(path)
-    return _make_private(path)
-
-
 def _open(path: Path | None, file: os.stat_result | None, account: AccountKey) -> SqliteConnection:
-    connection = _connect(":memory:" if path is None else str(path))
+    connection = _connect(":memory:" if path is None else f"{path.absolute().as_uri()}?mode=rw")
     try:
         migrate(connection)  # before anything writes: a newer version's file stays as it is
         _use_wal(connection)
@@ -294,53 +285,6 @@ def _use_wal(connection: sqlite3.Connection, tries: int = 20) -> None:
         connection.execute("BEGIN IMMEDIATE")  # SQLite does wait for this
         connection.execute("COMMIT")
         _use_wal(connection, tries - 1)
-
-
-def _make_private(path: Path) -> os.stat_result:
-    """Creates folder (0700) and file (0600) before SQLite creates them with default permissions; returns the file."""
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        path.chmod(0o600)
-        return path.stat()
-    except OSError as error:
-        raise StoreError(
-            f"The local store cannot be opened ({error.strerror}).",
-            "Set FORMANT_STORE to a file that can be written, or to :memory:.",
-        ) from None
-
-
-def _refuse_other_files(path: Path) -> None:
-    """Refuses another program's file; one that begins with zeros may be a corrupt store."""
-    try:
-        with path.open("rb") as file:
-            beginning = file.read(len(_MAGIC))
-    except OSError:  # a new store, or one that cannot be opened: the next step reports it
-        return
-    if beginning.strip(b"\0") and not _MAGIC.startswith(beginning):
-        raise StoreError(
-            f"{path.name} is not a store of formant-mcp, so it was left as it is.",
-            "Set FORMANT_STORE to another path, or move that file away.",
-        )
-
-
-def _rename_corrupt(path: Path, damaged: os.stat_result) -> None:
-    """Renames a corrupt store and its journal, so that nothing is deleted, unless another process already did."""
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-    try:
-        if not os.path.samestat(path.stat(), damaged):
-            return
-        for suffix in ("-journal", "-wal", "-shm", ""):
-            old = path.with_name(path.name + suffix)
-            if old.exists():
-                old.rename(path.with_name(f"{path.name}.damaged-{stamp}{suffix}"))
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise StoreError(
-            f"The local store is corrupt and cannot be renamed ({error.strerror}).",
-            "Close other programs using it and retry, or set FORMANT_STORE to another path.",
-        ) from None
 
 
 def _code(error: sqlite3.Error) -> int:

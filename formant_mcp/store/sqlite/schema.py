@@ -11,6 +11,7 @@ from formant_mcp.errors import StoreError
 from formant_mcp.filters import LABELLED
 from formant_mcp.store.result_values import parse_again
 from formant_mcp.store.rows import label_rows
+from formant_mcp.store.sqlite.file import APPLICATION_ID
 from formant_mcp.store.sqlite.full_text import index_all, index_joined_words
 from formant_mcp.text_search.spelling import phonetic_key
 
@@ -304,6 +305,7 @@ MIGRATIONS = (
     ALTER TABLE signals ADD COLUMN gap_turn INTEGER;
     ALTER TABLE signals ADD COLUMN interrupted_turn INTEGER;
     """,
+    f"PRAGMA application_id = {APPLICATION_ID};",
 )
 
 
