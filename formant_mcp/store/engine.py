@@ -178,6 +178,10 @@ class Database(Protocol):
         """Runs work in one transaction, to its end even if the caller is cancelled."""
         ...
 
+    async def erase(self) -> None:
+        """Waits until what was deleted is erased, as far as the engine can do that."""
+        ...
+
     async def close(self) -> None:
         """Closes it."""
         ...

@@ -7,7 +7,8 @@ import sqlite3
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, cast
+from secrets import token_hex
+from typing import Literal, NamedTuple, cast
 
 from formant_mcp.errors import StoreError
 from formant_mcp.filters import Role
@@ -15,12 +16,13 @@ from formant_mcp.store.engine import AccountKey, Forms, Parameter, StoredTurn, V
 from formant_mcp.store.limits import ALL_AGENTS
 from formant_mcp.store.local_time import local_day, local_hour
 from formant_mcp.store.sqlite.file import prepare, rename_damaged
-from formant_mcp.store.sqlite.full_text import DELETE, FTS_COLUMNS, index_rows, to_fts5
+from formant_mcp.store.sqlite.full_text import DELETE, FTS_COLUMNS, MERGE, forget_words, index_rows, to_fts5
 from formant_mcp.store.sqlite.owner import claim, enter
-from formant_mcp.store.sqlite.schema import migrate
+from formant_mcp.store.sqlite.schema import TO_ERASE, TO_VACUUM, has_to_erase, migrate
 from formant_mcp.store.sqlite.templates import to_sqlite
 from formant_mcp.store.turn_keys import WORD_COLUMNS, pieces_in, word_rows
 from formant_mcp.text_search.query import Expression
+from formant_mcp.text_search.tokenizer import indexable
 from formant_mcp.values import instants
 
 _log = logging.getLogger(__name__)
@@ -28,15 +30,24 @@ _log = logging.getLogger(__name__)
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 # Few sizes, so that SQLite compiles few statements; before 3.32 a statement had at most 999 parameters.
 _ROWS_OF_A_STATEMENT = (32, 4, 1)
+_BUSY_TIMEOUT = "PRAGMA busy_timeout = 5000"
 _PRAGMAS = (
     "PRAGMA synchronous = NORMAL",
     "PRAGMA temp_store = MEMORY",
     "PRAGMA cache_size = -32768",
+    "PRAGMA secure_delete = ON",
 )
 
 
 class DamagedError(StoreError):
     """The file is corrupt: it must be renamed, and a new one created."""
+
+
+class ToErase(NamedTuple):
+    """What is to be erased: up to this deletion; `of_older_version`: also what such a version has deleted."""
+
+    deletion: str
+    of_older_version: bool
 
 
 class AnotherFileError(StoreError):
@@ -66,6 +77,8 @@ class SqliteConnection:
         self._account = account
         self._is_claimed = is_claimed
         self.file = file
+        self.has_deleted = False  # since erasing last began
+        self._deleted = dict[int, tuple[str, str]]()  # turns that this transaction deleted: role and text, by key
         self._agents = ALL_AGENTS
 
     def rows(self, template: str, parameters: Sequence[Parameter] = ()) -> list[tuple[Value, ...]]:
@@ -105,9 +118,14 @@ class SqliteConnection:
     def delete(self, table: str, condition: str, rows: Sequence[Sequence[Parameter]]) -> None:
         """Deletes what meets the condition, once for each row of parameters."""
         self._run_many(f"DELETE FROM {table} WHERE {condition}", rows)
+        if table == "conversations":
+            self._note_deletion()
 
     def insert_turns(self, turns: Sequence[StoredTurn], indexed: Sequence[str]) -> None:
         """Inserts turns and the words they are found by."""
+        for key, role, text, _ in turns:
+            if self._deleted.get(key) == (role, text):
+                del self._deleted[key]
         self.insert("turns", ("turn_id", "role", "text", "seconds"), turns)
         words = [(key, role, text) for (key, role, _, _), text in zip(turns, indexed, strict=True)]
         self.insert("turns_fts", FTS_COLUMNS, index_rows(words, str))
@@ -117,6 +135,7 @@ class SqliteConnection:
         """Deletes turns, which must be given as they are stored."""
         self._run_many(DELETE, index_rows([turn[:3] for turn in turns]))
         self.delete("turns", "turn_id = ?", [turn[:1] for turn in turns])
+        self._deleted |= {key: (role, text) for key, role, text, _ in turns}
 
     def match(self, expression: Expression, role: Role, forms: Forms, without: str = "") -> str:
         """The parameter of `$is_hit` for turns of that role that match the expression."""
@@ -140,11 +159,13 @@ class SqliteConnection:
     ) -> Generator[None]:
         """Saves all of what is written inside, or nothing; reads inside see one state, and of it only these agents."""
         self._agents = agents
+        self._deleted = {}
         self._roll_back()  # an interrupt may have hit the rollback of the transaction before
         with self._translate_sqlite_errors():
             self._connection.execute(begin)
         try:
             yield
+            self._forget_words()
             with self._translate_sqlite_errors():
                 self._connection.execute("COMMIT")
         except BaseException:
@@ -160,6 +181,57 @@ class SqliteConnection:
         if self._account and not self._is_claimed:
             with self._translate_sqlite_errors():
                 self._is_claimed = claim(self._connection, self._account)
+
+    def _forget_words(self) -> None:
+        """Deletes the words that nobody says any more, now that some turns are deleted."""
+        deleted, self._deleted = self._deleted, {}
+        if deleted:
+            with self._translate_sqlite_errors():
+                forget_words(self._connection, pieces_in(indexable(text) for _, text in deleted.values()))
+            self._note_deletion()
+
+    def _note_deletion(self) -> None:
+        if self._path is None:
+            return
+        self.insert("meta", ("name", "value"), [(TO_ERASE, token_hex(8))], ("name",), "value = excluded.value")
+        self.has_deleted = True
+
+    def begin_erasing(self) -> ToErase | None:
+        """What is to be erased from the file; None if nothing is."""
+        self.has_deleted = False
+        names = [TO_ERASE, TO_VACUUM]
+        noted = {row[0]: row[1] for row in self.rows("SELECT name, value FROM $meta WHERE name $in_list", [names])}
+        return ToErase(str(noted[TO_ERASE]), TO_VACUUM in noted) if TO_ERASE in noted else None
+
+    def merge_words(self, pages: int) -> bool:
+        """Rewrites so many pages of the index of words without what was deleted; False if none is left."""
+        before = self._connection.total_changes
+        with self._translate_sqlite_errors():
+            self._connection.execute(MERGE, [-pages])
+        return self._connection.total_changes - before >= 2  # https://sqlite.org/fts5.html#the_merge_command
+
+    def vacuum(self) -> None:
+        """Rewrites the file, without what an older version left on its free pages."""
+        with self._translate_sqlite_errors():
+            self._connection.execute("PRAGMA temp_store = FILE")  # the whole store is written there
+            try:
+                self._connection.execute("VACUUM")
+            finally:
+                self._connection.execute("PRAGMA temp_store = MEMORY")
+        self.delete("meta", "name = ?", [(TO_VACUUM,)])
+
+    def empty_journal(self) -> bool:
+        """Moves what is in the journal to the file and empties it; False while somebody reads an older state."""
+        with self._translate_sqlite_errors():
+            self._connection.execute("PRAGMA busy_timeout = 0")
+            try:
+                return not self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            finally:
+                self._connection.execute(_BUSY_TIMEOUT)
+
+    def end_erasing(self, erased: ToErase) -> None:
+        """Notes that it is erased; what was deleted since remains to be."""
+        self.delete("meta", "name = ? AND value = ?", [(TO_ERASE, erased.deletion)])
 
     def interrupt(self) -> None:
         """Interrupts the running query, if any; may be called from any thread."""
@@ -254,13 +326,15 @@ def _open(path: Path | None, file: os.stat_result | None, account: AccountKey) -
     except BaseException:
         connection.close()
         raise
-    return SqliteConnection(connection, path, account, is_claimed=is_claimed, file=file)
+    opened = SqliteConnection(connection, path, account, is_claimed=is_claimed, file=file)
+    opened.has_deleted = path is not None and has_to_erase(connection)
+    return opened
 
 
 def _connect(name: str) -> sqlite3.Connection:
     connection = sqlite3.connect(name, isolation_level=None, check_same_thread=False, uri=name.startswith("file:"))
     try:
-        connection.execute("PRAGMA busy_timeout = 5000")
+        connection.execute(_BUSY_TIMEOUT)
         connection.create_function("local_day", 2, local_day, deterministic=True)
         connection.create_function("local_hour", 2, local_hour, deterministic=True)
         connection.create_function("instant", 1, _instant_of, deterministic=True)
