@@ -15,7 +15,8 @@ from formant_mcp.filters import Role
 from formant_mcp.store.engine import AccountKey, Forms, Parameter, StoredTurn, Value
 from formant_mcp.store.limits import ALL_AGENTS
 from formant_mcp.store.local_time import local_day, local_hour
-from formant_mcp.store.sqlite.file import prepare, rename_damaged
+from formant_mcp.store.sqlite.damage import UNEXPECTED, code_of, is_damage
+from formant_mcp.store.sqlite.file import has_damaged_version, prepare, rename_damaged
 from formant_mcp.store.sqlite.full_text import DELETE, FTS_COLUMNS, MERGE, forget_words, index_rows, to_fts5
 from formant_mcp.store.sqlite.owner import claim, enter
 from formant_mcp.store.sqlite.schema import TO_ERASE, TO_VACUUM, has_to_erase, migrate
@@ -27,7 +28,6 @@ from formant_mcp.values import instants
 
 _log = logging.getLogger(__name__)
 
-_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 # Few sizes, so that SQLite compiles few statements; before 3.32 a statement had at most 999 parameters.
 _ROWS_OF_A_STATEMENT = (32, 4, 1)
 _BUSY_TIMEOUT = "PRAGMA busy_timeout = 5000"
@@ -168,6 +168,12 @@ class SqliteConnection:
             self._forget_words()
             with self._translate_sqlite_errors():
                 self._connection.execute("COMMIT")
+        except UNEXPECTED as error:
+            is_damaged = self._path and is_damage(error, self._connection)
+            self._roll_back()
+            if is_damaged and self._path:
+                raise _damaged(self._path) from None
+            raise
         except BaseException:
             self._roll_back()
             raise
@@ -256,13 +262,9 @@ class SqliteConnection:
     def _translate_sqlite_errors(self) -> Generator[None]:
         try:
             yield
-        except sqlite3.Error as error:
-            if self._path and _code(error) in _DAMAGED:
-                raise DamagedError(
-                    f"The local store was corrupt. It was renamed to {self._path.name}.damaged-… and a new one was"
-                    " created.",
-                    "Retry.",
-                ) from None
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            if self._path and is_damage(error, self._connection):
+                raise _damaged(self._path) from None
             raise _to_store_error(error, self._path) from None
 
 
@@ -277,18 +279,17 @@ def open_writer(path: Path | None, account: AccountKey) -> SqliteConnection:
     Raises:
         StoreError: it cannot be used. ConfigurationError: it is another account's.
     """
-    file = path and prepare(path)
+    file = path and prepare(path, account.key)
     try:
+        if path and has_damaged_version(path):
+            raise _damaged(path)
         return _open(path, file, account)
-    except sqlite3.Error as error:
-        if path is None or file is None or _code(error) not in _DAMAGED:
-            raise _to_store_error(error, path) from None
+    except DamagedError:
+        if path is None or file is None:
+            raise
     rename_damaged(path, file)
     _log.warning("The local store was corrupt. It was renamed to %s.damaged-… and a new one was created.", path)
-    try:
-        return _open(path, prepare(path), account)
-    except sqlite3.Error as error:
-        raise _to_store_error(error, path) from None
+    return _open(path, prepare(path, account.key), account)
 
 
 def open_reader(path: Path, file: os.stat_result | None) -> SqliteConnection:
@@ -316,18 +317,30 @@ def open_reader(path: Path, file: os.stat_result | None) -> SqliteConnection:
 
 
 def _open(path: Path | None, file: os.stat_result | None, account: AccountKey) -> SqliteConnection:
-    connection = _connect(":memory:" if path is None else f"{path.absolute().as_uri()}?mode=rw")
+    try:
+        connection = _connect(":memory:" if path is None else f"{path.absolute().as_uri()}?mode=rw")
+    except sqlite3.Error as error:
+        raise _to_store_error(error, path) from None
     try:
         migrate(connection)  # before anything writes: a newer version's file stays as it is
         _use_wal(connection)
         for pragma in _PRAGMAS:
             connection.execute(pragma)
         is_claimed = enter(connection, account)
+        has_deleted = path is not None and has_to_erase(connection)
+    except (sqlite3.Error, *UNEXPECTED) as error:
+        is_damaged = path and is_damage(error, connection)
+        connection.close()
+        if is_damaged and path:
+            raise _damaged(path) from None
+        if isinstance(error, sqlite3.Error):
+            raise _to_store_error(error, path) from None
+        raise
     except BaseException:
         connection.close()
         raise
     opened = SqliteConnection(connection, path, account, is_claimed=is_claimed, file=file)
-    opened.has_deleted = path is not None and has_to_erase(connection)
+    opened.has_deleted = has_deleted
     return opened
 
 
@@ -354,20 +367,21 @@ def _use_wal(connection: sqlite3.Connection, tries: int = 20) -> None:
     try:
         connection.execute("PRAGMA journal_mode = WAL")
     except sqlite3.OperationalError as error:
-        if not tries or _code(error) != sqlite3.SQLITE_BUSY:
+        if not tries or code_of(error) != sqlite3.SQLITE_BUSY:
             raise
         connection.execute("BEGIN IMMEDIATE")  # SQLite does wait for this
         connection.execute("COMMIT")
         _use_wal(connection, tries - 1)
 
 
-def _code(error: sqlite3.Error) -> int:
-    """SQLite's primary code; its extended ones carry more in their upper bits (sqlite.org/rescode.html)."""
-    return int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)) & 0xFF
+def _damaged(path: Path) -> DamagedError:
+    return DamagedError(
+        f"The local store was corrupt. It was renamed to {path.name}.damaged-… and a new one was created.", "Retry."
+    )
 
 
-def _to_store_error(error: sqlite3.Error, path: Path | None) -> StoreError:
-    code = _code(error)
+def _to_store_error(error: sqlite3.Error | UnicodeDecodeError, path: Path | None) -> StoreError:
+    code = code_of(error) if isinstance(error, sqlite3.Error) else sqlite3.SQLITE_CORRUPT
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     where = f" ({path.parent})" if path else ""
     if code == sqlite3.SQLITE_FULL or name == "SQLITE_IOERR_SHMSIZE":

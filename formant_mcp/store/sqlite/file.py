@@ -25,12 +25,15 @@ _APPLICATION_ID_AT = slice(68, 72)
 # Of our schema, for a store of an older version that is damaged.
 _OURS = (b"contact_reversed TEXT", b"ON conversations (contact_reversed)", b'TABLE "turns_fts"', b"daily_counts")
 _LONGEST_OF_OURS = max(map(len, _OURS))
+_FORMAT_VERSIONS_AT = slice(18, 20)
 _READ_AT_ONCE = 1 << 20
 _ELSEWHERE = "set FORMANT_STORE to another path"
 
 
-def prepare(path: Path) -> os.stat_result:
+def prepare(path: Path, name: str) -> os.stat_result:
     """The private file at `path`, created if there is none, in a private folder.
+
+    `name`: that of a file which can only be ours, however damaged.
 
     Raises:
         StoreError: it is not ours, or unsafe, and was left as it is; or it cannot be opened.
@@ -38,7 +41,7 @@ def prepare(path: Path) -> os.stat_result:
     with disk_errors("The local store cannot be opened", f"{_ELSEWHERE}, or to :memory:"):
         make_private(path.parent, _ELSEWHERE)
         journals = [journal for journal in _with_journals(path)[1:] if _is_file(journal)]
-        if _is_file(path) and not is_ours(path):
+        if _is_file(path) and path.stem != name and not is_ours(path):
             raise StoreError(
                 f"{path.name} is not a store of formant-mcp but another program's, or damaged beyond recognition;"
                 " it was left as it is.",
@@ -65,6 +68,12 @@ def is_ours(path: Path) -> bool:
         if tables is None:
             return _has_our_schema(file)
         return {"meta", "conversations", "turns"} <= tables or not (tables or any(map(Path.exists, journals)))
+
+
+def has_damaged_version(path: Path) -> bool:
+    """Whether the header names a version of the file format that there is not: SQLite would only read it, for ever."""
+    with _opened(path) as file:
+        return bool(set(file.read(_HEADER_BYTES)[_FORMAT_VERSIONS_AT]) - {1, 2})
 
 
 def rename_damaged(path: Path, damaged: os.stat_result) -> None:
