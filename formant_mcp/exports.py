@@ -21,7 +21,7 @@ from pydantic import JsonValue
 from formant_mcp.analysis.signals import SIGNALS
 from formant_mcp.analysis.signals import Value as Measured
 from formant_mcp.errors import InvalidRequestError
-from formant_mcp.files import disk_errors, finish, open_temporary, take_name, write
+from formant_mcp.files import disk_errors, finish, make_private, open_temporary, take_name, write
 from formant_mcp.models import Conversation, Turn
 from formant_mcp.queries.export import ExportedCall
 
@@ -143,8 +143,10 @@ class ExportsFolder:
         """Writes all pages to a new file, which appears whole or not at all.
 
         Raises:
-            StoreError: the folder cannot be created or written to.
+            StoreError: the folder cannot be created or written to, or others can write to it.
         """
+        with disk_errors(f"The export cannot be saved in {self._folder}", _OTHER_FOLDER):
+            make_private(self._folder, _OTHER_FOLDER)
 
         def keep(temporary: Path, file: FileIO) -> Path:
             return finish(temporary, file, name, f".{table.format}")[0]

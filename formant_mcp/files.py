@@ -1,7 +1,13 @@
-"""Files written for the user: whole or not at all, private to their owner, and never over another file."""
+"""Files written for the user: whole or not at all, private to their owner, and never over another file.
+
+Where the line is: what we create is private under every umask, and a link in its place is refused. Above it, the path
+is the user's own: a home folder may be a link.
+"""
 
 import errno
 import os
+import stat
+import sys
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -12,12 +18,63 @@ from pathlib import Path
 from formant_mcp.errors import StoreError
 
 
-def open_temporary(folder: Path) -> tuple[Path, FileIO]:
-    """A new file in `folder`, private to its owner, and its absolute path (hidden, unlike every finished one)."""
+def make_private(folder: Path, other: str) -> None:
+    """Creates a folder, and those missing above it, private to their owner; refuses one where others can replace files.
+
+    Refused are a link that this user can have made (in the root folder are the system's, such as /tmp on macOS), a
+    folder of another user than root, and one that everybody may write to, unless it is sticky, as /tmp is. Members of a
+    folder's group may write to it: somebody chose them. `other`: what else helps.
+
+    Raises:
+        StoreError: it is refused. OSError: it cannot be created.
+    """
+    if folder.is_symlink() and not _is_of_the_system(folder):
+        raise StoreError(
+            f"{folder} is a symbolic link, which is not followed.",
+            f"Put a folder there, or {other}, such as the one it points to.",
+        )
+    _make_folders(folder)
+    status = folder.stat()
+    if not is_own(status):
+        raise StoreError(
+            f"{folder} belongs to another user, who could replace what is in it.",
+            f"Make it yours (chown), or {other}, such as a new one below it.",
+        )
+    if sys.platform != "win32" and status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX:
+        raise StoreError(
+            f"Everybody may write to {folder}, so anybody could replace what is in it.",
+            f"Forbid it (chmod o-w), or {other}, such as a new one below it.",
+        )
+
+
+def is_own(status: os.stat_result) -> bool:
+    """Whether it belongs to this user or to root, who may do everything anyway."""
+    return sys.platform == "win32" or status.st_uid in (os.geteuid(), 0)
+
+
+def _is_of_the_system(link: Path) -> bool:
+    parent = link.absolute().parent
+    return link.lstat().st_uid == 0 and (parent == parent.parent or not os.access(parent, os.W_OK))
+
+
+def _make_folders(folder: Path) -> None:
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     for path in reversed(missing):
-        path.mkdir(mode=0o700, exist_ok=True)
+        try:
+            path.mkdir(mode=0o700)
+        except FileExistsError:
+            if not path.is_dir():  # another process has just created it
+                raise
+        else:
+            path.chmod(0o700)  # whatever the umask
+
+
+def open_temporary(folder: Path) -> tuple[Path, FileIO]:
+    """A new file in `folder`, private to its owner, and its absolute path (hidden, unlike every finished one)."""
+    _make_folders(folder)
     descriptor, name = tempfile.mkstemp(dir=folder, prefix=".", suffix=".part")
+    if sys.platform != "win32":
+        os.fchmod(descriptor, 0o600)  # whatever the umask
     return Path(name), FileIO(descriptor, "wb")
 
 

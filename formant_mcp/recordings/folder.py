@@ -14,7 +14,7 @@ from pathlib import Path
 from anyio import to_thread
 
 from formant_mcp.audio import KINDS, AudioKind
-from formant_mcp.files import disk_errors, finish, open_temporary, write
+from formant_mcp.files import disk_errors, finish, make_private, open_temporary, write
 from formant_mcp.models import outside_form
 from formant_mcp.providers.base import Recording
 from formant_mcp.recordings.figures import measure
@@ -55,12 +55,14 @@ class RecordingsFolder:
         others are saved as `<name>-2`, `<name>-3`, and so on.
 
         Raises:
-            StoreError: the folder cannot be created or written to. Errors of `recording.chunks` are not translated.
+            StoreError: the folder cannot be created or written to, or others can write to it. Errors of
+            `recording.chunks` are not translated.
         """
         folder = self._folder
         problems = partial(disk_errors, f"The recording cannot be saved in {folder}", _OTHER_FOLDER)
         name, kind = _file_name(conversation_id), recording.kind
         with problems():
+            make_private(folder, _OTHER_FOLDER)
             # Not in a thread: a cancellation would leave a file before its name is returned.
             temporary, file = open_temporary(folder)
         try:

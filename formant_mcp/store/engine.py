@@ -42,6 +42,11 @@ TABLES = (
     "members",
 )
 
+TO_ERASE = "to_erase"
+"""The name, in the table meta of a file, of what changes with every deletion until it is erased from the file."""
+TO_VACUUM = "to_vacuum"
+"""The same, where the file must be rewritten for that, or to take less space."""
+
 T = TypeVar("T")
 P = ParamSpec("P")
 
@@ -191,8 +196,8 @@ class Database(Protocol):
         """Runs work in one transaction, to its end even if the caller is cancelled."""
         ...
 
-    async def erase_deleted(self, *, rebuild: bool) -> None:
-        """Leaves nothing of deleted rows in a journal; `rebuild`: and no free pages, which takes a while."""
+    async def erase(self) -> None:
+        """Waits until what was deleted is erased, as far as the engine can do that."""
         ...
 
     async def close(self) -> None:

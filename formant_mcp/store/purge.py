@@ -11,12 +11,12 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from formant_mcp.errors import StoreError
-from formant_mcp.store.engine import TABLES, Connection, OnDatabase, on_writer, one_query
+from formant_mcp.store.engine import TABLES, TO_ERASE, TO_VACUUM, Connection, OnDatabase, on_writer, one_query
 from formant_mcp.store.inspection import files_of
 from formant_mcp.store.rows import whole
 
 _MARK = "purged"
-_OWNER = ("account", "service")
+_KEPT = ("account", "service", TO_ERASE, TO_VACUUM)
 _DELETED_AT_ONCE = 1_000  # conversations in a transaction, where each holds up other writers
 _OF_CONVERSATIONS = ("turns", "result_values", "unreadable", "signals", "phrases", "conversations")
 _begun_with: ContextVar[str | None] = ContextVar("the mark when the work began", default=None)
@@ -48,7 +48,7 @@ class Purge(OnDatabase):
         while await self._some():
             pass
         await self._rest()
-        await self.database.erase_deleted(rebuild=True)
+        await self.database.erase()
 
     @on_writer
     def _some(self, connection: Connection) -> int:
@@ -67,7 +67,7 @@ class Purge(OnDatabase):
     def _rest(self, connection: Connection) -> None:
         """Deletes what is left, with all that says how far it is loaded."""
         for table in TABLES:
-            connection.delete(table, f"name NOT IN {_OWNER}" if table == "meta" else "true", [()])
+            connection.delete(table, f"name NOT IN {_KEPT}" if table == "meta" else "true", [()])
         connection.delete_all_words()
         _replace_mark(connection)
 

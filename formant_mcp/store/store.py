@@ -106,6 +106,10 @@ class Store(OnDatabase):
             self._known_identity = generation, identity
         return " ".join([identity, *map(repr, sorted(self.visible_agents))])
 
+    async def erase(self) -> None:
+        """Waits until what was deleted can be read in no file any more; a database keeps it until it vacuums itself."""
+        await self.database.erase()
+
     async def close(self) -> None:
         """Closes the file."""
         await self.database.close()

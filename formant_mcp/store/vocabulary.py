@@ -1,6 +1,6 @@
 """The words that an account's calls say, each with its stem and its spelling: which ones match a term, or are like it.
 
-A call that was deleted may leave its words there.
+In PostgreSQL, a call that was deleted may leave its words there.
 """
 
 from collections import defaultdict

@@ -42,6 +42,9 @@ _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _SAVED_AT_ONCE = 400  # conversations in a transaction: longer ones hold up the pages that are fetched next
 _DELETED_AT_ONCE = 500  # conversations, whose turns are all in memory
 _ADDED = (*WRITTEN, "first_seen_at", "seen_at")
+_NO_LABEL = "text = ?" + "".join(
+    f" AND NOT EXISTS (SELECT 1 FROM $conversations WHERE $fold({column}) = $fold(text))" for column in sorted(LABELLED)
+)  # that no conversation has any more
 _NOT_LOADED = {"results": None, "turn_count": None, "detail_at": None, "detail_due_at": 0}
 _Loaded = dict[str, Value]
 
@@ -300,8 +303,11 @@ def delete_conversations(connection: Connection, condition: str, values: Sequenc
         _save_turns(connection, dict.fromkeys(some), set(some))
         counted = f"SELECT {', '.join(COUNTED)} FROM $conversations WHERE row_id $in_list"
         update_counts(connection, [], connection.rows(counted, [some]))
+        labelled = f"SELECT {', '.join(LABELLED)} FROM $conversations WHERE row_id $in_list"
+        labels = {text for row in connection.rows(labelled, [some]) for text in row if text}
         for table in ("result_values", "unreadable", "signals", "phrases", "conversations"):
             connection.delete(table, "row_id $in_list", [(some,)])
+        connection.delete("labels", _NO_LABEL, [(text,) for text in labels])
 
 
 def _without_contradiction(calls: Sequence[dict[str, _Read]]) -> list[dict[str, _Read]]:

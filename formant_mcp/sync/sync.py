@@ -216,16 +216,12 @@ class Sync:
         if kept_from is None or not await self._leases.take(_RETENTION):  # one server at a time
             return
         try:
-            is_changed = False
             while old := await retention.expired(kept_from):
                 await forget(old)
                 await retention.delete(old, kept_from)
-                is_changed = True
                 await self._jobs.yield_to_waiting()
             while await retention.drop_unused(kept_from):
                 await self._jobs.yield_to_waiting()
-            if is_changed:
-                await self._store.database.erase_deleted(rebuild=False)
         finally:
             await self._leases.drop(_RETENTION)
 

@@ -48,7 +48,7 @@ async def delete_old(store: Store, days: float = 30) -> int:
         count += len(old)
     while await store.retention.drop_unused(kept_from):
         pass
-    await store.database.erase_deleted(rebuild=False)
+    await store.erase()
     return count
 
 
@@ -88,22 +88,10 @@ async def test_no_table_has_a_word_or_a_number_of_an_older_call(tmp_path: Path) 
 
 @pytest.mark.file_store
 async def test_no_byte_of_the_file_or_its_journal_has_a_word_of_an_older_call(tmp_path: Path) -> None:
-    """Depends on the engine erasing what it deletes (`secure_delete`, also of the index of words)."""
     store = await filled(tmp_path / "store.sqlite", *OLDER, *NEWER)
     await delete_old(store)
     found = [file.name for file in tmp_path.iterdir() if OLD.encode() in file.read_bytes()]
-    if not await _erases(store):
-        pytest.skip("the engine does not erase what it deletes yet")
     assert found == []
-
-
-async def _erases(store: Store) -> bool:
-    """Whether pages and the index of words are overwritten where rows are deleted."""
-    pages = await store.database.write(lambda connection: connection.rows("PRAGMA secure_delete"))
-    index = await store.database.read(
-        lambda connection: connection.rows("SELECT 1 FROM turns_fts_config WHERE k = 'secure-delete' AND v")
-    )
-    return pages == [(1,)] and bool(index)
 
 
 async def test_what_is_kept_is_counted_as_in_a_store_that_never_had_more(tmp_path: Path) -> None:

@@ -99,8 +99,8 @@ class PostgresDatabase:
         job = self._start(partial(self._run, partial(self._writing, work), use))
         return await to_its_end(asyncio.create_task(_answer(job, use)), LEFT_AFTER_SECONDS)
 
-    async def erase_deleted(self, *, rebuild: bool) -> None:
-        """Nothing to do: the database reuses the space of deleted rows when it vacuums."""
+    async def erase(self) -> None:
+        """Nothing: the server overwrites what was deleted when it vacuums, and its archives may keep it."""
 
     async def close(self) -> None:
         """Closes the connections, those in use after a moment."""

@@ -6,42 +6,44 @@ import os
 import sqlite3
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, cast
+from secrets import token_hex
+from typing import Literal, NamedTuple, cast
 
-from formant_mcp.errors import StoreError
 from formant_mcp.filters import Role
-from formant_mcp.store.engine import AccountKey, Forms, Parameter, StoredTurn, Value
+from formant_mcp.store.engine import TO_ERASE, TO_VACUUM, AccountKey, Forms, Parameter, StoredTurn, Value
 from formant_mcp.store.limits import ALL_AGENTS
 from formant_mcp.store.local_time import local_day, local_hour
-from formant_mcp.store.sqlite.full_text import DELETE, FTS_COLUMNS, index_rows, to_fts5
+from formant_mcp.store.sqlite.damage import UNEXPECTED, code_of, is_damage
+from formant_mcp.store.sqlite.failures import AnotherFileError, DamagedError, damaged_error, to_store_error
+from formant_mcp.store.sqlite.file import has_damaged_version, prepare
+from formant_mcp.store.sqlite.full_text import DELETE, FTS_COLUMNS, MERGE, forget_words, index_rows, to_fts5
 from formant_mcp.store.sqlite.owner import claim, enter
-from formant_mcp.store.sqlite.schema import migrate
+from formant_mcp.store.sqlite.schema import has_to_erase, migrate
 from formant_mcp.store.sqlite.templates import to_sqlite
 from formant_mcp.store.turn_keys import WORD_COLUMNS, pieces_in, word_rows
 from formant_mcp.text_search.query import Expression
+from formant_mcp.text_search.tokenizer import indexable
 from formant_mcp.values import instants
 
 _log = logging.getLogger(__name__)
 
-_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 # Few sizes, so that SQLite compiles few statements; before 3.32 a statement had at most 999 parameters.
 _ROWS_OF_A_STATEMENT = (32, 4, 1)
-_MAGIC = b"SQLite format 3\0"  # https://sqlite.org/fileformat.html#the_database_header
+_BUSY_TIMEOUT = "PRAGMA busy_timeout = 5000"
 _PRAGMAS = (
     "PRAGMA synchronous = NORMAL",
     "PRAGMA temp_store = MEMORY",
     "PRAGMA cache_size = -32768",
+    "PRAGMA secure_delete = ON",
 )
 
 
-class DamagedError(StoreError):
-    """The file is corrupt: it must be renamed, and a new one created."""
+class ToErase(NamedTuple):
+    """What is to be erased: up to this deletion; `of_older_version`: also what such a version has deleted."""
 
-
-class AnotherFileError(StoreError):
-    """The file at the store's path is no longer the one that was opened."""
+    deletion: str
+    of_older_version: bool
 
 
 class SqliteConnection:
@@ -67,6 +69,8 @@ class SqliteConnection:
         self._account = account
         self._is_claimed = is_claimed
         self.file = file
+        self.has_deleted = False  # since erasing last began
+        self._deleted = dict[int, tuple[str, str]]()  # turns that this transaction deleted: role and text, by key
         self._agents = ALL_AGENTS
 
     def rows(self, template: str, parameters: Sequence[Parameter] = ()) -> list[tuple[Value, ...]]:
@@ -106,9 +110,14 @@ class SqliteConnection:
     def delete(self, table: str, condition: str, rows: Sequence[Sequence[Parameter]]) -> None:
         """Deletes what meets the condition, once for each row of parameters."""
         self._run_many(f"DELETE FROM {table} WHERE {condition}", rows)
+        if table == "conversations":
+            self._note_deletion()
 
     def insert_turns(self, turns: Sequence[StoredTurn], indexed: Sequence[str]) -> None:
         """Inserts turns and the words they are found by."""
+        for key, role, text, _ in turns:
+            if self._deleted.get(key) == (role, text):
+                del self._deleted[key]
         self.insert("turns", ("turn_id", "role", "text", "seconds"), turns)
         words = [(key, role, text) for (key, role, _, _), text in zip(turns, indexed, strict=True)]
         self.insert("turns_fts", FTS_COLUMNS, index_rows(words, str))
@@ -118,22 +127,19 @@ class SqliteConnection:
         """Deletes turns, which must be given as they are stored."""
         self._run_many(DELETE, index_rows([turn[:3] for turn in turns]))
         self.delete("turns", "turn_id = ?", [turn[:1] for turn in turns])
+        self._deleted |= {key: (role, text) for key, role, text, _ in turns}
 
     deletes_at_once = True
 
     def delete_all_words(self) -> None:
-        """Deletes the whole index of words."""
+        """Deletes the whole index of words; then the file is rewritten, because most of it is free."""
         self._run_many("INSERT INTO turns_fts (turns_fts) VALUES ('delete-all')", [()])
+        if self._path:
+            self.insert("meta", ("name", "value"), [(TO_VACUUM, "")], ("name",))
+            self._note_deletion()
 
     def drop_unsaid(self) -> None:
         """Nothing to do: words are not counted."""
-
-    def erase_deleted(self, *, rebuild: bool) -> None:
-        """Empties the journal, unless a reader needs it; `rebuild`: the file without free pages."""
-        with self._translate_sqlite_errors():
-            if rebuild:
-                self._connection.execute("VACUUM")
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def match(self, expression: Expression, role: Role, forms: Forms, without: str = "") -> str:
         """The parameter of `$is_hit` for turns of that role that match the expression."""
@@ -157,13 +163,21 @@ class SqliteConnection:
     ) -> Generator[None]:
         """Saves all of what is written inside, or nothing; reads inside see one state, and of it only these agents."""
         self._agents = agents
+        self._deleted = {}
         self._roll_back()  # an interrupt may have hit the rollback of the transaction before
         with self._translate_sqlite_errors():
             self._connection.execute(begin)
         try:
             yield
+            self._forget_words()
             with self._translate_sqlite_errors():
                 self._connection.execute("COMMIT")
+        except UNEXPECTED as error:
+            is_damaged = self._path and is_damage(error, self._connection)
+            self._roll_back()
+            if is_damaged and self._path:
+                raise damaged_error(self._path) from None
+            raise
         except BaseException:
             self._roll_back()
             raise
@@ -178,6 +192,57 @@ class SqliteConnection:
             with self._translate_sqlite_errors():
                 self._is_claimed = claim(self._connection, self._account)
 
+    def _forget_words(self) -> None:
+        """Deletes the words that nobody says any more, now that some turns are deleted."""
+        deleted, self._deleted = self._deleted, {}
+        if deleted:
+            with self._translate_sqlite_errors():
+                forget_words(self._connection, pieces_in(indexable(text) for _, text in deleted.values()))
+            self._note_deletion()
+
+    def _note_deletion(self) -> None:
+        if self._path is None:
+            return
+        self.insert("meta", ("name", "value"), [(TO_ERASE, token_hex(8))], ("name",), "value = excluded.value")
+        self.has_deleted = True
+
+    def begin_erasing(self) -> ToErase | None:
+        """What is to be erased from the file; None if nothing is."""
+        self.has_deleted = False
+        names = [TO_ERASE, TO_VACUUM]
+        noted = {row[0]: row[1] for row in self.rows("SELECT name, value FROM $meta WHERE name $in_list", [names])}
+        return ToErase(str(noted[TO_ERASE]), TO_VACUUM in noted) if TO_ERASE in noted else None
+
+    def merge_words(self, pages: int) -> bool:
+        """Rewrites so many pages of the index of words without what was deleted; False if none is left."""
+        before = self._connection.total_changes
+        with self._translate_sqlite_errors():
+            self._connection.execute(MERGE, [-pages])
+        return self._connection.total_changes - before >= 2  # https://sqlite.org/fts5.html#the_merge_command
+
+    def vacuum(self) -> None:
+        """Rewrites the file, without what an older version left on its free pages."""
+        with self._translate_sqlite_errors():
+            self._connection.execute("PRAGMA temp_store = FILE")  # the whole store is written there
+            try:
+                self._connection.execute("VACUUM")
+            finally:
+                self._connection.execute("PRAGMA temp_store = MEMORY")
+        self.delete("meta", "name = ?", [(TO_VACUUM,)])
+
+    def empty_journal(self) -> bool:
+        """Moves what is in the journal to the file and empties it; False while somebody reads an older state."""
+        with self._translate_sqlite_errors():
+            self._connection.execute("PRAGMA busy_timeout = 0")
+            try:
+                return not self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            finally:
+                self._connection.execute(_BUSY_TIMEOUT)
+
+    def end_erasing(self, erased: ToErase) -> None:
+        """Notes that it is erased; what was deleted since remains to be."""
+        self.delete("meta", "name = ? AND value = ?", [(TO_ERASE, erased.deletion)])
+
     def interrupt(self) -> None:
         """Interrupts the running query, if any; may be called from any thread."""
         self._connection.interrupt()
@@ -190,7 +255,7 @@ class SqliteConnection:
         """Closes the connection and renames the corrupt file."""
         self.close()
         if self._path and self.file:
-            _rename_corrupt(self._path, self.file)
+            renamedamaged_error(self._path, self.file)
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:  # a full disk may have ended it already
@@ -201,14 +266,10 @@ class SqliteConnection:
     def _translate_sqlite_errors(self) -> Generator[None]:
         try:
             yield
-        except sqlite3.Error as error:
-            if self._path and _code(error) in _DAMAGED:
-                raise DamagedError(
-                    f"The local store was corrupt. It was renamed to {self._path.name}.damaged-… and a new one was"
-                    " created.",
-                    "Retry.",
-                ) from None
-            raise _to_store_error(error, self._path) from None
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            if self._path and is_damage(error, self._connection):
+                raise damaged_error(self._path) from None
+            raise to_store_error(error, self._path) from None
 
 
 def _adapted(parameters: Sequence[Parameter]) -> list[Value]:
@@ -222,18 +283,17 @@ def open_writer(path: Path | None, account: AccountKey) -> SqliteConnection:
     Raises:
         StoreError: it cannot be used. ConfigurationError: it is another account's.
     """
-    file = _prepare(path)
+    file = path and prepare(path, account.key)
     try:
+        if path and has_damaged_version(path):
+            raise damaged_error(path)
         return _open(path, file, account)
-    except sqlite3.Error as error:
-        if path is None or file is None or _code(error) not in _DAMAGED:
-            raise _to_store_error(error, path) from None
-    _rename_corrupt(path, file)
+    except DamagedError:
+        if path is None or file is None:
+            raise
+    renamedamaged_error(path, file)
     _log.warning("The local store was corrupt. It was renamed to %s.damaged-… and a new one was created.", path)
-    try:
-        return _open(path, _prepare(path), account)
-    except sqlite3.Error as error:
-        raise _to_store_error(error, path) from None
+    return _open(path, prepare(path, account.key), account)
 
 
 def open_reader(path: Path, file: os.stat_result | None) -> SqliteConnection:
@@ -247,7 +307,7 @@ def open_reader(path: Path, file: os.stat_result | None) -> SqliteConnection:
     except sqlite3.Error as error:
         if not path.exists():
             raise AnotherFileError("The local store has been moved.") from None
-        raise _to_store_error(error, path) from None
+        raise to_store_error(error, path) from None
     reader = SqliteConnection(connection, path, file=file)
     try:
         if file is None or not os.path.samestat(path.stat(), file):
@@ -260,32 +320,38 @@ def open_reader(path: Path, file: os.stat_result | None) -> SqliteConnection:
     return reader
 
 
-def _prepare(path: Path | None) -> os.stat_result | None:
-    """The private file at `path`, created if there is none."""
-    if path is None:
-        return None
-    _refuse_other_files(path)
-    return _make_private(path)
-
-
 def _open(path: Path | None, file: os.stat_result | None, account: AccountKey) -> SqliteConnection:
-    connection = _connect(":memory:" if path is None else str(path))
+    try:
+        connection = _connect(":memory:" if path is None else f"{path.absolute().as_uri()}?mode=rw")
+    except sqlite3.Error as error:
+        raise to_store_error(error, path) from None
     try:
         migrate(connection)  # before anything writes: a newer version's file stays as it is
         _use_wal(connection)
         for pragma in _PRAGMAS:
             connection.execute(pragma)
         is_claimed = enter(connection, account)
+        has_deleted = path is not None and has_to_erase(connection)
+    except (sqlite3.Error, *UNEXPECTED) as error:
+        is_damaged = path and is_damage(error, connection)
+        connection.close()
+        if is_damaged and path:
+            raise damaged_error(path) from None
+        if isinstance(error, sqlite3.Error):
+            raise to_store_error(error, path) from None
+        raise
     except BaseException:
         connection.close()
         raise
-    return SqliteConnection(connection, path, account, is_claimed=is_claimed, file=file)
+    opened = SqliteConnection(connection, path, account, is_claimed=is_claimed, file=file)
+    opened.has_deleted = has_deleted
+    return opened
 
 
 def _connect(name: str) -> sqlite3.Connection:
     connection = sqlite3.connect(name, isolation_level=None, check_same_thread=False, uri=name.startswith("file:"))
     try:
-        connection.execute("PRAGMA busy_timeout = 5000")
+        connection.execute(_BUSY_TIMEOUT)
         connection.create_function("local_day", 2, local_day, deterministic=True)
         connection.create_function("local_hour", 2, local_hour, deterministic=True)
         connection.create_function("instant", 1, _instant_of, deterministic=True)
@@ -305,77 +371,8 @@ def _use_wal(connection: sqlite3.Connection, tries: int = 20) -> None:
     try:
         connection.execute("PRAGMA journal_mode = WAL")
     except sqlite3.OperationalError as error:
-        if not tries or _code(error) != sqlite3.SQLITE_BUSY:
+        if not tries or code_of(error) != sqlite3.SQLITE_BUSY:
             raise
         connection.execute("BEGIN IMMEDIATE")  # SQLite does wait for this
         connection.execute("COMMIT")
         _use_wal(connection, tries - 1)
-
-
-def _make_private(path: Path) -> os.stat_result:
-    """Creates folder (0700) and file (0600) before SQLite creates them with default permissions; returns the file."""
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        path.chmod(0o600)
-        return path.stat()
-    except OSError as error:
-        raise StoreError(
-            f"The local store cannot be opened ({error.strerror}).",
-            "Set FORMANT_STORE to a file that can be written, or to :memory:.",
-        ) from None
-
-
-def _refuse_other_files(path: Path) -> None:
-    """Refuses another program's file; one that begins with zeros may be a corrupt store."""
-    try:
-        with path.open("rb") as file:
-            beginning = file.read(len(_MAGIC))
-    except OSError:  # a new store, or one that cannot be opened: the next step reports it
-        return
-    if beginning.strip(b"\0") and not _MAGIC.startswith(beginning):
-        raise StoreError(
-            f"{path.name} is not a store of formant-mcp, so it was left as it is.",
-            "Set FORMANT_STORE to another path, or move that file away.",
-        )
-
-
-def _rename_corrupt(path: Path, damaged: os.stat_result) -> None:
-    """Renames a corrupt store and its journal, so that nothing is deleted, unless another process already did."""
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-    try:
-        if not os.path.samestat(path.stat(), damaged):
-            return
-        for suffix in ("-journal", "-wal", "-shm", ""):
-            old = path.with_name(path.name + suffix)
-            if old.exists():
-                old.rename(path.with_name(f"{path.name}.damaged-{stamp}{suffix}"))
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise StoreError(
-            f"The local store is corrupt and cannot be renamed ({error.strerror}).",
-            "Close other programs using it and retry, or set FORMANT_STORE to another path.",
-        ) from None
-
-
-def _code(error: sqlite3.Error) -> int:
-    """SQLite's primary code; its extended ones carry more in their upper bits (sqlite.org/rescode.html)."""
-    return int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)) & 0xFF
-
-
-def _to_store_error(error: sqlite3.Error, path: Path | None) -> StoreError:
-    code = _code(error)
-    name = getattr(error, "sqlite_errorname", type(error).__name__)
-    where = f" ({path.parent})" if path else ""
-    if code == sqlite3.SQLITE_FULL or name == "SQLITE_IOERR_SHMSIZE":
-        return StoreError(
-            f"The disk of the local store is full{where}; what was stored before is safe.",
-            "Free some space, or set FORMANT_STORE to a path on another disk.",
-        )
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return StoreError("The local store is locked by another process.", "Retry in a few seconds.")
-    return StoreError(
-        f"The local store cannot be used{where}: {name}.",
-        "Check permissions and disk, or set FORMANT_STORE to another path.",
-    )

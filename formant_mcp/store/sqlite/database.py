@@ -13,15 +13,16 @@ from typing import Literal, TypeVar
 from formant_mcp.store.engine import AccountKey, Connection, to_its_end
 from formant_mcp.store.limits import ALL_AGENTS
 from formant_mcp.store.sqlite.connection import (
-    AnotherFileError,
-    DamagedError,
     SqliteConnection,
     open_reader,
     open_writer,
 )
+from formant_mcp.store.sqlite.erasing import Eraser
+from formant_mcp.store.sqlite.failures import AnotherFileError, DamagedError
 
 _READERS = 3
 _INTERRUPT_EVERY_SECONDS = 0.01
+_ERASING_SECONDS = 0.3  # before the file is closed; the next server continues
 
 T = TypeVar("T")
 
@@ -37,8 +38,17 @@ class _Worker:
 
     async def read(self, work: Callable[[Connection], T], agents: frozenset[str]) -> T:
         """Runs the work in one transaction; interrupts it if the caller is cancelled."""
+        return await self._run(lambda: self._in_transaction(work, "BEGIN", agents))
+
+    async def erase(self, work: Callable[[SqliteConnection], T], *, in_transaction: bool = True) -> T:
+        """Runs the work, in one transaction or outside; interrupts it if the caller is cancelled."""
+        if in_transaction:
+            return await self._run(lambda: self._in_transaction(work, "BEGIN IMMEDIATE", ALL_AGENTS))
+        return await self._run(lambda: work(self._connected()))
+
+    async def _run(self, work: Callable[[], T]) -> T:
         async with self.lock:
-            job = self._start(lambda: self._in_transaction(work, "BEGIN", agents))
+            job = self._start(work)
             try:
                 await asyncio.wait([job])
             except asyncio.CancelledError:
@@ -55,11 +65,6 @@ class _Worker:
         """Runs the work in one transaction, to its end even if the caller is cancelled."""
         async with self.lock:
             return await to_its_end(self._start(lambda: self._in_transaction(work, "BEGIN IMMEDIATE", ALL_AGENTS)))
-
-    async def erase_deleted(self, *, rebuild: bool) -> None:
-        """Leaves nothing of deleted rows in the journal, nor, with `rebuild`, in free pages."""
-        async with self.lock:
-            await to_its_end(self._start(lambda: self._connected().erase_deleted(rebuild=rebuild)))
 
     async def connect(self) -> None:
         """Opens the connection if it is not open."""
@@ -88,7 +93,7 @@ class _Worker:
         return asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def _in_transaction(
-        self, work: Callable[[Connection], T], begin: Literal["BEGIN", "BEGIN IMMEDIATE"], agents: frozenset[str]
+        self, work: Callable[[SqliteConnection], T], begin: Literal["BEGIN", "BEGIN IMMEDIATE"], agents: frozenset[str]
     ) -> T:
         connection = self._connected()
         with connection.transaction(begin, agents):
@@ -112,6 +117,7 @@ class SqliteDatabase:
         self.generation = 0  # how often a corrupt file was replaced
         self._writer = _Worker(lambda: open_writer(path, account))
         self._readers = [_Worker(lambda: self._open_reader(path)) for _ in range(_READERS)] if path else []
+        self._eraser = Eraser(path, self._writer.erase) if path else None
         # Last in, first out: the reader used last has the most recent pages in its cache.
         self._idle = asyncio.LifoQueue[_Worker]()
         for worker in self._readers or [self._writer]:
@@ -129,6 +135,7 @@ class SqliteDatabase:
         except BaseException:
             await database.close()
             raise
+        database._erase_if_due()
         return database
 
     async def read(
@@ -149,14 +156,20 @@ class SqliteDatabase:
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Runs work in one transaction, to its end even if the caller is cancelled."""
-        return await to_its_end(asyncio.create_task(self._unless_damaged(self._writer.write(work))))
+        try:
+            return await to_its_end(asyncio.create_task(self._unless_damaged(self._writer.write(work))))
+        finally:
+            self._erase_if_due()
 
-    async def erase_deleted(self, *, rebuild: bool) -> None:
-        """Leaves nothing of deleted rows in the journal, nor, with `rebuild`, in free pages."""
-        await self._unless_damaged(self._writer.erase_deleted(rebuild=rebuild))
+    async def erase(self) -> None:
+        """Waits until what was deleted can be read in the file no more."""
+        if self._eraser:
+            await self._eraser.finish()
 
     async def close(self) -> None:
         """Closes the file."""
+        if self._eraser:
+            await self._eraser.stop(_ERASING_SECONDS)
         await asyncio.gather(*(worker.close() for worker in [*self._readers, self._writer]))
 
     async def _unless_damaged(self, work: Coroutine[None, None, T]) -> T:
@@ -181,6 +194,10 @@ class SqliteDatabase:
                     await self._writer.disconnect(SqliteConnection.set_aside)
                     await self._writer.connect()
             raise
+
+    def _erase_if_due(self) -> None:
+        if self._eraser and self._writer.connection and self._writer.connection.has_deleted:
+            self._eraser.start()
 
     def _open_reader(self, path: Path | None) -> SqliteConnection:
         writer = self._writer.connection

@@ -12,6 +12,7 @@ from formant_mcp.text_search.tokenizer import indexable, indexed_until_version_3
 FTS_COLUMNS = ("rowid", "agent", "contact", "other")
 INSERT = f"INSERT INTO turns_fts ({', '.join(FTS_COLUMNS)}) VALUES (?, ?, ?, ?)"
 DELETE = "INSERT INTO turns_fts (turns_fts, rowid, agent, contact, other) VALUES ('delete', ?, ?, ?, ?)"
+MERGE = "INSERT INTO turns_fts (turns_fts, rank) VALUES ('merge', ?)"
 _INSERT_WORDS = f"INSERT INTO words ({', '.join(WORD_COLUMNS)}) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 
 Rows = Sequence[tuple[int, str, str]]
@@ -50,6 +51,14 @@ def index_joined_words(database: sqlite3.Connection) -> None:
         database.executemany(DELETE, before)
         database.executemany(INSERT, indexed)
         database.executemany(_INSERT_WORDS, word_rows(words_of(indexed)))
+
+
+def forget_words(database: sqlite3.Connection, pieces: Iterable[str]) -> None:
+    """Deletes those of the words of these pieces that are in no turn any more."""
+    said = "SELECT 1 FROM turns_fts WHERE turns_fts MATCH ? LIMIT 1"
+    words = (word for word, *_ in word_rows(pieces))
+    unsaid = [[word] for word in words if not database.execute(said, [_quoted(word)]).fetchone()]
+    database.executemany("DELETE FROM words WHERE word = ?", unsaid)
 
 
 def to_fts5(expression: Expression, role: Role, forms: Forms) -> str:

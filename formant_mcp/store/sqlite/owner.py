@@ -10,16 +10,17 @@ from contextlib import closing
 from pathlib import Path
 
 from formant_mcp.store.engine import SAMPLE_AGES, AccountKey, Owner, another_account
+from formant_mcp.store.sqlite.file import is_ours
 
 
 def read_owner(path: Path) -> Owner | None:
     """The owner of the file at `path`; None if there is no file, it has no owner yet, or it cannot be read."""
-    if not path.is_file():
-        return None
     try:
+        if path.is_symlink() or not path.is_file() or not is_ours(path):
+            return None
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
             keys, service, sample = _keys(connection), _value(connection, "service"), _sample(connection)
-    except sqlite3.Error:
+    except (sqlite3.Error, OSError):
         return None
     return Owner(service, keys, sample) if keys and sample else None
 

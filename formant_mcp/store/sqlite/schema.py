@@ -9,12 +9,15 @@ from collections.abc import Iterator
 
 from formant_mcp.errors import StoreError
 from formant_mcp.filters import LABELLED
+from formant_mcp.store.engine import TO_ERASE, TO_VACUUM
 from formant_mcp.store.result_values import parse_again
 from formant_mcp.store.rows import label_rows
-from formant_mcp.store.sqlite.full_text import index_all, index_joined_words
+from formant_mcp.store.sqlite.file import APPLICATION_ID
+from formant_mcp.store.sqlite.full_text import forget_words, index_all, index_joined_words
 from formant_mcp.text_search.spelling import phonetic_key
 
 _WITH_INDEX, _WITH_JOINED_WORDS, _WITH_VALUE_KINDS, _WITH_LABELS, _WITH_SPELLINGS = 2, 4, 4, 9, 11
+_WITH_ERASING = 16
 
 MIGRATIONS = (
     """
@@ -307,6 +310,8 @@ MIGRATIONS = (
     """
     ALTER TABLE members ADD COLUMN redacts TEXT NOT NULL DEFAULT '[]';  -- a JSON list of kinds of identifiers
     """,
+    # From here on meta has TO_ERASE (formant_mcp.store.sqlite.erasing).
+    f"PRAGMA application_id = {APPLICATION_ID};",
 )
 
 
@@ -344,6 +349,11 @@ def migrate(database: sqlite3.Connection) -> None:
         raise
 
 
+def has_to_erase(database: sqlite3.Connection) -> bool:
+    """Whether something that was deleted can still be read in the file."""
+    return database.execute("SELECT 1 FROM meta WHERE name = ?", [TO_ERASE]).fetchone() is not None
+
+
 def _convert(database: sqlite3.Connection, version: int) -> None:
     """Converts what a store of an older version has, where SQL alone cannot."""
     if version < _WITH_INDEX:
@@ -360,6 +370,9 @@ def _convert(database: sqlite3.Connection, version: int) -> None:
         words = database.execute("SELECT word FROM words WHERE spelling IS NULL").fetchall()
         keys = ((phonetic_key(word), word) for (word,) in words)
         database.executemany("UPDATE words SET spelling = ? WHERE word = ?", keys)
+    if 0 < version < _WITH_ERASING:
+        forget_words(database, [word for (word,) in database.execute("SELECT word FROM words")])
+        database.executemany("INSERT INTO meta VALUES (?, '')", [[TO_ERASE], [TO_VACUUM]])
 
 
 def _statements(script: str) -> Iterator[str]:

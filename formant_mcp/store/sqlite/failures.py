@@ -1,0 +1,40 @@
+"""SQLite's errors as ours."""
+
+import sqlite3
+from pathlib import Path
+
+from formant_mcp.errors import StoreError
+from formant_mcp.store.sqlite.damage import code_of
+
+
+class DamagedError(StoreError):
+    """The file is corrupt: it must be renamed, and a new one created."""
+
+
+class AnotherFileError(StoreError):
+    """The file at the store's path is no longer the one that was opened."""
+
+
+def damaged_error(path: Path) -> DamagedError:
+    """The error for a corrupt file, which is renamed."""
+    return DamagedError(
+        f"The local store was corrupt. It was renamed to {path.name}.damaged-… and a new one was created.", "Retry."
+    )
+
+
+def to_store_error(error: sqlite3.Error | UnicodeDecodeError, path: Path | None) -> StoreError:
+    """What an error of a whole file means, and what to do."""
+    code = code_of(error) if isinstance(error, sqlite3.Error) else sqlite3.SQLITE_CORRUPT
+    name = getattr(error, "sqlite_errorname", type(error).__name__)
+    where = f" ({path.parent})" if path else ""
+    if code == sqlite3.SQLITE_FULL or name == "SQLITE_IOERR_SHMSIZE":
+        return StoreError(
+            f"The disk of the local store is full{where}; what was stored before is safe.",
+            "Free some space, or set FORMANT_STORE to a path on another disk.",
+        )
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return StoreError("The local store is locked by another process.", "Retry in a few seconds.")
+    return StoreError(
+        f"The local store cannot be used{where}: {name}.",
+        "Check permissions and disk, or set FORMANT_STORE to another path.",
+    )
