@@ -160,6 +160,7 @@ async def leaks_of_a_short_session(tmp_path: Path, boundary: str | None = BOUNDA
     api = FORMANT.api()
     fill(api, FORMANT, own_injections(), with_ids=0)
     async with session_at(FORMANT, api, tmp_path, boundary) as session:
+        session.compares = False
         values = await session.values()
         await session.lists(values)
         await session.calls(values["conversation_id"][:40])
