@@ -255,7 +255,7 @@ class SqliteConnection:
         """Closes the connection and renames the corrupt file."""
         self.close()
         if self._path and self.file:
-            renamedamaged_error(self._path, self.file)
+            rename_damaged(self._path, self.file)
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:  # a full disk may have ended it already
@@ -291,7 +291,7 @@ def open_writer(path: Path | None, account: AccountKey) -> SqliteConnection:
     except DamagedError:
         if path is None or file is None:
             raise
-    renamedamaged_error(path, file)
+    rename_damaged(path, file)
     _log.warning("The local store was corrupt. It was renamed to %s.damaged-… and a new one was created.", path)
     return _open(path, prepare(path, account.key), account)
 
