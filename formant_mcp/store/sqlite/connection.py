@@ -16,7 +16,7 @@ from formant_mcp.store.limits import ALL_AGENTS
 from formant_mcp.store.local_time import local_day, local_hour
 from formant_mcp.store.sqlite.damage import UNEXPECTED, code_of, is_damage
 from formant_mcp.store.sqlite.failures import AnotherFileError, DamagedError, damaged_error, to_store_error
-from formant_mcp.store.sqlite.file import has_damaged_version, prepare
+from formant_mcp.store.sqlite.file import has_damaged_version, prepare, rename_damaged
 from formant_mcp.store.sqlite.full_text import DELETE, FTS_COLUMNS, MERGE, forget_words, index_rows, to_fts5
 from formant_mcp.store.sqlite.owner import claim, enter
 from formant_mcp.store.sqlite.schema import has_to_erase, migrate
