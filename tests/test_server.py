@@ -235,9 +235,15 @@ async def test_an_unreadable_row_is_left_out_and_reported(account: Account) -> N
     assert answer.coverage["unreadable"] == {"rows": 1}
 
 
+def damage_all_but_the_header(path: Path) -> None:
+    _write(path, _read(path)[:100] + b"nonsense" * 1_000)
+
+
 async def test_a_damaged_store_is_set_aside_and_rebuilt(account: Account) -> None:
     path = account.folder / "calls.sqlite"
-    _write(path, b"SQLite format 3\0" + b"nonsense" * 1_000)
+    async with account.connect(store=str(path)) as assistant:
+        await assistant.ask("list_conversations", limit=1)
+    damage_all_but_the_header(path)
     async with account.connect(store=str(path)) as assistant:
         assert (await assistant.ask("list_conversations", limit=1)).coverage["matched"] == 45
     assert len(list(account.folder.glob("calls.sqlite.damaged-*"))) == 1

@@ -27,19 +27,15 @@ async def test_leases_are_renewed_again_after_the_store_has_failed(tmp_path: Pat
         waits.put_nowait(over)
         await over.wait()
 
-    def rename(old: str, new: str) -> None:
-        with closing(sqlite3.connect(path)) as connection:
-            connection.execute(f"ALTER TABLE {old} RENAME TO {new}")
-
     store = await Store.open(path, AccountKey("service", "account"), next_refresh_at)
     leases = Leases(store.sync_state, clock.now, sleep)
     try:
         async with asyncio.timeout(SECONDS), leases.hold("list:"):
             first = await waits.get()
-            rename("leases", "elsewhere")
-            first.set()
-            after_failure = await waits.get()
-            rename("elsewhere", "leases")
+            with closing(sqlite3.connect(path, isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                first.set()
+                after_failure = await waits.get()
             clock.advance(SPAN)
             after_failure.set()
             await waits.get()

@@ -43,8 +43,7 @@ def prepare(path: Path, name: str) -> os.stat_result:
         journals = [journal for journal in _with_journals(path)[1:] if _is_file(journal)]
         if _is_file(path) and path.stem != name and not is_ours(path):
             raise StoreError(
-                f"{path.name} is not a store of formant-mcp but another program's, or damaged beyond recognition;"
-                " it was left as it is.",
+                f"{path.name} is not a store of formant-mcp, or damaged beyond recognition, so it was left as it is.",
                 "Set FORMANT_STORE to another path, or move that file away.",
             )
         for journal in journals:
