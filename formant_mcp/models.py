@@ -40,7 +40,7 @@ def clean(text: str) -> str:
 
 
 # A name or a number as most are, or what redaction puts in the place of one.
-_NAME = re.compile(r"[A-Za-z0-9_.-]{1,40}|\+\d{1,39}|<[a-z]{1,20} \d{1,9}>")
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,40}|\+\d{1,39}|<(?:number|email|id) \d{1,9}>")
 _NAME_OF_ANY_SCRIPT = regex.compile(r"[\p{L}\p{M}\p{Nd}_.-]{1,40}")
 _QUOTABLE = regex.compile(r"(?!\S*//)[\p{L}\p{M}\p{Nd}_.+@:/&'(),?#%-]+")
 _QUOTABLE_CHARACTERS, _QUOTABLE_WORDS = 64, 3

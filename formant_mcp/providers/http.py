@@ -127,11 +127,9 @@ class HttpClient:
         deadline = self._monotonic() + MOST_SECONDS
 
         async def read(response: httpx.Response) -> JsonValue:
-            body, ends_at = bytearray(), max(deadline, self._monotonic() + LEAST_SECONDS_TO_READ)
-            async for chunk in _chunks(response, self._address_hint):
+            body = bytearray()
+            async for chunk in self._chunks_in_time(response, deadline):
                 body += chunk
-                if self._monotonic() > ends_at:
-                    raise RequestTimeoutError("The API sends its response too slowly.", "Retry later.")
             return parse_json(bytes(body), self._address_hint)
 
         sent = await self._request(_Get(name, path, params or {}, deadline, read))
@@ -215,7 +213,7 @@ class HttpClient:
                 is_own = (
                     get.believes_404
                     or response.status_code != 404
-                    or await _close_on_error(response, partial(_is_apis_own, address_hint=self._address_hint))
+                    or await _close_on_error(response, partial(self._is_apis_own, deadline=get.deadline))
                 )
             except (ConnectionFailedError, InvalidResponseError) as error:
                 outcome = type(error).__name__
@@ -228,6 +226,24 @@ class HttpClient:
             message = "Not found (404): a wrong address, or a gateway before the API failed."
             raise UnexpectedStatusError(message, self._address_hint)
         raise error_for_status(response.status_code, retry_after_seconds, self._address_hint)
+
+    async def _is_apis_own(self, response: httpx.Response, deadline: float) -> bool:
+        """Whether the API itself sent a 404. Its body is read for this alone, up to the length of an error."""
+        body = bytearray()
+        async with aclosing(self._chunks_in_time(response, deadline)) as chunks:
+            async for chunk in chunks:
+                body += chunk
+                if len(body) > _LONGEST_ERROR_BODY:
+                    return False
+        return says_not_found(bytes(body))
+
+    async def _chunks_in_time(self, response: httpx.Response, deadline: float) -> AsyncGenerator[bytes, None]:
+        """The body, until the request's deadline: each chunk may come in time, and the last one never."""
+        ends_at = max(deadline, self._monotonic() + LEAST_SECONDS_TO_READ)
+        async for chunk in _chunks(response, self._address_hint):
+            yield chunk
+            if self._monotonic() > ends_at:
+                raise RequestTimeoutError("The API sends its response too slowly.", "Retry later.")
 
     async def _update_rate_limit(self, permit: Permit, response: httpx.Response) -> float | None:
         self.last_date = response.headers.get("date", "")
@@ -352,14 +368,3 @@ def _is_all(content_range: str) -> bool:
 
 def _origin(address: httpx.URL) -> tuple[str, str, int | None]:
     return address.scheme, address.host, address.port
-
-
-async def _is_apis_own(response: httpx.Response, address_hint: str) -> bool:
-    """Whether the API itself sent a 404. Its body is read for this alone, up to the length of an error."""
-    body = bytearray()
-    async with aclosing(_chunks(response, address_hint)) as chunks:
-        async for chunk in chunks:
-            body += chunk
-            if len(body) > _LONGEST_ERROR_BODY:
-                return False
-    return says_not_found(bytes(body))

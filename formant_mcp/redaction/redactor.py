@@ -41,6 +41,7 @@ class Redactor:
     def __init__(self, kinds: Collection[str]) -> None:
         self._kinds = frozenset(kinds)
         self._labels: dict[str, str] = {}
+        self._codes: dict[str, str] = {}
         self._counts = Counter[Kind]()
 
     def text(self, text: str) -> str:
@@ -137,11 +138,19 @@ class Redactor:
         return _Redacted("".join(parts) + text[done:])
 
     def _label(self, kind: Kind, normal: str) -> str:
-        key = _national(normal) if kind == "numbers" or normal.isdecimal() else normal
+        key = self._key_of_number(normal) if kind == "numbers" else normal
         if key not in self._labels:
             self._counts[kind] += 1
             self._labels[key] = f"<{_NAMES[kind]} {self._counts[kind]}>"
         return self._labels[key]
+
+    def _key_of_number(self, normal: str) -> str:
+        """What spellings of a phone number have in common: one without a country's code is that of the code seen."""
+        national = _national(normal)
+        code = normal.removesuffix(national).lstrip("0")
+        seen = self._codes.get(national) or code
+        self._codes[national] = seen
+        return normal if code and code != seen else national
 
 
 def _turns_with_enough(digits: Sequence[int]) -> Iterator[int]:

@@ -6,7 +6,9 @@ Values that are counted, such as groups, come as they are: `formant_mcp.queries.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import TypeVar, cast
+
+from pydantic import JsonValue
 
 from formant_mcp.filters import NO_FILTERS, Filters, Order
 from formant_mcp.models import Conversation, Turn
@@ -26,7 +28,7 @@ T = TypeVar("T")
 
 
 class Redaction:
-    """Hides identifiers in models: on a thread, because long transcripts take a while, one caller after another."""
+    """Hides identifiers in the models of one answer, one after another, on a thread: long transcripts take a while."""
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
@@ -58,9 +60,7 @@ class Redaction:
             status=self._text(call.status),
             failure_reason=self._text(call.failure_reason),
             trace_id=self._text(call.trace_id),
-            results={self._redactor.text(name): self._redactor.value(value) for name, value in call.results.items()}
-            if call.results
-            else call.results,
+            results=cast(dict[str, JsonValue] | None, self._redactor.value(call.results)),
         )
 
     def _transcript(self, turns: Mapping[int, Turn]) -> dict[int, Turn]:
@@ -81,6 +81,7 @@ class RedactedReader(Reader):
     def __init__(self, reader: Reader, redaction: Redaction) -> None:
         super().__init__(reader.database, reader.visible_agents)
         self._redaction = redaction
+        self._spoken = dict[str, dict[int, Turn]]()  # by conversation: an answer may read parts of one again
 
     async def get(self, conversation_ids: Sequence[str]) -> dict[str, Conversation]:
         """See Reader."""
@@ -95,9 +96,11 @@ class RedactedReader(Reader):
 
     async def turns(self, conversation_id: str, first: int, count: int) -> list[Turn]:
         """See Reader. Reads all turns: an identifier may begin or end outside of these."""
-        spoken = await super().turns(conversation_id, 0, MAX_TURNS)
-        transcript = (await self._redaction.transcripts({0: {turn.index: turn for turn in spoken}}))[0]
-        return [turn for index, turn in transcript.items() if first <= index < first + count]
+        if conversation_id not in self._spoken:
+            spoken = await super().turns(conversation_id, 0, MAX_TURNS)
+            hidden = await self._redaction.transcripts({0: {turn.index: turn for turn in spoken}})
+            self._spoken[conversation_id] = hidden[0]
+        return [turn for index, turn in self._spoken[conversation_id].items() if first <= index < first + count]
 
     async def windows(self, windows: Sequence[tuple[int, int, int]]) -> dict[int, dict[int, Turn]]:
         """See Reader. Reads all turns: an identifier may begin or end outside of these."""

@@ -172,14 +172,15 @@ async def test_an_answer_that_is_not_json_is_not_retried(clock: Clock):
     assert clock.slept == []
 
 
-async def test_an_answer_that_takes_over_two_minutes_times_out(clock: Clock):
+@pytest.mark.parametrize("status", [200, 404])
+async def test_an_answer_that_takes_over_two_minutes_times_out(clock: Clock, status: int):
     async def drip() -> AsyncIterator[bytes]:
         for _ in range(100):
             clock.seconds += 25
             yield b" "
 
     def handle(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, content=drip())
+        return httpx.Response(status, content=drip())
 
     with pytest.raises(RequestTimeoutError):
         await client_for(clock, handle).get_json("things", "/v1/things")

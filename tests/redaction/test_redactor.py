@@ -201,3 +201,15 @@ def test_libraries_are_imported_only_for_an_answer_with_identifiers() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_numbers_of_two_countries_are_two_people_and_one_without_a_code_is_of_the_code_seen() -> None:
+    redactor = Redactor(KINDS)
+    assert redactor.number("+919876543210") == redactor.number("9876543210") == "<number 1>"
+    assert redactor.number("+449876543210") == "<number 2>"
+    assert redactor.number("098765 43210") == "<number 1>"
+
+
+def test_decimals_after_a_number_do_not_show_it() -> None:
+    assert "43210" not in Redactor(KINDS).text("It is 98765 43210.00 rupees")
+    assert Redactor(KINDS).text("It is 43210.50 rupees") == "It is 43210.50 rupees"

@@ -228,3 +228,34 @@ async def test_the_log_has_none_of_it(account: Account, caplog: pytest.LogCaptur
     logged = [record.getMessage() for record in caplog.records if record.name.startswith("formant_mcp")]
     assert logged
     assert not leaks("\n".join(logged))
+
+
+async def test_fields_are_hidden_by_their_name_and_alike_in_lists_groups_and_figures(account: Account) -> None:
+    results: JsonValue = {"account_id": 1234567890, "mobile_number": 1234567, "loan_amount": 1234567}
+    row = conversation(9, NOW - timedelta(hours=1), status="completed")
+    account.api.add(row | {"results": results})
+    async with redacting(account) as assistant:
+        listed = await assistant.ask("list_conversations", summary_mode="include", limit=1)
+        profile = await assistant.ask("summarize_results", since="3h")
+        groups = await assistant.ask("summarize_results", group_by="results.loan_amount", since="3h")
+        measures = await assistant.ask("summarize_results", measures="results.account_id", since="3h")
+    for answer in (listed, profile, measures):
+        assert "1234567890" not in answer.text
+        assert "mobile_number=1234567" not in answer.text
+    assert "loan_amount=1234567" in listed.text
+    assert str(groups.rows("groups")[0]["key"]) == "{'results.loan_amount': '1234567'}"
+    assert "Figures of results.account_id are hidden." in measures.text
+    assert "min 1234567 " in profile.text
+
+
+async def test_a_change_of_identifiers_is_no_change_to_report(account: Account) -> None:
+    for n in range(10, 90):
+        number = 6_123_456_700 + n if n % 2 else 9_876_543_200 + n
+        row = conversation(n, NOW - timedelta(days=2 if n % 2 else 9, minutes=n), status="completed")
+        results: JsonValue = {"callback": number, "paid": bool(n % 2)}
+        account.api.add(row | {"results": results})
+    async with redacting(account) as assistant:
+        answer = await assistant.ask("find_changes", since="7d")
+    assert "results.paid" in answer.text
+    assert not re.search("61234567|98765432", answer.text + json.dumps(answer.structure))
+    assert "Figures of results.callback are hidden." in answer.text

@@ -67,9 +67,13 @@ class Eraser:
         try:
             while noted := await self._on_writer(SqliteConnection.begin_erasing):
                 await self._merge_words()
-                if noted.of_older_version and self._has_room():
+                has_room = not noted.of_older_version or self._has_room()
+                if noted.of_older_version and has_room:
                     await self._on_writer(SqliteConnection.vacuum, in_transaction=False)
                 await self._empty_journal()
+                if not has_room:
+                    _log.warning("What was deleted before is not erased yet: free %d times the store's size.", _ROOM)
+                    return  # the next start tries again
                 await self._on_writer(lambda connection, noted=noted: connection.end_erasing(noted))
         except (StoreError, OSError) as error:
             _log.warning("What was deleted is not erased from the store's file yet: %s", error)
