@@ -273,7 +273,7 @@ def _warn(text: str, level: str = "WARNING") -> None:
     from formant_mcp.settings import wants_json_log
 
     if wants_json_log(os.environ):
-        from formant_mcp.json_log import json_line
+        from formant_mcp.log import json_line
 
         text = json_line(level, text)
     print(text, file=sys.stderr)
@@ -361,7 +361,7 @@ def _opening(*, is_demo: bool) -> "Callable[[], Awaitable[App]]":
 
 
 def _log_to_stderr(settings: "Settings | None") -> None:
-    from formant_mcp.json_log import start_log
+    from formant_mcp.log import start_log
     from formant_mcp.settings import wants_json_log
 
     start_log(settings.log_level if settings else "WARNING", is_json=wants_json_log(os.environ))

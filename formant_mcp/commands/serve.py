@@ -7,7 +7,7 @@ from pathlib import Path
 
 from formant_mcp.app import LazyApp, find_members, open_members
 from formant_mcp.errors import ConfigurationError
-from formant_mcp.json_log import json_line
+from formant_mcp.log import json_line
 from formant_mcp.providers.registry import PROVIDERS
 from formant_mcp.server.access import Access, new_verifier
 from formant_mcp.server.http import MCP_PATH, check_access, http_server, is_loopback, listen

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from formant_mcp import __version__
 from formant_mcp.app import App, LazyApp
 from formant_mcp.errors import FormantError, InvalidRequestError, NotFoundError, StoreError
-from formant_mcp.json_log import described
+from formant_mcp.log import described
 from formant_mcp.models import clean, named
 from formant_mcp.providers.registry import ProviderSpec
 from formant_mcp.queries.arguments import argument_error

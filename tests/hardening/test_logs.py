@@ -154,7 +154,7 @@ def test_no_message_warning_or_uncaught_error_of_anybody_is_written(tmp_path: Pa
         "sys.unraisablehook = sys.__unraisablehook__",
         "type(logging.getLogger().handlers[0]).handleError = logging.Handler.handleError",
         "from importlib import reload; reload(warnings)",
-        "import formant_mcp.json_log; formant_mcp.json_log._is_own = lambda _: True",
+        "import formant_mcp.log; formant_mcp.log._is_own = lambda _: True",
     ],
 )
 def test_the_check_fails_without_any_one_of_the_defences(tmp_path: Path, defence: str) -> None:
