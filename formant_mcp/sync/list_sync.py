@@ -265,9 +265,15 @@ class ListSync(ABC):
 
     async def _backfill(self, name: str, request: ListRequest, progress: Progress) -> None:
         """Has the list scanned to its end in the background."""
-        if (await self._state(name)).is_complete:
-            await self._store.sync_state.update(name, rescan_at=self._now())
-        self._parts.jobs.start(("scan", name), await self._full_scan(name))
+        scan, began = await self._full_scan(name), self._now()
+        was_complete = (await self._state(name)).is_complete
+
+        async def work(progress: Progress) -> None:
+            await scan(progress)
+            if was_complete:  # noted at the end alone: the next question continues a scan that was interrupted
+                await self._store.sync_state.update(name, rescan_at=began)
+
+        self._parts.jobs.start(("scan", name), work)
 
     async def _join_full_scan(self, name: str, progress: Progress) -> None:
         """Waits for a list's full scan, begun now unless it runs; it goes on when the wait is given up."""

@@ -124,6 +124,20 @@ async def test_two_servers_that_both_miss_a_call_read_the_list_once(tmp_path: Pa
         assert len(api.requests) - before <= 2 + 6 + 1 + 2
 
 
+async def test_a_scan_for_what_is_gone_is_continued_where_its_server_ended(tmp_path: Path):
+    async with FakeFormant() as api, two_desks(api, tmp_path / "store") as (first, second):
+        api.conversations = ended_calls(450)
+        await first.ask()
+        api.remove((await first.stored())[200])
+        await first.ask()
+        await first.sync.aclose()  # the scan has just begun
+        await second.ask()
+        await second.settled()
+
+        assert (await second.ask()).is_complete
+        assert await second.holds_all()
+
+
 async def test_two_servers_read_the_newest_part_once(tmp_path: Path):
     async with FakeFormant() as api, two_desks(api, tmp_path / "store") as (first, second):
         api.conversations = ended_calls(3_200)  # too long to be read on
