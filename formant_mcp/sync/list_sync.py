@@ -306,7 +306,12 @@ class ListSync(ABC):
             yield
 
     async def _state(self, name: str) -> ListState:
-        return await self._store.sync_state.list_state(name)
+        return self._until_now(await self._store.sync_state.list_state(name))
+
+    def _until_now(self, state: ListState) -> ListState:
+        """The state of a list; it is not checked where that was later than now: the clock has been set back."""
+        is_later = state.checked_at is not None and state.checked_at > self._now()
+        return replace(state, checked_at=None) if is_later else state
 
     @staticmethod
     def _status(
