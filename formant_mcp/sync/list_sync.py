@@ -265,9 +265,15 @@ class ListSync(ABC):
 
     async def _backfill(self, name: str, request: ListRequest, progress: Progress) -> None:
         """Has the list scanned to its end in the background."""
-        if (await self._state(name)).is_complete:
-            await self._store.sync_state.update(name, rescan_at=self._now())
-        self._parts.jobs.start(("scan", name), await self._full_scan(name))
+        scan, began = await self._full_scan(name), self._now()
+        was_complete = (await self._state(name)).is_complete
+
+        async def work(progress: Progress) -> None:
+            await scan(progress)
+            if was_complete:  # noted at the end alone: the next question continues a scan that was interrupted
+                await self._store.sync_state.update(name, rescan_at=began)
+
+        self._parts.jobs.start(("scan", name), work)
 
     async def _join_full_scan(self, name: str, progress: Progress) -> None:
         """Waits for a list's full scan, begun now unless it runs; it goes on when the wait is given up."""
@@ -300,7 +306,12 @@ class ListSync(ABC):
             yield
 
     async def _state(self, name: str) -> ListState:
-        return await self._store.sync_state.list_state(name)
+        return self._until_now(await self._store.sync_state.list_state(name))
+
+    def _until_now(self, state: ListState) -> ListState:
+        """The state of a list; it is not checked where that was later than now: the clock has been set back."""
+        is_later = state.checked_at is not None and state.checked_at > self._now()
+        return replace(state, checked_at=None) if is_later else state
 
     @staticmethod
     def _status(

@@ -1,97 +1,153 @@
-"""`kill -9` at random moments of syncing: the store opens, is whole, and the next pass completes it."""
+"""`kill -9` at random moments of syncing, searching and migrating: the store opens, is whole, and the next pass
+completes it to exactly what the provider has."""
 
 import asyncio
 import random
+import shutil
 import signal
 import sqlite3
-import subprocess
 import sys
-from contextlib import closing
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 
 import pytest
 
-from formant_mcp.store.sqlite.schema import MIGRATIONS
+from formant_mcp.errors import FormantError
 from tests.fake_formant import FakeFormant
-from tests.store.files import open_store
+from tests.hardening.crash_process import (
+    forked,
+    migrating_in_pieces,
+    pass_over,
+    saving_in_pieces,
+    searching,
+    syncing,
+)
+from tests.hardening.crash_stores import Rows, as_older, contents, problems, sent, stored
 from tests.sync.sync_harness import ended_calls
 
 pytestmark = [
     pytest.mark.hardening,
-    pytest.mark.anyio,
     pytest.mark.file_store,
     pytest.mark.skipif(sys.platform == "win32", reason="no kill -9 there"),
 ]
 
-ROOT = Path(__file__).parents[2]
-CALLS = 60
-TRIALS_OF_A_TEST = 20
-LONGEST_SECONDS = 1.6  # of which the program needs about half to start
+CALLS, GONE = 30, 4
+KILLS = 17
+PARTS = range(4)
+MOST_TRIALS = 5 * KILLS
+OLDER = (1, 3, 5, 8, 9, 12, 15)
+LATER = timedelta(minutes=10)  # the leases of a killed server have run out
+Work = Callable[[str, Path], None]
 
 
-def start(url: str, path: Path) -> "subprocess.Popen[bytes]":
-    """A server in a process of its own, which loads everything."""
-    command = [sys.executable, "-m", "tests.sync.sync_process", url, str(path), "account"]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+@dataclass
+class Account:
+    """An account, the stores that a server may find at its start, and what a whole store has."""
+
+    api: FakeFormant
+    folder: Path
+    starts: list[Path | None] = field(default_factory=list["Path | None"])
+    right: dict[str, Rows] = field(default_factory=dict[str, Rows])
+
+    def begin(self, path: Path, start: Path | None) -> None:
+        """Puts a store in place, or none."""
+        for file in path.parent.glob(f"{path.name}*"):
+            file.unlink()
+        if start:
+            shutil.copyfile(start, path)
+
+    def whole(self, name: str) -> Path:
+        """A store into which everything is loaded."""
+        path = self.folder / name
+        assert asyncio.run(pass_over(self.api.url, path))
+        return path
+
+    def wrong_after(self, path: Path) -> list[str]:
+        """What is wrong with a store that a killed server left, before and after the next pass."""
+        if found := problems(path):
+            return found
+        try:
+            if not asyncio.run(pass_over(self.api.url, path, LATER)):
+                return ["the next pass did not complete it"]
+        except (FormantError, sqlite3.Error) as error:
+            return [str(error)]
+        now = contents(path)
+        wrong = [name for name, rows in self.right.items() if rows != now[name]]
+        wrong += [] if stored(path) == sent(self.api) else ["not what the provider sent"]
+        return wrong + problems(path) + [str(file) for file in path.parent.glob("*.damaged-*")]
 
 
-def killed_after(seconds: float, url: str, path: Path) -> int:
-    """Kills a server after that time; returns how it ended."""
-    process = start(url, path)
-    sleep(seconds)
-    process.kill()
-    return process.wait()
+@contextmanager
+def an_account(folder: Path, *, older: bool) -> Generator[Account]:
+    """An account of a few calls; servers find nothing or half of it and calls that are gone, or a store of an `older`
+    version with the same."""
+    with FakeFormant.in_thread() as api:
+        account, now = Account(api, folder), ended_calls(CALLS)
+        api.conversations = [*now[CALLS // 2 :], *ended_calls(GONE, first=1_000)]
+        before = account.whole("before.sqlite")
+        api.conversations = now
+        account.right = contents(account.whole("whole.sqlite"))
+        account.starts = [None, before]
+        if older:
+            account.starts = [as_older(folder / f"{version}.sqlite", version, before) for version in OLDER]
+        yield account
 
 
-def problems(path: Path) -> list[str]:
-    """What SQLite's checks find in a store."""
-    if not path.exists() or not path.stat().st_size:
-        return []
-    try:
-        with closing(sqlite3.connect(path)) as database:
-            found = [str(row[0]) for row in database.execute("PRAGMA integrity_check") if row[0] != "ok"]
-            if database.execute("SELECT 1 FROM sqlite_master WHERE name = 'turns_fts'").fetchone():
-                database.execute("INSERT INTO turns_fts (turns_fts) VALUES ('integrity-check')")
-    except sqlite3.DatabaseError as error:
-        return [str(error)]
-    return found
+def killed(account: Account, work: Work, rng: random.Random, kills: int = KILLS) -> list[str]:
+    """Kills that many servers, each at a random moment of its work; what was wrong then."""
+    path, url, wrong, count = account.folder / "killed" / "store.sqlite", account.api.url, list[str](), 0
+    path.parent.mkdir()
+    longest = dict[Path | None, float]()
+    for start in account.starts:
+        account.begin(path, start)
+        began, process = monotonic(), forked(work, url, path)
+        process.join()
+        longest[start] = monotonic() - began
+    for trial in range(MOST_TRIALS):
+        start = account.starts[trial % len(account.starts)]
+        account.begin(path, start)
+        process = forked(work, url, path)
+        sleep(rng.uniform(0, longest[start]))
+        process.kill()
+        process.join()
+        if process.exitcode != -signal.SIGKILL:
+            continue
+        count += 1
+        wrong += account.wrong_after(path)
+        if count == kills:
+            return wrong
+    raise AssertionError(f"only {count} were killed before their end")
 
 
-async def complete(url: str, path: Path) -> tuple[int, int]:
-    """Lets a server finish; returns how many conversations and transcripts are stored."""
-    process = start(url, path)
-    assert await asyncio.to_thread(process.wait, 60) == 0
-    store = await open_store(path, "account")
-    ids = await store.read.ids_with_prefix("", 10 * CALLS)
-    turns = [await store.read.turn_count(name) for name in ids]
-    await store.close()
-    return len(ids), sum(map(bool, turns))
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("work", [syncing, searching])
+def test_a_server_killed_at_any_moment_leaves_a_store_that_the_next_completes(
+    tmp_path: Path, work: Work, part: int
+) -> None:
+    with an_account(tmp_path, older=False) as account:
+        assert killed(account, work, random.Random(f"{work.__name__} {part}")) == []
 
 
-@pytest.mark.parametrize("part", range(10))
-async def test_a_server_killed_at_any_moment_leaves_a_store_that_the_next_completes(tmp_path: Path, part: int) -> None:
-    path, rng, ends = tmp_path / "store.sqlite", random.Random(part), list[int]()
-    async with FakeFormant() as api:
-        api.conversations = ended_calls(CALLS)
-        for _ in range(TRIALS_OF_A_TEST):
-            ends.append(await asyncio.to_thread(killed_after, rng.uniform(0.3, LONGEST_SECONDS), api.url, path))
-            assert problems(path) == []
-            if rng.random() < 0.2:  # start over: the moments of creating a store
-                for file in tmp_path.glob("store.sqlite*"):
-                    file.unlink()
-        assert await complete(api.url, path) == (CALLS, CALLS)
-    assert problems(path) == []
-    assert list(tmp_path.glob("*.damaged-*")) == []
-    assert ends.count(-signal.SIGKILL) > TRIALS_OF_A_TEST // 4
+@pytest.mark.parametrize("part", PARTS)
+def test_a_server_killed_while_it_migrates_leaves_a_store_that_the_next_completes(tmp_path: Path, part: int) -> None:
+    with an_account(tmp_path, older=True) as account:
+        assert killed(account, syncing, random.Random(f"migrating {part}")) == []
 
 
-async def test_the_check_reports_a_store_that_is_damaged(tmp_path: Path) -> None:
-    path = tmp_path / "store.sqlite"
-    await (await open_store(path)).close()
-    content = bytearray(path.read_bytes())
-    content[5 * 4096 : 6 * 4096] = b"\x5a" * 4096
-    path.write_bytes(content)
-    with closing(sqlite3.connect(path)) as database:
-        assert database.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
-    assert problems(path)
+@pytest.mark.parametrize(("work", "older"), [(saving_in_pieces, False), (migrating_in_pieces, True)])
+def test_the_check_reports_what_is_saved_in_pieces(tmp_path: Path, work: Work, older: bool) -> None:
+    with an_account(tmp_path, older=older) as account:
+        assert killed(account, work, random.Random(1), kills=10)
+
+
+def test_the_check_reports_a_store_that_is_damaged(tmp_path: Path) -> None:
+    with an_account(tmp_path, older=False) as account:
+        path = account.whole("damaged.sqlite")
+        content = bytearray(path.read_bytes())
+        content[5 * 4096 : 6 * 4096] = b"\x5a" * 4096
+        path.write_bytes(content)
+        assert account.wrong_after(path)

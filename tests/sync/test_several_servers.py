@@ -16,7 +16,16 @@ from formant_mcp.filters import Filters
 from formant_mcp.sync.list_sync import RECHECK_AFTER, ListRequest
 from tests import faults
 from tests.fake_formant import FakeFormant, Order
-from tests.sync.sync_harness import SECONDS, Clock, Harness, ended_calls, harness_for, held_as, later_calls
+from tests.sync.sync_harness import (
+    SECONDS,
+    Clock,
+    Harness,
+    add_all,
+    ended_calls,
+    harness_for,
+    held_as,
+    later_calls,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -122,6 +131,31 @@ async def test_two_servers_that_both_miss_a_call_read_the_list_once(tmp_path: Pa
         assert all(each.is_complete for each in answers)
         assert await second.holds_all()
         assert len(api.requests) - before <= 2 + 6 + 1 + 2
+
+
+async def test_a_scan_for_what_is_gone_is_continued_where_its_server_ended(tmp_path: Path):
+    async with FakeFormant() as api, two_desks(api, tmp_path / "store") as (first, second):
+        api.conversations = ended_calls(450)
+        await first.ask()
+        api.remove((await first.stored())[200])
+        await first.ask()
+        await first.sync.aclose()  # the scan has just begun
+        await second.ask()
+        await second.settled()
+
+        assert (await second.ask()).is_complete
+        assert await second.holds_all()
+
+
+async def test_a_list_is_checked_again_after_the_clock_was_set_back():
+    async with FakeFormant() as api, harness_for(api) as server:
+        api.conversations = ended_calls(450)
+        await server.ask()
+        add_all(api, later_calls(3))
+        server.clock.advance(timedelta(hours=-1))
+
+        assert (await server.ask()).is_complete
+        assert await server.holds_all()
 
 
 async def test_two_servers_read_the_newest_part_once(tmp_path: Path):

@@ -47,9 +47,9 @@ class CursorListSync(ListSync):
 
     async def status(self, request: ListRequest, checked_since: datetime) -> ListStatus:
         """How far the store answers a request now; the list must have been checked since then."""
-        stored, (whole, own, period) = await self._store.sync_state.progress(
-            "", _name(request.filters), list_name(self._period(request))
-        )
+        names = ("", _name(request.filters), list_name(self._period(request)))
+        stored, states = await self._store.sync_state.progress(*names)
+        whole, own, period = map(self._until_now, states)
         state = whole if self._is_in_whole(whole, request) else own
         since = request.filters.since
         is_covered = state.is_complete_since(since) or (since is not None and await self._covers(state, request))

@@ -35,7 +35,8 @@ class OffsetListSync(ListSync):
 
     async def status(self, request: ListRequest, checked_since: datetime) -> ListStatus:
         """How far the store answers a request now; the list must have been checked since then."""
-        stored, (whole, own) = await self._store.sync_state.progress("", request.filters.agent_id)
+        stored, states = await self._store.sync_state.progress("", request.filters.agent_id)
+        whole, own = map(self._until_now, states)
         is_in_whole = whole.is_complete or (whole.was_checked(checked_since) and await self._covers(whole, request))
         state = whole if is_in_whole else own
         is_covered = await self._covers(state, request)
