@@ -45,7 +45,9 @@ class LimitedSync:
 
     async def knows_all(self) -> bool:
         """Whether the lists of all agents were stored when they were last checked."""
-        return all(status.knows_list for status in await self._whole_lists())
+        if await self._sync.knows_all():
+            return True
+        return all([await self._sync.knows_all(agent_id) for agent_id in self._agents])
 
     async def fetch_first_page(self, seconds: float) -> None:
         """Reads the newest conversations if none is stored.
@@ -160,7 +162,8 @@ class LimitedSync:
             total=total,
             list_total=list_total,
             requests_left=sum(status.requests_left for status in own),
-            is_listing=any(status.is_listing for status in statuses) or any(status.requests_left for status in shared),
+            is_listing=any(status.is_listing for status in statuses)
+            or any(status.requests_left for status in shared if not status.is_complete),
             unreadable=sum(status.unreadable for status in own),
             unlisted=sum(status.unlisted for status in own),
             ends_early=any(status.ends_early for status in own),

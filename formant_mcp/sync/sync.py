@@ -73,7 +73,7 @@ class Sync:
         has_all = status.total is not None and status.total <= status.stored
         if kept_from is None or (since and since >= kept_from) or has_all:
             return status
-        return replace(status, kept_from=kept_from)
+        return replace(status, kept_from=kept_from, list_total=None)  # the provider's count has older calls
 
     async def fetch_first_page(self, seconds: float) -> None:
         """Reads the first page of the list where nothing is stored: one request, once, and no claim about the rest.
@@ -230,9 +230,12 @@ class Sync:
         status = await self._lists.status(self._lists.supported(request), request.checked_since(requested_at))
         return self._with_kept(status, request)
 
-    async def knows_all(self) -> bool:
-        """Whether the whole list, as far as it is kept, was stored when it was last checked."""
-        state, kept_from = await self._store.sync_state.list_state(""), self._store.retention.kept_from(self._now())
+    async def knows_all(self, agent_id: str = "") -> bool:
+        """Whether the whole list, or that agent's own, was stored as far as it is kept when it was last checked."""
+        state, kept_from = (
+            await self._store.sync_state.list_state(agent_id),
+            self._store.retention.kept_from(self._now()),
+        )
         is_covered = kept_from is not None and state.covered_from is not None and state.covered_from <= kept_from
         return state.knows_all or (is_covered and not state.ends_early)
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from formant_mcp.members import Member
 from tests.calls import LazyRows, conversation_id, many
 from tests.server_harness import NOW, Account, Answer, Assistant
 
@@ -90,3 +91,23 @@ async def test_what_was_loaded_before_is_deleted_at_the_next_start_recordings_to
     left = {file.name[: len(conversation_id(0))] for file in folder.iterdir()}
     assert conversation_id(59) not in left
     assert conversation_id(0) in left
+
+
+async def test_what_matches_is_counted_among_what_is_kept(account: Account) -> None:
+    account.api.conversations = rows()
+    async with account.connect(retention_days=DAYS) as assistant:
+        for limit in (1, 100):
+            answer = await assistant.ask("list_conversations", limit=limit)
+            assert answer.coverage["matched"] == len(kept())
+        assert "next_cursor" not in answer.structure
+
+
+async def test_a_member_is_told_of_no_list_that_is_still_loading(account: Account) -> None:
+    account.api.conversations = rows()
+    account.member = Member("anna", frozenset({"123"}))
+    async with account.connect(retention_days=DAYS) as assistant:
+        for since in ("", "7d"):
+            answer = await assistant.ask("list_conversations", since=since, limit=100)
+            assert "still loading" not in answer.text
+        old = await assistant.ask("get_transcripts", conversation_ids=[conversation_id(59)])
+        assert "more is being listed" not in old.text
