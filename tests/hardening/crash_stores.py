@@ -75,6 +75,12 @@ def contents(path: Path) -> dict[str, Rows]:
 _ROWS = "SELECT row_id FROM conversations"
 
 
+def states(path: Path) -> Rows:
+    """How far the lists are stored."""
+    with closing(sqlite3.connect(path)) as database:
+        return database.execute("SELECT * FROM list_states").fetchall()
+
+
 def sent(api: FakeFormant) -> Rows:
     """Every call as the provider sends it."""
     calls = Rows()

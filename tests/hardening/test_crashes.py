@@ -27,7 +27,7 @@ from tests.hardening.crash_process import (
     searching,
     syncing,
 )
-from tests.hardening.crash_stores import Rows, as_older, contents, problems, sent, stored
+from tests.hardening.crash_stores import Rows, as_older, contents, problems, sent, states, stored
 from tests.sync.sync_harness import ended_calls
 
 pytestmark = [
@@ -73,7 +73,7 @@ class Account:
             return found
         try:
             if not asyncio.run(pass_over(self.api.url, path, LATER)):
-                return ["the next pass did not complete it"]
+                return [f"the next pass did not complete {states(path)}"]
         except (FormantError, sqlite3.Error) as error:
             return [str(error)]
         now = contents(path)
