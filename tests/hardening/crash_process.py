@@ -4,6 +4,8 @@ Each is a fork of one process that has loaded the program, so that most of its t
 """
 
 import asyncio
+import os
+import signal
 import sqlite3
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
@@ -13,6 +15,7 @@ from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import pytest
 from mcp import Client
 
 from formant_mcp.app import LazyApp, open_app, utc_now
@@ -23,12 +26,13 @@ from formant_mcp.server.mcp_server import build_server
 from formant_mcp.settings import Settings
 from formant_mcp.store import AccountKey, Store
 from formant_mcp.store.sqlite import connection, schema
+from formant_mcp.store.sqlite.connection import SqliteConnection
 from formant_mcp.sync import Sync
 from formant_mcp.sync.details import next_refresh_at
 from formant_mcp.sync.list_sync import ListRequest
 
 KEY = "any-key"
-SECONDS = 60.0
+SECONDS = 20.0  # far more than a pass takes
 QUESTIONS: tuple[tuple[str, dict[str, object]], ...] = (
     ("search_transcripts", {"query": "payment OR कल"}),
     ("summarize_results", {"group_by": ["results.intent", "status"]}),
@@ -90,20 +94,33 @@ def searching(url: str, path: Path) -> None:
 
 
 def saving_in_pieces(url: str, path: Path) -> None:
-    """A pass that saves each statement on its own, as if there were no transactions."""
+    """A pass that saves each statement on its own, as if there were no transactions, and is killed between two."""
 
     @contextmanager
     def transaction(self: object, *_: object) -> Generator[None]:
         yield
 
-    connection.SqliteConnection.transaction = transaction
-    syncing(url, path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SqliteConnection, "transaction", transaction)
+        dying_while_saving(url, path)
+
+
+def dying_while_saving(url: str, path: Path) -> None:
+    """A pass that is killed before the turns of some call are saved."""
+
+    def insert_turns(self: object, *_: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SqliteConnection, "insert_turns", insert_turns)
+        syncing(url, path)
 
 
 def migrating_in_pieces(url: str, path: Path) -> None:
     """A pass over an older store whose migration saves each statement on its own."""
-    connection.migrate = _migrate_in_pieces
-    syncing(url, path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(connection, "migrate", _migrate_in_pieces)
+        syncing(url, path)
 
 
 def _migrate_in_pieces(database: sqlite3.Connection) -> None:

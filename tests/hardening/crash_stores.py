@@ -2,11 +2,9 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
-
-from pydantic import JsonValue
+from typing import cast
 
 from formant_mcp.store.local_time import local_day
 from formant_mcp.store.sqlite.full_text import INSERT, index_rows
@@ -21,6 +19,16 @@ _OF_CALLS = ("conversations", "result_values", "signals", "phrases", "unreadable
 _OF_ALL = ("agents", "labels", "words")
 _COPIED = ("conversations", "turns", "result_values", "agents", "zones", "words", "labels", "meta", "list_states")
 _WITH_INDEX, _WITH_VALUE_KINDS, _WITH_NAMED_INDEX = 2, 4, 8
+_SENT = {  # fields, and the columns where they are stored as they are
+    "conversation_id": "conversation_id",
+    "contact_number": "contact_number",
+    "status": "status",
+    "start_timestamp": "started_at",
+    "end_timestamp": "ended_at",
+    "duration_seconds": "duration_seconds",
+    "failure_reason": "failure_reason",
+    "trace_id": "trace_id",
+}
 _SENT_ROLES = {"human": "contact"}
 
 
@@ -67,35 +75,35 @@ def contents(path: Path) -> dict[str, Rows]:
 _ROWS = "SELECT row_id FROM conversations"
 
 
-def sent(api: FakeFormant) -> list[JsonValue]:
-    """Every call as the provider sends it."""
-    return _in_order(
-        [
-            row["conversation_id"], str(row["agent_id"]), row["contact_number"], row["status"], row["start_timestamp"],
-            row["end_timestamp"], row["duration_seconds"], row["failure_reason"], row["trace_id"], row["results"],
-            [[_SENT_ROLES.get(turn["role"], turn["role"]), turn["message"]] for turn in row["transcript"] or []],
-        ]
-        for row in map(api.detail_of, api.conversations)
-    )  # fmt: skip
-
-
-def stored(path: Path) -> list[JsonValue]:
-    """Every call as it is stored, in the form of `sent`."""
+def states(path: Path) -> Rows:
+    """How far the lists are stored."""
     with closing(sqlite3.connect(path)) as database:
-        said: dict[int, list[JsonValue]] = {}
-        for key, role, text in database.execute("SELECT turn_id, role, text FROM turns ORDER BY turn_id"):
-            said.setdefault(key >> 20, []).append([role, text])
-        calls = database.execute(
-            "SELECT row_id, results, conversation_id, agent_id, contact_number, status, started_at, ended_at,"
-            " duration_seconds, failure_reason, trace_id FROM conversations"
-        )
-        return _in_order(
-            [*values, json.loads(results) if results else None, said.get(row, [])] for row, results, *values in calls
-        )
+        return database.execute("SELECT * FROM list_states").fetchall()
 
 
-def _in_order(calls: Iterable[list[JsonValue]]) -> list[JsonValue]:
-    return sorted(calls, key=lambda call: str(call[0]))
+def sent(api: FakeFormant) -> Rows:
+    """Every call as the provider sends it."""
+    calls = Rows()
+    for row in map(api.detail_of, api.conversations):
+        turns = cast(list[dict[str, str]], row["transcript"] or [])
+        said = [(_SENT_ROLES.get(turn["role"], turn["role"]), turn["message"]) for turn in turns]
+        calls.append((*(row[name] for name in _SENT), str(row["agent_id"]), row["results"], said))
+    return sorted(calls, key=repr)
+
+
+def stored(path: Path) -> Rows:
+    """Every call as it is stored, in the form of `sent`."""
+    calls = Rows()
+    with closing(sqlite3.connect(path)) as database:
+        names = ", ".join(_SENT.values())
+        for row_id, results, *values in database.execute(
+            f"SELECT row_id, results, {names}, agent_id FROM conversations"
+        ):
+            of_call = [row_id << 20, (row_id + 1) << 20]
+            turns = "SELECT role, text FROM turns WHERE turn_id >= ? AND turn_id < ? ORDER BY turn_id"
+            said = database.execute(turns, of_call).fetchall()
+            calls.append((*values, json.loads(results) if results else None, said))
+    return sorted(calls, key=repr)
 
 
 def as_older(path: Path, version: int, current: Path) -> Path:

@@ -12,13 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from time import monotonic, sleep
+from time import monotonic
 
 import pytest
 
 from formant_mcp.errors import FormantError
 from tests.fake_formant import FakeFormant
 from tests.hardening.crash_process import (
+    dying_while_saving,
     forked,
     migrating_in_pieces,
     pass_over,
@@ -26,7 +27,7 @@ from tests.hardening.crash_process import (
     searching,
     syncing,
 )
-from tests.hardening.crash_stores import Rows, as_older, contents, problems, sent, stored
+from tests.hardening.crash_stores import Rows, as_older, contents, problems, sent, states, stored
 from tests.sync.sync_harness import ended_calls
 
 pytestmark = [
@@ -72,7 +73,7 @@ class Account:
             return found
         try:
             if not asyncio.run(pass_over(self.api.url, path, LATER)):
-                return ["the next pass did not complete it"]
+                return [f"the next pass did not complete {states(path)}"]
         except (FormantError, sqlite3.Error) as error:
             return [str(error)]
         now = contents(path)
@@ -97,8 +98,10 @@ def an_account(folder: Path, *, older: bool) -> Generator[Account]:
         yield account
 
 
-def killed(account: Account, work: Work, rng: random.Random, kills: int = KILLS) -> list[str]:
-    """Kills that many servers, each at a random moment of its work; what was wrong then."""
+def killed(
+    account: Account, work: Work, rng: random.Random, kills: int = KILLS, *, by_itself: bool = False
+) -> list[str]:
+    """Kills that many servers, each at a random moment of its work or `by_itself`; what was wrong then."""
     path, url, wrong, count = account.folder / "killed" / "store.sqlite", account.api.url, list[str](), 0
     path.parent.mkdir()
     longest = dict[Path | None, float]()
@@ -111,7 +114,7 @@ def killed(account: Account, work: Work, rng: random.Random, kills: int = KILLS)
         start = account.starts[trial % len(account.starts)]
         account.begin(path, start)
         process = forked(work, url, path)
-        sleep(rng.uniform(0, longest[start]))
+        process.join(None if by_itself else rng.uniform(0, longest[start]))
         process.kill()
         process.join()
         if process.exitcode != -signal.SIGKILL:
@@ -138,10 +141,15 @@ def test_a_server_killed_while_it_migrates_leaves_a_store_that_the_next_complete
         assert killed(account, syncing, random.Random(f"migrating {part}")) == []
 
 
+def test_a_server_killed_between_two_statements_leaves_no_call_in_part(tmp_path: Path) -> None:
+    with an_account(tmp_path, older=False) as account:
+        assert killed(account, dying_while_saving, random.Random(1), kills=2, by_itself=True) == []
+
+
 @pytest.mark.parametrize(("work", "older"), [(saving_in_pieces, False), (migrating_in_pieces, True)])
 def test_the_check_reports_what_is_saved_in_pieces(tmp_path: Path, work: Work, older: bool) -> None:
     with an_account(tmp_path, older=older) as account:
-        assert killed(account, work, random.Random(1), kills=10)
+        assert killed(account, work, random.Random(1), kills=10, by_itself=work is saving_in_pieces)
 
 
 def test_the_check_reports_a_store_that_is_damaged(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from formant_mcp.store.sqlite import connection, failures
 from formant_mcp.store.sync_state import ListState
 from formant_mcp.sync.list_sync import ListSync
-from tests.calls import conversation
+from tests.calls import Row, conversation
 from tests.fake_formant import FakeFormant
 from tests.fake_http import Request
 from tests.hardening.crash_stores import problems
@@ -109,8 +109,8 @@ async def test_a_full_disk_loses_nothing_and_the_next_question_works_with_space(
     assert problems(disk / "store.sqlite") == []
 
 
-def new_calls() -> list[dict[str, object]]:
-    return [*ended_calls(MORE, first=5_000, newest_at=NOW - timedelta(hours=3))]
+def new_calls() -> list[Row]:
+    return ended_calls(MORE, first=5_000, newest_at=NOW - timedelta(hours=3))
 
 
 async def right_answers(assistant: Assistant) -> list[object]:
@@ -149,8 +149,12 @@ def test_a_limit_on_the_size_of_files_is_a_full_disk(tmp_path: Path, kilobytes: 
     limited = ("bash", "-c", f"trap '' XFSZ; ulimit -f {kilobytes}; exec {PROGRAM}")
     with FakeFormant.in_thread() as api:
         api.key, api.conversations = KEY, ended_calls(MORE)
-        own = {"FORMANT_API_KEY": KEY, "FORMANT_BASE_URL": api.url, "FORMANT_STORE": str(tmp_path / "store.sqlite")}
-        with started(tmp_path, program=limited, **own) as server:
+        own = {
+            "FORMANT_API_KEY": KEY,
+            "FORMANT_BASE_URL": api.url,
+            "FORMANT_STORE": str(tmp_path / "store.sqlite"),
+        }
+        with started(tmp_path, program=limited, seconds=60, **own) as server:
             server.shake_hands()
             server.send(question(2))
             text = said(server.receive())
@@ -161,13 +165,18 @@ def test_a_limit_on_the_size_of_files_is_a_full_disk(tmp_path: Path, kilobytes: 
     assert problems(tmp_path / "store.sqlite") == []
 
 
+def settings_of(api: FakeFormant, path: Path) -> dict[str, str]:
+    """A server's environment with that API and store."""
+    return {"FORMANT_API_KEY": KEY, "FORMANT_BASE_URL": api.url, "FORMANT_STORE": str(path)}
+
+
 def question(number: int) -> Message:
     return calling(number, "summarize_results", group_by=["status"])
 
 
 def asked_once(folder: Path, own: dict[str, str]) -> str:
     """The answer of a server without limits."""
-    with started(folder, **own) as server:
+    with started(folder, seconds=60, **own) as server:
         server.shake_hands()
         server.send(question(2))
         return said(server.receive())
@@ -181,11 +190,15 @@ def test_a_store_that_may_only_be_read_is_named_and_works_again(tmp_path: Path, 
     folder.mkdir(mode=0o700)
     with FakeFormant.in_thread() as api:
         api.key, api.conversations = KEY, ended_calls(CALLS)
-        own = {"FORMANT_API_KEY": KEY, "FORMANT_BASE_URL": api.url, "FORMANT_STORE": str(folder / "store.sqlite")}
+        own = {
+            "FORMANT_API_KEY": KEY,
+            "FORMANT_BASE_URL": api.url,
+            "FORMANT_STORE": str(folder / "store.sqlite"),
+        }
         right = asked_once(tmp_path, own)
         with ExitStack() as reading, ExitStack() as running:
             program = reading.enter_context(only_read(folder, kind))
-            server = running.enter_context(started(tmp_path, program=program, **own))
+            server = running.enter_context(started(tmp_path, program=program, seconds=60, **own))
             server.shake_hands()
             server.send(question(2))
             text = said(server.receive())
