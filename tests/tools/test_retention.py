@@ -102,7 +102,7 @@ async def test_what_matches_is_counted_among_what_is_kept(account: Account) -> N
         assert "next_cursor" not in answer.structure
 
 
-async def test_a_member_is_told_of_no_list_that_is_still_loading(account: Account) -> None:
+async def test_a_members_answer_names_no_list_that_is_still_loading(account: Account) -> None:
     account.api.conversations = rows()
     account.member = Member("anna", frozenset({"123"}))
     async with account.connect(retention_days=DAYS) as assistant:
