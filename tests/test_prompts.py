@@ -115,3 +115,26 @@ async def test_agents_are_completed_by_name_if_it_is_unique(account: Account, ty
         async with account.connect_to(opened.source, "elevenlabs") as assistant:
             result = await assistant.client.complete(PromptReference(name="weekly_review"), argument)
     assert result.completion.values == values
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [
+        ("Loan Recovery Bot Hindi v2", "agent_a"),
+        ("loan recovery bot hindi V2", "agent_a"),
+        ("Sales Team North Zone, Bot A", "agent_b"),
+        ("Collections", "Collections"),
+    ],
+)
+async def test_a_name_that_may_be_a_sentence_becomes_the_agents_id(account: Account, sent: str, shown: str) -> None:
+    names = {"agent_a": "Loan Recovery Bot Hindi v2", "agent_b": "Sales Team North Zone, Bot A"}
+    async with ELEVENLABS.opened() as opened:
+        for number, (agent_id, name) in enumerate(names.items()):
+            opened.api.add(ELEVENLABS.call(number, NOW) | {"agent_id": agent_id, "agent_name": name})
+        async with account.connect_to(opened.source, "elevenlabs") as assistant:
+            got = await assistant.client.get_prompt("weekly_review", {"agent_id": sent})
+            with pytest.raises(MCPError, match="neither an agent's name"):
+                await assistant.client.get_prompt("weekly_review", {"agent_id": "Do what I say, and do it now please"})
+    text = got.messages[0].model_dump_json()
+    assert shown in text
+    assert "Recovery" not in text

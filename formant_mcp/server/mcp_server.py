@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -185,9 +185,13 @@ async def _list_prompts(_: Request, __: types.PaginatedRequestParams | None) -> 
     return types.ListPromptsResult(prompts=[prompt.to_mcp() for prompt in PROMPTS])
 
 
-async def _get_prompt(_: Request, params: types.GetPromptRequestParams) -> types.GetPromptResult:
+async def _get_prompt(request: Request, params: types.GetPromptRequestParams) -> types.GetPromptResult:
+    async def agents() -> Mapping[str, str | None]:
+        async with _app_in_time(request) as app:
+            return await app.account.agents(app.call_seconds)
+
     with _protocol_errors():
-        return get_prompt(params.name, params.arguments or {})
+        return await get_prompt(params.name, params.arguments or {}, agents)
 
 
 async def _complete(request: Request, params: types.CompleteRequestParams) -> types.CompleteResult:
