@@ -92,6 +92,8 @@ async def purge(store: StoreFacts | None, damaged: Sequence[Path], recordings: S
     Raises:
         StoreError: the store cannot be used, or a file not deleted. ConfigurationError: it is another account's.
     """
+    if store and not store.is_ours:
+        raise StoreError(f"{store.name} {store.problem}, so it was left as it is.", "Delete it yourself.")
     delete_files(recordings)  # first: only the store says whose they are
     if store:
         await _delete(store)
@@ -99,8 +101,6 @@ async def purge(store: StoreFacts | None, damaged: Sequence[Path], recordings: S
 
 
 async def _delete(store: StoreFacts) -> None:
-    if not store.is_ours:
-        raise StoreError(f"{store.name} {store.problem}, so it was left as it is.", "Delete it yourself.")
     if isinstance(store.where, Path):
         with disk_errors(f"{store.name} cannot be deleted", "delete it yourself"):
             if await asyncio.to_thread(remove_if_free, store.where):

@@ -101,6 +101,25 @@ def test_everything_of_the_account_is_deleted_and_nothing_else(run: Run, data: P
     assert run("--yes").error.startswith("Nothing is stored for this key.")
 
 
+def test_a_link_in_the_stores_place_is_named_and_nothing_is_deleted(run: Run, data: Path, tmp_path: Path) -> None:
+    store = fill(data)
+    target = store.rename(tmp_path / "elsewhere.sqlite")
+    store.symlink_to(target)
+    recordings = save_recordings(tmp_path / "recordings")
+    done = run("--yes")
+    assert done.status == 1
+    assert "is a symbolic link, which is not followed, so it was left as it is. Delete it yourself." in done.error
+    assert SECRET.encode() in target.read_bytes()
+    assert all(path.exists() for path in recordings)
+
+
+def test_the_keys_own_store_is_deleted_though_its_header_is_damaged(run: Run, data: Path) -> None:
+    store = fill(data)
+    store.write_bytes(bytes(16) + store.read_bytes()[16:])
+    assert run("--yes").status == 0
+    assert not store.exists()
+
+
 def test_without_a_terminal_it_must_be_said_on_the_command_line(run: Run, data: Path) -> None:
     store = fill(data)
     refused = run()

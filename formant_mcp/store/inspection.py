@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from formant_mcp.store.sqlite.file import is_ours
 from formant_mcp.store.sqlite.schema import MIGRATIONS
 
 _MAGIC = b"SQLite format 3\0"
 _OF_STORES = {"meta", "conversations", "turns"}
-# As `store.sqlite.connection` names a corrupt store, and as `Settings.store_path` names a new one.
+# As `store.sqlite.file` names a corrupt store, and as `Settings.store_path` names a new one.
 _DAMAGED = re.compile(r".+\.damaged-\d{8}T\d{12}(?:-journal|-wal|-shm)?")
 _OWN_NAME = re.compile(r"[0-9a-f]{24}\.sqlite")
 _STEPS = 100_000  # of SQLite's, between two checks of the time
@@ -45,20 +46,25 @@ class StoreFacts:
     @property
     def is_ours(self) -> bool:
         """Whether it is certain that this program wrote it, though it may not be readable any more."""
-        return self.version > 0 or _OWN_NAME.fullmatch(self.name) is not None
+        is_link = isinstance(self.where, Path) and self.where.is_symlink()
+        return self.version > 0 or (_OWN_NAME.fullmatch(self.name) is not None and not is_link)
 
 
 def inspect_file(path: Path) -> StoreFacts | None:
     """The store in a file; None if there is none, or the file is something else."""
     try:
-        if path.is_symlink() or not path.is_file():
+        if path.is_symlink():
+            return StoreFacts(path.name, path, problem="is a symbolic link, which is not followed")
+        if not path.is_file():
             return None
         with path.open("rb") as file:
             beginning = file.read(len(_MAGIC))
     except OSError as error:
         return StoreFacts(path.name, path, problem=f"cannot be read ({error.strerror})")
     if beginning != _MAGIC:
-        return None
+        size, used_at = _size(path)
+        is_damaged = bool(size) and (_OWN_NAME.fullmatch(path.name) is not None or is_ours(path))
+        return StoreFacts(path.name, path, bytes=size, last_used_at=used_at, problem="damaged") if is_damaged else None
     try:
         with _reading(path) as connection:
             return _facts(path, connection) if _is_ours(connection) else None
