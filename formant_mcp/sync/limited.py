@@ -44,10 +44,11 @@ class LimitedSync:
         return await self._as_one(request, statuses)
 
     async def knows_all(self) -> bool:
-        """Whether the lists of all agents were stored when they were last checked."""
-        if await self._sync.knows_all():
-            return True
-        return all([await self._sync.knows_all(agent_id) for agent_id in self._agents])
+        """Whether the lists of all agents, as far as they are kept, were stored when they were last checked."""
+        lists = await self._whole_lists()
+        if all(status.knows_list for status in lists) or not any(status.kept_from for status in lists):
+            return all(status.knows_list for status in lists)
+        return await self._sync.knows_all() or all([await self._sync.knows_all(agent) for agent in self._agents])
 
     async def fetch_first_page(self, seconds: float) -> None:
         """Reads the newest conversations if none is stored.
