@@ -24,7 +24,7 @@ def fail():
     except KeyError as error:
         raise ExceptionGroup(WORDS, [ValueError(WORDS), error])
 
-for name in ("httpx", "httpcore.http11", "mcp.server", "uvicorn.error", "a.new.library", "formant_mcpx", "root"):
+for name in ("httpx", "httpcore.http11", "mcp.server", "uvicorn.error", "a.new.package", "formant_mcpx", "root"):
     logger = logging.getLogger(name)
     logger.setLevel(logging.DEBUG)
     for level in (10, 20, 30, 40, 50):

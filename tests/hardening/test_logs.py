@@ -137,7 +137,7 @@ def run_failing(folder: Path, script: str, **variables: str) -> str:
 def test_no_message_warning_or_uncaught_error_of_anybody_is_written(tmp_path: Path, log_format: str) -> None:
     on_stderr = run_failing(tmp_path, FAILING, FORMANT_LOG_FORMAT=log_format)
     unseen(on_stderr)
-    for expected in ("a.new.library", "asyncio", "formant_mcp.anything", "UserWarning at", "ResourceWarning at"):
+    for expected in ("a.new.package", "asyncio", "formant_mcp.anything", "UserWarning at", "ResourceWarning at"):
         assert expected in on_stderr
     assert on_stderr.count("ExceptionGroup at") > 10
     assert on_stderr.count("(ValueError at ?; KeyError at <string>:") > 5
