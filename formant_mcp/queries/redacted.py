@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from formant_mcp.analysis.changes import Change
 from formant_mcp.errors import FormantError
 from formant_mcp.filters import NONE
-from formant_mcp.models import Conversation, Turn
+from formant_mcp.models import Conversation, Turn, named
 from formant_mcp.queries.changes import ChangeReport, DatedChange
 from formant_mcp.queries.conversations import Existing, Row
 from formant_mcp.queries.export import ExportedCall
@@ -143,5 +143,5 @@ class _Hidden:
             self._of_field(path, int(number)) != int(number) for number in numbers if number is not None
         )
         if is_any:
-            self.left_out.add(self._redactor.text(path))
+            self.left_out.add(named(self._redactor.text(path)))
         return is_any
