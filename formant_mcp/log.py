@@ -32,6 +32,8 @@ def start_log(level: str, *, is_json: bool) -> None:
     sys.unraisablehook = lambda unraisable: _log_uncaught(unraisable.exc_value)
     threading.excepthook = lambda uncaught: _log_uncaught(uncaught.exc_value)
     warnings.showwarning = _show_warning
+    # Said of work that was cancelled before it began (by anyio, too), as when the server ends: nothing is wrong.
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
     _log.debug("version %s, Python %s, %s", __version__, sys.version.partition(" ")[0], sys.platform)
 
 

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 _STEP_SECONDS = 0.01
 _MARGIN_SECONDS = 5.0  # in addition to a call's time: for the imports of the first call, and for writing
-_LAST_SECONDS = 0.2  # for the last messages, if a client still reads
-_FORCE_SECONDS = 0.4
+_LAST_SECONDS = 0.5  # for the last messages, if a client still reads
+_FORCE_SECONDS = 1.5  # clients wait 2 s before they kill
 _CHUNK = 65_536
 _LINE_END = re.compile(rb"[\r\n]")
 

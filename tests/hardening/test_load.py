@@ -193,16 +193,19 @@ def test_200_running_calls_do_not_keep_the_server_from_ending(tmp_path: Path, en
     with serving(tmp_path, FORMANT_CALL_SECONDS="1") as (server, api, _):
         api.gate.shut()
         received = api.received(1)
-        server.send(*map(mixed, range(1_000, 1_200)))
+        server.send(*map(mixed, range(1_000, 1_200)), request(1_200, "ping"))
         received.result(60)
+        messages = [server.receive()]
+        while messages[-1]["id"] != 1_200:  # all have been read once this is answered
+            messages.append(server.receive())
         if ending == "SIGTERM":
             server.process.send_signal(signal.SIGTERM)
             assert server.ends() == 0
             server.close_stdin()
         else:
             server.close_stdin()
-        messages, on_stderr = server.rest()
-        assert sorted(cast(int, message["id"]) for message in messages) == [*range(1_000, 1_200)]
+        rest, on_stderr = server.rest()
+        assert sorted(cast(int, message["id"]) for message in (*messages, *rest)) == [*range(1_000, 1_201)]
         assert on_stderr == b""
         assert server.process.wait(60) == 0
 

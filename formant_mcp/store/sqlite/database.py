@@ -4,7 +4,7 @@ A read sees one state of the file, with every write that ended before it (SQLite
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
@@ -147,17 +147,17 @@ class SqliteDatabase:
         """
         worker = await self._idle.get()
         try:
-            return await self._unless_damaged(worker.read(work, agents))
+            return await self._unless_damaged(lambda: worker.read(work, agents))
         except AnotherFileError:
             pass  # the file was moved or replaced; the writer still has it open
         finally:
             self._idle.put_nowait(worker)
-        return await self._unless_damaged(self._writer.read(work, agents))
+        return await self._unless_damaged(lambda: self._writer.read(work, agents))
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Runs work in one transaction, to its end even if the caller is cancelled."""
         try:
-            return await to_its_end(asyncio.create_task(self._unless_damaged(self._writer.write(work))))
+            return await to_its_end(asyncio.create_task(self._unless_damaged(lambda: self._writer.write(work))))
         finally:
             self._erase_if_due()
 
@@ -172,7 +172,7 @@ class SqliteDatabase:
             await self._eraser.stop(_ERASING_SECONDS)
         await asyncio.gather(*(worker.close() for worker in [*self._readers, self._writer]))
 
-    async def _unless_damaged(self, work: Coroutine[None, None, T]) -> T:
+    async def _unless_damaged(self, work: Callable[[], Awaitable[T]]) -> T:
         """The work's result.
 
         If the file is corrupt, it is renamed and replaced by an empty one, once however many reads fail.
@@ -182,7 +182,7 @@ class SqliteDatabase:
         """
         opened = self._writer.connection
         try:
-            return await work
+            return await work()
         except DamagedError:
             async with AsyncExitStack() as locks:
                 for worker in [self._writer, *self._readers]:
