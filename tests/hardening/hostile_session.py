@@ -14,10 +14,12 @@ from mcp_types import PromptReference, ResourceTemplateReference, TextContent, T
 from pydantic import JsonValue
 
 from formant_mcp.models import clean
+from formant_mcp.server.limits import Limits
 from tests.audio import wav
 from tests.fake_api import FakeApi
 from tests.fake_formant import FakeFormant
 from tests.hardening.hostile import Heard, Planter
+from tests.http_process import in_thread
 from tests.provider_apis import KEY, ProviderFixture, no_wait
 from tests.server_harness import BOUNDARY, NOW, Account, Assistant
 from tests.text_matches_structure import assert_same_facts
@@ -256,3 +258,12 @@ async def session_at(
     account = Account(FakeFormant(), "auto", folder, boundary=boundary)
     async with account.connect_to(source, provider.name) as assistant:
         yield Session(assistant)
+
+
+@asynccontextmanager
+async def session_over_http(api: FakeFormant, folder: Path) -> AsyncGenerator[Session]:
+    """The same over HTTP."""
+    api.key = KEY
+    with in_thread(Account(api, "auto", folder), limits=Limits(requests_per_minute=1_000_000)) as server:
+        async with server.connect("auto") as assistant:
+            yield Session(assistant)

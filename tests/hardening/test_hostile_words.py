@@ -15,10 +15,11 @@ from formant_mcp.providers import json_values
 from formant_mcp.server.tools import get_transcripts, text
 from tests.calls import conversation_id
 from tests.command import run
+from tests.fake_formant import FakeFormant
 from tests.fake_http import Reply
 from tests.faults import Fault
 from tests.hardening.hostile import Heard, is_seen, others_injections, own_injections
-from tests.hardening.hostile_session import Session, fill, session_at
+from tests.hardening.hostile_session import Session, fill, session_at, session_over_http
 from tests.provider_apis import ELEVENLABS, FORMANT, PROVIDERS, ProviderFixture
 from tests.server_harness import BOUNDARY, NOW
 
@@ -60,6 +61,17 @@ async def test_no_injection_leaves_the_boundary(
     heard.plain += [str(path) for path in tmp_path.rglob("*")]
     assert_nothing_leaks(heard)
     assert len(heard.canaries) > 0.9 * len(corpus)
+
+
+async def test_no_injection_leaves_the_boundary_over_http(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    api = FakeFormant()
+    fill(api, FORMANT, own_injections(), with_ids=0)
+    async with session_over_http(api, tmp_path) as session:
+        await session.whole()
+    session.heard.plain += [record.getMessage() for record in caplog.records if record.name.startswith("formant")]
+    assert_nothing_leaks(session.heard)
+    assert len(session.heard.canaries) > 0.9 * len(own_injections())
 
 
 def with_body(status: int, body: JsonValue | str) -> Fault:
