@@ -33,7 +33,7 @@ _ROWS_OF_A_STATEMENT = (32, 4, 1)
 _BUSY_TIMEOUT = "PRAGMA busy_timeout = 5000"
 _PRAGMAS = (
     "PRAGMA synchronous = NORMAL",
-    "PRAGMA temp_store = MEMORY",
+    "PRAGMA temp_store = FILE",  # what is sorted and grouped, as far as it does not fit into the cache
     "PRAGMA cache_size = -32768",
     "PRAGMA secure_delete = ON",
 )
@@ -223,11 +223,7 @@ class SqliteConnection:
     def vacuum(self) -> None:
         """Rewrites the file, without what an older version left on its free pages."""
         with self._translate_sqlite_errors():
-            self._connection.execute("PRAGMA temp_store = FILE")  # the whole store is written there
-            try:
-                self._connection.execute("VACUUM")
-            finally:
-                self._connection.execute("PRAGMA temp_store = MEMORY")
+            self._connection.execute("VACUUM")
         self.delete("meta", "name = ?", [(TO_VACUUM,)])
 
     def empty_journal(self) -> bool:
