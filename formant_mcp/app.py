@@ -27,10 +27,9 @@ from formant_mcp.recordings import RecordingsFolder
 from formant_mcp.redaction.redactor import Redactor
 from formant_mcp.settings import Settings
 from formant_mcp.store import AccountKey, Store
-from formant_mcp.store.engine import another_account
+from formant_mcp.store.engine import Owner, another_account
 from formant_mcp.store.members import Members
-from formant_mcp.store.purge import remove_if_free
-from formant_mcp.store.sqlite.owner import Owner
+from formant_mcp.store.sqlite.removal import remove_if_free
 from formant_mcp.store.store import read_owners
 from formant_mcp.sync import Sync
 from formant_mcp.sync.details import next_refresh_at

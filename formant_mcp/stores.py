@@ -12,8 +12,10 @@ from formant_mcp.recordings import RecordingsFolder
 from formant_mcp.settings import Settings, data_folder, service_name
 from formant_mcp.store import AccountKey, Store
 from formant_mcp.store.engine import another_account
-from formant_mcp.store.inspection import StoreFacts, check_integrity, damaged_in, files_of, inspect_file, stores_in
-from formant_mcp.store.purge import remove_if_free
+from formant_mcp.store.facts import StoreFacts
+from formant_mcp.store.sqlite.file import damaged_in, files_of
+from formant_mcp.store.sqlite.inspection import check_integrity, inspect_file, stores_in
+from formant_mcp.store.sqlite.removal import remove_if_free
 from formant_mcp.store.store import ids_in, inspect_database
 from formant_mcp.sync.details import next_refresh_at
 
@@ -46,7 +48,9 @@ def find_stores(settings: Settings, key: str) -> AllStores:
         StoreError, ConfigurationError: the database cannot be read.
     """
     location, account = settings.store_location(key), settings.account(key)
-    folders = [*([location.parent] if isinstance(location, Path) else []), data_folder()]
+    data = data_folder()
+    folders = [location.parent, data] if isinstance(location, Path) and location.parent != data else [data]
+    damaged = [path for folder in folders for path in damaged_in(folder)]
     facts = stores_in(folders)
     if isinstance(location, str):
         facts = [*inspect_database(location), *facts]
@@ -54,7 +58,7 @@ def find_stores(settings: Settings, key: str) -> AllStores:
         facts += [store for store in [inspect_file(location)] if store]
     own = _own(facts, location, account, is_named=bool(settings.store))
     is_foreign = own is not None and bool(key) and bool(own.keys) and account not in own.keys
-    return AllStores(own, is_foreign, tuple(store for store in facts if store is not own), tuple(damaged_in(folders)))
+    return AllStores(own, is_foreign, tuple(store for store in facts if store is not own), tuple(damaged))
 
 
 def _own(

@@ -5,14 +5,10 @@ mark, which each purge replaces, and hands it to every change that it makes.
 """
 
 import secrets
-import sqlite3
-from contextlib import closing
 from contextvars import ContextVar
-from pathlib import Path
 
 from formant_mcp.errors import StoreError
 from formant_mcp.store.engine import TABLES, TO_ERASE, TO_VACUUM, Connection, OnDatabase, on_writer, one_query
-from formant_mcp.store.inspection import files_of
 from formant_mcp.store.rows import whole
 
 _MARK = "purged"
@@ -95,22 +91,3 @@ def _mark(connection: Connection) -> str:
 def _replace_mark(connection: Connection) -> None:
     row = (_MARK, secrets.token_hex(8))
     connection.insert("meta", ("name", "value"), [row], key=("name",), update="value = excluded.value")
-
-
-def remove_if_free(path: Path) -> bool:
-    """Deletes a store's file with those beside it, unless another program has it open: then nothing is changed."""
-    if not _is_free(path):
-        return False
-    for file in files_of(path):
-        file.unlink(missing_ok=True)
-    return True
-
-
-def _is_free(path: Path) -> bool:
-    """Whether no other program has it open: only then can SQLite leave its mode for several (WAL)."""
-    try:
-        with closing(sqlite3.connect(path, timeout=0.2, isolation_level=None)) as connection:
-            mode = connection.execute("PRAGMA journal_mode = DELETE").fetchone()[0]
-            return str(mode) == "delete"
-    except sqlite3.DatabaseError as error:
-        return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

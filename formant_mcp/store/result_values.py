@@ -1,7 +1,6 @@
 """The results of a call, flattened for filters and counts: one row for each leaf."""
 
 import json
-import sqlite3
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -32,7 +31,7 @@ def flatten(results: Mapping[str, JsonValue]) -> list[ResultValue]:
     for path, leaf in _leaves(results):
         position = counts.get(path, 0)
         counts[path] = position + 1
-        values.append(ResultValue(path, position, *_described(leaf)))
+        values.append(ResultValue(path, position, *described(leaf)))
     return values
 
 
@@ -44,22 +43,19 @@ def values_by_path(results: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     return {path: leaves[0] if len(leaves) == 1 else leaves for path, leaves in values.items()}
 
 
-def parse_again(database: sqlite3.Connection) -> None:
-    """Parses stored values and contacts again, in a store of a version that parsed them differently."""
-    rows = database.execute("SELECT row_id, path, position, kind, text, folded, number FROM result_values").fetchall()
-    database.executemany(
-        "UPDATE result_values SET kind = ?, folded = ?, number = ? WHERE row_id = ? AND path = ? AND position = ?",
-        (
-            (now[0], *now[2:], row_id, path, position)
-            for row_id, path, position, kind, text, folded, number in rows
-            if (now := _described(text if kind == "text" else json.loads(text))) != (kind, text, folded, number)
-        ),
-    )
-    contacts = database.execute("SELECT contact_number, contact_reversed, row_id FROM conversations").fetchall()
-    database.executemany(
-        "UPDATE conversations SET contact_reversed = ? WHERE row_id = ?",
-        ((now, row_id) for number, before, row_id in contacts if (now := reversed_contact(number)) != before),
-    )
+def described(leaf: JsonValue) -> tuple[str, str, str, float | None]:
+    """A value's kind, text, normal form, and number."""
+    if isinstance(leaf, bool):
+        text = json.dumps(leaf)
+        return "boolean", text, text, None
+    if isinstance(leaf, int | float):
+        text, is_number = json.dumps(leaf), abs(leaf) < 1e300  # a larger one is only a text
+        return "number" if is_number else "text", text, read_value(text).normal, float(leaf) if is_number else None
+    text = str(leaf)
+    kind, normal, number = read_value(text)
+    if number is not None and abs(number) < EXACT:
+        return "numeral", text, normal, number
+    return "date" if kind == "date" else "text", text, normal, None
 
 
 def reversed_contact(number: str | None) -> str | None:
@@ -79,18 +75,3 @@ def _leaves(results: Mapping[str, JsonValue]) -> Iterator[tuple[str, JsonValue]]
             todo.extend((path, inner) for inner in reversed(value))
         elif value is not None and str(value).strip():  # an empty text is no value
             yield path, value
-
-
-def _described(leaf: JsonValue) -> tuple[str, str, str, float | None]:
-    """Kind, text, normal form, and number."""
-    if isinstance(leaf, bool):
-        text = json.dumps(leaf)
-        return "boolean", text, text, None
-    if isinstance(leaf, int | float):
-        text, is_number = json.dumps(leaf), abs(leaf) < 1e300  # a larger one is only a text
-        return "number" if is_number else "text", text, read_value(text).normal, float(leaf) if is_number else None
-    text = str(leaf)
-    kind, normal, number = read_value(text)
-    if number is not None and abs(number) < EXACT:
-        return "numeral", text, normal, number
-    return "date" if kind == "date" else "text", text, normal, None

@@ -14,7 +14,7 @@ from formant_mcp.errors import ConfigurationError
 from formant_mcp.redaction.redactor import Redactor
 from formant_mcp.store.aggregates import Aggregates
 from formant_mcp.store.engine import AccountKey, Connection, Database, OnDatabase, Owner, on_writer, one_query
-from formant_mcp.store.inspection import StoreFacts, ids_in_file
+from formant_mcp.store.facts import StoreFacts
 from formant_mcp.store.members import Members
 from formant_mcp.store.phrases import Answers, Phrases
 from formant_mcp.store.purge import Purge
@@ -25,6 +25,7 @@ from formant_mcp.store.review import Review
 from formant_mcp.store.search import Search
 from formant_mcp.store.signals import Signals
 from formant_mcp.store.sqlite.database import SqliteDatabase
+from formant_mcp.store.sqlite.inspection import ids_in_file
 from formant_mcp.store.sqlite.owner import read_owner
 from formant_mcp.store.sync_state import SyncState
 from formant_mcp.store.value_counts import ValueCounter

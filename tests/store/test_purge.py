@@ -12,7 +12,7 @@ from formant_mcp.members import Member
 from formant_mcp.models import Conversation
 from formant_mcp.store import Store
 from formant_mcp.store.engine import TABLES, Connection
-from formant_mcp.store.purge import remove_if_free
+from formant_mcp.store.sqlite.removal import remove_if_free
 from tests.store.files import call_saying, open_store
 from tests.store.oracle import NOW
 

@@ -2,7 +2,7 @@
 
 import psycopg
 
-from formant_mcp.store.inspection import StoreFacts
+from formant_mcp.store.facts import StoreFacts
 from formant_mcp.store.postgres.failures import translate_errors
 from formant_mcp.store.postgres.pool import Pool
 from formant_mcp.store.postgres.schema import MIGRATIONS, SCHEMA, version_of

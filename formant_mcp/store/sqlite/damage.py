@@ -14,13 +14,13 @@ from formant_mcp.store.sqlite.schema import migrate
 UNEXPECTED = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, AssertionError, struct.error)
 """What our code raises on values that it never stored."""
 
-_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+DAMAGED_CODES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+LOCKED_CODES = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _DAMAGED_NAMES = {"SQLITE_IOERR_SHORT_READ", "SQLITE_IOERR_CORRUPTFS"}
 _EXPLAINED = {
+    *LOCKED_CODES,
     sqlite3.SQLITE_PERM,
     sqlite3.SQLITE_ABORT,
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_LOCKED,
     sqlite3.SQLITE_NOMEM,
     sqlite3.SQLITE_READONLY,
     sqlite3.SQLITE_INTERRUPT,
@@ -42,7 +42,7 @@ def is_damage(error: Exception, connection: sqlite3.Connection) -> bool:
     if isinstance(error, UnicodeDecodeError):  # a text, or a name in SQLite's message
         return True
     if isinstance(error, sqlite3.Error):
-        if code_of(error) in _DAMAGED or getattr(error, "sqlite_errorname", "") in _DAMAGED_NAMES:
+        if code_of(error) in DAMAGED_CODES or getattr(error, "sqlite_errorname", "") in _DAMAGED_NAMES:
             return True
         if code_of(error) in _EXPLAINED:
             return False

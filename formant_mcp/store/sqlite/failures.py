@@ -4,7 +4,7 @@ import sqlite3
 from pathlib import Path
 
 from formant_mcp.errors import StoreError
-from formant_mcp.store.sqlite.damage import code_of
+from formant_mcp.store.sqlite.damage import LOCKED_CODES, code_of
 
 
 class DamagedError(StoreError):
@@ -32,7 +32,7 @@ def to_store_error(error: sqlite3.Error | UnicodeDecodeError, path: Path | None)
             f"The disk of the local store is full{where}; what was stored before is safe.",
             "Free some space, or set FORMANT_STORE to a path on another disk.",
         )
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+    if code in LOCKED_CODES:
         return StoreError("The local store is locked by another process.", "Retry in a few seconds.")
     return StoreError(
         f"The local store cannot be used{where}: {name}.",

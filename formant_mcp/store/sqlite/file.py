@@ -5,6 +5,7 @@ place, or in a journal's, is refused; links above are the user's own (formant_mc
 """
 
 import os
+import re
 import sqlite3
 import stat
 from collections.abc import Iterator
@@ -19,7 +20,11 @@ from formant_mcp.files import disk_errors, is_own, make_private
 APPLICATION_ID = 0x466D6370
 """In the header of every store, by which it is recognized (sqlite.org/pragma.html#pragma_application_id)."""
 JOURNALS = ("-journal", "-wal", "-shm")
-_MAGIC = b"SQLite format 3\0"  # https://sqlite.org/fileformat.html#the_database_header
+OUR_TABLES = {"meta", "conversations", "turns"}
+"""Those that every version has."""
+_DAMAGED_AT = "%Y%m%dT%H%M%S%f"  # when it was renamed
+_DAMAGED = re.compile(rf".+\.damaged-\d{{8}}T\d{{12}}(?:{'|'.join(JOURNALS)})?")
+MAGIC = b"SQLite format 3\0"  # https://sqlite.org/fileformat.html#the_database_header
 _HEADER_BYTES = 100
 _APPLICATION_ID_AT = slice(68, 72)
 # Of our schema, for a store of an older version that is damaged.
@@ -62,11 +67,11 @@ def is_ours(path: Path) -> bool:
         header = file.read(_HEADER_BYTES)
         if int.from_bytes(header[_APPLICATION_ID_AT]) == APPLICATION_ID or _has_nothing(header, file):
             return True
-        tables = _tables(path) if header.startswith(_MAGIC) else None
+        tables = _tables(path) if header.startswith(MAGIC) else None
         journals = _with_journals(path)[1:]  # which may have what a database without tables lacks
         if tables is None:
             return _has_our_schema(file)
-        return {"meta", "conversations", "turns"} <= tables or not (tables or any(map(Path.exists, journals)))
+        return tables >= OUR_TABLES or not (tables or any(map(Path.exists, journals)))
 
 
 def has_damaged_version(path: Path) -> bool:
@@ -81,7 +86,7 @@ def rename_damaged(path: Path, damaged: os.stat_result) -> None:
     Raises:
         StoreError: it cannot be renamed.
     """
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+    stamp = datetime.now(UTC).strftime(_DAMAGED_AT)
     try:
         if not os.path.samestat(path.stat(), damaged):
             return
@@ -96,6 +101,17 @@ def rename_damaged(path: Path, damaged: os.stat_result) -> None:
             f"The local store is corrupt and cannot be renamed ({error.strerror}).",
             "Close other programs using it and retry, or set FORMANT_STORE to another path.",
         ) from None
+
+
+def damaged_in(folder: Path) -> list[Path]:
+    """The corrupt stores in a folder, as they were renamed, with their journals."""
+    paths = sorted(folder.glob("*.damaged-*"))
+    return [path for path in paths if _DAMAGED.fullmatch(path.name) and path.is_file() and not path.is_symlink()]
+
+
+def files_of(path: Path) -> list[Path]:
+    """A store's file and its journals, as far as there are any."""
+    return [file for file in _with_journals(path) if file.exists()]
 
 
 def _with_journals(path: Path) -> list[Path]:
@@ -141,7 +157,7 @@ def _opened(path: Path) -> BufferedReader:
 def _has_nothing(header: bytes, file: BufferedReader) -> bool:
     """Whether a file is empty, a header cut short, or all zeros, as a new store may be after a loss of power."""
     if len(header) < _HEADER_BYTES:
-        return not header.strip(b"\0") or _MAGIC.startswith(header[: len(_MAGIC)])
+        return not header.strip(b"\0") or MAGIC.startswith(header[: len(MAGIC)])
     return not header.strip(b"\0") and not any(chunk.strip(b"\0") for chunk in _chunks(file))
 
 

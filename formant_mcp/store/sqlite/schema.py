@@ -8,16 +8,9 @@ import sqlite3
 from collections.abc import Iterator
 
 from formant_mcp.errors import StoreError
-from formant_mcp.filters import LABELLED
-from formant_mcp.store.engine import TO_ERASE, TO_VACUUM
-from formant_mcp.store.result_values import parse_again
-from formant_mcp.store.rows import label_rows
+from formant_mcp.store.engine import TO_ERASE
+from formant_mcp.store.sqlite.conversion import convert
 from formant_mcp.store.sqlite.file import APPLICATION_ID
-from formant_mcp.store.sqlite.full_text import forget_words, index_all, index_joined_words
-from formant_mcp.text_search.spelling import phonetic_key
-
-_WITH_INDEX, _WITH_JOINED_WORDS, _WITH_VALUE_KINDS, _WITH_LABELS, _WITH_SPELLINGS = 2, 4, 4, 9, 11
-_WITH_ERASING = 16
 
 MIGRATIONS = (
     """
@@ -340,7 +333,7 @@ def migrate(database: sqlite3.Connection) -> None:
         for script in MIGRATIONS[version:]:
             for statement in _statements(script):
                 database.execute(statement)
-        _convert(database, version)
+        convert(database, version)
         database.execute(f"PRAGMA user_version = {len(MIGRATIONS):d}")
         database.execute("COMMIT")
     except BaseException:
@@ -352,27 +345,6 @@ def migrate(database: sqlite3.Connection) -> None:
 def has_to_erase(database: sqlite3.Connection) -> bool:
     """Whether something that was deleted can still be read in the file."""
     return database.execute("SELECT 1 FROM meta WHERE name = ?", [TO_ERASE]).fetchone() is not None
-
-
-def _convert(database: sqlite3.Connection, version: int) -> None:
-    """Converts what a store of an older version has, where SQL alone cannot."""
-    if version < _WITH_INDEX:
-        index_all(database)
-    elif version < _WITH_JOINED_WORDS:
-        index_joined_words(database)
-    if version < _WITH_VALUE_KINDS:
-        parse_again(database)
-    if version < _WITH_LABELS:
-        for column in LABELLED:
-            values = database.execute(f"SELECT DISTINCT {column} COLLATE BINARY FROM conversations").fetchall()
-            database.executemany("INSERT OR IGNORE INTO labels VALUES (?, ?)", label_rows(value for (value,) in values))
-    if version < _WITH_SPELLINGS:
-        words = database.execute("SELECT word FROM words WHERE spelling IS NULL").fetchall()
-        keys = ((phonetic_key(word), word) for (word,) in words)
-        database.executemany("UPDATE words SET spelling = ? WHERE word = ?", keys)
-    if 0 < version < _WITH_ERASING:
-        forget_words(database, [word for (word,) in database.execute("SELECT word FROM words")])
-        database.executemany("INSERT INTO meta VALUES (?, '')", [[TO_ERASE], [TO_VACUUM]])
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -12,8 +12,8 @@ import pytest
 from formant_mcp.filters import Filters
 from formant_mcp.models import Conversation, Turn
 from formant_mcp.store import Store
+from formant_mcp.store.engine import TO_ERASE
 from formant_mcp.store.sqlite.erasing import Eraser
-from formant_mcp.store.sqlite.schema import TO_ERASE
 from formant_mcp.text_search.query import Term
 from tests.store.files import call_saying, calls, open_store
 from tests.store.oracle import NOW
