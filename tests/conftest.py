@@ -195,6 +195,14 @@ def prism(prism_program: Path) -> Callable[..., AbstractContextManager[str]]:
 
 
 @pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """The user's data folder in the environment of `tests.command`."""
+    folder = tmp_path / ".local" / "share" / "formant-mcp"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
 def own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """An environment without our variables, with its own home folder, which is the working folder too."""
     for name in Settings.model_fields:

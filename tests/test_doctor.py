@@ -51,14 +51,6 @@ class Api(FakeFormant):
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """The user's data folder of the commands' environment."""
-    folder = tmp_path / ".local" / "share" / "formant-mcp"
-    folder.mkdir(parents=True)
-    return folder
-
-
-@pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     for name in os.environ.keys() & {"SSL_CERT_FILE", "SSL_CERT_DIR", *map(str.lower, PROXIES), *PROXIES}:
         monkeypatch.delenv(name)

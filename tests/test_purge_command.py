@@ -31,14 +31,6 @@ Run = Callable[..., Done]
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """The user's data folder of the commands' environment."""
-    folder = tmp_path / ".local" / "share" / "formant-mcp"
-    folder.mkdir(parents=True)
-    return folder
-
-
-@pytest.fixture
 def run(tmp_path: Path) -> Run:
     """Runs `formant-mcp purge` with these arguments; there is no network, and the address answers nobody."""
 
