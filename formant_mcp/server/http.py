@@ -201,7 +201,7 @@ async def _with_messages_alone(app: ASGIApp, scope: Scope, receive: Receive, sen
         return
     try:
         body = await Request(scope, receive).body()
-        message = message_of(body)
+        message = message_of(body, "in a request of its own")
     except ClientDisconnect:
         return
     except Malformed as error:

@@ -1,4 +1,4 @@
-"""JSON-RPC 2.0 as MCP restricts it: parses a line as a message, formats messages, and answers malformed lines.
+"""JSON-RPC 2.0 as MCP restricts it: parses a line or body as a message, formats messages, and answers malformed ones.
 
 MCP has no batches, ids are texts or integers, and parameters have names.
 """
@@ -29,7 +29,7 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Malformed(Exception):
-    """A line that is not a message, and its JSON-RPC error, with the request's id if it can be read."""
+    """A line or body that is not a message, and its JSON-RPC error, with the request's id if it can be read."""
 
     def __init__(self, code: int, message: str, request_id: JsonValue = None) -> None:
         super().__init__(message)
@@ -40,8 +40,10 @@ class Malformed(Exception):
         return _encoded(self._answer)
 
 
-def message_of(line: bytes) -> JSONRPCRequest | JSONRPCNotification | None:
+def message_of(line: bytes, alone: str = "on a line of its own") -> JSONRPCRequest | JSONRPCNotification | None:
     """The message in a line; None if there is nothing to do: for a blank line, or a response to no request.
+
+    `alone`: how each message is to be sent.
 
     Raises:
         Malformed: it is neither.
@@ -50,9 +52,9 @@ def message_of(line: bytes) -> JSONRPCRequest | JSONRPCNotification | None:
     if not text:
         return None
     shallow = without_depth(text)
-    content = _parsed(shallow)
+    content = _parsed(shallow, alone)
     if isinstance(content, list):
-        raise Malformed(INVALID_REQUEST, "Batches are not supported: send each message on a line of its own.")
+        raise Malformed(INVALID_REQUEST, f"Batches are not supported: send each message {alone}.")
     if not isinstance(content, dict):
         raise Malformed(INVALID_REQUEST, "A message is a JSON object.")
     if "method" not in content and ("result" in content or "error" in content):
@@ -93,14 +95,14 @@ def _id(value: JsonValue) -> int | float | str | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _parsed(text: str) -> JsonValue:
+def _parsed(text: str, alone: str) -> JsonValue:
     """The JSON value. A lone surrogate, as in a truncated text, becomes the replacement character."""
     try:
         value = json.loads(text, parse_constant=_refuse, parse_int=_integer)
         if _SURROGATE_ESCAPE.search(text):
             value = without_lone_surrogates(value)
     except ValueError:
-        raise Malformed(PARSE_ERROR, "The line is not one JSON text. Send each message on a line of its own.") from None
+        raise Malformed(PARSE_ERROR, f"This is not one JSON text. Send each message {alone}.") from None
     return value
 
 

@@ -47,6 +47,16 @@ def test_a_body_is_answered_as_a_line_is(server: tuple[str, dict[str, str]], lin
     assert "alidation error" not in response.text
 
 
+@pytest.mark.parametrize("body", ["{", '{"jsonrpc":"2.0"} {}', "[]"])
+def test_a_refusal_is_about_requests_and_not_about_the_lines_of_stdio(
+    server: tuple[str, dict[str, str]], body: str
+) -> None:
+    response = httpx.post(server[0], content=body, headers=server[1])
+    assert response.status_code == 400
+    assert "each message in a request of its own." in response.text
+    assert "line" not in response.text
+
+
 @pytest.mark.parametrize(
     "version",
     [NEWEST, "2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05", "1999-01-01", ""],
