@@ -21,20 +21,35 @@ from formant_mcp.errors import StoreError
 def make_private(folder: Path, other: str) -> None:
     """Creates a folder, and those missing above it, private to their owner; refuses one where others can replace files.
 
-    Refused are a link that this user can have made (in the root folder are the system's, such as /tmp on macOS), a
-    folder of another user than root, and one that everybody may write to, unless it is sticky, as /tmp is. Members of a
-    folder's group may write to it: somebody chose them. `other`: what else helps.
+    `other`: what else helps.
 
     Raises:
         StoreError: it is refused. OSError: it cannot be created.
+    """
+    refuse_unsafe(folder, other)
+    _make_folders(folder)
+    refuse_unsafe(folder, other)  # which another process may have just created
+
+
+def refuse_unsafe(folder: Path, other: str) -> None:
+    """Refuses a folder where others can replace files. Nothing is created or changed; a missing one is safe.
+
+    Refused are a link that this user can have made (in the root folder are the system's, such as /tmp on macOS), a
+    folder of another user than root, and one that everybody may write to, unless it is sticky, as /tmp is. Members of a
+    folder's group may write to it: somebody chose them.
+
+    Raises:
+        StoreError: it is refused. OSError: it cannot be examined.
     """
     if folder.is_symlink() and not _is_of_the_system(folder):
         raise StoreError(
             f"{folder} is a symbolic link, which is not followed.",
             f"Put a folder there, or {other}, such as the one it points to.",
         )
-    _make_folders(folder)
-    status = folder.stat()
+    try:
+        status = folder.stat()
+    except FileNotFoundError:
+        return
     if not is_own(status):
         raise StoreError(
             f"{folder} belongs to another user, who could replace what is in it.",

@@ -13,7 +13,7 @@ from formant_mcp.settings import Settings, data_folder, service_name
 from formant_mcp.store import AccountKey, Store
 from formant_mcp.store.engine import another_account
 from formant_mcp.store.facts import StoreFacts
-from formant_mcp.store.sqlite.file import damaged_in, files_of
+from formant_mcp.store.sqlite.file import damaged_in, files_of, refuse_unusable
 from formant_mcp.store.sqlite.inspection import check_integrity, inspect_file, stores_in
 from formant_mcp.store.sqlite.removal import remove_if_free
 from formant_mcp.store.store import ids_in, inspect_database
@@ -27,10 +27,12 @@ class AllStores:
     """The stores of this machine, and the accounts of the database that the settings name.
 
     `own`: the key's store; of a file that the settings name, whoever's it is; None: there is none yet. `is_foreign`: it
-    is another account's. `damaged`: files of stores that were corrupt, which were kept when a new one was created.
+    is another account's. `refusal`: why the server would not open a store there, though it may have been one.
+    `damaged`: files of stores that were corrupt, which were kept when a new one was created.
     """
 
     own: StoreFacts | None
+    refusal: StoreError | None
     is_foreign: bool
     others: tuple[StoreFacts, ...]
     damaged: tuple[Path, ...]
@@ -58,7 +60,16 @@ def find_stores(settings: Settings, key: str) -> AllStores:
         facts += [store for store in [inspect_file(location)] if store]
     own = _own(facts, location, account, is_named=bool(settings.store))
     is_foreign = own is not None and bool(key) and bool(own.keys) and account not in own.keys
-    return AllStores(own, is_foreign, tuple(store for store in facts if store is not own), tuple(damaged))
+    refusal = _refusal(location, account) if isinstance(location, Path) else None
+    return AllStores(own, refusal, is_foreign, tuple(store for store in facts if store is not own), tuple(damaged))
+
+
+def _refusal(path: Path, account: str) -> StoreError | None:
+    try:
+        refuse_unusable(path, account)
+    except StoreError as error:
+        return error
+    return None
 
 
 def _own(

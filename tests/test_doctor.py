@@ -250,7 +250,7 @@ def test_folders_that_others_may_write_to_or_that_are_none_are_wrong(run: Run, t
     recordings.chmod(0o777)
     exports.write_text("a file")
     done = run()
-    assert f"Run `chmod 700 {recordings}`." in line(done, "recordings")
+    assert f"Everybody may write to {recordings}" in line(done, "recordings")
     assert "is not a folder" in line(done, "exports")
     recordings.chmod(0o755)
     (recordings / "call.wav").touch(0o644)

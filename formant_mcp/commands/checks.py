@@ -11,13 +11,14 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from formant_mcp.commands.sizes import counted, files_text, size
-from formant_mcp.errors import FormantError
+from formant_mcp.errors import FormantError, StoreError
+from formant_mcp.files import disk_errors, refuse_unsafe
 from formant_mcp.settings import Settings, store_text, unknown_variables
 from formant_mcp.stores import AllStores, StoreFacts, check_integrity, files_of, find_stores, title
 
 _CHECK_SECONDS = 10.0  # for the integrity of the store
 _LEAST_FREE = 100_000_000  # bytes
-_OTHERS_MAY_READ, _OTHERS_MAY_WRITE = stat.S_IRWXG | stat.S_IRWXO, stat.S_IWGRP | stat.S_IWOTH
+_OTHERS_MAY_READ = stat.S_IRWXG | stat.S_IRWXO
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,10 @@ def of_stores(settings: Settings, key: str) -> Iterator[Check]:
         return
     if location is None:
         yield Check("store", "in memory only (FORMANT_STORE): every start loads everything again")
+    elif all_stores.refusal:
+        yield wrong("store", all_stores.refusal.message, all_stores.refusal.hint)
+    elif isinstance(location, Path) and (problem := _unwritable(location.parent)):
+        yield wrong("store", problem, "Correct that, or set FORMANT_STORE to another path.")
     elif all_stores.own is None:
         yield _unborn(location, has_key=bool(key) or bool(settings.store))
     else:
@@ -74,18 +79,16 @@ def of_stores(settings: Settings, key: str) -> Iterator[Check]:
 
 def of_folder(name: str, folder: Path, variable: str) -> Check:
     """Whether files can be written to a folder, and who else can."""
+    other = f"set {variable} to another folder"
+    try:
+        with disk_errors(f"{folder} cannot be used", other):
+            refuse_unsafe(folder, other)
+    except StoreError as error:
+        return wrong(name, error.message, error.hint)
+    if problem := _unwritable(folder):
+        return wrong(name, problem, f"Correct that, or {other}.")
     if not folder.exists():
-        problem = _unwritable(folder)
-        return (
-            wrong(name, problem, f"Set {variable} to another folder.")
-            if problem
-            else Check(name, f"{folder}: will be made when it is first needed, private to you")
-        )
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        what = "is not a folder" if not folder.is_dir() else "cannot be written to"
-        return wrong(name, f"{folder} {what}.", f"Correct that, or set {variable} to another folder.")
-    if _mode(folder) & _OTHERS_MAY_WRITE:
-        return wrong(name, f"{folder} may be written to by others.", f"Run `chmod 700 {folder}`.")
+        return Check(name, f"{folder}: will be made when it is first needed, private to you")
     files = [path for path in folder.iterdir() if path.is_file()]
     open_ones = [path for path in files if _mode(path) & _OTHERS_MAY_READ]
     text = f"{folder}: writable, {files_text(files)}"
@@ -138,8 +141,6 @@ def _of_file(path: Path) -> Iterator[Check]:
     if readable:
         text = f"{', '.join(file.name for file in readable)} may be read by others."
         yield wrong("privacy", text, f"Run `chmod 600 {path}*`, or start the server, which does.")
-    elif _mode(path.parent) & _OTHERS_MAY_WRITE:
-        yield wrong("privacy", f"{path.parent} may be written to by others.", f"Run `chmod go-w {path.parent}`.")
     else:
         yield Check("privacy", "the store is readable by you alone")
     yield _of_disk(path.parent)
@@ -157,11 +158,6 @@ def _unborn(location: Path | str, *, has_key: bool) -> Check:
         return Check("store", f"{store_text(location)} answers; nothing of this account is stored yet")
     if not has_key:
         return Check("store", f"{location.parent}: each key has a file of its own; no key is set")
-    if location.exists():
-        hint = "Set FORMANT_STORE to another path, or move that file away."
-        return wrong("store", f"{location} is not a store of formant-mcp.", hint)
-    if problem := _unwritable(location.parent):
-        return wrong("store", problem, "Set FORMANT_STORE to another path.")
     return Check("store", f"{location}: will be made when the first calls are loaded")
 
 

@@ -9,13 +9,13 @@ import re
 import sqlite3
 import stat
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from datetime import UTC, datetime
 from io import BufferedReader
 from pathlib import Path
 
 from formant_mcp.errors import StoreError
-from formant_mcp.files import disk_errors, is_own, make_private
+from formant_mcp.files import disk_errors, is_own, make_private, refuse_unsafe
 
 APPLICATION_ID = 0x466D6370
 """In the header of every store, by which it is recognized (sqlite.org/pragma.html#pragma_application_id)."""
@@ -43,18 +43,33 @@ def prepare(path: Path, name: str) -> os.stat_result:
     Raises:
         StoreError: it is not ours, or unsafe, and was left as it is; or it cannot be opened.
     """
-    with disk_errors("The local store cannot be opened", f"{_ELSEWHERE}, or to :memory:"):
+    refuse_unusable(path, name)
+    with _opening():
         make_private(path.parent, _ELSEWHERE)
-        journals = [journal for journal in _with_journals(path)[1:] if _is_file(journal)]
-        if _is_file(path) and path.stem != name and not is_ours(path):
+        for journal in _with_journals(path)[1:]:
+            with suppress(FileNotFoundError):
+                _make_own(journal, os.O_RDWR)
+        return _make_own(path, os.O_RDWR | os.O_CREAT)
+
+
+def refuse_unusable(path: Path, name: str) -> None:
+    """Refuses what is not ours or unsafe, as `prepare` does. Nothing is created or changed; a missing file is fine.
+
+    Raises:
+        StoreError: it is refused, or cannot be examined.
+    """
+    with _opening():
+        refuse_unsafe(path.parent, _ELSEWHERE)
+        are_files = [_is_file(file) for file in _with_journals(path)]
+        if are_files[0] and path.stem != name and not is_ours(path):
             raise StoreError(
                 f"{path.name} is not a store of formant-mcp, or damaged beyond recognition, so it was left as it is.",
                 "Set FORMANT_STORE to another path, or move that file away.",
             )
-        for journal in journals:
-            with suppress(FileNotFoundError):  # another process has just closed the store
-                _make_own(journal, os.O_RDWR)
-        return _make_own(path, os.O_RDWR | os.O_CREAT)
+
+
+def _opening() -> AbstractContextManager[None]:
+    return disk_errors("The local store cannot be opened", f"{_ELSEWHERE}, or to :memory:")
 
 
 def is_ours(path: Path) -> bool:
