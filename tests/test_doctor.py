@@ -12,10 +12,13 @@ from datetime import timedelta
 from email.utils import format_datetime
 from hashlib import sha256
 from pathlib import Path
+from threading import Thread
+from time import monotonic
 
 import pytest
 
 from formant_mcp.app import utc_now
+from formant_mcp.providers import probe
 from formant_mcp.settings import Settings
 from formant_mcp.store import AccountKey, Store
 from tests import command
@@ -186,6 +189,54 @@ def test_a_proxy_that_is_in_the_way_is_named_with_what_to_set(run: Run, tmp_path
             assert "PROXY" in line(done, "address")
         done = run(**given, HTTPS_PROXY="http://127.0.0.1:9", NO_PROXY="localhost")
         assert line(done, "address").startswith(f"{address} answers in ")
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+def test_the_variable_that_names_the_proxy_is_the_one_to_check(run: Run, variable: str) -> None:
+    done = run(**{variable: "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:8"})
+    assert line(done, "address").startswith("Nothing answers at http://127.0.0.1:9.")
+    assert f"Check {variable} and the network." in line(done, "address")
+    done = run(**{variable: "gopher://x"})
+    assert line(done, "address").startswith(f"No proxy can be used as {variable} says.")
+
+
+def test_an_address_that_hangs_is_tried_once_and_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert probe._MOST_SECONDS <= 10  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(probe, "_MOST_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        began = monotonic()
+        done = run(FORMANT_BASE_URL=f"http://127.0.0.1:{server.getsockname()[1]}")
+        assert monotonic() - began < 20
+        server.settimeout(1)
+        server.accept()[0].close()
+        server.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            server.accept()
+    assert is_wrong(done, "address")
+    assert line(done, "address").startswith("127.0.0.1 does not answer within 0.3 s.")
+    assert not is_wrong(done, "provider")
+
+
+def test_a_response_that_never_ends_is_not_taken_for_an_address_that_is_wrong(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "_MOST_SECONDS", 1)
+    began = b"HTTP/1.1 200 OK\r\nDate: Sat, 21 Nov 2026 10:42:00 GMT\r\nContent-Length: 9\r\n\r\n{"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            client = server.accept()[0]
+            client.recv(65_536)
+            client.sendall(began)
+            client.recv(1)
+            client.close()
+
+        thread = Thread(target=answer)
+        thread.start()
+        done = run(FORMANT_BASE_URL=f"http://127.0.0.1:{server.getsockname()[1]}")
+        thread.join()
+    assert is_wrong(done, "provider")
+    assert not is_wrong(done, "address")
 
 
 def test_a_name_that_does_not_resolve_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

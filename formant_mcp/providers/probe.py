@@ -11,6 +11,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+import anyio
 import httpx
 
 from formant_mcp.errors import (
@@ -19,6 +20,7 @@ from formant_mcp.errors import (
     DamagedResponseError,
     FormantError,
     PermissionDeniedError,
+    RequestTimeoutError,
     UnexpectedStatusError,
 )
 from formant_mcp.models import Page
@@ -27,6 +29,8 @@ from formant_mcp.providers.rest import RestProvider
 
 Fault = Literal["", "address", "key", "service"]
 _LONGEST_ID = 40
+_MOST_SECONDS = 10.0  # for the answer
+_OF_THE_SYSTEM = "the system's settings of proxies"
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _OWN_CERTIFICATE = (
     "If a company's proxy or a virus scanner inspects connections, set SSL_CERT_FILE in the server's env to a PEM file"
@@ -56,9 +60,10 @@ async def probe(open_provider: Callable[[], AnyProvider], address: str, now: Cal
     try:
         provider = open_provider()
     except (ValueError, ImportError):  # of the proxy: httpx knows no such scheme
-        names = "HTTP_PROXY, HTTPS_PROXY and ALL_PROXY"
         hint = "It must be http://host:port; if the provider is to be called without it, add its host to NO_PROXY."
-        return Probe("address", f"No proxy can be used as {names} say.", hint, proxy)
+        names = _set_proxies("http", "https", "all") or [_OF_THE_SYSTEM]
+        says = "says" if len(names) == 1 else "say"
+        return Probe("address", f"No proxy can be used as {' and '.join(names)} {says}.", hint, proxy)
     except OSError:  # of certificates, among them errors of ssl
         message = f"The certificates that {_certificate_named()} names cannot be read."
         return Probe("address", message, "Set it to a PEM file.", proxy)
@@ -69,7 +74,10 @@ async def probe(open_provider: Callable[[], AnyProvider], address: str, now: Cal
     message = hint = ""
     agents: tuple[str, ...] = ()
     try:
-        agents = _agents(await _first_page(provider))
+        with anyio.fail_after(_MOST_SECONDS):
+            agents = _agents(await _first_page(provider))
+    except (TimeoutError, RequestTimeoutError):
+        fault, message, hint = _too_late(address, proxy, has_begun=bool(http.last_date))
     except FormantError as error:
         fault, message, hint = _explained(error, address, proxy)
     finally:
@@ -118,10 +126,42 @@ def _explained(error: FormantError, address: str, proxy: str) -> tuple[Fault, st
             return "service", error.message, error.hint
 
 
+def _too_late(address: str, proxy: str, *, has_begun: bool) -> tuple[Fault, str, str]:
+    """What an answer that did not come in time says is wrong; `has_begun`: whether some of it came."""
+    if has_begun:
+        return "service", f"The API does not complete its response within {_MOST_SECONDS:g} s.", "Retry later."
+    host, way = _ends(address, proxy)
+    hint = f"Check the network.{_bypass(proxy) or _needs_proxy(address)}"
+    return "address", f"{host} does not answer within {_MOST_SECONDS:g} s{way}.", hint
+
+
+def _ends(address: str, proxy: str) -> tuple[str, str]:
+    """The host that is called, and through what, in words."""
+    return urlsplit(address).hostname or address, f" through the proxy {proxy}" if proxy else ""
+
+
+def _bypass(proxy: str) -> str:
+    return " If it is to be called without the proxy, add its host to NO_PROXY." if proxy else ""
+
+
+def _needs_proxy(address: str) -> str:
+    return f" If this network needs a proxy, set {urlsplit(address).scheme.upper()}_PROXY in the server's env."
+
+
+def _proxy_setting(address: str) -> str:
+    """What names the proxy for an address: one for its scheme comes before one for all."""
+    return next(iter(_set_proxies(urlsplit(address).scheme, "all")), _OF_THE_SYSTEM)
+
+
+def _set_proxies(*kinds: str) -> list[str]:
+    """The variables that name proxies of these kinds, as they are spelled: in small letters they come first."""
+    names = sorted((name for name, value in os.environ.items() if value), reverse=True)
+    return [name for kind in kinds for name in names if name.lower() == f"{kind}_proxy"]
+
+
 def _unconnected(causes: Iterator[BaseException], address: str, proxy: str) -> tuple[str, str]:
     """Why there was no connection, and the next step."""
-    host, way = urlsplit(address).hostname or address, f" through the proxy {proxy}" if proxy else ""
-    bypass = " If it is to be called without the proxy, add its host to NO_PROXY." if proxy else ""
+    (host, way), bypass = _ends(address, proxy), _bypass(proxy)
     for cause in causes:
         match cause:
             case ssl.SSLCertVerificationError():
@@ -136,15 +176,14 @@ def _unconnected(causes: Iterator[BaseException], address: str, proxy: str) -> t
                 name = f"of the proxy, {urlsplit(proxy).hostname}," if proxy else host
                 return f"The name {name} does not resolve.", f"Check network, DNS and spelling.{bypass}"
             case httpx.ProxyError():
-                hint = f"Check HTTPS_PROXY, with user and password if it needs them.{bypass}"
+                hint = f"Check {_proxy_setting(address)}, with user and password if it needs them.{bypass}"
                 return f"The proxy {proxy} refuses to connect to {host}.", hint
             case ConnectionRefusedError():
-                hint = f"Check {'HTTPS_PROXY' if proxy else 'FORMANT_BASE_URL'} and the network.{bypass}"
+                hint = f"Check {_proxy_setting(address) if proxy else 'FORMANT_BASE_URL'} and the network.{bypass}"
                 return f"Nothing answers at {proxy or address}.", hint
             case _:
                 pass
-    needed = bypass or " If this network needs a proxy, set HTTPS_PROXY in the server's env."
-    return f"{host} does not answer{way}.", f"Check the network.{needed}"
+    return f"{host} does not answer{way}.", f"Check the network.{bypass or _needs_proxy(address)}"
 
 
 def _certificate_named() -> str:
