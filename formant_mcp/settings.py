@@ -276,9 +276,9 @@ class Settings(BaseSettings):
             ConfigurationError: there is none, the file cannot be read, or it is a placeholder.
         """
         key, variable = self.api_key.get_secret_value() if self.api_key else "", self.key_variable
-        if not key and self.api_key_file:
+        if self.key_file:
             try:
-                key = self.api_key_file.read_text(encoding="utf-8-sig").strip()
+                key = self.key_file.read_text(encoding="utf-8-sig").strip()
             except (OSError, UnicodeDecodeError):
                 raise ConfigurationError(
                     f"{variable}: the file cannot be read.", "Check its path and permissions."
@@ -293,9 +293,14 @@ class Settings(BaseSettings):
         return key
 
     @property
+    def key_file(self) -> Path | None:
+        """The file that the key is from; None if the variable has it, or there is none."""
+        return None if self.api_key else self.api_key_file
+
+    @property
     def key_variable(self) -> str:
         """The variable that the key is from, if there is one."""
-        return "FORMANT_API_KEY_FILE" if self.api_key_file and not self.api_key else "FORMANT_API_KEY"
+        return "FORMANT_API_KEY_FILE" if self.key_file else "FORMANT_API_KEY"
 
     def store_location(self, key: str) -> Path | str | None:
         """Where the store is: a database's address, or a file; None for memory."""

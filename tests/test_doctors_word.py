@@ -121,6 +121,23 @@ def test_a_folder_is_wrong_for_files_exactly_where_the_server_refuses_it(
     assert f"FORMANT_{setting.upper()}_DIR" in line(done, setting) or place not in REFUSED
 
 
+@pytest.mark.parametrize(
+    ("bits", "words"),
+    [(0o600, ""), (0o400, ""), (0o640, "read"), (0o644, "read"), (0o620, "written to"), (0o666, "written to")],
+)
+def test_a_key_that_others_may_read_or_replace_is_wrong_and_used_all_the_same(
+    tmp_path: Path, bits: int, words: str
+) -> None:
+    key = tmp_path / "key"
+    key.write_text("a-key")
+    key.chmod(bits)
+    done = doctor(tmp_path, FORMANT_API_KEY_FILE=str(key))
+    assert is_wrong(done, "key") is bool(words)
+    assert (words in line(done, "key") and f"Run `chmod 600 {key}`." in line(done, "key")) or not words
+    assert is_wrong(done, "address")  # which is only called with a key
+    assert not is_wrong(doctor(tmp_path, FORMANT_API_KEY="a-key", FORMANT_API_KEY_FILE=str(key)), "key")
+
+
 @pytest.mark.parametrize("suffix", ["", "-wal", "-shm", "-journal"])
 @pytest.mark.parametrize("make", [link, dangling_link, of_another, with_mode(0o700)])
 def test_what_is_in_the_place_of_a_store_or_journal_and_not_ours_is_wrong(

@@ -18,7 +18,7 @@ from formant_mcp.stores import AllStores, StoreFacts, check_integrity, files_of,
 
 _CHECK_SECONDS = 10.0  # for the integrity of the store
 _LEAST_FREE = 100_000_000  # bytes
-_OTHERS_MAY_READ = stat.S_IRWXG | stat.S_IRWXO
+_OTHERS_MAY_READ, _OTHERS_MAY_WRITE = stat.S_IRWXG | stat.S_IRWXO, stat.S_IWGRP | stat.S_IWOTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +172,12 @@ def _unwritable(folder: Path) -> str:
 def _last_used(store: StoreFacts, zone: ZoneInfo) -> str:
     moment = store.last_used_at or datetime.fromtimestamp(0, UTC)
     return f"last used {moment.astimezone(zone):%Y-%m-%d %H:%M}" if store.last_used_at else "never used"
+
+
+def others_may(path: Path) -> str:
+    """What others than its owner may do with a file: '' for nothing, `read`, or `written to`, which is worse."""
+    mode = _mode(path)
+    return "written to" if mode & _OTHERS_MAY_WRITE else "read" if mode & _OTHERS_MAY_READ else ""
 
 
 def _mode(path: Path) -> int:

@@ -16,7 +16,16 @@ from mcp_types import Tool
 
 from formant_mcp import __version__
 from formant_mcp.app import App, LazyApp
-from formant_mcp.commands.checks import Check, of_folder, of_settings, of_stores, of_zone, without_key, wrong
+from formant_mcp.commands.checks import (
+    Check,
+    of_folder,
+    of_settings,
+    of_stores,
+    of_zone,
+    others_may,
+    without_key,
+    wrong,
+)
 from formant_mcp.errors import ConfigurationError
 from formant_mcp.providers.base import AnyProvider
 from formant_mcp.providers.probe import Probe, probe
@@ -90,6 +99,10 @@ def _of_key(settings: Settings) -> tuple[str, Check]:
     if key[0] in "\"'" or key[-1] in "\"'":
         hint = f"Remove them from {settings.key_variable}: they are part of its value."
         return key, wrong("key", f"The key in {settings.key_variable} has quotation marks.", hint)
+    if settings.key_file and (what := others_may(settings.key_file)):
+        return key, wrong(
+            "key", f"{settings.key_file} may be {what} by others.", f"Run `chmod 600 {settings.key_file}`."
+        )
     return key, Check("key", f"from {settings.key_variable}, {len(key)} characters")
 
 
