@@ -7,6 +7,7 @@ from typing import Literal, cast
 
 from formant_mcp.store.engine import Connection, OnDatabase, Value, on_writer, one_query
 from formant_mcp.store.filter_sql import milliseconds
+from formant_mcp.store.leases import release_leases, take_leases
 from formant_mcp.store.purge import begun_with, refuse_if_purged
 from formant_mcp.store.rows import moment, text, whole
 
@@ -165,20 +166,7 @@ class SyncState(OnDatabase):
         self, connection: Connection, names: Iterable[str], owner: str, now: datetime, span: timedelta
     ) -> list[str]:
         """Takes, or prolongs, those of the leases that nobody else holds; returns the ones it got."""
-        at = connection.milliseconds(milliseconds(now))
-        connection.delete("leases", "expires_at <= ?", [(at,)])
-        until = at + span // timedelta(milliseconds=1)
-        wanted = list(dict.fromkeys(names))
-        connection.insert(
-            "leases",
-            ("name", "owner", "expires_at"),
-            [(name, owner, until) for name in wanted],
-            key=("name",),
-            update="expires_at = excluded.expires_at WHERE leases.owner = excluded.owner",
-        )
-        rows = connection.rows("SELECT name FROM $leases WHERE name $in_list AND owner = ?", [wanted, owner])
-        held = {row[0] for row in rows}
-        return [name for name in wanted if name in held]
+        return take_leases(connection, names, owner, now, span)
 
     @on_writer
     def _write(
@@ -197,7 +185,7 @@ class SyncState(OnDatabase):
     @on_writer
     def release(self, connection: Connection, names: Iterable[str], owner: str) -> None:
         """Gives leases back."""
-        connection.delete("leases", "name = ? AND owner = ?", [(name, owner) for name in names])
+        release_leases(connection, names, owner)
 
 
 def _stored(value: StateValue) -> Value:

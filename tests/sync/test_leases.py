@@ -44,3 +44,14 @@ async def test_leases_are_renewed_again_after_the_store_has_failed(tmp_path: Pat
     finally:
         await leases.aclose()
         await store.close()
+
+
+@pytest.mark.file_store  # leases end by the test's clock
+async def test_a_lease_that_ends_later_than_any_can_is_free() -> None:
+    """As one that a server held which was killed before the clock was set back."""
+    store = await Store.open(None, AccountKey("service", "account"), next_refresh_at)
+    now = Clock().now()
+    assert await store.sync_state.lease(["list:"], "killed", now + timedelta(hours=1), SPAN) == ["list:"]
+    assert await store.sync_state.lease(["list:"], "next", now, SPAN) == ["list:"]
+    assert await store.sync_state.lease(["list:"], "third", now, SPAN) == []
+    assert await store.sync_state.lease(["list:"], "next", now + timedelta(seconds=1), SPAN) == ["list:"]
