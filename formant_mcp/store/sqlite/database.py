@@ -18,7 +18,7 @@ from formant_mcp.store.sqlite.connection import (
     open_writer,
 )
 from formant_mcp.store.sqlite.erasing import Eraser
-from formant_mcp.store.sqlite.failures import AnotherFileError, DamagedError
+from formant_mcp.store.sqlite.failures import AnotherFileError, DamagedError, LockedError
 
 _READERS = 3
 _INTERRUPT_EVERY_SECONDS = 0.01
@@ -156,8 +156,10 @@ class SqliteDatabase:
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Runs work in one transaction, to its end even if the caller is cancelled."""
+        if self._eraser:
+            self._eraser.give_way()
         try:
-            return await to_its_end(asyncio.create_task(self._unless_damaged(lambda: self._writer.write(work))))
+            return await to_its_end(asyncio.create_task(self._unless_damaged(lambda: self._write(work))))
         finally:
             self._erase_if_due()
 
@@ -194,6 +196,15 @@ class SqliteDatabase:
                     await self._writer.disconnect(SqliteConnection.set_aside)
                     await self._writer.connect()
             raise
+
+    async def _write(self, work: Callable[[Connection], T]) -> T:
+        """The work's result; where another server erases, which may lock the file for long, it waits for that."""
+        while True:
+            try:
+                return await self._writer.write(work)
+            except LockedError:
+                if not self._eraser or not await self.read(self._eraser.is_done_elsewhere):
+                    raise
 
     def _erase_if_due(self) -> None:
         if self._eraser and self._writer.connection and self._writer.connection.has_deleted:

@@ -11,6 +11,10 @@ class DamagedError(StoreError):
     """The file is corrupt: it must be renamed, and a new one created."""
 
 
+class LockedError(StoreError):
+    """Another process changes the file, for longer than one waits."""
+
+
 class AnotherFileError(StoreError):
     """The file at the store's path is no longer the one that was opened."""
 
@@ -33,7 +37,7 @@ def to_store_error(error: sqlite3.Error | UnicodeDecodeError, path: Path | None)
             "Free some space, or set FORMANT_STORE to a path on another disk.",
         )
     if code in LOCKED_CODES:
-        return StoreError("The local store is locked by another process.", "Retry in a few seconds.")
+        return LockedError("The local store is locked by another process.", "Retry in a few seconds.")
     return StoreError(
         f"The local store cannot be used{where}: {name}.",
         "Check permissions and disk, or set FORMANT_STORE to another path.",
