@@ -21,6 +21,8 @@ from formant_mcp.app import utc_now
 from formant_mcp.providers import probe
 from formant_mcp.settings import Settings
 from formant_mcp.store import AccountKey, Store
+from formant_mcp.store.engine import TO_ERASE, TO_VACUUM
+from formant_mcp.store.sqlite import room
 from tests import command
 from tests.calls import many
 from tests.command import Done
@@ -306,6 +308,22 @@ def test_folders_that_others_may_write_to_or_that_are_none_are_wrong(run: Run, t
     recordings.chmod(0o755)
     (recordings / "call.wav").touch(0o644)
     assert "1 of them readable by others" in line(run(), "recordings")
+
+
+def test_what_is_deleted_and_not_yet_erased_is_named(run: Run, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = data / f"{Settings.model_validate({'base_url': 'http://127.0.0.1:9'}).account(KEY)}.sqlite"
+    fill(path, KEY)
+    assert line(run(), "erasing").startswith("nothing that was deleted is left")
+    with closing(sqlite3.connect(path)) as store:
+        store.executemany("INSERT INTO meta VALUES (?, '')", [[TO_ERASE], [TO_VACUUM]])
+        store.commit()
+    done = run()
+    assert "can still be read" in line(done, "erasing")
+    assert not is_wrong(done, "erasing")
+    monkeypatch.setattr(room, "_IN_ITS_FOLDER", 10**12)
+    done = run()
+    assert is_wrong(done, "erasing")
+    assert f" in {data}." in line(done, "erasing")
 
 
 def test_settings_that_are_unknown_or_wrong_are_named(run: Run) -> None:

@@ -14,7 +14,7 @@ from formant_mcp.commands.sizes import counted, files_text, size
 from formant_mcp.errors import FormantError, StoreError
 from formant_mcp.files import disk_errors, refuse_unsafe
 from formant_mcp.settings import Settings, store_text, unknown_variables
-from formant_mcp.stores import AllStores, StoreFacts, check_integrity, files_of, find_stores, title
+from formant_mcp.stores import AllStores, StoreFacts, check_integrity, files_of, find_stores, shortage, title
 
 _CHECK_SECONDS = 10.0  # for the integrity of the store
 _LEAST_FREE = 100_000_000  # bytes
@@ -125,6 +125,7 @@ def _of_store(store: StoreFacts, all_stores: AllStores, settings: Settings) -> I
         yield Check("store", f"{where}: {contents(store)}, {version}, {used}")
     if isinstance(store.where, Path) and not store.problem:
         yield from _of_file(store.where)
+        yield _of_erasing(store, store.where)
 
 
 def _of_file(path: Path) -> Iterator[Check]:
@@ -144,6 +145,17 @@ def _of_file(path: Path) -> Iterator[Check]:
     else:
         yield Check("privacy", "the store is readable by you alone")
     yield _of_disk(path.parent)
+
+
+def _of_erasing(store: StoreFacts, path: Path) -> Check:
+    """What was deleted and can still be read in the file."""
+    if not store.has_to_erase:
+        return Check("erasing", "nothing that was deleted is left in the store's file")
+    lacking = shortage(path) if store.has_to_rewrite else None
+    if lacking:
+        text = "what was deleted can still be read in the store's file, and there is too little room to rewrite it."
+        return wrong("erasing", text, f"Free {size(lacking.needed)} in {lacking.folder}.")
+    return Check("erasing", "what was deleted can still be read in the store's file; a server erases it while it runs")
 
 
 def _of_disk(folder: Path) -> Check:

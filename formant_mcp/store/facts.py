@@ -12,7 +12,8 @@ class StoreFacts:
 
     `is_ours`: whether it is certain that this program wrote it, though it may not be readable any more.
     `service`, `keys`: hashes, see AccountKey; `loaded`: conversations with details; `version`: of its schema, `newest`
-    this program's. `problem`: why it cannot be read, or used; '' if it can.
+    this program's. `has_to_erase`: what was deleted can still be read in the file, which may have to be rewritten for
+    that (`has_to_rewrite`). `problem`: why it cannot be read, or used; '' if it can.
     """
 
     name: str
@@ -28,4 +29,6 @@ class StoreFacts:
     last_used_at: datetime | None = None
     version: int = 0
     newest: int = 0
+    has_to_erase: bool = False
+    has_to_rewrite: bool = False
     problem: str = ""

@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from formant_mcp.store.engine import TO_ERASE, TO_VACUUM
 from formant_mcp.store.facts import StoreFacts
 from formant_mcp.store.sqlite.damage import DAMAGED_CODES, LOCKED_CODES, code_of
 from formant_mcp.store.sqlite.file import MAGIC, OUR_TABLES, files_of, is_ours
@@ -83,7 +84,8 @@ def _is_store(connection: sqlite3.Connection) -> bool:
 
 def _facts(path: Path, connection: sqlite3.Connection) -> StoreFacts:
     version, (size, used_at) = _version(connection), _size(path)
-    meta = dict(connection.execute("SELECT name, value FROM meta WHERE name IN ('account', 'service')").fetchall())
+    names = ["account", "service", TO_ERASE, TO_VACUUM]
+    meta = dict(connection.execute("SELECT name, value FROM meta WHERE name IN (?, ?, ?, ?)", names).fetchall())
     conversations, loaded = connection.execute("SELECT count(*), count(detail_at) FROM conversations").fetchone()
     has_members = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'members'").fetchone()
     members = connection.execute("SELECT count(*) FROM members").fetchone()[0] if has_members else 0
@@ -99,6 +101,8 @@ def _facts(path: Path, connection: sqlite3.Connection) -> StoreFacts:
         last_used_at=used_at,
         version=version,
         newest=len(MIGRATIONS),
+        has_to_erase=TO_ERASE in meta,
+        has_to_rewrite=TO_VACUUM in meta,
         problem="" if version <= len(MIGRATIONS) else "written by a newer version of formant-mcp",
     )
 
