@@ -34,11 +34,18 @@ def update_counts(connection: Connection, added: Sequence[CountKey], removed: Se
         key=("agent_id",),
         update="count = agents.count + excluded.count",
     )
+    fewer = [(agent_id,) for agent_id, count in agents.items() if count < 0]
+    if fewer:
+        connection.delete("agents", "agent_id = ? AND count <= 0", fewer)
     days = Counter[tuple[Value, ...]]()
     for (zone,) in connection.rows("SELECT zone FROM $zones") if added or removed else ():
         days.update(_in_zone(str(zone), key) for key in added)
         days.subtract(_in_zone(str(zone), key) for key in removed)
     _add_days(connection, [(*key, count) for key, count in days.items() if count])
+    fewer_days = [key for key, count in days.items() if count < 0]
+    if fewer_days:
+        is_day = "zone = ? AND agent_id = ? AND status = ? AND outcome = ? AND day = ? AND count <= 0"
+        connection.delete("daily_counts", is_day, fewer_days)
 
 
 def _in_zone(zone: str, key: CountKey) -> tuple[Value, ...]:

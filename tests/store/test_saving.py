@@ -13,6 +13,8 @@ from formant_mcp.errors import StoreError
 from formant_mcp.filters import NEWEST, Condition, Filters
 from formant_mcp.models import Conversation, Turn
 from formant_mcp.store import Store
+from formant_mcp.store.counts import start_daily_counts
+from formant_mcp.store.engine import Connection, Value
 from formant_mcp.store.writer import PreviousRow
 from tests.in_a_loop import in_a_loop
 from tests.store.files import open_store
@@ -237,3 +239,19 @@ async def test_results_from_a_list_row_are_kept_until_the_detail_has_all_of_them
     await store.write.save([Conversation("one", results={"summary": "They agreed.", "a": 1}, has_detail=True)], NOW)
     await store.write.save([Conversation("one", results={"summary": "They spoke."})], NOW)
     assert (await store.read.get(["one"]))["one"].results == {"summary": "They agreed.", "a": 1}
+
+
+async def test_counts_of_what_no_call_has_any_more_are_deleted(store: Store) -> None:
+    def counts(connection: Connection) -> list[list[tuple[Value, ...]]]:
+        return [
+            connection.rows("SELECT agent_id, count FROM $agents"),
+            connection.rows("SELECT agent_id, status, count FROM $daily_counts"),
+        ]
+
+    await store.database.write(lambda connection: start_daily_counts(connection, "Asia/Kolkata"))
+    await store.write.save([replace(DETAIL, agent_id="8", status="queued", has_detail=False)], NOW)
+    assert await store.database.read(counts) == [[("8", 1)], [("8", "queued", 1)]]
+    await store.write.save([DETAIL], LATER)
+    assert await store.database.read(counts) == [[("7", 1)], [("7", "completed", 1)]]
+    await store.write.delete("call-1_1")
+    assert await store.database.read(counts) == [[], []]
