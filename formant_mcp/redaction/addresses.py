@@ -17,27 +17,36 @@ from formant_mcp.redaction.words import words
 
 _HINTS = (
     *("@", "＠", "dot", " rate", "mail", "yahoo", "outlook", "icloud", "rediff", ".com", ".in"),
-    *("डॉट", "रेट", "मेल", "याहू", " ok", "upi", "ybl", "ibl", "axl", "apl", "paytm"),
+    *("डॉट", "रेट", "मेल", "याहू", "(at", "[at", "b l", " ok", "upi", "ybl", "ibl", "axl", "apl", "paytm"),
 )
 _EMAIL = regex.compile(
     r"[\p{L}\p{M}\p{Nd}_.+%'-]{1,64}@(?:[\p{L}\p{M}\p{Nd}][\p{L}\p{M}\p{Nd}-]{0,62}\.){1,6}[\p{L}\p{M}]{2,24}"
 )
 _UPI = regex.compile(r"[\p{L}\p{M}\p{Nd}_.-]{2,64}@[a-z][a-z0-9]{1,30}(?![\w-]*\.\w)", regex.IGNORECASE)
-_AT_SIGN = r"\s*@\s*|\s+at\s+the\s+rate(?:\s+of)?\s+|\s+at\s+d\s+rate\s+|\s+at\s+rate\s+|\s+एट\s+(?:द\s+)?रेट\s+"
-_AT_WORD = r"\s+at\s+|\s+(?:एट|ऐट|अट)\s+"
-_ENDING = (
-    r"com|net|org|edu|gov|info|biz|io|ai|app|dev|me|co|in|uk|us|au|ca|sg|ae|de|fr|nic|ac|res|store|online"
-    r"|कॉम|काम|इन|नेट|को|ओआरजी"
+_OPEN, _CLOSE = r"\s*[(\[{<*_-]\s*", r"\s*[)\]}>*_-]\s*"
+_AT_SIGN = (
+    rf"\s*@\s*|{_OPEN}at{_CLOSE}|\s+at\s+the\s+rate(?:\s+of)?\s+|\s+at\s+d\s+rate\s+|\s+at\s+rate\s+"
+    r"|\s+एट\s+(?:द\s+)?रेट\s+"
 )
-_DOT = r"\s*\.\s*|\s+dot\s+|\s+डॉट\s+|\s+point\s+"
+_AT_WORD = r"\s+at\s+|\s+(?:एट|ऐट|अट)\s+"
+_ENDING = r"com|net|org|edu|gov|biz|io|dev|co|uk|au|sg|ae|de|fr|nic|ac|res|कॉम|काम|इन|नेट|को|ओआरजी"
+_ENDING_OR_WORD = r"info|ai|app|me|in|us|ca|store|online"
+_SPOKEN_DOT = rf"{_OPEN}dot{_CLOSE}|\s+dot\s+|\s+डॉट\s+|\s+point\s+"
+_BRACKETED_DOT = re.compile(rf"{_OPEN}dot{_CLOSE}", re.IGNORECASE)
+_DOT = rf"\s*\.\s*|{_SPOKEN_DOT}"
+_NO_FULL_STOP = rf"\.(?!\s)|\s+\.\s*|{_SPOKEN_DOT}"
 _PIECE = re.compile(r"[^\W_]['’\w\u0900-\u0963-]*|[._,+-]")
 _JOINTS = {
     **{".": ".", "dot": ".", "डॉट": ".", "point": ".", "_": "_", "underscore": "_", "अंडरस्कोर": "_", "-": "-"},
     **{"dash": "-", "hyphen": "-", "डैश": "-", "plus": "+", "+": "+"},
 }
 _DIGIT_WORDS = "zero|one|two|three|four|five|six|seven|eight|nine"
-_LONGEST_LOCAL = 160
+_LONGEST_LOCAL, _LONGEST_SPELLED = 160, 4
 _MOST_WORDS, _MOST_DIGITS = 2, 6
+_AT_A_TIME = re.compile(_AT_WORD, re.IGNORECASE)
+_BEFORE_WORD = regex.compile(
+    rf"(?:.*\s)?([\p{{L}}\p{{M}}\p{{Nd}}]+)(?:{_DOT})(?:{_ENDING_OR_WORD}|इन)", regex.IGNORECASE
+)
 _SPEAKS_OF_MAIL = re.compile(r"\be?-?mail\b|ईमेल", re.IGNORECASE)
 _BREAK = re.compile(r"[\s,;:<>()\[\]]")
 _SPOKEN = {"कॉम": "com", "इन": "in", "जीमेल": "gmail", "याहू": "yahoo"}
@@ -47,9 +56,10 @@ _SPOKEN = {"कॉम": "com", "इन": "in", "जीमेल": "gmail", "य�
 def _spoken_email() -> regex.Pattern[str]:
     providers = "|".join(sorted(words("providers")))
     word = r"[\p{L}\p{M}\p{Nd}][\p{L}\p{M}\p{Nd}-]{0,40}"
+    ending = rf"(?:(?:{_DOT})(?:{_ENDING})|(?:{_NO_FULL_STOP})(?:{_ENDING_OR_WORD}))"
     return regex.compile(
         rf"(?P<sign>{_AT_SIGN}|{_AT_WORD})"
-        rf"(?P<domain>(?:{word}\s+){{0,2}}?{word}(?:(?:{_DOT}){word}){{0,3}}?(?:{_DOT})(?:{_ENDING})(?:(?:{_DOT})(?:{_ENDING}))*"
+        rf"(?P<domain>(?:{word}\s+){{0,2}}?{word}(?:(?:{_DOT}){word}){{0,3}}?{ending}{ending}*"
         rf"|(?:{providers}))(?![\p{{L}}\p{{M}}\p{{Nd}}])",
         regex.IGNORECASE,
     )
@@ -58,14 +68,19 @@ def _spoken_email() -> regex.Pattern[str]:
 @cache
 def _spoken_upi() -> regex.Pattern[str]:
     sure, other = (
-        "|".join(rf"o\s?k\s?{handle[2:]}" if handle.startswith("ok") else handle for handle in sorted(words(name)))
-        for name in ("upi_handles", "upi_handles_that_are_words")
+        "|".join(map(_handle, sorted(words(name)))) for name in ("upi_handles", "upi_handles_that_are_words")
     )
     return regex.compile(
         rf"(?:(?P<sign>{_AT_SIGN})(?:{sure}|{other})|(?P<sign>{_AT_WORD})(?:{sure})"
         rf"|(?<=\d|{_DIGIT_WORDS})(?P<sign>{_AT_WORD})(?:{other}))(?![\p{{L}}\p{{M}}\p{{Nd}}])",
         regex.IGNORECASE,
     )
+
+
+def _handle(handle: str) -> str:
+    """The pattern of a handle as it is said: `o k axis`, `y b l`."""
+    spelled = len(handle) if len(handle) <= _LONGEST_SPELLED else 2 if handle.startswith("ok") else 0
+    return "".join(rf"{letter}\s?" for letter in handle[:spelled]) + handle[spelled:]
 
 
 def may_have_addresses(text: str) -> bool:
@@ -81,18 +96,27 @@ def addresses_in(turn: int, text: str) -> Iterator[Identifier]:
         yield from (_address("ids", turn, text, match) for match in _UPI.finditer(text))
     patterns: tuple[tuple[Kind, regex.Pattern[str]], ...] = (("emails", _spoken_email()), ("ids", _spoken_upi()))
     for kind, pattern in patterns:
+        done = 0
         for match in pattern.finditer(text):
-            start = _local_start(text, match)
-            if start < match.start():
+            start = _local_start(text, match, done)
+            done = match.end()
+            if start < match.start() and not (kind == "emails" and _is_time_or_place(match)):
                 yield _address(kind, turn, text, match, start)
 
 
-def _local_start(text: str, match: regex.Match[str]) -> int:
-    """Where the local part before a match starts."""
-    begin = max(0, match.start() - _LONGEST_LOCAL)
+def _is_time_or_place(match: regex.Match[str]) -> bool:
+    """Whether it is like `at six dot in`, which is said of when and where too."""
+    last = _BEFORE_WORD.fullmatch(match["domain"]) if _AT_A_TIME.fullmatch(match["sign"]) else None
+    word = last[1].casefold() if last else ""
+    return word.isdecimal() or word in words("times_and_places") or number_word(word) is not None
+
+
+def _local_start(text: str, match: regex.Match[str], least: int) -> int:
+    """Where the local part before a match starts, at least there."""
+    begin = max(least, match.start() - _LONGEST_LOCAL)
     if text[match.start()] == "@":
         return _unbroken_start(text, begin, match.start())
-    pieces = [(piece[0], begin + piece.start()) for piece in _PIECE.finditer(text, begin, match.start())]
+    pieces = [(piece[0], piece.start()) for piece in _PIECE.finditer(text, begin, match.start())]
     start, plain_words = match.start(), 0
     joined = True
     for n in range(len(pieces) - 1, -1, -1):
@@ -140,7 +164,7 @@ def _address(kind: Kind, turn: int, text: str, match: regex.Match[str], start: i
 
 def _written(text: str) -> str:
     """What is said of an address, as it is written."""
-    pieces = (piece.casefold() for piece in _PIECE.findall(text) if piece != ",")
+    pieces = (piece.casefold() for piece in _PIECE.findall(_BRACKETED_DOT.sub(".", text)) if piece != ",")
     return "".join(_JOINTS.get(piece) or _SPOKEN.get(piece) or _digits(piece) or piece for piece in pieces)
 
 

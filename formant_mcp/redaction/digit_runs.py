@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby, pairwise
 
 from formant_mcp.redaction.fragments import LOOSE, TIGHT, Fragment, Item, fragments_of, near_id, near_phone
+from formant_mcp.redaction.kinds import LABEL
 from formant_mcp.redaction.spans import Identifier, Kind, Place
 from formant_mcp.redaction.tokens import Token
 from formant_mcp.redaction.words import words
@@ -32,6 +33,7 @@ _CODE = re.compile(r"0|(?:00)?\d{1,3}")
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _DAY, _MONTH = "(?:0[1-9]|[12]\\d|3[01])", "(?:0[1-9]|1[0-2])"
 _DATE = re.compile(rf"{_YEAR.pattern}{_MONTH}{_DAY}(?:[0-2]\d[0-5]\d[0-5]\d)?|{_DAY}{_MONTH}{_YEAR.pattern}")
+_TIMESTAMP = re.compile(r"1[5-9]\d{8}(?:\d{3}){0,2}")  # seconds since 1970, from 2017 to 2033, and parts of a second
 
 _CARD_GROUP = 4
 _OFTEN_ONE_BY_ONE, _MOSTLY_ONE_BY_ONE = 0.6, 0.8
@@ -99,7 +101,7 @@ def _joined(tokens: Sequence[Token]) -> Iterator[Joined]:
     for _, group in groupby(tokens, lambda token: token.turn):
         said = list(group)
         fragments = fragments_of(said, before)
-        is_other = any(token.text.casefold() in words("other_numbers") for token in said)
+        is_other = any(token.text.casefold() in words("other_numbers") or LABEL.fullmatch(token.text) for token in said)
         words_between += 0 if fragments else sum(token.kind in ("word", "number") for token in said)
         if is_other and joined:
             yield joined
@@ -159,7 +161,7 @@ def _end_over_turns(joined: Joined, start: int) -> tuple[int, str]:
     digits = _digits_of(_said_once(items))
     are_parts = len(digits) <= _LONGEST_PHONE and _are_hardly_more_than_digits(rest)
     is_one = _one_by_one(items) >= _MOSTLY_ONE_BY_ONE or (are_parts and near_phone(rest[:1]))
-    is_said = is_one and _is_surely_said(items) and len(_digits_of(items)) >= _LONG
+    is_said = is_one and _is_surely_said(items) and len(digits) >= _LONG
     return (len(joined), digits) if is_said else (0, "")
 
 
@@ -247,14 +249,14 @@ def _is_one(fragment: Fragment, items: Sequence[Item]) -> bool:
     """Whether items of one turn are an identifier."""
     digits = _digits_of(items)
     is_near = _is_near([fragment])
-    if not _is_surely_said(items):
+    if not _is_surely_said(items) or (fragment.is_reference and len(digits) < _LONG and not _has_form(items)):
         return False
     if any(item.is_guess for item in items):
         return _are_pairs(items)
     if len(items) == 1:
-        if len(digits) >= _LONG and (is_near or not _DATE.fullmatch(digits)):
+        if len(digits) >= _LONG and (is_near or not _is_time(digits)):
             return not items[0].is_glued or bool(_MOBILE.fullmatch(digits))
-        is_other = items[0].is_glued or _DATE.fullmatch(digits) or digits.endswith("000")
+        is_other = items[0].is_glued or _is_time(digits) or digits.endswith("000")
         return is_near or items[0].has_plus or not is_other
     if _is_counting(items) or all(_is_round_or_year(item.digits) for item in items):
         return False
@@ -267,7 +269,12 @@ def _is_one(fragment: Fragment, items: Sequence[Item]) -> bool:
         return is_tight or (len(digits) >= _LONG and all(len(item.digits) <= 3 for item in items))
     is_written = is_tight and all(item.is_written for item in items)
     rounds = sum(_is_round_or_year(item.digits) for item in items)
-    return is_written and (rounds * 3 <= len(items) if len(digits) >= _LONG else not rounds and _is_local(items))
+    is_list = all(len(item.digits) == 3 and item.digits[0] != "0" for item in items)  # of readings: 110 145 180 210
+    return (
+        is_written
+        and not is_list
+        and (rounds * 3 <= len(items) if len(digits) >= _LONG else not rounds and _is_local(items))
+    )
 
 
 def _are_pairs(items: Sequence[Item]) -> bool:
@@ -303,6 +310,10 @@ def _is_counting(items: Sequence[Item]) -> bool:
     steps = {int(after.digits) - int(item.digits) for item, after in pairwise(items)}
     are_doubled = all(len(set(item.digits)) < len(item.digits) for item in items)
     return len(items) > 3 and len(steps) == 1 and not are_doubled and all(abs(step) in _STEPS for step in steps)
+
+
+def _is_time(digits: str) -> bool:
+    return bool(_DATE.fullmatch(digits) or _TIMESTAMP.fullmatch(digits))
 
 
 def _is_round_or_year(digits: str) -> bool:

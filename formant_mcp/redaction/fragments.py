@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
+import regex
+
 from formant_mcp.redaction.spans import Place
 from formant_mcp.redaction.tokens import Token
-from formant_mcp.redaction.words import words
+from formant_mcp.redaction.words import sure_phone_words, words
 
 TIGHT, LOOSE = range(2)
 """What is between two items: at most blanks and separators; a comma or fillers."""
@@ -21,7 +23,9 @@ UNKNOWN = "??"
 _GUESS = re.compile("[a-z']{4,12}", re.IGNORECASE)
 _MOST_FILLERS = 3
 _NEAR_BEFORE, _NEAR_AFTER = 14, 6
+_NEAR_NAME, _MOST_NAMING = 6, 3
 _LONGEST_QUANTITY = 7
+_TIGHT_MARKS = regex.compile(r"[-–—‐‑.()\[\]+*#_~•·'\"\p{Cf}\p{M}]+")
 _DASHES = ("-", "–", "‐", "‑")
 _TIMES = frozenset({"baar", "bar", "times", "दफा", "बार"})
 
@@ -48,8 +52,9 @@ class Item(NamedTuple):
 class Fragment(NamedTuple):
     """Items in a row. `words_before` and `words_after` count those between it and the ends of its turn.
 
-    `near`: the words near it, in its turn and those before. `is_first` and `is_last`: no other number or quantity is
-    between it and the turn's beginning, or its end.
+    `near`: the words near it, in its turn and those before. `is_reference`: it is named as that of an order, a ticket
+    or the like. `is_first` and `is_last`: no other number or quantity is between it and the turn's beginning, or its
+    end.
     """
 
     items: tuple[Item, ...]
@@ -58,6 +63,7 @@ class Fragment(NamedTuple):
     is_first: bool
     is_last: bool
     near: frozenset[str]
+    is_reference: bool
 
     @property
     def digits(self) -> str:
@@ -141,7 +147,14 @@ def _fragment(
         not counted or counted[0] >= first,
         not counted or counted[-1] <= last,
         frozenset(token.text.casefold() for token in near),
+        _is_reference(tokens[max(0, first - _NEAR_NAME) : first]),
     )
+
+
+def _is_reference(before: Sequence[Token]) -> bool:
+    """Whether these tokens end like `order number` or `ticket no. is`."""
+    named = [token.text.casefold() for token in before if token.kind != "separator"][-_MOST_NAMING:]
+    return not words("reference_words").isdisjoint(named) and (words("id_words") | sure_phone_words()).isdisjoint(named)
 
 
 def _finished(builder: _Builder, following: Token) -> _Builder:
@@ -158,7 +171,7 @@ def _continues(builder: _Builder, tokens: Sequence[Token], n: int) -> bool:
     if token.kind in ("digits", "number"):
         return True
     if token.kind == "separator":
-        if builder.gap == TIGHT and any(mark in token.text for mark in ",;:?!=…।/|"):
+        if builder.gap == TIGHT and not _TIGHT_MARKS.fullmatch(token.text):
             builder.gap = LOOSE
         return True
     if token.text.casefold() in _TIMES:
@@ -221,7 +234,7 @@ def near_phone(fragments: Sequence[Fragment]) -> bool:
     near = frozenset[str]().union(*(fragment.near for fragment in fragments))
     if words("other_numbers").isdisjoint(near):
         return not words("phone_words").isdisjoint(near)
-    return not (words("phone_words") - words("any_number")).isdisjoint(near)
+    return not sure_phone_words().isdisjoint(near)
 
 
 def near_id(fragments: Sequence[Fragment]) -> bool:

@@ -16,7 +16,7 @@ from formant_mcp.redaction.digit_runs import MOST_TURNS, identifiers_in, is_aadh
 from formant_mcp.redaction.letter_ids import letter_ids_in, may_have_letter_ids
 from formant_mcp.redaction.spans import Identifier, Kind
 from formant_mcp.redaction.tokens import Token, most_digits, plain, tokens_of
-from formant_mcp.redaction.words import words
+from formant_mcp.redaction.words import sure_phone_words, words
 
 _NAMES: dict[Kind, str] = {"numbers": "number", "emails": "email", "ids": "id"}
 _LABEL = re.compile(r"<(\s*(?:number|email|id)\s*\d+\s*)>", re.IGNORECASE)
@@ -182,7 +182,7 @@ def _kind_of_key(key: str) -> Kind | None:
         return None
     if names & words("id_words"):
         return "ids"
-    return "numbers" if names & (words("phone_words") - words("any_number")) else None
+    return "numbers" if names & sure_phone_words() else None
 
 
 def _national(normal: str) -> str:

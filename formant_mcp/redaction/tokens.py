@@ -29,7 +29,8 @@ class Token(NamedTuple):
 
 
 _TOKEN = regex.compile(r"\p{Nd}+|[aA]/[cC](?!\p{L})|[\p{L}\p{M}]+(?:['’]\p{L}+)?|[^\s\p{L}\p{M}\p{Nd}]+")
-_SEPARATOR = regex.compile(r"[-–—‐‑.,()\[\]/+*#_|~;:?!=…।•·'\"\p{Cf}\p{M}]+")
+# Currency, percent, degrees, what is around a label and the sign of an address belong to other numbers.
+_SEPARATOR = regex.compile(r"[[\p{P}\p{S}\p{Cf}\p{M}]--[\p{Sc}%‰°<>‹›@]]+", regex.V1)
 _WORD = regex.compile(r"[\p{L}\p{M}]+(?:['’]\p{L}+)?")
 _LONGEST_KEPT = 64
 _MOST_DIGITS_OF_WORD = 3
@@ -47,6 +48,7 @@ _OPAQUE = re.compile(
             r"(?<![\w.-])(?:19|20)\d\d([-/.])(?:0?[1-9]|1[0-2])\1(?:0?[1-9]|[12]\d|3[01])(?!\d|[-/.]\d)"
             r"(?:[T ]\d\d?:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|\s?[+-]\d\d:?\d\d)?)?",
             r"(?<![\w.-])(?:0?[1-9]|[12]\d|3[01])([-/.])(?:0?[1-9]|[12]\d|3[01])\2(?:19|20)?\d\d(?!\d|[-/.]\d)",
+            r"(?<!\d)(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])[-_T][0-2]\d[0-5]\d(?:[0-5]\d)?(?!\d)",
             r"(?<![\d:])\d\d?:\d\d(?::\d\d)?(?![\d:])",
             rf"{_CURRENCY}\s?-?\d{{1,3}}(?:,\d{{2,3}})*,\d{{3}}(?:\.\d+)?(?!\d)",
             rf"{_CURRENCY}\s?-?\d{{1,9}}(?:\.\d{{1,2}})?(?!\d|[ -]\d{{4}})",
@@ -111,7 +113,7 @@ def tokens_of(turn: int, text: str) -> Iterator[Token]:
             continue
         if following and following.start() < end and following.end() > start:
             skip_until = following.end()
-            yield Token("opaque", turn, start, max(end, skip_until), "")
+            yield Token("opaque", turn, start, max(end, skip_until), text[start:skip_until])
             continue
         token = match[0]
         if token[0].isdigit():

@@ -10,6 +10,12 @@ def words(name: str) -> frozenset[str]:
     return frozenset(word for line in _lines(name) for word in line.split())
 
 
+@cache
+def sure_phone_words() -> frozenset[str]:
+    """The words that speak of phones only."""
+    return words("phone_words") - words("any_number")
+
+
 def rows(name: str) -> list[tuple[str, list[str]]]:
     """The lines of a table: a number, and its words."""
     return [(number, spellings) for number, *spellings in (line.split() for line in _lines(name))]

@@ -58,6 +58,11 @@ def test_a_number_has_one_label_however_it_is_said(said: str) -> None:
         ("PAN A B C P K one two three four F", "PAN <id 1>"),
         ("GB82 WEST 1234 5698 7654 32", "<id 1>"),
         ("account number 50100234567891", "account number <id 1>"),
+        ("is it 98203&44716 or 88791 & 20045", "is it <number 1> or <number 2>"),
+        ("rahul[at]gmail.com, rahul (at) gmail (dot) com", "<email 1>, <email 1>"),
+        ("raj-at-gmail-dot-com, or raj at y b l", "<email 1>, or <id 1>"),
+        ("order 45218734, mobile 98203 44716", "order 45218734, mobile <number 1>"),
+        ("order for mobile number 2645 8890", "order for mobile number <number 1>"),
     ],
 )
 def test_an_identifier_becomes_a_label(said: str, redacted: str) -> None:
@@ -75,6 +80,12 @@ def test_an_identifier_becomes_a_label(said: str, redacted: str) -> None:
         "no no no, now to two for four",
         "the last four digits are 4 7 1 6",
         "in 2019, 2020, 2021 and 2022",
+        "order number 45218734, ticket no. is 1029 3847, शिकायत नंबर ७७८८९९००",
+        "order number four five two one eight seven three four",
+        "at 1763623330, 1763623330123 and 20261120-104233",
+        "he comes at noon dot in two days, or at six dot in the evening",
+        "stare at it. In fact, gmail works",
+        "sugar 110 145 180 210",
     ],
 )
 def test_what_is_no_identifier_stays(said: str) -> None:
@@ -119,6 +130,11 @@ def test_spoken_and_written_addresses_have_one_label() -> None:
         "priya_92 at the rate yahoo.co.in",
     ]
     assert [redactor.text(text) for text in said] == ["<email 1>"] * 3
+
+
+def test_an_address_is_hidden_far_into_a_turn() -> None:
+    before = "and then I told them so " * 20
+    assert redact(f"{before}mail rahul dot sharma at gmail dot com") == f"{before}mail <email 1>"
 
 
 def test_a_field_with_a_number_is_always_a_label() -> None:
