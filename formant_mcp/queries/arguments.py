@@ -146,7 +146,8 @@ def _refuse_labels(name: str, value: object) -> None:
         if isinstance(item, str) and (label := LABEL.search(item)):
             raise InvalidRequestError(
                 f"{named(name)}: {label[0]} is a label in one answer for what is hidden; it has no meaning here.",
-                "Select calls by conversation_id or other filters, or by the number itself if the user gives it.",
+                "Select calls by conversation_id or other filters, or by the number itself if the user gives it;"
+                " list_conversations with summary_mode=include shows every result field.",
             )
 
 

@@ -20,6 +20,7 @@ from formant_mcp.queries.ordering import (
     fields_argument,
     is_extracted,
     order_argument,
+    paths_of,
     signals_of,
     values_of,
     with_measured,
@@ -224,7 +225,8 @@ async def _load_rows(
         return coverage, tuple(rows)
     signals = signals_of(query.extracted)
     coverage = await _fetch_shown(loader, context, request, coverage, ids)
-    stored = await store.read.get(ids)
+    stored, paths = await store.read.get(ids), paths_of(query.extracted)
+    extracted = await store.read.values(ids, paths) if paths else {}
     measured = await loader.signals_of(ids) if signals else {}
     kinds = SHOWN_KINDS if is_included else FIELDS.keys() | kinds_used(query.extracted)
     coverage = coverage.with_unreadable(await store.read.unreadable_among(ids, kinds))
@@ -237,7 +239,9 @@ async def _load_rows(
                 row,
                 conversation=call if is_included else replace(call, results=None),
                 gist=await _gist(store, conversation_id) if is_included else "",
-                values=values_of(call, measured.get(conversation_id, {}), query.extracted),
+                values=values_of(
+                    extracted.get(conversation_id, {}), measured.get(conversation_id, {}), query.extracted
+                ),
             )
             for row, conversation_id in zip(rows, ids, strict=True)
             for call in [stored.get(conversation_id, row.conversation)]

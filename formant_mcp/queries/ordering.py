@@ -9,14 +9,13 @@ from pydantic import JsonValue
 from formant_mcp.analysis.signals import SIGNALS as MEASURED
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import FIELDS, NONE, ORDERS, SIGNALS, Filters, Order
-from formant_mcp.models import Conversation, quoted
+from formant_mcp.models import quoted
 from formant_mcp.queries.coverage import Coverage, not_measured_notes, signal_notes
 from formant_mcp.queries.groupings import Argument, parse_name
 from formant_mcp.queries.loader import Loader
 from formant_mcp.queries.signals import check_measurable
 from formant_mcp.store import Store
 from formant_mcp.store.aggregates import RESULTS
-from formant_mcp.store.result_values import values_by_path
 
 _MAX_FIELDS = 30
 _FORM = re.compile(r"([-+]?)\s*(.+?)(?:[\s:]+(asc|desc)(?:ending)?)?", re.IGNORECASE)
@@ -85,6 +84,11 @@ def is_extracted(name: str) -> bool:
     return name.startswith((RESULTS, SIGNALS))
 
 
+def paths_of(names: Collection[str]) -> frozenset[str]:
+    """The paths of the result fields among these names."""
+    return frozenset(name.removeprefix(RESULTS) for name in names if name.startswith(RESULTS))
+
+
 def signals_of(names: Collection[str]) -> frozenset[str]:
     """The signals among these names."""
     return frozenset(name.removeprefix(SIGNALS) for name in names if name.startswith(SIGNALS))
@@ -101,11 +105,12 @@ def check_supported(fields: Collection[str], loader: Loader) -> None:
     check_measurable(signals_of(fields), loader.sync.unmeasured)
 
 
-def values_of(call: Conversation, measured: Mapping[str, JsonValue], names: Sequence[str]) -> dict[str, JsonValue]:
-    """The call's values of these result fields and signals, by name; `measured`: all its signals."""
-    signals: dict[str, JsonValue] = {f"{SIGNALS}{name}": value for name, value in measured.items()}
-    results = {f"{RESULTS}{path}": value for path, value in values_by_path(call.results or {}).items()}
-    values = results | signals
+def values_of(
+    extracted: Mapping[str, JsonValue], measured: Mapping[str, JsonValue], names: Sequence[str]
+) -> dict[str, JsonValue]:
+    """A call's values of these result fields and signals, by name; of all that were `extracted` and `measured`."""
+    values = {f"{RESULTS}{path}": value for path, value in extracted.items()}
+    values |= {f"{SIGNALS}{name}": value for name, value in measured.items()}
     return {name: values[name] for name in names if name in values}
 
 

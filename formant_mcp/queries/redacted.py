@@ -98,8 +98,7 @@ class _Hidden:
         """A value as it is in the results of a call, where the field's name says what it is, too."""
         if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= _LONGEST_INTEGER:
             value = int(value) if str(int(value)) == value else value
-        (shown,) = cast(dict[str, JsonValue], self._redactor.value({path.rsplit(".", 1)[-1]: value})).values()
-        return shown
+        return self._redactor.value_of_field(path, value)
 
     def _items(self, items: Mapping[str, object]) -> dict[str, object]:
         """Keys are names of fields, which may have identifiers."""

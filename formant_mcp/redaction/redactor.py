@@ -73,6 +73,10 @@ class Redactor:
         """A value of the results, with labels for identifiers in all its texts, numbers and keys."""
         return self._value(value, None)
 
+    def value_of_field(self, path: str, value: JsonValue) -> JsonValue:
+        """The value that the results have at a dotted path: the field's name says what it is, too."""
+        return self._value(value, _kind_of_key(path.rsplit(".", 1)[-1]))
+
     def _value(self, value: JsonValue, kind: Kind | None) -> JsonValue:
         """A value; `kind` is that of the identifier that its key names."""
         match value:

@@ -1,14 +1,17 @@
 """Reads conversations, turns and counts from the store."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Collection, Sequence, Set
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
+
+from pydantic import JsonValue
 
 from formant_mcp.filters import FIELDS, NAMED, NO_FILTERS, DetailRequest, Filters, Order, is_whole
 from formant_mcp.models import Conversation, Turn, Unreadable
 from formant_mcp.store.engine import Connection, OnDatabase, on_reader, one_query
 from formant_mcp.store.filter_sql import Where, distinct_sql, milliseconds, where
 from formant_mcp.store.order_sql import list_rows
+from formant_mcp.store.result_values import values_by_path
 from formant_mcp.store.rows import READ, conversation, number, text, whole, with_results
 from formant_mcp.store.turn_keys import KEY_BITS, row_of, turn_key
 
@@ -47,6 +50,15 @@ class Reader(OnDatabase):
         )
         conversations = [with_results(row[0], row[1:]) for row in rows]
         return {conversation.conversation_id: conversation for conversation in conversations}
+
+    async def values(self, conversation_ids: Sequence[str], paths: Collection[str]) -> dict[str, dict[str, JsonValue]]:
+        """The values that these calls' results have at these paths, by id and path."""
+        stored = await self.get(conversation_ids)
+        values = {conversation_id: values_by_path(call.results or {}) for conversation_id, call in stored.items()}
+        return {
+            conversation_id: {path: of_call[path] for path in paths if path in of_call}
+            for conversation_id, of_call in values.items()
+        }
 
     @one_query
     def ids_with_prefix(self, connection: Connection, prefix: str, limit: int) -> list[str]:

@@ -4,7 +4,7 @@ Values that are counted, such as groups, come as they are: `formant_mcp.queries.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar, cast
 
@@ -41,6 +41,13 @@ class Redaction:
     async def transcripts(self, transcripts: Mapping[int, Mapping[int, Turn]]) -> dict[int, dict[int, Turn]]:
         """Whole transcripts with labels, by row and index: what is said may be spread over several turns."""
         return await self._run(lambda: {row: self._transcript(turns) for row, turns in transcripts.items()})
+
+    async def values(self, values: Mapping[str, Mapping[str, JsonValue]]) -> dict[str, dict[str, JsonValue]]:
+        """The values of results with labels, by the same ids and paths."""
+        hide = self._redactor.value_of_field
+        return await self._run(
+            lambda: {key: {path: hide(path, value) for path, value in of.items()} for key, of in values.items()}
+        )
 
     async def texts(self, texts: Mapping[str, str | None]) -> dict[str, str | None]:
         """The texts with labels, by the same keys."""
@@ -87,6 +94,11 @@ class RedactedReader(Reader):
         """See Reader."""
         stored = await super().get(conversation_ids)
         return dict(zip(stored, await self._redaction.conversations(list(stored.values())), strict=True))
+
+    async def values(self, conversation_ids: Sequence[str], paths: Collection[str]) -> dict[str, dict[str, JsonValue]]:
+        """See Reader. Paths are as questions have them: with the identifiers in names."""
+        stored = await Reader(self.database, self.visible_agents).values(conversation_ids, paths)
+        return await self._redaction.values(stored)
 
     async def page(self, filters: Filters, order: Order, limit: int, after: int = 0) -> list[tuple[int, Conversation]]:
         """See Reader."""

@@ -5,9 +5,9 @@ from pydantic import JsonValue
 
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import FIELDS, NEWEST, ORDERS, Order
-from formant_mcp.models import Conversation
 from formant_mcp.queries.ordering import parse_fields, parse_order, values_of
 from formant_mcp.server.tools.schemas import ConversationFields
+from formant_mcp.store.result_values import values_by_path
 
 COLUMNS = ("conversation_id", "agent_name", *FIELDS)
 
@@ -94,13 +94,12 @@ def test_values_are_those_of_leaves_several_of_a_path_as_a_list() -> None:
         "a": {"b": "", "c": False},
         "a.b": "x",
     }
-    call = Conversation("call", results=results)
     names = ["results.csat", "results.tags.name", "results.a.b", "results.a.c", "results.a", "signals.opt_out"]
-    assert values_of(call, {"opt_out": 3, "turn_count": 9}, names) == {
+    assert values_of(values_by_path(results), {"opt_out": 3, "turn_count": 9}, names) == {
         "results.csat": 4,
         "results.tags.name": ["a", "b"],
         "results.a.b": "x",
         "results.a.c": False,
         "signals.opt_out": 3,
     }
-    assert values_of(Conversation("call"), {}, names) == {}
+    assert values_of({}, {}, names) == {}

@@ -248,6 +248,18 @@ async def test_fields_are_hidden_by_their_name_and_alike_in_lists_groups_and_fig
     assert "min 1234567 " in profile.text
 
 
+async def test_a_field_whose_name_has_an_identifier_shows_its_value_where_it_is_named(account: Account) -> None:
+    row = conversation(9, NOW - timedelta(hours=1), status="completed", contact_number=ASHA)
+    account.api.add(row | {"results": {"call 98765 43210": ["at noon", "by 91234 56780"], "98765-43210": 5}})
+    async with redacting(account) as assistant:
+        asked = {"fields": "results.call 98765 43210", "order_by": "-results.98765-43210", "since": "3h"}
+        answer = await assistant.ask("list_conversations", **asked)
+        refused = await assistant.refused("list_conversations", fields="results.call <number 1>")
+    assert answer.rows()[0]["results"] == {"call 98765 43210": ["at noon", "by <number 1>"], "98765-43210": 5}
+    assert "is a label in one answer" in refused
+    assert "summary_mode=include shows every result field" in refused
+
+
 async def test_a_change_of_identifiers_is_no_change_to_report(account: Account) -> None:
     for n in range(10, 90):
         number = 6_123_456_700 + n if n % 2 else 9_876_543_200 + n
