@@ -24,6 +24,9 @@ from formant_mcp.values import label
 if TYPE_CHECKING:
     from phonenumbers import PhoneNumber
 
+EXAMPLE_NUMBER = "+91 98765 43210"
+"""The number in our own examples."""
+
 WHOLE = "="
 """Starts a spelling that is a whole number and not only its last digits."""
 

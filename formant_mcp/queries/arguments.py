@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from formant_mcp.contacts import EXAMPLE_NUMBER
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import NAMED, NONE, NOT_READ_YET, Condition, Filters, OutcomeFilter
 from formant_mcp.models import named, quoted
@@ -68,7 +69,7 @@ Text = Annotated[str, BeforeValidator(as_text), Takes("one text", "busy")]
 Name = Annotated[str, BeforeValidator(as_name), Takes("one text", "123")]
 Reason = Annotated[Name, Takes("one text", "busy")]
 Agent = Annotated[Name, Takes("the id or name of one agent (for several ask for each, or group_by=agent_id)", "123")]
-Number = Annotated[Name, Takes("one number or its last digits", "+91 98765 43210")]
+Number = Annotated[Name, Takes("one number or its last digits", EXAMPLE_NUMBER)]
 Date = Annotated[str, BeforeValidator(as_text), Takes("a date, a date-time, or how long ago (7d)", "2026-11-20")]
 CursorText = Annotated[
     str, BeforeValidator(as_cursor), Takes("next_cursor from the previous answer", "c:20:5d0c41e2a97b3f86:9f1c2a")

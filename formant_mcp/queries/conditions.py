@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
-from formant_mcp.contacts import are_several, parse_contact, spellings
+from formant_mcp.contacts import EXAMPLE_NUMBER, are_several, parse_contact, spellings
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import NONE, NOT_READ_YET, Condition, Operator
 from formant_mcp.queries.forms import QUOTES, json_in, json_text, unbracketed
@@ -339,5 +339,6 @@ def parse_contact_filter(text: str) -> tuple[str, ...]:
     else:
         return spellings(contact)
     raise InvalidRequestError(
-        f"contact_number: {why}.", "Give the number or its last digits: +91 98765 43210, 43210; or an address as shown."
+        f"contact_number: {why}.",
+        f"Give the number or its last digits: {EXAMPLE_NUMBER}, {EXAMPLE_NUMBER[-5:]}; or an address as shown.",
     )

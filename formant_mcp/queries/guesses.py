@@ -5,9 +5,11 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 from formant_mcp.models import outside_form
+from formant_mcp.redaction.kinds import LABEL
 
 _RATIO = 0.7
 _MAX_CHARACTERS = 60
+_HIDDEN_GUESS = re.compile(rf" Did you mean [^?]*{LABEL.pattern}[^?]*\?")
 
 
 def nearest(word: str, existing: Iterable[str], ratio: float = _RATIO) -> str:
@@ -21,6 +23,11 @@ def did_you_mean(suggestion: str) -> str:
     """The question; '' without a suggestion, or for one that may not be outside the boundary."""
     shown = outside_form(suggestion)
     return f" Did you mean {shown}?" if shown else ""
+
+
+def without_hidden_guess(text: str) -> str:
+    """A text without a question whose answer is hidden: nobody could give it as an argument."""
+    return _HIDDEN_GUESS.sub("", text)
 
 
 def listed(values: Sequence[str], most: int) -> str:

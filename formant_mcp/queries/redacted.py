@@ -7,6 +7,7 @@ from typing import ClassVar, Protocol, TypeVar, cast
 from pydantic import JsonValue
 
 from formant_mcp.analysis.changes import Change
+from formant_mcp.contacts import EXAMPLE_NUMBER
 from formant_mcp.errors import FormantError
 from formant_mcp.filters import NONE
 from formant_mcp.models import Conversation, Turn, named
@@ -14,6 +15,7 @@ from formant_mcp.queries.changes import ChangeReport, DatedChange
 from formant_mcp.queries.conversations import Existing, Row
 from formant_mcp.queries.export import ExportedCall
 from formant_mcp.queries.groupings import RESULTS
+from formant_mcp.queries.guesses import without_hidden_guess
 from formant_mcp.queries.measures import Statistics
 from formant_mcp.queries.profile import FieldProfile, Profile
 from formant_mcp.queries.review import Finding
@@ -29,6 +31,7 @@ _FROM_STORE = (Conversation, ExportedCall, FoundPhrase, FoundPhrases, Hit, Row, 
 _KEPT = frozenset(
     {"agent_id", "agent_names", "agents", "conversation_id", "cursor", "errors", "example", "fingerprint"}
 )
+_OURS = frozenset({"note", "notes", "advice"})  # sentences of ours, which may name what is hidden
 _MARKS = frozenset({NONE, UNREAD})
 _NUMBER = "contact_number"
 _LONGEST_INTEGER = 18
@@ -56,8 +59,14 @@ def redacted(redactor: Redactor, answer: T) -> T:
 
 def redacted_error(redactor: Redactor, error: FormantError) -> FormantError:
     """The same error, with labels also in place of what its sender wrote."""
-    error.message, error.hint = redactor.text(error.message), redactor.text(error.hint)
+    error.message, error.hint = (_redacted_text(redactor, text) for text in (error.message, error.hint))
     return error
+
+
+def _redacted_text(redactor: Redactor, text: str) -> str:
+    """A text of ours: its own example stays, and no name that is hidden is suggested."""
+    parts = text.split(EXAMPLE_NUMBER)
+    return without_hidden_guess(EXAMPLE_NUMBER.join(map(redactor.text, parts)))
 
 
 class _Hidden:
@@ -66,6 +75,8 @@ class _Hidden:
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
         self.left_out = set[str]()
+        self._names = dict[str, str]()
+        self._shown_names = set[str]()
 
     def value(self, name: str, value: object) -> object:
         """The value of the field `name`; None for what is left out."""
@@ -92,6 +103,8 @@ class _Hidden:
             return text
         if name == _NUMBER:
             return self._redactor.number(text) or ""
+        if name in _OURS:
+            return _redacted_text(self._redactor, text)
         return str(self._of_field(name, text)) if name.startswith(RESULTS) else self._redactor.text(text)
 
     def _of_field(self, path: str, value: JsonValue) -> JsonValue:
@@ -102,19 +115,27 @@ class _Hidden:
 
     def _items(self, items: Mapping[str, object]) -> dict[str, object]:
         """Keys are names of fields, which may have identifiers."""
-        values = {self._redactor.text(name): self.value(name, value) for name, value in items.items()}
+        values = {self._name(name): self.value(name, value) for name, value in items.items()}
         return {name: value for name, value in values.items() if value is not None}
+
+    def _name(self, name: str) -> str:
+        """A field's name: one throughout the answer, and no other field's."""
+        if name not in self._names:
+            self._names[name] = self._redactor.name(name, self._shown_names)
+            self._shown_names.add(self._names[name])
+        return self._names[name]
 
     def _dataclass(self, name: str, value: object) -> object:
         match value:
             case Existing():  # the values of that field
                 values = [self._text(name, other) for other in value.values]
-                return replace(value, values=values, suggestion=self._text(name, value.suggestion))
+                suggestion = self._text(name, value.suggestion)
+                return replace(value, values=values, suggestion=suggestion if suggestion == value.suggestion else "")
             case FieldProfile():
                 path = RESULTS + value.path
                 top = tuple((self._text(path, text), count) for text, count in value.top)
                 figures = value.figures and self._figures(path, value.figures)
-                return replace(value, path=self._redactor.text(value.path), top=top, figures=figures)
+                return replace(value, path=self._name(value.path), top=top, figures=figures)
             case Statistics():
                 return self._figures(name, value)
             case DatedChange():
@@ -125,9 +146,9 @@ class _Hidden:
                 return replace(parts, **{key: self.value(key, item) for key, item in own.items()})
 
     def _change(self, change: Change) -> Change:
-        same = tuple((self._redactor.text(path), self._text(path, other)) for path, other in change.same)
+        same = tuple((self._name(path), self._text(path, other)) for path, other in change.same)
         shown = cast(str | None, self.value(change.field, change.value))
-        return replace(change, field=self._redactor.text(change.field), value=shown, same=same)
+        return replace(change, field=self._name(change.field), value=shown, same=same)
 
     def _may_show(self, change: Change) -> bool:
         return not self._are_identifiers(change.field, change.before.median, change.after.median)
@@ -142,5 +163,5 @@ class _Hidden:
             self._of_field(path, int(number)) != int(number) for number in numbers if number is not None
         )
         if is_any:
-            self.left_out.add(named(self._redactor.text(path)))
+            self.left_out.add(named(self._name(path)))
         return is_any

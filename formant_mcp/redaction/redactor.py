@@ -5,7 +5,7 @@ A label that somebody says is not ours: its brackets become `‹number 1›`.
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Sequence
 from contextlib import suppress
 
 from pydantic import JsonValue
@@ -73,6 +73,13 @@ class Redactor:
         """A value of the results, with labels for identifiers in all its texts, numbers and keys."""
         return self._value(value, None)
 
+    def name(self, name: str, others: Container[str]) -> str:
+        """A field's name with labels, and another one than those that others have: two spellings of one number."""
+        shown = self.text(name)
+        while shown in others:
+            shown += "'"
+        return shown
+
     def value_of_field(self, path: str, value: JsonValue) -> JsonValue:
         """The value that the results have at a dotted path: the field's name says what it is, too."""
         return self._value(value, _kind_of_key(path.rsplit(".", 1)[-1]))
@@ -91,10 +98,7 @@ class Redactor:
             case dict():
                 redacted: dict[str, JsonValue] = {}
                 for key, item in value.items():
-                    name = self.text(key)
-                    while name in redacted:  # two spellings of one number
-                        name += "'"
-                    redacted[name] = self._value(item, _kind_of_key(key))
+                    redacted[self.name(key, redacted)] = self._value(item, _kind_of_key(key))
                 return redacted
 
     def _named(self, text: str, kind: Kind | None) -> str | None:

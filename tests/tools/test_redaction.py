@@ -164,6 +164,19 @@ async def test_errors_hide_what_they_name(account: Account) -> None:
     assert not leaks(error)
 
 
+async def test_errors_keep_our_own_example_and_suggest_nothing_that_is_hidden(account: Account) -> None:
+    async with redacting(account) as assistant:
+        await assistant.ask("summarize_results")
+        of_number = await assistant.refused("list_conversations", contact_number="nobody in there")
+        of_type = await assistant.refused("list_conversations", contact_number=[1, [2]])
+        of_field = await assistant.refused("summarize_results", group_by="results.9876543211")
+        none = await assistant.ask("list_conversations", results="callback=098765-43211")
+    assert "last digits: +91 98765 43210, 43210;" in of_number
+    assert "e.g. +91 98765 43210" in of_type
+    assert "Did you mean" not in of_field + none.text
+    assert "results.amount" in of_field
+
+
 async def test_resources_hide_them(account: Account) -> None:
     async with redacting(account) as assistant:
         for kind in ("", "/transcript"):
@@ -250,7 +263,8 @@ async def test_fields_are_hidden_by_their_name_and_alike_in_lists_groups_and_fig
 
 async def test_a_field_whose_name_has_an_identifier_shows_its_value_where_it_is_named(account: Account) -> None:
     row = conversation(9, NOW - timedelta(hours=1), status="completed", contact_number=ASHA)
-    account.api.add(row | {"results": {"call 98765 43210": ["at noon", "by 91234 56780"], "98765-43210": 5}})
+    results: JsonValue = {"call 98765 43210": ["at noon", "by 91234 56780"], "98765-43210": 5}
+    account.api.add(row | {"results": results})
     async with redacting(account) as assistant:
         asked = {"fields": "results.call 98765 43210", "order_by": "-results.98765-43210", "since": "3h"}
         answer = await assistant.ask("list_conversations", **asked)
@@ -258,6 +272,20 @@ async def test_a_field_whose_name_has_an_identifier_shows_its_value_where_it_is_
     assert answer.rows()[0]["results"] == {"call 98765 43210": ["at noon", "by <number 1>"], "98765-43210": 5}
     assert "is a label in one answer" in refused
     assert "summary_mode=include shows every result field" in refused
+
+
+async def test_no_value_is_lost_where_two_fields_have_one_number_for_a_name(account: Account) -> None:
+    row = conversation(9, NOW - timedelta(hours=1), status="completed")
+    results: JsonValue = {"98765 43210": 1, "98765-43210": 5}
+    account.api.add(row | {"results": results})
+    names = ["results.98765 43210", "results.98765-43210"]
+    async with redacting(account) as assistant:
+        groups = await assistant.ask("summarize_results", group_by=names, since="3h")
+        measures = await assistant.ask("summarize_results", measures=names, since="3h")
+        profile = await assistant.ask("summarize_results", since="3h")
+    assert groups.rows("groups")[0]["key"] == {"results.<number 1>": "1", "results.<number 1>'": "5"}
+    assert re.search("sum 1 .*sum 5 ", measures.text)
+    assert re.search('number 1>"?\'?"? .*sum 1 .*\n.*number 1>\'"? .*sum 5 ', profile.text)
 
 
 async def test_a_change_of_identifiers_is_no_change_to_report(account: Account) -> None:
