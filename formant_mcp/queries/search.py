@@ -11,6 +11,7 @@ from formant_mcp.queries.coverage import SPEAKERS, WORDS, Coverage
 from formant_mcp.queries.cursors import Cursor, format_cursor, parse_cursor, query_fingerprint, stale_cursor_error
 from formant_mcp.queries.loader import DataRequest, Loader, RequestContext
 from formant_mcp.queries.search_advice import Advice
+from formant_mcp.redaction.redacted_text import RedactedText
 from formant_mcp.store import Store
 from formant_mcp.store.search import MatchedConversation, MatchPage, StoreSearch
 from formant_mcp.store.turn_keys import MAX_TURNS
@@ -195,6 +196,13 @@ async def _hits_of_step(
     ]
 
 
+def _spans(text: str, patterns: list[Pattern]) -> tuple[Span, ...]:
+    """Where the patterns match; a match in what is hidden is its label."""
+    if isinstance(text, RedactedText):
+        return text.shown(find_spans(text.original, patterns))
+    return find_spans(text, patterns)
+
+
 def _hits_of(
     match: MatchedConversation, best: list[int], around: dict[int, Turn], patterns: list[Pattern], context: int
 ) -> Iterator[Hit]:
@@ -207,7 +215,7 @@ def _hits_of(
         yield Hit(
             conversation=match.conversation,
             turn=turn,
-            spans=find_spans(turn.text, patterns),
+            spans=_spans(turn.text, patterns),
             before=tuple(other for other in neighbours if other.index < turn.index),
             after=tuple(other for other in neighbours if other.index > turn.index),
             step=match.step,

@@ -19,8 +19,10 @@ from formant_mcp.redaction.words import words
 MOST_TURNS = 3
 """How many turns two parts of an identifier may be apart."""
 
+FEWEST_REPEATED = 5
+"""How many digits of an identifier are hidden where they are said again."""
+
 _FEWEST, _LONG, _LONGEST_PHONE, _MOST = 7, 10, 15, 19
-_FEWEST_REPEATED = 5
 _MOST_WORDS_BETWEEN = 8
 _NEAR = 14
 _MOST_WORDS_BESIDE = 2
@@ -57,14 +59,14 @@ def identifiers_in(tokens: Sequence[Token], kinds: frozenset[str]) -> Iterator[I
                 yield identifier
         rest += (fragment for fragment in joined if hidden.isdisjoint(item.place for item in fragment.items))
     for fragment in rest:
-        whole = parts.get(fragment.digits[:_FEWEST_REPEATED])
+        whole = parts.get(fragment.digits[:FEWEST_REPEATED])
         if whole and fragment.digits in whole.normal:
             yield Identifier(whole.kind, whole.normal, tuple(_places(fragment.items)))
 
 
 def _parts_of(identifier: Identifier) -> dict[str, Identifier]:
-    last = len(identifier.normal) - _FEWEST_REPEATED
-    return {identifier.normal[n : n + _FEWEST_REPEATED]: identifier for n in range(last + 1)}
+    last = len(identifier.normal) - FEWEST_REPEATED
+    return {identifier.normal[n : n + FEWEST_REPEATED]: identifier for n in range(last + 1)}
 
 
 def _places(items: Sequence[Item]) -> Iterator[Place]:
@@ -93,13 +95,23 @@ def _said_once(items: Sequence[Item]) -> list[Item]:
 # Fragments that may be one identifier
 
 
+def has_loose_end(tokens: Sequence[Token]) -> bool:
+    """Whether tokens of one turn say digits that may be an end of an identifier of another turn."""
+    return any(len(fragment.digits) >= FEWEST_REPEATED for fragment in fragments_of(tokens, ()))
+
+
 def _joined(tokens: Sequence[Token]) -> Iterator[Joined]:
     """Fragments in a row, of one turn or of several with little between them."""
     joined: Joined = []
     before: list[Token] = []
-    words_between = 0
-    for _, group in groupby(tokens, lambda token: token.turn):
+    words_between = previous = 0
+    for turn, group in groupby(tokens, lambda token: token.turn):
         said = list(group)
+        if turn > previous + 1:  # what is between says no digits, nor do the turns around it
+            if joined:
+                yield joined
+            joined, before, words_between = [], [], 0
+        previous = turn
         fragments = fragments_of(said, before)
         is_other = any(token.text.casefold() in words("other_numbers") or LABEL.fullmatch(token.text) for token in said)
         words_between += 0 if fragments else sum(token.kind in ("word", "number") for token in said)

@@ -12,8 +12,17 @@ from pydantic import JsonValue
 
 from formant_mcp.contacts import parse_contact
 from formant_mcp.redaction.addresses import addresses_in, may_have_addresses
-from formant_mcp.redaction.digit_runs import MOST_TURNS, identifiers_in, is_aadhaar, is_card, is_phone
+from formant_mcp.redaction.digit_runs import (
+    FEWEST_REPEATED,
+    MOST_TURNS,
+    has_loose_end,
+    identifiers_in,
+    is_aadhaar,
+    is_card,
+    is_phone,
+)
 from formant_mcp.redaction.letter_ids import letter_ids_in, may_have_letter_ids
+from formant_mcp.redaction.redacted_text import Label, RedactedText
 from formant_mcp.redaction.spans import Identifier, Kind
 from formant_mcp.redaction.tokens import Token, most_digits, plain, tokens_of
 from formant_mcp.redaction.words import sure_phone_words, words
@@ -26,13 +35,8 @@ _LONGEST_NATIONAL = 10
 _DIGITS_ALONE, _NOT_DIGIT = re.compile(r"[\d\s()+./-]{7,40}", re.ASCII), re.compile(r"[^0-9]")
 _NAMES_IN_KEY = re.compile("[A-Z]?[a-z]+|[A-Z]+")
 _FEWEST_DIGITS = 7
+_FARTHEST = 3 * MOST_TURNS
 _FEWEST_BESIDE_LETTERS = 4
-
-
-class _Redacted(str):
-    """A text whose identifiers are labels; it is not redacted again."""
-
-    __slots__ = ()
 
 
 class Redactor:
@@ -50,24 +54,32 @@ class Redactor:
 
     def turns(self, texts: Sequence[str]) -> list[str]:
         """Successive turns of a call, with labels for identifiers; one that is split is hidden in all its turns."""
-        escaped = [text if isinstance(text, _Redacted) else _escaped(text) for text in texts]
+        escaped = [text if isinstance(text, RedactedText) else _escaped(text) for text in texts]
         places: dict[int, list[tuple[int, int, Identifier]]] = {}
         for identifier in self._identifiers(escaped):
             if identifier.kind in self._kinds and not any(
-                isinstance(texts[place.turn], _Redacted) for place in identifier.places
+                isinstance(texts[place.turn], RedactedText) for place in identifier.places
             ):
                 for turn, start, end in identifier.places:
                     places.setdefault(turn, []).append((start, end, identifier))
         return [self._replaced(text, places[turn]) if turn in places else text for turn, text in enumerate(escaped)]
 
+    def part(self, texts: Sequence[str], shown: range) -> list[str]:
+        """The turns of `shown` as `turns` returns them, without the work for those far from them."""
+        near = _stretch(texts, shown)
+        if not near:
+            return [_escaped(text) for text in texts[shown.start : shown.stop]]
+        redacted = self.turns(texts[near.start : near.stop])[shown.start - near.start : shown.stop - near.start]
+        return self.turns(texts)[shown.start : shown.stop] if any(map(_has_loose_end, redacted)) else redacted
+
     def number(self, number: str | None) -> str | None:
         """A field that has a phone number, as a label."""
-        if not number or isinstance(number, _Redacted):
+        if not number or isinstance(number, RedactedText):
             return number
         if "numbers" not in self._kinds:
             return self.text(number)
         contact = parse_contact(number)
-        return _Redacted(self._label("numbers", contact.normal if contact else number))
+        return RedactedText(self._label("numbers", contact.normal if contact else number))
 
     def value(self, value: JsonValue) -> JsonValue:
         """A value of the results, with labels for identifiers in all its texts, numbers and keys."""
@@ -103,10 +115,14 @@ class Redactor:
 
     def _named(self, text: str, kind: Kind | None) -> str | None:
         """A label for a text of digits whose key says that they are an identifier."""
-        if kind not in self._kinds or isinstance(text, _Redacted) or not _DIGITS_ALONE.fullmatch(simple := plain(text)):
+        if (
+            kind not in self._kinds
+            or isinstance(text, RedactedText)
+            or not _DIGITS_ALONE.fullmatch(simple := plain(text))
+        ):
             return None
         digits = _NOT_DIGIT.sub("", simple)
-        return _Redacted(self._label(kind, digits)) if len(digits) >= _FEWEST_NAMED else None
+        return RedactedText(self._label(kind, digits)) if len(digits) >= _FEWEST_NAMED else None
 
     def _size(self, value: float, kind: Kind | None) -> JsonValue:
         """A number: itself, unless it is the digits of an identifier."""
@@ -119,7 +135,7 @@ class Redactor:
 
     def _identifiers(self, texts: Sequence[str]) -> Iterator[Identifier]:
         """The identifiers of the texts; a redacted one only has labels, which separate what is before and after."""
-        digits = [0 if isinstance(text, _Redacted) else most_digits(text) for text in texts]
+        digits = [0 if isinstance(text, RedactedText) else most_digits(text) for text in texts]
         with_digits = set(_turns_with_enough(digits))
         tokens: list[Token] = []
         for turn, text in enumerate(texts):
@@ -137,13 +153,19 @@ class Redactor:
     def _replaced(self, text: str, places: list[tuple[int, int, Identifier]]) -> str:
         """The text with labels in these places, which may overlap."""
         parts: list[str] = []
-        done = 0
+        labels: list[Label] = []
+        done = length = 0
         for start, end, identifier in sorted(places):
             start = _with_signs(text, start, end)
             if start >= done:
-                parts += (text[done:start], self._label(identifier.kind, identifier.normal))
+                label = self._label(identifier.kind, identifier.normal)
+                parts += (text[done:start], label)
+                length += start - done + len(label)
+                labels.append(Label((length - len(label), length), (start, end)))
+            elif end > done:
+                labels[-1] = labels[-1]._replace(hidden=(labels[-1].hidden[0], end))
             done = max(done, end)
-        return _Redacted("".join(parts) + text[done:])
+        return RedactedText("".join(parts) + text[done:], text, labels)
 
     def _label(self, kind: Kind, normal: str) -> str:
         key = self._key_of_number(normal) if kind == "numbers" else normal
@@ -162,14 +184,31 @@ class Redactor:
 
 
 def _turns_with_enough(digits: Sequence[int]) -> Iterator[int]:
-    """The turns that may say enough digits for an identifier, with those before and after them."""
+    """The turns that may say enough digits for an identifier, with those before and after them; and its ends."""
     turns = [turn for turn, count in enumerate(digits) if count]
-    start = 0
+    start, has_enough = 0, False
     for n, turn in enumerate(turns):
         if n + 1 == len(turns) or turns[n + 1] - turn > MOST_TURNS:
             if sum(digits[turns[start] : turn + 1]) >= _FEWEST_DIGITS:
+                has_enough = True
                 yield from range(turns[start] - MOST_TURNS, turn + MOST_TURNS + 1)
             start = n + 1
+    if has_enough:
+        yield from (turn for turn in turns if digits[turn] >= FEWEST_REPEATED)
+
+
+def _stretch(texts: Sequence[str], shown: range) -> range:
+    """The turns shown with those around them that may say parts of their identifiers; none if they have nothing."""
+    near = range(max(0, shown.start - MOST_TURNS), min(len(texts), shown.stop + MOST_TURNS))
+    if not any(may_have_addresses(texts[turn]) for turn in shown) and not any(
+        most_digits(texts[turn]) for turn in near
+    ):
+        return range(0)
+    return range(max(0, shown.start - _FARTHEST), min(len(texts), shown.stop + _FARTHEST))
+
+
+def _has_loose_end(text: str) -> bool:
+    return most_digits(text) > 0 and has_loose_end(list(tokens_of(0, plain(text))))
 
 
 def _escaped(text: str) -> str:

@@ -4,6 +4,7 @@ Values that are counted, such as groups, come as they are: `formant_mcp.queries.
 """
 
 import asyncio
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar, cast
@@ -49,6 +50,10 @@ class Redaction:
             lambda: {key: {path: hide(path, value) for path, value in of.items()} for key, of in values.items()}
         )
 
+    async def part(self, turns: Mapping[int, Turn], first: int, last: int) -> dict[int, Turn]:
+        """The turns from `first` to `last` of a whole transcript, with labels."""
+        return await self._run(lambda: self._part(turns, first, last))
+
     async def texts(self, texts: Mapping[str, str | None]) -> dict[str, str | None]:
         """The texts with labels, by the same keys."""
         return await self._run(lambda: {key: self._text(text) for key, text in texts.items()})
@@ -71,11 +76,19 @@ class Redaction:
         )
 
     def _transcript(self, turns: Mapping[int, Turn]) -> dict[int, Turn]:
-        spoken = sorted(turns.items())
-        texts = self._redactor.turns([turn.text for _, turn in spoken])
+        indexes = sorted(turns)
+        return self._labelled(turns, indexes, self._redactor.turns([turns[index].text for index in indexes]))
+
+    def _part(self, turns: Mapping[int, Turn], first: int, last: int) -> dict[int, Turn]:
+        indexes = sorted(turns)
+        shown = range(bisect_left(indexes, first), bisect_right(indexes, last))
+        texts = self._redactor.part([turns[index].text for index in indexes], shown)
+        return self._labelled(turns, indexes[shown.start : shown.stop], texts)
+
+    def _labelled(self, turns: Mapping[int, Turn], indexes: Sequence[int], texts: Sequence[str]) -> dict[int, Turn]:
         return {
-            index: replace(turn, role=self._redactor.text(turn.role), text=text)
-            for (index, turn), text in zip(spoken, texts, strict=True)
+            index: replace(turns[index], role=self._redactor.text(turns[index].role), text=text)
+            for index, text in zip(indexes, texts, strict=True)
         }
 
     def _text(self, text: str | None) -> str | None:
@@ -110,17 +123,15 @@ class RedactedReader(Reader):
         """See Reader. Reads all turns: an identifier may begin or end outside of these."""
         if conversation_id not in self._spoken:
             spoken = await super().turns(conversation_id, 0, MAX_TURNS)
-            hidden = await self._redaction.transcripts({0: {turn.index: turn for turn in spoken}})
-            self._spoken[conversation_id] = hidden[0]
-        return [turn for index, turn in self._spoken[conversation_id].items() if first <= index < first + count]
+            self._spoken[conversation_id] = {turn.index: turn for turn in spoken}
+        return list((await self._redaction.part(self._spoken[conversation_id], first, first + count - 1)).values())
 
     async def windows(self, windows: Sequence[tuple[int, int, int]]) -> dict[int, dict[int, Turn]]:
         """See Reader. Reads all turns: an identifier may begin or end outside of these."""
-        transcripts = await self.transcripts(sorted({row for row, _, _ in windows}))
+        transcripts = await super().transcripts(sorted({row for row, _, _ in windows}))
         shown: dict[int, dict[int, Turn]] = {}
         for row, first, last in windows:
-            turns = transcripts.get(row, {})
-            near = {index: turns[index] for index in range(first, last + 1) if index in turns}
+            near = await self._redaction.part(transcripts.get(row, {}), first, last)
             shown[row] = shown.get(row, {}) | near
         return shown
 

@@ -1,6 +1,7 @@
 """Labels for phone numbers, e-mail addresses and ids: which are found, which are the same, and what stays."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 
 from formant_mcp.redaction.kinds import KINDS
+from formant_mcp.redaction.redacted_text import RedactedText
 from formant_mcp.redaction.redactor import Redactor
 
 ONE_NUMBER = (
@@ -194,6 +196,50 @@ def test_ordinary_turns_do_not_change_twice(turns: list[str]) -> None:
     redactor = Redactor(KINDS)
     once = redactor.turns(turns)
     assert redactor.turns(once) == once
+
+
+SAID = st.sampled_from(
+    [
+        "98203",
+        "44716",
+        "98203 44716",
+        "haan ji",
+        "to do",
+        "no",
+        "nau aath",
+        "call me on 8879120045",
+        "EMI 5,400",
+        "pin 447 166",
+        "card",
+        "mail raj at ok",
+        "at gmail dot com",
+        "chaar saat ek chhe",
+        "order 452187",
+    ]
+)
+
+
+@given(st.lists(st.one_of(SAID, st.just("I see"), st.just("and so on")), max_size=10), st.integers(0, 10), st.data())
+def test_a_part_is_that_of_the_whole(turns: list[str], first: int, data: st.DataObject) -> None:
+    first = min(first, len(turns))
+    shown = range(first, data.draw(st.integers(first, len(turns))))
+    whole = [re.sub(r"\d+>", ">", text) for text in Redactor(KINDS).turns(turns)[shown.start : shown.stop]]
+    assert [re.sub(r"\d+>", ">", text) for text in Redactor(KINDS).part(turns, shown)] == whole
+
+
+def test_an_end_of_a_number_far_away_is_hidden_in_a_part() -> None:
+    turns = ["ends with 44716?", *["and so on"] * 50, "nau aath do zero teen 44716"]
+    assert Redactor(KINDS).part(turns, range(1)) == ["ends with <number 1>?"]
+
+
+def test_a_place_in_an_identifier_is_its_label() -> None:
+    said = "Ask 98203 44716, or raj at gmail.com, ok"
+    redacted = Redactor(KINDS).text(said)
+    assert isinstance(redacted, RedactedText)
+    words = [(said.index(word), said.index(word) + len(word)) for word in ("Ask", "98203", "44716", "or", "raj", "ok")]
+    marked = [redacted[start:end] for start, end in redacted.shown(words)]
+    assert marked == ["Ask", "<number 1>", "or", "<email 1>", "ok"]
+    assert [redacted[start:end] for start, end in redacted.shown([(0, len(said))])] == [redacted]
 
 
 @given(VALUES)

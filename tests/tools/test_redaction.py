@@ -130,6 +130,14 @@ async def test_a_number_split_over_turns_is_hidden_in_each_window(account: Accou
             assert "<number" in str(answer.rows()[0]["transcript"])
 
 
+async def test_a_hit_in_an_identifier_is_its_label(account: Account) -> None:
+    async with redacting(account) as assistant:
+        answer = await assistant.ask("search_transcripts", query="98765", context_turns=0)
+        beside = await assistant.ask("search_transcripts", query="wife call", context_turns=0)
+    assert "Am I speaking to **<number 1>**?" in answer.text
+    assert "but **call** my **wife** at <number" in beside.text
+
+
 @pytest.mark.parametrize("number", [RAHUL, "98765 43210", "43210"])
 async def test_filters_take_numbers_as_ever(account: Account, number: str) -> None:
     async with redacting(account) as assistant:
