@@ -10,7 +10,16 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby, pairwise
 
-from formant_mcp.redaction.fragments import LOOSE, TIGHT, Fragment, Item, fragments_of, near_id, near_phone
+from formant_mcp.redaction.fragments import (
+    FEWEST_REPEATED,
+    LOOSE,
+    TIGHT,
+    Fragment,
+    Item,
+    fragments_of,
+    near_id,
+    near_phone,
+)
 from formant_mcp.redaction.kinds import LABEL
 from formant_mcp.redaction.spans import Identifier, Kind, Place
 from formant_mcp.redaction.tokens import Token
@@ -18,9 +27,6 @@ from formant_mcp.redaction.words import words
 
 MOST_TURNS = 3
 """How many turns two parts of an identifier may be apart."""
-
-FEWEST_REPEATED = 5
-"""How many digits of an identifier are hidden where they are said again."""
 
 _FEWEST, _LONG, _LONGEST_PHONE, _MOST = 7, 10, 15, 19
 _MOST_WORDS_BETWEEN = 8

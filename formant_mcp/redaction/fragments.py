@@ -17,6 +17,9 @@ from formant_mcp.redaction.words import sure_phone_words, words
 TIGHT, LOOSE = range(2)
 """What is between two items: at most blanks and separators; a comma or fillers."""
 
+FEWEST_REPEATED = 5
+"""How many digits of an identifier are hidden where they are said again."""
+
 UNKNOWN = "??"
 """The digits of a word that is probably a number word."""
 
@@ -90,7 +93,7 @@ class _Builder:
         if self.times and self.times.number:
             place = item.place._replace(start=self.times.start)
             item = item._replace(digits=item.digits * self.times.number.times, longer="", place=place)
-        self.items.append(item._replace(gap=self.gap))
+        self.items.append(item if item.gap == self.gap else item._replace(gap=self.gap))
         self.gap, self.fillers, self.times = TIGHT, 0, None
 
 
@@ -109,10 +112,18 @@ def fragments_of(tokens: Sequence[Token], before: Sequence[Token]) -> list[Fragm
             builder.first = n if not builder.items and not builder.times else builder.first
             builder.last = n
             _add(builder, tokens, n)
-    builders.append(builder)
+    builders = [some for some in (*builders, builder) if some.items]
     counted = [n for n, token in enumerate(tokens) if _is_counted(token)]
     words_until = [0, *accumulate(token.kind == "word" for token in tokens)]
-    return [_fragment(builder, tokens, before, counted, words_until) for builder in builders if builder.items]
+    some = [builder for builder in builders if _may_matter(builder, counted)] or builders[:1]
+    return [_fragment(builder, tokens, before, counted, words_until) for builder in some]
+
+
+def _may_matter(builder: _Builder, counted: Sequence[int]) -> bool:
+    """Whether it has enough digits to be hidden, or may go on in another turn: a long turn has many that do neither."""
+    is_first = not counted or counted[0] >= builder.first
+    is_last = not counted or counted[-1] <= builder.last
+    return is_first or is_last or sum(len(item.digits) for item in builder.items) >= FEWEST_REPEATED
 
 
 def _is_guess(tokens: Sequence[Token], n: int) -> bool:
@@ -195,8 +206,8 @@ def _add(builder: _Builder, tokens: Sequence[Token], n: int) -> None:
         if _are_ordinary_words(builder.items) and len(token.text) > 2:  # no. 98765, for 98765
             builder.items.clear()
             builder.first, builder.gap = n, TIGHT
-        item = Item(token.text, place, is_written=True, is_glued=is_glued)
-        builder.add(token, item._replace(has_plus=mark == "+", is_after_dash=mark in _DASHES))
+        has_plus, is_after_dash = mark == "+", mark in _DASHES
+        builder.add(token, Item(token.text, place, builder.gap, "", False, True, is_glued, has_plus, is_after_dash))
     elif number.times:
         builder.times = token
     elif number.is_hundred:

@@ -5,6 +5,7 @@ A turn is read as cells: letters, groups of capital letters, and digits. An id b
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ _IBAN = re.compile(r"[A-Z]{2}\d\d[A-Z\d]{11,30}")
 _NAMED = re.compile(r"[A-Z]\d{7}|[A-Z]{3}\d{7}|[A-Z]{2}\d{13}")  # passport, voter id, driving licence of India
 _HINT = re.compile(r"[^\W\d_]\d|\d[^\W\d_]|(?<![^\W_])[A-Z]{3,5}(?![^\W_])|(?:(?<![^\W_])[^\W\d_]\W+){2}")
 _LONGEST_LETTERS = 6
-_FEWEST = 8
+_FEWEST, _SHORTEST_IBAN = 8, 15
 
 
 class _Cell(NamedTuple):
@@ -92,9 +93,7 @@ def _matches(cells: Sequence[_Cell], text: str, named: bool) -> Iterator[tuple[i
             if (match := pattern.match(text, start)) and (named or pattern is _SURE)
         }
         if iban := _IBAN.match(text, start):
-            ends |= {
-                end for end in range(start + 15, iban.end() + 1) if end in last_cells and _is_iban(text[start:end])
-            }
+            ends |= {end for end in _ends_by_check(text, start, iban.end()) if end in last_cells}
         for end in ends:
             last = last_cells.get(end)
             if last is not None and (named or _are_sure(cells[first : last + 1])) and not _is_part(cells, first, last):
@@ -111,9 +110,20 @@ def _is_part(cells: Sequence[_Cell], first: int, last: int) -> bool:
     return is_after or (last + 1 < len(cells) and cells[last].end == cells[last + 1].start)
 
 
+def _ends_by_check(text: str, start: int, last: int) -> Iterator[int]:
+    """The ends that an IBAN from `start` may have by its check digits, at most at `last`."""
+    head = int("".join(str(int(character, 36)) for character in text[start : start + 4]))
+    rest = 0
+    for end in range(start + 4, last):
+        digits = int(text[end], 36)
+        rest = (rest * (10 if digits < 10 else 100) + digits) % 97
+        # Nearly never, and much faster than the library, which also knows each country's form.
+        if end + 1 >= start + _SHORTEST_IBAN and (rest * 10**6 + head) % 97 == 1 and _is_iban(text[start : end + 1]):
+            yield end + 1
+
+
+@lru_cache(maxsize=1_024)
 def _is_iban(text: str) -> bool:
-    if int("".join(str(int(character, 36)) for character in text[4:] + text[:4])) % 97 != 1:
-        return False  # nearly always, and much faster than the library, which also knows each country's form
     from stdnum import iban  # here, because most answers have none
 
     return iban.is_valid(text)

@@ -13,7 +13,6 @@ from pydantic import JsonValue
 from formant_mcp.contacts import parse_contact
 from formant_mcp.redaction.addresses import addresses_in, may_have_addresses
 from formant_mcp.redaction.digit_runs import (
-    FEWEST_REPEATED,
     MOST_TURNS,
     has_loose_end,
     identifiers_in,
@@ -21,6 +20,7 @@ from formant_mcp.redaction.digit_runs import (
     is_card,
     is_phone,
 )
+from formant_mcp.redaction.fragments import FEWEST_REPEATED
 from formant_mcp.redaction.letter_ids import letter_ids_in, may_have_letter_ids
 from formant_mcp.redaction.redacted_text import Label, RedactedText
 from formant_mcp.redaction.spans import Identifier, Kind

@@ -44,6 +44,7 @@ _OPAQUE = re.compile(
         (
             r"[<‹]\s{0,9}(?:number|email|id)\s{0,9}\d{1,19}\s{0,9}[>›]",
             r"(?<![\da-f])[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}(?:_\d+)?(?!\w)",
+            r"(?<![^\W_])(?:[a-z]{1,9}\d{1,4}|\d{1,4}[a-z]{1,9}){16}[a-z\d]*+(?![^\W_])",
             r"(?<![^\W_])(?=[\da-f]{0,63}[a-f][\da-f]{0,63}(?![^\W_]))(?=[a-f]{0,20}\d)[\da-f]{16,64}(?![^\W_])",
             r"(?<![\w.-])(?:19|20)\d\d([-/.])(?:0?[1-9]|1[0-2])\1(?:0?[1-9]|[12]\d|3[01])(?!\d|[-/.]\d)"
             r"(?:[T ]\d\d?:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|\s?[+-]\d\d:?\d\d)?)?",
@@ -70,6 +71,11 @@ def _word_kind(word: str) -> tuple[TokenKind, NumberWord | None]:
     if folded in words("units"):
         return "unit", None
     return ("filler" if folded in words("fillers") else "word"), None
+
+
+@lru_cache(maxsize=1_024)
+def _mark_kind(mark: str) -> TokenKind:
+    return "separator" if _SEPARATOR.fullmatch(mark) else "mark"
 
 
 def _most_digits_of_words(piece: str) -> tuple[int, bool]:
@@ -122,4 +128,4 @@ def tokens_of(turn: int, text: str) -> Iterator[Token]:
             kind, number = _word_kind(token)
             yield Token(kind, turn, start, end, token, number)
         else:
-            yield Token("separator" if _SEPARATOR.fullmatch(token) else "mark", turn, start, end, token)
+            yield Token(_mark_kind(token), turn, start, end, token)
