@@ -17,7 +17,7 @@ from formant_mcp.queries.signals import check_measurable
 from formant_mcp.store import Store
 from formant_mcp.store.aggregates import RESULTS
 
-_MAX_FIELDS = 30
+_MAX_FIELDS, _LONGEST = 30, 500
 _FORM = re.compile(r"([-+]?)\s*(.+?)(?:[\s:]+(asc|desc)(?:ending)?)?", re.IGNORECASE)
 _ORDERED = ("started_at", "duration_seconds")
 # What answers and people call a conversation's fields.
@@ -43,7 +43,7 @@ def parse_order(text: str) -> Order:
     Raises:
         InvalidRequestError: it is none; names the nearest.
     """
-    match = _FORM.fullmatch(text.strip())
+    match = _FORM.fullmatch(text.strip()) if len(text) <= _LONGEST else None
     sign, word, direction = match.groups("") if match else ("", text, "")
     is_descending = sign == "-" or direction.lower() == "desc"
     name = parse_name("order_by", word, _ORDER_WORDS, _NOT_ORDERED)

@@ -1,5 +1,7 @@
 """order_by and fields in the forms in which people and models write them."""
 
+import time
+
 import pytest
 from pydantic import JsonValue
 
@@ -80,6 +82,12 @@ def test_fields_are_a_calls_own_and_those_of_results_and_signals() -> None:
 def test_what_is_no_field_is_refused(word: str, said: str) -> None:
     with pytest.raises(InvalidRequestError, match=said.replace("?", r"\?")):
         parse_fields(["status", word], COLUMNS)
+
+
+def test_a_long_order_is_not_searched_for_a_direction() -> None:
+    began = time.process_time()
+    parse_order(": " * 10_000)
+    assert time.process_time() - began < 0.5
 
 
 def test_more_than_thirty_fields_are_refused() -> None:
