@@ -20,7 +20,8 @@ _MAX_CHECKED = 8  # words of a query that are checked
 _MAX_NAMED = 3  # similar words named for one of them
 _MAX_CANDIDATES = 6  # similar words that are checked in the index
 _MAX_LETTERS = 6  # letters of a word that may be an abbreviation
-_MAX_SHOWN, _MAX_WORDS = 40, 3  # characters shown of a query's word, and words of a phrase: more may be a sentence
+_MAX_SHOWN, _MAX_WORDS = 20, 3  # characters shown of a query's word, and words of a phrase: more may be a sentence
+_WORD = regex.compile(rf"[\p{{L}}\p{{M}}\p{{Nd}}]{{1,{_MAX_SHOWN}}}")
 # Languages that attach endings or particles, for which there is no stemmer.
 _OTHER_SCRIPT = regex.compile(r"[[\p{L}]--[\p{Latin}\p{Han}\p{Hiragana}\p{Katakana}]]", regex.V1)
 
@@ -191,12 +192,12 @@ def _single_words(terms: Iterable[Term]) -> list[Term]:
 
 
 def _is_name(word: str) -> bool:
-    """Whether advice may name a word of a call: it does so outside the boundary."""
-    return outside_form(word) == word
+    """Whether advice may name a word of a call: it does so outside the boundary, so that no sentence may be one."""
+    return _WORD.fullmatch(word) is not None and outside_form(word) == word
 
 
 def _shown(term: Term) -> str:
-    words = [word[:_MAX_SHOWN] for word in term.words[:_MAX_WORDS]]
+    words = [word if len(word) <= _MAX_SHOWN else f"{word[:_MAX_SHOWN]}…" for word in term.words[:_MAX_WORDS]]
     return " ".join([*words, *(["…"] if len(term.words) > _MAX_WORDS else [])])
 
 

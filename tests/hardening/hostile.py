@@ -28,10 +28,10 @@ _KEPT = {"conversation_id", "id", "uri", "type", "created_at", "started_at", "en
 _NAMES_ARE_SENT = re.compile(r"\.results\.|\.(?:key|measures)\.results\.")
 _IS_OURS = re.compile(r"^\.coverage\.|\.message$|^\.path$|\.reasons\.")
 _WITH_OWN_NAMES = {"results", "data_collection_results", "evaluation_criteria_results", "variables", "output"}
-# Single words that the advice of a search names, of calls and of the query: names of at most 40 letters.
-_WORDS = r"(?:[^\s.,:;*]{1,40}\*?(?:, | OR )?)+"
-_ADVICE = re.compile(
-    r'"[^"\s]{1,40}"(?= (?:does not occur|occurs|is written))|fields \([^\s():=]{1,40}: or [^\s():=]{1,40}=\)|'
+# Single words that the advice of a search names, of calls and of the query: at most 20 letters and digits.
+_WORDS = r"(?:[\p{L}\p{M}\p{Nd}]{1,20}\*?(?:, | OR )?)+"
+_ADVICE = regex.compile(
+    r'"[^"\s]{1,20}…?"(?= (?:does not occur|occurs|is written))|fields \([^\s():=]{1,40}: or [^\s():=]{1,40}=\)|'
     rf"(?:Similar words(?: in other conversations)?|Longer words(?: do|, not searched for)|"
     rf"Also searched as): {_WORDS}(?:; {_WORDS} finds them)?\."
 )
