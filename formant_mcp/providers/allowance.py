@@ -16,10 +16,14 @@ _SAME_WINDOW_SECONDS = 1.0  # resets are stated in whole seconds
 _CLOCK_SECONDS = 5.0  # a clock that goes back further was set
 _FEWEST_PER_MINUTE = 20  # a refusal after fewer has another reason than a rate limit
 _LEARN_SECONDS = 10.0  # refusals so close together have one reason
+_SILENT_SECONDS = 5.0  # nothing is sent after a refusal that teaches the limit and not when it is over
 _RAISE_SECONDS = 300.0
 _PROBE_SECONDS = 1.0
-_DOUBT_SECONDS = 5.0  # for so long one who sends a request alone is waited for
+_DOUBT_SECONDS = 5.0  # for so long the answer to a request that may exceed a limit is waited for
 _DOUBT_POLL_SECONDS = 0.2
+_LEAST_IN_DOUBT = 4  # requests in flight where the next may exceed a limit that nobody has stated
+_SHARE_IN_DOUBT = 16  # or one in so many of the minute's requests: no more are refused at once
+_BEYOND_DOUBT = 256  # requests a minute: a share of as many as may be in flight
 _LEAST_OF_A_MINUTE = 45.0
 _VALID_SECONDS = 86_400.0
 _NUMBER = re.compile(r"\d{1,18}(\.\d{1,18})?", re.ASCII)
@@ -78,8 +82,9 @@ class Allowance(BaseModel):
     `remaining` requests are left until `resets_at`, where the provider states both. `wait_until`: nobody may send
     before. `sent`: the requests of the last minute, as pairs of a second and how many. `since_reset`: how many since
     the last stated reset, at `reset_at`, until the next is stated. `learned_at`: when a refusal last taught the limit.
-    `allows_more`: more were accepted than the documented limit allows, and none was refused since. `alone_until`: for
-    how long the others wait for the answer to a request beyond that limit; `proven_until`: until when one was accepted.
+    `proven`: so many a minute are accepted, and none was refused since. `awaited`: until when the answers are waited
+    for to requests that may exceed a limit. `proven_until`: until when the answer to one sent alone counts.
+    `is_unclear`: the last refusal may have meant too many requests at once.
     `longest_reset`: the most seconds that were ever stated until a reset. `is_sliding`: what is stated is not a window
     after which all may be sent again, but how soon some may.
     """
@@ -94,9 +99,10 @@ class Allowance(BaseModel):
     sent: list[tuple[int, int]] = []
     since_reset: int | None = None
     reset_at: float = -math.inf
-    allows_more: bool = False
-    alone_until: float | None = None
+    proven: int = 0
+    awaited: list[float] = []
     proven_until: float = -math.inf
+    is_unclear: bool = False
     longest_reset: float = 0.0
     is_sliding: bool = False
     as_of: float = -math.inf
@@ -123,17 +129,14 @@ class Allowance(BaseModel):
         """How many requests were sent in the last minute."""
         return sum(count for _, count in self.sent)
 
-    def advance(self, now: float) -> None:
-        """Forgets what is over at that time."""
+    def advance(self, now: float, set_by: float = 0.0) -> None:
+        """Forgets what is over at that time. `set_by`: by how many seconds the clock was set meanwhile, if known."""
         if now < self.as_of - _CLOCK_SECONDS:
-            self.remaining = self.resets_at = self.wait_until = self.since_reset = self.alone_until = None
-            self.sent, self.proven_until = [], -math.inf
-            self.limited_at = self.reset_at = self.as_of = now
+            self._shift(set_by if self.as_of + set_by <= now else now - self.as_of)
         self.as_of = max(self.as_of, now)
         if self.wait_until is not None and self.wait_until <= self.as_of:
             self.wait_until = None
-        if self.alone_until is not None and self.alone_until <= self.as_of:
-            self.alone_until = None
+        self.awaited = [until for until in self.awaited if until > self.as_of]
         if self.resets_at is not None and self.resets_at <= self.as_of:
             self.since_reset, self.reset_at = None if self.is_sliding else 0, self.resets_at
             self.remaining = self.resets_at = None
@@ -141,28 +144,49 @@ class Allowance(BaseModel):
             self.per_minute, self.is_stated, self.is_sliding, self.longest_reset = None, False, False, 0.0
         self.sent = [(second, count) for second, count in self.sent if second + _WINDOW_SECONDS > self.as_of]
 
-    def take(self, documented_per_minute: float = math.inf) -> float:
+    def take(self, most_in_flight: float = math.inf) -> float:
         """Counts one request, if it may be sent now; else returns how many seconds it must wait.
 
-        While that limit is in doubt, a request that exceeds it is sent alone: `alone_until` is set then.
+        `most_in_flight`: if not infinite, it may be sent while fewer are awaited, and is then awaited itself.
         """
         seconds = self._seconds_to_wait()
-        if seconds <= 0 and self.is_in_doubt(documented_per_minute) and self.sent_count >= documented_per_minute:
-            if self.alone_until is not None:
-                return min(_DOUBT_POLL_SECONDS, self.alone_until - self.as_of)
-            self.alone_until = self.as_of + _DOUBT_SECONDS
+        if seconds <= 0 and most_in_flight < math.inf:
+            if len(self.awaited) >= most_in_flight:
+                return min(_DOUBT_POLL_SECONDS, self.awaited[0] - self.as_of)
+            self.awaited.append(self.as_of + _DOUBT_SECONDS)
         if seconds <= 0:
             self.count(1)
         return seconds
 
-    def is_in_doubt(self, documented_per_minute: float) -> bool:
-        """Whether nothing shows yet that more than that limit is accepted, or not."""
-        is_documented = documented_per_minute < math.inf
-        return is_documented and self.is_unlimited and not self.allows_more and self.proven_until <= self.as_of
+    def is_in_doubt(self, documented_per_minute: float | None) -> bool:
+        """Whether a limit may apply that nobody has stated or met: the documented one, else any."""
+        least_safe = _BEYOND_DOUBT if documented_per_minute is None else documented_per_minute + 1
+        return self.is_unlimited and self.proven < least_safe and self.proven_until <= self.as_of
 
-    def accept_more(self) -> None:
-        """Notes that the request that was sent alone was accepted."""
-        self.alone_until, self.proven_until = None, self.as_of + _WINDOW_SECONDS
+    def most_in_flight(self, documented_per_minute: float | None, uncounted: int = 0) -> float:
+        """How many may be in flight in all, if the next one may exceed a limit: all of these would be refused."""
+        sent = self.sent_count + uncounted
+        if self.is_unclear and not self.is_stated:
+            return 1
+        if self.per_minute and not self.is_stated and sent >= self.per_minute / 2:
+            return max(_LEAST_IN_DOUBT, sent // _SHARE_IN_DOUBT) // 2
+        if not self.is_in_doubt(documented_per_minute) or sent < self.least_in_doubt(documented_per_minute):
+            return math.inf
+        if documented_per_minute is not None:
+            return 1
+        return math.inf if sent >= _BEYOND_DOUBT else max(_LEAST_IN_DOUBT, sent // _SHARE_IN_DOUBT)
+
+    def least_in_doubt(self, documented_per_minute: float | None) -> float:
+        """How many a minute are accepted for all that is known."""
+        return max(self.proven, _FEWEST_PER_MINUTE if documented_per_minute is None else documented_per_minute)
+
+    def accept_alone(self) -> None:
+        """Notes that a request that was sent alone was accepted."""
+        self.is_unclear, self.proven_until = False, self.as_of + _WINDOW_SECONDS
+
+    def settle(self, requests: int) -> None:
+        """Notes that so many requests are no longer awaited."""
+        del self.awaited[:requests]
 
     def count(self, requests: int) -> None:
         """Counts requests as sent now."""
@@ -176,9 +200,10 @@ class Allowance(BaseModel):
         if requests:
             self.sent.append((second, requests))
 
-    def compare(self, documented_per_minute: float) -> None:
-        """Notes whether more was sent than that limit allows, in two of its minutes and so in any."""
-        self.allows_more |= self.is_unlimited and self.sent_count > 2 * documented_per_minute
+    def prove(self) -> None:
+        """Notes how many were accepted: of two minutes that the last 60 seconds may be in, one had half of them."""
+        if self.is_unlimited:
+            self.proven = max(self.proven, (self.sent_count + 1) // 2)
 
     def update(self, stated: StatedLimit, *, shows_limit: bool = False) -> None:
         """Applies what a response states. `shows_limit`: a refusal has no other reason than a limit per minute."""
@@ -189,11 +214,12 @@ class Allowance(BaseModel):
         if stated.is_refusal and stated.retry_after:
             self.wait_until = max(self.wait_until or 0.0, self.as_of + stated.retry_after)
         if stated.is_refusal:
-            self.allows_more, self.alone_until, self.proven_until = False, None, -math.inf
+            self.proven, self.proven_until = 0, -math.inf
             self._give_back()
             is_learning = self.as_of - self.learned_at < _LEARN_SECONDS
-            if not self.is_stated and (stated.retry_after or shows_limit or is_learning):  # else too many at once?
-                self._learn()
+            self.is_unclear = not (stated.retry_after or shows_limit or is_learning)
+            if not self.is_stated and not self.is_unclear:
+                self._learn(stated.retry_after or _SILENT_SECONDS)
 
     def is_changed_by(self, stated: StatedLimit) -> bool:
         """Whether others should be informed at once: of a refusal, another limit or another window."""
@@ -228,6 +254,18 @@ class Allowance(BaseModel):
             free_at = min(free_at, self.as_of + _PROBE_SECONDS - _WINDOW_SECONDS)
         return max(until, free_at + _WINDOW_SECONDS) - self.as_of
 
+    def _shift(self, seconds: float) -> None:
+        """Moves all times as the clock was: nobody waits longer, or shorter, because it was set."""
+        self.as_of += seconds
+        self.limited_at += seconds
+        self.learned_at += seconds
+        self.reset_at += seconds
+        self.proven_until += seconds
+        self.wait_until = None if self.wait_until is None else self.wait_until + seconds
+        self.resets_at = None if self.resets_at is None else self.resets_at + seconds
+        self.sent = [(math.ceil(second + seconds), count) for second, count in self.sent]
+        self.awaited = [until + seconds for until in self.awaited]
+
     def _give_back(self) -> None:
         """A refused request does not count."""
         if self.sent:
@@ -235,13 +273,14 @@ class Allowance(BaseModel):
             if count > 1:
                 self.sent.append((second, count - 1))
 
-    def _learn(self) -> None:
+    def _learn(self, retry_after: float) -> None:
         if self.per_minute is None and self.sent_count < _FEWEST_PER_MINUTE:
             return
         is_first = self.per_minute is None or self.as_of - self.learned_at < _LEARN_SECONDS
         most = math.inf if is_first or self.per_minute is None else self.per_minute
         self.per_minute, self.limited_at = max(_FEWEST_PER_MINUTE, min(most, self.sent_count)), self.as_of
         self.learned_at = self.as_of
+        self.wait_until = max(self.wait_until or 0.0, self.as_of + retry_after)
 
     def _may_try(self) -> bool:
         """Whether one request may be sent beyond what was sent in the last minute.

@@ -25,7 +25,8 @@ MOST_IN_FLIGHT = 16
 _SUCCESSES_PER_STEP = 16
 _RATE_SECONDS = 60.0
 _FEWEST_FOR_A_RATE, _MOST_FOR_A_RATE = 10, 100  # responses
-_SHARED_AT_ONCE = 0.1  # of the documented limit
+_SHARED_AT_ONCE = 0.1  # of the requests that are accepted for all that is known
+_SHORT_WAIT = 0.2
 _COMPARE_SECONDS = 1.0  # how often the ledger is read while no limit applies
 
 _log = logging.getLogger(__name__)
@@ -35,13 +36,12 @@ _log = logging.getLogger(__name__)
 class Permit:
     """Lets one request be sent.
 
-    `reductions`: how often concurrency had been reduced by then. `shows_limit`: a refusal means a limit per minute, and
-    not too many requests at once, as no other was in flight, or this is the first that exceeds the documented limit and
-    none was refused before. `is_alone`: others wait for the answer, which shows whether that limit applies.
+    `reductions`: how often concurrency had been reduced by then. `in_flight`: how many this server had sent, this one
+    included. `is_alone`: all others wait for the answer, which shows whether a limit applies.
     """
 
     reductions: int
-    shows_limit: bool
+    in_flight: int
     is_alone: bool
 
 
@@ -51,7 +51,7 @@ class RateLimiter:
     While nothing limits them, requests are counted in the ledger once a second, else one by one. Where it cannot be
     used, this server counts alone. `documented_per_minute`: a limit that the provider may have; until it states one,
     refuses a request or has accepted more, the first request that exceeds this one is answered before anybody sends the
-    next.
+    next. Where none is documented, few are in flight once that many could be too many, until more were accepted.
     """
 
     def __init__(
@@ -72,8 +72,9 @@ class RateLimiter:
         self._clock_offset = 0.0
         self._not_before = -math.inf
         self._uncounted = 0
-        self._is_alone = False
-        self._documented = documented_per_minute or math.inf
+        self._settled = self._accepted_at_once = 0
+        self._most_in_flight = math.inf
+        self._documented = documented_per_minute
         self._unapplied: list[tuple[float, StatedLimit]] = []
 
     @property
@@ -107,16 +108,18 @@ class RateLimiter:
         """
         while True:
             async with AsyncExitStack() as held:
-                in_order = await held.enter_async_context(AsyncExitStack())
-                await in_order.enter_async_context(self._in_order)
-                await held.enter_async_context(self._slots)
-                seconds = await self._take()
+                async with self._in_order:
+                    await held.enter_async_context(self._slots)
+                    while 0 < (seconds := await self._take()) <= _SHORT_WAIT and self._monotonic() < deadline:
+                        await self.wait(seconds)  # and no other meanwhile
+                    most = self._most_in_flight
                 if seconds <= 0:
-                    is_alone = self._is_alone
-                    if not is_alone:
-                        await in_order.aclose()  # else the next request waits until this one has been answered
-                    is_only = self._slots.borrowed_tokens == 1
-                    yield Permit(self._reductions, is_only or (is_alone and not self._reductions), is_alone)
+                    try:
+                        yield Permit(self._reductions, self._slots.borrowed_tokens, is_alone=most == 1)
+                    finally:
+                        self._settled += most < math.inf
+                    if self._settled and self._slots.borrowed_tokens == 1:
+                        await self.refresh()
                     return
             if self._monotonic() + seconds > deadline:
                 raise too_many_requests(seconds)
@@ -124,7 +127,7 @@ class RateLimiter:
 
     async def wait(self, seconds: float) -> None:
         """Sleeps. Limits that expire by then are over afterwards, even if the clock disagrees."""
-        until = self._time() + seconds
+        until = max(self._monotonic(), self._not_before) + seconds
         await self._sleep(seconds)
         self._not_before = max(self._not_before, until)
 
@@ -133,22 +136,24 @@ class RateLimiter:
         at = self._monotonic()
         self._answered_at.append(at)
         stated = parse_limit(status, headers, self._now())
+        shows_limit = self._shows_limit(permit)
         if stated.is_refusal:
             self._reduce_concurrency(permit)
         elif status < 300:
+            self._accepted_at_once = max(self._accepted_at_once, permit.in_flight)
             self._increase_concurrency()
         if self._allowance.is_changed_by(stated):
-            await self._change(lambda allowance: allowance.update(stated, shows_limit=permit.shows_limit))
+            await self._change(lambda allowance: allowance.update(stated, shows_limit=shows_limit))
         elif permit.is_alone and status < 300:
-            await self._change(Allowance.accept_more)
+            await self._change(Allowance.accept_alone)
         elif not stated.says_nothing:
             self._unapplied.append((at, stated))
-        self._slots.total_tokens = self._concurrency
+        self._resize()
         return stated.retry_after
 
     async def _take(self) -> float:
         self._allowance.advance(self._time())
-        self._is_alone = False
+        self._most_in_flight = math.inf
         is_due = self._monotonic() - self._compared_at >= _COMPARE_SECONDS or self._is_close()
         if self._allowance.is_unlimited and not is_due:
             self._uncounted += 1
@@ -157,25 +162,27 @@ class RateLimiter:
 
         def take(allowance: Allowance) -> None:
             nonlocal seconds
-            seconds = allowance.take(self._documented)
+            self._most_in_flight = allowance.most_in_flight(self._documented)
+            seconds = allowance.take(self._most_in_flight)
 
         await self._change(take)
-        self._is_alone = seconds <= 0 and self._allowance.alone_until is not None
         return seconds
 
     async def _change(self, change: Callable[[Allowance], None]) -> None:
         """Changes the shared allowance, after all that was not applied yet."""
         uncounted, self._uncounted = self._uncounted, 0
+        settled, self._settled = self._settled, 0
         unapplied, self._unapplied = self._unapplied, []
-        allowance = self._allowance
+        allowance, offset = self._allowance, self._clock_offset
 
         def apply(text: str, now: float) -> str:
             nonlocal allowance
             self._clock_offset = now - self._monotonic()
             allowance = Allowance.parse(text)
-            allowance.advance(max(now, self._not_before))
+            allowance.advance(self._time(), self._clock_offset - offset)
+            allowance.settle(settled)
             allowance.count(uncounted)
-            allowance.compare(self._documented)
+            allowance.prove()
             for at, stated in unapplied:
                 allowance.update(stated.after(self._monotonic() - at))
             change(allowance)
@@ -183,6 +190,7 @@ class RateLimiter:
 
         await self._apply(apply)
         self._allowance, self._compared_at = allowance, self._monotonic()
+        self._resize()
 
     async def _apply(self, apply: Callable[[str, float], str]) -> None:
         if self._ledger is not None:
@@ -195,12 +203,27 @@ class RateLimiter:
 
     def _time(self) -> float:
         """The ledger's time, as far as this server knows it by itself."""
-        return max(self._monotonic() + self._clock_offset, self._not_before)
+        return max(self._monotonic(), self._not_before) + self._clock_offset
 
     def _is_close(self) -> bool:
-        """Whether this minute's requests may exceed the documented limit, and others should know."""
-        sent, is_in_doubt = self._allowance.sent_count + self._uncounted, self._allowance.is_in_doubt(self._documented)
-        return is_in_doubt and (sent >= self._documented or self._uncounted >= self._documented * _SHARED_AT_ONCE)
+        """Whether this minute's requests may exceed a limit soon, and others should know."""
+        allowance, documented = self._allowance, self._documented
+        if allowance.most_in_flight(documented, self._uncounted) < math.inf:
+            return True
+        least = allowance.least_in_doubt(documented)
+        return allowance.is_in_doubt(documented) and self._uncounted >= least * _SHARED_AT_ONCE
+
+    def _resize(self) -> None:
+        self._slots.total_tokens = min(self._concurrency, self._allowance.most_in_flight(self._documented))
+
+    def _shows_limit(self, permit: Permit) -> bool:
+        """Whether a refusal means a limit per minute, and not too many requests at once.
+
+        No other was in flight, or far fewer than were accepted before, or this is the first that exceeds the documented
+        limit and none was refused before.
+        """
+        few = max(1, self._accepted_at_once // 2)
+        return permit.in_flight <= few or (permit.is_alone and not permit.reductions)
 
     def _reduce_concurrency(self, permit: Permit) -> None:
         self._successes = 0

@@ -123,10 +123,11 @@ class LimitedApi(Limit):
 
 @dataclass
 class Ledger:
-    """A text in memory; `refusal`: what a store that cannot be used raises."""
+    """A text in memory; `refusal`: what a store that cannot be used raises. Its clock is set back at `set_back_at`."""
 
     time: VirtualTime
     text: str = ""
+    set_back_at: float = math.inf
     refusal: Exception | None = None
     changes: int = 0
 
@@ -135,4 +136,5 @@ class Ledger:
             raise self.refusal
         await anyio.lowlevel.checkpoint()
         self.changes += 1
-        self.text = change(self.text, self.time.seconds)
+        is_set_back = self.time.seconds >= self.set_back_at
+        self.text = change(self.text, self.time.seconds - 3_600 * is_set_back)

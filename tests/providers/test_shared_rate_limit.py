@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import math
 from collections.abc import Callable, Coroutine
 
 import anyio
@@ -34,13 +35,14 @@ def clients(
     ledger: Ledger | None,
     count: int,
     handle: Callable[[httpx.Request], Coroutine[None, None, httpx.Response]] | None = None,
+    documented: int | None = PER_MINUTE,
 ) -> list[HttpClient]:
-    """So many servers' clients of the API, or of what `handle` answers."""
+    """So many servers' clients of the API, or of what `handle` answers, which expect the documented limit."""
     made = [
         HttpClient(
             "https://api.example.test",
             {},
-            documented_per_minute=PER_MINUTE,
+            documented_per_minute=documented,
             transport=httpx.MockTransport(handle or api.handle),
             sleep=api.time.sleep,
             now=api.time.now,
@@ -96,6 +98,64 @@ async def test_servers_use_what_is_allowed_and_are_hardly_refused(
         assert api.accepted == 400
         assert api.refused <= most_refused * 400
         assert seconds <= 400 / PER_MINUTE * 60 / 0.9 + 1
+
+
+# The last of them in the second in which the provider's minute ends.
+UNDOCUMENTED = [
+    (kind, servers, allowed, began_at)
+    for kind in KINDS
+    for servers, began_at in ((1, 0.0), (2, 37.0), (2, 59.25))
+    for allowed in ((30, 50, 80, 120) if began_at < 59 else (PER_MINUTE,))
+][:: 1 if is_thorough() else 2]
+
+
+async def refused_share(
+    time: VirtualTime, kind: tuple[Headers, Minute], servers: int, allowed: int, began_at: float
+) -> float:
+    """Of the first 200 requests or of those of two minutes, where no limit is documented."""
+    time.seconds = began_at
+    api = LimitedApi(time, *kind, allowed)
+    await read_all(api, clients(api, Ledger(time), servers, documented=None), max(200, 2 * allowed))
+    return api.refused / (api.accepted + api.refused)
+
+
+@pytest.mark.parametrize(("kind", "servers", "allowed", "began_at"), UNDOCUMENTED)
+async def test_an_undocumented_limit_is_learned_from_few_refusals(
+    time: VirtualTime, kind: tuple[Headers, Minute], servers: int, allowed: int, began_at: float
+) -> None:
+    assert await refused_share(time, kind, servers, allowed, began_at) < 0.05
+
+
+async def test_servers_that_keep_sixteen_in_flight_are_refused_often(
+    time: VirtualTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_bound(*_: object) -> float:
+        return math.inf
+
+    monkeypatch.setattr(Allowance, "most_in_flight", without_bound)
+    assert await refused_share(time, ("retry", "fixed"), 2, PER_MINUTE, 0.0) > 0.1
+
+
+@pytest.mark.parametrize("servers", [1, 2])
+async def test_an_api_without_any_limit_is_slowed_once(time: VirtualTime, servers: int) -> None:
+    api, ledger = LimitedApi(time, "", allowed=10_000), Ledger(time)
+    for slowed in (20 * LATENCY, 0.0):
+        seconds = await read_all(api, clients(api, ledger, servers, documented=None), 1_600)
+        assert seconds <= 1_600 / 16 * LATENCY + slowed + 0.01
+        time.seconds += 61
+
+
+async def test_requests_that_fail_are_no_longer_awaited(time: VirtualTime) -> None:
+    fails = itertools.cycle([True, False, False])
+
+    async def handle(_: httpx.Request) -> httpx.Response:
+        await time.sleep(LATENCY)
+        if next(fails):
+            raise httpx.ConnectError("refused")
+        return httpx.Response(200, json={})
+
+    api = LimitedApi(time, "")
+    assert await read_all(api, clients(api, Ledger(time), 1, handle, documented=None), 100) < 15
 
 
 async def test_servers_that_do_not_share_are_refused_often(time: VirtualTime) -> None:
@@ -175,7 +235,8 @@ async def test_a_limit_that_was_raised_is_used_within_an_hour(time: VirtualTime)
     assert seconds <= 150
 
 
-async def test_too_many_requests_at_once_teach_no_limit_per_minute(time: VirtualTime) -> None:
+@pytest.mark.parametrize("documented", [PER_MINUTE, None])
+async def test_too_many_requests_at_once_teach_no_limit_per_minute(time: VirtualTime, documented: int | None) -> None:
     in_flight = 0
 
     async def handle(_: httpx.Request) -> httpx.Response:
@@ -187,7 +248,7 @@ async def test_too_many_requests_at_once_teach_no_limit_per_minute(time: Virtual
         return httpx.Response(200 if is_accepted else 429, json={})
 
     api = LimitedApi(time, "")
-    (client,) = clients(api, Ledger(time), 1, handle)
+    (client,) = clients(api, Ledger(time), 1, handle, documented)
     seconds = await read_all(api, [client], 400)
     assert seconds < 60
     assert client.rate_limit.concurrency >= 4
@@ -201,14 +262,28 @@ def test_a_text_of_another_version_is_an_allowance_without_limits(text: str) -> 
     assert allowance.take() <= 0
 
 
-def test_after_the_clock_was_set_back_nothing_waits_for_the_old_time() -> None:
+def test_after_the_clock_was_set_back_all_wait_as_long_as_before() -> None:
     allowance = Allowance()
     allowance.advance(1_000_000.0)
     allowance.update(parse_limit(429, {"retry-after": "600"}, NOON))
     assert allowance.take() == 600
     allowance = Allowance.parse(allowance.format())
     allowance.advance(900_000.0)
+    assert allowance.take() == 600
+    allowance.advance(900_600.0)
     assert allowance.take() <= 0
+
+
+@pytest.mark.parametrize("headers", ["retry", ""])
+@pytest.mark.parametrize("servers", [1, 2])
+@pytest.mark.parametrize("documented", [PER_MINUTE, None])
+async def test_a_clock_that_is_set_back_in_a_wait_costs_nothing(
+    time: VirtualTime, headers: Headers, servers: int, documented: int | None
+) -> None:
+    time.seconds = 6_000.0
+    api, ledger = LimitedApi(time, headers), Ledger(time, set_back_at=6_020.0)
+    assert await read_all(api, clients(api, ledger, servers, documented=documented), 200) <= 195
+    assert api.refused < 0.05 * 200
 
 
 def test_what_was_learned_long_ago_is_forgotten() -> None:
