@@ -50,6 +50,7 @@ _VALUES = {f"--{name.replace('_', '-')}": value for name, value in _FILTERS.item
 """A value of each option and argument, for the examples in messages."""
 _NEEDED = {"ACTION": "an action", "NAME": "a name"}
 
+_CLIENTS = ("claude-desktop", "claude-code", "cursor", "vscode")
 _LAST_PORT = 65_535
 _SERVE_HINT = (
     "Set FORMANT_API_KEY (or FORMANT_API_KEY_FILE); `formant-mcp serve --demo` serves the sample account without one."
@@ -156,7 +157,12 @@ def build_parser() -> _Parser:
     purge.add_argument("--all", action="store_true", help="delete all other accounts' stores instead")
     purge.add_argument("--store", metavar="NAME", help="delete this store instead, by its name in doctor's list")
     purge.add_argument("--yes", action="store_true", help="do not ask")
-    parsers = (tour, sync, export, serve, token, doctor, purge, *_add_actions(token))
+    connect = commands.add_parser("connect", help="add this server to an assistant's configuration, or take it out")
+    connect.add_argument("client", metavar="CLIENT", choices=_CLIENTS, help=", ".join(_CLIENTS))
+    connect.add_argument("--print", action="store_true", help="print what to add instead")
+    connect.add_argument("--remove", action="store_true", help="take it out again")
+    connect.add_argument("--yes", action="store_true", help="do not ask")
+    parsers = (tour, sync, export, serve, token, doctor, purge, connect, *_add_actions(token))
     for command in parsers:
         command.add_argument("--demo", action="store_true", default=argparse.SUPPRESS, help="use the sample account")
         command.set_defaults(parser=command)
@@ -230,6 +236,10 @@ def _command(options: argparse.Namespace) -> Callable[[], int]:
             return purge_demo
         given = {name: getattr(options, name) for name in PurgeOptions.__annotations__}
         return partial(run_purge, PurgeOptions(**given))
+    if options.command == "connect":
+        from formant_mcp.commands.connect import ConnectOptions, run_connect
+
+        return partial(run_connect, ConnectOptions(**{n: getattr(options, n) for n in ConnectOptions.__annotations__}))
     if options.command == "doctor":
         from formant_mcp.commands.doctor import run_doctor
 

@@ -136,6 +136,19 @@ def take_name(temporary: Path, path: Path) -> bool:
     return True
 
 
+def replace_private(path: Path, text: str) -> None:
+    """Replaces a file, or makes it: whole or not at all, and readable by its owner alone."""
+    temporary, file = open_temporary(path.parent)
+    try:
+        with file:
+            write(file, text.encode())
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
 def _same_bytes(temporary: Path, path: Path) -> bool:
     """Whether `path` is a file with the same bytes; links never count."""
     return not path.is_symlink() and cmp(temporary, path, shallow=False)

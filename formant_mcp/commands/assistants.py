@@ -1,0 +1,123 @@
+"""The assistants that `formant-mcp connect` knows: where each keeps its servers, and what one looks like there."""
+
+import json
+import shutil
+import sys
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from platformdirs import user_config_path
+from pydantic import JsonValue
+
+from formant_mcp.errors import ConfigurationError
+
+KEY = "FORMANT_API_KEY"
+PLACEHOLDER = "paste your API key here"
+_INPUT = "formant-key"
+_TEMPORARY = {"archive-v0", "builds-v0", "environments-v2"}  # folders of uv's cache in which `uvx` runs programs
+
+Entry = dict[str, JsonValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Assistant:
+    """An assistant: its configuration file and the name of the list of servers in it.
+
+    `restart`: what makes it read the file. `asks`: it asks for the key itself, and keeps it out of the file.
+    """
+
+    title: str
+    servers: str
+    path: Callable[[Mapping[str, str]], Path]
+    restart: str
+    asks: bool = False
+    has_type: bool = False
+
+
+def _desktop(_: Mapping[str, str]) -> Path:
+    return user_config_path("Claude", appauthor=False, roaming=True) / "claude_desktop_config.json"
+
+
+def _claude_code(environment: Mapping[str, str]) -> Path:
+    return Path(environment.get("CLAUDE_CONFIG_DIR") or Path.home()) / ".claude.json"
+
+
+def _cursor(_: Mapping[str, str]) -> Path:
+    return Path.home() / ".cursor" / "mcp.json"
+
+
+def _vscode(_: Mapping[str, str]) -> Path:
+    return user_config_path("Code", appauthor=False, roaming=True) / "User" / "mcp.json"
+
+
+ASSISTANTS = {
+    "claude-desktop": Assistant("Claude Desktop", "mcpServers", _desktop, "Quit Claude Desktop and start it again."),
+    "claude-code": Assistant("Claude Code", "mcpServers", _claude_code, "Start a new session.", has_type=True),
+    "cursor": Assistant("Cursor", "mcpServers", _cursor, "Open Cursor's settings, MCP: the server appears there."),
+    "vscode": Assistant(
+        "VS Code", "servers", _vscode, "Start it there with MCP: List Servers; it asks for the key.", True, True
+    ),
+}
+
+
+def program() -> str:
+    """The absolute path of this program, as assistants start it from anywhere.
+
+    Raises:
+        ConfigurationError: it lies in a temporary folder, which will be deleted.
+    """
+    here = Path(sys.executable).parent
+    if _TEMPORARY & set(here.parts):
+        raise ConfigurationError(
+            "This program runs from a temporary folder, as uvx does it.",
+            "Install it with `uv tool install`, and run `formant-mcp connect` again.",
+        )
+    return shutil.which("formant-mcp", path=str(here)) or str(here / "formant-mcp")
+
+
+def name_of(*, is_demo: bool) -> str:
+    """The server's name in configurations. The sample account has one of its own, so that both can be there."""
+    return "formant-sample" if is_demo else "formant"
+
+
+def entry(assistant: Assistant, variables: Mapping[str, str], *, is_demo: bool) -> Entry:
+    """The server as that assistant's configuration has it, with these settings; without any for the sample account."""
+    with_key = dict(variables)
+    if assistant.asks and not is_demo and "FORMANT_API_KEY_FILE" not in variables:
+        with_key[KEY] = f"${{input:{_INPUT}}}"
+    made: Entry = {"type": "stdio"} if assistant.has_type else {}
+    made |= {"command": program(), "args": ["--demo"] if is_demo else []}
+    return made if is_demo else made | {"env": {**with_key}}
+
+
+def inputs(provider: str) -> list[JsonValue]:
+    """What VS Code asks for."""
+    return [{"id": _INPUT, "type": "promptString", "description": f"API key ({provider})", "password": True}]
+
+
+def is_own_input(value: JsonValue) -> bool:
+    """Whether it is one of `inputs`."""
+    return isinstance(value, dict) and value.get("id") == _INPUT
+
+
+def link(client: str, name: str, made: Entry, provider: str) -> str:
+    """An address that adds the server when opened; '' for an assistant without such addresses.
+
+    Sources: cursor.com/docs/context/mcp/install-links, code.visualstudio.com/api/extension-guides/ai/mcp.
+    """
+    if client == "cursor":
+        config = quote(b64encode(json.dumps(made).encode()).decode(), safe="")
+        return f"cursor://anysphere.cursor-deeplink/mcp/install?name={name}&config={config}"
+    if client == "vscode":
+        asked = {"inputs": inputs(provider)} if "env" in made else {}
+        return f"vscode:mcp/install?{quote(json.dumps({'name': name, **made, **asked}), safe='')}"
+    return ""
+
+
+def settings_in(environment: Mapping[str, str], names: frozenset[str]) -> dict[str, str]:
+    """The settings that are set: assistants do not pass on a shell's variables."""
+    return {name: environment[name] for name in sorted(names) if environment.get(name, "").strip()}
+
