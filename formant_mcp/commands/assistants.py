@@ -120,4 +120,3 @@ def link(client: str, name: str, made: Entry, provider: str) -> str:
 def settings_in(environment: Mapping[str, str], names: frozenset[str]) -> dict[str, str]:
     """The settings that are set: assistants do not pass on a shell's variables."""
     return {name: environment[name] for name in sorted(names) if environment.get(name, "").strip()}
-

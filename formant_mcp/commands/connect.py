@@ -7,7 +7,6 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -62,7 +61,11 @@ def run_connect(options: ConnectOptions) -> int:
             return 0
         path = assistant.path(os.environ).resolve()  # a link is followed: people keep such files elsewhere
         before = _read(path)
-        after = without_server(before, assistant, options) if options.remove else with_server(before, assistant, options, settings)
+        after = (
+            without_server(before, assistant, options)
+            if options.remove
+            else with_server(before, assistant, options, settings)
+        )
     except FormantError as error:
         print(error, file=sys.stderr)
         return 1
@@ -117,12 +120,16 @@ def _read(path: Path) -> Configuration:
             f"{path} is not plain JSON (it may have comments), so it is not touched.",
             "Add by hand what `formant-mcp connect --print` prints.",
         ) from error
-    if not isinstance(read, dict) or not all(isinstance(read.get(name, {}), dict) for name in ("mcpServers", "servers")):
+    if not isinstance(read, dict) or not all(
+        isinstance(read.get(name, {}), dict) for name in ("mcpServers", "servers")
+    ):
         raise ConfigurationError(f"{path} has another form than expected, so it is not touched.")
     return read
 
 
-def with_server(before: Configuration, assistant: Assistant, options: ConnectOptions, settings: Settings) -> Configuration:
+def with_server(
+    before: Configuration, assistant: Assistant, options: ConnectOptions, settings: Settings
+) -> Configuration:
     """The configuration with the server, instead of an older one of its name."""
     variables = {} if options.demo else settings_in(os.environ, _OWN_NAMES)
     if not options.demo and not assistant.asks:

@@ -1,0 +1,200 @@
+"""What is under .github/packaging: accepted by each assistant's own tools, and started as the assistant starts it."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+import pytest
+from mcp import Client, StdioServerParameters
+from pydantic import JsonValue
+
+from formant_mcp import __version__
+from formant_mcp.providers.registry import PROVIDERS
+from formant_mcp.server.tools import TOOLS
+from formant_mcp.settings import Settings
+from tests import npm
+from tests.stdio_process import PROGRAM
+
+ROOT = Path(__file__).parents[1]
+PACKAGING = ROOT / ".github" / "packaging"
+PLUGIN = PACKAGING / "claude-code" / "formant"
+CLAUDE, MCPB = "@anthropic-ai/claude-code@2.1.197", "@anthropic-ai/mcpb@2.1.2"
+LINTER = "skillsaw@0.22.0"
+SECONDS = 240
+SKILLS = {"weekly-call-review", "why-calls-fail", "call-quality-review"}
+
+
+def read(path: Path) -> dict[str, JsonValue]:
+    return cast(dict[str, JsonValue], json.loads(path.read_text(encoding="utf-8")))
+
+
+def run(*command: str | Path, folder: Path, variables: Mapping[str, str] | None = None) -> str:
+    """What a command prints; fails with it if the command does."""
+    done = subprocess.run(
+        [str(part) for part in command],
+        env=own_environment(folder) | dict(variables or {}),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def own_environment(folder: Path) -> dict[str, str]:
+    """An empty home, this program on the path, and what reaches the registries from here."""
+    kept = {
+        name: value for name, value in os.environ.items() if name.startswith(("UV_", "PIP_", "SSL_", "NODE_", "npm_"))
+    }
+    path = os.pathsep.join([str(PROGRAM.parent), os.environ["PATH"]])
+    return kept | {"HOME": str(folder), "PATH": path, "DISABLE_AUTOUPDATER": "1"}
+
+
+def installed(request: pytest.FixtureRequest, package: str) -> Path:
+    """A package of npm, kept in pytest's cache."""
+    cache: pytest.Cache = request.config.cache
+    folder = cache.mkdir(re.sub(r"\W+", "-", package).strip("-"))
+    path = folder / "node_modules" / package.rpartition("@")[0]
+    if not path.exists():
+        npm.install(folder, package)
+    return path
+
+
+@pytest.fixture
+def claude(request: pytest.FixtureRequest) -> list[str | Path]:
+    """The command of Claude Code, which finds the program for this system beside it."""
+    return ["node", installed(request, CLAUDE) / "cli-wrapper.cjs"]
+
+
+def test_every_package_has_the_version_of_the_program() -> None:
+    files = [PACKAGING / "manifest.json", PLUGIN / ".claude-plugin" / "plugin.json", PACKAGING / "server.json"]
+    assert {file.name: read(file)["version"] for file in files} == {file.name: __version__ for file in files}
+
+
+def test_the_bundle_asks_for_settings_that_exist_and_names_every_provider() -> None:
+    manifest = read(PACKAGING / "manifest.json")
+    server = cast(dict[str, dict[str, dict[str, str]]], manifest["server"])
+    known = {f"FORMANT_{name.upper()}" for name in Settings.model_fields}
+    assert set(server["mcp_config"]["env"]) <= known
+    fields = cast(dict[str, dict[str, JsonValue]], manifest["user_config"])
+    assert {f"${{user_config.{name}}}" for name in fields} == set(server["mcp_config"]["env"].values())
+    assert (fields["api_key"]["sensitive"], fields["api_key"]["required"]) == (True, True)
+    description = str(fields["provider"]["description"])
+    with_address = [name for name, spec in PROVIDERS.items() if spec.addresses]
+    assert [name for name in with_address if name not in description] == []
+
+
+def test_the_bundle_needs_the_python_of_the_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    runtimes = cast(dict[str, dict[str, str]], read(PACKAGING / "manifest.json")["compatibility"])["runtimes"]
+    assert runtimes["python"] == project["requires-python"]
+
+
+def test_each_skill_has_its_name_a_description_and_only_tools_that_exist() -> None:
+    known = {tool.name for tool in TOOLS}
+    files = sorted(PLUGIN.glob("skills/*/SKILL.md"))
+    assert {file.parent.name for file in files} == SKILLS
+    for file in files:
+        _, front, text = file.read_text(encoding="utf-8").split("---\n", 2)
+        fields = dict(line.split(": ", 1) for line in front.strip().splitlines())
+        assert fields["name"] == file.parent.name
+        assert len(fields["description"]) < 1_024
+        used = set(re.findall(r"`((?:list|search|get|summarize|find|save|export)_\w+)`", text))
+        assert used
+        assert used <= known
+        assert "## Never conclude" in text
+        assert "## Citing" in text
+
+
+def test_the_entry_of_the_registry_has_the_name_that_is_in_the_readme() -> None:
+    entry = read(PACKAGING / "server.json")
+    assert f"<!-- mcp-name: {entry['name']} -->" in (ROOT / "README.md").read_text(encoding="utf-8")
+    (package,) = cast(list[dict[str, JsonValue]], entry["packages"])
+    variables = cast(list[dict[str, JsonValue]], package["environmentVariables"])
+    known = {f"FORMANT_{name.upper()}" for name in Settings.model_fields}
+    assert {str(variable["name"]) for variable in variables} <= known
+    assert [variable["name"] for variable in variables if variable.get("isSecret")] == ["FORMANT_API_KEY"]
+
+
+@pytest.mark.node
+def test_a_linter_of_skills_plugins_and_registries_finds_nothing(tmp_path: Path) -> None:
+    """It has the schemas of the registry's entries and knows what Claude Code reads of a plugin."""
+    said = run(PROGRAM.with_name("uv"), "tool", "run", LINTER, "lint", PACKAGING, folder=tmp_path)
+    assert re.search(r"Skills: +3\b", said)
+    assert "mcp-registry" in said
+    assert re.search(r"Errors: +0\n +Warnings: +0\n", said)
+
+
+@pytest.mark.anyio
+@pytest.mark.node
+async def test_the_bundle_is_accepted_packed_and_starts(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    packer = installed(request, MCPB).parents[1] / ".bin" / "mcpb"
+    bundle = tmp_path / "formant.mcpb"
+    run(PACKAGING / "build-bundle", bundle, folder=tmp_path, variables={"MCPB": str(packer)})
+    assert bundle.stat().st_size < 1_000_000
+    unpacked = tmp_path / "unpacked"
+    zipfile.ZipFile(bundle).extractall(unpacked)
+    assert not list(unpacked.rglob("*.pyc"))
+    config = cast(
+        dict[str, JsonValue], cast(dict[str, JsonValue], read(unpacked / "manifest.json")["server"])["mcp_config"]
+    )
+    fields = cast(dict[str, dict[str, str]], read(unpacked / "manifest.json")["user_config"])
+    values = {f"${{user_config.{name}}}": field.get("default", "a-key") for name, field in fields.items()}
+    uv = Path(sys.executable).parent / str(config["command"])
+    arguments = [str(argument).replace("${__dirname}", str(unpacked)) for argument in cast(list[str], config["args"])]
+    variables = {name: values[text] for name, text in cast(dict[str, str], config["env"]).items()}
+    parameters = StdioServerParameters(
+        command=str(uv), args=arguments, env=own_environment(tmp_path) | variables, cwd=tmp_path
+    )
+    async with Client(parameters, read_timeout_seconds=SECONDS) as client:
+        assert "list_conversations" in {tool.name for tool in (await client.list_tools()).tools}
+
+
+@pytest.mark.node
+def test_claude_code_accepts_installs_and_connects_to_the_plugin(claude: list[str | Path], tmp_path: Path) -> None:
+    for folder in (PLUGIN.parent, PLUGIN):
+        assert "Validation passed" in run(*claude, "plugin", "validate", folder, folder=tmp_path)
+    run(*claude, "plugin", "marketplace", "add", PLUGIN.parent, folder=tmp_path)
+    run(*claude, "plugin", "install", "formant@formant-mcp", folder=tmp_path)
+    assert "✔ Connected" in run(*claude, "mcp", "list", folder=tmp_path, variables={"FORMANT_API_KEY": "a-key"})
+    run(*claude, "plugin", "uninstall", "formant@formant-mcp", folder=tmp_path)
+    assert "Connected" not in run(*claude, "mcp", "list", folder=tmp_path)
+
+
+@pytest.mark.node
+def test_claude_code_connects_to_what_connect_has_written(claude: list[str | Path], tmp_path: Path) -> None:
+    variables = {"FORMANT_API_KEY": "a-key"}
+    run(PROGRAM, "connect", "claude-code", "--yes", folder=tmp_path, variables=variables)
+    assert "formant" in run(*claude, "mcp", "list", folder=tmp_path)
+    assert "✔ Connected" in run(*claude, "mcp", "get", "formant", folder=tmp_path)
+    assert "a-key" not in run(PROGRAM, "connect", "claude-code", "--remove", "--yes", folder=tmp_path)
+
+
+@pytest.mark.node
+@pytest.mark.parametrize("tool", [["tool", "run", "--from"], ["tool", "install"]], ids=["uvx", "uv tool install"])
+def test_uv_runs_and_installs_the_program(tool: list[str], tmp_path: Path) -> None:
+    uv = PROGRAM.with_name("uv")
+    source = f"git+file://{ROOT}" if (ROOT / ".git").exists() else str(ROOT)
+    if tool == ["tool", "install"]:
+        run(uv, *tool, source, folder=tmp_path)
+        assert __version__ in run(tmp_path / ".local" / "bin" / "formant-mcp", "--version", folder=tmp_path)
+        return
+    assert __version__ in run(uv, *tool, source, "formant-mcp", "--version", folder=tmp_path)
+    refused = subprocess.run(
+        [str(uv), *tool, source, "formant-mcp", "connect", "cursor", "--demo", "--yes"],
+        env=own_environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+    )
+    assert refused.returncode == 1
+    assert "uv tool install" in refused.stderr
