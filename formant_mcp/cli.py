@@ -275,6 +275,11 @@ def _prepare() -> "tuple[Settings | None, str]":
     _log_to_stderr(settings)
     for warning in unknown_variables(os.environ):
         _warn(warning)
+    if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
+        from formant_mcp.traces import start_traces
+
+        if not start_traces():
+            _warn("OTEL_EXPORTER_OTLP_ENDPOINT is set, but nothing here sends spans: install formant-mcp[traces].")
     return settings, problem
 
 

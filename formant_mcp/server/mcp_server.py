@@ -4,10 +4,12 @@ import asyncio
 import json
 import logging
 import time
+from base64 import b64encode
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 import mcp_types as types
@@ -75,6 +77,7 @@ def build_server(lazy_app: LazyApp, instructions: str, provider: ProviderSpec) -
         version=__version__,
         title="Voice call review",
         description="Lists, filters, reads and saves a company's voice calls.",
+        icons=[_icon()],
         instructions=instructions,
         cache_hints={"tools/list": static, "resources/templates/list": static, "prompts/list": static},
         lifespan=lifespan,
@@ -90,6 +93,12 @@ def build_server(lazy_app: LazyApp, instructions: str, provider: ProviderSpec) -
     )
     server.middleware.append(_check_params)
     return server
+
+
+def _icon() -> types.Icon:
+    """Small, because newer clients get it with each result; a PNG, which all clients must show."""
+    data = b64encode(Path(__file__).with_name("icon.png").read_bytes()).decode()
+    return types.Icon(src=f"data:image/png;base64,{data}", mime_type="image/png", sizes=["32x32"])
 
 
 async def _check_params(ctx: ServerRequestContext[LazyApp, Any], call_next: CallNext) -> HandlerResult:
