@@ -172,12 +172,12 @@ def test_a_closed_pipe_ends_the_tour_without_a_traceback(tmp_path: Path) -> None
     [
         (
             "heal",
-            "unknown command or option heal. Commands are tour, sync, export, serve, token, doctor and purge, options",
+            "unknown command or option heal. Commands are tour, sync, export, serve, token, doctor, purge and connect",
         ),
         ("tuor", "unknown command or option tuor. Did you mean tour? Commands are tour,"),
         (
             "--limit=5",
-            "unknown command or option --limit. Commands are tour, sync, export, serve, token, doctor and purge,",
+            "unknown command or option --limit. Commands are tour, sync, export, serve, token, doctor,",
         ),
         ("sync --sinec 3d", "unknown option --sinec. Did you mean --since? Options of sync are --since, --demo and"),
         (

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 from base64 import b64decode
 from pathlib import Path
 from typing import cast
@@ -15,6 +14,8 @@ from mcp import Client, StdioServerParameters
 from pydantic import JsonValue
 
 from formant_mcp.commands.assistants import ASSISTANTS
+from formant_mcp.commands.connect import ConnectOptions, with_server, without_server
+from formant_mcp.settings import Settings
 from tests.command import Done, run, run_in_child
 from tests.stdio_process import PROGRAM, environment
 
@@ -214,7 +215,7 @@ def test_what_is_printed_has_no_key_and_changes_nothing(client: str, home: Path)
 @pytest.mark.parametrize("client", ["cursor", "vscode"])
 async def test_the_printed_link_starts_the_server(client: str, home: Path) -> None:
     printed = connect(home, client, "--print", "--demo").out
-    address = urlsplit(re.findall(r"Or open: (\S+)", printed)[0])
+    address = urlsplit(printed.split("Or open: ")[1].strip())
     if client == "cursor":
         query = parse_qs(address.query)
         assert (address.scheme, query["name"]) == ("cursor", ["formant-sample"])
@@ -234,12 +235,10 @@ _json = st.recursive(
 
 @given(others=st.dictionaries(st.text(), _json, max_size=4), entries=st.dictionaries(st.text(), _json, max_size=4))
 def test_no_other_value_is_ever_changed(others: Configuration, entries: Configuration) -> None:
-    from formant_mcp.commands.connect import ConnectOptions, with_server, without_server
-    from formant_mcp.settings import Settings
-
     for name, assistant in ASSISTANTS.items():
         own = {"mcpServers", "servers", "inputs"}
-        before = {key: value for key, value in others.items() if key not in own} | {assistant.servers: entries}
+        before: Configuration = {key: value for key, value in others.items() if key not in own}
+        before[assistant.servers] = entries
         options = ConnectOptions(name, demo=True)
         entries.pop("formant-sample", None)
         after = with_server(before, assistant, options, Settings.model_validate({}))

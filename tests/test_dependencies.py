@@ -13,7 +13,7 @@ PACKAGE = ROOT / "formant_mcp"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 REQUIRED = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["postgres"]]
 DECISION = (ROOT / ".github" / "decisions" / "0005-dependencies.md").read_text(encoding="utf-8")
-MODULES = {"pyjwt": "jwt", "python-stdnum": "stdnum"}
+MODULES = {"pyjwt": "jwt", "python-stdnum": "stdnum", "opentelemetry-api": "opentelemetry"}
 """The modules of packages that have another name."""
 NOT_IMPORTED = {
     "sniffio": "imported by httpcore where it is installed",

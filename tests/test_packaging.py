@@ -205,6 +205,8 @@ def test_uv_runs_and_installs_the_program(tool: list[str], tmp_path: Path) -> No
 async def test_the_server_shows_a_small_icon(mode: str, tmp_path: Path) -> None:
     parameters = StdioServerParameters(command=str(PROGRAM), args=["--demo"], env=own_environment(tmp_path))
     async with Client(parameters, mode=mode) as client:
-        (icon,) = client.server_info.icons or []
+        shown = client.server_info
+    assert shown
+    (icon,) = shown.icons or []
     assert icon.src.startswith("data:image/png;base64,iVBORw0KGgo")
     assert len(icon.src) < 500

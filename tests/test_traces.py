@@ -51,8 +51,13 @@ def test_requests_to_the_provider_are_spans_below_the_call_that_needs_them(tmp_p
     with collector() as (address, spans, bodies), FakeFormant.in_thread() as api:
         api.key = KEY
         api.conversations = many(250, datetime.now(UTC) - timedelta(hours=2), timedelta(days=10))
-        variables = {"FORMANT_API_KEY": KEY, "FORMANT_BASE_URL": api.url, "OTEL_EXPORTER_OTLP_ENDPOINT": address}
-        with started(tmp_path, **variables, no_proxy="127.0.0.1") as server:
+        with started(
+            tmp_path,
+            FORMANT_API_KEY=KEY,
+            FORMANT_BASE_URL=api.url,
+            OTEL_EXPORTER_OTLP_ENDPOINT=address,
+            no_proxy="127.0.0.1",
+        ) as server:
             server.shake_hands()
             call = calling(2, "get_transcripts", conversation_ids=[conversation_id(0)])
             call["params"]["_meta"] = {"traceparent": f"00-{TRACE}-{PARENT}-01"}  # pyright: ignore

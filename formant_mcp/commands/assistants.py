@@ -1,4 +1,4 @@
-"""The assistants that `formant-mcp connect` knows: where each keeps its servers, and what one looks like there."""
+"""The assistants that `formant-mcp connect` can set up: where each keeps its servers, and the form of one there."""
 
 import json
 import shutil
@@ -89,8 +89,10 @@ def entry(assistant: Assistant, variables: Mapping[str, str], *, is_demo: bool) 
     if assistant.asks and not is_demo and "FORMANT_API_KEY_FILE" not in variables:
         with_key[KEY] = f"${{input:{_INPUT}}}"
     made: Entry = {"type": "stdio"} if assistant.has_type else {}
-    made |= {"command": program(), "args": ["--demo"] if is_demo else []}
-    return made if is_demo else made | {"env": {**with_key}}
+    made["command"], made["args"] = program(), ["--demo"] if is_demo else []
+    if not is_demo:
+        made["env"] = {**with_key}
+    return made
 
 
 def inputs(provider: str) -> list[JsonValue]:
@@ -112,8 +114,8 @@ def link(client: str, name: str, made: Entry, provider: str) -> str:
         config = quote(b64encode(json.dumps(made).encode()).decode(), safe="")
         return f"cursor://anysphere.cursor-deeplink/mcp/install?name={name}&config={config}"
     if client == "vscode":
-        asked = {"inputs": inputs(provider)} if "env" in made else {}
-        return f"vscode:mcp/install?{quote(json.dumps({'name': name, **made, **asked}), safe='')}"
+        prompts = {"inputs": inputs(provider)} if "env" in made else {}
+        return f"vscode:mcp/install?{quote(json.dumps({'name': name, **made, **prompts}), safe='')}"
     return ""
 
 

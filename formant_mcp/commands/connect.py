@@ -72,7 +72,7 @@ def run_connect(options: ConnectOptions) -> int:
     if after == before:
         print(f"{path} needs no change.", file=sys.stderr)
         return 0
-    print(f"{path}:\n{_difference(before, after)}", file=sys.stderr)
+    print(f"{path}:\n{_difference(before, after, assistant.servers, name_of(is_demo=options.demo))}", file=sys.stderr)
     if not options.yes and not sys.stdin.isatty():
         print("Nothing was written: there is no terminal to ask at. Add --yes to write it.", file=sys.stderr)
         return _REFUSED
@@ -143,8 +143,8 @@ def with_server(
     servers = {**_servers(before, assistant), name_of(is_demo=options.demo): made}
     after = {**before, assistant.servers: cast(JsonValue, servers)}
     if assistant.asks and not options.demo:
-        asked = inputs(PROVIDERS[settings.provider].title)
-        after["inputs"] = [*(value for value in _inputs(before) if not is_own_input(value)), *asked]
+        others = [value for value in _inputs(before) if not is_own_input(value)]
+        after["inputs"] = [*others, *inputs(PROVIDERS[settings.provider].title)]
     return after
 
 
@@ -152,9 +152,11 @@ def without_server(before: Configuration, assistant: Assistant, options: Connect
     """The configuration without the server."""
     name = name_of(is_demo=options.demo)
     servers = {key: value for key, value in _servers(before, assistant).items() if key != name}
-    after = {**before, assistant.servers: cast(JsonValue, servers)} if assistant.servers in before else before
+    after = dict(before)
+    if assistant.servers in before:
+        after[assistant.servers] = cast(JsonValue, servers)
     if assistant.asks and not options.demo and "inputs" in before:
-        after = {**after, "inputs": [value for value in _inputs(before) if not is_own_input(value)]}
+        after["inputs"] = [value for value in _inputs(before) if not is_own_input(value)]
     return after
 
 
@@ -163,31 +165,34 @@ def _servers(configuration: Configuration, assistant: Assistant) -> Entry:
 
 
 def _inputs(configuration: Configuration) -> list[JsonValue]:
-    found = configuration.get("inputs", [])
-    return found if isinstance(found, list) else []
+    listed = configuration.get("inputs", [])
+    return listed if isinstance(listed, list) else []
 
 
-def _difference(before: Configuration, after: Configuration) -> str:
-    """The lines that change, without keys and passwords, of this or other servers."""
-    texts = [json.dumps(_shown(state), indent=2, ensure_ascii=False).splitlines() for state in (before, after)]
-    lines = list(difflib.unified_diff(*texts, lineterm="", n=2))
+def _difference(before: Configuration, after: Configuration, servers: str, name: str) -> str:
+    """The lines of the server's entry that change, without keys and passwords; nothing of other servers."""
+    old, new = (
+        json.dumps(_shown(state, servers, name), indent=2, ensure_ascii=False).splitlines() for state in (before, after)
+    )
+    lines = list(difflib.unified_diff(old, new, lineterm="", n=2))
     changed = [line for line in lines if not line.startswith(("---", "+++", "@@"))]
     return "\n".join(changed) or f"Only values change that are shown as {_HIDDEN}."
 
 
-def _shown(value: JsonValue, name: str = "") -> JsonValue:
-    if isinstance(value, dict):
-        within = {key: _shown(part, "env" if name == "env" else key) for key, part in value.items()}
-        return within if name not in ("env", "headers") else {key: _masked(key, value[key]) for key in value}
-    if isinstance(value, list):
-        return [_shown(part) for part in value]
-    return value
+def _shown(configuration: Configuration, servers: str, name: str) -> Configuration:
+    made = cast(Entry, configuration.get(servers, {})).get(name)
+    if not isinstance(made, dict):
+        return {servers: {}}
+    shown = dict(made)
+    if isinstance(variables := made.get("env"), dict):
+        shown["env"] = {key: _masked(key, value) for key, value in variables.items()}
+    return {servers: {name: shown}}
 
 
 def _masked(name: str, value: JsonValue) -> JsonValue:
-    if name.startswith("FORMANT_") and name != KEY and isinstance(value, str):
-        return store_text(value) if name == "FORMANT_STORE" else value
-    return _HIDDEN
+    if not name.startswith("FORMANT_") or name == KEY or not isinstance(value, str):
+        return _HIDDEN
+    return store_text(value) if name == "FORMANT_STORE" else value
 
 
 def _agrees() -> bool:

@@ -200,7 +200,7 @@ class HttpClient:
         return _ASK_LATER if self._has_answered else CHECK_ADDRESS
 
     async def _try(self, get: "_Get[T]") -> T:
-        """Sends one request, in a span of its own: what is configured to collect spans sees where a call's time goes."""
+        """Sends one request, in a span of its own: where spans are collected, they show what a call waits for."""
         attributes = {"http.request.method": "GET", "server.address": self.address.host}
         with _tracer.start_as_current_span(
             f"GET {get.name}", kind=SpanKind.CLIENT, attributes=attributes, record_exception=False
