@@ -27,6 +27,9 @@ from formant_mcp.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCS = "\n".join(
+    page.read_text(encoding="utf-8") for page in [ROOT / "README.md", *sorted((ROOT / ".github" / "docs").glob("*.md"))]
+)
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 EXAMPLE = ROOT / "claude_desktop_config.example.json"
 PAGES = sorted(
@@ -42,8 +45,8 @@ WORDS = PROVIDERS["formant"]
 
 
 def table(heading: str, *columns: str) -> list[Row]:
-    """The rows of the README's table with these columns below that heading."""
-    section = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    """The rows of the table with these columns below that heading, in the README or a page of the documentation."""
+    section = DOCS.split(f"\n## {heading}\n")[1].split("\n## ")[0]
     _, _, rest = section.partition(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}\n")
     lines = rest.split("\n\n")[0].splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
@@ -84,7 +87,7 @@ def test_the_table_of_signals_has_each_with_its_definition() -> None:
 
 
 def test_the_example_of_a_file_of_phrases_is_accepted() -> None:
-    example = README.split("\n## Signals\n")[1].split("```\n")[1]
+    example = DOCS.split("\n## Signals\n")[1].split("```\n")[1]
     assert {phrase.list_name for phrase in parse(example.encode())} == {"asked_for_human", "opt_out", "-opt_out"}
 
 
@@ -223,8 +226,8 @@ def test_the_example_configuration_starts_the_server_which_reports_the_placehold
     assert "FORMANT_API_KEY contains a placeholder" in error
 
 
-def test_the_readme_states_the_limits_of_a_member() -> None:
-    limits, text = Limits(), " ".join(README.split())
+def test_the_documentation_states_the_limits_of_a_member() -> None:
+    limits, text = Limits(), " ".join(DOCS.split())
     assert f"{limits.calls_at_once} calls under way and send {limits.requests_per_minute} requests a minute" in text
     assert f"keep {limits.streams_at_once} streams of notifications open" in text
     assert limits.stream_seconds == 60

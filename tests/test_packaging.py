@@ -3,13 +3,16 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
 import zipfile
+from base64 import b64decode
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from mcp import Client, StdioServerParameters
@@ -97,6 +100,24 @@ def test_the_bundle_needs_the_python_of_the_project() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     runtimes = cast(dict[str, dict[str, str]], read(PACKAGING / "manifest.json")["compatibility"])["runtimes"]
     assert runtimes["python"] == project["requires-python"]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("host", ["cursor.com", "vscode.dev"])
+async def test_the_links_of_the_readme_start_the_installed_program(host: str, tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    query = parse_qs(urlsplit(readme.split(f"](https://{host}/")[1].split(")")[0]).query)
+    config = query["config"][0] if host == "vscode.dev" else b64decode(query["config"][0])
+    entry = cast(dict[str, JsonValue], json.loads(config))
+    assert query["name"] == ["formant"]
+    variables = cast(dict[str, str], entry["env"])
+    assert variables["FORMANT_API_KEY"] in ("${input:formant-key}", "paste your API key here")
+    assert (host == "vscode.dev") == ("formant-key" in query.get("inputs", [""])[0])
+    command = shutil.which(str(entry["command"]), path=own_environment(tmp_path)["PATH"])
+    assert command
+    parameters = StdioServerParameters(command=command, env=own_environment(tmp_path) | variables, cwd=tmp_path)
+    async with Client(parameters) as client:
+        assert "list_conversations" in {tool.name for tool in (await client.list_tools()).tools}
 
 
 def test_each_skill_has_its_name_a_description_and_only_tools_that_exist() -> None:

@@ -1,4 +1,4 @@
-"""The README's examples of answers are what the sample account answers on the day that the README names."""
+"""The documentation's examples of answers are what the sample account answers on the day that it names."""
 
 import re
 from collections.abc import AsyncGenerator
@@ -6,12 +6,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from pydantic import JsonValue
 
 from tests.fake_formant import FakeFormant
 from tests.server_harness import Account, Assistant
 
-README = Path(__file__).parents[1].joinpath("README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+DOCS = "\n".join(page.read_text(encoding="utf-8") for page in [ROOT / "README.md", ROOT / ".github/docs/tools.md"])
 DAY = datetime(2026, 11, 29, 12, 0, tzinfo=UTC)
+DISPUTES: dict[str, JsonValue] = {"since": "7d", "group_by": ["results.intent"]}
 pytestmark = pytest.mark.anyio
 
 
@@ -24,7 +27,7 @@ async def assistant(tmp_path: Path) -> AsyncGenerator[Assistant]:
 
 def example(heading: str, first: str) -> list[list[str]]:
     """The cells of each line of the example below that heading which begins with that line; `…` stands for others."""
-    section = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    section = DOCS.split(f"\n## {heading}\n")[1].split("\n## ")[0]
     lines = section[section.index(f"\n{first}") + 1 :].split("\n```" if "\n```\n" + first in section else "\n\n")[0]
     rows = [re.split(r"\t|\s{2,}|\s*\|\s*", line.strip("| ")) for line in lines.splitlines() if "---" not in line]
     return [[cell for cell in row if cell != "…"] for row in rows]
@@ -51,3 +54,35 @@ async def test_the_example_of_changes(assistant: Assistant) -> None:
 async def test_the_example_of_calls_to_review(assistant: Assistant) -> None:
     answer = await assistant.ask("find_calls_to_review", since="14d")
     assert_shown(example("Reasons to review a call", "Of all that match"), answer.text)
+
+
+@pytest.mark.parametrize(
+    ("first", "tool", "arguments"),
+    [
+        (
+            "| failure_reason |",
+            "summarize_results",
+            {
+                "since": "7d",
+                "call_successful": "failure",
+                "group_by": ["failure_reason"],
+                "compare_previous": True,
+            },
+        ),
+        ("| results.intent |", "summarize_results", {**DISPUTES, "compare_previous": True, "agent_id": "456"}),
+        ("| changed |", "find_changes", {"agent_id": "456", "since": "30d"}),
+        ("| call | agent |", "find_calls_to_review", {"since": "14d"}),
+    ],
+)
+async def test_the_answers_at_the_top(
+    first: str, tool: str, arguments: dict[str, JsonValue], assistant: Assistant
+) -> None:
+    rows = example("What you can ask", first)[1:]
+    assert len(rows) > 1
+    assert_shown(rows, (await assistant.ask(tool, **arguments)).text)
+
+
+async def test_the_hits_at_the_top(assistant: Assistant) -> None:
+    answer = await assistant.ask("search_transcripts", query="lawyer OR legal OR वकील", role="contact")
+    for call, turn, role, words in example("What you can ask", "| call | turn |")[1:]:
+        assert_shown([[call], [f"{turn} {role} ", words]], answer.text)
