@@ -11,7 +11,7 @@ from tests.fake_formant import FakeFormant
 from tests.sync.sync_harness import SECONDS, Harness, ended_calls, harness_for
 
 pytestmark = pytest.mark.anyio
-LEASE = timedelta(minutes=1)
+LEASE = timedelta(seconds=5)
 
 
 async def stored_unmeasured(harness: Harness) -> list[str]:
