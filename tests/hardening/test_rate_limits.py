@@ -1,6 +1,7 @@
 """Questions over 200 details against an API that allows 50 requests a minute: answered in parts, and hardly refused."""
 
 import asyncio
+import itertools
 import re
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from formant_mcp.providers.allowance import Allowance
 from formant_mcp.providers.formant import FormantProvider
 from formant_mcp.providers.rate_limit import MOST_IN_FLIGHT
 from tests.calls import conversation
+from tests.examples import is_thorough
 from tests.fake_formant import FakeFormant
 from tests.fake_http import Reply, Request
 from tests.hardening.virtual_loop import VirtualLoop
@@ -37,6 +39,11 @@ each_minute = pytest.mark.parametrize("minute", MINUTES)
 each_source = pytest.mark.parametrize("is_documented", [True, False], ids=["documented", "undocumented"])
 TIME_LEFT = re.compile(
     r"(\d+) of [\d,]+ matching conversations still to load \(about (\d+) min at (\d+) requests a minute\)"
+)
+# Two servers and restarts take long to simulate: all of them where there is time, else every second form.
+each_form_with_time = pytest.mark.parametrize(
+    ("is_documented", "headers", "minute"),
+    list(itertools.product((True, False), HEADERS, MINUTES))[:: 1 if is_thorough() else 2],
 )
 SearchArguments = dict[str, object]
 QUESTION: SearchArguments = {"query": "payment", "spelling": "exact"}
@@ -162,9 +169,7 @@ def check(limit: Limit, seconds: float, what: str, most_refused: float = MOST_RE
     assert used >= LEAST_USED
 
 
-@each_source
-@each_headers
-@each_minute
+@each_form_with_time
 async def test_what_was_learned_is_kept_between_starts(
     is_documented: bool, headers: Headers, minute: Minute, tmp_path: Path
 ) -> None:
@@ -192,9 +197,7 @@ async def ask_two_servers(limit: Limit, folder: Path, *, is_documented: bool = T
     check(limit, loop().time(), f"{[len(parts) for parts in both]} parts")
 
 
-@each_source
-@each_headers
-@each_minute
+@each_form_with_time
 async def test_two_servers_on_one_store_share_the_allowance(
     is_documented: bool, headers: Headers, minute: Minute, tmp_path: Path
 ) -> None:
@@ -228,7 +231,8 @@ async def test_a_clock_that_jumps_in_a_wait_in_a_scan_or_in_a_lease_costs_nothin
     async with AsyncExitStack() as servers:
         assistants = [await servers.enter_async_context(account.server(tmp_path / "store")) for _ in range(2)]
         both = await asyncio.gather(*(until_complete(each, 120, says_time=False) for each in assistants))
-    assert loop().time() <= 3 * 60 + CALL_SECONDS  # not an hour
+    # Not an hour: some 3 minutes, and more where the machine is busy, as the loop's time goes on while SQLite works.
+    assert loop().time() <= 10 * 60
     assert limit.refused <= 2 * MOST_IN_FLIGHT  # those of one moment, of both servers
     assert all(parts[-1].structure["hits_total"] == both[0][-1].structure["hits_total"] for parts in both)
     assert [parts[-1].coverage["known"] for parts in both] == [120, 120]
