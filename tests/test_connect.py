@@ -2,6 +2,8 @@
 
 import json
 import os
+import pty
+import subprocess
 from base64 import b64decode
 from pathlib import Path
 from typing import cast
@@ -14,8 +16,7 @@ from mcp import Client, StdioServerParameters
 from pydantic import JsonValue
 
 from formant_mcp.commands.assistants import ASSISTANTS
-from formant_mcp.commands.connect import ConnectOptions, with_server, without_server
-from formant_mcp.settings import Settings
+from formant_mcp.commands.configuration import changed
 from tests.command import Done, run, run_in_child
 from tests.stdio_process import PROGRAM, environment
 
@@ -26,6 +27,13 @@ FILES = {
     "cursor": ".cursor/mcp.json",
     "vscode": ".config/Code/User/mcp.json",
 }
+ODD = [
+    '{"mcpServers": {}, "mcpServers": {}}',
+    '{"inputs": {}}',
+    '{"a": 1e400}',
+    '{"a": NaN}',
+    "[" * 100_000,
+]
 OTHER: dict[str, JsonValue] = {"command": "other", "args": ["-x", 1.0], "env": {"TOKEN": "secret-of-another", "ü": "é"}}
 each_client = pytest.mark.parametrize("client", ASSISTANTS)
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the folders are those of Linux")
@@ -146,7 +154,7 @@ def test_without_a_terminal_and_yes_nothing_is_written(client: str, home: Path) 
 
 
 @pytest.mark.parametrize(
-    "text", ['{"mcpServers": {}, // a comment\n}', "[1]", '{"mcpServers": []}', '{"mcpServers"', "\xff\xfe"]
+    "text", ['{"mcpServers": {}, // a comment\n}', "[1]", '{"mcpServers": []}', '{"mcpServers"', "\xff\xfe", *ODD]
 )
 def test_a_file_of_another_form_is_not_touched(text: str, home: Path) -> None:
     path = home / FILES["cursor"]
@@ -235,11 +243,90 @@ _json = st.recursive(
 
 @given(others=st.dictionaries(st.text(), _json, max_size=4), entries=st.dictionaries(st.text(), _json, max_size=4))
 def test_no_other_value_is_ever_changed(others: Configuration, entries: Configuration) -> None:
-    for name, assistant in ASSISTANTS.items():
+    for assistant in ASSISTANTS.values():
         own = {"mcpServers", "servers", "inputs"}
         before: Configuration = {key: value for key, value in others.items() if key not in own}
         before[assistant.servers] = entries
-        options = ConnectOptions(name, demo=True)
-        entries.pop("formant-sample", None)
-        after = with_server(before, assistant, options, Settings.model_validate({}))
-        assert without_server(after, assistant, options) == before
+        entries.pop("formant", None)
+        after = changed(before, assistant, "formant", {"command": "x"}, [])
+        assert changed(after, assistant, "formant", None, []) == before
+
+
+def test_nothing_of_an_entry_that_somebody_else_made_is_shown(home: Path) -> None:
+    """As `claude mcp add --transport http formant … --header` makes it."""
+    path = home / FILES["cursor"]
+    path.parent.mkdir()
+    mine: JsonValue = {
+        "url": "https://me:secret-1@example.com/mcp",
+        "headers": {"Authorization": "Bearer secret-2"},
+        "args": ["--key", "secret-3"],
+        "env": {"TOKEN": "secret-4"},
+    }
+    path.write_text(json.dumps({"mcpServers": {"formant": mine}}), encoding="utf-8")
+    for options in (["--yes"], ["--yes", "--remove"]):
+        path.write_text(json.dumps({"mcpServers": {"formant": mine}}), encoding="utf-8")
+        done = connect(home, "cursor", *options, FORMANT_API_KEY=KEY)
+        assert done.status == 0
+        assert "secret" not in done.error + done.out
+
+
+def test_what_the_assistant_writes_meanwhile_stays(home: Path) -> None:
+    path = home / FILES["claude-code"]
+    path.write_text("{}", encoding="utf-8")
+    controller, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [str(PROGRAM), "connect", "claude-code"],
+        env=environment(home, HOME=str(home), FORMANT_API_KEY=KEY),
+        stdin=terminal,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr
+    said = ""
+    while "[y/N]" not in said:
+        said += process.stderr.read(1)
+    path.write_text('{"numStartups": 7}', encoding="utf-8")
+    os.write(controller, b"y\n")
+    assert process.wait(30) == 0
+    process.stderr.close()
+    os.close(controller)
+    os.close(terminal)
+    assert read(path)["numStartups"] == 7
+    assert "formant" in servers(home, "claude-code")
+
+
+def test_paths_work_from_any_folder(home: Path) -> None:
+    (home / "key.txt").write_text(KEY, encoding="utf-8")
+    done = connect(home, "cursor", "--yes", FORMANT_API_KEY_FILE="key.txt", FORMANT_STORE="calls.sqlite")
+    assert done.status == 0
+    given = cast(dict[str, str], servers(home, "cursor")["formant"]["env"])
+    assert (given["FORMANT_API_KEY_FILE"], given["FORMANT_STORE"]) == (
+        str(home / "key.txt"),
+        str(home / "calls.sqlite"),
+    )
+
+
+def test_what_is_kept_of_a_file_is_private_and_named_when_the_server_is_taken_out(home: Path) -> None:
+    path = home / FILES["cursor"]
+    path.parent.mkdir()
+    path.write_text("{}", encoding="utf-8")
+    path.chmod(0o644)
+    assert connect(home, "cursor", "--yes", FORMANT_API_KEY=KEY).status == 0
+    assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
+    done = connect(home, "cursor", "--remove", "--yes", FORMANT_REGION="nowhere")
+    assert done.status == 0
+    assert "earlier states, which may have the key, are beside it" in done.error
+
+
+def test_half_a_character_is_written_as_it_was(home: Path) -> None:
+    path = home / FILES["cursor"]
+    path.parent.mkdir()
+    path.write_text('{"other": "\\ud83d"}', encoding="utf-8")
+    assert connect(home, "cursor", "--yes", FORMANT_API_KEY=KEY).status == 0
+    assert read(path)["other"] == "\ud83d"
+
+
+def test_the_password_of_a_database_is_not_printed(home: Path) -> None:
+    done = connect(home, "vscode", "--print", FORMANT_STORE="postgresql://calls:hunter2@db.example.com/calls")
+    assert "calls@db.example.com" in done.out
+    assert "hunter2" not in done.out

@@ -120,5 +120,13 @@ def link(client: str, name: str, made: Entry, provider: str) -> str:
 
 
 def settings_in(environment: Mapping[str, str], names: frozenset[str]) -> dict[str, str]:
-    """The settings that are set: assistants do not pass on a shell's variables."""
-    return {name: environment[name] for name in sorted(names) if environment.get(name, "").strip()}
+    """The settings that are set: assistants do not pass on a shell's variables, nor start the server in its folder."""
+    values = {name: environment[name].strip() for name in sorted(names) if environment.get(name, "").strip()}
+    return {name: _from_anywhere(name, value) for name, value in values.items()}
+
+
+def _from_anywhere(name: str, value: str) -> str:
+    is_path = name.endswith(("_FILE", "_DIR")) or (
+        name == "FORMANT_STORE" and "://" not in value and value != ":memory:"
+    )
+    return str(Path(value).expanduser().absolute()) if is_path else value
