@@ -89,7 +89,11 @@ def of_folder(name: str, folder: Path, variable: str) -> Check:
         return wrong(name, problem, f"Correct that, or {other}.")
     if not folder.exists():
         return Check(name, f"{folder}: will be made when it is first needed, private to you")
-    files = [path for path in folder.iterdir() if path.is_file()]
+    try:
+        with disk_errors(f"{folder} cannot be listed", other):
+            files = [path for path in folder.iterdir() if path.is_file()]
+    except StoreError as error:
+        return wrong(name, error.message, error.hint)
     open_ones = [path for path in files if _mode(path) & _OTHERS_MAY_READ]
     text = f"{folder}: writable, {files_text(files)}"
     if open_ones and _mode(folder) & _OTHERS_MAY_READ:

@@ -228,12 +228,17 @@ class SqliteConnection:
 
     def empty_journal(self) -> bool:
         """Moves what is in the journal to the file and empties it; False while somebody reads an older state."""
-        with self._translate_sqlite_errors():
-            self._connection.execute("PRAGMA busy_timeout = 0")
-            try:
-                return not self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-            finally:
-                self._connection.execute(_BUSY_TIMEOUT)
+        with self._translate_sqlite_errors(), self.without_waiting():
+            return not self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+
+    @contextmanager
+    def without_waiting(self) -> Generator[None]:
+        """While the block runs, a lock of another process is an error at once."""
+        self._connection.execute("PRAGMA busy_timeout = 0")
+        try:
+            yield
+        finally:
+            self._connection.execute(_BUSY_TIMEOUT)
 
     def end_erasing(self, erased: ToErase) -> None:
         """Notes that it is erased; what was deleted since remains to be."""

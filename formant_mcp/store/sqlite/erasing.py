@@ -34,6 +34,7 @@ _PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.02, 30.0
 _LEASE = "erasing"
 _LEAST_SPAN, _LEAST_BYTES_A_SECOND = timedelta(minutes=1), 10_000_000  # of the lease; of a slow disk that is rewritten
 _POLL_SECONDS = 1.0  # while another server erases
+_MOST_WAITED_SECONDS = 5.0  # for readers of an older state, by whoever waits for the end
 _RETRY_SECONDS = 60.0  # after an error
 _GIVEN_WAY_SECONDS, _MOST_GIVEN_WAY = 30.0, 10  # then changes wait until the file is rewritten
 
@@ -137,8 +138,12 @@ class Eraser:
 
     async def _release(self) -> None:
         if self._has_lease:
-            await self._on_writer(lambda open_: release_leases(open_, [_LEASE], self._owner))
+            await self._on_writer(self._release_now, in_transaction=False)
             self._has_lease = False
+
+    def _release_now(self, connection: SqliteConnection) -> None:
+        with connection.without_waiting():  # else it ends by itself
+            release_leases(connection, [_LEASE], self._owner)
 
     async def _rewrite(self) -> bool:
         """Rewrites the file; False if a change came first."""
@@ -163,9 +168,12 @@ class Eraser:
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _empty_journal(self) -> None:
-        pause = _PAUSE_SECONDS
+        pause, waited = _PAUSE_SECONDS, 0.0
         while not await self._on_writer(SqliteConnection.empty_journal, in_transaction=False):
+            if waited > _MOST_WAITED_SECONDS:
+                self._note("What was deleted is erased from the store's file once no other program reads the store.")
             await asyncio.sleep(pause)
+            waited += pause
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
     def _note(self, warning: str) -> None:
