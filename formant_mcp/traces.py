@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
 _SECONDS = 2.0  # for sending, also at the end of the program
 _FIGURES = ("http.request.method", "http.response.status_code", "rpc.response.status_code", "mcp.protocol.version")
-_NAMES = ("mcp.method.name", "gen_ai.operation.name", "gen_ai.tool.name", "gen_ai.prompt.name", "error.type")
-_NAME = re.compile(r"[A-Za-z_]{1,40}(?:/[A-Za-z_]{1,40}){0,2}|-?\d{1,6}")
+_NAMES = ("gen_ai.operation.name", "gen_ai.tool.name", "gen_ai.prompt.name", "error.type")
+_METHOD = re.compile(r"[a-z]{1,20}(?:/[A-Za-z_]{1,30}){1,2}|initialize|ping|GET")
+_NAME = re.compile(r"[A-Za-z_]{1,40}|-?\d{1,6}")
 
 
 def start_traces() -> bool:
@@ -52,8 +53,10 @@ def _reduced(span: "ReadableSpan") -> "ReadableSpan":
     attributes |= {
         name: value for name, value in (span.attributes or {}).items() if name in _NAMES and _NAME.fullmatch(str(value))
     }
+    method, *target = span.name.split(" ", 1)
+    words = [method if _METHOD.fullmatch(method) else "other", *(word for word in target if _NAME.fullmatch(word))]
     return ReadableSpan(
-        name=" ".join(word if _NAME.fullmatch(word) else "other" for word in span.name.split(" ")[:2]),
+        name=" ".join(words),
         context=span.context,
         parent=span.parent,
         resource=span.resource,

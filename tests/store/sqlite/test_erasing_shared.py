@@ -182,3 +182,20 @@ async def test_a_file_for_whose_copy_there_is_no_room_is_rewritten_when_there_is
     free["temporary"] = 10**12
     await until(lambda: not is_noted(path))
     await store.close()
+
+
+async def test_nobody_waits_for_a_program_that_goes_on_reading(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(erasing, "_MOST_WAITED_SECONDS", 0.1)
+    store = await open_store(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN")
+        other.execute("SELECT count(*) FROM turns").fetchone()
+        await store.write.save([call_saying(99, "nothing of it")], NOW)
+        async with asyncio.timeout(SECONDS):
+            await store.erase()
+        assert "once no other program reads the store" in caplog.text
+        assert is_noted(path)
+    await until(lambda: not is_noted(path))
+    await store.close()
