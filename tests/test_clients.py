@@ -8,15 +8,14 @@ import base64
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import pytest
@@ -48,6 +47,7 @@ class RealClient:
     """A client: its package, pinned, its program here, and what it gives whoever uses it.
 
     `eras`: for each era of the protocol that it can be set to, the variables that do so.
+    `starts_anew`: it starts a server for each question, which then knows nothing of those before.
     """
 
     name: str
@@ -74,11 +74,12 @@ def inspector(version: str, **options: str) -> RealClient:
     return RealClient("MCP Inspector", package, "inspector_client.py", modes, has_completion=False, starts_anew=True)
 
 
+PATIENTLY = "--connect-timeout 60000"  # its usual 15 seconds are too few on a busy machine
 ALL_ERAS = ("auto", "legacy", "2026-07-28")
 CLIENTS = [
     inspector("0.15.0", legacy=""),
     inspector("1.0.3", legacy=""),
-    inspector("2.12.0", legacy="", auto="--protocol-era auto"),
+    inspector("2.12.0", legacy=PATIENTLY, auto=f"{PATIENTLY} --protocol-era auto"),
     RealClient(
         "TypeScript SDK", "@modelcontextprotocol/sdk@1.32.2", "typescript_client.cjs", eras("legacy", MAJOR="1")
     ),
@@ -123,15 +124,15 @@ class Installed:
         folder = self._folder / re.sub(r"\W+", "-", " ".join(packages)).strip("-")
         if folder.exists():
             return folder
-        own = Path(mkdtemp(dir=self._folder))
-        if "==" in packages[0]:
-            install_python(own, *packages)
-        else:
-            npm.install(own, *packages)
-        try:
-            own.rename(folder)
-        except OSError:  # another worker was faster
-            shutil.rmtree(own)
+        with TemporaryDirectory(dir=self._folder) as temporary:
+            own = Path(temporary) / "packages"
+            own.mkdir()
+            if "==" in packages[0]:
+                install_python(own, *packages)
+            else:
+                npm.install(own, *packages)
+            with suppress(OSError):  # another worker was faster
+                own.rename(folder)
         return folder
 
 
