@@ -12,7 +12,7 @@ import os
 
 from hypothesis import settings
 
-QUICK, THOROUGH = 15, 100
+QUICK, THOROUGH = 15, 60
 
 
 def load_profile() -> None:
