@@ -1,9 +1,9 @@
 """The command line: its warnings, its files, how it ends, and that every command it names exists."""
 
-import argparse
 import ast
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,11 +13,25 @@ from pathlib import Path
 import pytest
 
 import formant_mcp
-from formant_mcp.cli import build_parser, main
+from formant_mcp.cli import main
+from formant_mcp.command_line.parser import parse, program
+from formant_mcp.command_line.syntax import Call
 from formant_mcp.queries.arguments import FilterArguments
-from tests.command import run
+from formant_mcp.settings import Settings
+from tests.command import run, run_in_child
 from tests.fake_formant import FakeFormant
-from tests.stdio_process import INITIALIZE, INITIALIZED, MOST_SECONDS, calling, environment, piped, said, started
+from tests.stdio_process import (
+    INITIALIZE,
+    INITIALIZED,
+    MOST_SECONDS,
+    PROGRAM,
+    calling,
+    environment,
+    piped,
+    request,
+    said,
+    started,
+)
 
 PACKAGE = Path(formant_mcp.__file__).parent
 _NAMED = re.compile(r"formant-mcp(?: --demo)? ([a-z]+)")
@@ -39,10 +53,14 @@ def texts(path: Path) -> Iterator[str]:
             yield node.value
 
 
+def parsed(arguments: list[str]) -> Call:
+    call = parse(arguments)
+    assert isinstance(call, Call)
+    return call
+
+
 def subcommands() -> set[str]:
-    parser = build_parser()
-    actions = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]  # pyright: ignore
-    return {str(name) for action in actions for name in action.choices}  # pyright: ignore
+    return set(program.commands)
 
 
 def test_every_command_named_in_a_string_exists() -> None:
@@ -96,6 +114,19 @@ def test_the_sample_account_is_imported_only_for_the_demo(tmp_path: Path, argume
     assert ("formant_mcp.demo" in on_stderr) == bool(arguments)
 
 
+@pytest.mark.parametrize("arguments", [(), ("--demo",)])
+def test_the_server_imports_neither_the_command_line_nor_what_draws_tables(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    listed = calling(2, "list_conversations", limit=1)
+    messages = [INITIALIZE, INITIALIZED, request(3, "tools/list"), listed]
+    _, on_stderr = piped(tmp_path, messages, *arguments, PYTHONPROFILEIMPORTTIME="1")
+    imported = {line.rpartition("|")[2].strip() for line in on_stderr.splitlines() if line.startswith("import time:")}
+    assert "formant_mcp.server.stdio" in imported
+    unwanted = {"rich", "pygments", "formant_mcp.command_line", "formant_mcp.commands"}
+    assert imported & unwanted == set()
+
+
 @pytest.mark.parametrize("has_folder", [True, False])
 def test_the_demo_writes_only_to_its_own_recordings_folder(tmp_path: Path, has_folder: bool) -> None:
     real = tmp_path / "real"
@@ -140,9 +171,37 @@ def tour(tmp_path: Path) -> subprocess.Popen[str]:
     ],
 )
 def test_demo_may_follow_the_command(typed: str, command: str) -> None:
-    options = build_parser().parse_args(typed.split())
-    assert (options.command, options.demo) == (command, True)
-    assert not build_parser().parse_args(typed.replace("--demo", "").split()).demo
+    call = parsed(typed.split())
+    assert (call.command.split()[0], call.is_demo) == (command, True)
+    assert not parsed(typed.replace("--demo", "").split()).is_demo
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_the_server_says_that_it_waits_only_in_a_terminal_and_ctrl_c_ends_it(tmp_path: Path, is_terminal: bool) -> None:
+    import pty
+
+    ours, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [str(PROGRAM), "--demo"],
+        env=environment(tmp_path),
+        stdin=terminal if is_terminal else subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr
+    shown = ""
+    if is_terminal:
+        shown = process.stderr.readline()
+        assert shown.startswith("This waits for an assistant")
+        assert "Ctrl-C" in shown
+        process.send_signal(signal.SIGINT)
+    out, rest = process.communicate(timeout=60)
+    ended = ("", "Stopped.\n", 130) if is_terminal else ("", "", 0)
+    assert (out, rest, process.returncode) == ended
+    os.close(ours)
+    os.close(terminal)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for a child")
@@ -176,8 +235,8 @@ def test_a_closed_pipe_ends_the_tour_without_a_traceback(tmp_path: Path) -> None
         ),
         ("tuor", "unknown command or option tuor. Did you mean tour? Commands are tour,"),
         (
-            "--limit=5",
-            "unknown command or option --limit. Commands are tour, sync, export, serve, token, doctor,",
+            "--colour=5",
+            "unknown command or option --colour. Commands are tour, sync, export, serve, token, doctor,",
         ),
         ("sync --sinec 3d", "unknown option --sinec. Did you mean --since? Options of sync are --since, --demo and"),
         (
@@ -188,16 +247,16 @@ def test_a_closed_pipe_ends_the_tour_without_a_traceback(tmp_path: Path) -> None
             "tour --port 1",
             "--port is an option of serve, for example `formant-mcp serve --port 8765`, not of",
         ),
-        ("tour --foo", "unknown option --foo. Options of tour are --demo and --help."),
+        ("tour --foo", "unknown option --foo. Options of tour are --demo and --help; for example `formant-mcp tour`."),
         (
-            "--limit=5 export",
-            "unknown option --limit. Options of export are --format, --include, --output, --agent-id,",
+            "export --colour=5",
+            "unknown option --colour. Options of export are --agent-id, --status, --call-successful, --since,",
         ),
-        ("export --sort x", "unknown option --sort. Options of export are --format, --include,"),
-        ("export --m 1", "ambiguous option: --m could match --min-duration-seconds, --max-duration-seconds."),
+        ("export --formt x", "unknown option --formt. Did you mean --format? Options of export are --agent-id,"),
+        ("export --m 1", "unknown option --m. Options of export are --agent-id,"),
         ("sync --since", "--since needs a value, for example `formant-mcp sync --since 30d`."),
-        ("export --since", "--since needs a value, for example `formant-mcp export --since 30d`."),
-        ("export --until", "--until needs a value, for example `formant-mcp export --until yesterday`."),
+        ("export --since", "--since needs a value, for example `formant-mcp export --since 2026-11-20`."),
+        ("export --until", "--until needs a value, for example `formant-mcp export --until 2026-11-20`."),
         ("export -o", "--output needs a value, for example `formant-mcp export --output calls.csv`."),
         ("serve --host", "--host needs a value, for example `formant-mcp serve --host 127.0.0.1`."),
         ("serve --port", "--port needs a number from 0 to 65535, for example `formant-mcp serve --port 8765`."),
@@ -212,8 +271,13 @@ def test_a_closed_pipe_ends_the_tour_without_a_traceback(tmp_path: Path) -> None
             "sync --status=x",
             "--status is an option of export, for example `formant-mcp export --status",
         ),
-        ("sync --demo=1", "argument --demo: ignored explicit argument '1'."),
+        ("sync --demo=1", "--demo takes no value."),
         ("token sync", "unknown action sync. Actions of token are add, list and revoke, options --demo and --help;"),
+        (
+            "connect curser",
+            "unknown assistant curser. Did you mean cursor? connect needs an assistant (claude-desktop,",
+        ),
+        ("connect", "connect needs an assistant (claude-desktop, claude-code, cursor or vscode), for example `formant"),
         ("token", "token needs an action, for example `formant-mcp token add anna`."),
         ("token ad anna", "unknown action ad. Did you mean add? Actions of token are"),
         ("token add anna bela", "unexpected bela. Options of token add are --agents, --expires, --redact, --demo and"),
@@ -227,16 +291,13 @@ def test_a_closed_pipe_ends_the_tour_without_a_traceback(tmp_path: Path) -> None
 def test_a_mistyped_command_line_is_refused_with_what_is_accepted(
     typed: str, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(typed.split())
-    assert ended.value.code == 2
+    assert main(typed.split()) == 2
     assert capsys.readouterr().err.startswith(f"formant-mcp: {words}")
 
 
 def test_every_option_of_a_command_is_named_where_one_is_unknown(capsys: pytest.CaptureFixture[str]) -> None:
     filters = [f"--{name.replace('_', '-')}" for name in FilterArguments.model_fields]
-    with pytest.raises(SystemExit):
-        main(["export", "--limit", "5"])
+    assert main(["export", "--colour", "5"]) == 2
     said = capsys.readouterr().err
     missing = [option for option in (*filters, "--format", "--include", "--output", "--demo") if option not in said]
     assert missing == []
@@ -247,14 +308,40 @@ def test_every_option_of_a_command_is_named_where_one_is_unknown(capsys: pytest.
 def test_an_option_without_its_value_is_answered_with_an_example_that_is_accepted(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit):
-        main([*command.split(), "--nothing"])
+    assert main([*command.split(), "--nothing"]) == 2
     listed = re.findall(r"(--[a-z-]+)[, ]", capsys.readouterr().err.partition("are ")[2].partition(";")[0])
     options = [option for option in listed if option not in ("--demo", "--help")]
     assert options
     for option in options:
-        with pytest.raises(SystemExit):
-            main([*command.split(), option])
+        assert main([*command.split(), option]) == 2
         shown = re.findall(r"`formant-mcp ([^`]+)`", capsys.readouterr().err)
         assert [example.startswith(f"{command} {option} ") for example in shown] == [True]
-        build_parser().parse_args(shown[0].split())
+        parsed(shlex.split(shown[0]))
+
+
+def test_help_names_variables_examples_that_are_accepted_and_where_to_read_on() -> None:
+    done = run_in_child(Path(), "--help")
+    assert done.status == 0
+    assert set(re.findall(r"FORMANT_\w+", done.out)) <= {f"FORMANT_{name.upper()}" for name in Settings.model_fields}
+    assert "FORMANT_API_KEY" in done.out
+    examples = re.findall(r"^    formant-mcp (.+)$", done.out, re.MULTILINE)
+    assert len(examples) >= 3
+    assert [parsed(shlex.split(example)).command for example in examples]
+    assert "README" in done.out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes_commands_options_and_their_words(tmp_path: Path, shell: str) -> None:
+    def completed(*typed: str) -> list[str]:
+        words = {
+            "COMP_WORDS": " ".join(("formant-mcp", *typed)),
+            "COMP_CWORD": typed[-1] if shell == "fish" else str(len(typed)),
+        }
+        out = run_in_child(tmp_path, _FORMANT_MCP_COMPLETE=f"{shell}_complete", **words).out
+        return [line for line in re.split(r"[,\t\n]", out) if line]
+
+    assert "doctor" in completed("doc")
+    assert "--call-successful" in completed("export", "--call")
+    assert "failure" in completed("export", "--call-successful", "fail")
+    source = run_in_child(tmp_path, _FORMANT_MCP_COMPLETE=f"{shell}_source").out
+    assert "formant-mcp" in source

@@ -12,7 +12,8 @@ import pytest
 from ruamel.yaml import YAML
 from starlette.requests import Request
 
-from formant_mcp.cli import build_parser
+from formant_mcp.command_line.parser import parse
+from formant_mcp.command_line.syntax import Call
 from formant_mcp.server.downloads import FILES_PATH
 from formant_mcp.server.limits import MCP_PATH
 from formant_mcp.server.metrics import Metrics
@@ -92,8 +93,9 @@ def test_the_proxy_passes_on_what_members_use_to_the_port_of_the_server() -> Non
 def test_the_image_starts_a_command_that_exists_as_an_ordinary_user() -> None:
     entry, command = json.loads(instruction("ENTRYPOINT")), json.loads(instruction("CMD"))
     assert entry == ["formant-mcp"]
-    options = build_parser().parse_args(command)
-    assert (options.command, options.port) == ("serve", int(instruction("EXPOSE")))
+    call = parse(command)
+    assert isinstance(call, Call)
+    assert (call.command, call.options["port"]) == ("serve", int(instruction("EXPOSE")))
     assert int(instruction("USER")) > 0
 
 
@@ -130,7 +132,9 @@ def test_its_json_is_valid_and_the_unit_starts_a_command_that_exists() -> None:
     assert [json.loads(block) for block in re.findall(r"```json\n(.+?)```", README, re.DOTALL)]
     program, *arguments = re.findall(r"^ExecStart=(.+)$", README, re.MULTILINE)[0].split()
     assert program == "/opt/formant-mcp/bin/formant-mcp"
-    assert build_parser().parse_args(arguments).command == "serve"
+    call = parse(arguments)
+    assert isinstance(call, Call)
+    assert call.command == "serve"
 
 
 @pytest.mark.parametrize("message", re.findall(r'"(The database .+?)"', README))

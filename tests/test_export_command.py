@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from formant_mcp.cli import build_parser
+from formant_mcp.command_line.parser import parse
+from formant_mcp.command_line.syntax import Call
 from formant_mcp.queries.arguments import FilterArguments
 from tests.command import Done, run, run_in_child
 from tests.stdio_process import environment
@@ -88,5 +89,6 @@ def test_stdout_on_a_full_disk_is_an_error(tmp_path: Path) -> None:
 
 
 def test_every_filter_is_an_option() -> None:
-    options = build_parser().parse_args(["export"])
-    assert FilterArguments.model_fields.keys() <= vars(options).keys()
+    call = parse(["export"])
+    assert isinstance(call, Call)
+    assert FilterArguments.model_fields.keys() <= call.options.keys()

@@ -18,7 +18,7 @@ from mcp.client.stdio import stdio_client
 from mcp_types import TextContent
 from pydantic import JsonValue
 
-from formant_mcp.cli import new_stdio_server
+from formant_mcp.startup import new_stdio_server
 from tests.calls import Row, conversation, detail, many
 from tests.command import in_environment
 from tests.fake_formant import FakeFormant

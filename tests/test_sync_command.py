@@ -177,7 +177,7 @@ def test_a_terminal_gets_a_progress_bar(tmp_path: Path) -> None:
             while chunk := _read(ours):
                 shown += chunk
             assert done.wait(60) == 0
-        assert f"{COUNT}/{COUNT} calls".encode() in shown
+        assert f"{COUNT} of {COUNT} calls".encode() in shown
         os.close(ours)
 
 

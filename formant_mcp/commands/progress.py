@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import Protocol
 
-from tqdm import tqdm
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
 
 _LINE_EVERY_SECONDS = 5.0
-_BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {unit}s{postfix}"
 
 
 class Display(Protocol):
@@ -27,15 +27,24 @@ class _Bar:
     """A progress bar, for a terminal."""
 
     def __init__(self, name: str, unit: str) -> None:
-        self._bar = tqdm(desc=name, unit=unit, file=sys.stderr, dynamic_ncols=True, bar_format=_BAR)
+        self._unit = unit
+        self._progress = Progress(
+            TextColumn("{task.description}:", markup=False),
+            BarColumn(),
+            TextColumn("{task.fields[count]}", markup=False),
+            TextColumn("{task.fields[note]}", markup=False),
+            console=Console(stderr=True),
+        )
+        self._task = self._progress.add_task(name, total=None, count="", note="")
+        self._progress.start()
 
     def show(self, done: int, total: int, note: str, *, at_once: bool = False) -> None:
-        self._bar.total = total or None
-        self._bar.n = done
-        self._bar.set_postfix_str(note)
+        of = f" of {total:,}" if total else ""
+        count = f"{done:,}{of} {self._unit}s"
+        self._progress.update(self._task, completed=done, total=total or None, count=count, note=note, refresh=at_once)
 
     def close(self) -> None:
-        self._bar.close()
+        self._progress.stop()
 
 
 class _Lines:

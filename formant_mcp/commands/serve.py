@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from formant_mcp.app import LazyApp, find_members, open_members
-from formant_mcp.errors import ConfigurationError
+from formant_mcp.errors import ConfigurationError, FormantError
 from formant_mcp.log import json_line
 from formant_mcp.providers.registry import PROVIDERS
 from formant_mcp.server.access import Access, new_verifier
@@ -14,10 +14,29 @@ from formant_mcp.server.http import MCP_PATH, check_access, http_server, is_loop
 from formant_mcp.server.instructions import instructions
 from formant_mcp.server.mcp_server import build_server
 from formant_mcp.settings import Settings, store_text
+from formant_mcp.startup import key_problem, opening, warn
+
+_KEY_HINT = (
+    "Set FORMANT_API_KEY (or FORMANT_API_KEY_FILE); `formant-mcp serve --demo` serves the sample account without one."
+)
 
 
-def run_serve(settings: Settings, lazy_app: LazyApp, host: str, port: int, *, is_demo: bool) -> None:
-    """Serves until a signal arrives.
+def run_serve(host: str, port: int, *, is_demo: bool) -> int:
+    """Serves until a signal arrives; returns the exit status: 1 if it cannot start."""
+    try:
+        settings = Settings.load()
+        if problem := key_problem(settings, _KEY_HINT, is_demo=is_demo):
+            warn(problem, "ERROR")
+            return 1
+        _serve(settings, LazyApp(opening(is_demo=is_demo)), host, port, is_demo=is_demo)
+    except FormantError as error:
+        warn(str(error), "ERROR")
+        return 1
+    return 0
+
+
+def _serve(settings: Settings, lazy_app: LazyApp, host: str, port: int, *, is_demo: bool) -> None:
+    """The server itself.
 
     Raises:
         FormantError: it cannot start.

@@ -267,6 +267,12 @@ def _unknown_argument(name: str, names: list[str]) -> InvalidRequestError:
 
 def _accepted(field: FieldInfo) -> str:
     """`a whole number from 1 to 100, e.g. 20`"""
+    takes = takes_of(field)
+    return f"{takes.what}, e.g. {takes.example}"
+
+
+def takes_of(field: FieldInfo) -> Takes:
+    """What an argument accepts, as it says or by its type."""
     choices = [str(choice) for choice in get_args(field.annotation) if isinstance(choice, str)]
     bounds = [
         str(value)
@@ -281,7 +287,7 @@ def _accepted(field: FieldInfo) -> str:
         takes = Takes(f"{', '.join(choices[:-1])} or {choices[-1]}", choices[-1])
     elif takes is None:
         takes = Takes(f"a whole number from {' to '.join(bounds)}", str(max(1, field.default)))
-    return f"{takes.what}, e.g. {takes.example}"
+    return takes
 
 
 def _bound(argument: str, value: float) -> float | None:

@@ -7,7 +7,7 @@ SEEN = re.compile(r"canary|9812345678")
 
 FAILING = """
 import asyncio, logging, sys, threading, warnings, gc
-from formant_mcp.cli import new_stdio_server
+from formant_mcp.startup import new_stdio_server
 
 WORDS = "canary-words +919812345678 canary-key-1f3a"
 new_stdio_server(is_demo=True)

@@ -15,7 +15,7 @@ from pydantic_core.core_schema import ModelSchema, NullableSchema, WithDefaultSc
 
 from formant_mcp.app import App
 from formant_mcp.providers.registry import ProviderSpec
-from formant_mcp.queries.arguments import Arguments, FilterArguments
+from formant_mcp.queries.arguments import Arguments, FilterArguments, takes_of
 from formant_mcp.queries.loader import RequestContext
 
 A = TypeVar("A", bound=Arguments)
@@ -88,6 +88,10 @@ class Tool(Generic[A]):
                 open_world_hint=True,
             ),
         )
+
+    def examples(self, provider: ProviderSpec) -> dict[str, str]:
+        """A value of each argument, in the provider's words."""
+        return {name: provider.fill(takes_of(field).example) for name, field in self.arguments.model_fields.items()}
 
     def _input_schema(self, provider: ProviderSpec) -> dict[str, Any]:
         schema = deepcopy(_plain_schema(self.arguments, "validation"))

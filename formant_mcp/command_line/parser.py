@@ -1,0 +1,181 @@
+"""The commands of `formant-mcp`, with their options. What runs a command is imported once its line is understood."""
+
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import click
+
+from formant_mcp import __version__
+from formant_mcp.command_line.refusals import refusal
+from formant_mcp.command_line.syntax import Argument, Call, Choice, Group, Option, is_demo
+from formant_mcp.command_line.tool_options import FilterCommand, typed
+from formant_mcp.startup import open_sample, opening
+
+Run = Callable[[], int]
+_NAME = "formant-mcp"
+_REFUSED = 2
+_LAST_PORT = 65_535
+_CLIENTS = ("claude-desktop", "claude-code", "cursor", "vscode")
+_HELP = "MCP server over a company's voice calls. Without a command it serves an assistant on stdin and stdout."
+_MORE = """\b
+Settings are environment variables; those needed most:
+  FORMANT_API_KEY    the key
+  FORMANT_PROVIDER   formant (default), elevenlabs, voiceable or voiceos
+  FORMANT_REGION     global (default) or india; Formant only
+  FORMANT_TIMEZONE   where "yesterday" is, such as Asia/Kolkata
+  FORMANT_REDACT     what is hidden: numbers, emails, ids
+
+\b
+Examples:
+  formant-mcp tour
+  formant-mcp connect claude-desktop
+  formant-mcp export --since 7d --call-successful failure -o failed.csv
+
+README.md has all settings, filters and commands. `formant-mcp COMMAND --help` has a command's options."""
+
+
+def parse(arguments: Sequence[str]) -> Call | int:
+    """The command line, parsed; or the exit status, after help, or what is wrong, was printed."""
+    try:
+        return program.main(list(arguments), prog_name=_NAME, standalone_mode=False)
+    except click.UsageError as error:
+        print(f"{_NAME}: {refusal(error)}", file=sys.stderr)
+        return _REFUSED
+
+
+@click.group(cls=Group, help=_HELP, epilog=_MORE, no_args_is_help=False)
+@click.version_option(__version__, "--version", message="%(prog)s %(version)s", help="Print the version.")
+def program() -> None:
+    """The command itself."""
+
+
+@program.command(short_help="Run a guided demo against the sample account.")
+def tour() -> Run:
+    """Run a guided demo against the sample account: an assistant's calls, and the answers."""
+    from formant_mcp.commands.tour import run_tour
+
+    return run_tour
+
+
+@program.command(short_help="Download all conversations; resumable.")
+@click.option("--since", cls=Option, default="", metavar="WHEN", example="30d", help="Only calls since then.")
+@click.pass_context
+def sync(ctx: click.Context, since: str) -> Run:
+    """Download all conversations, with a progress bar. Stopped at any time, it resumes when it is run again."""
+    from formant_mcp.commands.sync import run_sync
+
+    return partial(run_sync, opening(is_demo=is_demo(ctx)), since)
+
+
+@program.command(cls=FilterCommand, tool="export_conversations", short_help="Write all calls that match to a file.")
+@click.option(
+    "-o", "--output", cls=Option, default="", metavar="FILE", example="calls.csv", help="A file; default: stdout."
+)
+@click.pass_context
+def export(ctx: click.Context, output: str, **given: object) -> Run:
+    """Write all calls that match to a file or to stdout, with a progress bar."""
+    from formant_mcp.commands.export import run_export
+
+    return partial(run_export, opening(is_demo=is_demo(ctx)), typed(given), output)
+
+
+@program.command(short_help="Serve a team over HTTP.")
+@click.option("--host", cls=Option, default="127.0.0.1", example="127.0.0.1", help="The address: 127.0.0.1.")
+@click.option(
+    "--port",
+    cls=Option,
+    default=8765,
+    type=click.IntRange(0, _LAST_PORT),
+    example="8765",
+    help="The port: 8765; 0 for any.",
+)
+@click.pass_context
+def serve(ctx: click.Context, host: str, port: int) -> Run:
+    """Serve a team: MCP over HTTP at /mcp."""
+    from formant_mcp.commands.serve import run_serve
+
+    return partial(run_serve, host, port, is_demo=is_demo(ctx))
+
+
+@program.group(cls=Group, no_args_is_help=False, short_help="Who may use the server over HTTP: add, list, revoke.")
+def token() -> None:
+    """Who may use the server over HTTP."""
+
+
+def _member_name() -> Argument:
+    return Argument(["name"], what="a name", example="anna")
+
+
+@token.command(params=[_member_name()], short_help="Make a member's token, which is shown once.")
+@click.option("--agents", cls=Option, metavar="IDS", example="123,456", help="The only agents they may see.")
+@click.option("--expires", cls=Option, metavar="WHEN", example="90d", help="90d, 12h or a date; default: never.")
+@click.option(
+    "--redact", cls=Option, metavar="KINDS", example="numbers", help="Hidden from them: numbers, emails, ids."
+)
+@click.pass_context
+def add(ctx: click.Context, name: str, agents: str | None, expires: str | None, redact: str | None) -> Run:
+    """Make a member's token, which is shown once."""
+    from formant_mcp.commands.token import TokenOptions, run_token
+
+    options = TokenOptions("add", name, agents, expires, redact)
+    return _refuse_tokens if is_demo(ctx) else partial(run_token, options)
+
+
+@token.command("list", short_help="Show all members and the state of their tokens.")
+@click.pass_context
+def list_members(ctx: click.Context) -> Run:
+    """Show all members and the state of their tokens."""
+    from formant_mcp.commands.token import TokenOptions, run_token
+
+    return _refuse_tokens if is_demo(ctx) else partial(run_token, TokenOptions("list"))
+
+
+@token.command(params=[_member_name()], short_help="Refuse a member's token from now on.")
+@click.pass_context
+def revoke(ctx: click.Context, name: str) -> Run:
+    """Refuse a member's token from now on."""
+    from formant_mcp.commands.token import TokenOptions, run_token
+
+    return _refuse_tokens if is_demo(ctx) else partial(run_token, TokenOptions("revoke", name))
+
+
+def _refuse_tokens() -> int:
+    print("The sample account has no tokens, because it is kept nowhere. Leave --demo out.", file=sys.stderr)
+    return 1
+
+
+@program.command(short_help="Check key, connection, clock, store, folders and settings.")
+@click.pass_context
+def doctor(ctx: click.Context) -> Run:
+    """Check key, connection, clock, store, folders and settings: a line for each, with what to do if it is wrong."""
+    from formant_mcp.commands.doctor import run_doctor
+
+    return partial(run_doctor, open_sample if is_demo(ctx) else None)
+
+
+@program.command(short_help="Delete everything stored for the account; asks first.")
+@click.option("--all", "all_", cls=Option, is_flag=True, help="Delete all other accounts' stores instead.")
+@click.option("--store", cls=Option, metavar="NAME", example="NAME", help="Delete this one of doctor's list instead.")
+@click.option("--yes", cls=Option, is_flag=True, help="Do not ask.")
+@click.pass_context
+def purge(ctx: click.Context, all_: bool, store: str | None, yes: bool) -> Run:
+    """Delete everything stored for the account, after it has said what that is."""
+    from formant_mcp.commands.purge import PurgeOptions, purge_demo, run_purge
+
+    return purge_demo if is_demo(ctx) else partial(run_purge, PurgeOptions(all_, store, yes))
+
+
+@program.command(
+    params=[Argument(["client"], type=Choice(_CLIENTS), what="an assistant", example="claude-desktop")],
+    short_help="Add this server to an assistant's configuration, or take it out.",
+)
+@click.option("--print", "print_", cls=Option, is_flag=True, help="Print what to add instead.")
+@click.option("--remove", cls=Option, is_flag=True, help="Take it out again.")
+@click.option("--yes", cls=Option, is_flag=True, help="Do not ask.")
+@click.pass_context
+def connect(ctx: click.Context, client: str, print_: bool, remove: bool, yes: bool) -> Run:
+    """Add this server to an assistant's configuration: shows the change, asks, keeps what the file was."""
+    from formant_mcp.commands.connect import ConnectOptions, run_connect
+
+    return partial(run_connect, ConnectOptions(client, print_, remove, yes, is_demo(ctx)))

@@ -1,0 +1,144 @@
+"""Commands, options and arguments that know an example of themselves, and what a command line is parsed to."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+_DEMO = "formant_mcp.demo"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A command line, parsed: the command (`token add`), its options, and what runs it."""
+
+    command: str
+    options: Mapping[str, object]
+    is_demo: bool
+    run: Callable[[], int]
+
+
+class Option(click.Option):
+    """An option, with an example of its value."""
+
+    def __init__(self, *names: Any, example: str = "", **attributes: Any) -> None:
+        super().__init__(*names, **attributes)
+        self.example = example
+
+
+class Argument(click.Argument):
+    """An argument without a name on the command line: what it is in a sentence, with an example."""
+
+    def __init__(self, *names: Any, what: str, example: str, **attributes: Any) -> None:
+        super().__init__(*names, **attributes)
+        self.what = what
+        self.example = example
+
+
+class Refused(click.UsageError):
+    """A word on the command line that no command or option is."""
+
+    def __init__(self, word: str, ctx: click.Context) -> None:
+        super().__init__("", ctx)
+        self.word = word
+
+
+class Unaccepted(click.BadParameter):
+    """A word that is none of an argument's."""
+
+    def __init__(self, word: str, param: click.Parameter | None, ctx: click.Context | None) -> None:
+        super().__init__("", ctx, param)
+        self.word = word
+
+
+class Choice(click.Choice[str]):
+    """One of several words."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The word, if it is one of them."""
+        if value not in self.choices:
+            raise Unaccepted(str(value), param, ctx)
+        return str(value)
+
+
+class _Syntax(click.Command):
+    """What commands and groups have in common."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Its own options, then `--demo` and `--help`."""
+        *own, help_option = super().get_params(ctx)
+        return [*own, demo_option(), help_option]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parses; every error names the command that it is about."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx
+            raise
+
+
+class Command(_Syntax):
+    """A command; its callback returns what runs it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuses words that are left."""
+        ctx.allow_extra_args = True
+        left = super().parse_args(ctx, args)
+        if left and not ctx.resilient_parsing:
+            raise Refused(left[0], ctx)
+        return left
+
+    def invoke(self, ctx: click.Context) -> Call:
+        """The command line, parsed."""
+        return Call(command_of(ctx), dict(ctx.params), is_demo(ctx), super().invoke(ctx))
+
+
+class Group(_Syntax, click.Group):
+    """A command with commands or actions of its own, listed in the order of their definition."""
+
+    command_class = Command
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Those first that a newcomer needs first."""
+        return list(self.commands)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Refuses what is no command."""
+        if args[0] not in self.commands and not ctx.resilient_parsing:
+            raise Refused(args[0], ctx)
+        return super().resolve_command(ctx, args)
+
+
+def demo_option() -> Option:
+    """`--demo`, which may be before or after the command."""
+
+    def use_demo(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+        if value:
+            ctx.meta[_DEMO] = True
+
+    text = "Use the built-in sample account: no key, no network."
+    return Option(["--demo"], is_flag=True, expose_value=False, callback=use_demo, help=text)
+
+
+def is_demo(ctx: click.Context) -> bool:
+    """Whether `--demo` is anywhere on the command line."""
+    return ctx.meta.get(_DEMO, False)
+
+
+def command_of(ctx: click.Context) -> str:
+    """The command without the program's name: "", "export", "token add"."""
+    return "" if ctx.parent is None else f"{command_of(ctx.parent)} {ctx.info_name}".strip()
+
+
+def long_name(option: click.Option) -> str:
+    """`--since`, whatever shorter name it has."""
+    return max(option.opts, key=len)
+
+
+def example_of(option: click.Option) -> str:
+    """An example of its value, '' if it takes none."""
+    return option.example if isinstance(option, Option) else ""

@@ -1,0 +1,83 @@
+"""Options made from a tool's arguments: their names, descriptions, words and examples are written once, there."""
+
+import os
+from typing import Any, cast
+
+import click
+from click.shell_completion import CompletionItem
+from click.types import StringParamType
+
+from formant_mcp.command_line.syntax import Command, Option
+
+
+class Value(StringParamType):
+    """A value as the tool takes it; those of a few words are completed."""
+
+    def __init__(self, words: list[str]) -> None:
+        self.words = words
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """The words, or VALUE."""
+        return "|".join(self.words) or "VALUE"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """The words that begin so; after a comma too."""
+        before, comma, last = incomplete.rpartition(",")
+        return [CompletionItem(f"{before}{comma}{word}") for word in self.words if word.startswith(last)]
+
+
+class FilterCommand(Command):
+    """A command that takes a tool's arguments as options; they are made when they are needed."""
+
+    def __init__(self, *args: Any, tool: str, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.tool = tool
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """The tool's arguments that are not already parameters, then the command's own."""
+        given = super().get_params(ctx)
+        positional = [parameter for parameter in given if isinstance(parameter, click.Argument)]
+        own = [parameter for parameter in given if not isinstance(parameter, click.Argument)]
+        names = {parameter.name for parameter in given}
+        return [*positional, *(option for option in _options(self.tool) if option.name not in names), *own]
+
+
+def _options(tool_name: str) -> list[Option]:
+    from formant_mcp.providers.registry import PROVIDERS
+    from formant_mcp.server.tools import TOOLS
+    from formant_mcp.server.tools.list_conversations import LIST_CONVERSATIONS
+
+    provider = PROVIDERS.get(os.environ.get("FORMANT_PROVIDER", "").strip().lower(), PROVIDERS["formant"])
+    tool = next(tool for tool in TOOLS if tool.name == tool_name)
+    explained = LIST_CONVERSATIONS.to_mcp(provider).input_schema["properties"]
+    schemas = tool.to_mcp(provider).input_schema["properties"]
+    examples = tool.examples(provider)
+    return [
+        _option(name, explained[name] if name in explained and "description" not in schema else schema, examples[name])
+        for name, schema in schemas.items()
+    ]
+
+
+def _option(name: str, schema: dict[str, Any], example: str) -> Option:
+    is_list, is_flag = schema["type"] == "array", schema["type"] == "boolean"
+    words = cast(list[str], schema.get("enum") or schema.get("items", {}).get("enum") or [])
+    attributes: dict[str, Any] = {"is_flag": True} if is_flag else {"type": Value(words), "multiple": is_list}
+    text = schema.get("description", "")
+    return Option(
+        [f"--{name.replace('_', '-')}", name],
+        help=f"{text} Repeat it, or use commas." if is_list else text,
+        example="" if is_flag else example,
+        **attributes,
+    )
+
+
+def typed(options: dict[str, object]) -> dict[str, object]:
+    """The arguments that were given, as the tool takes them: of an option given several times, a list."""
+    given: dict[str, object] = {}
+    for name, value in options.items():
+        if isinstance(value, tuple):
+            values = cast(tuple[str, ...], value)
+            value = values[0] if len(values) == 1 else list(values)
+        if value not in (None, [], False):
+            given[name] = value
+    return given
