@@ -231,12 +231,13 @@ def test_a_closed_pipe_ends_the_tour_without_a_traceback(tmp_path: Path) -> None
     [
         (
             "heal",
-            "unknown command or option heal. Commands are tour, sync, export, serve, token, doctor, purge and connect",
+            "unknown command or option heal. Commands are tour, list, search, summarize, show, sync, export,"
+            " serve, token, doctor, purge and connect",
         ),
         ("tuor", "unknown command or option tuor. Did you mean tour? Commands are tour,"),
         (
             "--colour=5",
-            "unknown command or option --colour. Commands are tour, sync, export, serve, token, doctor,",
+            "unknown command or option --colour. Commands are tour, list, search, summarize, show,",
         ),
         ("sync --sinec 3d", "unknown option --sinec. Did you mean --since? Options of sync are --since, --demo and"),
         (
@@ -269,7 +270,7 @@ def test_a_closed_pipe_ends_the_tour_without_a_traceback(tmp_path: Path) -> None
         ),
         (
             "sync --status=x",
-            "--status is an option of export, for example `formant-mcp export --status",
+            "--status is an option of list, for example `formant-mcp list --status",
         ),
         ("sync --demo=1", "--demo takes no value."),
         ("token sync", "unknown action sync. Actions of token are add, list and revoke, options --demo and --help;"),
@@ -341,6 +342,7 @@ def test_a_shell_completes_commands_options_and_their_words(tmp_path: Path, shel
         return [line for line in re.split(r"[,\t\n]", out) if line]
 
     assert "doctor" in completed("doc")
+    assert "list" in completed("li")
     assert "--call-successful" in completed("export", "--call")
     assert "failure" in completed("export", "--call-successful", "fail")
     source = run_in_child(tmp_path, _FORMANT_MCP_COMPLETE=f"{shell}_source").out

@@ -1,6 +1,7 @@
 """The documentation's examples of answers are what the sample account answers on the day that it names."""
 
 import re
+import shlex
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,6 +9,9 @@ from pathlib import Path
 import pytest
 from pydantic import JsonValue
 
+from formant_mcp.command_line.parser import parse
+from formant_mcp.command_line.syntax import Call
+from formant_mcp.commands.ask import run_ask
 from tests.fake_formant import FakeFormant
 from tests.server_harness import Account, Assistant
 
@@ -41,16 +45,19 @@ def assert_shown(rows: list[list[str]], text: str) -> None:
         assert any(all(piece in line for piece in pieces) for line in lines), f"{row} is not in\n{text}"
 
 
+@pytest.mark.anyio
 async def test_the_example_of_phrases(assistant: Assistant) -> None:
     answer = await assistant.ask("find_phrases", since="7d", distinctive=True)
     assert_shown(example("Tools", "conversations  share")[1:], answer.text)
 
 
+@pytest.mark.anyio
 async def test_the_example_of_changes(assistant: Assistant) -> None:
     answer = await assistant.ask("find_changes", agent_id=456, since="30d")
     assert_shown(example("Tools", "| changed |")[1:], answer.text)
 
 
+@pytest.mark.anyio
 async def test_the_example_of_calls_to_review(assistant: Assistant) -> None:
     answer = await assistant.ask("find_calls_to_review", since="14d")
     assert_shown(example("Reasons to review a call", "Of all that match"), answer.text)

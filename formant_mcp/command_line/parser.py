@@ -29,6 +29,7 @@ Settings are environment variables; those needed most:
 \b
 Examples:
   formant-mcp tour
+  formant-mcp --demo list --since 7d --call-successful failure
   formant-mcp connect claude-desktop
   formant-mcp export --since 7d --call-successful failure -o failed.csv
 
@@ -56,6 +57,30 @@ def tour() -> Run:
     from formant_mcp.commands.tour import run_tour
 
     return run_tour
+
+
+def _question(name: str, tool: str, text: str, *positional: Argument) -> FilterCommand:
+    """A command that asks what an assistant would ask with the tool."""
+
+    @click.pass_context
+    def ask(ctx: click.Context, as_json: bool, **given: object) -> Run:
+        from formant_mcp.commands.ask import run_ask
+
+        return partial(run_ask, opening(is_demo=is_demo(ctx)), tool, typed(given), as_json=as_json)
+
+    as_json = Option(["--json", "as_json"], is_flag=True, help="Print one JSON document, for scripts.")
+    return FilterCommand(name, tool=tool, callback=ask, params=[*positional, as_json], help=text)
+
+
+_QUERY = Argument(["query"], what="a query", example="refund OR fee")
+_IDS = Argument(["conversation_ids"], metavar="ID...", nargs=-1, required=True, what="an id", example="5d0c41e2")
+for _command in (
+    _question("list", "list_conversations", "List the calls that match, in a table."),
+    _question("search", "search_transcripts", "Find what was said, in all calls that match.", _QUERY),
+    _question("summarize", "summarize_results", "Count and compare all calls that match, with bars."),
+    _question("show", "get_transcripts", "Show calls: fields, results and what was said.", _IDS),
+):
+    program.add_command(_command)
 
 
 @program.command(short_help="Download all conversations; resumable.")

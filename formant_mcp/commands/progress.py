@@ -10,6 +10,8 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from formant_mcp.queries.account import Report
+
 _LINE_EVERY_SECONDS = 5.0
 
 
@@ -26,7 +28,7 @@ class Display(Protocol):
 class _Bar:
     """A progress bar, for a terminal."""
 
-    def __init__(self, name: str, unit: str) -> None:
+    def __init__(self, name: str, unit: str, *, stays: bool = True) -> None:
         self._unit = unit
         self._progress = Progress(
             TextColumn("{task.description}:", markup=False),
@@ -34,6 +36,7 @@ class _Bar:
             TextColumn("{task.fields[count]}", markup=False),
             TextColumn("{task.fields[note]}", markup=False),
             console=Console(stderr=True),
+            transient=not stays,
         )
         self._task = self._progress.add_task(name, total=None, count="", note="")
         self._progress.start()
@@ -77,3 +80,20 @@ def show_progress(name: str, unit: str) -> Generator[Display]:
         yield display
     finally:
         display.close()
+
+
+@contextmanager
+def show_loading() -> Generator[Report | None]:
+    """A bar that disappears, in a terminal only: what a question's requests are reported to."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    bar = _Bar("loading", "request", stays=False)
+
+    async def report(done: int, total: int) -> None:
+        bar.show(done, total, "")
+
+    try:
+        yield report
+    finally:
+        bar.close()

@@ -25,7 +25,6 @@ from formant_mcp.errors import FormantError, InvalidRequestError, NotFoundError,
 from formant_mcp.log import described
 from formant_mcp.models import clean, named
 from formant_mcp.providers.registry import ProviderSpec
-from formant_mcp.queries.arguments import argument_error
 from formant_mcp.queries.forms import is_left_out, json_in
 from formant_mcp.queries.loader import RequestContext
 from formant_mcp.server.jsonrpc import without_depth, without_lone_surrogates
@@ -145,8 +144,7 @@ async def _run_tool(
             reply = await tool.call(_publishing(app, request), arguments, _new_context(app, request))
         structured = reply.structured.model_dump(mode="json", exclude_none=True)
     except ValidationError as error:
-        wrong = error.errors(include_url=False, include_input=False, include_context=False)
-        return _error_result(InvalidRequestError(provider.fill(str(argument_error(wrong, tool.arguments)))))
+        return _error_result(tool.refusal(error, provider))
     except FormantError as error:
         return _error_result(error)
     except Exception as error:  # noqa: BLE001 - the outermost place: a bug must not end the server or quote a caller

@@ -1,7 +1,7 @@
 """A tool: its name, description, arguments and answer, and the function that runs it."""
 
 from bisect import bisect_right
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
@@ -9,13 +9,14 @@ from typing import Any, Generic, TypeVar
 
 from mcp_types import Tool as ToolEntry
 from mcp_types import ToolAnnotations
-from pydantic import BaseModel, JsonValue
+from pydantic import BaseModel, ValidationError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
 from pydantic_core.core_schema import ModelSchema, NullableSchema, WithDefaultSchema
 
 from formant_mcp.app import App
+from formant_mcp.errors import InvalidRequestError
 from formant_mcp.providers.registry import ProviderSpec
-from formant_mcp.queries.arguments import Arguments, FilterArguments, takes_of
+from formant_mcp.queries.arguments import Arguments, FilterArguments, argument_error, takes_of
 from formant_mcp.queries.loader import RequestContext
 
 A = TypeVar("A", bound=Arguments)
@@ -64,13 +65,18 @@ class Tool(Generic[A]):
     is_idempotent: bool = True
     explains_filters: bool = False
 
-    async def call(self, app: App, arguments: dict[str, JsonValue], context: RequestContext) -> Reply:
+    async def call(self, app: App, arguments: Mapping[str, object], context: RequestContext) -> Reply:
         """Runs the tool.
 
         Raises:
             pydantic.ValidationError: the arguments are invalid. FormantError: anything else.
         """
-        return await self.run(app, self.arguments.model_validate(arguments), context)
+        return await self.run(app, self.arguments.model_validate(dict(arguments)), context)
+
+    def refusal(self, error: ValidationError, provider: ProviderSpec) -> InvalidRequestError:
+        """What is wrong with the arguments, and what is accepted, in the provider's words."""
+        wrong = error.errors(include_url=False, include_input=False, include_context=False)
+        return InvalidRequestError(provider.fill(str(argument_error(wrong, self.arguments))))
 
     def to_mcp(self, provider: ProviderSpec) -> ToolEntry:
         """The tool as the server lists it, with the provider's examples."""

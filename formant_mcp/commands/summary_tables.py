@@ -1,0 +1,126 @@
+"""The answer of summarize_results as people read it: counts with bars, shares, rates and figures."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+from formant_mcp.commands.screen import bar, percent, table_of, text
+from formant_mcp.server.tools.summary_schema import (
+    FieldAnswer,
+    GroupAnswer,
+    MeasureAnswer,
+    ProfileAnswer,
+    SummaryAnswer,
+)
+
+_FIGURES = ("mean", "median", "p90", "min", "max")
+_NUMBERS = ("calls", "share", "success", "before", "change", "at least", "at most", "count", *_FIGURES)
+
+
+def print_summary(console: Console, answer: SummaryAnswer) -> None:
+    """Groups, or the profile, with what it is of all calls."""
+    if answer.profile:
+        _print_profile(console, answer.profile, answer.overall)
+        return
+    if answer.groups:
+        console.print()
+        console.print(_groups(answer.groups))
+    console.print()
+    console.print(text(_overall(answer.overall)))
+    for name, measure in (answer.overall.measures or {}).items():
+        console.print(text(f"{name}: {_figures(measure)}"))
+    if answer.others:
+        console.print(text(f"{answer.others:,} more groups: a larger --top shows them."))
+
+
+def _groups(groups: Sequence[GroupAnswer]) -> object:
+    most = max(group.count for group in groups)
+    columns: dict[str, list[str | Text]] = {
+        name: [group.key.get(name, "") for group in groups] for name in groups[0].key
+    }
+    columns["name"] = [group.agent_name or "" for group in groups]
+    columns["calls"] = [f"{group.count:,}" for group in groups]
+    columns[""] = [bar(group.count, most) for group in groups]
+    columns["share"] = [percent(group.share) for group in groups]
+    columns["success"] = [percent(group.success_rate) for group in groups]
+    columns["at least"] = [percent(group.interval[0]) if group.interval else "" for group in groups]
+    columns["at most"] = [percent(group.interval[1]) if group.interval else "" for group in groups]
+    columns["before"] = [f"{group.previous.count:,}" if group.previous else "" for group in groups]
+    columns["change"] = [f"{group.change.count:+,}" if group.change else "" for group in groups]
+    measures = list(dict.fromkeys(name for group in groups for name in group.measures or {}))
+    for name in measures:
+        cells = [(group.measures or {}).get(name) for group in groups]
+        for figure in ("mean", "median"):
+            columns[f"{figure} {name}"] = [_number(getattr(cell, figure)) if cell else "" for cell in cells]
+    right = (*_NUMBERS, *(f"{figure} {name}" for figure in ("mean", "median") for name in measures))
+    return table_of(columns, right)
+
+
+def _overall(group: GroupAnswer) -> str:
+    parts = [f"All: {group.count:,} calls"]
+    if group.success_rate is not None:
+        parts.append(f"{percent(group.success_rate)} successful")
+    if group.previous:
+        parts.append(f"before {group.previous.count:,}")
+    return ", ".join(parts) + "."
+
+
+def _print_profile(console: Console, profile: ProfileAnswer, overall: GroupAnswer) -> None:
+    names = profile.agent_names or {}
+    console.print(text(_overall(overall)))
+    for title, values in (("agent", profile.agents), ("status", profile.statuses)):
+        console.print()
+        console.print(_counts(title, values, overall.count, names if title == "agent" else {}))
+    if profile.results:
+        console.print()
+        columns = {
+            "result field": [field.path for field in profile.results],
+            "kind": [field.kind for field in profile.results],
+            "calls": [f"{field.count:,}" for field in profile.results],
+            "": [bar(field.count, max(field.count for field in profile.results)) for field in profile.results],
+            "values": [_values(field) for field in profile.results],
+        }
+        console.print(table_of(columns, _NUMBERS, ("result field",)))
+    if profile.signals:
+        console.print()
+        columns = {
+            "signal": [signal.name for signal in profile.signals],
+            "calls": [f"{signal.calls:,}" if signal.calls is not None else "" for signal in profile.signals],
+            "mean": [_number(signal.mean) for signal in profile.signals],
+            "max": [_number(signal.max) for signal in profile.signals],
+            "values": [_counted(signal.top or []) for signal in profile.signals],
+        }
+        console.print(table_of(columns, _NUMBERS, ("signal",)))
+
+
+def _counts(title: str, values: Sequence[list[str | int]], total: int, names: dict[str, str]) -> object:
+    counts = [int(count) for _, count in values]
+    columns: dict[str, list[str | Text]] = {
+        title: [str(value) for value, _ in values],
+        "name": [names.get(str(value), "") for value, _ in values],
+        "calls": [f"{count:,}" for count in counts],
+        "": [bar(count, max(counts, default=0)) for count in counts],
+        "share": [percent(count / total if total else None) for count in counts],
+    }
+    return table_of(columns, _NUMBERS)
+
+
+def _values(field: FieldAnswer) -> str:
+    if field.top is None:
+        return ", ".join(f"{name} {_number(value)}" for name in _FIGURES if (value := getattr(field, name)) is not None)
+    return _counted(field.top) + (f" and {field.others:,} more" if field.others else "")
+
+
+def _counted(values: Sequence[list[str | int]]) -> str:
+    return ", ".join(f"{value} ({count:,})" for value, count in values)
+
+
+def _figures(measure: MeasureAnswer) -> str:
+    parts = [f"count {measure.count:,}", f"sum {_number(measure.sum)}"]
+    parts += [f"{name} {_number(getattr(measure, name))}" for name in _FIGURES if getattr(measure, name) is not None]
+    return ", ".join(parts)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:,.4g}" if abs(value) < 10_000 else f"{value:,.0f}"

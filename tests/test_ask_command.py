@@ -1,0 +1,197 @@
+"""`formant-mcp list|search|summarize|show`: the tools' answers for people and for scripts."""
+
+import json
+import re
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import JsonValue
+from rich.cells import cell_len
+
+from formant_mcp.command_line.parser import parse
+from formant_mcp.command_line.syntax import Call
+from formant_mcp.server.tools import TOOLS
+from tests.calls import conversation, conversation_id
+from tests.command import Done, run
+from tests.fake_formant import FakeFormant
+from tests.terminal import ESCAPE, shown_in_terminal
+
+COMMANDS = {
+    "list": "list_conversations",
+    "search": "search_transcripts",
+    "summarize": "summarize_results",
+    "show": "get_transcripts",
+}
+ESCAPES = "\x1b[31mred \x1b]0;title\x07 \x9b31m [bold]not bold[/bold] :smile: \u202eback"
+in_a_terminal = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+
+
+def asked(folder: Path, *arguments: str, **variables: str) -> Done:
+    return run(folder, "--demo", *arguments, **variables)
+
+
+def answered(folder: Path, *arguments: str, **variables: str) -> dict[str, Any]:
+    done = asked(folder, *arguments, "--json", **variables)
+    assert done.error == ""
+    return json.loads(done.out)
+
+
+@pytest.mark.parametrize(("command", "tool"), COMMANDS.items())
+def test_every_argument_of_the_tool_is_an_option_or_an_argument(command: str, tool: str) -> None:
+    call = parse([command, *(["x"] if command in ("search", "show") else [])])
+    assert isinstance(call, Call)
+    arguments = next(candidate.arguments for candidate in TOOLS if candidate.name == tool).model_fields
+    assert call.options.keys() == {*arguments, "as_json"}
+
+
+def test_a_list_has_coverage_first_then_a_row_for_each_call_with_its_whole_id(tmp_path: Path) -> None:
+    filters = ("--since", "30d", "--status", "busy,no_answer", "--limit", "3")
+    done, answer = asked(tmp_path, "list", *filters), answered(tmp_path, "list", *filters)
+    lines = done.out.splitlines()
+    assert re.match(rf"{answer['coverage']['matched']} of \d+ conversations match; complete as of", lines[0])
+    header, *rows = lines[2:6]
+    assert header.split()[0] == "conversation_id"
+    calls = answer["conversations"]
+    assert [row.split()[0] for row in rows] == [call["conversation_id"] for call in calls]
+    assert all(call["contact_number"] in row and call["status"] in row for row, call in zip(rows, calls, strict=True))
+    assert re.search(r"^3 of [\d,]+ shown; for more: --cursor c:3:\S+$", done.out, re.MULTILINE)
+    assert (done.status, done.error) == (0, "")
+    assert "\x1b" not in done.out
+
+
+def test_lists_may_be_given_with_commas_or_by_repeating_the_option(tmp_path: Path) -> None:
+    commas = answered(tmp_path, "list", "--status", "busy,no_answer")
+    repeated = answered(tmp_path, "list", "--status", "busy", "--status", "no_answer")
+    assert commas["conversations"] == repeated["conversations"] != []
+    conditions = answered(tmp_path, "list", "--results", "intent=dispute", "--results", "escalate=true")
+    assert (
+        0
+        < conditions["coverage"]["matched"]
+        < answered(tmp_path, "list", "--results", "intent=dispute")["coverage"]["matched"]
+    )
+
+
+def test_a_search_marks_its_hits_and_show_has_the_turns(tmp_path: Path) -> None:
+    found = answered(tmp_path, "search", "lawyer", "--spelling", "exact", "--limit", "1")
+    hit = found["hits"][0]
+    assert "**lawyer**" in asked(tmp_path, "search", "lawyer", "--spelling", "exact", "--limit", "1").out
+    done = asked(tmp_path, "show", hit["conversation_id"])
+    assert hit["conversation_id"] in done.out
+    said = hit["text"].replace("**", "")
+    assert re.search(rf"^ *{hit['turn']}  contact .*{re.escape(said)}$", done.out, re.MULTILINE)
+    assert done.status == 0
+
+
+def test_bars_are_scaled_to_the_largest_group(tmp_path: Path) -> None:
+    answer = answered(tmp_path, "summarize", "--group-by", "agent_id")
+    lines = asked(tmp_path, "summarize", "--group-by", "agent_id").out.splitlines()
+    most = answer["groups"][0]["count"]
+    for group in answer["groups"]:
+        line = next(line for line in lines if line.startswith(f"{group['key']['agent_id']} "))
+        assert abs(line.count("█") - 20 * group["count"] / most) <= 1
+        assert f"{group['share'] * 100:.1f} %" in line
+    assert max(line.count("█") for line in lines) == 20
+
+
+@pytest.mark.parametrize("command", [("summarize",), ("summarize", "--since", "7d", "--compare-previous")])
+def test_a_profile_and_a_comparison_are_shown(tmp_path: Path, command: tuple[str, ...]) -> None:
+    done = asked(tmp_path, *command)
+    assert (done.status, done.error) == (0, "")
+    assert "456" in done.out or "before" in done.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (("list", "--since", "soon"), 1, "since is not a valid date. Give an ISO date"),
+        (("list", "--limit", "1000"), 1, "limit must be a whole number from 1 to 100"),
+        (("list", "--limt", "1"), 2, "unknown option --limt. Did you mean --limit?"),
+        (("search",), 2, "search needs a query, for example `formant-mcp search"),
+        (("show",), 2, "show needs an id, for example `formant-mcp show"),
+    ],
+)
+def test_what_cannot_be_answered_is_an_error_with_its_own_status(
+    tmp_path: Path, arguments: tuple[str, ...], status: int, said: str
+) -> None:
+    done = asked(tmp_path, *arguments)
+    assert (done.status, done.out) == (status, "")
+    assert said in done.error
+
+
+def test_an_id_that_fails_is_an_error_beside_the_others(tmp_path: Path) -> None:
+    first = answered(tmp_path, "list", "--limit", "1", "--call-successful", "success")["conversations"][0]
+    done = asked(tmp_path, "show", first["conversation_id"], "nothing-here")
+    assert done.status == 1
+    assert first["conversation_id"] in done.out
+    assert "nothing-here: No conversation" in done.out
+
+
+def test_an_incomplete_answer_says_so_and_has_a_status_of_its_own(tmp_path: Path) -> None:
+    with FakeFormant.in_thread() as api:
+        now = datetime.now(UTC)
+        for number in range(3):
+            api.add(conversation(number, now - timedelta(hours=number + 2)))
+        api.fault(conversation_id(1), 99, 500)
+        account = {"FORMANT_API_KEY": "k", "FORMANT_BASE_URL": api.url, "FORMANT_CALL_SECONDS": "3"}
+        done = run(tmp_path, "search", "hello", **account)
+    assert done.status == 3
+    assert "; incomplete" in done.out.splitlines()[0]
+    assert "Incomplete: " in done.out
+
+
+def test_identifiers_are_hidden_as_for_an_assistant(tmp_path: Path) -> None:
+    out = asked(tmp_path, "list", "--limit", "3", FORMANT_REDACT="numbers").out
+    assert "<number 1>" in out
+    assert "+91" not in out
+
+
+def said_in_a_call(api: FakeFormant) -> dict[str, str]:
+    turns: JsonValue = [{"role": "human", "message": f"refund {ESCAPES}"}]
+    started_at = datetime.now(UTC) - timedelta(hours=2)
+    api.add(conversation(1, started_at, transcript=turns, results={"note": ESCAPES}, failure_reason=ESCAPES))
+    return {"FORMANT_API_KEY": "k", "FORMANT_BASE_URL": api.url}
+
+
+@in_a_terminal
+@pytest.mark.parametrize(
+    "arguments",
+    [("list", "--summary-mode", "include"), ("search", "refund"), ("show", conversation_id(1)), ("summarize",)],
+)
+@pytest.mark.parametrize("columns", [50, 200])
+def test_escape_sequences_and_markup_of_callers_have_no_effect(
+    tmp_path: Path, arguments: tuple[str, ...], columns: int
+) -> None:
+    with FakeFormant.in_thread() as api:
+        _, shown = shown_in_terminal(tmp_path, *arguments, columns=columns, **said_in_a_call(api))
+    if arguments[0] == "list":  # a row has one line, so the end of long cells is cut off
+        assert "contact: refund [31mred ]0;title"[: columns // 8] in shown
+    else:
+        assert "[bold]notbold[/bold]:smile:" in "".join(ESCAPE.sub("", shown).split())
+    assert not {"\x1b]", "\x07", "\x9b", "\u202e"} & {shown[n : n + size] for n in range(len(shown)) for size in (1, 2)}
+    assert set(ESCAPE.findall(shown)) <= {f"\x1b[{code}m" for code in ("0", "1", "2", "32", "33", "35", "36", "1;33")}
+    assert "\x1b" not in ESCAPE.sub("", shown)
+
+
+@in_a_terminal
+@pytest.mark.parametrize("columns", [40, 80, 160])
+def test_a_table_fits_the_terminal_and_every_id_is_whole(tmp_path: Path, columns: int) -> None:
+    ids = [
+        call["conversation_id"]
+        for call in answered(tmp_path, "list", "--limit", "5", "--status", "busy")["conversations"]
+    ]
+    status, shown = shown_in_terminal(tmp_path, "--demo", "list", "--limit", "5", "--status", "busy", columns=columns)
+    lines = [ESCAPE.sub("", line) for line in shown.splitlines()]
+    assert status == 0
+    assert max(map(cell_len, lines)) <= columns
+    assert [identity for identity in ids if not any(identity in line.split() for line in lines)] == []
+
+
+@in_a_terminal
+def test_colours_are_used_in_a_terminal_unless_no_color_is_set(tmp_path: Path) -> None:
+    colour = re.compile(r"\x1b\[(?:\d;)?3\dm")
+    arguments = ("--demo", "search", "lawyer", "--limit", "1")
+    assert colour.search(shown_in_terminal(tmp_path, *arguments)[1])
+    assert not colour.search(shown_in_terminal(tmp_path, *arguments, NO_COLOR="1")[1])
