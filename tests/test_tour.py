@@ -7,14 +7,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from formant_mcp.commands.tour import STEPS, run_tour
+from tests.terminal import ESCAPE, shown_in_terminal
 
 SCRIPT = Path(sys.executable).with_name("formant-mcp")
+in_a_terminal = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
 
 
-@pytest.fixture(scope="module")
-def tour(tmp_path_factory: pytest.TempPathFactory) -> str:
+def taken(tmp_path_factory: pytest.TempPathFactory, *options: str) -> str:
     """Its output, run from another folder with settings that would break or redirect an ordinary server."""
     environment = {
         **os.environ,
@@ -23,10 +25,11 @@ def tour(tmp_path_factory: pytest.TempPathFactory) -> str:
         "FORMANT_REDACT": "numbers",
         "FORMANT_RECORDINGS_DIR": "/nowhere",
         "HOME": str(tmp_path_factory.mktemp("home")),
+        "TMPDIR": str(tmp_path_factory.mktemp("temporary")),
         "PYTHONIOENCODING": "ascii",  # a terminal that cannot show Hindi
     }
     done = subprocess.run(
-        [str(SCRIPT), "tour"],
+        [str(SCRIPT), "tour", *options],
         cwd=tmp_path_factory.mktemp("elsewhere"),
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -40,33 +43,65 @@ def tour(tmp_path_factory: pytest.TempPathFactory) -> str:
     return done.stdout
 
 
-def test_the_tour_shows_and_completes_every_step(tour: str) -> None:
+@pytest.fixture(scope="module")
+def short(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return taken(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return taken(tmp_path_factory, "--all")
+
+
+def test_the_whole_tour_shows_and_completes_every_step(whole: str) -> None:
+    words = " ".join(whole.split())
     for number, step in enumerate(STEPS, start=1):
-        assert f"\n{number}. {step.question}\n   {step.tool} {{" in tour
-        assert f"Why it matters: {step.why}\n" in tour
-    assert f"All {len(STEPS)} steps worked." in tour
+        assert f"\n{number}. {step.question}\n   {step.tool} {{" in whole
+        assert f"Why it matters: {step.why}" in words
+    assert f"{len(STEPS)} of {len(STEPS)} steps worked." in whole
 
 
-def test_the_tour_shows_the_answers(tour: str) -> None:
-    assert len(re.findall(r"^   \| [\d,]+ of 6\d\d conversations match; complete as of", tour, re.MULTILINE)) >= 5
-    assert re.search(r"^   \| 0 agent Hello .+\n   \| 1 contact ", tour, re.MULTILINE)
-    assert re.search(r"^   \| saved: .+\.wav \([\d,]{6,} bytes\)$", tour, re.MULTILINE)
-    assert re.search(r"^   \| [\d.]+ s · 1 channel · 8000 Hz".replace("·", r"\?"), tour, re.MULTILINE)
-    assert re.search(r"^   \| audio/wav, [\d,]{6,} bytes, beginning with 'RIFF'$", tour, re.MULTILINE)
-    assert max(map(len, tour.splitlines())) < 160
+def test_the_tour_shows_three_questions_and_completes_every_step(short: str) -> None:
+    shown = [step for step in STEPS if step.is_shown]
+    assert re.findall(r"^(\d)\. (.+)\n   (\w+) \{", short, re.MULTILINE) == [
+        (str(number), step.question, step.tool) for number, step in enumerate(shown, start=1)
+    ]
+    assert len(shown) == 3
+    assert f"{len(STEPS)} of {len(STEPS)} steps worked." in short
+    assert "tour --all shows them all." in short
 
 
-def test_the_tour_ends_with_how_to_connect_each_assistant(tour: str) -> None:
-    _, _, end = tour.partition("steps worked.")
-    assert f'"command": "{SCRIPT}"' in end
-    assert f'claude mcp add formant --env FORMANT_API_KEY="$FORMANT_API_KEY" -- {SCRIPT}\n' in end
-    assert 'claude mcp add formant --env FORMANT_API_KEY="$FORMANT_API_KEY" -- uvx formant-mcp\n' in end
-    for name in ("Claude Desktop", "Claude Code", "Cursor"):
-        assert name in end
+def test_the_whole_tour_shows_the_answers(whole: str) -> None:
+    assert len(re.findall(r"^   [\d,]+ of 6\d\d conversations match; complete as of", whole, re.MULTILINE)) >= 5
+    assert re.search(r"^   0 agent Hello .+\n   1 contact ", whole, re.MULTILINE)
+    assert re.search(r"^   saved: .+", whole, re.MULTILINE)
+    assert re.search(r"^   audio/wav, [\d,]{6,} bytes, beginning with 'RIFF'$", whole, re.MULTILINE)
+    assert max(map(len, whole.splitlines())) < 200
 
 
-def test_the_tour_does_not_show_the_users_key(tour: str) -> None:
-    assert "key-nobody-may-see" not in tour
+def test_the_recording_stays_and_is_named(short: str) -> None:
+    path = Path(re.findall(r"^A recording was saved, and stays: (.+\.wav)$", short, re.MULTILINE)[0])
+    assert path.read_bytes()[:4] == b"RIFF"
+
+
+def test_the_tour_ends_with_the_command_that_connects_an_assistant(short: str) -> None:
+    end = short.partition("steps worked.")[2]
+    assert f"To ask about your own calls: {SCRIPT} connect claude-desktop\n" in end
+    assert "claude-code, cursor, vscode" in end
+
+
+def test_the_tour_does_not_show_the_users_key(short: str, whole: str) -> None:
+    assert "key-nobody-may-see" not in short + whole
+
+
+@in_a_terminal
+@pytest.mark.parametrize("columns", [60, 120])
+def test_in_a_terminal_answers_fit_its_width(tmp_path: Path, columns: int) -> None:
+    status, shown = shown_in_terminal(tmp_path, "tour", columns=columns, TMPDIR=str(tmp_path))
+    answers = [line for line in ESCAPE.sub("", shown).splitlines() if line.startswith("   ") and " {" not in line]
+    assert status == 0
+    assert "\x1b[" in shown
+    assert max(map(cell_len, answers)) <= columns
 
 
 @pytest.mark.parametrize(

@@ -52,11 +52,12 @@ def program() -> None:
 
 
 @program.command(short_help="Run a guided demo against the sample account.")
-def tour() -> Run:
+@click.option("--all", "shows_all", cls=Option, is_flag=True, help="Show all steps, not three.")
+def tour(shows_all: bool) -> Run:
     """Run a guided demo against the sample account: an assistant's calls, and the answers."""
     from formant_mcp.commands.tour import run_tour
 
-    return run_tour
+    return partial(run_tour, shows_all=shows_all)
 
 
 def _question(name: str, tool: str, text: str, *positional: Argument) -> FilterCommand:

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from io import StringIO
+from typing import IO, NoReturn
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -20,6 +21,17 @@ _EIGHTHS = " ▏▎▍▌▋▊▉"
 ROLES = {"agent": "cyan", "contact": "green"}
 
 
+class Screen(Console):
+    """A console that shows words as they are, and leaves it to `main` to end when the reader of stdout has left."""
+
+    def __init__(self, file: IO[str] | None = None, width: int | None = None) -> None:
+        super().__init__(file=file, width=width, markup=False, emoji=False, highlight=False)
+
+    def on_broken_pipe(self) -> NoReturn:
+        """Does not exit at once, as rich would: there may be a child process to end."""
+        raise BrokenPipeError
+
+
 @contextmanager
 def screen() -> Generator[Console]:
     """Where to print to. NO_COLOR is followed, as are terminals without colours."""
@@ -27,10 +39,10 @@ def screen() -> Generator[Console]:
     if reconfigure:
         reconfigure(errors="replace")  # some terminals cannot show Hindi; that is no reason to stop
     if sys.stdout.isatty():
-        yield Console(markup=False, emoji=False, highlight=False)
+        yield Screen()
         return
     lines = StringIO()
-    yield Console(file=lines, width=_UNLIMITED, color_system=None, markup=False, emoji=False, highlight=False)
+    yield Screen(lines, _UNLIMITED)
     print("\n".join(line.rstrip() for line in lines.getvalue().splitlines()))
 
 
@@ -62,17 +74,22 @@ def print_rows(
         console.print(whole)
         return
     table = table_of(columns, right, tuple(columns))
-    widths = [max(cell_len(str(cell)) for cell in (column.header, *column.cells)) for column in table.columns]
-    long = [width for width in widths if width > _SHORT]
-    room = console.width - sum(widths) + sum(long) - 2 * len(widths)
-    for column, width in zip(table.columns, widths, strict=True):
-        column.overflow = "ellipsis"
-        column.max_width = max(_SHORT // 2, room // len(long)) if width > _SHORT else None
+    fit_lines(table, console.width)
     head, *rows = console.render_lines(table, pad=False)
     for line, conversation_id in zip((head, *rows), ("", *ids), strict=True):
         console.print(Text.assemble(*((part.text, part.style or "") for part in line)), no_wrap=True, crop=True)
         if conversation_id:
             console.print(text(f"  {conversation_id}", "dim"), soft_wrap=True)
+
+
+def fit_lines(table: Table, room: int) -> None:
+    """Makes each row one line, in which long cells are cut off before short ones are."""
+    widths = [max(cell_len(str(cell)) for cell in (column.header, *column.cells)) for column in table.columns]
+    long = [width for width in widths if width > _SHORT]
+    room -= sum(widths) - sum(long) + 2 * len(widths)
+    for column, width in zip(table.columns, widths, strict=True):
+        column.no_wrap, column.overflow = True, "ellipsis"
+        column.max_width = max(_SHORT // 2, room // len(long)) if width > _SHORT else None
 
 
 def bar(value: float, most: float) -> Text:

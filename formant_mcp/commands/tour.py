@@ -8,58 +8,108 @@ import json
 import os
 import shutil
 import sys
+from itertools import groupby
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from textwrap import fill
+from tempfile import mkdtemp
 from typing import cast
 
 import anyio
 from mcp import Client, MCPError, StdioServerParameters
 from mcp_types import TextContent, TextResourceContents
 from pydantic import JsonValue
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
 
+from formant_mcp.commands.screen import Screen, fit_lines, text
 from formant_mcp.commands.tour_steps import READ, STEPS, Answer, Step
+from formant_mcp.models import clean
 
 _SAMPLE_ZONE = "Asia/Kolkata"  # where most of the sample account's calls are made: its "yesterday" is used
 _SECONDS = 60  # for one answer: far more than any needs
-_LINES, _CHARACTERS = 12, 116  # of an answer on the screen
-_KEY = "paste your Formant API key here"
+_INDENT = 3
+_LINES, _COLUMNS = 12, 116  # of an answer; columns where there is no terminal
+_INTRODUCTION = (
+    "A tour of formant-mcp on its sample account: about 600 calls of 5 voice agents, no key, no network. Each step is a"
+    " person's question, the call an assistant makes of it, and the answer it gets (cut to fit here)."
+)
 
 
-def run_tour() -> int:
-    """Runs all steps; returns 0 if everything worked, else 1 after a line that says what did not."""
+def run_tour(*, shows_all: bool = False) -> int:
+    """Runs all steps, shows three or all; returns 0 if everything worked, else 1, and says what did not."""
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure:
         reconfigure(errors="replace")  # some terminals cannot show Hindi; that is no reason to stop
-    problem = ""
+    is_terminal = sys.stdout.isatty()
+    console = Screen(width=None if is_terminal else _COLUMNS)
+    tour, problem, is_closed = _Tour(console, shows_all), "", False
+    folder = Path(mkdtemp(prefix="formant-mcp-tour-"))  # it stays: a recording is saved there, to be heard
     try:
-        problem = anyio.run(_run_steps)
+        problem = anyio.run(tour.run, folder)
+    except* BrokenPipeError:
+        is_closed = True
     except* (MCPError, OSError) as group:
         problem = f"the server did not start or ended too early: {_first_error(group)}"
+    finally:
+        if not any(path.is_file() for path in folder.rglob("*")):
+            shutil.rmtree(folder, ignore_errors=True)
+    if is_closed:
+        raise BrokenPipeError
     if problem:
         print(f"The tour failed: {problem}")
         return 1
-    print(f"All {len(STEPS)} steps worked.\n\n{_how_to_connect()}")
+    hidden = "" if shows_all else f" {_command()} tour --all shows them all."
+    console.print(Text(f"{len(STEPS)} of {len(STEPS)} steps worked.{hidden}", "bold green"), soft_wrap=True)
+    for path in folder.rglob("*.wav"):
+        console.print(Text(f"A recording was saved, and stays: {path}"), soft_wrap=True)
+    console.print(Text(f"\nTo ask about your own calls: {_command()} connect claude-desktop"), soft_wrap=True)
+    console.print(Text("(or claude-code, cursor, vscode; with --demo to try an assistant on this account first)"))
     return 0
 
 
-async def _run_steps() -> str:
-    """Runs every step in turn; returns what went wrong, '' if nothing did."""
-    with TemporaryDirectory(prefix="formant-mcp-tour-") as folder:
-        async with Client(_server(folder), read_timeout_seconds=_SECONDS) as client:
+class _Tour:
+    """The steps, run in turn; all of them, because one needs what another found, though only some are shown."""
+
+    def __init__(self, console: Console, shows_all: bool) -> None:
+        self._console = console
+        self._shows_all = shows_all
+        self._kept: dict[str, str] = {}
+        self._shown = 0
+
+    async def run(self, folder: Path) -> str:
+        """Returns what went wrong, '' if nothing did."""
+        async with Client(_server(str(folder)), read_timeout_seconds=_SECONDS) as client:
             listed = await client.list_tools()
             offer = f"The server offers {', '.join(tool.name for tool in listed.tools)}, and resources."
-            print(
-                "A tour of formant-mcp on its sample account: about 600 calls of 5 voice agents, no key, no network."
-                "\nEach step is a person's question, the call an assistant makes of it, and the answer it gets (cut to"
-                f" fit here).\n{fill(offer, _CHARACTERS)}\n"
-            )
-            kept: dict[str, str] = {}
+            self._console.print(Text(f"{_INTRODUCTION}\n{offer}\n"))
             for number, step in enumerate(STEPS, start=1):
-                problem = await _run_step(client, step, number, kept)
-                if problem:
+                if problem := await self._run_step(client, step):
                     return f"step {number} ({step.tool}): {problem}"
-    return ""
+        return ""
+
+    async def _run_step(self, client: Client, step: Step) -> str:
+        arguments = {name: _fill_in(value, self._kept) for name, value in step.arguments.items()}
+        is_shown = self._shows_all or step.is_shown
+        if is_shown:
+            self._shown += 1
+            self._console.print(Text(f"{self._shown}. {step.question}", "bold"))
+            call = f"   {step.tool} {json.dumps(arguments, ensure_ascii=False)}\n"
+            self._console.print(Text(call, "dim"), soft_wrap=True)
+        try:
+            answer = await (_read(client, arguments) if step.tool == READ else _call(client, step.tool, arguments))
+        except (MCPError, RuntimeError) as error:  # the SDK's RuntimeError: an answer that violates the tool's schema
+            return str(error)
+        if is_shown:
+            self._console.print(_on_screen(answer.text, self._console.width - _INDENT))
+            self._console.print(Text(f"\n   Why it matters: {step.why}\n"))
+        if not answer.structured:
+            return f"the answer is an error, or without structured content: {clean(answer.text)}"
+        if not _is_complete(answer) or not step.holds(answer):
+            return f"the answer is not what was expected: {step.expects}, and complete coverage."
+        if step.keeps:
+            self._kept[step.keeps] = answer.structured["conversations"][0]["conversation_id"]
+        return ""
 
 
 def _server(folder: str) -> StdioServerParameters:
@@ -67,24 +117,6 @@ def _server(folder: str) -> StdioServerParameters:
     environment = {name: value for name, value in os.environ.items() if not name.upper().startswith("FORMANT_")}
     environment |= {"FORMANT_RECORDINGS_DIR": folder, "FORMANT_TIMEZONE": _SAMPLE_ZONE}
     return StdioServerParameters(command=sys.executable, args=["-m", "formant_mcp", "--demo"], env=environment)
-
-
-async def _run_step(client: Client, step: Step, number: int, kept: dict[str, str]) -> str:
-    arguments = {name: _fill_in(value, kept) for name, value in step.arguments.items()}
-    print(f"{number}. {step.question}\n   {step.tool} {json.dumps(arguments, ensure_ascii=False)}\n")
-    try:
-        answer = await (_read(client, arguments) if step.tool == READ else _call(client, step.tool, arguments))
-    except (MCPError, RuntimeError) as error:  # the SDK's RuntimeError: an answer that violates the tool's schema
-        return str(error)
-    print(_on_screen(answer.text))
-    print(f"\n   Why it matters: {step.why}\n")
-    if not answer.structured:
-        return "the answer is an error, or without structured content."
-    if not _is_complete(answer) or not step.holds(answer):
-        return f"the answer is not what was expected: {step.expects}, and complete coverage."
-    if step.keeps:
-        kept[step.keeps] = answer.structured["conversations"][0]["conversation_id"]
-    return ""
 
 
 async def _call(client: Client, tool: str, arguments: dict[str, JsonValue]) -> Answer:
@@ -118,12 +150,23 @@ def _fill_in(value: JsonValue, kept: dict[str, str]) -> JsonValue:
     return value.format_map(kept) if isinstance(value, str) else value
 
 
-def _on_screen(text: str) -> str:
-    lines = [line.replace("\t", "  ") for line in text.splitlines()]
-    shown = [line if len(line) <= _CHARACTERS else line[: _CHARACTERS - 1] + "…" for line in lines[:_LINES]]
+def _on_screen(answer: str, room: int) -> RenderableType:
+    """The first lines, each cut to the screen; the lines of a table with their columns aligned."""
+    lines = answer.splitlines()
+    shown: list[RenderableType] = []
+    for is_table, group in groupby(lines[:_LINES], key=lambda line: "\t" in line):
+        if is_table:
+            rows = [line.split("\t") for line in group]
+            grid = Table.grid(*map(str, range(len(rows[0]))), padding=(0, 2, 0, 0))
+            for row in rows:
+                grid.add_row(*(text(cell) for cell in row))
+            fit_lines(grid, room)
+            shown.append(grid)
+        else:
+            shown += [Text(clean(line), no_wrap=True, overflow="ellipsis") for line in group]
     if len(lines) > _LINES:
-        shown.append(f"… {len(lines) - _LINES} more lines")
-    return "\n".join(f"   | {line}".rstrip() for line in shown)
+        shown.append(Text(f"… {len(lines) - _LINES} more lines"))
+    return Padding(Group(*shown), (0, 0, 0, _INDENT), expand=False)
 
 
 def _first_error(group: ExceptionGroup[Exception]) -> Exception:
@@ -131,21 +174,8 @@ def _first_error(group: ExceptionGroup[Exception]) -> Exception:
     return _first_error(cast(ExceptionGroup[Exception], first)) if isinstance(first, ExceptionGroup) else first
 
 
-def _how_to_connect() -> str:
+def _command() -> str:
+    """How this program is called here: by its name, or by its path if the shell does not find it."""
     here = Path(sys.executable).parent
-    command = shutil.which("formant-mcp", path=str(here)) or str(here / "formant-mcp")
-    entry = {"mcpServers": {"formant": {"command": command, "env": {"FORMANT_API_KEY": _KEY}}}}
-    return f"""\
-To ask about your own calls:
-
-Claude Desktop: Settings > Developer > Edit Config, add this, and start it again:
-{json.dumps(entry, indent=2)}
-
-Cursor: the same in ~/.cursor/mcp.json.
-
-Claude Code:
-claude mcp add formant --env FORMANT_API_KEY="$FORMANT_API_KEY" -- {command}
-Once formant-mcp is on PyPI, and with uv, nothing need be installed first:
-claude mcp add formant --env FORMANT_API_KEY="$FORMANT_API_KEY" -- uvx formant-mcp
-
-To try an assistant on this sample account first, add --demo after the command (in JSON: "args": ["--demo"])."""
+    own = shutil.which("formant-mcp", path=str(here)) or str(here / "formant-mcp")
+    return "formant-mcp" if shutil.which("formant-mcp") == own else own

@@ -23,7 +23,7 @@ class Step:
     """One question, in a person's words and as the call that an assistant makes for it.
 
     `{name}` in the arguments is replaced by what an earlier step kept under its `keeps`: the first conversation's id.
-    `holds` checks whether the answer is what `expects` says.
+    `holds` checks whether the answer is what `expects` says. `is_shown`: also without `--all`.
     """
 
     question: str
@@ -33,6 +33,7 @@ class Step:
     holds: Callable[[Answer], bool]
     why: str
     keeps: str = ""
+    is_shown: bool = False
 
 
 def _has_rows(answer: Answer) -> bool:
@@ -104,6 +105,7 @@ STEPS = (
         expects="calls, each in the text and in the structured content",
         holds=_has_rows,
         why="The first line counts all that match in the whole account and says whether anything is missing.",
+        is_shown=True,
     ),
     Step(
         question="Which is that agent's longest call?",
@@ -146,6 +148,7 @@ STEPS = (
         expects="turns, each with its call and its place",
         holds=_has_hits,
         why="Every word of every call is searched, in any script; hits are marked, their neighbours beside them.",
+        is_shown=True,
     ),
     Step(
         question="Did disputes go up this week, at agent 456?",
@@ -154,6 +157,7 @@ STEPS = (
         expects="groups of this week and the one before",
         holds=_has_comparison,
         why="Counted over all calls, the two periods side by side: no script, no paging through lists.",
+        is_shown=True,
     ),
     Step(
         question="Which calls of the last two weeks should I listen to first?",
