@@ -1,7 +1,6 @@
 """The documentation's examples of answers are what the sample account answers on the day that it names."""
 
 import re
-import shlex
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,9 +8,6 @@ from pathlib import Path
 import pytest
 from pydantic import JsonValue
 
-from formant_mcp.command_line.parser import parse
-from formant_mcp.command_line.syntax import Call
-from formant_mcp.commands.ask import run_ask
 from tests.fake_formant import FakeFormant
 from tests.server_harness import Account, Assistant
 
