@@ -1,6 +1,8 @@
 """The documentation's examples of answers are what the sample account answers on the day that it names."""
 
 import re
+import subprocess
+import sys
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -89,3 +91,13 @@ async def test_the_hits_at_the_top(assistant: Assistant) -> None:
     answer = await assistant.ask("search_transcripts", query="lawyer OR legal OR वकील", role="contact")
     for call, turn, role, words in example("What you can ask", "| call | turn |")[1:]:
         assert_shown([[call], [f"{turn} {role} ", words]], answer.text)
+
+
+def test_the_picture_is_drawn_from_a_session(tmp_path: Path) -> None:
+    script = ROOT / ".github" / "docs" / "draw-session"
+    subprocess.run([sys.executable, str(script), str(tmp_path / "session.svg")], check=True, timeout=120)
+    for path in (tmp_path / "session.svg", script.with_name("session.svg")):
+        picture = path.read_text(encoding="utf-8").replace("&#160;", " ")
+        for piece in ("Why did calls fail this week?", "; complete as of", "number labelled as spam", "find_changes"):
+            assert piece in picture
+        assert re.findall(r"https?://[^\s\"]+", picture) == ["http://www.w3.org/2000/svg"]
