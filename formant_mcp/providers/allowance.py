@@ -82,9 +82,9 @@ class Allowance(BaseModel):
     `remaining` requests are left until `resets_at`, where the provider states both. `wait_until`: nobody may send
     before. `sent`: the requests of the last minute, as pairs of a second and how many. `since_reset`: how many since
     the last stated reset, at `reset_at`, until the next is stated. `learned_at`: when a refusal last taught the limit.
-    `proven`: so many a minute are accepted, and none was refused since. `awaited`: until when the answers are waited
-    for to requests that may exceed a limit. `proven_until`: until when the answer to one sent alone counts.
-    `is_unclear`: the last refusal may have meant too many requests at once.
+    `raises`: how often it was raised since. `proven`: so many a minute are accepted, and none was refused since.
+    `awaited`: until when the answers are waited for to requests that may exceed a limit. `proven_until`: until when the
+    answer to one sent alone counts. `is_unclear`: the last refusal may have meant too many requests at once.
     `longest_reset`: the most seconds that were ever stated until a reset. `is_sliding`: what is stated is not a window
     after which all may be sent again, but how soon some may.
     """
@@ -93,6 +93,7 @@ class Allowance(BaseModel):
     is_stated: bool = False
     limited_at: float = 0.0
     learned_at: float = -math.inf
+    raises: int = 0
     remaining: int | None = None
     resets_at: float | None = None
     wait_until: float | None = None
@@ -214,7 +215,7 @@ class Allowance(BaseModel):
         if stated.is_refusal and stated.retry_after:
             self.wait_until = max(self.wait_until or 0.0, self.as_of + stated.retry_after)
         if stated.is_refusal:
-            self.proven, self.proven_until = 0, -math.inf
+            self.proven, self.proven_until, self.raises = 0, -math.inf, 0
             self._give_back()
             is_learning = self.as_of - self.learned_at < _LEARN_SECONDS
             self.is_unclear = not (stated.retry_after or shows_limit or is_learning)
@@ -291,8 +292,9 @@ class Allowance(BaseModel):
             return True
         if self.is_stated or not self.per_minute or self.as_of - self.limited_at < _RAISE_SECONDS:
             return False
-        self.per_minute += max(1, self.per_minute // 20)
-        self.limited_at = self.as_of
+        # Each time by more, so that one refusal for another reason does not slow a day.
+        self.per_minute += max(1, int(self.per_minute / 20 * 1.5**self.raises))
+        self.limited_at, self.raises = self.as_of, self.raises + 1
         return True
 
 

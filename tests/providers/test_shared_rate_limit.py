@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from formant_mcp.errors import RetryableError, StoreError
-from formant_mcp.providers.allowance import Allowance, parse_limit
+from formant_mcp.providers.allowance import Allowance, StatedLimit, parse_limit
 from formant_mcp.providers.http import HttpClient
 from tests.examples import is_thorough
 from tests.providers.limited_api import LATENCY, PER_MINUTE, Headers, Ledger, LimitedApi, Minute, VirtualTime
@@ -302,3 +302,35 @@ async def test_requests_in_flight_do_not_exceed_the_stated_limit(time: VirtualTi
     await read_all(api, [client], 18)
     assert api.accepted_in == {0: 6, 1: 6, 2: 6}
     assert api.refused == 10  # the first sixteen, sent before anything was stated
+
+
+def test_a_refusal_that_never_comes_again_limits_for_less_than_an_hour() -> None:
+    """As of a gateway: the provider has no limit."""
+    refusal = StatedLimit(is_refusal=True, per_minute=None, remaining=None, resets_in=None, retry_after=1.0)
+    allowance, now = Allowance(), 0.0
+    allowance.advance(now)
+    allowance.count(30)
+    allowance.update(refusal)
+    assert allowance.per_minute == 29
+    while allowance.per_minute and allowance.per_minute < 1_000:
+        now += 1
+        allowance.advance(now)
+        while allowance.take() <= 0:
+            pass
+    assert now < 3_600
+
+
+def test_a_limit_that_is_right_is_exceeded_by_few_requests_each_time() -> None:
+    refusal = StatedLimit(is_refusal=True, per_minute=None, remaining=None, resets_in=None, retry_after=30.0)
+    allowance, refused = Allowance(), 0
+    sent: list[int] = []
+    for now in range(4 * 3_600):
+        allowance.advance(now)
+        while allowance.take() <= 0:
+            sent = [at for at in sent if at > now - 60]
+            if len(sent) < 50:
+                sent.append(now)
+            else:
+                refused += 1
+                allowance.update(refusal)
+    assert refused < 0.02 * 4 * 60 * 50
