@@ -29,6 +29,7 @@ _EXPLAINED = {
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_PROTOCOL,
 }
+_NO_TEXT = "Could not decode to UTF-8"  # Python's own error for a text, without a code
 _TYPES = {"INTEGER": "'integer', 'null'", "REAL": "'real', 'integer', 'null'", "TEXT": "'text', 'null'"}
 
 
@@ -39,7 +40,9 @@ def code_of(error: sqlite3.Error) -> int:
 
 def is_damage(error: Exception, connection: sqlite3.Connection) -> bool:
     """Whether the error comes from a corrupt file."""
-    if isinstance(error, UnicodeDecodeError):  # a text, or a name in SQLite's message
+    if isinstance(error, UnicodeDecodeError):  # a name in SQLite's message
+        return True
+    if isinstance(error, sqlite3.OperationalError) and str(error).startswith(_NO_TEXT):
         return True
     if isinstance(error, sqlite3.Error):
         if code_of(error) in DAMAGED_CODES or getattr(error, "sqlite_errorname", "") in _DAMAGED_NAMES:
