@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from mcp import Client, StdioServerParameters
 from pydantic import JsonValue
 
+from formant_mcp.command_line import parser
 from formant_mcp.commands.assistants import ASSISTANTS
 from formant_mcp.commands.configuration import changed
 from tests.command import Done, run, run_in_child
@@ -126,6 +127,10 @@ async def test_the_entry_of_the_sample_account_starts(client: str, home: Path) -
     entry = servers(home, client)["formant-sample"]
     assert "env" not in entry
     assert "list_conversations" in await tools_of(entry, home)
+
+
+def test_the_command_line_takes_every_assistant_that_can_be_set_up() -> None:
+    assert set(parser.ASSISTANTS) == set(ASSISTANTS)
 
 
 @each_client

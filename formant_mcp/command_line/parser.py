@@ -16,7 +16,7 @@ Run = Callable[[], int]
 _NAME = "formant-mcp"
 _REFUSED = 2
 _LAST_PORT = 65_535
-_CLIENTS = ("claude-desktop", "claude-code", "cursor", "vscode")
+ASSISTANTS = ("claude-desktop", "claude-code", "cursor", "vscode")
 _HELP = "MCP server over a company's voice calls. Without a command it serves an assistant on stdin and stdout."
 _MORE = """\b
 Settings are environment variables; those needed most:
@@ -193,7 +193,7 @@ def purge(ctx: click.Context, all_: bool, store: str | None, yes: bool) -> Run:
 
 
 @program.command(
-    params=[Argument(["client"], type=Choice(_CLIENTS), what="an assistant", example="claude-desktop")],
+    params=[Argument(["client"], type=Choice(ASSISTANTS), what="an assistant", example="claude-desktop")],
     short_help="Add this server to an assistant's configuration, or take it out.",
 )
 @click.option("--print", "print_", cls=Option, is_flag=True, help="Print what to add instead.")

@@ -23,11 +23,11 @@ from formant_mcp.commands.assistants import (
     settings_in,
 )
 from formant_mcp.commands.configuration import Configuration, backups, changed, difference, read, write
+from formant_mcp.commands.consent import consent
 from formant_mcp.errors import ConfigurationError, FormantError
 from formant_mcp.providers.registry import PROVIDERS
 from formant_mcp.settings import Settings, store_text
 
-_REFUSED = 2
 _OWN_NAMES = frozenset(
     f"FORMANT_{name.upper()}" for name in Settings.model_fields if not name.startswith(("http_", "log_"))
 )
@@ -68,12 +68,8 @@ def _connect(options: ConnectOptions, assistant: Assistant) -> int:
         print(f"{path} needs no change.", file=sys.stderr)
         return 0
     print(f"{path}:\n{difference(before, after, assistant.servers, name)}", file=sys.stderr)
-    if not options.yes and not sys.stdin.isatty():
-        print("Nothing was written: there is no terminal to ask at. Add --yes to write it.", file=sys.stderr)
-        return _REFUSED
-    if not options.yes and not _agrees():
-        print("Nothing was written.", file=sys.stderr)
-        return 1
+    if status := consent("Write it?", "written", "write", is_given=options.yes):
+        return status
     # The assistant itself may have written the file while the user decided.
     backup = write(path, changed(read(path), assistant, name, made, prompts))
     kept = f" What it was is kept in {backup}." if backup else ""
@@ -128,8 +124,3 @@ def _to_paste(options: ConnectOptions, assistant: Assistant, settings: Settings)
     if address := link(options.client, name, made, provider):
         text += f"\n\nOr open: {address}"
     return text
-
-
-def _agrees() -> bool:
-    print("Write it? [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")

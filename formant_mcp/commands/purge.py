@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from formant_mcp.commands.checks import contents
+from formant_mcp.commands.consent import consent
 from formant_mcp.commands.sizes import counted, files_text
 from formant_mcp.errors import ConfigurationError, FormantError, InvalidRequestError
 from formant_mcp.settings import Settings, store_text
 from formant_mcp.stores import AllStores, StoreFacts, find_stores, purge, recordings_of, refuse_foreign, title
 
-_REFUSED = 2
 _NO_KEY_HINT = (
     "Set FORMANT_API_KEY (or FORMANT_API_KEY_FILE) as for the server, or name a store with --store;"
     " `formant-mcp doctor` lists them."
@@ -45,12 +45,8 @@ def run_purge(options: PurgeOptions) -> int:
         _print(settings, parts, damaged, options)
         if not parts and not damaged:
             return 0
-        if not options.yes and not sys.stdin.isatty():
-            print("Nothing was deleted: there is no terminal to ask at. Add --yes to delete it.", file=sys.stderr)
-            return _REFUSED
-        if not options.yes and not _agrees():
-            print("Nothing was deleted.", file=sys.stderr)
-            return 1
+        if status := consent("Delete all of this?", "deleted", "delete", is_given=options.yes):
+            return status
         for part in parts:
             asyncio.run(purge(part.store, part.damaged, part.recordings))
         asyncio.run(purge(None, damaged, []))
@@ -118,8 +114,3 @@ def _print(settings: Settings, parts: Sequence[_Part], damaged: Sequence[Path], 
     exports = [path for path in folder.glob("*") if path.is_file() and path.suffix in (".csv", ".jsonl")]
     kept = f"{counted(len(exports), 'export')} in {folder}, files that somebody wanted; " if exports else ""
     print(f"Not deleted: {kept}what the provider has.", file=sys.stderr)
-
-
-def _agrees() -> bool:
-    print("Delete all of this? [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")

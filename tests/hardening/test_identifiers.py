@@ -78,6 +78,7 @@ def clean_hidden(transcripts: Iterable[Sequence[str]]) -> tuple[float, list[str]
             lost, count = hidden_tokens(said, redacted)
             hidden, total = hidden + lost, total + count
             texts += [f"{said} -> {redacted}"] if lost else []
+    print(f"{hidden} of {total} clean words hidden")
     return hidden / total, texts
 
 
@@ -88,12 +89,15 @@ def test_ten_thousand_identifiers_are_planted() -> None:
 @pytest.mark.parametrize("name", PLANTED)
 def test_planted_identifiers_are_hidden(name: str) -> None:
     share, left = missed(planted(name))
+    print(f"{name}: {len(left)} of {PLANTED[name][0]} shown")
     assert share >= FEWEST_HIDDEN, (f"{name}: {share:.2%}", left[:20])
 
 
 @pytest.mark.parametrize("name", HELD_OUT)
 def test_identifiers_that_the_detector_was_not_built_on_are_hidden(name: str) -> None:
-    share, left = missed(HELD_OUT[name]())
+    sentences = list(HELD_OUT[name]())
+    share, left = missed(sentences)
+    print(f"{name}: {len(left)} of {len(sentences)} shown")
     assert share >= FEWEST_HELD_OUT, (f"{name}: {share:.2%}", left[:20])
 
 
