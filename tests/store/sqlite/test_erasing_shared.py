@@ -15,6 +15,7 @@ import pytest
 from formant_mcp.filters import Filters
 from formant_mcp.store.engine import TO_ERASE, TO_VACUUM
 from formant_mcp.store.sqlite import connection, erasing, room
+from formant_mcp.store.sqlite.connection import SqliteConnection
 from tests.store.files import call_saying, open_store, write_store
 from tests.store.oracle import NOW
 
@@ -137,30 +138,24 @@ async def test_a_change_interrupts_the_rewriting_which_begins_again_later(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(erasing, "_GIVEN_WAY_SECONDS", 0.2)
-    with closing(sqlite3.connect(path)) as store:
-        rows = [(f"filling {number}", "x" * 200_000) for number in range(300)]
-        store.executemany("INSERT INTO meta VALUES (?, ?)", rows)
-        store.commit()
+    loop, has_begun, vacuum = asyncio.get_running_loop(), asyncio.Event(), SqliteConnection.vacuum
+
+    def vacuum_slowly(connection: SqliteConnection) -> None:
+        if not has_begun.is_set():
+            loop.call_soon_threadsafe(has_begun.set)
+            connection.rows("WITH RECURSIVE e(n) AS (SELECT 1 UNION ALL SELECT n FROM e) SELECT count(*) FROM e")
+        vacuum(connection)
+
+    monkeypatch.setattr(SqliteConnection, "vacuum", vacuum_slowly)
     store = await open_store(path)
-    in_a_row = 0
-    while in_a_row < 5 and is_noted(path, TO_VACUUM):  # longer than any other step takes
-        in_a_row = in_a_row + 1 if is_locked(path) else 0
-        await asyncio.sleep(0.01)
-    await store.write.save([call_saying(1_000, "hello")], NOW)
+    async with asyncio.timeout(SECONDS):
+        await has_begun.wait()
+        await store.write.save([call_saying(1_000, "hello")], NOW)
     assert is_noted(path, TO_VACUUM)
     await store.erase()
     assert not is_noted(path)
     assert await store.read.count(Filters()) == 31
     await store.close()
-
-
-def is_locked(path: Path) -> bool:
-    with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as other:
-        try:
-            other.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError:
-            return True
-        return False
 
 
 async def test_a_file_for_whose_copy_there_is_no_room_is_rewritten_when_there_is(
