@@ -26,10 +26,14 @@ QUESTIONS: tuple[tuple[str, dict[str, object]], ...] = (
 
 @dataclass
 class Seen:
-    """What an assistant learned from a damaged store: the texts of errors, in order, and answers that are wrong."""
+    """What an assistant learned from a damaged store: the texts of errors, in order, and answers that are wrong.
+
+    `unnoticed`: those that are wrong by damage that SQLite does not notice.
+    """
 
     errors: list[str] = field(default_factory=list[str])
     wrong: list[str] = field(default_factory=list[str])
+    unnoticed: list[str] = field(default_factory=list[str])
     is_well: bool = False  # in the end
 
 

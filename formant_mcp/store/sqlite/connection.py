@@ -14,8 +14,15 @@ from formant_mcp.filters import Role
 from formant_mcp.store.engine import TO_ERASE, TO_VACUUM, AccountKey, Forms, Parameter, StoredTurn, Value
 from formant_mcp.store.limits import ALL_AGENTS
 from formant_mcp.store.local_time import local_day, local_hour
-from formant_mcp.store.sqlite.damage import UNEXPECTED, code_of, is_damage
-from formant_mcp.store.sqlite.failures import AnotherFileError, DamagedError, damaged_error, to_store_error
+from formant_mcp.store.sqlite.damage import UNEXPECTED, is_damage
+from formant_mcp.store.sqlite.failures import (
+    FAILURES,
+    AnotherFileError,
+    DamagedError,
+    code_of,
+    damaged_error,
+    to_store_error,
+)
 from formant_mcp.store.sqlite.file import has_damaged_version, prepare, rename_damaged
 from formant_mcp.store.sqlite.full_text import DELETE, FTS_COLUMNS, MERGE, forget_words, index_rows, to_fts5
 from formant_mcp.store.sqlite.owner import claim, enter
@@ -267,7 +274,7 @@ class SqliteConnection:
     def _translate_sqlite_errors(self) -> Generator[None]:
         try:
             yield
-        except (sqlite3.Error, UnicodeDecodeError) as error:
+        except FAILURES as error:
             if self._path and is_damage(error, self._connection):
                 raise damaged_error(self._path) from None
             raise to_store_error(error, self._path) from None
@@ -305,7 +312,7 @@ def open_reader(path: Path, file: os.stat_result | None) -> SqliteConnection:
     """
     try:
         connection = _connect(f"{path.absolute().as_uri()}?mode=rw")
-    except sqlite3.Error as error:
+    except FAILURES as error:
         if not path.exists():
             raise AnotherFileError("The local store has been moved.") from None
         raise to_store_error(error, path) from None
@@ -324,7 +331,7 @@ def open_reader(path: Path, file: os.stat_result | None) -> SqliteConnection:
 def _open(path: Path | None, file: os.stat_result | None, account: AccountKey) -> SqliteConnection:
     try:
         connection = _connect(":memory:" if path is None else f"{path.absolute().as_uri()}?mode=rw")
-    except sqlite3.Error as error:
+    except FAILURES as error:
         raise to_store_error(error, path) from None
     try:
         migrate(connection)  # before anything writes: a newer version's file stays as it is
@@ -333,12 +340,12 @@ def _open(path: Path | None, file: os.stat_result | None, account: AccountKey) -
             connection.execute(pragma)
         is_claimed = enter(connection, account)
         has_deleted = path is not None and has_to_erase(connection)
-    except (sqlite3.Error, *UNEXPECTED) as error:
+    except (*FAILURES, *UNEXPECTED) as error:
         is_damaged = path and is_damage(error, connection)
         connection.close()
         if is_damaged and path:
             raise damaged_error(path) from None
-        if isinstance(error, sqlite3.Error):
+        if isinstance(error, FAILURES):
             raise to_store_error(error, path) from None
         raise
     except BaseException:

@@ -9,13 +9,12 @@ import struct
 from contextlib import closing
 from functools import cache
 
+from formant_mcp.store.sqlite.failures import DAMAGED_CODES, FAILURES, LOCKED_CODES, code_of
 from formant_mcp.store.sqlite.schema import migrate
 
 UNEXPECTED = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, AssertionError, struct.error)
 """What our code raises on values that it never stored."""
 
-DAMAGED_CODES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-LOCKED_CODES = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _DAMAGED_NAMES = {"SQLITE_IOERR_SHORT_READ", "SQLITE_IOERR_CORRUPTFS"}
 _EXPLAINED = {
     *LOCKED_CODES,
@@ -33,18 +32,11 @@ _NO_TEXT = "Could not decode to UTF-8"  # Python's own error for a text, without
 _TYPES = {"INTEGER": "'integer', 'null'", "REAL": "'real', 'integer', 'null'", "TEXT": "'text', 'null'"}
 
 
-def code_of(error: sqlite3.Error) -> int:
-    """SQLite's primary code; its extended ones carry more in their upper bits (sqlite.org/rescode.html)."""
-    return int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)) & 0xFF
-
-
 def is_damage(error: Exception, connection: sqlite3.Connection) -> bool:
     """Whether the error comes from a corrupt file."""
-    if isinstance(error, UnicodeDecodeError):  # a name in SQLite's message
-        return True
     if isinstance(error, sqlite3.OperationalError) and str(error).startswith(_NO_TEXT):
         return True
-    if isinstance(error, sqlite3.Error):
+    if isinstance(error, FAILURES):
         if code_of(error) in DAMAGED_CODES or getattr(error, "sqlite_errorname", "") in _DAMAGED_NAMES:
             return True
         if code_of(error) in _EXPLAINED:
@@ -58,8 +50,8 @@ def _is_whole(connection: sqlite3.Connection) -> bool:
         if connection.execute("PRAGMA integrity_check(1)").fetchone() != ("ok",) or _schema(connection) != _own():
             return False
         return not any(connection.execute(check).fetchone() for check in _checks(connection))
-    except (sqlite3.Error, UnicodeDecodeError) as error:
-        return isinstance(error, sqlite3.Error) and code_of(error) in _EXPLAINED
+    except FAILURES as error:
+        return code_of(error) in _EXPLAINED
 
 
 def _schema(connection: sqlite3.Connection) -> set[tuple[str, str]]:

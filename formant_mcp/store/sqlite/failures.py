@@ -4,7 +4,13 @@ import sqlite3
 from pathlib import Path
 
 from formant_mcp.errors import StoreError
-from formant_mcp.store.sqlite.damage import LOCKED_CODES, code_of
+
+SqliteFailure = sqlite3.Error | UnicodeDecodeError
+"""What the sqlite3 module raises: the latter where a damaged name in SQLite's message is no UTF-8."""
+
+FAILURES = (sqlite3.Error, UnicodeDecodeError)
+DAMAGED_CODES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+LOCKED_CODES = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
 class DamagedError(StoreError):
@@ -19,6 +25,13 @@ class AnotherFileError(StoreError):
     """The file at the store's path is no longer the one that was opened."""
 
 
+def code_of(error: SqliteFailure) -> int:
+    """SQLite's primary code; its extended ones carry more in their upper bits (sqlite.org/rescode.html)."""
+    if isinstance(error, UnicodeDecodeError):
+        return sqlite3.SQLITE_CORRUPT
+    return int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)) & 0xFF
+
+
 def damaged_error(path: Path) -> DamagedError:
     """The error for a corrupt file, which is renamed."""
     return DamagedError(
@@ -26,9 +39,9 @@ def damaged_error(path: Path) -> DamagedError:
     )
 
 
-def to_store_error(error: sqlite3.Error | UnicodeDecodeError, path: Path | None) -> StoreError:
+def to_store_error(error: SqliteFailure, path: Path | None) -> StoreError:
     """What an error of a whole file means, and what to do."""
-    code = code_of(error) if isinstance(error, sqlite3.Error) else sqlite3.SQLITE_CORRUPT
+    code = code_of(error)
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     where = f" ({path.parent})" if path else ""
     if code == sqlite3.SQLITE_FULL or name == "SQLITE_IOERR_SHMSIZE":

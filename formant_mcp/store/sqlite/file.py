@@ -16,6 +16,7 @@ from pathlib import Path
 
 from formant_mcp.errors import StoreError
 from formant_mcp.files import disk_errors, is_own, make_private, refuse_unsafe
+from formant_mcp.store.sqlite.failures import FAILURES
 
 APPLICATION_ID = 0x466D6370
 """In the header of every store, by which it is recognized (sqlite.org/pragma.html#pragma_application_id)."""
@@ -182,7 +183,7 @@ def _tables(path: Path) -> set[str] | None:
     try:
         with closing(sqlite3.connect(address, uri=True)) as database:
             return {str(name) for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    except sqlite3.Error:
+    except FAILURES:
         return None
 
 

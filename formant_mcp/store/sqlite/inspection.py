@@ -10,7 +10,14 @@ from pathlib import Path
 
 from formant_mcp.store.engine import TO_ERASE, TO_VACUUM
 from formant_mcp.store.facts import StoreFacts
-from formant_mcp.store.sqlite.damage import DAMAGED_CODES, LOCKED_CODES, code_of
+from formant_mcp.store.sqlite.failures import (
+    DAMAGED_CODES,
+    FAILURES,
+    LOCKED_CODES,
+    SqliteFailure,
+    code_of,
+    to_store_error,
+)
 from formant_mcp.store.sqlite.file import MAGIC, OUR_TABLES, files_of, is_ours
 from formant_mcp.store.sqlite.schema import MIGRATIONS
 
@@ -36,7 +43,7 @@ def inspect_file(path: Path) -> StoreFacts | None:
     try:
         with _reading(path) as connection:
             return _facts(path, connection) if _is_store(connection) else None
-    except sqlite3.Error as error:
+    except FAILURES as error:
         return _unreadable(path, _problem(error))
 
 
@@ -47,9 +54,16 @@ def stores_in(folders: Iterable[Path]) -> list[StoreFacts]:
 
 
 def ids_in_file(path: Path) -> list[str]:
-    """The ids of all conversations in a file."""
-    with _reading(path) as connection:
-        return [str(row[0]) for row in connection.execute("SELECT conversation_id FROM conversations")]
+    """The ids of all conversations in a file.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
+    try:
+        with _reading(path) as connection:
+            return [str(row[0]) for row in connection.execute("SELECT conversation_id FROM conversations")]
+    except FAILURES as error:
+        raise to_store_error(error, path) from None
 
 
 def check_integrity(path: Path, seconds: float) -> str:
@@ -60,7 +74,7 @@ def check_integrity(path: Path, seconds: float) -> str:
             connection.set_progress_handler(lambda: time.monotonic() > ends, _STEPS)
             result = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
             return "" if result == "ok" else "damaged"
-    except sqlite3.Error as error:
+    except FAILURES as error:
         return "unfinished" if code_of(error) == sqlite3.SQLITE_INTERRUPT else _problem(error)
 
 
@@ -127,6 +141,6 @@ def _size(path: Path) -> tuple[int, datetime | None]:
     return size, datetime.fromtimestamp(latest, UTC) if latest else None
 
 
-def _problem(error: sqlite3.Error) -> str:
+def _problem(error: SqliteFailure) -> str:
     code = code_of(error)
     return "damaged" if code in DAMAGED_CODES else "locked by another program" if code in LOCKED_CODES else _UNREADABLE

@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 from formant_mcp.store.engine import SAMPLE_AGES, AccountKey, Owner, another_account
+from formant_mcp.store.sqlite.failures import FAILURES
 from formant_mcp.store.sqlite.file import is_ours
 
 
@@ -20,7 +21,7 @@ def read_owner(path: Path) -> Owner | None:
             return None
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
             keys, service, sample = _keys(connection), _value(connection, "service"), _sample(connection)
-    except (sqlite3.Error, OSError):
+    except (*FAILURES, OSError):
         return None
     return Owner(service, keys, sample) if keys and sample else None
 

@@ -4,7 +4,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from formant_mcp.store.sqlite.damage import DAMAGED_CODES, code_of
+from formant_mcp.store.sqlite.failures import DAMAGED_CODES, FAILURES, code_of
 from formant_mcp.store.sqlite.file import files_of
 
 
@@ -23,5 +23,5 @@ def _is_free(path: Path) -> bool:
         with closing(sqlite3.connect(path, timeout=0.2, isolation_level=None)) as connection:
             mode = connection.execute("PRAGMA journal_mode = DELETE").fetchone()[0]
             return str(mode) == "delete"
-    except sqlite3.DatabaseError as error:
-        return code_of(error) in DAMAGED_CODES
+    except FAILURES as error:
+        return code_of(error) in {*DAMAGED_CODES, sqlite3.SQLITE_ERROR}  # the latter: an unknown format
