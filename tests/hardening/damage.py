@@ -6,6 +6,7 @@ import shutil
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 
 from tests.fake_formant import FakeFormant
@@ -26,14 +27,10 @@ QUESTIONS: tuple[tuple[str, dict[str, object]], ...] = (
 
 @dataclass
 class Seen:
-    """What an assistant learned from a damaged store: the texts of errors, in order, and answers that are wrong.
-
-    `unnoticed`: those that are wrong by damage that SQLite does not notice.
-    """
+    """What an assistant learned from a damaged store: the texts of errors, in order, and answers that are wrong."""
 
     errors: list[str] = field(default_factory=list[str])
     wrong: list[str] = field(default_factory=list[str])
-    unnoticed: list[str] = field(default_factory=list[str])
     is_well: bool = False  # in the end
 
 
@@ -88,8 +85,9 @@ async def questioned(account: Account, path: Path, right: Sequence[object], star
             continue
         if found is not None:
             seen.is_well = True
-            tools = [*(tool for tool, _ in QUESTIONS), "get_transcripts", "get_transcripts"]
-            seen.wrong = [tool for tool, one, other in zip(tools, found, right, strict=True) if one != other]
+            tools = [tool for tool, _ in QUESTIONS]
+            pairs = zip_longest(tools, found, right, fillvalue="get_transcripts")
+            seen.wrong = [tool for tool, one, other in pairs if one != other]
             return seen
     return seen
 
