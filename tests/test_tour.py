@@ -95,13 +95,14 @@ def test_the_tour_does_not_show_the_users_key(short: str, whole: str) -> None:
 
 
 @in_a_terminal
-@pytest.mark.parametrize("columns", [60, 120])
-def test_in_a_terminal_answers_fit_its_width(tmp_path: Path, columns: int) -> None:
+@pytest.mark.parametrize("columns", [40, 80, 120])
+def test_in_a_terminal_answers_fit_its_width_and_their_figures_are_whole(tmp_path: Path, columns: int) -> None:
     status, shown = shown_in_terminal(tmp_path, "tour", columns=columns, TMPDIR=str(tmp_path))
     answers = [line for line in ESCAPE.sub("", shown).splitlines() if line.startswith("   ") and " {" not in line]
     assert status == 0
     assert "\x1b[" in shown
     assert max(map(cell_len, answers)) <= columns
+    assert any(re.search(r"^   dispute +\d+ +\d+\.\d%", line) for line in answers)
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,6 @@ def _print_list(console: Console, answer: ListAnswer) -> None:
         **_extracted(rows),
         "words": [row.gist or "" for row in rows],
     }
-    console.print()
     print_rows(console, [row.conversation_id for row in rows], columns, ("seconds",))
 
 

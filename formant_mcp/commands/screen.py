@@ -8,7 +8,7 @@ from typing import IO, NoReturn
 
 from rich.cells import cell_len
 from rich.console import Console
-from rich.measure import Measurement
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -16,9 +16,14 @@ from formant_mcp.models import clean
 
 _UNLIMITED = 100_000  # columns where there is no terminal
 _BAR_COLUMNS = 20
-_SHORT = 18  # columns of a cell that is cut off only if nothing else helps
+_SHORT = 18  # columns of a cell that is never wrapped or cut off
+_READABLE = 30  # columns of longer ones beside bars
+_GAP = 2
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 ROLES = {"agent": "cyan", "contact": "green"}
+
+Columns = Mapping[str, Sequence[str | Text]]
+"""The cells of each column by its header; that of bars is empty."""
 
 
 class Screen(Console):
@@ -51,45 +56,104 @@ def text(words: str, style: str = "") -> Text:
     return Text(clean(words), style=style)
 
 
-def table_of(
-    columns: Mapping[str, Sequence[str | Text]], right: Sequence[str] = (), whole: Sequence[str] = ()
-) -> Table:
-    """A table without the columns that are empty. `right`: numbers; `whole`: what must not be wrapped."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    kept = {name: cells for name, cells in columns.items() if any(str(cell) not in ("", "-") for cell in cells)}
-    for name in kept:
-        is_whole = name in whole or name in right
-        table.add_column(text(name), justify="right" if name in right else "left", no_wrap=is_whole, overflow="fold")
-    for cells in zip(*kept.values(), strict=True):
-        table.add_row(*(cell if isinstance(cell, Text) else text(cell) for cell in cells))
-    return table
+def print_table(console: Console, columns: Columns, right: Sequence[str] = ()) -> None:
+    """A table below an empty line; where it does not fit, the fields of each row below each other."""
+    table = table_of(columns, console.width, right)
+    if table is None:
+        first, *others = columns
+        print_fields(console, [f"{first}: {cell}" for cell in columns[first]], {name: columns[name] for name in others})
+    elif table.row_count:
+        console.print()
+        console.print(table)
 
 
-def print_rows(
-    console: Console, ids: Sequence[str], columns: Mapping[str, Sequence[str]], right: Sequence[str]
-) -> None:
+def print_rows(console: Console, ids: Sequence[str], columns: Columns, right: Sequence[str]) -> None:
     """A row per id. Where the ids do not fit beside the rest, each has the line below its row, whole, to be copied."""
-    whole = table_of({"conversation_id": ids, **columns}, right, ("conversation_id", *columns))
-    if Measurement.get(console, console.options.update_width(_UNLIMITED), whole).maximum <= console.width:
-        console.print(whole)
+    beside = _not_empty({"conversation_id": ids, **columns})
+    if sum(map(_width, beside, beside.values())) + _GAP * (len(beside) - 1) <= console.width:
+        print_table(console, beside, right)
         return
-    table = table_of(columns, right, tuple(columns))
-    fit_lines(table, console.width)
-    head, *rows = console.render_lines(table, pad=False)
-    for line, conversation_id in zip((head, *rows), ("", *ids), strict=True):
+    table = table_of(columns, console.width, right, cuts=True)
+    if table is None:
+        print_fields(console, ids, columns)
+        return
+    console.print()
+    lines = console.render_lines(table, pad=False)
+    for line, conversation_id in zip(lines, [""] * (len(lines) - len(ids)) + [*ids], strict=True):
         console.print(Text.assemble(*((part.text, part.style or "") for part in line)), no_wrap=True, crop=True)
         if conversation_id:
             console.print(text(f"  {conversation_id}", "dim"), soft_wrap=True)
 
 
-def fit_lines(table: Table, room: int) -> None:
-    """Makes each row one line, in which long cells are cut off before short ones are."""
-    widths = [max(cell_len(str(cell)) for cell in (column.header, *column.cells)) for column in table.columns]
-    long = [width for width in widths if width > _SHORT]
-    room -= sum(widths) - sum(long) + 2 * len(widths)
-    for column, width in zip(table.columns, widths, strict=True):
-        column.no_wrap, column.overflow = True, "ellipsis"
-        column.max_width = max(_SHORT // 2, room // len(long)) if width > _SHORT else None
+def print_fields(console: Console, titles: Sequence[str], columns: Columns) -> None:
+    """Each row as its title and a line per field."""
+    kept = {name: cells for name, cells in _not_empty(columns).items() if name}
+    for place, title in enumerate(titles):
+        console.print()
+        console.print(text(title, "bold"), soft_wrap=True)
+        grid = Table.grid(padding=(0, _GAP, 0, 0))
+        for name, cells in kept.items():
+            if str(cells[place]):
+                grid.add_row(text(name, "dim"), _text_of(cells[place]))
+        console.print(Padding(grid, (0, 0, 0, _GAP)))
+
+
+def table_of(columns: Columns, room: int, right: Sequence[str] = (), *, cuts: bool = False) -> Table | None:
+    """A table without the columns that are empty; None if it does not fit.
+
+    Numbers (`right`) and short words are whole. Longer ones are wrapped, or cut off if `cuts`, so that each row is one
+    line. Bars are left out where the rest needs their room.
+    """
+    kept = _not_empty(columns)
+    for shown, readable in ((kept, _READABLE), ({name: kept[name] for name in kept if name}, _SHORT // 2)):
+        most = [_width(*column) for column in shown.items()]
+        least = [_least(name, cells, _UNLIMITED if name in right else readable) for name, cells in shown.items()]
+        widths = _shared(room - _GAP * (len(shown) - 1), least, most)
+        if widths is not None:
+            break
+    else:
+        return None
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
+    for name, width in zip(shown, widths, strict=True):
+        table.add_column(text(name), justify="right" if name in right else "left", width=width, overflow="fold")
+    for cells in zip(*shown.values(), strict=True):
+        table.add_row(*(_text_of(cell, cuts=cuts) for cell in cells))
+    return table
+
+
+def _not_empty(columns: Columns) -> Columns:
+    return {name: cells for name, cells in columns.items() if any(str(cell) not in ("", "-") for cell in cells)}
+
+
+def _text_of(cell: str | Text, *, cuts: bool = False) -> Text:
+    made = cell.copy() if isinstance(cell, Text) else text(cell)
+    if cuts:
+        made.no_wrap, made.overflow = True, "ellipsis"
+    return made
+
+
+def _width(name: str, cells: Sequence[str | Text]) -> int:
+    """Columns of the screen in which nothing is wrapped."""
+    return max(cell_len(str(cell)) for cell in (name, *cells))
+
+
+def _least(name: str, cells: Sequence[str | Text], least: int) -> int:
+    """Columns of the screen that it needs, where cells longer than short ones may have `least`."""
+    longest = max(cell_len(str(cell)) for cell in cells)
+    words = max((cell_len(word) for word in name.split()), default=0)
+    return max(words, longest if longest <= _SHORT else min(longest, least))
+
+
+def _shared(room: int, least: Sequence[int], most: Sequence[int]) -> list[int] | None:
+    """Widths between these, the narrowest columns whole first; None if there is no room."""
+    spare = room - sum(least)
+    if spare < 0:
+        return None
+    widths = [*least]
+    for left, place in enumerate(sorted(range(len(most)), key=lambda place: most[place] - least[place])):
+        more = min(most[place] - least[place], spare // (len(most) - left))
+        widths[place], spare = widths[place] + more, spare - more
+    return widths
 
 
 def bar(value: float, most: float) -> Text:

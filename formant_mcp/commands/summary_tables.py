@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
-from formant_mcp.commands.screen import bar, percent, table_of, text
+from formant_mcp.commands.screen import bar, percent, print_table, text
 from formant_mcp.server.tools.summary_schema import (
     FieldAnswer,
     GroupAnswer,
@@ -24,8 +24,7 @@ def print_summary(console: Console, answer: SummaryAnswer) -> None:
         _print_profile(console, answer.profile, answer.overall)
         return
     if answer.groups:
-        console.print()
-        console.print(_groups(answer.groups))
+        _print_groups(console, answer.groups)
     console.print()
     console.print(text(_overall(answer.overall)))
     for name, measure in (answer.overall.measures or {}).items():
@@ -34,7 +33,7 @@ def print_summary(console: Console, answer: SummaryAnswer) -> None:
         console.print(text(f"{answer.others:,} more groups: a larger --top shows them."))
 
 
-def _groups(groups: Sequence[GroupAnswer]) -> object:
+def _print_groups(console: Console, groups: Sequence[GroupAnswer]) -> None:
     most = max(group.count for group in groups)
     columns: dict[str, list[str | Text]] = {
         name: [group.key.get(name, "") for group in groups] for name in groups[0].key
@@ -48,13 +47,13 @@ def _groups(groups: Sequence[GroupAnswer]) -> object:
     columns["at most"] = [percent(group.interval[1]) if group.interval else "" for group in groups]
     columns["before"] = [f"{group.previous.count:,}" if group.previous else "" for group in groups]
     columns["change"] = [f"{group.change.count:+,}" if group.change else "" for group in groups]
-    measures = list(dict.fromkeys(name for group in groups for name in group.measures or {}))
-    for name in measures:
+    right = [*_NUMBERS]
+    for name in dict.fromkeys(name for group in groups for name in group.measures or {}):
         cells = [(group.measures or {}).get(name) for group in groups]
         for figure in ("mean", "median"):
-            columns[f"{figure} {name}"] = [_number(getattr(cell, figure)) if cell else "" for cell in cells]
-    right = (*_NUMBERS, *(f"{figure} {name}" for figure in ("mean", "median") for name in measures))
-    return table_of(columns, right)
+            title = f"{figure} {name}".replace("_", " ")  # where a header may be wrapped
+            columns[title], right = [_number(getattr(cell, figure)) if cell else "" for cell in cells], [*right, title]
+    print_table(console, columns, right)
 
 
 def _overall(group: GroupAnswer) -> str:
@@ -70,10 +69,8 @@ def _print_profile(console: Console, profile: ProfileAnswer, overall: GroupAnswe
     names = profile.agent_names or {}
     console.print(text(_overall(overall)))
     for title, values in (("agent", profile.agents), ("status", profile.statuses)):
-        console.print()
-        console.print(_counts(title, values, overall.count, names if title == "agent" else {}))
+        _print_counts(console, title, values, overall.count, names if title == "agent" else {})
     if profile.results:
-        console.print()
         columns = {
             "result field": [field.path for field in profile.results],
             "kind": [field.kind for field in profile.results],
@@ -81,9 +78,8 @@ def _print_profile(console: Console, profile: ProfileAnswer, overall: GroupAnswe
             "": [bar(field.count, max(field.count for field in profile.results)) for field in profile.results],
             "values": [_values(field) for field in profile.results],
         }
-        console.print(table_of(columns, _NUMBERS, ("result field",)))
+        print_table(console, columns, _NUMBERS)
     if profile.signals:
-        console.print()
         columns = {
             "signal": [signal.name for signal in profile.signals],
             "calls": [f"{signal.calls:,}" if signal.calls is not None else "" for signal in profile.signals],
@@ -91,10 +87,12 @@ def _print_profile(console: Console, profile: ProfileAnswer, overall: GroupAnswe
             "max": [_number(signal.max) for signal in profile.signals],
             "values": [_counted(signal.top or []) for signal in profile.signals],
         }
-        console.print(table_of(columns, _NUMBERS, ("signal",)))
+        print_table(console, columns, _NUMBERS)
 
 
-def _counts(title: str, values: Sequence[list[str | int]], total: int, names: dict[str, str]) -> object:
+def _print_counts(
+    console: Console, title: str, values: Sequence[list[str | int]], total: int, names: dict[str, str]
+) -> None:
     counts = [int(count) for _, count in values]
     columns: dict[str, list[str | Text]] = {
         title: [str(value) for value, _ in values],
@@ -103,7 +101,7 @@ def _counts(title: str, values: Sequence[list[str | int]], total: int, names: di
         "": [bar(count, max(counts, default=0)) for count in counts],
         "share": [percent(count / total if total else None) for count in counts],
     }
-    return table_of(columns, _NUMBERS)
+    print_table(console, columns, _NUMBERS)
 
 
 def _values(field: FieldAnswer) -> str:
@@ -123,4 +121,4 @@ def _figures(measure: MeasureAnswer) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:,.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
+    return "" if value is None else f"{value:,.4g}" if abs(value) < 9_999.5 else f"{value:,.0f}"

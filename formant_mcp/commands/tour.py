@@ -19,12 +19,12 @@ from mcp_types import TextContent, TextResourceContents
 from pydantic import JsonValue
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
-from formant_mcp.commands.screen import Screen, fit_lines, text
+from formant_mcp.commands.screen import Screen, table_of, text
 from formant_mcp.commands.tour_steps import READ, STEPS, Answer, Step
 from formant_mcp.models import clean
+from formant_mcp.server.tools.text import counted
 
 _SAMPLE_ZONE = "Asia/Kolkata"  # where most of the sample account's calls are made: its "yesterday" is used
 _SECONDS = 60  # for one answer: far more than any needs
@@ -151,22 +151,28 @@ def _fill_in(value: JsonValue, kept: dict[str, str]) -> JsonValue:
 
 
 def _on_screen(answer: str, room: int) -> RenderableType:
-    """The first lines, each cut to the screen; the lines of a table with their columns aligned."""
+    """The first lines, each cut to the screen; of a table the first columns, as many as fit."""
     lines = answer.splitlines()
-    shown: list[RenderableType] = []
-    for is_table, group in groupby(lines[:_LINES], key=lambda line: "\t" in line):
+    shown: list[RenderableType] = [text(lines[0])] if lines else []
+    for is_table, group in groupby(lines[1:_LINES], key=lambda line: "\t" in line):
         if is_table:
-            rows = [line.split("\t") for line in group]
-            grid = Table.grid(*map(str, range(len(rows[0]))), padding=(0, 2, 0, 0))
-            for row in rows:
-                grid.add_row(*(text(cell) for cell in row))
-            fit_lines(grid, room)
-            shown.append(grid)
+            shown += _first_columns([line.split("\t") for line in group], room)
         else:
             shown += [Text(clean(line), no_wrap=True, overflow="ellipsis") for line in group]
     if len(lines) > _LINES:
-        shown.append(Text(f"… {len(lines) - _LINES} more lines"))
+        shown.append(Text(f"… {counted(len(lines) - _LINES, 'more line')}"))
     return Padding(Group(*shown), (0, 0, 0, _INDENT), expand=False)
+
+
+def _first_columns(rows: list[list[str]], room: int) -> list[RenderableType]:
+    names, *cells = rows
+    columns = {name: [row[place] if place < len(row) else "" for row in cells] for place, name in enumerate(names)}
+    for count in range(len(names), 0, -1):
+        table = table_of({name: columns[name] for name in names[:count]}, room, cuts=True)
+        if table:
+            hidden = f"… and {', '.join(names[count:])}" if count < len(names) else ""
+            return [table, text(hidden, "dim")] if hidden else [table]
+    return []
 
 
 def _first_error(group: ExceptionGroup[Exception]) -> Exception:
