@@ -5,6 +5,7 @@ from io import StringIO
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
+from rich.text import Text
 
 from formant_mcp.commands.screen import Screen, bar, print_rows, print_table, table_of
 
@@ -28,10 +29,11 @@ def test_a_table_has_every_number_and_word_whole(
 ) -> None:
     first, *others = headers
     key = WORDS.filter(lambda word: cell_len(word) <= 14)
-    columns = {first: data.draw(st.lists(key, min_size=rows, max_size=rows))}
+    columns: dict[str, list[str]] = {first: data.draw(st.lists(key, min_size=rows, max_size=rows))}
     columns |= {name: data.draw(st.lists(NUMBERS, min_size=rows, max_size=rows)) for name in others}
     console = Screen(StringIO(), width)
-    print_table(console, {**columns, "": [bar(1, 2)] * rows}, others)
+    bars: dict[str, list[Text]] = {"": [bar(1, 2)] * rows}
+    print_table(console, {**columns, **bars}, others)
     shown = "\n".join(printed(console))
     for cells in columns.values():
         assert all(cell in shown for cell in cells)
