@@ -37,7 +37,7 @@ _MAX_VALUES = 30
 _MAX_CANDIDATES = 1_000
 # Words for an outcome, which covers several statuses.
 _OUTCOMES = {
-    **dict.fromkeys(("failure", "failures", "unsuccessful"), "failure"),
+    **dict.fromkeys(("failure", "failures", "failed", "unsuccessful"), "failure"),
     **dict.fromkeys(("success", "successful"), "success"),
 }
 _SAME_LIST = timedelta(hours=1)  # between two pages the list is not checked again for this long
@@ -61,12 +61,15 @@ class Row:
 class Existing:
     """The values that exist, for a filter by one that does not; `more`: how many are not named.
 
-    `suggestion`: the most similar one, '' if none is.
+    `suggestion`: the most similar one, '' if none is. `instead`: another argument that may be meant. `otherwise`: how
+    many calls match without the filter, where its value exists and none of them has it.
     """
 
     values: list[str]
     suggestion: str = ""
     more: int = 0
+    instead: str = ""
+    otherwise: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +153,7 @@ async def list_conversations(loader: Loader, context: RequestContext, query: Lis
 
 async def available_values(store: Store, filters: Filters, matched: int) -> dict[str, Existing]:
     """The values that exist, for each filter by one that does not: for statuses and excluded values always, for others
-    only if nothing matches."""
+    only if nothing matches. Then also whether calls match but for the status."""
     existing: dict[str, Existing] = {}
     for column in NAMED:
         values = filters.named(column)
@@ -165,11 +168,19 @@ async def available_values(store: Store, filters: Filters, matched: int) -> dict
         if column == "agent_id":
             existing[column] = Existing(*await existing_agents(store, unknown))
         elif column == "status" and (outcome := _OUTCOMES.get(label(unknown))):
-            existing[column] = Existing(stored, f"call_successful={outcome}")
+            existing[column] = Existing(stored, instead=f"call_successful={outcome}")
         else:
             existing[column] = Existing(stored, nearest(unknown, stored))
     conditions = [condition for condition in filters.on_results if not matched or condition.operator == "!="]
-    return existing | await _existing_results(store, conditions) if conditions else existing
+    if conditions:
+        existing |= await _existing_results(store, conditions)
+    if filters.status and not matched and not existing:
+        otherwise = await store.read.count(filters.without(frozenset({"status"})))
+        outcome = next((_OUTCOMES[value] for value in map(label, filters.status) if value in _OUTCOMES), "")
+        if otherwise:
+            instead = f"call_successful={outcome}" if outcome else ""
+            existing["status"] = Existing([], instead=instead, otherwise=otherwise)
+    return existing
 
 
 async def _existing_results(store: Store, conditions: Sequence[Condition]) -> dict[str, Existing]:

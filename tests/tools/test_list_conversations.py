@@ -206,3 +206,31 @@ async def test_the_questions_of_a_first_session_are_answered_on_the_sample_accou
         read = await assistant.ask("get_transcripts", conversation_ids=longest.ids(), max_turns=3)
     assert_same_answer(SNAPSHOTS / "sample_failed_yesterday.txt", failed)
     assert_same_answer(SNAPSHOTS / "sample_longest_read.txt", read)
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (
+            ["failed"],
+            "Without status, 1 call would match: summarize_results with group_by=status counts theirs."
+            " Did you mean call_successful=failure?",
+        ),
+        (
+            ["completed"],
+            "Without status, 1 call would match: summarize_results with group_by=status counts theirs.",
+        ),
+        (["failure"], "Existing values: completed, failed, no_answer. Did you mean call_successful=failure?"),
+    ],
+)
+async def test_a_status_that_only_other_calls_have_says_so(account: Account, status: list[str], said: str) -> None:
+    account.api.conversations = []
+    for n, (agent, other) in enumerate([(123, "no_answer"), (456, "failed"), (456, "completed")]):
+        account.api.add(conversation(n, NOW - timedelta(hours=n + 1), agent_id=agent, status=other))
+    async with account.connect() as assistant:
+        await assistant.ask("list_conversations")
+        answer = await assistant.ask("list_conversations", agent_id="123", status=status)
+        other = await assistant.ask("list_conversations", agent_id="456", status=["failed"])
+    assert answer.coverage["matched"] == 0
+    assert str(answer.coverage["note"]).endswith(said)
+    assert "Without status" not in other.text

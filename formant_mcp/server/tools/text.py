@@ -108,7 +108,7 @@ def with_notes(coverage: Coverage, existing: Mapping[str, Existing], *notes: str
     settled = existing.keys() if "results" in coverage.settled else coverage.settled
     missing = [
         _existing_values(column, values, None if column in settled else coverage.known)
-        + did_you_mean(values.suggestion)
+        + (f" Did you mean {values.instead}?" if values.instead else did_you_mean(values.suggestion))
         for column, values in existing.items()
     ]
     return replace(coverage, note=" ".join(note for note in (coverage.note, *missing, *notes) if note))
@@ -116,6 +116,9 @@ def with_notes(coverage: Coverage, existing: Mapping[str, Existing], *notes: str
 
 def _existing_values(column: str, existing: Existing, loaded: int | None) -> str:
     """Says that a value does not occur, and which values do, as many as fit; `loaded`: among so many calls, not all."""
+    if existing.otherwise:
+        none = f"Without {column}, {counted(existing.otherwise, 'call')} would match"
+        return f"{none}: summarize_results with group_by={column} counts theirs."
     shown: list[str] = []
     left = _VALUES_CHARACTERS
     for value in filter(None, map(outside_form, existing.values)):
