@@ -91,9 +91,9 @@ def test_the_bundle_asks_for_settings_that_exist_and_names_every_provider() -> N
     fields = cast(dict[str, dict[str, JsonValue]], manifest["user_config"])
     assert {f"${{user_config.{name}}}" for name in fields} == set(server["mcp_config"]["env"].values())
     assert (fields["api_key"]["sensitive"], fields["api_key"]["required"]) == (True, True)
-    description = str(fields["provider"]["description"])
-    with_address = [name for name, spec in PROVIDERS.items() if spec.addresses]
-    assert [name for name in with_address if name not in description] == []
+    assert str(fields["provider"]["description"]) == f"{', '.join([*PROVIDERS][:-1])} or {[*PROVIDERS][-1]}"
+    needs_address = {name for name, spec in PROVIDERS.items() if not spec.addresses}
+    assert {name for name in PROVIDERS if name in str(fields["base_url"]["description"])} == needs_address
 
 
 def test_the_bundle_needs_the_python_of_the_project() -> None:
@@ -193,7 +193,7 @@ def test_claude_code_accepts_installs_and_connects_to_the_plugin(claude: list[st
 
 @pytest.mark.node
 def test_claude_code_connects_to_what_connect_has_written(claude: list[str | Path], tmp_path: Path) -> None:
-    variables = {"FORMANT_API_KEY": "a-key"}
+    variables = {"FORMANT_API_KEY": "a-key", "FORMANT_BASE_URL": "http://127.0.0.1:9"}
     run(PROGRAM, "connect", "claude-code", "--yes", folder=tmp_path, variables=variables)
     assert "formant" in run(*claude, "mcp", "list", folder=tmp_path)
     assert "✔ Connected" in run(*claude, "mcp", "get", "formant", folder=tmp_path)
