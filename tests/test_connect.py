@@ -22,6 +22,7 @@ from tests.command import Done, run, run_in_child
 from tests.stdio_process import PROGRAM, environment
 
 KEY = "sk-live-0123456789"
+NOWHERE = "http://127.0.0.1:9"  # where the key is not checked: see test_connect_key
 FILES = {
     "claude-desktop": ".config/Claude/claude_desktop_config.json",
     "claude-code": ".claude.json",
@@ -52,7 +53,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def connect(home: Path, client: str, *options: str, **variables: str) -> Done:
-    return run(home, "connect", client, *options, HOME=str(home), **variables)
+    return run(home, "connect", client, *options, HOME=str(home), FORMANT_BASE_URL=NOWHERE, **variables)
 
 
 def read(path: Path) -> Configuration:
@@ -66,7 +67,7 @@ def servers(home: Path, client: str) -> dict[str, dict[str, JsonValue]]:
 def variables_of(home: Path, client: str) -> JsonValue:
     """The variables of the entry, but for those that every test's environment has."""
     given = cast(dict[str, JsonValue], servers(home, client)["formant"]["env"])
-    return {name: value for name, value in given.items() if name not in environment(home)}
+    return {name: value for name, value in given.items() if name not in environment(home, FORMANT_BASE_URL=NOWHERE)}
 
 
 async def tools_of(entry: dict[str, JsonValue], folder: Path) -> list[str]:
@@ -117,7 +118,7 @@ def test_what_was_added_can_be_taken_out(client: str, home: Path) -> None:
     assert servers(home, client) == {}
     assert KEY not in path.read_text(encoding="utf-8")
     again = connect(home, client, "--remove", "--yes")
-    assert (again.status, again.error) == (0, f"{path} needs no change.\n")
+    assert (again.status, again.error) == (0, f"{path} has no entry formant: there is nothing to remove.\n")
 
 
 @each_client
@@ -125,7 +126,7 @@ def test_what_was_added_can_be_taken_out(client: str, home: Path) -> None:
 async def test_the_entry_of_the_sample_account_starts(client: str, home: Path) -> None:
     assert connect(home, client, "--yes", "--demo").status == 0
     entry = servers(home, client)["formant-sample"]
-    assert "env" not in entry
+    assert "FORMANT_API_KEY" not in cast(Configuration, entry["env"])
     assert "list_conversations" in await tools_of(entry, home)
 
 
@@ -139,20 +140,20 @@ def test_a_second_time_changes_nothing(client: str, home: Path) -> None:
     text = (home / FILES[client]).read_text(encoding="utf-8")
     second = connect(home, client, "--yes", FORMANT_API_KEY=KEY)
     assert (first.status, second.status) == (0, 0)
-    assert "needs no change" in second.error
+    assert "already has this entry" in second.error
     assert (home / FILES[client]).read_text(encoding="utf-8") == text
 
 
 def test_another_key_is_a_change_though_it_is_not_shown(home: Path) -> None:
     assert connect(home, "cursor", "--yes", FORMANT_API_KEY=KEY).status == 0
     done = connect(home, "cursor", "--yes", FORMANT_API_KEY="sk-another")
-    assert "Only values change that are shown as …." in done.error
+    assert "Only values change that are not shown here, such as a key." in done.error
     assert variables_of(home, "cursor") == {"FORMANT_API_KEY": "sk-another"}
 
 
 @each_client
 def test_without_a_terminal_and_yes_nothing_is_written(client: str, home: Path) -> None:
-    done = run_in_child(home, "connect", client, HOME=str(home), FORMANT_API_KEY=KEY)
+    done = run_in_child(home, "connect", client, HOME=str(home), FORMANT_API_KEY=KEY, FORMANT_BASE_URL=NOWHERE)
     assert done.status == 2
     assert "Add --yes" in done.error
     assert not (home / FILES[client]).exists()
@@ -281,7 +282,7 @@ def test_what_the_assistant_writes_meanwhile_stays(home: Path) -> None:
     controller, terminal = pty.openpty()
     process = subprocess.Popen(
         [str(PROGRAM), "connect", "claude-code"],
-        env=environment(home, HOME=str(home), FORMANT_API_KEY=KEY),
+        env=environment(home, HOME=str(home), FORMANT_API_KEY=KEY, FORMANT_BASE_URL=NOWHERE),
         stdin=terminal,
         stderr=subprocess.PIPE,
         text=True,
@@ -318,9 +319,11 @@ def test_what_is_kept_of_a_file_is_private_and_named_when_the_server_is_taken_ou
     path.chmod(0o644)
     assert connect(home, "cursor", "--yes", FORMANT_API_KEY=KEY).status == 0
     assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
+    (backup,) = path.parent.glob("*.bak")
+    backup.rename(path.with_name("mcp.json.20260101-000000.bak"))  # else both may be of the same second
     done = connect(home, "cursor", "--remove", "--yes", FORMANT_REGION="nowhere")
     assert done.status == 0
-    assert "earlier states, which may have the key, are beside it" in done.error
+    assert "2 backups that may contain the key are beside it: mcp.json.*.bak." in done.error
 
 
 def test_half_a_character_is_written_as_it_was(home: Path) -> None:

@@ -116,7 +116,9 @@ def test_without_a_terminal_it_must_be_said_on_the_command_line(run: Run, data: 
     store = fill(data)
     refused = run()
     assert (refused.status, refused.out) == (2, "")
-    assert refused.error.endswith("Nothing was deleted: there is no terminal to ask at. Add --yes to delete it.\n")
+    assert refused.error.endswith(
+        "Nothing was deleted: there is no terminal to confirm it in. Add --yes to do it without asking.\n"
+    )
     assert store.exists()
 
 

@@ -14,9 +14,10 @@ from pydantic import JsonValue
 
 from formant_mcp.errors import ConfigurationError
 
-KEY = "FORMANT_API_KEY"
+KEY, KEY_FILE = "FORMANT_API_KEY", "FORMANT_API_KEY_FILE"
 PLACEHOLDER = "paste your API key here"
 _INPUT = "formant-key"
+FROM_INPUT = f"${{input:{_INPUT}}}"  # VS Code puts the answer there
 _TEMPORARY = {"archive-v0", "builds-v0", "environments-v2"}  # folders of uv's cache in which `uvx` runs programs
 
 Entry = dict[str, JsonValue]
@@ -54,11 +55,18 @@ def _vscode(_: Mapping[str, str]) -> Path:
 
 
 ASSISTANTS = {
-    "claude-desktop": Assistant("Claude Desktop", "mcpServers", _desktop, "Quit Claude Desktop and start it again."),
-    "claude-code": Assistant("Claude Code", "mcpServers", _claude_code, "Start a new session.", has_type=True),
-    "cursor": Assistant("Cursor", "mcpServers", _cursor, "Open Cursor's settings, MCP: the server appears there."),
+    "claude-desktop": Assistant("Claude Desktop", "mcpServers", _desktop, "Quit Claude Desktop and open it again."),
+    "claude-code": Assistant(
+        "Claude Code", "mcpServers", _claude_code, "Start a new session of Claude Code.", has_type=True
+    ),
+    "cursor": Assistant("Cursor", "mcpServers", _cursor, "Cursor lists the server in its settings, under MCP."),
     "vscode": Assistant(
-        "VS Code", "servers", _vscode, "Start it there with MCP: List Servers; it asks for the key.", True, True
+        "VS Code",
+        "servers",
+        _vscode,
+        "In VS Code, run the command MCP: List Servers and start the server there.",
+        True,
+        True,
     ),
 }
 
@@ -72,7 +80,7 @@ def program() -> str:
     here = Path(sys.executable).parent
     if _TEMPORARY & set(here.parts):
         raise ConfigurationError(
-            "This program runs from a temporary folder, as uvx does it.",
+            "This program runs from a temporary folder, as programs started by uvx do.",
             "Install it with `uv tool install`, and run `formant-mcp connect` again.",
         )
     return shutil.which("formant-mcp", path=str(here)) or str(here / "formant-mcp")
@@ -84,15 +92,21 @@ def name_of(*, is_demo: bool) -> str:
 
 
 def entry(assistant: Assistant, variables: Mapping[str, str], *, is_demo: bool) -> Entry:
-    """The server as that assistant's configuration has it, with these settings; without any for the sample account."""
+    """The server as that assistant's configuration has it, with these settings."""
     with_key = dict(variables)
-    if assistant.asks and not is_demo and "FORMANT_API_KEY_FILE" not in variables:
-        with_key[KEY] = f"${{input:{_INPUT}}}"
+    if assistant.asks and not is_demo and KEY_FILE not in variables:
+        with_key[KEY] = FROM_INPUT
     made: Entry = {"type": "stdio"} if assistant.has_type else {}
     made["command"], made["args"] = program(), ["--demo"] if is_demo else []
-    if not is_demo:
+    if with_key:
         made["env"] = {**with_key}
     return made
+
+
+def has_question(made: Entry) -> bool:
+    """Whether the assistant asks for the key of that entry."""
+    variables = made.get("env")
+    return isinstance(variables, dict) and variables.get(KEY) == FROM_INPUT
 
 
 def inputs(provider: str) -> list[JsonValue]:
@@ -114,7 +128,7 @@ def link(client: str, name: str, made: Entry, provider: str) -> str:
         config = quote(b64encode(json.dumps(made).encode()).decode(), safe="")
         return f"cursor://anysphere.cursor-deeplink/mcp/install?name={name}&config={config}"
     if client == "vscode":
-        prompts = {"inputs": inputs(provider)} if "env" in made else {}
+        prompts = {"inputs": inputs(provider)} if has_question(made) else {}
         return f"vscode:mcp/install?{quote(json.dumps({'name': name, **made, **prompts}), safe='')}"
     return ""
 

@@ -5,28 +5,27 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import cast
 
 from pydantic import JsonValue
 
-from formant_mcp.commands.assistants import Assistant, Entry, is_own_input
+from formant_mcp.commands.assistants import FROM_INPUT, KEY, Assistant, Entry, is_own_input
+from formant_mcp.commands.sizes import counted
 from formant_mcp.errors import ConfigurationError
 from formant_mcp.files import replace_private
 from formant_mcp.settings import store_text
 
-_HIDDEN = "…"
+_HIDDEN = "(not shown)"
 _OWN_ARGUMENTS: tuple[JsonValue, ...] = ([], ["--demo"])
-_BY_HAND = "Add by hand what `formant-mcp connect … --print` prints."
-_KEY = "FORMANT_API_KEY"
 
 Configuration = dict[str, JsonValue]
 
 
-def read(path: Path) -> Configuration:
-    """What the file has; nothing if there is none.
+def read(path: Path, by_hand: str) -> Configuration:
+    """What the file has; nothing if there is none. `by_hand`: what to do where this program cannot change it.
 
     Raises:
         ConfigurationError: it cannot be read, or not be written again without changing what is not ours.
@@ -36,17 +35,17 @@ def read(path: Path) -> Configuration:
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} cannot be read.", _BY_HAND) from error
+        raise ConfigurationError(f"{path} cannot be read.", by_hand) from error
     try:
         parsed: JsonValue = json.loads(
             text or "{}", object_pairs_hook=_without_repetition, parse_float=_finite, parse_constant=_finite
         )
     except (ValueError, RecursionError) as error:
         raise ConfigurationError(
-            f"{path} is not plain JSON (it may have comments), so it is not touched.", _BY_HAND
+            f"{path} is not plain JSON (it may have comments), so it is not touched.", by_hand
         ) from error
     if not isinstance(parsed, dict) or not _has_usual_form(parsed):
-        raise ConfigurationError(f"{path} has another form than expected, so it is not touched.", _BY_HAND)
+        raise ConfigurationError(f"{path} does not have the expected structure, so it is not touched.", by_hand)
     return parsed
 
 
@@ -83,26 +82,57 @@ def changed(
     return after
 
 
+def names(configuration: Configuration, servers: str) -> set[str]:
+    """The names of the servers that it has."""
+    return set(_servers(configuration, servers))
+
+
 def _servers(configuration: Configuration, servers: str) -> Entry:
     return cast(Entry, configuration.get(servers, {}))
 
 
 def difference(before: Configuration, after: Configuration, servers: str, name: str) -> str:
-    """The lines of the server's entry that change, without keys and passwords; nothing of other servers."""
-    old, new = (
-        json.dumps(_shown(state, servers, name), indent=2, ensure_ascii=False).splitlines() for state in (before, after)
+    """The server's entry with the lines that change, without keys and passwords; others' entries are only counted."""
+    old, new = _lines(before, servers, name), _lines(after, servers, name)
+    text = (
+        "\n".join(_compared(old, new)) if old != new else "Only values change that are not shown here, such as a key."
     )
-    lines = list(difflib.unified_diff(old, new, lineterm="", n=2))
-    different = [line for line in lines if not line.startswith(("---", "+++", "@@"))]
-    return "\n".join(different) or f"Only values change that are shown as {_HIDDEN}."
+    others = len(names(before, servers) - {name})
+    if not others:
+        return text
+    return f"{text}\n{counted(others, 'other entry stays as it is', 'other entries stay as they are')}."
+
+
+def _compared(old: list[str], new: list[str]) -> Iterator[str]:
+    """All lines, marked with + or - where they differ in more than a comma at the end."""
+    bare_old, bare_new = ([line.rstrip(",") for line in lines] for lines in (old, new))
+    matcher = difflib.SequenceMatcher(None, bare_old, bare_new, autojunk=False)
+    for tag, start, end, new_start, new_end in matcher.get_opcodes():
+        if tag == "equal":
+            yield from (f" {line}" for line in new[new_start:new_end])
+        else:
+            yield from (f"-{line}" for line in old[start:end])
+            yield from (f"+{line}" for line in new[new_start:new_end])
+
+
+def _lines(configuration: Configuration, servers: str, name: str) -> list[str]:
+    """What is shown of it: none of an empty one, and of the list of servers this one alone."""
+    if not configuration:
+        return []
+    text = json.dumps(_shown(configuration, servers, name), indent=2, ensure_ascii=False)
+    if text == "{}":
+        return ["{", "}"]
+    return text.replace(f'"{servers}": {{}}', f'"{servers}": {{\n  }}').splitlines()
 
 
 def _shown(configuration: Configuration, servers: str, name: str) -> Configuration:
-    made = _servers(configuration, servers).get(name)
     own = [value for value in cast(list[JsonValue], configuration.get("inputs", [])) if is_own_input(value)]
     prompts: Configuration = {"inputs": own} if own else {}
+    if servers not in configuration:
+        return prompts
+    made = _servers(configuration, servers).get(name)
     shown = {key: _shown_field(key, value) for key, value in made.items()} if isinstance(made, dict) else None
-    return {servers: {name: shown} if shown is not None else {}, **prompts}
+    return {**prompts, servers: {name: shown} if shown is not None else {}}
 
 
 def _shown_field(name: str, value: JsonValue) -> JsonValue:
@@ -115,13 +145,15 @@ def _shown_field(name: str, value: JsonValue) -> JsonValue:
 
 
 def _masked(name: str, value: JsonValue) -> JsonValue:
-    if not name.startswith("FORMANT_") or name == _KEY or not isinstance(value, str):
+    if name == KEY and value == FROM_INPUT:
+        return value
+    if not name.startswith("FORMANT_") or name == KEY or not isinstance(value, str):
         return _HIDDEN
     return store_text(value) if name == "FORMANT_STORE" else value
 
 
 def write(path: Path, configuration: Configuration) -> Path | None:
-    """Writes the file, whole or not at all; returns where the one before is kept. Both are for their owner alone.
+    """Writes the file, whole or not at all; returns the backup of the one before. Both are private to their owner.
 
     Raises:
         OSError: it cannot be written.
@@ -140,5 +172,5 @@ def write(path: Path, configuration: Configuration) -> Path | None:
 
 
 def backups(path: Path) -> list[Path]:
-    """What the file was before earlier changes."""
+    """The backups of earlier changes, the oldest first."""
     return sorted(path.parent.glob(f"{path.name}.*.bak"))

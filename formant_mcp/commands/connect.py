@@ -1,11 +1,15 @@
 """`formant-mcp connect`: adds this program to an assistant's configuration, or takes it out again."""
 
+import asyncio
 import getpass
 import json
 import os
 import shlex
 import sys
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from pydantic import JsonValue, SecretStr
@@ -13,24 +17,30 @@ from pydantic import JsonValue, SecretStr
 from formant_mcp.commands.assistants import (
     ASSISTANTS,
     KEY,
+    KEY_FILE,
     PLACEHOLDER,
     Assistant,
     Entry,
     entry,
+    has_question,
     inputs,
     link,
     name_of,
     settings_in,
 )
-from formant_mcp.commands.configuration import Configuration, backups, changed, difference, read, write
+from formant_mcp.commands.configuration import Configuration, backups, changed, difference, names, read, write
 from formant_mcp.commands.consent import consent
-from formant_mcp.errors import ConfigurationError, FormantError
+from formant_mcp.commands.sizes import counted
+from formant_mcp.errors import ConfigurationError, FormantError, InvalidRequestError
+from formant_mcp.providers.probe import probe
 from formant_mcp.providers.registry import PROVIDERS
 from formant_mcp.settings import Settings, store_text
 
+_CHECK_SECONDS = 5.0  # for the provider's answer
 _OWN_NAMES = frozenset(
     f"FORMANT_{name.upper()}" for name in Settings.model_fields if not name.startswith(("http_", "log_"))
 )
+_NOT_FOR_SAMPLE = frozenset({KEY, KEY_FILE, "FORMANT_STORE", "FORMANT_BASE_URL", "FORMANT_REGION"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +54,17 @@ class ConnectOptions:
     demo: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """The entry to write, None to remove it; what the assistant asks for with it."""
+
+    made: Entry | None
+    inputs: Sequence[JsonValue]
+    is_refused: bool = False  # its key, by the provider
+
+
 def run_connect(options: ConnectOptions) -> int:
-    """Shows the change, asks, and writes it; returns the exit status: 2 if nobody could answer."""
+    """Checks the key, shows the change, asks, and writes it; returns the exit status: 2 if nobody could answer."""
     try:
         return _connect(options, ASSISTANTS[options.client])
     except (FormantError, EOFError) as error:
@@ -57,23 +76,27 @@ def run_connect(options: ConnectOptions) -> int:
 
 def _connect(options: ConnectOptions, assistant: Assistant) -> int:
     if options.print:
-        print(_to_paste(options, assistant, Settings.load()))
+        print(_to_paste(options, assistant))
         return 0
-    path, name = _path(assistant), name_of(is_demo=options.demo)
-    before = read(path)
-    made, prompts = (None, inputs("")) if options.remove else _made(options, assistant)
-    prompts = prompts if assistant.asks and not options.demo else []
-    after = changed(before, assistant, name, made, prompts)
+    path, name, by_hand = _path(assistant), name_of(is_demo=options.demo), _by_hand(options)
+    before = read(path, by_hand)
+    planned = _removal(options, assistant) if options.remove else _addition(options, assistant)
+    after = changed(before, assistant, name, planned.made, planned.inputs)
     if after == before:
-        print(f"{path} needs no change.", file=sys.stderr)
-        return 0
+        print(f"{path} {_why_no_change(options, names(before, assistant.servers))}", file=sys.stderr)
+        return int(planned.is_refused)
+    if planned.is_refused and (options.yes or not sys.stdin.isatty()):
+        print("Nothing was written. To write it anyway, run this in a terminal, without --yes.", file=sys.stderr)
+        return 1
     print(f"{path}:\n{difference(before, after, assistant.servers, name)}", file=sys.stderr)
-    if status := consent("Write it?", "written", "write", is_given=options.yes):
+    question = "Write it anyway?" if planned.is_refused else "Write it?"
+    if status := consent(question, "written", is_given=options.yes):
         return status
     # The assistant itself may have written the file while the user decided.
-    backup = write(path, changed(read(path), assistant, name, made, prompts))
-    kept = f" What it was is kept in {backup}." if backup else ""
-    print(f"Written.{kept}\n{_what_next(options, assistant, path)}", file=sys.stderr)
+    backup = write(path, changed(read(path, by_hand), assistant, name, planned.made, planned.inputs))
+    print(f"Written.{f' Backup: {backup}' if backup else ''}", file=sys.stderr)
+    if next_step := _next_step(assistant, path, planned.made):
+        print(next_step, file=sys.stderr)
     return 0
 
 
@@ -83,44 +106,114 @@ def _path(assistant: Assistant) -> Path:
     try:
         return path.resolve()
     except RuntimeError as error:
-        raise ConfigurationError(f"{path} is a link to itself.", "Remove it.") from error
+        raise ConfigurationError(f"{path} is a link to itself.", "Remove the link.") from error
 
 
-def _what_next(options: ConnectOptions, assistant: Assistant, path: Path) -> str:
+def _command(client: str, *, is_demo: bool) -> str:
+    return f"formant-mcp connect {client}{' --demo' if is_demo else ''}"
+
+
+def _by_hand(options: ConnectOptions) -> str:
+    """What to do where the file cannot be changed."""
+    if options.remove:
+        return f"Remove the entry {name_of(is_demo=options.demo)} by hand."
+    return f"Add by hand what `{_command(options.client, is_demo=options.demo)} --print` prints."
+
+
+def _why_no_change(options: ConnectOptions, present: Set[str]) -> str:
+    """What follows the file's name where there is nothing to do."""
     if not options.remove:
-        return assistant.restart
+        return "already has this entry."
+    name, other = (name_of(is_demo=is_demo) for is_demo in (options.demo, not options.demo))
+    if other not in present:
+        return f"has no entry {name}: there is nothing to remove."
+    sample = "" if options.demo else ", the sample account"
+    command = _command(options.client, is_demo=not options.demo)
+    return f"has no entry {name}, but it has {other}{sample}: `{command} --remove` removes that."
+
+
+def _next_step(assistant: Assistant, path: Path, made: Entry | None) -> str:
+    if made:
+        return f"{assistant.restart}{f' {assistant.title} then asks for the key.' if has_question(made) else ''}"
     old = backups(path)
-    return f"{len(old)} earlier states, which may have the key, are beside it: {path.name}.*.bak." if old else ""
+    if not old:
+        return ""
+    where = old[0].name if len(old) == 1 else f"{path.name}.*.bak"
+    kept = counted(len(old), "backup that may contain the key is", "backups that may contain the key are")
+    return f"{kept} beside it: {where}. Delete what you no longer need."
 
 
-def _made(options: ConnectOptions, assistant: Assistant) -> tuple[Entry, list[JsonValue]]:
-    """The server's entry, and what the assistant asks for."""
-    settings, variables = Settings.load(), {} if options.demo else settings_in(os.environ, _OWN_NAMES)
-    if not options.demo and not assistant.asks:
-        if not variables.keys() & {KEY, "FORMANT_API_KEY_FILE"} and sys.stdin.isatty():
-            variables[KEY] = getpass.getpass("API key (it is not shown): ").strip()
-            settings = settings.model_copy(update={"api_key": SecretStr(variables[KEY])})
-        settings.key("Set FORMANT_API_KEY, or add --demo for the sample account.")
+def _removal(options: ConnectOptions, assistant: Assistant) -> _Planned:
+    return _Planned(None, inputs("") if assistant.asks and not options.demo else [])
+
+
+def _addition(options: ConnectOptions, assistant: Assistant) -> _Planned:
+    settings, variables, is_refused = Settings.load(), _variables(options), False
     if assistant.asks:
         variables.pop(KEY, None)
+    elif not options.demo:
+        if not variables.keys() & {KEY, KEY_FILE} and sys.stdin.isatty():
+            variables[KEY] = getpass.getpass("API key (not shown while you type): ").strip()
+            settings = settings.model_copy(update={"api_key": SecretStr(variables[KEY])})
+        is_refused = _is_refused(settings)
     made = entry(assistant, variables, is_demo=options.demo)
-    return made, inputs(PROVIDERS[settings.provider].title)
+    return _Planned(made, _inputs(made, settings), is_refused)
 
 
-def _to_paste(options: ConnectOptions, assistant: Assistant, settings: Settings) -> str:
-    """The entry as JSON with a place for the key, and what else adds it."""
-    name = name_of(is_demo=options.demo)
-    variables = {KEY: PLACEHOLDER} | settings_in(os.environ, _OWN_NAMES - {KEY})
+def _variables(options: ConnectOptions) -> dict[str, str]:
+    """The settings to write: those of this environment that the server uses."""
+    return settings_in(os.environ, _OWN_NAMES - _NOT_FOR_SAMPLE if options.demo else _OWN_NAMES)
+
+
+def _inputs(made: Entry, settings: Settings) -> list[JsonValue]:
+    return inputs(_title(settings)) if has_question(made) else []
+
+
+def _is_refused(settings: Settings) -> bool:
+    """Whether the provider refuses the key; says what one request to it shows.
+
+    Raises:
+        ConfigurationError: there is no key that can be sent, or no address.
+    """
+    key, title = settings.key("Set FORMANT_API_KEY, or add --demo for the sample account."), _title(settings)
+    print(f"Checking the key with {title} …", file=sys.stderr, flush=True)
+    opened = partial(settings.open_provider, key)
+    shown = asyncio.run(probe(opened, settings.address, partial(datetime.now, UTC), _CHECK_SECONDS))
+    outcome = f"{shown.message} {shown.hint}".strip() or f"{title} accepts it."
+    if shown.fault not in ("", "key"):
+        outcome += f" The key was not checked: with {settings.key_variable} set, `formant-mcp doctor` checks it later."
+    print(outcome, file=sys.stderr)
+    return shown.fault == "key"
+
+
+def _to_paste(options: ConnectOptions, assistant: Assistant) -> str:
+    """The entry as JSON with a place for the key, and what else adds it.
+
+    Raises:
+        InvalidRequestError: there is nothing to print, as it is to be removed.
+    """
+    if options.remove:
+        raise InvalidRequestError(
+            "--print prints what to add, so it cannot be used with --remove.", "Use only one of them."
+        )
+    settings, variables, name = Settings.load(), _variables(options), name_of(is_demo=options.demo)
+    variables.pop(KEY, None)
+    if not options.demo and KEY_FILE not in variables:
+        variables = {KEY: PLACEHOLDER, **variables}
     if store := variables.get("FORMANT_STORE"):
         variables["FORMANT_STORE"] = store if store == ":memory:" else store_text(store)  # without a password
     made = entry(assistant, variables, is_demo=options.demo)
-    provider = PROVIDERS[settings.provider].title
     whole: Configuration = {assistant.servers: {name: made}}
-    if assistant.asks and not options.demo:
-        whole = {"inputs": inputs(provider), **whole}
-    text = f"{assistant.title}, in {assistant.path(os.environ)}:\n{json.dumps(whole, indent=2, ensure_ascii=False)}"
+    if prompts := _inputs(made, settings):
+        whole = {"inputs": prompts, **whole}
+    shown = json.dumps(whole, indent=2, ensure_ascii=False)
+    text = f"For {assistant.title}, add this to {assistant.path(os.environ)}:\n{shown}"
     if options.client == "claude-code":
         text += f"\n\nOr: claude mcp add-json --scope user {name} {shlex.quote(json.dumps(made))}"
-    if address := link(options.client, name, made, provider):
+    if address := link(options.client, name, made, _title(settings)):
         text += f"\n\nOr open: {address}"
     return text
+
+
+def _title(settings: Settings) -> str:
+    return PROVIDERS[settings.provider].title

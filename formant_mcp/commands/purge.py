@@ -45,7 +45,7 @@ def run_purge(options: PurgeOptions) -> int:
         _print(settings, parts, damaged, options)
         if not parts and not damaged:
             return 0
-        if status := consent("Delete all of this?", "deleted", "delete", is_given=options.yes):
+        if status := consent("Delete all of this?", "deleted", is_given=options.yes):
             return status
         for part in parts:
             asyncio.run(purge(part.store, part.damaged, part.recordings))

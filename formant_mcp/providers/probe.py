@@ -29,7 +29,7 @@ from formant_mcp.providers.rest import RestProvider
 
 Fault = Literal["", "address", "key", "service"]
 _LONGEST_ID = 40
-_MOST_SECONDS = 10.0  # for the answer
+_MOST_SECONDS = 10.0  # for the answer, if nothing else is wanted
 _OF_THE_SYSTEM = "the system's settings of proxies"
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _OWN_CERTIFICATE = (
@@ -54,8 +54,15 @@ class Probe:
     agents: tuple[str, ...] = ()
 
 
-async def probe(open_provider: Callable[[], AnyProvider], address: str, now: Callable[[], datetime]) -> Probe:
-    """Requests the first page of the list, once, the way that the server does."""
+async def probe(
+    open_provider: Callable[[], AnyProvider], address: str, now: Callable[[], datetime], seconds: float | None = None
+) -> Probe:
+    """Requests the first page of the list, once, the way that the server does; waits so many seconds for it.
+
+    Raises:
+        ConfigurationError: the provider has no address of its own, and none is set.
+    """
+    seconds = seconds or _MOST_SECONDS
     proxy = proxy_of(address)
     try:
         provider = open_provider()
@@ -74,10 +81,10 @@ async def probe(open_provider: Callable[[], AnyProvider], address: str, now: Cal
     message = hint = ""
     agents: tuple[str, ...] = ()
     try:
-        with anyio.fail_after(_MOST_SECONDS):
+        with anyio.fail_after(seconds):
             agents = _agents(await _first_page(provider))
     except (TimeoutError, RequestTimeoutError):
-        fault, message, hint = _too_late(address, proxy, has_begun=bool(http.last_date))
+        fault, message, hint = _too_late(address, proxy, seconds, has_begun=bool(http.last_date))
     except FormantError as error:
         fault, message, hint = _explained(error, address, proxy)
     finally:
@@ -126,13 +133,13 @@ def _explained(error: FormantError, address: str, proxy: str) -> tuple[Fault, st
             return "service", error.message, error.hint
 
 
-def _too_late(address: str, proxy: str, *, has_begun: bool) -> tuple[Fault, str, str]:
+def _too_late(address: str, proxy: str, seconds: float, *, has_begun: bool) -> tuple[Fault, str, str]:
     """What an answer that did not come in time says is wrong; `has_begun`: whether some of it came."""
     if has_begun:
-        return "service", f"The API does not complete its response within {_MOST_SECONDS:g} s.", "Retry later."
+        return "service", f"The API does not complete its response within {seconds:g} s.", "Retry later."
     host, way = _ends(address, proxy)
     hint = f"Check the network.{_bypass(proxy) or _needs_proxy(address)}"
-    return "address", f"{host} does not answer within {_MOST_SECONDS:g} s{way}.", hint
+    return "address", f"{host} does not answer within {seconds:g} s{way}.", hint
 
 
 def _ends(address: str, proxy: str) -> tuple[str, str]:
