@@ -81,7 +81,7 @@ def in_terminal(home: Path, *answers: tuple[str, str], **variables: str) -> tupl
 def read_chunk(terminal: int) -> str:
     """Some of what is shown; '' once the program has ended."""
     try:
-        return os.read(terminal, 65_536).decode()
+        return os.read(terminal, 65_536).decode(errors="replace")  # a character may come in two parts
     except OSError:
         return ""
 

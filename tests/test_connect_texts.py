@@ -141,6 +141,12 @@ def test_a_printed_entry_with_a_key_file_has_no_place_for_a_key(tmp_path: Path) 
     assert '"FORMANT_API_KEY"' not in printed
 
 
+def test_a_store_in_memory_is_shown_as_it_is_written(tmp_path: Path) -> None:
+    shown = changes(connect(tmp_path, "cursor", "--yes", FORMANT_STORE=":memory:"))["+"]
+    assert '"FORMANT_STORE": ":memory:"' in "".join(shown)
+    assert '"FORMANT_STORE": ":memory:"' in (tmp_path / CURSOR).read_text(encoding="utf-8")
+
+
 def test_one_backup_is_named(tmp_path: Path) -> None:
     assert connect(tmp_path, "cursor", "--yes").status == 0
     done = connect(tmp_path, "cursor", "--remove", "--yes")

@@ -13,11 +13,13 @@ from platformdirs import user_config_path
 from pydantic import JsonValue
 
 from formant_mcp.errors import ConfigurationError
+from formant_mcp.settings import store_text
 
 KEY, KEY_FILE = "FORMANT_API_KEY", "FORMANT_API_KEY_FILE"
 PLACEHOLDER = "paste your API key here"
 _INPUT = "formant-key"
 FROM_INPUT = f"${{input:{_INPUT}}}"  # VS Code puts the answer there
+_IN_MEMORY = ":memory:"
 _TEMPORARY = {"archive-v0", "builds-v0", "environments-v2"}  # folders of uv's cache in which `uvx` runs programs
 
 Entry = dict[str, JsonValue]
@@ -139,8 +141,13 @@ def settings_in(environment: Mapping[str, str], names: frozenset[str]) -> dict[s
     return {name: _from_anywhere(name, value) for name, value in values.items()}
 
 
+def without_password(store: str) -> str:
+    """A value of FORMANT_STORE, to be shown."""
+    return store if store == _IN_MEMORY else store_text(store)
+
+
 def _from_anywhere(name: str, value: str) -> str:
     is_path = name.endswith(("_FILE", "_DIR")) or (
-        name == "FORMANT_STORE" and "://" not in value and value != ":memory:"
+        name == "FORMANT_STORE" and "://" not in value and value != _IN_MEMORY
     )
     return str(Path(value).expanduser().absolute()) if is_path else value

@@ -12,11 +12,10 @@ from typing import cast
 
 from pydantic import JsonValue
 
-from formant_mcp.commands.assistants import FROM_INPUT, KEY, Assistant, Entry, is_own_input
+from formant_mcp.commands.assistants import FROM_INPUT, KEY, Assistant, Entry, is_own_input, without_password
 from formant_mcp.commands.sizes import counted
 from formant_mcp.errors import ConfigurationError
 from formant_mcp.files import replace_private
-from formant_mcp.settings import store_text
 
 _HIDDEN = "(not shown)"
 _OWN_ARGUMENTS: tuple[JsonValue, ...] = ([], ["--demo"])
@@ -149,7 +148,7 @@ def _masked(name: str, value: JsonValue) -> JsonValue:
         return value
     if not name.startswith("FORMANT_") or name == KEY or not isinstance(value, str):
         return _HIDDEN
-    return store_text(value) if name == "FORMANT_STORE" else value
+    return without_password(value) if name == "FORMANT_STORE" else value
 
 
 def write(path: Path, configuration: Configuration) -> Path | None:

@@ -27,6 +27,7 @@ from formant_mcp.commands.assistants import (
     link,
     name_of,
     settings_in,
+    without_password,
 )
 from formant_mcp.commands.configuration import Configuration, backups, changed, difference, names, read, write
 from formant_mcp.commands.consent import consent
@@ -34,7 +35,7 @@ from formant_mcp.commands.sizes import counted
 from formant_mcp.errors import ConfigurationError, FormantError, InvalidRequestError
 from formant_mcp.providers.probe import probe
 from formant_mcp.providers.registry import PROVIDERS
-from formant_mcp.settings import Settings, store_text
+from formant_mcp.settings import Settings
 
 _CHECK_SECONDS = 5.0  # for the provider's answer
 _OWN_NAMES = frozenset(
@@ -201,7 +202,7 @@ def _to_paste(options: ConnectOptions, assistant: Assistant) -> str:
     if not options.demo and KEY_FILE not in variables:
         variables = {KEY: PLACEHOLDER, **variables}
     if store := variables.get("FORMANT_STORE"):
-        variables["FORMANT_STORE"] = store if store == ":memory:" else store_text(store)  # without a password
+        variables["FORMANT_STORE"] = without_password(store)
     made = entry(assistant, variables, is_demo=options.demo)
     whole: Configuration = {assistant.servers: {name: made}}
     if prompts := _inputs(made, settings):
