@@ -1,7 +1,8 @@
 """Clients that assistants are built on, none of them written here, each in an environment of its own.
 
 A client's program (`tests/clients`) starts `formant-mcp --demo` and puts the same questions to it as every other. What
-it gets has to be, word for word, what our own client gets from a server in this process.
+it gets has to be, word for word, what our own client gets from a server in this process. The questions are about days
+that are over everywhere, so the answers are the same until it is midnight for one of the sample account's agents.
 """
 
 import base64
@@ -13,15 +14,18 @@ import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 import pytest
 from mcp_types import ResourceTemplateReference, TextContent, TextResourceContents
 from pydantic import JsonValue
 
+from formant_mcp.demo.agents import read_agents
+from formant_mcp.demo.calls import sample_calls
 from formant_mcp.providers.registry import PROVIDERS
 from formant_mcp.server.prompts import PROMPTS
 from formant_mcp.server.resources import TEMPLATES
@@ -29,7 +33,7 @@ from formant_mcp.server.tools import TOOLS
 from tests import npm
 from tests.clients.report import Report, digest
 from tests.fake_formant import FakeFormant
-from tests.server_harness import Account, Assistant
+from tests.server_harness import ZONE, Account, Assistant
 from tests.stdio_process import PROGRAM, environment
 from tests.test_conformance import PACKAGE as CONFORMANCE
 from tests.test_docs import table
@@ -177,26 +181,27 @@ def report_of(client: RealClient, variables: dict[str, str], packages: Path, que
         "--demo",
     ]
     folders = {"MODULES": str(packages), "INSPECTOR": str(modules / ".bin" / "mcp-inspector")}
-    return Report(**cast(dict[str, Any], run(command, folders | variables, questions.parent)))
+    patience = {"FORMANT_CALL_SECONDS": "60"}  # an answer must be complete on a busy machine, too
+    return Report(**cast(dict[str, Any], run(command, folders | patience | variables, questions.parent)))
 
 
 @asynccontextmanager
 async def sample(
-    folder: Path, *, starts_anew: bool
+    folder: Path, now: datetime, *, starts_anew: bool
 ) -> AsyncGenerator[Callable[[], AbstractAsyncContextManager[Assistant]]]:
-    """Connects our own client to the sample account as it is now: to a new server each time, or always to the same."""
-    account = Account(FakeFormant(), "auto", folder, now=datetime.now(UTC).replace(microsecond=0))
+    """Connects our own client to the sample account as it is at `now`: to a new server each time, or to the same."""
+    account = Account(FakeFormant(), "auto", folder, now=now)
     if starts_anew:
-        yield account.connect_to_sample
+        yield lambda: account.connect_to_sample(call_seconds=60)
         return
-    async with account.connect_to_sample() as assistant:
+    async with account.connect_to_sample(call_seconds=60) as assistant:
         yield lambda: nullcontext(assistant)
 
 
-async def expected(client: RealClient, path: Path) -> Report:
+async def expected(client: RealClient, path: Path, now: datetime) -> Report:
     """What our own client gets, as far as the other one gives it. `ask` also checks that text and structure agree."""
     questions, report = json.loads(path.read_text(encoding="utf-8")), Report()
-    async with sample(path.parent / "own", starts_anew=client.starts_anew) as connect:
+    async with sample(path.parent / "own", now, starts_anew=client.starts_anew) as connect:
         for name, arguments in questions["calls"]:
             async with connect() as assistant:
                 answer = await assistant.ask(name, **arguments)
@@ -223,11 +228,11 @@ async def expected(client: RealClient, path: Path) -> Report:
 
 VARIES = re.compile(
     r"(?<= as of )[\d-]+ [\d:]+|, now [\d-]+ [\d:]+|(?<=^end )\w{6}$|(?<=\"end )\w{6}(?=\")|\bc:\d+:\w+:\w+"
-    r"|(?<=conversations-)[\d-]+(?=\.jsonl)|^(saved|already there)(?=: )",
+    r"|(?<=conversations-)[\d-]+(?=\.jsonl)|^(saved|already there)(?=: )|[\d,]+(?= conversations match| known\))",
     re.MULTILINE,
 )
-"""What the clock and chance decide: times of the answer and of an export, boundaries, cursors; and whether the
-recording was saved before, as a client may need to ask twice."""
+"""What the clock and chance decide: times of the answer and of an export, how many conversations there are by then,
+boundaries, cursors; and whether the recording was saved before, as a client may need to ask twice."""
 
 
 def same_each_time(value: JsonValue, folder: Path, name: str = "") -> JsonValue:
@@ -239,6 +244,8 @@ def same_each_time(value: JsonValue, folder: Path, name: str = "") -> JsonValue:
             return [same_each_time(item, folder) for item in value]
         case str() if name == "as_of":
             return datetime.fromisoformat(value).strftime("%z")
+        case int() if name in ("known", "total"):
+            return None
         case str():
             return VARIES.sub("", re.sub(rf"{re.escape(str(folder))}(/[a-z]+)*/", "", value))
         case _:
@@ -261,35 +268,70 @@ def wrong_by_ajv(packages: Path, folder: Path, answers: list[tuple[str, object]]
     return run(["node", str(PROGRAMS / "validate.cjs")], {"MODULES": str(packages)}, folder, given)
 
 
-@pytest.fixture
-async def questions(tmp_path: Path) -> Path:
-    """The questions, about a call of the sample account."""
-    async with sample(tmp_path, starts_anew=True) as connect, connect() as assistant:
-        answer = await assistant.ask("list_conversations", until="yesterday", call_successful="success", limit=1)
-    (call,) = answer.ids()
-    path = tmp_path / "questions.json"
-    path.write_text(QUESTIONS.replace("CONVERSATION_ID", call).replace("BEGINNING_OF_ID", call[:6]), encoding="utf-8")
+def dates_at(now: datetime) -> set[date]:
+    """The dates on which the sample account depends: its agents', and the server's."""
+    return {now.astimezone(zone).date() for zone in (ZoneInfo(ZONE), *(agent.zone for agent in read_agents()))}
+
+
+def questions_at(now: datetime, folder: Path) -> Path:
+    """The questions, about a recorded call and two weeks of the sample account that no call is added to any more."""
+    zone = ZoneInfo(ZONE)
+    until = now.astimezone(zone).date() - timedelta(days=2)
+    calls = [call for call in sample_calls(now) if call.started_at.astimezone(zone).date() <= until]
+    call = next(call.conversation_id for call in calls if (call.status, call.recording) == ("completed", "ready"))
+    words = {
+        "CONVERSATION_ID": call,
+        "BEGINNING_OF_ID": call[:6],
+        "SINCE": str(until - timedelta(days=13)),
+        "UNTIL": str(until),
+    }
+    path = folder / "questions.json"
+    path.write_text(re.sub("|".join(words), lambda word: words[word[0]], QUESTIONS), encoding="utf-8")
     return path
+
+
+def asked(client: RealClient, variables: dict[str, str], packages: Path, folder: Path) -> tuple[datetime, Path, Report]:
+    """When the client was started, its questions and its report: after a midnight it is asked again."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    questions = questions_at(now, folder)
+    report = report_of(client, variables, packages, questions)
+    if dates_at(datetime.now(UTC)) != dates_at(now):
+        return asked(client, variables, packages, folder)
+    return now, questions, report
 
 
 @pytest.mark.anyio
 @pytest.mark.clients
 @pytest.mark.parametrize(("client", "variables"), CASES)
 async def test_a_client_gets_every_answer_whole(
-    installed: Installed, questions: Path, client: RealClient, variables: dict[str, str]
+    installed: Installed, tmp_path: Path, client: RealClient, variables: dict[str, str]
 ) -> None:
-    """New calls are added to the sample account as time passes: each part is as just before or just after."""
-    before = parts(questions, await expected(client, questions))
-    report = report_of(client, variables, installed.folder_of(client.package), questions)
-    got = parts(questions, report)
-    assert got.keys() == before.keys()
-    if changed := [name for name in got if got[name] != before[name]]:
-        after = parts(questions, await expected(client, questions))
-        for name in changed:
-            assert got[name] == after[name], name
+    now, questions, report = asked(client, variables, installed.folder_of(client.package), tmp_path)
+    got, whole = parts(questions, report), parts(questions, await expected(client, questions, now))
+    assert got.keys() == whole.keys()
+    for name in got:
+        assert got[name] == whole[name], name
     names = [name for name, _ in json.loads(questions.read_text(encoding="utf-8"))["calls"]]
     answers = [(name, answer["structure"]) for name, answer in zip(names, report.answers, strict=True)]
     assert wrong_by_ajv(installed.folder_of(*AJV), questions.parent, answers) == []
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("began", "ended"),
+    [("2026-11-28T18:30:00", "2026-11-29T07:59:59"), ("2026-11-29T08:00:00", "2026-11-29T18:29:59")],
+    ids=["from midnight in Kolkata to midnight in Los Angeles", "until midnight in Kolkata"],
+)
+async def test_every_answer_is_the_same_until_it_is_midnight_for_an_agent(
+    began: str, ended: str, tmp_path: Path
+) -> None:
+    first, last = (datetime.fromisoformat(f"{time}+00:00") for time in (began, ended))
+    assert dates_at(first) == dates_at(last) != dates_at(last + timedelta(seconds=1))
+    client = next(client for client in CLIENTS if client.gives == BOTH and client.has_completion)
+    questions = questions_at(first, tmp_path)
+    before, after = [parts(questions, await expected(client, questions, now)) for now in (first, last)]
+    for name in before:
+        assert before[name] == after[name], name
 
 
 @pytest.mark.clients
