@@ -26,6 +26,7 @@ COMMANDS = {
     "show": "get_transcripts",
 }
 ESCAPES = "\x1b[31mred \x1b]0;title\x07 \x9b31m [bold]not bold[/bold] :smile: \u202eback"
+WHOLE_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}_\d")  # in the sample account
 in_a_terminal = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
 
 
@@ -96,11 +97,33 @@ def test_bars_are_scaled_to_the_largest_group(tmp_path: Path) -> None:
     assert max(line.count("█") for line in lines) == 20
 
 
-@pytest.mark.parametrize("command", [("summarize",), ("summarize", "--since", "7d", "--compare-previous")])
-def test_a_profile_and_a_comparison_are_shown(tmp_path: Path, command: tuple[str, ...]) -> None:
-    done = asked(tmp_path, *command)
-    assert (done.status, done.error) == (0, "")
-    assert "456" in done.out or "before" in done.out
+def test_a_profile_and_a_comparison_have_their_figures(tmp_path: Path) -> None:
+    days_and_agents = [(1, 123), (2, 123), (3, 456), (8, 123), (9, 456)]
+    with FakeFormant.in_thread() as api:
+        now = datetime.now(UTC)
+        for number, (days, agent_id) in enumerate(days_and_agents):
+            status = "busy" if days == 2 else "completed"
+            results: JsonValue = {"csat": number} if status == "completed" else None
+            api.add(conversation(number, now - timedelta(days=days), agent_id, status, results=results))
+        account = {"FORMANT_API_KEY": "k", "FORMANT_BASE_URL": api.url}
+        profile = run(tmp_path, "summarize", **account)
+        comparison = run(
+            tmp_path, "summarize", "--since", "7d", "--compare-previous", "--group-by", "agent_id", **account
+        )
+    assert (profile.status, profile.error, comparison.status, comparison.error) == (0, "", 0, "")
+    rows = [re.sub("[█▉▊▋▌▍▎▏]+", "", line).split() for line in (profile.out + comparison.out).splitlines()]
+    assert {
+        "All: 5 calls, 80.0 % successful.",
+        "123 3 60.0 %",
+        "456 2 40.0 %",
+        "completed 4 80.0 %",
+        "busy 1 20.0 %",
+        "csat number 4 mean 2.25, median 2.5, p90 3.7, min 0, max 4",
+        "All: 3 calls, 66.7 % successful, before 2.",
+        "agent_id calls share success before change",
+        "123 2 66.7 % 50.0 % 1 +1",
+        "456 1 33.3 % 100.0 % 1 +0",
+    } <= {" ".join(row) for row in rows}
 
 
 @pytest.mark.parametrize(
@@ -178,15 +201,12 @@ def test_escape_sequences_and_markup_of_callers_have_no_effect(
 @in_a_terminal
 @pytest.mark.parametrize("columns", [40, 80, 160])
 def test_a_table_fits_the_terminal_and_every_id_is_whole(tmp_path: Path, columns: int) -> None:
-    ids = [
-        call["conversation_id"]
-        for call in answered(tmp_path, "list", "--limit", "5", "--status", "busy")["conversations"]
-    ]
     status, shown = shown_in_terminal(tmp_path, "--demo", "list", "--limit", "5", "--status", "busy", columns=columns)
     lines = [ESCAPE.sub("", line) for line in shown.splitlines()]
     assert status == 0
     assert max(map(cell_len, lines)) <= columns
-    assert [identity for identity in ids if not any(identity in line.split() for line in lines)] == []
+    ids = [word for line in lines for word in line.split() if WHOLE_ID.fullmatch(word)]
+    assert len(set(ids)) == len(ids) == 5
 
 
 @in_a_terminal
