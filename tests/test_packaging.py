@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -29,7 +30,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGING = ROOT / ".github" / "packaging"
 PLUGIN = PACKAGING / "claude-code" / "formant"
 CLAUDE, MCPB = "@anthropic-ai/claude-code@2.1.197", "@anthropic-ai/mcpb@2.1.2"
-LINTER = "skillsaw@0.22.0"
+LINTER, PIPX = "skillsaw@0.22.0", "pipx==1.18.4"
 SECONDS = 240
 SKILLS = {"weekly-call-review", "why-calls-fail", "call-quality-review"}
 
@@ -146,6 +147,14 @@ def test_the_entry_of_the_registry_has_the_name_that_is_in_the_readme() -> None:
     assert [variable["name"] for variable in variables if variable.get("isSecret")] == ["FORMANT_API_KEY"]
 
 
+def test_a_test_without_node_is_skipped_but_in_ci_it_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for variable, outcome in (("", pytest.skip.Exception), ("true", RuntimeError)):
+        monkeypatch.setenv("CI", variable)
+        with pytest.raises(outcome, match="install Node 22"):
+            npm.install(tmp_path, MCPB)
+
+
 @pytest.mark.node
 def test_a_linter_of_skills_plugins_and_registries_finds_nothing(tmp_path: Path) -> None:
     """It has the schemas of the registry's entries and knows what Claude Code reads of a plugin."""
@@ -201,17 +210,12 @@ def test_claude_code_connects_to_what_connect_has_written(claude: list[str | Pat
 
 
 @pytest.mark.node
-@pytest.mark.parametrize("tool", [["tool", "run", "--from"], ["tool", "install"]], ids=["uvx", "uv tool install"])
-def test_uv_runs_and_installs_the_program(tool: list[str], tmp_path: Path) -> None:
-    uv = PROGRAM.with_name("uv")
+def test_uv_runs_the_program_without_an_install(tmp_path: Path) -> None:
     source = f"git+file://{ROOT}" if (ROOT / ".git").exists() else str(ROOT)
-    if tool == ["tool", "install"]:
-        run(uv, *tool, source, folder=tmp_path)
-        assert __version__ in run(tmp_path / ".local" / "bin" / "formant-mcp", "--version", folder=tmp_path)
-        return
-    assert __version__ in run(uv, *tool, source, "formant-mcp", "--version", folder=tmp_path)
+    uvx = [str(PROGRAM.with_name("uv")), "tool", "run", "--from", source, "formant-mcp"]
+    assert __version__ in run(*uvx, "--version", folder=tmp_path)
     refused = subprocess.run(
-        [str(uv), *tool, source, "formant-mcp", "connect", "cursor", "--demo", "--yes"],
+        [*uvx, "connect", "cursor", "--demo", "--yes"],
         env=own_environment(tmp_path),
         capture_output=True,
         text=True,
@@ -219,6 +223,62 @@ def test_uv_runs_and_installs_the_program(tool: list[str], tmp_path: Path) -> No
     )
     assert refused.returncode == 1
     assert "uv tool install" in refused.stderr
+
+
+def lines_of_readme(program: str) -> list[str]:
+    """README's commands, in blocks and in sentences, that install, add or remove something with this program."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    code = re.findall(r"^```sh\n(.+?)^```|`([^`\n]+)`", readme, re.DOTALL | re.MULTILINE)
+    lines = [line for block, inline in code for line in (block or inline).splitlines()]
+    return [line for line in lines if re.match(rf"{program} .*\b(install|uninstall|add) (?!.*pytest)", line)]
+
+
+def follow(line: str, tmp_path: Path) -> None:
+    """Runs a line as a user types it: in a copy of this repository, with a home of its own and a key."""
+    home, copy = tmp_path / "home", tmp_path / "copy"
+    if not copy.exists():
+        shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", ".venv", ".*_cache", "__pycache__"))
+    run("sh", "-c", line, folder=copy, variables=variables_of(home))
+
+
+def variables_of(home: Path) -> dict[str, str]:
+    """A user's environment: programs installed for this user alone are on the path."""
+    path = os.pathsep.join([str(home / ".local" / "bin"), own_environment(home)["PATH"]])
+    return {"HOME": str(home), "PATH": path, "SHELL": "/bin/sh", "FORMANT_API_KEY": "a-key"}
+
+
+@pytest.mark.node
+@pytest.mark.parametrize(
+    ("program", "folder"), [("python3", "copy/.venv/bin"), ("uv", "home/.local/bin"), ("pipx", "home/.local/bin")]
+)
+def test_the_lines_of_the_readme_install_and_remove_the_program(program: str, folder: str, tmp_path: Path) -> None:
+    if program == "pipx":
+        follow(f"uv tool install {PIPX}", tmp_path)
+    lines = lines_of_readme(program)
+    assert lines
+    for line in lines:
+        follow(line, tmp_path)
+        installed_program = tmp_path / folder / PROGRAM.name
+        if "uninstall" in line:
+            assert not installed_program.exists()
+        else:
+            assert __version__ in run(installed_program, "--version", folder=tmp_path)
+
+
+@pytest.mark.node
+def test_claude_code_connects_to_what_the_lines_of_the_readme_have_added(
+    claude: list[str | Path], tmp_path: Path
+) -> None:
+    program = tmp_path / "home" / ".local" / "bin" / "claude"
+    program.parent.mkdir(parents=True)
+    program.write_text(f'#!/bin/sh\nexec {shlex.join(map(str, claude))} "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
+    lines = lines_of_readme("claude")
+    assert {line.split()[1] for line in lines} == {"plugin", "mcp"}
+    for line in lines:
+        follow(line, tmp_path)
+    listed = run(program, "mcp", "list", folder=tmp_path, variables=variables_of(tmp_path / "home"))
+    assert re.search(r"^formant: formant-mcp +- ✔ Connected$", listed, re.MULTILINE)
 
 
 @pytest.mark.anyio
