@@ -24,6 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
+        sys.unraisablehook = lambda _: None  # what is half made, such as an event loop, fails while it is deleted
         print("Stopped.", file=sys.stderr)
         return _INTERRUPTED
 

@@ -15,7 +15,7 @@ from formant_mcp.command_line.parser import parse
 from formant_mcp.command_line.syntax import Call
 from formant_mcp.server.tools import TOOLS
 from tests.calls import conversation, conversation_id
-from tests.command import Done, run
+from tests.command import Done, run, run_in_child
 from tests.fake_formant import FakeFormant
 from tests.terminal import ESCAPE, shown_in_terminal
 
@@ -84,6 +84,12 @@ def test_a_search_marks_its_hits_and_show_has_the_turns(tmp_path: Path) -> None:
     said = hit["text"].replace("**", "")
     assert re.search(rf"^ *{hit['turn']}  contact .*{re.escape(said)}$", done.out, re.MULTILINE)
     assert done.status == 0
+
+
+def test_json_is_utf_8_whatever_the_encoding_of_the_pipe_is(tmp_path: Path) -> None:
+    done = run_in_child(tmp_path, "--demo", "search", "वकील", "--limit", "1", "--json", PYTHONIOENCODING="cp1252")
+    assert (done.status, done.error) == (0, "")
+    assert "वकील" in json.loads(done.out)["hits"][0]["text"]
 
 
 def test_bars_are_scaled_to_the_largest_group(tmp_path: Path) -> None:

@@ -6,10 +6,12 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -215,6 +217,36 @@ def test_ctrl_c_ends_the_tour_without_a_traceback(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, on_stderr = process.communicate(timeout=60)
     assert (process.returncode, on_stderr) == (130, "Stopped.\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for a child")
+def test_ctrl_c_while_the_command_line_is_parsed_ends_the_command_without_a_traceback(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [str(PROGRAM), "--demo", "list"],
+        env=environment(tmp_path, PYTHONPROFILEIMPORTTIME="1"),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr
+    while not process.stderr.readline().endswith(" formant_mcp.providers.registry\n"):  # next, the tools' options
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, on_stderr = process.communicate(timeout=60)
+    rest = [line for line in on_stderr.splitlines() if line and not line.startswith("import time:")]
+    assert (process.returncode, rest) == (130, ["Stopped."])
+
+
+def test_ctrl_c_while_the_event_loop_is_made_ends_the_command_without_a_word_of_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(socket, "socketpair", interrupted)  # with which a loop wakes itself
+    done = run(tmp_path, "--demo", "list")
+    assert (done.status, done.error) == (130, "Stopped.\n")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no broken pipes of this kind")

@@ -40,6 +40,8 @@ def parse(arguments: Sequence[str]) -> Call | int:
     """The command line, parsed; or the exit status, after help, or what is wrong, was printed."""
     try:
         return program.main(list(arguments), prog_name=_NAME, standalone_mode=False)
+    except click.Abort:  # what click makes of Ctrl-C
+        raise KeyboardInterrupt from None
     except click.UsageError as error:
         print(f"{_NAME}: {refusal(error)}", file=sys.stderr)
         return _REFUSED

@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from formant_mcp.app import App
 from formant_mcp.commands.answers import print_answer
@@ -31,12 +31,19 @@ def run_ask(
         return 1
     answer = reply.structured.model_dump(mode="json", exclude_none=True)
     if as_json:
-        print(json.dumps(answer, ensure_ascii=False, indent=2))
+        _print_json(answer)
     else:
         print_answer(reply)
     if answer.get("errors"):
         return 1
     return 0 if answer["coverage"]["complete"] else _INCOMPLETE
+
+
+def _print_json(answer: dict[str, JsonValue]) -> None:
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure:
+        reconfigure(encoding="utf-8")  # pipes of Windows have an encoding without Hindi
+    print(json.dumps(answer, ensure_ascii=False, indent=2))
 
 
 async def _ask(open_app: Callable[[], Awaitable[App]], tool_name: str, arguments: Mapping[str, object]) -> Reply:
