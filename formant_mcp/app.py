@@ -54,7 +54,8 @@ class App:
     """An account, open: its conversations, its members, the folders of recordings and exports, and how times are shown.
 
     `publish` makes a link to a file, for those who cannot open files of this machine; None: they can. `redacts`: kinds
-    of identifiers that are hidden from everybody. `store_file`: the store's; None if it is none.
+    of identifiers that are hidden from everybody. `store_file`: the store's; None if it is none. `is_kept`: whether
+    the store is still there when this process has ended.
     """
 
     account: Account
@@ -68,6 +69,7 @@ class App:
     publish: Callable[[Path], str] | None = None
     redacts: frozenset[str] = frozenset()
     store_file: Path | None = None
+    is_kept: bool = True
 
     def for_answer(self, member: Member | None = None) -> "App":
         """The app for one answer to a member; None: to whoever has the key.
@@ -124,6 +126,7 @@ async def open_app(
         now=now,
         redacts=settings.redacts,
         store_file=where if isinstance(where, Path) else None,
+        is_kept=where is not None,
     )
 
 

@@ -97,8 +97,8 @@ def key_problem(settings: "Settings | None", hint: str = "", *, is_demo: bool) -
     return ""
 
 
-def opening(*, is_demo: bool) -> "Callable[[], Awaitable[App]]":
-    """What opens the account of the settings, or the sample account."""
+def opening(key_hint: str = "", *, is_demo: bool) -> "Callable[[], Awaitable[App]]":
+    """What opens the account of the settings, or the sample account; `key_hint`: what to do if there is no key."""
 
     async def open_() -> "App":
         from formant_mcp.app import open_account, open_app, utc_now
@@ -110,7 +110,7 @@ def opening(*, is_demo: bool) -> "Callable[[], Awaitable[App]]":
 
             settings = settings.for_demo()
             return await open_app(settings, open_demo(settings.provider, utc_now), DEMO_KEY)
-        key = settings.key()
+        key = settings.key(key_hint)
         provider = settings.open_provider(key)
         try:
             return await open_account(settings, provider, key)

@@ -58,9 +58,39 @@ def test_a_list_has_coverage_first_then_a_row_for_each_call_with_its_whole_id(tm
     calls = answer["conversations"]
     assert [row.split()[0] for row in rows] == [call["conversation_id"] for call in calls]
     assert all(call["contact_number"] in row and call["status"] in row for row, call in zip(rows, calls, strict=True))
-    assert re.search(r"^3 of [\d,]+ shown; for more: --cursor c:3:\S+$", done.out, re.MULTILINE)
     assert (done.status, done.error) == (0, "")
     assert "\x1b" not in done.out
+
+
+@pytest.mark.parametrize("question", [("list",), ("search", "hello")])
+def test_a_printed_cursor_continues_in_the_next_command(tmp_path: Path, question: tuple[str, ...]) -> None:
+    with FakeFormant.in_thread() as api:
+        for number in range(3):
+            api.add(conversation(number, datetime.now(UTC) - timedelta(hours=number + 2)))
+        variables = {
+            "FORMANT_API_KEY": "k",
+            "FORMANT_BASE_URL": api.url,
+            "FORMANT_STORE": str(tmp_path / "store.sqlite"),
+        }
+        first = run(tmp_path, *question, "--limit", "1", **variables)
+        more = re.search(r"^1 of \d shown; for more: (--cursor c:1:\S+)$", first.out, re.MULTILINE)
+        assert more, first
+        next_ = run(tmp_path, *question, "--limit", "1", *more[1].split(), **variables)
+    assert (next_.status, next_.error) == (0, "")
+    assert conversation_id(0) in first.out
+    assert conversation_id(1) in next_.out
+
+
+@pytest.mark.parametrize("question", [("list",), ("search", "lawyer")])
+def test_a_store_in_memory_prints_no_cursor_because_none_would_be_accepted(
+    tmp_path: Path, question: tuple[str, ...]
+) -> None:
+    done, answer = asked(tmp_path, *question, "--limit", "1"), answered(tmp_path, *question, "--limit", "1")
+    assert "cursor c:" not in done.out
+    assert "More match than are shown." in done.out
+    assert "next_cursor" not in answer
+    assert "More match than are shown." in answer["coverage"]["note"]
+    assert "More match" not in asked(tmp_path, *question, "--limit", "100", "--since", "1h").out
 
 
 def test_lists_may_be_given_with_commas_or_by_repeating_the_option(tmp_path: Path) -> None:
@@ -135,10 +165,20 @@ def test_a_profile_and_a_comparison_have_their_figures(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (("list", "--since", "soon"), 1, "since is not a valid date. Give an ISO date"),
-        (("list", "--limit", "1000"), 1, "limit must be a whole number from 1 to 100"),
+        (("list", "--since", "soon"), 2, "--since is not a valid date. Give an ISO date"),
+        (("list", "--limit", "1000"), 2, "--limit must be a whole number from 1 to 100"),
+        (("list", "--call-successful", "fail"), 2, "Did you mean failure?"),
+        (
+            ("search", "fee", "--role", "agnt"),
+            2,
+            "--role must be any, agent or contact, e.g. contact. Did you mean ag",
+        ),
+        (("list", "--results", "intent"), 2, "--results has "),
+        (("list", "--user-id", "7"), 2, "--user-id: this provider's calls have no such field."),
+        (("summarize", "--compare-previous"), 2, "--compare-previous requires --since. Add it, e.g. --since 7d."),
         (("list", "--limt", "1"), 2, "unknown option --limt. Did you mean --limit?"),
         (("search",), 2, "search needs a query, for example `formant-mcp search"),
+        (("show", "5d0c41e2a97b"), 1, "`formant-mcp list` gives the ids."),
         (("show",), 2, "show needs an id, for example `formant-mcp show"),
     ],
 )
@@ -146,8 +186,8 @@ def test_what_cannot_be_answered_is_an_error_with_its_own_status(
     tmp_path: Path, arguments: tuple[str, ...], status: int, said: str
 ) -> None:
     done = asked(tmp_path, *arguments)
-    assert (done.status, done.out) == (status, "")
-    assert said in done.error
+    assert (done.status, done.out == "") == (status, status == 2)
+    assert said in done.out + done.error
 
 
 def test_an_id_that_fails_is_an_error_beside_the_others(tmp_path: Path) -> None:
@@ -156,6 +196,13 @@ def test_an_id_that_fails_is_an_error_beside_the_others(tmp_path: Path) -> None:
     assert done.status == 1
     assert first["conversation_id"] in done.out
     assert "nothing-here: No conversation" in done.out
+
+
+def test_a_missing_key_is_answered_for_a_shell(tmp_path: Path) -> None:
+    for command in (["list"], ["sync"], ["export"]):
+        done = run(tmp_path, *command)
+        assert (done.status, done.out) == (1, "")
+        assert done.error.startswith("No API key is set. Set FORMANT_API_KEY (or FORMANT_API_KEY_FILE) in this shell;")
 
 
 def test_an_incomplete_answer_says_so_and_has_a_status_of_its_own(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
+import click
 import pytest
 
 import formant_mcp
@@ -311,6 +312,18 @@ def test_a_closed_pipe_ends_the_tour_without_a_traceback(tmp_path: Path) -> None
             "--status is an option of list, for example `formant-mcp list --status",
         ),
         ("sync --demo=1", "--demo takes no value."),
+        ("summarize --compare-previous true", "--compare-previous takes no value: leave true out."),
+        ("summarize --compare-previous true --top 3", "--compare-previous takes no value: leave true out."),
+        (
+            "list --compare-previous",
+            "--compare-previous is an option of summarize, for example `formant-mcp summarize --compare-previous",
+        ),
+        (
+            "search lawyer OR legal",
+            "unexpected OR. A query of several words is one argument, in quotes, for example `formant-mcp search"
+            " 'refund OR fee'`.",
+        ),
+        ("search lawyer -fee", "unexpected -f. A query of several words is one argument, in quotes, for example `form"),
         ("token sync", "unknown action sync. Actions of token are add, list and revoke, options --demo and --help;"),
         (
             "connect curser",
@@ -356,6 +369,30 @@ def test_an_option_without_its_value_is_answered_with_an_example_that_is_accepte
         shown = re.findall(r"`formant-mcp ([^`]+)`", capsys.readouterr().err)
         assert [example.startswith(f"{command} {option} ") for example in shown] == [True]
         parsed(shlex.split(shown[0]))
+
+
+def suggestions(capsys: pytest.CaptureFixture[str]) -> Iterator[str]:
+    """The example of each option of each command, from what is said where it has no value or is not of the command."""
+    for name, command in program.commands.items():
+        for option in command.get_params(click.Context(command)):
+            if not isinstance(option, click.Option) or option.hidden:
+                continue
+            if not {"--demo", "--help"} & {*option.opts}:
+                assert main(["doctor" if option.is_flag else name, option.opts[-1]]) == 2
+                (example,) = re.findall(r"`formant-mcp ([^`]+)`", capsys.readouterr().err)
+                yield example
+
+
+def test_every_suggested_example_is_accepted(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    examples: dict[str, list[str]] = {}
+    for words in map(shlex.split, suggestions(capsys)):
+        parsed(words)
+        examples.setdefault(words[-2], words)
+    assert {"--since", "--results"} <= examples.keys()
+    for words in examples.values():
+        if words[0] in ("list", "search", "summarize") and "--cursor" not in words:  # no cursor is good for ever
+            done = run(tmp_path, "--demo", *words)
+            assert (done.status, done.error) == (0, ""), words
 
 
 def test_help_names_variables_examples_that_are_accepted_and_where_to_read_on() -> None:

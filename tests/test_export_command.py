@@ -39,7 +39,7 @@ def test_a_file_has_the_same_rows_as_stdout(tmp_path: Path) -> None:
 def test_no_file_is_overwritten_and_nothing_is_requested(tmp_path: Path) -> None:
     (tmp_path / "calls.csv").write_text("mine")
     done = export(tmp_path, "-o", "calls.csv")
-    assert done.status == 1
+    assert done.status == 2
     assert "exists already" in done.error
     assert "loading" not in done.error
     assert (tmp_path / "calls.csv").read_text() == "mine"
@@ -48,12 +48,12 @@ def test_no_file_is_overwritten_and_nothing_is_requested(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (("--since", "nonsense"), 1, "since is not a valid date"),
-        (("--format", "xlsx"), 1, "csv or jsonl"),
-        (("--include", "audio"), 1, "results, transcript"),
+        (("--since", "nonsense"), 2, "--since is not a valid date"),
+        (("--format", "xlsx"), 2, "csv or jsonl"),
+        (("--include", "audio"), 2, "results, transcript"),
         (("--statsu", "x"), 2, "unknown option --statsu. Did you mean --status?"),
         (("--status",), 2, "--status needs a value"),
-        (("-o", "/nowhere/calls.csv"), 1, "There is no folder /nowhere. Create it, or choose another with -o."),
+        (("-o", "/nowhere/calls.csv"), 2, "There is no folder /nowhere. Create it, or choose another with -o."),
     ],
 )
 def test_what_cannot_be_exported_is_refused(tmp_path: Path, arguments: tuple[str, ...], status: int, said: str) -> None:
@@ -65,7 +65,7 @@ def test_what_cannot_be_exported_is_refused(tmp_path: Path, arguments: tuple[str
 
 def test_the_columns_that_lack_values_are_named(tmp_path: Path) -> None:
     alone, whole = (export(tmp_path, "--since", "7d", "-o", "-", "--include", include) for include in ("", "results"))
-    note = "calls are not loaded: failure_reason, trace_id may be empty; include=results loads them."
+    note = "calls are not loaded: failure_reason, trace_id may be empty; --include results loads them."
     assert (alone.status, note in alone.error, note in whole.error) == (0, True, False)
     rows = list(csv.DictReader(io.StringIO(whole.out.removeprefix("\ufeff"), newline="")))
     assert all(row["trace_id"] for row in rows)

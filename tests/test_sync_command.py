@@ -233,5 +233,5 @@ def test_a_refused_key_and_an_invalid_date_are_reported_without_a_traceback(tmp_
         assert "Traceback" not in refused.error
         assert KEY not in refused.error
         strange = sync(api, tmp_path, "--since", "soon")
-        assert strange.status == 1
+        assert strange.status == 2
         assert "is not a valid date" in strange.error

@@ -10,6 +10,7 @@ from formant_mcp import __version__
 from formant_mcp.command_line.refusals import refusal
 from formant_mcp.command_line.syntax import Argument, Call, Choice, Group, Option, is_demo
 from formant_mcp.command_line.tool_options import FilterCommand, typed
+from formant_mcp.commands.shell_words import COMMANDS
 from formant_mcp.startup import open_sample, opening
 
 Run = Callable[[], int]
@@ -17,6 +18,7 @@ _NAME = "formant-mcp"
 _REFUSED = 2
 _LAST_PORT = 65_535
 ASSISTANTS = ("claude-desktop", "claude-code", "cursor", "vscode")
+_KEY_HINT = "Set FORMANT_API_KEY (or FORMANT_API_KEY_FILE) in this shell; with --demo a sample account needs none."
 _HELP = "MCP server over a company's voice calls. Without a command it serves an assistant on stdin and stdout."
 _MORE = """\b
 Settings are environment variables; those needed most:
@@ -62,26 +64,27 @@ def tour(shows_all: bool) -> Run:
     return partial(run_tour, shows_all=shows_all)
 
 
-def _question(name: str, tool: str, text: str, *positional: Argument) -> FilterCommand:
+def _question(tool: str, text: str, *positional: Argument) -> FilterCommand:
     """A command that asks what an assistant would ask with the tool."""
 
     @click.pass_context
     def ask(ctx: click.Context, as_json: bool, **given: object) -> Run:
         from formant_mcp.commands.ask import run_ask
 
-        return partial(run_ask, opening(is_demo=is_demo(ctx)), tool, typed(given), as_json=as_json)
+        return partial(run_ask, opening(_KEY_HINT, is_demo=is_demo(ctx)), tool, typed(given), as_json=as_json)
 
     as_json = Option(["--json", "as_json"], is_flag=True, help="Print one JSON document, for scripts.")
-    return FilterCommand(name, tool=tool, callback=ask, params=[*positional, as_json], help=text)
+    return FilterCommand(COMMANDS[tool], tool=tool, callback=ask, params=[*positional, as_json], help=text)
 
 
-_QUERY = Argument(["query"], what="a query", example="refund OR fee")
+_QUOTED = "A query of several words is one argument, in quotes"
+_QUERY = Argument(["query"], what="a query", example="refund OR fee", quoted=_QUOTED)
 _IDS = Argument(["conversation_ids"], metavar="ID...", nargs=-1, required=True, what="an id", example="5d0c41e2")
 for _command in (
-    _question("list", "list_conversations", "List the calls that match, in a table."),
-    _question("search", "search_transcripts", "Find what was said, in all calls that match.", _QUERY),
-    _question("summarize", "summarize_results", "Count and compare all calls that match, with bars."),
-    _question("show", "get_transcripts", "Show calls: fields, results and what was said.", _IDS),
+    _question("list_conversations", "List the calls that match, in a table."),
+    _question("search_transcripts", "Find what was said, in all calls that match.", _QUERY),
+    _question("summarize_results", "Count and compare all calls that match, with bars."),
+    _question("get_transcripts", "Show calls: fields, results and what was said.", _IDS),
 ):
     program.add_command(_command)
 
@@ -93,7 +96,7 @@ def sync(ctx: click.Context, since: str) -> Run:
     """Download all conversations, with a progress bar. Stopped at any time, it resumes when it is run again."""
     from formant_mcp.commands.sync import run_sync
 
-    return partial(run_sync, opening(is_demo=is_demo(ctx)), since)
+    return partial(run_sync, opening(_KEY_HINT, is_demo=is_demo(ctx)), since)
 
 
 @program.command(cls=FilterCommand, tool="export_conversations", short_help="Write all calls that match to a file.")
@@ -105,7 +108,7 @@ def export(ctx: click.Context, output: str, **given: object) -> Run:
     """Write all calls that match to a file or to stdout, with a progress bar."""
     from formant_mcp.commands.export import run_export
 
-    return partial(run_export, opening(is_demo=is_demo(ctx)), typed(given), output)
+    return partial(run_export, opening(_KEY_HINT, is_demo=is_demo(ctx)), typed(given), output)
 
 
 @program.command(short_help="Serve a team over HTTP.")

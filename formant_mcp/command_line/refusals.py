@@ -15,6 +15,7 @@ from formant_mcp.command_line.syntax import (
     command_of,
     example_of,
     long_name,
+    options_of,
 )
 
 _NEAR = 0.75  # from which ratio of common letters on another word is suggested
@@ -26,6 +27,8 @@ def refusal(error: click.UsageError) -> str:
     if ctx is None:  # click sets it wherever it parses
         return error.format_message()
     match error:
+        case Refused(word=word, flag=click.Option() as flag):
+            return f"{long_name(flag)} takes no value: leave {word} out."
         case Refused(word=word) | click.NoSuchOption(option_name=word):
             return _refused(ctx, word)
         case click.BadParameter(param=Argument() as argument):
@@ -33,7 +36,7 @@ def refusal(error: click.UsageError) -> str:
         case click.BadParameter(param=click.Option() as option):
             return _needs(ctx, option)
         case click.BadOptionUsage(option_name=name):
-            option = _options(ctx)[name]
+            option = options_of(ctx)[name]
             return f"{long_name(option)} takes no value." if option.is_flag else _needs(ctx, option)
         case _:
             return f"{command_of(ctx)} needs an action, for example {_example(ctx)}."
@@ -48,22 +51,25 @@ def _example(ctx: click.Context, option: click.Option | None = None) -> str:
         ctx = click.Context(command, info_name=name, parent=ctx)
     words = [parameter.example for parameter in ctx.command.get_params(ctx) if isinstance(parameter, Argument)]
     if option is None and not words:
-        option = next((item for item in _options(ctx).values() if example_of(item)), None)
-    words += [long_name(option), example_of(option)] if option else []
+        option = next((item for item in options_of(ctx).values() if len(example_of(item)) > 1), None)
+    words += example_of(option) if option else []
     return f"`{' '.join(['formant-mcp', command_of(ctx), *map(shlex.quote, words)])}`"
 
 
 def _refused(ctx: click.Context, word: str) -> str:
     """A word that is no command, action or option here."""
     name, command = word.partition("=")[0], command_of(ctx)
-    if owner := next((other for other in _commands(ctx.find_root()) if name in _options(other)), None):
-        option = _options(owner)[name]
+    if owner := next((other for other in _commands(ctx.find_root()) if name in options_of(other)), None):
+        option = options_of(owner)[name]
         belongs = f"an option of {command_of(owner)}, for example {_example(owner, option)}"
         return f"{name} is {belongs}, not of {command or 'the server'}."
+    quoted = next((item.quoted for item in ctx.command.params if isinstance(item, Argument) and item.quoted), "")
+    if quoted and not name.startswith("--"):
+        return f"unexpected {name}. {quoted}, for example {_example(ctx)}."
     choices = list(ctx.command.commands) if isinstance(ctx.command, Group) else []
     kind = "unknown option" if name.startswith("-") else "unknown action" if choices else "unexpected"
     what = f"{kind} {name}" if command else f"unknown command or option {name}"
-    options = list(dict.fromkeys(map(long_name, _options(ctx).values())))
+    options = list(dict.fromkeys(map(long_name, options_of(ctx).values())))
     of_command = f" of {command}" if command else ""
     accepted = f"Options{of_command} are {_listed(options)}"
     if choices:
@@ -88,12 +94,6 @@ def _needs(ctx: click.Context, option: click.Option) -> str:
     if isinstance(option.type, click.IntRange):
         value = f"a number from {option.type.min} to {option.type.max}"
     return f"{long_name(option)} needs {value}, for example {_example(ctx, option)}."
-
-
-def _options(ctx: click.Context) -> dict[str, click.Option]:
-    """The options of its command, by each of their names."""
-    options = (parameter for parameter in ctx.command.get_params(ctx) if isinstance(parameter, click.Option))
-    return {name: option for option in options for name in option.opts}
 
 
 def _commands(ctx: click.Context) -> Iterator[click.Context]:

@@ -1,7 +1,8 @@
 """Commands, options and arguments that know an example of themselves, and what a command line is parsed to."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import click
@@ -20,28 +21,34 @@ class Call:
 
 
 class Option(click.Option):
-    """An option, with an example of its value."""
+    """An option, with an example of its value; `beside`: other words that it needs on the command line."""
 
-    def __init__(self, *names: Any, example: str = "", **attributes: Any) -> None:
+    def __init__(self, *names: Any, example: str = "", beside: Sequence[str] = (), **attributes: Any) -> None:
         super().__init__(*names, **attributes)
         self.example = example
+        self.beside = beside
 
 
 class Argument(click.Argument):
-    """An argument without a name on the command line: what it is in a sentence, with an example."""
+    """An argument without a name on the command line: what it is in a sentence, with an example.
 
-    def __init__(self, *names: Any, what: str, example: str, **attributes: Any) -> None:
+    `quoted`: what is said of its words where they are not in quotes.
+    """
+
+    def __init__(self, *names: Any, what: str, example: str, quoted: str = "", **attributes: Any) -> None:
         super().__init__(*names, **attributes)
         self.what = what
         self.example = example
+        self.quoted = quoted
 
 
 class Refused(click.UsageError):
-    """A word on the command line that no command or option is."""
+    """A word on the command line that no command or option is; `flag`: the option before it, if that takes no value."""
 
-    def __init__(self, word: str, ctx: click.Context) -> None:
+    def __init__(self, word: str, ctx: click.Context, flag: click.Option | None = None) -> None:
         super().__init__("", ctx)
         self.word = word
+        self.flag = flag
 
 
 class Unaccepted(click.BadParameter):
@@ -85,9 +92,12 @@ class Command(_Syntax):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Refuses words that are left."""
         ctx.allow_extra_args = True
+        typed = list(args)
         left = super().parse_args(ctx, args)
         if left and not ctx.resilient_parsing:
-            raise Refused(left[0], ctx)
+            before = {word for word, after in pairwise(typed) if after == left[0]}
+            flags = (option for name, option in options_of(ctx).items() if name in before and option.is_flag)
+            raise Refused(left[0], ctx, next(flags, None))
         return left
 
     def invoke(self, ctx: click.Context) -> Call:
@@ -134,11 +144,18 @@ def command_of(ctx: click.Context) -> str:
     return "" if ctx.parent is None else f"{command_of(ctx.parent)} {ctx.info_name}".strip()
 
 
+def options_of(ctx: click.Context) -> dict[str, click.Option]:
+    """The options of its command, by each of their names."""
+    options = (parameter for parameter in ctx.command.get_params(ctx) if isinstance(parameter, click.Option))
+    return {name: option for option in options for name in option.opts}
+
+
 def long_name(option: click.Option) -> str:
     """`--since`, whatever shorter name it has."""
     return max(option.opts, key=len)
 
 
-def example_of(option: click.Option) -> str:
-    """An example of its value, '' if it takes none."""
-    return option.example if isinstance(option, Option) else ""
+def example_of(option: click.Option) -> list[str]:
+    """The option with an example of its value, if it takes one, and with what it needs beside it."""
+    value, beside = (option.example, option.beside) if isinstance(option, Option) else ("", ())
+    return [long_name(option), *([value] if value else []), *beside]

@@ -1,6 +1,7 @@
 """Options made from a tool's arguments: their names, descriptions, words and examples are written once, there."""
 
 import os
+from collections.abc import Mapping
 from typing import Any, cast
 
 import click
@@ -8,6 +9,9 @@ from click.shell_completion import CompletionItem
 from click.types import StringParamType
 
 from formant_mcp.command_line.syntax import Command, Option
+from formant_mcp.commands.shell_words import in_shell, option_name
+
+_NEEDS = {"compare_previous": "since", "compare_until": "compare_since"}  # arguments that have no meaning alone
 
 
 class Value(StringParamType):
@@ -52,21 +56,25 @@ def _options(tool_name: str) -> list[Option]:
     explained = LIST_CONVERSATIONS.to_mcp(provider).input_schema["properties"]
     schemas = tool.to_mcp(provider).input_schema["properties"]
     examples = tool.examples(provider)
+    hidden = provider.unsupported_filters  # they are still options, so that the tool can say why it refuses them
     return [
-        _option(name, explained[name] if name in explained and "description" not in schema else schema, examples[name])
+        _option(name, {**explained.get(name, {}), **schema}, examples, is_hidden=name in hidden)
         for name, schema in schemas.items()
     ]
 
 
-def _option(name: str, schema: dict[str, Any], example: str) -> Option:
+def _option(name: str, schema: dict[str, Any], examples: Mapping[str, str], *, is_hidden: bool) -> Option:
     is_list, is_flag = schema["type"] == "array", schema["type"] == "boolean"
     words = cast(list[str], schema.get("enum") or schema.get("items", {}).get("enum") or [])
     attributes: dict[str, Any] = {"is_flag": True} if is_flag else {"type": Value(words), "multiple": is_list}
-    text = schema.get("description", "")
+    text = in_shell(schema.get("description", ""))
+    needed = _NEEDS.get(name)
     return Option(
-        [f"--{name.replace('_', '-')}", name],
+        [option_name(name), name],
         help=f"{text} Repeat it, or use commas." if is_list else text,
-        example="" if is_flag else example,
+        example="" if is_flag else examples[name],
+        hidden=is_hidden,
+        beside=[option_name(needed), examples[needed]] if needed else (),
         **attributes,
     )
 

@@ -4,39 +4,68 @@ import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 
-from pydantic import JsonValue, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
 
 from formant_mcp.app import App
 from formant_mcp.commands.answers import print_answer
+from formant_mcp.commands.failures import report_failure
 from formant_mcp.commands.progress import show_loading
+from formant_mcp.commands.shell_words import in_shell
 from formant_mcp.errors import FormantError
 from formant_mcp.providers.registry import PROVIDERS
 from formant_mcp.queries.loader import RequestContext
 from formant_mcp.server.tools import TOOLS
+from formant_mcp.server.tools.schemas import ListAnswer, TranscriptsAnswer
+from formant_mcp.server.tools.search_transcripts import SearchAnswer
+from formant_mcp.server.tools.summary_schema import SummaryAnswer
 from formant_mcp.server.tools.tool import Reply
 from formant_mcp.settings import Settings
 
 _INCOMPLETE = 3
+_NO_CURSOR = (
+    "More match than are shown. The store is in memory and ends with this command, so that no cursor can continue: ask"
+    " again with more at once (limit=100 is the most) or with filters."
+)
 
 
 def run_ask(
     open_app: Callable[[], Awaitable[App]], tool_name: str, arguments: Mapping[str, object], *, as_json: bool
 ) -> int:
-    """Prints the tool's answer; returns the exit status: 0 if it is complete, 3 if not, 1 if something failed."""
+    """Prints the tool's answer; returns the exit status: 0 if it is complete, 3 if not; else as `report_failure`."""
     try:
         reply = asyncio.run(_ask(open_app, tool_name, arguments))
     except FormantError as error:
-        print(error, file=sys.stderr)
-        return 1
+        return report_failure(error)
     answer = reply.structured.model_dump(mode="json", exclude_none=True)
     if as_json:
         _print_json(answer)
     else:
-        print_answer(reply)
+        print_answer(replace(reply, structured=_in_shell(reply.structured)))
     if answer.get("errors"):
         return 1
     return 0 if answer["coverage"]["complete"] else _INCOMPLETE
+
+
+def _without_cursor(reply: Reply) -> Reply:
+    """The reply of a store that no later command finds, which would refuse its cursor."""
+    answer = reply.structured
+    if not isinstance(answer, ListAnswer | SearchAnswer) or not answer.next_cursor:
+        return reply
+    note = f"{answer.coverage.note or ''} {_NO_CURSOR}".strip()
+    coverage = answer.coverage.model_copy(update={"note": note})
+    return replace(reply, structured=answer.model_copy(update={"next_cursor": None, "coverage": coverage}))
+
+
+def _in_shell(answer: BaseModel) -> BaseModel:
+    """The answer, with its notes and errors in the words of a shell."""
+    update: dict[str, object] = {}
+    if isinstance(answer, ListAnswer | SearchAnswer | SummaryAnswer | TranscriptsAnswer) and answer.coverage.note:
+        update["coverage"] = answer.coverage.model_copy(update={"note": in_shell(answer.coverage.note)})
+    if isinstance(answer, TranscriptsAnswer):
+        update["errors"] = [error.model_copy(update={"message": in_shell(error.message)}) for error in answer.errors]
+    return answer.model_copy(update=update)
 
 
 def _print_json(answer: dict[str, JsonValue]) -> None:
@@ -52,7 +81,8 @@ async def _ask(open_app: Callable[[], Awaitable[App]], tool_name: str, arguments
     app = opened.for_answer()
     try:
         with show_loading() as report:
-            return await tool.call(app, arguments, RequestContext(app.now(), app.call_seconds, report))
+            reply = await tool.call(app, arguments, RequestContext(app.now(), app.call_seconds, report))
+        return reply if app.is_kept else _without_cursor(reply)
     except ValidationError as error:
         raise tool.refusal(error, PROVIDERS[Settings.load().provider]) from None
     except FormantError as error:

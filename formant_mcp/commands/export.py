@@ -12,7 +12,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from formant_mcp.app import App
+from formant_mcp.commands.failures import report_failure
 from formant_mcp.commands.progress import show_progress
+from formant_mcp.commands.shell_words import in_shell
 from formant_mcp.errors import FormantError, InvalidRequestError
 from formant_mcp.exports import Table, file_exists, save_as
 from formant_mcp.files import disk_errors, write
@@ -36,15 +38,14 @@ def run_export(open_app: Callable[[], Awaitable[App]], options: Mapping[str, obj
             raise InvalidRequestError(f"There is no folder {path.parent}.", "Create it, or choose another with -o.")
         return asyncio.run(_run(open_app, options, path))
     except FormantError as error:
-        print(error, file=sys.stderr)
-        return 1
+        return report_failure(error)
 
 
 async def _run(open_app: Callable[[], Awaitable[App]], options: Mapping[str, object], output: Path | None) -> int:
     try:
         arguments = ExportArguments.model_validate(options)
     except ValidationError as error:
-        raise argument_error(error.errors(include_url=False, include_input=False), ExportArguments) from None
+        raise argument_error(error.errors(include_url=False), ExportArguments) from None
     app = await open_app()
     try:
         return await _export(app.for_answer(), arguments, output)
@@ -78,7 +79,7 @@ async def _export(app: App, arguments: ExportArguments, output: Path | None) -> 
             await _print(table, pages())
     coverage = with_notes(export.coverage, export.existing, export.note)
     if not coverage.complete or coverage.note:
-        print(f"{'' if coverage.complete else 'Incomplete: '}{coverage.note}", file=sys.stderr)
+        print(f"{'' if coverage.complete else 'Incomplete: '}{in_shell(coverage.note)}", file=sys.stderr)
     return 0 if coverage.complete else 1
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Awaitable, Callable
 
 from formant_mcp.app import App
+from formant_mcp.commands.failures import report_failure
 from formant_mcp.commands.progress import show_progress
 from formant_mcp.errors import FormantError, RateLimitError
 from formant_mcp.queries.account import Account, Downloaded, Report
@@ -27,8 +28,7 @@ def run_sync(open_app: Callable[[], Awaitable[App]], since: str) -> int:
         print("Stopped. Progress is saved; run again to resume.", file=sys.stderr)
         return 130
     except FormantError as error:
-        print(error, file=sys.stderr)
-        return 1
+        return report_failure(error)
 
 
 async def _run(open_app: Callable[[], Awaitable[App]], since: str) -> int:

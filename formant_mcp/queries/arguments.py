@@ -36,6 +36,7 @@ NO_BOUND = -1.0
 _MAX_CHARACTERS = 100_000
 _MAX_ITEMS = 1_000
 _MAX_CONDITIONS = 100
+_CHOICE_RATIO = 0.6  # of common letters; lower than elsewhere, as the words are few
 
 _YES_NO = {word: value for words, value in (("yes y on 1", "true"), ("no n off 0", "false")) for word in words.split()}
 _OUTCOMES = {
@@ -75,6 +76,8 @@ CursorText = Annotated[
     str, BeforeValidator(as_cursor), Takes("next_cursor from the previous answer", "c:20:5d0c41e2a97b3f86:9f1c2a")
 ]
 Names = Annotated[list[Name], BeforeValidator(as_list(as_name)), Takes("a list of texts", "{statuses}")]
+Hours = Annotated[Text, Takes("local hours of the start", "9-18")]
+Direction = Annotated[Name, Takes("one direction", "inbound")]
 Weekdays = Annotated[list[Name], BeforeValidator(as_list(as_name)), Takes("a list of weekdays", "Monday, Friday")]
 Seconds = Annotated[float, BeforeValidator(as_seconds), Takes("a number of seconds, or -1 for no limit", "120")]
 Whole = Annotated[int, BeforeValidator(as_number)]
@@ -182,9 +185,9 @@ class FilterArguments(Arguments):
     contact_number: Number = Field("", description="Phone number or its last digits, in any format.")
     failure_reason: Reason = Field("", description="Exact failure reason, case-insensitive.")
     user_id: Name = Field("", description="Exact user id.")
-    hours: Text = Field("", description="Local hours of the start: 9-18 (to before 18:00), 20-6, 9.")
+    hours: Hours = Field("", description="Local hours of the start: 9-18 (to before 18:00), 20-6, 9.")
     weekdays: Weekdays = Field([], description="Local weekdays of the start: Monday, Mon-Fri, weekend.")
-    direction: Name = Field("", description="inbound, outbound or web.")
+    direction: Direction = Field("", description="inbound, outbound or web.")
     results: Conditions = Field(
         [],
         description="Conditions on result fields and signals; all must hold. Operators: = != < <= > >= exists missing."
@@ -248,10 +251,11 @@ def argument_error(errors: list[ErrorDetails], arguments: type[Arguments]) -> In
     field = arguments.model_fields.get(name)
     if field is None:
         return _unknown_argument(name, list(arguments.model_fields))
-    is_missing = first["type"] == "missing"
-    return InvalidRequestError(
-        f"{name} is missing: it must be {_accepted(field)}." if is_missing else f"{name} must be {_accepted(field)}."
-    )
+    if first["type"] == "missing":
+        return InvalidRequestError(f"{name} is missing: it must be {_accepted(field)}.")
+    sent: object = first.get("input")
+    meant = nearest(sent, _choices(field), _CHOICE_RATIO) if isinstance(sent, str) else ""
+    return InvalidRequestError(f"{name} must be {_accepted(field)}.{did_you_mean(meant)}")
 
 
 def _unknown_argument(name: str, names: list[str]) -> InvalidRequestError:
@@ -273,7 +277,7 @@ def _accepted(field: FieldInfo) -> str:
 
 def takes_of(field: FieldInfo) -> Takes:
     """What an argument accepts, as it says or by its type."""
-    choices = [str(choice) for choice in get_args(field.annotation) if isinstance(choice, str)]
+    choices = _choices(field)
     bounds = [
         str(value)
         for bound in field.metadata
@@ -288,6 +292,12 @@ def takes_of(field: FieldInfo) -> Takes:
     elif takes is None:
         takes = Takes(f"a whole number from {' to '.join(bounds)}", str(max(1, field.default)))
     return takes
+
+
+def _choices(field: FieldInfo) -> list[str]:
+    """The words of an argument that takes one of several, or a list of them."""
+    parts = [field.annotation, *get_args(field.annotation)]
+    return [choice for part in parts for choice in get_args(part) if isinstance(choice, str)]
 
 
 def _bound(argument: str, value: float) -> float | None:

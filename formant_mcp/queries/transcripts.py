@@ -80,7 +80,7 @@ async def get_transcripts(loader: Loader, context: RequestContext, ids: list[str
     loaded_ids = [transcript.conversation.conversation_id for transcript in transcripts]
     outdated = await loader.store.read.needing_refresh(loaded_ids, context.requested_at)
     unreadable = await loader.store.read.unreadable_among(loaded_ids)
-    notes = [f"{len(errors)} of {len(distinct)} could not be read; `errors` says why."] if errors else []
+    notes = [f"{len(errors)} of {len(distinct)} could not be read, each for the reason given."] if errors else []
     if outdated:
         which = listed(outdated, len(outdated))
         which = which and f": {which}"

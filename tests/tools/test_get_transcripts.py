@@ -74,7 +74,7 @@ async def test_an_answer_without_all_that_was_requested_claims_no_completeness(a
         whole = await assistant.ask("get_transcripts", conversation_ids=[SHORT, LONG])
     first, _, note, *_ = answer.text.splitlines()
     assert "; incomplete as of" in first
-    assert note == "Incomplete: 1 of 2 could not be read; `errors` says why."
+    assert note == "Incomplete: 1 of 2 could not be read, each for the reason given."
     assert (answer.coverage["complete"], whole.coverage["complete"]) == (False, True)
 
 

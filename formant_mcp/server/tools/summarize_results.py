@@ -1,10 +1,12 @@
 """`summarize_results`: figures over all matching calls, or their profile."""
 
+from typing import Annotated
+
 from pydantic import Field
 
 from formant_mcp.app import App
 from formant_mcp.filters import GROUPINGS, Filters
-from formant_mcp.queries.arguments import Date, Fields, FilterArguments, Whole, YesNo
+from formant_mcp.queries.arguments import Date, Fields, FilterArguments, Takes, Whole, YesNo
 from formant_mcp.queries.dates import Comparison, parse_comparison
 from formant_mcp.queries.groupings import SUCCESS_RATE, parse_groupings, parse_measures
 from formant_mcp.queries.loader import RequestContext
@@ -19,6 +21,8 @@ from formant_mcp.server.tools.tool import MAX_CHARACTERS, Reply, Tool, fit
 
 _ID_CHARACTERS = 8
 
+Measures = Annotated[Fields, Takes("a list of measures", "duration_seconds, signals.agent_repeats")]
+
 
 class SummaryArguments(FilterArguments):
     """The filters, and what to compute over what matches."""
@@ -29,7 +33,7 @@ class SummaryArguments(FilterArguments):
         " results.<path>, signals.<name>. Time groups are sorted by time, others by size. Leave empty for a profile of"
         " all matching calls.",
     )
-    measures: Fields = Field(
+    measures: Measures = Field(
         [],
         description="duration_seconds, results.<path> or signals.<name> of a number: count, sum, mean, quantiles;"
         " success_rate: its 95% interval.",

@@ -75,7 +75,7 @@ class Tool(Generic[A]):
 
     def refusal(self, error: ValidationError, provider: ProviderSpec) -> InvalidRequestError:
         """What is wrong with the arguments, and what is accepted, in the provider's words."""
-        wrong = error.errors(include_url=False, include_input=False, include_context=False)
+        wrong = error.errors(include_url=False, include_context=False)
         return InvalidRequestError(provider.fill(str(argument_error(wrong, self.arguments))))
 
     def to_mcp(self, provider: ProviderSpec) -> ToolEntry:

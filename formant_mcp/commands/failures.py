@@ -1,0 +1,15 @@
+"""How a command ends whose question cannot be answered."""
+
+import sys
+
+from formant_mcp.commands.shell_words import in_shell
+from formant_mcp.errors import ConflictError, CursorRejectedError, FormantError, InvalidRequestError
+
+FAILED, REFUSED = 1, 2
+
+
+def report_failure(error: FormantError) -> int:
+    """Prints what is wrong, and what to do; returns the exit status: 2 for a value that is not accepted, else 1."""
+    print(in_shell(str(error)), file=sys.stderr)
+    is_of_provider = isinstance(error, CursorRejectedError | ConflictError)
+    return REFUSED if isinstance(error, InvalidRequestError) and not is_of_provider else FAILED

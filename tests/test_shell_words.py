@@ -1,0 +1,61 @@
+"""What tools say, in the words of a shell."""
+
+import pytest
+
+from formant_mcp.commands.shell_words import in_shell
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (
+            "4 failure reasons not loaded yet; summary_mode=include loads them.",
+            "4 failure reasons not loaded yet; --summary-mode include loads them.",
+        ),
+        (
+            "compare_previous requires since. Add it, e.g. since=7d.",
+            "--compare-previous requires --since. Add it, e.g. --since 7d.",
+        ),
+        ("Did you mean call_successful=failure?", "Did you mean --call-successful failure?"),
+        (
+            "Give compare_previous=true alone, or compare_since=2026-W46 with or without compare_until.",
+            "Give --compare-previous alone, or --compare-since 2026-W46 with or without --compare-until.",
+        ),
+        (
+            'Use the filter arguments, such as agent_id or results=["intent=refund"].',
+            "Use the filter arguments, such as agent_id or --results intent=refund.",
+        ),
+        ("since is later than until. Swap them.", "--since is later than --until. Swap them."),
+        (
+            "limit must be a whole number from 1 to 100, e.g. 20.",
+            "--limit must be a whole number from 1 to 100, e.g. 20.",
+        ),
+        (
+            "No conversation x in this account. list_conversations gives the ids.",
+            "No conversation x in this account. `formant-mcp list` gives the ids.",
+        ),
+        (
+            "Omit cursor to start over, or give next_cursor from the previous answer, e.g. c:20:5d0c:9f1c2a.",
+            "Omit --cursor to start over, or give cursor from the previous answer, e.g. c:20:5d0c:9f1c2a.",
+        ),
+        (
+            "Ask again, narrow by since, agent_id or status, or run `formant-mcp sync` once.",
+            "Ask again, narrow by --since, --agent-id or --status, or run `formant-mcp sync` once.",
+        ),
+    ],
+)
+def test_arguments_and_tools_are_shown_as_options_and_commands(said: str, shown: str) -> None:
+    assert in_shell(said) == shown
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "No call has this contact_number. Existing values: status, agent_id, hour and results.<path>.",
+        "The results of 3 calls are not loaded since 2026-11-20; a limit of hours holds.",
+        "Write it in full: amount>=250000, due_date<=2026-11-20, intent=dispute, results.status=busy.",
+        "7 of 20 calls ended in no direction.",
+    ],
+)
+def test_fields_of_calls_and_words_of_english_stay_as_they_are(said: str) -> None:
+    assert in_shell(said) == said
