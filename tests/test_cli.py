@@ -20,6 +20,7 @@ import formant_mcp
 from formant_mcp.cli import main
 from formant_mcp.command_line.parser import parse, program
 from formant_mcp.command_line.syntax import Call
+from formant_mcp.providers.registry import PROVIDERS
 from formant_mcp.queries.arguments import FilterArguments
 from formant_mcp.settings import Settings
 from tests.command import run, run_in_child
@@ -348,11 +349,13 @@ def test_a_mistyped_command_line_is_refused_with_what_is_accepted(
 
 
 def test_every_option_of_a_command_is_named_where_one_is_unknown(capsys: pytest.CaptureFixture[str]) -> None:
-    filters = [f"--{name.replace('_', '-')}" for name in FilterArguments.model_fields]
+    unsupported = PROVIDERS["formant"].unsupported_filters
+    filters = [f"--{name.replace('_', '-')}" for name in FilterArguments.model_fields if name not in unsupported]
     assert main(["export", "--colour", "5"]) == 2
     said = capsys.readouterr().err
     missing = [option for option in (*filters, "--format", "--include", "--output", "--demo") if option not in said]
     assert missing == []
+    assert "--user-id" not in said
     assert "for example `formant-mcp export --" in said
 
 
@@ -404,6 +407,32 @@ def test_help_names_variables_examples_that_are_accepted_and_where_to_read_on() 
     assert len(examples) >= 3
     assert [parsed(shlex.split(example)).command for example in examples]
     assert "README" in done.out
+
+
+@pytest.mark.parametrize("command", ["list", "search", "summarize", "show", "export"])
+def test_help_of_a_question_has_examples_that_run_settings_statuses_and_defaults(tmp_path: Path, command: str) -> None:
+    done = run(tmp_path, command, "-h")
+    assert (done, done.status) == (run(tmp_path, command, "--help"), 0)
+    assert len(done.out.splitlines()) < 100
+    named = {"FORMANT_API_KEY", "FORMANT_PROVIDER", "FORMANT_TIMEZONE", "Exit status: 0", "README.md", "Default: "}
+    assert {word for word in named if word not in done.out} == set()
+    assert not {"--user-id", "--direction", "leave empty"} & {*done.out.split()}
+    examples = re.findall(r"^    formant-mcp (.+)$", done.out, re.MULTILINE)
+    assert len(examples) == 2
+    for example in examples:
+        ended = run(tmp_path, *shlex.split(example))
+        assert ended.status == 0, example
+
+
+def test_help_is_printed_to_a_pipe_whose_encoding_lacks_hindi(tmp_path: Path) -> None:
+    done = run_in_child(tmp_path, "search", "--help", PYTHONUTF8="0", PYTHONIOENCODING="cp1252")
+    assert (done.status, done.error) == (0, "")
+    assert "paisa" in done.out
+
+
+def test_a_filter_that_the_provider_does_not_have_is_an_option_where_it_has_it(tmp_path: Path) -> None:
+    assert "--user-id" in run(tmp_path, "list", "--help", FORMANT_PROVIDER="elevenlabs").out
+    assert "Default: 20." in " ".join(run(tmp_path, "list", "--help").out.split())
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

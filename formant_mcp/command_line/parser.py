@@ -20,13 +20,14 @@ _LAST_PORT = 65_535
 ASSISTANTS = ("claude-desktop", "claude-code", "cursor", "vscode")
 _KEY_HINT = "Set FORMANT_API_KEY (or FORMANT_API_KEY_FILE) in this shell; with --demo a sample account needs none."
 _HELP = "MCP server over a company's voice calls. Without a command it serves an assistant on stdin and stdout."
-_MORE = """\b
+_SETTINGS = """\b
 Settings are environment variables; those needed most:
   FORMANT_API_KEY    the key
   FORMANT_PROVIDER   formant (default), elevenlabs, voiceable or voiceos
   FORMANT_REGION     global (default) or india; Formant only
   FORMANT_TIMEZONE   where "yesterday" is, such as Asia/Kolkata
-  FORMANT_REDACT     what is hidden: numbers, emails, ids
+  FORMANT_REDACT     what is hidden: numbers, emails, ids"""
+_MORE = f"""{_SETTINGS}
 
 \b
 Examples:
@@ -38,8 +39,28 @@ Examples:
 README.md has all settings, filters and commands. `formant-mcp COMMAND --help` has a command's options."""
 
 
+def _more(examples: str, *, is_export: bool = False) -> str:
+    """What the help of a question says after its options."""
+    lines = "\n".join(f"  formant-mcp --demo {example}" for example in examples.splitlines())
+    other = "1 after an error or if some calls are missing" if is_export else "3 if it is incomplete, 1 after an error"
+    return f"""\b
+Examples:
+{lines}
+
+{_SETTINGS}
+
+\b
+Exit status: 0 if the answer is complete, {other},
+2 if the command line or a value is not accepted.
+
+README.md has all settings, filters and commands."""
+
+
 def parse(arguments: Sequence[str]) -> Call | int:
     """The command line, parsed; or the exit status, after help, or what is wrong, was printed."""
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure:
+        reconfigure(errors="replace")  # some pipes cannot show the Hindi of an example
     try:
         return program.main(list(arguments), prog_name=_NAME, standalone_mode=False)
     except click.Abort:  # what click makes of Ctrl-C
@@ -49,7 +70,13 @@ def parse(arguments: Sequence[str]) -> Call | int:
         return _REFUSED
 
 
-@click.group(cls=Group, help=_HELP, epilog=_MORE, no_args_is_help=False)
+@click.group(
+    cls=Group,
+    help=_HELP,
+    epilog=_MORE,
+    no_args_is_help=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, "--version", message="%(prog)s %(version)s", help="Print the version.")
 def program() -> None:
     """The command itself."""
@@ -64,7 +91,7 @@ def tour(shows_all: bool) -> Run:
     return partial(run_tour, shows_all=shows_all)
 
 
-def _question(tool: str, text: str, *positional: Argument) -> FilterCommand:
+def _question(tool: str, text: str, examples: str, *positional: Argument) -> FilterCommand:
     """A command that asks what an assistant would ask with the tool."""
 
     @click.pass_context
@@ -74,17 +101,28 @@ def _question(tool: str, text: str, *positional: Argument) -> FilterCommand:
         return partial(run_ask, opening(_KEY_HINT, is_demo=is_demo(ctx)), tool, typed(given), as_json=as_json)
 
     as_json = Option(["--json", "as_json"], is_flag=True, help="Print one JSON document, for scripts.")
-    return FilterCommand(COMMANDS[tool], tool=tool, callback=ask, params=[*positional, as_json], help=text)
+    params = [*positional, as_json]
+    return FilterCommand(COMMANDS[tool], tool=tool, callback=ask, params=params, help=text, epilog=_more(examples))
 
 
+_LIST_EXAMPLES = """list --since 7d --call-successful failure
+list --order-by longest --limit 5"""
+_SEARCH_EXAMPLES = """search lawyer --role contact
+search '"late fee" OR refund' --since 7d --json"""
+_SUMMARY_EXAMPLES = """summarize --group-by agent_id
+summarize --since 7d --compare-previous --group-by status"""
+_SHOW_EXAMPLES = """show 70a2a74c
+show 70a2a74c --max-turns 5 --json"""
+_EXPORT_EXAMPLES = """export --since 7d --include results
+export --call-successful failure -o failed.csv"""
 _QUOTED = "A query of several words is one argument, in quotes"
 _QUERY = Argument(["query"], what="a query", example="refund OR fee", quoted=_QUOTED)
-_IDS = Argument(["conversation_ids"], metavar="ID...", nargs=-1, required=True, what="an id", example="5d0c41e2")
+_IDS = Argument(["conversation_ids"], metavar="ID...", nargs=-1, required=True, what="an id", example="70a2a74c")
 for _command in (
-    _question("list_conversations", "List the calls that match, in a table."),
-    _question("search_transcripts", "Find what was said, in all calls that match.", _QUERY),
-    _question("summarize_results", "Count and compare all calls that match, with bars."),
-    _question("get_transcripts", "Show calls: fields, results and what was said.", _IDS),
+    _question("list_conversations", "List the calls that match, in a table.", _LIST_EXAMPLES),
+    _question("search_transcripts", "Find what was said, in all calls that match.", _SEARCH_EXAMPLES, _QUERY),
+    _question("summarize_results", "Count and compare all calls that match, with bars.", _SUMMARY_EXAMPLES),
+    _question("get_transcripts", "Show calls: fields, results and what was said.", _SHOW_EXAMPLES, _IDS),
 ):
     program.add_command(_command)
 
@@ -99,7 +137,12 @@ def sync(ctx: click.Context, since: str) -> Run:
     return partial(run_sync, opening(_KEY_HINT, is_demo=is_demo(ctx)), since)
 
 
-@program.command(cls=FilterCommand, tool="export_conversations", short_help="Write all calls that match to a file.")
+@program.command(
+    cls=FilterCommand,
+    tool="export_conversations",
+    short_help="Write all calls that match to a file.",
+    epilog=_more(_EXPORT_EXAMPLES, is_export=True),
+)
 @click.option(
     "-o", "--output", cls=Option, default="", metavar="FILE", example="calls.csv", help="A file; default: stdout."
 )

@@ -69,7 +69,7 @@ def _refused(ctx: click.Context, word: str) -> str:
     choices = list(ctx.command.commands) if isinstance(ctx.command, Group) else []
     kind = "unknown option" if name.startswith("-") else "unknown action" if choices else "unexpected"
     what = f"{kind} {name}" if command else f"unknown command or option {name}"
-    options = list(dict.fromkeys(map(long_name, options_of(ctx).values())))
+    options = list(dict.fromkeys(long_name(option) for option in options_of(ctx).values() if not option.hidden))
     of_command = f" of {command}" if command else ""
     accepted = f"Options{of_command} are {_listed(options)}"
     if choices:

@@ -67,7 +67,7 @@ def _option(name: str, schema: dict[str, Any], examples: Mapping[str, str], *, i
     is_list, is_flag = schema["type"] == "array", schema["type"] == "boolean"
     words = cast(list[str], schema.get("enum") or schema.get("items", {}).get("enum") or [])
     attributes: dict[str, Any] = {"is_flag": True} if is_flag else {"type": Value(words), "multiple": is_list}
-    text = in_shell(schema.get("description", ""))
+    text = in_shell(schema.get("description", "")) + _default_of(schema)
     needed = _NEEDS.get(name)
     return Option(
         [option_name(name), name],
@@ -77,6 +77,12 @@ def _option(name: str, schema: dict[str, Any], examples: Mapping[str, str], *, i
         beside=[option_name(needed), examples[needed]] if needed else (),
         **attributes,
     )
+
+
+def _default_of(schema: dict[str, Any]) -> str:
+    """The default, where it says something: not where it is to have no filter."""
+    default = schema.get("default")
+    return "" if default in (None, "", [], False, -1) else f" Default: {default}."
 
 
 def typed(options: dict[str, object]) -> dict[str, object]:
