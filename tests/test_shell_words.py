@@ -23,7 +23,15 @@ from formant_mcp.commands.shell_words import in_shell
         ),
         (
             'Use the filter arguments, such as agent_id or results=["intent=refund"].',
-            "Use the filter arguments, such as agent_id or --results intent=refund.",
+            "Use the filter arguments, such as --agent-id or --results intent=refund.",
+        ),
+        (
+            "End one before the other begins, with since, until, compare_since, compare_until.",
+            "End one before the other begins, with --since, --until, --compare-since, --compare-until.",
+        ),
+        (
+            "fields must be a list of fields, e.g. status, results.intent.",
+            "--fields must be a list of fields, e.g. status, results.intent.",
         ),
         ("since is later than until. Swap them.", "--since is later than --until. Swap them."),
         (
@@ -46,6 +54,12 @@ from formant_mcp.commands.shell_words import in_shell
 )
 def test_arguments_and_tools_are_shown_as_options_and_commands(said: str, shown: str) -> None:
     assert in_shell(said) == shown
+
+
+def test_a_description_of_an_argument_may_begin_with_a_value() -> None:
+    said = "include: results and words; for all use call_successful=failure. results, signals: a column each."
+    shown = said.replace("call_successful=failure", "--call-successful failure")
+    assert in_shell(said, is_description=True) == shown
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def _option(name: str, schema: dict[str, Any], examples: Mapping[str, str], *, i
     is_list, is_flag = schema["type"] == "array", schema["type"] == "boolean"
     words = cast(list[str], schema.get("enum") or schema.get("items", {}).get("enum") or [])
     attributes: dict[str, Any] = {"is_flag": True} if is_flag else {"type": Value(words), "multiple": is_list}
-    text = in_shell(schema.get("description", "")) + _default_of(schema)
+    text = in_shell(schema.get("description", ""), is_description=True) + _default_of(schema)
     needed = _NEEDS.get(name)
     return Option(
         [option_name(name), name],

@@ -20,7 +20,7 @@ COMMANDS: Mapping[str, str] = {
 _WITHOUT_OPTION = {"query", "conversation_ids"}  # what they take has no name on a command line
 _BEFORE_ARGUMENTS = ("Omit", "requires", "than", "earlier", "later")
 _DETERMINERS = ("no", "this")  # a field of a call follows them
-_NAME = r"[\w.<>]+"
+_NAME = r"(?:--)?\w+(?:\.[\w<>]+)*"
 _ENUMERATION = re.compile(rf"{_NAME}(?:, {_NAME})*,? (?:or|and) {_NAME}|{_NAME}(?:, {_NAME})+")
 _END = r"(?![\w=]|[.-]\w)"
 _TOOL = re.compile(rf"`?\b({'|'.join(COMMANDS)})\b`?")
@@ -31,9 +31,12 @@ def option_name(argument: str) -> str:
     return f"--{argument.replace('_', '-')}"
 
 
-def in_shell(text: str) -> str:
-    """A note, a hint or an error of a tool with options and commands in place of arguments and tools."""
-    return _words().rendered(text)
+def in_shell(text: str, *, is_description: bool = False) -> str:
+    """A note, a hint or an error of a tool with options and commands in place of arguments and tools.
+
+    `is_description`: the text describes an argument, so that a sentence may begin with one of its values.
+    """
+    return _words().rendered(text, is_description=is_description)
 
 
 class _Words:
@@ -47,13 +50,14 @@ class _Words:
         not_after = "".join(f"(?<!\\b{word} )" for word in _DETERMINERS)
         self._given = re.compile(rf"(?<![\w.-])({every})=(\"[^\"]*\"|\[[^\]]*\]|\S+?)(?=[.,;:?)]*(?:\s|$))")
         self._clear = re.compile(rf"(?<![\w.`-]){not_after}({clear}){_END}")
-        self._alone = re.compile(rf"(?:^|(?<=[.] )|{after})({every}){_END}")
+        self._alone = re.compile(rf"(?:^|(?<=[.] )(?<!e\.g\. )|{after})({every}){_END}")
 
-    def rendered(self, text: str) -> str:
+    def rendered(self, text: str, *, is_description: bool) -> str:
         """The text in the words of a shell."""
         text = self._given.sub(lambda match: self._option(match[1], match[2]), text.replace("next_cursor", "cursor"))
-        text = _ENUMERATION.sub(lambda match: self._enumerated(match[0]), text)
-        for pattern in (self._clear, self._alone):
+        if not is_description:
+            text = _ENUMERATION.sub(lambda match: self._enumerated(match[0]), text)
+        for pattern in (self._clear,) if is_description else (self._clear, self._alone):
             text = pattern.sub(lambda match: option_name(match[1]), text)
         return _TOOL.sub(lambda match: f"`formant-mcp {COMMANDS[match[1]]}`", text)
 
@@ -64,7 +68,7 @@ class _Words:
 
     def _enumerated(self, text: str) -> str:
         names = re.split(r",? (?:or |and )?", text)
-        if not self._flags.keys() >= {*names}:
+        if not all(name in self._flags or name.startswith("--") for name in names):
             return text
         return re.sub(_NAME, lambda match: option_name(match[0]) if match[0] in self._flags else match[0], text)
 
