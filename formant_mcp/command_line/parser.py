@@ -249,7 +249,7 @@ def purge(ctx: click.Context, all_: bool, store: str | None, yes: bool) -> Run:
 @click.option("--yes", cls=Option, is_flag=True, help="Do not ask.")
 @click.pass_context
 def connect(ctx: click.Context, client: str, print_: bool, remove: bool, yes: bool) -> Run:
-    """Add this server to an assistant's configuration: shows the change, asks, keeps what the file was."""
+    """Add this server to an assistant's configuration: checks the key, shows the change, asks, keeps a backup."""
     from formant_mcp.commands.connect import ConnectOptions, run_connect
 
     return partial(run_connect, ConnectOptions(client, print_, remove, yes, is_demo(ctx)))

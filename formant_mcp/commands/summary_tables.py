@@ -52,7 +52,8 @@ def _print_groups(console: Console, groups: Sequence[GroupAnswer]) -> None:
         cells = [(group.measures or {}).get(name) for group in groups]
         for figure in ("mean", "median"):
             title = f"{figure} {name}".replace("_", " ")  # where a header may be wrapped
-            columns[title], right = [_number(getattr(cell, figure)) if cell else "" for cell in cells], [*right, title]
+            columns[title] = [_number(getattr(cell, figure)) if cell else "" for cell in cells]
+            right.append(title)
     print_table(console, columns, right)
 
 
