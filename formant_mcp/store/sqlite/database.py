@@ -172,7 +172,10 @@ class SqliteDatabase:
         """Closes the file."""
         if self._eraser:
             await self._eraser.stop(_ERASING_SECONDS)
-        await asyncio.gather(*(worker.close() for worker in [*self._readers, self._writer]))
+        try:
+            await asyncio.gather(*(reader.close() for reader in self._readers))
+        finally:  # alone: where two close at once, each may leave the journal to the other
+            await self._writer.close()
 
     async def _unless_damaged(self, work: Callable[[], Awaitable[T]]) -> T:
         """The work's result.
