@@ -20,6 +20,8 @@ from typing import NamedTuple
 import pytest
 
 from formant_mcp.cli import main
+from formant_mcp.command_line.parser import parse
+from formant_mcp.command_line.syntax import Call
 from tests.stdio_process import MOST_SECONDS, PROGRAM, environment
 
 
@@ -29,6 +31,13 @@ class Done(NamedTuple):
     status: int
     out: str
     error: str
+
+
+def parsed(arguments: Sequence[str]) -> Call:
+    """The command line, which must be accepted."""
+    call = parse(arguments)
+    assert isinstance(call, Call)
+    return call
 
 
 def run(folder: Path, *arguments: str, **variables: str) -> Done:
