@@ -117,8 +117,9 @@ def with_notes(coverage: Coverage, existing: Mapping[str, Existing], *notes: str
 def _existing_values(column: str, existing: Existing, loaded: int | None) -> str:
     """Says that a value does not occur, and which values do, as many as fit; `loaded`: among so many calls, not all."""
     if existing.otherwise:
-        none = f"Without {column}, {counted(existing.otherwise, 'call')} would match"
-        return f"{none}: summarize_results with group_by={column} counts theirs."
+        so_far = "" if loaded is None else " so far"
+        would_match = f"{counted(existing.otherwise, 'call')} would match{so_far}"
+        return f"Without {column}, {would_match}: summarize_results with group_by={column} counts theirs."
     shown: list[str] = []
     left = _VALUES_CHARACTERS
     for value in filter(None, map(outside_form, existing.values)):
