@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.calls import conversation, conversation_id, many
+from tests.faults import failing
 from tests.provider_apis import ELEVENLABS
 from tests.server_harness import NOW, Account, in_both_eras
 from tests.snapshots import assert_same_answer
@@ -234,3 +235,15 @@ async def test_a_status_that_only_other_calls_have_says_so(account: Account, sta
     assert answer.coverage["matched"] == 0
     assert str(answer.coverage["note"]).endswith(said)
     assert "Without status" not in other.text
+
+
+async def test_calls_that_would_match_are_counted_so_far_where_the_list_may_lack_some(account: Account) -> None:
+    question: dict[str, object] = {"status": ["busy"], "min_duration_seconds": 1}  # only completed calls last
+    async with account.connect() as assistant:
+        whole = await assistant.ask("list_conversations", **question)
+        account.pass_time(hours=1)
+        with account.failing(failing(503)):
+            part = await assistant.ask("list_conversations", **question)
+    assert (whole.coverage["complete"], part.coverage["complete"]) == (True, False)
+    assert "Without status, 23 calls would match: summarize_results" in whole.text
+    assert "Without status, 23 calls would match so far: summarize_results" in part.text
