@@ -73,6 +73,10 @@ class Answer:
         """Characters of the text and of the structure as JSON."""
         return len(self.text), len(compact(self.structure))
 
+    def most_bytes(self) -> int:
+        """The larger of text and structure, in bytes: a letter of Devanagari has three."""
+        return max(len(part.encode()) for part in (self.text, compact(self.structure)))
+
 
 class Assistant:
     """Calls the server's tools, and checks every answer."""

@@ -76,11 +76,6 @@ async def connected_calls(assistant: Assistant, *, order_by: str, limit: int) ->
     return listed.ids()
 
 
-def most_bytes(answer: Answer) -> int:
-    """The larger of text and structure, in bytes: a letter of Devanagari has three."""
-    return max(len(part.encode()) for part in (answer.text, compact(answer.structure)))
-
-
 async def default_answers(assistant: Assistant) -> dict[str, Answer]:
     """Each tool's answer to a call with nothing but what it requires, and to a search in Hindi."""
     (call,) = await connected_calls(assistant, order_by="newest", limit=1)
@@ -100,7 +95,7 @@ async def largest_answers(assistant: Assistant) -> dict[str, Answer]:
 async def test_default_answers_are_below_what_copilot_cli_cuts(sample: Assistant, large: Assistant) -> None:
     """It drops the middle of a result of more than 10 KB. (A call of hundreds of turns is longer, if it is read.)"""
     for assistant in (sample, large):
-        sizes = {name: most_bytes(answer) for name, answer in (await default_answers(assistant)).items()}
+        sizes = {name: answer.most_bytes() for name, answer in (await default_answers(assistant)).items()}
         assert {name: size for name, size in sizes.items() if size >= 10_000} == {}
 
 

@@ -14,6 +14,8 @@ from tests.snapshots import assert_same_answer
 pytestmark = pytest.mark.anyio
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
+ENGLISH = "Yes, I understand that, but I do not have the time for it right now. "
+ASTRAL = "😀😅🙏🎉 𝐡𝐞𝐥𝐥𝐨 𐍈𐌰𐌹𐍂𐌷 "
 FILLER = "जी हाँ, मैं समझ गया, लेकिन अभी मेरे पास मौका नहीं हैं। "
 
 
@@ -224,21 +226,37 @@ async def test_a_cursor_is_good_for_its_own_question_alone(account: Account) -> 
         assert hits(await assistant.ask("search_transcripts", **question))  # another limit is no other question
 
 
-async def test_default_pages_are_short_and_the_cursor_covers_all(account: Account) -> None:
+@pytest.mark.parametrize("filler", [ENGLISH, FILLER, ASTRAL])
+@pytest.mark.parametrize("per_call", [1, 4])
+async def test_default_pages_are_short_in_every_script_and_the_cursor_covers_all(
+    account: Account, filler: str, per_call: int
+) -> None:
+    said = (filler * 12, f"paisa {filler * 12}") * per_call + (filler * 12,)
+    for n in range(10, 60):
+        account.api.add(conversation(n, NOW - timedelta(days=n), transcript=spoken(*said)))
+    expected = [(conversation_id(n), turn) for n in range(10, 60) for turn in range(1, 2 * min(per_call, 3), 2)]
+    async with account.connect() as assistant:
+        found, question = list[tuple[str, JsonValue]](), dict[str, JsonValue](query="paisa")
+        while len(found) < len(expected):
+            answer = await assistant.ask("search_transcripts", **question)
+            assert answer.most_bytes() < 10_000
+            assert hits(answer) == expected[len(found) :][: len(hits(answer))]
+            found += hits(answer)
+            assert f"; {len(found):,} shown" in answer.text or len(found) == len(expected)
+            question["cursor"] = answer.structure.get("next_cursor", "")
+            assert bool(question["cursor"]) == (len(found) < len(expected))
+
+
+async def test_large_pages_are_as_long_as_assistants_accept_and_the_cursor_covers_all(account: Account) -> None:
     said = (FILLER * 12, f"paisa {FILLER * 12}") * 4
     for n in range(10, 60):
         account.api.add(conversation(n, NOW - timedelta(days=n), transcript=spoken(*said)))
+    question: dict[str, JsonValue] = {"query": "paisa", "limit": 100, "context_turns": 5}
     async with account.connect() as assistant:
-        answer = await assistant.ask("search_transcripts", query="paisa")
-        assert max(answer.sizes()) < 9_000
-        assert len(hits(answer)) == 18
-        found = await read_on(assistant, answer, query="paisa")
-        assert sorted(found) == sorted((conversation_id(n), turn) for n in range(10, 60) for turn in (1, 3, 5))
-
-        question: dict[str, JsonValue] = {"query": "paisa", "limit": 100, "context_turns": 5}
         answer = await assistant.ask("search_transcripts", **question)
-        assert 20_000 < max(answer.sizes()) <= 45_000
-        assert sorted(await read_on(assistant, answer, **question)) == sorted(found)
+        assert 40_000 < max(answer.sizes()) <= 45_000
+        found = await read_on(assistant, answer, **question)
+    assert found == [(conversation_id(n), turn) for n in range(10, 60) for turn in (1, 3, 5)]
 
 
 async def test_an_answer_too_long_is_cut_without_asking_again(account: Account) -> None:

@@ -1,6 +1,6 @@
 """`search_transcripts`: what was said, in all calls."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
@@ -26,11 +26,11 @@ from formant_mcp.server.tools.text import (
     turn_line,
     with_notes,
 )
-from formant_mcp.server.tools.tool import MAX_CHARACTERS, Reply, Tool
+from formant_mcp.server.tools.tool import Reply, Tool, fit, is_accepted
 from formant_mcp.text_search.highlight import Span
 
 _DEFAULT_LIMIT, _DEFAULT_CONTEXT = 20, 1
-_DEFAULT_CHARACTERS = 9_000
+_DEFAULT_BYTES = 9_800  # some assistants drop the middle of more than 10 KB
 ROLES = dict.fromkeys(AGENT_WORDS, "agent") | dict.fromkeys(CONTACT_WORDS, "contact") | {"all": "any", "both": "any"}
 """Other words for the roles."""
 _MARK, _CUT = "**", "…"
@@ -113,18 +113,19 @@ async def _run(app: App, arguments: SearchArguments, context: RequestContext) ->
     )
     result = await app.account.search(context, query)
     is_default = query.limit <= _DEFAULT_LIMIT and query.context_turns <= _DEFAULT_CONTEXT
-    reply = _widest_reply(app, result, is_default=is_default)
-    while reply.size > MAX_CHARACTERS and len(result.places) > 1:
-        result = result.first(len(result.places) // 2)
-        reply = _widest_reply(app, result, is_default=is_default)
-    return reply
+    fits = _is_short if is_default else is_accepted
+    return fit(lambda count: _widest_reply(app, result.first(count), fits), len(result.places), fits)
 
 
-def _widest_reply(app: App, result: SearchResult, *, is_default: bool) -> Reply:
-    """The hits as wide as they fit; with the default limits the answer stays short."""
+def _is_short(reply: Reply) -> bool:
+    """Whether it is as short as answers with the default limits are."""
+    return reply.encoded_size <= _DEFAULT_BYTES
+
+
+def _widest_reply(app: App, result: SearchResult, fits: Callable[[Reply], bool]) -> Reply:
+    """The hits as wide as they fit."""
     replies = [_reply(app, result, widths) for widths in _WIDTHS]
-    room = _DEFAULT_CHARACTERS if is_default else MAX_CHARACTERS
-    return next((reply for reply in replies if reply.size <= room), replies[-1])
+    return next(filter(fits, replies), replies[-1])
 
 
 def _reply(app: App, result: SearchResult, widths: Widths) -> Reply:

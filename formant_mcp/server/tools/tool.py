@@ -1,6 +1,6 @@
 """A tool: its name, description, arguments and answer, and the function that runs it."""
 
-from bisect import bisect_right
+from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -39,15 +39,28 @@ class Reply:
     @property
     def size(self) -> int:
         """Characters of the longer form."""
-        return max(len(self.text), len(self.structured.model_dump_json(exclude_none=True)))
+        return max(len(form) for form in self._forms())
+
+    @property
+    def encoded_size(self) -> int:
+        """Bytes of the longer form in UTF-8."""
+        return max(len(form.encode()) for form in self._forms())
+
+    def _forms(self) -> tuple[str, str]:
+        return self.text, self.structured.model_dump_json(exclude_none=True)
 
 
-def fit(reply_of: Callable[[int], Reply], count: int) -> Reply:
+def is_accepted(reply: Reply) -> bool:
+    """Whether assistants read the whole reply."""
+    return reply.size <= MAX_CHARACTERS
+
+
+def fit(reply_of: Callable[[int], Reply], count: int, fits: Callable[[Reply], bool] = is_accepted) -> Reply:
     """The reply with as many of its `count` items as fit into an answer, but at least one."""
     reply = reply_of(count)
-    if reply.size <= MAX_CHARACTERS or count <= 1:
+    if count <= 1 or fits(reply):
         return reply
-    fitting = bisect_right(range(1, count), MAX_CHARACTERS, key=lambda some: reply_of(some).size)
+    fitting = bisect_left(range(1, count), True, key=lambda some: not fits(reply_of(some)))
     return reply_of(max(1, fitting))
 
 
