@@ -29,6 +29,12 @@ CONTAINERFILE, COMPOSE, CADDYFILE, README = (
 SERVICES: dict[str, dict[str, Any]] = YAML(typ="safe").load(COMPOSE)["services"]  # pyright: ignore[reportUnknownMemberType]
 OTHERS_VARIABLES = {"POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD", "PGPASSWORD", "FORWARDED_ALLOW_IPS"}
 SECRETS = ("FORMANT_API_KEY", "POSTGRES_PASSWORD")
+SET_HERE = {"FORMANT_STORE", "FORMANT_LOG_FORMAT", "FORMANT_LOG_LEVEL"}
+LEFT_OUT = {
+    "FORMANT_API_KEY_FILE": "the key is in .env",
+    "FORMANT_RECORDINGS_DIR": "the image has it, on its volume",
+    "FORMANT_EXPORTS_DIR": "the image has it, on its volume",
+}
 
 
 def instruction(name: str) -> str:
@@ -61,6 +67,16 @@ def test_every_variable_is_a_setting(text: str) -> None:
 def test_a_container_gets_settings_and_variables_of_programs_that_are_in_it() -> None:
     given = {name for service in SERVICES.values() for name in service.get("environment", {})}
     assert {name for name in given if not name.startswith("FORMANT_")} == OTHERS_VARIABLES
+
+
+def test_the_server_gets_every_setting_of_the_shell_but_those_that_are_decided_here() -> None:
+    settings = {f"FORMANT_{name.upper()}" for name in Settings.model_fields}
+    given: dict[str, str] = SERVICES["formant-mcp"]["environment"]
+    passed_on = {name for name, value in given.items() if value.startswith(f"${{{name}:")}
+    assert settings - LEFT_OUT.keys() - SET_HERE == passed_on & settings
+    assert given.keys() >= SET_HERE
+    of_image = {name for name, reason in LEFT_OUT.items() if "image" in reason}
+    assert set(re.findall(r"\bFORMANT_[A-Z_]+", instruction("ENV"))) == of_image
 
 
 def test_secrets_have_no_default() -> None:
