@@ -108,7 +108,7 @@ def test_removing_what_is_not_there_names_the_command_that_removes_what_is(
 
 def test_print_and_remove_are_refused_together(tmp_path: Path) -> None:
     done = connect(tmp_path, "cursor", "--print", "--remove")
-    assert (done.status, done.out) == (1, "")
+    assert (done.status, done.out) == (2, "")
     assert done.error == "--print prints what to add, so it cannot be used with --remove. Use only one of them.\n"
 
 

@@ -146,7 +146,7 @@ def test_other_stores_are_deleted_by_name_or_all_but_the_keys_own(run: Run, data
     orphan = data / f"{'0' * 24}.sqlite.damaged-20261121T101112131415"
     orphan.write_text(SECRET)
     unknown = run("--store", "nobody", "--yes")
-    assert unknown.status == 1
+    assert unknown.status == 2
     assert first.name in unknown.error
     assert run("--store", first.stem, "--yes").status == 0
     assert [own.exists(), first.exists(), second.exists()] == [True, False, True]

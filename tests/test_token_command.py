@@ -103,16 +103,22 @@ async def test_a_running_server_accepts_a_new_token_and_refuses_it_once_it_is_re
         ),
         (["add", "anna", "--redact", "number"], "--redact takes numbers, emails, ids, with commas between them."),
         (["add", "anna", "--redact", ""], "--redact names nothing."),
-        (["revoke", "bob"], "bob has no token to revoke"),
+        (["revoke", ""], "NAME must be 1 to 60 printable characters"),
     ],
 )
-def test_what_cannot_be_met_is_refused_and_changes_nothing(
+def test_a_value_that_is_not_accepted_is_refused_and_changes_nothing(
     run: Run, tmp_path: Path, arguments: list[str], words: str
 ) -> None:
     refused = run(*arguments)
-    assert (refused.status, refused.out) == (1, "")
+    assert (refused.status, refused.out) == (2, "")
     assert refused.error.startswith(words)
     assert len(run("list").out.splitlines()) == 1
+
+
+def test_a_member_who_has_no_token_cannot_lose_it(run: Run) -> None:
+    refused = run("revoke", "bob")
+    assert (refused.status, refused.out) == (1, "")
+    assert refused.error == "bob has no token to revoke. `formant-mcp token list` has the names.\n"
 
 
 @pytest.mark.parametrize(

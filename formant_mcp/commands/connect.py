@@ -31,6 +31,7 @@ from formant_mcp.commands.assistants import (
 )
 from formant_mcp.commands.configuration import Configuration, backups, changed, difference, names, read, write
 from formant_mcp.commands.consent import consent
+from formant_mcp.commands.failures import report_failure
 from formant_mcp.commands.sizes import counted
 from formant_mcp.errors import ConfigurationError, FormantError, InvalidRequestError
 from formant_mcp.providers.probe import probe
@@ -65,11 +66,14 @@ class _Planned:
 
 
 def run_connect(options: ConnectOptions) -> int:
-    """Checks the key, shows the change, asks, and writes it; returns the exit status: 2 if nobody could answer."""
+    """Checks the key, shows the change, asks, and writes it; returns the exit status: 2 if nobody could answer, or
+    as `report_failure`."""
     try:
         return _connect(options, ASSISTANTS[options.client])
-    except (FormantError, EOFError) as error:
-        print(error if isinstance(error, FormantError) else "Nothing was written.", file=sys.stderr)
+    except FormantError as error:
+        return report_failure(error)
+    except EOFError:
+        print("Nothing was written.", file=sys.stderr)
     except OSError as error:
         print(f"The configuration cannot be written: {error.strerror}.", file=sys.stderr)
     return 1

@@ -1,4 +1,4 @@
-"""How a command ends whose question cannot be answered."""
+"""How a command ends that fails."""
 
 import sys
 
@@ -9,7 +9,12 @@ FAILED, REFUSED = 1, 2
 
 
 def report_failure(error: FormantError) -> int:
-    """Prints what is wrong, and what to do; returns the exit status: 2 for a value that is not accepted, else 1."""
+    """Prints what is wrong, and what to do; returns the exit status."""
     print(in_shell(str(error)), file=sys.stderr)
+    return status_of(error)
+
+
+def status_of(error: FormantError) -> int:
+    """The exit status: 2 for a value that is not accepted, else 1."""
     is_of_provider = isinstance(error, CursorRejectedError | ConflictError)
     return REFUSED if isinstance(error, InvalidRequestError) and not is_of_provider else FAILED

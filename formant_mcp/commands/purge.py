@@ -8,6 +8,7 @@ from pathlib import Path
 
 from formant_mcp.commands.checks import contents
 from formant_mcp.commands.consent import consent
+from formant_mcp.commands.failures import report_failure
 from formant_mcp.commands.sizes import counted, files_text
 from formant_mcp.errors import ConfigurationError, FormantError, InvalidRequestError
 from formant_mcp.settings import Settings, store_text
@@ -38,7 +39,8 @@ class _Part:
 
 
 def run_purge(options: PurgeOptions) -> int:
-    """Asks, then deletes; returns the exit status: 1 if something is left, 2 if nobody could answer."""
+    """Asks, then deletes; returns the exit status: 1 if something is left, 2 if nobody could answer, or if
+    there is no such store."""
     try:
         settings = Settings.load()
         parts, damaged = _chosen(settings, options)
@@ -51,8 +53,7 @@ def run_purge(options: PurgeOptions) -> int:
             asyncio.run(purge(part.store, part.damaged, part.recordings))
         asyncio.run(purge(None, damaged, []))
     except FormantError as error:
-        print(error, file=sys.stderr)
-        return 1
+        return report_failure(error)
     print("Deleted.", file=sys.stderr)
     return 0
 

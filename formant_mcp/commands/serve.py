@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 from formant_mcp.app import LazyApp, find_members, open_members
-from formant_mcp.errors import ConfigurationError, FormantError
+from formant_mcp.commands.failures import status_of
+from formant_mcp.errors import FormantError, InvalidRequestError
 from formant_mcp.log import json_line
 from formant_mcp.providers.registry import PROVIDERS
 from formant_mcp.server.access import Access, new_verifier
@@ -22,7 +23,7 @@ _KEY_HINT = (
 
 
 def run_serve(host: str, port: int, *, is_demo: bool) -> int:
-    """Serves until a signal arrives; returns the exit status: 1 if it cannot start."""
+    """Serves until a signal arrives; returns the exit status: 1, or 2 for a wrong option, if it cannot start."""
     try:
         settings = Settings.load()
         if problem := key_problem(settings, _KEY_HINT, is_demo=is_demo):
@@ -31,7 +32,7 @@ def run_serve(host: str, port: int, *, is_demo: bool) -> int:
         _serve(settings, LazyApp(opening(is_demo=is_demo)), host, port, is_demo=is_demo)
     except FormantError as error:
         warn(str(error), "ERROR")
-        return 1
+        return status_of(error)
     return 0
 
 
@@ -42,7 +43,7 @@ def _serve(settings: Settings, lazy_app: LazyApp, host: str, port: int, *, is_de
         FormantError: it cannot start.
     """
     if is_demo and not is_loopback(host):
-        raise ConfigurationError(f"--demo is served on this machine only, not on {host}.", "Leave --host out.")
+        raise InvalidRequestError(f"--demo is served on this machine only, not on {host}.", "Leave --host out.")
     where, has_members = (None, False) if is_demo else asyncio.run(_find_members(settings))
     check_access(host, settings.hosts, has_members=has_members)
     metrics = None

@@ -10,6 +10,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from formant_mcp.app import find_members, open_members, utc_now
+from formant_mcp.commands.failures import report_failure
 from formant_mcp.errors import FormantError, InvalidRequestError
 from formant_mcp.members import Member
 from formant_mcp.queries.dates import parse_until
@@ -42,8 +43,7 @@ def run_token(options: TokenOptions) -> int:
         settings.key(_NO_KEY_HINT)
         asyncio.run(actions[options.action](settings, options))
     except FormantError as error:
-        print(error, file=sys.stderr)
-        return 1
+        return report_failure(error)
     return 0
 
 
@@ -54,7 +54,7 @@ async def _add(settings: Settings, options: TokenOptions) -> None:
     async with open_members(settings) as members:
         token = await members.add(member, expires_at, now)
     if token is None:
-        raise InvalidRequestError(f"{member.name} has an active token.", _IN_USE)
+        raise FormantError(f"{member.name} has an active token.", _IN_USE)
     rights = f"agents: {_agents_text(member)}{_hidden_text(member)}"
     until = f"until {_minute(expires_at, settings.zone)}" if expires_at else "until it is revoked"
     print(token)
@@ -91,7 +91,7 @@ async def _revoke(settings: Settings, options: TokenOptions) -> None:
     async with open_members(settings) as members:
         is_revoked = await members.revoke(name, utc_now())
     if not is_revoked:
-        raise InvalidRequestError(f"{name} has no token to revoke.", "`formant-mcp token list` has the names.")
+        raise FormantError(f"{name} has no token to revoke.", "`formant-mcp token list` has the names.")
     print(f"The token of {name} is revoked. Running servers refuse it from now on.", file=sys.stderr)
 
 

@@ -1,6 +1,7 @@
 """Serves a team over HTTP: MCP at `/mcp`, files at `/files`, and addresses that say how the server is."""
 
 import asyncio
+import errno
 import ipaddress
 import json
 import os
@@ -25,7 +26,7 @@ from starlette.routing import Route, request_response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from formant_mcp.app import LazyApp
-from formant_mcp.errors import ConfigurationError, FormantError
+from formant_mcp.errors import ConfigurationError, FormantError, InvalidRequestError
 from formant_mcp.server.access import Access
 from formant_mcp.server.audit import RefusalsLog, audit
 from formant_mcp.server.downloads import FILES_PATH, Downloads
@@ -69,13 +70,19 @@ def listen(host: str, port: int) -> socket.socket:
     """A socket that listens there; on any free port for 0.
 
     Raises:
-        ConfigurationError: it cannot.
+        InvalidRequestError: the host is not of this machine. ConfigurationError: another reason.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family)
     except OSError as error:
-        reason = os.strerror(error.errno).lower() if error.errno and error.errno > 0 else "the name is unknown"
+        code = error.errno or -1  # negative: no address of that name is known
+        if code < 0 or code == errno.EADDRNOTAVAIL:
+            raise InvalidRequestError(
+                f"--host: {host} is not an address of this machine.",
+                "Use one that it has, for example 127.0.0.1, or 0.0.0.0 for all of them.",
+            ) from None
+        reason = os.strerror(code).lower()
         raise ConfigurationError(
             f"The server cannot listen on {host}, port {port}: {reason}.", "Choose others with --host and --port."
         ) from None

@@ -7,15 +7,16 @@ import subprocess
 from pathlib import Path
 
 import httpx
+import pytest
 
 from formant_mcp.server.http import listen
 from tests.command import Done, run, run_in_child
 from tests.http_process import in_child, post
 
 
-def refused(done: Done) -> str:
+def refused(done: Done, status: int = 1) -> str:
     """What it prints when it does not start."""
-    assert (done.status, done.out) == (1, "")
+    assert (done.status, done.out) == (status, "")
     return done.error
 
 
@@ -52,7 +53,7 @@ def test_it_does_not_start_without_a_key(tmp_path: Path) -> None:
 
 
 def test_the_demo_is_for_this_machine_alone(tmp_path: Path) -> None:
-    text = refused(run(tmp_path, "serve", "--demo", "--host", "0.0.0.0"))  # noqa: S104
+    text = refused(run(tmp_path, "serve", "--demo", "--host", "0.0.0.0"), status=2)  # noqa: S104
     assert text == "--demo is served on this machine only, not on 0.0.0.0. Leave --host out.\n"
 
 
@@ -93,9 +94,12 @@ def test_it_says_that_a_port_is_in_use(tmp_path: Path) -> None:
     )
 
 
-def test_it_says_that_a_host_is_unknown(tmp_path: Path) -> None:
-    text = refused(run(tmp_path, "serve", "--demo", "--host", "127.0.0.999"))
-    assert "127.0.0.999" in text
+@pytest.mark.parametrize("host", ["192.0.2.1", "calls..example.com"])  # neither needs a name server
+def test_a_host_that_is_not_of_this_machine_is_refused_with_what_is_accepted(tmp_path: Path, host: str) -> None:
+    variables = {"FORMANT_API_KEY": "any-key", "FORMANT_STORE": ":memory:", **LOGIN}
+    text = refused(run(tmp_path, "serve", "--host", host, **variables), status=2)
+    accepted = "Use one that it has, for example 127.0.0.1, or 0.0.0.0 for all of them."
+    assert text == f"--host: {host} is not an address of this machine. {accepted}\n"
 
 
 def test_an_answer_does_not_wait_until_its_first_part_is_acknowledged() -> None:
