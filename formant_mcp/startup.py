@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from formant_mcp.settings import Settings
 
 _WAITS = (
-    "This waits for an assistant, which starts it itself; end it with Ctrl-C. `formant-mcp connect` adds it to an"
+    "This waits for an assistant, which starts it itself; end it with Ctrl-C. `formant-mcp{demo} connect` adds it to an"
     " assistant, `formant-mcp --help` lists what else there is."
 )
 
@@ -60,7 +60,7 @@ def serve_stdio(*, is_demo: bool) -> int:
 
     server, call_seconds = new_stdio_server(is_demo=is_demo)
     if sys.stdin and sys.stdin.isatty():
-        print(_WAITS, file=sys.stderr)
+        print(_WAITS.format(demo=" --demo" if is_demo else ""), file=sys.stderr)
     gc.freeze()
     gc.enable()
     serve(server, call_seconds)

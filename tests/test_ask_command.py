@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +16,7 @@ from formant_mcp.command_line.parser import parse
 from formant_mcp.command_line.syntax import Call
 from formant_mcp.server.tools import TOOLS
 from tests.calls import conversation, conversation_id
-from tests.command import Done, run, run_in_child
+from tests.command import Done, parsed, run, run_in_child
 from tests.fake_formant import FakeFormant
 from tests.terminal import ESCAPE, shown_in_terminal
 
@@ -177,9 +178,9 @@ def test_a_profile_and_a_comparison_have_their_figures(tmp_path: Path) -> None:
         (("list", "--user-id", "7"), 2, "--user-id: this provider's calls have no such field."),
         (("summarize", "--compare-previous"), 2, "--compare-previous requires --since. Add it, e.g. --since 7d."),
         (("list", "--limt", "1"), 2, "unknown option --limt. Did you mean --limit?"),
-        (("search",), 2, "search needs a query, for example `formant-mcp search"),
-        (("show", "5d0c41e2a97b"), 1, "`formant-mcp list` gives the ids."),
-        (("show",), 2, "show needs an id, for example `formant-mcp show"),
+        (("search",), 2, "search needs a query, for example `formant-mcp --demo search"),
+        (("show", "5d0c41e2a97b"), 1, "`formant-mcp --demo list` gives the ids."),
+        (("show",), 2, "show needs an id, for example `formant-mcp --demo show"),
     ],
 )
 def test_what_cannot_be_answered_is_an_error_with_its_own_status(
@@ -196,6 +197,30 @@ def test_an_id_that_fails_is_an_error_beside_the_others(tmp_path: Path) -> None:
     assert done.status == 1
     assert first["conversation_id"] in done.out
     assert "nothing-here: No conversation" in done.out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("show", "5d0c41e2a97b"),
+        ("list", "--status", "busy", "--min-duration-seconds", "1"),
+        ("export", "--status", "busy", "--min-duration-seconds", "1"),
+        ("search", "loan", "--status", "busy", "--min-duration-seconds", "1"),
+        ("list", "--since"),
+        ("sync", "--sinec", "7d"),
+        ("summarize", "--top"),
+        ("serve", "--since", "7d"),
+        ("nothing",),
+    ],
+)
+def test_the_commands_in_hints_on_the_sample_account_run_on_it_too(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    for typed in (("--demo", *arguments), (*arguments[:1], "--demo", *arguments[1:])):
+        done = run(tmp_path, *typed)
+        commands = re.findall(r"`formant-mcp ([^`]+)`", done.out + done.error)
+        assert commands, done
+        for command in commands:
+            words = shlex.split(command)
+            assert parsed([*words, "x"] if words[-1] in ("show", "search") else words).is_demo, command
 
 
 def test_a_missing_key_is_answered_for_a_shell(tmp_path: Path) -> None:

@@ -187,7 +187,7 @@ def test_the_server_says_that_it_waits_only_in_a_terminal_and_ctrl_c_ends_it(tmp
     if is_terminal:
         shown = process.stderr.readline()
         assert shown.startswith("This waits for an assistant")
-        assert "Ctrl-C" in shown
+        assert "Ctrl-C. `formant-mcp --demo connect` adds it" in shown
         os.write(ours, json.dumps(INITIALIZE).encode() + b"\n")
         assert process.stdout
         assert '"id":1' in process.stdout.readline()  # it serves

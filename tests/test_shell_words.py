@@ -56,6 +56,12 @@ def test_arguments_and_tools_are_shown_as_options_and_commands(said: str, shown:
     assert in_shell(said) == shown
 
 
+def test_commands_are_of_the_sample_account_where_the_question_is() -> None:
+    said = "list_conversations gives the ids, and `formant-mcp sync` loads them; `formant-mcp --demo` needs no key."
+    shown = "`formant-mcp --demo list` gives the ids, and `formant-mcp --demo sync` loads them"
+    assert in_shell(said, is_demo=True) == f"{shown}; `formant-mcp --demo` needs no key."
+
+
 def test_a_description_of_an_argument_may_begin_with_a_value() -> None:
     said = "include: results and words; for all use call_successful=failure. results, signals: a column each."
     shown = said.replace("call_successful=failure", "--call-successful failure")

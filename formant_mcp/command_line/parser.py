@@ -66,7 +66,7 @@ def parse(arguments: Sequence[str]) -> Call | int:
     except click.Abort:  # what click makes of Ctrl-C
         raise KeyboardInterrupt from None
     except click.UsageError as error:
-        print(f"{_NAME}: {refusal(error)}", file=sys.stderr)
+        print(f"{_NAME}: {refusal(error, is_demo='--demo' in arguments)}", file=sys.stderr)
         return _REFUSED
 
 
@@ -98,7 +98,8 @@ def _question(tool: str, text: str, examples: str, *positional: Argument) -> Fil
     def ask(ctx: click.Context, as_json: bool, **given: object) -> Run:
         from formant_mcp.commands.ask import run_ask
 
-        return partial(run_ask, opening(_KEY_HINT, is_demo=is_demo(ctx)), tool, typed(given), as_json=as_json)
+        demo = is_demo(ctx)
+        return partial(run_ask, opening(_KEY_HINT, is_demo=demo), tool, typed(given), as_json=as_json, is_demo=demo)
 
     as_json = Option(["--json", "as_json"], is_flag=True, help="Print one JSON document, for scripts.")
     params = [*positional, as_json]
@@ -151,7 +152,8 @@ def export(ctx: click.Context, output: str, **given: object) -> Run:
     """Write all calls that match to a file or to stdout, with a progress bar."""
     from formant_mcp.commands.export import run_export
 
-    return partial(run_export, opening(_KEY_HINT, is_demo=is_demo(ctx)), typed(given), output)
+    demo = is_demo(ctx)
+    return partial(run_export, opening(_KEY_HINT, is_demo=demo), typed(given), output, is_demo=demo)
 
 
 @program.command(short_help="Serve a team over HTTP.")

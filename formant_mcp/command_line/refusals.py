@@ -17,12 +17,18 @@ from formant_mcp.command_line.syntax import (
     long_name,
     options_of,
 )
+from formant_mcp.commands.shell_words import on_sample_account
 
 _NEAR = 0.75  # from which ratio of common letters on another word is suggested
 
 
-def refusal(error: click.UsageError) -> str:
-    """One line: what is wrong, what is accepted, an example."""
+def refusal(error: click.UsageError, *, is_demo: bool) -> str:
+    """One line: what is wrong, what is accepted, an example; on the sample account if `is_demo`."""
+    said = _refusal(error)
+    return on_sample_account(said) if is_demo else said
+
+
+def _refusal(error: click.UsageError) -> str:
     ctx = error.ctx
     if ctx is None:  # click sets it wherever it parses
         return error.format_message()

@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
@@ -31,18 +32,23 @@ _NO_CURSOR = (
 
 
 def run_ask(
-    open_app: Callable[[], Awaitable[App]], tool_name: str, arguments: Mapping[str, object], *, as_json: bool
+    open_app: Callable[[], Awaitable[App]],
+    tool_name: str,
+    arguments: Mapping[str, object],
+    *,
+    as_json: bool,
+    is_demo: bool,
 ) -> int:
     """Prints the tool's answer; returns the exit status: 0 if it is complete, 3 if not; else as `report_failure`."""
     try:
         reply = asyncio.run(_ask(open_app, tool_name, arguments))
     except FormantError as error:
-        return report_failure(error)
+        return report_failure(error, is_demo=is_demo)
     answer = reply.structured.model_dump(mode="json", exclude_none=True)
     if as_json:
         _print_json(answer)
     else:
-        print_answer(replace(reply, structured=_in_shell(reply.structured)))
+        print_answer(replace(reply, structured=_in_shell(reply.structured, is_demo=is_demo)))
     if answer.get("errors"):
         return 1
     return 0 if answer["coverage"]["complete"] else _INCOMPLETE
@@ -58,13 +64,14 @@ def _without_cursor(reply: Reply) -> Reply:
     return replace(reply, structured=answer.model_copy(update={"next_cursor": None, "coverage": coverage}))
 
 
-def _in_shell(answer: BaseModel) -> BaseModel:
+def _in_shell(answer: BaseModel, *, is_demo: bool) -> BaseModel:
     """The answer, with its notes and errors in the words of a shell."""
+    shown = partial(in_shell, is_demo=is_demo)
     update: dict[str, object] = {}
     if isinstance(answer, ListAnswer | SearchAnswer | SummaryAnswer | TranscriptsAnswer) and answer.coverage.note:
-        update["coverage"] = answer.coverage.model_copy(update={"note": in_shell(answer.coverage.note)})
+        update["coverage"] = answer.coverage.model_copy(update={"note": shown(answer.coverage.note)})
     if isinstance(answer, TranscriptsAnswer):
-        update["errors"] = [error.model_copy(update={"message": in_shell(error.message)}) for error in answer.errors]
+        update["errors"] = [error.model_copy(update={"message": shown(error.message)}) for error in answer.errors]
     return answer.model_copy(update=update)
 
 

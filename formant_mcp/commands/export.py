@@ -19,13 +19,16 @@ from formant_mcp.errors import FormantError, InvalidRequestError
 from formant_mcp.exports import Table, file_exists, save_as
 from formant_mcp.files import disk_errors, write
 from formant_mcp.queries.arguments import argument_error
+from formant_mcp.queries.coverage import Coverage
 from formant_mcp.queries.export import ExportedCall
 from formant_mcp.queries.loader import RequestContext
 from formant_mcp.server.tools.export_conversations import ExportArguments
 from formant_mcp.server.tools.text import with_notes
 
 
-def run_export(open_app: Callable[[], Awaitable[App]], options: Mapping[str, object], output: str) -> int:
+def run_export(
+    open_app: Callable[[], Awaitable[App]], options: Mapping[str, object], output: str, *, is_demo: bool
+) -> int:
     """Writes the calls that match to `output`, or to stdout for '' and '-'; returns the exit status: 0 if it has all.
 
     `options`: the tool's arguments as typed. What was fetched stays in the store, also if it is stopped.
@@ -36,12 +39,16 @@ def run_export(open_app: Callable[[], Awaitable[App]], options: Mapping[str, obj
             raise file_exists(path)
         if path and not path.parent.is_dir():
             raise InvalidRequestError(f"There is no folder {path.parent}.", "Create it, or choose another with -o.")
-        return asyncio.run(_run(open_app, options, path))
+        coverage = asyncio.run(_run(open_app, options, path))
     except FormantError as error:
-        return report_failure(error)
+        return report_failure(error, is_demo=is_demo)
+    if coverage.note or not coverage.complete:
+        note = in_shell(coverage.note, is_demo=is_demo)
+        print(f"{'' if coverage.complete else 'Incomplete: '}{note}", file=sys.stderr)
+    return 0 if coverage.complete else 1
 
 
-async def _run(open_app: Callable[[], Awaitable[App]], options: Mapping[str, object], output: Path | None) -> int:
+async def _run(open_app: Callable[[], Awaitable[App]], options: Mapping[str, object], output: Path | None) -> Coverage:
     try:
         arguments = ExportArguments.model_validate(options)
     except ValidationError as error:
@@ -53,7 +60,7 @@ async def _run(open_app: Callable[[], Awaitable[App]], options: Mapping[str, obj
         await app.aclose()
 
 
-async def _export(app: App, arguments: ExportArguments, output: Path | None) -> int:
+async def _export(app: App, arguments: ExportArguments, output: Path | None) -> Coverage:
     now, include = app.now(), frozenset(arguments.include)
     with show_progress("loading", "request") as progress:
 
@@ -77,10 +84,7 @@ async def _export(app: App, arguments: ExportArguments, output: Path | None) -> 
             await save_as(output, table, pages())
         else:
             await _print(table, pages())
-    coverage = with_notes(export.coverage, export.existing, export.note)
-    if not coverage.complete or coverage.note:
-        print(f"{'' if coverage.complete else 'Incomplete: '}{in_shell(coverage.note)}", file=sys.stderr)
-    return 0 if coverage.complete else 1
+    return with_notes(export.coverage, export.existing, export.note)
 
 
 async def _print(table: Table, pages: AsyncIterator[list[ExportedCall]]) -> None:

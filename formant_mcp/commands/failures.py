@@ -8,9 +8,9 @@ from formant_mcp.errors import ConflictError, CursorRejectedError, FormantError,
 FAILED, REFUSED = 1, 2
 
 
-def report_failure(error: FormantError) -> int:
+def report_failure(error: FormantError, *, is_demo: bool = False) -> int:
     """Prints what is wrong, and what to do; returns the exit status."""
-    print(in_shell(str(error)), file=sys.stderr)
+    print(in_shell(str(error), is_demo=is_demo), file=sys.stderr)
     return status_of(error)
 
 

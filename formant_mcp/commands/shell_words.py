@@ -24,6 +24,7 @@ _NAME = r"(?:--)?\w+(?:\.[\w<>]+)*"
 _ENUMERATION = re.compile(rf"{_NAME}(?:, {_NAME})*,? (?:or|and) {_NAME}|{_NAME}(?:, {_NAME})+")
 _END = r"(?![\w=]|[.-]\w)"
 _TOOL = re.compile(rf"`?\b({'|'.join(COMMANDS)})\b`?")
+_OF_AN_ACCOUNT = re.compile(r"`formant-mcp (?!--|token)")  # the sample account has no tokens
 
 
 def option_name(argument: str) -> str:
@@ -31,12 +32,19 @@ def option_name(argument: str) -> str:
     return f"--{argument.replace('_', '-')}"
 
 
-def in_shell(text: str, *, is_description: bool = False) -> str:
+def in_shell(text: str, *, is_description: bool = False, is_demo: bool = False) -> str:
     """A note, a hint or an error of a tool with options and commands in place of arguments and tools.
 
-    `is_description`: the text describes an argument, so that a sentence may begin with one of its values.
+    `is_description`: the text describes an argument, so that a sentence may begin with one of its values. `is_demo`: it
+    is about the sample account, so that its commands are, too.
     """
-    return _words().rendered(text, is_description=is_description)
+    shown = _words().rendered(text, is_description=is_description)
+    return on_sample_account(shown) if is_demo else shown
+
+
+def on_sample_account(text: str) -> str:
+    """A text whose commands are about the sample account, too."""
+    return _OF_AN_ACCOUNT.sub("`formant-mcp --demo ", text)
 
 
 class _Words:
