@@ -117,10 +117,23 @@ def test_a_search_marks_its_hits_and_show_has_the_turns(tmp_path: Path) -> None:
     assert done.status == 0
 
 
-def test_json_is_utf_8_whatever_the_encoding_of_the_pipe_is(tmp_path: Path) -> None:
-    done = run_in_child(tmp_path, "--demo", "search", "वकील", "--limit", "1", "--json", PYTHONIOENCODING="cp1252")
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_answers_are_utf_8_whatever_the_encoding_of_the_pipe_is(tmp_path: Path, form: tuple[str, ...]) -> None:
+    variables = {"PYTHONUTF8": "0", "PYTHONIOENCODING": "cp1252"}  # as on Windows
+    done = run_in_child(tmp_path, "--demo", "search", "वकील", "--limit", "1", *form, **variables)
     assert (done.status, done.error) == (0, "")
-    assert "वकील" in json.loads(done.out)["hits"][0]["text"]
+    said = json.loads(done.out)["hits"][0]["text"] if form else done.out
+    assert "वकील" in said
+    assert "??" not in said
+
+
+@in_a_terminal
+def test_a_terminal_without_hindi_shows_an_answer_in_its_own_encoding(tmp_path: Path) -> None:
+    question = ("--demo", "search", "वकील", "--limit", "1")
+    status, shown = shown_in_terminal(tmp_path, *question, PYTHONUTF8="0", PYTHONIOENCODING="ascii")
+    assert status == 0
+    assert "????" in shown
+    assert shown.isascii()
 
 
 def test_bars_are_scaled_to_the_largest_group(tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ def taken(tmp_path_factory: pytest.TempPathFactory, *options: str) -> str:
         "FORMANT_RECORDINGS_DIR": "/nowhere",
         "HOME": str(tmp_path_factory.mktemp("home")),
         "TMPDIR": str(tmp_path_factory.mktemp("temporary")),
-        "PYTHONIOENCODING": "ascii",  # a terminal that cannot show Hindi
+        "PYTHONUTF8": "0",
+        "PYTHONIOENCODING": "cp1252",  # a pipe of Windows
     }
     done = subprocess.run(
         [str(SCRIPT), "tour", *options],
@@ -34,7 +35,7 @@ def taken(tmp_path_factory: pytest.TempPathFactory, *options: str) -> str:
         env=environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=120,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -58,9 +58,7 @@ README.md has all settings, filters and commands."""
 
 def parse(arguments: Sequence[str]) -> Call | int:
     """The command line, parsed; or the exit status, after help, or what is wrong, was printed."""
-    reconfigure = getattr(sys.stdout, "reconfigure", None)
-    if reconfigure:
-        reconfigure(errors="replace")  # some pipes cannot show the Hindi of an example
+    _write_every_script()
     try:
         return program.main(list(arguments), prog_name=_NAME, standalone_mode=False)
     except click.Abort:  # what click makes of Ctrl-C
@@ -68,6 +66,13 @@ def parse(arguments: Sequence[str]) -> Call | int:
     except click.UsageError as error:
         print(f"{_NAME}: {refusal(error, is_demo='--demo' in arguments)}", file=sys.stderr)
         return _REFUSED
+
+
+def _write_every_script() -> None:
+    """Has UTF-8 written to pipes and files, since the encoding of Windows lacks Hindi; a terminal keeps its own."""
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure:
+        reconfigure(encoding=None if sys.stdout.isatty() else "utf-8", errors="replace")
 
 
 @click.group(

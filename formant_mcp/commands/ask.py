@@ -2,12 +2,11 @@
 
 import asyncio
 import json
-import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
-from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from formant_mcp.app import App
 from formant_mcp.commands.answers import print_answer
@@ -46,7 +45,7 @@ def run_ask(
         return report_failure(error, is_demo=is_demo)
     answer = reply.structured.model_dump(mode="json", exclude_none=True)
     if as_json:
-        _print_json(answer)
+        print(json.dumps(answer, ensure_ascii=False, indent=2))
     else:
         print_answer(replace(reply, structured=_in_shell(reply.structured, is_demo=is_demo)))
     if answer.get("errors"):
@@ -73,13 +72,6 @@ def _in_shell(answer: BaseModel, *, is_demo: bool) -> BaseModel:
     if isinstance(answer, TranscriptsAnswer):
         update["errors"] = [error.model_copy(update={"message": shown(error.message)}) for error in answer.errors]
     return answer.model_copy(update=update)
-
-
-def _print_json(answer: dict[str, JsonValue]) -> None:
-    reconfigure = getattr(sys.stdout, "reconfigure", None)
-    if reconfigure:
-        reconfigure(encoding="utf-8")  # pipes of Windows have an encoding without Hindi
-    print(json.dumps(answer, ensure_ascii=False, indent=2))
 
 
 async def _ask(open_app: Callable[[], Awaitable[App]], tool_name: str, arguments: Mapping[str, object]) -> Reply:

@@ -40,9 +40,6 @@ class Screen(Console):
 @contextmanager
 def screen() -> Generator[Console]:
     """Where to print to. NO_COLOR is followed, as are terminals without colours."""
-    reconfigure = getattr(sys.stdout, "reconfigure", None)
-    if reconfigure:
-        reconfigure(errors="replace")  # some terminals cannot show Hindi; that is no reason to stop
     if sys.stdout.isatty():
         yield Screen()
         return

@@ -38,9 +38,6 @@ _INTRODUCTION = (
 
 def run_tour(*, shows_all: bool = False) -> int:
     """Runs all steps, shows three or all; returns 0 if everything worked, else 1, and says what did not."""
-    reconfigure = getattr(sys.stdout, "reconfigure", None)
-    if reconfigure:
-        reconfigure(errors="replace")  # some terminals cannot show Hindi; that is no reason to stop
     is_terminal = sys.stdout.isatty()
     console = Screen(width=None if is_terminal else _COLUMNS)
     tour, problem, is_closed = _Tour(console, shows_all), "", False
