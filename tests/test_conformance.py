@@ -30,14 +30,12 @@ pytestmark = pytest.mark.node
 @pytest.fixture(scope="module")
 def program(request: pytest.FixtureRequest) -> Path:
     """The installed suite, kept in pytest's cache."""
+    npm.need_node(PACKAGE, LEAST_NODE)
     cache: pytest.Cache = request.config.cache
     folder = cache.mkdir("conformance-0.1.16")
     program = folder / "node_modules" / ".bin" / "conformance"
     if not program.exists():
         npm.install(folder, PACKAGE)
-    version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
-    if int(version.strip("v\n").partition(".")[0]) < LEAST_NODE:
-        pytest.skip(f"{PACKAGE} needs Node {LEAST_NODE}")
     return program
 
 
