@@ -148,6 +148,8 @@ def test_other_stores_are_deleted_by_name_or_all_but_the_keys_own(run: Run, data
     unknown = run("--store", "nobody", "--yes")
     assert unknown.status == 2
     assert first.name in unknown.error
+    both = run("--all", "--store", first.stem, "--yes")
+    assert (both.status, both.error) == (2, "--all and --store name different stores. Use only one of them.\n")
     assert run("--store", first.stem, "--yes").status == 0
     assert [own.exists(), first.exists(), second.exists()] == [True, False, True]
     assert run("--all", "--yes").status == 0

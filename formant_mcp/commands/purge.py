@@ -70,6 +70,8 @@ def _chosen(settings: Settings, options: PurgeOptions) -> tuple[list[_Part], Seq
     Raises:
         FormantError: there is no such store, or no key that says which one is meant.
     """
+    if options.all and options.store is not None:
+        raise InvalidRequestError("--all and --store name different stores.", "Use only one of them.")
     if not options.all and options.store is None:
         all_stores = find_stores(settings, settings.key(_NO_KEY_HINT))
         refuse_foreign(all_stores)

@@ -74,9 +74,10 @@ def listen(host: str, port: int) -> socket.socket:
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
+        host.encode("idna")  # create_server leaves a socket open where the name cannot be one
         listener = socket.create_server((host, port), family=family)
-    except OSError as error:
-        code = error.errno or -1  # negative: no address of that name is known
+    except (OSError, UnicodeError) as error:
+        code = (error.errno if isinstance(error, OSError) else None) or -1  # negative: no address of it is known
         if code < 0 or code == errno.EADDRNOTAVAIL:
             raise InvalidRequestError(
                 f"--host: {host} is not an address of this machine.",

@@ -94,7 +94,7 @@ def test_it_says_that_a_port_is_in_use(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("host", ["192.0.2.1", "calls..example.com"])  # neither needs a name server
+@pytest.mark.parametrize("host", ["192.0.2.1", "calls..example.com", "ü..example.com"])  # neither needs a name server
 def test_a_host_that_is_not_of_this_machine_is_refused_with_what_is_accepted(tmp_path: Path, host: str) -> None:
     variables = {"FORMANT_API_KEY": "any-key", "FORMANT_STORE": ":memory:", **LOGIN}
     text = refused(run(tmp_path, "serve", "--host", host, **variables), status=2)
