@@ -30,20 +30,29 @@ pytestmark = pytest.mark.node
 @pytest.fixture(scope="module")
 def program(request: pytest.FixtureRequest) -> Path:
     """The installed suite, kept in pytest's cache."""
-    npm.need_node(PACKAGE, LEAST_NODE)
-    cache: pytest.Cache = request.config.cache
-    folder = cache.mkdir("conformance-0.1.16")
+    folder = _cached(request, "conformance-0.1.16")
     program = folder / "node_modules" / ".bin" / "conformance"
     if not program.exists():
         npm.install(folder, PACKAGE)
     return program
 
 
+@pytest.fixture(scope="module")
+def environment(request: pytest.FixtureRequest) -> dict[str, str]:
+    """The environment it needs."""
+    return npm.with_node(_cached(request, f"node-{LEAST_NODE}"), LEAST_NODE)
+
+
+def _cached(request: pytest.FixtureRequest, name: str) -> Path:
+    cache: pytest.Cache = request.config.cache
+    return cache.mkdir(name)
+
+
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_a_scenario_passes(program: Path, tmp_path: Path, scenario: str) -> None:
+def test_a_scenario_passes(program: Path, environment: dict[str, str], tmp_path: Path, scenario: str) -> None:
     with in_child(tmp_path, "--demo") as (_, url):
         command = [str(program), "server", "--url", f"{url}/mcp", "--scenario", scenario]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
     passed = re.search(r"Passed: (\d+)/(\d+), (\d+) failed", done.stdout)
     assert done.returncode == 0, done.stdout
     assert passed, done.stdout

@@ -1,5 +1,7 @@
-"""What tests that need Node do without it: they are skipped here, and fail in CI, with what to install."""
+"""What tests that need Node do without it, or with one that is too old."""
 
+import os
+import re
 import sys
 from pathlib import Path
 
@@ -20,22 +22,19 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "node"
 
 
-@pytest.mark.parametrize("is_there", [True, False])
-def test_a_test_without_the_node_it_needs_fails_in_ci_alone(
-    node: Path, monkeypatch: pytest.MonkeyPatch, is_there: bool
-) -> None:
-    what = "the suite needs Node 22, and this is v20.20.2: install Node 22"
-    if not is_there:
-        node.unlink()
-        what = "the suite needs node on the PATH: install Node 22, which has both"
+def test_a_test_without_node_fails_in_ci_alone(node: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    node.unlink()
+    what = "^the suite needs node on the PATH: install Node 22, which has both$"
     monkeypatch.setenv("CI", "true")
-    with pytest.raises(RuntimeError, match=f"^{what}$"):
-        npm.need_node("the suite", least=22)
+    with pytest.raises(RuntimeError, match=what):
+        npm.need_node("the suite")
     monkeypatch.delenv("CI")
-    with pytest.raises(pytest.skip.Exception, match=f"^{what}$"):
-        npm.need_node("the suite", least=22)
+    with pytest.raises(pytest.skip.Exception, match=what):
+        npm.need_node("the suite")
 
 
-@pytest.mark.usefixtures("node")
-def test_a_newer_node_than_needed_is_good() -> None:
-    npm.need_node("the suite", least=20)
+def test_a_newer_node_is_installed_where_the_machines_is_too_old(node: Path, tmp_path: Path) -> None:
+    folders = [npm.with_node(tmp_path, least)["PATH"].split(os.pathsep) for least in (20, 22)]
+    assert folders[0] == [str(node.parent)]
+    assert folders[1][1:] == folders[0]
+    assert re.fullmatch(r"node-\w+-\w+", Path(folders[1][0]).relative_to(tmp_path / "node_modules").parent.name)
