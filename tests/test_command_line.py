@@ -74,10 +74,17 @@ from tests.command import parsed, run, run_in_child
         ),
         (
             "search lawyer OR legal",
-            "unexpected OR. A query of several words is one argument, in quotes, for example `formant-mcp search"
-            " 'refund OR fee'`.",
+            "unexpected OR. A query is one argument, in quotes, and begins with what is to be found, for example"
+            " `formant-mcp search 'refund -fee'`.",
         ),
-        ("search lawyer -fee", "unexpected -f. A query of several words is one argument, in quotes, for example `form"),
+        ("search lawyer -fee", "unexpected -fee. A query is one argument, in quotes, and begins with what is to be fo"),
+        (
+            "search -fee",
+            "unexpected -fee. A query is one argument, in quotes, and begins with what is to be found, for",
+        ),
+        ("search lawyer -since 7d", "unknown option -since. Did you mean --since? Options of search are --agent-id,"),
+        ("list -since 7d", "unknown option -since. Did you mean --since? Options of list are --agent-id,"),
+        ("-demo", "unknown command or option -demo. Did you mean --demo? Commands are tour, list,"),
         ("token sync", "unknown action sync. Actions of token are add, list and revoke, options --demo and --help;"),
         (
             "connect curser",
@@ -188,6 +195,14 @@ def test_a_filter_that_the_provider_does_not_have_is_an_option_where_it_has_it(t
     assert "Default: 20." in " ".join(run(tmp_path, "list", "--help").out.split())
 
 
+def test_help_fits_80_columns_and_says_where_to_read_on(tmp_path: Path) -> None:
+    for name in ("", *program.commands):
+        text = run(tmp_path, *name.split(), "--help").out
+        assert [line for line in text.splitlines() if len(line) > 80] == []
+        assert "Examples:\n" in text
+        assert ".github/docs" in text
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_shell_completes_commands_options_and_their_words(tmp_path: Path, shell: str) -> None:
     def completed(*typed: str) -> list[str]:
@@ -202,5 +217,8 @@ def test_a_shell_completes_commands_options_and_their_words(tmp_path: Path, shel
     assert "list" in completed("li")
     assert "--call-successful" in completed("export", "--call")
     assert "failure" in completed("export", "--call-successful", "fail")
+    assert "hour" in completed("summarize", "--group-by", "status,h")
+    assert "longest" in completed("list", "--order-by", "lo")
+    assert "Monday" in completed("list", "--weekdays", "M")
     source = run_in_child(tmp_path, _FORMANT_MCP_COMPLETE=f"{shell}_source").out
     assert "formant-mcp" in source

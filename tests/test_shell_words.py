@@ -44,7 +44,7 @@ from formant_mcp.commands.shell_words import in_shell
         ),
         (
             "Omit cursor to start over, or give next_cursor from the previous answer, e.g. c:20:5d0c:9f1c2a.",
-            "Omit --cursor to start over, or give cursor from the previous answer, e.g. c:20:5d0c:9f1c2a.",
+            "Omit --cursor to start over, or give the cursor from the previous answer, e.g. c:20:5d0c:9f1c2a.",
         ),
         (
             "Ask again, narrow by since, agent_id or status, or run `formant-mcp sync` once.",

@@ -27,6 +27,10 @@ Settings are environment variables; those needed most:
   FORMANT_REGION     global (default) or india; Formant only
   FORMANT_TIMEZONE   where "yesterday" is, such as Asia/Kolkata
   FORMANT_REDACT     what is hidden: numbers, emails, ids"""
+_SETTINGS_OF_SERVE = f"""{_SETTINGS}
+  FORMANT_STORE      a file, or postgresql://... for a team
+  FORMANT_HTTP_HOSTS  the names under which it is reached"""
+_READ_ON = "README.md and .github/docs in the program's repository have all commands, filters and settings."
 _MORE = f"""{_SETTINGS}
 
 \b
@@ -36,24 +40,34 @@ Examples:
   formant-mcp connect claude-desktop
   formant-mcp export --since 7d --call-successful failure -o failed.csv
 
-README.md has all settings, filters and commands. `formant-mcp COMMAND --help` has a command's options."""
+{_READ_ON} `formant-mcp COMMAND --help` has a command's options."""
 
 
 def _more(examples: str, *, is_export: bool = False) -> str:
     """What the help of a question says after its options."""
-    lines = "\n".join(f"  formant-mcp --demo {example}" for example in examples.splitlines())
-    other = "1 after an error or if some calls are missing" if is_export else "3 if it is incomplete, 1 after an error"
-    return f"""\b
-Examples:
-{lines}
+    demo = "\n".join(f"--demo {example}" for example in examples.splitlines())
+    complete = "the answer is complete, 3 if it is not, 1 after an error"
+    if is_export:
+        complete = "the file has all calls, 1 if not, or after an error"
+    return f"""{_examples(demo)}
 
 {_SETTINGS}
 
 \b
-Exit status: 0 if the answer is complete, {other},
+Exit status: 0 if {complete},
 2 if the command line or a value is not accepted.
 
-README.md has all settings, filters and commands."""
+{_READ_ON}"""
+
+
+def _brief(commands: str, settings: str = "") -> str:
+    """What the help of another command says after its options."""
+    return "\n\n".join(part for part in (_examples(commands), settings, _READ_ON) if part)
+
+
+def _examples(commands: str) -> str:
+    """Examples, as help shows them."""
+    return "\n".join(["\b", "Examples:", *(f"  {_NAME} {command}" for command in commands.splitlines())])
 
 
 def parse(arguments: Sequence[str]) -> Call | int:
@@ -87,7 +101,7 @@ def program() -> None:
     """The command itself."""
 
 
-@program.command(short_help="Run a guided demo against the sample account.")
+@program.command(short_help="Run a guided demo against the sample account.", epilog=_brief("tour\ntour --all"))
 @click.option("--all", "shows_all", cls=Option, is_flag=True, help="Show all steps, not three.")
 def tour(shows_all: bool) -> Run:
     """Run a guided demo against the sample account: an assistant's calls, and the answers."""
@@ -121,8 +135,8 @@ _SHOW_EXAMPLES = """show 70a2a74c
 show 70a2a74c --max-turns 5 --json"""
 _EXPORT_EXAMPLES = """export --since 7d --include results
 export --call-successful failure -o failed.csv"""
-_QUOTED = "A query of several words is one argument, in quotes"
-_QUERY = Argument(["query"], what="a query", example="refund OR fee", quoted=_QUOTED)
+_QUOTED = "A query is one argument, in quotes, and begins with what is to be found"
+_QUERY = Argument(["query"], what="a query", example="refund -fee", quoted=_QUOTED)
 _IDS = Argument(["conversation_ids"], metavar="ID...", nargs=-1, required=True, what="an id", example="70a2a74c")
 for _command in (
     _question("list_conversations", "List the calls that match, in a table.", _LIST_EXAMPLES),
@@ -133,7 +147,9 @@ for _command in (
     program.add_command(_command)
 
 
-@program.command(short_help="Download all conversations; resumable.")
+@program.command(
+    short_help="Download all conversations; resumable.", epilog=_brief("sync\nsync --since 30d", _SETTINGS)
+)
 @click.option("--since", cls=Option, default="", metavar="WHEN", example="30d", help="Only calls since then.")
 @click.pass_context
 def sync(ctx: click.Context, since: str) -> Run:
@@ -161,15 +177,26 @@ def export(ctx: click.Context, output: str, **given: object) -> Run:
     return partial(run_export, opening(_KEY_HINT, is_demo=demo), typed(given), output, is_demo=demo)
 
 
-@program.command(short_help="Serve a team over HTTP.")
-@click.option("--host", cls=Option, default="127.0.0.1", example="127.0.0.1", help="The address: 127.0.0.1.")
+@program.command(
+    short_help="Serve a team over HTTP.",
+    epilog=_brief("token add anna --expires 90d\nserve --port 8765", _SETTINGS_OF_SERVE),
+)
+@click.option(
+    "--host",
+    cls=Option,
+    default="127.0.0.1",
+    metavar="ADDRESS",
+    example="127.0.0.1",
+    help="Where to listen; default: 127.0.0.1.",
+)
 @click.option(
     "--port",
     cls=Option,
     default=8765,
     type=click.IntRange(0, _LAST_PORT),
+    metavar="PORT",
     example="8765",
-    help="The port: 8765; 0 for any.",
+    help=f"Default: 8765; 0 to {_LAST_PORT}, 0 for any that is free.",
 )
 @click.pass_context
 def serve(ctx: click.Context, host: str, port: int) -> Run:
@@ -179,7 +206,15 @@ def serve(ctx: click.Context, host: str, port: int) -> Run:
     return partial(run_serve, host, port, is_demo=is_demo(ctx))
 
 
-@program.group(cls=Group, no_args_is_help=False, short_help="Who may use the server over HTTP: add, list, revoke.")
+_TOKEN_EXAMPLES = "token add anna --agents 123,456 --expires 90d\ntoken list\ntoken revoke anna"
+
+
+@program.group(
+    cls=Group,
+    no_args_is_help=False,
+    short_help="Who may use the server over HTTP: add, list, revoke.",
+    epilog=_brief(_TOKEN_EXAMPLES),
+)
 def token() -> None:
     """Who may use the server over HTTP."""
 
@@ -226,7 +261,9 @@ def _refuse_tokens() -> int:
     return 1
 
 
-@program.command(short_help="Check key, connection, clock, store, folders and settings.")
+@program.command(
+    short_help="Check key, connection, clock, store, folders and settings.", epilog=_brief("doctor", _SETTINGS)
+)
 @click.pass_context
 def doctor(ctx: click.Context) -> Run:
     """Check key, connection, clock, store, folders and settings: a line for each, with what to do if it is wrong."""
@@ -235,7 +272,9 @@ def doctor(ctx: click.Context) -> Run:
     return partial(run_doctor, open_sample if is_demo(ctx) else None)
 
 
-@program.command(short_help="Delete everything stored for the account; asks first.")
+@program.command(
+    short_help="Delete everything stored for the account; asks first.", epilog=_brief("purge\npurge --all --yes")
+)
 @click.option("--all", "all_", cls=Option, is_flag=True, help="Delete all other accounts' stores instead.")
 @click.option("--store", cls=Option, metavar="NAME", example="NAME", help="Delete this one of doctor's list instead.")
 @click.option("--yes", cls=Option, is_flag=True, help="Do not ask.")
@@ -248,15 +287,24 @@ def purge(ctx: click.Context, all_: bool, store: str | None, yes: bool) -> Run:
 
 
 @program.command(
-    params=[Argument(["client"], type=Choice(ASSISTANTS), what="an assistant", example="claude-desktop")],
+    params=[
+        Argument(
+            ["client"], type=Choice(ASSISTANTS), metavar="ASSISTANT", what="an assistant", example="claude-desktop"
+        )
+    ],
     short_help="Add this server to an assistant's configuration, or take it out.",
+    demo_help="Add the sample account, which needs no key, beside it.",
+    epilog=_brief("connect claude-desktop\nconnect cursor --demo\nconnect cursor --remove", _SETTINGS),
 )
 @click.option("--print", "print_", cls=Option, is_flag=True, help="Print what to add instead.")
 @click.option("--remove", cls=Option, is_flag=True, help="Take it out again.")
 @click.option("--yes", cls=Option, is_flag=True, help="Do not ask.")
 @click.pass_context
 def connect(ctx: click.Context, client: str, print_: bool, remove: bool, yes: bool) -> Run:
-    """Add this server to an assistant's configuration: checks the key, shows the change, asks, keeps a backup."""
+    """Add this server to an assistant's configuration: checks the key, shows the change, asks, keeps a backup.
+
+    ASSISTANT is claude-desktop, claude-code, cursor or vscode.
+    """
     from formant_mcp.commands.connect import ConnectOptions, run_connect
 
     return partial(run_connect, ConnectOptions(client, print_, remove, yes, is_demo(ctx)))

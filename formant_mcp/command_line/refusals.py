@@ -69,19 +69,20 @@ def _refused(ctx: click.Context, word: str) -> str:
         option = options_of(owner)[name]
         belongs = f"an option of {command_of(owner)}, for example {_example(owner, option)}"
         return f"{name} is {belongs}, not of {command or 'the server'}."
-    quoted = next((item.quoted for item in ctx.command.params if isinstance(item, Argument) and item.quoted), "")
-    if quoted and not name.startswith("--"):
-        return f"unexpected {name}. {quoted}, for example {_example(ctx)}."
     choices = list(ctx.command.commands) if isinstance(ctx.command, Group) else []
+    options = list(dict.fromkeys(long_name(option) for option in options_of(ctx).values() if not option.hidden))
+    meant = _meant(name, [*choices, *options])
+    quoted = next((item.quoted for item in ctx.command.params if isinstance(item, Argument) and item.quoted), "")
+    if quoted and not name.startswith("--") and not meant:
+        return f"unexpected {word}. {quoted}, for example {_example(ctx)}."
     kind = "unknown option" if name.startswith("-") else "unknown action" if choices else "unexpected"
     what = f"{kind} {name}" if command else f"unknown command or option {name}"
-    options = list(dict.fromkeys(long_name(option) for option in options_of(ctx).values() if not option.hidden))
     of_command = f" of {command}" if command else ""
     accepted = f"Options{of_command} are {_listed(options)}"
     if choices:
         kind = "Actions" if command else "Commands"
         accepted = f"{kind}{of_command} are {_listed(choices)}, options {_listed(options)}"
-    return f"{what}.{_meant(name, [*choices, *options])} {accepted}; for example {_example(ctx)}."
+    return f"{what}.{meant} {accepted}; for example {_example(ctx)}."
 
 
 def _argument(ctx: click.Context, argument: Argument, error: click.BadParameter) -> str:
@@ -112,6 +113,8 @@ def _commands(ctx: click.Context) -> Iterator[click.Context]:
 
 
 def _meant(name: str, choices: Sequence[str]) -> str:
+    if name.startswith("-") and not name.startswith("--"):
+        name = f"-{name}"  # options have two
     near = difflib.get_close_matches(name, choices, n=1, cutoff=_NEAR)
     return f" Did you mean {near[0]}?" if near else ""
 

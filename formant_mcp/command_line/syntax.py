@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 _DEMO = "formant_mcp.demo"
+_DEMO_HELP = "Use the built-in sample account: no key, no network."
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +71,26 @@ class Choice(click.Choice[str]):
 
 
 class _Syntax(click.Command):
-    """What commands and groups have in common."""
+    """What commands and groups have in common; `demo_help`: what `--demo` does to them."""
+
+    def __init__(self, *args: Any, demo_help: str = _DEMO_HELP, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.demo_help = demo_help
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Its own options, then `--demo` and `--help`."""
         *own, help_option = super().get_params(ctx)
-        return [*own, demo_option(), help_option]
+        return [*own, demo_option(self.demo_help), help_option]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parses; every error names the command that it is about."""
+        """Parses; every error names the command that it is about, and a word as it was typed."""
+        typed = list(args)
         try:
             return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:  # of a word with one dash click names the first letter alone
+            letter = error.option_name
+            word = next((word for word in typed if word.startswith(letter) and not word.startswith("--")), letter)
+            raise Refused(word, error.ctx or ctx) from None
         except click.UsageError as error:
             error.ctx = error.ctx or ctx
             raise
@@ -123,14 +133,13 @@ class Group(_Syntax, click.Group):
         return super().resolve_command(ctx, args)
 
 
-def demo_option() -> Option:
+def demo_option(text: str) -> Option:
     """`--demo`, which may be before or after the command."""
 
     def use_demo(ctx: click.Context, _: click.Parameter, value: bool) -> None:
         if value:
             ctx.meta[_DEMO] = True
 
-    text = "Use the built-in sample account: no key, no network."
     return Option(["--demo"], is_flag=True, expose_value=False, callback=use_demo, help=text)
 
 

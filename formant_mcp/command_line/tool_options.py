@@ -1,7 +1,7 @@
 """Options made from a tool's arguments: their names, descriptions, words and examples are written once, there."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import click
@@ -15,10 +15,11 @@ _NEEDS = {"compare_previous": "since", "compare_until": "compare_since"}  # argu
 
 
 class Value(StringParamType):
-    """A value as the tool takes it; those of a few words are completed."""
+    """A value as the tool takes it: one of `words`, if there are any; `completed` are completed too."""
 
-    def __init__(self, words: list[str]) -> None:
+    def __init__(self, words: Sequence[str], completed: Sequence[str]) -> None:
         self.words = words
+        self._completed = (*words, *completed)
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         """The words, or VALUE."""
@@ -27,7 +28,7 @@ class Value(StringParamType):
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """The words that begin so; after a comma too."""
         before, comma, last = incomplete.rpartition(",")
-        return [CompletionItem(f"{before}{comma}{word}") for word in self.words if word.startswith(last)]
+        return [CompletionItem(f"{before}{comma}{word}") for word in self._completed if word.startswith(last)]
 
 
 class FilterCommand(Command):
@@ -51,6 +52,7 @@ def _options(tool_name: str) -> list[Option]:
     from formant_mcp.server.tools import TOOLS
     from formant_mcp.server.tools.list_conversations import LIST_CONVERSATIONS
 
+    completed = _completed()
     provider = PROVIDERS.get(os.environ.get("FORMANT_PROVIDER", "").strip().lower(), PROVIDERS["formant"])
     tool = next(tool for tool in TOOLS if tool.name == tool_name)
     explained = LIST_CONVERSATIONS.to_mcp(provider).input_schema["properties"]
@@ -58,15 +60,35 @@ def _options(tool_name: str) -> list[Option]:
     examples = tool.examples(provider)
     hidden = provider.unsupported_filters  # they are still options, so that the tool can say why it refuses them
     return [
-        _option(name, {**explained.get(name, {}), **schema}, examples, is_hidden=name in hidden)
+        _option(
+            name, {**explained.get(name, {}), **schema}, examples, completed.get(name, ()), is_hidden=name in hidden
+        )
         for name, schema in schemas.items()
     ]
 
 
-def _option(name: str, schema: dict[str, Any], examples: Mapping[str, str], *, is_hidden: bool) -> Option:
+def _completed() -> Mapping[str, Sequence[str]]:
+    """The words that an argument takes beside others."""
+    from formant_mcp.filters import GROUPINGS, ORDERS
+    from formant_mcp.queries.time_buckets import TIMES, WEEKDAYS
+    from formant_mcp.server.tools.schemas import ConversationFields
+
+    return {
+        "weekdays": WEEKDAYS,
+        "group_by": (*GROUPINGS, *TIMES),
+        "order_by": tuple(ORDERS),
+        "fields": tuple(ConversationFields.model_fields),
+    }
+
+
+def _option(
+    name: str, schema: dict[str, Any], examples: Mapping[str, str], completed: Sequence[str], *, is_hidden: bool
+) -> Option:
     is_list, is_flag = schema["type"] == "array", schema["type"] == "boolean"
     words = cast(list[str], schema.get("enum") or schema.get("items", {}).get("enum") or [])
-    attributes: dict[str, Any] = {"is_flag": True} if is_flag else {"type": Value(words), "multiple": is_list}
+    attributes: dict[str, Any] = (
+        {"is_flag": True} if is_flag else {"type": Value(words, completed), "multiple": is_list}
+    )
     text = in_shell(schema.get("description", ""), is_description=True) + _default_of(schema)
     needed = _NEEDS.get(name)
     return Option(

@@ -18,7 +18,7 @@ COMMANDS: Mapping[str, str] = {
 }
 """The tools that are commands."""
 _WITHOUT_OPTION = {"query", "conversation_ids"}  # what they take has no name on a command line
-_BEFORE_ARGUMENTS = ("Omit", "requires", "than", "earlier", "later")
+_BEFORE_ARGUMENTS = ("Omit", "requires", "than", "earlier", "later", "as in", "before")
 _DETERMINERS = ("no", "this")  # a field of a call follows them
 _NAME = r"(?:--)?\w+(?:\.[\w<>]+)*"
 _ENUMERATION = re.compile(rf"{_NAME}(?:, {_NAME})*,? (?:or|and) {_NAME}|{_NAME}(?:, {_NAME})+")
@@ -58,14 +58,17 @@ class _Words:
         not_after = "".join(f"(?<!\\b{word} )" for word in _DETERMINERS)
         self._given = re.compile(rf"(?<![\w.-])({every})=(\"[^\"]*\"|\[[^\]]*\]|\S+?)(?=[.,;:?)]*(?:\s|$))")
         self._clear = re.compile(rf"(?<![\w.`-]){not_after}({clear}){_END}")
-        self._alone = re.compile(rf"(?:^|(?<=[.] )(?<!e\.g\. )|{after})({every}){_END}")
+        self._after = re.compile(rf"(?:{after})({every}){_END}")
+        self._first = re.compile(rf"(?:^|(?<=[.] )(?<!e\.g\. ))({every}){_END}")
 
     def rendered(self, text: str, *, is_description: bool) -> str:
         """The text in the words of a shell."""
-        text = self._given.sub(lambda match: self._option(match[1], match[2]), text.replace("next_cursor", "cursor"))
+        text = self._given.sub(
+            lambda match: self._option(match[1], match[2]), text.replace("next_cursor", "the cursor")
+        )
         if not is_description:
             text = _ENUMERATION.sub(lambda match: self._enumerated(match[0]), text)
-        for pattern in (self._clear,) if is_description else (self._clear, self._alone):
+        for pattern in (self._clear, self._after, *([] if is_description else [self._first])):
             text = pattern.sub(lambda match: option_name(match[1]), text)
         return _TOOL.sub(lambda match: f"`formant-mcp {COMMANDS[match[1]]}`", text)
 
