@@ -29,7 +29,7 @@ Settings are environment variables; those needed most:
   FORMANT_REDACT     what is hidden: numbers, emails, ids"""
 _SETTINGS_OF_SERVE = f"""{_SETTINGS}
   FORMANT_STORE      a file, or postgresql://... for a team
-  FORMANT_HTTP_HOSTS  the names under which it is reached"""
+  FORMANT_HTTP_HOSTS  the names that it is called by"""
 _READ_ON = "README.md and .github/docs in the program's repository have all commands, filters and settings."
 _MORE = f"""{_SETTINGS}
 
@@ -206,14 +206,14 @@ def serve(ctx: click.Context, host: str, port: int) -> Run:
     return partial(run_serve, host, port, is_demo=is_demo(ctx))
 
 
-_TOKEN_EXAMPLES = "token add anna --agents 123,456 --expires 90d\ntoken list\ntoken revoke anna"
+_MEMBER_EXAMPLES = "token add anna --agents 123,456 --expires 90d\ntoken list\ntoken revoke anna"
 
 
 @program.group(
     cls=Group,
     no_args_is_help=False,
     short_help="Who may use the server over HTTP: add, list, revoke.",
-    epilog=_brief(_TOKEN_EXAMPLES),
+    epilog=_brief(_MEMBER_EXAMPLES),
 )
 def token() -> None:
     """Who may use the server over HTTP."""
