@@ -66,6 +66,15 @@ async def test_an_id_that_fails_has_its_own_error_beside_the_others(account: Acc
     assert_same_answer(SNAPSHOTS / "transcripts_errors.txt", answer)
 
 
+async def test_the_turn_of_a_phrase_is_not_shown_as_a_count(account: Account) -> None:
+    said = ["Hello.", "I am busy.", "When may I call?", "I want to talk to a human."]
+    turns: JsonValue = [{"speaker": ("agent", "customer")[n % 2], "text": text} for n, text in enumerate(said)]
+    account.api.add(conversation(4, NOW - timedelta(days=2), transcript=turns))
+    async with account.connect() as assistant:
+        answer = await assistant.ask("get_transcripts", conversation_ids=[conversation_id(4)])
+    assert ", asked_for_human=3 (turn), " in answer.text
+
+
 @pytest.mark.parametrize("failing", ["e36853de", "ffffffff-0000"])
 async def test_an_answer_without_all_that_was_requested_claims_no_completeness(account: Account, failing: str) -> None:
     async with account.connect() as assistant:

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
+from formant_mcp.analysis.signals import SIGNALS, Value
 from formant_mcp.app import App
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.models import Conversation, clean, never_connected, outside_form
@@ -252,9 +253,14 @@ def _field_lines(app: App, answer: TranscriptAnswer) -> tuple[list[str], list[st
     ended = answer.ended_at and f"ended {format_time(answer.ended_at, app.zone)}"
     trace = parts.pop("trace {}", "")
     more = [" · ".join(part for part in (*parts.values(), ended, trace, _recording(answer)) if part)]
-    more += [f"signals: {results_line({**answer.signals})}"] if answer.signals else []
+    more += [f"signals: {results_line(_as_said(answer.signals))}"] if answer.signals else []
     lines, inside = [head, *filter(None, more)], [" · ".join(within)] if within else []
     return (lines, inside) if outside else ([], [*lines, *inside])
+
+
+def _as_said(signals: dict[str, Value]) -> dict[str, JsonValue]:
+    """The signals, where a turn is named as one: it could be taken for a count."""
+    return {name: f"{value} (turn)" if SIGNALS[name].kind == "turn" else value for name, value in signals.items()}
 
 
 def _recording(answer: TranscriptAnswer) -> str:
