@@ -8,6 +8,7 @@ from formant_mcp.server.tools.text import counted, fenced, format_offset, format
 
 _COLUMNS = ("changed", "before", "after", "difference (95 % interval)", "since", "same counts", "example")
 _EXTRACTED = ("results.", "failure_reason")
+_FEW = 50  # calls: 5 against 15 of so many are not yet beyond chance among 20 values that are compared
 _SHARES = (
     "Shares are of all ended calls; of those that have the field for a result field (exists: of those with results),"
     " of those measured for a signal"
@@ -103,6 +104,8 @@ def _compared_line(answer: ChangesAnswer) -> str:
     compared = f"compared {counted(answer.compared, 'value')} in {counted(answer.fields, 'field')}"
     if not answer.compared:
         return f"Nothing was compared: a value needs 10 calls, and 10 without it. {compared}"
+    fewest = min(answer.before.calls, answer.after.calls)
+    few = f"; where a period has only {counted(fewest, 'call')}, small changes do not show" if fewest < _FEW else ""
     if not answer.changes:
-        return f"Nothing changed beyond chance: {compared}"
-    return f"{compared}; the others did not change beyond chance"
+        return f"Nothing changed beyond chance: {compared}{few}"
+    return f"{compared}; the others did not change beyond chance{few}"
