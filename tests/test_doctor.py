@@ -125,6 +125,8 @@ def test_without_a_key_the_rest_is_checked(run: Run, data: Path) -> None:
     fill(data / f"{'a' * 24}.sqlite", "another")
     done = run(FORMANT_API_KEY="")
     assert is_wrong(done, "key")
+    assert "in this shell: a key given to `formant-mcp connect` is only in the assistant's" in line(done, "key")
+    assert "server's env" not in done.out
     assert "formant at http://127.0.0.1:9, 3 conversations" in line(done, "other store")
     assert line(done, "tools").startswith("9, ")
     assert "quotation marks" in line(run(FORMANT_API_KEY=f'"{KEY}"'), "key")

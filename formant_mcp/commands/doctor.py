@@ -40,6 +40,10 @@ _CLOCK_HINT = (
     "Set this machine's clock, best by NTP: else `today` and `7d` mean other times than you think, running calls are"
     " taken for old ones, and logins and tokens end too early or too late."
 )
+_KEY_HINT = (
+    "Set FORMANT_API_KEY (or FORMANT_API_KEY_FILE) in this shell: a key given to `formant-mcp connect` is only in the"
+    " assistant's configuration. `formant-mcp --demo doctor` checks the sample account, which needs no key."
+)
 
 
 def run_doctor(demo: Callable[[Settings], AnyProvider] | None) -> int:
@@ -93,7 +97,7 @@ def _of_machine(settings: Settings, key: str) -> Iterator[Check]:
 def _of_key(settings: Settings) -> tuple[str, Check]:
     """The key, and whether there is one that can be."""
     try:
-        key = settings.key()
+        key = settings.key(_KEY_HINT)
     except ConfigurationError as error:
         return "", wrong("key", error.message, error.hint)
     if key[0] in "\"'" or key[-1] in "\"'":
