@@ -27,6 +27,11 @@ ASK_AGAIN = "Retry; if it persists, report it to the provider."
 CHECK_ADDRESS = "Check FORMANT_BASE_URL."
 
 
+def with_extra(extra: str) -> str:
+    """What to do where the packages of one of the program's extras are missing."""
+    return f"Install the program again with its extra: `uv tool install '.[{extra}]'` in a copy of its repository."
+
+
 class FormantError(Exception):
     """The base class: `message` says what is wrong, `hint` the next step."""
 

@@ -23,7 +23,7 @@ _WAITS = (
 
 def prepare() -> "tuple[Settings | None, str]":
     """The settings, or why they cannot be used; warns about unknown variables and starts the log on stderr."""
-    from formant_mcp.errors import ConfigurationError
+    from formant_mcp.errors import ConfigurationError, with_extra
     from formant_mcp.settings import Settings, unknown_variables
 
     settings, problem = None, ""
@@ -35,12 +35,22 @@ def prepare() -> "tuple[Settings | None, str]":
     _log_to_stderr(settings)
     for warning in unknown_variables(os.environ):
         warn(warning)
-    if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
+    if collector := _collector_variable():
         from formant_mcp.traces import start_traces
 
         if not start_traces():
-            warn("OTEL_EXPORTER_OTLP_ENDPOINT is set, but nothing here sends spans: install formant-mcp[traces].")
+            warn(f"{collector} is set, but what sends spans is not installed. {with_extra('traces')}")
     return settings, problem
+
+
+def _collector_variable() -> str:
+    """The variable that names where spans are sent; '' if none are to be."""
+    is_off = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+    exporter = os.environ.get("OTEL_TRACES_EXPORTER", "").strip().lower() or "otlp"
+    if is_off or "otlp" not in exporter:  # such as none
+        return ""
+    names = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    return next((name for name in names if os.environ.get(name)), "")
 
 
 def warn(text: str, level: str = "WARNING") -> None:

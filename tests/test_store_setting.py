@@ -6,6 +6,7 @@ import pytest
 
 from formant_mcp.errors import ConfigurationError
 from formant_mcp.settings import store_text
+from tests.command import run_in_child
 from tests.test_settings import KEY, SECRET, load, refused
 
 pytestmark = pytest.mark.usefixtures("own_environment")
@@ -71,3 +72,10 @@ def test_an_address_whose_password_is_not_encoded_is_refused(rest: str) -> None:
 )
 def test_a_store_is_shown_without_password_and_parameters(address: str, shown: str, tmp_path: Path) -> None:
     assert store_text(load(STORE=address).store_location(KEY)) == shown.format(folder=tmp_path)
+
+
+def test_the_extra_for_a_database_is_named_in_the_same_way(tmp_path: Path) -> None:
+    (tmp_path / "psycopg.py").write_text("raise ImportError\n")
+    store = "postgresql://user@127.0.0.1:9/calls"
+    done = run_in_child(tmp_path, "doctor", FORMANT_API_KEY=KEY, FORMANT_STORE=store, PYTHONPATH=str(tmp_path))
+    assert "its extra: `uv tool install '.[postgres]'` in a copy of its repository." in done.out

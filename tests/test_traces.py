@@ -91,8 +91,23 @@ def test_requests_to_the_provider_are_spans_below_the_call_that_needs_them(tmp_p
     assert b"formant-mcp" in everything
 
 
-def test_nothing_is_sent_or_imported_unless_configured(tmp_path: Path) -> None:
-    with collector() as (_, spans, _), started(tmp_path, "--demo") as server:
+@pytest.mark.parametrize(
+    ("has_address", "exporter", "disabled"), [(False, "", ""), (True, "none", ""), (True, "", "true")]
+)
+def test_nothing_is_sent_or_imported_unless_configured(
+    tmp_path: Path, has_address: bool, exporter: str, disabled: str
+) -> None:
+    with (
+        collector() as (address, spans, _),
+        started(
+            tmp_path,
+            "--demo",
+            OTEL_EXPORTER_OTLP_ENDPOINT=address if has_address else "",
+            OTEL_TRACES_EXPORTER=exporter,
+            OTEL_SDK_DISABLED=disabled,
+            no_proxy="127.0.0.1",
+        ) as server,
+    ):
         server.shake_hands()
         server.send(calling(2, "list_conversations"))
         server.receive()
@@ -109,3 +124,17 @@ def test_a_collector_that_does_not_answer_stops_nothing(tmp_path: Path, command:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
         done = run_in_child(tmp_path, *command, OTEL_EXPORTER_OTLP_ENDPOINT=address, no_proxy="127.0.0.1")
     assert done.status == 0, done.out + done.error
+
+
+@pytest.mark.parametrize("variable", ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"])
+def test_the_variable_that_is_set_is_named_where_nothing_can_send_spans(tmp_path: Path, variable: str) -> None:
+    hides = tmp_path / "hides" / "opentelemetry" / "exporter"
+    hides.mkdir(parents=True)
+    (hides / "__init__.py").touch()
+    others = {variable: "http://127.0.0.1:9", "PYTHONPATH": str(tmp_path / "hides")}
+    done = run_in_child(tmp_path, "--demo", "list", **others)
+    assert (done.status, done.error.splitlines()[0]) == (
+        0,
+        f"{variable} is set, but what sends spans is not installed. Install the program again with its extra:"
+        " `uv tool install '.[traces]'` in a copy of its repository.",
+    )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from formant_mcp.analysis.phrase_lists import PhraseLists
 from formant_mcp.analysis.signals import measure
-from formant_mcp.errors import ConfigurationError
+from formant_mcp.errors import ConfigurationError, with_extra
 from formant_mcp.redaction.redactor import Redactor
 from formant_mcp.store.aggregates import Aggregates
 from formant_mcp.store.engine import AccountKey, Connection, Database, OnDatabase, Owner, on_writer, one_query
@@ -171,6 +171,6 @@ def _postgres() -> "type[PostgresDatabase]":
     except ImportError:
         raise ConfigurationError(
             "FORMANT_STORE names a PostgreSQL database, whose driver is not installed.",
-            "Install the program again with its extra: `pip install '.[postgres]'`.",
+            with_extra("postgres"),
         ) from None
     return PostgresDatabase
