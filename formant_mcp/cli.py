@@ -20,8 +20,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if set(given) <= {"--demo"} and _COMPLETES not in os.environ:
             return serve_stdio(is_demo=bool(given))
         return _run(given)
-    except BrokenPipeError:  # the reader of the output has closed it; Python would complain again while flushing
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader of the output has closed it
+        _discard_output()
+        return 1
+    except OSError:
+        reason = _fault_of_output()
+        if not reason:
+            raise
+        print(f"The output cannot be written: {reason}.", file=sys.stderr)
+        _discard_output()
         return 1
     except KeyboardInterrupt:
         sys.unraisablehook = lambda _: None  # what is half made, such as an event loop, fails while it is deleted
@@ -32,10 +39,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     from formant_mcp.command_line.parser import parse  # imports click, which a server need not
 
+    if not sys.stdout:  # it is closed: what is written must fail, not vanish
+        sys.stdout = open(os.open(os.devnull, os.O_RDONLY), "w", encoding="utf-8")  # noqa: SIM115
     call = parse(arguments)
     gc.freeze()  # else each full collection walks all modules
     gc.enable()
     if isinstance(call, int):
-        return call
-    prepare()
-    return call.run()
+        status = call
+    else:
+        prepare()
+        status = call.run()
+    sys.stdout.flush()  # here, where it can be said if that fails
+    return status
+
+
+def _fault_of_output() -> str:
+    """Why nothing can be written to stdout, '' if an empty line can."""
+    try:
+        print(flush=True)
+    except OSError as error:
+        return error.strerror or "the system gave no reason"
+    return ""
+
+
+def _discard_output() -> None:
+    """Drops what is left to be written, since Python would try it again at its end, and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

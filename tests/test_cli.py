@@ -248,3 +248,39 @@ def test_a_closed_pipe_ends_the_tour_without_a_traceback(tmp_path: Path) -> None
     assert process.stderr.read() == ""
     assert process.wait(60) == 1
     process.stderr.close()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="it needs a device that is always full")
+@pytest.mark.parametrize(
+    ("redirection", "reason"), [(">/dev/full", "No space left on device"), (">&-", "Bad file descriptor")]
+)
+@pytest.mark.parametrize(
+    "arguments",
+    ["--demo list", "--demo list --json", "--demo doctor", "--help", "connect cursor --demo --print", "tour"],
+)
+def test_output_that_cannot_be_written_is_said_in_one_line(
+    tmp_path: Path, arguments: str, redirection: str, reason: str
+) -> None:
+    status, error = in_shell(tmp_path, f'exec "$@" {redirection}', *arguments.split())
+    assert (status, error) == (1, f"The output cannot be written: {reason}.\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no limit of a file's size")
+def test_output_of_which_a_part_is_written_fails_as_well(tmp_path: Path) -> None:
+    limited = f'ulimit -f 1; exec "$@" >{tmp_path / "out"}'
+    status, error = in_shell(tmp_path, limited, "--demo", "list", "--limit", "100", "--json")
+    assert (status, error) == (1, "The output cannot be written: File too large.\n")
+
+
+def in_shell(folder: Path, line: str, *arguments: str) -> tuple[int, str]:
+    """The exit status of a line of a shell, in which `$@` is the command, and what it writes to stderr."""
+    done = subprocess.run(
+        ["sh", "-c", line, "sh", str(PROGRAM), *arguments],
+        env=environment(folder),
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+    )
+    return done.returncode, done.stderr

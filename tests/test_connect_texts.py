@@ -153,3 +153,13 @@ def test_one_backup_is_named(tmp_path: Path) -> None:
     (backup,) = (tmp_path / CURSOR).parent.glob("*.bak")
     assert f"Written. Backup: {backup}\n" in done.error
     assert f"1 backup that may contain the key is beside it: {backup.name}." in done.error
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="it needs a folder in which nobody can make one")
+def test_a_file_that_cannot_be_written_is_named_with_what_to_do(tmp_path: Path) -> None:
+    done = connect(tmp_path, "cursor", "--demo", "--yes", HOME="/proc/nope")
+    assert (done.status, done.error.splitlines()[-1]) == (
+        1,
+        "/proc/nope/.cursor/mcp.json cannot be written: No such file or directory."
+        " Add by hand what `formant-mcp connect cursor --demo --print` prints.",
+    )

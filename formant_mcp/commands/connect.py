@@ -74,8 +74,6 @@ def run_connect(options: ConnectOptions) -> int:
         return report_failure(error)
     except EOFError:
         print("Nothing was written.", file=sys.stderr)
-    except OSError as error:
-        print(f"The configuration cannot be written: {error.strerror}.", file=sys.stderr)
     return 1
 
 
@@ -98,7 +96,11 @@ def _connect(options: ConnectOptions, assistant: Assistant) -> int:
     if status := consent(question, "written", is_given=options.yes):
         return status
     # The assistant itself may have written the file while the user decided.
-    backup = write(path, changed(read(path, by_hand), assistant, name, planned.made, planned.inputs))
+    after = changed(read(path, by_hand), assistant, name, planned.made, planned.inputs)
+    try:
+        backup = write(path, after)
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written: {error.strerror}.", by_hand) from error
     print(f"Written.{f' Backup: {backup}' if backup else ''}", file=sys.stderr)
     if next_step := _next_step(assistant, path, planned.made):
         print(next_step, file=sys.stderr)
