@@ -172,11 +172,15 @@ def test_an_address_that_hangs_is_waited_for_a_few_seconds(tmp_path: Path, monke
     assert done.status == 0
 
 
-def test_a_provider_without_an_address_is_not_written(tmp_path: Path) -> None:
-    done = connect_cursor(tmp_path, "--yes", FORMANT_API_KEY=KEY, FORMANT_PROVIDER="voiceable")
-    assert done.status == 1
+@pytest.mark.parametrize("arguments", [["cursor", "--yes"], ["vscode", "--yes"], ["cursor", "--print"]])
+def test_a_provider_without_an_address_is_neither_written_nor_printed(arguments: list[str], tmp_path: Path) -> None:
+    variables = {"HOME": str(tmp_path), "FORMANT_API_KEY": KEY, "FORMANT_PROVIDER": "voiceable"}
+    done = run(tmp_path, "connect", *arguments, **variables)
+    assert (done.status, done.out) == (1, "")
     assert "Voiceable has no address of its own. Set FORMANT_BASE_URL" in done.error
-    assert not written(tmp_path)
+    assert not list(tmp_path.rglob("mcp.json"))
+    demo = run(tmp_path, "--demo", "connect", *arguments, **variables)
+    assert demo.status == 0
 
 
 @pytest.mark.parametrize("options", [["cursor", "--demo"], ["cursor", "--print"], ["cursor", "--remove"], ["vscode"]])

@@ -155,7 +155,7 @@ def _removal(options: ConnectOptions, assistant: Assistant) -> _Planned:
 
 
 def _addition(options: ConnectOptions, assistant: Assistant) -> _Planned:
-    settings, variables, is_refused = Settings.load(), _variables(options), False
+    settings, variables, is_refused = _settings(options), _variables(options), False
     if assistant.asks:
         variables.pop(KEY, None)
     elif not options.demo:
@@ -165,6 +165,18 @@ def _addition(options: ConnectOptions, assistant: Assistant) -> _Planned:
         is_refused = _is_refused(settings)
     made = entry(assistant, variables, is_demo=options.demo)
     return _Planned(made, _inputs(made, settings), is_refused)
+
+
+def _settings(options: ConnectOptions) -> Settings:
+    """The settings, with which a server could start.
+
+    Raises:
+        ConfigurationError: one cannot be used, or the provider has no address.
+    """
+    settings = Settings.load()
+    if not options.demo:
+        PROVIDERS[settings.provider].check_address(settings.address)
+    return settings
 
 
 def _variables(options: ConnectOptions) -> dict[str, str]:
@@ -203,7 +215,7 @@ def _to_paste(options: ConnectOptions, assistant: Assistant) -> str:
         raise InvalidRequestError(
             "--print prints what to add, so it cannot be used with --remove.", "Use only one of them."
         )
-    settings, variables, name = Settings.load(), _variables(options), name_of(is_demo=options.demo)
+    settings, variables, name = _settings(options), _variables(options), name_of(is_demo=options.demo)
     variables.pop(KEY, None)
     if not options.demo and KEY_FILE not in variables:
         variables = {KEY: PLACEHOLDER, **variables}

@@ -112,10 +112,10 @@ def _of_key(settings: Settings) -> tuple[str, Check]:
 
 def _of_provider(settings: Settings, key: str) -> Iterator[Check]:
     """What one request to the provider shows."""
-    if not settings.address:
-        title = PROVIDERS[settings.provider].title
-        hint = "Set FORMANT_BASE_URL to the one your account was given."
-        yield wrong("address", f"{title} has no address of its own.", hint)
+    try:
+        PROVIDERS[settings.provider].check_address(settings.address)
+    except ConfigurationError as error:
+        yield wrong("address", error.message, error.hint)
         return
     began = monotonic()
     shown = asyncio.run(probe(partial(settings.open_provider, key), settings.address, lambda: datetime.now(UTC)))

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from formant_mcp.analysis.signals import Need
+from formant_mcp.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from formant_mcp.providers.rest import OpenProvider
@@ -47,6 +48,17 @@ class ProviderSpec:
     def address(self, region: str) -> str:
         """Its address in a region, '' if it has none."""
         return self.addresses.get(region, self.addresses.get("", ""))
+
+    def check_address(self, address: str) -> None:
+        """Refuses to go on without an address.
+
+        Raises:
+            ConfigurationError: it has none of its own, and none is set.
+        """
+        if not address:
+            raise ConfigurationError(
+                f"{self.title} has no address of its own.", "Set FORMANT_BASE_URL to the one your account was given."
+            )
 
     def fill(self, text: str) -> str:
         """A text with `{statuses}` and `{results}` in this provider's words."""

@@ -9,7 +9,7 @@ import anyio
 import httpx
 from pydantic import JsonValue
 
-from formant_mcp.errors import ConfigurationError, NotFoundError
+from formant_mcp.errors import NotFoundError
 from formant_mcp.models import Conversation
 from formant_mcp.providers.base import AnyProvider, Recording
 from formant_mcp.providers.http import HttpClient, path_segment, utc_now
@@ -59,11 +59,7 @@ class RestProvider:
         now: WallClock = utc_now,
         monotonic: Monotonic = time.monotonic,
     ) -> None:
-        if not base_url:
-            raise ConfigurationError(
-                f"{self.spec.title} has no address of its own.",
-                "Set FORMANT_BASE_URL to the one your account was given.",
-            )
+        self.spec.check_address(base_url)
         self._http = HttpClient(
             base_url,
             self.headers(key),
