@@ -17,7 +17,7 @@ from pydantic import JsonValue
 
 from formant_mcp.command_line import parser
 from formant_mcp.commands.assistants import ASSISTANTS
-from formant_mcp.commands.configuration import changed
+from formant_mcp.commands.configuration import changed, write
 from tests.command import Done, run, run_in_child
 from tests.stdio_process import PROGRAM, environment
 
@@ -319,11 +319,22 @@ def test_what_is_kept_of_a_file_is_private_and_named_when_the_server_is_taken_ou
     path.chmod(0o644)
     assert connect(home, "cursor", "--yes", FORMANT_API_KEY=KEY).status == 0
     assert {file.stat().st_mode & 0o777 for file in path.parent.iterdir()} == {0o600}
-    (backup,) = path.parent.glob("*.bak")
-    backup.rename(path.with_name("mcp.json.20260101-000000.bak"))  # else both may be of the same second
     done = connect(home, "cursor", "--remove", "--yes", FORMANT_REGION="nowhere")
     assert done.status == 0
     assert "2 backups that may contain the key are beside it: mcp.json.*.bak." in done.error
+
+
+def test_every_state_before_a_change_is_kept_however_fast_they_follow(home: Path) -> None:
+    path = home / "mcp.json"
+    for text in ("", '{"by": "hand"}', "{}", '{"by": "hand"}', "", '{"by": "somebody"}'):
+        path.write_text(text, encoding="utf-8")
+        backup = write(path, {"number": len(text)})
+        assert backup
+        assert backup.read_text(encoding="utf-8") == text
+        assert backup.stat().st_mode & 0o777 == 0o600
+    kept = {file.read_text(encoding="utf-8") for file in home.glob("mcp.json.*.bak")}
+    assert kept == {"", '{"by": "hand"}', "{}", '{"by": "somebody"}'}
+    assert not list(home.glob(".*.part"))
 
 
 def test_half_a_character_is_written_as_it_was(home: Path) -> None:

@@ -3,8 +3,6 @@
 import difflib
 import json
 import math
-import os
-import shutil
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +13,8 @@ from pydantic import JsonValue
 from formant_mcp.commands.assistants import FROM_INPUT, KEY, Assistant, Entry, is_own_input, without_password
 from formant_mcp.commands.sizes import counted
 from formant_mcp.errors import ConfigurationError
-from formant_mcp.files import replace_private
+from formant_mcp.files import finish, open_temporary, replace_private
+from formant_mcp.files import write as write_all
 
 _HIDDEN = "(not shown)"
 _OWN_ARGUMENTS: tuple[JsonValue, ...] = ([], ["--demo"])
@@ -157,12 +156,7 @@ def write(path: Path, configuration: Configuration) -> Path | None:
     Raises:
         OSError: it cannot be written.
     """
-    backup = None
-    if path.exists():
-        backup = path.with_name(f"{path.name}.{datetime.now().astimezone():%Y%m%d-%H%M%S}.bak")
-        if not backup.exists():  # of two changes within a second, what was there before both is kept
-            shutil.copyfile(path, backup, follow_symlinks=False)
-            os.chmod(backup, 0o600)
+    backup = _back_up(path) if path.exists() else None
     text = json.dumps(configuration, indent=2, ensure_ascii=False)
     if not text.isascii() and text.encode(errors="replace").decode() != text:  # half a character, as an escape only
         text = json.dumps(configuration, indent=2)
@@ -170,6 +164,17 @@ def write(path: Path, configuration: Configuration) -> Path | None:
     return backup
 
 
+def _back_up(path: Path) -> Path:
+    """Copies the file to the first name of this second that is free, or already has the same bytes."""
+    temporary, copy = open_temporary(path.parent)
+    try:
+        write_all(copy, path.read_bytes())
+        return finish(temporary, copy, f"{path.name}.{datetime.now().astimezone():%Y%m%d-%H%M%S}", ".bak")[0]
+    finally:
+        copy.close()
+        temporary.unlink(missing_ok=True)
+
+
 def backups(path: Path) -> list[Path]:
-    """The backups of earlier changes, the oldest first."""
+    """The backups of earlier changes."""
     return sorted(path.parent.glob(f"{path.name}.*.bak"))
