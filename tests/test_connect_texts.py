@@ -152,7 +152,31 @@ def test_one_backup_is_named(tmp_path: Path) -> None:
     done = connect(tmp_path, "cursor", "--remove", "--yes")
     (backup,) = (tmp_path / CURSOR).parent.glob("*.bak")
     assert f"Written. Backup: {backup}\n" in done.error
-    assert f"1 backup that may contain the key is beside it: {backup.name}." in done.error
+    assert f"1 backup that has a key in it is beside it: {backup.name}." in done.error
+
+
+@pytest.mark.parametrize(
+    ("client", "options", "restart"),
+    [
+        ("claude-desktop", ["--demo"], "Quit Claude Desktop and open it again."),
+        ("vscode", [], "If the server still runs in VS Code, run the command Developer: Reload Window there."),
+    ],
+)
+def test_a_removal_says_how_it_takes_effect_and_names_no_backup_without_a_key(
+    client: str, options: list[str], restart: str, tmp_path: Path
+) -> None:
+    for change in ([], ["--remove"], [], ["--remove"]):
+        done = connect(tmp_path, client, *options, *change, "--yes")
+        assert done.status == 0
+    assert list(tmp_path.rglob("*.bak"))
+    assert done.error.splitlines()[-1] == restart
+
+
+def test_a_backup_that_has_a_key_is_named_whoever_wrote_it(tmp_path: Path) -> None:
+    write(tmp_path, '{"mcpServers":{"by-hand":{"env":{"FORMANT_API_KEY" :"sk-of-somebody"}}}}')
+    assert connect(tmp_path, "cursor", "--demo", "--yes").status == 0
+    done = connect(tmp_path, "cursor", "--demo", "--remove", "--yes")
+    assert "2 backups that have a key in them are beside it: mcp.json." in done.error
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="it needs a folder in which nobody can make one")

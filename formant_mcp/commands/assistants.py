@@ -29,13 +29,15 @@ Entry = dict[str, JsonValue]
 class Assistant:
     """An assistant: its configuration file and the name of the list of servers in it.
 
-    `restart`: what makes it read the file. `asks`: it asks for the key itself, and keeps it out of the file.
+    `restart`: what makes it read the file; `restart_without`: the same, once the server is taken out. `asks`: it asks
+    for the key itself, and keeps it out of the file.
     """
 
     title: str
     servers: str
     path: Callable[[Mapping[str, str]], Path]
     restart: str
+    restart_without: str
     asks: bool = False
     has_type: bool = False
 
@@ -56,17 +58,25 @@ def _vscode(_: Mapping[str, str]) -> Path:
     return user_config_path("Code", appauthor=False, roaming=True) / "User" / "mcp.json"
 
 
+_QUIT = "Quit Claude Desktop and open it again."
+_NEW_SESSION = "Start a new session of Claude Code."
+
 ASSISTANTS = {
-    "claude-desktop": Assistant("Claude Desktop", "mcpServers", _desktop, "Quit Claude Desktop and open it again."),
-    "claude-code": Assistant(
-        "Claude Code", "mcpServers", _claude_code, "Start a new session of Claude Code.", has_type=True
+    "claude-desktop": Assistant("Claude Desktop", "mcpServers", _desktop, _QUIT, _QUIT),
+    "claude-code": Assistant("Claude Code", "mcpServers", _claude_code, _NEW_SESSION, _NEW_SESSION, has_type=True),
+    "cursor": Assistant(
+        "Cursor",
+        "mcpServers",
+        _cursor,
+        "Cursor lists the server in its settings, under MCP.",
+        "If Cursor still lists the server in its settings, under MCP, quit Cursor and open it again.",
     ),
-    "cursor": Assistant("Cursor", "mcpServers", _cursor, "Cursor lists the server in its settings, under MCP."),
     "vscode": Assistant(
         "VS Code",
         "servers",
         _vscode,
         "In VS Code, run the command MCP: List Servers and start the server there.",
+        "If the server still runs in VS Code, run the command Developer: Reload Window there.",
         True,
         True,
     ),

@@ -3,6 +3,7 @@
 import difflib
 import json
 import math
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from formant_mcp.files import finish, open_temporary, replace_private
 from formant_mcp.files import write as write_all
 
 _HIDDEN = "(not shown)"
+_KEY_WITH_VALUE = re.compile(rf'"{KEY}"\s*:\s*"(?!"|{re.escape(FROM_INPUT)}")')
 _OWN_ARGUMENTS: tuple[JsonValue, ...] = ([], ["--demo"])
 
 Configuration = dict[str, JsonValue]
@@ -175,6 +177,13 @@ def _back_up(path: Path) -> Path:
         temporary.unlink(missing_ok=True)
 
 
-def backups(path: Path) -> list[Path]:
-    """The backups of earlier changes."""
-    return sorted(path.parent.glob(f"{path.name}.*.bak"))
+def backups_with_key(path: Path) -> list[Path]:
+    """The backups of earlier changes that have a key in them, or cannot be read."""
+    return [backup for backup in sorted(path.parent.glob(f"{path.name}.*.bak")) if _may_have_key(backup)]
+
+
+def _may_have_key(backup: Path) -> bool:
+    try:
+        return bool(_KEY_WITH_VALUE.search(backup.read_text(encoding="utf-8", errors="replace")))
+    except OSError:
+        return True

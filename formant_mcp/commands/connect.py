@@ -29,7 +29,7 @@ from formant_mcp.commands.assistants import (
     settings_in,
     without_password,
 )
-from formant_mcp.commands.configuration import Configuration, backups, changed, difference, names, read, write
+from formant_mcp.commands.configuration import Configuration, backups_with_key, changed, difference, names, read, write
 from formant_mcp.commands.consent import consent
 from formant_mcp.commands.failures import report_failure
 from formant_mcp.commands.sizes import counted
@@ -102,8 +102,7 @@ def _connect(options: ConnectOptions, assistant: Assistant) -> int:
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be written: {error.strerror}.", by_hand) from error
     print(f"Written.{f' Backup: {backup}' if backup else ''}", file=sys.stderr)
-    if next_step := _next_step(assistant, path, planned.made):
-        print(next_step, file=sys.stderr)
+    print(_next_steps(assistant, path, planned.made), file=sys.stderr)
     return 0
 
 
@@ -139,15 +138,15 @@ def _why_no_change(options: ConnectOptions, present: Set[str]) -> str:
     return f"has no entry {name}, but it has {other}{sample}: `{command} --remove` removes that."
 
 
-def _next_step(assistant: Assistant, path: Path, made: Entry | None) -> str:
+def _next_steps(assistant: Assistant, path: Path, made: Entry | None) -> str:
     if made:
         return f"{assistant.restart}{f' {assistant.title} then asks for the key.' if has_question(made) else ''}"
-    old = backups(path)
+    old = backups_with_key(path)
     if not old:
-        return ""
-    where = old[0].name if len(old) == 1 else f"{path.name}.*.bak"
-    kept = counted(len(old), "backup that may contain the key is", "backups that may contain the key are")
-    return f"{kept} beside it: {where}. Delete what you no longer need."
+        return assistant.restart_without
+    kept = counted(len(old), "backup that has a key in it is", "backups that have a key in them are")
+    where = ", ".join(backup.name for backup in old)
+    return f"{assistant.restart_without}\n{kept} beside it: {where}. Delete what you no longer need."
 
 
 def _removal(options: ConnectOptions, assistant: Assistant) -> _Planned:
