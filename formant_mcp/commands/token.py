@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import shlex
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,7 +22,6 @@ _LONGEST_NAME = 60
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 _COLUMNS = ("name", "agents", "hidden", "created", "expires", "last used", "state")
 _NO_KEY_HINT = "Set FORMANT_API_KEY (or FORMANT_API_KEY_FILE) as for the server."
-_IN_USE = "Revoke it first: `formant-mcp token revoke NAME`."
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,8 @@ async def _add(settings: Settings, options: TokenOptions) -> None:
     async with open_members(settings) as members:
         token = await members.add(member, expires_at, now)
     if token is None:
-        raise FormantError(f"{member.name} has an active token.", _IN_USE)
+        revoke = f"formant-mcp token revoke {shlex.quote(member.name)}"
+        raise FormantError(f"{member.name} has an active token.", f"Revoke it first: `{revoke}`.")
     rights = f"agents: {_agents_text(member)}{_hidden_text(member)}"
     until = f"until {_minute(expires_at, settings.zone)}" if expires_at else "until it is revoked"
     print(token)
