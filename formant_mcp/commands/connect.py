@@ -6,7 +6,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -34,7 +34,7 @@ from formant_mcp.commands.consent import consent
 from formant_mcp.commands.failures import report_failure
 from formant_mcp.commands.sizes import counted
 from formant_mcp.errors import ConfigurationError, FormantError, InvalidRequestError
-from formant_mcp.providers.probe import probe
+from formant_mcp.providers.probe import Fault, probe
 from formant_mcp.providers.registry import PROVIDERS
 from formant_mcp.settings import Settings
 
@@ -154,16 +154,23 @@ def _removal(options: ConnectOptions, assistant: Assistant) -> _Planned:
 
 
 def _addition(options: ConnectOptions, assistant: Assistant) -> _Planned:
-    settings, variables, is_refused = _settings(options), _variables(options), False
+    settings, variables, fault = _settings(options), _variables(options), ""
     if assistant.asks:
         variables.pop(KEY, None)
     elif not options.demo:
-        if not variables.keys() & {KEY, KEY_FILE} and sys.stdin.isatty():
-            variables[KEY] = getpass.getpass("API key (not shown while you type): ").strip()
-            settings = settings.model_copy(update={"api_key": SecretStr(variables[KEY])})
-        is_refused = _is_refused(settings)
+        if typed := _typed_key(variables):
+            variables[KEY] = typed
+            settings = settings.model_copy(update={"api_key": SecretStr(typed)})
+        fault = _check_key(settings)
     made = entry(assistant, variables, is_demo=options.demo)
-    return _Planned(made, _inputs(made, settings), is_refused)
+    return _Planned(made, _inputs(made, settings), is_refused=fault == "key")
+
+
+def _typed_key(variables: Mapping[str, str]) -> str:
+    """The key that is typed in the terminal; '' where the variables have one, or there is no terminal."""
+    if variables.keys() & {KEY, KEY_FILE} or not sys.stdin.isatty():
+        return ""
+    return getpass.getpass("API key (not shown while you type): ").strip()
 
 
 def _settings(options: ConnectOptions) -> Settings:
@@ -187,8 +194,8 @@ def _inputs(made: Entry, settings: Settings) -> list[JsonValue]:
     return inputs(_title(settings)) if has_question(made) else []
 
 
-def _is_refused(settings: Settings) -> bool:
-    """Whether the provider refuses the key; says what one request to it shows.
+def _check_key(settings: Settings) -> Fault:
+    """Makes one request to the provider with the key, says what it shows, and returns what is wrong.
 
     Raises:
         ConfigurationError: there is no key that can be sent, or no address.
@@ -201,7 +208,7 @@ def _is_refused(settings: Settings) -> bool:
     if shown.fault not in ("", "key"):
         outcome += f" The key was not checked: with {settings.key_variable} set, `formant-mcp doctor` checks it later."
     print(outcome, file=sys.stderr)
-    return shown.fault == "key"
+    return shown.fault
 
 
 def _to_paste(options: ConnectOptions, assistant: Assistant) -> str:
