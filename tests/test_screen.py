@@ -1,4 +1,4 @@
-"""Tables in a terminal of any width: every line fits, and no number and no short word is cut off."""
+"""Tables in a terminal of any width: every line fits, and nothing is cut off."""
 
 from io import StringIO
 
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.text import Text
 
-from formant_mcp.commands.screen import Screen, bar, print_rows, print_table, table_of
+from formant_mcp.commands.screen import Screen, bar, print_fields, print_rows, print_table, table_of
 
 WIDTHS = st.integers(30, 140)
 WORDS = st.text("abcñ语अ_-", min_size=1, max_size=18)
@@ -49,8 +49,8 @@ def test_long_words_are_wrapped_not_lost(words: list[str], width: int) -> None:
     assert sorted("".join(text.split()) + "xnamecallsvalues12,345") == sorted(shown)
 
 
-@given(st.integers(1, 5), st.text("ab अ", max_size=90), WIDTHS)
-def test_a_row_of_a_list_is_a_line_and_its_id_is_whole(count: int, reason: str, width: int) -> None:
+@given(st.integers(1, 5), st.text("zy अ", max_size=90), WIDTHS)
+def test_a_row_of_a_list_is_whole_and_so_is_its_id(count: int, reason: str, width: int) -> None:
     ids = [f"id-{number}-{'x' * 40}" for number in range(count)]
     columns = {"agent": ["456"] * count, "reason": [reason] * count, "seconds": ["1,234"] * count}
     console = Screen(StringIO(), width)
@@ -58,6 +58,15 @@ def test_a_row_of_a_list_is_a_line_and_its_id_is_whole(count: int, reason: str, 
     shown = printed(console)
     assert [line.split()[0] for line in shown if line.strip().startswith("id-")] == ids
     assert sum(line.count("1,234") for line in shown) == sum(line.count("456") for line in shown) == count
+    cells = "".join(shown)
+    assert all(cells.count(letter) == count * reason.count(letter) for letter in "zyअ")
+
+
+@given(st.text("क_b.ñ", min_size=1, max_size=60), st.text("अd{:語", min_size=1, max_size=200), st.integers(20, 140))
+def test_a_field_is_whole_at_any_width(name: str, value: str, width: int) -> None:
+    console = Screen(StringIO(), width)
+    print_fields(console, ["id-1"], {name: [value]})
+    assert sorted("".join("".join(printed(console)).split())) == sorted(f"id-1{name}{value}")
 
 
 def test_what_does_not_fit_is_shown_field_by_field() -> None:

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from formant_mcp.commands.screen import ROLES, print_rows, screen, text
+from formant_mcp.commands.screen import ROLES, fields_of, print_rows, screen, text
 from formant_mcp.commands.summary_tables import print_summary
 from formant_mcp.server.tools.schemas import (
     ConversationAnswer,
@@ -21,22 +21,39 @@ from formant_mcp.server.tools.schemas import (
 )
 from formant_mcp.server.tools.search_transcripts import HitAnswer, SearchAnswer
 from formant_mcp.server.tools.summary_schema import SummaryAnswer
-from formant_mcp.server.tools.text import counted, format_mmss, format_offset, format_seconds, results_line, value_text
+from formant_mcp.server.tools.text import (
+    EMPTY,
+    counted,
+    format_mmss,
+    format_offset,
+    format_seconds,
+    results_line,
+    value_text,
+)
 from formant_mcp.server.tools.tool import Reply
 
 _TURN = re.compile(r'(\d+) ("(?:[^"\\]|\\.)*"|\S+)(?: (\d+:\d\d))?(?: (.*))?', re.DOTALL)
 _MARKED = re.compile(r"\*\*(.+?)\*\*", re.DOTALL)
 _FIELDS = ("agent_id", "agent_name", "contact_number", "user_id", "direction", "status", "failure_reason", "trace_id")
 
+_HEADERS = {
+    "agent_id": "agent",
+    "agent_name": "name",
+    "contact_number": "contact",
+    "user_id": "user",
+    "direction": "direction",
+    "status": "status",
+}
 
-def print_answer(reply: Reply) -> None:
-    """Prints an answer of one of the four tools that are commands."""
+
+def print_answer(reply: Reply, fields: Sequence[str] = ()) -> None:
+    """Prints an answer of one of a tool that is a command; `fields`: the columns of a list, if not the usual."""
     answer = reply.structured
     with screen() as console:
         console.print(text(reply.text.partition("\n")[0], "bold"))
         match answer:
             case ListAnswer():
-                _print_list(console, answer)
+                _print_list(console, answer, fields)
                 more = _more(len(answer.conversations), answer.coverage.matched, answer.next_cursor)
                 _print_notes(console, answer.coverage, more)
             case SearchAnswer():
@@ -71,25 +88,23 @@ def _more(shown: int, total: int, cursor: str | None) -> str:
     return f"{shown:,} of {total:,} shown; for more: --cursor {cursor}" if cursor else ""
 
 
-def _print_list(console: Console, answer: ListAnswer) -> None:
+def _print_list(console: Console, answer: ListAnswer, fields: Sequence[str]) -> None:
     rows = answer.conversations
     if not rows:
         return
     starts, cells = _starts([row.started_at for row in rows])
     columns = {
         starts: cells,
-        "agent": [row.agent_id or "" for row in rows],
-        "name": [row.agent_name or "" for row in rows],
-        "contact": [row.contact_number or "" for row in rows],
-        "user": [row.user_id or "" for row in rows],
-        "direction": [row.direction or "" for row in rows],
-        "status": [row.status or "" for row in rows],
-        "seconds": [format_seconds(row.duration_seconds) for row in rows],
+        **{header: [getattr(row, name) or "" for row in rows] for name, header in _HEADERS.items()},
+        "seconds": [_seconds(row.duration_seconds) for row in rows],
         "reason": [row.failure_reason or "" for row in rows],
         **_extracted(rows),
         "words": [row.gist or "" for row in rows],
     }
-    print_rows(console, [row.conversation_id for row in rows], columns, ("seconds",))
+    headers = {**_HEADERS, "started_at": starts, "duration_seconds": "seconds", "failure_reason": "reason"}
+    names = [headers.get(name, name) for name in fields if name != "conversation_id"]
+    named = {name: [cell or EMPTY for cell in columns.get(name, [""] * len(rows))] for name in names}
+    print_rows(console, [row.conversation_id for row in rows], {**named, **columns, **named}, ("seconds",))
 
 
 def _extracted(rows: Sequence[ConversationAnswer]) -> dict[str, list[str]]:
@@ -112,6 +127,10 @@ def _starts(starts: Sequence[datetime | None]) -> tuple[str, list[str]]:
 
 def _moment(moment: datetime | None) -> str:
     return f"{moment:%Y-%m-%d %H:%M} {format_offset(moment)}" if moment else ""
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else format_seconds(value)
 
 
 def _print_hits(console: Console, answer: SearchAnswer) -> None:
@@ -145,16 +164,12 @@ def _print_conversation(console: Console, answer: TranscriptAnswer) -> None:
     fields |= {
         "started": _moment(answer.started_at),
         "ended": _moment(answer.ended_at),
-        "seconds": format_seconds(answer.duration_seconds),
+        "seconds": _seconds(answer.duration_seconds),
         "signals": answer.signals and results_line({**answer.signals}),
         "recording": answer.recording_uri,
         **{f"results.{name}": value_text(value) for name, value in (answer.results or {}).items()},
     }
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    for name, value in fields.items():
-        if value:
-            grid.add_row(text(name, "dim"), text(value))
-    console.print(Padding(grid, (0, 0, 1, 2)))
+    console.print(Padding(fields_of({name: value or "" for name, value in fields.items()}), (0, 0, 1, 2)))
     console.print(_turns([_turn(*_parts(line)) for line in answer.transcript.splitlines()]))
     if answer.next_turn is not None:
         shown = f"{answer.turn_count:,} turns in all; for more: --from-turn {answer.next_turn}"
@@ -178,8 +193,9 @@ def _turn(index: str, role: str, at: str, words: str, style: str = "", *, has_ma
 
 def _turns(turns: Sequence[tuple[Text, ...]]) -> Table:
     grid = Table.grid(padding=(0, 2, 0, 0))
-    for justify in ("right", "left", "right"):
-        grid.add_column(justify=justify, no_wrap=True)
+    grid.add_column(justify="right", no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_column(justify="right", no_wrap=True)
     grid.add_column(overflow="fold")
     for turn in turns:
         grid.add_row(*turn)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -16,8 +16,10 @@ from formant_mcp.commands.shell_words import in_shell
 from formant_mcp.errors import FormantError
 from formant_mcp.providers.registry import PROVIDERS
 from formant_mcp.queries.loader import RequestContext
+from formant_mcp.queries.ordering import parse_fields
 from formant_mcp.server.tools import TOOLS
-from formant_mcp.server.tools.schemas import ListAnswer, TranscriptsAnswer
+from formant_mcp.server.tools.list_conversations import LIST_CONVERSATIONS, ListArguments
+from formant_mcp.server.tools.schemas import ConversationFields, ListAnswer, TranscriptsAnswer
 from formant_mcp.server.tools.search_transcripts import SearchAnswer
 from formant_mcp.server.tools.summary_schema import SummaryAnswer
 from formant_mcp.server.tools.tool import Reply
@@ -47,10 +49,16 @@ def run_ask(
     if as_json:
         print(json.dumps(answer, ensure_ascii=False, indent=2))
     else:
-        print_answer(replace(reply, structured=_in_shell(reply.structured, is_demo=is_demo)))
+        shown = replace(reply, structured=_in_shell(reply.structured, is_demo=is_demo))
+        print_answer(shown, _fields(arguments) if tool_name == LIST_CONVERSATIONS.name else ())
     if answer.get("errors"):
         return 1
     return 0 if answer["coverage"]["complete"] else _INCOMPLETE
+
+
+def _fields(arguments: Mapping[str, object]) -> Sequence[str]:
+    """The columns that are named instead of the usual."""
+    return parse_fields(ListArguments.model_validate(arguments).fields, ConversationFields.model_fields)
 
 
 def _without_cursor(reply: Reply) -> Reply:

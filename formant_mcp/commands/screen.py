@@ -16,7 +16,7 @@ from formant_mcp.models import clean
 
 _UNLIMITED = 100_000  # columns where there is no terminal
 _BAR_COLUMNS = 20
-_SHORT = 18  # columns of a cell that is never wrapped or cut off
+_SHORT = 18  # columns of a cell that is never wrapped
 _READABLE = 30  # columns of longer ones beside bars
 _GAP = 2
 _EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -70,16 +70,17 @@ def print_rows(console: Console, ids: Sequence[str], columns: Columns, right: Se
     if sum(map(_width, beside, beside.values())) + _GAP * (len(beside) - 1) <= console.width:
         print_table(console, beside, right)
         return
-    table = table_of(columns, console.width, right, cuts=True)
-    if table is None:
+    kept = _not_empty(columns)
+    widths = _widths(kept, console.width, right, _SHORT)
+    if widths is None or not kept:
         print_fields(console, ids, columns)
         return
     console.print()
-    lines = console.render_lines(table, pad=False)
-    for line, conversation_id in zip(lines, [""] * (len(lines) - len(ids)) + [*ids], strict=True):
-        console.print(Text.assemble(*((part.text, part.style or "") for part in line)), no_wrap=True, crop=True)
-        if conversation_id:
-            console.print(text(f"  {conversation_id}", "dim"), soft_wrap=True)
+    for place, conversation_id in enumerate(ids):
+        table = _table(widths, right, show_header=place == 0)
+        table.add_row(*(_text_of(cells[place]) for cells in kept.values()))
+        console.print(table)
+        console.print(text(f"  {conversation_id}", "dim"), soft_wrap=True)
 
 
 def print_fields(console: Console, titles: Sequence[str], columns: Columns) -> None:
@@ -88,45 +89,59 @@ def print_fields(console: Console, titles: Sequence[str], columns: Columns) -> N
     for place, title in enumerate(titles):
         console.print()
         console.print(text(title, "bold"), soft_wrap=True)
-        grid = Table.grid(padding=(0, _GAP, 0, 0))
-        for name, cells in kept.items():
-            if str(cells[place]):
-                grid.add_row(text(name, "dim"), _text_of(cells[place]))
-        console.print(Padding(grid, (0, 0, 0, _GAP)))
+        console.print(Padding(fields_of({name: cells[place] for name, cells in kept.items()}), (0, 0, 0, _GAP)))
 
 
-def table_of(columns: Columns, room: int, right: Sequence[str] = (), *, cuts: bool = False) -> Table | None:
+def fields_of(fields: Mapping[str, str | Text]) -> Table:
+    """A line per field that is not empty, wrapped where it does not fit."""
+    grid = Table.grid(padding=(0, _GAP, 0, 0))
+    grid.add_column(overflow="fold")
+    grid.add_column(overflow="fold")
+    for name, value in fields.items():
+        if str(value):
+            grid.add_row(text(name, "dim"), _text_of(value))
+    return grid
+
+
+def table_of(columns: Columns, room: int, right: Sequence[str] = ()) -> Table | None:
     """A table without the columns that are empty; None if it does not fit.
 
-    Numbers (`right`) and short words are whole. Longer ones are wrapped, or cut off if `cuts`, so that each row is one
-    line. Bars are left out where the rest needs their room.
+    Numbers (`right`) and short words are whole, longer ones wrapped. Bars are left out where the rest needs their room.
     """
     kept = _not_empty(columns)
     for shown, readable in ((kept, _READABLE), ({name: kept[name] for name in kept if name}, _SHORT // 2)):
-        most = [_width(*column) for column in shown.items()]
-        least = [_least(name, cells, _UNLIMITED if name in right else readable) for name, cells in shown.items()]
-        widths = _shared(room - _GAP * (len(shown) - 1), least, most)
+        widths = _widths(shown, room, right, readable)
         if widths is not None:
             break
     else:
         return None
-    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
-    for name, width in zip(shown, widths, strict=True):
-        table.add_column(text(name), justify="right" if name in right else "left", width=width, overflow="fold")
+    table = _table(widths, right)
     for cells in zip(*shown.values(), strict=True):
-        table.add_row(*(_text_of(cell, cuts=cuts) for cell in cells))
+        table.add_row(*map(_text_of, cells))
+    return table
+
+
+def _widths(columns: Columns, room: int, right: Sequence[str], readable: int) -> dict[str, int] | None:
+    """The columns' widths; None if there is no room for numbers and short words, and `readable` of longer ones."""
+    most = [_width(*column) for column in columns.items()]
+    least = [_least(name, cells, _UNLIMITED if name in right else readable) for name, cells in columns.items()]
+    widths = _shared(room - _GAP * (len(columns) - 1), least, most)
+    return None if widths is None else dict(zip(columns, widths, strict=True))
+
+
+def _table(widths: Mapping[str, int], right: Sequence[str], *, show_header: bool = True) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold", show_header=show_header)
+    for name, width in widths.items():
+        table.add_column(text(name), justify="right" if name in right else "left", width=width, overflow="fold")
     return table
 
 
 def _not_empty(columns: Columns) -> Columns:
-    return {name: cells for name, cells in columns.items() if any(str(cell) not in ("", "-") for cell in cells)}
+    return {name: cells for name, cells in columns.items() if any(map(str, cells))}
 
 
-def _text_of(cell: str | Text, *, cuts: bool = False) -> Text:
-    made = cell.copy() if isinstance(cell, Text) else text(cell)
-    if cuts:
-        made.no_wrap, made.overflow = True, "ellipsis"
-    return made
+def _text_of(cell: str | Text) -> Text:
+    return cell if isinstance(cell, Text) else text(cell)
 
 
 def _width(name: str, cells: Sequence[str | Text]) -> int:

@@ -165,7 +165,7 @@ def _first_columns(rows: list[list[str]], room: int) -> list[RenderableType]:
     names, *cells = rows
     columns = {name: [row[place] if place < len(row) else "" for row in cells] for place, name in enumerate(names)}
     for count in range(len(names), 0, -1):
-        table = table_of({name: columns[name] for name in names[:count]}, room, cuts=True)
+        table = table_of({name: columns[name] for name in names[:count]}, room)
         if table:
             hidden = f"… and {', '.join(names[count:])}" if count < len(names) else ""
             return [table, text(hidden, "dim")] if hidden else [table]
