@@ -185,9 +185,9 @@ def test_a_profile_and_a_comparison_have_their_figures(tmp_path: Path) -> None:
         "busy 1 20.0 %",
         "csat number 4 mean 2.25, median 2.5, p90 3.7, min 0, max 4",
         "All: 3 calls, 66.7 % successful, before 2.",
-        "agent_id calls share success before change",
-        "123 2 66.7 % 50.0 % 1 +1",
-        "456 1 33.3 % 100.0 % 1 +0",
+        "agent_id calls share success calls before share before change points",
+        "123 2 66.7 % 50.0 % 1 50.0 % +1 +16.7",
+        "456 1 33.3 % 100.0 % 1 50.0 % +0 -16.7",
     } <= {" ".join(row) for row in rows}
 
 
@@ -323,6 +323,22 @@ def test_every_field_of_a_call_is_whole_in_a_terminal(tmp_path: Path, columns: i
         assert "…" not in shown
     _, shown = shown_in_terminal(tmp_path, "--demo", "list", "--status", "failed,telephony_failed", columns=columns)
     assert {"608", "503"} <= set(re.findall(r"\d+", shown))
+
+
+@in_a_terminal
+@pytest.mark.parametrize("columns", [40, 80, 120])
+def test_a_comparison_has_both_shares_and_their_difference_in_a_terminal(tmp_path: Path, columns: int) -> None:
+    question = ("summarize", "--since", "7d", "--agent-id", "456", "--group-by", "results.intent", "--compare-previous")
+    groups = answered(tmp_path, *question)["groups"]
+    _, shown = shown_in_terminal(tmp_path, "--demo", *question, columns=columns)
+    lines = [ESCAPE.sub("", line) for line in shown.splitlines()]
+    place = next(place for place, line in enumerate(lines) if re.match(r"(results.intent: )?dispute\b", line))
+    row = " ".join(lines[place : place + (8 if columns == 40 else 1)])
+    dispute = next(group for group in groups if group["key"] == {"results.intent": "dispute"})
+    for share in (dispute["share"], dispute["previous"]["share"]):
+        assert f" {share * 100:.1f} %" in row
+    assert f" {dispute['change']['share'] * 100:+.1f}" in row
+    assert ("█" in row) == (columns > 40)
 
 
 @in_a_terminal

@@ -5,9 +5,8 @@ from io import StringIO
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
-from rich.text import Text
 
-from formant_mcp.commands.screen import Screen, bar, print_fields, print_rows, print_table, table_of
+from formant_mcp.commands.screen import Bar, Screen, bar, print_fields, print_rows, print_table, table_of
 
 WIDTHS = st.integers(30, 140)
 WORDS = st.text("abcñ语अ_-", min_size=1, max_size=18)
@@ -32,7 +31,7 @@ def test_a_table_has_every_number_and_word_whole(
     columns: dict[str, list[str]] = {first: data.draw(st.lists(key, min_size=rows, max_size=rows))}
     columns |= {name: data.draw(st.lists(NUMBERS, min_size=rows, max_size=rows)) for name in others}
     console = Screen(StringIO(), width)
-    bars: dict[str, list[Text]] = {"": [bar(1, 2)] * rows}
+    bars: dict[str, list[Bar]] = {"": [bar(1, 2)] * rows}
     print_table(console, {**columns, **bars}, others)
     shown = "\n".join(printed(console))
     for cells in columns.values():
@@ -88,7 +87,7 @@ def test_an_empty_table_prints_nothing_and_bars_give_way_first() -> None:
     print_table(console, {"agent": [], "calls": []}, ["calls"])
     assert printed(console) == []
     columns = {"agent": ["456"], "": [bar(1, 1)], "calls": ["1"]}
-    wide, narrow = table_of(columns, 40), table_of(columns, 20)
-    assert wide
-    assert narrow
-    assert (len(wide.columns), len(narrow.columns)) == (3, 2)
+    tables = [table_of(columns, width) for width in (40, 19, 18)]
+    assert [table and len(table.columns) for table in tables] == [3, 3, 2]
+    console.print(tables[1])
+    assert [line.split() for line in printed(console)] == [["agent", "calls"], ["456", "█████", "1"]]

@@ -3,11 +3,12 @@
 import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import StringIO
 from typing import IO, NoReturn
 
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -15,14 +16,34 @@ from rich.text import Text
 from formant_mcp.models import clean
 
 _UNLIMITED = 100_000  # columns where there is no terminal
-_BAR_COLUMNS = 20
+_BAR, _SHORTEST_BAR = 20, 5  # columns
 _SHORT = 18  # columns of a cell that is never wrapped
 _READABLE = 30  # columns of longer ones beside bars
 _GAP = 2
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 ROLES = {"agent": "cyan", "contact": "green"}
 
-Columns = Mapping[str, Sequence[str | Text]]
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A bar of this part of its column."""
+
+    part: float
+
+    def __str__(self) -> str:
+        return self._drawn(_BAR)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """As wide as there is room."""
+        yield Text(self._drawn(min(options.max_width, _BAR)), style="cyan")
+
+    def _drawn(self, columns: int) -> str:
+        whole, part = divmod(round(self.part * columns * 8), 8)
+        return "█" * whole + (_EIGHTHS[part] if part else "")
+
+
+Cell = str | Text | Bar
+Columns = Mapping[str, Sequence[Cell]]
 """The cells of each column by its header; that of bars is empty."""
 
 
@@ -78,7 +99,7 @@ def print_rows(console: Console, ids: Sequence[str], columns: Columns, right: Se
     console.print()
     for place, conversation_id in enumerate(ids):
         table = _table(widths, right, show_header=place == 0)
-        table.add_row(*(_text_of(cells[place]) for cells in kept.values()))
+        table.add_row(*(_shown(cells[place]) for cells in kept.values()))
         console.print(table)
         console.print(text(f"  {conversation_id}", "dim"), soft_wrap=True)
 
@@ -92,21 +113,21 @@ def print_fields(console: Console, titles: Sequence[str], columns: Columns) -> N
         console.print(Padding(fields_of({name: cells[place] for name, cells in kept.items()}), (0, 0, 0, _GAP)))
 
 
-def fields_of(fields: Mapping[str, str | Text]) -> Table:
+def fields_of(fields: Mapping[str, Cell]) -> Table:
     """A line per field that is not empty, wrapped where it does not fit."""
     grid = Table.grid(padding=(0, _GAP, 0, 0))
     grid.add_column(overflow="fold")
     grid.add_column(overflow="fold")
     for name, value in fields.items():
         if str(value):
-            grid.add_row(text(name, "dim"), _text_of(value))
+            grid.add_row(text(name, "dim"), _shown(value))
     return grid
 
 
 def table_of(columns: Columns, room: int, right: Sequence[str] = ()) -> Table | None:
     """A table without the columns that are empty; None if it does not fit.
 
-    Numbers (`right`) and short words are whole, longer ones wrapped. Bars are left out where the rest needs their room.
+    Numbers (`right`) and short words are whole, longer ones wrapped. Bars give way to them.
     """
     kept = _not_empty(columns)
     for shown, readable in ((kept, _READABLE), ({name: kept[name] for name in kept if name}, _SHORT // 2)):
@@ -117,7 +138,7 @@ def table_of(columns: Columns, room: int, right: Sequence[str] = ()) -> Table | 
         return None
     table = _table(widths, right)
     for cells in zip(*shown.values(), strict=True):
-        table.add_row(*map(_text_of, cells))
+        table.add_row(*map(_shown, cells))
     return table
 
 
@@ -140,18 +161,20 @@ def _not_empty(columns: Columns) -> Columns:
     return {name: cells for name, cells in columns.items() if any(map(str, cells))}
 
 
-def _text_of(cell: str | Text) -> Text:
-    return cell if isinstance(cell, Text) else text(cell)
+def _shown(cell: Cell) -> Text | Bar:
+    return text(cell) if isinstance(cell, str) else cell
 
 
-def _width(name: str, cells: Sequence[str | Text]) -> int:
+def _width(name: str, cells: Sequence[Cell]) -> int:
     """Columns of the screen in which nothing is wrapped."""
     return max(cell_len(str(cell)) for cell in (name, *cells))
 
 
-def _least(name: str, cells: Sequence[str | Text], least: int) -> int:
+def _least(name: str, cells: Sequence[Cell], least: int) -> int:
     """Columns of the screen that it needs, where cells longer than short ones may have `least`."""
     longest = max(cell_len(str(cell)) for cell in cells)
+    if not name:
+        return _SHORTEST_BAR
     words = max((cell_len(word) for word in name.split()), default=0)
     return max(words, longest if longest <= _SHORT else min(longest, least))
 
@@ -168,11 +191,9 @@ def _shared(room: int, least: Sequence[int], most: Sequence[int]) -> list[int] |
     return widths
 
 
-def bar(value: float, most: float) -> Text:
+def bar(value: float, most: float) -> Bar:
     """A bar, a whole one for the largest value."""
-    eighths = round(value / most * _BAR_COLUMNS * 8) if most else 0
-    whole, part = divmod(eighths, 8)
-    return Text("█" * whole + (_EIGHTHS[part] if part else ""), style="cyan")
+    return Bar(value / most if most else 0)
 
 
 def percent(share: float | None) -> str:

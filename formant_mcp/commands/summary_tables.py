@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.text import Text
 
-from formant_mcp.commands.screen import bar, percent, print_table, text
+from formant_mcp.commands.screen import Cell, bar, percent, print_table, text
 from formant_mcp.server.tools.summary_schema import (
     FieldAnswer,
     GroupAnswer,
@@ -15,7 +14,8 @@ from formant_mcp.server.tools.summary_schema import (
 )
 
 _FIGURES = ("mean", "median", "p90", "min", "max")
-_NUMBERS = ("calls", "share", "success", "before", "change", "at least", "at most", "count", *_FIGURES)
+_BEFORE = ("calls before", "share before", "change", "points")
+_NUMBERS = ("calls", "share", "success", *_BEFORE, "at least", "at most", "count", *_FIGURES)
 
 
 def print_summary(console: Console, answer: SummaryAnswer) -> None:
@@ -35,9 +35,7 @@ def print_summary(console: Console, answer: SummaryAnswer) -> None:
 
 def _print_groups(console: Console, groups: Sequence[GroupAnswer]) -> None:
     most = max(group.count for group in groups)
-    columns: dict[str, list[str | Text]] = {
-        name: [group.key.get(name, "") for group in groups] for name in groups[0].key
-    }
+    columns: dict[str, Sequence[Cell]] = {name: [group.key.get(name, "") for group in groups] for name in groups[0].key}
     columns["name"] = [group.agent_name or "" for group in groups]
     columns["calls"] = [f"{group.count:,}" for group in groups]
     columns[""] = [bar(group.count, most) for group in groups]
@@ -45,8 +43,7 @@ def _print_groups(console: Console, groups: Sequence[GroupAnswer]) -> None:
     columns["success"] = [percent(group.success_rate) for group in groups]
     columns["at least"] = [percent(group.interval[0]) if group.interval else "" for group in groups]
     columns["at most"] = [percent(group.interval[1]) if group.interval else "" for group in groups]
-    columns["before"] = [f"{group.previous.count:,}" if group.previous else "" for group in groups]
-    columns["change"] = [f"{group.change.count:+,}" if group.change else "" for group in groups]
+    columns |= zip(_BEFORE, zip(*map(_compared, groups), strict=True), strict=True)
     right = [*_NUMBERS]
     for name in dict.fromkeys(name for group in groups for name in group.measures or {}):
         cells = [(group.measures or {}).get(name) for group in groups]
@@ -55,6 +52,17 @@ def _print_groups(console: Console, groups: Sequence[GroupAnswer]) -> None:
             columns[title] = [_number(getattr(cell, figure)) if cell else "" for cell in cells]
             right.append(title)
     print_table(console, columns, right)
+
+
+def _compared(group: GroupAnswer) -> tuple[str, str, str, str]:
+    """The other period's calls and share, and the changes to this one: in calls, and in points of the share."""
+    before, change = group.previous, group.change
+    return (
+        f"{before.count:,}" if before else "",
+        percent(before.share) if before else "",
+        f"{change.count:+,}" if change else "",
+        f"{change.share * 100:+.1f}" if change and change.share is not None else "",
+    )
 
 
 def _overall(group: GroupAnswer) -> str:
@@ -95,7 +103,7 @@ def _print_counts(
     console: Console, title: str, values: Sequence[list[str | int]], total: int, names: dict[str, str]
 ) -> None:
     counts = [int(count) for _, count in values]
-    columns: dict[str, list[str | Text]] = {
+    columns: dict[str, Sequence[Cell]] = {
         title: [str(value) for value, _ in values],
         "name": [names.get(str(value), "") for value, _ in values],
         "calls": [f"{count:,}" for count in counts],
