@@ -57,14 +57,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_the_whole_tour_shows_and_completes_every_step(whole: str) -> None:
     words = " ".join(whole.split())
     for number, step in enumerate(STEPS, start=1):
-        assert f"\n{number}. {step.question}\n   {step.tool} {{" in whole
+        assert f"\n{number}. {step.question}\n  {step.tool} {{" in whole
         assert f"Why it matters: {step.why}" in words
     assert f"{len(STEPS)} of {len(STEPS)} steps worked." in whole
 
 
 def test_the_tour_shows_three_questions_and_completes_every_step(short: str) -> None:
     shown = [step for step in STEPS if step.is_shown]
-    assert re.findall(r"^(\d)\. (.+)\n   (\w+) \{", short, re.MULTILINE) == [
+    assert re.findall(r"^(\d)\. (.+)\n  (\w+) \{", short, re.MULTILINE) == [
         (str(number), step.question, step.tool) for number, step in enumerate(shown, start=1)
     ]
     assert len(shown) == 3
@@ -73,10 +73,13 @@ def test_the_tour_shows_three_questions_and_completes_every_step(short: str) -> 
 
 
 def test_the_whole_tour_shows_the_answers(whole: str) -> None:
-    assert len(re.findall(r"^   [\d,]+ of 6\d\d conversations match; complete as of", whole, re.MULTILINE)) >= 5
-    assert re.search(r"^   0 agent Hello .+\n   1 contact ", whole, re.MULTILINE)
-    assert re.search(r"^   saved: .+", whole, re.MULTILINE)
-    assert re.search(r"^   audio/wav, [\d,]{6,} bytes, beginning with 'RIFF'$", whole, re.MULTILINE)
+    assert len(re.findall(r"^  [\d,]+ of 6\d\d conversations match; complete as of", whole, re.MULTILINE)) >= 5
+    assert re.search(r"^  0  agent +Hello .+\n  1  contact ", whole, re.MULTILINE)
+    assert re.search(r"^  saved:", whole, re.MULTILINE)
+    assert re.search(r"^  audio/wav, [\d,]{6,} bytes, beginning with 'RIFF'$", whole, re.MULTILINE)
+    assert re.search(r"^ +\d+ +\d{3} .+ at turn \d+ \(", whole, re.MULTILINE)
+    assert {"608", "503"} <= set(re.findall(r"\d+", whole))  # the end of reasons that begin alike
+    assert "strangers" not in whole
     assert max(map(len, whole.splitlines())) < 200
 
 
@@ -99,11 +102,19 @@ def test_the_tour_does_not_show_the_users_key(short: str, whole: str) -> None:
 @pytest.mark.parametrize("columns", [40, 80, 120])
 def test_in_a_terminal_answers_fit_its_width_and_their_figures_are_whole(tmp_path: Path, columns: int) -> None:
     status, shown = shown_in_terminal(tmp_path, "tour", columns=columns, TMPDIR=str(tmp_path))
-    answers = [line for line in ESCAPE.sub("", shown).splitlines() if line.startswith("   ") and " {" not in line]
+    lines = ESCAPE.sub("", shown).splitlines()
+    answers = [line.rstrip() for line in lines if line.startswith("  ") and " {" not in line]
     assert status == 0
     assert "\x1b[" in shown
     assert max(map(cell_len, answers)) <= columns
-    assert any(re.search(r"^   dispute +\d+ +\d+\.\d%", line) for line in answers)
+    assert [line for line in answers if "…" in line and not re.fullmatch(r"  … \d+ more lines", line)] == []
+    assert ("█" in shown) == (columns > 40)
+    place = next(place for place, line in enumerate(answers) if re.match(r"  (results\.intent: )?dispute\b", line))
+    dispute = " ".join(answers[place : place + (8 if columns == 40 else 1)])
+    assert len(re.findall(r"\d+\.\d %", dispute)) == 3  # the share, the rate of success, the share before
+    assert re.search(r" \+\d+\.\d", dispute)
+    if columns == 40:
+        assert "share before" in dispute
 
 
 @pytest.mark.parametrize(

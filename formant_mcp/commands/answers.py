@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from formant_mcp.commands.found_tables import print_found
 from formant_mcp.commands.screen import ROLES, fields_of, print_rows, screen, text
 from formant_mcp.commands.summary_tables import print_summary
 from formant_mcp.server.tools.schemas import (
@@ -47,29 +48,33 @@ _HEADERS = {
 
 
 def print_answer(reply: Reply, fields: Sequence[str] = ()) -> None:
-    """Prints an answer of one of a tool that is a command; `fields`: the columns of a list, if not the usual."""
-    answer = reply.structured
+    """Prints an answer to stdout; `fields`: the columns of a list, if not the usual."""
     with screen() as console:
-        console.print(text(reply.text.partition("\n")[0], "bold"))
-        match answer:
-            case ListAnswer():
-                _print_list(console, answer, fields)
-                more = _more(len(answer.conversations), answer.coverage.matched, answer.next_cursor)
-                _print_notes(console, answer.coverage, more)
-            case SearchAnswer():
-                _print_hits(console, answer)
-                more = _more(len(answer.hits), answer.hits_total, answer.next_cursor)
-                _print_notes(console, answer.coverage, more)
-            case SummaryAnswer():
-                print_summary(console, answer)
-                _print_notes(console, answer.coverage)
-            case TranscriptsAnswer():
-                for conversation in answer.conversations:
-                    _print_conversation(console, conversation)
-                lost = [f"{error.conversation_id}: {error.message}" for error in answer.errors]
-                _print_notes(console, answer.coverage, *lost)
-            case _:
-                console.print(text(reply.text))
+        show_answer(console, reply, fields)
+
+
+def show_answer(console: Console, reply: Reply, fields: Sequence[str] = ()) -> None:
+    """Prints an answer of any tool."""
+    console.print(text(reply.text.partition("\n")[0], "bold"))
+    match reply.structured:
+        case ListAnswer() as answer:
+            _print_list(console, answer, fields)
+            more = _more(len(answer.conversations), answer.coverage.matched, answer.next_cursor)
+            _print_notes(console, answer.coverage, more)
+        case SearchAnswer() as answer:
+            _print_hits(console, answer)
+            more = _more(len(answer.hits), answer.hits_total, answer.next_cursor)
+            _print_notes(console, answer.coverage, more)
+        case SummaryAnswer() as answer:
+            print_summary(console, answer)
+            _print_notes(console, answer.coverage)
+        case TranscriptsAnswer() as answer:
+            for conversation in answer.conversations:
+                _print_conversation(console, conversation)
+            lost = [f"{error.conversation_id}: {error.message}" for error in answer.errors]
+            _print_notes(console, answer.coverage, *lost)
+        case _:
+            print_found(console, reply)
 
 
 def _print_notes(console: Console, coverage: CoverageAnswer, *more: str) -> None:
@@ -142,7 +147,7 @@ def _print_hits(console: Console, answer: SearchAnswer) -> None:
         agent = f" · agent {hits[0].agent_id}" if hits[0].agent_id else ""
         started = f" · {_moment(hits[0].started_at)}" if hits[0].started_at else ""
         console.print()
-        console.print(text(f"{conversation_id}{started}{agent}", "bold"), soft_wrap=True)
+        console.print(text(f"{conversation_id}{started}{agent}", "bold"))
         console.print(_turns([line for hit in hits for line in _hit_turns(hit)]))
         if hits[-1].more:
             console.print(text(f"and {hits[-1].more:,} more"))

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import sys
-from itertools import groupby
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import cast
@@ -16,23 +15,30 @@ from typing import cast
 import anyio
 from mcp import Client, MCPError, StdioServerParameters
 from mcp_types import TextContent, TextResourceContents
-from pydantic import JsonValue
-from rich.console import Console, Group, RenderableType
+from pydantic import BaseModel, JsonValue
+from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from formant_mcp.commands.screen import Screen, table_of, text
+from formant_mcp.commands.answers import show_answer
+from formant_mcp.commands.screen import Screen, text
 from formant_mcp.commands.tour_steps import READ, STEPS, Answer, Step
 from formant_mcp.models import clean
+from formant_mcp.server.tools import TOOLS
+from formant_mcp.server.tools.schemas import ListAnswer, TranscriptsAnswer
+from formant_mcp.server.tools.search_transcripts import SearchAnswer
 from formant_mcp.server.tools.text import counted
+from formant_mcp.server.tools.tool import Reply
 
 _SAMPLE_ZONE = "Asia/Kolkata"  # where most of the sample account's calls are made: its "yesterday" is used
 _SECONDS = 60  # for one answer: far more than any needs
-_INDENT = 3
-_LINES, _COLUMNS = 12, 116  # of an answer; columns where there is no terminal
+_INDENT = "  "
+_LEFT_OUT: dict[str, None] = dict.fromkeys(("trace_id", "signals", "results", "recording_uri", "next_turn"), None)
+_CELLS = 2_000  # of the screen, for one answer: more lines where they are short
+_COLUMNS = 116  # where there is no terminal
 _INTRODUCTION = (
     "A tour of formant-mcp on its sample account: about 600 calls of 5 voice agents, no key, no network. Each step is a"
-    " person's question, the call an assistant makes of it, and the answer it gets (cut to fit here)."
+    " person's question, the call an assistant makes of it, and the answer, as people read it (cut to fit here)."
 )
 
 
@@ -91,15 +97,17 @@ class _Tour:
         if is_shown:
             self._shown += 1
             self._console.print(Text(f"{self._shown}. {step.question}", "bold"))
-            call = f"   {step.tool} {json.dumps(arguments, ensure_ascii=False)}\n"
+            call = f"{_INDENT}{step.tool} {json.dumps(arguments, ensure_ascii=False)}\n"
             self._console.print(Text(call, "dim"), soft_wrap=True)
         try:
             answer = await (_read(client, arguments) if step.tool == READ else _call(client, step.tool, arguments))
         except (MCPError, RuntimeError) as error:  # the SDK's RuntimeError: an answer that violates the tool's schema
             return str(error)
         if is_shown:
-            self._console.print(_on_screen(answer.text, self._console.width - _INDENT))
-            self._console.print(Text(f"\n   Why it matters: {step.why}\n"))
+            for line in _on_screen(step.tool, answer, self._console.width - len(_INDENT)):
+                self._console.print(Text.assemble(_INDENT, Text.from_ansi(line.rstrip())), soft_wrap=True)
+            why = Text(f"Why it matters: {step.why}")
+            self._console.print(Padding(why, (1, 0, 1, len(_INDENT)), expand=False))
         if not answer.structured:
             return f"the answer is an error, or without structured content: {clean(answer.text)}"
         if not _is_complete(answer) or not step.holds(answer):
@@ -147,29 +155,30 @@ def _fill_in(value: JsonValue, kept: dict[str, str]) -> JsonValue:
     return value.format_map(kept) if isinstance(value, str) else value
 
 
-def _on_screen(answer: str, room: int) -> RenderableType:
-    """The first lines, each cut to the screen; of a table the first columns, as many as fit."""
-    lines = answer.splitlines()
-    shown: list[RenderableType] = [text(lines[0])] if lines else []
-    for is_table, group in groupby(lines[1:_LINES], key=lambda line: "\t" in line):
-        if is_table:
-            shown += _first_columns([line.split("\t") for line in group], room)
+def _on_screen(tool_name: str, answer: Answer, columns: int) -> list[str]:
+    """The lines of an answer as people read it, the first of them if there are many."""
+    console = Screen(width=columns)
+    with console.capture() as captured:
+        tool = next((tool for tool in TOOLS if tool.name == tool_name), None)
+        if tool and answer.structured:
+            show_answer(console, Reply(answer.text, _briefly(tool.answer.model_validate(answer.structured))))
         else:
-            shown += [Text(clean(line), no_wrap=True, overflow="ellipsis") for line in group]
-    if len(lines) > _LINES:
-        shown.append(Text(f"… {counted(len(lines) - _LINES, 'more line')}"))
-    return Padding(Group(*shown), (0, 0, 0, _INDENT), expand=False)
+            console.print(text(answer.text))
+    lines = captured.get().splitlines()
+    most = _CELLS // columns
+    return lines if len(lines) <= most + 1 else [*lines[:most], f"… {counted(len(lines) - most, 'more line')}"]
 
 
-def _first_columns(rows: list[list[str]], room: int) -> list[RenderableType]:
-    names, *cells = rows
-    columns = {name: [row[place] if place < len(row) else "" for row in cells] for place, name in enumerate(names)}
-    for count in range(len(names), 0, -1):
-        table = table_of({name: columns[name] for name in names[:count]}, room)
-        if table:
-            hidden = f"… and {', '.join(names[count:])}" if count < len(names) else ""
-            return [table, text(hidden, "dim")] if hidden else [table]
-    return []
+def _briefly(answer: BaseModel) -> BaseModel:
+    """Without the cursor, which is for the assistant, and of a transcript what is not about its turns."""
+    match answer:
+        case ListAnswer() | SearchAnswer():
+            return answer.model_copy(update={"next_cursor": None})
+        case TranscriptsAnswer():
+            transcripts = [transcript.model_copy(update=_LEFT_OUT) for transcript in answer.conversations]
+            return answer.model_copy(update={"conversations": transcripts})
+        case _:
+            return answer
 
 
 def _first_error(group: ExceptionGroup[Exception]) -> Exception:

@@ -20,7 +20,7 @@ def change_lines(answer: ChangesAnswer, boundary: str, short_ids: Mapping[str, s
     lines = [_period("before", answer.before), _period("after", answer.after)]
     if answer.changes:
         outside = _outside_forms(answer, short_ids.values())
-        table = format_table(_COLUMNS[:-1], [_cells(change, outside or {}) for change in answer.changes])
+        table = format_table(_COLUMNS[:-1], [change_cells(change, outside or {}) for change in answer.changes])
         # The last column, so that a short id does not seem truncated.
         ids = (change.example_conversation_id for change in answer.changes)
         shown = [short_ids[name] if name else "-" for name in ids]
@@ -54,7 +54,8 @@ def _outside_forms(answer: ChangesAnswer, ids: Iterable[str]) -> dict[str, str] 
     return None if forms is None else dict(zip(values, forms, strict=True))
 
 
-def _cells(change: DatedChangeAnswer, forms: Mapping[str, str]) -> list[str]:
+def change_cells(change: DatedChangeAnswer, forms: Mapping[str, str]) -> list[str]:
+    """What changed, before, after, the difference, the day it began, and values with the same counts."""
     name = change.agent_name and forms.get(change.agent_name, change.agent_name)
     return [
         _named(change.field, change.value, forms) + (f" ({name})" if name else ""),

@@ -128,7 +128,7 @@ def _lines(app: App, rows: list[ReviewedAnswer]) -> list[str]:
         "failure_reason": [row.failure_reason or "" for row in rows],
         "picked by": [row.picked_by for row in rows],
         "score": [str(row.score) for row in rows],
-        "reasons": ["; ".join(map(_reason, row.reasons)) for row in rows],
+        "reasons": ["; ".join(map(reason_text, row.reasons)) for row in rows],
     }
     if not rows:
         return []
@@ -137,7 +137,8 @@ def _lines(app: App, rows: list[ReviewedAnswer]) -> list[str]:
     return fenced("Values", lines, app.new_boundary()) if outside is None else lines
 
 
-def _reason(reason: ReasonAnswer) -> str:
+def reason_text(reason: ReasonAnswer) -> str:
+    """`opt_out at turn 3 (wants no more calls)`"""
     at = "" if reason.turn is None else f" at turn {reason.turn}"
     return f"{reason.name}{at} ({reason.detail})"
 
