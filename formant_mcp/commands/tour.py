@@ -105,9 +105,10 @@ class _Tour:
             return str(error)
         if is_shown:
             for line in _on_screen(step.tool, answer, self._console.width - len(_INDENT)):
-                self._console.print(Text.assemble(_INDENT, Text.from_ansi(line.rstrip())), soft_wrap=True)
-            why = Text(f"Why it matters: {step.why}")
-            self._console.print(Padding(why, (1, 0, 1, len(_INDENT)), expand=False))
+                indent = _INDENT if line.strip() else ""
+                self._console.print(Text.assemble(indent, Text.from_ansi(line.rstrip())), soft_wrap=True)
+            why = Padding(Text(f"Why it matters: {step.why}"), (0, 0, 0, len(_INDENT)), expand=False)
+            self._console.print("", why, "", sep="\n")
         if not answer.structured:
             return f"the answer is an error, or without structured content: {clean(answer.text)}"
         if not _is_complete(answer) or not step.holds(answer):
