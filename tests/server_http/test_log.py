@@ -120,21 +120,21 @@ def test_as_json_the_log_is_one_object_a_line_with_the_fields_of_a_call(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("arguments", "variables", "message"),
+    ("arguments", "variables", "message", "status"),
     [
-        (["--demo", "--host", "0.0.0.0"], {}, "--demo is served on this machine only"),  # noqa: S104
-        ([], {"FORMANT_LOG_LEVEL": "CRITICAL"}, "No API key is set."),
-        (["--demo"], {"FORMANT_TIMEZONE": "Atlantis"}, "FORMANT_TIMEZONE: not an IANA time zone"),
+        (["--demo", "--host", "0.0.0.0"], {}, "--demo is served on this machine only", 2),  # noqa: S104
+        ([], {"FORMANT_LOG_LEVEL": "CRITICAL"}, "No API key is set.", 1),
+        (["--demo"], {"FORMANT_TIMEZONE": "Atlantis"}, "FORMANT_TIMEZONE: not an IANA time zone", 1),
     ],
 )
 def test_as_json_a_refusal_to_start_is_an_object_too(
-    tmp_path: Path, arguments: list[str], variables: dict[str, str], message: str
+    tmp_path: Path, arguments: list[str], variables: dict[str, str], message: str, status: int
 ) -> None:
     done = run(tmp_path, "serve", *arguments, FORMANT_LOG_FORMAT="json", **variables)
     (line,) = [json.loads(line) for line in done.error.splitlines()]
     assert line["message"].startswith(message)
     assert line["level"] == "ERROR"
-    assert (done.status, done.out) == (1, "")
+    assert (done.status, done.out) == (status, "")
 
 
 def test_even_the_most_detailed_log_has_nothing_of_an_answer(tmp_path: Path) -> None:
