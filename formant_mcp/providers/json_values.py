@@ -145,13 +145,14 @@ def _says_empty(wire: Wire) -> bool:
 
 def object_of(wire: JsonValue, marks: frozenset[str]) -> Wire | None:
     """The object that has one of these fields: the response itself, or what it wraps, alone in a list or not."""
-    for _ in range(_MOST_WRAPPERS):
+    for level in range(_MOST_WRAPPERS):
         if isinstance(wire, list) and len(wire) == 1:
             wire = wire[0]
         if not isinstance(wire, dict):
             return None
         inner = next((value for name in _WRAPPERS if isinstance(value := wire.get(name), dict | list)), None)
-        if not wire.keys().isdisjoint(marks) or inner is None:
+        is_own_list = level > 0 and isinstance(inner, list) and len(inner) != 1  # a field of what was wrapped
+        if not wire.keys().isdisjoint(marks) or inner is None or is_own_list:
             return wire
         wire = inner
     return None

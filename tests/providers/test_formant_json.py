@@ -203,6 +203,11 @@ def test_a_detail_whose_data_is_no_object_names_the_field(wire: JsonValue):
         parse_detail(wire)
 
 
+@pytest.mark.parametrize("data", [{"result": []}, {"data": []}, {"item": [1, 2]}])
+def test_a_list_among_the_fields_of_a_detail_is_no_other_envelope(data: JsonValue):
+    assert parse_detail({"data": data}).conversation_id == ""
+
+
 def test_a_detail_without_its_envelope_is_parsed():
     assert parse_detail({"conversation_id": "c1", "status": "busy"}).status == "busy"
 
