@@ -12,7 +12,7 @@ import os
 
 from hypothesis import settings
 
-QUICK, THOROUGH = 15, 25
+QUICK, THOROUGH = 15, 20
 
 
 def load_profile() -> None:
