@@ -16,15 +16,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     gc.disable()  # imports create no garbage; saves about 0.1 s at start
     skip_command_of_httpx()
+    is_server = set(given) <= {"--demo"} and _COMPLETES not in os.environ
     try:
-        if set(given) <= {"--demo"} and _COMPLETES not in os.environ:
+        if is_server:
             return serve_stdio(is_demo=bool(given))
         return _run(given)
     except BrokenPipeError:  # the reader of the output has closed it
         _discard_output()
         return 1
     except OSError:
-        reason = _fault_of_output()
+        reason = "" if is_server else _fault_of_output()  # a server's output has messages alone
         if not reason:
             raise
         print(f"The output cannot be written: {reason}.", file=sys.stderr)
