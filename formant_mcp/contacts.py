@@ -215,5 +215,6 @@ def _parsed(digits: str) -> str:
 def _digits(text: str) -> str:
     """Digits of any script."""
     if text.isascii():
-        return _NOT_DIGITS.sub("", text)
+        number = text.removeprefix("+")
+        return number if number.isdigit() else _NOT_DIGITS.sub("", text)
     return "".join(str(unicodedata.decimal(character)) for character in text if character.isdecimal())

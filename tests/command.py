@@ -44,7 +44,7 @@ def run(folder: Path, *arguments: str, **variables: str) -> Done:
     """Runs `formant-mcp` with these arguments, in `folder` and the environment of a child process."""
     with TemporaryFile("w+", encoding="utf-8", newline="") as out, TemporaryFile("w+", encoding="utf-8") as error:
         with in_environment(folder, **variables), redirect_stdout(out), redirect_stderr(error):
-            status = _status(arguments)
+            status = status_of(arguments)
         for file in (out, error):
             file.seek(0)
         return Done(status, out.read(), error.read())
@@ -76,7 +76,8 @@ def in_environment(folder: Path, **variables: str) -> Generator[None]:
         yield
 
 
-def _status(arguments: Sequence[str]) -> int:
+def status_of(arguments: Sequence[str]) -> int:
+    """Runs the command as it is; returns its exit status."""
     try:
         return main(arguments)
     except SystemExit as end:  # the command line could not be parsed

@@ -5,9 +5,10 @@ import gc
 import json
 import os
 import secrets
+import sqlite3
 import ssl
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from functools import cache, lru_cache, partial
 from pathlib import Path
 
@@ -120,6 +121,21 @@ def migrated_store() -> Generator[EmptyStore]:
 def stores_begin_migrated(monkeypatch: pytest.MonkeyPatch, migrated_store: EmptyStore) -> None:
     """New stores are copies of one that was migrated once; `tests/store/sqlite` has those that are not."""
     monkeypatch.setattr(connection, "migrate", migrated_store.copy_or_migrate)
+
+
+@pytest.fixture
+def demo_is_loaded(monkeypatch: pytest.MonkeyPatch, sample_stores: SampleStores, tmp_path: Path) -> None:
+    """New stores in memory have the whole sample account already: to read it takes longer than most tests."""
+    loaded = asyncio.run(sample_stores.copy("formant", tmp_path))
+    begin = connection.migrate
+
+    def copy(database: sqlite3.Connection) -> None:
+        if not database.execute("PRAGMA database_list").fetchone()[2]:
+            with closing(sqlite3.connect(loaded)) as sample:
+                sample.backup(database)
+        begin(database)
+
+    monkeypatch.setattr(connection, "migrate", copy)
 
 
 @pytest.fixture(autouse=True)

@@ -92,7 +92,7 @@ def in_thread(
     **overrides: str | float,
 ) -> Generator[HttpServer]:
     """The server over an account, or over the sample account; with a verifier, access control."""
-    settings = account.settings(overrides)
+    settings = account.settings(overrides, is_sample=is_sample)
     lazy_app = LazyApp(account.opening_sample(settings) if is_sample else account.opening(settings))
     words = PROVIDERS[settings.provider]
     server = build_server(lazy_app, instructions(settings, words), words)

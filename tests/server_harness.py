@@ -190,7 +190,7 @@ class Account:
     @asynccontextmanager
     async def connect_to_sample(self, **overrides: str | float) -> AsyncGenerator[Assistant]:
         """The same over the sample account, as `formant-mcp --demo` opens it."""
-        settings = self.settings(overrides)
+        settings = self.settings(overrides, is_sample=True)
         async with self._client(settings, self.opening_sample(settings)) as assistant:
             yield assistant
 
@@ -205,11 +205,11 @@ class Account:
         async with self._client(settings, open_) as assistant:
             yield assistant
 
-    def settings(self, overrides: Mapping[str, str | float]) -> Settings:
-        """The settings of a server over this account."""
+    def settings(self, overrides: Mapping[str, str | float], *, is_sample: bool = False) -> Settings:
+        """The settings of a server over this account, or over the sample account."""
         usual = {
             "api_key": KEY,
-            "base_url": self.api.url,
+            "base_url": "" if is_sample else self.api.url,
             "store": ":memory:",
             "recordings_dir": str(self.folder / "recordings"),
             "exports_dir": str(self.folder / "exports"),

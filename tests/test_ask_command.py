@@ -18,7 +18,7 @@ from formant_mcp.server.tools import TOOLS
 from tests.calls import conversation, conversation_id
 from tests.command import Done, parsed, run, run_in_child
 from tests.fake_formant import FakeFormant
-from tests.terminal import ESCAPE, shown_in_terminal
+from tests.terminal import ESCAPE, shown_by_child, shown_in_terminal
 
 COMMANDS = {
     "list": "list_conversations",
@@ -29,6 +29,7 @@ COMMANDS = {
 ESCAPES = "\x1b[31mred \x1b]0;title\x07 \x9b31m [bold]not bold[/bold] :smile: \u202eback"
 FIELDS = "status,failure_reason,results.tags,results.sentiment_analysis.overall_sentiment"
 WHOLE_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}_\d")  # in the sample account
+pytestmark = pytest.mark.usefixtures("demo_is_loaded")
 in_a_terminal = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
 
 
@@ -40,6 +41,11 @@ def answered(folder: Path, *arguments: str, **variables: str) -> dict[str, Any]:
     done = asked(folder, *arguments, "--json", **variables)
     assert done.error == ""
     return json.loads(done.out)
+
+
+def account_at(api: FakeFormant, folder: Path) -> dict[str, str]:
+    """The variables of an account with a store of its own."""
+    return {"FORMANT_API_KEY": "k", "FORMANT_BASE_URL": api.url, "FORMANT_STORE": str(folder / "store.sqlite")}
 
 
 @pytest.mark.parametrize(("command", "tool"), COMMANDS.items())
@@ -69,11 +75,7 @@ def test_a_printed_cursor_continues_in_the_next_command(tmp_path: Path, question
     with FakeFormant.in_thread() as api:
         for number in range(3):
             api.add(conversation(number, datetime.now(UTC) - timedelta(hours=number + 2)))
-        variables = {
-            "FORMANT_API_KEY": "k",
-            "FORMANT_BASE_URL": api.url,
-            "FORMANT_STORE": str(tmp_path / "store.sqlite"),
-        }
+        variables = account_at(api, tmp_path)
         first = run(tmp_path, *question, "--limit", "1", **variables)
         more = re.search(r"^1 of \d shown; for more: (--cursor c:1:\S+)$", first.out, re.MULTILINE)
         assert more, first
@@ -145,7 +147,7 @@ def test_answers_are_utf_8_whatever_the_encoding_of_the_pipe_is(tmp_path: Path, 
 @in_a_terminal
 def test_a_terminal_without_hindi_shows_an_answer_in_its_own_encoding(tmp_path: Path) -> None:
     question = ("--demo", "search", "वकील", "--limit", "1")
-    status, shown = shown_in_terminal(tmp_path, *question, PYTHONUTF8="0", PYTHONIOENCODING="ascii")
+    status, shown = shown_by_child(tmp_path, *question, PYTHONUTF8="0", PYTHONIOENCODING="ascii")
     assert status == 0
     assert "????" in shown
     assert shown.isascii()
@@ -170,7 +172,7 @@ def test_a_profile_and_a_comparison_have_their_figures(tmp_path: Path) -> None:
             status = "busy" if days == 2 else "completed"
             results: JsonValue = {"csat": number} if status == "completed" else None
             api.add(conversation(number, now - timedelta(days=days), agent_id, status, results=results))
-        account = {"FORMANT_API_KEY": "k", "FORMANT_BASE_URL": api.url}
+        account = account_at(api, tmp_path)
         profile = run(tmp_path, "summarize", **account)
         comparison = run(
             tmp_path, "summarize", "--since", "7d", "--compare-previous", "--group-by", "agent_id", **account
@@ -264,7 +266,7 @@ def test_an_incomplete_answer_says_so_and_has_a_status_of_its_own(tmp_path: Path
         for number in range(3):
             api.add(conversation(number, now - timedelta(hours=number + 2)))
         api.fault(conversation_id(1), 99, 500)
-        account = {"FORMANT_API_KEY": "k", "FORMANT_BASE_URL": api.url, "FORMANT_CALL_SECONDS": "3"}
+        account = account_at(api, tmp_path) | {"FORMANT_CALL_SECONDS": "3"}
         done = run(tmp_path, "search", "hello", **account)
     assert done.status == 3
     assert "; incomplete" in done.out.splitlines()[0]
@@ -277,11 +279,11 @@ def test_identifiers_are_hidden_as_for_an_assistant(tmp_path: Path) -> None:
     assert "+91" not in out
 
 
-def said_in_a_call(api: FakeFormant) -> dict[str, str]:
+def said_in_a_call(api: FakeFormant, folder: Path) -> dict[str, str]:
     turns: JsonValue = [{"role": "human", "message": f"refund {ESCAPES}"}]
     started_at = datetime.now(UTC) - timedelta(hours=2)
     api.add(conversation(1, started_at, transcript=turns, results={"note": ESCAPES}, failure_reason=ESCAPES))
-    return {"FORMANT_API_KEY": "k", "FORMANT_BASE_URL": api.url}
+    return account_at(api, folder)
 
 
 @in_a_terminal
@@ -294,7 +296,7 @@ def test_escape_sequences_and_markup_of_callers_have_no_effect(
     tmp_path: Path, arguments: tuple[str, ...], columns: int
 ) -> None:
     with FakeFormant.in_thread() as api:
-        _, shown = shown_in_terminal(tmp_path, *arguments, columns=columns, **said_in_a_call(api))
+        _, shown = shown_in_terminal(tmp_path, *arguments, columns=columns, **said_in_a_call(api, tmp_path))
     if (arguments[0], columns) != ("list", 200):  # there words are wrapped beside other cells
         assert "[bold]notbold[/bold]:smile:" in "".join(ESCAPE.sub("", shown).split())
     assert not {"\x1b]", "\x07", "\x9b", "\u202e"} & {shown[n : n + size] for n in range(len(shown)) for size in (1, 2)}

@@ -146,6 +146,7 @@ def suggestions(capsys: pytest.CaptureFixture[str]) -> Iterator[str]:
                 yield example
 
 
+@pytest.mark.usefixtures("demo_is_loaded")
 def test_every_suggested_example_is_accepted(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     examples: dict[str, list[str]] = {}
     for words in map(shlex.split, suggestions(capsys)):

@@ -4,6 +4,7 @@ import ast
 import re
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,8 @@ def name_of(requirement: str) -> str:
     return match[0].lower()
 
 
-def imported() -> set[str]:
+@cache
+def imported() -> frozenset[str]:
     """The first names of all modules that the package imports."""
     names: set[str] = set()
     for path in PACKAGE.rglob("*.py"):
@@ -42,7 +44,7 @@ def imported() -> set[str]:
                 names |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module:
                 names.add(node.module.partition(".")[0])
-    return names - set(sys.stdlib_module_names) - {"formant_mcp"}
+    return frozenset(names - sys.stdlib_module_names - {"formant_mcp"})
 
 
 def module_of(package: str) -> str:

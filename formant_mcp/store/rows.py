@@ -87,16 +87,19 @@ COLUMNS = (
     _flag("failure_reason_known"),
     Column("detail_at", lambda value: value is not None, None, field="has_detail"),
 )
-WRITTEN = tuple(column.name for column in COLUMNS if column.write)
+_AS_IS = [column.name for column in COLUMNS if isinstance(column.write, attrgetter)]
+_COMPUTED = {column.name: column.write for column in COLUMNS if column.write and column.name not in _AS_IS}
+WRITTEN = (*_AS_IS, *_COMPUTED)
 READ = ", ".join(column.name for column in COLUMNS if column.read)
 _MODEL: Callable[..., Conversation] = Conversation
 _FIELDS = tuple((column.field or column.name, column.read) for column in COLUMNS if column.read)
-_WRITERS = tuple(column.write for column in COLUMNS if column.write)
+_VALUES_AS_IS = cast(Callable[[Conversation], tuple[Value, ...]], attrgetter(*_AS_IS))
+_WRITERS = tuple(_COMPUTED.values())
 
 
 def columns(conversation: Conversation) -> tuple[Value, ...]:
     """The values of WRITTEN."""
-    return tuple([write(conversation) for write in _WRITERS])
+    return (*_VALUES_AS_IS(conversation), *[write(conversation) for write in _WRITERS])
 
 
 def conversation(row: Sequence[Value]) -> Conversation:
