@@ -211,7 +211,7 @@ def test_a_shell_completes_commands_options_and_their_words(tmp_path: Path, shel
             "COMP_WORDS": " ".join(("formant-mcp", *typed)),
             "COMP_CWORD": typed[-1] if shell == "fish" else str(len(typed)),
         }
-        out = run_in_child(tmp_path, _FORMANT_MCP_COMPLETE=f"{shell}_complete", **words).out
+        out = run(tmp_path, _FORMANT_MCP_COMPLETE=f"{shell}_complete", **words).out
         return [line for line in re.split(r"[,\t\n]", out) if line]
 
     assert "doctor" in completed("doc")
@@ -223,3 +223,19 @@ def test_a_shell_completes_commands_options_and_their_words(tmp_path: Path, shel
     assert "Monday" in completed("list", "--weekdays", "M")
     source = run_in_child(tmp_path, _FORMANT_MCP_COMPLETE=f"{shell}_source").out
     assert "formant-mcp" in source
+
+
+@pytest.mark.usefixtures("demo_is_loaded")
+def test_every_word_that_is_completed_is_accepted(tmp_path: Path) -> None:
+    def completed(command: str, option: str) -> list[str]:
+        words = {"COMP_WORDS": f"formant-mcp {command} {option} ", "COMP_CWORD": "3"}
+        out = run(tmp_path, _FORMANT_MCP_COMPLETE="bash_complete", **words).out
+        return [line.partition(",")[2] for line in out.splitlines()]
+
+    together = {("list", "--weekdays"), ("list", "--fields")}
+    for command, option in (*together, ("list", "--order-by"), ("summarize", "--group-by")):
+        words = completed(command, option)
+        assert words
+        for given in [",".join(words)] if (command, option) in together else words:
+            done = run(tmp_path, "--demo", command, option, given)
+            assert (done.status, done.error) == (0, ""), given

@@ -52,13 +52,13 @@ def _options(tool_name: str) -> list[Option]:
     from formant_mcp.server.tools import TOOLS
     from formant_mcp.server.tools.list_conversations import LIST_CONVERSATIONS
 
-    completed = _completed()
     provider = PROVIDERS.get(os.environ.get("FORMANT_PROVIDER", "").strip().lower(), PROVIDERS["formant"])
     tool = next(tool for tool in TOOLS if tool.name == tool_name)
     explained = LIST_CONVERSATIONS.to_mcp(provider).input_schema["properties"]
     schemas = tool.to_mcp(provider).input_schema["properties"]
     examples = tool.examples(provider)
     hidden = provider.unsupported_filters  # they are still options, so that the tool can say why it refuses them
+    completed = {name: [word for word in words if word not in hidden] for name, words in _completed().items()}
     return [
         _option(
             name, {**explained.get(name, {}), **schema}, examples, completed.get(name, ()), is_hidden=name in hidden

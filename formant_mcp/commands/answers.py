@@ -24,7 +24,6 @@ from formant_mcp.server.tools.search_transcripts import HitAnswer, SearchAnswer
 from formant_mcp.server.tools.summary_schema import SummaryAnswer
 from formant_mcp.server.tools.text import (
     EMPTY,
-    counted,
     format_mmss,
     format_offset,
     format_seconds,
@@ -32,6 +31,7 @@ from formant_mcp.server.tools.text import (
     value_text,
 )
 from formant_mcp.server.tools.tool import Reply
+from formant_mcp.sizes import counted
 
 _TURN = re.compile(r'(\d+) ("(?:[^"\\]|\\.)*"|\S+)(?: (\d+:\d\d))?(?: (.*))?', re.DOTALL)
 _MARKED = re.compile(r"\*\*(.+?)\*\*", re.DOTALL)

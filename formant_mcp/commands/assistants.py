@@ -89,12 +89,17 @@ def program() -> str:
     Raises:
         ConfigurationError: it lies in a temporary folder, which will be deleted.
     """
-    here = Path(sys.executable).parent
-    if _TEMPORARY & set(here.parts):
+    if _TEMPORARY & set(Path(sys.executable).parent.parts):
         raise ConfigurationError(
             "This program runs from a temporary folder, as programs started by uvx do.",
             "Install it with `uv tool install`, and run `formant-mcp connect` again.",
         )
+    return own_path()
+
+
+def own_path() -> str:
+    """The path of the program that runs, whether a shell would find it or not."""
+    here = Path(sys.executable).parent
     return shutil.which("formant-mcp", path=str(here)) or str(here / "formant-mcp")
 
 

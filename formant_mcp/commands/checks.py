@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from formant_mcp.commands.sizes import counted, files_text, size
 from formant_mcp.errors import FormantError, StoreError
 from formant_mcp.files import disk_errors, refuse_unsafe
 from formant_mcp.settings import Settings, store_text, unknown_variables
+from formant_mcp.sizes import counted, files_text, size
 from formant_mcp.stores import AllStores, StoreFacts, check_integrity, files_of, find_stores, shortage, title
 
 _CHECK_SECONDS = 10.0  # for the integrity of the store

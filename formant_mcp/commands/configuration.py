@@ -12,10 +12,10 @@ from typing import cast
 from pydantic import JsonValue
 
 from formant_mcp.commands.assistants import FROM_INPUT, KEY, Assistant, Entry, is_own_input, without_password
-from formant_mcp.commands.sizes import counted
 from formant_mcp.errors import ConfigurationError
 from formant_mcp.files import finish, open_temporary, replace_private
 from formant_mcp.files import write as write_all
+from formant_mcp.sizes import counted
 
 _HIDDEN = "(not shown)"
 _KEY_WITH_VALUE = re.compile(rf'"{KEY}"\s*:\s*"(?!"|{re.escape(FROM_INPUT)}")')

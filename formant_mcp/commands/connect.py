@@ -32,11 +32,11 @@ from formant_mcp.commands.assistants import (
 from formant_mcp.commands.configuration import Configuration, backups_with_key, changed, difference, names, read, write
 from formant_mcp.commands.consent import consent
 from formant_mcp.commands.failures import report_failure
-from formant_mcp.commands.sizes import counted
 from formant_mcp.errors import ConfigurationError, FormantError, InvalidRequestError
 from formant_mcp.providers.probe import Fault, probe
 from formant_mcp.providers.registry import PROVIDERS
 from formant_mcp.settings import Settings
+from formant_mcp.sizes import counted
 
 _CHECK_SECONDS = 5.0  # for the provider's answer
 _OWN_NAMES = frozenset(

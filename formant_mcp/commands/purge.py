@@ -9,9 +9,9 @@ from pathlib import Path
 from formant_mcp.commands.checks import contents
 from formant_mcp.commands.consent import consent
 from formant_mcp.commands.failures import report_failure
-from formant_mcp.commands.sizes import counted, files_text
 from formant_mcp.errors import ConfigurationError, FormantError, InvalidRequestError
 from formant_mcp.settings import Settings, store_text
+from formant_mcp.sizes import counted, files_text
 from formant_mcp.stores import AllStores, StoreFacts, find_stores, purge, recordings_of, refuse_foreign, title
 
 _NO_KEY_HINT = (

@@ -21,14 +21,15 @@ from rich.padding import Padding
 from rich.text import Text
 
 from formant_mcp.commands.answers import show_answer
+from formant_mcp.commands.assistants import own_path
 from formant_mcp.commands.screen import Screen, text
 from formant_mcp.commands.tour_steps import READ, STEPS, Answer, Step
 from formant_mcp.models import clean
 from formant_mcp.server.tools import TOOLS
 from formant_mcp.server.tools.schemas import ListAnswer, TranscriptsAnswer
 from formant_mcp.server.tools.search_transcripts import SearchAnswer
-from formant_mcp.server.tools.text import counted
 from formant_mcp.server.tools.tool import Reply
+from formant_mcp.sizes import counted
 
 _SAMPLE_ZONE = "Asia/Kolkata"  # where most of the sample account's calls are made: its "yesterday" is used
 _SECONDS = 60  # for one answer: far more than any needs
@@ -189,6 +190,5 @@ def _first_error(group: ExceptionGroup[Exception]) -> Exception:
 
 def _command() -> str:
     """How this program is called here: by its name, or by its path if the shell does not find it."""
-    here = Path(sys.executable).parent
-    own = shutil.which("formant-mcp", path=str(here)) or str(here / "formant-mcp")
+    own = own_path()
     return "formant-mcp" if shutil.which("formant-mcp") == own else own

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 
 from formant_mcp.queries.changes import EXISTS, NOT_ZERO
 from formant_mcp.server.tools.changes_schema import ChangesAnswer, ComparedPeriod, DatedChangeAnswer, FigureAnswer
-from formant_mcp.server.tools.text import counted, fenced, format_offset, format_table, outside_forms
+from formant_mcp.server.tools.text import fenced, format_offset, format_table, outside_forms
+from formant_mcp.sizes import counted
 
 _COLUMNS = ("changed", "before", "after", "difference (95 % interval)", "since", "same counts", "example")
 _EXTRACTED = ("results.", "failure_reason")

@@ -18,7 +18,6 @@ from formant_mcp.server.tools.schemas import (
 )
 from formant_mcp.server.tools.text import (
     columns_outside,
-    counted,
     coverage_lines,
     fenced,
     format_seconds,
@@ -27,6 +26,7 @@ from formant_mcp.server.tools.text import (
     with_notes,
 )
 from formant_mcp.server.tools.tool import Reply, Tool, fit
+from formant_mcp.sizes import counted
 
 _REASON_CHARACTERS = 120
 

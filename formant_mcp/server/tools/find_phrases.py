@@ -15,7 +15,6 @@ from formant_mcp.queries.phrases import MOST, FoundPhrase, PhrasesQuery, Phrases
 from formant_mcp.server.tools.schemas import ElsewhereAnswer, PhraseAnswer, PhrasesAnswer, coverage_answer
 from formant_mcp.server.tools.search_transcripts import ROLES
 from formant_mcp.server.tools.text import (
-    counted,
     coverage_lines,
     fenced,
     format_table,
@@ -24,6 +23,7 @@ from formant_mcp.server.tools.text import (
     with_notes,
 )
 from formant_mcp.server.tools.tool import Reply, Tool, fit
+from formant_mcp.sizes import counted
 
 _ID_CHARACTERS = 8
 _TEXT_CHARACTERS = 200

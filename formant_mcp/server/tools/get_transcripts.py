@@ -29,7 +29,6 @@ from formant_mcp.server.tools.text import (
     EMPTY,
     NEXT_PART,
     compact_json,
-    counted,
     coverage_lines,
     fenced,
     format_seconds,
@@ -43,6 +42,7 @@ from formant_mcp.server.tools.text import (
     with_notes,
 )
 from formant_mcp.server.tools.tool import MAX_CHARACTERS, Reply, Tool
+from formant_mcp.sizes import counted
 
 _FRAME_CHARACTERS = 500  # field names, punctuation and the boundary of one conversation, in the longer form
 _COVERAGE_CHARACTERS = 1_500

@@ -27,7 +27,6 @@ from formant_mcp.server.tools.schemas import (
 from formant_mcp.server.tools.text import (
     EMPTY,
     columns_outside,
-    counted,
     coverage_lines,
     fenced,
     format_offset,
@@ -40,6 +39,7 @@ from formant_mcp.server.tools.text import (
     with_notes,
 )
 from formant_mcp.server.tools.tool import Reply, Tool, fit
+from formant_mcp.sizes import counted
 
 _RESULTS_CHARACTERS = 800  # per row; get_transcripts has the whole results
 _REASON_CHARACTERS = 120

@@ -12,8 +12,9 @@ from formant_mcp.queries.arguments import Arguments, ConversationId
 from formant_mcp.queries.loader import RequestContext
 from formant_mcp.recordings import AudioFigures, SavedRecording
 from formant_mcp.server.tools.schemas import SavedAnswer, Silence, coverage_answer
-from formant_mcp.server.tools.text import LINK_NOTE, counted, coverage_lines, format_mmss, format_seconds
+from formant_mcp.server.tools.text import LINK_NOTE, coverage_lines, format_mmss, format_seconds
 from formant_mcp.server.tools.tool import Reply, Tool
+from formant_mcp.sizes import counted
 
 _LEAST_SHARE = 0.9  # of its call; a shorter recording is reported
 _NOT_WAV = "that needs PCM in a WAV file"

@@ -18,7 +18,6 @@ from formant_mcp.queries.loader import RequestContext
 from formant_mcp.queries.search import Hit, SearchQuery, SearchResult
 from formant_mcp.server.tools.schemas import CoverageAnswer, Number, coverage_answer, local
 from formant_mcp.server.tools.text import (
-    counted,
     coverage_lines,
     fenced,
     format_time,
@@ -27,6 +26,7 @@ from formant_mcp.server.tools.text import (
     with_notes,
 )
 from formant_mcp.server.tools.tool import Reply, Tool, fit, is_accepted
+from formant_mcp.sizes import counted
 from formant_mcp.text_search.highlight import Span
 
 _DEFAULT_LIMIT, _DEFAULT_CONTEXT = 20, 1

@@ -18,13 +18,13 @@ from formant_mcp.server.tools.summary_schema import (
 from formant_mcp.server.tools.text import (
     NEXT_COUNTED,
     compact_json,
-    counted,
     fenced,
     format_offset,
     format_table,
     one_value,
     outside_forms,
 )
+from formant_mcp.sizes import counted
 
 _FIGURES = ("sum", "mean", "median", "p90", "min", "max")
 

@@ -1,4 +1,4 @@
-"""Numbers and sizes as commands print them."""
+"""Counts and sizes, as answers and commands have them."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,7 +16,7 @@ def size(count: int) -> str:
 
 
 def counted(count: int, singular: str, plural: str = "") -> str:
-    """A number with its noun."""
+    """`1 call`, `1,204 calls`."""
     return f"{count:,} {singular if count == 1 else plural or f'{singular}s'}"
 
 
