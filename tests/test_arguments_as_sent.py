@@ -27,7 +27,7 @@ NEEDED: dict[str, dict[str, JsonValue]] = {
 ARGUMENTS = [
     (tool.name, name, schema)
     for tool in TOOLS
-    for name, schema in tool.to_mcp(PROVIDERS["formant"]).input_schema["properties"].items()
+    for name, schema in tool.input_schema(PROVIDERS["formant"])["properties"].items()
 ]
 WRONG: list[JsonValue] = [
     True,

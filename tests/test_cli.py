@@ -16,7 +16,7 @@ import pytest
 
 import formant_mcp
 from formant_mcp.command_line.parser import program
-from tests.command import parsed, run
+from tests.command import parsed, run, run_in_child
 from tests.fake_formant import FakeFormant
 from tests.stdio_process import (
     INITIALIZE,
@@ -113,10 +113,22 @@ def test_the_server_imports_neither_the_command_line_nor_what_draws_tables(
     listed = calling(2, "list_conversations", limit=1)
     messages = [INITIALIZE, INITIALIZED, request(3, "tools/list"), listed]
     _, on_stderr = piped(tmp_path, messages, *arguments, PYTHONPROFILEIMPORTTIME="1")
-    imported = {line.rpartition("|")[2].strip() for line in on_stderr.splitlines() if line.startswith("import time:")}
-    assert "formant_mcp.server.stdio" in imported
+    assert "formant_mcp.server.stdio" in modules_in(on_stderr)
     unwanted = {"rich", "pygments", "formant_mcp.command_line", "formant_mcp.commands"}
-    assert imported & unwanted == set()
+    assert modules_in(on_stderr) & unwanted == set()
+
+
+@pytest.mark.parametrize("command", [("list", "--limit", "1"), ("search", "--help"), ("token", "--help")])
+def test_a_command_imports_nothing_of_the_protocol(tmp_path: Path, command: tuple[str, ...]) -> None:
+    done = run_in_child(tmp_path, "--demo", *command, PYTHONPROFILEIMPORTTIME="1")
+    assert done.status == 0
+    assert "formant_mcp.command_line" in modules_in(done.error)
+    assert modules_in(done.error) & {"mcp", "mcp_types"} == set()
+
+
+def modules_in(times: str) -> set[str]:
+    """The modules that a process says it has imported, by PYTHONPROFILEIMPORTTIME."""
+    return {line.rpartition("|")[2].strip() for line in times.splitlines() if line.startswith("import time:")}
 
 
 @pytest.mark.parametrize("has_folder", [True, False])

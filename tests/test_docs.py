@@ -60,7 +60,7 @@ def quoted(cell: str) -> str:
 
 
 def text_of(tool: str) -> Any:
-    return next(candidate.to_mcp(WORDS).input_schema for candidate in TOOLS if candidate.name == tool)
+    return next(candidate.input_schema(WORDS) for candidate in TOOLS if candidate.name == tool)
 
 
 def assert_row_matches(row: Row, name: str, schema: dict[str, Any], required: list[str]) -> None:
@@ -126,7 +126,7 @@ def test_the_tools_table_has_every_tool() -> None:
 def test_the_arguments_table_has_every_argument_except_filters() -> None:
     rows = table("Tools", "tool", "argument", "default", "accepts")
     documented = [(quoted(row["tool"]), quoted(row["argument"])) for row in rows]
-    arguments = [(tool.name, name) for tool in TOOLS for name in tool.to_mcp(WORDS).input_schema["properties"]]
+    arguments = [(tool.name, name) for tool in TOOLS for name in tool.input_schema(WORDS)["properties"]]
     assert documented == [(tool, name) for tool, name in arguments if name not in FilterArguments.model_fields]
 
 

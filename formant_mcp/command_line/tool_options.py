@@ -54,8 +54,8 @@ def _options(tool_name: str) -> list[Option]:
 
     provider = PROVIDERS.get(os.environ.get("FORMANT_PROVIDER", "").strip().lower(), PROVIDERS["formant"])
     tool = next(tool for tool in TOOLS if tool.name == tool_name)
-    explained = LIST_CONVERSATIONS.to_mcp(provider).input_schema["properties"]
-    schemas = tool.to_mcp(provider).input_schema["properties"]
+    explained = LIST_CONVERSATIONS.input_schema(provider)["properties"]
+    schemas = tool.input_schema(provider)["properties"]
     examples = tool.examples(provider)
     hidden = provider.unsupported_filters  # they are still options, so that the tool can say why it refuses them
     completed = {name: [word for word in words if word not in hidden] for name, words in _completed().items()}

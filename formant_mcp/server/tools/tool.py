@@ -5,10 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from mcp_types import Tool as ToolEntry
-from mcp_types import ToolAnnotations
 from pydantic import BaseModel, ValidationError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
 from pydantic_core.core_schema import ModelSchema, NullableSchema, WithDefaultSchema
@@ -18,6 +16,9 @@ from formant_mcp.errors import InvalidRequestError
 from formant_mcp.providers.registry import ProviderSpec
 from formant_mcp.queries.arguments import Arguments, FilterArguments, argument_error, takes_of
 from formant_mcp.queries.loader import RequestContext
+
+if TYPE_CHECKING:
+    import mcp_types
 
 A = TypeVar("A", bound=Arguments)
 
@@ -91,13 +92,15 @@ class Tool(Generic[A]):
         wrong = error.errors(include_url=False, include_context=False)
         return InvalidRequestError(provider.fill(str(argument_error(wrong, self.arguments))))
 
-    def to_mcp(self, provider: ProviderSpec) -> ToolEntry:
+    def to_mcp(self, provider: ProviderSpec) -> "mcp_types.Tool":
         """The tool as the server lists it, with the provider's examples."""
-        return ToolEntry(
+        from mcp_types import Tool, ToolAnnotations  # here, because commands need no protocol
+
+        return Tool(
             name=self.name,
             title=self.title,
             description=self.description if not self._refers_to_filters else f"{self.description} {_FILTERS}",
-            input_schema=self._input_schema(provider),
+            input_schema=self.input_schema(provider),
             output_schema=_plain_schema(self.answer, "serialization"),
             annotations=ToolAnnotations(
                 title=self.title,
@@ -112,7 +115,8 @@ class Tool(Generic[A]):
         """A value of each argument, in the provider's words."""
         return {name: provider.fill(takes_of(field).example) for name, field in self.arguments.model_fields.items()}
 
-    def _input_schema(self, provider: ProviderSpec) -> dict[str, Any]:
+    def input_schema(self, provider: ProviderSpec) -> dict[str, Any]:
+        """The schema of the arguments, with the provider's examples."""
         schema = deepcopy(_plain_schema(self.arguments, "validation"))
         properties = schema.get("properties", {})
         if self._refers_to_filters:
