@@ -107,11 +107,13 @@ def _minute(moment: datetime) -> datetime:
 def with_notes(coverage: Coverage, existing: Mapping[str, Existing], *notes: str) -> Coverage:
     """The coverage with further notes; `existing`: the values that exist, for filters that match nothing."""
     settled = existing.keys() if "results" in coverage.settled else coverage.settled
-    missing = [
-        _existing_values(column, values, None if column in settled else coverage.known)
-        + (f" Did you mean {values.instead}?" if values.instead else did_you_mean(values.suggestion))
-        for column, values in existing.items()
-    ]
+    missing: list[str] = []
+    for column, values in existing.items():
+        loaded = None if column in settled else coverage.known
+        if loaded == 0:  # the values are of calls that were stored after the count
+            values = Existing([], instead=values.instead)
+        suggestion = f" Did you mean {values.instead}?" if values.instead else did_you_mean(values.suggestion)
+        missing.append(f"{_existing_values(column, values, loaded)}{suggestion}".strip())
     return replace(coverage, note=" ".join(note for note in (coverage.note, *missing, *notes) if note))
 
 
