@@ -66,6 +66,9 @@ async def get_transcripts(loader: Loader, context: RequestContext, ids: list[str
     """
     distinct = list(dict.fromkeys(ids))
     outcomes = await asyncio.gather(*(_find_or_error(loader, context, id_or_prefix) for id_or_prefix in distinct))
+    stored_ids = [outcome for outcome in dict.fromkeys(outcomes) if isinstance(outcome, str)]
+    # Before they are read: of what is stored meanwhile, the answer may show the state before.
+    outdated = await loader.store.read.needing_refresh(stored_ids, context.requested_at)
     windows: dict[str, Transcript | None] = {}
     errors: list[tuple[str, FormantError]] = []
     for id_or_prefix, outcome in zip(distinct, outcomes, strict=True):
@@ -78,7 +81,7 @@ async def get_transcripts(loader: Loader, context: RequestContext, ids: list[str
     transcripts = [transcript for transcript in windows.values() if transcript]
     list_status = await loader.sync.list_status(ListRequest(), context.requested_at)
     loaded_ids = [transcript.conversation.conversation_id for transcript in transcripts]
-    outdated = await loader.store.read.needing_refresh(loaded_ids, context.requested_at)
+    outdated = [conversation_id for conversation_id in outdated if windows[conversation_id]]
     unreadable = await loader.store.read.unreadable_among(loaded_ids)
     notes = [f"{len(errors)} of {len(distinct)} could not be read, each for the reason given."] if errors else []
     if outdated:

@@ -11,10 +11,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from formant_mcp.models import Conversation
+from formant_mcp.models import Conversation, Turn
+from formant_mcp.queries import transcripts
+from formant_mcp.queries.loader import Loader
+from formant_mcp.queries.transcripts import Transcript, Window, read_window
 from tests.examples import examples
 from tests.tools.partly_loaded import (
     A_CALL,
@@ -323,3 +327,33 @@ def test_agents_are_shown_with_their_names() -> None:
     assert whole
     assert "agents: Sales (7, 1 call)" in whole.text
     assert objects([whole.structure["profile"]])[0]["agent_names"] == {"7": "Sales"}
+
+
+def test_an_old_transcript_is_called_old_though_the_new_one_is_stored_right_after(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    running = replace(A_CALL, status="in_progress", outcome=None, ended=False)
+    ended = replace(A_CALL, turns=(Turn(0, "agent", "Good morning."),))
+    call_id = frozenset({A_CALL.conversation_id})
+    situation = Situation((running,), (ended,), call_id, call_id, 99, 60.0, frozenset())
+
+    async def ask() -> Said:
+        harness = await ToolsHarness.open(situation)
+
+        async def and_load(loader: Loader, conversation_id: str, window: Window) -> Transcript | None:
+            transcript = await read_window(loader, conversation_id, window)
+            harness.source.failing = frozenset()
+            assert not await loader.sync.fetch_one(conversation_id, harness.clock(), 60.0)
+            return transcript
+
+        monkeypatch.setattr(transcripts, "read_window", and_load)
+        try:
+            await harness.prepare()
+            return await harness.ask("get_transcripts", conversation_ids=[A_CALL.conversation_id])
+        finally:
+            await harness.app.aclose()
+
+    old = asyncio.run(ask())
+    assert "in_progress" in old.text
+    assert not old.coverage["complete"]
+    assert old.note == "1 could not be refreshed and may be out of date: call-0000. Ask again."
