@@ -15,6 +15,7 @@ from formant_mcp.queries.loader import Loader, RequestContext
 from formant_mcp.store import AccountKey, Store
 from formant_mcp.sync import Sync
 from formant_mcp.sync.details import next_refresh_at
+from tests import faults
 from tests.fake_api import FakeApi
 from tests.provider_apis import ELEVENLABS, FORMANT, ProviderFixture
 from tests.sync.sync_harness import NOON, SECONDS, Clock
@@ -136,7 +137,8 @@ async def test_an_unknown_agent_matches_nothing_and_the_existing_agents_are_name
 
 async def test_an_unknown_name_is_refused_with_the_number_of_calls_listed_so_far() -> None:
     async with account() as opened:
+        opened.api.fault("cursor=", 1, faults.slow(60))
         with pytest.raises(
             InvalidRequestError, match=r"agent_id: no agent has this .* among the \d+ calls listed so far"
         ):
-            await opened.ask("Late fee reminders", seconds=0)
+            await opened.ask("Nobody at all", seconds=0)
