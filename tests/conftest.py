@@ -37,6 +37,11 @@ load_profile()
 _ON_POSTGRES = Path(__file__).parent / "store" / "postgres"
 
 
+def pytest_configure() -> None:
+    """Refuses a folder of PostgreSQL's programs where there are none."""
+    programs()
+
+
 def pytest_collection_finish() -> None:
     """Exempts the collected tests from garbage collection, as they live until the end."""
     gc.freeze()

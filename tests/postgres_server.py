@@ -1,4 +1,7 @@
-"""A PostgreSQL server for tests, in a temporary folder, reached by a socket in it; nothing of it is kept."""
+"""A PostgreSQL server for tests, in a temporary folder, reached by a socket in it; nothing of it is kept.
+
+The variable POSTGRES_BIN names the folder of its programs; without it, it is the newest that this machine has.
+"""
 
 import os
 import shutil
@@ -7,8 +10,12 @@ import subprocess
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+import psycopg
+import pytest
 
 _FOLDERS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: -int(folder.parent.name))
 _SETTINGS = {
@@ -16,13 +23,18 @@ _SETTINGS = {
     "full_page_writes": "off",
     "synchronous_commit": "off",
     "listen_addresses": "",
+    "port": "5432",
     "max_connections": "800",
 }
-_START_SECONDS = 30.0
+_MOST_SECONDS = 30.0
 
 
 def programs() -> Path | None:
-    """The folder of the newest PostgreSQL's programs; None if there is none on this machine."""
+    """The folder of the server's programs; None if there is none on this machine."""
+    if chosen := os.environ.get("POSTGRES_BIN"):
+        if not Path(chosen, "initdb").exists():
+            raise pytest.UsageError(f"POSTGRES_BIN is {chosen}, where there is no initdb.")
+        return Path(chosen)
     found = shutil.which("initdb")
     return _FOLDERS[0] if _FOLDERS else Path(found).parent if found else None
 
@@ -35,10 +47,12 @@ class PostgresServer:
         assert bin_folder, "no PostgreSQL on this machine"
         self._programs, self._folder = bin_folder, folder
         self._user = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
-        self._options = [f"-c{name}={value}" for name, value in (_SETTINGS | settings).items()]
+        settings = _SETTINGS | settings
+        self._options = [f"-c{name}={value}" for name, value in settings.items()]
+        self.port = settings["port"]
         self._server: subprocess.Popen[bytes] | None = None
         self.data = folder / "data"
-        self.address = f"postgresql://tests@/postgres?host={folder}"
+        self.address = f"postgresql://tests@/postgres?host={folder}&port={self.port}"
         if self._user:
             shutil.chown(folder, self._user)
         if not self.data.exists():
@@ -51,12 +65,18 @@ class PostgresServer:
         log_file = self._folder / "log"
         with log_file.open("ab") as log:
             self._server = subprocess.Popen(command, stdout=log, stderr=log, user=self._user, cwd=self._folder)
-        until = time.monotonic() + _START_SECONDS
-        ready = [str(self._programs / "pg_isready"), "-h", str(self._folder), "-q"]
-        while subprocess.run(ready, check=False).returncode:
+        until = time.monotonic() + _MOST_SECONDS
+        while not self._answers():
             assert time.monotonic() < until, log_file.read_text()
             assert self._server.poll() is None, log_file.read_text()
             time.sleep(0.05)
+
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(self.address).close()
+        except psycopg.OperationalError:
+            return False
+        return True
 
     def stop(self) -> None:
         """Ends it at once, with all connections."""
@@ -66,9 +86,27 @@ class PostgresServer:
             self._server = None
 
     def reload(self) -> None:
-        """Has it read its files of settings again."""
+        """Has it read its files of settings again, before any new connection."""
         assert self._server
+        before, until = self._loaded_at(), time.monotonic() + _MOST_SECONDS
         self._server.send_signal(signal.SIGHUP)
+        while self._loaded_at() == before:
+            assert time.monotonic() < until, "the settings were not read"
+            time.sleep(0.01)
+
+    def write(self, name: str, text: str) -> None:
+        """Writes a file among its data, as its own; it is private, as a key must be."""
+        path = self.data / name
+        path.touch(0o600)
+        path.write_text(text)
+        if self._user:
+            shutil.chown(path, self._user)
+
+    def _loaded_at(self) -> datetime:
+        with psycopg.connect(self.address) as connection:
+            row = connection.execute("SELECT pg_conf_load_time()").fetchone()
+        assert row
+        return row[0]
 
 
 @contextmanager
