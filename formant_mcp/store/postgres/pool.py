@@ -44,7 +44,7 @@ _REFUSALS = (
     (
         r"authentication failed|no password supplied|no pg_hba\.conf entry|role .* does not exist|not permitted to log",
         "The database refused the login.",
-        "Check user and password in FORMANT_STORE, and who may connect in its pg_hba.conf.",
+        "Check user and password (and sslmode) in FORMANT_STORE, and who may connect in its pg_hba.conf.",
     ),
     (
         r"database .* does not exist|permission denied for database",
@@ -52,9 +52,10 @@ _REFUSALS = (
         "Create it, or check the name at the end of the address.",
     ),
     (
-        r"SSL|certificate|encryption",
+        r"(?i:ssl)|certificate|encryption",
         "No encrypted connection to the database could be made.",
-        "Check sslmode and sslrootcert in FORMANT_STORE.",
+        "Check sslmode, sslrootcert and host in FORMANT_STORE: the server must have ssl on, and for verify-full a"
+        " certificate for that host.",
     ),
 )
 _NONE_LEFT = re.compile("too many clients|too many connections|remaining connection slots")

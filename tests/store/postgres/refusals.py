@@ -3,14 +3,16 @@
 import re
 from collections.abc import Generator
 from contextlib import contextmanager
+from urllib.parse import quote
 
 import pytest
 
 from formant_mcp.errors import FormantError, StoreError
 
 SECRET = "s3cret phrase"
+PASSWORD = quote(SECRET)
 _PRIVATE = re.compile(
-    rf"{SECRET}|SELECT |INSERT |UPDATE |COPY |\$1|postgresql://(?!user:password@host)|/tmp/|127\.0\.0\.1|test_[0-9a-f]{{8}}|call-\d"
+    rf"{SECRET}|{PASSWORD}|SELECT |INSERT |UPDATE |COPY |\$1|postgresql://(?!user:password@host)|/tmp/|127\.0\.0\.1|::1|localhost|test_[0-9a-f]{{8}}|call-\d"
 )
 
 

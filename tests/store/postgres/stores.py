@@ -29,6 +29,11 @@ async def open_at(address: str, key: str = "key", service: str = "service") -> S
     return await Store.open(address, AccountKey(service, key), never)
 
 
+def name_in(address: str) -> str:
+    """The database's name."""
+    return address.partition("@/")[2].partition("?")[0]
+
+
 async def ask(address: str, query: str, *parameters: object) -> Rows:
     """The rows of a query on a connection of its own; none of a command."""
     return await asyncio.to_thread(ask_now, address, query, *parameters)

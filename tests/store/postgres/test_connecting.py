@@ -1,9 +1,8 @@
 """An address, a login or rights that do not do: what is wrong and what to do, at once."""
 
 import time
-from asyncio import StreamReader, StreamWriter, gather, sleep, start_server
+from asyncio import gather, sleep
 from collections.abc import Callable, Generator
-from urllib.parse import quote
 
 import pytest
 
@@ -12,12 +11,11 @@ from formant_mcp.filters import Filters
 from tests.postgres_server import PostgresServer
 from tests.store.files import calls
 from tests.store.oracle import NOW
-from tests.store.postgres.refusals import SECRET, refused
-from tests.store.postgres.stores import ask, ask_now, open_at
+from tests.store.postgres.refusals import PASSWORD, SECRET, refused
+from tests.store.postgres.stores import ask, ask_now, name_in, open_at
 
 pytestmark = pytest.mark.anyio
 
-PASSWORD = quote(SECRET)
 OUR_TABLES = "ON ALL TABLES IN SCHEMA formant_mcp"
 Login = Callable[[str], str]
 
@@ -43,20 +41,12 @@ def login(server: PostgresServer, database: str) -> Generator[Login]:
 @pytest.fixture
 def asks_for_passwords(server: PostgresServer) -> Generator[None]:
     """A server that wants passwords from all but the tests' own role."""
-    rules = server.data / "pg_hba.conf"
-    before = rules.read_text()
-    rules.write_text("local all tests trust\nlocal all all scram-sha-256\n")
+    before = (server.data / "pg_hba.conf").read_text()
+    server.write("pg_hba.conf", "local all tests trust\nlocal all all scram-sha-256\n")
     server.reload()
-    while not ask_now(server.address, "SELECT 1 FROM pg_hba_file_rules WHERE auth_method LIKE 'scram%'"):
-        pass
     yield
-    rules.write_text(before)
+    server.write("pg_hba.conf", before)
     server.reload()
-
-
-def name_in(address: str) -> str:
-    """The database's name."""
-    return address.partition("@/")[2].partition("?")[0]
 
 
 @pytest.mark.parametrize("address", ["postgresql://u:{}@[host/db", "postgresql://u:{}@h/db?nonsense=1"])
@@ -96,18 +86,6 @@ async def test_a_missing_database_or_role_is_said(server: PostgresServer, databa
     await ask(database, f"REVOKE CONNECT ON DATABASE {name_in(database)} FROM PUBLIC")
     with refused("may not use it", "name at the end"):
         await open_at(address)
-
-
-async def test_a_connection_that_cannot_be_encrypted_is_said() -> None:
-    async def refuse(_: StreamReader, writer: StreamWriter) -> None:
-        writer.write(b"N")  # https://www.postgresql.org/docs/current/protocol-flow.html: no encryption here
-        writer.close()
-
-    async with await start_server(refuse, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        for mode in ("require", "verify-full"):
-            with refused("No encrypted connection", "sslmode"):
-                await open_at(f"postgresql://u:{PASSWORD}@127.0.0.1:{port}/db?sslmode={mode}")
 
 
 async def test_a_role_that_may_not_create_tables_is_said_and_may_use_those_that_are_there(
