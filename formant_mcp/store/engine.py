@@ -91,6 +91,7 @@ class Connection(Protocol):
     - `$by_agent`, `$by_transcript`: after `$conversations`, the index to use
     - `$hits`, `$is_hit`, `$hit_turn`, `$hit_row`: a table of turns; whether a turn has a match (one parameter), its key
       and its row
+    - `$says`: as `$is_hit`, of a hit that is found by its row
     - `$if_many`: before a condition that narrows the hits, where it helps only if there are so many (parameters: the
       number, that of `$is_hit`, the number)
     - `$turn_row`: the row of a turn; `$turn_in_value`, `$hit_in_value`: whether a turn's, or a hit's, row is `value`

@@ -340,7 +340,7 @@ class Search(OnDatabase):
         if any(map(_has_prefix, matches)) or len(rows) > _PROBED:
             source = "$hits WHERE $is_hit AND $hit_row IN (SELECT value FROM selected)"
         else:  # a range of the index for each row
-            source = "selected $join $hits ON $hit_in_value WHERE $is_hit"
+            source = "selected $join $hits ON $hit_in_value WHERE $says"
         parts = (f"SELECT {number}, $hit_turn FROM {source}" for number in range(len(matches)))
         keys: list[list[int]] = [[] for _ in matches]
         for number, key in connection.rows(

@@ -4,7 +4,7 @@ import json
 import math
 import re
 import secrets
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
 from itertools import islice, repeat
 
@@ -26,7 +26,7 @@ from formant_mcp.store.postgres.keys import (
     stored_rows,
     to_array,
     to_copy,
-    without_unstorable,
+    to_json,
 )
 from formant_mcp.store.postgres.pipeline import Pipeline, Sent
 from formant_mcp.store.postgres.schema import SCHEMA
@@ -44,7 +44,11 @@ _KEPT = frozenset({"words", "labels"})
 _COPIED_FROM = 100  # rows; fewer are inserted faster by a statement, which need not be waited for
 _COPIED_AT_ONCE = 100  # rows
 _ANALYZED_FROM = 1_000  # conversations
-_ANALYZED = {"conversations": "account, row_id, conversation_id", "result_values": "account, row_id"}
+_ANALYZED = {
+    "conversations": "account, row_id, conversation_id",
+    "result_values": "account, row_id",
+    "turns": "account, row_id",
+}
 # How many rows these have depends on the word or the field. A prepared statement soon has one plan for all of them,
 # which may take ten times as long.
 _PLANNED_EACH_TIME = re.compile(r"\$(hits|result_values)")
@@ -141,8 +145,8 @@ class PostgresConnection:
             self._copy(table, columns, rows)
         else:  # A statement may update a row once: a long key may be that of another row, as it was stored.
             self._insert(table, columns, rows, key, update, size=1 if has_long_key else len(rows))
-        if table in _ANALYZED:
-            self._analyze(table, rows)
+        if table in _ANALYZED and _have_doubled({whole(row[0]) for row in rows}):
+            self._analyze(table)
 
     def _insert(
         self,
@@ -162,7 +166,7 @@ class PostgresConnection:
             template += f" ON CONFLICT ({', '.join(('account', *key))}) DO "
             template += f"UPDATE SET {update}" if update else "NOTHING"
         for first in range(0, len(rows), size or 1):
-            self._send(template, [_to_json(columns, rows[first : first + size])])
+            self._send(template, [to_json(columns, rows[first : first + size])])
 
     def update(self, table: str, changes: str, condition: str, rows: Sequence[Sequence[Parameter]]) -> None:
         """Changes what meets the condition, once for each row of parameters."""
@@ -182,7 +186,7 @@ class PostgresConnection:
             f" FROM (SELECT {', '.join(names)} FROM {_rows_of(table)}) AS new"
             f" WHERE account = {self._account} AND ({table}.{key} = new.{key})"
         )
-        self._send(template, [_to_json(names, stored)])
+        self._send(template, [to_json(names, stored)])
 
     def delete(self, table: str, condition: str, rows: Sequence[Sequence[Parameter]]) -> None:
         """Deletes what meets the condition, once for each row of parameters."""
@@ -275,15 +279,13 @@ class PostgresConnection:
         last = int(self.rows(counted, [len(rows)])[0][0] or 0)
         return [(last - len(rows) + number, *row) for number, row in enumerate(rows, 1)]
 
-    def _analyze(self, table: str, rows: Sequence[Sequence[Value]]) -> None:
-        """Updates the statistics of a table each time that the account has doubled: its row is a power of two.
+    def _analyze(self, table: str) -> None:
+        """Updates the statistics of a table, which is done each time that the account has doubled.
 
         Without them PostgreSQL takes any index for as good as any other, as each begins with the account. Its own
         automatism counts the changes of a table, so it may never notice a new account among large ones.
         """
-        row_ids = {int(row[0] or 0) for row in rows}
-        if any(row_id > _ANALYZED_FROM and row_id.bit_count() == 1 for row_id in row_ids):
-            self._send(f"ANALYZE (SKIP_LOCKED) {SCHEMA}.{table} ({_ANALYZED[table]})")
+        self._send(f"ANALYZE (SKIP_LOCKED) {SCHEMA}.{table} ({_ANALYZED[table]})")
 
     def _count_words(
         self, levels: Sent, turns: Sequence[StoredTurn], words: Sequence[Sequence[str]], sign: int
@@ -297,6 +299,8 @@ class PostgresConnection:
             if size < word_counts.MERGED:
                 texts = [json.dumps(counts, ensure_ascii=False)]
                 self._insert_columns(word_counts.TABLE, _COUNT_TYPES, [level], [last + 1], texts)
+                if word_counts.has_doubled(level, last + 1, sizes):
+                    self._analyze("turns")
                 return
             rows = self.rows("SELECT counts::text FROM $word_counts WHERE level = ?", [level])
             self.delete("word_counts", "level = ?", [(level,)])
@@ -360,22 +364,14 @@ class PostgresConnection:
         self._connection.note_answer()
 
 
+def _have_doubled(row_ids: Set[int]) -> bool:
+    """Whether new rows of conversations show that the account has doubled: one of them is a power of two."""
+    return any(row_id > _ANALYZED_FROM and row_id.bit_count() == 1 for row_id in row_ids)
+
+
 def _rows_of(table: str) -> str:
     """A table of new rows, which are one parameter, in JSON; their columns have the types of the stored ones."""
     return f"json_populate_recordset(NULL::{SCHEMA}.{table}, ?)"
-
-
-def _to_json(columns: Sequence[str], rows: Sequence[Sequence[Value]]) -> str:
-    return json.dumps(
-        [
-            {
-                name: without_unstorable(value) if isinstance(value, str) else value
-                for name, value in zip(columns, row, strict=True)
-            }
-            for row in rows
-        ],
-        ensure_ascii=False,
-    )
 
 
 def run_command(connection: psycopg.Connection, command: bytes) -> None:

@@ -5,6 +5,7 @@ equal one is found.
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -62,6 +63,20 @@ def to_array(values: Sequence[Value]) -> str:
             texts = [without_unstorable(text).replace("\\", r"\\").replace('"', r"\"") for text in texts]
         return '{"' + '","'.join(texts) + '"}'
     return "{" + ",".join(["NULL" if value is None else repr(value) for value in values]) + "}"
+
+
+def to_json(columns: Sequence[str], rows: Sequence[Sequence[Value]]) -> str:
+    """Rows as an array in JSON, of an object each."""
+    return json.dumps(
+        [
+            {
+                name: without_unstorable(value) if isinstance(value, str) else value
+                for name, value in zip(columns, row, strict=True)
+            }
+            for row in rows
+        ],
+        ensure_ascii=False,
+    )
 
 
 def key(text: str) -> str:

@@ -18,6 +18,7 @@ from formant_mcp.text_search.tokenizer import divided, stem
 TABLE = "word_counts"
 MERGED = 16
 """Rows of a level that become one of the next."""
+_ANALYZED_FROM = 2  # level: a row of it has the changes of 256 saves
 _LONGEST_WORD = 64  # characters; longer ones are not counted
 _NOTHING = "0 0 0 0 0 0"
 
@@ -71,6 +72,11 @@ def merged(rows: Iterable[Counts]) -> Counts:
 
 def _sum(texts: Iterable[str]) -> list[int]:
     return [sum(map(int, column)) for column in zip(*(text.split() for text in texts), strict=True)]
+
+
+def has_doubled(level: int, number: int, levels: Iterable[int]) -> bool:
+    """Whether a new row shows that the account has doubled; `levels`: those that had rows before."""
+    return level >= max([_ANALYZED_FROM, *levels]) and number.bit_count() == 1
 
 
 def counted_stem(expression: Expression, forms: Forms) -> str:

@@ -22,6 +22,7 @@ _NAMES = {
     "by_transcript": "INDEXED BY conversations_with_turns",
     "hits": "turns_fts",
     "is_hit": "turns_fts MATCH ?",
+    "says": "turns_fts MATCH ?",
     "if_many": "(SELECT count(*) < ? FROM (SELECT 1 FROM turns_fts WHERE turns_fts MATCH ? LIMIT ?)) OR",
     "hit_turn": "turns_fts.rowid",
     "hit_row": f"(turns_fts.rowid >> {KEY_BITS})",
@@ -42,6 +43,7 @@ def _limited_names(agents: frozenset[str]) -> dict[str, str]:
     limit = Limit(agents, "conversations AS visible", lambda hexadecimal: f"CAST(x'{hexadecimal}' AS TEXT)")
     rows = limit.of_tables(f"(turns.turn_id >> {KEY_BITS})")
     tables = {table: f"(SELECT * FROM {table} WHERE {rows[table]})" for table in TABLES}
+    is_hit = f"{_NAMES['is_hit']} AND {limit.of_row(_NAMES['hit_row'])}"
     return {
         **_NAMES,
         **{table: f"{selected} AS {table}" for table, selected in tables.items()},
@@ -49,5 +51,6 @@ def _limited_names(agents: frozenset[str]) -> dict[str, str]:
         "measured_as": tables["signals"],
         "by_agent": "",  # a subquery takes no such hint
         "by_transcript": "",
-        "is_hit": f"{_NAMES['is_hit']} AND {limit.of_row(_NAMES['hit_row'])}",
+        "is_hit": is_hit,
+        "says": is_hit,
     }
