@@ -35,7 +35,7 @@ from formant_mcp.store.postgres.templates import to_postgres
 from formant_mcp.store.rows import whole
 from formant_mcp.store.turn_keys import WORD_COLUMNS, pieces_in, row_of, word_rows
 from formant_mcp.text_search.query import Expression
-from formant_mcp.text_search.tokenizer import indexable
+from formant_mcp.text_search.tokenizer import divided, indexable
 
 _DURABLE = frozenset({"members"})  # tables of what no provider has: a token that was revoked must stay so
 # Tables where nothing is changed and little deleted: each connection inserts a row once. If the database's machine
@@ -243,12 +243,15 @@ class PostgresConnection:
         return NotCompared(f"({wanted}) & !({without})" if without else wanted)
 
     def counted(self, expression: Expression, role: Role, forms: Forms) -> tuple[int, int] | None:
-        """How many turns match, of how many conversations, for a word; None for what is not counted."""
-        said = "" if self._agents else word_counts.counted_stem(expression, forms)
+        """How many turns match, of how many conversations, for all words of a stem; None for what is not counted."""
+        said, words = ("", set[str]()) if self._agents else word_counts.common_stem(expression, forms)
         if not said:
             return None
-        numbers = self.rows("SELECT counts ->> ?::text FROM $word_counts", [said])
-        return word_counts.hits([str(row[0]) for row in numbers if row[0]], role)
+        sql = "SELECT counts ->> ?::text, NULL FROM $word_counts UNION ALL SELECT NULL, word FROM $words WHERE stem = ?"
+        rows = self.rows(sql, [said, said])
+        if any(word and len(divided(str(word))) == 1 and word not in words for _, word in rows):
+            return None
+        return word_counts.hits([str(numbers) for numbers, _ in rows if numbers], role)
 
     def milliseconds(self, now: int) -> int:
         """The time that all who share the store go by: the database's."""

@@ -79,17 +79,19 @@ def has_doubled(level: int, number: int, levels: Iterable[int]) -> bool:
     return level >= max([_ANALYZED_FROM, *levels]) and number.bit_count() == 1
 
 
-def counted_stem(expression: Expression, forms: Forms) -> str:
-    """The stem whose numbers are those of an expression; '' if it is not one word in forms of one stem."""
-    match expression:
-        case Expression(all_of=((term,),), none_of=()) if term.kind == "word":
-            said = stem("".join(term.words))
-            is_counted = all(
-                len(divided(form)) == 1 and len(form) <= _LONGEST_WORD and stem(form) == said for form in forms(term)
-            )
-            return said if is_counted else ""
-        case _:
-            return ""
+def common_stem(expression: Expression, forms: Forms) -> tuple[str, set[str]]:
+    """The stem of all words that match an expression, and these words; '' if it has no such stem, or more than words.
+
+    Its numbers are those of the expression if the account has no other words of that stem.
+    """
+    if len(expression.all_of) != 1 or expression.none_of:
+        return "", set()
+    words = {form for term in expression.all_of[0] for form in forms(term)}
+    is_counted = all(
+        len(divided(word)) == 1 and len(word) <= _LONGEST_WORD and not word.endswith("*") for word in words
+    )
+    stems = set(map(stem, words)) if is_counted else set[str]()
+    return (stems.pop(), words) if len(stems) == 1 else ("", set())
 
 
 def hits(texts: Iterable[str], role: Role) -> tuple[int, int]:
