@@ -158,6 +158,11 @@ class Connection(Protocol):
         """How many turns match, of how many conversations, where that is stored; None where it must be counted."""
         ...
 
+    @property
+    def hits_per_probe(self) -> int:
+        """How many hits are counted in the time that it takes to see whether one conversation has any."""
+        ...
+
     def milliseconds(self, now: int) -> int:
         """The time that all who share the store go by; `now`: this machine's."""
         ...

@@ -176,14 +176,17 @@ class Search(OnDatabase):
 
     def _total(self, connection: Connection, exact: Step, wording: Wording, counted: Count) -> Count:
         """How many hits there are, also by other spellings; `counted`: the exact ones."""
-        if exact.search.filters == _ALL:  # a few spelled hits are counted faster than all
-            match = only_by_spelling(exact, wording).match(connection)
+        match = exact.match(connection)
+        if exact.search.filters == _ALL and not _has_prefix(match):  # a few spelled hits are counted faster than all
+            most = max(_PROBED, counted.hits // connection.hits_per_probe)
             sql = "SELECT $hit_row FROM $hits WHERE $is_hit LIMIT ?"
-            hits = [whole(row[0]) for row in connection.rows(sql, [match, _PROBED + 1])]
-            if len(hits) <= _PROBED:
-                (keys,) = self._keys(connection, [exact.match(connection)], sorted(set(hits)))
-                others = set(hits) - {row_of(key) for key in keys}
-                return Count(counted.hits + len(hits), counted.conversations + len(others))
+            spelled = only_by_spelling(exact, wording).match(connection)
+            hits = [whole(row[0]) for row in connection.rows(sql, [spelled, most + 1])]
+            if len(hits) <= most:
+                said = "SELECT 1 FROM $hits WHERE $hit_in_value AND $says"
+                sql = f"SELECT count(*) FROM $each_number WHERE NOT EXISTS ({said})"
+                others = connection.rows(sql, [sorted(set(hits)), match])[0][0]
+                return Count(counted.hits + len(hits), counted.conversations + whole(others))
         return self._count(connection, with_spellings(exact, wording))[0]
 
     async def occurs(

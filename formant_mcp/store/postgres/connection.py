@@ -221,6 +221,7 @@ class PostgresConnection:
             self._count_words(self._send(_LEVELS), turns, words, -1)
 
     deletes_at_once = False  # others share the database
+    hits_per_probe = 20
 
     def delete_all_words(self) -> None:
         """Deletes the counts of all words."""

@@ -137,6 +137,7 @@ class SqliteConnection:
         self._deleted |= {key: (role, text) for key, role, text, _ in turns}
 
     deletes_at_once = True
+    hits_per_probe = 500
 
     def delete_all_words(self) -> None:
         """Deletes the whole index of words; then the file is rewritten, because most of it is free."""

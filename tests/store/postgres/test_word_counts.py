@@ -108,6 +108,21 @@ async def test_other_spellings_of_a_word_are_counted_too(database: str, monkeypa
     await store.close()
 
 
+@pytest.mark.parametrize(("spelled", "are_few"), [(3, True), (4, False)])
+async def test_only_a_twentieth_of_spelled_hits_is_counted_without_the_exact_ones(
+    database: str, spelled: int, are_few: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "_PROBED", 0)
+    store = await open_at(database)
+    others = [call_saying(number, "paise") for number in range(1, spelled)]
+    await store.write.save([call_saying(0, *["paisa"] * 60, "paise"), *others], NOW)
+    with checked(monkeypatch) as sent:
+        page = await store.search.find(StoreSearch(parse_query("paisa"), "any", Filters(), any_spelling=True), 100)
+    assert (page.hits, page.conversations, page.exact) == (60 + spelled, spelled, (60, 1))
+    assert any("count(DISTINCT" in statement for statement in sent) is not are_few
+    await store.close()
+
+
 async def test_turns_of_a_store_that_did_not_count_are_counted(database: str) -> None:
     chance = random.Random(6)
     for key in ("first", "second"):
