@@ -17,10 +17,10 @@ from formant_mcp.store.sqlite.file import damaged_in, files_of, refuse_unusable
 from formant_mcp.store.sqlite.inspection import check_integrity, inspect_file, stores_in
 from formant_mcp.store.sqlite.removal import remove_if_free
 from formant_mcp.store.sqlite.room import shortage
-from formant_mcp.store.store import ids_in, inspect_database
+from formant_mcp.store.store import ids_in, inspect_database, refusal_of_database
 from formant_mcp.sync.details import next_refresh_at
 
-__all__ = ["AllStores", "StoreFacts", "check_integrity", "files_of", "shortage"]
+__all__ = ["AllStores", "StoreFacts", "check_integrity", "files_of", "refusal_of_database", "shortage"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,7 @@ def test_the_server_imports_neither_the_command_line_nor_what_draws_tables(
     messages = [INITIALIZE, INITIALIZED, request(3, "tools/list"), listed]
     _, on_stderr = piped(tmp_path, messages, *arguments, PYTHONPROFILEIMPORTTIME="1")
     assert "formant_mcp.server.stdio" in modules_in(on_stderr)
-    unwanted = {"rich", "pygments", "formant_mcp.command_line", "formant_mcp.commands"}
+    unwanted = {"rich", "pygments", "psycopg", "formant_mcp.command_line", "formant_mcp.commands"}
     assert modules_in(on_stderr) & unwanted == set()
 
 

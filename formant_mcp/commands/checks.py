@@ -14,7 +14,16 @@ from formant_mcp.errors import FormantError, StoreError
 from formant_mcp.files import disk_errors, refuse_unsafe
 from formant_mcp.settings import Settings, store_text, unknown_variables
 from formant_mcp.sizes import counted, files_text, size
-from formant_mcp.stores import AllStores, StoreFacts, check_integrity, files_of, find_stores, shortage, title
+from formant_mcp.stores import (
+    AllStores,
+    StoreFacts,
+    check_integrity,
+    files_of,
+    find_stores,
+    refusal_of_database,
+    shortage,
+    title,
+)
 
 _CHECK_SECONDS = 10.0  # for the integrity of the store
 _LEAST_FREE = 100_000_000  # bytes
@@ -61,8 +70,8 @@ def of_stores(settings: Settings, key: str) -> Iterator[Check]:
         return
     if location is None:
         yield Check("store", "in memory only (FORMANT_STORE): every start loads everything again")
-    elif all_stores.refusal:
-        yield wrong("store", all_stores.refusal.message, all_stores.refusal.hint)
+    elif refusal := refusal_of_database(location) if isinstance(location, str) else all_stores.refusal:
+        yield wrong("store", refusal.message, refusal.hint)
     elif isinstance(location, Path) and (problem := _unwritable(location.parent)):
         yield wrong("store", problem, "Correct that, or set FORMANT_STORE to another path.")
     elif all_stores.own is None:
@@ -104,7 +113,7 @@ def of_folder(name: str, folder: Path, variable: str) -> Check:
 def contents(store: StoreFacts) -> str:
     """What a store has."""
     if store.problem:
-        return f"{store.problem}, {size(store.bytes)}"
+        return f"{store.problem}, {size(store.bytes)}" if store.bytes else store.problem
     loaded = f" ({store.loaded:,} with their words)" if isinstance(store.where, Path) else ""
     parts = [f"{counted(store.conversations, 'conversation')}{loaded}"]
     parts += [counted(store.members, "member's token", "members' tokens")] if store.members else []

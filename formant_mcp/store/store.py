@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from formant_mcp.analysis.phrase_lists import PhraseLists
 from formant_mcp.analysis.signals import measure
-from formant_mcp.errors import ConfigurationError, with_extra
+from formant_mcp.errors import ConfigurationError, FormantError, with_extra
 from formant_mcp.redaction.redactor import Redactor
 from formant_mcp.store.aggregates import Aggregates
 from formant_mcp.store.engine import AccountKey, Connection, Database, OnDatabase, Owner, on_writer, one_query
@@ -149,6 +149,11 @@ def inspect_database(address: str) -> list[StoreFacts]:
         ConfigurationError, StoreError: the database cannot be used.
     """
     return _postgres().inspect(address)
+
+
+def refusal_of_database(address: str) -> FormantError | None:
+    """Why a server cannot use a database; None if it can. Nothing in it is changed."""
+    return _postgres().refusal(address)
 
 
 def ids_in(store: StoreFacts) -> list[str]:

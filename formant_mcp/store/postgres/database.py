@@ -23,7 +23,7 @@ from formant_mcp.store.postgres.failures import (
     connection_lost,
     translate_errors,
 )
-from formant_mcp.store.postgres.inspection import ids_in_database, inspect_database
+from formant_mcp.store.postgres.inspection import ids_in_database, inspect_database, refusal_of_database
 from formant_mcp.store.postgres.pool import Pool
 from formant_mcp.store.postgres.schema import migrate
 from formant_mcp.store.postgres.stoppable import Use
@@ -75,6 +75,7 @@ class PostgresDatabase:
 
     inspect = staticmethod(inspect_database)
     ids_of = staticmethod(ids_in_database)
+    refusal = staticmethod(refusal_of_database)
 
     async def read(
         self, work: Callable[[Connection], T], agents: frozenset[str] = ALL_AGENTS, *, is_one_query: bool = False

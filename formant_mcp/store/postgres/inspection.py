@@ -2,10 +2,11 @@
 
 import psycopg
 
+from formant_mcp.errors import ConfigurationError, FormantError, StoreError
 from formant_mcp.store.facts import StoreFacts
 from formant_mcp.store.postgres.failures import translate_errors
 from formant_mcp.store.postgres.pool import Pool
-from formant_mcp.store.postgres.schema import MIGRATIONS, SCHEMA, version_of
+from formant_mcp.store.postgres.schema import MIGRATIONS, SCHEMA, migrate, version_of
 from formant_mcp.store.postgres.stoppable import Use
 from formant_mcp.store.rows import moment
 
@@ -17,6 +18,13 @@ _ACCOUNTS = f"""
     FROM {SCHEMA}.accounts JOIN {SCHEMA}.account_keys USING (account)
     GROUP BY account, service ORDER BY account
 """
+
+_CHANGES = (
+    f"UPDATE {SCHEMA}.conversations SET seen_at = seen_at WHERE false",
+    f"INSERT INTO {SCHEMA}.conversations SELECT * FROM {SCHEMA}.conversations WHERE false",
+    f"DELETE FROM {SCHEMA}.conversations WHERE false",
+)
+"""They need the rights and the state of the database that every change needs, and change nothing."""
 
 
 def inspect_database(address: str) -> list[StoreFacts]:
@@ -30,6 +38,26 @@ def inspect_database(address: str) -> list[StoreFacts]:
         with pool.connection(Use()) as connection, translate_errors():
             version = version_of(connection)
             return _accounts(connection, address, version) if version else []
+    finally:
+        pool.close()
+
+
+def refusal_of_database(address: str) -> FormantError | None:
+    """Why a server cannot use the database; None if it can. What it does first is tried, and undone.
+
+    The migration of an older version is not tried: it may take long, and hold up others.
+    """
+    pool = Pool(address)
+    try:
+        with pool.connection(Use()) as connection, translate_errors(), connection.transaction(force_rollback=True):
+            if version_of(connection) in range(1, len(MIGRATIONS)):
+                return None
+            migrate(connection)
+            for change in _CHANGES:
+                connection.execute(change)
+            return None
+    except (ConfigurationError, StoreError) as error:
+        return error
     finally:
         pool.close()
 

@@ -6,8 +6,10 @@ from collections.abc import Callable, Generator
 
 import pytest
 
+from formant_mcp.commands.checks import Check, of_stores
 from formant_mcp.errors import ConfigurationError
 from formant_mcp.filters import Filters
+from formant_mcp.settings import Settings
 from tests.postgres_server import PostgresServer
 from tests.store.files import calls
 from tests.store.oracle import NOW
@@ -139,3 +141,28 @@ async def test_options_of_the_address_are_kept(database: str) -> None:
     )
     assert rows == [("123ms",), ("reviews",), ("formant_mcp_functions",)]
     await store.close()
+
+
+async def test_the_doctor_says_whether_a_server_could_use_the_database_and_changes_nothing(
+    database: str, login: Login
+) -> None:
+    def store_of(address: str) -> Check:
+        return next(of_stores(Settings.model_validate({"api_key": "k", "store": address}), "k"))
+
+    address = login("USAGE ON SCHEMA public")
+    assert (found := store_of(address)).text == "The role of FORMANT_STORE may not create the tables."
+    assert not found.is_right
+    assert store_of(database).is_right
+    assert await ask(database, "SELECT to_regnamespace('formant_mcp')") == [(None,)]
+    store = await open_at(database, Settings.model_validate({}).account("k"))
+    await store.write.save(calls(3), NOW)
+    await store.close()
+    user = address.partition("//")[2].partition(":")[0]
+    await ask(database, f"GRANT USAGE ON SCHEMA formant_mcp, formant_mcp_functions TO {user}")
+    await ask(database, f"GRANT SELECT {OUR_TABLES} TO {user}")
+    assert (found := store_of(address)).text == "The role of FORMANT_STORE has too few rights in the database."
+    await ask(database, f"ALTER ROLE {user} SET default_transaction_read_only = on")
+    assert store_of(address).text == "The database only accepts reads now."
+    assert store_of(database).is_right
+    await ask(database, "UPDATE formant_mcp.version SET number = number + 1")
+    assert store_of(database).text == "The database was written by a newer version of formant-mcp."
