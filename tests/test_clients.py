@@ -33,6 +33,7 @@ from formant_mcp.server.tools import TOOLS
 from tests import npm
 from tests.clients.report import Report, digest
 from tests.fake_formant import FakeFormant
+from tests.http_process import in_child
 from tests.server_harness import ZONE, Account, Assistant
 from tests.stdio_process import PROGRAM, environment
 from tests.test_conformance import PACKAGE as CONFORMANCE
@@ -366,3 +367,19 @@ def test_the_readme_names_every_client_with_its_version() -> None:
         assert rows[name]["era"] == ", ".join(client.eras)
         assert rows[name]["what it passes on"].startswith(" and ".join(client.gives))
         assert ("completion" in rows[name]["what it passes on"]) == client.has_completion
+
+
+@pytest.mark.clients
+@pytest.mark.parametrize("client", CLIENTS[:3], ids=lambda client: f"{client.name} {client.version}")
+def test_the_inspector_is_served_over_http(installed: Installed, tmp_path: Path, client: RealClient) -> None:
+    program = installed.folder_of(client.package) / "node_modules" / ".bin" / "mcp-inspector"
+    with in_child(tmp_path, "--demo", FORMANT_CALL_SECONDS="60") as (_, url):
+        command = ["node", str(program), "--cli", f"{url}/mcp", "--transport", "http", "--method"]
+        for variables in client.eras.values():
+            options = variables["OPTIONS"].split()
+            tools = cast(dict[str, Any], run([*command, "tools/list", *options], {}, tmp_path))["tools"]
+            assert [tool["name"] for tool in tools] == [tool.name for tool in TOOLS]
+            asked = ["tools/call", "--tool-name", "list_conversations", "--tool-arg", "limit=2", *options]
+            answer = cast(dict[str, Any], run([*command, *asked], {}, tmp_path))
+            assert answer["structuredContent"]["coverage"]["complete"]
+            assert len(answer["structuredContent"]["conversations"]) == 2
