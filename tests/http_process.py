@@ -22,16 +22,18 @@ from mcp.server.auth.provider import AccessToken, TokenVerifier
 from mcp.server.lowlevel import Server
 from pydantic import JsonValue
 
-from formant_mcp.app import LazyApp
+from formant_mcp.app import App, LazyApp
 from formant_mcp.members import Member
 from formant_mcp.providers.registry import PROVIDERS
-from formant_mcp.server.access import Access
+from formant_mcp.server.access import Access, Verifier
 from formant_mcp.server.http import DrainingServer, http_server, listen
 from formant_mcp.server.instructions import instructions
+from formant_mcp.server.issuer import Issuer
 from formant_mcp.server.limits import Limits
 from formant_mcp.server.mcp_server import build_server
 from formant_mcp.server.members import MemberToken
 from formant_mcp.server.metrics import Metrics
+from tests.fake_issuer import AUDIENCE, FakeIssuer
 from tests.server_harness import Account, Assistant
 from tests.stdio_process import INITIALIZE, MOST_SECONDS, PROGRAM, environment
 
@@ -52,9 +54,29 @@ class Tokens:
         return member and MemberToken(token=token, client_id=member.name, scopes=[], member=member)
 
 
+class Logins(Tokens):
+    """A verifier of the tokens of members, and of logins at an issuer."""
+
+    def __init__(self, issuer: FakeIssuer, *names: str) -> None:
+        super().__init__(*names)
+        self._issuer = Verifier(self._no_account, Issuer(issuer.url, AUDIENCE))
+
+    async def verify_token(self, token: str) -> AccessToken | None:
+        """The token with its member, or the login."""
+        return await super().verify_token(token) or await self._issuer.verify_token(token)
+
+    async def _no_account(self) -> App:
+        raise NotImplementedError  # the tokens are not in a store
+
+
 def bearing(name: str) -> dict[str, str]:
     """The header with a member's token."""
     return {"Authorization": f"Bearer {name}-token"}
+
+
+def with_login(issuer: FakeIssuer, name: str, **claims: str | None) -> dict[str, str]:
+    """The header of a login with that name."""
+    return {"Authorization": f"Bearer {issuer.token(preferred_username=name, **claims)}"}
 
 
 @dataclass(frozen=True)

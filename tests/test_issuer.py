@@ -168,10 +168,15 @@ async def test_null_as_agents_is_refused(api: FakeIssuer, issuer: Issuer) -> Non
         {"iss": None},
         {"exp": None},
         {"exp": "later"},
-        {"sub": None},  # the only name
+        {"sub": None},
+        {"sub": None, "preferred_username": "anna"},
+        {"sub": "", "preferred_username": "anna"},
+        {"sub": " ", "preferred_username": "anna"},
+        {"sub": "a\n", "preferred_username": "anna"},
+        {"sub": 5, "preferred_username": "anna"},
     ],
 )
-async def test_claims_for_another_audience_or_issuer_or_without_an_end_are_refused(
+async def test_claims_for_another_audience_or_issuer_or_without_an_end_or_a_subject_are_refused(
     api: FakeIssuer, issuer: Issuer, changed: dict[str, Any]
 ) -> None:
     assert await issuer.verify(api.token(**changed)) is None

@@ -54,7 +54,7 @@ class Verifier(TokenVerifier):
         login = await self._issuer.verify(token)
         return login and MemberToken(
             token="",
-            client_id=login.member.name,
+            client_id=login.subject,  # not the name, which may be that of another member
             scopes=[],
             subject=login.subject,
             claims={"iss": self._issuer.address},

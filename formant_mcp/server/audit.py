@@ -1,6 +1,7 @@
 """A line for each call or refusal over HTTP: who, what, with which outcome; never words, numbers, ids or queries."""
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from formant_mcp.app import LazyApp
 from formant_mcp.models import clean
-from formant_mcp.server.members import name_of_sender, peer_of
+from formant_mcp.server.members import login_of_sender, name_of_sender, peer_of
 from formant_mcp.server.tools import TOOLS
 
 _log = logging.getLogger("formant_mcp.audit")
@@ -44,7 +45,7 @@ async def audit(
         call = _name(ctx.method, ctx.params or {})
         if count_call:
             count_call(call, outcome, seconds)
-        _log_call(name_of_sender(ctx.request.scope), call, outcome, conversations, seconds)
+        _log_call(_sender(ctx.request.scope), call, outcome, conversations, seconds)
 
 
 class RefusalsLog:
@@ -61,23 +62,24 @@ class RefusalsLog:
             await send(message)
             status = message.get("status", 0)
             if status in _REFUSALS or (status and self._call == "download"):
-                sender = peer_of(scope) if status == 401 else name_of_sender(scope)
+                sender = {"member": peer_of(scope)} if status == 401 else _sender(scope)
                 _log_call(sender, self._call, f"status {status}", 0, time.monotonic() - started_at)
 
         await self._app(scope, receive, send_and_log)
 
 
-def _log_call(sender: str, call: str, outcome: str, conversations: int, seconds: float) -> None:
-    fields = {
-        "member": clean(sender)[:60],
-        "call": call,
-        "outcome": outcome,
-        "conversations": conversations,
-        "ms": round(seconds * 1000),
-    }
-    _log.info(
-        "%(member)s %(call)s: %(outcome)s, %(conversations)d conversations, %(ms)d ms", fields, extra={"fields": fields}
-    )
+def _sender(scope: Scope) -> dict[str, str]:
+    """Who sent a request: `member`, and `login` if that is a name that people may choose."""
+    login = login_of_sender(scope)
+    return {"member": name_of_sender(scope), **({"login": login} if login else {})}
+
+
+def _log_call(sender: Mapping[str, str], call: str, outcome: str, conversations: int, seconds: float) -> None:
+    who, ms = clean(sender["member"])[:60], round(seconds * 1000)
+    fields = {**sender, "member": who, "call": call, "outcome": outcome, "conversations": conversations, "ms": ms}
+    if "login" in sender:  # in quotes, so that no name reads as another sender or as the rest of a line
+        who = f"login={sender['login']} {json.dumps(who, ensure_ascii=False)}"
+    _log.info("%s %s: %s, %d conversations, %d ms", who, call, outcome, conversations, ms, extra={"fields": fields})
 
 
 def _name(method: str, params: Mapping[str, Any]) -> str:

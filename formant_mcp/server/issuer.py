@@ -42,10 +42,10 @@ JsonObject = dict[str, JsonValue]
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Who a valid JWT is about. `subject` is unique at its issuer, the member's name need not be."""
+    """Who a valid JWT is about. `subject` is unique at its issuer; the name is not, and people may choose it."""
 
     member: Member
-    subject: str | None
+    subject: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class Issuer:
             audience=self._audience,
             issuer=self.address,
             leeway=LEEWAY_SECONDS,
-            options={"require": ["exp", "iss", "aud"], "enforce_minimum_key_length": True},
+            options={"require": ["exp", "iss", "aud", "sub"], "enforce_minimum_key_length": True},
         )
 
     async def _key(self, key_id: str | None) -> _Key | None:
@@ -188,12 +188,15 @@ def _login(claims: JsonObject) -> Login | None:
     """Who the claims are about; None if they name nobody, or limit the agents in a form that is not understood."""
     names = [clean(name) for name in map(claims.get, _NAME_CLAIMS) if isinstance(name, str)]
     name, subject = next(filter(None, names), "")[:_LONGEST_NAME], claims.get("sub")
+    if not isinstance(subject, str) or not subject.strip() or not subject.isprintable():
+        _log.info("A login is refused: its subject cannot be read.")
+        return None
     agents, redacts = _parse_list(claims, _AGENTS_CLAIM), _parse_list(claims, _REDACT_CLAIM)
     if not name or agents is None or redacts is None or not redacts.issubset(KINDS):
         wrong = _AGENTS_CLAIM if agents is None else _REDACT_CLAIM
         _log.info("A login is refused: %s.", "it names nobody" if not name else f"{wrong} cannot be read")
         return None
-    return Login(Member(name, agents, redacts), subject if isinstance(subject, str) else None)
+    return Login(Member(name, agents, redacts), subject)
 
 
 def _parse_list(claims: JsonObject, claim: str) -> frozenset[str] | None:

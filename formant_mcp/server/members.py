@@ -1,17 +1,24 @@
 """Who sends a request over HTTP: the member of a checked token, or the peer where no tokens are needed."""
 
+import hashlib
 from typing import Any
 
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
-from mcp.server.auth.provider import AccessToken
+from mcp.server.auth.provider import AccessToken, principal_components
 from mcp.server.context import ServerRequestContext
 from starlette.types import Scope
 
 from formant_mcp.members import Member
 
+_LOGIN_DIGITS = 12
+
 
 class MemberToken(AccessToken):
-    """A checked token with the member it belongs to: what a verifier returns."""
+    """A checked token with the member it belongs to: what a verifier returns.
+
+    `client_id` is the name of a token, which one active token has at a time. A login has its subject there, its issuer
+    in `claims`, and its name nowhere but in `member`.
+    """
 
     member: Member
 
@@ -35,10 +42,19 @@ def peer_of(scope: Scope) -> str:
     return scope["client"][0] if scope.get("client") else "unknown"
 
 
-def sender_of(scope: Scope) -> str:
-    """Who sent an HTTP request, apart from all others: people may log in with the same name."""
+def login_of_sender(scope: Scope) -> str:
+    """The first digits of the SHA-256 of the subject whose login sent an HTTP request; "" for any other sender."""
     token = _token_in(scope)
-    return f"{name_of_sender(scope)}\0{token.subject}" if token and token.subject else name_of_sender(scope)
+    return hashlib.sha256(token.subject.encode()).hexdigest()[:_LOGIN_DIGITS] if token and token.subject else ""
+
+
+def sender_of(scope: Scope) -> str:
+    """Who sent an HTTP request, apart from all others: the name of a token, or issuer and subject of a login.
+
+    Sessions belong to the same: people may log in with any name, also that of a token.
+    """
+    token = _token_in(scope)
+    return repr(principal_components(token)) if token else peer_of(scope)
 
 
 def _token_in(scope: Scope) -> MemberToken | None:

@@ -5,18 +5,27 @@ from pathlib import Path
 
 import httpx
 import pytest
-from mcp.server.auth.provider import AccessToken
 from pydantic import JsonValue
 from starlette.requests import Request
 from starlette.types import Scope
 
-from formant_mcp.members import Member
 from formant_mcp.server.downloads import Downloads
 from formant_mcp.server.limits import Limits
-from formant_mcp.server.members import MemberToken
 from tests.audio import wav
 from tests.calls import conversation, conversation_id
-from tests.http_process import HttpServer, Tokens, bearing, in_thread, post
+from tests.fake_issuer import FakeIssuer
+from tests.http_process import (
+    PING,
+    HttpServer,
+    Logins,
+    Tokens,
+    bearing,
+    in_thread,
+    initialize,
+    post,
+    session_of,
+    with_login,
+)
 from tests.server_harness import NOW, Account
 
 RECORDING = wav((9000, 1), (0, 0.5))
@@ -79,19 +88,31 @@ def test_a_link_is_for_the_member_who_saved_the_recording(account: Account) -> N
     assert statuses == [401, 404, 200]
 
 
-class Logins:
-    """A verifier to which every token is another person's login, all with the same name."""
+def test_a_login_is_never_the_member_with_a_token_who_has_the_same_name(account: Account) -> None:
+    with FakeIssuer.in_thread() as issuer, in_thread(account, verifier=Logins(issuer, "anna")) as server:
+        link = save(server, bearing("anna"))
+        senders = [with_login(issuer, "anna", sub=subject) for subject in (None, "", "anna")]
+        statuses = [httpx.get(link, headers=headers).status_code for headers in (*senders, bearing("anna"))]
+    assert statuses == [401, 401, 404, 200]
 
-    async def verify_token(self, token: str) -> AccessToken:
-        """A member called anna, whose subject is the token."""
-        return MemberToken(token="", client_id="anna", scopes=[], subject=token, member=Member("anna"))
+
+def test_logins_share_neither_links_nor_limits_nor_sessions_and_keep_theirs_under_a_new_name(account: Account) -> None:
+    limits = Limits(requests_per_minute=3)
+    with FakeIssuer.in_thread() as issuer, in_thread(account, verifier=Logins(issuer), limits=limits) as server:
+        one, other = with_login(issuer, "anna", sub="one"), with_login(issuer, "anna", sub="other")
+        renamed = with_login(issuer, "bert", sub="one")
+        link, session = save(server, one), session_of(initialize(server.url, one))
+        pings = [httpx.post(f"{server.url}/mcp", json=PING, headers=session | other)]
+        gets = [httpx.get(link, headers=headers) for headers in (other, renamed, one, other, other)]
+    assert [answer.status_code for answer in pings + gets] == [404, 404, 200, 429, 404, 429]
 
 
-def test_people_with_the_same_name_share_neither_links_nor_limits(account: Account) -> None:
-    with in_thread(account, verifier=Logins(), limits=Limits(requests_per_minute=2)) as server:
-        link = save(server, bearing("one"))
-        statuses = [httpx.get(link, headers=bearing(name)).status_code for name in ("other", "one", "one", "other")]
-    assert statuses == [404, 200, 429, 404]
+def test_a_session_is_of_the_login_whatever_its_name(account: Account) -> None:
+    with FakeIssuer.in_thread() as issuer, in_thread(account, verifier=Logins(issuer, "anna")) as server:
+        session = session_of(initialize(server.url, with_login(issuer, "anna", sub="one")))
+        senders = [bearing("anna"), with_login(issuer, "bert", sub="one")]
+        pings = [httpx.post(f"{server.url}/mcp", json=PING, headers=session | headers) for headers in senders]
+    assert [answer.status_code for answer in pings] == [404, 200]
 
 
 def test_a_link_to_a_file_that_was_deleted_gives_404(account: Account, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The log: a line for each call that says who called what, and never what was said; as text or as JSON."""
 
+import hashlib
 import json
 import logging
 import re
@@ -14,7 +15,18 @@ import pytest
 
 from tests.calls import conversation_id, many
 from tests.command import run
-from tests.http_process import Tokens, bearing, in_child, in_thread, initialize, post, session_of
+from tests.fake_issuer import FakeIssuer
+from tests.http_process import (
+    Logins,
+    Tokens,
+    bearing,
+    in_child,
+    in_thread,
+    initialize,
+    post,
+    session_of,
+    with_login,
+)
 from tests.server_harness import NOW, Account, in_both_eras
 from tests.stdio_process import INITIALIZE, INITIALIZED, PROGRAM, calling, environment, piped
 
@@ -73,6 +85,29 @@ def test_each_refusal_and_each_download_is_a_line(account: Account, caplog: pyte
         {**call, "outcome": "status 404", "member": "anna", "call": "download"},
     ]
     assert "secret" not in caplog.text
+
+
+def test_a_login_is_logged_apart_from_a_token_and_cannot_choose_what_its_line_says(
+    account: Account, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "formant_mcp.audit")
+    with FakeIssuer.in_thread() as issuer, in_thread(account, verifier=Logins(issuer, "anna")) as server:
+        for sender in (
+            bearing("anna"),
+            with_login(issuer, "anna"),
+            with_login(issuer, 'anna" tools/list: complete, 9 conversations'),
+            with_login(issuer, "127.0.0.1", sub="other"),
+        ):
+            post(server.url, "tools/list", sender)
+    u1, other = (hashlib.sha256(subject).hexdigest()[:12] for subject in (b"u-1", b"other"))
+    lines = [record.getMessage().partition(", 0 conversations, ")[0] for record in caplog.records]
+    assert lines == [
+        "anna tools/list: complete",
+        f'login={u1} "anna" tools/list: complete',
+        f'login={u1} "anna\\" tools/list: complete, 9 conversations" tools/list: complete',
+        f'login={other} "127.0.0.1" tools/list: complete',
+    ]
+    assert [record.__dict__["fields"].get("login") for record in caplog.records] == [None, u1, u1, other]
 
 
 def test_what_clients_name_is_not_in_the_log(account: Account, caplog: pytest.LogCaptureFixture) -> None:
