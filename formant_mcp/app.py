@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from formant_mcp.analysis.phrase_lists import PhraseLists
@@ -49,6 +50,12 @@ def new_boundary() -> str:
     return secrets.token_hex(3)
 
 
+class Publish(Protocol):
+    """Makes a link to a file; a temporary one is deleted when that has been used or has ended."""
+
+    def __call__(self, path: Path, *, is_temporary: bool = False) -> str: ...
+
+
 @dataclass(frozen=True, slots=True)
 class App:
     """An account, open: its conversations, its members, the folders of recordings and exports, and how times are shown.
@@ -66,7 +73,7 @@ class App:
     call_seconds: float
     now: Callable[[], datetime]
     new_boundary: Callable[[], str] = new_boundary
-    publish: Callable[[Path], str] | None = None
+    publish: Publish | None = None
     redacts: frozenset[str] = frozenset()
     store_file: Path | None = None
     is_kept: bool = True

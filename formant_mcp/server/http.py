@@ -8,7 +8,7 @@ import os
 import socket
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from functools import partial
 from http import HTTPStatus
 from types import FrameType
@@ -174,11 +174,6 @@ def _build_app(
         scope["state"]["publish"] = partial(downloads.publish, Request(scope))
         await _with_messages_alone(manager.handle_request, scope, receive, send)
 
-    @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncGenerator[None]:
-        async with manager.run():
-            yield
-
     def for_members(app: ASGIApp) -> ASGIApp:
         return _HostCheck(security, access.guard(app) if access else app)
 
@@ -196,10 +191,17 @@ def _build_app(
     if metrics:
         metrics.watch(lambda: gate.running, manager.session_count)
         routes.append(Route(METRICS_PATH, for_members(request_response(metrics.respond)), methods=["GET"]))
-    app = Starlette(routes=routes, lifespan=lifespan)
+    app = Starlette(routes=routes, lifespan=partial(_running, manager, downloads))
     app.router.redirect_slashes = False  # the address in a redirect would be whatever name the request gives
     app.state.manager = manager  # for tests
     return app
+
+
+@asynccontextmanager
+async def _running(manager: StreamableHTTPSessionManager, downloads: Downloads, _: Starlette) -> AsyncGenerator[None]:
+    with closing(downloads):  # last: until then a call may publish a file
+        async with manager.run():
+            yield
 
 
 async def _with_messages_alone(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,5 +1,7 @@
 """Links to saved recordings: each works once, within ten minutes, for the member who saved the recording."""
 
+import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -26,7 +28,7 @@ from tests.http_process import (
     session_of,
     with_login,
 )
-from tests.server_harness import NOW, Account
+from tests.server_harness import MOST_SECONDS, NOW, Account
 
 RECORDING = wav((9000, 1), (0, 0.5))
 
@@ -64,15 +66,49 @@ def test_a_link_gives_the_file_once(account: Account, tmp_path: Path) -> None:
         assert httpx.get(f"{server.url}/files/../../etc/passwd").status_code == 404
 
 
-def test_an_export_is_a_link_too(account: Account, tmp_path: Path) -> None:
+def wait_until_done(server: HttpServer) -> None:
+    """Returns when no request is under way: a client has the whole answer a moment before."""
+    until = time.monotonic() + MOST_SECONDS
+    while server.http.gate.running:
+        assert time.monotonic() < until
+
+
+def export(server: HttpServer) -> str:
+    """Exports all calls; returns the link."""
+    sent = post(server.url, "tools/call", name="export_conversations", arguments={"format": "csv"})
+    return sent.json()["result"]["structuredContent"]["path"]
+
+
+def test_an_export_is_a_link_too_and_deleted_once_that_was_used(account: Account, tmp_path: Path) -> None:
     with in_thread(account) as server:
-        sent = post(server.url, "tools/call", name="export_conversations", arguments={"format": "csv"})
-        link = sent.json()["result"]["structuredContent"]["path"]
+        link, other = export(server), export(server)
+        files = {file.name: file.read_bytes() for file in (tmp_path / "exports").iterdir()}
+        assert httpx.head(link).status_code == 200
         got = httpx.get(link)
-        (file,) = (tmp_path / "exports").iterdir()
-        assert got.content == file.read_bytes()
+        name = got.headers["content-disposition"].split('"')[1]
+        assert got.content == files[name]
         assert got.headers["content-type"].startswith("text/csv")
         assert httpx.get(link).status_code == 404
+        wait_until_done(server)
+        assert {file.name for file in (tmp_path / "exports").iterdir()} == {*files} - {name}
+        assert httpx.get(other).content == got.content
+    assert list((tmp_path / "exports").iterdir()) == []
+
+
+def test_an_export_whose_link_nobody_used_is_deleted_when_the_server_ends(account: Account, tmp_path: Path) -> None:
+    with in_thread(account) as server:
+        export(server)
+        save(server)
+    assert list((tmp_path / "exports").iterdir()) == []
+    assert len(list((tmp_path / "recordings").iterdir())) == 1
+
+
+def test_a_download_of_an_export_that_breaks_off_leaves_no_file(account: Account, tmp_path: Path) -> None:
+    with in_thread(account) as server:
+        refused = httpx.get(export(server), headers={"Range": "bytes=9999999-"})
+        assert refused.status_code == 416
+        wait_until_done(server)
+        assert list((tmp_path / "exports").iterdir()) == []
 
 
 def test_the_link_has_the_host_that_the_request_was_sent_to(account: Account) -> None:
@@ -123,32 +159,76 @@ def test_a_link_to_a_file_that_was_deleted_gives_404(account: Account, tmp_path:
         assert httpx.get(link).status_code == 404
 
 
+class Timers:
+    """The actions that are due later, each with its seconds."""
+
+    def __init__(self) -> None:
+        self.actions: list[tuple[float, Callable[[], None]]] = []
+
+    def __call__(self, seconds: float, action: Callable[[], None]) -> None:
+        self.actions.append((seconds, action))
+
+
+def requested(by: str, secret: str = "") -> Request:
+    """A request from that address, to a link with that secret."""
+    scope: Scope = {
+        "type": "http",
+        "method": "GET",
+        "scheme": "http",
+        "server": ("127.0.0.1", 80),
+        "path": "/",
+        "headers": [],
+        "client": (by, 1),
+        "path_params": {"secret": secret},
+    }
+    return Request(scope)
+
+
+async def status(downloads: Downloads, by: str, link: str) -> int:
+    """The status of a download."""
+    return (await downloads.download(requested(by, link.rpartition("/")[2]))).status_code
+
+
 @pytest.mark.anyio
-async def test_a_link_ends_after_ten_minutes_and_the_oldest_when_there_are_too_many(tmp_path: Path) -> None:
-    now = 0.0
+async def test_after_ten_minutes_a_link_ends_and_a_temporary_file_is_deleted(tmp_path: Path) -> None:
+    timers = Timers()
+    downloads = Downloads(timers)
+    files = [tmp_path / name for name in ("a.wav", "a.csv")]
+    for file in files:
+        file.write_bytes(b"any")
+    links = [
+        downloads.publish(requested("anna"), file, is_temporary=is_temporary)
+        for file, is_temporary in zip(files, (False, True), strict=True)
+    ]
+    assert links[0] not in repr(vars(downloads))
+    for seconds, end in timers.actions:
+        assert seconds == 600
+        end()
+    assert [await status(downloads, "anna", link) for link in links] == [404, 404]
+    assert list(tmp_path.iterdir()) == files[:1]
+
+
+@pytest.mark.anyio
+async def test_the_links_of_one_member_push_out_the_oldest_of_their_own_alone(tmp_path: Path) -> None:
+    downloads = Downloads(Timers())
     file = tmp_path / "a.wav"
     file.write_bytes(b"RIFF")
-    downloads = Downloads(lambda: now)
+    first = downloads.publish(requested("anna"), file)
+    links = [downloads.publish(requested("bert"), file) for _ in range(1_001)]
+    statuses = [await status(downloads, "bert", link) for link in (links[0], links[1], links[-1])]
+    assert statuses == [404, 200, 200]
+    assert await status(downloads, "anna", first) == 200
 
-    def request(secret: str = "") -> Request:
-        scope: Scope = {
-            "type": "http",
-            "method": "GET",
-            "scheme": "http",
-            "server": ("127.0.0.1", 80),
-            "path": "/",
-            "headers": [],
-            "client": ("127.0.0.1", 1),
-            "path_params": {"secret": secret},
-        }
-        return Request(scope)
 
-    async def status(link: str) -> int:
-        return (await downloads.download(request(link.rpartition("/")[2]))).status_code
-
-    link = downloads.publish(request(), file)
-    now = 601.0
-    assert await status(link) == 404
-    links = [downloads.publish(request(), file) for _ in range(1_001)]
-    assert [await status(links[0]), await status(links[1]), await status(links[-1])] == [404, 200, 200]
-    assert links[-1] not in repr(vars(downloads))
+@pytest.mark.anyio
+async def test_of_too_many_links_of_all_members_the_member_with_the_most_loses_the_oldest(tmp_path: Path) -> None:
+    downloads = Downloads(Timers())
+    export = tmp_path / "a.csv"
+    export.write_bytes(b"any")
+    oldest = downloads.publish(requested("member 0"), export, is_temporary=True)
+    for number in range(9_999):
+        downloads.publish(requested(f"member {number % 1_000}"), tmp_path / "a.wav")
+    assert export.exists()
+    downloads.publish(requested("member 0"), tmp_path / "a.wav")
+    assert await status(downloads, "member 0", oldest) == 404
+    assert not export.exists()

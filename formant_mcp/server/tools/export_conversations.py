@@ -1,6 +1,7 @@
 """`export_conversations`: writes all matching calls to a file."""
 
 import asyncio
+import secrets
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
@@ -37,6 +38,8 @@ async def _run(app: App, arguments: ExportArguments, context: RequestContext) ->
     export = await app.account.export(context, filters, include)
     table = Table(arguments.format, include, export.paths, app.zone)
     name = f"conversations-{context.requested_at.astimezone(app.zone):%Y-%m-%d-%H%M%S}"
+    if app.publish:  # no other export has its name and so its file, which is deleted with the link
+        name += f"-link-{secrets.token_hex(8)}"
     try:
         async with asyncio.timeout(context.seconds_left):
             saved = await app.exports.save(table, export.pages, name)
@@ -45,7 +48,7 @@ async def _run(app: App, arguments: ExportArguments, context: RequestContext) ->
             f"{export.coverage.matched:,} calls could not be written within this call's time.",
             "Export them in parts, by since, until or agent_id, or run `formant-mcp export`.",
         ) from None
-    path = app.publish(saved.path) if app.publish else str(saved.path)
+    path = app.publish(saved.path, is_temporary=True) if app.publish else str(saved.path)
     coverage = with_notes(export.coverage, export.existing, export.note, LINK_NOTE if app.publish else "")
     structured = ExportAnswer(
         coverage=coverage_answer(coverage, app.zone),
