@@ -207,8 +207,17 @@ def _parse_list(claims: JsonObject, claim: str) -> frozenset[str] | None:
     if claim not in claims:
         return frozenset()
     sent = claims[claim]
-    listed = sent.split() if isinstance(sent, str) else sent
-    if not isinstance(listed, list) or not listed:
-        return None
-    names = [name for name in listed if isinstance(name, str) and name.strip()]
-    return frozenset(names) if len(names) == len(listed) else None
+    names = [_name_in(item) for item in sent] if isinstance(sent, list) else _split(_name_in(sent))
+    return frozenset(names) if names and all(names) else None
+
+
+def _name_in(item: JsonValue) -> str:
+    """The text, or the digits of a whole number; "" for anything else."""
+    if isinstance(item, int) and not isinstance(item, bool) and item >= 0:
+        return str(item)
+    return item if isinstance(item, str) and item.strip() else ""
+
+
+def _split(text: str) -> list[str]:
+    """The names in a text, with commas or blanks between them; "" among them where one is missing beside a comma."""
+    return [name for part in text.split(",") for name in part.split() or [""]]
