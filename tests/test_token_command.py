@@ -61,6 +61,22 @@ def test_add_prints_the_token_alone_on_stdout_and_list_never_shows_it(run: Run) 
     assert added.out.strip() not in listed.out + listed.error
 
 
+def test_the_first_add_alone_says_that_a_running_server_still_answers_everybody(run: Run) -> None:
+    warning = "A server that is already running has no access control"
+    assert warning in run("add", "anna").error
+    assert warning not in run("add", "bob").error
+    run("revoke", "anna")
+    run("revoke", "bob")
+    assert warning not in run("add", "anna").error
+
+
+def test_where_members_also_log_in_at_an_issuer_a_running_server_has_access_control(run: Run) -> None:
+    issuer = {"FORMANT_HTTP_ISSUER": "https://login.example.com", "FORMANT_HTTP_AUDIENCE": "formant"}
+    added = run("add", "anna", **issuer)
+    assert added.status == 0
+    assert "no access control" not in added.error
+
+
 @pytest.mark.parametrize("name", ["anna", "Anna D'Souza"])
 def test_a_name_that_has_a_token_must_be_revoked_first_by_the_command_that_is_said(run: Run, name: str) -> None:
     assert run("add", name).status == 0

@@ -52,6 +52,7 @@ async def _add(settings: Settings, options: TokenOptions) -> None:
     member = Member(_parse_name(options.name), _parse_agents(options.agents), _parse_redact(options.redact))
     expires_at = None if options.expires is None else _parse_expiry(options.expires, now, settings.zone)
     async with open_members(settings) as members:
+        is_first = not await members.all()
         token = await members.add(member, expires_at, now)
     if token is None:
         revoke = f"formant-mcp token revoke {shlex.quote(member.name)}"
@@ -64,6 +65,12 @@ async def _add(settings: Settings, options: TokenOptions) -> None:
         "Their assistant sends it in a header: `Authorization: Bearer fmcp_…`.",
         file=sys.stderr,
     )
+    if is_first and not settings.http_issuer:
+        print(
+            "This is the account's first token. A server that is already running has no access control, and answers"
+            " everybody on its machine until you restart it.",
+            file=sys.stderr,
+        )
     await _print_account(settings)
 
 
