@@ -15,7 +15,7 @@ from starlette.requests import Request
 from formant_mcp.command_line.parser import parse
 from formant_mcp.command_line.syntax import Call
 from formant_mcp.server.downloads import FILES_PATH
-from formant_mcp.server.limits import MCP_PATH
+from formant_mcp.server.http import MCP_PATHS
 from formant_mcp.server.metrics import Metrics
 from formant_mcp.settings import Settings
 from formant_mcp.store.postgres.schema import MIGRATIONS
@@ -102,7 +102,7 @@ def test_only_the_proxy_is_published_and_the_database_is_in_a_network_of_its_own
 
 def test_the_proxy_passes_on_what_members_use_to_the_port_of_the_server() -> None:
     paths = re.findall(r"@members path (.+)", CADDYFILE)[0].split()
-    assert paths == [MCP_PATH, f"{FILES_PATH}/*", "/.well-known/oauth-protected-resource*"]
+    assert paths == [*MCP_PATHS, f"{FILES_PATH}/*", "/.well-known/oauth-protected-resource*"]
     assert f"dynamic a formant-mcp {instruction('EXPOSE')} " in CADDYFILE
 
 

@@ -49,7 +49,7 @@ async def audit(
 
 
 class RefusalsLog:
-    """The same app, with a line for each refusal, which MCP gets nothing of; of downloads, for each response."""
+    """The same app, with a line for each refusal, which no handler of MCP sees; of downloads, for each response."""
 
     def __init__(self, app: ASGIApp, call: str) -> None:
         self._app = app

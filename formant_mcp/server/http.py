@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, closing, suppress
+from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from types import FrameType
@@ -31,11 +32,14 @@ from formant_mcp.server.access import Access
 from formant_mcp.server.audit import RefusalsLog, audit
 from formant_mcp.server.downloads import FILES_PATH, Downloads
 from formant_mcp.server.jsonrpc import Malformed, message_of
-from formant_mcp.server.limits import MCP_PATH, Gate, Limits, timed_protocol
+from formant_mcp.server.limits import Gate, Limits, timed_protocol
 
 if TYPE_CHECKING:
     from formant_mcp.server.metrics import Metrics
 
+MCP_PATH = "/mcp"
+MCP_PATHS = (MCP_PATH, f"{MCP_PATH}/")
+"""Where MCP is served: people write its address in both ways."""
 METRICS_PATH = "/metrics"
 _MARGIN_SECONDS = 5.0  # in addition to a call's time: for the imports of the first call, and for writing
 _LAST_SECONDS = 2  # for streams that no call is answered on, after the last call was
@@ -160,7 +164,7 @@ def _build_app(
     access: Access | None,
     metrics: "Metrics | None",
 ) -> Starlette:
-    """The addresses. Those of MCP and of files check host, token and limits, in this order; metrics no limits."""
+    """The addresses, each with what is checked there."""
     server.middleware[:0] = [gate.count_to_its_end, partial(audit, metrics.count_call if metrics else None)]
     manager = _Manager(
         server,
@@ -174,23 +178,20 @@ def _build_app(
         scope["state"]["publish"] = partial(downloads.publish, Request(scope))
         await _with_messages_alone(manager.handle_request, scope, receive, send)
 
-    def for_members(app: ASGIApp) -> ASGIApp:
-        return _HostCheck(security, access.guard(app) if access else app)
-
-    def guarded(app: ASGIApp, call: str) -> ASGIApp:
-        checked = RefusalsLog(for_members(gate.guard(app)), call)
-        return metrics.counting_refusals(checked) if metrics else checked
-
+    guards = _Guards(gate, security, access, metrics)
+    at_mcp = guards.with_limits(mcp, "request", has_streams=True)
+    at_files = guards.with_limits(request_response(downloads.download), "download")
     routes = [
         Route("/healthz", _healthz),
         Route("/readyz", partial(_readyz, lazy_app, gate)),
-        *(Route(path, guarded(mcp, "request")) for path in (MCP_PATH, f"{MCP_PATH}/")),
-        Route(f"{FILES_PATH}/{{secret}}", guarded(request_response(downloads.download), "download"), methods=["GET"]),
+        *(Route(path, at_mcp) for path in MCP_PATHS),
+        Route(f"{FILES_PATH}/{{secret}}", at_files, methods=["GET"]),
         *(access.routes() if access else ()),
     ]
     if metrics:
         metrics.watch(lambda: gate.running, manager.session_count)
-        routes.append(Route(METRICS_PATH, for_members(request_response(metrics.respond)), methods=["GET"]))
+        at_metrics = guards.for_members(request_response(metrics.respond), "metrics")
+        routes.append(Route(METRICS_PATH, at_metrics, methods=["GET"]))
     app = Starlette(routes=routes, lifespan=partial(_running, manager, downloads))
     app.router.redirect_slashes = False  # the address in a redirect would be whatever name the request gives
     app.state.manager = manager  # for tests
@@ -202,6 +203,29 @@ async def _running(manager: StreamableHTTPSessionManager, downloads: Downloads, 
     with closing(downloads):  # last: until then a call may publish a file
         async with manager.run():
             yield
+
+
+@dataclass(frozen=True, slots=True)
+class _Guards:
+    """What is checked before an app gets a request: host, token and limits, in this order. Refusals are noted.
+
+    `call`: what the log names a refused request.
+    """
+
+    gate: Gate
+    security: TransportSecuritySettings
+    access: Access | None
+    metrics: "Metrics | None"
+
+    def with_limits(self, app: ASGIApp, call: str, *, has_streams: bool = False) -> ASGIApp:
+        """The same app for members, within their limits. `has_streams`: as in `Gate.guard`."""
+        return self.for_members(self.gate.guard(app, has_streams=has_streams), call)
+
+    def for_members(self, app: ASGIApp, call: str) -> ASGIApp:
+        """The same app for members, without limits."""
+        checked = _HostCheck(self.security, self.access.guard(app) if self.access else app)
+        logged = RefusalsLog(checked, call)
+        return self.metrics.counting_refusals(logged) if self.metrics else logged
 
 
 async def _with_messages_alone(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:

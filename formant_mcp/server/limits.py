@@ -21,7 +21,6 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from formant_mcp.server.members import sender_of
 
-MCP_PATH = "/mcp"
 _MANY_SENDERS = 1_000
 _MINUTE = 60.0
 _BUSY_SECONDS = 1.0  # until one of a member's running calls may have ended
@@ -84,7 +83,7 @@ class Quotas:
         return True
 
     def hold_call(self, sender: str, call: int) -> None:
-        """Has a call end later: once for each hold."""
+        """Keeps a call under way until it has ended once more: `end_call` is needed once for each hold."""
         self._updated(sender).running[call] += 1
 
     def end_call(self, sender: str, call: int) -> None:
@@ -132,8 +131,8 @@ class Gate:
         self._limits = limits
         self._quotas = Quotas(limits)
 
-    def guard(self, app: ASGIApp) -> ASGIApp:
-        """The same app for admitted requests alone."""
+    def guard(self, app: ASGIApp, *, has_streams: bool = False) -> ASGIApp:
+        """The same app for admitted requests alone. `has_streams`: a GET opens a stream of notifications."""
         limited = RequestBodyLimitMiddleware(partial(self._call, app), self._limits.body_bytes)
 
         async def admit(scope: Scope, receive: Receive, send: Send) -> None:
@@ -143,7 +142,7 @@ class Gate:
                 await refusal(scope, receive, send)
             elif wait_seconds:
                 await _too_many(wait_seconds)(scope, receive, send)
-            elif scope["method"] == "GET" and scope["path"] == MCP_PATH:
+            elif has_streams and scope["method"] == "GET":
                 await self._stream(app, scope, receive, send)
             else:
                 await self._run(limited, scope, receive, send)

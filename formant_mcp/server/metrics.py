@@ -27,7 +27,7 @@ class Metrics:
         )
         self._refused = Counter(
             "formant_mcp_refused_requests",
-            "Requests refused before a call: 401 no valid token, 413 too large, 429 too many, and other statuses.",
+            "Responses with an HTTP error, by status: 401 no valid token, 413 too large, 429 too many, and others.",
             ("status",),
             registry=self._registry,
         )

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from pydantic import JsonValue
 
+from formant_mcp.server.http import MCP_PATHS
 from formant_mcp.server.limits import Limits, Quotas
 from tests.calls import many
 from tests.faults import slow
@@ -123,9 +124,10 @@ def test_a_call_whose_client_hung_up_still_counts_while_it_runs(account: Account
             assert monotonic() < deadline
 
 
-def test_more_streams_at_once_than_a_member_may_have_are_refused_until_one_ends(account: Account) -> None:
+@pytest.mark.parametrize("path", MCP_PATHS)
+def test_more_streams_at_once_than_a_member_may_have_are_refused_until_one_ends(account: Account, path: str) -> None:
     with in_thread(account, limits=Limits(streams_at_once=1), verifier=Tokens("anna", "bert")) as server:
-        url = f"{server.url}/mcp"
+        url = f"{server.url}{path}"
 
         def session(name: str) -> dict[str, str]:
             return session_of(initialize(server.url, bearing(name))) | bearing(name)
@@ -143,15 +145,16 @@ def test_more_streams_at_once_than_a_member_may_have_are_refused_until_one_ends(
         assert status == 200
 
 
-def test_a_stream_ends_after_a_while_and_opens_again_only_for_a_member(account: Account) -> None:
+@pytest.mark.parametrize("path", MCP_PATHS)
+def test_a_stream_ends_after_a_while_and_opens_again_only_for_a_member(account: Account, path: str) -> None:
     tokens = Tokens("anna")
     with in_thread(account, limits=Limits(stream_seconds=0.2), verifier=tokens) as server:
         session = session_of(initialize(server.url, bearing("anna"))) | bearing("anna")
         for _ in range(2):
-            with httpx.stream("GET", f"{server.url}/mcp", headers=session, timeout=MOST_SECONDS) as stream:
+            with httpx.stream("GET", f"{server.url}{path}", headers=session, timeout=MOST_SECONDS) as stream:
                 assert (stream.status_code, b"".join(stream.iter_bytes())) == (200, b"")
         tokens.members.clear()
-        assert httpx.get(f"{server.url}/mcp", headers=session).status_code == 401
+        assert httpx.get(f"{server.url}{path}", headers=session).status_code == 401
 
 
 def test_more_sessions_than_the_server_has_are_refused_until_one_ends(account: Account) -> None:

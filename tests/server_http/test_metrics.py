@@ -1,5 +1,6 @@
 """`/metrics`: figures in Prometheus' text format, read by the parser of Prometheus' own library; off unless set."""
 
+import logging
 import subprocess
 import sys
 from datetime import timedelta
@@ -36,6 +37,11 @@ def figures(url: str, headers: dict[str, str] | None = None) -> Figures:
         for family in text_string_to_metric_families(answer.text)
         for sample in family.samples
     }
+
+
+def refusals(shown: Figures) -> dict[tuple[str, ...], float]:
+    """How many requests were refused, by status."""
+    return {labels: value for (name, labels), value in shown.items() if name == "formant_mcp_refused_requests_total"}
 
 
 def call(url: str, tool: str, headers: dict[str, str] | None = None, **arguments: str | int) -> int:
@@ -81,8 +87,7 @@ def test_refusals_are_counted_by_status(account: Account) -> None:
         ]
         shown = figures(server.url, anna)
     assert statuses == [401, 413, 200, 429]
-    refused = {labels: value for (name, labels), value in shown.items() if name == "formant_mcp_refused_requests_total"}
-    assert refused == {("401",): 1, ("413",): 1, ("429",): 1}
+    assert refusals(shown) == {("401",): 1, ("413",): 1, ("429",): 1}
 
 
 def test_they_need_a_members_token_and_name_no_member(account: Account) -> None:
@@ -94,6 +99,21 @@ def test_they_need_a_members_token_and_name_no_member(account: Account) -> None:
     assert "list_conversations" in text
     assert "anna" not in text
     assert "9876543210" not in text
+
+
+def test_who_reads_them_without_a_token_is_logged_and_counted(
+    account: Account, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "formant_mcp.audit")
+    with in_thread(account, verifier=Tokens("anna"), metrics=Metrics()) as server:
+        for headers in ({}, bearing("bert"), {"Host": "evil.example.com"}):
+            httpx.get(f"{server.url}/metrics", headers=headers)
+        shown = figures(server.url, bearing("anna"))
+    lines = [record.__dict__["fields"] for record in caplog.records if record.name == "formant_mcp.audit"]
+    assert [(line["member"], line["call"], line["outcome"]) for line in lines] == [
+        ("127.0.0.1", "metrics", f"status {status}") for status in (401, 401, 421)
+    ]
+    assert refusals(shown) == {("401",): 2, ("421",): 1}
 
 
 def test_they_are_off_unless_set(tmp_path: Path) -> None:

@@ -9,12 +9,8 @@ from psycopg import errors
 from formant_mcp.errors import StoreError
 from formant_mcp.store.postgres.schema import SCHEMA
 
-_LOST = (
-    "08",
-    "57P",
-    "25P03",
-    "25P04",
-)  # beginnings of codes (https://www.postgresql.org/docs/current/errcodes-appendix.html)
+# Beginnings of the codes of https://www.postgresql.org/docs/current/errcodes-appendix.html.
+_LOST = ("08", "57P", "25P03", "25P04")
 
 
 class ConnectionLostError(StoreError):
