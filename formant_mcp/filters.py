@@ -27,8 +27,8 @@ class Order:
     """An order of a list: by `started_at`, `duration_seconds`, `results.<path>` or `signals.<name>`, the smallest value
     first; `descending`, the largest.
 
-    Numbers come before texts, and calls without a value last, in either direction. Calls with equal values are in the
-    order in which they were stored; `descending`, the last stored first.
+    Numbers come before texts, and calls without a value last, in either direction. Calls with equal values, or
+    none, are listed the newest first; what decides between calls that began together is the id.
     """
 
     field: str

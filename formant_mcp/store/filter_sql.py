@@ -14,6 +14,9 @@ from formant_mcp.values import EXACT, instants, label, plain_number, read_value
 SORTED = {"DESC": "DESC NULLS LAST", "ASC": "ASC NULLS FIRST"}
 """A direction of ORDER BY, in which the indexes have their rows."""
 
+STARTED = "coalesce(started_at, -1000000000000000000)"
+"""SQL: a call's start as a sort key; a call without a time comes last, the newest being first."""
+
 HAS_SIGNALS = "(turn_count IS NOT NULL OR tool_errors IS NOT NULL OR recording_gap_seconds IS NOT NULL)"
 """SQL: whether anything is measured of a call. Every condition on a signal implies it, and an index has these calls."""
 

@@ -1,4 +1,8 @@
-"""Orders as SQL. A list has parts, one after the other: calls with numbers, with texts, without a value."""
+"""Orders as SQL. A list has parts, one after the other: calls with numbers, with texts, without a value.
+
+What decides between equal calls is their own too, their start and id: neither the order in which they were stored nor
+calls that a reader may not see change what the reader gets.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,48 +10,67 @@ from dataclasses import dataclass
 from formant_mcp.filters import SIGNALS, Filters, Order
 from formant_mcp.store.aggregates import RESULTS
 from formant_mcp.store.engine import Connection, Parameter, Value
-from formant_mcp.store.filter_sql import HAS_SIGNALS, SORTED, Where, where
+from formant_mcp.store.filter_sql import HAS_SIGNALS, SORTED, STARTED, Where, where
 from formant_mcp.store.rows import READ
 from formant_mcp.store.signals import signal_column
 
 _CALLS = "$conversations"
+_FURTHER = {"ASC": ">", "DESC": "<"}
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """The rows of a table that meet the condition, by `key` and then by number; `path`: the condition's parameter.
+    """The calls of `source` that meet the condition, in the order of a value and then the newest first.
 
-    `is_valued`: the key is a value; else it is the same for all.
+    Those without a value are in the order of their `key` alone. `path`: the parameter of source or condition.
     """
 
-    table: str
-    condition: str
-    key: str = "row_id"
+    direction: str
+    condition: str = "true"
     path: tuple[str, ...] = ()
-    is_valued: bool = True
+    value: str = ""
+    source: str = _CALLS
+    key: tuple[str, ...] = (STARTED, "conversation_id")
 
-    def has(self, connection: Connection, row: int) -> bool:
-        """Whether that row is one of them."""
-        return bool(connection.rows(self._key_of_row, [row, *self.path]))
+    def place(self, connection: Connection, row: int) -> Sequence[Value]:
+        """The key of that row; nothing if it is not one of them."""
+        return next(iter(connection.rows(self._of_row(", ".join(self.key)), [*self.path, row])), ())
 
-    def select(self, filters: Filters, direction: str, after: int) -> Where:
-        """The WHERE clause for those that match, if `after` is given after that row."""
-        clause, sign = Where([self.condition], [*self.path]), "<" if direction == "DESC" else ">"
-        matching = where(filters)
-        if self.table == _CALLS:
-            clause.add(matching.sql, *matching.values)
-        elif matching.parts:
-            is_call = "conversations.row_id = v.row_id"
-            clause.add(f"EXISTS (SELECT 1 FROM {_CALLS} WHERE {is_call} AND {matching.sql})", *matching.values)
-        if after and self.is_valued:  # the engine compares its own value, which may be no parameter's
-            clause.add(f"({self.key}, row_id) {sign} (({self._key_of_row}), ?)", after, *self.path, after)
-        elif after:
-            clause.add(f"row_id {sign} ?", after)
-        return clause
+    def rows(
+        self, connection: Connection, filters: Filters, limit: int, after: int, place: Sequence[Value]
+    ) -> Sequence[tuple[Value, ...]]:
+        """The first `limit` that match, if `after` is given after that row, which has that place."""
+        clause, matching = Where([self.condition], [*self.path]), where(filters)
+        clause.add(matching.sql, *matching.values)
+        if after:
+            self._continue(clause, after, place)
+        order = ", ".join(f"{column} {SORTED[self._key_direction]}" for column in self.key)
+        columns = "row_id AS first_row"
+        if self.value:
+            columns, order = f"{columns}, {self.value} AS value", f"value {SORTED[self.direction]}, {order}"
+        first = f"SELECT {columns} FROM {self.source} WHERE {clause.sql} ORDER BY {order} LIMIT ?"
+        values: list[Parameter] = [*clause.values, limit]
+        return connection.rows(
+            f"SELECT row_id, {READ} FROM ({first}) AS first $join {_CALLS} ON row_id = first_row ORDER BY {order}",
+            values,
+        )
+
+    def _continue(self, clause: Where, after: int, place: Sequence[Value]) -> None:
+        is_next = f"({', '.join(self.key)}) {_FURTHER[self._key_direction]} ({', '.join('?' * len(place))})"
+        if not self.value:
+            clause.add(is_next, *place)
+            return
+        # The engine compares its own value, which may be no parameter's.
+        its, of_row = f"({self._of_row(self.value)})", (*self.path, after)
+        is_further = f"{self.value} {_FURTHER[self.direction]} {its}"
+        clause.add(f"({is_further} OR {self.value} = {its} AND {is_next})", *of_row, *of_row, *place)
+
+    def _of_row(self, columns: str) -> str:
+        return f"SELECT {columns} FROM {self.source} WHERE {self.condition} AND row_id = ?"
 
     @property
-    def _key_of_row(self) -> str:
-        return f"SELECT {self.key} FROM {self.table} WHERE row_id = ? AND {self.condition}"
+    def _key_direction(self) -> str:
+        return "DESC" if self.value else self.direction
 
 
 def list_rows(
@@ -58,25 +81,14 @@ def list_rows(
     Raises:
         LookupError: row `after` no longer exists.
     """
-    parts = _parts(order)
-    while after and not parts[0].has(connection, after):
+    parts, place = _parts(order), list[Value]()
+    while after and not (place := [*parts[0].place(connection, after)]):
         parts = parts[1:]
         if not parts:
             raise LookupError(after)
-    direction = "DESC" if order.descending else "ASC"
     rows: list[tuple[Value, ...]] = []
     for part in parts:
-        clause = part.select(filters, direction, after)
-        first = (
-            f"SELECT row_id AS listed, {part.key} AS value FROM {part.table} WHERE {clause.sql}"
-            f" ORDER BY {part.key} {SORTED[direction]}, row_id {direction} LIMIT ?"
-        )
-        values: list[Parameter] = [*clause.values, limit - len(rows)]
-        rows += connection.rows(
-            f"SELECT row_id, {READ} FROM ({first}) AS first $join {_CALLS} ON row_id = listed"
-            f" ORDER BY value {SORTED[direction]}, row_id {direction}",
-            values,
-        )
+        rows += part.rows(connection, filters, limit - len(rows), after, place)
         after = 0
         if len(rows) == limit:
             break
@@ -84,27 +96,40 @@ def list_rows(
 
 
 def _parts(order: Order) -> Sequence[_Part]:
-    name = order.field
+    name, direction = order.field, "DESC" if order.descending else "ASC"
+    if name == "started_at":
+        return _by_start(direction)
+    if name == "duration_seconds":
+        return _Part(direction, f"{name} IS NOT NULL", value=name), *_by_start("DESC", f"{name} IS NULL")
     if name.startswith(SIGNALS):
         column = signal_column(name.removeprefix(SIGNALS))
         table, has_value = "$signals_as v", f"{HAS_SIGNALS} AND {column} IS NOT NULL"
-        return _Part(table, has_value, column), _without_value(table, has_value)
+        return _by_value(direction, table, column, has_value), *_without_value(table, has_value)
     if name.startswith(RESULTS):
         path = (name.removeprefix(RESULTS),)
         table, is_first = "$result_values_as v", "path = ? AND position = 0"
         return (
-            _Part(table, f"{is_first} AND number IS NOT NULL", "number", path),
-            _Part(table, f"{is_first} AND number IS NULL", "folded", path),
-            _without_value(table, is_first, path),
+            _by_value(direction, table, "number", f"{is_first} AND number IS NOT NULL", path),
+            _by_value(direction, table, "folded", f"{is_first} AND number IS NULL", path),
+            *_without_value(table, is_first, path),
         )
-    if name not in _COLUMNS:
-        raise ValueError(name)
-    return _Part(_CALLS, f"{name} IS NOT NULL", name), _Part(_CALLS, f"{name} IS NULL", name, is_valued=False)
+    raise ValueError(name)
 
 
-_COLUMNS = frozenset({"started_at", "duration_seconds"})
+def _by_value(direction: str, table: str, column: str, has_value: str, path: tuple[str, ...] = ()) -> _Part:
+    values = f"SELECT row_id AS of_row, {column} AS its_value FROM {table} WHERE {has_value}"
+    source = f"({values}) AS valued $join {_CALLS} ON row_id = of_row"
+    return _Part(direction, path=path, value="its_value", source=source)
 
 
-def _without_value(table: str, has_value: str, path: tuple[str, ...] = ()) -> _Part:
+def _without_value(table: str, has_value: str, path: tuple[str, ...] = ()) -> Sequence[_Part]:
     has_one = f"EXISTS (SELECT 1 FROM {table} WHERE v.row_id = conversations.row_id AND {has_value})"
-    return _Part(_CALLS, f"NOT {has_one}", path=path, is_valued=False)
+    return _by_start("DESC", f"NOT {has_one}", path)
+
+
+def _by_start(direction: str, condition: str = "true", path: tuple[str, ...] = ()) -> Sequence[_Part]:
+    """Two parts: after a row with a start, an index leads to the next ones only if none without a start follow."""
+    return (
+        _Part(direction, f"{condition} AND started_at IS NOT NULL", path, key=("started_at", "conversation_id")),
+        _Part(direction, f"{condition} AND started_at IS NULL", path, key=("conversation_id",)),
+    )

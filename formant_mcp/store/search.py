@@ -9,7 +9,7 @@ from typing import NamedTuple
 from formant_mcp.filters import NONE, Filters, Role, is_whole
 from formant_mcp.models import Conversation
 from formant_mcp.store.engine import Connection, OnDatabase, on_reader, one_query
-from formant_mcp.store.filter_sql import Where, where
+from formant_mcp.store.filter_sql import STARTED, Where, where
 from formant_mcp.store.rows import READ, whole, with_results
 from formant_mcp.store.search_steps import Step, StoreSearch, by_distance, only_by_spelling, with_spellings
 from formant_mcp.store.turn_keys import row_of, turn_key
@@ -24,7 +24,6 @@ _PROBED_AT_ONCE = 30
 _NO_LIMIT = 1 << 62
 _STEP = 1 << 44  # places of a step; rows are smaller
 _ALL = Filters()
-_STARTED = "coalesce(started_at, -1000000000000000000)"  # a call without a time comes last
 
 
 class MatchedConversation(NamedTuple):
@@ -255,7 +254,7 @@ class Search(OnDatabase):
             (f"AND ($if_many {within.sql})", [_MANY, match, _MANY, *within.values]) if within.parts else ("", [])
         )
         rows = connection.rows(
-            f"SELECT row_id, hits, {_STARTED} FROM (SELECT $hit_row AS hit_row, count(*) AS hits FROM $hits"
+            f"SELECT row_id, hits, {STARTED} FROM (SELECT $hit_row AS hit_row, count(*) AS hits FROM $hits"
             f" WHERE $is_hit {narrow} GROUP BY 1) AS found"
             f" $join $conversations ON row_id = hit_row WHERE {clause.sql}",
             [match, *values, *clause.values],
@@ -279,7 +278,7 @@ class Search(OnDatabase):
             return None
         clause = Where(["turn_count > 0"])
         if after:
-            clause.add(f"({_STARTED}, row_id) < (?, ?)", self._started_at(connection, after), after)
+            clause.add(f"({STARTED}, row_id) < (?, ?)", self._started_at(connection, after), after)
         newest_first = "ORDER BY started_at DESC NULLS LAST, row_id DESC LIMIT ?"
         sql = f"SELECT row_id FROM $conversations WHERE {clause.sql} {newest_first}"
         if not _has_prefix(match):
@@ -302,7 +301,7 @@ class Search(OnDatabase):
 
     def _started_at(self, connection: Connection, row: int) -> float:
         """The start of a conversation as a sort key."""
-        rows = connection.rows(f"SELECT {_STARTED} FROM $conversations WHERE row_id = ?", [row])
+        rows = connection.rows(f"SELECT {STARTED} FROM $conversations WHERE row_id = ?", [row])
         if not rows:
             raise LookupError(row)
         return float(rows[0][0] or 0)

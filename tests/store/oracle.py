@@ -19,6 +19,7 @@ from formant_mcp.models import Conversation, Outcome, Turn
 from formant_mcp.values import instants, label, plain_number, read_value
 
 NOW = datetime(2026, 11, 21, 5, 12, tzinfo=UTC)
+NEVER = datetime.min.replace(tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 LISTED = PhraseLists.load()
 COMPARED = {"<": lt, "<=": le, ">": gt, ">=": ge}
@@ -183,8 +184,9 @@ def spelled(normal: str, wanted: str) -> bool:
 
 
 def in_order(stored: Sequence[Conversation], order: Order) -> list[Conversation]:
-    """These calls, the first stored first, in that order: numbers, then texts, then those without a value."""
-    calls = list(stored)[::-1] if order.descending else list(stored)
+    """These calls in that order: numbers, then texts, then those without a value; equal ones the newest first."""
+    is_oldest = order == Order("started_at")
+    calls = sorted(stored, key=lambda call: (call.started_at or NEVER, call.conversation_id), reverse=not is_oldest)
     values = {call.conversation_id: sort_value(call, order.field) for call in calls}
     numbers = [call for call in calls if isinstance(values[call.conversation_id], float)]
     texts = [call for call in calls if isinstance(values[call.conversation_id], str)]
@@ -193,6 +195,7 @@ def in_order(stored: Sequence[Conversation], order: Order) -> list[Conversation]
 
 
 def sorted_by(values: Mapping[str, Any], calls: list[Conversation], order: Order) -> list[Conversation]:
+    """Stable in either direction, as Python's sort is."""
     return sorted(calls, key=lambda call: values[call.conversation_id], reverse=order.descending)
 
 

@@ -16,6 +16,7 @@ from tests.in_a_loop import in_a_loop
 from tests.store.files import stored
 from tests.store.oracle import (
     NOW,
+    ORDERED_BY,
     RESULTS,
     conditions,
     conversations,
@@ -246,6 +247,24 @@ async def test_conversations_that_started_together_are_paged_one_by_one() -> Non
     listed = await all_pages(store, Filters(since=NOW, until=NOW), NEWEST, 1, [])
     assert [conversation.conversation_id for conversation in listed] == [f"call-{n}" for n in (4, 3, 2, 1, 0)]
     await store.close()
+
+
+@pytest.mark.parametrize("field", ORDERED_BY)
+async def test_equal_calls_are_listed_in_an_order_of_their_own_however_they_were_stored(field: str) -> None:
+    names = ["a", "Z", "é", "क", "\uffff", "😀", "aa"]
+    starts = [NOW, NOW, NOW, NOW, None, None, NOW - timedelta(hours=1)]
+    saved = [
+        Conversation(name, started_at=start, duration_seconds=9.0, results={"csat": 4}, has_detail=True)
+        for name, start in zip(names, starts, strict=True)
+    ]
+    saved += [Conversation(f"{call.conversation_id}-none", started_at=call.started_at) for call in saved]
+    for descending in (True, False):
+        order = Order(field, descending)
+        expected = ids_of(in_order(saved, order))
+        for arrived in (saved, saved[::-1]):
+            store = await stored(*arrived)
+            assert ids_of(await all_pages(store, Filters(), order, 2, [])) == expected
+            await store.close()
 
 
 async def test_a_page_after_a_deleted_row_is_an_error() -> None:
