@@ -28,13 +28,17 @@ COUNT = 24
 RECORDING = wav((0, 1.0), (900, 2.0))
 CURSOR = re.compile(r"c:\d+:[0-9a-f]{16}:[0-9a-f]{6}")
 TEMPLATE = ResourceTemplateReference(uri="formant://conversations/{conversation_id}/transcript")
+UNFINISHED = re.compile(r"([\d,]+) of (?!\1 )")
+LISTING = "reading the list of calls"
 PROMPT = PromptReference(name="weekly_review")
 # What only one agent's calls say; the last ones are spelled almost alike.
 WORDS = {100: "insurance refundable", 101: "warranty refunding", 102: "delivery refunded", None: "nobody's refunds"}
 
+AMOUNTS: tuple[Row, ...] = ({"amount": 500}, {"amount": "later"}, {"amount": 500}, {}, {"amount": 900})
+
 
 class Api(FakeFormant):
-    """Each agent has words, a status and a result field of its own."""
+    """Each agent has words, a status and a result field of its own; amounts are often equal."""
 
     def detail_of(self, row: Row) -> Row:
         agent, whole = row["agent_id"], detail(row)
@@ -44,7 +48,8 @@ class Api(FakeFormant):
                 *said,
                 {"role": "human", "message": WORDS[agent if isinstance(agent, int) else None]},
             ]
-            whole["results"] = results | {f"only_{agent}": "yes", "topic": f"topic_{agent}"}
+            amount = AMOUNTS[int(str(row["conversation_id"])[-6:]) % len(AMOUNTS)]
+            whole["results"] = results | {f"only_{agent}": "yes", "topic": f"topic_{agent}"} | amount
         return whole
 
 
@@ -54,9 +59,10 @@ def call_id(n: int) -> str:
 
 
 def call(n: int) -> Row:
+    """Several are equally long."""
     agent = (*AGENTS, None)[n * 7 % 5 % 4]
     status = f"odd_{agent}" if n % 8 == 3 else STATUSES[n % len(STATUSES)]
-    started_at, seconds = NOW - timedelta(days=2, minutes=137 * n), None if n == 5 else 20 + 7 * n
+    started_at, seconds = NOW - timedelta(days=2, minutes=137 * n), None if n == 5 else 20 + 7 * (n // 3)
     return conversation(n, started_at, agent, status, conversation_id=call_id(n), duration_seconds=seconds)
 
 
@@ -72,7 +78,7 @@ class Question:
     arguments: Mapping[str, object]
 
 
-def account(folder: Path, calls: Sequence[Row], member: Member | None = None) -> Account:
+def account_of(folder: Path, calls: Sequence[Row], member: Member | None = None) -> Account:
     api = Api()
     api.hold(calls)
     api.recordings = {str(row["conversation_id"]): RECORDING for row in calls}
@@ -105,6 +111,8 @@ SUMMARIES = st.fixed_dictionaries(
         "top": st.integers(1, 5),
     },
 )
+ORDERS = ["newest", "oldest", "longest", "shortest", "results.amount", "-results.amount", "-signals.agent_turns"]
+AGENT_NAMES = ["100", "Agent 100", "agent 101, Agent 102", "999", "Nobody's", "x" * 70]
 RATING = "low_rating"
 TERMS = [
     *["payment", "insurance", "warranty", "refund", "refundible", "warrant", "insuranc", "delivry", "nobody"],
@@ -128,7 +136,7 @@ QUESTIONS = st.one_of(
         "list_conversations",
         FILTERS,
         these(
-            order_by=st.sampled_from(["newest", "oldest", "longest", "shortest"]),
+            order_by=st.sampled_from(ORDERS),
             limit=st.integers(1, 9),
             summary_mode=st.sampled_from(["exclude", "include"]),
         ),
@@ -154,6 +162,14 @@ QUESTIONS = st.one_of(
     ),
     tool("get_transcripts", these(conversation_ids=st.lists(IDS, min_size=1, max_size=4))),
     tool("save_recording", these(conversation_id=IDS)),
+    tool(
+        "export_conversations",
+        FILTERS,
+        these(
+            format=st.sampled_from(["csv", "jsonl"]),
+            include=st.sampled_from(["", "results", "results,signals,transcript"]),
+        ),
+    ),
     st.tuples(IDS, st.sampled_from(["", "/transcript", "/recording"])).map(
         lambda parts: Question("resource", f"formant://conversations/{parts[0]}{parts[1]}", {})
     ),
@@ -161,33 +177,53 @@ QUESTIONS = st.one_of(
     st.tuples(
         st.sampled_from(["conversation_id", "agent_id"]), st.sampled_from(["", "1", "101", "abc", "abcdef1"])
     ).map(lambda parts: Question("completion", parts[0], {"typed": parts[1]})),
+    st.one_of(
+        st.tuples(st.just("review_call"), st.just("conversation_id"), IDS),
+        st.tuples(st.just("weekly_review"), st.just("agent_id"), st.sampled_from(AGENT_NAMES)),
+        st.tuples(st.just("compare_agents"), st.just("agent_ids"), st.sampled_from([*AGENT_NAMES, "100,102"])),
+    ).map(lambda parts: Question("prompt", parts[0], {parts[1]: parts[2]})),
 )
 
 
-async def answer(assistant: Assistant, question: Question) -> list[str]:
-    """What the client gets; of a tool with pages, all of them."""
-    client, parts = assistant.client, list[str]()
-    match question.kind:
-        case "tool":
-            arguments = dict(question.arguments)
-            while not parts or "cursor" in arguments:
-                result = await client.call_tool(question.name, arguments)
-                parts.append(result.model_dump_json())
-                arguments.pop("cursor", None)
-                if found := CURSOR.search(parts[-1]):
-                    arguments["cursor"] = found[0]
-        case "resource":
-            try:
-                parts.append((await client.read_resource(question.name)).model_dump_json())
-            except MCPError as error:
-                parts.append(str(error))
-        case "resources":
-            parts.append((await client.list_resources()).model_dump_json())
-        case _:
-            reference = TEMPLATE if question.name == "conversation_id" else PROMPT
-            typed = {"name": question.name, "value": str(question.arguments["typed"])}
-            parts.append((await client.complete(reference, typed)).model_dump_json())
+async def answer(assistant: Assistant, question: Question, told: list[str] | None = None) -> list[str]:
+    """What the client gets; of a tool with pages, all of them, and the file it wrote. `told` gets the progress."""
+    client, texts = assistant.client, {name: str(value) for name, value in question.arguments.items()}
+    try:
+        match question.kind:
+            case "tool":
+                parts = await tool_answers(assistant, question, told)
+            case "resource":
+                parts = [(await client.read_resource(question.name)).model_dump_json()]
+            case "resources":
+                parts = [(await client.list_resources()).model_dump_json()]
+            case "prompt":
+                parts = [(await client.get_prompt(question.name, texts)).model_dump_json()]
+            case _:
+                reference = TEMPLATE if question.name == "conversation_id" else PROMPT
+                typed = {"name": question.name, "value": texts["typed"]}
+                parts = [(await client.complete(reference, typed)).model_dump_json()]
+    except MCPError as error:
+        parts = [str(error)]
     return [CURSOR.sub("c", part).replace("own/", "/").replace("all/", "/") for part in parts]
+
+
+async def tool_answers(assistant: Assistant, question: Question, told: list[str] | None) -> list[str]:
+    """Of all pages."""
+    parts, arguments = list[str](), dict(question.arguments)
+
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        if told is not None:
+            told.append(str(message))
+
+    while not parts or "cursor" in arguments:
+        result = await assistant.client.call_tool(question.name, arguments, progress_callback=note)
+        parts.append(result.model_dump_json())
+        arguments.pop("cursor", None)
+        if found := CURSOR.search(parts[-1]):
+            arguments["cursor"] = found[0]
+        if question.name == "export_conversations" and result.structured_content:
+            parts.append(Path(str(result.structured_content["path"])).read_text("utf-8"))
+    return parts
 
 
 async def answers(asked: Account, questions: Sequence[Question], *, is_loaded: bool) -> list[list[str]]:
@@ -215,11 +251,61 @@ async def test_a_members_answers_are_those_of_an_account_with_just_their_agents(
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         member = Member("asha", frozenset(map(str, agents)))
-        everything = account(Path(folder, "all"), CALLS, member)
-        own = account(Path(folder, "own"), [row for row in CALLS if row["agent_id"] in agents])
+        everything = account_of(Path(folder, "all"), CALLS, member)
+        own = account_of(Path(folder, "own"), [row for row in CALLS if row["agent_id"] in agents])
         expected = await answers(own, questions, is_loaded=is_loaded)
         got = await answers(everything, questions, is_loaded=is_loaded)
         for question, its, theirs in zip(questions, got, expected, strict=True):
             assert its == theirs, question
         saved = {path.name for path in Path(folder, "all").glob("recordings/*")}
         assert saved == {path.name for path in Path(folder, "own").glob("recordings/*")}
+
+
+@pytest.mark.parametrize("is_loaded", [True, False])
+async def test_a_members_progress_shows_nothing_of_other_agents(tmp_path: Path, is_loaded: bool) -> None:
+    asked, member = Question("tool", "search_transcripts", {"query": "payment"}), Member("asha", frozenset({"100"}))
+    own = many_calls(100, 300)
+    steps = [
+        await progress(account_of(tmp_path / name, calls, member), asked, is_loaded=is_loaded)
+        for name, calls in (("own", own), ("all", own + many_calls(101, 900)))
+    ]
+    assert steps[0] == steps[1] == ["300 of 300 requests"]
+
+
+async def progress(asked: Account, question: Question, *, is_loaded: bool) -> list[str]:
+    """What the client is told when each step is done, but for steps without figures."""
+    store, member, told = str(asked.folder / "store.sqlite"), asked.member, list[str]()
+    if is_loaded:
+        asked.member = None
+        async with asked.connect(store=store) as assistant:
+            await assistant.ask("list_conversations")
+        asked.member = member
+    async with asked.connect(store=store) as assistant:
+        await answer(assistant, question, told)
+    return [words for words in told if words != LISTING and not UNFINISHED.match(words)]
+
+
+def many_calls(agent: int, count: int) -> list[Row]:
+    return [
+        conversation(n, NOW - timedelta(days=2, minutes=n), agent, conversation_id=f"call{agent}{n:06}")
+        for n in range(count)
+    ]
+
+
+async def test_progress_grows_while_a_members_list_is_read(account: Account) -> None:
+    account.api.add(conversation(1, NOW - timedelta(days=2), 100))
+    account.member = Member("asha", frozenset({"100", "101"}))
+    account.api.gate.shut()
+    steps: list[tuple[float, float | None, str | None]] = []
+
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        steps.append((progress, total, message))
+        if len(steps) == 2:
+            account.api.gate.open()
+
+    async with account.connect() as assistant:
+        await assistant.client.call_tool("search_transcripts", {"query": "payment"}, progress_callback=note)
+    assert steps[:2] == [(1, None, LISTING), (2, None, LISTING)]
+    assert (steps[-1][0], steps[-1][2]) == (steps[-1][1], "1 of 1 requests")
+    figures = [figure for figure, _, _ in steps]
+    assert figures == sorted(set(figures))

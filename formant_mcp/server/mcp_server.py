@@ -241,9 +241,16 @@ def _publishing(app: App, request: Request) -> App:
 
 
 def _new_context(app: App, request: Request) -> RequestContext:
+    before = last = 0
+
     async def report(done: int, total: int) -> None:
-        of = f" of {total:,}" if total else ""  # a list without a total
-        await request.session.report_progress(done, total or None, f"{done:,}{of} requests")
+        nonlocal before, last
+        if done < last:  # of the next step: the figures that a host gets must grow
+            before += last
+        is_more, last = done != last, done
+        if is_more:
+            words = f"{done:,} of {total:,} requests" if total else "reading the list of calls"
+            await request.session.report_progress(before + done, before + total if total else None, words)
 
     return RequestContext(app.now(), app.call_seconds, report)
 

@@ -28,7 +28,7 @@ _MAX_KEPT = 4  # results that nobody waited for; a recording has megabytes
 T = TypeVar("T")
 
 Report = Callable[[int, int], Awaitable[None]]
-"""Is called with how many requests of how many are done."""
+"""Is called with how many requests of how many are done; 0: it is not said of how many, nor always what is counted."""
 
 
 @dataclass(slots=True)

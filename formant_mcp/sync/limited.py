@@ -1,9 +1,11 @@
 """Sync for a reader for whom only some agents exist: it reads these agents' lists, and reports on nothing else."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import count
 from typing import TypeVar
 
 from formant_mcp.analysis.signals import Need
@@ -12,13 +14,14 @@ from formant_mcp.providers.base import Recording
 from formant_mcp.providers.recordings import recording_not_found
 from formant_mcp.providers.responses import conversation_not_found
 from formant_mcp.store import Store
-from formant_mcp.sync.background import Report
+from formant_mcp.sync.background import Report, cancel_all
 from formant_mcp.sync.list_sync import ListRequest, ListStatus, later
 from formant_mcp.sync.sync import Sync
 
 T = TypeVar("T")
 
 _AT_ANY_TIME = datetime.max.replace(tzinfo=UTC)
+_TICK_SECONDS = 0.5
 
 
 class LimitedSync:
@@ -31,11 +34,12 @@ class LimitedSync:
 
     async def refresh_list(self, request: ListRequest, seconds: float, report: Report | None = None) -> ListStatus:
         """Updates that part of the agents' lists, or of the whole list if that is stored; returns its status then."""
-        ends, steps = asyncio.get_running_loop().time() + seconds, report and _Steps(report)
+        ends = asyncio.get_running_loop().time() + seconds
         statuses: list[ListStatus] = []
-        for own in self._requests(request):
-            left = ends - asyncio.get_running_loop().time()
-            statuses.append(await self._sync.refresh_list(own, left, steps and steps.of_next_list()))
+        async with _ticking(report):
+            for own in self._requests(request):
+                left = ends - asyncio.get_running_loop().time()
+                statuses.append(await self._sync.refresh_list(own, left))
         return await self._as_one(request, statuses)
 
     async def list_status(self, request: ListRequest, requested_at: datetime) -> ListStatus:
@@ -189,20 +193,17 @@ class LimitedSync:
         return total
 
 
-@dataclass(slots=True)
-class _Steps:
-    """Reports what is done of several lists as one. How much there is to do is not said: it may be of other agents."""
+@asynccontextmanager
+async def _ticking(report: Report | None) -> AsyncGenerator[None]:
+    """Reports that time passes, and no figure of the lists: how many pages they have may be due to other agents."""
 
-    report: Report
-    before: int = 0
-    done: int = 0
+    async def tick(report: Report) -> None:
+        for ticks in count(1):
+            await asyncio.sleep(_TICK_SECONDS)
+            await report(ticks, 0)
 
-    def of_next_list(self) -> Report:
-        """The report of the next list."""
-        self.before += self.done
-        self.done = 0
-        return self._add
-
-    async def _add(self, done: int, total: int) -> None:
-        self.done = done
-        await self.report(self.before + done, 0)
+    ticking = [asyncio.create_task(tick(report))] if report else []
+    try:
+        yield
+    finally:
+        await cancel_all(ticking)
