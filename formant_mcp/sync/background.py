@@ -91,7 +91,7 @@ class BackgroundJobs:
         Raises:
             FormantError: the job failed.
         """
-        job = self._running.get(key) or self._kept.pop(key, None) or self._begin(key, work, keep)
+        job = self._current(key, keep) or self._kept.pop(key, None) or self._begin(key, work, keep)
         waiter = _current_job.get()
         job.waiting.append(waiter)
         try:
@@ -110,12 +110,12 @@ class BackgroundJobs:
 
     def start(self, key: Hashable, work: Callable[[Progress], Coroutine[None, None, object]]) -> None:
         """Begins the job of that key, unless it runs; nobody waits for it."""
-        if key not in self._running:
+        if not self._current(key):
             self._begin(key, work, keep=False)
 
     def is_running(self, key: Hashable) -> bool:
         """Whether the job of that key has begun and not ended."""
-        return key in self._running
+        return self._current(key) is not None
 
     async def yield_to_waiting(self) -> None:
         """Lets questions go first: a job that none waits for pauses here while there are any."""
@@ -126,6 +126,14 @@ class BackgroundJobs:
     async def aclose(self) -> None:
         """Ends all jobs."""
         await cancel_all([job.task for job in self._running.values()])
+
+    def _current(self, key: Hashable, keep: bool = False) -> _Job | None:
+        """The running job of that key. One that ended in this turn of the loop is dealt with now, not in the next."""
+        job = self._running.get(key)
+        if job and job.task.done():
+            self._end(key, job, keep)
+            return None
+        return job
 
     def _begin(self, key: Hashable, work: Callable[[Progress], Coroutine[None, None, object]], keep: bool) -> _Job:
         job = self._running[key] = _Job()

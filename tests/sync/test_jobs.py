@@ -188,6 +188,19 @@ async def test_a_recording_that_failed_in_the_background_is_requested_again_by_t
         assert await harness.sync.fetch_recording(conversation_id(0), _read, SECONDS) == sound
 
 
+async def test_a_question_in_the_moment_of_a_failure_does_not_get_it():
+    async with FakeFormant() as api, harness_for(api) as harness:
+        api.gate.shut()
+        assert await harness.sync.fetch_recording(conversation_id(0), _read, SHORT) is None
+        sound = wav((9000, 1))
+        api.gate.open()
+        while running_jobs("recording"):
+            await asyncio.sleep(0)  # it ends in this turn of the loop; what follows an end runs in the next
+        api.recordings[conversation_id(0)] = sound
+
+        assert await harness.sync.fetch_recording(conversation_id(0), _read, SECONDS) == sound
+
+
 async def test_of_recordings_that_nobody_waited_for_the_last_few_are_kept():
     async with FakeFormant() as api, harness_for(api) as harness:
         ids = [conversation_id(number) for number in range(10)]
