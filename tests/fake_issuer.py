@@ -16,6 +16,16 @@ KEYS_PATH = "/keys"
 DISCOVERY_PATH = "/.well-known/openid-configuration"
 
 
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
 def new_key(algorithm: str = "RS256", key_id: str = "first") -> Key:
     """A private key for that algorithm."""
     match algorithm:
