@@ -87,19 +87,16 @@ COLUMNS = (
     _flag("failure_reason_known"),
     Column("detail_at", lambda value: value is not None, None, field="has_detail"),
 )
-_AS_IS = [column.name for column in COLUMNS if isinstance(column.write, attrgetter)]
-_COMPUTED = {column.name: column.write for column in COLUMNS if column.write and column.name not in _AS_IS}
-WRITTEN = (*_AS_IS, *_COMPUTED)
+WRITTEN = tuple(column.name for column in COLUMNS if column.write)
 READ = ", ".join(column.name for column in COLUMNS if column.read)
 _MODEL: Callable[..., Conversation] = Conversation
 _FIELDS = tuple((column.field or column.name, column.read) for column in COLUMNS if column.read)
-_VALUES_AS_IS = cast(Callable[[Conversation], tuple[Value, ...]], attrgetter(*_AS_IS))
-_WRITERS = tuple(_COMPUTED.values())
+_WRITERS = tuple(column.write for column in COLUMNS if column.write)
 
 
 def columns(conversation: Conversation) -> tuple[Value, ...]:
     """The values of WRITTEN."""
-    return (*_VALUES_AS_IS(conversation), *[write(conversation) for write in _WRITERS])
+    return tuple([write(conversation) for write in _WRITERS])
 
 
 def conversation(row: Sequence[Value]) -> Conversation:

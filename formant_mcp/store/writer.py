@@ -73,9 +73,13 @@ class _Read(NamedTuple):
     conversation: Conversation
     at: datetime
 
+    def seen_at(self, scanned_from: datetime) -> datetime:
+        """When it was seen: not before the scan under way that began last, by whichever server's clock."""
+        return max(self.at, scanned_from)
+
     def as_previous(self, scanned_from: datetime) -> PreviousRow:
         """How a later save finds it."""
-        return PreviousRow(self.conversation.started_at, max(self.at, scanned_from))
+        return PreviousRow(self.conversation.started_at, self.seen_at(scanned_from))
 
 
 @dataclass(slots=True)
@@ -195,12 +199,11 @@ class Writer(OnDatabase):
         nor become older than it was: a scan deletes what it has not seen.
         """
         stored = _stored(connection, reads)
-        seen = {at: milliseconds(max(at, scanned_from)) for at in {read.at for read in reads.values()}}
         added = list[tuple[tuple[Value, ...], _Loaded]]()
         changes = dict[tuple[str, ...], list[tuple[Value, ...]]]()
         counted, uncounted = list[CountKey](), list[CountKey]()
         for name, read in reads.items():
-            row, at, before = columns(read.conversation), seen[read.at], stored.get(name)
+            row, at, before = columns(read.conversation), milliseconds(read.seen_at(scanned_from)), stored.get(name)
             loaded = self._loaded(read)
             if before is None:
                 added.append(((*row, at, at), loaded))
