@@ -50,7 +50,7 @@ class Advice:
         occurring = _single_words(self.occurring)
         words = [word for word in _single_words(alternatives)[:_MAX_CHECKED] if word not in occurring]
         absent = [word for word in words if not await self._occurs(word)]
-        notes = self._on_spellings() if by_spelling else []
+        notes = await self._on_spellings() if by_spelling else []
         notes += [await self._on_absent(term) for term in absent]
         single = [term for term in terms if term.kind == "word" and term not in absent]
         for term in [term for term in single if _OTHER_SCRIPT.match(term.words[0])][:_MAX_NAMED]:
@@ -74,7 +74,7 @@ class Advice:
             return f"No transcripts to search ({matching}{loading or '; none has a transcript'})."
         searched = f"{transcripts:,} transcript{'s' if transcripts != 1 else ''}"
         first = f"No matches in {f'the {searched} loaded so far' if unread else searched} ({matching}{loading})."
-        return " ".join([first, *self._on_spellings(), *await self._why_none(), *self._on_operators()])
+        return " ".join([first, *await self._on_spellings(), *await self._why_none(), *self._on_operators()])
 
     async def _why_none(self) -> list[str]:
         expression = self.search.expression
@@ -151,11 +151,11 @@ class Advice:
     async def _has_hits(self, expression: Expression) -> bool:
         return await self.store.search.has_hits(replace(self.search, expression=expression))
 
-    def _on_spellings(self) -> list[str]:
+    async def _on_spellings(self) -> list[str]:
         expression = self.search.expression
         in_query = {term.words[0] for terms in expression.all_of for term in terms if len(term.words) == 1}
         words = dict.fromkeys(word for words in self.spellings.values() for word in words if word not in in_query)
-        words = list(filter(_is_name, words))
+        words = await self.store.search.nameable(list(filter(_is_name, words)))
         return [f"Also searched as: {', '.join(words)}."] if words else []
 
     def _on_operators(self) -> list[str]:

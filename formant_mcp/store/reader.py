@@ -43,13 +43,18 @@ class Reader(OnDatabase):
 
     @one_query
     def get(self, connection: Connection, conversation_ids: Sequence[str]) -> dict[str, Conversation]:
-        """The stored ones of these conversations, with their results, by id."""
+        """The stored ones of these conversations, with their results, by id and in this order."""
         rows = connection.rows(
             f"SELECT results, {READ} FROM $conversations WHERE conversation_id $in_list",
             [list(conversation_ids)],
         )
         conversations = [with_results(row[0], row[1:]) for row in rows]
-        return {conversation.conversation_id: conversation for conversation in conversations}
+        stored = {conversation.conversation_id: conversation for conversation in conversations}
+        return {
+            conversation_id: stored[conversation_id]
+            for conversation_id in conversation_ids
+            if conversation_id in stored
+        }
 
     async def values(self, conversation_ids: Sequence[str], paths: Collection[str]) -> dict[str, dict[str, JsonValue]]:
         """The values that these calls' results have at these paths, by id and path."""

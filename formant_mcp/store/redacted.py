@@ -150,7 +150,7 @@ class RedactedReader(Reader):
 
 
 class RedactedSearch(Search):
-    """Searches as ever, also for numbers; what it returns has labels, and it suggests only words that can be seen."""
+    """Searches as ever, also for numbers; what it returns has labels, and it names only words that can be seen."""
 
     def __init__(self, search: Search, redaction: Redaction, reader: RedactedReader) -> None:
         super().__init__(search.database, search.visible_agents)
@@ -166,13 +166,13 @@ class RedactedSearch(Search):
 
     async def similar(self, term: Term) -> list[str]:
         """See Search."""
-        return await self._seen(await super().similar(term))
+        return await self.nameable(await super().similar(term))
 
     async def longer(self, term: Term) -> list[str]:
         """See Search."""
-        return await self._seen(await super().longer(term))
+        return await self.nameable(await super().longer(term))
 
-    async def _seen(self, words: Sequence[str]) -> list[str]:
+    async def nameable(self, words: Sequence[str]) -> list[str]:
         """Those of the first words that the newest turns that have them still have, though identifiers are hidden."""
         return [word for word in words[:_MOST_SUGGESTED] if await self._is_seen(word)]
 

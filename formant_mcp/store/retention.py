@@ -10,9 +10,8 @@ from formant_mcp.store.engine import Connection, OnDatabase, on_writer, one_quer
 from formant_mcp.store.filter_sql import milliseconds
 from formant_mcp.store.rows import moment
 from formant_mcp.store.sync_state import list_states_in, write_state
-from formant_mcp.store.vocabulary import ANY_HIT
+from formant_mcp.store.vocabulary import said
 from formant_mcp.store.writer import delete_conversations
-from formant_mcp.text_search.query import Expression, Term
 
 _HOUR = timedelta(hours=1)
 _DELETED_AT_ONCE = 100  # conversations in a transaction
@@ -84,9 +83,9 @@ class Retention(OnDatabase):
         words = connection.rows(
             f"SELECT word FROM $words WHERE word > ? ORDER BY word LIMIT {_CHECKED_AT_ONCE}", [str(after[0][0])]
         )
-        unused = [(str(row[0]),) for row in words if not _is_said(connection, str(row[0]))]
-        if unused:
-            connection.delete("words", "word = ?", unused)
+        checked = [str(row[0]) for row in words]
+        if unused := set(checked).difference(said(connection, checked)):
+            connection.delete("words", "word = ?", [(word,) for word in sorted(unused)])
         if len(words) == _CHECKED_AT_ONCE:
             _write_meta(connection, _UNUSED, str(words[-1][0]))
             return True
@@ -101,11 +100,6 @@ class Retention(OnDatabase):
         connection.delete("list_states", "name <> '' AND checked_at < ?", [(milliseconds(kept_from),)])
         connection.delete("meta", "name = ?", [(_UNUSED,)])
         return False
-
-
-def _is_said(connection: Connection, word: str) -> bool:
-    said = Expression(((Term((word,), "phrase"),),))
-    return bool(connection.rows(ANY_HIT, [connection.match(said, "any", lambda term: term.words)]))
 
 
 def _write_meta(connection: Connection, name: str, value: str) -> None:

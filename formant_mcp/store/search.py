@@ -219,6 +219,10 @@ class Search(OnDatabase):
         """The words of all conversations that continue a prefix of the term (`prefixes_of`), shortest first."""
         return self._words(connection).longer(term)
 
+    async def nameable(self, words: Sequence[str]) -> list[str]:
+        """Those of these words of calls that an answer may name."""
+        return list(words)
+
     def _words(self, connection: Connection) -> Vocabulary:
         return Vocabulary(connection, is_limited=bool(self.visible_agents))
 

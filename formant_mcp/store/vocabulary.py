@@ -1,23 +1,29 @@
 """The words that an account's calls say, each with its stem and its spelling: which ones match a term, or are like it.
 
-In PostgreSQL, a call that was deleted may leave its words there.
+In PostgreSQL, calls that an earlier version deleted may have left their words there.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from itertools import islice
 from typing import NamedTuple
 
 from formant_mcp.store.engine import Connection, Value
+from formant_mcp.store.rows import whole
+from formant_mcp.store.turn_keys import KEY_BITS
 from formant_mcp.text_search.query import Expression, Term
 from formant_mcp.text_search.spelling import nearest, phonetic_key, spellings
 from formant_mcp.text_search.suggestions import candidates_for, prefixes_of
-from formant_mcp.text_search.tokenizer import divided, stem
+from formant_mcp.text_search.tokenizer import divided, forms_in, indexable, stem
 
 MAX_SPELLINGS = 20
 """Other spellings that are searched for a word."""
 _MAX_CONTINUATIONS = 100  # a prefix with more words is searched as a prefix, which an index expands each time
 _MAX_WITH_PREFIX = 1_000
+_FEW_HITS = 20_000  # turns that are read for the words in them; else each word of the account is checked
+_READ_AT_ONCE = 500  # turns
+_SAID_AT_ONCE = 50  # words
+_ALL = 1 << 62  # hits, where a LIMIT is required
 ANY_HIT = "SELECT 1 FROM $hits WHERE $is_hit LIMIT 1"
 
 
@@ -56,8 +62,9 @@ class Vocabulary:
             if any_spelling and term.kind == "word" and len(term.words) == 1 and term not in expression.none_of
         }
         of_stem, of_key = self._related(sorted(set(stems.values())), sorted({key for key in keys.values() if key}))
+        of_stem = {name: {form for form in forms if self._is_known(form)} for name, forms in of_stem.items()}
         forms = {
-            term: {" ".join(term.words)} | (of_stem[stems[term]] if term in stems else set[str]())
+            term: {" ".join(term.words)} | (of_stem.get(stems[term], set()) if term in stems else set[str]())
             for term in (*wanted, *expression.none_of)
             if term.kind != "prefix"
         }
@@ -107,24 +114,68 @@ class Vocabulary:
     def _spellings(self, word: str, candidates: Iterable[str]) -> Mapping[str, int]:
         others = spellings(word, candidates)
         if self._is_limited or len(nearest(word, others)) < len(others):  # no word is nearer that nobody says any more
-            others = {other: others[other] for other in others if self._exists(other)}
+            others = {other: others[other] for other in said(self._connection, others)}
         return dict(islice(nearest(word, others).items(), MAX_SPELLINGS))
 
     def _with_prefix(self, prefix: str) -> list[str]:
-        """Single words with that prefix, at most 1,000."""
-        most = "" if self._is_limited else f" LIMIT {_MAX_WITH_PREFIX}"
-        sql = f"SELECT word FROM $words WHERE word >= ? AND word < ?{most}"
-        rows = self._connection.rows(sql, [prefix, prefix + "\U0010ffff"])
-        words = islice(self._existing(str(row[0]) for row in rows), _MAX_WITH_PREFIX)
-        return [word for word in words if len(divided(word)) == 1]
+        """Single words with that prefix, at most 1,000, in order."""
+        words: Iterable[str] | None = self._said_with(prefix) if self._is_limited else None
+        if words is None:
+            most = "" if self._is_limited else f" LIMIT {_MAX_WITH_PREFIX}"
+            sql = f"SELECT word FROM $words WHERE word >= ? AND word < ? ORDER BY word{most}"
+            rows = self._connection.rows(sql, [prefix, prefix + "\U0010ffff"])
+            words = self._existing(str(row[0]) for row in rows)
+        return [word for word in islice(words, _MAX_WITH_PREFIX) if len(divided(word)) == 1]
 
-    def _existing(self, words: Iterable[str]) -> Iterator[str]:
+    def _said_with(self, prefix: str) -> list[str] | None:
+        """The words with that prefix in the turns that this reader may see; None if these are many turns.
+
+        The account may have far more such words, for instance numbers that other agents say.
+        """
+        keys = self._hits(Term((prefix,), "prefix"), prefix + "*", _FEW_HITS + 1)
+        if len(keys) > _FEW_HITS:
+            return None
+        return sorted({form for text in self._said(keys) for form in forms_in(text) if form.startswith(prefix)})
+
+    def _is_known(self, form: str) -> bool:
+        """Whether calls that exist for this reader say a word; joined words: as one word, as others may say them."""
+        if not self._is_limited or len(divided(form)) == 1:
+            return True
+        return any(form in forms_in(text) for text in self._said(self._hits(Term(divided(form), "phrase"), form)))
+
+    def _hits(self, term: Term, form: str, most: int = _ALL) -> list[int]:
+        match = self._connection.match(Expression(((term,),)), "any", lambda _: [form])
+        rows = self._connection.rows("SELECT $hit_turn FROM $hits WHERE $is_hit LIMIT ?", [match, most])
+        return [whole(row[0]) for row in rows]
+
+    def _said(self, keys: Sequence[int]) -> Iterator[str]:
+        """The texts of these turns, as indexed."""
+        sql = f"SELECT text FROM $each_number $join $turns ON turn_id = value AND $turn_row = value >> {KEY_BITS}"
+        for first in range(0, len(keys), _READ_AT_ONCE):
+            for (text,) in self._connection.rows(sql, [list(keys[first : first + _READ_AT_ONCE])]):
+                yield indexable(str(text))
+
+    def _existing(self, words: Iterable[str]) -> Iterable[str]:
         """Those of the account's words that exist for this reader."""
-        return (word for word in words if not self._is_limited or self._exists(word))
+        return said(self._connection, words) if self._is_limited else words
 
-    def _exists(self, word: str) -> bool:
-        said = Expression(((Term((word,), "phrase"),),))
-        return bool(self._connection.rows(ANY_HIT, [self._connection.match(said, "any", lambda term: term.words)]))
+
+def said(connection: Connection, words: Iterable[str]) -> Iterator[str]:
+    """Those of these words that any turn says, some with each statement."""
+    left = iter(words)
+    while some := list(islice(left, _SAID_AT_ONCE)):
+        exist = (f"SELECT {number} WHERE EXISTS ({ANY_HIT})" for number in range(len(some)))
+        terms = (Expression(((Term((word,), "phrase"),),)) for word in some)
+        matches = [connection.match(term, "any", lambda term: term.words) for term in terms]
+        rows = connection.rows(" UNION ALL ".join(exist), matches)
+        yield from (some[number] for number in sorted(whole(row[0]) for row in rows))
+
+
+def forget_unsaid(connection: Connection, deleted: Set[str], inserted: Set[str]) -> None:
+    """Deletes the words of deleted turns that nobody says any more; both are words, joined ones in one piece."""
+    words = sorted(forms_in(" ".join(deleted - inserted)))
+    if unsaid := set(words).difference(said(connection, words)):
+        connection.delete("words", "word = ?", [(word,) for word in sorted(unsaid)])
 
 
 def _texts(rows: Iterable[Sequence[Value]]) -> Iterator[list[str]]:

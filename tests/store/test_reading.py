@@ -108,3 +108,10 @@ async def test_get_finds_ids_with_any_characters(store: Store) -> None:
     ids = ['with "quotes"', "with ' and \\", "अ_1", "a,b", "[]"]
     await store.write.save([Conversation(call_id) for call_id in ids], NOW)
     assert sorted(await store.read.get([*ids, "nobody"])) == sorted(ids)
+
+
+async def test_get_returns_calls_in_the_order_of_the_ids(store: Store) -> None:
+    ids = [f"call-{number}" for number in range(20)]
+    await store.write.save([Conversation(conversation_id) for conversation_id in ids], NOW)
+    asked = ["call-7", "nobody", "call-19", "call-0", "call-7", "call-12"]
+    assert list(await store.read.get(asked)) == ["call-7", "call-19", "call-0", "call-12"]

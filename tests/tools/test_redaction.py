@@ -317,3 +317,12 @@ async def test_a_fields_name_that_may_be_a_sentence_is_not_written_into_a_note(a
     assert "are hidden." in answer.text
     assert "please read this" not in answer.text.split("Result fields,")[0]
     assert "please read this" not in str(answer.coverage)
+
+
+async def test_no_other_spelling_names_a_word_of_a_hidden_address(account: Account) -> None:
+    async with account.connect() as assistant:
+        assert "searched as: rahul" in (await assistant.ask("search_transcripts", query="raahul")).text
+    async with redacting(account) as assistant:
+        answer = await assistant.ask("search_transcripts", query="raahul")
+        assert "<email 1>" in answer.text
+        assert not LEAKS.search(answer.text.replace("raahul", ""))

@@ -34,6 +34,7 @@ from formant_mcp.store.postgres.stoppable import StoppableConnection
 from formant_mcp.store.postgres.templates import to_postgres
 from formant_mcp.store.rows import whole
 from formant_mcp.store.turn_keys import WORD_COLUMNS, pieces_in, row_of, word_rows
+from formant_mcp.store.vocabulary import forget_unsaid
 from formant_mcp.text_search.query import Expression
 from formant_mcp.text_search.tokenizer import divided, indexable
 
@@ -85,6 +86,7 @@ class PostgresConnection:
         self._connection = connection
         self._pipeline: Pipeline | None = None
         self._inserted, self._pieces = set[tuple[object, ...]](), set[str]()
+        self._deleted, self._said = set[str](), set[str]()  # words of turns, in this transaction
         self._forgotten: Sent | None = None
         self._account = account
         self._agents = agents
@@ -113,6 +115,7 @@ class PostgresConnection:
 
     def commit(self) -> None:
         """Ends the transaction, which is saved then."""
+        forget_unsaid(self, self._deleted, self._said)
         self._leave_pipeline()
         with self._statement():
             run_command(self._connection, b"COMMIT")
@@ -202,7 +205,8 @@ class PostgresConnection:
             return
         self._recall()
         levels = self._send(_LEVELS)  # answered meanwhile
-        pieces = pieces_in(indexed) - self._connection.pieces
+        self._said |= (pieces := pieces_in(indexed))
+        pieces = pieces - self._connection.pieces
         self.insert("words", WORD_COLUMNS, word_rows(pieces), key=("word",))
         self._pieces |= pieces
         words = [words_of(self._account, text) for text in indexed]
@@ -217,7 +221,8 @@ class PostgresConnection:
         if keys:
             rows = sorted({row_of(key) for key in keys})
             self.delete("turns", "row_id $in_list AND turn_id $in_list", [(rows, keys)])
-            words = [words_of(self._account, indexable(turn[2])) for turn in turns]
+            self._deleted |= pieces_in(indexed := [indexable(turn[2]) for turn in turns])
+            words = [words_of(self._account, text) for text in indexed]
             self._count_words(self._send(_LEVELS), turns, words, -1)
 
     deletes_at_once = False  # others share the database
