@@ -1,5 +1,6 @@
 """Who may use the server over HTTP: members with a token of `formant-mcp token add`, or with a login at the issuer."""
 
+import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ class Verifier(TokenVerifier):
         if token.startswith(TOKEN_PREFIX):
             app = await self._open_app()
             member = await app.members.use(token, app.now())
-            return member and MemberToken(token="", client_id=member.name, scopes=[], member=member)
+            return member and MemberToken(token="", client_id=_id_of(token), scopes=[], member=member)
         if self._issuer is None:
             return None
         login = await self._issuer.verify(token)
@@ -60,6 +61,11 @@ class Verifier(TokenVerifier):
             claims={"iss": self._issuer.address},
             member=login.member,
         )
+
+
+def _id_of(token: str) -> str:
+    """The id of a token, unlike that of any other, also of an earlier one of the same member."""
+    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def new_verifier(settings: Settings, open_app: Callable[[], Awaitable[App]]) -> Verifier:

@@ -16,8 +16,8 @@ _LOGIN_DIGITS = 12
 class MemberToken(AccessToken):
     """A checked token with the member it belongs to: what a verifier returns.
 
-    `client_id` is the name of a token, which one active token has at a time. A login has its subject there, its issuer
-    in `claims`, and its name nowhere but in `member`.
+    `client_id` is the hash of a token, not its name, which the next token may have. A login has its subject there, and
+    its issuer in `claims`. The name is nowhere but in `member`.
     """
 
     member: Member
@@ -49,9 +49,9 @@ def login_of_sender(scope: Scope) -> str:
 
 
 def sender_of(scope: Scope) -> str:
-    """Who sent an HTTP request, apart from all others: the name of a token, or issuer and subject of a login.
+    """Who sent an HTTP request, apart from all others: a token, or issuer and subject of a login.
 
-    Sessions belong to the same: people may log in with any name, also that of a token.
+    Sessions belong to the same. No name is in it: people may log in with any, and a revoked token's may be given again.
     """
     token = _token_in(scope)
     return repr(principal_components(token)) if token else peer_of(scope)
