@@ -66,7 +66,8 @@ def of_stores(settings: Settings, key: str) -> Iterator[Check]:
     try:
         all_stores = find_stores(settings, key)
     except FormantError as error:
-        yield wrong("store", error.message, error.hint)
+        said = (refusal_of_database(location) if isinstance(location, str) else None) or error  # which rights, if any
+        yield wrong("store", said.message, said.hint)
         return
     if location is None:
         yield Check("store", "in memory only (FORMANT_STORE): every start loads everything again")

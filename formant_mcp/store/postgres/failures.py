@@ -7,7 +7,7 @@ import psycopg
 from psycopg import errors
 
 from formant_mcp.errors import StoreError
-from formant_mcp.store.postgres.schema import SCHEMA
+from formant_mcp.store.postgres.schema import FUNCTIONS, SCHEMA
 
 # Beginnings of the codes of https://www.postgresql.org/docs/current/errcodes-appendix.html.
 _LOST = ("08", "57P", "25P03", "25P04")
@@ -41,9 +41,16 @@ def _to_store_error(error: psycopg.Error) -> StoreError:
         case errors.InsufficientPrivilege():
             return StoreError(
                 "The role of FORMANT_STORE has too few rights in the database.",
-                f"Grant it USAGE on the schemas {SCHEMA}… and all rights on their tables.",
+                f"Grant it USAGE on the schemas {SCHEMA}… and all rights on their tables: `formant-mcp doctor` names"
+                " those that are missing.",
             )
-        case errors.UndefinedTable() | errors.UndefinedColumn() | errors.UndefinedFunction():
+        case errors.UndefinedFunction():  # a schema that the role may not use is left out of the search path
+            return StoreError(
+                "The role of FORMANT_STORE has too few rights for the functions in the database.",
+                f"Grant it USAGE on the schema {FUNCTIONS}, and connect without a pooler. If `formant-mcp doctor` finds"
+                " nothing wrong, start the newest version of formant-mcp on every server.",
+            )
+        case errors.UndefinedTable() | errors.UndefinedColumn():
             return StoreError(
                 "The database has another version's tables.", "Start the newest version of formant-mcp on every server."
             )

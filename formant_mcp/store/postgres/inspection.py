@@ -1,12 +1,15 @@
 """What accounts a database has, without creating or migrating anything."""
 
+from collections import defaultdict
+from collections.abc import Iterator
+
 import psycopg
 
 from formant_mcp.errors import ConfigurationError, FormantError, StoreError
 from formant_mcp.store.facts import StoreFacts
 from formant_mcp.store.postgres.failures import translate_errors
 from formant_mcp.store.postgres.pool import Pool
-from formant_mcp.store.postgres.schema import MIGRATIONS, SCHEMA, migrate, version_of
+from formant_mcp.store.postgres.schema import FUNCTIONS, MIGRATIONS, SCHEMA, migrate, version_of
 from formant_mcp.store.postgres.stoppable import Use
 from formant_mcp.store.rows import moment
 
@@ -19,12 +22,30 @@ _ACCOUNTS = f"""
     GROUP BY account, service ORDER BY account
 """
 
-_CHANGES = (
-    f"UPDATE {SCHEMA}.conversations SET seen_at = seen_at WHERE false",
-    f"INSERT INTO {SCHEMA}.conversations SELECT * FROM {SCHEMA}.conversations WHERE false",
-    f"DELETE FROM {SCHEMA}.conversations WHERE false",
+_CHANGE = f"DELETE FROM {SCHEMA}.conversations WHERE false"
+"""It needs the state of the database that every change needs, and changes nothing."""
+
+_LOCKED_SCHEMAS = """
+    SELECT nspname FROM pg_namespace WHERE nspname = ANY(%s) AND NOT has_schema_privilege(oid, 'USAGE') ORDER BY nspname
+"""
+# Each table with the rights that the role lacks there; none where it has all of them. The version need only be read.
+_RIGHTS_MISSING = f"""
+    SELECT relname, array_agg(name ORDER BY position)
+           FILTER (WHERE NOT has_table_privilege(oid, name)
+                   AND (relname <> 'version' OR NOT has_table_privilege(oid, 'SELECT')))
+    FROM pg_class, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) WITH ORDINALITY AS rights (name, position)
+    WHERE relnamespace = to_regnamespace('{SCHEMA}') AND relkind IN ('r', 'p') GROUP BY relname ORDER BY relname
+"""
+_LOCKED_FUNCTIONS = f"""
+    SELECT 1 FROM pg_proc
+    WHERE pronamespace = to_regnamespace('{FUNCTIONS}') AND NOT has_function_privilege(oid, 'EXECUTE')
+"""
+
+_GRANT = (
+    f"Let the owner of the tables run: GRANT USAGE ON SCHEMA {SCHEMA}, {FUNCTIONS} TO its_name; GRANT SELECT, INSERT,"
+    f" UPDATE, DELETE ON ALL TABLES IN SCHEMA {SCHEMA} TO its_name; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA"
+    f" {FUNCTIONS} TO its_name;"
 )
-"""They need the rights and the state of the database that every change needs, and change nothing."""
 
 
 def inspect_database(address: str) -> list[StoreFacts]:
@@ -50,11 +71,12 @@ def refusal_of_database(address: str) -> FormantError | None:
     pool = Pool(address)
     try:
         with pool.connection(Use()) as connection, translate_errors(), connection.transaction(force_rollback=True):
+            if missing := "; ".join(_missing_rights(connection)):
+                return StoreError(f"The role of FORMANT_STORE has too few rights: {missing}.", _GRANT)
             if version_of(connection) in range(1, len(MIGRATIONS)):
                 return None
             migrate(connection)
-            for change in _CHANGES:
-                connection.execute(change)
+            connection.execute(_CHANGE)
             return None
     except (ConfigurationError, StoreError) as error:
         return error
@@ -75,6 +97,21 @@ def ids_in_database(store: StoreFacts) -> list[str]:
             return [str(row[0]) for row in connection.execute(sql, [store.account]).fetchall()]
     finally:
         pool.close()
+
+
+def _missing_rights(connection: psycopg.Connection) -> Iterator[str]:
+    """What the role may not do with the tables that there are, though a server needs it."""
+    if schemas := connection.execute(_LOCKED_SCHEMAS, [[SCHEMA, FUNCTIONS]]).fetchall():
+        yield f"USAGE on {', '.join(name for (name,) in schemas)}"
+    tables, by_rights = connection.execute(_RIGHTS_MISSING).fetchall(), defaultdict[str, list[str]](list)
+    for table, rights in tables:
+        by_rights[", ".join(rights or ())].append(table)
+    for rights, names in by_rights.items():
+        if rights:
+            are_all = len(names) >= len(tables) - 1  # without that of the version
+            yield f"{'all tables' if are_all else ', '.join(names)} ({rights})"
+    if connection.execute(_LOCKED_FUNCTIONS).fetchone():
+        yield f"EXECUTE on the functions of {FUNCTIONS}"
 
 
 def _accounts(connection: psycopg.Connection, address: str, version: int) -> list[StoreFacts]:

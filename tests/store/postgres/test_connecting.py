@@ -7,13 +7,14 @@ from collections.abc import Callable, Generator
 import pytest
 
 from formant_mcp.commands.checks import Check, of_stores
-from formant_mcp.errors import ConfigurationError
+from formant_mcp.errors import ConfigurationError, StoreError
 from formant_mcp.filters import Filters
 from formant_mcp.settings import Settings
+from formant_mcp.store.aggregates import DAY, Grouping
 from tests.postgres_server import PostgresServer
 from tests.store.files import calls
 from tests.store.oracle import NOW
-from tests.store.postgres.refusals import PASSWORD, SECRET, refused
+from tests.store.postgres.refusals import PASSWORD, SECRET, assert_says_nothing, refused
 from tests.store.postgres.stores import ask, ask_now, name_in, open_at
 
 pytestmark = pytest.mark.anyio
@@ -143,12 +144,14 @@ async def test_options_of_the_address_are_kept(database: str) -> None:
     await store.close()
 
 
+def store_of(address: str) -> Check:
+    """What the doctor says about the store there."""
+    return next(of_stores(Settings.model_validate({"api_key": "k", "store": address}), "k"))
+
+
 async def test_the_doctor_says_whether_a_server_could_use_the_database_and_changes_nothing(
     database: str, login: Login
 ) -> None:
-    def store_of(address: str) -> Check:
-        return next(of_stores(Settings.model_validate({"api_key": "k", "store": address}), "k"))
-
     address = login("USAGE ON SCHEMA public")
     assert (found := store_of(address)).text == "The role of FORMANT_STORE may not create the tables."
     assert not found.is_right
@@ -159,10 +162,54 @@ async def test_the_doctor_says_whether_a_server_could_use_the_database_and_chang
     await store.close()
     user = address.partition("//")[2].partition(":")[0]
     await ask(database, f"GRANT USAGE ON SCHEMA formant_mcp, formant_mcp_functions TO {user}")
-    await ask(database, f"GRANT SELECT {OUR_TABLES} TO {user}")
-    assert (found := store_of(address)).text == "The role of FORMANT_STORE has too few rights in the database."
+    await ask(database, f"GRANT SELECT, INSERT, UPDATE, DELETE {OUR_TABLES} TO {user}")
+    assert store_of(address).is_right
     await ask(database, f"ALTER ROLE {user} SET default_transaction_read_only = on")
     assert store_of(address).text == "The database only accepts reads now."
     assert store_of(database).is_right
     await ask(database, "UPDATE formant_mcp.version SET number = number + 1")
     assert store_of(database).text == "The database was written by a newer version of formant-mcp."
+
+
+async def test_the_doctor_names_the_rights_that_are_missing_on_any_table_or_schema(database: str, login: Login) -> None:
+    await (await open_at(database)).close()
+    address = login("USAGE ON SCHEMA public")
+    user, lacks = address.partition("//")[2].partition(":")[0], "The role of FORMANT_STORE has too few rights:"
+    everything, schemas = f"SELECT, INSERT, UPDATE, DELETE {OUR_TABLES}", "formant_mcp, formant_mcp_functions"
+    all_rights = "all tables (SELECT, INSERT, UPDATE, DELETE)"
+    found = store_of(address)
+    assert found.text == f"{lacks} USAGE on formant_mcp, formant_mcp_functions; {all_rights}."
+    await ask(database, f"GRANT USAGE ON SCHEMA {schemas} TO {user}")
+    assert store_of(address).text == f"{lacks} {all_rights}."
+    await ask(database, f"GRANT SELECT {OUR_TABLES} TO {user}")
+    assert store_of(address).text == f"{lacks} all tables (INSERT, UPDATE, DELETE)."
+    await ask(database, f"GRANT {everything} TO {user}")
+    await ask(database, f"REVOKE INSERT, UPDATE, DELETE ON formant_mcp.version FROM {user}")
+    assert store_of(address).is_right
+    await ask(database, f"REVOKE ALL ON formant_mcp.word_counts, formant_mcp.phrases FROM {user}")
+    await ask(database, f"REVOKE DELETE ON formant_mcp.signals, formant_mcp.members FROM {user}")
+    found = store_of(address)
+    all_of, delete = "phrases, word_counts (SELECT, INSERT, UPDATE, DELETE)", "members, signals (DELETE)"
+    assert found.text == f"{lacks} {delete}; {all_of}."
+    assert "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA formant_mcp" in found.hint
+    await ask(database, f"GRANT {everything} TO {user}")
+    await ask(database, f"REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA formant_mcp_functions FROM PUBLIC, {user}")
+    assert store_of(address).text == f"{lacks} EXECUTE on the functions of formant_mcp_functions."
+    assert_says_nothing(str(StoreError(found.text, found.hint)))
+
+
+async def test_functions_that_a_role_may_not_use_are_a_matter_of_rights_not_of_versions(
+    database: str, login: Login
+) -> None:
+    store = await open_at(database)
+    await store.write.save(calls(3), NOW)
+    await store.close()
+    address = login("USAGE ON SCHEMA public")
+    user = address.partition("//")[2].partition(":")[0]
+    await ask(database, f"GRANT USAGE ON SCHEMA formant_mcp TO {user}")
+    await ask(database, f"GRANT SELECT, INSERT, UPDATE, DELETE {OUR_TABLES} TO {user}")
+    assert store_of(address).text == "The role of FORMANT_STORE has too few rights: USAGE on formant_mcp_functions."
+    store = await open_at(address)
+    with refused("too few rights", "USAGE on the schema formant_mcp_functions"):
+        await store.aggregates.count_by(Filters(), Grouping((DAY,), "Europe/Berlin"))
+    await store.close()
