@@ -19,6 +19,7 @@ from formant_mcp.queries.conversations import ConversationPage, ListQuery, list_
 from formant_mcp.queries.coverage import Coverage
 from formant_mcp.queries.cursors import Cursor, stale_cursor_error
 from formant_mcp.queries.export import Export, export
+from formant_mcp.queries.hidden_numbers import refuse_beginnings, refuse_parts
 from formant_mcp.queries.loader import Loader, RequestContext
 from formant_mcp.queries.phrases import PhrasesQuery, PhrasesResult, find_phrases
 from formant_mcp.queries.profile import Profile, profile
@@ -40,6 +41,7 @@ from formant_mcp.store import Store
 from formant_mcp.sync import AnySync, LimitedSync, Sync
 from formant_mcp.sync.background import Report
 from formant_mcp.sync.list_sync import ListRequest
+from formant_mcp.text_search.query import parse_query
 
 T = TypeVar("T")
 
@@ -108,6 +110,8 @@ class Account:
 
     async def search(self, context: RequestContext, query: SearchQuery) -> SearchResult:
         """A page of the turns that match the query."""
+        if self._redactor:
+            refuse_beginnings(self._redactor.kinds, parse_query(query.query))
         return await self._answer(
             context,
             query.filters,
@@ -297,6 +301,8 @@ class Account:
 
     async def _answer(self, context: RequestContext, filters: Filters, answer: Callable[[Filters], Awaitable[T]]) -> T:
         """The answer for the filters, for the agent that they name."""
+        if self._redactor:
+            refuse_parts(self._redactor.kinds, filters)
         return self._shown(await for_agent(self._loader, context, filters, answer))
 
     def _shown(self, answer: T) -> T:

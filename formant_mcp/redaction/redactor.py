@@ -43,7 +43,7 @@ class Redactor:
     """Hides identifiers of these kinds. One for an answer or a file: a label means the same throughout its life."""
 
     def __init__(self, kinds: Collection[str]) -> None:
-        self._kinds = frozenset(kinds)
+        self.kinds = frozenset(kinds)
         self._labels: dict[str, str] = {}
         self._codes: dict[str, str] = {}
         self._counts = Counter[Kind]()
@@ -57,7 +57,7 @@ class Redactor:
         escaped = [text if isinstance(text, RedactedText) else _escaped(text) for text in texts]
         places: dict[int, list[tuple[int, int, Identifier]]] = {}
         for identifier in self._identifiers(escaped):
-            if identifier.kind in self._kinds and not any(
+            if identifier.kind in self.kinds and not any(
                 isinstance(texts[place.turn], RedactedText) for place in identifier.places
             ):
                 for turn, start, end in identifier.places:
@@ -76,7 +76,7 @@ class Redactor:
         """A field that has a phone number, as a label."""
         if not number or isinstance(number, RedactedText):
             return number
-        if "numbers" not in self._kinds:
+        if "numbers" not in self.kinds:
             return self.text(number)
         contact = parse_contact(number)
         return RedactedText(self._label("numbers", contact.normal if contact else number))
@@ -116,7 +116,7 @@ class Redactor:
     def _named(self, text: str, kind: Kind | None) -> str | None:
         """A label for a text of digits whose key says that they are an identifier."""
         if (
-            kind not in self._kinds
+            kind not in self.kinds
             or isinstance(text, RedactedText)
             or not _DIGITS_ALONE.fullmatch(simple := plain(text))
         ):
@@ -144,11 +144,11 @@ class Redactor:
             has_letters = digits[turn] >= _FEWEST_BESIDE_LETTERS and may_have_letter_ids(text)
             if has_letters or turn in with_digits:
                 said = list(tokens_of(turn, plain(text)))
-                if has_letters and "ids" in self._kinds:
+                if has_letters and "ids" in self.kinds:
                     yield from letter_ids_in(said)
                 tokens += said
-        if not self._kinds.isdisjoint(("numbers", "ids")):
-            yield from identifiers_in(tokens, self._kinds)
+        if not self.kinds.isdisjoint(("numbers", "ids")):
+            yield from identifiers_in(tokens, self.kinds)
 
     def _replaced(self, text: str, places: list[tuple[int, int, Identifier]]) -> str:
         """The text with labels in these places, which may overlap."""

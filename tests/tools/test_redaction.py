@@ -138,7 +138,7 @@ async def test_a_hit_in_an_identifier_is_its_label(account: Account) -> None:
     assert "but **call** my **wife** at <number" in beside.text
 
 
-@pytest.mark.parametrize("number", [RAHUL, "98765 43210", "43210"])
+@pytest.mark.parametrize("number", [RAHUL, "98765 43210", "3210"])
 async def test_filters_take_numbers_as_ever(account: Account, number: str) -> None:
     async with redacting(account) as assistant:
         answer = await assistant.ask("list_conversations", contact_number=number)
