@@ -114,7 +114,9 @@ async def test_a_member_is_named_by_the_first_claim_with_a_name(
 @pytest.mark.parametrize(
     ("claim", "agents"),
     [
-        (["7", "agent 8"], {"7", "agent 8"}),
+        (["7", "agent-8"], {"7", "agent-8"}),
+        (["100,101"], {"100", "101"}),
+        ([" 100 ", "101 102", "103, 104", 105], {"100", "101", "102", "103", "104", "105"}),
         ("7  agent-8 ", {"7", "agent-8"}),
         ("123,456", {"123", "456"}),
         (" 123, 456", {"123", "456"}),
@@ -134,7 +136,7 @@ async def test_a_claim_limits_the_agents(api: FakeIssuer, issuer: Issuer, claim:
     "claim",
     [
         *([], "", " ", ",", "7,", ",7", "7,,8", True, {}, {"7": 1}, -7, 0.5, 7.0),
-        *([True], [-7], [7.0], ["7", None], ["7", ""], [["7"]], ["7", {}], [7, " "]),
+        *([True], [-7], [7.0], ["7", None], ["7", ""], [["7"]], ["7", {}], [7, " "], ["7,"], ["7,,8"], [","]),
     ],
 )
 async def test_agents_of_another_form_are_refused_and_never_mean_all(
@@ -143,7 +145,9 @@ async def test_agents_of_another_form_are_refused_and_never_mean_all(
     assert await issuer.verify(api.token(formant_agents=claim)) is None
 
 
-@pytest.mark.parametrize("claim", [["numbers", "ids"], " ids numbers", "ids,numbers"])
+@pytest.mark.parametrize(
+    "claim", [["numbers", "ids"], [" ids ", "numbers"], ["ids,numbers"], " ids numbers", "ids,numbers"]
+)
 async def test_a_claim_hides_kinds_of_identifiers(api: FakeIssuer, issuer: Issuer, claim: object) -> None:
     login = await issuer.verify(api.token(formant_redact=claim))
     assert login

@@ -207,7 +207,7 @@ def _parse_list(claims: JsonObject, claim: str) -> frozenset[str] | None:
     if claim not in claims:
         return frozenset()
     sent = claims[claim]
-    names = [_name_in(item) for item in sent] if isinstance(sent, list) else _split(_name_in(sent))
+    names = [name for item in (sent if isinstance(sent, list) else [sent]) for name in _split(_name_in(item))]
     return frozenset(names) if names and all(names) else None
 
 
