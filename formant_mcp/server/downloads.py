@@ -22,7 +22,7 @@ FILES_PATH = "/files"
 _LINK_SECONDS = 600.0
 _MOST_LINKS_OF_ONE = 1_000
 _MOST_LINKS = 10_000
-_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_HEADERS = {"Accept-Ranges": "none", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
 def _call_later(seconds: float, action: Callable[[], None]) -> None:
@@ -44,7 +44,10 @@ class _Link:
 
 
 class _File(FileResponse):
-    """The file of a link, which ends with the response, whatever becomes of that; except for a response to HEAD."""
+    """The file of a link, which ends with the response, whatever becomes of that; except for a response to HEAD.
+
+    It is the whole file, also where a part is wanted (RFC 9110, 14.2: Range may be ignored): the rest could not follow.
+    """
 
     def __init__(self, link: _Link) -> None:
         path = link.path
@@ -53,8 +56,9 @@ class _File(FileResponse):
         self._link = link
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [header for header in scope["headers"] if header[0] not in (b"range", b"if-range")]
         try:
-            await super().__call__(scope, receive, send)
+            await super().__call__({**scope, "headers": headers}, receive, send)
         finally:
             if scope["method"] == "GET":
                 self._link.end()
