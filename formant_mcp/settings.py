@@ -36,6 +36,7 @@ _PREFIX = "FORMANT_"
 _HOST = r"(?:\[[^\]/@]*\]|[^\[\]:,/?@]*)(?::\d*)?"
 # As libpq reads it: user and password end at the first @ or /. One after that was meant to be part of the password.
 _ADDRESS = re.compile(rf"(postgres(?:ql)?://)(?:([^:/@]*)(?::[^/@]*)?@)?({_HOST}(?:,{_HOST})*(?:/[^?@]*)?)(?:\?[^@]*)?")
+_HTTP_HOST = re.compile(r"(?:[a-z0-9_-]*[a-z0-9](?:\.[a-z0-9_-]*[a-z0-9])*\.?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 _MISTYPED_ADDRESS = re.compile(r"postgres.*(?::|//)|.*\bpassword\s*=", re.IGNORECASE)
 
 
@@ -82,6 +83,10 @@ def _expand_home(value: Path) -> Path:
         return value.expanduser()
     except RuntimeError:
         raise ValueError("cannot expand ~; use an absolute path") from None
+
+
+def _split_hosts(names: str) -> list[str]:
+    return [name.strip().lower() for name in names.split(",") if name.strip()]
 
 
 def is_secure(address: str) -> bool:
@@ -221,8 +226,10 @@ class Settings(BaseSettings):
     @field_validator("http_hosts")
     @classmethod
     def _check_http_hosts(cls, value: str) -> str:
-        if "/" in value or "*" in value:
-            raise ValueError("give names with commas between them, without scheme and path: calls.example.com")
+        if not value.isascii():  # "xn--" is what clients send (RFC 5890)
+            raise ValueError("write a name that is not ASCII in the form that begins with xn--")
+        if not all(map(_HTTP_HOST.fullmatch, _split_hosts(value))):
+            raise ValueError("give names with commas between them, without scheme, path and blanks: calls.example.com")
         return value
 
     @property
@@ -233,7 +240,7 @@ class Settings(BaseSettings):
     @property
     def hosts(self) -> list[str]:
         """The names of the server, besides those of this machine, that clients of `serve` may use."""
-        return [name.strip().lower() for name in self.http_hosts.split(",") if name.strip()]
+        return _split_hosts(self.http_hosts)
 
     @property
     def public_address(self) -> str:

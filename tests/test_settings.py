@@ -120,9 +120,26 @@ def test_hosts_are_names_with_commas_between_them() -> None:
         "calls.example.com",
         "calls.example.org:8443",
     ]
-    for value in ("https://calls.example.com", "*.example.com"):
-        with pytest.raises(ConfigurationError, match=r"^FORMANT_HTTP_HOSTS: give names"):
-            load(HTTP_HOSTS=value)
+    also = ["xn--mnchen-3ya.example", "formant_mcp", "10.0.0.7", "[fe80::1]", "[::1]:8765", "calls.example.com."]
+    assert load(HTTP_HOSTS=",".join(also)).hosts == also
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("https://calls.example.com", "*.example.com", "a.example b.example", "a.example\tb.example", "a.example;b"),
+        *("fe80::1", "[::1", "calls.example.com:", "calls.example.com:x", "calls.example.com:123456", "me@a.example"),
+        *("-", ".", "a..example", "a,calls.example.com/mcp"),
+    ],
+)
+def test_hosts_that_no_client_can_send_are_refused(value: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^FORMANT_HTTP_HOSTS: give names with commas between them"):
+        load(HTTP_HOSTS=value)
+
+
+def test_a_host_that_is_not_ascii_is_to_be_given_as_clients_send_it() -> None:
+    with pytest.raises(ConfigurationError, match=r"^FORMANT_HTTP_HOSTS: .* in the form that begins with xn--"):
+        load(HTTP_HOSTS="münchen.example")
 
 
 @pytest.mark.parametrize("region", ["india", "India ", "INDIA"])

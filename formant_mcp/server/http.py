@@ -5,9 +5,10 @@ import errno
 import ipaddress
 import json
 import os
+import re
 import socket
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Sequence, Set
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -19,8 +20,8 @@ from urllib.parse import urlsplit
 import uvicorn
 from mcp.server.lowlevel import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
-from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, request_response
@@ -47,6 +48,7 @@ _READY_SECONDS = 10.0  # to open the account
 _SIGNALLED = 128  # added to a signal's number: the exit status of a program that it ended
 _NOT_ITS_NAME = "The server does not answer for this Host, or Origin. Where it runs, FORMANT_HTTP_HOSTS has its names."
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+_WITH_PORT = re.compile(r"(\[[^\]]*\]|[^:]*):[0-9]{1,5}")
 
 
 def check_access(host: str, hosts: Sequence[str] = (), *, has_members: bool) -> None:
@@ -114,9 +116,9 @@ def http_server(
     limits = limits or Limits()
     gate = Gate(limits)
     host, port = listener.getsockname()[:2]
-    security = _security([f"[{host}]:{port}" if ":" in host else f"{host}:{port}", *hosts])
+    names = frozenset({*_LOOPBACK, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", *hosts})
     config = uvicorn.Config(
-        _build_app(server, lazy_app, gate, limits, security, access, metrics),
+        _build_app(server, lazy_app, gate, limits, names, access, metrics),
         http=timed_protocol(limits.header_seconds),
         limit_concurrency=limits.connections,
         ws="none",
@@ -160,7 +162,7 @@ def _build_app(
     lazy_app: LazyApp,
     gate: Gate,
     limits: Limits,
-    security: TransportSecuritySettings,
+    names: Set[str],
     access: Access | None,
     metrics: "Metrics | None",
 ) -> Starlette:
@@ -178,7 +180,7 @@ def _build_app(
         scope["state"]["publish"] = partial(downloads.publish, Request(scope))
         await _with_messages_alone(manager.handle_request, scope, receive, send)
 
-    guards = _Guards(gate, security, access, metrics)
+    guards = _Guards(gate, names, access, metrics)
     at_mcp = guards.with_limits(mcp, "request", has_streams=True)
     at_files = guards.with_limits(request_response(downloads.download), "download")
     routes = [
@@ -209,11 +211,11 @@ async def _running(manager: StreamableHTTPSessionManager, downloads: Downloads, 
 class _Guards:
     """What is checked before an app gets a request: host, token and limits, in this order. Refusals are noted.
 
-    `call`: what the log names a refused request.
+    `names`: those that the server answers for. `call`: what the log names a refused request.
     """
 
     gate: Gate
-    security: TransportSecuritySettings
+    names: Set[str]
     access: Access | None
     metrics: "Metrics | None"
 
@@ -223,7 +225,7 @@ class _Guards:
 
     def for_members(self, app: ASGIApp, call: str) -> ASGIApp:
         """The same app for members, without limits."""
-        checked = _HostCheck(self.security, self.access.guard(app) if self.access else app)
+        checked = _HostCheck(self.names, self.access.guard(app) if self.access else app)
         logged = RefusalsLog(checked, call)
         return self.metrics.counting_refusals(logged) if self.metrics else logged
 
@@ -278,27 +280,33 @@ async def _readyz(lazy_app: LazyApp, gate: Gate, _: Request) -> Response:
 
 
 class _HostCheck:
-    """Refuses requests that a web page sent from a browser, even if its name resolves to this server."""
+    """Refuses requests that a web page sent from a browser, even if its name resolves to this server.
 
-    def __init__(self, security: TransportSecuritySettings, app: ASGIApp) -> None:
-        self._middleware = TransportSecurityMiddleware(security)
+    Not the SDK's: that is particular about the case of names, but takes anything after their colon for a port.
+    """
+
+    def __init__(self, names: Set[str], app: ASGIApp) -> None:
+        self._names = names
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refusal = await self._middleware.validate_request(Request(scope))
-        if refusal:
-            await PlainTextResponse(_NOT_ITS_NAME, refusal.status_code)(scope, receive, send)
+        headers = Headers(scope=scope)
+        if not self._has(headers.get("host", "")):
+            await PlainTextResponse(_NOT_ITS_NAME, HTTPStatus.MISDIRECTED_REQUEST)(scope, receive, send)
+        elif not all(map(self._is_own, filter(None, headers.getlist("origin")))):
+            await PlainTextResponse(_NOT_ITS_NAME, HTTPStatus.FORBIDDEN)(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
+    def _is_own(self, origin: str) -> bool:
+        scheme, _, host = origin.partition("://")
+        return scheme.lower() in ("http", "https") and self._has(host)
 
-def _security(hosts: Sequence[str]) -> TransportSecuritySettings:
-    names = [*_LOOPBACK, *hosts]
-    names = [*names, *(f"{name}:*" for name in names)]
-    return TransportSecuritySettings(
-        allowed_hosts=names,
-        allowed_origins=[f"{scheme}://{name}" for scheme in ("http", "https") for name in names],
-    )
+    def _has(self, host: str) -> bool:
+        """Whether it is one of the names; at any port, if the name has none."""
+        host = host.lower()
+        with_port = _WITH_PORT.fullmatch(host)
+        return host in self._names or bool(with_port and with_port[1] in self._names)
 
 
 def _without_port(name: str) -> str:
