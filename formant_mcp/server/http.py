@@ -22,6 +22,7 @@ from mcp.server.lowlevel import Server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, request_response
@@ -194,7 +195,7 @@ def _build_app(
         metrics.watch(lambda: gate.running, manager.session_count)
         at_metrics = guards.for_members(request_response(metrics.respond), "metrics")
         routes.append(Route(METRICS_PATH, at_metrics, methods=["GET"]))
-    app = Starlette(routes=routes, lifespan=partial(_running, manager, downloads))
+    app = Starlette(routes=routes, middleware=[Middleware(_OneLength)], lifespan=partial(_running, manager, downloads))
     app.router.redirect_slashes = False  # the address in a redirect would be whatever name the request gives
     app.state.manager = manager  # for tests
     return app
@@ -277,6 +278,23 @@ async def _readyz(lazy_app: LazyApp, gate: Gate, _: Request) -> Response:
     except (FormantError, TimeoutError):
         return PlainTextResponse("the account cannot be opened", 503)
     return PlainTextResponse("ready")
+
+
+class _OneLength:
+    """Refuses a body with two lengths, and closes its connection (RFC 9112, 6.1): a proxy may take the other one, and
+    for a request of its own what is the body here."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and {"content-length", "transfer-encoding"} <= {*Headers(scope=scope)}:
+            refusal = PlainTextResponse(
+                "Send Content-Length or Transfer-Encoding, not both.", HTTPStatus.BAD_REQUEST, {"Connection": "close"}
+            )
+            await refusal(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
 
 class _HostCheck:
