@@ -50,7 +50,7 @@ def test_add_prints_the_token_alone_on_stdout_and_list_never_shows_it(run: Run) 
     assert added.status == 0
     assert re.fullmatch(r"fmcp_[\w-]{43}\n", added.out)
     assert added.out.strip() not in added.error
-    assert "The token of anna (agents: 123, agent_4, hidden: ids, numbers), valid until 20" in added.error
+    assert "The token of anna (only agents: 123, agent_4, hidden: ids, numbers), valid until 20" in added.error
     listed = run("list")
     header, row = listed.out.splitlines()
     assert header.split() == ["name", "agents", "hidden", "created", "expires", "last", "used", "state"]
@@ -61,8 +61,32 @@ def test_add_prints_the_token_alone_on_stdout_and_list_never_shows_it(run: Run) 
     assert added.out.strip() not in listed.out + listed.error
 
 
+def test_an_agent_with_the_id_all_is_not_shown_as_all_agents(run: Run) -> None:
+    every, one = run("add", "anna"), run("add", "bob", "--agents", "all")
+    assert "The token of anna (all agents)" in every.error
+    assert "The token of bob (only agents: all)" in one.error
+    hint = "--agents limits bob to the agent whose id is all. For all agents, revoke this token and leave --agents out."
+    assert hint in one.error
+    assert hint not in every.error + run("add", "eve", "--agents", "allan,7").error
+    _, *rows = run("list").out.splitlines()
+    assert [re.split(r"  +", row)[1] for row in rows] == ["all agents", "all", "7, allan"]
+
+
+def test_a_token_after_a_purge_says_nothing_false_of_servers_that_were_started_with_members(
+    run: Run, tmp_path: Path
+) -> None:
+    first = run("add", "anna").error
+    assert command.run(tmp_path, "purge", "--yes", **variables(tmp_path)).status == 0
+    warning = (
+        "This is the account's only token. A server that was started when there was none has no access control, and"
+        " answers everybody on its machine until you restart it."
+    )
+    for said in (first, run("add", "anna").error):
+        assert warning in said
+
+
 def test_the_first_add_alone_says_that_a_running_server_still_answers_everybody(run: Run) -> None:
-    warning = "A server that is already running has no access control"
+    warning = "A server that was started when there was none has no access control"
     assert warning in run("add", "anna").error
     assert warning not in run("add", "bob").error
     run("revoke", "anna")

@@ -21,6 +21,8 @@ from formant_mcp.settings import Settings, store_text
 _LONGEST_NAME = 60
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 _COLUMNS = ("name", "agents", "hidden", "created", "expires", "last used", "state")
+_ALL_AGENTS = "all agents"  # no id, as it has a blank
+_LIKE_ALL = "all"
 _NO_KEY_HINT = "Set FORMANT_API_KEY (or FORMANT_API_KEY_FILE) as for the server."
 
 
@@ -52,12 +54,13 @@ async def _add(settings: Settings, options: TokenOptions) -> None:
     member = Member(_parse_name(options.name), _parse_agents(options.agents), _parse_redact(options.redact))
     expires_at = None if options.expires is None else _parse_expiry(options.expires, now, settings.zone)
     async with open_members(settings) as members:
-        is_first = not await members.all()
+        is_only = not await members.all()
         token = await members.add(member, expires_at, now)
     if token is None:
         revoke = f"formant-mcp token revoke {shlex.quote(member.name)}"
         raise FormantError(f"{member.name} has an active token.", f"Revoke it first: `{revoke}`.")
-    rights = f"agents: {_agents_text(member)}{_hidden_text(member)}"
+    agents = f"only agents: {_agents_text(member)}" if member.agents else _ALL_AGENTS
+    rights = f"{agents}{_hidden_text(member)}"
     until = f"until {_minute(expires_at, settings.zone)}" if expires_at else "until it is revoked"
     print(token)
     print(
@@ -65,10 +68,16 @@ async def _add(settings: Settings, options: TokenOptions) -> None:
         "Their assistant sends it in a header: `Authorization: Bearer fmcp_…`.",
         file=sys.stderr,
     )
-    if is_first and not settings.http_issuer:
+    if _LIKE_ALL in member.agents:
         print(
-            "This is the account's first token. A server that is already running has no access control, and answers"
-            " everybody on its machine until you restart it.",
+            f"--agents limits {member.name} to the agent whose id is {_LIKE_ALL}. For all agents, revoke this token and"
+            " leave --agents out.",
+            file=sys.stderr,
+        )
+    if is_only and not settings.http_issuer:
+        print(
+            "This is the account's only token. A server that was started when there was none has no access control, and"
+            " answers everybody on its machine until you restart it.",
             file=sys.stderr,
         )
     await _print_account(settings)
@@ -161,7 +170,7 @@ def _parse_expiry(text: str, now: datetime, zone: ZoneInfo) -> datetime:
 
 
 def _agents_text(member: Member) -> str:
-    return ", ".join(sorted(member.agents)) or "all"
+    return ", ".join(sorted(member.agents)) or _ALL_AGENTS
 
 
 def _hidden_text(member: Member) -> str:
