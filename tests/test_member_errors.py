@@ -10,8 +10,8 @@ from formant_mcp.members import Member
 from tests.calls import conversation, conversation_id
 from tests.faults import Fault, html_502
 from tests.provider_apis import PROVIDERS, ProviderFixture
+from tests.questions import Question, answer
 from tests.server_harness import NOW, Account, Answer, Assistant
-from tests.test_member_view import Question, answer
 
 pytestmark = pytest.mark.anyio
 

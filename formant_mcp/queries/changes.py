@@ -26,6 +26,7 @@ from formant_mcp.queries.loader import DataRequest, Loader, RequestContext
 from formant_mcp.queries.summary import RESULTS, spanning
 from formant_mcp.queries.time_buckets import WEEKDAYS
 from formant_mcp.store.aggregates import DURATION, Grouping
+from formant_mcp.store.examples import Call
 from formant_mcp.store.value_counts import HOUR_OF_DAY, FieldCounts, ValueCounts
 from formant_mcp.sync.list_sync import ListRequest
 
@@ -63,7 +64,8 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class DatedChange:
-    """A change, the local day it began if one shows, and a call with the value: of the later period, if it has one."""
+    """A change, the local day it began if one shows, and the newest call with the value, of the later period if it has
+    one."""
 
     change: Change
     since_day: date | None
@@ -121,12 +123,11 @@ async def find_changes(loader: Loader, context: RequestContext, query: ChangesQu
     ]
     left_out = _not_comparable(periods)
     result, dated = await asyncio.to_thread(_compare, before, after, left_out.keys(), query.limit)
-    ids = await loader.store.values.conversation_ids([row for _, _, row in dated])
     return ChangeReport(
         coverage=coverage,
         before=before.period,
         after=after.period,
-        changes=tuple(DatedChange(change, day, ids.get(row, "")) for change, day, row in dated),
+        changes=tuple(dated),
         others=max(0, len(result.changes) - query.limit),
         compared=result.compared,
         fields=result.fields,
@@ -163,9 +164,9 @@ class _PeriodCounts:
         for day, filters in await self._by_day():
             counts = await self._store.values.count(filters, self._own, self._signals, requested_at)
             if counts.calls:
-                weekday, some_call = WEEKDAYS[day.weekday()], next(iter(counts.of(HOUR_OF_DAY).examples.values()))
+                weekday, newest = WEEKDAYS[day.weekday()], max(counts.of(HOUR_OF_DAY).examples.values())
                 counts.fields[WEEKDAY] = FieldCounts(
-                    counts.calls, Counter({weekday: counts.calls}), examples={weekday: some_call}
+                    counts.calls, Counter({weekday: counts.calls}), examples={weekday: newest}
                 )
                 self.days.append((day, counts))
         return self
@@ -212,8 +213,8 @@ def _is_multiple(length: timedelta, unit: timedelta) -> bool:
 
 def _compare(
     before: _PeriodCounts, after: _PeriodCounts, left_out: Set[str], limit: int
-) -> tuple[Changes, list[tuple[Change, date | None, int]]]:
-    """All changes, and the first ones with the day each began and the row of an example."""
+) -> tuple[Changes, list[DatedChange]]:
+    """All changes, and the first ones with the day each began and an example."""
     changes = beyond_chance(*_fields(before.sum(), after.sum(), left_out))
     return changes, _dated(changes.changes[:limit], before, after)
 
@@ -249,18 +250,17 @@ def _values(name: str, counts: FieldCounts) -> dict[str, int]:
     return {value: count for value, count in counts.counts.items() if value not in is_ambiguous}
 
 
-def _dated(
-    changes: Sequence[Change], before: _PeriodCounts, after: _PeriodCounts
-) -> list[tuple[Change, date | None, int]]:
-    dated: list[tuple[Change, date | None, int]] = []
+def _dated(changes: Sequence[Change], before: _PeriodCounts, after: _PeriodCounts) -> list[DatedChange]:
+    dated: list[DatedChange] = []
     for change in changes:
         days: dict[date, tuple[int, int]] = {}
         for day, counts in (*before.days, *after.days):  # a day may be in both
             count, total = _of_day(change, counts)
             days[day] = (days.get(day, (0, 0))[0] + count, days.get(day, (0, 0))[1] + total)
         begun = start_of_change(change, [DayCount(day, *counts) for day, counts in sorted(days.items())])
-        rows = (_example(change, period.whole.of(change.field)) for period in (after, before))
-        dated.append((change, begun, next(filter(None, rows), 0)))
+        calls = (_example(change, period.whole.of(change.field)) for period in (after, before))
+        _, example = next(filter(None, calls), (0, ""))
+        dated.append(DatedChange(change, begun, example))
     return dated
 
 
@@ -279,19 +279,19 @@ def _of_day(change: Change, day: ValueCounts) -> tuple[int, int]:
             return sum(n for number, n in counts.numbers.items() if number > middle), counts.numbers.total()
 
 
-def _example(change: Change, counts: FieldCounts) -> int:
-    """The row of a call with the value, or with a number near the median after; 0 if there is none."""
+def _example(change: Change, counts: FieldCounts) -> Call | None:
+    """The newest call with the value, or with the number nearest to the median after; None if there is none."""
     match change.value:
         case str(value) if value == EXISTS and change.field.startswith(RESULTS):
             return counts.example
         case str(value) if value == NOT_ZERO and change.field not in _OWN:
-            return next((counts.examples[number] for number in counts.numbers if number), 0)
+            return max((counts.examples[number] for number in counts.numbers if number), default=None)
         case str(value):
-            return counts.examples.get(value, 0)
+            return counts.examples.get(value)
         case None:
             middle = change.after.median or 0.0
-            nearest = min(counts.numbers, key=lambda number: abs(number - middle), default=0.0)
-            return counts.examples.get(nearest, 0)
+            nearest = min(counts.numbers, key=lambda number: (abs(number - middle), number), default=0.0)
+            return counts.examples.get(nearest)
 
 
 async def _agent_names(loader: Loader, result: Changes) -> dict[str, str]:

@@ -28,7 +28,7 @@ _MOST = 0.9
 _MANY = 2_000  # groups or numbers whose computation takes a millisecond or two
 Names = tuple[str, ...]
 T = TypeVar("T")
-_NOTHING = GroupCount(0, 0, 0, "", ())
+_NOTHING = GroupCount(0, 0, 0, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +199,7 @@ class _PeriodFigures:
         not_loaded: frozenset[str] = frozenset(),
     ) -> None:
         self._aggregates = store.aggregates
+        self._examples = store.examples
         self._filters = filters
         self._measures = query.measures
         self._groupings = query.groupings
@@ -272,8 +273,7 @@ class _PeriodFigures:
     async def _load_examples(self, by: Grouping, totals: list[GroupCount]) -> None:
         missing = [total for total in totals if total.count and not total.example]
         if missing:
-            keys = [total.key for total in missing]
-            examples = await self._aggregates.examples(self._filters, by, keys)
+            examples = await self._examples.of(self._filters, by, missing)
             for total, example in zip(missing, examples, strict=True):
                 total.example = example
 

@@ -10,7 +10,7 @@ from formant_mcp.store.counts import start_daily_counts
 from formant_mcp.store.engine import Connection, OnDatabase, Parameter, Value, on_reader, on_writer, one_query
 from formant_mcp.store.filter_sql import SORTED, Where, distinct_sql, milliseconds, where
 from formant_mcp.store.local_time import UNKNOWN_DAY
-from formant_mcp.store.rows import text, whole
+from formant_mcp.store.rows import whole
 from formant_mcp.store.signals import signal_column, signal_text
 
 DAY = "local_day"
@@ -20,11 +20,12 @@ RESULTS = "results."
 LOADED = "loaded"  # groups calls by whether the details that a question groups by are loaded: 1 or 0
 NOT_READ = "\x01"  # the key of a value that is not loaded yet; no stored text has this character
 
-_DAY_MS = 86_400_000
+DAY_MS = 86_400_000
 # What answers call each stored kind of value.
 _KINDS = {"text": "text", "date": "text", "number": "number", "numeral": "number", "boolean": "boolean"}
 _MANY = 150_000  # calls: to list their rows takes longer than to check one call for each value of a field
 _DAILY_COUNTED = {"agent_id", "status", DAY}
+_DAILY_FILTERS = frozenset({"agent_id", "status", "call_successful"})
 
 Key = tuple[str | int | None, ...]
 """A value for each grouping: a text; days or hours since 1970 on the zone's clocks; None if there is none."""
@@ -51,20 +52,25 @@ class Grouping:
 
 @dataclass(slots=True)
 class GroupCount:
-    """How many conversations, how many successful ones, and the newest one: its id, or only the key of its group."""
+    """How many conversations, how many successful ones, and when the newest started: in a group with one of these keys.
+
+    `example`: the newest one; '' until it is loaded.
+    """
 
     count: int
     successes: int
     newest_at: int
-    example: str
-    key: Key
+    keys: tuple[Key, ...]
+    example: str = ""
 
     def add(self, other: "GroupCount") -> None:
         """Adds another group to this one."""
         self.count += other.count
         self.successes += other.successes
         if other.newest_at > self.newest_at:
-            self.newest_at, self.example, self.key = other.newest_at, other.example, other.key
+            self.newest_at, self.keys = other.newest_at, other.keys
+        elif other.newest_at == self.newest_at:
+            self.keys += other.keys
 
 
 @dataclass(slots=True)
@@ -121,10 +127,9 @@ class Aggregates(OnDatabase):
     ) -> list[dict[Key, GroupCount]] | None:
         """None if the daily counts would do and the zone has none yet."""
         has_daily_counts = bool(connection.rows("SELECT 1 FROM $zones WHERE zone = ?", [groupings[0].zone]))
-        daily_counted = filters.only(frozenset({"agent_id", "status", "call_successful"})) == filters
         counts: list[dict[Key, GroupCount]] = []
         for grouping in groupings:
-            if not daily_counted or not set(grouping.names) <= _DAILY_COUNTED:
+            if not is_daily_counted(filters, grouping):
                 counts.append(_count_conversations(connection, filters, grouping))
             elif has_daily_counts:
                 counts.append(_sum_daily_counts(connection, filters, grouping))
@@ -148,18 +153,13 @@ class Aggregates(OnDatabase):
             values.append(_at(grouping.now))
         rows = connection.rows(
             f"SELECT {columns} {column}, count(*) FROM {source} WHERE {has_value}"
-            f" {_group_by((*grouping.names, measure))}",
+            f" {group_by((*grouping.names, measure))}",
             values,
         )
         numbers: dict[Key, Numbers] = defaultdict(Numbers)
         for *parts, value, count in rows:
-            numbers[_key(parts)].count(value, whole(count))
+            numbers[key_of(parts)].count(value, whole(count))
         return numbers
-
-    @on_reader
-    def examples(self, connection: Connection, filters: Filters, grouping: Grouping, keys: Sequence[Key]) -> list[str]:
-        """The newest conversation of each of these groups by agent, status or day."""
-        return [_example(connection, filters, grouping, key) for key in keys]
 
     @on_reader
     def span(self, connection: Connection, filters: Filters) -> tuple[int | None, int | None]:
@@ -263,15 +263,14 @@ def _count_conversations(connection: Connection, filters: Filters, grouping: Gro
     columns, source, values = grouped(filters, grouping)
     rows = connection.rows(
         f"SELECT {columns} count(*), count(*) FILTER (WHERE outcome = 'success'),"
-        " max(coalesce(started_at, 0)), $newest_id"
-        f" FROM {source} {_group_by(grouping.names)}",
+        f" max(coalesce(started_at, 0)) FROM {source} {group_by(grouping.names)}",
         values,
     )
     counts: dict[Key, GroupCount] = {}
-    for *parts, count, successes, newest_at, example in rows:
+    for *parts, count, successes, newest_at in rows:
         if count:
-            key = _key(parts)
-            counts[key] = GroupCount(whole(count), whole(successes), whole(newest_at), text(example) or "", key)
+            key = key_of(parts)
+            counts[key] = GroupCount(whole(count), whole(successes), whole(newest_at), (key,))
     return counts
 
 
@@ -288,32 +287,24 @@ def _sum_daily_counts(connection: Connection, filters: Filters, grouping: Groupi
     counts: dict[Key, GroupCount] = {}
     for *parts, count, successes, day in rows:
         if count:
-            key = _key([None if part in ("", UNKNOWN_DAY) else part for part in parts])
-            counts[key] = GroupCount(whole(count), whole(successes), whole(day) * _DAY_MS, "", key)
+            key = key_of([None if part in ("", UNKNOWN_DAY) else part for part in parts])
+            counts[key] = GroupCount(whole(count), whole(successes), whole(day) * DAY_MS, (key,))
     return counts
 
 
-def _example(connection: Connection, filters: Filters, grouping: Grouping, key: Key) -> str:
-    clause = where(filters)
-    for name, value in zip(grouping.names, key, strict=True):
-        if value is None:
-            clause.add(f"{'started_at' if name == DAY else name} IS NULL")
-        elif name != DAY:
-            clause.add(f"{name} = ? AND {name}$exact = ?", value, value)
-        else:  # a wider span in UTC, which an index finds, then the local day itself
-            midnight = whole(value) * _DAY_MS
-            clause.add("started_at BETWEEN ? AND ?", midnight - _DAY_MS, midnight + 2 * _DAY_MS)
-            clause.add("local_day(?, started_at) = ?", grouping.zone, value)
-    rows = connection.rows(
-        f"SELECT conversation_id FROM $conversations WHERE {clause.sql} ORDER BY started_at DESC NULLS LAST LIMIT 1",
-        clause.values,
-    )
-    return str(rows[0][0]) if rows else ""
+def is_daily_counted(filters: Filters, grouping: Grouping) -> bool:
+    """Whether the groups are counted by day: `newest_at` is the midnight before the newest then."""
+    return set(grouping.names) <= _DAILY_COUNTED and filters.only(_DAILY_FILTERS) == filters
 
 
-def grouped(filters: Filters, grouping: Grouping) -> tuple[str, str, list[Parameter]]:
-    """The columns of the groupings (each followed by a comma), the FROM clause, and the parameters of both."""
+def grouped(filters: Filters, grouping: Grouping, also: Where | None = None) -> tuple[str, str, list[Parameter]]:
+    """The columns of the groupings (each followed by a comma), the FROM clause, and the parameters of both.
+
+    `also`: what conversations must meet besides the filters.
+    """
     clause = where(filters)
+    if also:
+        clause.add(also.sql, *also.values)
     source = f"(SELECT * FROM $conversations WHERE {clause.sql}) AS c"
     columns, column_values, paths = "", list[Value](), list[Value]()
     for index, name in enumerate(grouping.names):
@@ -363,7 +354,8 @@ def is_first(alias: str) -> str:
     )
 
 
-def _group_by(groupings: Sequence[str]) -> str:
+def group_by(groupings: Sequence[str]) -> str:
+    """SQL: groups by the first columns, one for each of these names."""
     # By the values as sent: the columns compare without case.
     return f"GROUP BY {', '.join(f'{i}$exact' for i in range(1, len(groupings) + 1))}" if groupings else ""
 
@@ -385,7 +377,8 @@ def _within(filters: Filters, now: datetime | None, matched: int) -> tuple[str, 
     return f"v.row_id IN (SELECT row_id FROM $conversations_as c WHERE {clause.sql})", clause.values
 
 
-def _key(parts: Sequence[Value]) -> Key:
+def key_of(parts: Sequence[Value]) -> Key:
+    """The key of a group with these values."""
     return tuple(
         None if part == UNKNOWN_DAY else part if isinstance(part, str) or part is None else int(part) for part in parts
     )

@@ -83,10 +83,10 @@ class Connection(Protocol):
     - `$measured_as`: before another name, the signals, where it does not matter whether those of calls of which nothing
       is measured are among them
     - `$in_list`: after a column, whether it is in a list, which is one parameter
-    - `$each_text`, `$each_number`: a table `each` with the column `value`, of a list, which is one parameter
+    - `$each_text`, `$each_number`: a table `each` with the column `value`, of a list, which is one parameter;
+      `$each_in_order`: of numbers, also with their `place`, the first 0
     - `$fold`: before a column or value in parentheses that compares without case
     - `$exact`: after a column that is grouped by, so that it compares with case
-    - `$newest_id`: the conversation_id of a group's latest start, beside `max(coalesce(started_at, 0))`
     - `$join`: joins a table to the one before it, in this order
     - `$by_agent`, `$by_transcript`: after `$conversations`, the index to use
     - `$hits`, `$is_hit`, `$hit_turn`, `$hit_row`: a table of turns; whether a turn has a match (one parameter), its key

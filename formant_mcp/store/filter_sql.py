@@ -14,6 +14,9 @@ from formant_mcp.values import EXACT, instants, label, plain_number, read_value
 SORTED = {"DESC": "DESC NULLS LAST", "ASC": "ASC NULLS FIRST"}
 """A direction of ORDER BY, in which the indexes have their rows."""
 
+NEWEST_FIRST = f"started_at {SORTED['DESC']}, conversation_id DESC"
+"""What follows ORDER BY: between equal starts the ids decide, not the order in which the calls were stored."""
+
 STARTED = "coalesce(started_at, -1000000000000000000)"
 """SQL: a call's start as a sort key; a call without a time comes last, the newest being first."""
 
@@ -79,12 +82,16 @@ def where(filters: Filters) -> Where:
 
 def distinct_sql(column: str, table: str = "conversations") -> str:
     """A query for the distinct values `x` of a column, in order: a skip scan over its index, which is fast."""
-    value = f"$fold({column})" if column in LABELLED else column
-    x = "$fold(x)" if column in LABELLED else "x"
+    if column in LABELLED:  # spellings that differ in case are one value: the first of them, however often each occurs
+        has_it = f"SELECT 1 FROM ${table} WHERE $fold({column}) = $fold(l.text) AND {column}$exact = l.text"
+        return (
+            f"SELECT min(l.text) AS x FROM $labels_as l WHERE EXISTS ({has_it}) GROUP BY lower(l.text)"
+            " ORDER BY lower(l.text)"
+        )
     return (
         "WITH RECURSIVE v(x) AS"
-        f" (SELECT (SELECT {column} FROM ${table} WHERE {column} IS NOT NULL ORDER BY {value} LIMIT 1)"
-        f" UNION ALL SELECT (SELECT {column} FROM ${table} WHERE {value} > {x} ORDER BY {value} LIMIT 1)"
+        f" (SELECT (SELECT {column} FROM ${table} WHERE {column} IS NOT NULL ORDER BY {column} LIMIT 1)"
+        f" UNION ALL SELECT (SELECT {column} FROM ${table} WHERE {column} > x ORDER BY {column} LIMIT 1)"
         " FROM v WHERE x IS NOT NULL) SELECT x FROM v WHERE x IS NOT NULL"
     )
 

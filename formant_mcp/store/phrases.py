@@ -32,9 +32,10 @@ from formant_mcp.analysis.phrases import (
 from formant_mcp.filters import Filters, Role
 from formant_mcp.models import Conversation
 from formant_mcp.store.engine import Connection, Database, OnDatabase, on_reader
-from formant_mcp.store.filter_sql import where
+from formant_mcp.store.filter_sql import SORTED, STARTED, where
 from formant_mcp.store.limits import ALL_AGENTS
 from formant_mcp.store.rows import whole
+from formant_mcp.store.ties import first_rows, ids_of
 from formant_mcp.store.turn_keys import KEY_BITS, MAX_TURNS, turn_key
 from formant_mcp.text_search.tokenizer import indexable
 
@@ -221,7 +222,7 @@ def _find(connection: Connection, question: PhraseQuestion, rows: list[int], oth
     if question.is_distinctive:
         phrases = distinctive(phrases, counts.spoken, spoken_elsewhere)
     shown = phrases[:MOST_SHOWN] if question.is_distinctive else ranked(phrases, MOST_SHOWN)
-    ids = _conversation_ids(connection, [turns[phrase.keys[0]] >> KEY_BITS for phrase in shown])
+    ids = ids_of(connection, [turns[phrase.keys[0]] >> KEY_BITS for phrase in shown])
     return FoundPhrases(
         tuple(_found(phrase, turns[phrase.keys[0]], ids) for phrase in shown),
         spoken=counts.spoken,
@@ -245,11 +246,11 @@ def _rows(connection: Connection, filters: Filters) -> list[int]:
     clause = where(filters)
     clause.add("turn_count > 0")
     rows = connection.rows(
-        f"SELECT row_id FROM $conversations $by_transcript WHERE {clause.sql}"
-        " ORDER BY started_at DESC NULLS LAST, row_id DESC",
+        f"SELECT {STARTED}, row_id FROM $conversations $by_transcript WHERE {clause.sql}"
+        f" ORDER BY started_at {SORTED['DESC']}",
         clause.values,
     )
-    return [whole(row[0]) for row in rows]
+    return first_rows(connection, [(float(started_at or 0), whole(row)) for started_at, row in rows])
 
 
 def _fingerprint(connection: Connection, question: PhraseQuestion, rows: list[int], others: list[int]) -> bytes:
@@ -323,8 +324,3 @@ def _names(connection: Connection, rows: Iterable[int]) -> Names:
     """The names of the contacts of these conversations."""
     sql = "SELECT DISTINCT text FROM $result_values WHERE path $in_list AND kind = 'text' AND row_id $in_list"
     return names_of(str(row[0]) for row in connection.rows(sql, [_NAME_FIELDS, sorted(rows)]))
-
-
-def _conversation_ids(connection: Connection, rows: Sequence[int]) -> dict[int, str]:
-    sql = "SELECT row_id, conversation_id FROM $conversations WHERE row_id $in_list"
-    return {whole(row_id): str(name) for row_id, name in connection.rows(sql, [list(rows)])}

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from formant_mcp.filters import FIELDS, NAMED, NO_FILTERS, DetailRequest, Filters, Order, is_whole
 from formant_mcp.models import Conversation, Turn, Unreadable
 from formant_mcp.store.engine import Connection, OnDatabase, on_reader, one_query
-from formant_mcp.store.filter_sql import Where, distinct_sql, milliseconds, where
+from formant_mcp.store.filter_sql import NEWEST_FIRST, Where, distinct_sql, milliseconds, where
 from formant_mcp.store.order_sql import list_rows
 from formant_mcp.store.result_values import values_by_path
 from formant_mcp.store.rows import READ, conversation, number, text, whole, with_results
@@ -92,7 +92,7 @@ class Reader(OnDatabase):
         """The names of these agents, by id, if one of their newest calls has a name."""
         rows = connection.rows(
             "SELECT value, (SELECT agent_name FROM (SELECT agent_name FROM $conversations WHERE agent_id = value"
-            " ORDER BY started_at DESC NULLS LAST LIMIT 20) AS newest WHERE agent_name IS NOT NULL LIMIT 1)"
+            f" ORDER BY {NEWEST_FIRST} LIMIT 20) AS newest WHERE agent_name IS NOT NULL LIMIT 1)"
             " FROM $each_text",
             [list(agent_ids)],
         )
@@ -173,7 +173,7 @@ class Reader(OnDatabase):
         rows = connection.rows(
             f"SELECT conversation_id FROM $conversations WHERE {clause.sql}"
             # The plus keeps SQLite from scanning all calls in order of time for the few that are due.
-            " ORDER BY +started_at DESC NULLS LAST, row_id DESC LIMIT ?",
+            f" ORDER BY +{NEWEST_FIRST} LIMIT ?",
             [*clause.values, limit],
         )
         return [str(row[0]) for row in rows]
@@ -276,7 +276,7 @@ class Reader(OnDatabase):
         more; newest first."""
         clause = _running(agent_id, now)
         rows = connection.rows(
-            f"SELECT conversation_id FROM $conversations WHERE {clause.sql} ORDER BY started_at DESC NULLS LAST",
+            f"SELECT conversation_id FROM $conversations WHERE {clause.sql} ORDER BY {NEWEST_FIRST}",
             clause.values,
         )
         return [str(row[0]) for row in rows]
@@ -326,7 +326,7 @@ class Reader(OnDatabase):
         """All agents, at most 1,000, each with its name in its newest call."""
         rows = connection.rows(
             "SELECT agent_id, (SELECT agent_name FROM $conversations WHERE conversations.agent_id = agents.agent_id"
-            " ORDER BY started_at DESC NULLS LAST, row_id DESC LIMIT 1)"
+            f" ORDER BY {NEWEST_FIRST} LIMIT 1)"
             " FROM $agents WHERE count > 0 AND agent_id != '' ORDER BY agent_id LIMIT 1000"
         )
         return {str(row[0]): text(row[1]) for row in rows}

@@ -10,7 +10,7 @@ from formant_mcp.analysis.review import Range
 from formant_mcp.analysis.signals import MEASURED
 from formant_mcp.filters import Filters
 from formant_mcp.store.engine import Connection, OnDatabase, Value, on_reader
-from formant_mcp.store.filter_sql import where
+from formant_mcp.store.filter_sql import NEWEST_FIRST, where
 from formant_mcp.store.rows import number, text, whole
 
 _AT_ONCE = 2_000  # calls in memory
@@ -151,10 +151,9 @@ class Review(OnDatabase):
 
     @on_reader
     def newest(self, connection: Connection, row_ids: Sequence[int], limit: int) -> list[tuple[int, str]]:
-        """The newest of these calls, each with its id; of equal starts in order of their ids."""
+        """The newest of these calls, each with its id."""
         rows = connection.rows(
-            "SELECT row_id, conversation_id FROM $conversations WHERE row_id $in_list"
-            " ORDER BY started_at DESC NULLS LAST, conversation_id LIMIT ?",
+            f"SELECT row_id, conversation_id FROM $conversations WHERE row_id $in_list ORDER BY {NEWEST_FIRST} LIMIT ?",
             [list(row_ids), limit],
         )
         return [(whole(row_id), str(name)) for row_id, name in rows]

@@ -9,9 +9,10 @@ from typing import NamedTuple
 from formant_mcp.filters import NONE, Filters, Role, is_whole
 from formant_mcp.models import Conversation
 from formant_mcp.store.engine import Connection, OnDatabase, on_reader, one_query
-from formant_mcp.store.filter_sql import STARTED, Where, where
+from formant_mcp.store.filter_sql import NEWEST_FIRST, SORTED, STARTED, Where, where
 from formant_mcp.store.rows import READ, whole, with_results
 from formant_mcp.store.search_steps import Step, StoreSearch, by_distance, only_by_spelling, with_spellings
+from formant_mcp.store.ties import first_rows, ids_of
 from formant_mcp.store.turn_keys import row_of, turn_key
 from formant_mcp.store.vocabulary import ANY_HIT, Vocabulary, Wording
 from formant_mcp.text_search.query import Expression, Term
@@ -21,9 +22,11 @@ _MAX_RANKED = 20_000  # more hits are not ranked: only the newest conversations 
 _MANY = 5_000  # from this many hits on, an index narrows them before their conversations are read
 _PROBED = 300  # how many of the newest conversations are searched first, one by one
 _PROBED_AT_ONCE = 30
-_NO_LIMIT = 1 << 62
 _STEP = 1 << 44  # places of a step; rows are smaller
 _ALL = Filters()
+
+_Rank = tuple[tuple[float, float], int]
+"""How many alternatives a conversation says, its start as a sort key, and its row; the greatest first."""
 
 
 class MatchedConversation(NamedTuple):
@@ -85,14 +88,6 @@ class _Matches(NamedTuple):
 
     hits: int
     conversations: list[_Hits] | None = None
-
-
-class _Rank(NamedTuple):
-    """The sort key of a conversation, the greatest first."""
-
-    score: int
-    started_at: float
-    row: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +152,15 @@ class Search(OnDatabase):
         scores = _Scores()
         if sum(conversation.hits for conversation in conversations) <= _MAX_RANKED:
             scores = self._scores(connection, step, [conversation.row for conversation in conversations])
-        ranks = (_Rank(scores.of_rows[row], started_at, row) for row, _, started_at in conversations)
+        ranks = [((float(scores.of_rows[row]), started_at), row) for row, _, started_at in conversations]
         if after:
-            last = _Rank(scores.of_rows[after], self._started_at(connection, after), after)
-            if scores.of_rows and not last.score:
+            last = float(scores.of_rows[after]), self._place(connection, after)[0]
+            if scores.of_rows and not last[0]:
                 raise LookupError(after)
-            ranks = (rank for rank in ranks if rank < last)
-        rows = [rank.row for rank in nlargest(count, ranks)]
+            ranks = _after(connection, ranks, last, after)
+        least = nlargest(count, (key for key, _ in ranks))[-1:]
+        ranks = sorted((rank for rank in ranks if [rank[0]] >= least), reverse=True)
+        rows = first_rows(connection, ranks, count)
         return self._page(connection, step, match, rows, scores), scores.alternatives
 
     def _are_many(self, connection: Connection, step: Step, match: str, most: int) -> bool:
@@ -282,11 +279,11 @@ class Search(OnDatabase):
             return None
         clause = Where(["turn_count > 0"])
         if after:
-            clause.add(f"({STARTED}, row_id) < (?, ?)", self._started_at(connection, after), after)
-        newest_first = "ORDER BY started_at DESC NULLS LAST, row_id DESC LIMIT ?"
-        sql = f"SELECT row_id FROM $conversations WHERE {clause.sql} {newest_first}"
+            clause.add(f"({STARTED}, conversation_id) < (?, ?)", *self._place(connection, after))
+        with_turns = f"FROM $conversations WHERE {clause.sql}"
         if not _has_prefix(match):
             rows: list[int] = []
+            sql = f"SELECT row_id {with_turns} ORDER BY {NEWEST_FIRST} LIMIT ?"
             newest = [whole(row[0]) for row in connection.rows(sql, [*clause.values, _PROBED])]
             for first in range(0, len(newest), _PROBED_AT_ONCE):
                 probed = newest[first : first + _PROBED_AT_ONCE]
@@ -300,15 +297,17 @@ class Search(OnDatabase):
             return None
         hits = connection.rows("SELECT DISTINCT $hit_row FROM $hits WHERE $is_hit", [match])
         rows_with_hits = {row[0] for row in hits}
-        ordered = connection.rows(sql, [*clause.values, _NO_LIMIT])
-        return [whole(row[0]) for row in ordered if row[0] in rows_with_hits][:count]
+        sql = f"SELECT {STARTED}, row_id {with_turns} ORDER BY started_at {SORTED['DESC']}"
+        ordered = connection.rows(sql, clause.values)
+        ranks = [(float(start or 0), whole(row)) for start, row in ordered if row in rows_with_hits]
+        return first_rows(connection, ranks, count)
 
-    def _started_at(self, connection: Connection, row: int) -> float:
-        """The start of a conversation as a sort key."""
-        rows = connection.rows(f"SELECT {STARTED} FROM $conversations WHERE row_id = ?", [row])
+    def _place(self, connection: Connection, row: int) -> tuple[float, str]:
+        """The start of a conversation as a sort key, and its id."""
+        rows = connection.rows(f"SELECT {STARTED}, conversation_id FROM $conversations WHERE row_id = ?", [row])
         if not rows:
             raise LookupError(row)
-        return float(rows[0][0] or 0)
+        return float(rows[0][0] or 0), str(rows[0][1])
 
     def _page(
         self, connection: Connection, step: Step, match: str, rows: list[int], scores: _Scores
@@ -355,6 +354,12 @@ class Search(OnDatabase):
         ):
             keys[whole(number)].append(whole(key))
         return keys
+
+
+def _after(connection: Connection, ranks: list[_Rank], last: tuple[float, float], row: int) -> list[_Rank]:
+    """Those after the one in that row, which has the key `last`."""
+    names = ids_of(connection, [row, *(other for key, other in ranks if key == last)])
+    return [rank for rank in ranks if rank[0] < last or (rank[0] == last and names[rank[1]] < names[row])]
 
 
 def _within(filters: Filters) -> Where:

@@ -14,6 +14,7 @@ from formant_mcp.errors import ConfigurationError, FormantError, with_extra
 from formant_mcp.redaction.redactor import Redactor
 from formant_mcp.store.aggregates import Aggregates
 from formant_mcp.store.engine import AccountKey, Connection, Database, OnDatabase, Owner, on_writer, one_query
+from formant_mcp.store.examples import Examples
 from formant_mcp.store.facts import StoreFacts
 from formant_mcp.store.members import Members
 from formant_mcp.store.phrases import Answers, Phrases
@@ -50,6 +51,7 @@ class Store(OnDatabase):
         self.read = Reader(database)
         self.search = Search(database)
         self.aggregates = Aggregates(database)
+        self.examples = Examples(database)
         self.signals = Signals(database, lists)
         self.phrases = Phrases(database, Answers())
         self.values = ValueCounter(database)
@@ -84,6 +86,7 @@ class Store(OnDatabase):
         limited.read = Reader(self.database, agents)
         limited.search = Search(self.database, agents)
         limited.aggregates = Aggregates(self.database, agents)
+        limited.examples = Examples(self.database, agents)
         limited.signals = self.signals.limited_to(agents)
         limited.phrases = self.phrases.limited_to(agents)
         limited.values = ValueCounter(self.database, agents)

@@ -104,6 +104,6 @@ def is_far(name: str, call: Conversation, account: Sequence[tuple[Conversation, 
 
 
 def rank(call: Conversation, score: int) -> tuple[int, float, str]:
-    """By score, then newest first, those without a start last."""
+    """By score, then newest first, those without a start last; the greatest rank first."""
     started = call.started_at.timestamp() if call.started_at else -1e18
-    return -score, -started, call.conversation_id
+    return score, started, call.conversation_id

@@ -91,6 +91,7 @@ def test_scores_reasons_and_order_equal_what_the_oracle_finds(
     ranked = sorted(
         (call for call in matching if scores[call.conversation_id]),
         key=lambda call: rank(call, scores[call.conversation_id]),
+        reverse=True,
     )
     drawn = int(limit * share + 0.5)
     best = [call.conversation_id for call in ranked][: limit - drawn]

@@ -37,10 +37,10 @@ def _names(account: int, agents: frozenset[str] = ALL_AGENTS) -> Mapping[str, st
         "in_list": "= ANY(?)",
         "each_text": "unnest(?::text[]) AS each(value)",
         "each_number": "unnest(?::bigint[]) AS each(value)",
+        "each_in_order": "(SELECT value, number - 1 AS place FROM unnest(?::bigint[])"
+        " WITH ORDINALITY AS numbered(value, number)) AS each",
         "fold": "fold",
         "exact": "",
-        # Times with as many digits each, so that their texts have the same order.
-        "newest_id": "substr(max((coalesce(started_at, 0) + 2000000000000000000)::text || conversation_id), 20)",
         "join": "JOIN",
         "by_agent": "",
         "by_transcript": "",

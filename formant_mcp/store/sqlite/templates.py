@@ -14,9 +14,9 @@ _NAMES = {
     "in_list": "IN (SELECT value FROM json_each(?))",
     "each_text": "json_each(?)",
     "each_number": "json_each(?)",
+    "each_in_order": "(SELECT value, key AS place FROM json_each(?)) AS each",
     "fold": "",
     "exact": " COLLATE BINARY",
-    "newest_id": "conversation_id",  # of the row that has the maximum (https://sqlite.org/lang_select.html, 2.4)
     "join": "CROSS JOIN",  # keeps the order of the tables
     "by_agent": "INDEXED BY conversations_agent",
     "by_transcript": "INDEXED BY conversations_with_turns",
