@@ -192,12 +192,12 @@ def account(mode: str, tmp_path: Path) -> Account:
 
 
 @pytest.fixture(scope="session")
-def sample_stores(tmp_path_factory: pytest.TempPathFactory) -> SampleStores:
+def sample_stores(tmp_path_factory: pytest.TempPathFactory, database_address: str) -> SampleStores:
     """The sample account, loaded once for each provider, by whichever worker of xdist needs it first."""
     own = tmp_path_factory.getbasetemp()
     folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "sample"
     folder.mkdir(exist_ok=True)
-    return SampleStores(folder)
+    return SampleStores(folder, in_database=bool(database_address))
 
 
 @pytest.fixture(scope="session")

@@ -10,15 +10,22 @@ from tests.server_harness import Account
 
 
 class SampleStores:
-    """A store for each provider, in `folder`, which processes may share."""
+    """A store for each provider, in `folder`, which processes may share; or in a database, then not copied."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, in_database: bool = False) -> None:
         self._folder = folder
         self._numbers = count()
+        self._in_database = in_database
+        self._loaded = set[str]()
 
     async def copy(self, provider: str, folder: Path) -> Path:
         """A copy in `folder` of the store of the sample account as that provider sends it."""
         loaded = self._folder / f"{provider}.sqlite"
+        if self._in_database:
+            if provider not in self._loaded:
+                await self._load(provider, loaded)
+            self._loaded.add(provider)
+            return loaded
         if not loaded.exists():
             loading = self._folder / f"{provider}-{secrets.token_hex(8)}.sqlite"
             await self._load(provider, loading)

@@ -109,8 +109,9 @@ def test_an_answer_does_not_wait_until_its_first_part_is_acknowledged() -> None:
             assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
-def test_a_token_opens_the_server_until_it_is_revoked(tmp_path: Path) -> None:
-    settings = {"FORMANT_API_KEY": "any-key", "FORMANT_STORE": str(tmp_path / "store.sqlite")}
+def test_a_token_opens_the_server_until_it_is_revoked(tmp_path: Path, database_address: str) -> None:
+    settings = {"FORMANT_API_KEY": "any-key", "FORMANT_STORE": database_address or str(tmp_path / "store.sqlite")}
+    settings["FORMANT_BASE_URL"] = "http://127.0.0.1:9"  # whose accounts nobody else has in the database
 
     def token(*arguments: str) -> str:
         done = run(tmp_path, "token", *arguments, **settings)

@@ -114,21 +114,34 @@ def test_the_account_is_opened_to_see_whether_the_server_is_ready_but_not_whethe
 
 
 @pytest.mark.anyio
-async def test_all_clients_share_one_open_account_which_is_closed_at_the_end(
-    account: Account, stores: list[Store], tmp_path: Path
-) -> None:
-    path = tmp_path / "calls.sqlite"
-    with in_thread(account, store=str(path)) as server:
+async def test_all_clients_share_one_open_account(account: Account, stores: list[Store]) -> None:
+    with in_thread(account) as server:
         async with server.connect("legacy") as older, server.connect("auto") as newest:
             assert await older.ask("list_conversations") == await newest.ask("list_conversations")
         assert len(stores) == 1
+
+
+@pytest.mark.file_store
+def test_the_account_is_closed_at_the_end(account: Account, tmp_path: Path) -> None:
+    path = tmp_path / "calls.sqlite"
+    with in_thread(account, store=str(path)) as server:
+        assert httpx.get(f"{server.url}/readyz").status_code == 200
         assert path.with_name("calls.sqlite-wal").exists()
     assert not path.with_name("calls.sqlite-wal").exists()
 
 
-def test_a_server_whose_account_cannot_be_opened_is_alive_but_not_ready(account: Account, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "store",
+    [
+        pytest.param("{folder}/file/calls.sqlite", marks=pytest.mark.file_store, id="below a file"),
+        pytest.param("postgresql://nobody@127.0.0.1:9/calls", id="no database"),
+    ],
+)
+def test_a_server_whose_account_cannot_be_opened_is_alive_but_not_ready(
+    account: Account, tmp_path: Path, store: str
+) -> None:
     (tmp_path / "file").write_text("")
-    with in_thread(account, store=str(tmp_path / "file" / "calls.sqlite")) as server:
+    with in_thread(account, store=store.format(folder=tmp_path)) as server:
         assert httpx.get(f"{server.url}/healthz").status_code == 200
         unready = httpx.get(f"{server.url}/readyz")
         assert (unready.status_code, unready.text) == (503, "the account cannot be opened")
