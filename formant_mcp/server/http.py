@@ -44,6 +44,7 @@ MCP_PATHS = (MCP_PATH, f"{MCP_PATH}/")
 """Where MCP is served: people write its address in both ways."""
 METRICS_PATH = "/metrics"
 _MARGIN_SECONDS = 5.0  # in addition to a call's time: for the imports of the first call, and for writing
+_CHECK_SECONDS = 1.0  # after the last call, for clients that list the tools to check its answer
 _LAST_SECONDS = 2  # for streams that no call is answered on, after the last call was
 _READY_SECONDS = 10.0  # to open the account
 _SIGNALLED = 128  # added to a signal's number: the exit status of a program that it ended
@@ -132,7 +133,7 @@ def http_server(
 
 
 class DrainingServer(uvicorn.Server):
-    """Ends in two steps: from the first signal on no request is admitted, and after the last answer it exits."""
+    """Ends in two steps: from the first signal on no new call is admitted, and after the last answer it exits."""
 
     def __init__(self, config: uvicorn.Config, gate: Gate, patience: float) -> None:
         super().__init__(config)
@@ -147,15 +148,19 @@ class DrainingServer(uvicorn.Server):
         self.drain()
 
     def drain(self) -> None:
-        """Admits no more requests, and exits when those under way are answered."""
+        """Admits no more calls, and exits when those under way are answered."""
         self.gate.is_draining = True
         self._until = time.monotonic() + self.patience
 
     async def on_tick(self, counter: int) -> bool:
         """Called ten times a second: whether to exit."""
-        if self.gate.is_draining and (not self.gate.running or time.monotonic() > self._until):
+        if self.gate.is_draining and (self._is_done() or time.monotonic() > self._until):
             self.should_exit = True
         return await super().on_tick(counter)
+
+    def _is_done(self) -> bool:
+        """Whether all are answered, and clients have had the time to check the last answer by the list of tools."""
+        return not self.gate.running and time.monotonic() > self.gate.ended_at + _CHECK_SECONDS
 
 
 def _build_app(

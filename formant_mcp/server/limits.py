@@ -5,7 +5,7 @@ import json
 import math
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,6 +15,7 @@ from typing import Any
 import h11
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.transport_security import RequestBodyLimitMiddleware
+from pydantic import JsonValue
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -25,6 +26,7 @@ _MANY_SENDERS = 1_000
 _MINUTE = 60.0
 _BUSY_SECONDS = 1.0  # until one of a member's running calls may have ended
 _RESTART_SECONDS = 5.0
+_CHECKS = frozenset({"tools/list"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,32 +122,37 @@ class Quotas:
 
 
 class Gate:
-    """Admits requests: within their sender's quotas, with a body that arrives in time, and none once `is_draining`.
+    """Admits requests: within their sender's quotas, with a body that arrives in time.
 
-    `running` counts the requests under way, except for streams on which sessions wait for notifications.
+    Once `is_draining` it only admits the list of tools, by which clients check the answers that they still get.
+    `running` counts the requests under way, except for streams on which sessions wait for notifications; `ended_at` is
+    when the last call ended, in monotonic time.
     """
 
     def __init__(self, limits: Limits) -> None:
         self.is_draining = False
         self.running = 0
+        self.ended_at = -math.inf
         self._limits = limits
         self._quotas = Quotas(limits)
 
     def guard(self, app: ASGIApp, *, has_streams: bool = False) -> ASGIApp:
         """The same app for admitted requests alone. `has_streams`: a GET opens a stream of notifications."""
-        limited = RequestBodyLimitMiddleware(partial(self._call, app), self._limits.body_bytes)
+        any_call, checks = (
+            RequestBodyLimitMiddleware(partial(self._call, app, methods), self._limits.body_bytes)
+            for methods in (None, _CHECKS)
+        )
 
         async def admit(scope: Scope, receive: Receive, send: Send) -> None:
-            wait_seconds = 0.0 if self.is_draining else self._quotas.take_request(sender_of(scope))
-            if self.is_draining:
-                refusal = _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping.", _RESTART_SECONDS)
-                await refusal(scope, receive, send)
-            elif wait_seconds:
+            is_draining = self.is_draining
+            if is_draining and not (has_streams and scope["method"] == "POST"):
+                await _stopping()(scope, receive, send)
+            elif wait_seconds := self._quotas.take_request(sender_of(scope)):
                 await _too_many(wait_seconds)(scope, receive, send)
             elif has_streams and scope["method"] == "GET":
                 await self._stream(app, scope, receive, send)
             else:
-                await self._run(limited, scope, receive, send)
+                await self._run(checks if is_draining else any_call, scope, receive, send)
 
         return admit
 
@@ -198,30 +205,39 @@ class Gate:
             # The SDK's stream ends without a last message, also when the server stops; uvicorn would log an error.
             await send({"type": "http.response.body", "body": b""})
 
-    async def _call(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _call(
+        self, app: ASGIApp, methods: frozenset[str] | None, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Answers one message; with `methods`, only a request of one of these."""
         sender, first = sender_of(scope), await receive()  # with the whole body: RequestBodyLimitMiddleware has read it
         messages = [first]
 
         async def replay() -> Message:
             return messages.pop() if messages else await receive()
 
-        if _is_notification(first.get("body", b"")):  # such as one that cancels a call: no matter how many are running
+        message = _message_in(first.get("body", b""))
+        if methods is not None and message.get("method") not in methods:
+            await _stopping()(scope, replay, send)
+        elif message and "id" not in message:  # such as one that cancels a call: no matter how many are running
             await app(scope, replay, send)
         elif self._quotas.start_call(sender, id(scope)):
             try:
                 await app(scope, replay, send)
             finally:
                 self._quotas.end_call(sender, id(scope))
+                if methods is None:
+                    self.ended_at = time.monotonic()
         else:
             await _too_many(_BUSY_SECONDS)(scope, receive, send)
 
 
-def _is_notification(body: bytes) -> bool:
+def _message_in(body: bytes) -> Mapping[str, JsonValue]:
+    """The message of a body; an empty one where it has none, or several."""
     try:
-        message = json.loads(body)
+        message: JsonValue = json.loads(body)
     except (ValueError, RecursionError):
-        return False
-    return isinstance(message, dict) and "id" not in message
+        return {}
+    return message if isinstance(message, dict) else {}
 
 
 class _TimedBody:
@@ -238,6 +254,10 @@ class _TimedBody:
             message = await self._receive()
         self.has_arrived = not message.get("more_body", False)
         return message
+
+
+def _stopping() -> PlainTextResponse:
+    return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "The server is stopping.", _RESTART_SECONDS)
 
 
 def _too_many(wait_seconds: float) -> PlainTextResponse:

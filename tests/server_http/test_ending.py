@@ -16,11 +16,12 @@ from time import monotonic
 import anyio
 import httpx
 import pytest
+import uvicorn
 
 from formant_mcp.app import App, LazyApp
 from formant_mcp.errors import StoreError
-from formant_mcp.server.http import MCP_PATHS
-from formant_mcp.server.limits import Limits
+from formant_mcp.server.http import MCP_PATHS, DrainingServer
+from formant_mcp.server.limits import Gate, Limits
 from formant_mcp.store import Store
 from tests.calls import many
 from tests.fake_formant import FakeFormant
@@ -201,8 +202,8 @@ def test_after_a_signal_calls_under_way_are_answered_and_new_ones_refused(
     with call_under_way(tmp_path) as (api, url, process, answer):
         process.send_signal(number)
         wait_until_draining(url)
-        refused = post(url, "tools/list")
-        assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+        for refused in (post(url, "prompts/list"), post(url, "tools/call", name="find_changes", arguments={})):
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
         assert httpx.get(f"{url}/healthz").status_code == 200
         assert not answer.done()
         api.gate.open()
@@ -210,6 +211,36 @@ def test_after_a_signal_calls_under_way_are_answered_and_new_ones_refused(
         assert process.wait(END_SECONDS) == 0
         assert process.stderr
         assert process.stderr.read() == "Store: memory\n"
+
+
+@pytest.mark.anyio
+@in_both_eras
+async def test_a_client_gets_an_answer_that_it_checks_by_the_list_of_tools_while_the_server_ends(
+    account: Account, mode: str
+) -> None:
+    with in_thread(account) as server:
+        account.api.gate.shut()
+        async with server.connect(mode) as assistant:
+            received = account.api.received(1)
+            asked = asyncio.create_task(assistant.ask("list_conversations"))
+            await asyncio.wrap_future(received)
+            server.http.drain()
+            account.api.gate.open()
+            answer = await asked  # the SDK's client lists the tools once it has the answer
+            assert "5 of 5 conversations match" in answer.text
+            await asyncio.to_thread(server.thread.join, END_SECONDS)
+            assert not server.thread.is_alive()
+
+
+@pytest.mark.anyio
+async def test_the_server_does_not_end_before_a_client_had_a_second_to_check_its_answer() -> None:
+    gate = Gate(Limits())
+    server = DrainingServer(uvicorn.Config(lambda: None, log_config=None), gate, MOST_SECONDS)
+    gate.ended_at = monotonic()
+    server.drain()
+    assert not await server.on_tick(1)
+    gate.ended_at -= 1
+    assert await server.on_tick(2)
 
 
 @on_posix
