@@ -10,13 +10,13 @@ from tests.calls import Row
 from tests.provider_apis import ELEVENLABS, VOICEOS, ProviderFixture
 from tests.sync.sync_harness import NOON
 
-COUNT = 250
+COUNT = 150
 RUNNING = {0: "in_progress", 1: "queued", 2: "in_progress", 4: "queued", 9: "in_progress"}
 LATE = 6  # one call of so many waited for hours before it started, where the provider sends its creation
 
 
 def started(n: int) -> datetime:
-    """Two months back, one call about every six hours, one in seven on a whole second."""
+    """Five weeks back, one call about every six hours, one in seven on a whole second."""
     return NOON - timedelta(minutes=5 + n * 347, milliseconds=250 if n % 7 else 0)
 
 

@@ -21,6 +21,7 @@ from formant_mcp.sync import Sync
 from formant_mcp.sync.details import next_refresh_at
 from formant_mcp.sync.list_sync import ListRequest
 from tests import calls, cursor_calls
+from tests.examples import is_thorough
 from tests.fake_api import FakeApi
 from tests.fake_cursor import FakeCursorFamily
 from tests.fake_http import Request
@@ -108,6 +109,15 @@ PROVIDERS = (ELEVENLABS, VOICEABLE, VOICEOS)
 
 def cases(provider: ProviderFixture) -> dict[str, Filters]:
     return BOTH | (OF_VOICEOS if provider is VOICEOS else OF_FAMILY)
+
+
+# Voiceable's client is that of ElevenLabs, apart from the times of calls, which are not whole seconds there.
+ALONE = [
+    (provider, name)
+    for provider in PROVIDERS
+    for name, filters in cases(provider).items()
+    if provider is not VOICEABLE or filters.since or filters.until or is_thorough()
+]
 
 
 @dataclass
@@ -203,7 +213,7 @@ def narrowed_by(provider: ProviderFixture, filters: Filters) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     ("provider", "name"),
-    [pytest.param(provider, name, id=f"{provider.name}: {name}") for provider in PROVIDERS for name in cases(provider)],
+    [pytest.param(provider, name, id=f"{provider.name}: {name}") for provider, name in ALONE],
 )
 async def test_a_filter_matches_the_same_calls_with_and_without_server_side_filters(
     provider: ProviderFixture, name: str
