@@ -2,11 +2,12 @@
 
 import secrets
 import shutil
+from datetime import datetime
 from itertools import count
 from pathlib import Path
 
 from tests.fake_formant import FakeFormant
-from tests.server_harness import Account
+from tests.server_harness import NOW, Account
 
 
 class SampleStores:
@@ -18,24 +19,25 @@ class SampleStores:
         self._in_database = in_database
         self._loaded = set[str]()
 
-    async def copy(self, provider: str, folder: Path) -> Path:
-        """A copy in `folder` of the store of the sample account as that provider sends it."""
-        loaded = self._folder / f"{provider}.sqlite"
+    async def copy(self, provider: str, folder: Path, now: datetime = NOW) -> Path:
+        """A copy in `folder` of the store of the sample account as that provider sends it at that time."""
+        name = f"{provider}-{now:%Y%m%d%H%M%S}"
+        loaded = self._folder / f"{name}.sqlite"
         if self._in_database:
-            if provider not in self._loaded:
-                await self._load(provider, loaded)
-            self._loaded.add(provider)
+            if name not in self._loaded:
+                await self._load(provider, loaded, now)
+            self._loaded.add(name)
             return loaded
         if not loaded.exists():
             loading = self._folder / f"{provider}-{secrets.token_hex(8)}.sqlite"
-            await self._load(provider, loading)
+            await self._load(provider, loading, now)
             loading.replace(loaded)
         copied = folder / f"{provider}-{next(self._numbers)}.sqlite"
         shutil.copyfile(loaded, copied)
         return copied
 
-    async def _load(self, provider: str, path: Path) -> None:
-        account = Account(FakeFormant(), "auto", self._folder)
+    async def _load(self, provider: str, path: Path, now: datetime) -> None:
+        account = Account(FakeFormant(), "auto", self._folder, now)
         async with account.connect_to_sample(provider=provider, store=str(path), call_seconds=60) as assistant:
             answer = await assistant.ask("search_transcripts", query="a word that reads every transcript")
         assert answer.coverage["complete"] is True

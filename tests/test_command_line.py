@@ -170,6 +170,7 @@ def test_help_names_variables_examples_that_are_accepted_and_where_to_read_on() 
     assert "README" in done.out
 
 
+@pytest.mark.usefixtures("demo_is_loaded")
 @pytest.mark.parametrize("command", ["list", "search", "summarize", "show", "export"])
 def test_help_of_a_question_has_examples_that_run_settings_statuses_and_defaults(tmp_path: Path, command: str) -> None:
     done = run(tmp_path, command, "-h")

@@ -11,6 +11,7 @@ import pytest
 from pydantic import JsonValue
 
 from tests.fake_formant import FakeFormant
+from tests.sample_stores import SampleStores
 from tests.server_harness import Account, Assistant
 
 ROOT = Path(__file__).parents[1]
@@ -21,9 +22,10 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-async def assistant(tmp_path: Path) -> AsyncGenerator[Assistant]:
+async def assistant(tmp_path: Path, sample_stores: SampleStores) -> AsyncGenerator[Assistant]:
     account = Account(FakeFormant(), "auto", tmp_path, now=DAY)
-    async with account.connect_to_sample() as assistant:
+    store = await sample_stores.copy("formant", tmp_path, DAY)
+    async with account.connect_to_sample(store=str(store)) as assistant:
         yield assistant
 
 
