@@ -10,6 +10,7 @@ import pytest
 from rich.cells import cell_len
 
 from formant_mcp.commands.tour import STEPS, run_tour
+from tests.examples import is_thorough
 from tests.terminal import ESCAPE, shown_by_child
 
 SCRIPT = Path(sys.executable).with_name("formant-mcp")
@@ -99,7 +100,7 @@ def test_the_tour_does_not_show_the_users_key(short: str, whole: str) -> None:
 
 
 @in_a_terminal
-@pytest.mark.parametrize("columns", [40, 80, 120])
+@pytest.mark.parametrize("columns", [40, 80, 120] if is_thorough() else [40, 80])
 def test_in_a_terminal_answers_fit_its_width_and_their_figures_are_whole(tmp_path: Path, columns: int) -> None:
     status, shown = shown_by_child(tmp_path, "tour", columns=columns, TMPDIR=str(tmp_path))
     lines = ESCAPE.sub("", shown).splitlines()

@@ -64,7 +64,7 @@ async def _live(provider: ProviderFixture, data: st.DataObject) -> None:
 
 @each_provider
 async def test_the_newest_calls_are_requested_by_their_time(provider: ProviderFixture):
-    async with opened(provider, 3_000) as harness:
+    async with opened(provider, 1_000) as harness:
         harness.clock.moment = LONG_OVER + MINUTE
         halted = asyncio.Event()
         harness.api.on_request = lambda request: (

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from formant_mcp.filters import Filters
 from formant_mcp.sync.list_sync import ListRequest
 from tests.calls import Row
-from tests.examples import examples
+from tests.examples import examples, is_thorough
 from tests.fake_formant import FakeFormant, Order
 from tests.fake_http import Request
 from tests.sync.sync_harness import DAY, NOON, Harness, InProcess, ended_calls, harness_for, held_as, later_calls
@@ -61,7 +61,7 @@ def matching(rows: list[Row], request: ListRequest, harness: Harness) -> set[str
     return {harness.api.id_of(row) for row in started}
 
 
-@settings(max_examples=examples(2))
+@settings(max_examples=examples(2 if is_thorough() else 1))
 @given(
     st.integers(0, 400),
     st.sampled_from(ORDERS),
