@@ -49,6 +49,12 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
+    """One worker more than processors: some tests wait, for a lock or for the end of a time limit."""
+    return (yield) + 1
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     """The event loop that tests run in."""
