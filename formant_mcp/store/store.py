@@ -156,7 +156,10 @@ def inspect_database(address: str) -> list[StoreFacts]:
 
 def refusal_of_database(address: str) -> FormantError | None:
     """Why a server cannot use a database; None if it can. Nothing in it is changed."""
-    return _postgres().refusal(address)
+    try:
+        return _postgres().refusal(address)
+    except ConfigurationError as error:  # no driver
+        return error
 
 
 def ids_in(store: StoreFacts) -> list[str]:
