@@ -81,18 +81,23 @@ def where(filters: Filters) -> Where:
 
 
 def distinct_sql(column: str, table: str = "conversations") -> str:
-    """A query for the distinct values `x` of a column, in order: a skip scan over its index, which is fast."""
-    if column in LABELLED:  # spellings that differ in case are one value: the first of them, however often each occurs
-        has_it = f"SELECT 1 FROM ${table} WHERE $fold({column}) = $fold(l.text) AND {column}$exact = l.text"
-        return (
-            f"SELECT min(l.text) AS x FROM $labels_as l WHERE EXISTS ({has_it}) GROUP BY lower(l.text)"
-            " ORDER BY lower(l.text)"
-        )
+    """A query for the distinct values `x` of a column, in order: a skip scan over its index, which is fast.
+
+    Labels that differ only in case are one value: the first of them, however often each occurs.
+    """
+    is_label = column in LABELLED
+    value, x = (f"$fold({column})", "$fold(x)") if is_label else (column, "x")
+    first = (
+        "SELECT min(l.text) FROM $labels_as l WHERE l.label IN (SELECT label FROM $labels WHERE text = x)"
+        f" AND $fold(l.text) = {x}"
+        f" AND EXISTS (SELECT 1 FROM ${table} WHERE {value} = $fold(l.text) AND {column}$exact = l.text)"
+    )
     return (
         "WITH RECURSIVE v(x) AS"
-        f" (SELECT (SELECT {column} FROM ${table} WHERE {column} IS NOT NULL ORDER BY {column} LIMIT 1)"
-        f" UNION ALL SELECT (SELECT {column} FROM ${table} WHERE {column} > x ORDER BY {column} LIMIT 1)"
-        " FROM v WHERE x IS NOT NULL) SELECT x FROM v WHERE x IS NOT NULL"
+        f" (SELECT (SELECT {column} FROM ${table} WHERE {column} IS NOT NULL ORDER BY {value} LIMIT 1)"
+        f" UNION ALL SELECT (SELECT {column} FROM ${table} WHERE {value} > {x} ORDER BY {value} LIMIT 1)"
+        f" FROM v WHERE x IS NOT NULL) SELECT {f'coalesce(({first}), x) AS x' if is_label else 'x'} FROM v"
+        " WHERE x IS NOT NULL"
     )
 
 
