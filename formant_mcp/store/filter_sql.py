@@ -89,7 +89,7 @@ def distinct_sql(column: str, table: str = "conversations") -> str:
     value, x = (f"$fold({column})", "$fold(x)") if is_label else (column, "x")
     first = (
         "SELECT min(l.text) FROM $labels_as l WHERE l.label IN (SELECT label FROM $labels WHERE text = x)"
-        f" AND $fold(l.text) = {x}"
+        " AND lower(l.text) = lower(x)"
         f" AND EXISTS (SELECT 1 FROM ${table} WHERE {value} = $fold(l.text) AND {column}$exact = l.text)"
     )
     return (

@@ -115,3 +115,18 @@ async def test_get_returns_calls_in_the_order_of_the_ids(store: Store) -> None:
     await store.write.save([Conversation(conversation_id) for conversation_id in ids], NOW)
     asked = ["call-7", "nobody", "call-19", "call-0", "call-7", "call-12"]
     assert list(await store.read.get(asked)) == ["call-7", "call-19", "call-0", "call-12"]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("end", ["", " and so on" * 100])  # too long for a key of PostgreSQL's
+async def test_of_a_value_in_several_cases_the_first_is_named_whichever_was_stored_first(
+    store: Store, order: int, end: str
+) -> None:
+    reasons = [f"{reason}{end}" for reason in ("Odd one", "odd one", "odd_one", "busy", "ODD ONE")]
+    calls = [Conversation(f"call-{n}", failure_reason=reason) for n, reason in enumerate(reasons)]
+    for call in calls[::order]:
+        await store.write.save([call], NOW)
+    named = [reason.removesuffix(end) for reason in await store.read.distinct("failure_reason")]
+    assert [name.lower() for name in named] == ["busy", "odd one", "odd_one"]
+    if not end:
+        assert named[1] == "ODD ONE"
