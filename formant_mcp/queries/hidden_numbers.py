@@ -4,6 +4,7 @@ Whole numbers are accepted, and the last four digits of a contact's, which are n
 numbers one after another; this only makes it take thousands of questions where it took fifty.
 """
 
+import unicodedata
 from collections.abc import Set
 
 from formant_mcp.contacts import EXAMPLE_NUMBER, WHOLE
@@ -77,4 +78,5 @@ def _is_beginning(value: str) -> bool:
 
 
 def _has_digits(text: str) -> bool:
-    return any(character.isdigit() for character in text)
+    """Whether it has digits in any form: values are compared as their labels, in which ⑳ is 20."""
+    return any(character.isdigit() for character in unicodedata.normalize("NFKC", text))

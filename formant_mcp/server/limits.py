@@ -216,7 +216,7 @@ class Gate:
             return messages.pop() if messages else await receive()
 
         message = _message_in(first.get("body", b""))
-        if methods is not None and message.get("method") not in methods:
+        if methods is not None and str(message.get("method")) not in methods:
             await _stopping()(scope, replay, send)
         elif message and "id" not in message:  # such as one that cancels a call: no matter how many are running
             await app(scope, replay, send)

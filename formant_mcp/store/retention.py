@@ -10,13 +10,12 @@ from formant_mcp.store.engine import Connection, OnDatabase, on_writer, one_quer
 from formant_mcp.store.filter_sql import milliseconds
 from formant_mcp.store.rows import moment
 from formant_mcp.store.sync_state import list_states_in, write_state
-from formant_mcp.store.vocabulary import said
+from formant_mcp.store.vocabulary import UNUSED, said
 from formant_mcp.store.writer import delete_conversations
 
 _HOUR = timedelta(hours=1)
 _DELETED_AT_ONCE = 100  # conversations in a transaction
 _CHECKED_AT_ONCE = 500  # words in a transaction
-_UNUSED = "unused words"  # the name, in the table meta, of the word after which the check of all words goes on
 _IS_OLDER = "(started_at < ? OR (started_at IS NULL AND ended_at < ?))"
 
 
@@ -72,12 +71,12 @@ class Retention(OnDatabase):
                 later = replace(later, scan_started_at=None, scan_position=0, scan_total=None, scan_cursor=None)
             write_state(connection, state, later)
         delete_conversations(connection, "conversation_id $in_list", [list(conversation_ids)])
-        _write_meta(connection, _UNUSED, "")
+        _write_meta(connection, UNUSED, "")
 
     @on_writer
     def drop_unused(self, connection: Connection, kept_from: datetime) -> bool:
         """Deletes some of the words, labels and counts that no call has any more; False: there are no more to check."""
-        after = connection.rows("SELECT value FROM $meta WHERE name = ?", [_UNUSED])
+        after = connection.rows("SELECT value FROM $meta WHERE name = ?", [UNUSED])
         if not after:
             return False
         words = connection.rows(
@@ -87,7 +86,7 @@ class Retention(OnDatabase):
         if unused := set(checked).difference(said(connection, checked)):
             connection.delete("words", "word = ?", [(word,) for word in sorted(unused)])
         if len(words) == _CHECKED_AT_ONCE:
-            _write_meta(connection, _UNUSED, str(words[-1][0]))
+            _write_meta(connection, UNUSED, str(words[-1][0]))
             return True
         connection.drop_unsaid()
         used = " UNION ".join(f"SELECT {name} FROM $conversations WHERE {name} IS NOT NULL" for name in LABELLED)
@@ -98,7 +97,7 @@ class Retention(OnDatabase):
             connection.delete(table, "count <= 0", [()])
         # Their names may have what somebody filtered by.
         connection.delete("list_states", "name <> '' AND checked_at < ?", [(milliseconds(kept_from),)])
-        connection.delete("meta", "name = ?", [(_UNUSED,)])
+        connection.delete("meta", "name = ?", [(UNUSED,)])
         return False
 
 

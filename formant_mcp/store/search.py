@@ -14,7 +14,7 @@ from formant_mcp.store.rows import READ, whole, with_results
 from formant_mcp.store.search_steps import Step, StoreSearch, by_distance, only_by_spelling, with_spellings
 from formant_mcp.store.ties import first_rows, ids_of
 from formant_mcp.store.turn_keys import row_of, turn_key
-from formant_mcp.store.vocabulary import ANY_HIT, Vocabulary, Wording
+from formant_mcp.store.vocabulary import ANY_HIT, Vocabulary, Wording, said
 from formant_mcp.text_search.query import Expression, Term
 from formant_mcp.text_search.suggestions import most_similar
 
@@ -216,9 +216,10 @@ class Search(OnDatabase):
         """The words of all conversations that continue a prefix of the term (`prefixes_of`), shortest first."""
         return self._words(connection).longer(term)
 
-    async def nameable(self, words: Sequence[str]) -> list[str]:
-        """Those of these words of calls that an answer may name."""
-        return list(words)
+    @on_reader
+    def nameable(self, connection: Connection, words: Sequence[str]) -> list[str]:
+        """Those of these words that an answer may name: deleted calls may have left some."""
+        return list(said(connection, words))
 
     def _words(self, connection: Connection) -> Vocabulary:
         return Vocabulary(connection, is_limited=bool(self.visible_agents))

@@ -1,6 +1,6 @@
 """The words that an account's calls say, each with its stem and its spelling: which ones match a term, or are like it.
 
-In PostgreSQL, calls that an earlier version deleted may have left their words there.
+In PostgreSQL, many calls that were deleted at once may have left their words there.
 """
 
 from collections import defaultdict
@@ -23,6 +23,9 @@ _MAX_WITH_PREFIX = 1_000
 _FEW_HITS = 20_000  # turns that are read for the words in them; else each word of the account is checked
 _READ_AT_ONCE = 500  # turns
 _SAID_AT_ONCE = 50  # words
+_FORGOTTEN_AT_ONCE = 300  # words: to check one takes up to a millisecond, in which nobody else may write
+UNUSED = "unused words"
+"""The name, in the table meta, of the word after which the check of all words goes on."""
 _ALL = 1 << 62  # hits, where a LIMIT is required
 ANY_HIT = "SELECT 1 FROM $hits WHERE $is_hit LIMIT 1"
 
@@ -172,9 +175,14 @@ def said(connection: Connection, words: Iterable[str]) -> Iterator[str]:
 
 
 def forget_unsaid(connection: Connection, deleted: Set[str], inserted: Set[str]) -> None:
-    """Deletes the words of deleted turns that nobody says any more; both are words, joined ones in one piece."""
+    """Deletes the words of deleted turns that nobody says any more; both are words, joined ones in one piece.
+
+    Where these are many, it only notes that all words are to be checked, which retention does. No answer names them.
+    """
     words = sorted(forms_in(" ".join(deleted - inserted)))
-    if unsaid := set(words).difference(said(connection, words)):
+    if len(words) > _FORGOTTEN_AT_ONCE:
+        connection.insert("meta", ("name", "value"), [(UNUSED, "")], key=("name",), update="value = excluded.value")
+    elif unsaid := set(words).difference(said(connection, words)):
         connection.delete("words", "word = ?", [(word,) for word in sorted(unsaid)])
 
 

@@ -202,7 +202,8 @@ def test_after_a_signal_calls_under_way_are_answered_and_new_ones_refused(
     with call_under_way(tmp_path) as (api, url, process, answer):
         process.send_signal(number)
         wait_until_draining(url)
-        for refused in (post(url, "prompts/list"), post(url, "tools/call", name="find_changes", arguments={})):
+        named = post(url, "prompts/list"), post(url, "tools/call", name="find_changes", arguments={})
+        for refused in (*named, httpx.post(f"{url}/mcp", json={"id": 1, "method": ["x"]})):
             assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
         assert httpx.get(f"{url}/healthz").status_code == 200
         assert not answer.done()

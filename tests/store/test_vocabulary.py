@@ -48,6 +48,17 @@ async def test_words_go_with_the_last_call_that_says_them() -> None:
     await store.close()
 
 
+async def test_words_of_many_calls_deleted_at_once_are_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vocabulary, "_FORGOTTEN_AT_ONCE", 1)
+    store = await stored(call_saying(1, "my paise"), call_saying(2, "paisaa"))
+    await store.write.delete("call-1")
+    matches = await store.search.find(search_for("paisa"), 10)
+    words = {"paise", *(word for words in matches.spellings.values() for word in words)}
+    assert await store.search.nameable(sorted(words)) == ["paisaa"]
+    await store.write.save([call_saying(3, "hello")], NOW)
+    await store.close()
+
+
 async def test_no_word_may_be_named_that_only_a_hidden_address_has() -> None:
     store = await stored(call_saying(1, "mail ravi@example.com"), call_saying(2, "my paise, paisaa"))
     search = store.redacted(Redactor(KINDS)).search

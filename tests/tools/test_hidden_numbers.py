@@ -60,7 +60,16 @@ async def test_a_caller_is_found_by_the_whole_number_or_its_last_four_digits(rea
 
 
 @pytest.mark.parametrize(
-    "condition", ["wife>=9e9", "wife<9123456781", "callback>=0987", "callback=0987…", "callback!=098765-…"]
+    "condition",
+    [
+        "wife>=9e9",
+        "wife<9123456781",
+        "callback>=0987",
+        "callback=0987…",
+        "callback!=098765-…",
+        "callback=⓪⑨⑧…",
+        "x>=ACC-㍙",
+    ],
 )
 async def test_a_result_is_not_compared_with_a_part_of_a_number(reader: Assistant, condition: str) -> None:
     text = await reader.refused("list_conversations", results=condition)
