@@ -128,9 +128,9 @@ class Search(OnDatabase):
             matches = _Matches(total.hits - counted.hits) if step.number else _Matches(counted.hits, conversations)
             last = row if step.number == number else 0
             if len(page) < count and (matches.hits or last):
-                some, said = self._page_of(connection, step, matches, count - len(page), last)
+                some, occurring = self._page_of(connection, step, matches, count - len(page), last)
                 page += some
-                alternatives |= said
+                alternatives |= occurring
         return MatchPage(*total, page, counted, wording.forms, wording.spellings, alternatives)
 
     def _page_of(
@@ -179,8 +179,8 @@ class Search(OnDatabase):
             spelled = only_by_spelling(exact, wording).match(connection)
             hits = [whole(row[0]) for row in connection.rows(sql, [spelled, most + 1])]
             if len(hits) <= most:
-                said = "SELECT 1 FROM $hits WHERE $hit_in_value AND $says"
-                sql = f"SELECT count(*) FROM $each_number WHERE NOT EXISTS ({said})"
+                is_exact = "SELECT 1 FROM $hits WHERE $hit_in_value AND $says"
+                sql = f"SELECT count(*) FROM $each_number WHERE NOT EXISTS ({is_exact})"
                 others = connection.rows(sql, [sorted(set(hits)), match])[0][0]
                 return Count(counted.hits + len(hits), counted.conversations + whole(others))
         return self._count(connection, with_spellings(exact, wording))[0]
