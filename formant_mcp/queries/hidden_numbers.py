@@ -38,7 +38,7 @@ def refuse_parts(kinds: Set[str], filters: Filters) -> None:
         raise InvalidRequestError(
             f"{partial[0]}: identifiers are hidden here, so beginnings of digits and comparisons with long numbers are"
             " refused.",
-            "Give the whole value.",
+            "Give the whole value (of results, with =), or leave this filter out.",
         )
 
 
