@@ -2,7 +2,6 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from statistics import median
@@ -41,7 +40,7 @@ def conversations(provider: str, now: datetime = NOW) -> tuple[Conversation, ...
             details = [await source.get_conversation(row.conversation_id) for row in rows]
         finally:
             await source.aclose()
-        return tuple(replace(detail, started_at=row.started_at) for row, detail in zip(rows, details, strict=True))
+        return tuple(detail._replace(started_at=row.started_at) for row, detail in zip(rows, details, strict=True))
 
     return anyio.run(read)
 

@@ -60,10 +60,12 @@ def parse_limit(status: int, headers: Mapping[str, str], now: datetime) -> State
     The headers are those of Formant's rate limits: `X-RateLimit-Limit` (documented as 50 a minute), `-Remaining`,
     `-Reset` (an ISO 8601 date-time; epoch numbers are read too) and `Retry-After` (RFC 9110, 10.2.3).
     """
-    now = _parse_date(headers.get("date", "")) or now  # the provider's clock if sent: ours may be wrong
+    reset_at, retry_after = headers.get("x-ratelimit-reset"), headers.get("retry-after")
+    if reset_at or retry_after:
+        now = _parse_date(headers.get("date", "")) or now  # the provider's clock if sent: ours may be wrong
     remaining = _parse_number(headers.get("x-ratelimit-remaining"))
-    reset = _seconds_until(headers.get("x-ratelimit-reset"), now)
-    waits = [_seconds_until(headers.get("retry-after"), now)]
+    reset = _seconds_until(reset_at, now)
+    waits = [_seconds_until(retry_after, now)]
     if status == 429 and not remaining:
         waits.append(reset)
     return StatedLimit(

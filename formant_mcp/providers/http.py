@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Generic, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import anyio
 import httpx
@@ -134,7 +134,8 @@ class HttpClient:
                 body += chunk
             return parse_json(bytes(body), self._address_hint)
 
-        sent = await self._request(_Get(name, path, params or {}, deadline, read))
+        target = f"{path}?{urlencode(params)}" if params else path
+        sent = await self._request(_Get(name, target, deadline, read))
         self._has_answered = True
         async with self._in_turn:
             return sent
@@ -159,7 +160,7 @@ class HttpClient:
             return response
 
         deadline, accepted = self._monotonic() + MOST_SECONDS, accepted | _REDIRECTS
-        response = await self._request(_Get("recording", path, {}, deadline, leave_open, accepted, believes_404=True))
+        response = await self._request(_Get("recording", path, deadline, leave_open, accepted, believes_404=True))
         try:
             async with aclosing(_chunks(response, self._address_hint)) as chunks:
                 location = response.extensions.get(_LOCATION, "")
@@ -213,9 +214,7 @@ class HttpClient:
             sent_at, outcome = self._monotonic(), "cancelled"
             try:
                 with _translate_httpx_errors(self._address_hint):
-                    response = await self._client.send(
-                        self._client.build_request("GET", get.path, params=get.params or None), stream=True
-                    )
+                    response = await self._client.send(self._client.build_request("GET", get.path), stream=True)
                 outcome = str(response.status_code)
                 span.set_attribute("http.response.status_code", response.status_code)
                 retry_after_seconds = await _close_on_error(response, partial(self._update_rate_limit, permit))
@@ -270,7 +269,6 @@ class _Get(Generic[T]):
 
     name: str
     path: str
-    params: Mapping[str, str | int]
     deadline: float
     receive: Callable[[httpx.Response], Awaitable[T]]
     accepted: Set[int] = frozenset()

@@ -4,7 +4,7 @@ import json
 import math
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
 from urllib.parse import unquote
@@ -26,7 +26,6 @@ _UNITS = re.compile(
     r"\s*(?:(?P<seconds>\d{1,7}(?:\.\d{1,9})?)\s*s(?:ecs?|econds?)?)?\s*(?:(?P<ms>\d{1,10})\s*(?:ms|millis\w*))?",
     re.ASCII | re.IGNORECASE,
 )
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 # 10^11 seconds are the year 5138, 10^11 milliseconds 1973: no call is on the wrong side. The same holds for micro- and
@@ -91,19 +90,16 @@ class Fields:
 
     def sent(self, *names: str) -> JsonValue:
         """The value as sent, under the first of these names that has one."""
-        for wire in self._objects:
-            for name in names:
-                if (value := wire.get(name)) is not None:
-                    return value
-        return None
+        return self.read("", lambda sent: sent, *names)
 
     def read(self, field: str, form: Callable[[JsonValue], T | None], *names: str) -> T | None:
         """Our field, converted by `form`, sent under one of these names, or under its own."""
-        sent = self.sent(*names or (field,))
-        if sent is None:
-            return None
-        value = form(sent)
-        return self.understood(field, form, sent) if value is None else value
+        for wire in self._objects:
+            for name in names or (field,):
+                if (sent := wire.get(name)) is not None:
+                    value = form(sent)
+                    return self.understood(field, form, sent) if value is None else value
+        return None
 
     def understood(self, field: str, form: Callable[[JsonValue], T | None], sent: JsonValue) -> T | None:
         """The same for a given value: the value itself, or the one that an object obviously wraps."""
@@ -230,7 +226,7 @@ def as_datetime(value: JsonValue) -> datetime | None:
             scales = 0
             while abs(figure) >= _TOO_MANY_SECONDS and scales < _FINEST:
                 figure, scales = figure / 1000, scales + 1
-            sent = _EPOCH + timedelta(seconds=figure)
+            sent = datetime.fromtimestamp(figure, UTC)
         elif isinstance(value, str):
             text = value.strip()
             if _RFC_2822.fullmatch(text):
@@ -240,7 +236,7 @@ def as_datetime(value: JsonValue) -> datetime | None:
             sent = sent.replace(tzinfo=UTC) if sent.tzinfo is None else sent.astimezone(UTC)
         else:
             return None
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, OSError):
         return None
     return sent if _EARLIEST <= sent < _LATEST else None
 

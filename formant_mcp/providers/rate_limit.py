@@ -62,7 +62,7 @@ class RateLimiter:
         self._monotonic = monotonic
         self._concurrency = MOST_IN_FLIGHT
         self._slots = anyio.CapacityLimiter(MOST_IN_FLIGHT)
-        self._in_order = anyio.Lock()  # pages of a list are best read in the order they are requested
+        self._in_order = anyio.Lock(fast_acquire=True)  # pages of a list are best read in the order they are requested
         self._reductions = 0
         self._successes = 0
         self._answered_at = deque[float](maxlen=_MOST_FOR_A_RATE)

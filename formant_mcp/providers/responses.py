@@ -1,7 +1,5 @@
 """Checks that a response is about the requested conversation."""
 
-from dataclasses import replace
-
 from formant_mcp.errors import ASK_AGAIN, InvalidResponseError, NotFoundError
 from formant_mcp.models import Conversation, clean, named
 
@@ -13,7 +11,7 @@ def check_conversation_id(conversation: Conversation, conversation_id: str) -> C
         InvalidResponseError: the response is about another conversation.
     """
     if not conversation.conversation_id:
-        return replace(conversation, conversation_id=clean(conversation_id))
+        return conversation._replace(conversation_id=clean(conversation_id))
     if conversation.conversation_id != clean(conversation_id):
         raise InvalidResponseError(
             "The response's field 'conversation_id' names another conversation than the one requested.",

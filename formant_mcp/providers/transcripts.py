@@ -62,8 +62,8 @@ def transcript_of(
     wire: Wire, name: str, started_at: datetime | None, duration_seconds: float | None = None
 ) -> Transcript:
     """The transcript of a conversation: in the field of that name, else under another name or in an object inside."""
-    values = [wire.get(name), *other_transcripts(wire, name)]
-    readers = [reader for value in values if value is not None and (reader := _read(unpack(value), started_at))]
+    values = [value for value in (wire.get(name), *other_transcripts(wire, name)) if value is not None]
+    readers = [reader for value in values if (reader := _read(unpack(value), started_at))]
     return _to_transcript(readers, started_at, duration_seconds)
 
 

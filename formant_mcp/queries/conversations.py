@@ -248,7 +248,7 @@ async def _load_rows(
         [
             replace(
                 row,
-                conversation=call if is_included else replace(call, results=None),
+                conversation=call if is_included else call._replace(results=None),
                 gist=await _gist(store, conversation_id) if is_included else "",
                 values=values_of(
                     extracted.get(conversation_id, {}), measured.get(conversation_id, {}), query.extracted

@@ -63,8 +63,7 @@ class Redaction:
             return await asyncio.to_thread(work)
 
     def _conversation(self, call: Conversation) -> Conversation:
-        return replace(
-            call,
+        return call._replace(
             agent_name=self._text(call.agent_name),
             contact_number=self._redactor.number(call.contact_number),
             user_id=self._text(call.user_id),

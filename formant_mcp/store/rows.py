@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from operator import attrgetter
 from typing import cast
@@ -106,7 +106,7 @@ def conversation(row: Sequence[Value]) -> Conversation:
 
 def with_results(results: Value, row: Sequence[Value]) -> Conversation:
     """The conversation of a row of READ, with its stored results (JSON)."""
-    return replace(conversation(row), results=None if results is None else json.loads(str(results)))
+    return conversation(row)._replace(results=None if results is None else json.loads(str(results)))
 
 
 def label_rows(values: Iterable[Value]) -> list[tuple[str, str]]:

@@ -3,7 +3,7 @@ where an earlier version saved them, or the lists of phrases have changed since.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from formant_mcp.analysis.phrase_lists import PhraseLists
@@ -327,8 +327,7 @@ def _stored(connection: Connection, row_ids: list[int]) -> dict[int, Conversatio
         f"SELECT row_id, turn_count, results, {READ} FROM $conversations WHERE row_id $in_list", [row_ids]
     )
     return {
-        whole(row_id): replace(
-            with_results(results, row),
+        whole(row_id): with_results(results, row)._replace(
             turns=None if turn_count is None else tuple(turns.get(whole(row_id), ())),
             unreadable=Unreadable(
                 turns=unreadable.get((whole(row_id), "turns"), 0),

@@ -202,9 +202,10 @@ class Writer(OnDatabase):
         added = list[tuple[tuple[Value, ...], _Loaded]]()
         changes = dict[tuple[str, ...], list[tuple[Value, ...]]]()
         counted, uncounted = list[CountKey](), list[CountKey]()
+        one_of_each = {read.at: read for read in reads.values()}
+        seen_at = {at: milliseconds(read.seen_at(scanned_from)) for at, read in one_of_each.items()}
         for name, read in reads.items():
-            row, at, before = columns(read.conversation), milliseconds(read.seen_at(scanned_from)), stored.get(name)
-            loaded = self._loaded(read)
+            row, at, before, loaded = columns(read.conversation), seen_at[read.at], stored.get(name), self._loaded(read)
             if before is None:
                 added.append(((*row, at, at), loaded))
                 counted.append(count_key(row))
@@ -325,7 +326,7 @@ def _without_contradiction(calls: Sequence[dict[str, _Read]]) -> list[dict[str, 
 def _insert(connection: Connection, added: Sequence[tuple[tuple[Value, ...], _Loaded]]) -> None:
     """Inserts conversations, each with what is loaded of it."""
     more = _NOT_LOADED if any(loaded for _, loaded in added) else {}
-    rows = [(*row, *(loaded.get(name, default) for name, default in more.items())) for row, loaded in added]
+    rows = [(*row, *map(loaded.get, more, more.values())) for row, loaded in added]
     connection.insert("conversations", (*_ADDED, *more), rows)
 
 

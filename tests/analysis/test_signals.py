@@ -268,7 +268,7 @@ def test_sums_and_gaps_do_not_depend_on_the_order_of_the_turns(turns: tuple[Turn
 def test_where_a_turn_or_its_speaker_is_unreadable_no_side_is_measured(
     turns: tuple[Turn, ...], unreadable: Unreadable
 ) -> None:
-    measured = measure(replace(call(turns), unreadable=unreadable), LISTED)
+    measured = measure(call(turns)._replace(unreadable=unreadable), LISTED)
 
     assert measured.keys().isdisjoint(OF_SPEAKERS - PHRASE_SIGNALS)
     assert measured["turn_count"] == len(turns)
@@ -277,7 +277,7 @@ def test_where_a_turn_or_its_speaker_is_unreadable_no_side_is_measured(
 @given(transcripts())
 def test_every_signal_is_in_the_table_with_its_kind(turns: tuple[Turn, ...]) -> None:
     kinds = {"count": int, "number": (int, float), "flag": bool, "text": str, "turn": int}
-    measured = measure(replace(call(turns), tool_errors=1), LISTED)
+    measured = measure(call(turns)._replace(tool_errors=1), LISTED)
 
     assert measured.keys() <= MEASURED.keys() - OF_RECORDINGS
     assert all(isinstance(value, kinds[MEASURED[name].kind]) for name, value in measured.items())
@@ -289,9 +289,9 @@ TALK = (Turn(0, "agent", "Hello, may I confirm your name", 0.0, 2.0), Turn(1, "c
 @pytest.mark.parametrize(
     ("conversation", "measured"),
     [
-        (replace(call(TALK), ended=False, tool_errors=2), set[str]()),
+        (call(TALK)._replace(ended=False, tool_errors=2), set[str]()),
         (call(None), set[str]()),
-        (replace(call(None), tool_errors=2), {"tool_errors"}),
+        (call(None)._replace(tool_errors=2), {"tool_errors"}),
         (Conversation("c", turns=()), set[str]()),
         (Conversation("c", outcome="failure", turns=()), set[str]()),
     ],
@@ -301,7 +301,7 @@ def test_a_call_that_runs_or_has_no_transcript_is_not_measured(conversation: Con
 
 
 def test_a_call_with_nothing_to_find_has_counts_of_nothing_and_no_phrases() -> None:
-    assert measure(replace(call(TALK), tool_errors=0), LISTED) == {
+    assert measure(call(TALK)._replace(tool_errors=0), LISTED) == {
         "tool_errors": 0,
         "turn_count": 2,
         "agent_turns": 1,

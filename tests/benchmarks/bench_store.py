@@ -72,7 +72,7 @@ class NothingNew:
     async def of(cls, store: Store) -> "NothingNew":
         """The source whose list that store holds."""
         newest = await store.read.page(Filters(), NEWEST, 100)
-        rows = tuple(replace(conversation, has_detail=False) for _, conversation in newest)
+        rows = tuple(conversation._replace(has_detail=False) for _, conversation in newest)
         return cls(await store.read.count(Filters()), rows)
 
     async def list_page(self, offset: int, filters: Filters = NO_FILTERS) -> Page:

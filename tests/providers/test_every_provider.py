@@ -1,6 +1,5 @@
 """What every provider's client guarantees, over its API."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -89,23 +88,23 @@ def expected(provider: str) -> Conversation:
     match provider:
         case "formant":
             trace_id = f"trace-{conversation_id(7)}"
-            return replace(same, agent_name=None, status="completed", trace_id=trace_id, results=extracted)
+            return same._replace(agent_name=None, status="completed", trace_id=trace_id, results=extracted)
         case "voiceos":
             cost: JsonValue = {"voice": 0.02, "total": 0.05}
             results: Row = {"type": "outbound_phone_call", "ended_reason": "user_ended", "cost": cost}
-            return replace(same, agent_name=None, status="ended", direction="outbound", results=results)
+            return same._replace(agent_name=None, status="ended", direction="outbound", results=results)
         case _:
             why: Row = dict.fromkeys(extracted, "The caller said so.")
             said: Row = {"summary": "They spoke about a payment.", "ended_reason": "end_call tool was called."}
             said |= {"data": extracted, "data_rationale": why}
-            return replace(same, user_id="user_14155550107", direction="outbound", results=said, tool_errors=0)
+            return same._replace(user_id="user_14155550107", direction="outbound", results=said, tool_errors=0)
 
 
 async def test_a_conversation_has_every_field_of_the_api(opened: Opened):
     opened.api.add(opened.provider.call(7, NOON))
     read = await opened.source.get_conversation(conversation_id(7))
 
-    assert replace(read, turns=None) == expected(opened.provider.name)
+    assert read._replace(turns=None) == expected(opened.provider.name)
     assert [(turn.index, turn.role, turn.text) for turn in read.turns or ()] == [
         (0, "agent", "Hello, I am calling about your payment that was due on Monday."),
         (1, "contact", "Haan ji, boliye."),

@@ -1,7 +1,6 @@
 """Which calls should be reviewed, in plain Python from the conversations themselves; and calls to choose from."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 from random import Random
 from statistics import median
@@ -40,8 +39,7 @@ def random_calls(seed: int, count: int) -> list[Conversation]:
             results["survey"] = {"nps": random.choice((6, 7, 10))}
         outcome = random.choice(("success", "success", "failure", None))
         made.append(
-            replace(
-                planted.conversation,
+            planted.conversation._replace(
                 agent_id=random.choice(("1", "1", "1", "2", "3", None)),
                 status={"success": "completed", "failure": "failed", None: "odd"}[outcome],
                 outcome=outcome,

@@ -27,7 +27,7 @@ class StaticProvider:
     requests_per_minute: float | None = None
 
     def __init__(self, calls: list[Conversation]) -> None:
-        self._calls = [replace(call, has_detail=True, failure_reason_known=True) for call in calls]
+        self._calls = [call._replace(has_detail=True, failure_reason_known=True) for call in calls]
 
     async def list_page(self, offset: int, filters: Filters = NO_FILTERS) -> Page:
         listed = [call for call in self._calls if filters.agent_id in ("", call.agent_id)]

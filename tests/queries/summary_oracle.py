@@ -66,7 +66,7 @@ def numbers_of(conversation: Conversation, measure: str) -> list[float]:
 
 
 def measured_of(conversation: Conversation) -> dict[str, Value]:
-    return _measured(replace(conversation, results=None))  # which say nothing of it, and have no hash
+    return _measured(conversation._replace(results=None))  # which say nothing of it, and have no hash
 
 
 @lru_cache(10_000)

@@ -91,7 +91,7 @@ def all_of(changes: Changes) -> dict[tuple[str, str | None], object]:
 def dispute_from(day: datetime) -> Callable[[Random, Conversation], Conversation]:
     def plant(random: Random, call: Conversation) -> Conversation:
         is_one = call.results and call.started_at and call.started_at >= day and random.random() < 0.5
-        return replace(call, results={**call.results, "intent": "dispute"}) if is_one and call.results else call
+        return call._replace(results={**call.results, "intent": "dispute"}) if is_one and call.results else call
 
     return plant
 
@@ -106,8 +106,7 @@ def worse_after(random: Random, call: Conversation) -> Conversation:
         Turn(2, "agent", "Good day to you"),
     )
     results = {**(call.results or {}), "csat": 1, "retries": 4, "tags": ["angry"], "intent": "dispute"}
-    return replace(
-        call, agent_id="77", direction="web", failure_reason="busy", status="failed", duration_seconds=900.0,
+    return call._replace(agent_id="77", direction="web", failure_reason="busy", status="failed", duration_seconds=900.0,
         turns=turns, results=results,
     )  # fmt: skip
 
@@ -172,7 +171,7 @@ def test_the_hour_that_occurs_twice_before_midnight_is_counted() -> None:
     zone, random = "Africa/Cairo", Random(5)
     turned_back = datetime(2026, 10, 29, 20, 30, tzinfo=UTC)  # 23:30, and 23:30 again an hour later
     calls = [call(random, n, turned_back + n * timedelta(minutes=3)) for n in range(60)]
-    ended = [replace(one, status="completed", ended=True) for one in calls]
+    ended = [one._replace(status="completed", ended=True) for one in calls]
     periods = Filters(since=turned_back - DAY, until=NOW), (turned_back - WEEK, turned_back - 2 * DAY)
     report = compared(ended, ChangesQuery(*periods), zone)
     assert report.after.calls == report.coverage.matched == 60
@@ -187,7 +186,7 @@ def test_periods_that_touch_do_not_overlap() -> None:
 def test_running_calls_are_left_out() -> None:
     random = Random(1)
     running = [
-        replace(call(random, n, NOW - n * MILLISECOND), status="queued", ended=False) for n in range(9_000, 9_100)
+        call(random, n, NOW - n * MILLISECOND)._replace(status="queued", ended=False) for n in range(9_000, 9_100)
     ]
     report = compared([*two_weeks(1), *running], ChangesQuery(AFTER, BEFORE))
     assert "queued" not in {dated.change.value for dated in report.changes}
@@ -221,7 +220,7 @@ def test_a_period_without_calls_is_named() -> None:
 
 def test_texts_that_would_read_as_something_else_are_not_compared() -> None:
     calls = [
-        replace(drawn, results={"a": text if n % 2 else "b", "n": 0})
+        drawn._replace(results={"a": text if n % 2 else "b", "n": 0})
         for n, (drawn, text) in enumerate(zip(two_weeks(1, 600), ["exists", "(none)", "!=0"] * 200, strict=True))
     ]
     calls = [replace(drawn, results={"a": "c"}) if (drawn.started_at or NOW) > NOW - WEEK else drawn for drawn in calls]

@@ -79,7 +79,7 @@ def test_scores_reasons_and_order_equal_what_the_oracle_finds(
     seed: int, count: int, filters: Filters, limit: int, share: float, wanted: tuple[str, ...]
 ) -> None:
     calls, reasons_by_id = account(seed, count, filters)
-    matching = [call for call in calls if is_wanted(replace(call, has_detail=True), filters)]
+    matching = [call for call in calls if is_wanted(call._replace(has_detail=True), filters)]
     reasons = {
         call.conversation_id: {
             name: turn for name, turn in reasons_by_id[call.conversation_id].items() if name in wanted
@@ -150,10 +150,10 @@ def test_what_is_usual_is_loaded_from_a_longer_period_where_a_week_has_too_few_c
 
 def test_the_scale_of_a_rating_is_that_of_the_calls_loaded_for_the_question() -> None:
     stars = [3, 4, 5] * 10
-    recent = [replace(call, results={"rating": one}) for call, one in zip(rare_calls(30), stars, strict=True)]
-    recent = [replace(call, started_at=NOW - timedelta(hours=n + 1)) for n, call in enumerate(recent)]
+    recent = [call._replace(results={"rating": one}) for call, one in zip(rare_calls(30), stars, strict=True)]
+    recent = [call._replace(started_at=NOW - timedelta(hours=n + 1)) for n, call in enumerate(recent)]
     older = [
-        replace(call, conversation_id=f"old-{n}", started_at=NOW - timedelta(days=60), results={"rating": 10})
+        call._replace(conversation_id=f"old-{n}", started_at=NOW - timedelta(days=60), results={"rating": 10})
         for n, call in enumerate(recent)
     ]
     query = ReviewQuery(Filters(since=NOW - timedelta(days=3)), "", reasons=("low_rating",))
@@ -181,7 +181,7 @@ def test_nothing_is_loaded_to_compare_with_where_nothing_matches() -> None:
 
 def test_what_is_usual_depends_on_no_other_filter_also_while_calls_are_loading() -> None:
     async def ask() -> ReviewResult:
-        calls = [replace(call, has_detail=True) for call in rare_calls(30)]
+        calls = [call._replace(has_detail=True) for call in rare_calls(30)]
         loader, repeats = await loader_of(calls), Condition("agent_repeats", ">=", "2", is_signal=True)
         query = ReviewQuery(Filters(since=NOW - timedelta(days=100), results=(repeats,)), "")
         try:

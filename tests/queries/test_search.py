@@ -27,7 +27,7 @@ LONG = st.lists(st.tuples(st.sampled_from(["agent", "contact"]), TEXTS), max_siz
 
 @st.composite
 def transcripts(draw: st.DrawFn) -> Conversation:
-    return replace(draw(conversations()), turns=draw(LONG), has_detail=True, failure_reason_known=True)
+    return draw(conversations())._replace(turns=draw(LONG), has_detail=True, failure_reason_known=True)
 
 
 CALLS = st.lists(transcripts(), max_size=5, unique_by=lambda conversation: conversation.conversation_id)
@@ -150,7 +150,7 @@ def test_the_exact_hits_are_those_of_a_search_for_the_exact_spelling(
 
 @given(turns=LONG, context=st.integers(0, 5))
 def test_context_turns_are_shown_once_and_in_order(turns: tuple[Turn, ...], context: int) -> None:
-    one = replace(call(1), turns=turns)
+    one = call(1)._replace(turns=turns)
     hits = searched("refund OR fee", one, context_turns=context).hits
     hit_turns = [hit.turn for hit in hits]
     around = [turn for hit in hits for turn in (*hit.before, hit.turn, *hit.after)]
@@ -281,7 +281,7 @@ def test_first_of_a_page_equals_the_page_of_a_smaller_limit(count: int, size: in
 
 def test_filters_that_match_nothing_come_with_existing_values() -> None:
     query = SearchQuery(Filters(status=("completd",)), "refund", "")
-    (result,) = pages([replace(call(1, "refund"), status="completed")], query)
+    (result,) = pages([call(1, "refund")._replace(status="completed")], query)
     assert (result.hits_total, result.advice, result.existing) == (
         0,
         "",

@@ -1,7 +1,6 @@
 """What a search says of its words: where they occur, which others do, and nothing of transcripts that were not read."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -202,7 +201,7 @@ async def test_advice_on_each_word_agrees_with_the_oracle(
     turns: Sequence[tuple[Turn, ...]], words: list[str], role: Role, mark: str
 ) -> None:
     """Of five calls, those from the third on match the filters."""
-    calls = [replace(call_saying(number), turns=said) for number, said in enumerate(turns)]
+    calls = [call_saying(number)._replace(turns=said) for number, said in enumerate(turns)]
     matching = calls[3:]
     coverage = Coverage(5, 9, 9, False, NOW, details_needed=5, details_read=len(matching))
     query = f"{mark}{' '.join(words)}{mark}"

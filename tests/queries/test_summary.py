@@ -26,7 +26,7 @@ from tests.store.oracle import NOW, conversations, filters, leaves, matches, tex
 
 def with_turns(call: Conversation, turns: tuple[Turn, ...]) -> Conversation:
     """The call with these turns, if it has details."""
-    return replace(call, turns=turns) if call.has_detail else call
+    return call._replace(turns=turns) if call.has_detail else call
 
 
 ZONES = st.sampled_from(["UTC", "Asia/Kolkata", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"])
@@ -99,7 +99,7 @@ def plain(group: Group) -> Group:
 
 def call(number: int, started_at: datetime | None = None, **fields: object) -> Conversation:
     base = Conversation(f"call-{number:04d}", started_at=started_at, status="completed", outcome="success")
-    return replace(base, **fields)  # pyright: ignore[reportArgumentType]
+    return base._replace(**fields)  # pyright: ignore[reportArgumentType]
 
 
 @settings(max_examples=examples(1.5))
@@ -108,7 +108,7 @@ def test_every_figure_equals_what_the_oracle_computes(
     data: st.DataObject, calls: list[Conversation], groupings: list[str], measures: list[str], zone: str
 ) -> None:
     wanted = data.draw(filters(calls))
-    whole = [replace(call, has_detail=True, failure_reason_known=True) for call in calls]
+    whole = [call._replace(has_detail=True, failure_reason_known=True) for call in calls]
     matched = [call for call in whole if matches(call, wanted)]
     expected = summary_of(matched, groupings, measures, ZoneInfo(zone))
     query = SummaryQuery(wanted, tuple(groupings), tuple(measures), top=1_000)
@@ -164,7 +164,7 @@ def name(group: GroupComparison) -> tuple[str, ...]:
 @given(calls=CALLS, data=st.data())
 def test_the_profile_names_every_field_with_its_values(calls: list[Conversation], data: st.DataObject) -> None:
     wanted = data.draw(filters(calls))
-    whole = [replace(call, has_detail=True, failure_reason_known=True) for call in calls]
+    whole = [call._replace(has_detail=True, failure_reason_known=True) for call in calls]
     matched = [call for call in whole if matches(call, wanted)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(aggregates, "_MANY", data.draw(st.sampled_from([0, 1_000]), label="many"))
@@ -217,7 +217,7 @@ def test_time_groups_are_in_order_of_time_and_others_by_size() -> None:
         ("Wednesday", "13"),
         ("Wednesday", "15"),
     ]
-    calls = [replace(call, agent_id=agent) for call, agent in zip(calls, "122333", strict=True)]
+    calls = [call._replace(agent_id=agent) for call, agent in zip(calls, "122333", strict=True)]
     by_agent = summarized(calls, SummaryQuery(Filters(), ("agent_id",)), "UTC")
     assert [group.key["agent_id"] for group in by_agent.groups] == ["3", "2", "1"]
 
@@ -306,9 +306,9 @@ def test_the_previous_period_is_equally_long_and_ends_just_before() -> None:
 def test_calls_are_grouped_by_whether_a_phrase_was_said_and_by_signals_of_every_kind() -> None:
     said = (Turn(0, "agent", "Hello"), Turn(1, "contact", "wrong number"), Turn(2, "agent", "Sorry"))
     calls = [
-        replace(call(1), has_detail=True, turns=said),
-        replace(call(2), has_detail=True, turns=said[:1]),
-        replace(call(3), has_detail=True),
+        call(1)._replace(has_detail=True, turns=said),
+        call(2)._replace(has_detail=True, turns=said[:1]),
+        call(3)._replace(has_detail=True),
     ]
     groups = summarized(
         calls, SummaryQuery(Filters(), ("signals.wrong_person", "signals.early_end", "signals.ended_by")), "UTC"

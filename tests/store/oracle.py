@@ -310,7 +310,7 @@ def conversations(draw: st.DrawFn, conversation_id: st.SearchStrategy[str] = CAL
     )
     if draw(st.sampled_from(["list row", "detail", "detail"])) == "list row":
         return row
-    return replace(row, has_detail=True, results=draw(RESULTS | RESULTS | st.none()), turns=draw(TURNS | st.none()))
+    return row._replace(has_detail=True, results=draw(RESULTS | RESULTS | st.none()), turns=draw(TURNS | st.none()))
 
 
 @st.composite

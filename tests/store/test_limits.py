@@ -1,7 +1,6 @@
 """A reader who may see only some agents reads what a store with just these agents' conversations has."""
 
 from collections.abc import Collection
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -32,8 +31,8 @@ NEVER_STORED = ("", "a\0b", "\ud800")
 
 @st.composite
 def calls_of(draw: st.DrawFn) -> Conversation:
-    call = replace(draw(conversations()), turns=draw(TURNS), has_detail=True)
-    return replace(call, unreadable=Unreadable(turns=draw(st.integers(0, 2))))
+    call = draw(conversations())._replace(turns=draw(TURNS), has_detail=True)
+    return call._replace(unreadable=Unreadable(turns=draw(st.integers(0, 2))))
 
 
 # Two calls with one start may come in any order.
@@ -130,7 +129,7 @@ async def test_a_search_finds_and_suggests_nothing_of_the_others(
 @pytest.mark.parametrize("table", ["conversations", "turns", "result_values", "unreadable", "agents", "daily_counts"])
 async def test_a_table_has_no_row_of_the_others(table: str) -> None:
     calls = [
-        replace(call_saying(n, "one"), agent_id=agent, results={"csat": n}, unreadable=Unreadable(turns=1))
+        call_saying(n, "one")._replace(agent_id=agent, results={"csat": n}, unreadable=Unreadable(turns=1))
         for n, agent in enumerate(("1", "2", None, "1"))
     ]
     limited, own = await stores(calls, frozenset({"1"}))
@@ -147,7 +146,7 @@ async def test_a_table_has_no_row_of_the_others(table: str) -> None:
 
 
 async def test_turns_of_the_others_are_not_read_by_their_row() -> None:
-    calls = [replace(call_saying(n, "one", "two"), agent_id=str(n)) for n in (1, 2)]
+    calls = [call_saying(n, "one", "two")._replace(agent_id=str(n)) for n in (1, 2)]
     whole = await stored(*calls)
     rows = {call.agent_id: row for row, call in await whole.read.page(Filters(), NEWEST, 9)}
     limited = whole.limited_to(frozenset({"1"}))
@@ -159,8 +158,8 @@ async def test_turns_of_the_others_are_not_read_by_their_row() -> None:
 
 
 async def test_words_of_the_others_are_not_suggested_however_many_there_are() -> None:
-    said = replace(call_saying(1, "refundable refunding"), agent_id="1")
-    others = replace(call_saying(2, *(f"refund{n:05} refunde" for n in range(1_500))), agent_id="2")
+    said = call_saying(1, "refundable refunding")._replace(agent_id="1")
+    others = call_saying(2, *(f"refund{n:05} refunde" for n in range(1_500)))._replace(agent_id="2")
     store = (await stored(said, others)).limited_to(frozenset({"1"}))
     term = Term(("refund",), "word")
     assert await store.search.longer(Term(("refund",), "phrase")) == ["refunding", "refundable"]

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import get_args
 
@@ -135,9 +134,9 @@ def last_of(*batches: list[Conversation]) -> list[Conversation]:
     for call in (call for batch in batches for call in batch):
         before = now.get(call.conversation_id)
         if before and not call.has_detail:
-            call = replace(before, agent_id=call.agent_id, started_at=call.started_at or before.started_at)
+            call = before._replace(agent_id=call.agent_id, started_at=call.started_at or before.started_at)
         elif before:
-            call = replace(call, started_at=call.started_at or before.started_at)
+            call = call._replace(started_at=call.started_at or before.started_at)
         now[call.conversation_id] = call
     return list(now.values())
 
@@ -203,7 +202,7 @@ async def test_calls_of_an_earlier_versions_store_are_counted_once_they_are_meas
 async def test_what_few_calls_say_more_than_the_others_is_found() -> None:
     late_fee = [call_saying(n, "Why is there a late fee?", "ok") for n in range(40)]
     others = [call_saying(n, "I have paid already", "ok") for n in range(40, 200)]
-    store = await stored(*(replace(call, agent_id="1") for call in late_fee), *others)
+    store = await stored(*(call._replace(agent_id="1") for call in late_fee), *others)
     answer = await store.phrases.find(PhraseQuestion(Filters(agent_id="1"), "contact", ALL, is_distinctive=True))
     (phrase,) = answer.phrases
     assert phrase == FoundPhrase("Why is there a late fee?", 40, 40, 0, "call-39", 0)

@@ -1,7 +1,5 @@
 """What a store returns to readers from whom identifiers are hidden."""
 
-from dataclasses import replace
-
 import pytest
 
 from formant_mcp.filters import NEWEST, NO_FILTERS
@@ -16,8 +14,7 @@ from tests.store.files import call_saying, stored
 pytestmark = pytest.mark.anyio
 
 SAID = ("My number is 98765", "haan ji", "43210, call me.")
-CALL = replace(
-    call_saying(1, *SAID),
+CALL = call_saying(1, *SAID)._replace(
     contact_number="+919876543210",
     user_id="asha.rao@example.com",
     agent_name="Desk 9876543210",
@@ -68,7 +65,7 @@ async def test_a_part_of_a_transcript_has_the_labels_of_the_whole() -> None:
 
 async def test_words_of_identifiers_are_not_suggested() -> None:
     openly = await stored(
-        CALL, replace(call_saying(2, "my mail is asha.kulkarni@example.com, Asha"), status="completed")
+        CALL, call_saying(2, "my mail is asha.kulkarni@example.com, Asha")._replace(status="completed")
     )
     assert await openly.search.longer(Term(("9876",), "word")) == ["98765"]
     assert await openly.search.longer(Term(("kulkar",), "word")) == ["kulkarni"]

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from dataclasses import fields, replace
 from datetime import timedelta
 
 import pytest
@@ -51,12 +50,12 @@ async def stored(store: Store, conversation_id: str = "call-1_1") -> Conversatio
     row = (await store.read.get([conversation_id])).get(conversation_id)
     if row is None or await store.read.turn_count(conversation_id) is None:
         return row
-    return replace(row, turns=tuple(await store.read.turns(conversation_id, 0, 1000)))
+    return row._replace(turns=tuple(await store.read.turns(conversation_id, 0, 1000)))
 
 
 def merged(old: Conversation, new: Conversation) -> Conversation:
     """What is stored after `new` was saved over `old`: a missing value overwrites nothing."""
-    kept = {field.name: getattr(new, field.name) for field in fields(Conversation)}
+    kept = new._asdict()
     for name, value in kept.items():
         if value is None and name not in WITH_STATUS:
             kept[name] = getattr(old, name)
@@ -93,10 +92,10 @@ async def test_fields_that_later_reads_lack_are_kept(read: list[Conversation]) -
 async def test_a_row_with_nothing_new_changes_nothing(first: Conversation, data: st.DataObject) -> None:
     store = await open_store(None)
     await store.write.save([first], NOW)
-    optional = [field.name for field in fields(Conversation) if field.default is None and field.name != "turns"]
+    optional = [name for name, value in Conversation._field_defaults.items() if value is None and name != "turns"]
     left_out = dict.fromkeys(data.draw(st.lists(st.sampled_from(optional), max_size=3)))
-    row = replace(first, has_detail=False, turns=None, results=None, failure_reason_known=data.draw(st.booleans()))
-    row = replace(row, **left_out)
+    row = first._replace(has_detail=False, turns=None, results=None, failure_reason_known=data.draw(st.booleans()))
+    row = row._replace(**left_out)
     await store.write.save([row], LATER)
     expected = merged(merged(first, first), row)
     assert await stored(store) == expected
@@ -132,13 +131,13 @@ async def test_a_page_saved_by_a_clock_that_is_late_does_not_undo_when_a_row_was
     row = Conversation("call-1_1", started_at=NOW)
     await store.write.save([row], LATER)
     await store.write.save([row], NOW)
-    await store.write.save([replace(row, status="ended")], NOW)
+    await store.write.save([row._replace(status="ended")], NOW)
     assert await store.read.not_seen_since(Filters(), LATER) == []
 
 
 async def test_saves_at_the_same_time_are_as_good_as_one_after_another(store: Store) -> None:
     calls = [Conversation(f"call-{n}_1", status="completed", started_at=NOW) for n in range(4)]
-    later = replace(calls[2], status="failed")
+    later = calls[2]._replace(status="failed")
     await store.write.save(calls[:1], NOW)
     waiting = [[calls[3]], calls[:2], calls[1:3], [later], [later, calls[3]]]
     previous = await asyncio.gather(*(store.write.save(page, LATER) for page in waiting))
@@ -163,7 +162,7 @@ async def test_a_number_replaced_by_one_without_digits_is_no_longer_found(store:
 
 async def test_a_later_detail_replaces_the_earlier_one(store: Store) -> None:
     await store.write.save([DETAIL], NOW)
-    await store.write.save([replace(DETAIL, results={"csat": 1}, turns=(Turn(0, "agent", "Hello"),))], LATER)
+    await store.write.save([DETAIL._replace(results={"csat": 1}, turns=(Turn(0, "agent", "Hello"),))], LATER)
     assert await store.read.turns("call-1_1", 0, 10) == [Turn(0, "agent", "Hello")]
     assert await store.read.turn_count("call-1_1") == 1
     assert list(await store.aggregates.paths()) == ["csat"]
@@ -172,7 +171,7 @@ async def test_a_later_detail_replaces_the_earlier_one(store: Store) -> None:
 @pytest.mark.parametrize("first", range(5))
 @pytest.mark.parametrize("count", range(5))
 async def test_turns_returns_exactly_the_requested_window(store: Store, first: int, count: int) -> None:
-    other = replace(DETAIL, conversation_id="call-2_1", turns=(Turn(0, "agent", "of another call"),))
+    other = DETAIL._replace(conversation_id="call-2_1", turns=(Turn(0, "agent", "of another call"),))
     await store.write.save([DETAIL, other], NOW)
     turns = list(DETAIL.turns or ())
     assert await store.read.turns("call-1_1", first, count) == turns[first : first + count]
@@ -180,12 +179,12 @@ async def test_turns_returns_exactly_the_requested_window(store: Store, first: i
 
 
 async def test_turn_count_distinguishes_no_transcript_from_an_empty_one(store: Store) -> None:
-    await store.write.save([replace(DETAIL, turns=None), replace(DETAIL, conversation_id="call-2_1", turns=())], NOW)
+    await store.write.save([DETAIL._replace(turns=None), DETAIL._replace(conversation_id="call-2_1", turns=())], NOW)
     assert [await store.read.turn_count(call_id) for call_id in ("call-1_1", "call-2_1", "call-3_1")] == [None, 0, None]
 
 
 async def test_deleting_removes_row_turns_and_values_of_that_conversation_only(store: Store) -> None:
-    other = replace(DETAIL, conversation_id="call-2_1", results={"csat": 2})
+    other = DETAIL._replace(conversation_id="call-2_1", results={"csat": 2})
     await store.write.save([DETAIL, other], NOW)
     await store.write.delete("call-1_1")
     assert await stored(store) is None
@@ -199,7 +198,7 @@ async def test_deleting_removes_row_turns_and_values_of_that_conversation_only(s
 
 async def test_delete_unseen_removes_unseen_conversations_of_that_agent_only(store: Store) -> None:
     rows = [Conversation("old-7", agent_id="7"), Conversation("old-8", agent_id="8"), Conversation("old-none")]
-    await store.write.save([*rows, replace(DETAIL, conversation_id="old-detail")], NOW)
+    await store.write.save([*rows, DETAIL._replace(conversation_id="old-detail")], NOW)
     await store.write.save([Conversation("new-7", agent_id="7")], LATER)
     await store.write.delete_unseen("7", LATER)
     assert await store.read.ids_with_prefix("", 10) == ["new-7", "old-8", "old-none"]
@@ -209,7 +208,7 @@ async def test_delete_unseen_removes_unseen_conversations_of_that_agent_only(sto
 
 
 async def test_a_page_is_saved_whole_or_not_at_all(store: Store) -> None:
-    broken = replace(DETAIL, conversation_id="call-2_1", turns=(Turn(0, "agent", "a"), Turn(0, "agent", "same place")))
+    broken = DETAIL._replace(conversation_id="call-2_1", turns=(Turn(0, "agent", "a"), Turn(0, "agent", "same place")))
     with pytest.raises(StoreError):
         await store.write.save([DETAIL, broken], NOW)
     assert await store.read.count(Filters()) == 0
@@ -219,7 +218,7 @@ async def test_a_page_is_saved_whole_or_not_at_all(store: Store) -> None:
 
 async def test_a_transcript_of_ten_thousand_turns_is_read_back_in_order(store: Store) -> None:
     turns = tuple(Turn(index, "agent", f"word {index}") for index in range(10_000))
-    await store.write.save([replace(DETAIL, turns=turns)], NOW)
+    await store.write.save([DETAIL._replace(turns=turns)], NOW)
     assert await store.read.turn_count("call-1_1") == 10_000
     assert await store.read.turns("call-1_1", 9_998, 50) == [turns[9_998], turns[9_999]]
 
@@ -249,7 +248,7 @@ async def test_counts_of_what_no_call_has_any_more_are_deleted(store: Store) -> 
         ]
 
     await store.database.write(lambda connection: start_daily_counts(connection, "Asia/Kolkata"))
-    await store.write.save([replace(DETAIL, agent_id="8", status="queued", has_detail=False)], NOW)
+    await store.write.save([DETAIL._replace(agent_id="8", status="queued", has_detail=False)], NOW)
     assert await store.database.read(counts) == [[("8", 1)], [("8", "queued", 1)]]
     await store.write.save([DETAIL], LATER)
     assert await store.database.read(counts) == [[("7", 1)], [("7", "completed", 1)]]

@@ -98,8 +98,7 @@ async def test_stored_transcripts_give_all_signals_but_those_of_times_and_tools(
     assert await store.signals.measure_due() == await store.signals.count_due(Filters()) == 0
     # Without ends, flags and results of tools, which are not stored.
     stored = [
-        replace(
-            call,
+        call._replace(
             tool_errors=None,
             turns=call.turns and tuple(replace(turn, end_seconds=None, interrupted=None) for turn in call.turns),
         )
@@ -191,7 +190,7 @@ async def test_what_a_recording_says_stays_when_the_details_are_saved_again(stor
     assert await store.signals.of(["a"]) == {}
     await store.write.save([call], NOW)
     await store.signals.save_of_recording("a", values)
-    await store.write.save([replace(call, turns=(*(call.turns or ()), Turn(1, "contact", "hi")))], NOW)
+    await store.write.save([call._replace(turns=(*(call.turns or ()), Turn(1, "contact", "hi")))], NOW)
     assert (await store.signals.of(["a"]))["a"].items() >= {"turn_count": 2, **values}.items()
 
 

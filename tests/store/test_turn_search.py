@@ -41,7 +41,7 @@ pytestmark = pytest.mark.anyio
 
 def calls_of(turns: st.SearchStrategy[tuple[Turn, ...]]) -> st.SearchStrategy[list[Conversation]]:
     def saying(call: Conversation, said: tuple[Turn, ...]) -> Conversation:
-        return replace(call, turns=said, has_detail=True)
+        return call._replace(turns=said, has_detail=True)
 
     calls = st.builds(saying, conversations(), turns)
     return st.lists(calls, max_size=6, unique_by=lambda conversation: conversation.conversation_id)
@@ -239,13 +239,13 @@ async def test_the_index_follows_changed_and_deleted_transcripts(
     first: tuple[Turn, ...], then: tuple[Turn, ...] | None, expression: Expression
 ) -> None:
     changed, kept = call_saying(1), call_saying(2, "late refund fee", "café 返金")
-    store = await stored(replace(changed, turns=first), kept)
+    store = await stored(changed._replace(turns=first), kept)
     if then is None:
         await store.write.delete(changed.conversation_id)
     else:
-        await store.write.save([replace(changed, turns=then)], NOW)
+        await store.write.save([changed._replace(turns=then)], NOW)
     request = StoreSearch(expression, "any", Filters())
-    assert turns_found(await find(store, expression)) == expected([replace(changed, turns=then), kept], request)
+    assert turns_found(await find(store, expression)) == expected([changed._replace(turns=then), kept], request)
     await store.close()
 
 

@@ -1,7 +1,6 @@
 """How often values occur, as plain Python counts them."""
 
 from collections import Counter
-from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -26,7 +25,7 @@ OWN = ("status", "failure_reason", "agent_id", "direction")
 
 
 def with_details(call: Conversation, turns: tuple[Turn, ...]) -> Conversation:
-    return replace(call, has_detail=True, failure_reason_known=True, turns=turns)
+    return call._replace(has_detail=True, failure_reason_known=True, turns=turns)
 
 
 CALLS = st.lists(

@@ -1,7 +1,6 @@
 """The words that are known and named: those that are said by the calls that exist for a reader, and no others."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 import pytest
 
@@ -29,7 +28,7 @@ async def known_words(store: Store) -> list[str]:
 
 
 def of_agent(agent: str, number: int, *texts: str) -> Conversation:
-    return replace(call_saying(number, *texts), agent_id=agent)
+    return call_saying(number, *texts)._replace(agent_id=agent)
 
 
 async def test_words_go_with_the_last_call_that_says_them() -> None:

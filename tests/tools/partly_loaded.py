@@ -62,7 +62,7 @@ class FailingProvider(StaticProvider):
         self.waits = False
 
     def show(self, calls: Iterable[Conversation]) -> None:
-        self._calls = [replace(call, has_detail=True, failure_reason_known=True) for call in calls]
+        self._calls = [call._replace(has_detail=True, failure_reason_known=True) for call in calls]
 
     async def list_page(self, offset: int, filters: Filters = NO_FILTERS) -> Page:
         if offset >= self.pages * self.page_size:
@@ -82,8 +82,8 @@ class FailingProvider(StaticProvider):
 
     def _row(self, call: Conversation) -> Conversation:
         hidden = dict.fromkeys(self.spec.detail_only_fields)
-        return replace(
-            call, results=None, turns=None, failure_reason=None, failure_reason_known=False, has_detail=False, **hidden
+        return call._replace(
+            results=None, turns=None, failure_reason=None, failure_reason_known=False, has_detail=False, **hidden
         )
 
 
@@ -96,7 +96,7 @@ def situations(draw: st.DrawFn) -> Situation:
     some = st.sets(st.sampled_from(ids)).map(frozenset) if ids else st.just(frozenset[str]())
     running = draw(some)
     before = tuple(
-        replace(call, status="in_progress", outcome=None, ended=False, results=None, failure_reason=None, turns=None)
+        call._replace(status="in_progress", outcome=None, ended=False, results=None, failure_reason=None, turns=None)
         if call.conversation_id in running
         else call
         for call in now
@@ -275,7 +275,7 @@ def matching(situation: Situation, asked: Figures) -> list[Conversation]:
 def matching_then(situation: Situation, asked: Figures) -> list[Conversation]:
     """The calls that match, each with the status of now and (an old list is said to be old) with the one before."""
     old = [
-        replace(call, status=before.status, outcome=before.outcome)
+        call._replace(status=before.status, outcome=before.outcome)
         for call, before in zip(situation.now, situation.before, strict=True)
         if call.status != before.status
     ]

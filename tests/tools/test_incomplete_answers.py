@@ -8,7 +8,6 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -295,7 +294,7 @@ def test_transcripts_and_hits_are_those_of_the_account(situation: Situation) -> 
 
 def test_an_incomplete_answer_says_how_long_the_rest_takes_and_what_loads_it() -> None:
     times = [START - n * timedelta(minutes=1) for n in range(60)]
-    now = tuple(replace(A_CALL, conversation_id=f"call-{n:04d}", started_at=time) for n, time in enumerate(times))
+    now = tuple(A_CALL._replace(conversation_id=f"call-{n:04d}", started_at=time) for n, time in enumerate(times))
     ids = frozenset(call.conversation_id for call in now)
     situation = Situation(now, now, ids, frozenset(), 99, 0.3, frozenset())
 
@@ -332,8 +331,8 @@ def test_agents_are_shown_with_their_names() -> None:
 def test_an_old_transcript_is_called_old_though_the_new_one_is_stored_right_after(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    running = replace(A_CALL, status="in_progress", outcome=None, ended=False)
-    ended = replace(A_CALL, turns=(Turn(0, "agent", "Good morning."),))
+    running = A_CALL._replace(status="in_progress", outcome=None, ended=False)
+    ended = A_CALL._replace(turns=(Turn(0, "agent", "Good morning."),))
     call_id = frozenset({A_CALL.conversation_id})
     situation = Situation((running,), (ended,), call_id, call_id, 99, 60.0, frozenset())
 

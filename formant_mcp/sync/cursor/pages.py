@@ -59,7 +59,7 @@ class CursorList(StoredList):
                 self.honoured[name] = True
         if not self.honoured[name]:
             return rows
-        return [row if getattr(row, name) else replace(row, **{name: value}) for row in rows]
+        return [row if getattr(row, name) else row._replace(**{name: value}) for row in rows]
 
     async def _without_detail(self, conversation_ids: list[str]) -> list[str]:
         stored = await self.store.read.get(conversation_ids)

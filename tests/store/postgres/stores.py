@@ -1,7 +1,6 @@
 """Stores in a PostgreSQL database, and all that a store can do."""
 
 import asyncio
-from dataclasses import replace
 from datetime import timedelta
 from typing import cast
 
@@ -82,7 +81,7 @@ async def everything(store: Store, name: str = "alpha") -> list[object]:
     calls, later, state = speaking(name), NOW + timedelta(hours=1), store.sync_state
     await store.write.save(calls, NOW)
     await asyncio.gather(*(store.write.save([call], later) for call in calls[:4]))
-    await store.write.save([replace(calls[1], status="changed", turns=calls[1].turns and calls[1].turns[:2])], later)
+    await store.write.save([calls[1]._replace(status="changed", turns=calls[1].turns and calls[1].turns[:2])], later)
     await store.write.save([Conversation("partial", results={"said": name}, unreadable=Unreadable(turns=2))], NOW)
     await store.write.delete("call-0")
     await store.write.mark_missing("call-2", later)

@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import AsyncGenerator, Callable, Generator
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -87,7 +86,7 @@ async def test_it_is_saved_with_the_others_and_found_by_its_id(store: Store, dat
     for at in (NOW, LATER):  # the second time nothing has changed
         before = await store.write.save([*calls(2), call], at)
         assert set(before) == (set() if at is NOW else {"call-0", "call-1", text})
-    await store.write.save([replace(call, status=f"{text} ended", has_detail=False, turns=None, results=None)], LATER)
+    await store.write.save([call._replace(status=f"{text} ended", has_detail=False, turns=None, results=None)], LATER)
     assert await counts_are_right(database)
     assert await read.count(Filters()) == 3
     assert set(await read.get([text])) == {text}
@@ -117,9 +116,9 @@ async def test_it_is_saved_with_the_others_and_found_by_its_id(store: Store, dat
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 async def test_a_call_with_a_short_id_and_such_values_is_saved_again(store: Store, database: str, text: str) -> None:
-    pair = [replace(call_with(text), conversation_id=name) for name in ("one", "two")]
+    pair = [call_with(text)._replace(conversation_id=name) for name in ("one", "two")]
     await store.write.save(pair, NOW)
-    await store.write.save([replace(pair[0], agent_name="new"), replace(pair[1], status=f"{text} ended")], LATER)
+    await store.write.save([pair[0]._replace(agent_name="new"), pair[1]._replace(status=f"{text} ended")], LATER)
     await store.write.save(pair, LATER)
     assert await counts_are_right(database)
     await store.write.delete("one", "two")
@@ -130,7 +129,7 @@ async def test_a_call_with_a_short_id_and_such_values_is_saved_again(store: Stor
 async def test_calls_whose_long_keys_begin_alike_stay_apart(store: Store, database: str, text: str) -> None:
     both = [call_with(text), call_with(f"{text}2")]
     await store.write.save(both, NOW)
-    await store.write.save([replace(call, user_id="a") for call in both], LATER)
+    await store.write.save([call._replace(user_id="a") for call in both], LATER)
     assert await store.read.count(Filters()) == 2
     assert await store.read.count(Filters(agent_id=text)) == 1
     assert len(await store.read.agents()) == 2
@@ -158,7 +157,7 @@ async def test_a_turn_is_saved_and_found_by_its_first_words(store: Store, said: 
     for query, count in (("first", 2), ("second", 1), ('"second turn"', 1), ("seco*", 1)):
         found = await store.search.find(StoreSearch(parse_query(query), "any", Filters()), 10)
         assert found.conversations == count
-    await store.write.save([replace(call, turns=None)], LATER)
+    await store.write.save([call._replace(turns=None)], LATER)
     found = await store.search.find(StoreSearch(parse_query("second"), "any", Filters()), 10)
     assert found.conversations == 0
 

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -160,8 +159,7 @@ async def test_pages_that_overlap_and_change_are_saved_at_once_without_a_wrong_c
     known = speaking("alpha", 40)
 
     def changed(call: Conversation) -> Conversation:
-        return replace(
-            call,
+        return call._replace(
             agent_id=f"agent {chance.randrange(3)}",
             status=chance.choice(["done", "failed", "no answer"]),
             started_at=NOW + timedelta(hours=chance.randrange(100)),

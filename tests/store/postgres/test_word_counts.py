@@ -1,7 +1,6 @@
 """Words are counted when they are saved: the sums are always those of the turns that are stored."""
 
 import random
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -91,7 +90,7 @@ async def test_no_turns_are_read_to_count_all_words_of_a_stem(
 async def test_a_reader_limited_to_agents_gets_their_counts(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "_MAX_RANKED", -1)
     store = await open_at(database)
-    theirs, others = (replace(call_saying(n, "a refund"), agent_id=f"agent {n}") for n in (1, 2))
+    theirs, others = (call_saying(n, "a refund")._replace(agent_id=f"agent {n}") for n in (1, 2))
     await store.write.save([theirs, others], NOW)
     limited = store.limited_to(frozenset({"agent 1"}))
     page = await limited.search.find(StoreSearch(parse_query("refund"), "any", Filters()), 100)

@@ -3,7 +3,6 @@
 import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -27,8 +26,7 @@ SECRETS = ("zanzibar", "qwertz", "fallenbach", "919876500001", "quetzal", "joine
 def secret_call(number: int = 7, extra: str = "") -> Conversation:
     """A call that says words nobody else says, in every field that may have some."""
     said = call_saying(number, f"My zanzibar is joined-upword {extra}", "quetzal फीसजी again")
-    return replace(
-        said,
+    return said._replace(
         conversation_id=f"secret-{number}",
         status="qwertz",
         failure_reason="line to fallenbach",
@@ -73,8 +71,8 @@ async def delete_unseen(store: Store) -> None:
 
 
 async def save_other_words(store: Store) -> None:
-    others = [replace(call, conversation_id=f"secret-{n}") for n, call in zip((7, 8, 9), calls(3), strict=True)]
-    plain = [replace(call, status="busy", failure_reason="busy", contact_number="+91", user_id="u") for call in others]
+    others = [call._replace(conversation_id=f"secret-{n}") for n, call in zip((7, 8, 9), calls(3), strict=True)]
+    plain = [call._replace(status="busy", failure_reason="busy", contact_number="+91", user_id="u") for call in others]
     await store.write.save(plain, NOW + timedelta(minutes=2))
 
 
@@ -141,7 +139,7 @@ async def test_a_transcript_that_only_grows_leaves_nothing_to_erase(path: Path) 
     store = await open_store(path)
     call = secret_call()
     await store.write.save([call], NOW)
-    grown = replace(call, turns=(*(call.turns or ()), Turn(2, "agent", "Bye")))
+    grown = call._replace(turns=(*(call.turns or ()), Turn(2, "agent", "Bye")))
     await store.write.save([grown], NOW + timedelta(minutes=1))
     assert await store.read.turn_count(call.conversation_id) == 3
     with closing(sqlite3.connect(path)) as database:

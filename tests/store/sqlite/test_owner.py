@@ -2,7 +2,6 @@
 
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -100,7 +99,7 @@ async def test_a_file_of_an_older_version_gets_its_service_when_its_own_key_open
 async def test_the_owners_sample_has_conversations_of_several_ages(path: Path, count: int, ages: list[int]) -> None:
     store = await open_store(path)
     await store.write.save(
-        [replace(conversation, started_at=NOW - timedelta(days=n)) for n, conversation in enumerate(calls(count))], NOW
+        [conversation._replace(started_at=NOW - timedelta(days=n)) for n, conversation in enumerate(calls(count))], NOW
     )
     await store.close()
     owner = read_owner(path)

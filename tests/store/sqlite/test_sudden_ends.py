@@ -28,7 +28,6 @@ MEGABYTE = 1 << 20
 # Saves ten calls, then begins to save forty large ones, more than is kept in memory, and is killed at the thirtieth.
 KILLED_WHILE_SAVING = """
 import asyncio, os, signal, sys
-from dataclasses import replace
 from pathlib import Path
 from formant_mcp.store import AccountKey
 from formant_mcp.store import Store
@@ -42,7 +41,7 @@ def due(conversation, read_at):
 async def save():
     store = await Store.open(Path(sys.argv[1]), AccountKey("service", "key"), due)
     await store.write.save(calls(10), NOW)
-    large = [[replace(call, results={"note": letter * 300_000}) for call in calls(50)] for letter in "xy"]
+    large = [[call._replace(results={"note": letter * 300_000}) for call in calls(50)] for letter in "xy"]
     await asyncio.gather(*(store.write.save(some, NOW) for some in large))  # one after the other, in one transaction
 
 asyncio.run(save())

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Event
@@ -190,7 +189,7 @@ async def test_saves_made_together_return_each_caller_the_previous_rows_of_its_o
 ) -> None:
     await store.write.save([Conversation("a", started_at=NOW), Conversation("b")], NOW)
     a, c = Conversation("a", status="busy"), Conversation("c", has_detail=True, results={"csat": 1})
-    previous = await save_together(store, paused, [a], [Conversation("b"), c], [replace(c, results={"csat": 2})], [])
+    previous = await save_together(store, paused, [a], [Conversation("b"), c], [c._replace(results={"csat": 2})], [])
     before, later = PreviousRow(NOW, NOW), PreviousRow(None, LATER)
     assert previous == [{"a": before}, {"b": PreviousRow(None, NOW)}, {"c": later}, {}]
     assert (await store.read.get(["c"]))["c"].results == {"csat": 2}
@@ -214,7 +213,7 @@ async def changes(database: Database) -> int:
 async def test_unchanged_rows_and_details_are_not_written_again(store: Store) -> None:
     await store.write.save(calls(10), NOW)
     before = await changes(store.database)
-    await store.write.save([replace(call, has_detail=False, turns=None, results=None) for call in calls(10)], LATER)
+    await store.write.save([call._replace(has_detail=False, turns=None, results=None) for call in calls(10)], LATER)
     assert await changes(store.database) - before == 10  # `seen_at` of each row
     await store.write.save(calls(10), LATER)
     assert await changes(store.database) - before == 20  # with the time its detail was read
