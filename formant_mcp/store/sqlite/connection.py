@@ -42,6 +42,7 @@ _PRAGMAS = (
     "PRAGMA synchronous = NORMAL",
     "PRAGMA temp_store = FILE",  # what is sorted and grouped, as far as it does not fit into the cache
     "PRAGMA cache_size = -32768",
+    "PRAGMA wal_autocheckpoint = 4000",  # pages: a save waits for the disk once in 16 MB, not once in 4
     "PRAGMA secure_delete = ON",
 )
 
