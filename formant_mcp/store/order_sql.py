@@ -16,20 +16,22 @@ from formant_mcp.store.signals import signal_column
 
 _CALLS = "$conversations"
 _FURTHER = {"ASC": ">", "DESC": "<"}
+_UP_TO = {"ASC": ("<=", "max"), "DESC": (">=", "min")}
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """The calls of `source` that meet the condition, in the order of a value and then the newest first.
+    """The calls that meet the condition, in the order of a value and then the newest first.
 
-    Those without a value are in the order of their `key` alone. `path`: the parameter of source or condition.
+    Those without a value are in the order of their `key` alone. `values`: a SELECT of rows with the value as
+    `its_value`, where it is no column of the calls. `path`: the parameter of values or condition.
     """
 
     direction: str
     condition: str = "true"
     path: tuple[str, ...] = ()
     value: str = ""
-    source: str = _CALLS
+    values: str = ""
     key: tuple[str, ...] = (STARTED, "conversation_id")
 
     def place(self, connection: Connection, row: int) -> Sequence[Value]:
@@ -40,33 +42,58 @@ class _Part:
         self, connection: Connection, filters: Filters, limit: int, after: int, place: Sequence[Value]
     ) -> Sequence[tuple[Value, ...]]:
         """The first `limit` that match, if `after` is given after that row, which has that place."""
+        rows: list[tuple[Value, ...]] = []
+        for following, by_value in self._after(after, place) if after else [(Where(), Where())]:
+            if len(rows) < limit:
+                rows += self._first(connection, filters, limit - len(rows), following, by_value)
+        return rows
+
+    def _first(
+        self, connection: Connection, filters: Filters, limit: int, following: Where, by_value: Where | None
+    ) -> Sequence[tuple[Value, ...]]:
+        """The first `limit` that match and follow; `by_value`: the same as `following`, if values alone decide it."""
         clause, matching = Where([self.condition], [*self.path]), where(filters)
-        clause.add(matching.sql, *matching.values)
-        if after:
-            self._continue(clause, after, place)
+        for part in (matching, following):
+            clause.add(part.sql, *part.values)
+        if self.values and by_value and not matching.parts:
+            self._add_bound(clause, limit, by_value)
         order = ", ".join(f"{column} {SORTED[self._key_direction]}" for column in self.key)
         columns = "row_id AS first_row"
         if self.value:
             columns, order = f"{columns}, {self.value} AS value", f"value {SORTED[self.direction]}, {order}"
-        first = f"SELECT {columns} FROM {self.source} WHERE {clause.sql} ORDER BY {order} LIMIT ?"
+        first = f"SELECT {columns} FROM {self._source} WHERE {clause.sql} ORDER BY {order} LIMIT ?"
         values: list[Parameter] = [*clause.values, limit]
         return connection.rows(
             f"SELECT row_id, {READ} FROM ({first}) AS first $join {_CALLS} ON row_id = first_row ORDER BY {order}",
             values,
         )
 
-    def _continue(self, clause: Where, after: int, place: Sequence[Value]) -> None:
+    def _add_bound(self, clause: Where, limit: int, by_value: Where) -> None:
+        """Leaves out calls that are not among the first by their values alone, so that few are joined and sorted."""
+        first = f"SELECT its_value FROM ({self.values}) AS v WHERE {by_value.sql} ORDER BY 1 {self.direction} LIMIT ?"
+        comparison, last = _UP_TO[self.direction]
+        bound = f"(SELECT {last}(its_value) FROM ({first}) AS first_values)"
+        clause.add(f"its_value {comparison} {bound}", *self.path, *by_value.values, limit)
+
+    def _after(self, row: int, place: Sequence[Value]) -> Sequence[tuple[Where, Where | None]]:
+        """What the calls after that row meet, with the same if values alone decide it: first those with its value."""
         is_next = f"({', '.join(self.key)}) {_FURTHER[self._key_direction]} ({', '.join('?' * len(place))})"
         if not self.value:
-            clause.add(is_next, *place)
-            return
+            return [(Where([is_next], [*place]), None)]
         # The engine compares its own value, which may be no parameter's.
-        its, of_row = f"({self._of_row(self.value)})", (*self.path, after)
-        is_further = f"{self.value} {_FURTHER[self.direction]} {its}"
-        clause.add(f"({is_further} OR {self.value} = {its} AND {is_next})", *of_row, *of_row, *place)
+        its, of_row = f"({self._of_row(self.value)})", (*self.path, row)
+        is_further, has_its = f"{self.value} {_FURTHER[self.direction]} {its}", f"{self.value} = {its} AND {is_next}"
+        if not self.values:
+            return [(Where([f"({is_further} OR {has_its})"], [*of_row, *of_row, *place]), None)]
+        further = Where([is_further], [*of_row])
+        return (Where([has_its], [*of_row, *place]), None), (further, further)
 
     def _of_row(self, columns: str) -> str:
-        return f"SELECT {columns} FROM {self.source} WHERE {self.condition} AND row_id = ?"
+        return f"SELECT {columns} FROM {self._source} WHERE {self.condition} AND row_id = ?"
+
+    @property
+    def _source(self) -> str:
+        return f"({self.values}) AS valued $join {_CALLS} ON row_id = of_row" if self.values else _CALLS
 
     @property
     def _key_direction(self) -> str:
@@ -118,8 +145,7 @@ def _parts(order: Order) -> Sequence[_Part]:
 
 def _by_value(direction: str, table: str, column: str, has_value: str, path: tuple[str, ...] = ()) -> _Part:
     values = f"SELECT row_id AS of_row, {column} AS its_value FROM {table} WHERE {has_value}"
-    source = f"({values}) AS valued $join {_CALLS} ON row_id = of_row"
-    return _Part(direction, path=path, value="its_value", source=source)
+    return _Part(direction, path=path, value="its_value", values=values)
 
 
 def _without_value(table: str, has_value: str, path: tuple[str, ...] = ()) -> Sequence[_Part]:
