@@ -56,7 +56,7 @@ async def _is_all_listed(loader: Loader, context: RequestContext) -> bool:
 
 async def existing_agents(store: Store, name: str) -> tuple[list[str], str]:
     """Every agent, as `Name (id)` if it has a name, and the one most similar to `name` ('' if none is)."""
-    ids = await store.read.distinct("agent_id")
+    ids = (await store.read.distinct("agent_id"))["agent_id"]
     names = await store.read.agent_names(ids)
     shown = {agent_id: f"{names[agent_id]} ({agent_id})" if agent_id in names else agent_id for agent_id in ids}
     by_word = {names[agent_id]: agent_id for agent_id in names} | {agent_id: agent_id for agent_id in ids}
@@ -65,7 +65,7 @@ async def existing_agents(store: Store, name: str) -> tuple[list[str], str]:
 
 async def _find_agent(store: Store, text: str) -> str:
     """The id of the stored agent that a text names; '' if there is none."""
-    ids = await store.read.distinct("agent_id")
+    ids = (await store.read.distinct("agent_id"))["agent_id"]
     if text in ids:
         return text
     name_and_id = _NAME_AND_ID.fullmatch(text)

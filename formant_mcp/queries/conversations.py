@@ -155,14 +155,12 @@ async def available_values(store: Store, filters: Filters, matched: int) -> dict
     """The values that exist, for each filter by one that does not: for statuses and excluded values always, for others
     only if nothing matches. Then also whether calls match but for the status."""
     existing: dict[str, Existing] = {}
-    for column in NAMED:
-        values = filters.named(column)
-        if not values or (matched and column != "status"):
-            continue
-        stored = await store.read.distinct(column)
+    by_column = {column: filters.named(column) for column in NAMED if not matched or column == "status"}
+    columns = [column for column, values in by_column.items() if values]
+    for column, stored in (await store.read.distinct(*columns) if columns else {}).items():
         form = label if column in LABELLED else str
         forms = {form(value) for value in stored}
-        unknown = next((value for value in values if form(value) not in forms and is_whole(value)), None)
+        unknown = next((value for value in by_column[column] if form(value) not in forms and is_whole(value)), None)
         if unknown is None:
             continue
         if column == "agent_id":

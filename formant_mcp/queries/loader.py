@@ -156,7 +156,7 @@ class Loader:
         list_status = list_status.with_stored(counts.stored)
         undecided = await self._undecided(context, request, counts)
         is_whole = list_status.is_complete and not counts.running and not list_status.kept_from
-        unreadable = await self._unreadable(periods, request.uses, list_status.unreadable)
+        unreadable = await self._unreadable(periods, request.uses, list_status.unreadable, counts)
         is_clear = not unreadable.keys() & filters.fields  # else more may match
         matched, is_listed = _matched(counts.matched, request, list_status)
         which = self._which(counts.details, request)
@@ -201,11 +201,13 @@ class Loader:
             what = "conversations to compare"
         return f"{needed:,} {what}"
 
-    async def _unreadable(self, periods: tuple[Filters, ...], uses: frozenset[str], rows: int) -> dict[str, int]:
+    async def _unreadable(
+        self, periods: tuple[Filters, ...], uses: frozenset[str], rows: int, stored: Counts
+    ) -> dict[str, int]:
         """By kind: for what the answer uses, of calls that match; for what a filter uses, of all calls it checks."""
         counts, read, counted = Counter({"rows": rows}), self.store.read, set[Filters]()
         kinds = uses.union(*(period.fields | _used_by_conditions(period) for period in periods))
-        existing = await read.unreadable(NO_FILTERS, kinds)
+        existing = await read.unreadable(NO_FILTERS, kinds) if stored.has_unreadable else {}
         for period in periods if existing else ():
             fields, by_conditions = FIELDS.keys() & (uses | period.fields), _used_by_conditions(period)
             candidates = period.without_fields(existing.keys() & fields)

@@ -7,8 +7,9 @@ from datetime import datetime
 
 from formant_mcp.filters import GROUPINGS, SIGNALS, Filters
 from formant_mcp.store.counts import start_daily_counts
+from formant_mcp.store.distinct import distinct_sql
 from formant_mcp.store.engine import Connection, OnDatabase, Parameter, Value, on_reader, on_writer, one_query
-from formant_mcp.store.filter_sql import SORTED, Where, distinct_sql, milliseconds, where
+from formant_mcp.store.filter_sql import SORTED, Where, milliseconds, where
 from formant_mcp.store.local_time import UNKNOWN_DAY
 from formant_mcp.store.rows import whole
 from formant_mcp.store.signals import signal_column, signal_text

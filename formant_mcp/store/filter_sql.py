@@ -80,27 +80,6 @@ def where(filters: Filters) -> Where:
     return clause
 
 
-def distinct_sql(column: str, table: str = "conversations") -> str:
-    """A query for the distinct values `x` of a column, in order: a skip scan over its index, which is fast.
-
-    Labels that differ only in case are one value: the first of them, however often each occurs.
-    """
-    is_label = column in LABELLED
-    value, x = (f"$fold({column})", "$fold(x)") if is_label else (column, "x")
-    first = (
-        "SELECT min(l.text) FROM $labels_as l WHERE l.label IN (SELECT label FROM $labels WHERE text = x)"
-        " AND lower(l.text) = lower(x)"
-        f" AND EXISTS (SELECT 1 FROM ${table} WHERE {value} = $fold(l.text) AND {column}$exact = l.text)"
-    )
-    return (
-        "WITH RECURSIVE v(x) AS"
-        f" (SELECT (SELECT {column} FROM ${table} WHERE {column} IS NOT NULL ORDER BY {value} LIMIT 1)"
-        f" UNION ALL SELECT (SELECT {column} FROM ${table} WHERE {value} > {x} ORDER BY {value} LIMIT 1)"
-        f" FROM v WHERE x IS NOT NULL) SELECT {f'coalesce(({first}), x) AS x' if is_label else 'x'} FROM v"
-        " WHERE x IS NOT NULL"
-    )
-
-
 def _add_local(clause: Where, value: str, zone: str, wanted: tuple[int, ...]) -> None:
     has_value = f"started_at IS NOT NULL AND {value} IN ({', '.join('?' * len(wanted))})"
     clause.add(f"(started_at IS NULL OR {has_value})" if NO_TIME in wanted else f"({has_value})", zone, *wanted)

@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 
 from pydantic import JsonValue
 
-from formant_mcp.filters import FIELDS, NAMED, NO_FILTERS, DetailRequest, Filters, Order, is_whole
+from formant_mcp.filters import FIELDS, NO_FILTERS, DetailRequest, Filters, Order, is_whole
 from formant_mcp.models import Conversation, Turn, Unreadable
+from formant_mcp.store.distinct import distinct_values
 from formant_mcp.store.engine import Connection, OnDatabase, on_reader, one_query
-from formant_mcp.store.filter_sql import NEWEST_FIRST, Where, distinct_sql, milliseconds, where
+from formant_mcp.store.filter_sql import NEWEST_FIRST, Where, milliseconds, where
 from formant_mcp.store.order_sql import list_rows
 from formant_mcp.store.result_values import values_by_path
 from formant_mcp.store.rows import READ, conversation, number, text, whole, with_results
@@ -29,13 +30,15 @@ _COMPARABLE = {"number": ("numeral",)}
 @dataclass(frozen=True, slots=True)
 class Counts:
     """Counts of conversations: all that are stored, those that match, those still running that need a refresh, those
-    whose details the answer needs, and those of them whose details must be fetched."""
+    whose details the answer needs, and those of them whose details must be fetched; whether any is unreadable in part.
+    """
 
     stored: int
     matched: int
     running: int
     details: int
     due: int
+    has_unreadable: bool
 
 
 class Reader(OnDatabase):
@@ -197,6 +200,7 @@ class Reader(OnDatabase):
     ) -> "Counts":
         """The counts of an answer, all from one moment."""
         counted = [
+            ("SELECT count(*) FROM (SELECT 1 FROM $unreadable LIMIT 1) AS one WHERE ", Where()),
             self._matching(NO_FILTERS),
             self._matching(filters),
             ("SELECT count(*) FROM $conversations WHERE ", _running(filters.agent_id, now)),
@@ -205,8 +209,8 @@ class Reader(OnDatabase):
         counted += [("SELECT count(*) FROM $conversations WHERE ", _due(request, now)) for request in details]
         columns = ", ".join(f"({select}{clause.sql})" for select, clause in counted)
         rows = connection.rows(f"SELECT {columns}", [value for _, clause in counted for value in clause.values])
-        stored, matched, running, *rest = map(whole, rows[0])
-        return Counts(stored, matched, running, sum(rest[: len(details)]), sum(rest[len(details) :]))
+        some, stored, matched, running, *rest = map(whole, rows[0])
+        return Counts(stored, matched, running, sum(rest[: len(details)]), sum(rest[len(details) :]), some > 0)
 
     @one_query
     def failures(self, connection: Connection, request: DetailRequest, requested_at: datetime) -> dict[str, int]:
@@ -315,11 +319,9 @@ class Reader(OnDatabase):
         return number(rows[0][0])
 
     @one_query
-    def distinct(self, connection: Connection, column: str) -> list[str]:
-        """The values of a column, at most 1,000."""
-        if column not in NAMED:
-            raise ValueError(column)
-        return [str(row[0]) for row in connection.rows(f"{distinct_sql(column)} LIMIT 1000")]
+    def distinct(self, connection: Connection, *columns: str) -> dict[str, list[str]]:
+        """The values of each of these columns, at most 1,000."""
+        return distinct_values(connection, columns)
 
     @one_query
     def agents(self, connection: Connection) -> dict[str, str | None]:
@@ -366,8 +368,7 @@ def _with_ids(conversation_ids: Sequence[str]) -> Where:
 
 
 def _running(agent_id: str, now: datetime) -> Where:
-    clause = Where()
-    clause.add("ended = 0 AND seen_at <= ?", milliseconds(now - timedelta(minutes=1)))
+    clause = Where(["ended = 0 AND seen_at <= ?"], [milliseconds(now - timedelta(minutes=1))])
     clause.add("(? = '' OR agent_id = ?)", agent_id, agent_id)
     clause.add("coalesce(started_at, first_seen_at) > ?", milliseconds(now - timedelta(days=1)))
     clause.add(_NOT_JUST_MISSED, milliseconds(now - _RETRY_MISSING))

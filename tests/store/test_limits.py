@@ -69,7 +69,7 @@ async def values(store: Store) -> list[object]:
     read = store.read
     columns = ("agent_id", "status", "failure_reason", "direction", "user_id")
     return [
-        [[value.casefold() for value in await read.distinct(column)] for column in columns],
+        [[value.casefold() for value in values] for values in (await read.distinct(*columns)).values()],
         await read.agents(),
         await read.agent_names(AGENTS),
         await store.aggregates.paths(),

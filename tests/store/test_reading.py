@@ -79,8 +79,8 @@ async def test_running_lists_unfinished_calls_of_the_last_day_not_seen_for_a_min
 async def test_distinct_values_come_once_in_any_case(store: Store) -> None:
     statuses = ["Busy", "completed", "busy", None, "completed"]
     await store.write.save([Conversation(f"call-{n}", status=status) for n, status in enumerate(statuses)], NOW)
-    assert [status.lower() for status in await store.read.distinct("status")] == ["busy", "completed"]
-    assert await store.read.distinct("agent_id") == []
+    assert [status.lower() for status in (await store.read.distinct("status"))["status"]] == ["busy", "completed"]
+    assert await store.read.distinct("agent_id", "user_id") == {"agent_id": [], "user_id": []}
     with pytest.raises(ValueError, match="results"):
         await store.read.distinct("results")
 
@@ -126,7 +126,7 @@ async def test_of_a_value_in_several_cases_the_first_is_named_whichever_was_stor
     calls = [Conversation(f"call-{n}", failure_reason=reason) for n, reason in enumerate(reasons)]
     for call in calls[::order]:
         await store.write.save([call], NOW)
-    named = [reason.removesuffix(end) for reason in await store.read.distinct("failure_reason")]
+    named = [reason.removesuffix(end) for reason in (await store.read.distinct("failure_reason"))["failure_reason"]]
     assert [name.lower() for name in named] == ["busy", "odd one", "odd_one"]
     if not end:
         assert named[1] == "ODD ONE"

@@ -100,8 +100,8 @@ async def test_what_is_kept_is_counted_as_in_a_store_that_never_had_more(tmp_pat
     fresh = await filled(tmp_path / "fresh.sqlite", *NEWER)
     assert await store.read.count(NO_FILTERS) == await fresh.read.count(NO_FILTERS) == len(NEWER)
     assert await store.read.agents() == await fresh.read.agents()
-    for column in ("status", "failure_reason", "agent_id"):
-        assert await store.read.distinct(column) == await fresh.read.distinct(column)
+    columns = ("status", "failure_reason", "agent_id")
+    assert await store.read.distinct(*columns) == await fresh.read.distinct(*columns)
     of_rows = await everything_in(store), await everything_in(fresh)
     for table in ("turns", "result_values", "signals", "phrases"):
         assert len(of_rows[0][table]) == len(of_rows[1][table])
