@@ -163,6 +163,11 @@ class Connection(Protocol):
         """How many hits are counted in the time that it takes to see whether one conversation has any."""
         ...
 
+    @property
+    def tried_first(self) -> int:
+        """How many calls are compared with conditions one by one, before all that meet these are read and sorted."""
+        ...
+
     def milliseconds(self, now: int) -> int:
         """The time that all who share the store go by; `now`: this machine's."""
         ...

@@ -5,7 +5,7 @@ calls that a reader may not see change what the reader gets.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from formant_mcp.filters import SIGNALS, Filters, Order
 from formant_mcp.store.aggregates import RESULTS
@@ -52,16 +52,42 @@ class _Part:
         self, connection: Connection, filters: Filters, limit: int, following: Where, by_value: Where | None
     ) -> Sequence[tuple[Value, ...]]:
         """The first `limit` that match and follow; `by_value`: the same as `following`, if values alone decide it."""
-        clause, matching = Where([self.condition], [*self.path]), where(filters)
+        plus = "" if self.value or not filters.results or not connection.tried_first else "+"
+        if plus and (rows := self._tried(connection, filters, limit, following)) is not None:
+            return rows
+        clause, matching = Where([self.condition], [*self.path]), where(filters, f"{plus}row_id")
         for part in (matching, following):
             clause.add(part.sql, *part.values)
         if self.values and by_value and not matching.parts:
             self._add_bound(clause, limit, by_value)
-        order = ", ".join(f"{column} {SORTED[self._key_direction]}" for column in self.key)
-        columns = "row_id AS first_row"
+        return self._selected(connection, self._source, clause, limit, plus if self.key[0] == "started_at" else "")
+
+    def _tried(
+        self, connection: Connection, filters: Filters, limit: int, following: Where
+    ) -> Sequence[tuple[Value, ...]] | None:
+        """The first `limit`, if they are among the first calls that meet all but the conditions; None if they are not.
+
+        PostgreSQL would either try all calls in order, or none.
+        """
+        clause, others = Where([self.condition], [*self.path]), where(replace(filters, results=()))
+        for part in (others, following):
+            clause.add(part.sql, *part.values)
+        tried = f"(SELECT * FROM {_CALLS} WHERE {clause.sql} ORDER BY {self._by_key} LIMIT ?) AS conversations"
+        conditions, values = where(Filters(results=filters.results)), [*clause.values, connection.tried_first]
+        meets = Where([conditions.sql], [*values, *conditions.values])
+        rows = self._selected(connection, tried, meets, limit)
+        if len(rows) < limit and connection.rows(f"SELECT count(*) FROM {tried}", values) == [(values[-1],)]:
+            return None
+        return rows
+
+    def _selected(
+        self, connection: Connection, source: str, clause: Where, limit: int, plus: str = ""
+    ) -> Sequence[tuple[Value, ...]]:
+        """The first of a source; `plus`: before columns of the order, so that no index is taken for it."""
+        order, columns = self._by_key, "row_id AS first_row"
         if self.value:
             columns, order = f"{columns}, {self.value} AS value", f"value {SORTED[self.direction]}, {order}"
-        first = f"SELECT {columns} FROM {self._source} WHERE {clause.sql} ORDER BY {order} LIMIT ?"
+        first = f"SELECT {columns} FROM {source} WHERE {clause.sql} ORDER BY {plus}{order} LIMIT ?"
         values: list[Parameter] = [*clause.values, limit]
         return connection.rows(
             f"SELECT row_id, {READ} FROM ({first}) AS first $join {_CALLS} ON row_id = first_row ORDER BY {order}",
@@ -94,6 +120,10 @@ class _Part:
     @property
     def _source(self) -> str:
         return f"({self.values}) AS valued $join {_CALLS} ON row_id = of_row" if self.values else _CALLS
+
+    @property
+    def _by_key(self) -> str:
+        return ", ".join(f"{column} {SORTED[self._key_direction]}" for column in self.key)
 
     @property
     def _key_direction(self) -> str:

@@ -1,5 +1,6 @@
 """The law of the store: its answer to a query is what plain Python selects from what was saved."""
 
+from dataclasses import replace
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
@@ -12,6 +13,8 @@ from formant_mcp.filters import NEWEST, ORDERS, Condition, Filters, Order
 from formant_mcp.models import Conversation, Turn
 from formant_mcp.queries.conditions import parse_condition
 from formant_mcp.store import Store
+from formant_mcp.store.postgres.connection import PostgresConnection
+from formant_mcp.store.sqlite.connection import SqliteConnection
 from tests.in_a_loop import in_a_loop
 from tests.store.files import stored
 from tests.store.oracle import (
@@ -29,6 +32,7 @@ from tests.store.oracle import (
 
 pytestmark = pytest.mark.anyio
 
+MINUTES = timedelta(minutes=4)
 several = st.lists(
     conversations(), min_size=3, max_size=12, unique_by=lambda conversation: conversation.conversation_id
 )
@@ -230,6 +234,39 @@ async def test_equal_mixed_and_listed_values_are_paged_as_the_oracle_sorts_them(
         expected = ids_of(in_order([call for call in saved if matches(call, request)], order))
         for limit in (1, 2, 5, 20):
             assert ids_of(await all_pages(store, request, order, limit, [])) == expected
+    await store.close()
+
+
+@pytest.mark.parametrize("tried", [0, 1, 4, 100])
+async def test_conditions_select_the_same_pages_however_many_calls_are_tried_first(
+    monkeypatch: pytest.MonkeyPatch, tried: int
+) -> None:
+    for connection in (PostgresConnection, SqliteConnection):
+        monkeypatch.setattr(connection, "tried_first", tried)
+    saved = [
+        Conversation(
+            f"call-{n * 7 % 24}",
+            started_at=None if n % 4 == 3 else NOW - timedelta(minutes=n // 3),
+            agent_id=str(n % 2),
+            results={"csat": n % 5, "intent": ("dispute", "refund")[n // 3 % 2]},
+            turns=tuple(Turn(index, "agent", "so") for index in range(n % 3)),
+            has_detail=n % 7 != 0,
+        )
+        for n in range(24)
+    ]
+    store = await stored(*saved)
+    disputed, rated = Condition("intent", "=", "dispute"), Condition("csat", "<=", "2")
+    spoken, others = Condition("agent_turns", ">=", "1", is_signal=True), Filters(agent_id="0", since=NOW - MINUTES)
+    for results in ((disputed,), (disputed, rated), (rated, Condition("x", "missing"), Condition("csat", "!=", "1"))):
+        for request in (Filters(results=results), replace(others, results=results)):
+            matching = [call for call in saved if matches(call, request)]
+            for order in ORDERS.values():
+                for limit in (1, 2, 30):
+                    listed = await all_pages(store, request, order, limit, [])
+                    assert ids_of(listed) == ids_of(in_order(matching, order))
+                of_spoken = replace(request, results=(*results, spoken))
+                listed = await all_pages(store, of_spoken, order, 2, [])
+                assert ids_of(listed) == ids_of(in_order([call for call in matching if call.turns], order))
     await store.close()
 
 

@@ -45,11 +45,8 @@ _KEPT = frozenset({"words", "labels"})
 _COPIED_FROM = 100  # rows; fewer are inserted faster by a statement, which need not be waited for
 _COPIED_AT_ONCE = 100  # rows
 _ANALYZED_FROM = 1_000  # conversations
-_ANALYZED = {
-    "conversations": "account, row_id, conversation_id",
-    "result_values": "account, row_id",
-    "turns": "account, row_id",
-}
+_BY_ROW = "account, row_id"
+_ANALYZED = {"conversations": f"{_BY_ROW}, conversation_id", "result_values": _BY_ROW, "turns": _BY_ROW}
 # How many rows these have depends on the word or the field. A prepared statement soon has one plan for all of them,
 # which may take ten times as long.
 _PLANNED_EACH_TIME = re.compile(r"\$(hits|result_values)")
@@ -227,6 +224,7 @@ class PostgresConnection:
 
     deletes_at_once = False  # others share the database
     hits_per_probe = 20
+    tried_first = 2_000
 
     def delete_all_words(self) -> None:
         """Deletes the counts of all words."""

@@ -139,6 +139,7 @@ class SqliteConnection:
 
     deletes_at_once = True
     hits_per_probe = 500
+    tried_first = 0
 
     def delete_all_words(self) -> None:
         """Deletes the whole index of words; then the file is rewritten, because most of it is free."""
