@@ -40,6 +40,7 @@ _OUTCOMES = {
     **dict.fromkeys(("failure", "failures", "failed", "unsuccessful"), "failure"),
     **dict.fromkeys(("success", "successful"), "success"),
 }
+_Rows = list[tuple[int, Conversation]]
 _SAME_LIST = timedelta(hours=1)  # between two pages the list is not checked again for this long
 
 
@@ -129,18 +130,14 @@ async def list_conversations(loader: Loader, context: RequestContext, query: Lis
     is_loaded = request.with_details and coverage.is_loaded
     named = order_argument(query.order), fields_argument(query.fields)
     notes = await check_paths(store, coverage, *named, is_loaded=is_loaded)
-    try:
-        rows = []
-        if coverage.matched or cursor.row:
-            rows = await store.read.page(filters, query.order, query.limit + 1, cursor.row)
-    except LookupError:
-        raise stale_cursor_error() from None
+    reader = _PageReader(loader, context, query, cursor, request)
+    coverage, rows = await reader.read(coverage)
     page = rows[: query.limit]
     shown = cursor.shown + len(page)
     has_more = len(rows) > query.limit or (bool(page) and shown < coverage.matched)
     cursors = [format_cursor(Cursor(cursor.shown + count, row), fingerprint) for count, (row, _) in enumerate(page, 1)]
-    coverage, shown_rows = await _load_rows(
-        loader, context, query, request, coverage, [Row(call, at) for (_, call), at in zip(page, cursors, strict=True)]
+    coverage, shown_rows = await reader.with_details(
+        coverage, [Row(call, at) for (_, call), at in zip(page, cursors, strict=True)]
     )
     return ConversationPage(
         coverage=replace(coverage, note=" ".join([coverage.note, *notes]).strip()),
@@ -222,69 +219,91 @@ def _list_request_for(query: ListQuery, cursor: Cursor, requested_at: datetime) 
     return request
 
 
-async def _load_rows(
-    loader: Loader, context: RequestContext, query: ListQuery, request: DataRequest, coverage: Coverage, rows: list[Row]
-) -> tuple[Coverage, tuple[Row, ...]]:
-    """The rows with all that the query shows of them, and the coverage with what is missing there."""
-    store, ids = loader.store, [row.conversation.conversation_id for row in rows]
-    coverage = coverage.with_unreadable(await store.read.unreadable_among(ids, FIELDS.keys()))
-    is_included = query.summary_mode == "include"
-    in_detail = {"failure_reason", *loader.sync.detail_only_fields, *query.extracted}
-    if not is_included and in_detail.isdisjoint((*query.fields, *query.extracted)):
-        return coverage, tuple(rows)
-    signals = signals_of(query.extracted)
-    coverage = await _fetch_shown(loader, context, request, coverage, ids)
-    stored, paths = await store.read.get(ids), paths_of(query.extracted)
-    extracted = await store.read.values(ids, paths) if paths else {}
-    measured = await loader.signals_of(ids) if signals else {}
-    kinds = SHOWN_KINDS if is_included else FIELDS.keys() | kinds_used(query.extracted)
-    coverage = coverage.with_unreadable(await store.read.unreadable_among(ids, kinds))
-    if signals - request.all_signals:
-        calls = [measured.get(conversation_id, {}) for conversation_id in ids]
-        coverage = await with_measured(coverage, store, query.filters, signals - request.all_signals, calls)
-    return coverage, tuple(
-        [
-            replace(
-                row,
-                conversation=call if is_included else call._replace(results=None),
-                gist=await _gist(store, conversation_id) if is_included else "",
-                values=values_of(
-                    extracted.get(conversation_id, {}), measured.get(conversation_id, {}), query.extracted
-                ),
-            )
-            for row, conversation_id in zip(rows, ids, strict=True)
-            for call in [stored.get(conversation_id, row.conversation)]
-        ]
-    )
+@dataclass(frozen=True, slots=True)
+class _PageReader:
+    """Reads one page of a list, with the details of the calls that it shows."""
 
+    loader: Loader
+    context: RequestContext
+    query: ListQuery
+    cursor: Cursor
+    request: DataRequest
 
-async def _fetch_shown(
-    loader: Loader, context: RequestContext, request: DataRequest, coverage: Coverage, ids: list[str]
-) -> Coverage:
-    """Fetches the details of the rows shown; the coverage then counts these as well."""
-    due = await loader.store.read.needing_refresh(ids, context.requested_at)
-    error = await loader.sync.fetch_details(due, context.seconds_left, context.report)
-    missing = len(await loader.store.read.needing_refresh(due, context.requested_at)) if due else 0
-    needed, read = len(ids), len(ids) - missing
-    if request.with_details or loader.needs_details(request.filters):
-        if due:
-            list_status = await loader.sync.list_status(request.list_request, context.requested_at)
-            coverage = await loader.coverage(context, request, list_status, error)
-        needed, read = coverage.details_needed, coverage.details_read
-    note = coverage.note
-    if missing:
-        failures = await loader.store.read.failures_among(due, context.requested_at)
-        if left := missing - sum(failures.values()):
+    async def read(self, coverage: Coverage) -> tuple[Coverage, _Rows]:
+        """The rows of the page and one more, if there is one; and the coverage with the details fetched for them."""
+        rows = await self._matching(coverage)
+        return await self._fetch_shown(coverage, rows) if self._shows_details else (coverage, rows)
+
+    async def _matching(self, coverage: Coverage) -> _Rows:
+        """Read after the coverage: where that is complete, they are all that match."""
+        query, after = self.query, self.cursor.row
+        if not coverage.matched and not after:
+            return []
+        try:
+            return await self.loader.store.read.page(query.filters, query.order, query.limit + 1, after)
+        except LookupError:
+            raise stale_cursor_error() from None
+
+    @property
+    def _shows_details(self) -> bool:
+        query = self.query
+        in_detail = {"failure_reason", *self.loader.sync.detail_only_fields, *query.extracted}
+        return query.summary_mode == "include" or not in_detail.isdisjoint((*query.fields, *query.extracted))
+
+    async def _fetch_shown(self, coverage: Coverage, rows: _Rows) -> tuple[Coverage, _Rows]:
+        """Fetches the details of the rows shown; where details decide what matches, that is counted and read again."""
+        loader, request, requested_at = self.loader, self.request, self.context.requested_at
+        due = await loader.store.read.needing_refresh(self._shown_ids(rows), requested_at)
+        error = await loader.sync.fetch_details(due, self.context.seconds_left, self.context.report)
+        decide = request.with_details or loader.needs_details(request.filters)
+        if due and decide:
+            list_status = await loader.sync.list_status(request.list_request, requested_at)
+            coverage = await loader.coverage(self.context, request, list_status, error)
+            rows = await self._matching(coverage)
+        ids = self._shown_ids(rows)
+        missing = await loader.store.read.needing_refresh(ids, requested_at) if due else []
+        if not decide:
+            coverage = replace(coverage, details_needed=len(ids), details_read=len(ids) - len(missing))
+        if not missing:
+            return coverage, rows
+        failures, note = await loader.store.read.failures_among(missing, requested_at), coverage.note
+        if left := len(missing) - sum(failures.values()):
             why = error.message if error else "Ask again for them."
             note = f"{note} Results and words of {left:,} of {len(ids):,} calls are not loaded yet. {why}"
         note = " ".join((note, *failure_notes(failures, f"{len(ids):,} calls shown"))).strip()
-    return replace(
-        coverage,
-        details_needed=needed,
-        details_read=read,
-        complete=coverage.complete and not missing,
-        note=note,
-    )
+        return replace(coverage, complete=False, note=note), rows
+
+    def _shown_ids(self, rows: _Rows) -> list[str]:
+        return [call.conversation_id for _, call in rows[: self.query.limit]]
+
+    async def with_details(self, coverage: Coverage, rows: list[Row]) -> tuple[Coverage, tuple[Row, ...]]:
+        """The rows with all that the query shows of them, and the coverage with what is unreadable there."""
+        loader, query, ids = self.loader, self.query, [row.conversation.conversation_id for row in rows]
+        coverage = coverage.with_unreadable(await loader.store.read.unreadable_among(ids, FIELDS.keys()))
+        if not self._shows_details:
+            return coverage, tuple(rows)
+        is_included, signals = query.summary_mode == "include", signals_of(query.extracted)
+        stored, paths = await loader.store.read.get(ids), paths_of(query.extracted)
+        extracted = await loader.store.read.values(ids, paths) if paths else {}
+        measured = await loader.signals_of(ids) if signals else {}
+        kinds = SHOWN_KINDS if is_included else FIELDS.keys() | kinds_used(query.extracted)
+        coverage = coverage.with_unreadable(await loader.store.read.unreadable_among(ids, kinds))
+        if not_requested := signals - self.request.all_signals:
+            calls = [measured.get(conversation_id, {}) for conversation_id in ids]
+            coverage = await with_measured(coverage, loader.store, query.filters, not_requested, calls)
+        shown: list[Row] = []
+        for row, conversation_id in zip(rows, ids, strict=True):
+            call = stored.get(conversation_id, row.conversation)
+            facts = extracted.get(conversation_id, {}), measured.get(conversation_id, {})
+            shown.append(
+                replace(
+                    row,
+                    conversation=call if is_included else call._replace(results=None),
+                    gist=await _gist(loader.store, conversation_id) if is_included else "",
+                    values=values_of(*facts, query.extracted),
+                )
+            )
+        return coverage, tuple(shown)
 
 
 async def _gist(store: Store, conversation_id: str) -> str:

@@ -223,7 +223,7 @@ def test_texts_that_would_read_as_something_else_are_not_compared() -> None:
         drawn._replace(results={"a": text if n % 2 else "b", "n": 0})
         for n, (drawn, text) in enumerate(zip(two_weeks(1, 600), ["exists", "(none)", "!=0"] * 200, strict=True))
     ]
-    calls = [replace(drawn, results={"a": "c"}) if (drawn.started_at or NOW) > NOW - WEEK else drawn for drawn in calls]
+    calls = [drawn._replace(results={"a": "c"}) if (drawn.started_at or NOW) > NOW - WEEK else drawn for drawn in calls]
     changes = compared(calls, ChangesQuery(AFTER, BEFORE)).changes
     assert {(dated.change.field, dated.change.value) for dated in changes} == {
         ("results.a", "b"), ("results.a", "c"), ("results.n", "exists")

@@ -13,6 +13,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import JsonValue
 
 from formant_mcp.models import Conversation, Turn
 from formant_mcp.queries import transcripts
@@ -90,6 +91,19 @@ def test_a_list_shows_only_what_matches(situation: Situation, asked: Figures, mo
             assert set(shown) <= most
         if answer.coverage["complete"]:
             assert set(shown) == true
+
+
+def test_calls_that_are_loaded_while_a_page_is_read_are_on_it_where_it_is_complete() -> None:
+    results: list[dict[str, JsonValue]] = [{"csat": 1}, {"intent": "dispute"}, {"intent": "dispute"}, {"csat": 1}]
+    now = tuple(
+        A_CALL._replace(conversation_id=f"call-{n}", started_at=START - n * timedelta(minutes=1), results=each)
+        for n, each in enumerate(results)
+    )
+    situation = Situation(now, now, frozenset(), frozenset({"call-0"}), 1, 0.0, frozenset())
+    answer = answers(situation, "list_conversations", results=["intent missing"], summary_mode="include")
+    assert answer
+    shown = [row["conversation_id"] for row in objects(answer.structure["conversations"])]
+    assert shown == (["call-0", "call-3"] if answer.coverage["complete"] else ["call-0"]), answer.text
 
 
 GROUPINGS = ["status", "agent_id", "failure_reason", "contact_number", "results.intent", "results.csat"]
