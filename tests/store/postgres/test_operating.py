@@ -196,6 +196,7 @@ async def test_a_role_with_the_rights_of_the_page_runs_the_server(database: str,
         await ask(database, "DROP ROLE formant")
 
 
+@pytest.mark.file_store
 @pytest.mark.skipif(not shutil.which("sqlite3"), reason="no sqlite3 program here")
 async def test_a_backup_of_a_file_gives_its_answers(tmp_path: Path) -> None:
     (command,) = re.findall(r"`(sqlite3 [^`]+)`", section("Backup and restore"))
