@@ -85,6 +85,11 @@ class PostgresServer:
             self._server.wait()
             self._server = None
 
+    @property
+    def version(self) -> int:
+        """The number of the version that its data are of."""
+        return int((self.data / "PG_VERSION").read_text())
+
     def reload(self) -> None:
         """Has it read its files of settings again, before any new connection."""
         assert self._server
