@@ -17,6 +17,7 @@ from formant_mcp.command_line.syntax import Call
 from formant_mcp.server.tools import TOOLS
 from tests.calls import conversation, conversation_id
 from tests.command import Done, parsed, run, run_in_child
+from tests.examples import some
 from tests.fake_formant import FakeFormant
 from tests.terminal import ESCAPE, shown_by_child, shown_in_terminal
 
@@ -134,7 +135,7 @@ def test_a_search_marks_its_hits_and_show_has_the_turns(tmp_path: Path) -> None:
     assert done.status == 0
 
 
-@pytest.mark.parametrize("form", [(), ("--json",)])
+@pytest.mark.parametrize("form", some([(), ("--json",)], 2))
 def test_answers_are_utf_8_whatever_the_encoding_of_the_pipe_is(tmp_path: Path, form: tuple[str, ...]) -> None:
     variables = {"PYTHONUTF8": "0", "PYTHONIOENCODING": "cp1252"}  # as on Windows
     done = run_in_child(tmp_path, "--demo", "search", "वकील", "--limit", "1", *form, **variables)

@@ -17,7 +17,7 @@ import pytest
 import formant_mcp
 from formant_mcp.command_line.parser import program
 from tests.command import parsed, run, run_in_child
-from tests.examples import is_thorough
+from tests.examples import is_thorough, some
 from tests.fake_formant import FakeFormant
 from tests.stdio_process import (
     INITIALIZE,
@@ -107,7 +107,7 @@ def test_the_sample_account_is_imported_only_for_the_demo(tmp_path: Path, argume
     assert ("formant_mcp.demo" in on_stderr) == bool(arguments)
 
 
-@pytest.mark.parametrize("arguments", [(), ("--demo",)])
+@pytest.mark.parametrize("arguments", some([("--demo",), ()], 2))
 def test_the_server_imports_neither_the_command_line_nor_what_draws_tables(
     tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
@@ -119,7 +119,7 @@ def test_the_server_imports_neither_the_command_line_nor_what_draws_tables(
     assert modules_in(on_stderr) & unwanted == set()
 
 
-@pytest.mark.parametrize("command", [("list", "--limit", "1"), ("search", "--help"), ("token", "--help")])
+@pytest.mark.parametrize("command", some([("list", "--limit", "1"), ("search", "--help"), ("token", "--help")], 2))
 def test_a_command_imports_nothing_of_the_protocol(tmp_path: Path, command: tuple[str, ...]) -> None:
     done = run_in_child(tmp_path, "--demo", *command, PYTHONPROFILEIMPORTTIME="1")
     assert done.status == 0
@@ -132,7 +132,7 @@ def modules_in(times: str) -> set[str]:
     return {line.rpartition("|")[2].strip() for line in times.splitlines() if line.startswith("import time:")}
 
 
-@pytest.mark.parametrize("has_folder", [True, False])
+@pytest.mark.parametrize("has_folder", some([False, True], 2))
 def test_the_demo_writes_only_to_its_own_recordings_folder(tmp_path: Path, has_folder: bool) -> None:
     real = tmp_path / "real"
     real.mkdir()

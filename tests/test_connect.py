@@ -19,6 +19,7 @@ from formant_mcp.command_line import parser
 from formant_mcp.commands.assistants import ASSISTANTS
 from formant_mcp.commands.configuration import changed, write
 from tests.command import Done, run, run_in_child
+from tests.examples import some
 from tests.stdio_process import PROGRAM, environment
 
 KEY = "sk-live-0123456789"
@@ -121,7 +122,7 @@ def test_what_was_added_can_be_taken_out(client: str, home: Path) -> None:
     assert (again.status, again.error) == (0, f"{path} has no entry formant: there is nothing to remove.\n")
 
 
-@each_client
+@pytest.mark.parametrize("client", some(ASSISTANTS, 3))
 @pytest.mark.anyio
 async def test_the_entry_of_the_sample_account_starts(client: str, home: Path) -> None:
     assert connect(home, client, "--yes", "--demo").status == 0
@@ -151,7 +152,7 @@ def test_another_key_is_a_change_though_it_is_not_shown(home: Path) -> None:
     assert variables_of(home, "cursor") == {"FORMANT_API_KEY": "sk-another"}
 
 
-@each_client
+@pytest.mark.parametrize("client", some(ASSISTANTS, 3))
 def test_without_a_terminal_and_yes_nothing_is_written(client: str, home: Path) -> None:
     done = run_in_child(home, "connect", client, HOME=str(home), FORMANT_API_KEY=KEY, FORMANT_BASE_URL=NOWHERE)
     assert done.status == 2
@@ -226,7 +227,7 @@ def test_what_is_printed_has_no_key_and_changes_nothing(client: str, home: Path)
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("client", ["cursor", "vscode"])
+@pytest.mark.parametrize("client", some(["cursor", "vscode"], 2))
 async def test_the_printed_link_starts_the_server(client: str, home: Path) -> None:
     printed = connect(home, client, "--print", "--demo").out
     address = urlsplit(printed.split("Or open: ")[1].strip())

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from formant_mcp.members import Member
 from tests.calls import Row, conversation
-from tests.examples import examples
+from tests.examples import examples, some
 from tests.in_a_loop import in_a_loop
 from tests.questions import AGENTS, CALLS, QUESTIONS, Question, account_of, answer
 from tests.server_harness import NOW, Account
@@ -58,7 +58,7 @@ async def test_a_members_answers_are_those_of_an_account_with_just_their_agents(
         assert saved == {path.name for path in Path(folder, "own").glob("recordings/*")}
 
 
-@pytest.mark.parametrize("is_loaded", [True, False])
+@pytest.mark.parametrize("is_loaded", some([False, True], 2))
 async def test_a_members_progress_shows_nothing_of_other_agents(tmp_path: Path, is_loaded: bool) -> None:
     asked, member = Question("tool", "search_transcripts", {"query": "payment"}), Member("asha", frozenset({"100"}))
     own = many_calls(100, 300)

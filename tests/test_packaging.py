@@ -24,6 +24,7 @@ from formant_mcp.providers.registry import PROVIDERS
 from formant_mcp.server.tools import TOOLS
 from formant_mcp.settings import Settings
 from tests import npm
+from tests.examples import some
 from tests.stdio_process import PROGRAM
 
 ROOT = Path(__file__).parents[1]
@@ -104,7 +105,7 @@ def test_the_bundle_needs_the_python_of_the_project() -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("host", ["cursor.com", "vscode.dev"])
+@pytest.mark.parametrize("host", some(["cursor.com", "vscode.dev"], 2))
 async def test_the_links_of_the_readme_start_the_installed_program(host: str, tmp_path: Path) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     query = parse_qs(urlsplit(readme.split(f"](https://{host}/")[1].split(")")[0]).query)
@@ -282,7 +283,7 @@ def test_claude_code_connects_to_what_the_lines_of_the_readme_have_added(
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("mode", ["auto", "legacy"])
+@pytest.mark.parametrize("mode", some(["auto", "legacy"], 2))
 async def test_the_server_shows_a_small_icon(mode: str, tmp_path: Path) -> None:
     parameters = StdioServerParameters(command=str(PROGRAM), args=["--demo"], env=own_environment(tmp_path))
     async with Client(parameters, mode=mode) as client:

@@ -21,6 +21,7 @@ from pydantic import JsonValue
 from formant_mcp.startup import new_stdio_server
 from tests.calls import Row, conversation, detail, many
 from tests.command import in_environment
+from tests.examples import each_once, some
 from tests.fake_formant import FakeFormant
 from tests.stdio_process import (
     INITIALIZE,
@@ -65,7 +66,7 @@ def test_a_host_of_the_older_era_is_served_until_it_ends_its_input(tmp_path: Pat
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize(("mode", "version"), [("auto", "2026-07-28"), ("legacy", "2025-11-25")])
+@pytest.mark.parametrize(("mode", "version"), some([("auto", "2026-07-28"), ("legacy", "2025-11-25")], 2))
 async def test_the_sdks_client_is_served_in_both_eras(tmp_path: Path, mode: str, version: str) -> None:
     parameters = StdioServerParameters(command=str(PROGRAM), args=["--demo"], env=environment(tmp_path))
     with anyio.fail_after(60):
@@ -135,7 +136,7 @@ async def test_with_invalid_settings_every_tool_reports_them(
     assert KEY not in on_stderr
 
 
-@pytest.mark.parametrize("variables", [{}, {"FORMANT_API_KEY": KEY, "FORMANT_TIMEZONE": "Mars/Olympus"}])
+@pytest.mark.parametrize("variables", some([{"FORMANT_API_KEY": KEY, "FORMANT_TIMEZONE": "Mars/Olympus"}, {}], 2))
 def test_the_server_starts_with_invalid_settings(tmp_path: Path, variables: dict[str, str]) -> None:
     calls = [calling(2, "list_conversations"), request(3, "tools/list")]
     answers, on_stderr = piped(tmp_path, [INITIALIZE, INITIALIZED, *calls], **variables)
@@ -173,7 +174,7 @@ def test_stdout_has_only_protocol_messages_and_no_secret_even_one_with_blanks_is
     assert not [secret for secret in (api.url, ids[0], "Haan ji") if secret in on_stderr]
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("sent", some([signal.SIGINT, signal.SIGTERM], 2))
 def test_a_signal_ends_an_idle_server_promptly_and_cleanly(tmp_path: Path, sent: signal.Signals) -> None:
     with started(tmp_path, "--demo") as server:
         server.shake_hands()
@@ -182,8 +183,7 @@ def test_a_signal_ends_an_idle_server_promptly_and_cleanly(tmp_path: Path, sent:
         assert server.rest() == ([], b"")
 
 
-@pytest.mark.parametrize("signals", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("is_input_over", [False, True], ids=["", "input over"])
+@pytest.mark.parametrize(("signals", "is_input_over"), each_once([signal.SIGINT, signal.SIGTERM], [False, True]))
 def test_a_signal_ends_the_server_promptly_during_a_call(
     tmp_path: Path, signals: signal.Signals, is_input_over: bool
 ) -> None:
@@ -251,7 +251,7 @@ def test_a_last_message_without_a_line_feed_is_answered(tmp_path: Path) -> None:
         assert server.rest() == ([{"jsonrpc": "2.0", "id": 2, "result": {}}], b"")
 
 
-@pytest.mark.parametrize("sent", [b"", b"garbage\n"])
+@pytest.mark.parametrize("sent", some([b"garbage\n", b""], 2))
 def test_the_server_ends_with_its_input_before_any_request(tmp_path: Path, sent: bytes) -> None:
     with started(tmp_path, "--demo") as server:
         server.write(sent)
@@ -270,7 +270,7 @@ def test_the_server_ends_if_the_client_closes_its_pipe(tmp_path: Path) -> None:
         assert server.process.stderr.read() == b""
 
 
-@pytest.mark.parametrize("closed", ["<&-", ">&-"])
+@pytest.mark.parametrize("closed", some(["<&-", ">&-"], 2))
 def test_the_server_ends_without_a_pipe(tmp_path: Path, closed: str) -> None:
     command = ["sh", "-c", f'exec "$0" --demo {closed}', str(PROGRAM)]
     done = subprocess.run(command, input=b"", env=environment(tmp_path), capture_output=True, timeout=30)

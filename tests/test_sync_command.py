@@ -18,6 +18,7 @@ from formant_mcp.providers.formant import FormantProvider
 from formant_mcp.settings import Settings
 from tests.calls import conversation, conversation_id
 from tests.command import Done, run, run_in_child
+from tests.examples import some
 from tests.fake_formant import FakeFormant
 from tests.fake_http import Request
 from tests.faults import Fault, hang_up, wrong_shape
@@ -116,7 +117,7 @@ REASONS: list[tuple[int | Fault, str]] = [
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize(("kind", "why"), REASONS)
+@pytest.mark.parametrize(("kind", "why"), some(REASONS, 2))
 async def test_a_call_that_cannot_be_downloaded_is_reported_and_retried_by_the_next_run(
     api: FakeFormant, kind: int | Fault, why: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

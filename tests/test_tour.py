@@ -10,7 +10,7 @@ import pytest
 from rich.cells import cell_len
 
 from formant_mcp.commands.tour import STEPS, run_tour
-from tests.examples import is_thorough
+from tests.examples import some
 from tests.terminal import ESCAPE, shown_by_child
 
 SCRIPT = Path(sys.executable).with_name("formant-mcp")
@@ -100,7 +100,7 @@ def test_the_tour_does_not_show_the_users_key(short: str, whole: str) -> None:
 
 
 @in_a_terminal
-@pytest.mark.parametrize("columns", [40, 80, 120] if is_thorough() else [40, 80])
+@pytest.mark.parametrize("columns", some([40, 80, 120], 3))
 def test_in_a_terminal_answers_fit_its_width_and_their_figures_are_whole(tmp_path: Path, columns: int) -> None:
     status, shown = shown_by_child(tmp_path, "tour", columns=columns, TMPDIR=str(tmp_path))
     lines = ESCAPE.sub("", shown).splitlines()
@@ -120,15 +120,18 @@ def test_in_a_terminal_answers_fit_its_width_and_their_figures_are_whole(tmp_pat
 
 @pytest.mark.parametrize(
     ("variable", "value", "step", "said"),
-    [
-        (
-            "FORMANT_REDACT",
-            "everything",
-            "step 1 (summarize_results): the answer is an error",
-            "FORMANT_REDACT: takes numbers",
-        ),
-        ("FORMANT_RECORDINGS_DIR", os.devnull, "step 12 (save_recording): the answer is an error", "cannot be saved"),
-    ],
+    some(
+        [
+            (
+                "FORMANT_REDACT",
+                "everything",
+                "step 1 (summarize_results): the answer is an error",
+                "FORMANT_REDACT: takes numbers",
+            ),
+            ("FORMANT_RECORDINGS_DIR", os.devnull, "step 12 (save_recording): the answer is an error", "be saved"),
+        ],
+        2,
+    ),
 )
 def test_a_failing_step_ends_the_tour_and_is_named(
     tmp_path: Path,

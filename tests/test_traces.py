@@ -14,6 +14,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.calls import conversation_id, many
 from tests.command import run_in_child
+from tests.examples import some
 from tests.fake_formant import FakeFormant
 from tests.stdio_process import KEY, calling, request, said, started
 
@@ -92,7 +93,7 @@ def test_requests_to_the_provider_are_spans_below_the_call_that_needs_them(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("has_address", "exporter", "disabled"), [(False, "", ""), (True, "none", ""), (True, "", "true")]
+    ("has_address", "exporter", "disabled"), some([(False, "", ""), (True, "none", ""), (True, "", "true")], 2)
 )
 def test_nothing_is_sent_or_imported_unless_configured(
     tmp_path: Path, has_address: bool, exporter: str, disabled: str
@@ -118,7 +119,7 @@ def test_nothing_is_sent_or_imported_unless_configured(
     assert spans == []
 
 
-@pytest.mark.parametrize("command", [["--demo", "doctor"], ["tour"]])
+@pytest.mark.parametrize("command", some([["--demo", "doctor"], ["tour"]], 2))
 def test_a_collector_that_does_not_answer_stops_nothing(tmp_path: Path, command: list[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
@@ -126,7 +127,7 @@ def test_a_collector_that_does_not_answer_stops_nothing(tmp_path: Path, command:
     assert done.status == 0, done.out + done.error
 
 
-@pytest.mark.parametrize("variable", ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"])
+@pytest.mark.parametrize("variable", some(["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"], 2))
 def test_the_variable_that_is_set_is_named_where_nothing_can_send_spans(tmp_path: Path, variable: str) -> None:
     hides = tmp_path / "hides" / "opentelemetry" / "exporter"
     hides.mkdir(parents=True)

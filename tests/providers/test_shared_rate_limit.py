@@ -13,7 +13,7 @@ import pytest
 from formant_mcp.errors import RetryableError, StoreError
 from formant_mcp.providers.allowance import Allowance, StatedLimit, parse_limit
 from formant_mcp.providers.http import HttpClient
-from tests.examples import is_thorough
+from tests.examples import each_once, is_thorough, some
 from tests.providers.limited_api import LATENCY, PER_MINUTE, Headers, Ledger, LimitedApi, Minute, VirtualTime
 from tests.providers.scripted import NOON
 
@@ -90,7 +90,7 @@ A_FEW = [(kind, *beginning) for kind, beginning in zip(KINDS, itertools.cycle(BE
 ALL = [(kind, *beginning) for kind in KINDS for beginning in BEGINNINGS]
 
 
-@pytest.mark.parametrize(("kind", "servers", "began_at"), ALL if is_thorough() else A_FEW)
+@pytest.mark.parametrize(("kind", "servers", "began_at"), ALL if is_thorough() else A_FEW[::2])
 async def test_servers_use_what_is_allowed_and_are_hardly_refused(
     time: VirtualTime, kind: tuple[Headers, Minute], servers: int, began_at: float
 ) -> None:
@@ -110,7 +110,7 @@ UNDOCUMENTED = [
     for kind in KINDS
     for servers, began_at in ((1, 0.0), (2, 37.0), (2, 59.25))
     for allowed in ((30, 50, 80, 120) if began_at < 59 else (PER_MINUTE,))
-][:: 1 if is_thorough() else 5]
+]
 
 
 async def refused_share(
@@ -123,7 +123,7 @@ async def refused_share(
     return api.refused / (api.accepted + api.refused)
 
 
-@pytest.mark.parametrize(("kind", "servers", "allowed", "began_at"), UNDOCUMENTED)
+@pytest.mark.parametrize(("kind", "servers", "allowed", "began_at"), some(UNDOCUMENTED, 7))
 async def test_an_undocumented_limit_is_learned_from_few_refusals(
     time: VirtualTime, kind: tuple[Headers, Minute], servers: int, allowed: int, began_at: float
 ) -> None:
@@ -140,7 +140,7 @@ async def test_servers_that_keep_sixteen_in_flight_are_refused_often(
     assert await refused_share(time, ("retry", "fixed"), 2, PER_MINUTE, 0.0) > 0.1
 
 
-@pytest.mark.parametrize("servers", [1, 2])
+@pytest.mark.parametrize("servers", some([2, 1], 2))
 async def test_an_api_without_any_limit_is_slowed_once(time: VirtualTime, servers: int) -> None:
     api, ledger = LimitedApi(time, "", allowed=10_000), Ledger(time)
     for slowed in (20 * LATENCY, 0.0):
@@ -194,7 +194,7 @@ async def test_requests_are_sent_alone_once_and_not_in_every_minute_or_after_eve
         assert ledger.changes <= 3
 
 
-@pytest.mark.parametrize(("headers", "minute"), KINDS[:: 1 if is_thorough() else 4])  # each of both
+@pytest.mark.parametrize(("headers", "minute"), some(KINDS, 4))  # each of both
 async def test_a_limit_that_is_new_is_learned_although_more_was_accepted_before(
     time: VirtualTime, headers: Headers, minute: Minute
 ) -> None:
@@ -279,8 +279,7 @@ def test_after_the_clock_was_set_back_all_wait_as_long_as_before() -> None:
 
 
 @pytest.mark.parametrize("headers", ["retry", ""])
-@pytest.mark.parametrize("servers", [1, 2])
-@pytest.mark.parametrize("documented", [PER_MINUTE, None])
+@pytest.mark.parametrize(("servers", "documented"), each_once([1, 2], [PER_MINUTE, None]))
 async def test_a_clock_that_is_set_back_in_a_wait_costs_nothing(
     time: VirtualTime, headers: Headers, servers: int, documented: int | None
 ) -> None:

@@ -24,6 +24,7 @@ from formant_mcp.server.http import MCP_PATHS, DrainingServer
 from formant_mcp.server.limits import Gate, Limits
 from formant_mcp.store import Store
 from tests.calls import many
+from tests.examples import some
 from tests.fake_formant import FakeFormant
 from tests.http_process import HttpServer, in_child, in_thread, initialize, post, session_of
 from tests.server_harness import NOW, Account, in_both_eras
@@ -195,7 +196,7 @@ def wait_until_draining(url: str) -> None:
 
 
 @on_posix
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", some([signal.SIGTERM, signal.SIGINT], 2))
 def test_after_a_signal_calls_under_way_are_answered_and_new_ones_refused(
     tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -255,7 +256,7 @@ def test_a_second_signal_ends_the_server_at_once(tmp_path: Path) -> None:
 
 
 @on_posix
-@pytest.mark.parametrize("path", MCP_PATHS)
+@pytest.mark.parametrize("path", some(MCP_PATHS, 2))
 def test_sessions_that_wait_for_notifications_do_not_hold_up_the_end(tmp_path: Path, path: str) -> None:
     with in_child(tmp_path, "--demo") as (process, url):
         session = session_of(initialize(url))

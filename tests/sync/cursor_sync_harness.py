@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.examples import some
 from tests.fake_api import Order
 from tests.fake_http import Request
 from tests.provider_apis import ELEVENLABS, VOICEABLE, VOICEOS, ProviderFixture
@@ -18,6 +19,7 @@ ORDERS: tuple[Order, ...] = ("newest", "oldest", "none")
 MINUTE = timedelta(minutes=1)
 LONG_OVER = NOON - 2 * DAY
 each_provider = pytest.mark.parametrize("provider", CURSORS, ids=lambda provider: provider.name)
+one_provider = pytest.mark.parametrize("provider", some(CURSORS, 3), ids=lambda provider: provider.name)
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ from tests.sync.cursor_sync_harness import (
     each_provider,
     is_timed,
     lists,
+    one_provider,
     opened,
     read_whole,
 )
@@ -116,7 +117,7 @@ async def test_new_calls_of_a_complete_list_cost_one_request(provider: ProviderF
         assert cost == 1
 
 
-@each_provider
+@one_provider
 async def test_an_interrupted_scan_resumes_at_its_cursor(provider: ProviderFixture, tmp_path: Path):
     await _broken_off(provider, tmp_path, requests=21 + 2)
 
@@ -185,7 +186,7 @@ async def test_the_total_that_a_provider_states_is_reported():
         assert (list_status.total, list_status.unlisted, list_status.is_complete) == (150, 0, True)
 
 
-@each_provider
+@one_provider
 async def test_a_scan_that_another_server_finished_is_not_continued(provider: ProviderFixture, tmp_path: Path):
     api, clock, path = provider.api(), Clock(), tmp_path / "store"
     api.conversations = provider.calls(950, LONG_OVER, MINUTE)

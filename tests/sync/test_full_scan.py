@@ -13,6 +13,7 @@ from formant_mcp.errors import PermissionDeniedError
 from formant_mcp.store.engine import Connection
 from formant_mcp.sync.list_sync import ListRequest
 from tests import faults
+from tests.examples import each_once
 from tests.fake_formant import FakeFormant, Order
 from tests.fake_http import Request
 from tests.providers.scripted import others_have_run
@@ -36,8 +37,7 @@ pytestmark = pytest.mark.anyio
 ORDERS: list[Order] = ["newest", "oldest", "none"]
 
 
-@pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("count", [1, 250])
+@pytest.mark.parametrize(("order", "count"), each_once(ORDERS, [1, 250]))
 async def test_calls_that_arrive_during_a_scan_are_part_of_it(order: Order, count: int):
     async with FakeFormant() as api, harness_for(api) as harness:
         api.conversations, api.order = ended_calls(450), order
@@ -180,11 +180,9 @@ async def test_a_too_many_requests_in_the_middle_is_waited_out():
         assert max(harness.slept) >= 30
 
 
-@pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize(("pages", "stops_at", "unsaved"), [(41, 25, 16), (91, 60, 32)])
-async def test_an_interrupted_scan_resumes_at_its_checkpoint(
-    order: Order, pages: int, stops_at: int, unsaved: int, tmp_path: Path
-):
+@pytest.mark.parametrize(("order", "size"), each_once(ORDERS, [(41, 25, 16), (91, 60, 32)]))
+async def test_an_interrupted_scan_resumes_at_its_checkpoint(order: Order, size: tuple[int, int, int], tmp_path: Path):
+    pages, stops_at, unsaved = size
     async with FakeFormant() as api:
         api.conversations, api.order = ended_calls(pages * 99 - 9), order
         clock = Clock()

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from tests.calls import conversation
+from tests.examples import each_once, some
 from tests.fake_formant import FakeFormant, Order
 from tests.sync.sync_harness import (
     ALWAYS,
@@ -58,8 +59,7 @@ async def test_a_list_without_new_calls_costs_two_requests_at_most(order: Order,
 
 
 @LISTED
-@pytest.mark.parametrize("size", [1, 100, 299, 300, 450])
-@pytest.mark.parametrize("new", [1, 7])
+@pytest.mark.parametrize(("size", "new"), each_once([1, 100, 299, 300, 450], [1, 7]))
 async def test_a_few_new_calls_cost_three_requests_at_most(order: Order, with_total: bool, size: int, new: int):
     async with FakeFormant() as api, harness_for(api) as harness:
         account(api, order, with_total, size)
@@ -143,7 +143,7 @@ async def test_one_deleted_and_one_new_call_are_both_found(order: Order):
 
 
 @pytest.mark.parametrize(
-    ("order", "with_total"), [("newest", True), ("oldest", True), ("none", True), ("newest", False)]
+    ("order", "with_total"), some([("newest", True), ("oldest", True), ("none", True), ("newest", False)], 2)
 )
 async def test_an_empty_list_by_mistake_deletes_nothing(order: Order, with_total: bool):
     async with FakeFormant() as api, harness_for(api) as harness:

@@ -10,6 +10,7 @@ from formant_mcp.filters import Filters
 from formant_mcp.sync.list_sync import ListRequest
 from tests import faults
 from tests.calls import LazyRows, conversation, many
+from tests.examples import each_once, some
 from tests.fake_formant import FakeFormant, Order
 from tests.fake_http import Request
 from tests.sync.sync_harness import (
@@ -32,7 +33,8 @@ HUGE = 200_000
 ENOUGH = 40  # requests
 YESTERDAY = datetime(2026, 11, 19, tzinfo=NOON.tzinfo)
 WEEK_AGO = NOON - timedelta(days=7)
-BOTH_ORDERS = pytest.mark.parametrize("order", ["newest", "oldest"])
+ORDERED: tuple[Order, ...] = ("newest", "oldest")
+BOTH_ORDERS = pytest.mark.parametrize("order", ORDERED)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +65,7 @@ def expected(api: FakeFormant, since: datetime, agent_id: str = "") -> list[str]
     return ids
 
 
-@BOTH_ORDERS
+@pytest.mark.parametrize("order", some(ORDERED, 2))
 async def test_the_newest_twenty_of_200000_cost_few_requests(huge: FakeFormant, order: Order):
     async with harness_for(huge, transport=opened(huge, order)) as harness:
         requests, list_status = await harness.cost(ListRequest(newest=20))
@@ -84,7 +86,7 @@ async def test_yesterday_of_200000_costs_few_requests(huge: FakeFormant, order: 
         assert await harness.stored(Filters(since=YESTERDAY)) == expected(huge, YESTERDAY)
 
 
-@BOTH_ORDERS
+@pytest.mark.parametrize("order", some(ORDERED[::-1], 2))
 async def test_an_agents_last_week_of_200000_costs_few_requests(huge: FakeFormant, order: Order):
     async with harness_for(huge, transport=opened(huge, order)) as harness:
         requests, list_status = await harness.cost(ListRequest(Filters(agent_id="101", since=WEEK_AGO)))
@@ -151,8 +153,7 @@ def coming(api: FakeFormant, count: int) -> Callable[[Request], None]:
     return lambda _: add_all(api, later_calls(count, next(numbers)))
 
 
-@BOTH_ORDERS
-@pytest.mark.parametrize("count", [1, 30])
+@pytest.mark.parametrize(("order", "count"), each_once(ORDERED, [1, 30]))
 async def test_calls_that_arrive_during_a_scan_hide_no_others_and_keep_the_order(order: Order, count: int):
     async with FakeFormant() as api, harness_for(api) as harness:
         api.conversations, api.order = ended_calls(3_000), order
@@ -200,8 +201,7 @@ async def test_a_call_deleted_during_a_scan_hides_no_other(order: Order):
         assert set(await harness.stored()) >= {str(row["conversation_id"]) for row in ended_calls(1_500)} - gone
 
 
-@BOTH_ORDERS
-@pytest.mark.parametrize("change", ["comes", "goes"])
+@pytest.mark.parametrize(("order", "change"), each_once(ORDERED, ["comes", "goes"]))
 async def test_a_change_within_the_stored_part_hides_nothing(order: Order, change: str):
     async with FakeFormant() as api, harness_for(api) as harness:
         api.conversations, api.order = ended_calls(3_000), order

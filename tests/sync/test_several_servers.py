@@ -15,6 +15,7 @@ from formant_mcp.errors import RateLimitError
 from formant_mcp.filters import Filters
 from formant_mcp.sync.list_sync import RECHECK_AFTER, ListRequest
 from tests import faults
+from tests.examples import each_once
 from tests.fake_formant import FakeFormant, Order
 from tests.sync.sync_harness import (
     SECONDS,
@@ -168,8 +169,9 @@ async def test_two_servers_read_the_newest_part_once(tmp_path: Path):
         assert len(api.requests) <= 5 + 20 + 3
 
 
-@pytest.mark.parametrize("order", ["newest", "oldest", "none"])
-@pytest.mark.parametrize("off", [timedelta(minutes=10), timedelta(minutes=-10)], ids=["ahead", "late"])
+@pytest.mark.parametrize(
+    ("order", "off"), each_once(["newest", "oldest", "none"], [timedelta(minutes=10), timedelta(minutes=-10)]), ids=str
+)
 async def test_a_server_with_another_clock_completes_a_scan(tmp_path: Path, off: timedelta, order: Order):
     async with FakeFormant() as api, two_desks(api, tmp_path / "store", off) as (first, second):
         api.conversations, api.order = held_as(order, ended_calls(4_000)), order

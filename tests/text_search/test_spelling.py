@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import formant_mcp.demo
 from formant_mcp.text_search.spelling import nearest, phonetic_key, spellings
 from formant_mcp.text_search.tokenizer import fold, words_in
+from tests.examples import some
 
 FOLDER = Path(__file__).parent
 SCRIPTS = Path(formant_mcp.demo.__file__).parent / "scripts"
@@ -73,7 +74,7 @@ def test_different_words_that_sound_near_stay_apart() -> None:
 
 @pytest.mark.parametrize(
     ("name", "also", "least"),
-    [("answers.txt", ["spellings.txt"], 0.97), ("answers.txt", [], 0.95), ("answers_dhvani.txt", [], 0.925)],
+    some([("answers.txt", ["spellings.txt"], 0.97), ("answers_dhvani.txt", [], 0.925), ("answers.txt", [], 0.95)], 2),
 )
 def test_the_first_20_words_of_a_vocabulary_are_right(name: str, also: list[str], least: float) -> None:
     right = {query: words.split() for query, _, words in _answers(name)}

@@ -8,7 +8,7 @@ import pytest
 
 from tests import faults
 from tests.calls import conversation, conversation_id
-from tests.examples import is_thorough
+from tests.examples import some
 from tests.fake_formant import Order
 from tests.fake_http import Reply, Request
 from tests.faults import Fault
@@ -41,7 +41,7 @@ async def to_the_end(assistant: Assistant, order_by: str) -> list[Answer]:
 
 
 # Without time for all of them, three that have each value.
-@pytest.mark.parametrize(("order", "with_total", "order_by"), COMBINATIONS[:: 1 if is_thorough() else 5])
+@pytest.mark.parametrize(("order", "with_total", "order_by"), some(COMBINATIONS, 5))
 async def test_paging_to_the_end_reads_the_list_once(
     account: Account, order: Order, with_total: bool, order_by: str
 ) -> None:
@@ -129,7 +129,7 @@ def half_damaged() -> Fault:
     return fault
 
 
-@pytest.mark.parametrize("kind", [half_damaged(), faults.truncated_json, faults.empty_body, faults.not_json])
+@pytest.mark.parametrize("kind", some([half_damaged(), faults.truncated_json, faults.empty_body, faults.not_json], 3))
 async def test_damaged_answers_leave_what_is_stored(account: Account, kind: Fault) -> None:
     fill(account, 40)
     async with account.connect() as assistant:

@@ -7,6 +7,7 @@ import pytest
 from pydantic import JsonValue
 
 from tests.calls import conversation, conversation_id
+from tests.examples import each_once
 from tests.fake_http import Request
 from tests.server_harness import BOUNDARY, NOW, Account, Answer, Assistant, in_both_eras
 from tests.snapshots import assert_same_answer
@@ -226,8 +227,7 @@ async def test_a_cursor_is_good_for_its_own_question_alone(account: Account) -> 
         assert hits(await assistant.ask("search_transcripts", **question))  # another limit is no other question
 
 
-@pytest.mark.parametrize("filler", [ENGLISH, FILLER, ASTRAL])
-@pytest.mark.parametrize("per_call", [1, 4])
+@pytest.mark.parametrize(("filler", "per_call"), each_once([ENGLISH, FILLER, ASTRAL], [1, 4]))
 async def test_default_pages_are_short_in_every_script_and_the_cursor_covers_all(
     account: Account, filler: str, per_call: int
 ) -> None:

@@ -21,6 +21,7 @@ from formant_mcp.store import AccountKey
 from formant_mcp.store.sqlite.connection import open_writer
 from formant_mcp.store.sqlite.database import SqliteDatabase
 from formant_mcp.store.sqlite.schema import MIGRATIONS
+from tests.examples import some
 from tests.in_a_loop import in_a_loop
 from tests.store.files import calls, damage, open_store, set_aside, write_store
 from tests.store.oracle import NOW
@@ -115,7 +116,9 @@ async def test_a_store_of_another_account_is_refused(path: Path) -> None:
     await store.close()
 
 
-@pytest.mark.parametrize("header", [b"\0" * 10_000, b"SQLite format 3\0" + b"not a database\n" * 1000, b"\0" * 100])
+@pytest.mark.parametrize(
+    "header", some([b"\0" * 10_000, b"\0" * 100, b"SQLite format 3\0" + b"not a database\n" * 1000], 2)
+)
 async def test_a_store_with_a_damaged_header_is_set_aside_and_a_new_one_created(path: Path, header: bytes) -> None:
     await write_store(path)
     damaged = header + path.read_bytes()[len(header) :]
