@@ -26,6 +26,8 @@ _SETTINGS = {
     "port": "5432",
     "max_connections": "800",
 }
+# For databases of a few rows: the more buffers there are, the longer takes the end of each connection.
+SMALL = {"shared_buffers": "16MB", "wal_level": "minimal", "max_wal_senders": "0"}
 _MOST_SECONDS = 30.0
 
 

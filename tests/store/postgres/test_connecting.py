@@ -24,6 +24,12 @@ Login = Callable[[str], str]
 
 
 @pytest.fixture
+def database(empty_database: str) -> str:
+    """One without tables."""
+    return empty_database
+
+
+@pytest.fixture
 def login(server: PostgresServer, database: str) -> Generator[Login]:
     """Creates a role with a right to the database, and returns the address for it."""
     names: list[str] = []

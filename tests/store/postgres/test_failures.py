@@ -136,9 +136,9 @@ async def test_a_database_that_only_accepts_reads_is_said_and_is_read(store: Sto
     await works(store)
 
 
-async def test_no_tables_are_created_where_only_reads_are_accepted(database: str) -> None:
+async def test_no_tables_are_created_where_only_reads_are_accepted(empty_database: str) -> None:
     with refused("only accepts reads"):
-        await open_at(f"{database}&options=-c%20default_transaction_read_only%3Don")
+        await open_at(f"{empty_database}&options=-c%20default_transaction_read_only%3Don")
 
 
 @pytest.fixture
@@ -329,9 +329,9 @@ async def test_a_migration_that_fails_leaves_the_tables_as_they_were(
     await works(store)
 
 
-async def test_servers_that_start_at_once_create_the_tables_once(database: str) -> None:
-    stores = await asyncio.gather(*(open_at(database) for _ in range(8)))
-    assert await ask(database, "SELECT count(*) FROM formant_mcp.accounts") == [(1,)]
+async def test_servers_that_start_at_once_create_the_tables_once(empty_database: str) -> None:
+    stores = await asyncio.gather(*(open_at(empty_database) for _ in range(8)))
+    assert await ask(empty_database, "SELECT count(*) FROM formant_mcp.accounts") == [(1,)]
     for store in stores:
         await store.close()
 

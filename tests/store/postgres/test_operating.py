@@ -44,6 +44,12 @@ esac
 """
 
 
+@pytest.fixture
+def database(empty_database: str) -> str:
+    """One without tables."""
+    return empty_database
+
+
 def section(heading: str) -> str:
     """The part of the page below that heading."""
     return re.split(r"^## ", PAGE.split(f"\n## {heading}\n")[1], flags=re.MULTILINE)[0]

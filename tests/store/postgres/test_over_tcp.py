@@ -9,7 +9,7 @@ import pytest
 
 from formant_mcp.filters import Filters
 from tests.command import run
-from tests.postgres_server import PostgresServer, postgres_server
+from tests.postgres_server import SMALL, PostgresServer, postgres_server
 from tests.prism import free_port
 from tests.store.files import calls
 from tests.store.oracle import NOW
@@ -34,11 +34,17 @@ Address = Callable[[str, str], str]
 @pytest.fixture(scope="module")
 def server() -> Generator[PostgresServer]:
     """A server that this machine reaches by TCP, with a password; by IPv4 encrypted only."""
-    with postgres_server(listen_addresses="127.0.0.1,::1", port=str(free_port())) as server:
+    with postgres_server(**SMALL, listen_addresses="127.0.0.1,::1", port=str(free_port())) as server:
         server.write("pg_hba.conf", RULES)
         server.reload()
         ask_now(server.address, f"CREATE ROLE reviewer SUPERUSER LOGIN PASSWORD '{SECRET}'")
         yield server
+
+
+@pytest.fixture
+def database(empty_database: str) -> str:
+    """One of that server, without tables."""
+    return empty_database
 
 
 @pytest.fixture
