@@ -38,6 +38,20 @@ def listed_ids(answer: Answer) -> list[str]:
 
 
 @dataclass(frozen=True)
+class Right:
+    """The lines that answers must have, and what the last one must give."""
+
+    lines: Sequence[str]
+    given: Sequence[str]
+
+    def faults(self, lines: Sequence[str], given: Sequence[str]) -> list[str]:
+        """What is wrong with answers that have these lines, and give that."""
+        missing = [line for line in self.lines if not any(fnmatchcase(said, line) for said in lines)]
+        wrong = [item for item in {*self.given, *given} if self.given.count(item) != given.count(item)]
+        return missing + [f"{item} {given.count(item)} times" for item in wrong]
+
+
+@dataclass(frozen=True)
 class OpenQuestion:
     """What is asked, and one way to ask it.
 
@@ -51,12 +65,9 @@ class OpenQuestion:
     given: Callable[[Calls], Sequence[str]]
     gives: Callable[[Answer], Sequence[str]] = listed_ids
 
-    def faults(self, calls: Calls, lines: Sequence[str], given: Sequence[str]) -> list[str]:
-        """What is wrong with answers that have these lines, and give that."""
-        missing = [line for line in self.lines(calls) if not any(fnmatchcase(said, line) for said in lines)]
-        expected = self.given(calls)
-        wrong = [item for item in {*expected, *given} if expected.count(item) != given.count(item)]
-        return missing + [f"{item} {given.count(item)} times" for item in wrong]
+    def right(self, calls: Calls) -> Right:
+        """What answers must have on the sample calls."""
+        return Right(self.lines(calls), self.given(calls))
 
 
 def _said(call: SampleCall, role: str, *phrases: str) -> list[int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from formant_mcp.demo.calls import sample_calls
-from tests.evals.open_questions import IDS, OPEN_QUESTIONS, OpenQuestion
+from tests.evals.open_questions import IDS, OPEN_QUESTIONS, Right
 from tests.evals.questions import QUESTIONS, Calls
 from tests.fake_formant import FakeFormant
 from tests.server_harness import NOW, Account, Answer
@@ -64,28 +64,29 @@ async def test_ten_open_questions_are_answered_with_what_is_planted(tmp_path: Pa
             asked += len(answers)
             read += len(text)
             lines, gives = text.split("\n"), question.gives(answers[-1])
-            if faults := question.faults(calls, lines, gives):
+            right = question.right(calls)
+            if faults := right.faults(lines, gives):
                 wrong.append(f"{question.text} {faults} in:\n{text}")
-            wrong += [f"{question.text} {broken}" for broken in unnoticed(question, calls, lines, gives)]
+            wrong += [f"{question.text} {broken}" for broken in unnoticed(right, lines, gives)]
     assert not wrong, "\n\n".join(wrong)
     assert asked <= MOST_OPEN_CALLS
     assert read <= MOST_OPEN_CHARACTERS
     print(f"{len(OPEN_QUESTIONS)} open answers right, {asked} calls, {read:,} characters read")
 
 
-def unnoticed(question: OpenQuestion, calls: Calls, lines: Sequence[str], gives: Sequence[str]) -> list[str]:
-    """Ways to break right answers that the question does not notice."""
+def unnoticed(right: Right, lines: Sequence[str], gives: Sequence[str]) -> list[str]:
+    """Ways to break right answers that go unnoticed."""
     broken: dict[str, tuple[Sequence[str], Sequence[str]]] = {
         "less is given": (lines, gives[1:]),
         "more is given": (lines, [*gives, "something else"]),
     }
-    for pattern in question.lines(calls):
+    for pattern in right.lines:
         rows = fnmatch.filter(lines, pattern)
         others = [line for line in lines if line not in rows]
         broken[f"without {pattern}"] = (others, gives)
         for changed in zip(*(other_figures(row, pattern) for row in rows), strict=False):
             broken[f"{changed[0]} for {pattern}"] = ([*others, *changed], gives)
-    return [name for name, (said, given) in broken.items() if not question.faults(calls, said, given)]
+    return [name for name, (said, given) in broken.items() if not right.faults(said, given)]
 
 
 def other_figures(row: str, pattern: str) -> Iterator[str]:
