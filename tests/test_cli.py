@@ -17,7 +17,7 @@ import pytest
 import formant_mcp
 from formant_mcp.command_line.parser import program
 from tests.command import parsed, run, run_in_child
-from tests.examples import is_thorough, some
+from tests.examples import some
 from tests.fake_formant import FakeFormant
 from tests.stdio_process import (
     INITIALIZE,
@@ -263,7 +263,7 @@ def test_a_closed_pipe_ends_the_tour_without_a_traceback(tmp_path: Path) -> None
     process.stderr.close()
 
 
-# What writes to stdout in its own way, with each reason; half of that: each with one reason in turn.
+# What writes to stdout in its own way, with each reason.
 UNWRITABLE = [
     (arguments, *reason)
     for arguments in (
@@ -272,11 +272,10 @@ UNWRITABLE = [
     )
     for reason in ((">/dev/full", "No space left on device"), (">&-", "Bad file descriptor"))
 ]
-HALF = [UNWRITABLE[2 * n + n % 2] for n in range(len(UNWRITABLE) // 2)]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="it needs a device that is always full")
-@pytest.mark.parametrize(("arguments", "redirection", "reason"), UNWRITABLE if is_thorough() else HALF)
+@pytest.mark.parametrize(("arguments", "redirection", "reason"), some(UNWRITABLE, 5))
 def test_output_that_cannot_be_written_is_said_in_one_line(
     tmp_path: Path, arguments: str, redirection: str, reason: str
 ) -> None:

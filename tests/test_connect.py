@@ -193,7 +193,7 @@ def test_a_linked_file_stays_a_link(home: Path) -> None:
     ],
 )
 def test_settings_that_would_not_work_are_not_written(variables: dict[str, str], said: str, home: Path) -> None:
-    done = run_in_child(home, "connect", "cursor", "--yes", HOME=str(home), **variables)
+    done = run(home, "connect", "cursor", "--yes", HOME=str(home), **variables)
     assert done.status == 1
     assert said in done.error
     assert not (home / FILES["cursor"]).exists()

@@ -25,7 +25,7 @@ from mcp_types.version import LATEST_MODERN_VERSION
 from pydantic import JsonValue
 
 from formant_mcp.server.jsonrpc import MOST_BYTES, line_of
-from tests.examples import examples
+from tests.examples import examples, some
 from tests.stdio_process import INITIALIZE, Message, Server, calling, request, started
 
 PARSE, INVALID, NO_METHOD, PARAMS = -32700, -32600, -32601, -32602
@@ -358,7 +358,7 @@ def test_a_result_that_cannot_be_sent_is_replaced_or_an_error(result: dict[str, 
 
 
 def test_messages_are_smaller_than_typescript_clients_accept() -> None:
-    for size in range(MOST_BYTES - 50, MOST_BYTES, 7):
+    for size in some(range(MOST_BYTES - 50, MOST_BYTES, 7), 4):
         line = line_of(JSONRPCResponse(jsonrpc="2.0", id=1, result={"a": "x" * size}))
         assert len(line) + TYPESCRIPT_READS < TYPESCRIPT_MOST
     notification = JSONRPCNotification(jsonrpc="2.0", method="notifications/progress", params={"a": "x" * MOST_BYTES})

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 
 WEEK: dict[str, object] = {"since": "2026-11-14", "until": "2026-11-20"}
 GROUPINGS = ("status", "agent_id", "failure_reason", "contact_number", "hour", "weekday", "day", "week", "month")
-MOST = 5  # values of a grouping that are sent back
+MOST = 5 if is_thorough() else 2  # values of a grouping, or of a field, that are sent back
 
 
 @pytest.fixture(params=[name for name in PROVIDERS if name != "voiceable" or is_thorough()])  # as elevenlabs sends it
@@ -113,7 +113,7 @@ async def test_values_of_a_profile_filter_by_those_values(assistant: Assistant) 
     assert await matched(assistant, **span) == await matched(assistant)
     for field in listed(answer["results"]):
         path, count = str(field["path"]), field["count"]
-        for place, (value, having) in enumerate(pairs(field.get("top", []))):
+        for place, (value, having) in enumerate(pairs(field.get("top", []))[:MOST]):
             printed = f"{path}={value}"
             forms: list[object] = [[printed]]
             if not place or " and " in value:

@@ -21,6 +21,7 @@ from formant_mcp.analysis.changes import (
 )
 from formant_mcp.analysis.statistics import share_difference_interval, two_share_p_value
 from tests.analysis.random_calls import COUNTED, NUMERIC, Call, two_periods
+from tests.examples import some
 
 SETTLED = PeriodCounts(1_000, {"a": 500, "b": 300, "c": 200})
 
@@ -34,11 +35,11 @@ def names(changes: tuple[Change, ...]) -> list[tuple[str, str | None]]:
 
 
 def test_chance_alone_is_reported_in_at_most_one_of_twenty_runs() -> None:
-    reports = 0
-    for seed in range(60):
+    reports, seeds = 0, some(range(60), 2)
+    for seed in seeds:
         random = Random(seed)
         reports += bool(find_changes(*two_periods(random, random.randint(300, 5_000))).changes)
-    assert reports <= 3  # benchmarks/bench_changes.py counts a thousand runs
+    assert reports <= len(seeds) / 20  # benchmarks/bench_changes.py counts a thousand runs
 
 
 def negative(call: Call) -> Call:
