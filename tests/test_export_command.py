@@ -12,7 +12,7 @@ import pytest
 from formant_mcp.command_line.parser import parse
 from formant_mcp.command_line.syntax import Call
 from formant_mcp.queries.arguments import FilterArguments
-from tests.command import Done, run, run_in_child
+from tests.command import Done, run
 from tests.stdio_process import environment
 
 
@@ -27,7 +27,7 @@ def test_a_file_has_the_same_rows_as_stdout(tmp_path: Path) -> None:
     assert to_file.status == 0, to_file.error
     assert to_file.out == ""
     rows = list(csv.DictReader(io.StringIO((tmp_path / "calls.csv").read_text("utf-8-sig"), newline="")))
-    printed = run_in_child(tmp_path, "--demo", "export", *filters, "--format", "jsonl")
+    printed = run(tmp_path, "--demo", "export", *filters, "--format", "jsonl")
     objects = [json.loads(line) for line in printed.out.splitlines()]
     assert len(rows) == len(objects) > 5
     assert {row["agent_id"] for row in rows} == {"123"}

@@ -17,7 +17,7 @@ from formant_mcp.errors import ConnectionFailedError
 from formant_mcp.providers.formant import FormantProvider
 from formant_mcp.settings import Settings
 from tests.calls import conversation, conversation_id
-from tests.command import Done, run, run_in_child
+from tests.command import Done, run
 from tests.examples import some
 from tests.fake_formant import FakeFormant
 from tests.fake_http import Request
@@ -228,7 +228,7 @@ def test_a_run_after_ctrl_c_resumes(tmp_path: Path) -> None:
 def test_a_refused_key_and_an_invalid_date_are_reported_without_a_traceback(tmp_path: Path) -> None:
     with FakeFormant.in_thread() as api:
         api.key = "another"
-        refused = run_in_child(tmp_path, "sync", **variables(api, tmp_path))
+        refused = run(tmp_path, "sync", **variables(api, tmp_path))
         assert refused.status == 1
         assert "The key was refused." in refused.error
         assert "Traceback" not in refused.error

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from formant_mcp.server.http import listen
-from tests.command import Done, run, run_in_child
+from tests.command import Done, run
 from tests.http_process import in_child, post
 
 
@@ -46,7 +46,7 @@ def test_it_refuses_a_proxy_for_other_machines(tmp_path: Path) -> None:
 
 
 def test_it_does_not_start_without_a_key(tmp_path: Path) -> None:
-    assert refused(run_in_child(tmp_path, "serve")) == (
+    assert refused(run(tmp_path, "serve")) == (
         "No API key is set. Set FORMANT_API_KEY (or FORMANT_API_KEY_FILE);"
         " `formant-mcp serve --demo` serves the sample account without one.\n"
     )
