@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapp
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import anyio
@@ -76,6 +77,12 @@ class Answer:
     def most_bytes(self) -> int:
         """The larger of text and structure, in bytes: a letter of Devanagari has three."""
         return max(len(part.encode()) for part in (self.text, compact(self.structure)))
+
+
+@cache
+def _settings(**given: str | float) -> Settings:
+    """To check settings takes milliseconds, and most tests have the same, but for their folders."""
+    return Settings.model_validate(given)
 
 
 class Assistant:
@@ -207,15 +214,10 @@ class Account:
 
     def settings(self, overrides: Mapping[str, str | float], *, is_sample: bool = False) -> Settings:
         """The settings of a server over this account, or over the sample account."""
-        usual = {
-            "api_key": KEY,
-            "base_url": "" if is_sample else self.api.url,
-            "store": ":memory:",
-            "recordings_dir": str(self.folder / "recordings"),
-            "exports_dir": str(self.folder / "exports"),
-            "timezone": ZONE,
-        }
-        return Settings.model_validate({**usual, **overrides})
+        usual = {"api_key": KEY, "base_url": "" if is_sample else self.api.url, "store": ":memory:", "timezone": ZONE}
+        folders = {f"{name}_dir": self.folder / name for name in ("recordings", "exports")}
+        given = {name: value for name, value in folders.items() if name not in overrides}
+        return _settings(**{**usual, **overrides}).model_copy(update=given)
 
     async def _app(self, settings: Settings, source: AnyProvider, key: str) -> App:
         app, member, boundary = await open_app(settings, source, key, self.clock), self.member, self.boundary

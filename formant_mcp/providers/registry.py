@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from formant_mcp.providers.rest import OpenProvider
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ProviderSpec:
     """What the rest of the program needs to know about a provider.
 

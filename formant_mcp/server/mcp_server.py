@@ -8,7 +8,7 @@ from base64 import b64encode
 from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -68,7 +68,7 @@ def build_server(lazy_app: LazyApp, instructions: str, provider: ProviderSpec) -
             await lazy_app.aclose()
 
     async def list_tools(_: Request, __: types.PaginatedRequestParams | None) -> types.ListToolsResult:
-        return types.ListToolsResult(tools=[tool.to_mcp(provider) for tool in TOOLS])
+        return types.ListToolsResult(tools=list(_listed_tools(provider)))
 
     static = CacheHint(ttl_ms=_HOUR_MS, scope="public")
     server = Server(
@@ -92,6 +92,12 @@ def build_server(lazy_app: LazyApp, instructions: str, provider: ProviderSpec) -
     )
     server.middleware.append(_check_params)
     return server
+
+
+@cache
+def _listed_tools(provider: ProviderSpec) -> tuple[types.Tool, ...]:
+    """All tools; to describe them takes milliseconds, and each session lists them."""
+    return tuple(tool.to_mcp(provider) for tool in TOOLS)
 
 
 def _icon() -> types.Icon:
