@@ -182,7 +182,7 @@ def test_demo_may_follow_the_command(typed: str, command: str) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
-@pytest.mark.parametrize("is_terminal", [True, False])
+@pytest.mark.parametrize("is_terminal", some([True, False], 2))
 def test_the_server_says_that_it_waits_only_in_a_terminal_and_ctrl_c_ends_it(tmp_path: Path, is_terminal: bool) -> None:
     import pty
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from formant_mcp.members import Member
 from tests.calls import Row, conversation
-from tests.examples import examples, some
+from tests.examples import examples, is_thorough, some
 from tests.in_a_loop import in_a_loop
 from tests.questions import AGENTS, CALLS, QUESTIONS, Question, account_of, answer
 from tests.server_harness import NOW, Account
@@ -37,7 +37,7 @@ async def answers(asked: Account, questions: Sequence[Question], *, is_loaded: b
 
 
 @pytest.mark.parametrize("is_loaded", [True, False])
-@settings(max_examples=examples(1))
+@settings(max_examples=examples(1 if is_thorough() else 0.6))
 @given(
     agents=st.frozensets(st.sampled_from([*AGENTS, 7]), min_size=1, max_size=3),
     questions=st.lists(QUESTIONS, min_size=1, max_size=6),

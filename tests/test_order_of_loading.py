@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.calls import Row, conversation
-from tests.examples import examples
+from tests.examples import examples, is_thorough
 from tests.in_a_loop import in_a_loop
 from tests.questions import CALLS, COUNT, QUESTIONS, Question, account_of, answer
 from tests.server_harness import NOW
@@ -74,7 +74,7 @@ async def assert_equal_answers(orders: Sequence[Sequence[Row]], questions: Seque
         assert its == theirs, question
 
 
-@settings(max_examples=examples(1))
+@settings(max_examples=examples(1 if is_thorough() else 0.6))
 @given(
     orders=st.tuples(st.permutations(range(COUNT)), st.permutations(range(COUNT))),
     questions=st.lists(QUESTIONS, min_size=1, max_size=12),

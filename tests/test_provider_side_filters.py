@@ -260,7 +260,7 @@ def assert_narrowed(provider: ProviderFixture, filters: Filters, carried: list[R
         assert 0 < max(before) - filters.until.timestamp() <= 2 + hour
 
 
-@pytest.mark.parametrize(("provider", "narrows"), each_once(PROVIDERS, [True, False]))
+@pytest.mark.parametrize(("provider", "narrows"), each_once(some(PROVIDERS, 2), [True, False]))
 async def test_a_filter_matches_the_same_calls_on_a_loaded_store(provider: ProviderFixture, narrows: bool) -> None:
     async with account(provider, bounds_included=True, narrows=narrows) as filtered:
         await filtered.load_all()
@@ -270,7 +270,7 @@ async def test_a_filter_matches_the_same_calls_on_a_loaded_store(provider: Provi
             assert set(ids) == expected(provider, filters), name
 
 
-@pytest.mark.parametrize("provider", PROVIDERS, ids=lambda provider: provider.name)
+@pytest.mark.parametrize("provider", some(PROVIDERS, 2), ids=lambda provider: provider.name)
 async def test_filters_in_sequence_on_one_store_each_match_their_calls(provider: ProviderFixture) -> None:
     async with account(provider, bounds_included=False, narrows=True) as filtered:
         for name, filters in sorted(cases(provider).items(), key=lambda case: case[0] == "nothing"):

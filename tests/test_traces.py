@@ -93,7 +93,7 @@ def test_requests_to_the_provider_are_spans_below_the_call_that_needs_them(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("has_address", "exporter", "disabled"), some([(False, "", ""), (True, "none", ""), (True, "", "true")], 2)
+    ("has_address", "exporter", "disabled"), some([(True, "none", ""), (True, "", "true"), (False, "", "")], 3)
 )
 def test_nothing_is_sent_or_imported_unless_configured(
     tmp_path: Path, has_address: bool, exporter: str, disabled: str

@@ -123,7 +123,7 @@ async def refused_share(
     return api.refused / (api.accepted + api.refused)
 
 
-@pytest.mark.parametrize(("kind", "servers", "allowed", "began_at"), some(UNDOCUMENTED, 7))
+@pytest.mark.parametrize(("kind", "servers", "allowed", "began_at"), some(UNDOCUMENTED, 13))
 async def test_an_undocumented_limit_is_learned_from_few_refusals(
     time: VirtualTime, kind: tuple[Headers, Minute], servers: int, allowed: int, began_at: float
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 from formant_mcp.errors import AuthenticationError, InvalidResponseError
 from formant_mcp.filters import Filters
 from formant_mcp.sync.list_sync import ListRequest
+from tests.examples import each_once
 from tests.fake_cursor import FakeCursorFamily, FakeElevenLabs
 from tests.fake_http import Reply, Request
 from tests.fake_voiceos import FakeVoiceOs
@@ -20,8 +21,7 @@ from tests.sync.sync_harness import DAY, running_jobs, until
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.parametrize("cap", [30, 100])
-@pytest.mark.parametrize("option", ["empty_pages", "times_as_text", "with_has_more"])
+@pytest.mark.parametrize(("cap", "option"), each_once([30, 100], ["empty_pages", "times_as_text", "with_has_more"]))
 @pytest.mark.parametrize("provider", [ELEVENLABS, VOICEABLE], ids=lambda provider: provider.name)
 async def test_an_unusual_list_is_stored_with_every_conversation_once(provider: ProviderFixture, option: str, cap: int):
     async with opened(provider, 250) as harness:

@@ -321,8 +321,7 @@ async def test_an_agent_that_the_provider_refuses_to_list_is_searched_in_the_who
         assert await harness.holds_all()
 
 
-@pytest.mark.parametrize("at", range(1, 6))
-@pytest.mark.parametrize("minutes", [0, 30, 400])
+@pytest.mark.parametrize(("at", "minutes"), each_once(range(1, 6), [0, 30, 400]))
 async def test_calls_deleted_while_the_order_is_proven_do_not_hide_the_newest(at: int, minutes: int) -> None:
     api, since = FakeFormant(), NOON - 2 * DAY - timedelta(minutes=minutes)
     api.conversations, api.order, api.rows_per_page_cap = ended_calls(340), "oldest", 7
@@ -338,11 +337,9 @@ async def test_calls_deleted_while_the_order_is_proven_do_not_hide_the_newest(at
         assert len(await harness.stored(Filters(since=since))) == min(333, minutes + 1)
 
 
-@BOTH_ORDERS
-@pytest.mark.parametrize(("deleted", "most_requests"), [(1, 6), (50, 45)])
-async def test_calls_deleted_from_a_covered_part_are_deleted_here(
-    order: Order, deleted: int, most_requests: int
-) -> None:
+@pytest.mark.parametrize(("order", "counts"), each_once(ORDERED, [(1, 6), (50, 45)]))
+async def test_calls_deleted_from_a_covered_part_are_deleted_here(order: Order, counts: tuple[int, int]) -> None:
+    deleted, most_requests = counts
     async with FakeFormant() as api, harness_for(api) as harness:
         api.conversations, api.order = ended_calls(4_000), order
         filters = Filters(since=NOON - 2 * DAY - timedelta(minutes=299))

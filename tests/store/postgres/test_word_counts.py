@@ -11,6 +11,7 @@ from formant_mcp.store import search
 from formant_mcp.store.postgres import word_counts
 from formant_mcp.store.search import StoreSearch
 from formant_mcp.text_search.query import parse_query
+from tests.examples import each_once
 from tests.store.files import call_saying
 from tests.store.oracle import NOW
 from tests.store.postgres.recount import counts_are_right
@@ -59,8 +60,7 @@ async def test_whatever_is_saved_changed_deleted_and_merged_is_counted(
     assert max(int(str(count)) for *_, count in rows) == 2
 
 
-@pytest.mark.parametrize("query", [*ONE_STEM, *OTHERS])
-@pytest.mark.parametrize("role", ["any", "agent", "contact"])
+@pytest.mark.parametrize(("query", "role"), each_once([*ONE_STEM, *OTHERS], ["any", "agent", "contact"]))
 async def test_kept_counts_are_those_of_the_hits(
     shared_database: str, query: str, role: search.Role, monkeypatch: pytest.MonkeyPatch
 ) -> None:
