@@ -267,12 +267,12 @@ def test_the_program_serves_the_demo_without_a_key(provider: str, tmp_path: Path
             return said(answer) if "content" in result else json.dumps(result)
 
         assert all(f'"{name}"' in ask(request(2, "tools/list")) for name in TOOLS)
-        assert "conversations match; complete as of" in ask(calling(3, "list_conversations", limit=1))
-        listed = ask(calling(4, "list_conversations", call_successful="success", limit=1))
+        assert "\nall\t" in ask(calling(3, "summarize_results", group_by=["agent_id"]))  # waits for the whole list
+        assert "conversations match; complete as of" in ask(calling(4, "list_conversations", limit=1))
+        listed = ask(calling(5, "list_conversations", call_successful="success", limit=1))
         conversation_id = listed.splitlines()[-1].partition("\t")[0]
-        assert "refund" in ask(calling(5, "search_transcripts", query="refund")).lower()
-        assert conversation_id in ask(calling(6, "get_transcripts", conversation_ids=[conversation_id]))
-        assert "\nall\t" in ask(calling(7, "summarize_results", group_by=["agent_id"]))
+        assert "refund" in ask(calling(6, "search_transcripts", query="refund")).lower()
+        assert conversation_id in ask(calling(7, "get_transcripts", conversation_ids=[conversation_id]))
         assert "saved: " in ask(calling(8, "save_recording", conversation_id=conversation_id))
         uri = f"formant://conversations/{conversation_id}/recording"
         assert '"audio/wav"' in ask(request(9, "resources/read", uri=uri))
