@@ -165,7 +165,7 @@ class Connection(Protocol):
 
     @property
     def tried_first(self) -> int:
-        """How many calls are compared with conditions one by one, before all that meet these are read and sorted."""
+        """Among how many of the first calls those that meet conditions are sought, before all are read; 0: all are read."""
         ...
 
     def milliseconds(self, now: int) -> int:

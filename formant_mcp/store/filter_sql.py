@@ -51,9 +51,8 @@ def milliseconds(moment: datetime) -> int:
     return round(moment.timestamp() * 1000)
 
 
-def where(filters: Filters, row: str = "row_id") -> Where:
-    """The WHERE clause for conversations that match. `row`: how rows that meet conditions are named; `+row_id` hides
-    from PostgreSQL's planner which rows these are."""
+def where(filters: Filters) -> Where:
+    """The WHERE clause for conversations that match."""
     clause = Where()
     simple: tuple[tuple[str, Value], ...] = (
         ("outcome = ?", None if filters.call_successful == "any" else filters.call_successful),
@@ -76,7 +75,8 @@ def where(filters: Filters, row: str = "row_id") -> Where:
         _add_local(clause, "local_hour(?, started_at) % 24", filters.zone, filters.hours)
     if filters.weekdays:  # 1970 began on a Thursday
         _add_local(clause, "(local_day(?, started_at) + 3) % 7", filters.zone, filters.weekdays)
-    _add_conditions(clause, filters.results, row)
+    for condition in filters.results:
+        (_add_signal if condition.is_signal else _add_condition)(clause, condition)
     return clause
 
 
@@ -137,65 +137,48 @@ def _add_contact(clause: Where, spellings: tuple[str, ...]) -> None:
 _OF_PATH = "path = ? AND kind IN ('text', 'number', 'boolean', 'numeral', 'date')"
 
 
-_RESULTS = "FROM $result_values_as r WHERE"
-
-
-def _add_conditions(clause: Where, conditions: Sequence[Condition], row: str) -> None:
-    having = Where()
-    for condition in conditions:
-        (_add_signal if condition.is_signal else _add_condition)(clause, having, condition)
-    if having.parts:  # one within the other: PostgreSQL then knows better how few are left, and SQLite keeps only these
-        nested = " AND row_id IN (SELECT row_id ".join(having.parts)
-        clause.add(f"row_id IN (SELECT {row} {nested}{')' * len(having.parts)}", *having.values)
-
-
-def _add_condition(clause: Where, having: Where, condition: Condition) -> None:
-    """Adds a condition on results, to `having` if a call must have what it selects."""
+def _add_condition(clause: Where, condition: Condition) -> None:
     # A field holding an object has its values below it: `language` exists where `language.primary` does.
-    some = f"{_RESULTS} (path = ? OR path >= ? AND path < ?)"
-    names, own = (condition.path, f"{condition.path}.", f"{condition.path}/"), f"{_RESULTS} path = ?"
+    field_is, names = (
+        "(path = ? OR path >= ? AND path < ?)",
+        (condition.path, f"{condition.path}.", f"{condition.path}/"),
+    )
+    some = f"row_id IN (SELECT row_id FROM $result_values_as r WHERE {field_is}"
     if condition.operator == "exists":
-        having.add(some, *names)
+        clause.add(f"{some})", *names)
     elif condition.operator == "missing":
-        clause.add(f"detail_at IS NOT NULL AND {_lacks(some)}", *names)
-    elif condition.value == NONE and condition.operator == "=":  # regardless of fields below it
-        clause.add(f"detail_at IS NOT NULL AND {_lacks(own)}", condition.path)
-    elif condition.value == NONE:
-        having.add(own, condition.path)
+        clause.add(f"detail_at IS NOT NULL AND NOT {some})", *names)
+    elif condition.value == NONE:  # its own value, regardless of fields below it
+        own = "row_id IN (SELECT row_id FROM $result_values_as r WHERE path = ?)"
+        clause.add(f"detail_at IS NOT NULL AND NOT {own}" if condition.operator == "=" else own, condition.path)
     else:
         is_so, values = _compared(condition)
-        one = f"{_RESULTS} {is_so}"
+        one = f"row_id IN (SELECT row_id FROM $result_values_as r WHERE {is_so})"
         if condition.operator == "=" and condition.value.lower() == "null":
-            has_one = f"row_id IN (SELECT row_id {one})"
-            either = f"({has_one} OR detail_at IS NOT NULL AND {_lacks(some)})"
-            clause.add(either, condition.path, *values, *names)
+            clause.add(f"({one} OR detail_at IS NOT NULL AND NOT {some}))", condition.path, *values, *names)
         elif condition.operator == "!=":
-            having.add(own, condition.path)
-            clause.add(_lacks(one), condition.path, *values)
+            clause.add("row_id IN (SELECT row_id FROM $result_values_as r WHERE path = ?)", condition.path)
+            clause.add(f"NOT {one}", condition.path, *values)
         else:
-            having.add(one, condition.path, *values)
+            clause.add(one, condition.path, *values)
 
 
-def _add_signal(clause: Where, having: Where, condition: Condition) -> None:
+def _add_signal(clause: Where, condition: Condition) -> None:
     column, operator, value = condition.path, condition.operator, condition.value
     kind = SIGNALS[column].kind  # a KeyError for what is no column
     if kind == "turn" and value == NONE:
         column = f"coalesce(agent_turns, {column})"  # whether it was searched for
-    some = f"FROM $signals_as s WHERE {HAS_SIGNALS} AND {column}"
+    some = f"row_id IN (SELECT row_id FROM $signals_as s WHERE {HAS_SIGNALS} AND {column}"
     is_missing = operator == "missing" or (value == NONE and operator == "=")
     if is_missing:
-        clause.add(f"detail_at IS NOT NULL AND {_lacks(f'{some} IS NOT NULL')}")
+        clause.add(f"detail_at IS NOT NULL AND NOT {some} IS NOT NULL)")
     elif operator == "exists" or value in (NONE, SAID):
-        having.add(f"{some} IS NOT NULL")
+        clause.add(f"{some} IS NOT NULL)")
     elif value == NOT_SAID:
-        having.add(f"{some} IS NULL AND agent_turns IS NOT NULL")
+        clause.add(f"{some} IS NULL AND agent_turns IS NOT NULL)")
     else:
         parsed = value if kind == "text" else _FLAGS[value] if kind == "flag" else float(value)
-        having.add(f"{some} {operator} ?", parsed)
-
-
-def _lacks(selected: str) -> str:
-    return f"NOT row_id IN (SELECT row_id {selected})"
+        clause.add(f"{some} {operator} ?)", parsed)
 
 
 def _compared(condition: Condition) -> tuple[str, list[Value]]:

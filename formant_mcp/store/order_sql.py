@@ -52,42 +52,36 @@ class _Part:
         self, connection: Connection, filters: Filters, limit: int, following: Where, by_value: Where | None
     ) -> Sequence[tuple[Value, ...]]:
         """The first `limit` that match and follow; `by_value`: the same as `following`, if values alone decide it."""
-        plus = "" if self.value or not filters.results or not connection.tried_first else "+"
-        if plus and (rows := self._tried(connection, filters, limit, following)) is not None:
-            return rows
-        clause, matching = Where([self.condition], [*self.path]), where(filters, f"{plus}row_id")
+        clause, matching = Where([self.condition], [*self.path]), where(filters)
         for part in (matching, following):
             clause.add(part.sql, *part.values)
-        if self.values and by_value and not matching.parts:
+        if filters.results and connection.tried_first and not self.value:
+            first = self._among_first(connection, filters, following)
+            rows = self._selected(connection, Where([clause.sql, first.sql], [*clause.values, *first.values]), limit)
+            if len(rows) == limit or not first.parts:
+                return rows
+        elif self.values and by_value and not matching.parts:
             self._add_bound(clause, limit, by_value)
-        return self._selected(connection, self._source, clause, limit, plus if self.key[0] == "started_at" else "")
+        return self._selected(connection, clause, limit)
 
-    def _tried(
-        self, connection: Connection, filters: Filters, limit: int, following: Where
-    ) -> Sequence[tuple[Value, ...]] | None:
-        """The first `limit`, if they are among the first calls that meet all but the conditions; None if they are not.
-
-        PostgreSQL would either try all calls in order, or none.
-        """
+    def _among_first(self, connection: Connection, filters: Filters, following: Where) -> Where:
+        """What the first calls have that meet all but the conditions, which PostgreSQL would compare with all or none;
+        nothing where these are all."""
         clause, others = Where([self.condition], [*self.path]), where(replace(filters, results=()))
         for part in (others, following):
             clause.add(part.sql, *part.values)
-        tried = f"(SELECT * FROM {_CALLS} WHERE {clause.sql} ORDER BY {self._by_key} LIMIT ?) AS conversations"
-        conditions, values = where(Filters(results=filters.results)), [*clause.values, connection.tried_first]
-        meets = Where([conditions.sql], [*values, *conditions.values])
-        rows = self._selected(connection, tried, meets, limit)
-        if len(rows) < limit and connection.rows(f"SELECT count(*) FROM {tried}", values) == [(values[-1],)]:
-            return None
-        return rows
+        keys = ", ".join(self.key)
+        last = f"SELECT {keys} FROM {_CALLS} WHERE {clause.sql} ORDER BY {self._by_key} LIMIT 1 OFFSET ?"
+        bound = Where()
+        for place in connection.rows(last, [*clause.values, connection.tried_first - 1]):
+            bound.add(f"({keys}) {_UP_TO[self._key_direction][0]} ({', '.join('?' * len(place))})", *place)
+        return bound
 
-    def _selected(
-        self, connection: Connection, source: str, clause: Where, limit: int, plus: str = ""
-    ) -> Sequence[tuple[Value, ...]]:
-        """The first of a source; `plus`: before columns of the order, so that no index is taken for it."""
+    def _selected(self, connection: Connection, clause: Where, limit: int) -> Sequence[tuple[Value, ...]]:
         order, columns = self._by_key, "row_id AS first_row"
         if self.value:
             columns, order = f"{columns}, {self.value} AS value", f"value {SORTED[self.direction]}, {order}"
-        first = f"SELECT {columns} FROM {source} WHERE {clause.sql} ORDER BY {plus}{order} LIMIT ?"
+        first = f"SELECT {columns} FROM {self._source} WHERE {clause.sql} ORDER BY {order} LIMIT ?"
         values: list[Parameter] = [*clause.values, limit]
         return connection.rows(
             f"SELECT row_id, {READ} FROM ({first}) AS first $join {_CALLS} ON row_id = first_row ORDER BY {order}",
