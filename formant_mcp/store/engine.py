@@ -165,7 +165,7 @@ class Connection(Protocol):
 
     @property
     def tried_first(self) -> int:
-        """Among how many of the first calls those that meet conditions are sought, before all are read; 0: all are read."""
+        """How many calls are tried first for a page that meets conditions, before all are; 0: all at once."""
         ...
 
     def milliseconds(self, now: int) -> int:

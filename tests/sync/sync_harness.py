@@ -121,10 +121,20 @@ def running_jobs(name: str) -> int:
     return sum(task.get_name() == f"job {name}" for task in asyncio.all_tasks())
 
 
-def count_before_scan(api: FakeApi) -> list[Request]:
-    """The requests from now on that are made while no scan runs in the background, as they come."""
+def count_before_scan(api: FakeApi, *, holds_scan: bool = False) -> list[Request]:
+    """The requests from now on that are made while no scan runs in the background, as they come.
+
+    `holds_scan`: the gate is shut when one makes its first request.
+    """
     counted: list[Request] = []
-    api.on_request = lambda request: None if running_jobs("scan") else counted.append(request)
+
+    def count(request: Request) -> None:
+        if not running_jobs("scan"):
+            counted.append(request)
+        elif holds_scan:
+            api.gate.shut()
+
+    api.on_request = count
     return counted
 
 
