@@ -232,7 +232,9 @@ class _PageReader:
     async def read(self, coverage: Coverage) -> tuple[Coverage, _Rows]:
         """The rows of the page and one more, if there is one; and the coverage with the details fetched for them."""
         rows = await self._matching(coverage)
-        return await self._fetch_shown(coverage, rows) if self._shows_details else (coverage, rows)
+        if self._shows_details:
+            coverage, rows = await self._fetch_shown(coverage, rows)
+        return coverage.at_least(len(rows)), rows
 
     async def _matching(self, coverage: Coverage) -> _Rows:
         """Read after the coverage: where that is complete, they are all that match."""

@@ -65,6 +65,12 @@ class Coverage:
         """Whether all that can match is listed, with all details that the query needed."""
         return self.is_whole and self.details_read == self.details_needed
 
+    def at_least(self, matched: int) -> "Coverage":
+        """The coverage of an answer that has so many calls; some of them may have been loaded after it was computed."""
+        if self.is_counted or matched <= self.matched:
+            return self
+        return replace(self, matched=matched, known=max(self.known, matched))
+
     def with_unreadable(self, unreadable: Mapping[str, int]) -> "Coverage":
         """The coverage of a query that uses these, too; kinds that are counted already are not counted again."""
         more = {kind: count for kind, count in unreadable.items() if kind not in self.unreadable}

@@ -87,7 +87,7 @@ async def profile(loader: Loader, context: RequestContext, filters: Filters, top
         _fields(store, filters, kinds[:_MAX_FIELDS], top, now, overall.count), store.signals.stats(filters, now)
     )
     return Profile(
-        coverage=coverage,
+        coverage=coverage.at_least(overall.count),
         overall=overall,
         agents=agents[:_MAX_VALUES],
         statuses=statuses,

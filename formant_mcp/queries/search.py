@@ -126,6 +126,7 @@ async def search_transcripts(loader: Loader, context: RequestContext, query: Sea
         matches = await store.search.find(search, query.limit + 1, cursor.row)
     except LookupError:
         raise stale_cursor_error() from None
+    coverage = coverage.at_least(matches.conversations)
     page = _cut_page(matches.page, query.limit)
     advice = Advice(store, query.query, search, matches.alternatives, matches.spellings)
     return SearchResult(

@@ -143,6 +143,7 @@ async def summarize(loader: Loader, context: RequestContext, query: SummaryQuery
     shown, others, small = await _compute(len(now.counts), partial(_shown, figures, query))
     for period in figures:
         await period.load_examples(shown)
+    coverage = coverage.at_least(now.overall.count)
     is_settled = coverage.is_whole and coverage.is_counted
     are_settled = is_settled and all(period.shared == period.total for period in figures)
     groups = [await _compare(query, name, now, before, are_settled) for name in shown]

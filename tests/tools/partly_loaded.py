@@ -163,6 +163,7 @@ class ToolsHarness:
 
     def __init__(self, situation: Situation, store: Store) -> None:
         self.situation = situation
+        self.store = store
         self.moment = START + timedelta(minutes=2)
         self.source = FailingProvider(situation)
         self.app = App(

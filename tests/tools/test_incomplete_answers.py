@@ -5,6 +5,7 @@ since they were loaded. Every answer is compared with the account as it is.
 """
 
 import asyncio
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -19,6 +20,7 @@ from formant_mcp.models import Conversation, Turn
 from formant_mcp.queries import transcripts
 from formant_mcp.queries.loader import Loader
 from formant_mcp.queries.transcripts import Transcript, Window, read_window
+from formant_mcp.sync.background import cancel_all
 from tests.examples import examples
 from tests.tools.partly_loaded import (
     A_CALL,
@@ -87,6 +89,7 @@ def test_a_list_shows_only_what_matches(situation: Situation, asked: Figures, mo
         true = {call.conversation_id for call in matching(situation, asked)}
         most = {call.conversation_id for call in matching_then(situation, asked)}
         shown = [str(row["conversation_id"]) for row in objects(answer.structure["conversations"])]
+        assert len(shown) <= count(answer.coverage["matched"])
         if "missing" not in str(asked):
             assert set(shown) <= most
         if answer.coverage["complete"]:
@@ -104,6 +107,48 @@ def test_calls_that_are_loaded_while_a_page_is_read_are_on_it_where_it_is_comple
     assert answer
     shown = [row["conversation_id"] for row in objects(answer.structure["conversations"])]
     assert shown == (["call-0", "call-3"] if answer.coverage["complete"] else ["call-0"]), answer.text
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("list_conversations", {"limit": 100}),
+        ("search_transcripts", {"query": "morning"}),
+        ("summarize_results", {"group_by": ["status"]}),
+        ("summarize_results", {}),
+    ],
+)
+def test_no_fewer_calls_match_than_an_answer_has_while_others_are_loaded(tool: str, arguments: Figures) -> None:
+    def call(n: int) -> Conversation:
+        turns = (Turn(0, "agent", "Good morning.", 0.0),)
+        return A_CALL._replace(
+            conversation_id=f"call-{n}", started_at=START - n * timedelta(seconds=1), turns=turns, has_detail=True
+        )
+
+    def in_answer(structure: Figures) -> int:
+        if tool == "list_conversations":
+            return len(objects(structure["conversations"]))
+        if tool == "search_transcripts":
+            return count(structure["conversations_total"])
+        return count(objects([structure["overall"]])[0]["count"])
+
+    async def answered() -> list[tuple[int, int]]:
+        harness = await ToolsHarness.open(Situation((), (), frozenset(), frozenset(), 0, 60.0, frozenset()))
+        await harness.prepare()
+        await harness.store.write.save([call(0)], START)
+
+        async def load() -> None:
+            for n in itertools.count(1):
+                await harness.store.write.save([call(n)], START)
+
+        loading = asyncio.create_task(load())
+        answers = [await harness.ask(tool, 60.0, status=["completed"], **arguments) for _ in range(5)]
+        await cancel_all([loading])
+        await harness.app.aclose()
+        return [(in_answer(answer.structure), count(answer.coverage["matched"])) for answer in answers]
+
+    found = asyncio.run(answered())
+    assert all(in_it <= matched for in_it, matched in found), found
 
 
 GROUPINGS = ["status", "agent_id", "failure_reason", "contact_number", "results.intent", "results.csat"]
