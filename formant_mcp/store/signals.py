@@ -171,9 +171,10 @@ class Signals(OnDatabase):
             [after, _CHECKED_AT_ONCE],
         )
         connection.insert("signals", ("row_id", "is_due"), [(row_id, 1) for row_id, is_fine in rows if not is_fine])
-        if not rows:
-            self._note(connection, self._measured_with)
-        return whole(rows[-1][0]) if rows else 0
+        if len(rows) == _CHECKED_AT_ONCE:
+            return whole(rows[-1][0])
+        self._note(connection, self._measured_with)  # calls that are saved later are measured then
+        return 0
 
     @on_writer
     def measure_due(self, connection: Connection) -> int:
