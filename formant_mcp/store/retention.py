@@ -73,13 +73,8 @@ class Retention(OnDatabase):
         delete_conversations(connection, "conversation_id $in_list", [list(conversation_ids)])
         _write_meta(connection, UNUSED, "")
 
-    @one_query
-    def has_unused(self, connection: Connection) -> bool:
-        """Whether calls were deleted that may have left words, labels and counts."""
-        return bool(connection.rows("SELECT 1 FROM $meta WHERE name = ?", [UNUSED]))
-
     @on_writer
-    def drop_unused(self, connection: Connection, kept_from: datetime | None = None) -> bool:
+    def drop_unused(self, connection: Connection, kept_from: datetime) -> bool:
         """Deletes some of the words, labels and counts that no call has any more; False: there are no more to check."""
         after = connection.rows("SELECT value FROM $meta WHERE name = ?", [UNUSED])
         if not after:
@@ -100,8 +95,8 @@ class Retention(OnDatabase):
             connection.delete("labels", "text = ?", [(str(row[0]),) for row in labels])
         for table in ("agents", "daily_counts"):
             connection.delete(table, "count <= 0", [()])
-        if kept_from:  # names of lists may have what somebody filtered by
-            connection.delete("list_states", "name <> '' AND checked_at < ?", [(milliseconds(kept_from),)])
+        # Their names may have what somebody filtered by.
+        connection.delete("list_states", "name <> '' AND checked_at < ?", [(milliseconds(kept_from),)])
         connection.delete("meta", "name = ?", [(UNUSED,)])
         return False
 

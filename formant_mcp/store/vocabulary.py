@@ -177,8 +177,8 @@ def said(connection: Connection, words: Iterable[str]) -> Iterator[str]:
 def forget_unsaid(connection: Connection, deleted: Set[str], inserted: Set[str]) -> None:
     """Deletes the words of deleted turns that nobody says any more; both are words, joined ones in one piece.
 
-    Where these are many, it only notes that all words are to be checked (`Retention.drop_unused`). Until then no answer
-    names words that are left.
+    Where these are many, it only notes that all words are to be checked, which is done where calls are kept for some
+    days only. No answer names words that are left.
     """
     words = sorted(forms_in(" ".join(deleted - inserted)))
     if len(words) > _FORGOTTEN_AT_ONCE:

@@ -188,9 +188,10 @@ class Sync:
     async def start_retention(self, seconds: float, forget: Callable[[Sequence[str]], Awaitable[None]]) -> None:
         """Deletes what is too old, now and every few minutes; waits for the first time, as long as given.
 
-        Words that no call has any more are deleted every few minutes even where all calls are kept. `forget`: deletes
-        what else there is of calls that are too old.
+        `forget`: deletes what else there is of such calls.
         """
+        if self._store.retention.span is None:
+            return
 
         async def delete(_: Progress) -> None:
             try:
@@ -203,21 +204,19 @@ class Sync:
                 await asyncio.sleep(_DELETE_EVERY_SECONDS)
                 await delete(progress)
 
-        if self._store.retention.span is not None:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await self._jobs.join("old calls", delete)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._jobs.join("old calls", delete)
 
         self._jobs.start("retention", go_on)
 
     async def _delete_old(self, forget: Callable[[Sequence[str]], Awaitable[None]]) -> None:
         retention = self._store.retention
         kept_from = retention.kept_from(self._now())
-        is_due = kept_from is not None or await retention.has_unused()
-        if not is_due or not await self._leases.take(_RETENTION):  # one server at a time
+        if kept_from is None or not await self._leases.take(_RETENTION):  # one server at a time
             return
         try:
-            while kept_from and (old := await retention.expired(kept_from)):
+            while old := await retention.expired(kept_from):
                 await forget(old)
                 await retention.delete(old, kept_from)
                 await self._jobs.yield_to_waiting()

@@ -1,6 +1,5 @@
 """What is too old is not loaded, whatever the order of the list; what is kept stays complete as time passes."""
 
-import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,9 +9,7 @@ import pytest
 from formant_mcp.demo.apis.api import Row
 from formant_mcp.errors import NotFoundError
 from formant_mcp.filters import Filters
-from formant_mcp.store import vocabulary
 from formant_mcp.store.store import Store
-from formant_mcp.sync import sync
 from formant_mcp.sync.list_sync import ListRequest
 from tests.calls import conversation
 from tests.examples import some
@@ -162,27 +159,3 @@ async def test_a_server_deletes_what_is_too_old_when_it_opens_and_what_else_ther
             assert stored == kept_in(harness)
             assert set(forgotten) == harness.listed() - stored
             assert (await harness.ask()).is_complete
-
-
-async def test_a_server_drops_the_words_of_many_deleted_calls_by_and_by(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vocabulary, "_FORGOTTEN_AT_ONCE", 1)
-    monkeypatch.setattr(sync, "_DELETE_EVERY_SECONDS", 0.01)
-
-    async def has_words(harness: Harness) -> bool:
-        rows = await harness.store.database.read(lambda connection: connection.rows("SELECT 1 FROM $words LIMIT 1"))
-        return bool(rows)
-
-    async def forget(conversation_ids: Sequence[str]) -> None:
-        raise AssertionError(conversation_ids)  # all calls are kept
-
-    async with FakeFormant() as api, harness_for(api) as harness:
-        api.conversations = ended_calls(3)
-        await harness.ask()
-        ids = await harness.stored()
-        await harness.sync.fetch_details(ids, SECONDS)
-        assert await has_words(harness)
-        await harness.store.write.delete(*ids)
-        await harness.sync.start_retention(SECONDS, forget)
-        async with asyncio.timeout(SECONDS):
-            while await has_words(harness):
-                await asyncio.sleep(0.01)
