@@ -234,7 +234,7 @@ class _PageReader:
         rows = await self._matching(coverage)
         if self._shows_details:
             coverage, rows = await self._fetch_shown(coverage, rows)
-        return coverage.at_least(len(rows)), rows
+        return coverage.at_least(self.cursor.shown + len(rows)), rows
 
     async def _matching(self, coverage: Coverage) -> _Rows:
         """Read after the coverage: where that is complete, they are all that match."""

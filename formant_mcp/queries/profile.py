@@ -81,13 +81,14 @@ async def profile(loader: Loader, context: RequestContext, filters: Filters, top
     first, last = await store.aggregates.span(filters)
     agents, statuses = await _agents_and_statuses(store, filters, zone)
     overall = await overall_of(store, filters, zone)
+    coverage = coverage.at_least(overall.count)
     kinds = sorted((await store.aggregates.paths(filters, now, overall.count)).items())
     loaded = await store.aggregates.count_loaded(filters, now) if now else overall.count
     fields, signals = await asyncio.gather(  # the costly ones, on two threads
         _fields(store, filters, kinds[:_MAX_FIELDS], top, now, overall.count), store.signals.stats(filters, now)
     )
     return Profile(
-        coverage=coverage.at_least(overall.count),
+        coverage=coverage,
         overall=overall,
         agents=agents[:_MAX_VALUES],
         statuses=statuses,

@@ -190,7 +190,8 @@ class Reader(OnDatabase):
     def still_due(self, connection: Connection, requests: Sequence[DetailRequest], now: datetime) -> set[DetailRequest]:
         """Those of these requests for which `details_to_fetch` has any."""
         clauses = [_due(request, now) for request in requests]
-        columns = ", ".join(f"EXISTS (SELECT 1 FROM $conversations WHERE {clause.sql})" for clause in clauses)
+        first = "ORDER BY detail_due_at LIMIT 1"  # by the index of what is due, which mostly is nothing
+        columns = ", ".join(f"(SELECT 1 FROM $conversations WHERE {clause.sql} {first})" for clause in clauses)
         rows = connection.rows(f"SELECT {columns}", [value for clause in clauses for value in clause.values])
         return {request for request, due in zip(requests, rows[0], strict=True) if due}
 
