@@ -190,8 +190,8 @@ class Reader(OnDatabase):
     def still_due(self, connection: Connection, requests: Sequence[DetailRequest], now: datetime) -> set[DetailRequest]:
         """Those of these requests for which `details_to_fetch` has any."""
         clauses = [_due(request, now) for request in requests]
-        first = "ORDER BY detail_due_at LIMIT 1"  # by the index of what is due, which mostly is nothing
-        columns = ", ".join(f"(SELECT 1 FROM $conversations WHERE {clause.sql} {first})" for clause in clauses)
+        order = "ORDER BY detail_due_at LIMIT 1"  # by the index of what is due, which mostly is nothing
+        columns = ", ".join(f"(SELECT 1 FROM $conversations WHERE {clause.sql} {order})" for clause in clauses)
         rows = connection.rows(f"SELECT {columns}", [value for clause in clauses for value in clause.values])
         return {request for request, due in zip(requests, rows[0], strict=True) if due}
 
@@ -280,11 +280,8 @@ class Reader(OnDatabase):
         """Ids of calls that started (or were first seen) within a day and had not ended when last seen, a minute ago or
         more; newest first."""
         clause = _running(agent_id, now)
-        rows = connection.rows(
-            f"SELECT conversation_id FROM $conversations WHERE {clause.sql} ORDER BY {NEWEST_FIRST}",
-            clause.values,
-        )
-        return [str(row[0]) for row in rows]
+        sql = f"SELECT conversation_id FROM $conversations WHERE {clause.sql} ORDER BY {NEWEST_FIRST}"
+        return [str(row[0]) for row in connection.rows(sql, clause.values)]
 
     @one_query
     def unreadable(self, connection: Connection, filters: Filters, kinds: Set[str] = _KINDS) -> dict[str, int]:

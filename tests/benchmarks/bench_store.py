@@ -53,6 +53,7 @@ ZONE = ZoneInfo("Asia/Kolkata")
 STATUSES = ("completed", "no_answer", "busy", "failed", "telephony_failed", "unreachable", "socket_failure")
 INTENTS = ("promise_to_pay", "payment_confirmed", "dispute", "refusal", "callback", "wrong_number")
 COMMON, RARE, SPELLED, COMMONEST = "payment", "lawyer", "daled", "baled"  # deled, beled: other spellings
+UNSAID = "xylophone"
 
 
 class NothingNew:
@@ -206,6 +207,7 @@ async def ask_all(where: Path | str, runs: int) -> None:
         "summary by agent and day": summary("agent_id", "day"),
         "summary of a week by result field and agent": summary("results.intent", "agent_id", filters=last_week),
         "summary by signals.ended_by": summary("signals.ended_by"),
+        "search: a word that nobody says": search(UNSAID),
         "search: a rare word": search(RARE),
         "search: a common word": search(COMMON),
         "search: a common word and its other spellings": search(SPELLED),
