@@ -1,6 +1,7 @@
 """Cleaned texts: one line of visible characters. And how lists continue."""
 
 import unicodedata
+from functools import cache
 
 import pytest
 from hypothesis import example, given
@@ -21,10 +22,17 @@ texts = st.text(st.characters() | st.sampled_from(UNSEEN + " \t\r\n\u2028\u2029\
 EVERY_CHARACTER = "".join(map(chr, range(0x110000)))
 
 
+@cache
+def unseen() -> set[str]:
+    """Every invisible character."""
+    return {character for character in EVERY_CHARACTER if unicodedata.category(character) in UNSEEN_CATEGORIES}
+
+
 def assert_seen(text: str) -> None:
     """Fails if the text has an invisible character or a second line."""
-    assert not set(text) & set(UNSEEN)
-    assert not [character for character in text if unicodedata.category(character) in UNSEEN_CATEGORIES]
+    characters = set(text)
+    assert not characters & set(UNSEEN)
+    assert not characters & unseen()
     assert text == " ".join(text.split())
     text.encode()
 

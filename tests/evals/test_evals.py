@@ -2,7 +2,7 @@
 
 import fnmatch
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -10,8 +10,8 @@ import pytest
 from formant_mcp.demo.calls import sample_calls
 from tests.evals.open_questions import IDS, OPEN_QUESTIONS, Right
 from tests.evals.questions import QUESTIONS, Calls
-from tests.fake_formant import FakeFormant
-from tests.server_harness import NOW, Account, Answer
+from tests.sample_stores import SampleStores
+from tests.server_harness import NOW, Account, Answer, Assistant
 
 pytestmark = pytest.mark.anyio
 
@@ -19,55 +19,61 @@ MOST_CALLS, MOST_CHARACTERS = 22, 16_000
 MOST_OPEN_CALLS, MOST_OPEN_CHARACTERS = 30, 40_000
 
 
+@pytest.fixture
+async def assistant(account: Account, sample_stores: SampleStores, tmp_path: Path) -> AsyncGenerator[Assistant]:
+    """Connected to the sample account, all of which is stored."""
+    store = await sample_stores.copy("formant", tmp_path)
+    async with account.connect_to_sample(store=str(store)) as assistant:
+        yield assistant
+
+
 def calls_now() -> Calls:
     return Calls(tuple(call.as_of(NOW) for call in sample_calls(NOW) if call.started_at <= NOW), NOW)
 
 
-async def test_twenty_questions_are_answered_exactly_and_cheaply(tmp_path: Path) -> None:
+async def test_twenty_questions_are_answered_exactly_and_cheaply(assistant: Assistant) -> None:
     calls = calls_now()
     assert len(QUESTIONS) == 20
     wrong: list[str] = []
     read = 0
-    async with Account(FakeFormant(), "auto", tmp_path).connect_to_sample() as assistant:
-        for question in QUESTIONS:
-            arguments = {
-                name: [calls.longest.conversation_id] if name == "conversation_ids" else value
-                for name, value in question.arguments.items()
-            }
-            answer = await assistant.ask(question.tool, **arguments)
-            read += len(answer.text)
-            expected = question.answer(calls)
-            assert expected, question.text
-            if missing := [
-                each for each in expected if each not in answer.text.replace(",", "") and each not in answer.text
-            ]:
-                wrong.append(f"{question.text} {missing} not in:\n{answer.text}")
+    for question in QUESTIONS:
+        arguments = {
+            name: [calls.longest.conversation_id] if name == "conversation_ids" else value
+            for name, value in question.arguments.items()
+        }
+        answer = await assistant.ask(question.tool, **arguments)
+        read += len(answer.text)
+        expected = question.answer(calls)
+        assert expected, question.text
+        if missing := [
+            each for each in expected if each not in answer.text.replace(",", "") and each not in answer.text
+        ]:
+            wrong.append(f"{question.text} {missing} not in:\n{answer.text}")
     assert not wrong, "\n\n".join(wrong)
     assert len(QUESTIONS) <= MOST_CALLS
     assert read <= MOST_CHARACTERS
     print(f"{len(QUESTIONS)} answers right, {len(QUESTIONS)} calls, {read:,} characters read")
 
 
-async def test_ten_open_questions_are_answered_with_what_is_planted(tmp_path: Path) -> None:
+async def test_ten_open_questions_are_answered_with_what_is_planted(assistant: Assistant) -> None:
     """And no answer would do with a row less, another figure, a call less or one more."""
     calls = calls_now()
     assert len(OPEN_QUESTIONS) == 10
     wrong: list[str] = []
     asked = read = 0
-    async with Account(FakeFormant(), "auto", tmp_path).connect_to_sample() as assistant:
-        for question in OPEN_QUESTIONS:
-            answers: list[Answer] = []
-            for tool, arguments in question.asks:
-                given = {name: answers[-1].ids() if value == IDS else value for name, value in arguments.items()}
-                answers.append(await assistant.ask(tool, **given))
-            text = "\n".join(answer.text for answer in answers)
-            asked += len(answers)
-            read += len(text)
-            lines, gives = text.split("\n"), question.gives(answers[-1])
-            right = question.right(calls)
-            if faults := right.faults(lines, gives):
-                wrong.append(f"{question.text} {faults} in:\n{text}")
-            wrong += [f"{question.text} {broken}" for broken in unnoticed(right, lines, gives)]
+    for question in OPEN_QUESTIONS:
+        answers: list[Answer] = []
+        for tool, arguments in question.asks:
+            given = {name: answers[-1].ids() if value == IDS else value for name, value in arguments.items()}
+            answers.append(await assistant.ask(tool, **given))
+        text = "\n".join(answer.text for answer in answers)
+        asked += len(answers)
+        read += len(text)
+        lines, gives = text.split("\n"), question.gives(answers[-1])
+        right = question.right(calls)
+        if faults := right.faults(lines, gives):
+            wrong.append(f"{question.text} {faults} in:\n{text}")
+        wrong += [f"{question.text} {broken}" for broken in unnoticed(right, lines, gives)]
     assert not wrong, "\n\n".join(wrong)
     assert asked <= MOST_OPEN_CALLS
     assert read <= MOST_OPEN_CHARACTERS

@@ -7,6 +7,7 @@ from formant_mcp.models import Conversation, Turn
 from formant_mcp.store import AccountKey, Store
 from tests.store.oracle import NOW
 
+_written: dict[int, bytes] = {}
 WORDS = "Hello, I am calling about your payment that was due on Monday. "
 
 
@@ -28,10 +29,16 @@ def calls(count: int, turns: int = 20) -> list[Conversation]:
 
 
 async def write_store(path: Path, count: int = 300) -> Path:
-    """A store of so many calls, closed again."""
+    """A store of so many calls, closed again: saved once, and copied, as to save takes longer than most tests."""
+    if saved := _written.get(count):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(0o600)
+        path.write_bytes(saved)
+        return path
     store = await open_store(path)
     await store.write.save(calls(count), NOW)
     await store.close()
+    _written[count] = path.read_bytes()
     return path
 
 
