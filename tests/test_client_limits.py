@@ -64,9 +64,9 @@ async def sample(account: Account, sample_stores: SampleStores, tmp_path: Path) 
 
 @pytest.fixture
 async def large(account: Account) -> AsyncGenerator[Assistant]:
-    """Over 700 calls in two months, more than any page has."""
-    account.api.conversations = many(700, NOW - timedelta(hours=2), timedelta(days=60))
-    account.api.recordings = dict.fromkeys(map(conversation_id, range(700)), wav((9000, 1)))
+    """Over 300 calls in two months, more than any page has."""
+    account.api.conversations = many(300, NOW - timedelta(hours=2), timedelta(days=60))
+    account.api.recordings = dict.fromkeys(map(conversation_id, range(300)), wav((9000, 1)))
     async with account.connect(call_seconds=60) as assistant:
         yield assistant
 

@@ -154,7 +154,7 @@ def test_every_suggested_example_is_accepted(capsys: pytest.CaptureFixture[str],
         parsed(words)
         examples.setdefault(words[-2], words)
     assert {"--since", "--results"} <= examples.keys()
-    for words in some(examples.values(), 3):
+    for words in some(examples.values(), 6):
         if words[0] in ("list", "search", "summarize") and "--cursor" not in words:  # no cursor is good for ever
             done = run(tmp_path, "--demo", *words)
             assert (done.status, done.error) == (0, ""), words

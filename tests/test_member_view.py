@@ -61,12 +61,12 @@ async def test_a_members_answers_are_those_of_an_account_with_just_their_agents(
 @pytest.mark.parametrize("is_loaded", some([False, True], 2))
 async def test_a_members_progress_shows_nothing_of_other_agents(tmp_path: Path, is_loaded: bool) -> None:
     asked, member = Question("tool", "search_transcripts", {"query": "payment"}), Member("asha", frozenset({"100"}))
-    own = many_calls(100, 300)
+    own = many_calls(100, 120)
     steps = [
         await progress(account_of(tmp_path / name, calls, member), asked, is_loaded=is_loaded)
-        for name, calls in (("own", own), ("all", own + many_calls(101, 900)))
+        for name, calls in (("own", own), ("all", own + many_calls(101, 360)))
     ]
-    assert steps[0] == steps[1] == ["300 of 300 requests"]
+    assert steps[0] == steps[1] == ["120 of 120 requests"]
 
 
 async def progress(asked: Account, question: Question, *, is_loaded: bool) -> list[str]:

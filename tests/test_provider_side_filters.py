@@ -111,8 +111,8 @@ def cases(provider: ProviderFixture) -> dict[str, Filters]:
     return BOTH | (OF_VOICEOS if provider is VOICEOS else OF_FAMILY)
 
 
-# In a quick run each of `BOTH` at one provider in turn. All of them follow each other on one store below.
-ALONE = some([(provider, name) for provider in PROVIDERS for name in cases(provider)], 3)
+# In a quick run half of `BOTH`, at each provider others. All of them follow each other on one store below.
+ALONE = some([(provider, name) for provider in PROVIDERS for name in cases(provider)], 6)
 
 
 @dataclass

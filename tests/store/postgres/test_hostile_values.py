@@ -82,7 +82,7 @@ def call_with(text: str) -> Conversation:
     )
 
 
-@pytest.mark.parametrize("text", some(LONGER.values(), 2), ids=some(LONGER, 2))
+@pytest.mark.parametrize("text", some(LONGER.values(), 3), ids=some(LONGER, 3))
 async def test_it_is_saved_with_the_others_and_found_by_its_id(store: Store, database: str, text: str) -> None:
     call, read, state = call_with(text), store.read, store.sync_state
     for at in (NOW, LATER):  # the second time nothing has changed
@@ -150,7 +150,7 @@ SAID: dict[str, Callable[[], str]] = {
 }
 
 
-@pytest.mark.parametrize("said", some(SAID.values(), 2), ids=some(SAID, 2))
+@pytest.mark.parametrize("said", some(SAID.values(), 4), ids=some(SAID, 4))
 async def test_a_turn_is_saved_and_found_by_its_first_words(store: Store, said: Callable[[], str]) -> None:
     call = call_saying(1, f"first {said()} the last", "second turn")
     await store.write.save([call, call_saying(2, "first of another")], NOW)
