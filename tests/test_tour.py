@@ -4,16 +4,24 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
 
 from formant_mcp.commands.tour import STEPS, run_tour
+from tests.command import run
 from tests.examples import some
-from tests.terminal import ESCAPE, shown_by_child
+from tests.terminal import ESCAPE, shown_in_terminal
 
 SCRIPT = Path(sys.executable).with_name("formant-mcp")
+REDIRECTED = {
+    "FORMANT_API_KEY": "key-nobody-may-see",
+    "FORMANT_BASE_URL": "http://127.0.0.1:9",
+    "FORMANT_REDACT": "numbers",
+    "FORMANT_RECORDINGS_DIR": "/nowhere",
+}
 in_a_terminal = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
 
 
@@ -21,10 +29,7 @@ def taken(tmp_path_factory: pytest.TempPathFactory, *options: str) -> str:
     """Its output, run from another folder with settings that would break or redirect an ordinary server."""
     environment = {
         **os.environ,
-        "FORMANT_API_KEY": "key-nobody-may-see",
-        "FORMANT_BASE_URL": "http://127.0.0.1:9",
-        "FORMANT_REDACT": "numbers",
-        "FORMANT_RECORDINGS_DIR": "/nowhere",
+        **REDIRECTED,
         "HOME": str(tmp_path_factory.mktemp("home")),
         "TMPDIR": str(tmp_path_factory.mktemp("temporary")),
         "PYTHONUTF8": "0",
@@ -52,7 +57,14 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return taken(tmp_path_factory, "--all")
+    """With all steps; the command runs in this process, its server in one of its own."""
+    folder = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("temporary")))
+        done = run(folder, "tour", "--all", **REDIRECTED)
+    assert (done.status, done.error) == (0, "")
+    assert list(folder.iterdir()) == []
+    return done.out
 
 
 def test_the_whole_tour_shows_and_completes_every_step(whole: str) -> None:
@@ -101,8 +113,11 @@ def test_the_tour_does_not_show_the_users_key(short: str, whole: str) -> None:
 
 @in_a_terminal
 @pytest.mark.parametrize("columns", some([40, 80, 120], 3))
-def test_in_a_terminal_answers_fit_its_width_and_their_figures_are_whole(tmp_path: Path, columns: int) -> None:
-    status, shown = shown_by_child(tmp_path, "tour", columns=columns, TMPDIR=str(tmp_path))
+def test_in_a_terminal_answers_fit_its_width_and_their_figures_are_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    status, shown = shown_in_terminal(tmp_path, "tour", columns=columns)
     lines = ESCAPE.sub("", shown).splitlines()
     answers = [line.rstrip() for line in lines if line.startswith("  ") and " {" not in line]
     assert status == 0
