@@ -44,9 +44,15 @@ def pytest_configure() -> None:
     programs()
 
 
-def pytest_collection_finish() -> None:
-    """Exempts the collected tests from garbage collection, as they live until the end."""
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collects no garbage while tests are collected, and then exempts these from it, as they live until the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -149,7 +149,7 @@ def phrases(provider: str) -> list[Phrase]:
     return group(FormCount(key, turns[key], len(callers[key]), text) for key, text in texts.items())
 
 
-@pytest.mark.parametrize(("hour", "days"), some(each_once([3, 10, 18], [7, 14]), 2))
+@pytest.mark.parametrize(("hour", "days"), some(each_once([10, 3, 18], [7, 14]), 2))
 def test_a_failure_reason_and_a_prompt_begin_on_their_days(hour: int, days: int) -> None:
     now = NOW.replace(hour=hour)
     today = now.astimezone(ZONE).date()

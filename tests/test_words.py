@@ -19,6 +19,7 @@ BANNED = re.compile(
     r"|troubles?)\b",
     re.IGNORECASE,
 )
+TEST = re.compile(r"\s*(?:async )?def (test_\w+)")
 VAGUE_NAMES = frozenset({"asked", "each", "found", "known", "told", "trouble"})
 ALLOWED = {
     ("providers/elevenlabs_json.py", "reached"): "quotes termination reasons: `Silence timeout reached`",
@@ -65,9 +66,9 @@ def vague_names(source: str) -> Iterator[tuple[int, str]]:
 
 def names_of_tests(source: str) -> Iterator[tuple[int, str]]:
     """Line and name of each test function."""
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
-            yield node.lineno, node.name
+    for line, text in enumerate(source.splitlines(), start=1):
+        if match := TEST.match(text):
+            yield line, match[1]
 
 
 def offences_in(folder: str) -> list[str]:

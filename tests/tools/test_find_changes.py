@@ -7,6 +7,7 @@ import pytest
 from pydantic import JsonValue
 
 from tests.calls import conversation
+from tests.examples import some
 from tests.sample_stores import SampleStores
 from tests.server_harness import BOUNDARY, NOW, ZONE, Account, Answer
 from tests.tools.test_summaries import lines
@@ -153,7 +154,7 @@ async def test_what_cannot_be_compared_is_refused(account: Account, arguments: d
 
 
 @pytest.mark.file_store
-@pytest.mark.parametrize("provider", ["formant", "elevenlabs", "voiceable"])
+@pytest.mark.parametrize("provider", ["formant", *some(["elevenlabs", "voiceable"], 2)])
 async def test_in_the_sample_account_every_change_can_be_counted(
     account: Account, sample_stores: SampleStores, provider: str
 ) -> None:
