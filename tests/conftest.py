@@ -120,8 +120,8 @@ def schemas_checked_once() -> Generator[None]:
 
 
 def _lately(now: datetime) -> datetime:
-    """The same for 15 seconds; one of the calls that run in the sample account ends 47 seconds after it is opened."""
-    return now.replace(second=now.second // 15 * 15, microsecond=0)
+    """The same for 30 seconds; one of the calls that run in the sample account ends 47 seconds after it is opened."""
+    return now.replace(second=now.second // 30 * 30, microsecond=0)
 
 
 @pytest.fixture(autouse=True, scope="session")

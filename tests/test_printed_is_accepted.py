@@ -12,9 +12,8 @@ import pytest
 from pydantic import JsonValue
 
 from formant_mcp.filters import NONE, NOT_READ_YET
-from formant_mcp.providers.registry import PROVIDERS
 from tests import calls
-from tests.examples import is_thorough
+from tests.examples import is_thorough, some
 from tests.fake_formant import FakeFormant
 from tests.sample_stores import SampleStores
 from tests.server_harness import NOW, Account, Answer, Assistant
@@ -26,7 +25,7 @@ GROUPINGS = ("status", "agent_id", "failure_reason", "contact_number", "hour", "
 MOST = 5 if is_thorough() else 2  # values of a grouping, or of a field, that are sent back
 
 
-@pytest.fixture(params=[name for name in PROVIDERS if name != "voiceable" or is_thorough()])  # as elevenlabs sends it
+@pytest.fixture(params=some(["formant", "voiceos", "elevenlabs", "voiceable"], 2))
 async def assistant(
     request: pytest.FixtureRequest, tmp_path: Path, sample_stores: SampleStores
 ) -> AsyncGenerator[Assistant]:

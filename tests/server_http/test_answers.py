@@ -2,15 +2,17 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from mcp_types import PromptReference, ResourceTemplateReference
 from pydantic import BaseModel, JsonValue
 
+from tests.calls import many
 from tests.http_process import HttpServer, in_thread
 from tests.sample_stores import SampleStores
-from tests.server_harness import Account, Assistant, in_both_eras
+from tests.server_harness import NOW, Account, Assistant, in_both_eras
 
 pytestmark = [pytest.mark.anyio, in_both_eras]
 
@@ -105,7 +107,8 @@ async def test_resources_prompts_and_completions_are_the_same(both: Both) -> Non
 
 
 async def test_progress_is_reported_while_a_call_runs(account: Account, mode: str) -> None:
-    with in_thread(account, is_sample=True) as server:
+    account.api.conversations = many(60, NOW - timedelta(hours=2), timedelta(days=10))
+    with in_thread(account) as server:
         async with server.connect(mode) as assistant:
             steps: list[float] = []
             await assistant.ask_with_progress("search_transcripts", steps, query="payment")

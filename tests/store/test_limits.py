@@ -14,7 +14,7 @@ from formant_mcp.store.engine import TABLES
 from formant_mcp.store.limits import Limit
 from formant_mcp.store.search import StoreSearch
 from formant_mcp.text_search.query import Expression, Term
-from tests.examples import examples
+from tests.examples import examples, is_thorough
 from tests.in_a_loop import in_a_loop
 from tests.store.files import call_saying, stored
 from tests.store.oracle import AGENTS, NOW, conversations, filters, orders
@@ -91,7 +91,7 @@ async def rows_of(store: Store, calls: Collection[Conversation]) -> list[object]
     ]
 
 
-@settings(max_examples=examples(2))
+@settings(max_examples=examples(2 if is_thorough() else 1))
 @given(calls=CALLS, agents=AGENT_SETS, data=st.data())
 @in_a_loop
 async def test_the_limit_equals_a_store_without_the_others(
@@ -106,7 +106,7 @@ async def test_the_limit_equals_a_store_without_the_others(
     assert pages[0] == pages[1]
 
 
-@settings(max_examples=examples(2))
+@settings(max_examples=examples(2 if is_thorough() else 1))
 @given(calls=CALLS, agents=AGENT_SETS, expression=EXPRESSIONS, role=ROLES, data=st.data())
 @in_a_loop
 async def test_a_search_finds_and_suggests_nothing_of_the_others(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from formant_mcp.filters import Filters
 from formant_mcp.sync.list_sync import ListRequest
 from tests.calls import Row, conversation
-from tests.examples import examples
+from tests.examples import examples, is_thorough
 from tests.fake_formant import FakeFormant, Order
 from tests.fake_http import Request
 from tests.sync.sync_harness import (
@@ -30,7 +30,7 @@ from tests.sync.sync_harness import (
 
 # Not made smaller when it fails: that takes minutes, and an example is short enough to read.
 law = settings(
-    max_examples=examples(1.5),
+    max_examples=examples(1.5 if is_thorough() else 1),
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow],
 )

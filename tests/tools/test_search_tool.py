@@ -9,6 +9,7 @@ from pydantic import JsonValue
 from tests.calls import conversation, conversation_id
 from tests.examples import each_once, is_thorough
 from tests.fake_http import Request
+from tests.sample_stores import SampleStores
 from tests.server_harness import BOUNDARY, NOW, Account, Answer, Assistant, in_both_eras
 from tests.snapshots import assert_same_answer
 
@@ -61,8 +62,11 @@ async def test_a_search_without_hits_says_what_it_searched_and_suggests_words(ac
     assert_same_answer(SNAPSHOTS / "search_nothing.txt", answer)
 
 
-async def test_the_sample_account_knows_who_threatened_with_a_lawyer_in_either_script(account: Account) -> None:
-    async with account.connect_to_sample() as assistant:
+async def test_the_sample_account_knows_who_threatened_with_a_lawyer_in_either_script(
+    account: Account, sample_stores: SampleStores
+) -> None:
+    store = str(await sample_stores.copy("formant", account.folder))
+    async with account.connect_to_sample(store=store) as assistant:
         answer = await assistant.ask("search_transcripts", query="वकील OR lawyer", role="contact", limit=3)
     assert_same_answer(SNAPSHOTS / "sample_search.txt", answer)
 

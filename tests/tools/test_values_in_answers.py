@@ -6,6 +6,7 @@ import pytest
 from pydantic import JsonValue
 
 from tests.calls import conversation, conversation_id
+from tests.sample_stores import SampleStores
 from tests.server_harness import NOW, Account, Answer
 
 pytestmark = pytest.mark.anyio
@@ -156,7 +157,10 @@ async def test_what_a_size_passes_over_is_counted(
                 assert places(answer) == expected
 
 
-async def test_a_percentage_for_a_field_of_at_most_one_gets_a_note(account: Account) -> None:
-    async with account.connect_to_sample() as assistant:
+async def test_a_percentage_for_a_field_of_at_most_one_gets_a_note(
+    account: Account, sample_stores: SampleStores
+) -> None:
+    store = str(await sample_stores.copy("formant", account.folder))
+    async with account.connect_to_sample(store=store) as assistant:
         answer = await assistant.ask("list_conversations", results="language.confidence>=90%")
     assert "language.confidence is at most 0.99: for 90% write 0.9." in str(answer.coverage["note"])
