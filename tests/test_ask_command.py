@@ -4,6 +4,8 @@ import json
 import re
 import shlex
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -135,10 +137,20 @@ def test_a_search_marks_its_hits_and_show_has_the_turns(tmp_path: Path) -> None:
     assert done.status == 0
 
 
+@contextmanager
+def hindi_account(folder: Path) -> Generator[dict[str, str]]:
+    """The variables of an account in one of whose calls a lawyer is threatened with in Hindi."""
+    with FakeFormant.in_thread() as api:
+        turns: JsonValue = [{"role": "human", "message": "मैं अपने वकील से बात करूँगा।"}]
+        api.add(conversation(1, datetime.now(UTC) - timedelta(hours=2), transcript=turns))
+        yield account_at(api, folder)
+
+
 @pytest.mark.parametrize("form", some([(), ("--json",)], 2))
 def test_answers_are_utf_8_whatever_the_encoding_of_the_pipe_is(tmp_path: Path, form: tuple[str, ...]) -> None:
     variables = {"PYTHONUTF8": "0", "PYTHONIOENCODING": "cp1252"}  # as on Windows
-    done = run_in_child(tmp_path, "--demo", "search", "वकील", "--limit", "1", *form, **variables)
+    with hindi_account(tmp_path) as account:
+        done = run_in_child(tmp_path, "search", "वकील", "--limit", "1", *form, **variables, **account)
     assert (done.status, done.error) == (0, "")
     said = json.loads(done.out)["hits"][0]["text"] if form else done.out
     assert "वकील" in said
@@ -147,8 +159,9 @@ def test_answers_are_utf_8_whatever_the_encoding_of_the_pipe_is(tmp_path: Path, 
 
 @in_a_terminal
 def test_a_terminal_without_hindi_shows_an_answer_in_its_own_encoding(tmp_path: Path) -> None:
-    question = ("--demo", "search", "वकील", "--limit", "1")
-    status, shown = shown_by_child(tmp_path, *question, PYTHONUTF8="0", PYTHONIOENCODING="ascii")
+    question = ("search", "वकील", "--limit", "1")
+    with hindi_account(tmp_path) as account:
+        status, shown = shown_by_child(tmp_path, *question, PYTHONUTF8="0", PYTHONIOENCODING="ascii", **account)
     assert status == 0
     assert "????" in shown
     assert shown.isascii()

@@ -25,6 +25,7 @@ from formant_mcp.server.tools import TOOLS
 from formant_mcp.settings import Settings
 from tests import npm
 from tests.examples import some
+from tests.server_harness import Account, in_both_eras
 from tests.stdio_process import PROGRAM
 
 ROOT = Path(__file__).parents[1]
@@ -283,11 +284,10 @@ def test_claude_code_connects_to_what_the_lines_of_the_readme_have_added(
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("mode", some(["auto", "legacy"], 2))
-async def test_the_server_shows_a_small_icon(mode: str, tmp_path: Path) -> None:
-    parameters = StdioServerParameters(command=str(PROGRAM), args=["--demo"], env=own_environment(tmp_path))
-    async with Client(parameters, mode=mode) as client:
-        shown = client.server_info
+@in_both_eras
+async def test_the_server_shows_a_small_icon(account: Account) -> None:
+    async with account.connect() as assistant:
+        shown = assistant.client.server_info
     assert shown
     (icon,) = shown.icons or []
     assert icon.src.startswith("data:image/png;base64,iVBORw0KGgo")
