@@ -161,7 +161,9 @@ def test_answers_are_utf_8_whatever_the_encoding_of_the_pipe_is(tmp_path: Path, 
 def test_a_terminal_without_hindi_shows_an_answer_in_its_own_encoding(tmp_path: Path) -> None:
     question = ("search", "वकील", "--limit", "1")
     with hindi_account(tmp_path) as account:
-        status, shown = shown_by_child(tmp_path, *question, PYTHONUTF8="0", PYTHONIOENCODING="ascii", **account)
+        status, shown = shown_by_child(
+            tmp_path, *question, columns=120, PYTHONUTF8="0", PYTHONIOENCODING="ascii", **account
+        )
     assert status == 0
     assert "????" in shown
     assert shown.isascii()
