@@ -65,7 +65,7 @@ async def _live(provider: ProviderFixture, data: st.DataObject) -> None:
 
 @each_provider
 async def test_the_newest_calls_are_requested_by_their_time(provider: ProviderFixture):
-    async with opened(provider, 1_000) as harness:
+    async with opened(provider, 500) as harness:
         harness.clock.moment = LONG_OVER + MINUTE
         halted = asyncio.Event()
         harness.api.on_request = lambda request: (
@@ -119,18 +119,18 @@ async def test_new_calls_of_a_complete_list_cost_one_request(provider: ProviderF
 
 @one_provider
 async def test_an_interrupted_scan_resumes_at_its_cursor(provider: ProviderFixture, tmp_path: Path):
-    await _broken_off(provider, tmp_path, requests=21 + 2)
+    await _broken_off(provider, tmp_path, requests=13 + 2)
 
 
 @pytest.mark.parametrize("provider", [ELEVENLABS, VOICEABLE], ids=lambda provider: provider.name)
 async def test_a_scan_whose_cursor_is_rejected_starts_over(provider: ProviderFixture, tmp_path: Path):
-    await _broken_off(provider, tmp_path, refuse=True, requests=21 + 12)
+    await _broken_off(provider, tmp_path, refuse=True, requests=13 + 12)
 
 
 async def _broken_off(provider: ProviderFixture, folder: Path, requests: int, *, refuse: bool = False) -> None:
     clock = Clock()
     async with provider.api() as api:
-        api.conversations = provider.calls(2_000, LONG_OVER)
+        api.conversations = provider.calls(1_200, LONG_OVER)
         api.on_request = lambda _: api.gate.shut() if len(api.requests) == 10 else None
         async with harness_for(api, connect=provider.connect, path=folder / "store", clock=clock) as harness:
             await harness.sync.refresh_list(ListRequest(), 0.3)
@@ -142,7 +142,7 @@ async def _broken_off(provider: ProviderFixture, folder: Path, requests: int, *,
         async with harness_for(api, connect=provider.connect, path=folder / "store", clock=clock) as harness:
             assert (await harness.ask()).is_complete
             assert await harness.holds_all()
-            assert 20 <= len(lists(harness)) <= requests
+            assert 12 <= len(lists(harness)) <= requests
 
 
 @each_provider
