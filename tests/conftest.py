@@ -57,8 +57,8 @@ def pytest_collection() -> Generator[None, object, object]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
-    """One worker more than processors: some tests wait, for a lock or for the end of a time limit."""
-    return (yield) + 1
+    """Two workers more than processors: many tests wait, for a disk, a lock or the end of a time limit."""
+    return (yield) + 2
 
 
 @pytest.fixture
