@@ -15,7 +15,7 @@ from formant_mcp.store.writer import delete_conversations
 
 _HOUR = timedelta(hours=1)
 _DELETED_AT_ONCE = 100  # conversations in a transaction
-_CHECKED_AT_ONCE = 500  # words in a transaction
+_CHECKED_AT_ONCE = 50  # words in a transaction: to check one may take some milliseconds
 _IS_OLDER = "(started_at < ? OR (started_at IS NULL AND ended_at < ?))"
 
 
