@@ -5,22 +5,15 @@ since they were loaded. Every answer is compared with the account as it is.
 """
 
 import asyncio
-import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable
 from datetime import timedelta
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import JsonValue
 
-from formant_mcp.models import Conversation, Turn
-from formant_mcp.queries import transcripts
-from formant_mcp.queries.loader import Loader
-from formant_mcp.queries.transcripts import Transcript, Window, read_window
-from formant_mcp.sync.background import cancel_all
+from formant_mcp.models import Conversation
 from tests.examples import examples
 from tests.tools.partly_loaded import (
     A_CALL,
@@ -94,61 +87,6 @@ def test_a_list_shows_only_what_matches(situation: Situation, asked: Figures, mo
             assert set(shown) <= most
         if answer.coverage["complete"]:
             assert set(shown) == true
-
-
-def test_calls_that_are_loaded_while_a_page_is_read_are_on_it_where_it_is_complete() -> None:
-    results: list[dict[str, JsonValue]] = [{"csat": 1}, {"intent": "dispute"}, {"intent": "dispute"}, {"csat": 1}]
-    now = tuple(
-        A_CALL._replace(conversation_id=f"call-{n}", started_at=START - n * timedelta(minutes=1), results=each)
-        for n, each in enumerate(results)
-    )
-    situation = Situation(now, now, frozenset(), frozenset({"call-0"}), 1, 0.0, frozenset())
-    answer = answers(situation, "list_conversations", results=["intent missing"], summary_mode="include")
-    assert answer
-    shown = [row["conversation_id"] for row in objects(answer.structure["conversations"])]
-    assert shown == (["call-0", "call-3"] if answer.coverage["complete"] else ["call-0"]), answer.text
-
-
-@pytest.mark.parametrize(
-    ("tool", "arguments"),
-    [
-        ("list_conversations", {"limit": 100}),
-        ("search_transcripts", {"query": "morning"}),
-        ("summarize_results", {"group_by": ["status"]}),
-        ("summarize_results", {}),
-    ],
-)
-def test_no_fewer_calls_match_than_an_answer_has_while_others_are_loaded(tool: str, arguments: Figures) -> None:
-    def call(n: int) -> Conversation:
-        turns = (Turn(0, "agent", "Good morning.", 0.0),)
-        return A_CALL._replace(
-            conversation_id=f"call-{n}", started_at=START - n * timedelta(seconds=1), turns=turns, has_detail=True
-        )
-
-    def in_answer(structure: Figures) -> int:
-        if tool == "list_conversations":
-            return len(objects(structure["conversations"]))
-        if tool == "search_transcripts":
-            return count(structure["conversations_total"])
-        return count(objects([structure["overall"]])[0]["count"])
-
-    async def answered() -> list[tuple[int, int]]:
-        harness = await ToolsHarness.open(Situation((), (), frozenset(), frozenset(), 0, 60.0, frozenset()))
-        await harness.prepare()
-        await harness.store.write.save([call(0)], START)
-
-        async def load() -> None:
-            for n in itertools.count(1):
-                await harness.store.write.save([call(n)], START)
-
-        loading = asyncio.create_task(load())
-        answers = [await harness.ask(tool, 60.0, status=["completed"], **arguments) for _ in range(5)]
-        await cancel_all([loading])
-        await harness.app.aclose()
-        return [(in_answer(answer.structure), count(answer.coverage["matched"])) for answer in answers]
-
-    found = asyncio.run(answered())
-    assert all(in_it <= matched for in_it, matched in found), found
 
 
 GROUPINGS = ["status", "agent_id", "failure_reason", "contact_number", "results.intent", "results.csat"]
@@ -385,33 +323,3 @@ def test_agents_are_shown_with_their_names() -> None:
     assert whole
     assert "agents: Sales (7, 1 call)" in whole.text
     assert objects([whole.structure["profile"]])[0]["agent_names"] == {"7": "Sales"}
-
-
-def test_an_old_transcript_is_called_old_though_the_new_one_is_stored_right_after(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    running = A_CALL._replace(status="in_progress", outcome=None, ended=False)
-    ended = A_CALL._replace(turns=(Turn(0, "agent", "Good morning."),))
-    call_id = frozenset({A_CALL.conversation_id})
-    situation = Situation((running,), (ended,), call_id, call_id, 99, 60.0, frozenset())
-
-    async def ask() -> Said:
-        harness = await ToolsHarness.open(situation)
-
-        async def and_load(loader: Loader, conversation_id: str, window: Window) -> Transcript | None:
-            transcript = await read_window(loader, conversation_id, window)
-            harness.source.failing = frozenset()
-            assert not await loader.sync.fetch_one(conversation_id, harness.clock(), 60.0)
-            return transcript
-
-        monkeypatch.setattr(transcripts, "read_window", and_load)
-        try:
-            await harness.prepare()
-            return await harness.ask("get_transcripts", conversation_ids=[A_CALL.conversation_id])
-        finally:
-            await harness.app.aclose()
-
-    old = asyncio.run(ask())
-    assert "in_progress" in old.text
-    assert not old.coverage["complete"]
-    assert old.note == "1 could not be refreshed and may be out of date: call-0000. Ask again."
