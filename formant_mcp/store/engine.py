@@ -164,6 +164,11 @@ class Connection(Protocol):
         ...
 
     @property
+    def hits_to_find(self) -> int:
+        """How many hits of a word are counted to know whether there is any."""
+        ...
+
+    @property
     def tried_first(self) -> int:
         """How many calls are tried first for a page that meets conditions, before all are; 0: all at once."""
         ...

@@ -22,7 +22,7 @@ _MAX_RANKED = 20_000  # more hits are not ranked: only the newest conversations 
 _MANY = 5_000  # from this many hits on, an index narrows them before their conversations are read
 _PROBED = 300  # how many of the newest conversations are searched first, one by one
 _PROBED_AT_ONCE = 30
-_PROBED_HITS = 1_000  # to know whether there are any: a prefix that nobody says takes so many; see any_of
+_OF_A_PREFIX = 5  # times as many hits to find as of a word: an index has more to do before the first
 _STEP = 1 << 44  # places of a step; rows are smaller
 _ALL = Filters()
 
@@ -197,14 +197,15 @@ class Search(OnDatabase):
         """Whether there is any hit; faster than `find`, as it stops after some."""
         wording = self._words(connection).wording(query.expression, any_spelling=query.any_spelling)
         match = with_spellings(Step(query, wording.forms), wording).match(connection)
+        most = connection.hits_to_find * (_OF_A_PREFIX if _has_prefix(match) else 1)
         if query.filters == _ALL:
-            return bool(connection.rows(any_of("$hits WHERE $is_hit", _PROBED_HITS), [match]))
+            return bool(connection.rows(any_of("$hits WHERE $is_hit", most), [match]))
         clause = where(query.filters)
         hits = (
             "(SELECT $hit_row AS hit_row FROM $hits WHERE $is_hit) AS found"
             f" $join $conversations ON row_id = hit_row WHERE {clause.sql}"
         )
-        return bool(connection.rows(any_of(hits, _PROBED_HITS), [match, *clause.values]))
+        return bool(connection.rows(any_of(hits, most), [match, *clause.values]))
 
     @on_reader
     def similar(self, connection: Connection, term: Term) -> list[str]:

@@ -27,7 +27,6 @@ _FORGOTTEN_AT_ONCE = 300  # words: to check one takes up to a millisecond, in wh
 UNUSED = "unused words"
 """The name, in the table meta, of the word after which the check of all words goes on."""
 _ALL = 1 << 62  # hits, where a LIMIT is required
-_PROBED_OF_A_WORD = 200  # hits; see any_of
 
 
 class Wording(NamedTuple):
@@ -167,7 +166,7 @@ def said(connection: Connection, words: Iterable[str]) -> Iterator[str]:
     """Those of these words that any turn says, some with each statement."""
     left = iter(words)
     while some := list(islice(left, _SAID_AT_ONCE)):
-        any_hit = any_of("$hits WHERE $is_hit", _PROBED_OF_A_WORD)
+        any_hit = any_of("$hits WHERE $is_hit", connection.hits_to_find)
         exist = (f"SELECT {number} WHERE EXISTS ({any_hit})" for number in range(len(some)))
         terms = (Expression(((Term((word,), "phrase"),),)) for word in some)
         matches = [connection.match(term, "any", lambda term: term.words) for term in terms]
@@ -175,13 +174,9 @@ def said(connection: Connection, words: Iterable[str]) -> Iterator[str]:
         yield from (some[number] for number in sorted(whole(row[0]) for row in rows))
 
 
-def any_of(hits: str, probed: int) -> str:
-    """SQL: a row if there are any of these hits.
-
-    PostgreSQL expects every word in many turns. To find one hit it would read all turns until one says the word, which
-    may be none. To count some hundred hits of such a word it uses the index.
-    """
-    counted = f"SELECT count(*) AS hits FROM (SELECT 1 FROM {hits} LIMIT {probed}) AS found"
+def any_of(hits: str, most: int) -> str:
+    """SQL: a row if there are any of these hits, of which so many are counted (`Connection.hits_to_find`)."""
+    counted = f"SELECT count(*) AS hits FROM (SELECT 1 FROM {hits} LIMIT {most}) AS found"
     return f"SELECT 1 FROM ({counted}) AS counted WHERE hits > 0"
 
 

@@ -224,6 +224,7 @@ class PostgresConnection:
 
     deletes_at_once = False  # others share the database
     hits_per_probe = 20
+    hits_to_find = 200  # for one, it reads turns until any says the word, which it expects soon; for these, the index
     tried_first = 2_000
 
     def delete_all_words(self) -> None:

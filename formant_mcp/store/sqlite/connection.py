@@ -139,6 +139,7 @@ class SqliteConnection:
 
     deletes_at_once = True
     hits_per_probe = 500
+    hits_to_find = 1
     tried_first = 0
 
     def delete_all_words(self) -> None:
