@@ -73,10 +73,10 @@ def test_no_fewer_calls_match_than_an_answer_has_while_others_are_loaded(tool: s
                 await harness.store.write.save([call(n)], START)
 
         loading = asyncio.create_task(load())
-        answers = [await harness.ask(tool, 60.0, status=["completed"], **arguments) for _ in range(5)]
+        said = [await harness.ask(tool, 60.0, status=["completed"], **arguments) for _ in range(5)]
         await cancel_all([loading])
         await harness.app.aclose()
-        return [(in_answer(answer.structure), count(answer.coverage["matched"])) for answer in answers]
+        return [(in_answer(answer.structure), count(answer.coverage["matched"])) for answer in said]
 
     found = asyncio.run(answered())
     assert all(in_it <= matched for in_it, matched in found), found
