@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from itertools import chain, islice
@@ -26,11 +26,11 @@ from formant_mcp.store.engine import (
     to_its_end,
 )
 from formant_mcp.store.filter_sql import milliseconds
-from formant_mcp.store.phrases import note_change, save_phrases, spoken_in
+from formant_mcp.store.phrases import Spoken, note_change, save_phrases, spoken_in
 from formant_mcp.store.purge import begun_with, refuse_if_purged
 from formant_mcp.store.result_values import ResultValue, flatten
 from formant_mcp.store.rows import WRITTEN, columns, label_rows, merge, moment, number, whole
-from formant_mcp.store.signals import Measure, save_signals
+from formant_mcp.store.signals import Measure, Measured, save_signals
 from formant_mcp.store.turn_keys import MAX_TURNS, row_of, turn_key
 from formant_mcp.text_search.tokenizer import indexable
 
@@ -40,6 +40,7 @@ Due = Callable[[Conversation, datetime], datetime | None]
 _OF_DETAIL = tuple(kind.name for kind in fields(Unreadable) if kind.name != "fields")
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _SAVED_AT_ONCE = 400  # conversations in a transaction: longer ones hold up the pages that are fetched next
+_TRANSCRIPTS_AT_ONCE = 20  # a database inserts their turns while the next ones are prepared
 _DELETED_AT_ONCE = 500  # conversations, whose turns are all in memory
 _ADDED = (*WRITTEN, "first_seen_at", "seen_at")
 _NO_LABEL = "text = ?" + "".join(
@@ -248,9 +249,15 @@ class Writer(OnDatabase):
         if added := [name for name in names if name not in row_ids]:
             row_ids |= _row_ids(connection, added)
         by_row = {row_ids[detail.conversation.conversation_id]: detail for detail in details}
-        transcripts = {row_id: detail.conversation.turns for row_id, detail in by_row.items()}
         had_details = {row.row_id for row in stored.values() if row.has_detail}
-        indexed = _save_turns(connection, transcripts, had_details)
+        measured, spoken = dict[int, Mapping[str, Measured]](), dict[int, Spoken]()
+        left = iter(by_row.items())
+        while some := dict(islice(left, _TRANSCRIPTS_AT_ONCE)):
+            transcripts = {row_id: read.conversation.turns for row_id, read in some.items()}
+            indexed = _save_turns(connection, transcripts, had_details)
+            measured |= {row_id: self._measure(read.conversation) for row_id, read in some.items()}
+            spoken |= {row_id: spoken_in(read.conversation, indexed.get(row_id)) for row_id, read in some.items()}
+        save_phrases(connection, spoken, had_details)
         has_same = {row.row_id for row in stored.values() if row.has_detail and _is_same(row, by_row)}
         changed = {row_id: read.conversation.results for row_id, read in by_row.items() if row_id not in has_same}
         if replaced := had_details & changed.keys():
@@ -260,10 +267,7 @@ class Writer(OnDatabase):
             ("row_id", *ResultValue._fields),
             [(row_id, *value) for row_id, results in changed.items() for value in flatten(results or {})],
         )
-        measured = {row_id: self._measure(read.conversation) for row_id, read in by_row.items()}
         save_signals(connection, measured, had_details)
-        spoken = {row_id: spoken_in(read.conversation, indexed.get(row_id)) for row_id, read in by_row.items()}
-        save_phrases(connection, spoken, had_details)
         if had_details:
             connection.delete("unreadable", "row_id $in_list AND kind $in_list", [(list(had_details), _OF_DETAIL)])
         connection.insert(

@@ -1,6 +1,5 @@
 """One PostgreSQL connection, for one account; its errors are StoreErrors."""
 
-import json
 import math
 import re
 import secrets
@@ -51,7 +50,6 @@ _ANALYZED = {"conversations": f"{_BY_ROW}, conversation_id", "result_values": _B
 # which may take ten times as long.
 _PLANNED_EACH_TIME = re.compile(r"\$(hits|result_values)")
 _FORGOTTEN = "forgotten"  # the name, in the table meta, of what changes when rows of _KEPT are deleted after all
-_LEVELS = "SELECT level, count(*), max(number) FROM $word_counts GROUP BY 1"
 _TURN_TYPES = {
     "row_id": "bigint",
     "turn_id": "bigint",
@@ -60,7 +58,6 @@ _TURN_TYPES = {
     "seconds": "double precision",
     "lexemes": "tsvector",
 }
-_COUNT_TYPES = {"level": "smallint", "number": "bigint", "counts": "jsonb"}
 
 
 class PostgresConnection:
@@ -84,6 +81,7 @@ class PostgresConnection:
         self._pipeline: Pipeline | None = None
         self._inserted, self._pieces = set[tuple[object, ...]](), set[str]()
         self._deleted, self._said = set[str](), set[str]()  # words of turns, in this transaction
+        self._uncounted = word_counts.Uncounted()
         self._forgotten: Sent | None = None
         self._account = account
         self._agents = agents
@@ -113,6 +111,7 @@ class PostgresConnection:
     def commit(self) -> None:
         """Ends the transaction, which is saved then."""
         forget_unsaid(self, self._deleted, self._said)
+        self._save_counts()
         self._leave_pipeline()
         with self._statement():
             run_command(self._connection, b"COMMIT")
@@ -147,6 +146,15 @@ class PostgresConnection:
             self._insert(table, columns, rows, key, update, size=1 if has_long_key else len(rows))
         if table in _ANALYZED and _have_doubled({whole(row[0]) for row in rows}):
             self._analyze(table)
+
+    def insert_columns(self, table: str, types: Mapping[str, str], *columns: Sequence[Value]) -> None:
+        """Inserts the rows of these columns, with less work for both sides than a parameter in JSON is."""
+        names, arrays = ", ".join(types), ", ".join(f"?::{kind}[]" for kind in types.values())
+        template = (
+            f"INSERT INTO {SCHEMA}.{table} AS {table} (account, {names})"
+            f" SELECT {self._account}, {names} FROM unnest({arrays}) AS new ({names})"
+        )
+        self._send(template, list(map(to_array, columns)))
 
     def _insert(
         self,
@@ -201,16 +209,15 @@ class PostgresConnection:
         if not turns:
             return
         self._recall()
-        levels = self._send(_LEVELS)  # answered meanwhile
         self._said |= (pieces := pieces_in(indexed))
-        pieces = pieces - self._connection.pieces
+        pieces = pieces - self._connection.pieces - self._pieces
         self.insert("words", WORD_COLUMNS, word_rows(pieces), key=("word",))
         self._pieces |= pieces
         words = [words_of(self._account, text) for text in indexed]
-        self._count_words(levels, turns, words, 1)
+        self._count_words(turns, words)
         keys, roles, texts, seconds = zip(*turns, strict=True)
         lexemes = list(map(to_tsvector, repeat(self._account), roles, words))
-        self._insert_columns("turns", _TURN_TYPES, list(map(row_of, keys)), keys, roles, texts, seconds, lexemes)
+        self.insert_columns("turns", _TURN_TYPES, list(map(row_of, keys)), keys, roles, texts, seconds, lexemes)
 
     def delete_turns(self, turns: Sequence[StoredTurn]) -> None:
         """Deletes turns."""
@@ -220,7 +227,7 @@ class PostgresConnection:
             self.delete("turns", "row_id $in_list AND turn_id $in_list", [(rows, keys)])
             self._deleted |= pieces_in(indexed := [indexable(turn[2]) for turn in turns])
             words = [words_of(self._account, text) for text in indexed]
-            self._count_words(self._send(_LEVELS), turns, words, -1)
+            self._count_words(turns, words, are_deleted=True)
 
     deletes_at_once = False  # others share the database
     hits_per_probe = 20
@@ -233,14 +240,7 @@ class PostgresConnection:
 
     def drop_unsaid(self) -> None:
         """Merges all rows of word counts into one, without words that nobody says any more."""
-        rows = self.rows("SELECT level, counts::text FROM $word_counts")
-        counts = word_counts.merged(json.loads(str(row[1])) for row in rows)
-        self.delete(word_counts.TABLE, "true", [()])
-        if counts:
-            level = max(whole(row[0]) for row in rows)
-            self._insert_columns(
-                word_counts.TABLE, _COUNT_TYPES, [level], [1], [json.dumps(counts, ensure_ascii=False)]
-            )
+        word_counts.drop_unsaid(self)
 
     def match(self, expression: Expression, role: Role, forms: Forms, without: str = "") -> str:
         """The parameter of `$is_hit` for turns of that role that match the expression."""
@@ -296,33 +296,17 @@ class PostgresConnection:
         self._send(f"ANALYZE (SKIP_LOCKED) {SCHEMA}.{table} ({_ANALYZED[table]})")
 
     def _count_words(
-        self, levels: Sent, turns: Sequence[StoredTurn], words: Sequence[Sequence[str]], sign: int
+        self, turns: Sequence[StoredTurn], words: Sequence[Sequence[str]], *, are_deleted: bool = False
     ) -> None:
-        """Adds a row of word counts, and merges levels that are full."""
-        said = ((row_of(turn[0]), turn[1], spoken) for turn, spoken in zip(turns, words, strict=True))
-        counts, level = word_counts.count(said, sign), 0
-        sizes = {whole(level): (whole(count), whole(last)) for level, count, last in self._fetch(levels)}
-        while counts:
-            size, last = sizes.get(level, (0, 0))
-            if size < word_counts.MERGED:
-                texts = [json.dumps(counts, ensure_ascii=False)]
-                self._insert_columns(word_counts.TABLE, _COUNT_TYPES, [level], [last + 1], texts)
-                if word_counts.has_doubled(level, last + 1, sizes):
-                    self._analyze("turns")
-                return
-            rows = self.rows("SELECT counts::text FROM $word_counts WHERE level = ?", [level])
-            self.delete("word_counts", "level = ?", [(level,)])
-            counts = word_counts.merged([counts, *(json.loads(str(row[0])) for row in rows)])
-            level += 1
+        """Counts words when the transaction ends, or when there are many."""
+        self._uncounted.add(turns, words, are_deleted=are_deleted)
+        if self._uncounted.are_many:
+            self._save_counts()
 
-    def _insert_columns(self, table: str, types: Mapping[str, str], *columns: Sequence[Value]) -> None:
-        """Inserts the rows of these columns, with less work for both sides than a parameter in JSON is."""
-        names, arrays = ", ".join(types), ", ".join(f"?::{kind}[]" for kind in types.values())
-        template = (
-            f"INSERT INTO {SCHEMA}.{table} AS {table} (account, {names})"
-            f" SELECT {self._account}, {names} FROM unnest({arrays}) AS new ({names})"
-        )
-        self._send(template, list(map(to_array, columns)))
+    def _save_counts(self) -> None:
+        """Saves how the turns saved and deleted change the counts of words."""
+        if word_counts.save(self, self._uncounted.take()):
+            self._analyze("turns")
 
     def _copy(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> None:
         self._leave_pipeline()  # which cannot copy

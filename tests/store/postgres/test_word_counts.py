@@ -1,5 +1,6 @@
 """Words are counted when they are saved: the sums are always those of the turns that are stored."""
 
+import asyncio
 import random
 from datetime import timedelta
 
@@ -58,6 +59,30 @@ async def test_whatever_is_saved_changed_deleted_and_merged_is_counted(
     rows = await ask(database, "SELECT account, level, count(*) FROM formant_mcp.word_counts GROUP BY 1, 2")
     assert {int(str(level)) for _, level, _ in rows} > {0, 1, 2}
     assert max(int(str(count)) for *_, count in rows) == 2
+
+
+async def test_a_call_saved_twice_in_a_transaction_is_counted_as_it_is_at_the_end(database: str) -> None:
+    store = await open_at(database)
+    await store.write.save([call_saying(1, "first")], NOW)
+    changes = [[call_saying(1, said), call_saying(2, said)] for said in ("refund", "a refund", "a payment")]
+    await asyncio.gather(*(store.write.save(calls, NOW) for calls in changes))  # those after the first share one
+    assert await counts_are_right(database)
+    page = await store.search.find(StoreSearch(parse_query("payment"), "any", Filters()), 100)
+    assert (page.hits, page.conversations) == (2, 2)
+    await store.close()
+
+
+async def test_transcripts_beyond_what_is_counted_at_once_are_counted(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(word_counts, "_COUNTED_AT_ONCE", 3)
+    store, chance = await open_at(database), random.Random(7)
+    await store.write.save([call_at(number, chance) for number in range(30)], NOW)
+    await store.write.save([call_at(number, chance) for number in range(20, 40)], NOW)
+    assert await counts_are_right(database)
+    await store.write.delete(*(f"call-{number}" for number in range(35)))
+    assert await counts_are_right(database)
+    await store.close()
 
 
 @pytest.mark.parametrize(("query", "role"), each_once([*ONE_STEM, *OTHERS], ["any", "agent", "contact"]))
