@@ -71,10 +71,10 @@ async def _export(app: App, arguments: ExportArguments, output: Path | None) -> 
         export = await app.account.export(context, arguments.filters(now, app.zone), include)
     table = Table(arguments.format, include, export.paths, app.zone)
     with show_progress("writing", "call") as progress:
-        matched = export.coverage.matched
+        matched, written = export.coverage.matched, 0
 
         async def pages() -> AsyncIterator[list[ExportedCall]]:
-            written = 0
+            nonlocal written
             async for calls in export.pages:
                 yield calls
                 written += len(calls)
@@ -84,6 +84,7 @@ async def _export(app: App, arguments: ExportArguments, output: Path | None) -> 
             await save_as(output, table, pages())
         else:
             await _print(table, pages())
+    export = export.written(written)
     return with_notes(export.coverage, export.existing, export.note)
 
 

@@ -123,6 +123,7 @@ async def find_changes(loader: Loader, context: RequestContext, query: ChangesQu
     ]
     left_out = _not_comparable(periods)
     result, dated = await asyncio.to_thread(_compare, before, after, left_out.keys(), query.limit)
+    coverage = coverage.at_least((before if periods[0] is query.filters else after).period.calls)
     return ChangeReport(
         coverage=coverage,
         before=before.period,

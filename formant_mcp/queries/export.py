@@ -1,7 +1,7 @@
 """All conversations that match, page by page, for a file: only one page is in memory at a time."""
 
 from collections.abc import AsyncIterator, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from formant_mcp.analysis.signals import Value as Measured
 from formant_mcp.errors import UnavailableError
@@ -41,6 +41,10 @@ class Export:
     paths: tuple[str, ...]
     pages: AsyncIterator[list[ExportedCall]]
     note: str = ""
+
+    def written(self, rows: int) -> "Export":
+        """The same when so many calls are written: some may have been loaded after the others were counted."""
+        return replace(self, coverage=self.coverage.at_least(rows), existing={} if rows else self.existing)
 
 
 async def export(loader: Loader, context: RequestContext, filters: Filters, include: Set[str]) -> Export:

@@ -70,6 +70,7 @@ async def find_phrases(loader: Loader, context: RequestContext, query: PhrasesQu
         DataRequest(filters, ListRequest(needed), True, uses, with_signals=True, also=tuple(sides[1:])),
     )
     counts = await store.phrases.find(PhraseQuestion(filters, query.role, elsewhere, query.is_distinctive))
+    coverage = coverage.at_least(counts.spoken)
     return PhrasesResult(
         coverage=_without_uncounted(coverage, counts.not_counted),
         phrases=counts.phrases[: query.limit],

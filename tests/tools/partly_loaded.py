@@ -5,6 +5,7 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
@@ -161,7 +162,7 @@ class Said:
 class ToolsHarness:
     """The tools over an account that partly fails, in this process; the clock moves each time it is read."""
 
-    def __init__(self, situation: Situation, store: Store) -> None:
+    def __init__(self, situation: Situation, store: Store, exports: Path | None = None) -> None:
         self.situation = situation
         self.store = store
         self.moment = START + timedelta(minutes=2)
@@ -170,15 +171,15 @@ class ToolsHarness:
             Account(Sync(self.source, store, self.clock), store),
             store.members,
             RecordingsFolder(None),  # pyright: ignore[reportArgumentType]
-            ExportsFolder(None),  # pyright: ignore[reportArgumentType]
+            ExportsFolder(exports),  # pyright: ignore[reportArgumentType]
             ZoneInfo("UTC"),
             60,
             self.clock,
         )
 
     @classmethod
-    async def open(cls, situation: Situation) -> "ToolsHarness":
-        return cls(situation, await Store.open(None, AccountKey("service", "test"), next_refresh_at))
+    async def open(cls, situation: Situation, exports: Path | None = None) -> "ToolsHarness":
+        return cls(situation, await Store.open(None, AccountKey("service", "test"), next_refresh_at), exports)
 
     def clock(self) -> datetime:
         self.moment += timedelta(milliseconds=1)

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from pydantic import JsonValue
@@ -40,6 +41,22 @@ def test_calls_that_are_loaded_while_a_page_is_read_are_on_it_where_it_is_comple
     assert matched == 2 or not answer.coverage["complete"], answer.text
 
 
+def _calls_in(tool: str, structure: Figures) -> int:
+    match tool:
+        case "list_conversations":
+            return len(objects(structure["conversations"]))
+        case "search_transcripts" | "find_phrases":
+            return count(structure["conversations_total"])
+        case "find_calls_to_review":
+            return count(structure["with_transcript"])
+        case "find_changes":
+            return count(objects([structure["after"]])[0]["calls"])
+        case "export_conversations":
+            return count(structure["rows"])
+        case _:
+            return count(objects([structure["overall"]])[0]["count"])
+
+
 @pytest.mark.parametrize(
     ("tool", "arguments"),
     [
@@ -47,24 +64,23 @@ def test_calls_that_are_loaded_while_a_page_is_read_are_on_it_where_it_is_comple
         ("search_transcripts", {"query": "morning"}),
         ("summarize_results", {"group_by": ["status"]}),
         ("summarize_results", {}),
+        ("find_phrases", {}),
+        ("find_calls_to_review", {}),
+        ("find_changes", {}),
+        ("export_conversations", {}),
     ],
 )
-def test_no_fewer_calls_match_than_an_answer_has_while_others_are_loaded(tool: str, arguments: Figures) -> None:
+def test_no_fewer_calls_match_than_an_answer_has_while_others_are_loaded(
+    tool: str, arguments: Figures, tmp_path: Path
+) -> None:
     def call(n: int) -> Conversation:
         turns = (Turn(0, "agent", "Good morning.", 0.0),)
         return A_CALL._replace(
             conversation_id=f"call-{n}", started_at=START - n * timedelta(seconds=1), turns=turns, has_detail=True
         )
 
-    def in_answer(structure: Figures) -> int:
-        if tool == "list_conversations":
-            return len(objects(structure["conversations"]))
-        if tool == "search_transcripts":
-            return count(structure["conversations_total"])
-        return count(objects([structure["overall"]])[0]["count"])
-
     async def answered() -> list[tuple[int, int]]:
-        harness = await ToolsHarness.open(Situation((), (), frozenset(), frozenset(), 0, 60.0, frozenset()))
+        harness = await ToolsHarness.open(Situation((), (), frozenset(), frozenset(), 0, 60.0, frozenset()), tmp_path)
         await harness.prepare()
         await harness.store.write.save([call(0)], START)
 
@@ -76,7 +92,7 @@ def test_no_fewer_calls_match_than_an_answer_has_while_others_are_loaded(tool: s
         said = [await harness.ask(tool, 60.0, status=["completed"], **arguments) for _ in range(5)]
         await cancel_all([loading])
         await harness.app.aclose()
-        return [(in_answer(answer.structure), count(answer.coverage["matched"])) for answer in said]
+        return [(_calls_in(tool, answer.structure), count(answer.coverage["matched"])) for answer in said]
 
     found = asyncio.run(answered())
     assert all(in_it <= matched for in_it, matched in found), found
