@@ -234,7 +234,8 @@ class _PageReader:
         rows = await self._matching(coverage)
         if self._shows_details:
             coverage, rows = await self._fetch_shown(coverage, rows)
-        return coverage.at_least(self.cursor.shown + len(rows)), rows
+        before = 0 if coverage.is_counted else self.cursor.shown  # of those, some may no longer match
+        return coverage.at_least(before + len(rows)), rows
 
     async def _matching(self, coverage: Coverage) -> _Rows:
         """Read after the coverage: where that is complete, they are all that match."""

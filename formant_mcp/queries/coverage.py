@@ -66,8 +66,8 @@ class Coverage:
         return self.is_whole and self.details_read == self.details_needed
 
     def at_least(self, matched: int) -> "Coverage":
-        """The coverage of an answer that has so many calls; some of them may have been loaded after it was computed."""
-        if self.is_counted or matched <= self.matched:
+        """The coverage of an answer that has so many calls: some may have been saved after it was computed."""
+        if matched <= self.matched:
             return self
         return replace(self, matched=matched, known=max(self.known, matched))
 

@@ -10,7 +10,8 @@ from pydantic import JsonValue
 
 from formant_mcp.models import Conversation, Turn
 from formant_mcp.queries import transcripts
-from formant_mcp.queries.loader import Loader
+from formant_mcp.queries.coverage import Coverage
+from formant_mcp.queries.loader import DataRequest, Loader, RequestContext
 from formant_mcp.queries.transcripts import Transcript, Window, read_window
 from formant_mcp.sync.background import cancel_all
 from tests.tools.partly_loaded import (
@@ -41,6 +42,28 @@ def test_calls_that_are_loaded_while_a_page_is_read_are_on_it_where_it_is_comple
     assert matched == 2 or not answer.coverage["complete"], answer.text
 
 
+EACH_TOOL = pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("list_conversations", {"limit": 100}),
+        ("search_transcripts", {"query": "morning"}),
+        ("summarize_results", {"group_by": ["status"]}),
+        ("summarize_results", {}),
+        ("find_phrases", {}),
+        ("find_calls_to_review", {}),
+        ("find_changes", {}),
+        ("export_conversations", {}),
+    ],
+)
+
+
+def _call(n: int) -> Conversation:
+    turns = (Turn(0, "agent", "Good morning.", 0.0), Turn(1, "contact", "Good morning.", 2.0))
+    return A_CALL._replace(
+        conversation_id=f"call-{n}", started_at=START - n * timedelta(seconds=1), turns=turns, has_detail=True
+    )
+
+
 def _calls_in(tool: str, structure: Figures) -> int:
     match tool:
         case "list_conversations":
@@ -57,36 +80,18 @@ def _calls_in(tool: str, structure: Figures) -> int:
             return count(objects([structure["overall"]])[0]["count"])
 
 
-@pytest.mark.parametrize(
-    ("tool", "arguments"),
-    [
-        ("list_conversations", {"limit": 100}),
-        ("search_transcripts", {"query": "morning"}),
-        ("summarize_results", {"group_by": ["status"]}),
-        ("summarize_results", {}),
-        ("find_phrases", {}),
-        ("find_calls_to_review", {}),
-        ("find_changes", {}),
-        ("export_conversations", {}),
-    ],
-)
+@EACH_TOOL
 def test_no_fewer_calls_match_than_an_answer_has_while_others_are_loaded(
     tool: str, arguments: Figures, tmp_path: Path
 ) -> None:
-    def call(n: int) -> Conversation:
-        turns = (Turn(0, "agent", "Good morning.", 0.0),)
-        return A_CALL._replace(
-            conversation_id=f"call-{n}", started_at=START - n * timedelta(seconds=1), turns=turns, has_detail=True
-        )
-
     async def answered() -> list[tuple[int, int]]:
         harness = await ToolsHarness.open(Situation((), (), frozenset(), frozenset(), 0, 60.0, frozenset()), tmp_path)
         await harness.prepare()
-        await harness.store.write.save([call(0)], START)
+        await harness.store.write.save([_call(0)], START)
 
         async def load() -> None:
             for n in itertools.count(1):
-                await harness.store.write.save([call(n)], START)
+                await harness.store.write.save([_call(n)], START)
 
         loading = asyncio.create_task(load())
         said = [await harness.ask(tool, 60.0, status=["completed"], **arguments) for _ in range(5)]
@@ -96,6 +101,33 @@ def test_no_fewer_calls_match_than_an_answer_has_while_others_are_loaded(
 
     found = asyncio.run(answered())
     assert all(in_it <= matched for in_it, matched in found), found
+
+
+@EACH_TOOL
+def test_a_call_that_another_server_saves_meanwhile_is_counted_where_it_is_in_the_answer(
+    tool: str, arguments: Figures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = (_call(0),)
+    ids = frozenset(call.conversation_id for call in calls)
+    ensure_loaded = Loader.ensure_loaded
+
+    async def answered() -> Said:
+        harness = await ToolsHarness.open(Situation(calls, calls, frozenset(), ids, 99, 60.0, frozenset()), tmp_path)
+        await harness.prepare()
+
+        async def and_save(self: Loader, context: RequestContext, request: DataRequest) -> Coverage:
+            coverage = await ensure_loaded(self, context, request)
+            await self.store.write.save([_call(1)], harness.moment)
+            return coverage
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Loader, "ensure_loaded", and_save)
+            answer = await harness.ask(tool, 60.0, **arguments)
+        await harness.app.aclose()
+        return answer
+
+    answer = asyncio.run(answered())
+    assert (_calls_in(tool, answer.structure), answer.coverage["matched"], answer.coverage["complete"]) == (2, 2, True)
 
 
 def test_an_old_transcript_is_called_old_though_the_new_one_is_stored_right_after(
