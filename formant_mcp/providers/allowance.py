@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 _WINDOW_SECONDS = 60.0
 _SAME_WINDOW_SECONDS = 1.0  # resets are stated in whole seconds
-_CLOCK_SECONDS = 5.0  # a clock that goes back further was set
+CLOCK_SECONDS = 5.0  # a clock that goes back further was set
 _FEWEST_PER_MINUTE = 20  # a refusal after fewer has another reason than a rate limit
 _LEARN_SECONDS = 10.0  # refusals so close together have one reason
 _SILENT_SECONDS = 5.0  # nothing is sent after a refusal that teaches the limit and not when it is over
@@ -134,7 +134,7 @@ class Allowance(BaseModel):
 
     def advance(self, now: float, set_by: float = 0.0) -> None:
         """Forgets what is over at that time. `set_by`: by how many seconds the clock was set meanwhile, if known."""
-        if now < self.as_of - _CLOCK_SECONDS:
+        if now < self.as_of - CLOCK_SECONDS:
             self._shift(set_by if self.as_of + set_by <= now else now - self.as_of)
         self.as_of = max(self.as_of, now)
         if self.wait_until is not None and self.wait_until <= self.as_of:

@@ -11,7 +11,7 @@ from datetime import datetime
 import anyio
 
 from formant_mcp.errors import RateLimitError, StoreError
-from formant_mcp.providers.allowance import Allowance, StatedLimit, parse_limit
+from formant_mcp.providers.allowance import CLOCK_SECONDS, Allowance, StatedLimit, parse_limit
 
 Sleep = Callable[[float], Awaitable[None]]
 WallClock = Callable[[], datetime]
@@ -177,7 +177,9 @@ class RateLimiter:
 
         def apply(text: str, now: float) -> str:
             nonlocal allowance
-            self._clock_offset = now - self._monotonic()
+            ahead = offset - (now - self._monotonic())
+            if not 0 < ahead <= CLOCK_SECONDS:  # else what was waited for would be lost, perhaps each time
+                self._clock_offset = offset - ahead
             allowance = Allowance.parse(text)
             allowance.advance(self._time(), self._clock_offset - offset)
             allowance.settle(settled)

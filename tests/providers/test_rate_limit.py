@@ -1,11 +1,16 @@
 """Which requests are retried, how long the client waits, and how many run at once."""
 
+import itertools
+from collections.abc import Callable
+
 import anyio
 import httpx
 import pytest
 
 from formant_mcp.errors import ConnectionFailedError, FormantError, RateLimitError, RequestTimeoutError, ServiceError
+from formant_mcp.providers.allowance import Allowance
 from formant_mcp.providers.http import HttpClient
+from formant_mcp.providers.rate_limit import RateLimiter
 from tests.providers.scripted import NOON, Clock, answering, client_for, others_have_run
 
 pytestmark = pytest.mark.anyio
@@ -242,6 +247,24 @@ async def test_sixteen_requests_run_at_once_and_half_as_many_after_a_rate_limit(
     assert client.rate_limit.concurrency == 8
     await ask_for(1)
     assert client.rate_limit.concurrency == 9
+
+
+@pytest.mark.parametrize("step", [0.0001, 0.003, 0.1])
+async def test_waiting_ends_though_the_clock_of_the_ledger_stands_still(step: float):
+    at, now, waits = itertools.count(0.0, step), 1_000_000_000, list[float]()
+    waited_for = Allowance(sent=[(now, 50)], awaited=[now + 0.3], as_of=now).format()
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        assert len(waits) < 10
+
+    async def ledger(change: Callable[[str, float], str]) -> None:
+        change(waited_for, now)
+
+    limiter = RateLimiter(sleep=sleep, now=lambda: NOON, monotonic=lambda: next(at), documented_per_minute=50)
+    limiter.share(ledger)
+    async with limiter.permit(deadline=60.0):
+        assert 0 < sum(waits) < 1
 
 
 async def test_requests_refused_together_halve_concurrency_once_and_it_stays_at_least_one():
