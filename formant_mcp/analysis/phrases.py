@@ -96,7 +96,7 @@ def names_of(names: Iterable[str]) -> Names:
     """The words by which contacts with these names are called, without those that are small or decisive words."""
     words: set[str] = set()
     unspaced: dict[str, list[str]] = defaultdict(list)
-    for name in sorted(set(map(indexable, names)), key=len, reverse=True):
+    for name in set(map(indexable, names)):
         parts = divided(name)
         if not all(map(is_unspaced, parts)):
             words |= {part for part in parts if len(part) >= _SHORTEST_NAME}
@@ -197,9 +197,9 @@ def _log_odds(phrase: Phrase, spoken: int, spoken_elsewhere: int) -> float:
 
 def _without_unspaced(words: Sequence[str], names: Names) -> Sequence[str]:
     text = f" {' '.join(words)} "
-    for first in names.unspaced.keys() & set(words):
-        for name in names.unspaced[first]:
-            text = text.replace(f" {name} ", f" {NAME} ")
+    found = (name for first in names.unspaced.keys() & set(words) for name in names.unspaced[first])
+    for name in sorted(found, key=lambda name: (-len(name), name)):  # the longest first: one may be part of another
+        text = text.replace(f" {name} ", f" {NAME} ")
     return text.split()
 
 

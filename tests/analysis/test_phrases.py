@@ -108,6 +108,12 @@ def test_numbers_of_any_script_and_size_are_the_same(sentence: str, number: int,
     assert form(f"{sentence} {digits} {sentence}") == form(f"{sentence.upper()} 7 {sentence}")
 
 
+def test_of_names_within_each_other_the_longest_is_hidden() -> None:
+    names = [name for n in range(8) for name in (chr(0x4E00 + n) + "小明", "前" + chr(0x4E00 + n) + "小明")]
+    for name in names[1::2]:
+        assert form(f"{name}", names_of(names)) == form("王小明", RAHUL)
+
+
 def test_a_change_of_the_keys_raises_their_version() -> None:
     texts = [text for said in GROUPS for text in said] + list(OTHERS)
     keys = repr([phrase_key(indexable(text), names_of(NAMES)) for text in texts])
