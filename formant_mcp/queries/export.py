@@ -44,7 +44,8 @@ class Export:
 
     def written(self, rows: int) -> "Export":
         """The same when so many calls are written: some may have been loaded after the others were counted."""
-        return replace(self, coverage=self.coverage.at_least(rows), existing={} if rows else self.existing)
+        existing = {} if rows and not self.coverage.matched else self.existing
+        return replace(self, coverage=self.coverage.at_least(rows), existing=existing)
 
 
 async def export(loader: Loader, context: RequestContext, filters: Filters, include: Set[str]) -> Export:

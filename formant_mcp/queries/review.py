@@ -145,7 +145,8 @@ async def find_calls_to_review(
     places = query.limit - len(best) if query.random_share else 0
     seed = query_fingerprint(query.as_sent, context.requested_at.astimezone(zone).date().isoformat())
     draw = await store.review.draw(filters, draw_key(seed), places, set(best))
-    coverage, rows = coverage.at_least(draw.drawn_from), best | dict(draw.calls)
+    rows = best | dict(draw.calls)
+    coverage = coverage.at_least(max(draw.drawn_from, len(scores), len(rows)))
     stored = await store.read.get(list(rows.values()))
     turns = await store.signals.turns_to_hear([row_id for row_id in rows if row_id in scores])
     return ReviewResult(

@@ -56,6 +56,14 @@ def rows_of(answer: Answer) -> list[dict[str, str]]:
 
 
 @in_both_eras
+async def test_a_mistyped_status_is_said_though_another_occurs(account: Account) -> None:
+    async with account.connect() as assistant:
+        answer = await assistant.ask("export_conversations", status=["completed", "complted"])
+    assert answer.structure["rows"] == 2
+    assert "Some of the statuses given do not occur. Existing values: busy, completed." in str(answer.coverage["note"])
+
+
+@in_both_eras
 async def test_a_table_has_a_column_for_each_field_and_each_result(account: Account) -> None:
     async with account.connect() as assistant:
         answer = await assistant.ask("export_conversations", include=["results", "transcript"])

@@ -60,8 +60,17 @@ EACH_TOOL = pytest.mark.parametrize(
 def _call(n: int) -> Conversation:
     turns = (Turn(0, "agent", "Good morning.", 0.0), Turn(1, "contact", "Good morning.", 2.0))
     return A_CALL._replace(
-        conversation_id=f"call-{n}", started_at=START - n * timedelta(seconds=1), turns=turns, has_detail=True
+        conversation_id=f"call-{n}",
+        started_at=START - n * timedelta(seconds=1),
+        duration_seconds=30.0,
+        turns=turns,
+        has_detail=True,
     )
+
+
+def _failed_call(n: int) -> Conversation:
+    """It has a reason to listen to it, though its details are not loaded."""
+    return _call(n)._replace(outcome="failure", turns=None, has_detail=False)
 
 
 def _calls_in(tool: str, structure: Figures) -> int:
@@ -71,7 +80,7 @@ def _calls_in(tool: str, structure: Figures) -> int:
         case "search_transcripts" | "find_phrases":
             return count(structure["conversations_total"])
         case "find_calls_to_review":
-            return count(structure["with_transcript"])
+            return max(count(structure["with_transcript"]), count(structure["with_reasons"]))
         case "find_changes":
             return count(objects([structure["after"]])[0]["calls"])
         case "export_conversations":
@@ -84,14 +93,16 @@ def _calls_in(tool: str, structure: Figures) -> int:
 def test_no_fewer_calls_match_than_an_answer_has_while_others_are_loaded(
     tool: str, arguments: Figures, tmp_path: Path
 ) -> None:
+    call = _failed_call if tool == "find_calls_to_review" else _call
+
     async def answered() -> list[tuple[int, int]]:
         harness = await ToolsHarness.open(Situation((), (), frozenset(), frozenset(), 0, 60.0, frozenset()), tmp_path)
         await harness.prepare()
-        await harness.store.write.save([_call(0)], START)
+        await harness.store.write.save([call(0)], START)
 
         async def load() -> None:
             for n in itertools.count(1):
-                await harness.store.write.save([_call(n)], START)
+                await harness.store.write.save([call(n)], START)
 
         loading = asyncio.create_task(load())
         said = [await harness.ask(tool, 60.0, status=["completed"], **arguments) for _ in range(5)]
