@@ -11,7 +11,14 @@ from formant_mcp.models import Conversation
 from formant_mcp.store.engine import Connection, OnDatabase, on_reader, one_query
 from formant_mcp.store.filter_sql import NEWEST_FIRST, SORTED, STARTED, Where, where
 from formant_mcp.store.rows import READ, whole, with_results
-from formant_mcp.store.search_steps import Step, StoreSearch, by_distance, only_by_spelling, with_spellings
+from formant_mcp.store.search_steps import (
+    Step,
+    StoreSearch,
+    by_distance,
+    has_frequent_spelling,
+    only_by_spelling,
+    with_spellings,
+)
 from formant_mcp.store.ties import first_rows, ids_of
 from formant_mcp.store.turn_keys import row_of, turn_key
 from formant_mcp.store.vocabulary import Vocabulary, Wording, any_of, said
@@ -176,25 +183,16 @@ class Search(OnDatabase):
         match = exact.match(connection)
         if exact.search.filters == _ALL and not _has_prefix(match):  # a few spelled hits are counted faster than all
             most = max(_PROBED, counted.hits // connection.hits_per_probe)
-            spelled = only_by_spelling(exact, wording)
-            hits = self._few(connection, spelled, most)
-            if hits is not None:
+            sql = "SELECT $hit_row FROM $hits WHERE $is_hit LIMIT ?"
+            spelled = only_by_spelling(exact, wording).match(connection)
+            are_many = most > _PROBED and has_frequent_spelling(connection, exact, wording, most)
+            hits = [] if are_many else [whole(row[0]) for row in connection.rows(sql, [spelled, most + 1])]
+            if not are_many and len(hits) <= most:
                 is_exact = "SELECT 1 FROM $hits WHERE $hit_in_value AND $says"
                 sql = f"SELECT count(*) FROM $each_number WHERE NOT EXISTS ({is_exact})"
                 others = connection.rows(sql, [sorted(set(hits)), match])[0][0]
                 return Count(counted.hits + len(hits), counted.conversations + whole(others))
         return self._count(connection, with_spellings(exact, wording))[0]
-
-    def _few(self, connection: Connection, spelled: Step, most: int) -> list[int] | None:
-        """The rows of all hits by other spellings, one for each; None if there are more."""
-        if most > _PROBED and len(spelled.search.expression.all_of) == 1:  # reading `most` for nothing takes a while
-            for term in spelled.one_of:
-                counted = connection.counted(Expression(((term,),)), spelled.search.role, spelled.forms.__getitem__)
-                if counted and counted[0] > most:  # as nearly all of them will be without the word itself
-                    return None
-        sql = "SELECT $hit_row FROM $hits WHERE $is_hit LIMIT ?"
-        hits = [whole(row[0]) for row in connection.rows(sql, [spelled.match(connection), most + 1])]
-        return hits if len(hits) <= most else None
 
     async def occurs(
         self, term: Term, role: Role = "any", filters: Filters = _ALL, *, any_spelling: bool = False

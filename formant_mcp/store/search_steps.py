@@ -9,6 +9,8 @@ from formant_mcp.store.engine import Connection
 from formant_mcp.store.vocabulary import Wording
 from formant_mcp.text_search.query import Expression, Term
 
+_COMPARED = 3  # spellings: what is counted of one takes up to 3 ms to read
+
 
 @dataclass(frozen=True, slots=True)
 class StoreSearch:
@@ -71,6 +73,21 @@ def with_spellings(exact: Step, wording: Wording, most: float = inf) -> Step:
     """All turns that match exactly or by a spelling that is not farther than that."""
     forms = {term: {*wording.forms[term], *_within(wording.spellings.get(term, {}), 0, most)} for term in wording.forms}
     return Step(exact.search, forms)
+
+
+def has_frequent_spelling(connection: Connection, exact: Step, wording: Wording, most: int) -> bool:
+    """Whether more turns say one of the nearest spellings of a search's only word, as far as they are counted already.
+
+    Nearly all of them do not say the word itself, so more than `most` match by other spellings.
+    """
+    if len(wording.forms) > 1:
+        return False
+    nearest = [Term((word,), "phrase") for words in wording.spellings.values() for word in words][:_COMPARED]
+    for term in nearest:
+        counted = connection.counted(Expression(((term,),)), exact.search.role, lambda term: term.words)
+        if counted and counted[0] > most:
+            return True
+    return False
 
 
 def _within(distances: Mapping[str, int], least: float, most: float) -> list[str]:

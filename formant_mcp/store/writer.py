@@ -12,7 +12,7 @@ from typing import NamedTuple
 from pydantic import JsonValue
 
 from formant_mcp.filters import LABELLED
-from formant_mcp.models import Conversation, Turn, Unreadable
+from formant_mcp.models import Conversation, Unreadable
 from formant_mcp.store.counts import COUNTED, CountKey, count_key, update_counts
 from formant_mcp.store.engine import (
     LEFT_AFTER_SECONDS,
@@ -20,19 +20,18 @@ from formant_mcp.store.engine import (
     Database,
     OnDatabase,
     Parameter,
-    StoredTurn,
     Value,
     on_writer,
     to_its_end,
 )
 from formant_mcp.store.filter_sql import milliseconds
-from formant_mcp.store.phrases import Spoken, note_change, save_phrases, spoken_in
+from formant_mcp.store.phrases import Spoken, save_phrases, spoken_in
 from formant_mcp.store.purge import begun_with, refuse_if_purged
 from formant_mcp.store.result_values import ResultValue, flatten
-from formant_mcp.store.rows import WRITTEN, columns, label_rows, merge, moment, number, whole
+from formant_mcp.store.rows import WRITTEN, columns, label_rows, merge, moment, whole
 from formant_mcp.store.signals import Measure, Measured, save_signals
-from formant_mcp.store.turn_keys import MAX_TURNS, row_of, turn_key
-from formant_mcp.text_search.tokenizer import indexable
+from formant_mcp.store.transcripts import save_turns, stored_turns
+from formant_mcp.store.turn_keys import MAX_TURNS
 
 Due = Callable[[Conversation, datetime], datetime | None]
 """When to read a conversation's detail again, after it was read at that time; None for never."""
@@ -250,11 +249,12 @@ class Writer(OnDatabase):
             row_ids |= _row_ids(connection, added)
         by_row = {row_ids[detail.conversation.conversation_id]: detail for detail in details}
         had_details = {row.row_id for row in stored.values() if row.has_detail}
+        before = stored_turns(connection, [row_id for row_id in by_row if row_id in had_details])
         measured, spoken = dict[int, Mapping[str, Measured]](), dict[int, Spoken]()
         left = iter(by_row.items())
         while some := dict(islice(left, _TRANSCRIPTS_AT_ONCE)):
             transcripts = {row_id: read.conversation.turns for row_id, read in some.items()}
-            indexed = _save_turns(connection, transcripts, had_details)
+            indexed = save_turns(connection, transcripts, before)
             measured |= {row_id: self._measure(read.conversation) for row_id, read in some.items()}
             spoken |= {row_id: spoken_in(read.conversation, indexed.get(row_id)) for row_id, read in some.items()}
         save_phrases(connection, spoken, had_details)
@@ -305,7 +305,7 @@ def delete_conversations(connection: Connection, condition: str, values: Sequenc
     row_ids = [whole(row[0]) for row in rows]
     for first in range(0, len(row_ids), _DELETED_AT_ONCE):
         some = row_ids[first : first + _DELETED_AT_ONCE]
-        _save_turns(connection, dict.fromkeys(some), set(some))
+        save_turns(connection, dict.fromkeys(some), stored_turns(connection, some))
         counted = f"SELECT {', '.join(COUNTED)} FROM $conversations WHERE row_id $in_list"
         update_counts(connection, [], connection.rows(counted, [some]))
         labelled = f"SELECT {', '.join(LABELLED)} FROM $conversations WHERE row_id $in_list"
@@ -363,35 +363,6 @@ def _row_ids(connection: Connection, conversation_ids: list[str]) -> dict[str, i
 def _is_same(row: _Stored, reads: dict[int, _Read]) -> bool:
     """Whether the results just read equal the stored ones."""
     return row.row_id in reads and row.results == _json(reads[row.row_id].conversation.results)
-
-
-def _save_turns(
-    connection: Connection, transcripts: dict[int, tuple[Turn, ...] | None], stored: set[int]
-) -> dict[int, list[str]]:
-    """Saves transcripts by row; `stored`: the rows that may have one already. Equal ones are not written again; the
-    texts of the others are returned as indexed."""
-    before: dict[int, list[StoredTurn]] = {}
-    sql = "SELECT turn_id, role, text, seconds FROM $each_number $join $turns ON $turn_in_value ORDER BY turn_id"
-    rows = [row_id for row_id in transcripts if row_id in stored]
-    for key, role, said, seconds in connection.rows(sql, [rows]) if rows else ():
-        turn = (whole(key), str(role), str(said), number(seconds))
-        before.setdefault(row_of(turn[0]), []).append(turn)
-    now = {
-        row_id: [
-            (turn_key(row_id, turn.index), turn.role, turn.text, turn.seconds) for turn in (turns or ())[:MAX_TURNS]
-        ]
-        for row_id, turns in transcripts.items()
-    }
-    changed = [row_id for row_id, turns in now.items() if turns != before.get(row_id, [])]
-    old = [turn for row_id in changed for turn in before.get(row_id, [])]
-    new = [turn for row_id in changed for turn in now[row_id]]
-    if old:
-        connection.delete_turns(old)
-        note_change(connection)
-    indexed = [indexable(turn[2]) for turn in new]
-    connection.insert_turns(new, indexed)
-    left = iter(indexed)
-    return {row_id: list(islice(left, len(now[row_id]))) for row_id in changed}
 
 
 def _json(results: dict[str, JsonValue] | None) -> str | None:

@@ -65,7 +65,7 @@ async def test_a_call_saved_twice_in_a_transaction_is_counted_as_it_is_at_the_en
     store = await open_at(database)
     await store.write.save([call_saying(1, "first")], NOW)
     changes = [[call_saying(1, said), call_saying(2, said)] for said in ("refund", "a refund", "a payment")]
-    await asyncio.gather(*(store.write.save(calls, NOW) for calls in changes))  # those after the first share one
+    await asyncio.gather(*(store.write.save(calls, NOW) for calls in changes))
     assert await counts_are_right(database)
     page = await store.search.find(StoreSearch(parse_query("payment"), "any", Filters()), 100)
     assert (page.hits, page.conversations) == (2, 2)
