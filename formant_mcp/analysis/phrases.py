@@ -197,8 +197,8 @@ def _log_odds(phrase: Phrase, spoken: int, spoken_elsewhere: int) -> float:
 
 def _without_unspaced(words: Sequence[str], names: Names) -> Sequence[str]:
     text = f" {' '.join(words)} "
-    found = (name for first in names.unspaced.keys() & set(words) for name in names.unspaced[first])
-    for name in sorted(found, key=lambda name: (-len(name), name)):  # the longest first: one may be part of another
+    within = (name for first in names.unspaced.keys() & set(words) for name in names.unspaced[first])
+    for name in sorted(within, key=lambda name: (-len(name), name)):  # the longest first: one may be part of another
         text = text.replace(f" {name} ", f" {NAME} ")
     return text.split()
 

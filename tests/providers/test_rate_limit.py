@@ -250,7 +250,7 @@ async def test_sixteen_requests_run_at_once_and_half_as_many_after_a_rate_limit(
 
 
 @pytest.mark.parametrize("step", [0.0001, 0.003, 0.1])
-async def test_waiting_ends_though_the_clock_of_the_ledger_stands_still(step: float):
+async def test_waiting_ends_although_the_ledger_has_a_clock_that_stopped(step: float):
     at, now, waits = itertools.count(0.0, step), 1_000_000_000, list[float]()
     waited_for = Allowance(sent=[(now, 50)], awaited=[now + 0.3], as_of=now).format()
 
