@@ -136,8 +136,6 @@ async def find_calls_to_review(
     usual = await asyncio.to_thread(UsualValues, values)
     not_compared = [name for name in compared if name not in usual.lowest_limits() and name not in missing]
     since = usual_of.since.astimezone(zone) if usual_of.since and usual_of != filters else None
-    notes = [coverage.note, *_notes(coverage, missing, not_compared, since)]
-    coverage = replace(coverage, note=" ".join(filter(None, notes)))
     findings = await _Search(store, filters, usual_of, query.reasons).findings(usual)
     scores = await asyncio.to_thread(_scores, findings)
     drawn = round(query.limit * query.random_share + 1e-9)
@@ -147,10 +145,11 @@ async def find_calls_to_review(
     draw = await store.review.draw(filters, draw_key(seed), places, set(best))
     rows = best | dict(draw.calls)
     coverage = coverage.at_least(max(draw.drawn_from, len(scores), len(rows)))
+    notes = [coverage.note, *_notes(coverage, missing, not_compared, since)]
     stored = await store.read.get(list(rows.values()))
     turns = await store.signals.turns_to_hear([row_id for row_id in rows if row_id in scores])
     return ReviewResult(
-        coverage=coverage,
+        coverage=replace(coverage, note=" ".join(filter(None, notes))),
         calls=tuple(
             ReviewedCall(
                 stored[name],
