@@ -177,10 +177,9 @@ class RateLimiter:
 
         def apply(text: str, now: float) -> str:
             nonlocal allowance
-            ahead = offset - (now - self._monotonic())
-            if not 0 < ahead <= CLOCK_SECONDS:  # else what was waited for would be lost, perhaps each time
+            allowance, ahead = Allowance.parse(text), offset - (now - self._monotonic())
+            if not (allowance.awaited and 0 < ahead <= CLOCK_SECONDS):  # else such a wait would be lost each time
                 self._clock_offset = offset - ahead
-            allowance = Allowance.parse(text)
             allowance.advance(self._time(), self._clock_offset - offset)
             allowance.settle(settled)
             allowance.count(uncounted)

@@ -267,6 +267,35 @@ async def test_waiting_ends_although_the_ledger_has_a_clock_that_stopped(step: f
         assert 0 < sum(waits) < 1
 
 
+@pytest.mark.parametrize("back", [0.0, 0.9, 4.5, 30.0])
+async def test_a_clock_that_is_set_back_ends_no_minute_of_another_server_early(back: float):
+    seconds, clock, text = 0.0, 1_000_000_000.0, Allowance(per_minute=50, is_stated=True, limited_at=1e9).format()
+
+    async def sleep(wait: float) -> None:
+        nonlocal seconds
+        seconds += wait
+
+    async def ledger(change: Callable[[str, float], str]) -> None:
+        nonlocal text
+        text = change(text, clock + seconds)
+
+    def limiter() -> RateLimiter:
+        limiter = RateLimiter(sleep=sleep, now=lambda: NOON, monotonic=lambda: seconds, documented_per_minute=50)
+        limiter.share(ledger)
+        return limiter
+
+    first = limiter()
+    await first.refresh()
+    clock, seconds = clock - back, 120.0
+    second = limiter()
+    for _ in range(50):
+        async with second.permit(deadline=600.0):
+            pass
+    seconds += 55.5
+    async with first.permit(deadline=600.0):
+        assert 180 <= seconds < 182
+
+
 async def test_requests_refused_together_halve_concurrency_once_and_it_stays_at_least_one():
     async def refuse(request: httpx.Request) -> httpx.Response:
         await others_have_run()
