@@ -24,6 +24,7 @@ _UNREADABLE = {
     **{name: (field.singular, field.plural) for name, field in FIELDS.items()},
 }
 _CONTINUE = "Ask again, narrow by since, agent_id or status, or run `formant-mcp sync` once to load everything."
+_SAVED_MEANWHILE = "More calls were saved while this was computed, and their details may be missing. Ask again."
 _COMPARABLE = {"number": "a number", "date": "an ISO date", "text": "a word"}
 _SIZES = ("<", "<=", ">", ">=")
 _MAX_NAMED = 10  # signals; the notes on more would be long
@@ -66,10 +67,14 @@ class Coverage:
         return self.is_whole and self.details_read == self.details_needed
 
     def at_least(self, matched: int) -> "Coverage":
-        """The coverage of an answer that has so many calls: some may have been saved after it was computed."""
+        """The coverage of an answer that has so many calls: some may have been saved after it was computed, and if the
+        answer needs details, theirs may be missing."""
         if matched <= self.matched:
             return self
-        return replace(self, matched=matched, known=max(self.known, matched))
+        raised = replace(self, matched=matched, known=max(self.known, matched))
+        if not (self.complete and self.details_needed):
+            return raised
+        return replace(raised, complete=False, note=f"{self.note} {_SAVED_MEANWHILE}".strip())
 
     def with_unreadable(self, unreadable: Mapping[str, int]) -> "Coverage":
         """The coverage of a query that uses these, too; kinds that are counted already are not counted again."""

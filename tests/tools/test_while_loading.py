@@ -138,7 +138,10 @@ def test_a_call_that_another_server_saves_meanwhile_is_counted_where_it_is_in_th
         return answer
 
     answer = asyncio.run(answered())
-    assert (_calls_in(tool, answer.structure), answer.coverage["matched"], answer.coverage["complete"]) == (2, 2, True)
+    assert (_calls_in(tool, answer.structure), answer.coverage["matched"]) == (2, 2)
+    needs_details = tool not in ("list_conversations", "export_conversations") and "group_by" not in arguments
+    assert answer.coverage["complete"] is not needs_details
+    assert ("were saved while this was computed" in answer.note) is needs_details
 
 
 def test_an_old_transcript_is_called_old_though_the_new_one_is_stored_right_after(
