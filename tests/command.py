@@ -7,7 +7,6 @@ assert (done.status, done.error) == (0, "")
 import gc
 import logging
 import os
-import subprocess
 import sys
 import threading
 import warnings
@@ -22,7 +21,7 @@ import pytest
 from formant_mcp.cli import main
 from formant_mcp.command_line.parser import parse
 from formant_mcp.command_line.syntax import Call
-from tests.stdio_process import MOST_SECONDS, PROGRAM, environment
+from tests.stdio_process import environment, ran
 
 
 class Done(NamedTuple):
@@ -52,15 +51,8 @@ def run(folder: Path, *arguments: str, **variables: str) -> Done:
 
 def run_in_child(folder: Path, *arguments: str, **variables: str) -> Done:
     """The same in a process of its own."""
-    done = subprocess.run(
-        [str(PROGRAM), *arguments],
-        env=environment(folder, **variables),
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=MOST_SECONDS,
-    )
-    return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+    status, out, error = ran(folder, folder, b"", *arguments, **variables)
+    return Done(status, out.decode(), error.decode())
 
 
 @contextmanager

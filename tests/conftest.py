@@ -7,7 +7,8 @@ import os
 import secrets
 import sqlite3
 import ssl
-from collections.abc import Callable, Generator
+import sys
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, closing
 from datetime import datetime
 from functools import cache, lru_cache, partial
@@ -25,9 +26,11 @@ from formant_mcp.settings import Settings
 from formant_mcp.store import AccountKey, Store
 from formant_mcp.store.sqlite import connection
 from formant_mcp.store.writer import Due
+from tests import stdio_process
 from tests.empty_stores import EmptyStore, empty_store
-from tests.examples import load_profile
+from tests.examples import is_thorough, load_profile
 from tests.fake_formant import FakeFormant
+from tests.forked import Forked
 from tests.postgres_server import postgres_server, programs
 from tests.prism import install, serve
 from tests.sample_stores import SampleStores
@@ -57,8 +60,8 @@ def pytest_collection() -> Generator[None, object, object]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
-    """Two workers more than processors: many tests wait, for a disk, a lock or the end of a time limit."""
-    return (yield) + 2
+    """One worker more than processors: many tests wait, for a disk, a lock or the end of a time limit."""
+    return (yield) + 1
 
 
 @pytest.fixture
@@ -136,6 +139,24 @@ def made_once() -> Generator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ssl, "create_default_context", cache(ssl.create_default_context))
         patch.setattr(account_of_demo, "sample_calls", calls_lately)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def programs_forked(request: pytest.FixtureRequest) -> Generator[None]:
+    """The program starts without importing everything again, where there is no time for that."""
+    start, marks = stdio_process.start, ("hardening", "clients", "node")
+    is_special = any(item.get_closest_marker(mark) for item in request.session.items for mark in marks)
+
+    def start_or_fork(command: Sequence[str], environment: dict[str, str], folder: Path) -> stdio_process.Process:
+        own = [name for name, value in environment.items() if os.environ.get(name) != value]
+        is_alike = all(name == "HOME" or name.startswith("FORMANT_") for name in own)  # libraries read others
+        is_program = command[0] == str(stdio_process.PROGRAM)
+        return (Forked if is_program and is_alike else start)(command, environment, folder)
+
+    with pytest.MonkeyPatch.context() as patch:
+        if sys.platform == "linux" and not is_special and not is_thorough():
+            patch.setattr(stdio_process, "start", start_or_fork)
         yield
 
 

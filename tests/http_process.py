@@ -7,7 +7,6 @@ with in_thread(account) as server:
 
 import asyncio
 import re
-import subprocess
 from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -35,7 +34,7 @@ from formant_mcp.server.members import MemberToken
 from formant_mcp.server.metrics import Metrics
 from tests.fake_issuer import AUDIENCE, FakeIssuer
 from tests.server_harness import Account, Assistant
-from tests.stdio_process import INITIALIZE, MOST_SECONDS, PROGRAM, environment
+from tests.stdio_process import INITIALIZE, MOST_SECONDS, Process, running
 
 ACCEPT = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
 PING: dict[str, JsonValue] = {"jsonrpc": "2.0", "id": 2, "method": "ping"}
@@ -142,28 +141,17 @@ def in_thread(
 
 
 @contextmanager
-def in_child(folder: Path, *arguments: str, **variables: str) -> Generator[tuple[subprocess.Popen[str], str]]:
+def in_child(folder: Path, *arguments: str, **variables: str) -> Generator[tuple[Process, str]]:
     """`formant-mcp serve` on any free port, and its address; killed if a test leaves it running."""
-    process = subprocess.Popen(
-        [str(PROGRAM), "serve", "--port", "0", *arguments],
-        env=environment(folder, **variables),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout
-    assert process.stderr
-    try:
-        line = process.stdout.readline()
+    with running(folder, Path.cwd(), "serve", "--port", "0", *arguments, **variables) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
+        process.stdin.close()
+        line = process.stdout.readline().decode()
         address = re.search(r"MCP at (http://\S+?)/mcp\b", line)
         assert address, process.stderr.read()
         yield process, address[1]
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-        process.stderr.close()
 
 
 def initialize(url: str, headers: dict[str, str] | None = None) -> httpx.Response:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Timer
 from time import monotonic
+from typing import IO, Protocol
 
 from pydantic import JsonValue
 
@@ -50,11 +51,30 @@ def environment(folder: Path, **variables: str) -> dict[str, str]:
     return kept | own | {"FORMANT_TIMEZONE": "Asia/Kolkata"} | variables
 
 
+class Process(Protocol):
+    """A child process, as subprocess has it."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def stdin(self) -> IO[bytes] | None: ...
+    @property
+    def stdout(self) -> IO[bytes] | None: ...
+    @property
+    def stderr(self) -> IO[bytes] | None: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def communicate(self, written: bytes, timeout: float, /) -> tuple[bytes, bytes]: ...
+    def send_signal(self, sig: int) -> None: ...
+    def terminate(self) -> None: ...
+    def kill(self) -> None: ...
+
+
 @dataclass
 class Server:
     """A child process and its pipes."""
 
-    process: subprocess.Popen[bytes]
+    process: Process
 
     def write(self, data: bytes) -> None:
         """Writes bytes as they are."""
@@ -105,19 +125,39 @@ def started(
     **variables: str,
 ) -> Generator[Server]:
     """The program, with pipes; killed if a test leaves it running, or after so many seconds."""
-    process = subprocess.Popen(
-        [*program, *arguments],
-        env=environment(folder, **variables),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    watchdog = Timer(seconds, process.kill)  # a test that waits for a line then gets an empty one
-    watchdog.start()
+    with running(folder, Path.cwd(), *arguments, program=program, **variables) as process:
+        watchdog = Timer(seconds, process.kill)  # a test that waits for a line then gets an empty one
+        watchdog.start()
+        try:
+            yield Server(process)
+        finally:
+            watchdog.cancel()
+
+
+def piped(folder: Path, messages: Sequence[Message], *arguments: str, **variables: str) -> tuple[list[Message], str]:
+    """Sends messages, closes the pipe, and returns stdout, all of it JSON, and stderr."""
+    lines = b"".join(json.dumps(message).encode() + b"\n" for message in messages)
+    status, out, on_stderr = ran(folder, Path.cwd(), lines, *arguments, **variables)
+    assert status == 0, on_stderr
+    return [json.loads(line) for line in out.splitlines()], on_stderr.decode()
+
+
+def ran(home: Path, folder: Path, lines: bytes, *arguments: str, **variables: str) -> tuple[int, bytes, bytes]:
+    """Runs the program in `folder`; its exit status, and what it wrote to stdout and stderr."""
+    with running(home, folder, *arguments, **variables) as process:
+        out, on_stderr = process.communicate(lines, MOST_SECONDS)
+        return process.wait(), out, on_stderr
+
+
+@contextmanager
+def running(
+    home: Path, folder: Path, *arguments: str, program: Sequence[str] = (str(PROGRAM),), **variables: str
+) -> Generator[Process]:
+    """A process with its pipes; killed at the end if it is left running."""
+    process = start([*program, *arguments], environment(home, **variables), folder)
     try:
-        yield Server(process)
+        yield process
     finally:
-        watchdog.cancel()
         process.kill()
         process.wait()
         for pipe in (process.stdin, process.stdout, process.stderr):
@@ -126,17 +166,10 @@ def started(
                 pipe.close()
 
 
-def piped(folder: Path, messages: Sequence[Message], *arguments: str, **variables: str) -> tuple[list[Message], str]:
-    """Sends messages, closes the pipe, and returns stdout, all of it JSON, and stderr."""
-    done = subprocess.run(
-        [str(PROGRAM), *arguments],
-        input=b"".join(json.dumps(message).encode() + b"\n" for message in messages),
-        env=environment(folder, **variables),
-        capture_output=True,
-        timeout=MOST_SECONDS,
-    )
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()], done.stderr.decode()
+def start(command: Sequence[str], environment: dict[str, str], folder: Path) -> Process:
+    """A new process, with pipes."""
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, env=environment, cwd=folder, stdin=pipe, stdout=pipe, stderr=pipe)
 
 
 def said(message: Message) -> str:

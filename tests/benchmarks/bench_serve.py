@@ -16,7 +16,6 @@ import os
 import re
 import ssl
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -39,6 +38,7 @@ from tests.evals.questions import QUESTIONS, Calls
 from tests.fake_http import LoopbackServer, Reply, Request
 from tests.http_process import headers_of, in_child, posted
 from tests.postgres_server import postgres_server
+from tests.stdio_process import Process
 
 ROOT = Path(__file__).parents[2]
 MOST_SECONDS = 120.0
@@ -120,7 +120,7 @@ async def converse(
             run.wrong.append(f"{QUESTIONS[number].text}\n{answer}")
 
 
-async def measure(urls: Sequence[str], tokens: Sequence[str], rounds: int, victim: subprocess.Popen[str] | None) -> Run:
+async def measure(urls: Sequence[str], tokens: Sequence[str], rounds: int, victim: Process | None) -> Run:
     """All clients at once, after one that gets the answers to compare with."""
     async with AsyncExitStack() as stack:
         certificates = ssl.create_default_context()  # takes 20 ms, and these connections are not encrypted

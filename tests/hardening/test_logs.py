@@ -107,7 +107,7 @@ def test_over_http_nothing_of_calls_is_logged(tmp_path: Path, level: str, log_fo
         httpx.post(f"{url}/mcp", content=b'{"canary', headers=session)
         process.terminate()
         assert process.stderr
-        on_stderr = process.stderr.read()
+        on_stderr = process.stderr.read().decode()
     assert "canary words" in said
     assert KEY not in said
     unseen(on_stderr)

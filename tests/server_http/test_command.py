@@ -3,7 +3,6 @@
 import json
 import re
 import socket
-import subprocess
 from pathlib import Path
 
 import httpx
@@ -12,6 +11,7 @@ import pytest
 from formant_mcp.server.http import listen
 from tests.command import Done, run
 from tests.http_process import in_child, post
+from tests.stdio_process import Process
 
 
 def refused(done: Done, status: int = 1) -> str:
@@ -57,11 +57,11 @@ def test_the_demo_is_for_this_machine_alone(tmp_path: Path) -> None:
     assert text == "--demo is served on this machine only, not on 0.0.0.0. Leave --host out.\n"
 
 
-def ended(process: subprocess.Popen[str]) -> list[str]:
+def ended(process: Process) -> list[str]:
     """Ends it; returns the lines that it printed to stderr."""
     process.terminate()
     assert process.stderr
-    return process.stderr.read().splitlines()
+    return process.stderr.read().decode().splitlines()
 
 
 LOGIN = {"FORMANT_HTTP_ISSUER": "http://127.0.0.1:9", "FORMANT_HTTP_AUDIENCE": "api://calls"}  # so any host may be used

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,7 +27,7 @@ from tests.examples import some
 from tests.fake_formant import FakeFormant
 from tests.http_process import HttpServer, in_child, in_thread, initialize, post, session_of
 from tests.server_harness import NOW, Account, in_both_eras
-from tests.stdio_process import END_SECONDS, MOST_SECONDS
+from tests.stdio_process import END_SECONDS, MOST_SECONDS, Process
 
 on_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals for a child")
 
@@ -173,7 +172,7 @@ async def test_those_who_wait_for_an_account_that_cannot_be_opened_do_not_wait_f
 
 
 @contextmanager
-def call_under_way(folder: Path) -> Generator[tuple[FakeFormant, str, subprocess.Popen[str], Future[httpx.Response]]]:
+def call_under_way(folder: Path) -> Generator[tuple[FakeFormant, str, Process, Future[httpx.Response]]]:
     """A server in a child process with a call that the provider's API holds."""
     with FakeFormant.in_thread() as api, ThreadPoolExecutor() as pool:
         api.conversations = many(5, NOW - timedelta(days=2), timedelta(days=10))
@@ -212,7 +211,7 @@ def test_after_a_signal_calls_under_way_are_answered_and_new_ones_refused(
         assert "5 of 5 conversations match" in answer.result(MOST_SECONDS).text
         assert process.wait(END_SECONDS) == 0
         assert process.stderr
-        assert process.stderr.read() == "Store: memory\n"
+        assert process.stderr.read() == b"Store: memory\n"
 
 
 @pytest.mark.anyio
@@ -265,7 +264,7 @@ def test_sessions_that_wait_for_notifications_do_not_hold_up_the_end(tmp_path: P
             assert b"".join(stream.iter_bytes()) == b""
         assert process.wait(END_SECONDS) == 0
         assert process.stderr
-        assert process.stderr.read() == ""
+        assert process.stderr.read() == b""
 
 
 def test_a_request_that_never_ends_does_not_hold_up_the_end(account: Account) -> None:

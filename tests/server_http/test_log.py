@@ -179,7 +179,7 @@ def test_even_the_most_detailed_log_has_nothing_of_an_answer(tmp_path: Path) -> 
         older = httpx.post(f"{url}/mcp", json=calling(2, "list_conversations", limit=3), headers=headers).text
         process.terminate()
         assert process.stderr
-        on_stderr = process.stderr.read()
+        on_stderr = process.stderr.read().decode()
     assert on_stderr.count("formant_mcp.audit: 127.0.0.1 list_conversations: complete") == 2
     for answer in (newest, older):
         (first, *_) = re.findall(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", answer)
