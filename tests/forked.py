@@ -18,17 +18,15 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from formant_mcp import cli, startup, stores
+from formant_mcp.command_line import parser
+from formant_mcp.demo import account
+from formant_mcp.server import http, stdio
+
 if TYPE_CHECKING:  # not on Windows
     from multiprocessing.context import ForkServerContext
 
-_IMPORTED = [
-    "formant_mcp.startup",
-    "formant_mcp.server.stdio",
-    "formant_mcp.server.http",
-    "formant_mcp.command_line.parser",
-    "formant_mcp.stores",
-    "formant_mcp.demo.account",
-]
+_IMPORTED = [module.__name__ for module in (cli, startup, stores, parser, account, http, stdio)]
 
 
 class Forked:
@@ -104,7 +102,4 @@ def _run(command: Sequence[str], environment: dict[str, str], folder: Path, stan
     sys.argv = [*command]
     sys.stdin, sys.stdout = os.fdopen(0, encoding="utf-8"), os.fdopen(1, "w", encoding="utf-8")
     sys.stderr = os.fdopen(2, "w", 1, "utf-8", "backslashreplace")
-
-    from formant_mcp.cli import main
-
-    sys.exit(main())
+    sys.exit(cli.main())
