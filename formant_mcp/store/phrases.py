@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import compress, islice
-from secrets import token_hex
 from typing import NamedTuple
 
 from pydantic import JsonValue
@@ -34,6 +33,7 @@ from formant_mcp.models import Conversation
 from formant_mcp.store.engine import Connection, Database, OnDatabase, on_reader
 from formant_mcp.store.filter_sql import SORTED, STARTED, where
 from formant_mcp.store.limits import ALL_AGENTS
+from formant_mcp.store.meta import SAID, note_change, read_text
 from formant_mcp.store.rows import whole
 from formant_mcp.store.ties import first_rows, ids_of
 from formant_mcp.store.turn_keys import KEY_BITS, MAX_TURNS, turn_key
@@ -54,7 +54,6 @@ _MARKS = {"agent": "a", "contact": "c", "tool": "-", "system": "-"}  # of roles;
 _UNKNOWN, _SILENT = "o", "-"
 _SAID_BY: dict[Role, str] = {"agent": "a", "contact": "c", "any": "aco"}
 _COLUMNS = ("roles", "keys", "row_id")
-_STATE = "phrases"  # the name, in the table meta, of what changes with every save of turns
 _READ_AT_ONCE = 2_000  # rows, or turns, of a statement
 _REMEMBERED = 16  # answers
 
@@ -168,13 +167,7 @@ def save_phrases(connection: Connection, spoken: Mapping[int, Spoken], had_detai
     connection.insert("phrases", _COLUMNS, added)
     connection.update_rows("phrases", _COLUMNS[:-1], "row_id", changed)
     if added or changed:
-        note_change(connection)
-
-
-def note_change(connection: Connection) -> None:
-    """Makes answers outdated that were counted before."""
-    state = [(_STATE, token_hex(8))]
-    connection.insert("meta", ("name", "value"), state, key=("name",), update="value = excluded.value")
+        note_change(connection, SAID)
 
 
 class Phrases(OnDatabase):
@@ -255,8 +248,14 @@ def _rows(connection: Connection, filters: Filters) -> list[int]:
 
 def _fingerprint(connection: Connection, question: PhraseQuestion, rows: list[int], others: list[int]) -> bytes:
     """Equal for questions with equal answers."""
-    state = connection.rows("SELECT value FROM $meta WHERE name = ?", [_STATE])
-    whose = (question.role, question.is_distinctive, question.most, question.elsewhere is None, str(state), len(rows))
+    whose = (
+        question.role,
+        question.is_distinctive,
+        question.most,
+        question.elsewhere is None,
+        read_text(connection, SAID),
+        len(rows),
+    )
     hashed = blake2b(repr(whose).encode())
     hashed.update(array("q", rows))
     hashed.update(array("q", others))

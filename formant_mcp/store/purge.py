@@ -4,11 +4,11 @@ They must not restore anything: what is saved and was begun before is refused. W
 mark, which each purge replaces, and hands it to every change that it makes.
 """
 
-import secrets
 from contextvars import ContextVar
 
 from formant_mcp.errors import StoreError
 from formant_mcp.store.engine import TABLES, TO_ERASE, TO_VACUUM, Connection, OnDatabase, on_writer, one_query
+from formant_mcp.store.meta import CALLS, note_change, read_text
 from formant_mcp.store.rows import whole
 
 _MARK = "purged"
@@ -28,7 +28,7 @@ class Purge(OnDatabase):
     @one_query
     def mark(self, connection: Connection) -> str:
         """The mark of the last purge; '' if there was none."""
-        return _mark(connection)
+        return read_text(connection, _MARK)
 
     @one_query
     def is_unused(self, connection: Connection) -> bool:
@@ -56,7 +56,8 @@ class Purge(OnDatabase):
         for table in _OF_CONVERSATIONS if row_ids else ():
             connection.delete(table, "row_id $in_list", [(row_ids,)])
         if row_ids:
-            _replace_mark(connection)
+            note_change(connection, _MARK)
+            note_change(connection, CALLS)
         return len(row_ids)
 
     @on_writer
@@ -65,7 +66,7 @@ class Purge(OnDatabase):
         for table in TABLES:
             connection.delete(table, f"name NOT IN {_KEPT}" if table == "meta" else "true", [()])
         connection.delete_all_words()
-        _replace_mark(connection)
+        note_change(connection, _MARK)
 
 
 def begun_with() -> str | None:
@@ -79,15 +80,5 @@ def refuse_if_purged(connection: Connection, mark: str | None) -> None:
     Raises:
         StoreError: the store was purged since.
     """
-    if mark is not None and mark != _mark(connection):
+    if mark is not None and mark != read_text(connection, _MARK):
         raise StoreError("The stored calls were deleted by `formant-mcp purge`.", "Ask again to load them again.")
-
-
-def _mark(connection: Connection) -> str:
-    rows = connection.rows("SELECT value FROM $meta WHERE name = ?", [_MARK])
-    return str(rows[0][0]) if rows else ""
-
-
-def _replace_mark(connection: Connection) -> None:
-    row = (_MARK, secrets.token_hex(8))
-    connection.insert("meta", ("name", "value"), [row], key=("name",), update="value = excluded.value")

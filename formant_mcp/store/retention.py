@@ -8,6 +8,7 @@ from formant_mcp.filters import LABELLED
 from formant_mcp.models import Conversation
 from formant_mcp.store.engine import Connection, OnDatabase, on_writer, one_query
 from formant_mcp.store.filter_sql import milliseconds
+from formant_mcp.store.meta import write_text
 from formant_mcp.store.rows import moment
 from formant_mcp.store.sync_state import list_states_in, write_state
 from formant_mcp.store.vocabulary import UNUSED, said
@@ -71,7 +72,7 @@ class Retention(OnDatabase):
                 later = replace(later, scan_started_at=None, scan_position=0, scan_total=None, scan_cursor=None)
             write_state(connection, state, later)
         delete_conversations(connection, "conversation_id $in_list", [list(conversation_ids)])
-        _write_meta(connection, UNUSED, "")
+        write_text(connection, UNUSED, "")
 
     @on_writer
     def drop_unused(self, connection: Connection, kept_from: datetime) -> bool:
@@ -86,7 +87,7 @@ class Retention(OnDatabase):
         if unused := set(checked).difference(said(connection, checked)):
             connection.delete("words", "word = ?", [(word,) for word in sorted(unused)])
         if len(words) == _CHECKED_AT_ONCE:
-            _write_meta(connection, UNUSED, str(words[-1][0]))
+            write_text(connection, UNUSED, str(words[-1][0]))
             return True
         connection.drop_unsaid()
         used = " UNION ".join(f"SELECT {name} FROM $conversations WHERE {name} IS NOT NULL" for name in LABELLED)
@@ -99,7 +100,3 @@ class Retention(OnDatabase):
         connection.delete("list_states", "name <> '' AND checked_at < ?", [(milliseconds(kept_from),)])
         connection.delete("meta", "name = ?", [(UNUSED,)])
         return False
-
-
-def _write_meta(connection: Connection, name: str, value: str) -> None:
-    connection.insert("meta", ("name", "value"), [(name, value)], key=("name",), update="value = excluded.value")

@@ -26,6 +26,7 @@ from formant_mcp.models import Conversation, Turn, Unreadable
 from formant_mcp.store.engine import Connection, Database, OnDatabase, Value, on_reader, on_writer, one_query
 from formant_mcp.store.filter_sql import HAS_SIGNALS, Where, milliseconds, where
 from formant_mcp.store.limits import ALL_AGENTS
+from formant_mcp.store.meta import read_text, write_text
 from formant_mcp.store.phrases import save_phrases, spoken_in
 from formant_mcp.store.rows import READ, number, whole, with_results
 from formant_mcp.store.turn_keys import row_of, turn_key
@@ -173,7 +174,7 @@ class Signals(OnDatabase):
         connection.insert("signals", ("row_id", "is_due"), [(row_id, 1) for row_id, is_fine in rows if not is_fine])
         if len(rows) == _CHECKED_AT_ONCE:
             return whole(rows[-1][0])
-        self._note(connection, self._measured_with)  # calls that are saved later are measured then
+        write_text(connection, _MEASURED_WITH, self._measured_with)  # calls that are saved later are measured then
         return 0
 
     @on_writer
@@ -207,14 +208,10 @@ class Signals(OnDatabase):
         connection.update_rows("signals", OF_RECORDINGS, "row_id", values)
 
     def _make_outdated_due(self, connection: Connection) -> None:
-        rows = connection.rows("SELECT value FROM $meta WHERE name = ?", [_MEASURED_WITH])
-        if not rows or rows[0][0] not in (self._measured_with, f"{self._measured_with}{_CHECKING}"):
+        checked_with = f"{self._measured_with}{_CHECKING}"
+        if read_text(connection, _MEASURED_WITH) not in (self._measured_with, checked_with):
             connection.update("signals", "is_due = 1", "true", [()])
-            self._note(connection, f"{self._measured_with}{_CHECKING}")
-
-    def _note(self, connection: Connection, measured_with: str) -> None:
-        values = [(_MEASURED_WITH, measured_with)]
-        connection.insert("meta", ("name", "value"), values, key=("name",), update="value = excluded.value")
+            write_text(connection, _MEASURED_WITH, checked_with)
 
     def _measure_rows(self, connection: Connection, row_ids: list[int]) -> None:
         stored = _stored(connection, row_ids)

@@ -8,6 +8,7 @@ from typing import Literal, cast
 from formant_mcp.store.engine import Connection, OnDatabase, Value, on_writer, one_query
 from formant_mcp.store.filter_sql import milliseconds
 from formant_mcp.store.leases import release_leases, take_leases
+from formant_mcp.store.meta import read_text, write_text
 from formant_mcp.store.purge import begun_with, refuse_if_purged
 from formant_mcp.store.rows import moment, text, whole
 
@@ -153,13 +154,10 @@ class SyncState(OnDatabase):
     ) -> None:
         """Hands a text that all servers share ('' at first), and the store's time in seconds, to `change`; stores what
         it returns. It is called again where the connection was lost."""
-        rows = connection.rows("SELECT value FROM $meta WHERE name = ?", [name])
-        before = str(rows[0][0]) if rows else ""
+        before = read_text(connection, name)
         after = change(before, connection.milliseconds(milliseconds(now)) / 1000)
         if after != before:
-            connection.insert(
-                "meta", ("name", "value"), [(name, after)], key=("name",), update="value = excluded.value"
-            )
+            write_text(connection, name, after)
 
     @on_writer
     def lease(

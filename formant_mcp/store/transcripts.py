@@ -5,7 +5,7 @@ from itertools import islice
 
 from formant_mcp.models import Turn
 from formant_mcp.store.engine import Connection, StoredTurn
-from formant_mcp.store.phrases import note_change
+from formant_mcp.store.meta import SAID, note_change
 from formant_mcp.store.rows import number, whole
 from formant_mcp.store.turn_keys import MAX_TURNS, row_of, turn_key
 from formant_mcp.text_search.tokenizer import indexable
@@ -39,7 +39,7 @@ def save_turns(
     new = [turn for row_id in changed for turn in now[row_id]]
     if old:
         connection.delete_turns(old)
-        note_change(connection)
+        note_change(connection, SAID)
     indexed = [indexable(turn[2]) for turn in new]
     connection.insert_turns(new, indexed)
     left = iter(indexed)

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from formant_mcp.store.engine import Connection, Value
+from formant_mcp.store.meta import write_text
 from formant_mcp.store.rows import whole
 from formant_mcp.store.turn_keys import KEY_BITS
 from formant_mcp.text_search.query import Expression, Term
@@ -188,7 +189,7 @@ def forget_unsaid(connection: Connection, deleted: Set[str], inserted: Set[str])
     """
     words = sorted(forms_in(" ".join(deleted - inserted)))
     if len(words) > _FORGOTTEN_AT_ONCE:
-        connection.insert("meta", ("name", "value"), [(UNUSED, "")], key=("name",), update="value = excluded.value")
+        write_text(connection, UNUSED, "")
     elif unsaid := set(words).difference(said(connection, words)):
         connection.delete("words", "word = ?", [(word,) for word in sorted(unsaid)])
 

@@ -2,7 +2,6 @@
 
 import math
 import re
-import secrets
 from collections.abc import Generator, Iterable, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
 from itertools import islice, repeat
@@ -15,6 +14,7 @@ from formant_mcp.errors import StoreError
 from formant_mcp.filters import Role
 from formant_mcp.store.engine import Forms, Parameter, StoredTurn, Value
 from formant_mcp.store.limits import ALL_AGENTS
+from formant_mcp.store.meta import note_change
 from formant_mcp.store.postgres import word_counts
 from formant_mcp.store.postgres.failures import connection_lost, translate_errors
 from formant_mcp.store.postgres.full_text import to_tsquery, to_tsvector, words_of
@@ -200,8 +200,7 @@ class PostgresConnection:
         """Deletes what meets the condition, once for each row of parameters."""
         self._wait_for_disk_if(table in _DURABLE)
         if table in _KEPT:
-            row = (_FORGOTTEN, secrets.token_hex(8))
-            self.insert("meta", ("name", "value"), [row], key=("name",), update="value = excluded.value")
+            note_change(self, _FORGOTTEN)
         self._send_many(f"DELETE FROM {SCHEMA}.{table} WHERE account = {self._account} AND ({condition})", rows)
 
     def insert_turns(self, turns: Sequence[StoredTurn], indexed: Sequence[str]) -> None:

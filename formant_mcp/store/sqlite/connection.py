@@ -7,13 +7,13 @@ import sqlite3
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from secrets import token_hex
 from typing import Literal, NamedTuple, cast
 
 from formant_mcp.filters import Role
 from formant_mcp.store.engine import TO_ERASE, TO_VACUUM, AccountKey, Forms, Parameter, StoredTurn, Value
 from formant_mcp.store.limits import ALL_AGENTS
 from formant_mcp.store.local_time import local_day, local_hour
+from formant_mcp.store.meta import note_change, write_text
 from formant_mcp.store.sqlite.damage import UNEXPECTED, is_damage
 from formant_mcp.store.sqlite.failures import (
     FAILURES,
@@ -146,7 +146,7 @@ class SqliteConnection:
         """Deletes the whole index of words; then the file is rewritten, because most of it is free."""
         self._run_many("INSERT INTO turns_fts (turns_fts) VALUES ('delete-all')", [()])
         if self._path:
-            self.insert("meta", ("name", "value"), [(TO_VACUUM, "")], ("name",))
+            write_text(self, TO_VACUUM, "")
             self._note_deletion()
 
     def drop_unsaid(self) -> None:
@@ -214,7 +214,7 @@ class SqliteConnection:
     def _note_deletion(self) -> None:
         if self._path is None:
             return
-        self.insert("meta", ("name", "value"), [(TO_ERASE, token_hex(8))], ("name",), "value = excluded.value")
+        note_change(self, TO_ERASE)
         self.has_deleted = True
 
     def begin_erasing(self) -> ToErase | None:
