@@ -1,7 +1,8 @@
 """The program in a process that is forked from one which has imported it: imports are most of what a start takes.
 
-It is a process of its own all the same, with its own arguments, environment, folder, pipes and end. It is for runs that
-are to be quick; where there is time for everything, the installed program starts instead.
+It is a process of its own all the same, with its own arguments, environment, folder and pipes, but it ends without the
+interpreter's own end. It is for runs that are to be quick; where there is time for everything, and in tests of how the
+program ends, the program itself starts instead.
 """
 
 import multiprocessing
@@ -58,20 +59,24 @@ class Forked:
 
     def communicate(self, written: bytes, timeout: float) -> tuple[bytes, bytes]:
         """Writes to its stdin, and returns what it has written to stdout and stderr when it has ended."""
-        with ThreadPoolExecutor(2) as readers:
-            out, error = (readers.submit(pipe.read) for pipe in (self.stdout, self.stderr))
-            with suppress(BrokenPipeError), self.stdin:
-                self.stdin.write(written)
+        with ThreadPoolExecutor(3) as threads:
+            out, error = (threads.submit(pipe.read) for pipe in (self.stdout, self.stderr))
+            threads.submit(self._write, written)
             try:
                 self.wait(timeout)
             finally:
                 self.kill()
             return out.result(), error.result()
 
+    def _write(self, written: bytes) -> None:
+        with suppress(BrokenPipeError), self.stdin:
+            self.stdin.write(written)
+
     def send_signal(self, sig: int) -> None:
         """Sends a signal, if it has not ended."""
         if self.poll() is None:
-            os.kill(self.pid, sig)
+            with suppress(ProcessLookupError):  # it has ended, but the process that forked it has not said so yet
+                os.kill(self.pid, sig)
 
     def terminate(self) -> None:
         """Asks it to end."""

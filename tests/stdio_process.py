@@ -15,6 +15,8 @@ from typing import IO, Protocol
 from pydantic import JsonValue
 
 PROGRAM = Path(sys.executable).with_name("formant-mcp")
+MODULE = (sys.executable, "-m", "formant_mcp")
+"""The program's command where it is to start itself, and not to be forked from one that has."""
 KEY = "key-nobody-may-see"
 MOST_SECONDS = 60.0
 END_SECONDS = 8.0  # between the promised half second and the 20 a query may take, for busy machines

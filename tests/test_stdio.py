@@ -27,6 +27,7 @@ from tests.stdio_process import (
     INITIALIZE,
     INITIALIZED,
     KEY,
+    MODULE,
     PROGRAM,
     Message,
     calling,
@@ -50,7 +51,7 @@ def slow_api() -> Generator[FakeFormant]:
 
 
 def test_a_host_of_the_older_era_is_served_until_it_ends_its_input(tmp_path: Path) -> None:
-    with started(tmp_path, "--demo") as server:
+    with started(tmp_path, "--demo", program=MODULE) as server:
         server.send(INITIALIZE)
         initialized = server.receive()["result"]
         assert isinstance(initialized, dict)
@@ -183,7 +184,7 @@ def test_stdout_has_only_protocol_messages_and_no_secret_even_one_with_blanks_is
 
 @pytest.mark.parametrize("sent", some([signal.SIGINT, signal.SIGTERM], 2))
 def test_a_signal_ends_an_idle_server_promptly_and_cleanly(tmp_path: Path, sent: signal.Signals) -> None:
-    with started(tmp_path, "--demo") as server:
+    with started(tmp_path, "--demo", program=MODULE) as server:
         server.shake_hands()
         server.process.send_signal(sent)
         assert server.ends() == 0
