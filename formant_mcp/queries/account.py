@@ -16,7 +16,7 @@ from formant_mcp.providers.base import Recording
 from formant_mcp.queries.agents import for_agent
 from formant_mcp.queries.changes import ChangeReport, ChangesQuery, find_changes
 from formant_mcp.queries.conversations import ConversationPage, ListQuery, list_conversations
-from formant_mcp.queries.coverage import Coverage
+from formant_mcp.queries.coverage import Answer, Coverage
 from formant_mcp.queries.cursors import Cursor, stale_cursor_error
 from formant_mcp.queries.export import Export, export
 from formant_mcp.queries.hidden_numbers import refuse_beginnings, refuse_parts
@@ -43,7 +43,11 @@ from formant_mcp.sync.background import Report
 from formant_mcp.sync.list_sync import ListRequest
 from formant_mcp.text_search.query import parse_query
 
+_ATTEMPTS = 4
+_CHANGED_MEANWHILE = "Calls changed while this was computed, so its figures may be of different moments. Ask again."
+
 T = TypeVar("T")
+A = TypeVar("A", bound=Answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +162,12 @@ class Account:
 
     async def export(self, context: RequestContext, filters: Filters, include: Set[str]) -> Export:
         """Everything that matches, page by page."""
-        return await self._answer(context, filters, lambda resolved: export(self._loader, context, resolved, include))
+        self._refuse_parts(filters)
+        return self._shown(
+            await for_agent(
+                self._loader, context, filters, lambda resolved: export(self._loader, context, resolved, include)
+            )
+        )
 
     async def transcripts(self, context: RequestContext, ids: list[str], window: Window) -> Transcripts:
         """Conversations by id, each with the turns of a window."""
@@ -299,11 +308,26 @@ class Account:
         await self._sync.aclose()
         await self._store.close()
 
-    async def _answer(self, context: RequestContext, filters: Filters, answer: Callable[[Filters], Awaitable[T]]) -> T:
-        """The answer for the filters, for the agent that they name."""
+    async def _answer(self, context: RequestContext, filters: Filters, answer: Callable[[Filters], Awaitable[A]]) -> A:
+        """The answer for the filters, for the agent that they name.
+
+        It takes several statements. Where calls changed between them, it is computed again, unless it says that more
+        is to come anyway; computed to the same twice, it is taken, as other calls have changed.
+        """
+        self._refuse_parts(filters)
+        before, left = None, _ATTEMPTS
+        while True:
+            result = await for_agent(self._loader, context, filters, answer)
+            coverage, left = result.coverage, left - 1
+            if not coverage.complete or coverage.version == await self._store.read.version() or result == before:
+                return self._shown(result)
+            if not (left and context.seconds_left):
+                return self._shown(replace(result, coverage=coverage.incomplete(_CHANGED_MEANWHILE)))
+            before = result
+
+    def _refuse_parts(self, filters: Filters) -> None:
         if self._redactor:
             refuse_parts(self._redactor.kinds, filters)
-        return self._shown(await for_agent(self._loader, context, filters, answer))
 
     def _shown(self, answer: T) -> T:
         return redacted(self._redactor, answer) if self._redactor else answer

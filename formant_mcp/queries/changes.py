@@ -21,7 +21,7 @@ from formant_mcp.analysis.signals import SIGNALS as MEASURED
 from formant_mcp.filters import NONE, Filters
 from formant_mcp.queries.conversations import Existing, available_values
 from formant_mcp.queries.coverage import RESULTS as RESULT_VALUES
-from formant_mcp.queries.coverage import SPEAKERS, WORDS, Coverage
+from formant_mcp.queries.coverage import SPEAKERS, WORDS, Answer, Coverage
 from formant_mcp.queries.loader import DataRequest, Loader, RequestContext
 from formant_mcp.queries.summary import RESULTS, spanning
 from formant_mcp.queries.time_buckets import WEEKDAYS
@@ -73,14 +73,13 @@ class DatedChange:
 
 
 @dataclass(frozen=True, slots=True)
-class ChangeReport:
+class ChangeReport(Answer):
     """The changes between an earlier and a later period, those least likely by chance first.
 
     `others`: how many more there are; `compared`: how many values and medians were compared, of how many `fields`.
     `notes`: what was not compared. `agent_names`: those of changed agents, by id.
     """
 
-    coverage: Coverage
     before: Period
     after: Period
     changes: tuple[DatedChange, ...]

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from formant_mcp.filters import FIELDS, LABELLED, NAMED, NEWEST, Condition, Filters, Order, is_whole
 from formant_mcp.models import Conversation, outside_form
 from formant_mcp.queries.agents import existing_agents
-from formant_mcp.queries.coverage import Coverage, failure_notes
+from formant_mcp.queries.coverage import Answer, Coverage, failure_notes
 from formant_mcp.queries.cursors import Cursor, format_cursor, parse_cursor, query_fingerprint, stale_cursor_error
 from formant_mcp.queries.groupings import check_paths, kinds_used
 from formant_mcp.queries.guesses import nearest
@@ -74,10 +74,9 @@ class Existing:
 
 
 @dataclass(frozen=True, slots=True)
-class ConversationPage:
+class ConversationPage(Answer):
     """One page of what matches. `shown`: how many up to and with this page; `existing`: see `available_values`."""
 
-    coverage: Coverage
     rows: tuple[Row, ...]
     shown: int
     next_cursor: str
@@ -269,12 +268,12 @@ class _PageReader:
             coverage = replace(coverage, details_needed=len(ids), details_read=len(ids) - len(missing))
         if not missing:
             return coverage, rows
-        failures, note = await loader.store.read.failures_among(missing, requested_at), coverage.note
+        failures, note = await loader.store.read.failures_among(missing, requested_at), ""
         if left := len(missing) - sum(failures.values()):
             why = error.message if error else "Ask again for them."
-            note = f"{note} Results and words of {left:,} of {len(ids):,} calls are not loaded yet. {why}"
+            note = f"Results and words of {left:,} of {len(ids):,} calls are not loaded yet. {why}"
         note = " ".join((note, *failure_notes(failures, f"{len(ids):,} calls shown"))).strip()
-        return replace(coverage, complete=False, note=note), rows
+        return coverage.incomplete(note), rows
 
     def _shown_ids(self, rows: _Rows) -> list[str]:
         return [call.conversation_id for _, call in rows[: self.query.limit]]

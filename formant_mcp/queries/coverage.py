@@ -24,7 +24,6 @@ _UNREADABLE = {
     **{name: (field.singular, field.plural) for name, field in FIELDS.items()},
 }
 _CONTINUE = "Ask again, narrow by since, agent_id or status, or run `formant-mcp sync` once to load everything."
-_SAVED_MEANWHILE = "More calls were saved while this was computed, and their details may be missing. Ask again."
 _COMPARABLE = {"number": "a number", "date": "an ISO date", "text": "a word"}
 _SIZES = ("<", "<=", ">", ">=")
 _MAX_NAMED = 10  # signals; the notes on more would be long
@@ -41,14 +40,15 @@ class Coverage:
     `unreadable`: what the provider sent and the query uses but could not be parsed, by kind.
     `requested_at`: the server's time; `since`, `until`: those of the query. `is_whole`: the list that the query uses is
     loaded to its end. `is_counted`: nothing more can match. `knows_list`: every conversation of the account is listed.
-    `settled`: the filters whose values are loaded for every conversation of the account.
+    `settled`: the filters whose values are loaded for every conversation of the account. `version`: that of the stored
+    calls when this was counted, see `Reader.version`. Two that differ only in what is stored of the account are equal.
     """
 
     matched: int
-    known: int
-    total: int | None
+    known: int = field(compare=False)
+    total: int | None = field(compare=False)
     complete: bool
-    as_of: datetime | None
+    as_of: datetime | None = field(compare=False)
     details_needed: int = 0
     details_read: int = 0
     note: str = ""
@@ -60,6 +60,7 @@ class Coverage:
     is_counted: bool = True
     knows_list: bool = True
     settled: frozenset[str] = frozenset()
+    version: str = field(default="", compare=False)
 
     @property
     def is_loaded(self) -> bool:
@@ -67,14 +68,12 @@ class Coverage:
         return self.is_whole and self.details_read == self.details_needed
 
     def at_least(self, matched: int) -> "Coverage":
-        """The coverage of an answer that has so many calls: some may have been saved after it was computed, and if the
-        answer needs details, theirs may be missing."""
-        if matched <= self.matched:
-            return self
-        raised = replace(self, matched=matched, known=max(self.known, matched))
-        if not (self.complete and self.details_needed):
-            return raised
-        return replace(raised, complete=False, note=f"{self.note} {_SAVED_MEANWHILE}".strip())
+        """The coverage of an answer that has so many calls: some may have been saved after it was counted."""
+        return replace(self, matched=max(self.matched, matched), known=max(self.known, matched))
+
+    def incomplete(self, why: str) -> "Coverage":
+        """The coverage of an answer that lacks something, with a sentence that says what."""
+        return replace(self, complete=False, note=f"{self.note} {why}".strip())
 
     def with_unreadable(self, unreadable: Mapping[str, int]) -> "Coverage":
         """The coverage of a query that uses these, too; kinds that are counted already are not counted again."""
@@ -85,6 +84,13 @@ class Coverage:
             note=" ".join((self.note, *unreadable_notes(more))).strip(),
             unreadable=self.unreadable | more,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a query is answered with, of all calls that match, and what it covers."""
+
+    coverage: Coverage
 
 
 def list_notes(list_status: ListStatus, missing: list[str], error: FormantError | None) -> list[str]:

@@ -1,14 +1,15 @@
 """All conversations that match, page by page, for a file: only one page is in memory at a time."""
 
-from collections.abc import AsyncIterator, Set
+from collections.abc import AsyncIterator, Awaitable, Callable, Set
 from dataclasses import dataclass, replace
+from functools import partial
 
 from formant_mcp.analysis.signals import Value as Measured
 from formant_mcp.errors import UnavailableError
 from formant_mcp.filters import NEWEST, DetailRequest, Filters
 from formant_mcp.models import Conversation, Turn
 from formant_mcp.queries.conversations import Existing, available_values
-from formant_mcp.queries.coverage import RESULTS, SPEAKERS, WORDS, Coverage
+from formant_mcp.queries.coverage import RESULTS, SPEAKERS, WORDS, Answer
 from formant_mcp.queries.loader import DataRequest, Loader, RequestContext
 from formant_mcp.store.result_values import flatten
 from formant_mcp.sync.list_sync import ListRequest
@@ -31,21 +32,27 @@ class ExportedCall:
 
 
 @dataclass(frozen=True, slots=True)
-class Export:
+class Export(Answer):
     """What there is to export: the coverage, values that exist where none matches, the paths of all result fields, and
-    the pages, newest calls first. `note`: which columns lack values that are not loaded, if any.
+    the pages, newest calls first. `note`: which columns lack values that are not loaded, if any. `count_due`: how many
+    calls have details that are included and must be loaded first, now.
     """
 
-    coverage: Coverage
     existing: dict[str, Existing]
     paths: tuple[str, ...]
     pages: AsyncIterator[list[ExportedCall]]
+    count_due: Callable[[], Awaitable[int]]
     note: str = ""
 
-    def written(self, rows: int) -> "Export":
-        """The same when so many calls are written: some may have been loaded after the others were counted."""
+    async def written(self, rows: int) -> "Export":
+        """The same when so many calls are written: some may have been saved, or deleted, after they were counted."""
         existing = {} if rows and not self.coverage.matched else self.existing
-        return replace(self, coverage=self.coverage.at_least(rows), existing=existing)
+        coverage, counted = self.coverage.at_least(rows), self.coverage.matched
+        if coverage.complete and rows < counted:
+            coverage = coverage.incomplete(f"{counted - rows:,} calls were deleted meanwhile. Export again.")
+        elif coverage.complete and rows > counted and (due := await self.count_due()):
+            coverage = coverage.incomplete(f"Calls were saved meanwhile; {due:,} lack their details. Export again.")
+        return replace(self, coverage=coverage, existing=existing)
 
 
 async def export(loader: Loader, context: RequestContext, filters: Filters, include: Set[str]) -> Export:
@@ -61,7 +68,8 @@ async def export(loader: Loader, context: RequestContext, filters: Filters, incl
     paths = await loader.store.aggregates.paths(filters) if "results" in include else {}
     existing = await available_values(loader.store, filters, coverage.matched)
     note = "" if include else await _note(loader, context, filters)
-    return Export(coverage, existing, tuple(sorted(paths)), _pages(loader, filters, include), note)
+    pages, count_due = _pages(loader, filters, include), partial(loader.count_due, context, request)
+    return Export(coverage, existing, tuple(sorted(paths)), pages, count_due, note)
 
 
 async def _note(loader: Loader, context: RequestContext, filters: Filters) -> str:
@@ -88,12 +96,12 @@ async def _pages(loader: Loader, filters: Filters, include: Set[str]) -> AsyncIt
 
 
 async def _calls(loader: Loader, page: list[tuple[int, Conversation]], include: Set[str]) -> list[ExportedCall]:
-    store = loader.store
-    calls, turns = [conversation for _, conversation in page], dict[int, dict[int, Turn]]()
-    ids = [call.conversation_id for call in calls]
+    """The calls of a page with what is included, without those deleted since."""
+    store, turns = loader.store, dict[int, dict[int, Turn]]()
+    ids = [call.conversation_id for _, call in page]
     if "results" in include:
         stored = await store.read.get(ids)
-        calls = [stored.get(call.conversation_id, call) for call in calls]
+        page = [(row, stored[call.conversation_id]) for row, call in page if call.conversation_id in stored]
     signals = await loader.signals_of(ids) if "signals" in include else {}
     if "transcript" in include:
         turns = await store.read.transcripts([row for row, _ in page])
@@ -104,7 +112,7 @@ async def _calls(loader: Loader, page: list[tuple[int, Conversation]], include: 
             signals.get(call.conversation_id, {}),
             [turn for _, turn in sorted(turns.get(row, {}).items())],
         )
-        for call, (row, _) in zip(calls, page, strict=True)
+        for row, call in page
     ]
 
 

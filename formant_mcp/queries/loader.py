@@ -127,6 +127,10 @@ class Loader:
         """Whether list rows are not enough to decide what matches."""
         return DetailRequest(filters, False, self.sync.detail_only_fields).is_any
 
+    async def count_due(self, context: RequestContext, request: DataRequest) -> int:
+        """How many calls have details that are needed and must be loaded first."""
+        return (await self._count(context, request)).due
+
     async def signals_of(self, conversation_ids: Sequence[str]) -> dict[str, dict[str, Measured]]:
         """What is measured of these stored conversations, by id."""
         signals = self.store.signals
@@ -183,6 +187,7 @@ class Loader:
             is_counted=is_listed or (is_whole and not undecided and is_clear),
             knows_list=list_status.knows_all,
             settled=await self._settled(context, filters, matched) if is_settled else frozenset(),
+            version=counts.version,
         )
 
     async def _count(self, context: RequestContext, request: DataRequest) -> Counts:

@@ -7,7 +7,7 @@ from typing import Literal
 from formant_mcp.errors import InvalidRequestError
 from formant_mcp.filters import NO_FILTERS, Filters, Role
 from formant_mcp.queries.conversations import Existing, available_values
-from formant_mcp.queries.coverage import SPEAKERS, WORDS, Coverage
+from formant_mcp.queries.coverage import SPEAKERS, WORDS, Answer, Coverage
 from formant_mcp.queries.loader import DataRequest, Loader, RequestContext
 from formant_mcp.queries.summary import spanning
 from formant_mcp.store.phrases import GROUPED, MOST_SHOWN, FoundPhrase, FoundPhrases, PhraseQuestion
@@ -35,10 +35,9 @@ class PhrasesQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class PhrasesResult:
+class PhrasesResult(Answer):
     """The phrases, and what they were counted in (`counts`). `compared`: with what."""
 
-    coverage: Coverage
     phrases: tuple[FoundPhrase, ...]
     counts: FoundPhrases
     compared: Compared
@@ -103,4 +102,4 @@ def _without_uncounted(coverage: Coverage, not_counted: int) -> Coverage:
     if not not_counted:
         return coverage
     note = f"{not_counted:,} older transcripts are too many to count at once: narrow by since, agent_id or status."
-    return replace(coverage, complete=False, note=f"{coverage.note} {note}".strip())
+    return coverage.incomplete(note)

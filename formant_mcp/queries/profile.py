@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from formant_mcp.filters import NONE, Filters
 from formant_mcp.queries.conversations import Existing, available_values
-from formant_mcp.queries.coverage import RESULTS, SPEAKERS, WORDS, Coverage
+from formant_mcp.queries.coverage import RESULTS, SPEAKERS, WORDS, Answer, Coverage
 from formant_mcp.queries.loader import DataRequest, Loader, RequestContext
 from formant_mcp.queries.measures import Statistics, statistics_of
 from formant_mcp.queries.summary import Group, overall_of
@@ -36,13 +36,12 @@ class FieldProfile:
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(Answer):
     """The profile of all calls that match; `left_out`: how many agents and result fields are not shown.
 
     `loaded`: how many calls the result fields cover. `agent_names`: by id, of agents that have names.
     """
 
-    coverage: Coverage
     overall: Group
     agents: Counts
     statuses: Counts

@@ -32,7 +32,7 @@ from formant_mcp.filters import SIGNALS as PREFIX
 from formant_mcp.filters import Filters
 from formant_mcp.models import Conversation, quoted
 from formant_mcp.queries.conversations import Existing, available_values
-from formant_mcp.queries.coverage import RESULTS, SPEAKERS, WORDS, Coverage
+from formant_mcp.queries.coverage import RESULTS, SPEAKERS, WORDS, Answer, Coverage
 from formant_mcp.queries.cursors import query_fingerprint
 from formant_mcp.queries.guesses import did_you_mean, nearest
 from formant_mcp.queries.loader import DataRequest, Loader, RequestContext
@@ -85,10 +85,9 @@ class ReviewedCall:
 
 
 @dataclass(frozen=True, slots=True)
-class ReviewResult:
+class ReviewResult(Answer):
     """Calls to listen to. Of all that match: how many have each reason, any reason, and a transcript."""
 
-    coverage: Coverage
     calls: tuple[ReviewedCall, ...]
     reasons_total: dict[str, int]
     with_reasons: int

@@ -7,7 +7,7 @@ from itertools import groupby
 from formant_mcp.filters import Filters, Role, Spelling
 from formant_mcp.models import Conversation, Turn
 from formant_mcp.queries.conversations import Existing, available_values
-from formant_mcp.queries.coverage import SPEAKERS, WORDS, Coverage
+from formant_mcp.queries.coverage import SPEAKERS, WORDS, Answer, Coverage
 from formant_mcp.queries.cursors import Cursor, format_cursor, parse_cursor, query_fingerprint, stale_cursor_error
 from formant_mcp.queries.loader import DataRequest, Loader, RequestContext
 from formant_mcp.queries.search_advice import Advice
@@ -60,7 +60,7 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
-class SearchResult:
+class SearchResult(Answer):
     """One page of hits; `shown_before`: how many are on the previous pages.
 
     `spelling_hits`, `spelling_conversations`: how many of them match only by another spelling. `places`: those of the
@@ -68,7 +68,6 @@ class SearchResult:
     `advice`: about the words of the query.
     """
 
-    coverage: Coverage
     hits: tuple[Hit, ...]
     hits_total: int
     conversations_total: int

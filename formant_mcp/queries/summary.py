@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from formant_mcp.filters import GROUPINGS, NONE, SIGNALS, Filters
 from formant_mcp.models import named
 from formant_mcp.queries.conversations import Existing, available_values
-from formant_mcp.queries.coverage import Coverage
+from formant_mcp.queries.coverage import Answer, Coverage
 from formant_mcp.queries.groupings import SUCCESS_RATE, Argument, check_names, check_paths, kinds_used
 from formant_mcp.queries.loader import DataRequest, Loader, RequestContext
 from formant_mcp.queries.measures import Statistics, statistics_of_all
@@ -84,13 +84,12 @@ class SummaryQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(Answer):
     """The groups, everything as one group, and how many groups were left out, `small` of them by `min_count`.
 
     `notes`: what the figures do not cover yet. `agent_names`: those of the groups' agents, by id.
     """
 
-    coverage: Coverage
     overall: GroupComparison
     groups: tuple[GroupComparison, ...]
     others: int

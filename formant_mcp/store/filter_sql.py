@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from math import floor, log10
 
 from formant_mcp.analysis.signals import NOT_SAID, SAID, SIGNALS
@@ -23,6 +23,7 @@ STARTED = "coalesce(started_at, -1000000000000000000)"
 HAS_SIGNALS = "(turn_count IS NOT NULL OR tool_errors IS NOT NULL OR recording_gap_seconds IS NOT NULL)"
 """SQL: whether anything is measured of a call. Every condition on a signal implies it, and an index has these calls."""
 
+_RETRY_MISSING = timedelta(hours=1)
 _AFTER_ALL = "\U0010ffff"  # sorts after every character of a text
 _FLAGS = {"true": 1, "false": 0}
 _DIGITS = 10  # significant digits of printed numbers
@@ -49,6 +50,16 @@ class Where:
 def milliseconds(moment: datetime) -> int:
     """A time as it is stored."""
     return round(moment.timestamp() * 1000)
+
+
+def is_running(agent_id: str, now: datetime) -> Where:
+    """The WHERE clause for calls of that agent, or of all for '', that are to be read again: they started (or were
+    first seen) within a day and had not ended when last seen, a minute ago or more."""
+    clause = Where(["ended = 0 AND seen_at <= ?"], [milliseconds(now - timedelta(minutes=1))])
+    clause.add("(? = '' OR agent_id = ?)", agent_id, agent_id)
+    clause.add("coalesce(started_at, first_seen_at) > ?", milliseconds(now - timedelta(days=1)))
+    clause.add("(missing_at IS NULL OR missing_at <= ?)", milliseconds(now - _RETRY_MISSING))
+    return clause
 
 
 def where(filters: Filters) -> Where:

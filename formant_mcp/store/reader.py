@@ -1,8 +1,8 @@
 """Reads conversations, turns and counts from the store."""
 
 from collections.abc import Collection, Sequence, Set
-from dataclasses import dataclass, fields, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
 
 from pydantic import JsonValue
 
@@ -10,18 +10,18 @@ from formant_mcp.filters import FIELDS, NO_FILTERS, DetailRequest, Filters, Orde
 from formant_mcp.models import Conversation, Turn, Unreadable
 from formant_mcp.store.distinct import distinct_values
 from formant_mcp.store.engine import Connection, OnDatabase, on_reader, one_query
-from formant_mcp.store.filter_sql import NEWEST_FIRST, Where, milliseconds, where
+from formant_mcp.store.filter_sql import NEWEST_FIRST, Where, is_running, milliseconds, where
+from formant_mcp.store.meta import CALLS, read_text
 from formant_mcp.store.order_sql import list_rows
 from formant_mcp.store.result_values import values_by_path
 from formant_mcp.store.rows import READ, conversation, number, text, whole, with_results
 from formant_mcp.store.turn_keys import KEY_BITS, row_of, turn_key
 
-_RETRY_MISSING = timedelta(hours=1)
-_NOT_JUST_MISSED = "(missing_at IS NULL OR missing_at <= ?)"
 _KINDS = frozenset(kind.name for kind in fields(Unreadable)) - {"fields"} | FIELDS.keys()
 SHOWN_KINDS = _KINDS - {"speakers"}
 """What may be unreadable of a conversation that is shown: a turn itself shows that its speaker is unknown."""
 _IN_RANGE = "($turn_row = ? AND turn_id BETWEEN ? AND ?)"
+_VERSION = "SELECT value FROM $meta WHERE name = ?"
 _ALL = 1 << 62  # rows, where a LIMIT is required
 _VALUE_KINDS = ("text", "number", "boolean", "numeral", "date")
 _COMPARABLE = {"number": ("numeral",)}
@@ -31,6 +31,7 @@ _COMPARABLE = {"number": ("numeral",)}
 class Counts:
     """Counts of conversations: all that are stored, those that match, those still running that need a refresh, those
     whose details the answer needs, and those of them whose details must be fetched; whether any is unreadable in part.
+    `version`: that of the calls then, see `Reader.version`.
     """
 
     stored: int
@@ -39,6 +40,7 @@ class Counts:
     details: int
     due: int
     has_unreadable: bool
+    version: str = field(compare=False)
 
 
 class Reader(OnDatabase):
@@ -204,14 +206,21 @@ class Reader(OnDatabase):
             ("SELECT count(*) FROM (SELECT 1 FROM $unreadable LIMIT 1) AS one WHERE ", Where()),
             self._matching(NO_FILTERS),
             self._matching(filters),
-            ("SELECT count(*) FROM $conversations WHERE ", _running(filters.agent_id, now)),
+            ("SELECT count(*) FROM $conversations WHERE ", is_running(filters.agent_id, now)),
         ]
         counted += [self._matching(request.candidates) for request in details]
         counted += [("SELECT count(*) FROM $conversations WHERE ", _due(request, now)) for request in details]
         columns = ", ".join(f"({select}{clause.sql})" for select, clause in counted)
-        rows = connection.rows(f"SELECT {columns}", [value for _, clause in counted for value in clause.values])
-        some, stored, matched, running, *rest = map(whole, rows[0])
-        return Counts(stored, matched, running, sum(rest[: len(details)]), sum(rest[len(details) :]), some > 0)
+        values = [value for _, clause in counted for value in clause.values]
+        ((version, *row),) = connection.rows(f"SELECT ({_VERSION}), {columns}", [CALLS, *values])
+        some, stored, matched, running, *rest = map(whole, row)
+        due, needed = sum(rest[len(details) :]), sum(rest[: len(details)])
+        return Counts(stored, matched, running, needed, due, some > 0, text(version) or "")
+
+    @one_query
+    def version(self, connection: Connection) -> str:
+        """Differs from what it was before whenever any calls were saved, with changes, or deleted since."""
+        return read_text(connection, CALLS)
 
     @one_query
     def failures(self, connection: Connection, request: DetailRequest, requested_at: datetime) -> dict[str, int]:
@@ -279,7 +288,7 @@ class Reader(OnDatabase):
     def running(self, connection: Connection, agent_id: str, now: datetime) -> list[str]:
         """Ids of calls that started (or were first seen) within a day and had not ended when last seen, a minute ago or
         more; newest first."""
-        clause = _running(agent_id, now)
+        clause = is_running(agent_id, now)
         sql = f"SELECT conversation_id FROM $conversations WHERE {clause.sql} ORDER BY {NEWEST_FIRST}"
         return [str(row[0]) for row in connection.rows(sql, clause.values)]
 
@@ -363,14 +372,6 @@ class Reader(OnDatabase):
 
 def _with_ids(conversation_ids: Sequence[str]) -> Where:
     return Where(["conversation_id $in_list"], [list(conversation_ids)])
-
-
-def _running(agent_id: str, now: datetime) -> Where:
-    clause = Where(["ended = 0 AND seen_at <= ?"], [milliseconds(now - timedelta(minutes=1))])
-    clause.add("(? = '' OR agent_id = ?)", agent_id, agent_id)
-    clause.add("coalesce(started_at, first_seen_at) > ?", milliseconds(now - timedelta(days=1)))
-    clause.add(_NOT_JUST_MISSED, milliseconds(now - _RETRY_MISSING))
-    return clause
 
 
 def _due(request: DetailRequest, now: datetime) -> Where:

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from typing import Literal, cast
+from typing import Literal, NamedTuple, cast
 
 from formant_mcp.store.engine import Connection, OnDatabase, Value, on_writer, one_query
-from formant_mcp.store.filter_sql import milliseconds
+from formant_mcp.store.filter_sql import is_running, milliseconds
 from formant_mcp.store.leases import release_leases, take_leases
 from formant_mcp.store.meta import read_text, write_text
 from formant_mcp.store.purge import begun_with, refuse_if_purged
@@ -72,6 +72,15 @@ class ListState:
         return self.checked_at is not None and self.checked_at >= since
 
 
+class StoredLists(NamedTuple):
+    """How many conversations are stored, whether one of the agent's is to be read again as it was still running, and
+    how far lists are stored; all as of one moment."""
+
+    stored: int
+    has_running: bool
+    states: list[ListState]
+
+
 def _parse_order(value: Value) -> ListOrder | None:
     return cast(ListOrder | None, value)
 
@@ -92,6 +101,7 @@ _PARSERS: dict[object, Callable[[Value], object]] = {
 _RAISED = "{0} = CASE WHEN list_states.{0} > excluded.{0} THEN list_states.{0} ELSE excluded.{0} END"
 _COLUMNS = {field.name: _PARSERS[field.type] for field in fields(ListState)}
 _MODEL: Callable[..., ListState] = ListState
+_STATES = f"SELECT {', '.join(_COLUMNS)} FROM $each_text LEFT JOIN $list_states ON name = value"
 
 
 def changes(before: ListState, after: ListState) -> dict[str, StateValue]:
@@ -112,6 +122,12 @@ def write_state(connection: Connection, before: ListState, after: ListState) -> 
         connection.update_rows("list_states", tuple(changed), "name", [row])
 
 
+def _states(names: Sequence[str], rows: Sequence[Sequence[Value]]) -> list[ListState]:
+    """The states with these names; fresh ones where nothing is stored."""
+    states = {str(row[0]): _parse_state(row) for row in rows if row[0] is not None}
+    return [states.get(name, ListState(name)) for name in names]
+
+
 def _parse_state(row: Sequence[Value]) -> ListState:
     parsed = zip(_COLUMNS.items(), row, strict=True)
     return _MODEL(**{column: parse(value) for (column, parse), value in parsed})
@@ -126,18 +142,22 @@ class SyncState(OnDatabase):
 
     async def list_states(self, *names: str) -> list[ListState]:
         """How far each of these lists is stored, all as of one moment."""
-        return (await self.progress(*names))[1]
+        return await self._list_states(names)
 
     @one_query
-    def progress(self, connection: Connection, *names: str) -> tuple[int, list[ListState]]:
-        """How many conversations are stored, and how far each of these lists is; all as of one moment."""
-        rows = connection.rows(
-            f"SELECT (SELECT sum(count) FROM $agents), {', '.join(_COLUMNS)}"
-            " FROM $each_text LEFT JOIN $list_states ON name = value",
-            [list(names)],
+    def _list_states(self, connection: Connection, names: Sequence[str]) -> list[ListState]:
+        return _states(names, connection.rows(_STATES, [list(names)]))
+
+    @one_query
+    def stored_lists(self, connection: Connection, agent_id: str, now: datetime, *names: str) -> StoredLists:
+        """How far each of these lists is stored, and what else a question first wants to know."""
+        running = is_running(agent_id, now)
+        counts = (
+            "(SELECT sum(count) FROM $agents),"
+            f" (SELECT count(*) FROM (SELECT 1 FROM $conversations WHERE {running.sql} LIMIT 1) AS one)"
         )
-        states = {str(state[0]): _parse_state(state) for _, *state in rows if state[0] is not None}
-        return whole(rows[0][0]), [states.get(name, ListState(name)) for name in names]
+        rows = connection.rows(_STATES.replace("SELECT", f"SELECT {counts},", 1), [*running.values, list(names)])
+        return StoredLists(whole(rows[0][0]), whole(rows[0][1]) > 0, _states(names, [row[2:] for row in rows]))
 
     async def update(self, name: str, **changes: StateValue) -> None:
         """Sets some fields of a list's state."""

@@ -25,6 +25,7 @@ from formant_mcp.store.engine import (
     to_its_end,
 )
 from formant_mcp.store.filter_sql import milliseconds
+from formant_mcp.store.meta import CALLS, note_change
 from formant_mcp.store.phrases import Spoken, save_phrases, spoken_in
 from formant_mcp.store.purge import begun_with, refuse_if_purged
 from formant_mcp.store.result_values import ResultValue, flatten
@@ -219,6 +220,8 @@ class Writer(OnDatabase):
                 names, values = (*names, *loaded), (*values, *loaded.values())
             changes.setdefault(names, []).append((*values, before.row_id))
         _insert(connection, added)
+        if added or changes.keys() - {("seen_at",)}:
+            note_change(connection, CALLS)
         for names, rows in changes.items():  # one change of a row: each has its costs in PostgreSQL
             connection.update_rows("conversations", names, "row_id", rows)
         update_counts(connection, counted, uncounted)
@@ -305,6 +308,7 @@ def delete_conversations(connection: Connection, condition: str, values: Sequenc
     row_ids = [whole(row[0]) for row in rows]
     for first in range(0, len(row_ids), _DELETED_AT_ONCE):
         some = row_ids[first : first + _DELETED_AT_ONCE]
+        note_change(connection, CALLS)
         save_turns(connection, dict.fromkeys(some), stored_turns(connection, some))
         counted = f"SELECT {', '.join(COUNTED)} FROM $conversations WHERE row_id $in_list"
         update_counts(connection, [], connection.rows(counted, [some]))

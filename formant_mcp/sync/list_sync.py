@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 from formant_mcp.errors import FormantError
 from formant_mcp.filters import NO_FILTERS, Filters
 from formant_mcp.store import Store
-from formant_mcp.store.sync_state import ListState, StateValue
+from formant_mcp.store.sync_state import ListState, StateValue, StoredLists
 from formant_mcp.store.writer import PreviousRow
 from formant_mcp.sync.background import BackgroundJobs, Leases, Progress, report_to
 from formant_mcp.sync.details import Details
@@ -66,7 +66,7 @@ class ListStatus:
     `is_of_agent`: this is the status of one agent's own list; `knows_list`: every conversation of the list is listed.
     `states_total`: the provider states how many it has. `may_lack_some`: the list of all agents has faults, which may
     concern agents who do not exist for the reader. `kept_from`: set where calls that started before may match, which
-    are not kept.
+    are not kept. `has_running`: a call of the list is to be read again, as it had not ended when last seen.
     """
 
     as_of: datetime | None
@@ -87,6 +87,7 @@ class ListStatus:
     states_total: bool = False
     kept_from: datetime | None = None
     may_lack_some: bool = False
+    has_running: bool = False
 
     @property
     def has_faults(self) -> bool:
@@ -95,8 +96,9 @@ class ListStatus:
 
     def with_stored(self, stored: int) -> "ListStatus":
         """The status when so many are stored; if they were all that the provider counts, they still are."""
-        is_all = self.total == self.stored + self.unlisted
-        return replace(self, stored=stored, total=stored + self.unlisted if is_all else self.total)
+        total = stored + self.unlisted if self.total == self.stored + self.unlisted else self.total
+        list_total = total if self.list_total == self.total else self.list_total
+        return replace(self, stored=stored, total=total, list_total=list_total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,7 +320,7 @@ class ListSync(ABC):
         request: ListRequest,
         state: ListState,
         whole: ListState,
-        stored: int,
+        stored: StoredLists,
         *,
         is_covered: bool,
         checked_since: datetime,
@@ -328,7 +330,8 @@ class ListSync(ABC):
         return ListStatus(
             as_of=state.checked_at,
             is_complete=is_covered and state.was_checked(checked_since) and not has_faults,
-            stored=stored,
+            stored=stored.stored,
+            has_running=stored.has_running,
             total=whole.total,
             unreadable=state.unreadable or state.scan_unreadable,
             unlisted=state.unlisted,

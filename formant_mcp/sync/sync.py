@@ -58,7 +58,7 @@ class Sync:
         passing = (UnavailableError,) if status.as_of is None else (UnavailableError, InvalidResponseError)
         # A second time where another question had begun to read: maybe before this one came.
         for _ in range(2):
-            if status.is_complete and not await self._store.read.running(request.filters.agent_id, self._now()):
+            if status.is_complete and not status.has_running:
                 break
             is_shared, seconds = self._jobs.is_running(key), ends - asyncio.get_running_loop().time()
             error = await self._wait(key, lambda job: self._lists.refresh(request, job), seconds, report, passing)

@@ -1,8 +1,10 @@
 """Calls that are stored while an answer is computed make nothing that it says wrong."""
 
 import asyncio
+import csv
 import itertools
-from datetime import timedelta
+from collections.abc import Callable, Coroutine
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,10 +12,13 @@ from pydantic import JsonValue
 
 from formant_mcp.models import Conversation, Turn
 from formant_mcp.queries import transcripts
-from formant_mcp.queries.coverage import Coverage
-from formant_mcp.queries.loader import DataRequest, Loader, RequestContext
+from formant_mcp.queries.loader import Loader
 from formant_mcp.queries.transcripts import Transcript, Window, read_window
+from formant_mcp.store import Store
+from formant_mcp.store.engine import Connection
+from formant_mcp.store.reader import Reader
 from formant_mcp.sync.background import cancel_all
+from tests.examples import some
 from tests.tools.partly_loaded import (
     A_CALL,
     START,
@@ -63,6 +68,7 @@ def _call(n: int) -> Conversation:
         conversation_id=f"call-{n}",
         started_at=START - n * timedelta(seconds=1),
         duration_seconds=30.0,
+        results={"csat": 2},
         turns=turns,
         has_detail=True,
     )
@@ -70,7 +76,7 @@ def _call(n: int) -> Conversation:
 
 def _failed_call(n: int) -> Conversation:
     """It has a reason to listen to it, though its details are not loaded."""
-    return _call(n)._replace(outcome="failure", turns=None, has_detail=False)
+    return _listed(_call(n))._replace(outcome="failure")
 
 
 def _calls_in(tool: str, structure: Figures) -> int:
@@ -114,34 +120,143 @@ def test_no_fewer_calls_match_than_an_answer_has_while_others_are_loaded(
     assert all(in_it <= matched for in_it, matched in found), found
 
 
-@EACH_TOOL
-def test_a_call_that_another_server_saves_meanwhile_is_counted_where_it_is_in_the_answer(
-    tool: str, arguments: Figures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls = (_call(0),)
+EARLIER = timedelta(hours=18)  # in the period before the last 12 hours
+MOST_READS = 60
+QUESTIONS: list[tuple[str, Figures]] = [
+    ("list_conversations", {}),
+    ("list_conversations", {"status": ["failed"]}),
+    ("list_conversations", {"fields": ["results.csat", "status"], "order_by": "duration_seconds"}),
+    ("list_conversations", {"results": ["csat exists"], "summary_mode": "include"}),
+    ("search_transcripts", {"query": "morning"}),
+    ("search_transcripts", {"query": "evening"}),
+    ("summarize_results", {}),
+    ("summarize_results", {"group_by": ["status"], "measures": ["duration_seconds"]}),
+    ("summarize_results", {"group_by": ["results.csat"], "since": "12h", "compare_previous": True}),
+    ("find_phrases", {}),
+    ("find_phrases", {"since": "12h", "compare_previous": True}),
+    ("find_calls_to_review", {"random_share": 0.5}),
+    ("find_changes", {"since": "12h"}),
+]
+Change = Callable[[Store, datetime], Coroutine[None, None, object]]
+CHANGES: dict[str, Change] = {
+    "a call is listed": lambda store, now: store.write.save([_listed(_call(1))], now),
+    "a call is loaded": lambda store, now: store.write.save([_call(1)], now),
+    "a call of the period before is listed": lambda store, now: store.write.save([_listed(_earlier(1))], now),
+    "a call of the period before is loaded": lambda store, now: store.write.save([_earlier(1)], now),
+    "a call fails": lambda store, now: store.write.save([_failed(_call(0))], now),
+    "a call is deleted": lambda store, _: store.write.delete("call-0"),
+}
+
+
+def _listed(call: Conversation) -> Conversation:
+    return call._replace(results=None, turns=None, has_detail=False)
+
+
+def _earlier(n: int) -> Conversation:
+    return _call(n)._replace(started_at=START - EARLIER)
+
+
+def _failed(call: Conversation) -> Conversation:
+    return call._replace(status="failed", outcome="failure", results={"csat": 1})
+
+
+def _without_times(said: Said) -> Figures:
+    coverage = {name: value for name, value in said.coverage.items() if name != "as_of"}
+    return {**said.structure, "coverage": coverage}
+
+
+async def _answered(tool: str, arguments: Figures, change: Change, at: int, folder: Path) -> tuple[list[Said], bool]:
+    """The answers before a change, with the change before that statement, and after it; and whether it came so far."""
+    calls, later = (_call(0), _earlier(9)), (_call(1), _earlier(1))
     ids = frozenset(call.conversation_id for call in calls)
-    ensure_loaded = Loader.ensure_loaded
+    harness = await ToolsHarness.open(Situation(calls, calls, frozenset(), ids, 99, 60.0, frozenset()), folder)
+    await harness.prepare()
+    database, reads = harness.store.database, itertools.count(1)
+    read = database.read
+
+    async def and_change(
+        work: Callable[[Connection], object], agents: frozenset[str], *, is_one_query: bool = False
+    ) -> object:
+        if next(reads) == at:
+            harness.source.show((*calls, *later))
+            await change(harness.store, harness.moment)
+            await harness.store.sync_state.update("", total=await harness.store.read.count_seen(""))
+        return await read(work, agents, is_one_query=is_one_query)
+
+    said = [await harness.ask(tool, 60.0, **arguments)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database, "read", and_change)
+        said.append(await harness.ask(tool, 60.0, **arguments))
+    has_changed = next(reads) > at
+    said.append(await harness.ask(tool, 60.0, **arguments))
+    await harness.app.aclose()
+    return said, has_changed
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize(("tool", "arguments"), some(QUESTIONS, 3))
+def test_an_answer_is_of_one_moment_whenever_another_server_saves(
+    tool: str, arguments: Figures, change: str, tmp_path: Path
+) -> None:
+    """As all was before the change, or as it is after it, whichever statement of the answer it comes before."""
+
+    for at in range(1, MOST_READS):
+        (before, answer, after), has_changed = asyncio.run(_answered(tool, arguments, CHANGES[change], at, tmp_path))
+        one_of = _without_times(before), _without_times(after)
+        assert _without_times(answer) in one_of, (at, answer.text, before.text, after.text)
+        if not has_changed:
+            return
+    pytest.fail("It reads more often than that.")
+
+
+@pytest.mark.parametrize("include", [[], ["results"]])
+@pytest.mark.parametrize("change", ["a call is listed", "a call is loaded", "a call is deleted"])
+def test_a_complete_export_has_every_call_that_it_counts_with_its_details(
+    change: str, include: list[JsonValue], tmp_path: Path
+) -> None:
+    is_complete = set[bool]()
+    for at in range(1, MOST_READS):
+        (_, answer, _), has_changed = asyncio.run(
+            _answered("export_conversations", {"include": include}, CHANGES[change], at, tmp_path)
+        )
+        with Path(str(answer.structure["path"])).open(encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+        is_complete.add(bool(answer.coverage["complete"]))
+        if answer.coverage["complete"]:
+            assert len(rows) == answer.structure["rows"] == answer.coverage["matched"]
+            assert not include or all(row["results.csat"] for row in rows), (at, rows, answer.text)
+        else:
+            assert "Export again." in answer.note
+        if not has_changed:
+            break
+    may_lack_details = change == "a call is listed" and include
+    assert is_complete == ({True, False} if change == "a call is deleted" or may_lack_details else {True})
+
+
+@pytest.mark.parametrize(("status", "is_complete"), [("completed", False), ("failed", True)])
+def test_an_answer_is_incomplete_where_calls_that_it_counts_change_all_the_time(
+    status: str, is_complete: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls, new = (_call(0), _failed(_call(999))), itertools.count(1)
+    situation = Situation(calls, calls, frozenset(), frozenset({"call-0", "call-999"}), 99, 60.0, frozenset())
 
     async def answered() -> Said:
-        harness = await ToolsHarness.open(Situation(calls, calls, frozenset(), ids, 99, 60.0, frozenset()), tmp_path)
+        harness = await ToolsHarness.open(situation)
         await harness.prepare()
+        version = Reader.version
 
-        async def and_save(self: Loader, context: RequestContext, request: DataRequest) -> Coverage:
-            coverage = await ensure_loaded(self, context, request)
-            await self.store.write.save([_call(1)], harness.moment)
-            return coverage
+        async def and_save(self: Reader) -> str:
+            await harness.store.write.save([_call(next(new))], harness.moment)
+            return await version(self)
 
-        with monkeypatch.context() as patch:
-            patch.setattr(Loader, "ensure_loaded", and_save)
-            answer = await harness.ask(tool, 60.0, **arguments)
+        monkeypatch.setattr(Reader, "version", and_save)
+        answer = await harness.ask("search_transcripts", query="morning", status=[status])
         await harness.app.aclose()
         return answer
 
     answer = asyncio.run(answered())
-    assert (_calls_in(tool, answer.structure), answer.coverage["matched"]) == (2, 2)
-    needs_details = tool not in ("list_conversations", "export_conversations") and "group_by" not in arguments
-    assert answer.coverage["complete"] is not needs_details
-    assert ("were saved while this was computed" in answer.note) is needs_details
+    assert answer.coverage["complete"] is is_complete
+    assert ("figures may be of different moments. Ask again." in answer.note) is not is_complete
 
 
 def test_an_old_transcript_is_called_old_though_the_new_one_is_stored_right_after(

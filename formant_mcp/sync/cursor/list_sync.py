@@ -48,8 +48,8 @@ class CursorListSync(ListSync):
     async def status(self, request: ListRequest, checked_since: datetime) -> ListStatus:
         """How far the store answers a request now; the list must have been checked since then."""
         names = ("", _name(request.filters), list_name(self._period(request)))
-        stored, states = await self._store.sync_state.progress(*names)
-        whole, own, period = map(self._until_now, states)
+        stored = await self._store.sync_state.stored_lists(request.filters.agent_id, self._now(), *names)
+        whole, own, period = map(self._until_now, stored.states)
         state = whole if self._is_in_whole(whole, request) else own
         since = request.filters.since
         is_covered = state.is_complete_since(since) or (since is not None and await self._covers(state, request))

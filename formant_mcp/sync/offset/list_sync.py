@@ -35,15 +35,16 @@ class OffsetListSync(ListSync):
 
     async def status(self, request: ListRequest, checked_since: datetime) -> ListStatus:
         """How far the store answers a request now; the list must have been checked since then."""
-        stored, states = await self._store.sync_state.progress("", request.filters.agent_id)
-        whole, own = map(self._until_now, states)
+        agent_id = request.filters.agent_id
+        stored = await self._store.sync_state.stored_lists(agent_id, self._now(), "", agent_id)
+        whole, own = map(self._until_now, stored.states)
         is_in_whole = whole.is_complete or (whole.was_checked(checked_since) and await self._covers(whole, request))
         state = whole if is_in_whole else own
         is_covered = await self._covers(state, request)
         status = self._status(request, state, whole, stored, is_covered=is_covered, checked_since=checked_since)
         return replace(
             status,
-            list_total=state.total if state.name == request.filters.agent_id else None,
+            list_total=state.total if state.name == agent_id else None,
             requests_left=_requests_left(state, self._provider.page_size),
         )
 
