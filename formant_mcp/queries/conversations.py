@@ -280,6 +280,8 @@ class _PageReader:
 
     async def with_details(self, coverage: Coverage, rows: list[Row]) -> tuple[Coverage, tuple[Row, ...]]:
         """The rows with all that the query shows of them, and the coverage with what is unreadable there."""
+        if not rows:
+            return coverage, ()
         loader, query, ids = self.loader, self.query, [row.conversation.conversation_id for row in rows]
         coverage = coverage.with_unreadable(await loader.store.read.unreadable_among(ids, FIELDS.keys()))
         if not self._shows_details:
