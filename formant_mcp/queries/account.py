@@ -311,8 +311,8 @@ class Account:
     async def _answer(self, context: RequestContext, filters: Filters, answer: Callable[[Filters], Awaitable[A]]) -> A:
         """The answer for the filters, for the agent that they name.
 
-        It takes several statements. Where calls changed between them, it is computed again, unless it says that more
-        is to come anyway; computed to the same twice, it is taken, as other calls have changed.
+        It takes several statements. Where calls changed between them, it is computed again, unless it is incomplete
+        anyway. One that comes out the same again is taken: what changed were other calls.
         """
         self._refuse_parts(filters)
         before, left = None, _ATTEMPTS

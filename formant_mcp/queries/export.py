@@ -47,11 +47,12 @@ class Export(Answer):
     async def written(self, rows: int) -> "Export":
         """The same when so many calls are written: some may have been saved, or deleted, after they were counted."""
         existing = {} if rows and not self.coverage.matched else self.existing
-        coverage, counted = self.coverage.at_least(rows), self.coverage.matched
-        if coverage.complete and rows < counted:
-            coverage = coverage.incomplete(f"{counted - rows:,} calls were deleted meanwhile. Export again.")
-        elif coverage.complete and rows > counted and (due := await self.count_due()):
-            coverage = coverage.incomplete(f"Calls were saved meanwhile; {due:,} lack their details. Export again.")
+        coverage, counted, why = self.coverage.at_least(rows), self.coverage.matched, ""
+        if rows < counted:
+            why = f"Of {counted:,} calls {counted - rows:,} were deleted meanwhile. Export again."
+        elif rows > counted and (due := await self.count_due()):
+            why = f"Calls were saved meanwhile, and {due:,} lack their details. Export again."
+        coverage = coverage.incomplete(why) if why and coverage.complete else coverage
         return replace(self, coverage=coverage, existing=existing)
 
 

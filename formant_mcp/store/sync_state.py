@@ -101,7 +101,7 @@ _PARSERS: dict[object, Callable[[Value], object]] = {
 _RAISED = "{0} = CASE WHEN list_states.{0} > excluded.{0} THEN list_states.{0} ELSE excluded.{0} END"
 _COLUMNS = {field.name: _PARSERS[field.type] for field in fields(ListState)}
 _MODEL: Callable[..., ListState] = ListState
-_STATES = f"SELECT {', '.join(_COLUMNS)} FROM $each_text LEFT JOIN $list_states ON name = value"
+_STATES = f"{', '.join(_COLUMNS)} FROM $each_text LEFT JOIN $list_states ON name = value"
 
 
 def changes(before: ListState, after: ListState) -> dict[str, StateValue]:
@@ -146,17 +146,16 @@ class SyncState(OnDatabase):
 
     @one_query
     def _list_states(self, connection: Connection, names: Sequence[str]) -> list[ListState]:
-        return _states(names, connection.rows(_STATES, [list(names)]))
+        return _states(names, connection.rows(f"SELECT {_STATES}", [list(names)]))
 
     @one_query
     def stored_lists(self, connection: Connection, agent_id: str, now: datetime, *names: str) -> StoredLists:
         """How far each of these lists is stored, and what else a question first wants to know."""
         running = is_running(agent_id, now)
-        counts = (
-            "(SELECT sum(count) FROM $agents),"
-            f" (SELECT count(*) FROM (SELECT 1 FROM $conversations WHERE {running.sql} LIMIT 1) AS one)"
+        some = f"SELECT count(*) FROM (SELECT 1 FROM $conversations WHERE {running.sql} LIMIT 1) AS one"
+        rows = connection.rows(
+            f"SELECT (SELECT sum(count) FROM $agents), ({some}), {_STATES}", [*running.values, list(names)]
         )
-        rows = connection.rows(_STATES.replace("SELECT", f"SELECT {counts},", 1), [*running.values, list(names)])
         return StoredLists(whole(rows[0][0]), whole(rows[0][1]) > 0, _states(names, [row[2:] for row in rows]))
 
     async def update(self, name: str, **changes: StateValue) -> None:
