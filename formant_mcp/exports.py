@@ -5,7 +5,7 @@ import io
 import json
 import os
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -139,7 +139,7 @@ class ExportsFolder:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    async def save(self, table: Table, pages: AsyncIterator[Sequence[ExportedCall]], name: str) -> SavedExport:
+    async def save(self, table: Table, pages: AsyncIterable[Sequence[ExportedCall]], name: str) -> SavedExport:
         """Writes all pages to a new file, which appears whole or not at all.
 
         Raises:
@@ -154,7 +154,7 @@ class ExportsFolder:
         return await _save(self._folder, _OTHER_FOLDER, table, pages, keep)
 
 
-async def save_as(path: Path, table: Table, pages: AsyncIterator[Sequence[ExportedCall]]) -> SavedExport:
+async def save_as(path: Path, table: Table, pages: AsyncIterable[Sequence[ExportedCall]]) -> SavedExport:
     """Writes all pages to that file, an absolute path; it appears whole or not at all.
 
     Raises:
@@ -180,7 +180,7 @@ async def _save(
     folder: Path,
     other: str,
     table: Table,
-    pages: AsyncIterator[Sequence[ExportedCall]],
+    pages: AsyncIterable[Sequence[ExportedCall]],
     keep: Callable[[Path, FileIO], Path],
 ) -> SavedExport:
     problems = partial(disk_errors, f"The export cannot be saved in {folder}", other)

@@ -43,7 +43,7 @@ from formant_mcp.sync.background import Report
 from formant_mcp.sync.list_sync import ListRequest
 from formant_mcp.text_search.query import parse_query
 
-_ATTEMPTS = 4
+_ATTEMPTS = 3
 _CHANGED_MEANWHILE = "Calls changed while this was computed, so its figures may be of different moments. Ask again."
 
 T = TypeVar("T")
@@ -312,18 +312,23 @@ class Account:
         """The answer for the filters, for the agent that they name.
 
         It takes several statements. Where calls changed between them, it is computed again, unless it is incomplete
-        anyway. One that comes out the same again is taken: what changed were other calls.
+        anyway, and as far as there is time. One that comes out the same again is taken: what changed were other calls.
+        Where there is no time for that, it is incomplete, but not for a member with agents: others' may have changed.
         """
         self._refuse_parts(filters)
         before, left = None, _ATTEMPTS
         while True:
+            had = context.seconds_left
             result = await for_agent(self._loader, context, filters, answer)
             coverage, left = result.coverage, left - 1
             if not coverage.complete or coverage.version == await self._store.read.version() or result == before:
                 return self._shown(result)
-            if not (left and context.seconds_left):
-                return self._shown(replace(result, coverage=coverage.incomplete(_CHANGED_MEANWHILE)))
+            if not left or context.seconds_left < had - context.seconds_left:
+                break
             before = result
+        if before is not None or not self._store.visible_agents:
+            result = replace(result, coverage=coverage.incomplete(_CHANGED_MEANWHILE))
+        return self._shown(result)
 
     def _refuse_parts(self, filters: Filters) -> None:
         if self._redactor:

@@ -1,8 +1,7 @@
 """All conversations that match, page by page, for a file: only one page is in memory at a time."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Set
+from collections.abc import AsyncGenerator, Set
 from dataclasses import dataclass, replace
-from functools import partial
 
 from formant_mcp.analysis.signals import Value as Measured
 from formant_mcp.errors import UnavailableError
@@ -16,6 +15,8 @@ from formant_mcp.sync.list_sync import ListRequest
 
 _PAGE = 500
 _PAGE_WITH_TURNS = 100
+_ATTEMPTS = 3
+_Rows = list[tuple[int, Conversation]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,29 +32,93 @@ class ExportedCall:
     turns: list[Turn]
 
 
+class Pages:
+    """The calls that match, newest first, some at once. `lacking`: how many of those that were read had details that
+    are included and must be loaded first.
+    """
+
+    def __init__(self, loader: Loader, context: RequestContext, filters: Filters, include: Set[str]) -> None:
+        self._loader = loader
+        self._requested_at = context.requested_at
+        self._filters = filters
+        self._include = include
+        self.lacking = 0
+
+    async def __aiter__(self) -> AsyncGenerator[list[ExportedCall]]:
+        """Reads one page after the other.
+
+        Raises:
+            UnavailableError: the last call of a page was deleted.
+        """
+        limit, row = _PAGE_WITH_TURNS if "transcript" in self._include else _PAGE, 0
+        while True:
+            page, calls, lacking = await self._page(limit, row)
+            self.lacking += lacking
+            if calls:
+                yield calls
+            if len(page) < limit:
+                return
+            row = page[-1][0]
+
+    async def _page(self, limit: int, row: int) -> tuple[_Rows, list[ExportedCall], int]:
+        """The page after a row, its calls, and how many of them lack details; of one moment, if calls rest for long
+        enough."""
+        read = self._loader.store.read
+        left = _ATTEMPTS
+        while True:
+            version, left = await read.version(), left - 1
+            try:
+                page = await read.page(self._filters, NEWEST, limit, row)
+            except LookupError:
+                raise UnavailableError("A call was deleted while the file was written.", "Export again.") from None
+            calls, ids = await self._calls(page), [call.conversation_id for _, call in page]
+            lacking = len(await read.needing_refresh(ids, self._requested_at)) if ids and self._include else 0
+            if not left or version == await read.version():
+                return page, calls, lacking
+
+    async def _calls(self, page: _Rows) -> list[ExportedCall]:
+        """The calls of a page with what is included."""
+        store, turns = self._loader.store, dict[int, dict[int, Turn]]()
+        ids = [call.conversation_id for _, call in page]
+        if "results" in self._include:
+            stored = await store.read.get(ids)
+            page = [(row, stored.get(call.conversation_id, call)) for row, call in page]
+        signals = await self._loader.signals_of(ids) if "signals" in self._include else {}
+        if "transcript" in self._include:
+            turns = await store.read.transcripts([row for row, _ in page])
+        return [
+            ExportedCall(
+                call,
+                _texts(call),
+                signals.get(call.conversation_id, {}),
+                [turn for _, turn in sorted(turns.get(row, {}).items())],
+            )
+            for row, call in page
+        ]
+
+
 @dataclass(frozen=True, slots=True)
 class Export(Answer):
     """What there is to export: the coverage, values that exist where none matches, the paths of all result fields, and
-    the pages, newest calls first. `note`: which columns lack values that are not loaded, if any. `count_due`: how many
-    calls have details that are included and must be loaded first, now.
+    the pages. `note`: which columns lack values that are not loaded, if any.
     """
 
     existing: dict[str, Existing]
     paths: tuple[str, ...]
-    pages: AsyncIterator[list[ExportedCall]]
-    count_due: Callable[[], Awaitable[int]]
+    pages: Pages
     note: str = ""
 
-    async def written(self, rows: int) -> "Export":
-        """The same when so many calls are written: some may have been saved, or deleted, after they were counted."""
-        existing = {} if rows and not self.coverage.matched else self.existing
-        coverage, counted, why = self.coverage.at_least(rows), self.coverage.matched, ""
-        if rows < counted:
-            why = f"Of {counted:,} calls {counted - rows:,} were deleted meanwhile. Export again."
-        elif rows > counted and (due := await self.count_due()):
-            why = f"Calls were saved meanwhile, and {due:,} lack their details. Export again."
-        coverage = coverage.incomplete(why) if why and coverage.complete else coverage
-        return replace(self, coverage=coverage, existing=existing)
+    def written(self, rows: int) -> "Export":
+        """The same when so many calls are written: some may have been saved, changed or deleted since they were
+        counted."""
+        coverage, counted, lacking = self.coverage.at_least(rows), self.coverage.matched, self.pages.lacking
+        if coverage.complete and rows < counted:
+            why = f"Of {counted:,} matching calls {counted - rows:,} were changed or deleted meanwhile. Export again."
+            coverage = coverage.incomplete(why)
+        elif coverage.complete and lacking:
+            why = f"Calls were saved meanwhile, and {lacking:,} of them lack details. Export again."
+            coverage = coverage.incomplete(why)
+        return replace(self, coverage=coverage, existing={} if rows and not counted else self.existing)
 
 
 async def export(loader: Loader, context: RequestContext, filters: Filters, include: Set[str]) -> Export:
@@ -69,8 +134,7 @@ async def export(loader: Loader, context: RequestContext, filters: Filters, incl
     paths = await loader.store.aggregates.paths(filters) if "results" in include else {}
     existing = await available_values(loader.store, filters, coverage.matched)
     note = "" if include else await _note(loader, context, filters)
-    pages, count_due = _pages(loader, filters, include), partial(loader.count_due, context, request)
-    return Export(coverage, existing, tuple(sorted(paths)), pages, count_due, note)
+    return Export(coverage, existing, tuple(sorted(paths)), Pages(loader, context, filters, include), note)
 
 
 async def _note(loader: Loader, context: RequestContext, filters: Filters) -> str:
@@ -80,41 +144,6 @@ async def _note(loader: Loader, context: RequestContext, filters: Filters) -> st
     names = {"failure_reason", "trace_id", *loader.sync.detail_only_fields} - loader.sync.unsupported_filters
     missing = f"{', '.join(sorted(names))} may be empty; include=results loads them."
     return f"The details of {count:,} calls are not loaded: {missing}" if count else ""
-
-
-async def _pages(loader: Loader, filters: Filters, include: Set[str]) -> AsyncIterator[list[ExportedCall]]:
-    limit, row = _PAGE_WITH_TURNS if "transcript" in include else _PAGE, 0
-    while True:
-        try:
-            page = await loader.store.read.page(filters, NEWEST, limit, row)
-        except LookupError:
-            raise UnavailableError("A call was deleted while the file was written.", "Export again.") from None
-        if page:
-            yield await _calls(loader, page, include)
-        if len(page) < limit:
-            return
-        row = page[-1][0]
-
-
-async def _calls(loader: Loader, page: list[tuple[int, Conversation]], include: Set[str]) -> list[ExportedCall]:
-    """The calls of a page with what is included, without those deleted since."""
-    store, turns = loader.store, dict[int, dict[int, Turn]]()
-    ids = [call.conversation_id for _, call in page]
-    if "results" in include:
-        stored = await store.read.get(ids)
-        page = [(row, stored[call.conversation_id]) for row, call in page if call.conversation_id in stored]
-    signals = await loader.signals_of(ids) if "signals" in include else {}
-    if "transcript" in include:
-        turns = await store.read.transcripts([row for row, _ in page])
-    return [
-        ExportedCall(
-            call,
-            _texts(call),
-            signals.get(call.conversation_id, {}),
-            [turn for _, turn in sorted(turns.get(row, {}).items())],
-        )
-        for row, call in page
-    ]
 
 
 def _texts(call: Conversation) -> dict[str, str]:

@@ -127,10 +127,6 @@ class Loader:
         """Whether list rows are not enough to decide what matches."""
         return DetailRequest(filters, False, self.sync.detail_only_fields).is_any
 
-    async def count_due(self, context: RequestContext, request: DataRequest) -> int:
-        """How many calls have details that are needed and must be loaded first."""
-        return (await self._count(context, request)).due
-
     async def signals_of(self, conversation_ids: Sequence[str]) -> dict[str, dict[str, Measured]]:
         """What is measured of these stored conversations, by id."""
         signals = self.store.signals
@@ -288,7 +284,9 @@ def _matched(matched: int, request: DataRequest, list_status: ListStatus) -> tup
     filters, listed = request.filters, request.list_request.filters
     is_list = filters == Filters(agent_id=filters.as_stored().agent_id) and filters.agent_id == listed.agent_id
     if is_list and list_status.list_total is not None:
-        return max(matched, list_status.list_total), True
+        # That of all agents is as of when calls were counted.
+        total = list_status.list_total if listed.agent_id else list_status.total
+        return max(matched, total or 0), True
     return matched, False
 
 

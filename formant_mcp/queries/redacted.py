@@ -29,7 +29,7 @@ from formant_mcp.store.phrases import FoundPhrase, FoundPhrases
 _FROM_STORE = (Conversation, ExportedCall, FoundPhrase, FoundPhrases, Hit, Row, Transcript, Turn)
 # Ids, which later questions need unchanged, and what has only ids and what the store has hidden.
 _KEPT = frozenset(
-    {"agent_id", "agent_names", "agents", "conversation_id", "cursor", "errors", "example", "fingerprint"}
+    {"agent_id", "agent_names", "agents", "conversation_id", "cursor", "errors", "example", "fingerprint", "version"}
 )
 _OURS = frozenset({"note", "notes", "advice"})  # sentences of ours, which may name what is hidden
 _MARKS = frozenset({NONE, UNREAD})

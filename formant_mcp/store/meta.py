@@ -8,6 +8,10 @@ CALLS = "calls"
 """The name of what changes with every change of what answers have of calls."""
 SAID = "phrases"
 """The name of what changes with every change of what is said."""
+MARKS, _MARK = (CALLS, SAID), "(SELECT value FROM $meta WHERE name = ?)"
+VERSION = f"{_MARK}, {_MARK}, (SELECT sum(count) FROM $agents)"
+"""SQL: columns that differ after every change of calls, with the parameters MARKS. Servers of an older version leave no
+mark in CALLS, but change the others where they add or delete calls."""
 
 
 def read_text(connection: Connection, name: str) -> str:

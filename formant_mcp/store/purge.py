@@ -67,6 +67,7 @@ class Purge(OnDatabase):
             connection.delete(table, f"name NOT IN {_KEPT}" if table == "meta" else "true", [()])
         connection.delete_all_words()
         note_change(connection, _MARK)
+        note_change(connection, CALLS)
 
 
 def begun_with() -> str | None:

@@ -11,7 +11,7 @@ from formant_mcp.models import Conversation, Turn, Unreadable
 from formant_mcp.store.distinct import distinct_values
 from formant_mcp.store.engine import Connection, OnDatabase, on_reader, one_query
 from formant_mcp.store.filter_sql import NEWEST_FIRST, Where, is_running, milliseconds, where
-from formant_mcp.store.meta import CALLS, read_text
+from formant_mcp.store.meta import MARKS, VERSION
 from formant_mcp.store.order_sql import list_rows
 from formant_mcp.store.result_values import values_by_path
 from formant_mcp.store.rows import READ, conversation, number, text, whole, with_results
@@ -21,7 +21,6 @@ _KINDS = frozenset(kind.name for kind in fields(Unreadable)) - {"fields"} | FIEL
 SHOWN_KINDS = _KINDS - {"speakers"}
 """What may be unreadable of a conversation that is shown: a turn itself shows that its speaker is unknown."""
 _IN_RANGE = "($turn_row = ? AND turn_id BETWEEN ? AND ?)"
-_VERSION = "SELECT value FROM $meta WHERE name = ?"
 _ALL = 1 << 62  # rows, where a LIMIT is required
 _VALUE_KINDS = ("text", "number", "boolean", "numeral", "date")
 _COMPARABLE = {"number": ("numeral",)}
@@ -212,15 +211,15 @@ class Reader(OnDatabase):
         counted += [("SELECT count(*) FROM $conversations WHERE ", _due(request, now)) for request in details]
         columns = ", ".join(f"({select}{clause.sql})" for select, clause in counted)
         values = [value for _, clause in counted for value in clause.values]
-        ((version, *row),) = connection.rows(f"SELECT ({_VERSION}), {columns}", [CALLS, *values])
-        some, stored, matched, running, *rest = map(whole, row)
+        rows = connection.rows(f"SELECT {VERSION}, {columns}", [*MARKS, *values])
+        some, stored, matched, running, *rest = map(whole, rows[0][3:])
         due, needed = sum(rest[len(details) :]), sum(rest[: len(details)])
-        return Counts(stored, matched, running, needed, due, some > 0, text(version) or "")
+        return Counts(stored, matched, running, needed, due, some > 0, str(rows[0][:3]))
 
     @one_query
     def version(self, connection: Connection) -> str:
         """Differs from what it was before whenever any calls were saved, with changes, or deleted since."""
-        return read_text(connection, CALLS)
+        return str(connection.rows(f"SELECT {VERSION}", MARKS)[0])
 
     @one_query
     def failures(self, connection: Connection, request: DetailRequest, requested_at: datetime) -> dict[str, int]:

@@ -26,7 +26,7 @@ from formant_mcp.models import Conversation, Turn, Unreadable
 from formant_mcp.store.engine import Connection, Database, OnDatabase, Value, on_reader, on_writer, one_query
 from formant_mcp.store.filter_sql import HAS_SIGNALS, Where, milliseconds, where
 from formant_mcp.store.limits import ALL_AGENTS
-from formant_mcp.store.meta import read_text, write_text
+from formant_mcp.store.meta import CALLS, note_change, read_text, write_text
 from formant_mcp.store.phrases import save_phrases, spoken_in
 from formant_mcp.store.rows import READ, number, whole, with_results
 from formant_mcp.store.turn_keys import row_of, turn_key
@@ -206,6 +206,7 @@ class Signals(OnDatabase):
         rows = connection.rows("SELECT row_id FROM $conversations WHERE conversation_id = ?", [conversation_id])
         values = [(*map(measured.get, OF_RECORDINGS), whole(row_id)) for (row_id,) in rows]
         connection.update_rows("signals", OF_RECORDINGS, "row_id", values)
+        note_change(connection, CALLS)
 
     def _make_outdated_due(self, connection: Connection) -> None:
         checked_with = f"{self._measured_with}{_CHECKING}"
@@ -224,6 +225,8 @@ class Signals(OnDatabase):
             [_row(row_id, measured.get(row_id, {}), _OF_STORED) for row_id in row_ids],
         )
         save_phrases(connection, {row_id: spoken_in(call) for row_id, call in stored.items()}, stored.keys())
+        if row_ids:
+            note_change(connection, CALLS)
 
 
 def signal_column(name: str) -> str:

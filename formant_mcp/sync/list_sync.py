@@ -96,9 +96,8 @@ class ListStatus:
 
     def with_stored(self, stored: int) -> "ListStatus":
         """The status when so many are stored; if they were all that the provider counts, they still are."""
-        total = stored + self.unlisted if self.total == self.stored + self.unlisted else self.total
-        list_total = total if self.list_total == self.total else self.list_total
-        return replace(self, stored=stored, total=total, list_total=list_total)
+        is_all = self.total == self.stored + self.unlisted
+        return replace(self, stored=stored, total=stored + self.unlisted if is_all else self.total)
 
 
 @dataclass(frozen=True, slots=True)

@@ -300,6 +300,7 @@ MIGRATIONS = (
     """
     -- In kB. Each lookup of a word reads all entries that are not merged yet: 4 MB of them, the default, take 3 ms.
     ALTER INDEX turns_words SET (gin_pending_list_limit = 512);
+    SELECT gin_clean_pending_list('turns_words');
     """,
 )
 
