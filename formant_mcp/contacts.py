@@ -97,7 +97,7 @@ def spellings(contact: Contact) -> tuple[str, ...]:
         return (WHOLE + normal,) if is_marked else (normal,)
     abroad = set(_from_abroad(contact))
     if is_marked:
-        return tuple(sorted(abroad)) or (WHOLE + normal,)
+        return tuple(sorted({WHOLE + normal, *abroad}))
     others = abroad or {spelled for region in _OWN_WAYS for spelled in _as_dialled_in(region, digits)}
     return tuple(sorted({normal, *(spelling for spelling in others if not spelling.endswith(normal))}))
 

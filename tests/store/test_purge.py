@@ -47,7 +47,7 @@ async def test_nothing_is_left_but_whose_store_it_is(tmp_path: Path) -> None:
     left = await store.database.read(left_in)
     assert left.keys() <= {"meta"}
     names = {str(row[0]) for row in await store.database.read(lambda open_: open_.rows("SELECT name FROM $meta"))}
-    assert names <= {"account", "service", "purged", "forgotten"}
+    assert names <= {"account", "service", "purged", "calls", "forgotten"}
     assert await store.read.count_seen("") == 0
     assert await store.members.all() == []
 
