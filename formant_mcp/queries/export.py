@@ -33,12 +33,15 @@ class ExportedCall:
 
 
 class Pages:
-    """The calls that match, newest first, some at once. `lacking`: how many of those that were read had details that
-    are included and must be loaded first.
+    """The calls that match, newest first, some at once. `is_loaded`: all of them were, with what is included.
+    `lacking`: of how many that were read this was no longer true.
     """
 
-    def __init__(self, loader: Loader, context: RequestContext, filters: Filters, include: Set[str]) -> None:
+    def __init__(
+        self, loader: Loader, context: RequestContext, filters: Filters, include: Set[str], *, is_loaded: bool
+    ) -> None:
         self._loader = loader
+        self._is_loaded = is_loaded
         self._requested_at = context.requested_at
         self._filters = filters
         self._include = include
@@ -61,20 +64,22 @@ class Pages:
             row = page[-1][0]
 
     async def _page(self, limit: int, row: int) -> tuple[_Rows, list[ExportedCall], int]:
-        """The page after a row, its calls, and how many of them lack details; of one moment, if calls rest for long
-        enough."""
-        read = self._loader.store.read
+        """The page after a row, its calls, and how many of them lack details; it is read again where any do."""
         left = _ATTEMPTS
         while True:
-            version, left = await read.version(), left - 1
             try:
-                page = await read.page(self._filters, NEWEST, limit, row)
+                page = await self._loader.store.read.page(self._filters, NEWEST, limit, row)
             except LookupError:
                 raise UnavailableError("A call was deleted while the file was written.", "Export again.") from None
-            calls, ids = await self._calls(page), [call.conversation_id for _, call in page]
-            lacking = len(await read.needing_refresh(ids, self._requested_at)) if ids and self._include else 0
-            if not left or version == await read.version():
-                return page, calls, lacking
+            before, calls, after = await self._due(page), await self._calls(page), await self._due(page)
+            left -= 1
+            if not left or not (before | after):
+                return page, calls, len(before | after)
+
+    async def _due(self, page: _Rows) -> set[str]:
+        """The calls of a page that were saved or deleted since all were loaded, and so lack details."""
+        ids = [call.conversation_id for _, call in page] if self._include and self._is_loaded else []
+        return set(await self._loader.store.read.needing_refresh(ids, self._requested_at) if ids else [])
 
     async def _calls(self, page: _Rows) -> list[ExportedCall]:
         """The calls of a page with what is included."""
@@ -116,7 +121,7 @@ class Export(Answer):
             why = f"Of {counted:,} matching calls {counted - rows:,} were changed or deleted meanwhile. Export again."
             coverage = coverage.incomplete(why)
         elif coverage.complete and lacking:
-            why = f"Calls were saved meanwhile, and {lacking:,} of them lack details. Export again."
+            why = f"Calls were saved or deleted meanwhile, and details of {lacking:,} are missing. Export again."
             coverage = coverage.incomplete(why)
         return replace(self, coverage=coverage, existing={} if rows and not counted else self.existing)
 
@@ -134,7 +139,8 @@ async def export(loader: Loader, context: RequestContext, filters: Filters, incl
     paths = await loader.store.aggregates.paths(filters) if "results" in include else {}
     existing = await available_values(loader.store, filters, coverage.matched)
     note = "" if include else await _note(loader, context, filters)
-    return Export(coverage, existing, tuple(sorted(paths)), Pages(loader, context, filters, include), note)
+    pages = Pages(loader, context, filters, include, is_loaded=coverage.complete)
+    return Export(coverage, existing, tuple(sorted(paths)), pages, note)
 
 
 async def _note(loader: Loader, context: RequestContext, filters: Filters) -> str:

@@ -154,7 +154,6 @@ class Loader:
             raise error
         counts = counts or await self._count(context, request)
         list_status = list_status.with_stored(counts.stored)
-        undecided = await self._undecided(context, request, counts)
         is_whole = list_status.is_complete and not counts.running and not list_status.kept_from
         unreadable = await self._unreadable(periods, request.uses, list_status.unreadable, counts)
         is_clear = not unreadable.keys() & filters.fields  # else more may match
@@ -180,10 +179,11 @@ class Loader:
             since=filters.since,
             until=filters.until,
             is_whole=is_whole,
-            is_counted=is_listed or (is_whole and not undecided and is_clear),
+            is_counted=is_listed or (is_whole and is_clear and not await self._undecided(context, request, counts)),
             knows_list=list_status.knows_all,
             settled=await self._settled(context, filters, matched) if is_settled else frozenset(),
             version=counts.version,
+            seconds_left=context.seconds_left,
         )
 
     async def _count(self, context: RequestContext, request: DataRequest) -> Counts:
