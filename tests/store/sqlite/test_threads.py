@@ -216,9 +216,7 @@ async def test_unchanged_rows_and_details_are_not_written_again(store: Store) ->
     await store.write.save([call._replace(has_detail=False, turns=None, results=None) for call in calls(10)], LATER)
     assert await changes(store.database) - before == 10  # `seen_at` of each row
     await store.write.save(calls(10), LATER)
-    assert (
-        await changes(store.database) - before == 21
-    )  # with the time its detail was read, and the note that calls changed
+    assert await changes(store.database) - before == 21  # with when its detail was read, and a mark that calls changed
     assert len(await store.read.turns("call-7", 0, 100)) == 20
 
 
