@@ -84,7 +84,7 @@ async def _export(app: App, arguments: ExportArguments, output: Path | None) -> 
             await save_as(output, table, pages())
         else:
             await _print(table, pages())
-    export = export.written(written)
+    export = export.written(written, is_table=arguments.format == "csv")
     return with_notes(export.coverage, export.existing, export.note)
 
 

@@ -34,7 +34,7 @@ class ExportedCall:
 
 class Pages:
     """The calls that match, newest first, some at once. `is_loaded`: all of them were, with what is included.
-    `lacking`: of how many that were read this was no longer true.
+    `lacking`: of how many that were read this was no longer true; `paths`: of the result fields that they had.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class Pages:
         self._filters = filters
         self._include = include
         self.lacking = 0
+        self.paths = set[str]()
 
     async def __aiter__(self) -> AsyncGenerator[list[ExportedCall]]:
         """Reads one page after the other.
@@ -57,6 +58,7 @@ class Pages:
         while True:
             page, calls, lacking = await self._page(limit, row)
             self.lacking += lacking
+            self.paths.update(*(call.values for call in calls))
             if calls:
                 yield calls
             if len(page) < limit:
@@ -113,15 +115,18 @@ class Export(Answer):
     pages: Pages
     note: str = ""
 
-    def written(self, rows: int) -> "Export":
+    def written(self, rows: int, *, is_table: bool) -> "Export":
         """The same when so many calls are written: some may have been saved, changed or deleted since they were
-        counted."""
+        counted. `is_table`: with a column for each of `paths`, and so without the values of others."""
         coverage, counted, lacking = self.coverage.at_least(rows), self.coverage.matched, self.pages.lacking
         if coverage.complete and rows < counted:
             why = f"Of {counted:,} matching calls {counted - rows:,} were changed or deleted meanwhile. Export again."
             coverage = coverage.incomplete(why)
         elif coverage.complete and lacking:
             why = f"Calls were saved or deleted meanwhile, and details of {lacking:,} are missing. Export again."
+            coverage = coverage.incomplete(why)
+        elif coverage.complete and is_table and not self.pages.paths <= set(self.paths):
+            why = "Calls have values of result fields that are not among the columns. Export again, or format=jsonl."
             coverage = coverage.incomplete(why)
         return replace(self, coverage=coverage, existing={} if rows and not counted else self.existing)
 

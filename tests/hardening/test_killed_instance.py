@@ -37,7 +37,9 @@ QUESTIONS: tuple[tuple[str, dict[str, JsonValue]], ...] = (
     ("find_phrases", {}),
     ("find_calls_to_review", {"random_share": 0}),
 )
-OF_EACH_ANSWER = re.compile(r'as of [^.;]+|"as_of":"[^"]+"|end [0-9a-f]{6}|cursor=\S+|"next_cursor":"[^"]+"')
+OF_EACH_ANSWER = re.compile(
+    r'as of [^.;]+|, now [-0-9: ]+|"as_of":"[^"]+"|end [0-9a-f]{6}|cursor=\S+|"next_cursor":"[^"]+"'
+)
 
 
 class SlowApi(FakeFormant):

@@ -202,6 +202,7 @@ async def test_exports_hide_them(account: Account, file_format: str) -> None:
         answer = await assistant.ask(
             "export_conversations", format=file_format, include=["results", "signals", "transcript"]
         )
+    assert answer.coverage["complete"], answer.text
     text = Path(str(answer.structure["path"])).read_text()
     assert text.count("<number") > 10
     assert not leaks(text)

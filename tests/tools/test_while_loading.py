@@ -1,6 +1,7 @@
 """Calls that are stored while an answer is computed make nothing that it says wrong."""
 
 import asyncio
+import csv
 import itertools
 import json
 from collections.abc import Callable, Coroutine
@@ -252,6 +253,27 @@ def test_a_complete_export_has_every_call_that_it_counts_with_its_details(
             break
     is_listed = change in ("a call is listed", "a call is deleted and another listed")
     assert has_incomplete == (change == "a call is deleted" or (is_listed and bool(include)))
+
+
+def test_a_complete_table_has_the_results_of_every_call_whenever_a_new_field_comes(tmp_path: Path) -> None:
+    async def change(store: Store, now: datetime) -> None:
+        await store.write.save([_call(0)._replace(results={"mood": "glad"})], now)
+
+    arguments: Figures = {"include": ["results"], "since": "12h"}
+    has_incomplete = False
+    for at in some(range(1, MOST_READS), 2):
+        (_, answer, _), has_changed = asyncio.run(_answered("export_conversations", arguments, change, at, tmp_path))
+        with Path(str(answer.structure["path"])).open(encoding="utf-8-sig", newline="") as file:
+            rows = [{name: row[name] for name in row if name.startswith("results.")} for row in csv.DictReader(file)]
+        shown = [{name: value for name, value in row.items() if value} for row in rows]
+        if answer.coverage["complete"]:
+            assert shown in ([{"results.csat": "2"}], [{"results.mood": "glad"}]), (at, shown)
+        else:
+            assert "not among the columns" in answer.note
+            has_incomplete = True
+        if not has_changed:
+            break
+    assert has_incomplete
 
 
 @pytest.mark.parametrize(("status", "is_complete"), [("completed", False), ("failed", True)])

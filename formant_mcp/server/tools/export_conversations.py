@@ -49,7 +49,7 @@ async def _run(app: App, arguments: ExportArguments, context: RequestContext) ->
             "Export them in parts, by since, until or agent_id, or run `formant-mcp export`.",
         ) from None
     path = app.publish(saved.path, is_temporary=True) if app.publish else str(saved.path)
-    export = export.written(saved.rows)
+    export = export.written(saved.rows, is_table=arguments.format == "csv")
     coverage = with_notes(export.coverage, export.existing, export.note, LINK_NOTE if app.publish else "")
     structured = ExportAnswer(
         coverage=coverage_answer(coverage, app.zone),
