@@ -176,9 +176,10 @@ def signal_notes(measured: Mapping[str, int], count: int) -> list[str]:
     ]
 
 
-async def not_compared_notes(store: Store, filters: Filters) -> list[str]:
-    """A sentence for each field with values that a condition by size cannot be compared with."""
-    notes: list[str] = []
+async def filter_notes(store: Store, filters: Filters, now: datetime) -> list[str]:
+    """Sentences for a period that is to come, and for fields with values that a condition by size cannot compare."""
+    is_future = filters.since is not None and filters.since > now
+    notes = [f"The period begins in the future: it is {now:%Y-%m-%d %H:%M} UTC now."] if is_future else []
     compared = {condition.path: condition.value for condition in filters.on_results if condition.operator in _SIZES}
     for path, value in compared.items():
         kind, name = read_value(plain_number(value)).kind, named(path)

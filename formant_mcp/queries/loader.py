@@ -15,9 +15,9 @@ from formant_mcp.queries.coverage import (
     WORDS,
     Coverage,
     failure_notes,
+    filter_notes,
     list_notes,
     missing_list_notes,
-    not_compared_notes,
     not_measured_notes,
     signal_notes,
     unreadable_notes,
@@ -164,6 +164,7 @@ class Loader:
         missing += self._to_load(counts.due - failures.total(), which, error)
         notes = list_notes(list_status, missing, error) + failure_notes(failures, which) + unreadable_notes(unreadable)
         not_measured, of_signals = await self._signal_notes(request)
+        of_filters = await filter_notes(self.store, filters, context.requested_at)
         is_settled = is_whole and is_clear and list_status.knows_all
         return Coverage(
             matched=matched,
@@ -173,7 +174,7 @@ class Loader:
             as_of=list_status.as_of,
             details_needed=counts.details,
             details_read=counts.details - counts.due,
-            note=" ".join([*notes, *not_measured, *of_signals, *await not_compared_notes(self.store, filters)]),
+            note=" ".join([*notes, *not_measured, *of_signals, *of_filters]),
             unreadable=unreadable,
             requested_at=context.requested_at,
             since=filters.since,

@@ -39,6 +39,19 @@ async def test_a_list_that_matches_nothing_names_the_values_there_are(account: A
     assert "csat, intent, language.primary" in by_result.text
 
 
+async def test_a_period_that_begins_in_the_future_is_said_to(account: Account) -> None:
+    async with account.connect() as assistant:
+        answers = [
+            await assistant.ask(tool, since="2027-01-01", **more)
+            for tool, more in (("list_conversations", {}), ("search_transcripts", {"query": "hello"}))
+        ]
+        past = await assistant.ask("list_conversations", until="2027-01-01")
+    for answer in answers:
+        assert answer.coverage["complete"]
+        assert "The period begins in the future: it is 2026-11-21 05:12 UTC now." in answer.text, answer.text
+    assert "future" not in past.text
+
+
 async def test_included_results_and_words_are_inside_a_boundary(account: Account) -> None:
     async with account.connect() as assistant:
         answer = await assistant.ask("list_conversations", limit=3, summary_mode="include")
