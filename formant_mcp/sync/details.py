@@ -114,7 +114,7 @@ class Details:
         A failure is noted with its reason. A call that the provider does not find is marked as missing: the next full
         scan of its list decides whether it is deleted.
         """
-        while await self._store.read.needing_refresh([conversation_id], requested_at):
+        while await self.needed([conversation_id], requested_at):
             if claimed := await self.claim([conversation_id], requested_at):
                 try:
                     if claimed.to_read:
@@ -137,11 +137,15 @@ class Details:
         ids = [names[name] for name in taken]
         try:
             # Whoever held a lease before may have read that conversation meanwhile.
-            to_read = await self._store.read.needing_refresh(ids, requested_at)
+            to_read = await self.needed(ids, requested_at)
         except BaseException:
             await self._leases.drop(*taken)
             raise
         return Claim(ids, to_read, len(to_read))
+
+    async def needed(self, conversation_ids: Sequence[str], requested_at: datetime) -> list[str]:
+        """Those that nobody has read since it was requested."""
+        return await self._store.read.needing_refresh(conversation_ids, requested_at)
 
     async def drop(self, claim: "Claim") -> None:
         """Gives the leases of a claim back."""
@@ -215,7 +219,8 @@ class _DetailWorkers:
         self._claiming = asyncio.Lock()
         self._in_flight = asyncio.Semaphore(_IN_FLIGHT)
         self._claims: list[Claim] = []
-        self._next: list[tuple[str, Claim | None]] = []
+        self._next: list[tuple[str, Claim]] = []
+        self._left_to_others: list[str] = []
         self._failures = 0
         self._refusals: list[PermissionDeniedError] = []
         progress.total += len(conversation_ids)
@@ -235,22 +240,18 @@ class _DetailWorkers:
                 if (taken := await self._take()) is None:
                     return
                 conversation_id, claim = taken
-                conversation = await self._read(conversation_id, claim)
+                conversation = await self._read(conversation_id)
             if conversation:
                 await self._details.save(conversation)
             self._progress.done += 1
-            if claim:
-                claim.left -= 1
-                await self._drop_if_done(claim)
+            claim.left -= 1
+            await self._drop_if_done(claim)
 
-    async def _read(self, conversation_id: str, claim: Claim | None) -> Conversation | None:
-        """One that is to be saved; None where it cannot be read, or where somebody else reads and saves it."""
+    async def _read(self, conversation_id: str) -> Conversation | None:
+        """One that is to be saved; None where it cannot be read."""
         conversation = None
         try:
-            if claim:
-                conversation = await self._details.get(conversation_id)
-            else:
-                await self._details.read_one(conversation_id, self._requested_at)
+            conversation = await self._details.get(conversation_id)
             self._failures = 0
         except NotFoundError:
             self._failures = 0
@@ -258,27 +259,44 @@ class _DetailWorkers:
             self._count_failure(error)
         return conversation
 
-    async def _take(self) -> tuple[str, Claim | None] | None:
+    async def _take(self) -> tuple[str, Claim] | None:
         """The next one to read, with the claim that holds its lease; None where there is none left."""
         async with self._claiming:
             while not self._next:
                 if not self._holds_list:  # what pauses holds no lease
                     await self._details.yield_to_waiting()
-                ids = list(islice(self._ids, _IN_FLIGHT))
-                if not ids:
+                is_full = len(self._left_to_others) >= _IN_FLIGHT  # in flight, though sent by others
+                if not is_full and (ids := list(islice(self._ids, _IN_FLIGHT))):
+                    await self._claim(ids)
+                elif self._left_to_others:
+                    await self._claim_left()
+                else:
                     return None
-                claim = await self._details.claim(ids, self._requested_at)
-                if claim:
-                    self._claims.append(claim)
-                    self._progress.done += len(claim.conversation_ids) - len(claim.to_read)
-                    await self._drop_if_done(claim)
-                to_read, held = (set(claim.to_read), set(claim.conversation_ids)) if claim else (set[str](), set[str]())
-                self._next = [
-                    (conversation_id, claim if conversation_id in to_read else None)
-                    for conversation_id in ids
-                    if conversation_id in to_read or conversation_id not in held
-                ]
             return self._next.pop(0)
+
+    async def _claim(self, ids: list[str]) -> None:
+        """Claims those that nobody reads; the others are left to those who do."""
+        claim = await self._details.claim(ids, self._requested_at)
+        if claim:
+            self._claims.append(claim)
+            self._next = [(conversation_id, claim) for conversation_id in claim.to_read]
+            self._progress.done += len(claim.conversation_ids) - len(claim.to_read)
+            await self._drop_if_done(claim)
+        held = set(claim.conversation_ids) if claim else set[str]()
+        self._left_to_others += [conversation_id for conversation_id in ids if conversation_id not in held]
+
+    async def _claim_left(self) -> None:
+        """Claims some that others have neither read nor are still reading; waits a little where they read them all."""
+        left, self._left_to_others = self._left_to_others, []
+        needed = await self._details.needed(left, self._requested_at)
+        self._progress.done += len(left) - len(needed)
+        for first in range(0, len(needed), _IN_FLIGHT):
+            if self._next:
+                self._left_to_others += needed[first:]
+                return
+            await self._claim(needed[first : first + _IN_FLIGHT])
+        if needed and not self._next:
+            await asyncio.sleep(POLL_LEASE_SECONDS)
 
     async def _drop_if_done(self, claim: Claim) -> None:
         if not claim.left:

@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -13,6 +13,7 @@ import pytest
 
 from formant_mcp.errors import RateLimitError
 from formant_mcp.filters import Filters
+from formant_mcp.sync.background import POLL_LEASE_SECONDS
 from formant_mcp.sync.list_sync import RECHECK_AFTER, ListRequest
 from tests import faults
 from tests.examples import each_once
@@ -26,6 +27,7 @@ from tests.sync.sync_harness import (
     harness_for,
     held_as,
     later_calls,
+    until,
 )
 
 pytestmark = pytest.mark.anyio
@@ -191,6 +193,46 @@ async def test_two_servers_read_each_detail_once(tmp_path: Path):
 
         assert sorted(first.detail_ids()) == sorted(ids)
         assert await second.store.read.needing_refresh(ids, second.clock.now()) == []
+
+
+async def test_what_another_server_reads_keeps_a_server_from_nothing_else(tmp_path: Path):
+    async with FakeFormant() as api, two_desks(api, tmp_path / "store") as (first, second):
+        api.conversations = ended_calls(40)
+        await first.ask()
+        ids = await first.stored()
+        names = [f"detail:{conversation_id}" for conversation_id in ids[:8]]
+        await first.store.sync_state.lease(names, "a server that died", first.clock.now(), timedelta(seconds=5))
+        reading = asyncio.create_task(second.sync.fetch_details(ids, SECONDS))
+        await until(lambda: len(second.detail_ids()) == 32)
+        assert second.detail_ids() == ids[8:]
+
+        second.clock.advance(timedelta(seconds=5))
+        await reading
+        assert sorted(second.detail_ids()) == sorted(ids)
+        assert await second.store.read.needing_refresh(ids, second.clock.now()) == []
+
+
+async def test_a_server_that_waits_asks_the_store_as_often_for_one_call_as_for_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async with FakeFormant() as api, two_desks(api, tmp_path / "store") as (first, second):
+        api.conversations = ended_calls(40)
+        await first.ask()
+        ids = await first.stored()
+        names = [f"detail:{conversation_id}" for conversation_id in ids]
+        await first.store.sync_state.lease(names, "another server", first.clock.now(), timedelta(seconds=5))
+        lease, asked_at, began_at = second.store.sync_state.lease, list[float](), asyncio.get_running_loop().time()
+
+        async def counted(names: Sequence[str], owner: str, now: datetime, span: timedelta) -> list[str]:
+            asked_at.append(asyncio.get_running_loop().time() - began_at)
+            return await lease(names, owner, now, span)
+
+        monkeypatch.setattr(second.store.sync_state, "lease", counted)
+        await second.sync.fetch_details(ids, 1.0)
+        assert second.detail_ids() == []
+        await second.sync.aclose()
+        claims = 3  # of sixteen each
+        assert claims < len(asked_at) <= claims * (asked_at[-1] / POLL_LEASE_SECONDS + 2)
 
 
 async def test_the_work_of_a_dead_server_is_free_after_seconds(tmp_path: Path):
