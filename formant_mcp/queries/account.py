@@ -318,11 +318,13 @@ class Account:
         self._refuse_parts(filters)
         before, left = None, _ATTEMPTS
         while True:
+            had, loaded = context.seconds_left, context.loading
             result = await for_agent(self._loader, context, filters, answer)
             coverage, left = result.coverage, left - 1
             if not coverage.complete or coverage.version == await self._store.read.version() or result == before:
                 return self._shown(result)
-            if not left or context.seconds_left < coverage.seconds_left - context.seconds_left:
+            took = had - context.seconds_left - (context.loading - loaded)
+            if not left or context.seconds_left <= took:
                 break
             before = result
         if before is not None or not self._store.visible_agents:

@@ -39,7 +39,7 @@ async def for_agent(
         if agent_id == name or (not agent_id and await _is_all_listed(loader, context)):
             return result
     if not agent_id and not await _is_all_listed(loader, context):
-        await loader.sync.refresh_list(ListRequest(), context.seconds_left, context.report)
+        await context.load(loader.sync.refresh_list(ListRequest(), context.seconds_left, context.report))
     agent_id = agent_id or await _find_agent(loader.store, name)
     if not agent_id and not await loader.sync.knows_all():
         listed = await loader.store.read.count_seen("")

@@ -256,7 +256,8 @@ class _PageReader:
         """Fetches the details of the rows shown; where details decide what matches, that is counted and read again."""
         loader, request, requested_at = self.loader, self.request, self.context.requested_at
         due = await loader.store.read.needing_refresh(self._shown_ids(rows), requested_at)
-        error = await loader.sync.fetch_details(due, self.context.seconds_left, self.context.report)
+        fetching = loader.sync.fetch_details(due, self.context.seconds_left, self.context.report)
+        error = await self.context.load(fetching)
         decide = request.with_details or loader.needs_details(request.filters)
         if due and decide:
             list_status = await loader.sync.list_status(request.list_request, requested_at)

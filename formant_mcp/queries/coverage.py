@@ -41,8 +41,7 @@ class Coverage:
     `requested_at`: the server's time; `since`, `until`: those of the query. `is_whole`: the list that the query uses is
     loaded to its end. `is_counted`: nothing more can match. `knows_list`: every conversation of the account is listed.
     `settled`: the filters whose values are loaded for every conversation of the account. `version`: that of the stored
-    calls when this was counted, see `Reader.version`; `seconds_left`: of the tool call's time then. Two that differ in
-    these alone, or in what is stored of the account, are equal.
+    calls when this was counted, see `Reader.version`. Two that differ only in what is stored of the account are equal.
     """
 
     matched: int
@@ -62,7 +61,6 @@ class Coverage:
     knows_list: bool = True
     settled: frozenset[str] = frozenset()
     version: str = field(default="", compare=False)
-    seconds_left: float = field(default=0.0, compare=False)
 
     @property
     def is_loaded(self) -> bool:

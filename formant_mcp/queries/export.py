@@ -33,19 +33,16 @@ class ExportedCall:
 
 
 class Pages:
-    """The calls that match, newest first, some at once. `is_loaded`: all of them were, with what is included.
-    `lacking`: of how many that were read this was no longer true; `paths`: of the result fields that they had.
+    """The calls that match, newest first, some at once. `unsettled`: how many of those that were read may lack details
+    or be of different moments; `paths`: of the result fields that they had.
     """
 
-    def __init__(
-        self, loader: Loader, context: RequestContext, filters: Filters, include: Set[str], *, is_loaded: bool
-    ) -> None:
+    def __init__(self, loader: Loader, context: RequestContext, filters: Filters, include: Set[str]) -> None:
         self._loader = loader
-        self._is_loaded = is_loaded
         self._requested_at = context.requested_at
         self._filters = filters
         self._include = include
-        self.lacking = 0
+        self.unsettled = 0
         self.paths = set[str]()
 
     async def __aiter__(self) -> AsyncGenerator[list[ExportedCall]]:
@@ -56,8 +53,7 @@ class Pages:
         """
         limit, row = _PAGE_WITH_TURNS if "transcript" in self._include else _PAGE, 0
         while True:
-            page, calls, lacking = await self._page(limit, row)
-            self.lacking += lacking
+            page, calls = await self._page(limit, row)
             self.paths.update(*(call.values for call in calls))
             if calls:
                 yield calls
@@ -65,23 +61,29 @@ class Pages:
                 return
             row = page[-1][0]
 
-    async def _page(self, limit: int, row: int) -> tuple[_Rows, list[ExportedCall], int]:
-        """The page after a row, its calls, and how many of them lack details; it is read again where any do."""
-        left = _ATTEMPTS
+    async def _page(self, limit: int, row: int) -> tuple[_Rows, list[ExportedCall]]:
+        """The page after a row, and its calls. It takes several statements, and is read again where these calls changed
+        between them; a change of other calls costs a list page at most."""
+        read, left = self._loader.store.read, _ATTEMPTS
         while True:
-            try:
-                page = await self._loader.store.read.page(self._filters, NEWEST, limit, row)
-            except LookupError:
-                raise UnavailableError("A call was deleted while the file was written.", "Export again.") from None
-            before, calls, after = await self._due(page), await self._calls(page), await self._due(page)
-            left -= 1
-            if not left or not (before | after):
-                return page, calls, len(before | after)
+            version, page = await read.version(), await self._rows(limit, row)
+            if not (self._include and page):
+                return page, await self._calls(page)
+            ids, left = [call.conversation_id for _, call in page], left - 1
+            before = await read.detail_states(ids, self._requested_at)
+            calls = await self._calls(page)
+            is_same = before == await read.detail_states(ids, self._requested_at) and (
+                version == await read.version() or page == await self._rows(limit, row)
+            )
+            if is_same or not left:
+                self.unsettled += sum(is_due for _, _, is_due in before.values()) if is_same else len(ids)
+                return page, calls
 
-    async def _due(self, page: _Rows) -> set[str]:
-        """The calls of a page that were saved or deleted since all were loaded, and so lack details."""
-        ids = [call.conversation_id for _, call in page] if self._include and self._is_loaded else []
-        return set(await self._loader.store.read.needing_refresh(ids, self._requested_at) if ids else [])
+    async def _rows(self, limit: int, row: int) -> _Rows:
+        try:
+            return await self._loader.store.read.page(self._filters, NEWEST, limit, row)
+        except LookupError:
+            raise UnavailableError("A call was deleted while the file was written.", "Export again.") from None
 
     async def _calls(self, page: _Rows) -> list[ExportedCall]:
         """The calls of a page with what is included."""
@@ -118,12 +120,12 @@ class Export(Answer):
     def written(self, rows: int, *, is_table: bool) -> "Export":
         """The same when so many calls are written: some may have been saved, changed or deleted since they were
         counted. `is_table`: with a column for each of `paths`, and so without the values of others."""
-        coverage, counted, lacking = self.coverage.at_least(rows), self.coverage.matched, self.pages.lacking
+        coverage, counted, unsettled = self.coverage.at_least(rows), self.coverage.matched, self.pages.unsettled
         if coverage.complete and rows < counted:
             why = f"Of {counted:,} matching calls {counted - rows:,} were changed or deleted meanwhile. Export again."
             coverage = coverage.incomplete(why)
-        elif coverage.complete and lacking:
-            why = f"Calls were saved or deleted meanwhile, and details of {lacking:,} are missing. Export again."
+        elif coverage.complete and unsettled:
+            why = f"Calls changed meanwhile: {unsettled:,} may lack details, or have some of before. Export again."
             coverage = coverage.incomplete(why)
         elif coverage.complete and is_table and not self.pages.paths <= set(self.paths):
             why = "Calls have values of result fields that are not among the columns. Export again, or format=jsonl."
@@ -144,7 +146,7 @@ async def export(loader: Loader, context: RequestContext, filters: Filters, incl
     paths = await loader.store.aggregates.paths(filters) if "results" in include else {}
     existing = await available_values(loader.store, filters, coverage.matched)
     note = "" if include else await _note(loader, context, filters)
-    pages = Pages(loader, context, filters, include, is_loaded=coverage.complete)
+    pages = Pages(loader, context, filters, include)
     return Export(coverage, existing, tuple(sorted(paths)), pages, note)
 
 

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from formant_mcp.analysis.signals import Value as Measured
 from formant_mcp.errors import FormantError, InvalidRequestError
@@ -34,19 +35,33 @@ _ALWAYS = datetime.min.replace(tzinfo=UTC)
 _SOME_CALLS = 100
 _ANSWER_SECONDS = 1.0  # reserved of a call's time, or a tenth of it, to build the answer
 
+T = TypeVar("T")
+
 
 class RequestContext:
-    """One tool call: when it was requested, how much time it has left, and where it reports progress."""
+    """One tool call: when it was requested, how much time it has left, and where it reports progress.
+
+    `loading`: how many seconds of it went into loading.
+    """
 
     def __init__(self, requested_at: datetime, seconds: float, report: Report | None = None) -> None:
         self.requested_at = requested_at
         self.report = report
+        self.loading = 0.0
         self._ends = asyncio.get_running_loop().time() + seconds - min(_ANSWER_SECONDS, seconds / 10)
 
     @property
     def seconds_left(self) -> float:
         """Never below zero."""
         return max(0.0, self._ends - asyncio.get_running_loop().time())
+
+    async def load(self, work: Awaitable[T]) -> T:
+        """The result of what loads something, which need not be loaded again."""
+        had = self.seconds_left
+        try:
+            return await work
+        finally:
+            self.loading += had - self.seconds_left
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +116,15 @@ class Loader:
             raise InvalidRequestError(f"{unsupported[0]}: this provider's calls have no such field.", "Leave it out.")
         check_measurable(request.all_signals, self.sync.unmeasured)
         if request.with_signals or request.all_signals:
-            await self.sync.measure_stored(context.seconds_left)
-        list_status = await self.sync.refresh_list(request.list_request, context.seconds_left, context.report)
+            await context.load(self.sync.measure_stored(context.seconds_left))
+        refreshing = self.sync.refresh_list(request.list_request, context.seconds_left, context.report)
+        list_status = await context.load(refreshing)
         coverage = await self._load_details(context, request, list_status)
         if list_status.error or coverage.known:
             return coverage
         # Nothing of the account is stored: with some of its calls, the answer can name existing values.
         some_calls = ListRequest(newest=_SOME_CALLS)
-        error = (await self.sync.refresh_list(some_calls, context.seconds_left, context.report)).error
+        error = (await context.load(self.sync.refresh_list(some_calls, context.seconds_left, context.report))).error
         list_status = await self.sync.list_status(request.list_request, context.requested_at)
         return await self._load_details(context, request, replace(list_status, error=error))
 
@@ -116,8 +132,11 @@ class Loader:
         error, counts = list_status.error, await self._count(context, request)
         if counts.due and not error:
             for detail_request in self._detail_requests(request.needed, request.with_details):
-                due = [] if error else await self.store.read.details_to_fetch(detail_request, context.requested_at)
-                error = error or await self.sync.fetch_details(due, context.seconds_left, context.report)
+                if error:
+                    break
+                due = await self.store.read.details_to_fetch(detail_request, context.requested_at)
+                fetching = self.sync.fetch_details(due, context.seconds_left, context.report)
+                error = await context.load(fetching)
             # Meanwhile more of the list may have been stored.
             list_status = await self.sync.list_status(request.list_request, context.requested_at)
             counts = await self._count(context, request)
@@ -184,7 +203,6 @@ class Loader:
             knows_list=list_status.knows_all,
             settled=await self._settled(context, filters, matched) if is_settled else frozenset(),
             version=counts.version,
-            seconds_left=context.seconds_left,
         )
 
     async def _count(self, context: RequestContext, request: DataRequest) -> Counts:

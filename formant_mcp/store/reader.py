@@ -54,20 +54,13 @@ class Reader(OnDatabase):
         )
         conversations = [with_results(row[0], row[1:]) for row in rows]
         stored = {conversation.conversation_id: conversation for conversation in conversations}
-        return {
-            conversation_id: stored[conversation_id]
-            for conversation_id in conversation_ids
-            if conversation_id in stored
-        }
+        return {name: stored[name] for name in conversation_ids if name in stored}
 
     async def values(self, conversation_ids: Sequence[str], paths: Collection[str]) -> dict[str, dict[str, JsonValue]]:
         """The values that these calls' results have at these paths, by id and path."""
         stored = await self.get(conversation_ids)
         values = {conversation_id: values_by_path(call.results or {}) for conversation_id, call in stored.items()}
-        return {
-            conversation_id: {path: of_call[path] for path in paths if path in of_call}
-            for conversation_id, of_call in values.items()
-        }
+        return {name: {path: of[path] for path in paths if path in of} for name, of in values.items()}
 
     @one_query
     def ids_with_prefix(self, connection: Connection, prefix: str, limit: int) -> list[str]:
@@ -282,6 +275,15 @@ class Reader(OnDatabase):
         )
         up_to_date = {row[0] for row in settled}
         return [name for name in conversation_ids if name not in up_to_date]
+
+    @one_query
+    def detail_states(
+        self, connection: Connection, conversation_ids: Sequence[str], now: datetime
+    ) -> dict[str, tuple[int, int, bool]]:
+        """Of the stored ones: the row, when details were saved, in milliseconds (0: never), whether they are due."""
+        sql = "SELECT conversation_id, row_id, detail_at, detail_due_at <= ? FROM $conversations"
+        rows = connection.rows(f"{sql} WHERE conversation_id $in_list", [milliseconds(now), list(conversation_ids)])
+        return {str(name): (whole(row), whole(at or 0), bool(is_due)) for name, row, at, is_due in rows}
 
     @one_query
     def running(self, connection: Connection, agent_id: str, now: datetime) -> list[str]:

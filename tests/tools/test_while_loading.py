@@ -4,14 +4,14 @@ import asyncio
 import csv
 import itertools
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from pydantic import JsonValue
 
-from formant_mcp.filters import Filters
+from formant_mcp.filters import DetailRequest, Filters
 from formant_mcp.members import Member
 from formant_mcp.models import Conversation, Turn
 from formant_mcp.queries import transcripts
@@ -20,7 +20,7 @@ from formant_mcp.queries.search import SearchQuery, SearchResult
 from formant_mcp.queries.transcripts import Transcript, Window, read_window
 from formant_mcp.store import Store
 from formant_mcp.store.engine import Connection
-from formant_mcp.store.reader import Reader
+from formant_mcp.store.reader import Counts, Reader
 from formant_mcp.store.search import MatchPage, Search
 from formant_mcp.store.search_steps import StoreSearch
 from formant_mcp.sync.background import cancel_all
@@ -255,6 +255,48 @@ def test_a_complete_export_has_every_call_that_it_counts_with_its_details(
     assert has_incomplete == (change == "a call is deleted" or (is_listed and bool(include)))
 
 
+def _again(call: Conversation) -> Conversation:
+    """The same call, read later."""
+    turns = (Turn(0, "agent", "Good evening.", 0.0), Turn(1, "contact", "Goodbye.", 2.0), Turn(2, "agent", "Bye.", 3.0))
+    return _failed(call)._replace(duration_seconds=77.0, turns=turns)
+
+
+async def _delete_and_save(store: Store, now: datetime) -> None:
+    await store.write.delete("call-0")
+    await store.write.save([_call(0)], now)
+
+
+AGAIN: dict[str, Change] = {
+    "it is loaded": lambda store, now: store.write.save([_again(_call(0))], now + timedelta(seconds=1)),
+    "it is listed": lambda store, now: store.write.save([_listed(_failed(_call(0)))], now),
+    "it is deleted and loaded": lambda store, now: _delete_and_save(store, now),
+}
+
+
+@pytest.mark.parametrize("change", AGAIN)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"include": ["results", "signals", "transcript"]},
+        {"include": ["results"], "status": ["completed"]},
+        {"include": ["transcript"], "results": ["csat=2"]},
+        {"include": ["signals"], "results": ["signals.turn_count=2"]},
+    ],
+    ids=["everything", "by status", "by result", "by signal"],
+)
+def test_a_call_in_a_complete_export_is_of_one_moment_whenever_it_changes(
+    arguments: Figures, change: str, tmp_path: Path
+) -> None:
+    arguments = {**arguments, "format": "jsonl", "since": "12h"}
+    for at in some(range(1, MOST_READS), 2):
+        said, has_changed = asyncio.run(_answered("export_conversations", arguments, AGAIN[change], at, tmp_path))
+        before, rows, after = (Path(str(each.structure["path"])).read_text(encoding="utf-8") for each in said)
+        assert rows in (before, after) or not said[1].coverage["complete"], (at, rows, before, after)
+        if not has_changed:
+            return
+    pytest.fail("It reads more often than that.")
+
+
 def test_a_complete_table_has_the_results_of_every_call_whenever_a_new_field_comes(tmp_path: Path) -> None:
     async def change(store: Store, now: datetime) -> None:
         await store.write.save([_call(0)._replace(results={"mood": "glad"})], now)
@@ -302,13 +344,14 @@ def test_an_answer_is_incomplete_where_calls_that_it_counts_change_all_the_time(
     assert ("figures may be of different moments. Ask again." in answer.note) is not is_complete
 
 
+@pytest.mark.parametrize("counting", [0.0, 0.3, 0.6])
 @pytest.mark.parametrize("agents", [frozenset[str](), frozenset({"7"})])
 def test_an_answer_is_not_computed_again_without_time_for_it(
-    agents: frozenset[str], monkeypatch: pytest.MonkeyPatch
+    agents: frozenset[str], counting: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is incomplete then; but a member cannot know that calls of other agents change."""
     calls, ids, times = (_call(0),), frozenset({"call-0"}), itertools.count()
-    find = Search.find
+    find, counts = Search.find, Reader.counts
 
     async def answered() -> SearchResult:
         harness = await ToolsHarness.open(Situation(calls, calls, frozenset(), ids, 99, 60.0, frozenset()))
@@ -317,11 +360,16 @@ def test_an_answer_is_not_computed_again_without_time_for_it(
 
         async def slowly(self: Search, query: StoreSearch, count: int, after: int = 0) -> MatchPage:
             next(times)
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0 if counting else 0.3)
             await harness.store.write.save([_call(next(times))._replace(agent_id="8")], harness.moment)
             return await find(self, query, count, after)
 
+        async def counted(self: Reader, filters: Filters, details: Sequence[DetailRequest], now: datetime) -> Counts:
+            await asyncio.sleep(counting)
+            return await counts(self, filters, details, now)
+
         monkeypatch.setattr(Search, "find", slowly)
+        monkeypatch.setattr(Reader, "counts", counted)
         query = SearchQuery(Filters(agent_id="7"), "morning", "")
         answer = await account.search(RequestContext(harness.clock(), 0.5), query)
         await harness.app.aclose()
