@@ -41,7 +41,7 @@ class Coverage:
     `requested_at`: the server's time; `since`, `until`: those of the query. `is_whole`: the list that the query uses is
     loaded to its end. `is_counted`: nothing more can match. `knows_list`: every conversation of the account is listed.
     `settled`: the filters whose values are loaded for every conversation of the account. `version`: that of the stored
-    calls when this was counted, see `Reader.version`. Two that differ only in what is stored of the account are equal.
+    calls when this was counted, see `Reader.version`. Two are equal that differ in this, `as_of`, `known` or `total`.
     """
 
     matched: int

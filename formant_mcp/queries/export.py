@@ -128,7 +128,7 @@ class Export(Answer):
             why = f"Calls changed meanwhile: {unsettled:,} may lack details, or have some of before. Export again."
             coverage = coverage.incomplete(why)
         elif coverage.complete and is_table and not self.pages.paths <= set(self.paths):
-            why = "Calls have values of result fields that are not among the columns. Export again, or format=jsonl."
+            why = "Calls have values of result fields that are not among the columns: format=jsonl has them."
             coverage = coverage.incomplete(why)
         return replace(self, coverage=coverage, existing={} if rows and not counted else self.existing)
 

@@ -212,8 +212,9 @@ class _DetailWorkers:
     ) -> None:
         self._details = details
         self._holds_list = holds_list
-        self._ids = iter(conversation_ids)
-        self._count = len(conversation_ids)
+        ids = list(dict.fromkeys(conversation_ids))
+        self._ids = iter(ids)
+        self._count = len(ids)
         self._progress = progress
         self._requested_at = requested_at
         self._claiming = asyncio.Lock()
@@ -221,9 +222,10 @@ class _DetailWorkers:
         self._claims: list[Claim] = []
         self._next: list[tuple[str, Claim]] = []
         self._left_to_others: list[str] = []
+        self._poll_at = 0.0  # the loop's time
         self._failures = 0
         self._refusals: list[PermissionDeniedError] = []
-        progress.total += len(conversation_ids)
+        progress.total += len(ids)
 
     async def run(self) -> None:
         try:
@@ -266,10 +268,12 @@ class _DetailWorkers:
                 if not self._holds_list:  # what pauses holds no lease
                     await self._details.yield_to_waiting()
                 is_full = len(self._left_to_others) >= _IN_FLIGHT  # in flight, though sent by others
-                if not is_full and (ids := list(islice(self._ids, _IN_FLIGHT))):
+                if self._left_to_others and asyncio.get_running_loop().time() >= self._poll_at:
+                    await self._claim_left()
+                elif not is_full and (ids := list(islice(self._ids, _IN_FLIGHT))):
                     await self._claim(ids)
                 elif self._left_to_others:
-                    await self._claim_left()
+                    await asyncio.sleep(POLL_LEASE_SECONDS)
                 else:
                     return None
             return self._next.pop(0)
@@ -286,17 +290,15 @@ class _DetailWorkers:
         self._left_to_others += [conversation_id for conversation_id in ids if conversation_id not in held]
 
     async def _claim_left(self) -> None:
-        """Claims some that others have neither read nor are still reading; waits a little where they read them all."""
+        """Claims some that others have neither read nor are still reading; to be tried again after a while."""
         left, self._left_to_others = self._left_to_others, []
         needed = await self._details.needed(left, self._requested_at)
         self._progress.done += len(left) - len(needed)
-        for first in range(0, len(needed), _IN_FLIGHT):
-            if self._next:
-                self._left_to_others += needed[first:]
-                return
-            await self._claim(needed[first : first + _IN_FLIGHT])
-        if needed and not self._next:
-            await asyncio.sleep(POLL_LEASE_SECONDS)
+        while needed and not self._next:
+            await self._claim(needed[:_IN_FLIGHT])
+            del needed[:_IN_FLIGHT]
+        self._left_to_others += needed
+        self._poll_at = asyncio.get_running_loop().time() + POLL_LEASE_SECONDS
 
     async def _drop_if_done(self, claim: Claim) -> None:
         if not claim.left:

@@ -13,11 +13,13 @@ import pytest
 
 from formant_mcp.errors import RateLimitError
 from formant_mcp.filters import Filters
+from formant_mcp.sync import details
 from formant_mcp.sync.background import POLL_LEASE_SECONDS
 from formant_mcp.sync.list_sync import RECHECK_AFTER, ListRequest
 from tests import faults
 from tests.examples import each_once
 from tests.fake_formant import FakeFormant, Order
+from tests.fake_http import Request
 from tests.sync.sync_harness import (
     SECONDS,
     Clock,
@@ -210,6 +212,29 @@ async def test_what_another_server_reads_keeps_a_server_from_nothing_else(tmp_pa
         await reading
         assert sorted(second.detail_ids()) == sorted(ids)
         assert await second.store.read.needing_refresh(ids, second.clock.now()) == []
+
+
+async def test_the_newest_calls_that_another_server_gives_back_are_read_before_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(details, "POLL_LEASE_SECONDS", 0.01)
+    async with FakeFormant() as api, two_desks(api, tmp_path / "store") as (first, second):
+        api.conversations = ended_calls(400)
+        await first.ask()
+        ids = await first.stored()
+        names, state = [f"detail:{conversation_id}" for conversation_id in ids[:8]], first.store.sync_state
+        await state.lease(names, "another server", first.clock.now(), timedelta(seconds=5))
+        given_back: list[asyncio.Task[None]] = []
+
+        def give_back(_: Request) -> None:
+            if len(second.detail_ids()) == 40:
+                given_back.append(asyncio.create_task(state.release(names, "another server")))
+
+        api.on_request = give_back
+        await second.sync.fetch_details(ids, SECONDS)
+        assert given_back
+        assert set(ids[:8]) <= set(second.detail_ids()[40:200])
+        assert sorted(second.detail_ids()) == sorted(ids)
 
 
 async def test_a_server_that_waits_asks_the_store_as_often_for_one_call_as_for_many(
